@@ -1,0 +1,342 @@
+"""The nouns: every record that the service reads or writes, frozen and without behaviour.
+
+What lives here: the public records of the topics (each with ``v``), and the in-house nouns that one stage
+hands to the next (``Decoded``, ``Payload``, ``Finding``). What must not: a rule, a unit conversion, a default
+that means something clinical, a clock. The JSON Schemas in ``topics/`` are generated from these types.
+
+Times are timezone-aware UTC ``datetime``; values are plain decimal strings with the sensor's digits, never an
+exponent; units are UCUM; ``absent`` says why there is no value (FHIR data-absent-reason codes).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+Time: TypeAlias = Annotated[datetime, Meta(tz=True, description="RFC 3339 with a zone; written in UTC with Z")]
+DecimalText: TypeAlias = Annotated[
+    str, Meta(pattern=r"^-?[0-9]{1,24}(\.[0-9]{1,24})?$", description="plain decimal, the sensor's digits, no exponent")
+]
+Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
+LimitValue: TypeAlias = DecimalText | int | float
+Version: TypeAlias = Literal[1]
+Offset: TypeAlias = Annotated[
+    str, Meta(pattern=r"^(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])$", description="offset from UTC, such as +02:00")
+]
+
+Priority: TypeAlias = Literal["high", "medium", "low"]
+State: TypeAlias = Literal["open", "acknowledged", "snoozed", "resolved"]
+Stage: TypeAlias = Literal["ingest", "normalise", "judge"]
+Reason: TypeAlias = Literal[
+    "truncated",
+    "trailing_bytes",
+    "reserved_value",
+    "bad_size",
+    "crc_mismatch",
+    "unknown_characteristic",
+    "bad_json",
+    "bad_schema",
+    "too_large",
+    "unknown_unit",
+    "unknown_vital",
+    "implausible",
+    "unknown_device",
+    "unassigned",
+    "identity_conflict",
+    "future_time",
+    "too_old",
+    "internal_error",
+]
+Absent: TypeAlias = Literal["not-a-number", "positive-infinity", "negative-infinity", "error", "not-performed", "unknown"]
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all nouns: immutable, keyword-only."""
+
+
+# --- what a gateway sends -------------------------------------------------------------------------------------
+
+
+class Notification(Record, frozen=True, kw_only=True):
+    """One GATT notification or indication as the device sent it; ``payload`` is hexadecimal."""
+
+    at: Time
+    characteristic: Annotated[str, Meta(min_length=4, max_length=36, description="4 hex digits or the 128-bit form")]
+    payload: Annotated[str, Meta(max_length=4096, description="the payload's bytes in hexadecimal")]
+
+
+class Measurement(Record, frozen=True, kw_only=True):
+    """One value that an app measured or a person typed; ``vital`` and ``unit`` from the knowledge table."""
+
+    at: Time
+    vital: Annotated[str, Meta(min_length=1, max_length=64)]
+    value: DecimalText
+    unit: Annotated[str, Meta(max_length=32, description="UCUM")]
+
+
+class Frame(Record, frozen=True, kw_only=True):
+    """One uplink of one gateway for one device, with exactly one of the three kinds of entries (1 to 1,000).
+
+    ``seq`` counts per gateway and device from ``boot``, so that a gap can be named.
+    """
+
+    v: Version
+    frame: Name
+    gateway: Name
+    device: Name
+    seq: Annotated[int, Meta(ge=0, le=2**53)]
+    boot: Annotated[str, Meta(min_length=1, max_length=64)] | Annotated[int, Meta(ge=0, le=2**53)]
+    sent_at: Time
+    utc_offset: Offset | None = None
+    received_at: Time | None = None
+    notifications: Annotated[list[Notification], Meta(min_length=1, max_length=1000)] | None = None
+    measurements: Annotated[list[Measurement], Meta(min_length=1, max_length=1000)] | None = None
+    resources: Annotated[list[dict[str, Any]], Meta(min_length=1, max_length=1000)] | None = None
+
+
+# --- in-house: what ingest hands to normalise -----------------------------------------------------------------
+
+
+class Decoded(Record, frozen=True, kw_only=True):
+    """One value inside a payload, as sent: before identity, time and plausibility. ``part`` counts from 0."""
+
+    vital: str
+    value: str | None
+    unit: str
+    absent: Absent | None = None
+    flags: tuple[str, ...] = ()
+    part: int = 0
+    attributes: dict[str, Any] = {}
+    device_time: datetime | None = None  # local, no zone
+    key: str = ""  # what identifies the value on its device (sequence number, session offset); "" = time and payload
+
+
+class Payload(Record, frozen=True, kw_only=True):
+    """All that one payload says: readings (may be none) and, for a payload without a vital, its attributes."""
+
+    readings: tuple[Decoded, ...] = ()
+    attributes: dict[str, Any] = {}
+
+
+# --- what the service publishes -------------------------------------------------------------------------------
+
+
+class Origin(Record, frozen=True, kw_only=True):
+    """Where a reading stood: frame id, index of the entry in it, part of the entry."""
+
+    frame: str
+    index: int
+    part: int
+
+
+class Reading(Record, frozen=True, kw_only=True):
+    """One value of one patient at one time, value and unit as sensed."""
+
+    v: Version = 1
+    id: str
+    patient: str
+    device: str
+    vital: str
+    value: str | None
+    unit: str
+    measured_at: Time
+    received_at: Time
+    utc_offset: Offset | None
+    absent: Absent | None
+    flags: tuple[str, ...]
+    attributes: dict[str, Any]
+    origin: Origin
+
+
+class Readings(Record, frozen=True, kw_only=True):
+    """A message of ``rpm.readings``: the readings of one frame and patient (at most 500, then chunks).
+
+    ``partition``, ``offset`` and ``chunk`` name the frame's place in ``rpm.frames``, so that the judge applies
+    each message once.
+    """
+
+    v: Version = 1
+    patient: str
+    frame: str
+    partition: int
+    offset: int
+    chunk: int
+    received_at: Time
+    readings: tuple[Reading, ...]
+
+
+class Score(Record, frozen=True, kw_only=True):
+    """What one detector or score said of one moment. ``score_min`` to ``score_max`` spans what is ``missing``."""
+
+    v: Version = 1
+    id: str
+    patient: str
+    readings: tuple[str, ...]
+    vital: str | None
+    value: str | None
+    detector: str
+    version: str
+    score: float
+    score_min: float
+    score_max: float
+    missing: tuple[str, ...] = ()
+    threshold: float | None = None
+    contributions: dict[str, float] = {}
+    limits: dict[str, Any] = {}
+    measured_at: Time
+
+
+class Transition(Record, frozen=True, kw_only=True):
+    """One step in the life of an alert."""
+
+    at: Time
+    state: State
+    priority: Priority
+    who: str
+    reason: str
+
+
+class Alert(Record, frozen=True, kw_only=True):
+    """One episode of one patient and group, whole in every record. ``why`` is plain words; ``evidence`` reading ids."""
+
+    v: Version = 1
+    id: str
+    patient: str
+    group: str
+    priority: Priority
+    state: State
+    title: str
+    why: tuple[str, ...]
+    rule: str
+    evidence: tuple[str, ...]
+    history: tuple[Transition, ...]
+    opened_at: Time
+    measured_at: Time
+    updated_at: Time
+    historical: bool = False
+    stale: bool = False
+    late: bool = False
+    escalation: int = 0
+
+
+class Action(Record, frozen=True, kw_only=True):
+    """What a person decided about an alert; key of the message is the patient."""
+
+    v: Version = 1
+    patient: Name
+    alert: Name
+    action: Literal["acknowledge", "resolve"]
+    who: Annotated[str, Meta(min_length=1, max_length=128)]
+    at: Time
+    reason: Annotated[str, Meta(max_length=1000)] = ""
+
+
+class Account(Record, frozen=True, kw_only=True):
+    """The balance of one frame, counted in parts: ``parts`` = readings + duplicates + sum of rejects.
+
+    An entry that gave no part at all (a session start, a glucose context) counts as ``context``; a frame that was
+    refused whole counts as one part.
+    """
+
+    v: Version = 1
+    frame: str | None
+    gateway: str | None
+    device: str
+    seq: int | None
+    boot: str | int | None
+    partition: int
+    offset: int
+    received_at: Time
+    entries: int
+    context: int
+    parts: int
+    readings: int
+    duplicates: int
+    rejects: dict[str, int]
+
+
+class Position(Record, frozen=True, kw_only=True):
+    """A place in a Kafka topic (or, in a replay, a line)."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Reject(Record, frozen=True, kw_only=True):
+    """What could not become a reading: never lost, kept with its reason. ``original`` is base64, at most 64 KiB."""
+
+    v: Version = 1
+    id: str
+    device: str
+    at: Time
+    origin: Origin | None
+    reason: Reason
+    stage: Stage
+    detail: str
+    original: str
+    sha256: str
+    position: Position
+    line: int | None = None
+
+
+# --- registry: who wears what, and whose limits ---------------------------------------------------------------
+
+
+class Assignment(Record, frozen=True, kw_only=True, rename={"from_": "from"}):
+    """A device belongs to a patient in [from, until); ``None`` means without end."""
+
+    patient: Name
+    from_: Time | None = None
+    until: Time | None = None
+
+
+class DeviceEntry(Record, frozen=True, kw_only=True):
+    """``device/<id>`` of the registry, with all intervals."""
+
+    v: Version = 1
+    device: Name
+    model: str | None = None
+    assignments: tuple[Assignment, ...] = ()
+    utc_offset: Offset | None = None
+
+
+class Recovery(Record, frozen=True, kw_only=True):
+    """The values inside which a limit counts as recovered, in the limit's unit."""
+
+    low: LimitValue | None = None
+    high: LimitValue | None = None
+
+
+class Limit(Record, frozen=True, kw_only=True, rename={"for_": "for"}):
+    """An individual limit. A value below ``low`` or above ``high`` for ``for`` minutes of device time breaks it.
+
+    ``recover`` is a value where the limit has one side, an object with both where it has two; default: the limit.
+    """
+
+    vital: Name
+    low: LimitValue | None = None
+    high: LimitValue | None = None
+    recover: LimitValue | Recovery | None = None
+    for_: Annotated[int, Meta(ge=0, le=10080, description="minutes")] = 0
+    priority: Priority = "medium"
+    unit: str
+    owner: Name
+    valid_from: Time | None = None
+
+
+class PatientEntry(Record, frozen=True, kw_only=True):
+    """``patient/<id>`` of the registry. ``oxygen_scale`` 2 only on prescription (NEWS2)."""
+
+    v: Version = 1
+    patient: Name
+    display: str | None = None
+    born: str | None = None
+    pregnant: bool | None = None
+    oxygen_scale: Literal[1, 2] = 1
+    on_oxygen: bool | None = None
+    expected_every: dict[str, Annotated[int, Meta(ge=1, description="minutes")]] = {}
+    limits: tuple[Limit, ...] = ()
