@@ -1,0 +1,14 @@
+"""What the user can mend. Anything else is a bug and keeps its traceback."""
+
+from __future__ import annotations
+
+
+class UsageError(Exception):
+    """Wrong use or unreadable input: one clear line that says what to do; exit status 2.
+
+    The text never holds a secret or a patient identifier.
+    """
+
+
+class CheckFailed(Exception):
+    """The answer of a check is no; the text says why; exit status 1."""

@@ -1,0 +1,30 @@
+"""Settings: environment variables ``RPM_*`` or a ``.env`` file; command-line options win."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Every setting of every stage, with its default. Nothing here is read by the pure core."""
+
+    model_config = SettingsConfigDict(env_prefix="RPM_", env_file=".env", extra="ignore", frozen=True)
+
+    bootstrap: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, host:port[,host:port]")
+    partitions: int = Field(4, ge=1, le=512, description="partitions of the topics that rpm-stream creates")
+    replication: int = Field(1, ge=1, le=7, description="replicas of the topics that rpm-stream creates")
+    data_dir: Path = Field(Path.home() / ".local/share/rpm-stream", description="broker data, gateway spools")
+    knowledge: Path | None = Field(None, description="folder with a clinic's own tables, over the shipped ones")
+    time: str = Field("broker", pattern="^(broker|recorded)$", description="received_at: broker append time, or as recorded in the frame")
+    time_speed: float = Field(1.0, gt=0, description="how fast the service's clock runs (demo)")
+    metrics_host: str = Field("127.0.0.1", description="where /metrics listens")
+    metrics_port: int = Field(9464, ge=0, le=65535, description="first port for /metrics; each stage takes the next; 0 = off")
+    feed_host: str = Field("127.0.0.1", description="where the feed listens")
+    feed_port: int = Field(8088, ge=1, le=65535, description="port of the feed")
+    token: SecretStr | None = Field(None, description="what a clinician's browser or client must show to the feed")
+    fhir_url: str | None = Field(None, description="base URL of the FHIR R4 server that the sink writes to")
+    fhir_token: SecretStr | None = Field(None, description="bearer token for the FHIR server")
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
