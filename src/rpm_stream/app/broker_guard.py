@@ -1,0 +1,66 @@
+"""The embedded broker's guard: runs Java, and ends it when the process that asked for it is gone.
+
+Started as a script by ``broker.py`` (standard library only, so that it starts at once), in a session of its own, so
+that Ctrl-C reaches only the owner, who decides. Its stdin is the lifeline: a pipe that the owner holds open and
+never writes to. End of file means "stop", also when the owner was killed. On Linux the kernel ends Java too if the
+guard itself is killed.
+
+usage: broker_guard.py LOG COMMAND...    prints Java's process id on stdout; exit status is Java's
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import signal
+import subprocess
+import sys
+
+POLL_SECONDS = 0.2
+STOP_SECONDS = 20.0  # a clean stop takes 1 to 2 s; a broker that hangs longer has flushed what it will flush
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command with its output in the log, until it ends or the lifeline does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    owner = os.getppid()
+    with open(arguments[0], "ab", buffering=0) as log:
+        child = subprocess.Popen(
+            arguments[1:],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            # Unsafe beside other threads; here is only one.
+            preexec_fn=_die_with_guard if sys.platform == "linux" else None,  # noqa: PLW1509
+        )
+    signal.signal(signal.SIGTERM, lambda *_: _end(child))
+    sys.stdout.write(f"{child.pid}\n")
+    sys.stdout.flush()
+    while child.poll() is None:
+        ready, _, _ = select.select([sys.stdin], [], [], POLL_SECONDS)
+        # A forked child of the owner may hold the pipe open after the owner's death: hence the second question.
+        if ready or os.getppid() != owner:
+            _end(child)
+    return child.returncode
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    if child.poll() is not None:
+        return
+    child.send_signal(signal.SIGCONT)  # a paused process would keep SIGTERM waiting
+    child.terminate()
+    try:
+        child.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _die_with_guard() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
