@@ -1,0 +1,24 @@
+"""Names on the wire that more than one process must agree on: the topics, and the consumer groups of the agents."""
+
+from __future__ import annotations
+
+from typing import Final
+
+FRAMES: Final = "rpm.frames"
+READINGS: Final = "rpm.readings"
+SCORES: Final = "rpm.scores"
+ALERTS: Final = "rpm.alerts"
+OBSERVATIONS: Final = "rpm.observations"
+ACTIONS: Final = "rpm.actions"
+REGISTRY: Final = "rpm.registry"
+ACCOUNTS: Final = "rpm.accounts"
+REJECTS: Final = "rpm.rejects"
+
+TOPICS: Final = (FRAMES, READINGS, SCORES, ALERTS, OBSERVATIONS, ACTIONS, REGISTRY, ACCOUNTS, REJECTS)
+
+GROUP_INGEST: Final = "rpm-ingest"
+GROUP_JUDGE: Final = "rpm-judge"
+GROUP_SINK: Final = "rpm-sink"
+
+# The two agents that must keep up for the feed to be true, each with the topic that it works through.
+GROUPS: Final = {GROUP_INGEST: FRAMES, GROUP_JUDGE: READINGS}
