@@ -1,0 +1,192 @@
+"""The nine public topics: where their descriptions lie, and how they come to a broker.
+
+A topic is a folder of ``topics/``: ``topic.yaml`` (a Strimzi ``KafkaTopic``, so that ``kubectl apply`` takes it
+too), ``schema-1.json``, and messages that must ``pass/`` or ``fail/``. ``apply`` creates what a broker lacks and
+sets the configuration; ``check`` only says what differs. Both leave the number of partitions of an existing topic
+alone: a key would move to another partition, and with it the order of a patient's data would be lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
+
+from rpm_stream.app.errors import UsageError
+
+FOLDERS = {
+    "rpm.frames": "1-frames",
+    "rpm.readings": "2-readings",
+    "rpm.scores": "3-scores",
+    "rpm.alerts": "4-alerts",
+    "rpm.observations": "5-observations",
+    "rpm.actions": "6-actions",
+    "rpm.registry": "7-registry",
+    "rpm.accounts": "8-accounts",
+    "rpm.rejects": "9-rejects",
+}
+SET_ON_TOPIC = 1  # Kafka's ConfigSource DYNAMIC_TOPIC_CONFIG: set on the topic itself, not inherited from the broker
+REQUEST_TIMEOUT_MS = 15_000
+
+
+@dataclass(frozen=True)
+class Topic:
+    """What a topic should be. ``config`` holds Kafka's own names and values, as text."""
+
+    name: str
+    partitions: int
+    replicas: int
+    config: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a topic is on a broker. ``config`` holds every setting in force; ``own`` the names set on the topic."""
+
+    partitions: int
+    replicas: int
+    config: dict[str, str]
+    own: frozenset[str]
+
+
+def topics_root() -> Path:
+    """The folder ``topics/``: inside the installed package, or at the root of an editable checkout."""
+    here = Path(__file__).resolve()
+    for place in (here.parents[1] / "topics", here.parents[3] / "topics"):
+        if (place / FOLDERS["rpm.frames"] / "topic.yaml").is_file():
+            return place
+    raise UsageError("the folder topics/ is missing: install rpm-stream again")
+
+
+def wanted(partitions: int | None = None, replication: int | None = None) -> tuple[Topic, ...]:
+    """All topics in the order of the flow, with their own counts or the given ones."""
+    root = topics_root()
+    topics = (_read(root / folder / "topic.yaml") for folder in FOLDERS.values())
+    return tuple(
+        replace(each, partitions=partitions or each.partitions, replicas=replication or each.replicas)
+        for each in topics
+    )
+
+
+async def apply(bootstrap: str, partitions: int | None = None, replication: int | None = None) -> list[str]:
+    """Create the topics that are missing and set the configuration of those that are there; says what it did.
+
+    Settings that ``topic.yaml`` does not name keep the value that somebody gave them. ``UsageError`` when no broker
+    answers or it refuses.
+    """
+    topics = wanted(partitions, replication)
+    done = []
+    async with _admin(bootstrap) as admin:
+        there = await _found(admin, topics)
+        for topic in topics:
+            found = there.get(topic.name)
+            if found is None:
+                done.append(await _create(admin, topic))
+            elif changes := _config_differences(topic, found):
+                await _configure(admin, topic, found)
+                done.extend(f"{topic.name}: set {change}" for change in changes)
+            if found is not None:
+                done.extend(f"{topic.name}: left as it is, {each}" for each in _shape_differences(topic, found))
+    return done
+
+
+async def check(bootstrap: str, partitions: int | None = None, replication: int | None = None) -> list[str]:
+    """What differs from the wanted topics, one line each; empty when nothing does. Changes nothing."""
+    topics = wanted(partitions, replication)
+    async with _admin(bootstrap) as admin:
+        there = await _found(admin, topics)
+    differences = []
+    for topic in topics:
+        found = there.get(topic.name)
+        if found is None:
+            differences.append(f"{topic.name}: missing")
+        else:
+            each = (*_shape_differences(topic, found), *_config_differences(topic, found))
+            differences.extend(f"{topic.name}: {line}" for line in each)
+    return differences
+
+
+def _read(path: Path) -> Topic:
+    spec = yaml.safe_load(path.read_text(encoding="utf-8"))["spec"]
+    config = {name: str(value) for name, value in spec["config"].items()}
+    return Topic(spec["topicName"], spec["partitions"], spec["replicas"], config)
+
+
+@asynccontextmanager
+async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A connected admin client; every way in which Kafka can say no becomes one line for the user."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
+    try:
+        await admin.start()
+        yield admin
+    except KafkaConnectionError as error:
+        raise UsageError(f"no Kafka broker answers at {bootstrap}") from error
+    except KafkaError as error:
+        raise UsageError(f"Kafka at {bootstrap} refused: {error}") from error
+    finally:
+        await admin.close()
+
+
+async def _found(admin: AIOKafkaAdminClient, topics: tuple[Topic, ...]) -> dict[str, Found]:
+    names = {topic.name for topic in topics}
+    # All topics, then ours: asking for a missing one by name would create it on a broker with auto-create.
+    shapes = {each["topic"]: each["partitions"] for each in await admin.describe_topics() if each["topic"] in names}
+    if not shapes:
+        return {}
+    asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in shapes]
+    found = {}
+    for response in await admin.describe_configs(asked):
+        for code, message, _, name, entries in response.resources:
+            _raise_for(code, f"{name}: {message}")
+            parts = shapes[name]
+            found[name] = Found(
+                partitions=len(parts),
+                replicas=min(len(part["replicas"]) for part in parts),
+                config={entry[0]: entry[1] or "" for entry in entries},
+                own=frozenset(entry[0] for entry in entries if entry[3] == SET_ON_TOPIC),
+            )
+    return found
+
+
+async def _create(admin: AIOKafkaAdminClient, topic: Topic) -> str:
+    new = NewTopic(topic.name, topic.partitions, topic.replicas, topic_configs=topic.config)
+    response = await admin.create_topics([new])
+    for name, code, *message in response.topic_errors:
+        if for_code(code) is TopicAlreadyExistsError:
+            return f"{name}: created by somebody else at the same time; apply again"
+        _raise_for(code, f"{name}: {' '.join(map(str, message))}")
+    return f"{topic.name}: created with {topic.partitions} partitions, {topic.replicas} replicas"
+
+
+async def _configure(admin: AIOKafkaAdminClient, topic: Topic, found: Found) -> None:
+    # aiokafka knows only the older AlterConfigs, which drops whatever it is not given: hence the topic's own settings.
+    config = {name: found.config[name] for name in found.own} | topic.config
+    for response in await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic.name, config)]):
+        for code, message, *_ in response.resources:
+            _raise_for(code, f"{topic.name}: {message}")
+
+
+def _raise_for(code: int, text: str) -> None:
+    if code:
+        kind: Any = for_code(code)
+        raise kind(text)
+
+
+def _shape_differences(topic: Topic, found: Found) -> list[str]:
+    pairs = (("partitions", found.partitions, topic.partitions), ("replicas", found.replicas, topic.replicas))
+    return [f"{what} {is_} instead of {should}" for what, is_, should in pairs if is_ != should]
+
+
+def _config_differences(topic: Topic, found: Found) -> list[str]:
+    return [
+        f"{name} {found.config.get(name, 'unset')} instead of {value}"
+        for name, value in topic.config.items()
+        if found.config.get(name) != value
+    ]
