@@ -1,0 +1,8 @@
+"""The gateway: the client that a gateway developer imports, the simulator, ``encode`` and ``replay``. Imports no Faust."""
+
+from rpm_stream.app.gateway.client import Gateway
+from rpm_stream.app.gateway.link import GatewayOptions
+from rpm_stream.app.gateway.spool import SpoolFull, SpoolInUse
+from rpm_stream.app.gateway.wire import BadFrame, FrameTooLarge
+
+__all__ = ["BadFrame", "FrameTooLarge", "Gateway", "GatewayOptions", "SpoolFull", "SpoolInUse"]

@@ -1,0 +1,255 @@
+"""The gateway client: what a gateway developer imports. It loses no uplink and sends none under two names.
+
+``send`` returns when the frame is safe on this machine's disk (see ``spool``), not when the broker has it: a broker that
+is away for a week costs disk, nothing else. One task sends what waits, in order, by an idempotent producer
+(``acks=all``, key = device, no timestamp: the broker's append time counts) and forgets a frame only when it is
+acknowledged. After a crash a frame may go out again, under the same id and ``seq``; the service drops the second.
+
+    async with Gateway("kafka.example.org:9092", "gw-17", spool_dir=Path("/var/lib/gw")) as gateway:
+        await gateway.send("strap-3", notifications=[Notification(at=now, characteristic="2A37", payload="0048")])
+        async for reject in gateway.rejects():
+            ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka.errors import KafkaError
+
+from rpm_stream.app.gateway.link import GatewayOptions, Link, position, stop
+from rpm_stream.app.gateway.spool import Spool, SpoolFull
+from rpm_stream.app.gateway.wire import Entries, chunks, encode_frame, frame_id
+from rpm_stream.records import Frame, Measurement, Notification, Reject
+
+Result = TypeVar("Result")
+
+GATEWAY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")  # it names a file and a consumer group
+BATCH = 500  # frames in flight at a time
+
+_log = structlog.get_logger(__name__)
+_rejects = msgspec.json.Decoder(Reject)
+
+
+class Gateway:
+    """One gateway: an asynchronous context manager. Not to be shared between event loops or processes."""
+
+    def __init__(
+        self, bootstrap: str, gateway_id: str, *, spool_dir: Path, options: GatewayOptions | None = None
+    ) -> None:
+        """``gateway_id`` (letters, digits, ``._-``) names the frames' gateway and the spool file in ``spool_dir``."""
+        if not GATEWAY_ID.fullmatch(gateway_id):
+            raise ValueError("a gateway id has 1 to 64 letters, digits, dots, underscores or hyphens")
+        self.gateway_id = gateway_id
+        self.utc_offset: str | None = None  # where the gateway is, such as "+02:00"; written into each frame
+        self._path = spool_dir / f"{gateway_id}.spool"
+        self._options = options or GatewayOptions()
+        self._link = Link(bootstrap, f"rpm-gateway-{gateway_id}", self._options)
+        self._spooled = 0
+        self._sent = 0  # the last place in the spool that the broker has acknowledged
+        self._unforgotten = 0  # frames acknowledged, but not yet deleted
+        self._devices: set[str] = set()
+
+    async def __aenter__(self) -> Self:
+        """Open the spool and begin to send what waits in it. Raises ``SpoolInUse`` or ``OSError``."""
+        self._loop = asyncio.get_running_loop()
+        self._wake, self._progress = asyncio.Event(), asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="gateway-spool")
+        try:
+            self._spool = await self._disk(lambda: Spool(self._path, self._options.max_spool_bytes))
+        except BaseException:
+            self._thread.shutdown(wait=False)
+            raise
+        self._spooled = await self._disk(self._spool.count)
+        self._devices = await self._disk(self._spool.devices)
+        self._task = asyncio.create_task(self._run(), name=f"gateway {self.gateway_id}")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait ``close_within`` for the broker (not after an exception), then stop; the rest stays in the spool."""
+        try:
+            if kind is None:
+                await self.drain(self._options.close_within)
+        finally:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+            await self._disk(self._spool.close)
+            self._thread.shutdown(wait=False)
+            if self._spooled:
+                _log.warning("gateway_closed_with_spool", spooled=self._spooled)
+
+    @property
+    def spooled(self) -> int:
+        """How many frames are on disk that the broker has not acknowledged."""
+        return self._spooled
+
+    async def send(
+        self,
+        device: str,
+        *,
+        notifications: Sequence[Notification] | None = None,
+        measurements: Sequence[Measurement] | None = None,
+        resources: Sequence[dict[str, Any]] | None = None,
+    ) -> list[str]:
+        """Send exactly one kind of entries of ``device``; returns the frame ids once the frames are safe on disk.
+
+        More than 1,000 entries or 256 KiB become several frames. Raises ``BadFrame``, ``FrameTooLarge`` (both
+        ``ValueError``) or ``SpoolFull``: then nothing of this call was stored.
+        """
+        kinds = {"notifications": notifications, "measurements": measurements, "resources": resources}
+        given: dict[str, Entries] = {name: entries for name, entries in kinds.items() if entries is not None}
+        if len(given) != 1 or not all(given.values()):
+            raise ValueError("give exactly one of notifications, measurements, resources, and at least one entry")
+        [(kind, entries)] = given.items()
+        sent_at = self._options.clock()
+        ids: list[str] = []
+
+        def maker(chunk: list[Any]) -> Callable[[int], bytes]:
+            def make(seq: int) -> bytes:
+                frame = self._frame(device, seq, sent_at, {kind: chunk})
+                ids.append(frame.frame)
+                return encode_frame(frame)
+
+            return make
+
+        makers = [maker(chunk) for chunk in chunks(entries)]
+        await self._store(lambda: self._spool.put(device, makers), {device})
+        return ids
+
+    async def send_frame(self, frame: Frame) -> None:
+        """Send a ready frame as it is. Raises as ``send`` does."""
+        await self.send_frames([frame])
+
+    async def send_frames(self, frames: Sequence[Frame]) -> None:
+        """Send ready frames in order, all or none, with one write to the disk. Raises as ``send`` does."""
+        ready = [(frame.device, encode_frame(frame)) for frame in frames]
+        await self._store(lambda: self._spool.put_ready(ready), {device for device, _ in ready})
+
+    async def drain(self, within: float | None = None) -> bool:
+        """Wait until the broker has everything, at most ``within`` seconds (None: for ever); whether it has."""
+        try:
+            async with asyncio.timeout(within):
+                while self._spooled:
+                    self._check()
+                    self._progress.clear()
+                    await self._progress.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def rejects(self) -> AsyncIterator[Reject]:
+        """What the service refused of this gateway's devices, oldest first, without end; each once it is asked on.
+
+        The position is kept in the broker (consumer group ``rpm-gateway-<id>``): a gateway that starts again reads on
+        behind the last reject for which it had come back.
+        """
+        consumer = await self._link.consumer()
+        try:
+            while True:
+                for messages in (await consumer.getmany(timeout_ms=1000, max_records=BATCH)).values():
+                    for message in messages:
+                        reject = self._own(message)
+                        if reject is not None:
+                            yield reject
+                    await consumer.commit(dict([position(messages[-1])]))
+        finally:
+            await consumer.stop()
+
+    def _own(self, message: ConsumerRecord) -> Reject | None:
+        """The reject, if it is about a device that this gateway has sent for."""
+        if message.key is None or message.key.decode(errors="replace") not in self._devices:
+            return None
+        try:
+            return _rejects.decode(message.value)
+        except msgspec.DecodeError:
+            # Not what the contract says; the gateway can do nothing about it, and must not stop reading for it.
+            _log.error("gateway_reject_unreadable", partition=message.partition, offset=message.offset)
+            return None
+
+    # --- inside -----------------------------------------------------------------------------------------------
+
+    def _frame(self, device: str, seq: int, sent_at: datetime, entries: dict[str, Any]) -> Frame:
+        boot = self._spool.boot
+        return Frame(
+            v=1,
+            frame=frame_id(self.gateway_id, device, boot, seq),
+            gateway=self.gateway_id,
+            device=device,
+            seq=seq,
+            boot=boot,
+            sent_at=sent_at,
+            utc_offset=self.utc_offset,
+            **entries,
+        )
+
+    async def _disk(self, work: Callable[[], Result]) -> Result:
+        """``work`` in the one thread that owns the spool, so that the event loop never waits for the disk."""
+        return await self._loop.run_in_executor(self._thread, work)
+
+    async def _store(self, put: Callable[[], int], devices: set[str]) -> None:
+        self._check()
+
+        def stored() -> None:  # counted in the thread: a caller that is cancelled meanwhile has stored all the same
+            self._spooled += put()
+            self._devices |= devices
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+        await self._disk(stored)
+
+    def _check(self) -> None:
+        """Raise what ended the sending task: it never ends by itself unless there is a bug or the disk is broken."""
+        if self._task.done() and not self._task.cancelled():
+            error = self._task.exception()
+            raise RuntimeError("the gateway's sending task has ended; the spool keeps its frames") from error
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                producer = await self._link.producer()
+                try:
+                    await self._pump(producer)
+                except KafkaError as error:
+                    _log.warning("gateway_send_failed", kind=type(error).__name__, spooled=self._spooled)
+                    await asyncio.sleep(self._options.retry_first)
+                finally:
+                    await stop(producer)
+        finally:
+            self._progress.set()  # whoever waits in drain() sees that nobody sends any more
+
+    async def _pump(self, producer: AIOKafkaProducer) -> None:
+        """Send in spool order; a failure leaves by exception, so that nothing of a device overtakes a failed frame."""
+        while True:
+            self._wake.clear()
+            frames = await self._disk(lambda: self._spool.after(self._sent, BATCH))
+            if not frames:
+                await self._wake.wait()
+                continue
+            topic = self._options.topic
+            sends = [await producer.send(topic, frame.wire, key=frame.device.encode()) for frame in frames]
+            await asyncio.gather(*sends)
+            self._sent = frames[-1].id
+            self._unforgotten += len(frames)
+            await self._disk(self._forget)
+            self._progress.set()
+
+    def _forget(self) -> None:
+        try:
+            self._spool.forget(self._sent)
+        except SpoolFull:
+            # Acknowledged frames stay on the disk until there is room to delete them; after a crash they go out twice.
+            _log.warning("gateway_spool_full", spooled=self._spooled)
+            return
+        self._spooled -= self._unforgotten
+        self._unforgotten = 0

@@ -1,0 +1,248 @@
+"""Values to GATT characteristic payloads: what a device would have sent.
+
+What lives here: the layouts of the health characteristics that the simulator and ``gateway encode`` write. What must
+not: a guess. A value whose digits the wire cannot keep raises ``ValueError``; it is never rounded. Written from the
+GATT Specification Supplement without a look at the decoder, so that each checks the other. Fields are little-endian.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+from rpm_stream.app.gateway.gatt_numbers import crc16, date_time, decimal_parts, float32, sfloat, unsigned
+from rpm_stream.records import Record
+
+# --- what the devices say -------------------------------------------------------------------------------------
+
+
+class HeartRate(Record, frozen=True, kw_only=True):
+    """2A37. ``rate`` /min; ``energy`` kJ; ``rr`` in 1/1024 s, oldest first; ``contact`` None = not supported."""
+
+    rate: int
+    contact: bool | None = None
+    energy: int | None = None
+    rr: tuple[int, ...] = ()
+
+
+class Spot(Record, frozen=True, kw_only=True):
+    """2A5E, a spot check. Saturation %, pulse /min, perfusion % as decimal text or special; ``time`` device-local."""
+
+    oxygen_saturation: str
+    pulse_rate: str = "NaN"
+    time: datetime | None = None
+    measurement_status: int | None = None
+    device_status: int | None = None
+    perfusion_index: str | None = None
+    clock_not_set: bool = False
+
+
+class Continuous(Record, frozen=True, kw_only=True):
+    """2A5F. Each pair is (saturation %, pulse /min): the normal one, and fast and slow averages where sent."""
+
+    normal: tuple[str, str]
+    fast: tuple[str, str] | None = None
+    slow: tuple[str, str] | None = None
+    measurement_status: int | None = None
+    device_status: int | None = None
+    perfusion_index: str | None = None
+
+
+class BloodPressure(Record, frozen=True, kw_only=True):
+    """2A35. Pressures in ``unit``, pulse /min, as decimal text or special; ``time`` device-local."""
+
+    systolic: str
+    diastolic: str
+    mean_arterial: str = "NaN"
+    unit: Literal["mm[Hg]", "kPa"] = "mm[Hg]"
+    time: datetime | None = None
+    pulse_rate: str | None = None
+    user: int | None = None
+    status: int | None = None
+
+
+class Temperature(Record, frozen=True, kw_only=True):
+    """2A1C. ``site`` 1 armpit, 2 body, 3 ear, 4 finger, 5 gut, 6 mouth, 7 rectum, 8 toe, 9 eardrum."""
+
+    value: str
+    unit: Literal["Cel", "[degF]"] = "Cel"
+    time: datetime | None = None
+    site: int | None = None
+
+
+class Glucose(Record, frozen=True, kw_only=True):
+    """2A18. ``value`` in ``unit`` (the wire is kg/L or mol/L: exact shifts of the decimal point).
+
+    ``sample`` is the type (low nibble: 1 capillary whole blood) and ``site`` the location (high nibble: 1 finger).
+    """
+
+    sequence: int
+    base_time: datetime
+    value: str
+    unit: Literal["mg/dL", "mmol/L"] = "mg/dL"
+    offset_minutes: int | None = None
+    sample: int = 1
+    site: int = 1
+    status: int | None = None
+
+
+class CgmRecord(Record, frozen=True, kw_only=True):
+    """One record of 2AA7. ``glucose`` mg/dL; ``offset_minutes`` since session start (2AAA); ``status`` three octets."""
+
+    glucose: str
+    offset_minutes: int
+    status: int | None = None
+    trend: str | None = None
+    quality: str | None = None
+    crc: bool = False
+
+
+class SessionStart(Record, frozen=True, kw_only=True):
+    """2AAA. ``time`` local; ``zone_quarters`` in 15 minutes from UTC; ``dst`` 0, 2, 4 or 8 (0, 30, 60, 120 minutes)."""
+
+    time: datetime
+    zone_quarters: int = 0
+    dst: int = 0
+    crc: bool = False
+
+
+class Weight(Record, frozen=True, kw_only=True):
+    """2A9D. ``value`` with the wire's own digits: kg with three decimals on the 5 g grid, lb with two decimals."""
+
+    value: str
+    unit: Literal["kg", "[lb_av]"] = "kg"
+    time: datetime | None = None
+    user: int | None = None
+
+
+# --- layouts --------------------------------------------------------------------------------------------------
+
+
+def heart_rate(said: HeartRate) -> bytes:
+    """The octets of 2A37: 8-bit rate up to 255 /min, 16-bit above."""
+    wide = said.rate > 255
+    contact = {None: 0, False: 0b100, True: 0b110}[said.contact]
+    flags = wide | contact | (said.energy is not None) << 3 | bool(said.rr) << 4
+    body = unsigned(said.rate, 2 if wide else 1)
+    body += b"" if said.energy is None else unsigned(said.energy, 2)
+    return bytes([flags]) + body + b"".join(unsigned(ticks, 2) for ticks in said.rr)
+
+
+def spot(said: Spot) -> bytes:
+    """The octets of 2A5E."""
+    options = (
+        _optional_time(said.time),
+        _optional_unsigned(said.measurement_status, 2),
+        _optional_unsigned(said.device_status, 3),
+        _optional_sfloat(said.perfusion_index),
+    )
+    flags = _flags(options) | said.clock_not_set << 4
+    return bytes([flags]) + sfloat(said.oxygen_saturation) + sfloat(said.pulse_rate) + b"".join(options)
+
+
+def continuous(said: Continuous) -> bytes:
+    """The octets of 2A5F."""
+    options = (
+        _optional_pair(said.fast),
+        _optional_pair(said.slow),
+        _optional_unsigned(said.measurement_status, 2),
+        _optional_unsigned(said.device_status, 3),
+        _optional_sfloat(said.perfusion_index),
+    )
+    return bytes([_flags(options)]) + _optional_pair(said.normal) + b"".join(options)
+
+
+def blood_pressure(said: BloodPressure) -> bytes:
+    """The octets of 2A35."""
+    options = (
+        _optional_time(said.time),
+        _optional_sfloat(said.pulse_rate),
+        _optional_unsigned(said.user, 1),
+        _optional_unsigned(said.status, 2),
+    )
+    flags = (said.unit == "kPa") | _flags(options) << 1
+    pressures = sfloat(said.systolic) + sfloat(said.diastolic) + sfloat(said.mean_arterial)
+    return bytes([flags]) + pressures + b"".join(options)
+
+
+def temperature(said: Temperature) -> bytes:
+    """The octets of 2A1C."""
+    options = (_optional_time(said.time), _optional_unsigned(said.site, 1))
+    flags = (said.unit == "[degF]") | _flags(options) << 1
+    return bytes([flags]) + float32(said.value) + b"".join(options)
+
+
+def glucose(said: Glucose) -> bytes:
+    """The octets of 2A18 with a concentration: mg/dL is 1e-5 kg/L, mmol/L is 1e-3 mol/L."""
+    shift = -3 if said.unit == "mmol/L" else -5
+    molar = said.unit == "mmol/L"
+    offset = b"" if said.offset_minutes is None else said.offset_minutes.to_bytes(2, "little", signed=True)
+    status = _optional_unsigned(said.status, 2)
+    flags = bool(offset) | 1 << 1 | molar << 2 | bool(status) << 3
+    head = bytes([flags]) + unsigned(said.sequence, 2) + date_time(said.base_time) + offset
+    return head + sfloat(said.value, shift) + bytes([said.site << 4 | said.sample]) + status
+
+
+def cgm(records: tuple[CgmRecord, ...]) -> bytes:
+    """The octets of 2AA7: one or more records, each with its own size octet."""
+    return b"".join(_cgm_record(record) for record in records)
+
+
+def _cgm_record(said: CgmRecord) -> bytes:
+    trend, quality = _optional_sfloat(said.trend), _optional_sfloat(said.quality)
+    annunciation = b"" if said.status is None else unsigned(said.status, 3)
+    present = [bool(octet) for octet in annunciation] or [False] * 3  # an octet without a bit set is left out
+    flags = bool(trend) | bool(quality) << 1 | present[2] << 5 | present[1] << 6 | present[0] << 7
+    status = bytes(octet for octet in annunciation if octet)
+    body = sfloat(said.glucose) + unsigned(said.offset_minutes, 2) + status + trend + quality
+    size = 2 + len(body) + (2 if said.crc else 0)
+    record = bytes([size, flags]) + body
+    return record + (crc16(record) if said.crc else b"")
+
+
+def session_start(said: SessionStart) -> bytes:
+    """The octets of 2AAA."""
+    zone = said.zone_quarters.to_bytes(1, "little", signed=True)
+    body = date_time(said.time) + zone + unsigned(said.dst, 1)
+    return body + (crc16(body) if said.crc else b"")
+
+
+def weight(said: Weight) -> bytes:
+    """The octets of 2A9D. Raises ``ValueError`` off the grid (0.005 kg, 0.01 lb) or for other digits than the wire's."""
+    places, step = (-3, Decimal("0.005")) if said.unit == "kg" else (-2, Decimal("0.01"))
+    mantissa, exponent = decimal_parts(said.value)
+    steps = Decimal(mantissa).scaleb(exponent) / step
+    if exponent != places or steps % 1 or steps >= 0xFFFF:  # 0xFFFF says "measurement unsuccessful"
+        raise ValueError(f"{said.value} {said.unit} is not on the scale's grid")
+    options = (_optional_time(said.time), _optional_unsigned(said.user, 1))
+    flags = (said.unit == "[lb_av]") | _flags(options) << 1
+    return bytes([flags]) + unsigned(int(steps), 2) + b"".join(options)
+
+
+def battery(percent: int) -> bytes:
+    """The octet of 2A19, 0 to 100 %."""
+    if not 0 <= percent <= 100:
+        raise ValueError(f"{percent} is no battery level in percent")
+    return bytes([percent])
+
+
+def _flags(options: tuple[bytes, ...]) -> int:
+    """One bit for each optional field that is there, the first field lowest."""
+    return sum(1 << place for place, octets in enumerate(options) if octets)
+
+
+def _optional_time(moment: datetime | None) -> bytes:
+    return b"" if moment is None else date_time(moment)
+
+
+def _optional_unsigned(value: int | None, octets: int) -> bytes:
+    return b"" if value is None else unsigned(value, octets)
+
+
+def _optional_sfloat(text: str | None) -> bytes:
+    return b"" if text is None else sfloat(text)
+
+
+def _optional_pair(pair: tuple[str, str] | None) -> bytes:
+    return b"" if pair is None else sfloat(pair[0]) + sfloat(pair[1])

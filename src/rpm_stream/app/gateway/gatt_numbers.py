@@ -1,0 +1,98 @@
+"""The number formats of GATT health characteristics: decimal text to octets.
+
+What lives here: IEEE 11073-20601 SFLOAT and FLOAT, Date Time 2A08, the E2E-CRC. A decimal is taken as text because its
+digits are the device's stated precision: ``"72.0"`` and ``"72"`` are different octets.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from decimal import Decimal
+
+PLAIN = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+SFLOAT_SPECIAL: dict[str, int] = {"NaN": 0x07FF, "NRes": 0x0800, "+INF": 0x07FE, "-INF": 0x0802}
+FLOAT_SPECIAL: dict[str, int] = {"NaN": 0x007FFFFF, "NRes": 0x00800000, "+INF": 0x007FFFFE, "-INF": 0x00800002}
+# With exponent 0 these mantissas mean something else than a number; with any other exponent they are numbers.
+SFLOAT_TAKEN = {*SFLOAT_SPECIAL.values(), 0x0801}
+FLOAT_TAKEN = {*FLOAT_SPECIAL.values(), 0x00800001}
+
+
+def sfloat(text: str, shift: int = 0) -> bytes:
+    """Two octets of an SFLOAT (4-bit exponent, 12-bit mantissa, both two's complement) for ``text`` x 10^``shift``.
+
+    ``text`` is a plain decimal or one of ``SFLOAT_SPECIAL``; its digits are kept: ``"72.0"`` gives 0xF2D0.
+    Raises ``ValueError`` where mantissa (-2048 to 2047) or exponent (-8 to 7) is exceeded or a special code is hit.
+    """
+    if text in SFLOAT_SPECIAL:
+        return SFLOAT_SPECIAL[text].to_bytes(2, "little")
+    mantissa, exponent = _fitted(text, bits=12)
+    code = (((exponent + shift) & 0xF) << 12) | (mantissa & 0xFFF)
+    if not -8 <= exponent + shift <= 7 or code in SFLOAT_TAKEN:
+        raise ValueError(f"{text} does not fit into an SFLOAT with its digits")
+    return code.to_bytes(2, "little")
+
+
+def float32(text: str) -> bytes:
+    """Four octets of a FLOAT (8-bit exponent, 24-bit mantissa, both two's complement). As ``sfloat`` otherwise."""
+    if text in FLOAT_SPECIAL:
+        return FLOAT_SPECIAL[text].to_bytes(4, "little")
+    mantissa, exponent = _fitted(text, bits=24)
+    code = ((exponent & 0xFF) << 24) | (mantissa & 0xFFFFFF)
+    if not -128 <= exponent <= 127 or code in FLOAT_TAKEN:
+        raise ValueError(f"{text} does not fit into a FLOAT with its digits")
+    return code.to_bytes(4, "little")
+
+
+def _fitted(text: str, bits: int) -> tuple[int, int]:
+    """Mantissa and exponent of ``text``; final zeros of a whole number go to the exponent only where they must."""
+    mantissa, exponent = decimal_parts(text)
+    half = 1 << (bits - 1)
+    while not -half <= mantissa < half and mantissa % 10 == 0 and exponent >= 0:
+        mantissa, exponent = mantissa // 10, exponent + 1
+    if not -half <= mantissa < half:
+        raise ValueError(f"{text} has more digits than {bits} bits keep")
+    return mantissa, exponent
+
+
+def decimal_parts(text: str) -> tuple[int, int]:
+    """Mantissa and exponent as written: ``"72.0"`` is (720, -1).
+
+    Raises ``ValueError`` for what is no plain decimal, and for digits that a medfloat cannot keep (a leading zero as in
+    ``"072"``, a negative zero).
+    """
+    if not PLAIN.fullmatch(text):
+        raise ValueError(f"{text!r} is no plain decimal")
+    places = len(text.partition(".")[2])
+    mantissa = int(text.replace(".", ""))
+    if format(Decimal(mantissa).scaleb(-places), "f") != text:
+        raise ValueError(f"{text} has digits that a medfloat does not keep")
+    return mantissa, -places
+
+
+def unsigned(value: int, octets: int) -> bytes:
+    """An unsigned integer of so many octets. Raises ``ValueError`` outside its range."""
+    if not 0 <= value < 1 << (8 * octets):
+        raise ValueError(f"{value} does not fit into {octets} octets")
+    return value.to_bytes(octets, "little")
+
+
+def date_time(moment: datetime) -> bytes:
+    """Seven octets of 2A08 from the fields of ``moment`` as they stand (local time; the wire has no zone).
+
+    Raises ``ValueError`` for a fraction of a second or a year outside 1582 to 9999.
+    """
+    if moment.microsecond or moment.year < 1582:
+        raise ValueError("a GATT date time has whole seconds and a year from 1582 to 9999")
+    fields = (moment.month, moment.day, moment.hour, moment.minute, moment.second)
+    return moment.year.to_bytes(2, "little") + bytes(fields)
+
+
+def crc16(octets: bytes) -> bytes:
+    """E2E-CRC: CRC-16/MCRF4XX (polynomial 0x1021 reflected, start 0xFFFF); ASCII "123456789" gives 0x6F91."""
+    crc = 0xFFFF
+    for octet in octets:
+        crc ^= octet
+        for _ in range(8):
+            crc = (crc >> 1) ^ 0x8408 if crc & 1 else crc >> 1
+    return crc.to_bytes(2, "little")

@@ -1,0 +1,112 @@
+"""The gateway's side of Kafka: a producer that neither loses nor doubles, a consumer of the rejects, and patience.
+
+Starting waits for a broker that is away, without end: the spool holds what there is to send meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError, ProducerClosed
+
+from rpm_stream.app.names import FRAMES, REJECTS
+
+Client = TypeVar("Client", AIOKafkaProducer, AIOKafkaConsumer)
+
+STOP_SECONDS = 3.0  # how long a producer may take to stop; what it had in hand is still in the spool
+
+_log = structlog.get_logger(__name__)
+
+
+def _wall_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayOptions:
+    """What a deployment may set. ``kafka`` goes to aiokafka as it is (``security_protocol``, ``sasl_mechanism``, …)."""
+
+    topic: str = FRAMES
+    rejects_topic: str = REJECTS
+    max_spool_bytes: int | None = None  # None: as much as the disk has
+    close_within: float = 10.0  # seconds that leaving the context waits for the broker; the rest stays in the spool
+    retry_first: float = 0.2  # seconds
+    retry_longest: float = 15.0  # seconds
+    clock: Callable[[], datetime] = _wall_clock
+    kafka: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Link:
+    """Makes started producers and consumers for one gateway."""
+
+    def __init__(self, bootstrap: str, name: str, options: GatewayOptions) -> None:
+        """``name`` is the client id and the consumer group."""
+        self._bootstrap, self._name, self._options = bootstrap, name, options
+
+    async def producer(self) -> AIOKafkaProducer:
+        """An idempotent producer, started: with idempotence aiokafka never gives up a batch that it has taken."""
+        return await self._started(
+            lambda: AIOKafkaProducer(
+                bootstrap_servers=self._bootstrap,
+                client_id=self._name,
+                acks="all",
+                enable_idempotence=True,
+                compression_type="lz4",
+                linger_ms=5,
+                **self._options.kafka,
+            )
+        )
+
+    async def consumer(self) -> AIOKafkaConsumer:
+        """A consumer of the rejects, started; it begins at the oldest and commits when told."""
+        return await self._started(
+            lambda: AIOKafkaConsumer(
+                self._options.rejects_topic,
+                bootstrap_servers=self._bootstrap,
+                group_id=self._name,
+                auto_offset_reset="earliest",
+                enable_auto_commit=False,
+                **self._options.kafka,
+            )
+        )
+
+    async def _started(self, make: Callable[[], Client]) -> Client:
+        wait = self._options.retry_first
+        while True:
+            client = make()
+            try:
+                await client.start()
+            except (KafkaError, OSError) as error:
+                await client.stop()
+                _log.warning("gateway_broker_away", kind=type(error).__name__, retry_s=wait)
+            except BaseException:
+                await client.stop()
+                raise
+            else:
+                return client
+            await asyncio.sleep(wait * random.uniform(0.5, 1.0))
+            wait = min(wait * 2, self._options.retry_longest)
+
+
+async def stop(producer: AIOKafkaProducer) -> None:
+    """Stop, within ``STOP_SECONDS``: aiokafka's own stop waits for ever for a broker that is away."""
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await producer.stop()
+    except TimeoutError:
+        # No public door: stop() has marked the producer as closed and waits for batches that nobody will take.
+        producer._message_accumulator.fail_all(ProducerClosed())
+        await producer._sender.close()
+        await producer.client.close()
+
+
+def position(message: ConsumerRecord) -> tuple[TopicPartition, int]:
+    """What to commit once ``message`` is done with."""
+    return TopicPartition(message.topic, message.partition), message.offset + 1

@@ -1,0 +1,142 @@
+"""The spool: what a gateway has promised to deliver, on disk until the broker has acknowledged it.
+
+One SQLite file a gateway, write-ahead log, ``synchronous=FULL``: a frame that ``put`` has returned for survives
+kill -9 and power loss. The counter of each device lives in the same file and the same transaction, so that a frame
+keeps its id and ``seq`` for ever and no number is given twice. One process at a time holds the file.
+All methods block on the disk: the client calls them in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+PAGE = 4096
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS frame (id INTEGER PRIMARY KEY AUTOINCREMENT, device TEXT NOT NULL, wire BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS counter (device TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+
+
+class SpoolFull(OSError):
+    """The disk, or the spool's own limit, is full: nothing of this call was stored, and the caller still has it."""
+
+
+class SpoolInUse(OSError):
+    """Another process holds this spool: two gateways never share one."""
+
+
+class Spooled(NamedTuple):
+    """One frame that waits: its place in the spool, Kafka key and JSON."""
+
+    id: int
+    device: str
+    wire: bytes
+
+
+class Spool:
+    """The frames of one gateway that the broker has not acknowledged yet, in the order in which they were put."""
+
+    def __init__(self, path: Path, max_bytes: int | None = None) -> None:
+        """Open or create. ``max_bytes`` bounds the file (default: the disk does). Raises ``SpoolInUse``, ``OSError``."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0.5)
+        try:
+            self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(SCHEMA)
+            # The name of this spool's life: a spool that was deleted begins to count anew, and says so.
+            self._db.execute("INSERT OR IGNORE INTO fact VALUES ('boot', ?)", (secrets.token_hex(4),))
+            if max_bytes is not None:
+                self._db.execute(f"PRAGMA max_page_count={max(1, max_bytes // PAGE)}")
+        except sqlite3.OperationalError as error:
+            self._db.close()
+            raise _translated(error, path) from error
+        except sqlite3.DatabaseError as error:
+            self._db.close()
+            raise OSError(f"{path} is no spool: {error}") from error
+        self.boot: str = self._db.execute("SELECT value FROM fact WHERE name = 'boot'").fetchone()[0]
+
+    def put(self, device: str, make: Sequence[Callable[[int], bytes]]) -> int:
+        """Store frames of ``device``; each maker gets its ``seq`` and gives the JSON. All or none; returns the count.
+
+        Raises ``SpoolFull``, and what a maker raises; either way the counter stands where it stood.
+        """
+        with _Transaction(self._db, self._path):
+            row = self._db.execute("SELECT next FROM counter WHERE device = ?", (device,)).fetchone()
+            first: int = row[0] if row else 0
+            wires = [(device, maker(first + place)) for place, maker in enumerate(make)]
+            self._db.executemany("INSERT INTO frame (device, wire) VALUES (?, ?)", wires)
+            self._db.execute("INSERT OR REPLACE INTO counter VALUES (?, ?)", (device, first + len(make)))
+        return len(wires)
+
+    def put_ready(self, frames: Sequence[tuple[str, bytes]]) -> int:
+        """Store (device, JSON) pairs as they are, uncounted. All or none; returns the count. Raises ``SpoolFull``."""
+        with _Transaction(self._db, self._path):
+            self._db.executemany("INSERT INTO frame (device, wire) VALUES (?, ?)", frames)
+            known = [(device,) for device in sorted({device for device, _ in frames})]
+            self._db.executemany("INSERT OR IGNORE INTO counter VALUES (?, 0)", known)
+        return len(frames)
+
+    def after(self, place: int, limit: int) -> list[Spooled]:
+        """The next frames behind ``place`` (0 = all), oldest first, at most ``limit``."""
+        rows = self._db.execute("SELECT id, device, wire FROM frame WHERE id > ? ORDER BY id LIMIT ?", (place, limit))
+        return [Spooled(*row) for row in rows]
+
+    def forget(self, place: int) -> None:
+        """Delete all frames up to ``place``: the broker has them. Raises ``SpoolFull`` where not even that can be written."""
+        with _Transaction(self._db, self._path):
+            self._db.execute("DELETE FROM frame WHERE id <= ?", (place,))
+
+    def count(self) -> int:
+        """How many frames wait."""
+        return int(self._db.execute("SELECT count(*) FROM frame").fetchone()[0])
+
+    def devices(self) -> set[str]:
+        """All devices that this gateway has ever sent for."""
+        return {row[0] for row in self._db.execute("SELECT device FROM counter")}
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._db.close()
+
+
+class _Transaction:
+    """BEGIN, then COMMIT or ROLLBACK; a full disk at any of them is ``SpoolFull``."""
+
+    def __init__(self, database: sqlite3.Connection, path: Path) -> None:
+        self._db, self._path = database, path
+
+    def __enter__(self) -> None:
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        try:
+            if error is None:
+                self._db.execute("COMMIT")
+        except sqlite3.OperationalError as full:
+            self._rollback()
+            raise _translated(full, self._path) from full
+        if error is not None:
+            self._rollback()
+        if isinstance(error, sqlite3.OperationalError):
+            raise _translated(error, self._path) from error
+
+    def _rollback(self) -> None:
+        # SQLite has already rolled back by itself on some errors, a full disk among them.
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+
+
+def _translated(error: sqlite3.OperationalError, path: Path) -> OSError:
+    if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+        return SpoolFull(f"no room left for the spool {path}: nothing of this call was stored")
+    if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return SpoolInUse(f"the spool {path} is in use by another process")
+    return OSError(f"the spool {path} cannot be used: {error}")

@@ -1,0 +1,109 @@
+"""Frames on the wire: ids, limits, JSON. What the contract of ``rpm.frames`` fixes for a sender, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+from uuid import NAMESPACE_URL, uuid5
+
+import msgspec
+
+from rpm_stream.records import DeviceEntry, Frame, Measurement, Notification, PatientEntry
+
+Entries: TypeAlias = Sequence[Notification] | Sequence[Measurement] | Sequence[dict[str, Any]]
+RegistryEntry: TypeAlias = DeviceEntry | PatientEntry
+
+MAX_ENTRIES = 1000
+MAX_BYTES = 256 * 1024
+ENVELOPE_BYTES = 2048  # what a frame needs besides its entries: four names of at most 128 characters, times, keys
+MAX_NAME = 128
+
+_decoder = msgspec.json.Decoder(Frame)
+
+
+class FrameTooLarge(ValueError):
+    """One entry, or a ready frame, is above 256 KiB: the service would refuse it as ``too_large``."""
+
+
+class BadFrame(ValueError):
+    """A frame that the service would refuse as ``bad_schema``; the text names the field, never its value."""
+
+
+def frame_id(gateway: str, device: str, boot: str | int, seq: int) -> str:
+    """``<gateway>-<device>-<boot>-<seq>``: the same uplink has the same id however often it is sent.
+
+    Where that is longer than a name may be (128 characters), a UUID version 5 of it.
+    """
+    plain = f"{gateway}-{device}-{boot}-{seq}"
+    return plain if len(plain) <= MAX_NAME else str(uuid5(NAMESPACE_URL, plain))
+
+
+def encode_frame(frame: Frame) -> bytes:
+    """The JSON of ``rpm.frames``: times in UTC with Z, fields without a value left out.
+
+    Raises ``BadFrame`` for what the schema refuses and ``FrameTooLarge`` above 256 KiB.
+    """
+    present = {name: value for name, value in msgspec.structs.asdict(frame).items() if value is not None}
+    try:
+        wire = msgspec.json.encode(_in_utc(present))
+        _decoder.decode(wire)
+    except (msgspec.ValidationError, TypeError) as error:
+        raise BadFrame(str(error)) from error
+    if ("notifications" in present) + ("measurements" in present) + ("resources" in present) != 1:
+        raise BadFrame("a frame has exactly one of notifications, measurements, resources")
+    if len(wire) > MAX_BYTES:
+        raise FrameTooLarge(f"a frame has at most {MAX_BYTES} bytes, this one {len(wire)}")
+    return wire
+
+
+def _in_utc(value: Any) -> Any:
+    """Every time of a frame in UTC, so that it is written with Z; a time without a zone stays and is refused."""
+    if isinstance(value, datetime):
+        return value if value.tzinfo is None else value.astimezone(UTC)
+    if isinstance(value, (Notification, Measurement)):
+        at = value.at
+        return value if at.tzinfo in (None, UTC) else msgspec.structs.replace(value, at=at.astimezone(UTC))
+    if isinstance(value, list):
+        return [_in_utc(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _in_utc(item) for name, item in value.items()}
+    return value
+
+
+def chunks(entries: Entries) -> Iterator[list[Any]]:
+    """``entries`` in order, in lists that each fit into one frame: 1,000 entries, 256 KiB.
+
+    Raises ``FrameTooLarge`` for one entry that fits into none.
+    """
+    chunk: list[Any] = []
+    size = ENVELOPE_BYTES
+    for entry in entries:
+        needed = len(msgspec.json.encode(entry)) + 1
+        if needed + ENVELOPE_BYTES > MAX_BYTES:
+            raise FrameTooLarge(f"one entry has {needed} bytes; a frame has at most {MAX_BYTES}")
+        if chunk and (len(chunk) == MAX_ENTRIES or size + needed > MAX_BYTES):
+            yield chunk
+            chunk, size = [], ENVELOPE_BYTES
+        chunk.append(entry)
+        size += needed
+    if chunk:
+        yield chunk
+
+
+def registry_key(entry: RegistryEntry) -> str:
+    """The Kafka key of a message of ``rpm.registry``: ``device/<id>`` or ``patient/<id>``."""
+    return f"device/{entry.device}" if isinstance(entry, DeviceEntry) else f"patient/{entry.patient}"
+
+
+def encode_registry(entry: RegistryEntry) -> bytes:
+    """The JSON value of ``rpm.registry``, fields without a value left out."""
+    fields = msgspec.structs.asdict(entry)
+    return msgspec.json.encode({name: value for name, value in fields.items() if value is not None})
+
+
+def decode_registry(line: bytes) -> RegistryEntry:
+    """One registry line back: with ``device`` a device, else a patient. Raises ``msgspec.DecodeError``."""
+    if "device" in msgspec.json.decode(line, type=dict[str, Any]):
+        return msgspec.json.decode(line, type=DeviceEntry)
+    return msgspec.json.decode(line, type=PatientEntry)
