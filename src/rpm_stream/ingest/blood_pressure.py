@@ -1,0 +1,76 @@
+"""Blood Pressure Measurement (2A35) and Intermediate Cuff Pressure (2A36): one layout, two meanings.
+
+flags u8, three SFLOATs in mm[Hg] or kPa (bit 0), Date Time (bit 1), pulse SFLOAT (bit 2), user u8 (bit 3),
+status u16 (bit 4); bits 5-7 RFU. In 2A36 the first SFLOAT is the pressure in the cuff while it moves and the other
+two mean nothing (NaN by the specification, 0 from some servers): it is never a blood pressure.
+Source: GATT Specification Supplement and Blood Pressure Service.
+"""
+
+from __future__ import annotations
+
+from rpm_stream.ingest.cursor import Cursor
+from rpm_stream.ingest.date_time import read_fields
+from rpm_stream.ingest.medfloat import sfloat
+from rpm_stream.ingest.notes import Bits, Notes, Value, names, value
+from rpm_stream.records import Payload
+
+_KILOPASCAL, _DATE, _PULSE, _USER, _STATUS, _RFU = 0x01, 0x02, 0x04, 0x08, 0x10, 0xE0
+_PULSE_RANGE = 0x18
+
+_SINGLE_BITS: Bits = ((0x01, "body_movement"), (0x02, "cuff_too_loose"), (0x04, "irregular_pulse"))
+_POSITION: Bits = ((0x20, "improper_position"),)
+_PULSE_RANGES: dict[int, str] = {  # bits 4-3 are a number; 0 (within range) has no name
+    0x08: "pulse_range_above",
+    0x10: "pulse_range_below",
+    0x18: "pulse_range_reserved",
+}
+
+
+def note_status(notes: Notes, status: int) -> None:
+    """Notes the measurement status u16: ``status`` and, in the order of the bits, ``status_flags``."""
+    pulse_range = _PULSE_RANGES.get(status & _PULSE_RANGE)
+    found = names(_SINGLE_BITS, status) + ([pulse_range] if pulse_range else []) + names(_POSITION, status)
+    notes.attributes["status"] = status
+    notes.attributes["status_flags"] = found
+    notes.flags.extend(found)
+
+
+def pressure_unit(flags: int) -> str:
+    """UCUM unit of the pressures, by bit 0 of the flags."""
+    return "kPa" if flags & _KILOPASCAL else "mm[Hg]"
+
+
+def three_pressures(cursor: Cursor, unit: str) -> list[Value]:
+    """Systolic, diastolic and mean arterial pressure."""
+    return [value(vital, unit, sfloat(cursor.u16())) for vital in ("systolic", "diastolic", "mean_arterial")]
+
+
+def decode_blood_pressure(data: bytes) -> Payload:
+    """2A35: systolic, diastolic, mean_arterial (mm[Hg] or kPa), pulse_rate (/min) if sent."""
+    cursor = Cursor(data)
+    flags = cursor.u8()
+    return _rest(cursor, flags, three_pressures(cursor, pressure_unit(flags)))
+
+
+def decode_cuff_pressure(data: bytes) -> Payload:
+    """2A36: cuff_pressure (mm[Hg] or kPa), pulse_rate (/min) if sent; never a systolic pressure."""
+    cursor = Cursor(data)
+    flags = cursor.u8()
+    values = [value("cuff_pressure", pressure_unit(flags), sfloat(cursor.u16()))]
+    cursor.take(4)
+    return _rest(cursor, flags, values)
+
+
+def _rest(cursor: Cursor, flags: int, values: list[Value]) -> Payload:
+    notes = Notes()
+    if flags & _DATE:
+        notes.stamp(read_fields(cursor))
+    if flags & _PULSE:
+        values.append(value("pulse_rate", "/min", sfloat(cursor.u16())))
+    if flags & _USER:
+        notes.user(cursor.u8())
+    if flags & _STATUS:
+        note_status(notes, cursor.u16())
+    cursor.finish()
+    notes.rfu(flags & _RFU)
+    return notes.payload(values)

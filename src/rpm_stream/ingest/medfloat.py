@@ -1,0 +1,103 @@
+"""IEEE 11073 medfloats: SFLOAT (16 bits) and FLOAT (32 bits), as text with the sensor's digits.
+
+value = mantissa x 10^exponent, both two's complement (SFLOAT: exponent bits 15-12, mantissa bits 11-0; FLOAT:
+exponent the top octet, mantissa the low 24 bits). The exponent is the device's stated precision, so 0xF2D0 is
+"72.0" and not "72". Five mantissas with exponent 0 are no numbers (GATT Specification Supplement; IEEE 11073-20601):
+with any other exponent the same mantissas are ordinary numbers.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TypeAlias
+
+from rpm_stream.records import Absent
+
+Measured: TypeAlias = tuple[str | None, Absent | None]
+"""(plain decimal text, None) or (None, the reason why there is no value)."""
+
+SFLOAT_SPECIALS: dict[int, str] = {
+    0x07FF: "NaN",
+    0x0800: "NRes",
+    0x07FE: "+INF",
+    0x0802: "-INF",
+    0x0801: "Reserved",
+}
+FLOAT_SPECIALS: dict[int, str] = {
+    0x007FFFFF: "NaN",
+    0x00800000: "NRes",
+    0x007FFFFE: "+INF",
+    0x00800002: "-INF",
+    0x00800001: "Reserved",
+}
+ABSENT: dict[str, Absent] = {
+    "NaN": "not-a-number",
+    "NRes": "error",
+    "+INF": "positive-infinity",
+    "-INF": "negative-infinity",
+    "Reserved": "error",
+}
+
+
+def plain(mantissa: int, exponent: int) -> str:
+    """``mantissa`` x 10^``exponent`` as plain decimal text; a negative exponent keeps all its digits.
+
+    >>> plain(720, -1), plain(12, 1), plain(-5, -2), plain(0, -1)
+    ('72.0', '120', '-0.05', '0.0')
+    """
+    if exponent >= 0:
+        return str(mantissa * 10**exponent)
+    digits = str(abs(mantissa)).rjust(1 - exponent, "0")
+    sign = "-" if mantissa < 0 else ""
+    return f"{sign}{digits[:exponent]}.{digits[exponent:]}"
+
+
+def sfloat_text(raw: int, shift: int = 0) -> str:
+    """The text of SFLOAT ``raw`` (0 to 65535) x 10^``shift``, or the special's name ("NaN", "+INF" ...)."""
+    special = SFLOAT_SPECIALS.get(raw)
+    if special is not None:
+        return special
+    mantissa = raw & 0x0FFF
+    exponent = raw >> 12
+    return plain(
+        mantissa - 0x1000 if mantissa >= 0x0800 else mantissa,
+        (exponent - 16 if exponent >= 8 else exponent) + shift,
+    )
+
+
+# A monitor repeats a few dozen values: the memory of the last texts makes a sample cost 0.1 us instead of 1 us.
+@lru_cache(maxsize=8192)
+def sfloat(raw: int, shift: int = 0) -> Measured:
+    """SFLOAT ``raw`` (0 to 65535) x 10^``shift``.
+
+    >>> sfloat(0xF2D0), sfloat(0x07FF), sfloat(0xC038, 3)
+    (('72.0', None), (None, 'not-a-number'), ('5.6', None))
+    """
+    return _measured(sfloat_text(raw, shift))
+
+
+def float32_text(raw: int) -> str:
+    """The text of FLOAT ``raw`` (0 to 2^32 - 1), or the special's name."""
+    special = FLOAT_SPECIALS.get(raw)
+    if special is not None:
+        return special
+    mantissa = raw & 0x00FFFFFF
+    exponent = raw >> 24
+    return plain(
+        mantissa - 0x01000000 if mantissa >= 0x00800000 else mantissa,
+        exponent - 256 if exponent >= 128 else exponent,
+    )
+
+
+def float32(raw: int) -> Measured:
+    """FLOAT ``raw`` (0 to 2^32 - 1).
+
+    >>> float32(0xFF000183), float32(0x007FFFFE)
+    (('38.7', None), (None, 'positive-infinity'))
+    """
+    return _measured(float32_text(raw))
+
+
+def _measured(text: str) -> Measured:
+    absent = ABSENT.get(text)
+    return (text, None) if absent is None else (None, absent)
