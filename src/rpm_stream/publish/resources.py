@@ -1,0 +1,59 @@
+"""Patient and Device as FHIR R4 resources, from the registry or from a bare id.
+
+They hold what the service itself knows, no more: the EHR is the master of a person's data.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import Any
+
+from rpm_stream.publish.ids import fhir_id
+from rpm_stream.records import DeviceEntry, PatientEntry
+
+# Systems of our own ids, so that a resource that we wrote can be told from one that the EHR owns.
+IDENTIFIER_SYSTEMS = {"Patient": "urn:rpm-stream:patient", "Device": "urn:rpm-stream:device"}
+_BIRTH_DATE = re.compile(r"\d{4}(-\d{2}(-\d{2})?)?")
+
+
+def identifier(kind: str, text: str) -> dict[str, str]:
+    """The identifier of a "Patient" or "Device" that our records call ``text``."""
+    return {"system": IDENTIFIER_SYSTEMS[kind], "value": text}
+
+
+def patient_resource(entry: PatientEntry) -> dict[str, Any]:
+    """The Patient of a registry entry: id, identifier, the displayed name, and the birth date where it is a date."""
+    resource: dict[str, Any] = {
+        "resourceType": "Patient",
+        "id": fhir_id(entry.patient),
+        "identifier": [identifier("Patient", entry.patient)],
+    }
+    if entry.display:
+        resource["name"] = [{"text": entry.display}]
+    if entry.born is not None and _is_date(entry.born):
+        resource["birthDate"] = entry.born
+    return resource
+
+
+def device_resource(entry: DeviceEntry) -> dict[str, Any]:
+    """The Device of a registry entry: id, identifier, model. Who wears it when stands in the Observations."""
+    resource: dict[str, Any] = {
+        "resourceType": "Device",
+        "id": fhir_id(entry.device),
+        "identifier": [identifier("Device", entry.device)],
+    }
+    if entry.model:
+        resource["deviceName"] = [{"name": entry.model, "type": "model-name"}]
+    return resource
+
+
+def _is_date(text: str) -> bool:
+    """Whether ``text`` is a FHIR date: YYYY, YYYY-MM or YYYY-MM-DD of the calendar."""
+    if not _BIRTH_DATE.fullmatch(text) or not text.isascii():
+        return False
+    try:
+        date.fromisoformat(text + "-01-01"[len(text) - 4 :] if len(text) < 10 else text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,216 @@
+"""Fifteen-minute summaries of continuous vitals: what one patient's windows hold, and when one is due.
+
+A window counts how often each value text came, so an hour at 1 Hz is a few hundred bytes, and median, minimum and
+maximum stay exact. It is due when a reading of its vital lies 5 minutes past its end, or by tick; a reading that
+comes late into a kept window makes it due again, under the same id. What a window says depends on its readings
+alone, never on the tick that noticed it, so a replay writes the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from decimal import Context, Decimal
+
+import msgspec
+
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.publish.codes import converted, published_unit
+from rpm_stream.records import Reading
+
+SPAN_SECONDS = 900
+GRACE_SECONDS = 300
+KEPT_WINDOWS = 8
+KEPT_BYTES = 6_000  # of one vital's values: a device that never repeats a value must not fill the state
+COUNT_BYTES = 4  # of one value's count and framing in the state
+EXACT = Context(prec=60)  # value texts have at most 48 digits
+
+
+class Bin(msgspec.Struct):
+    """One window in the state. ``counts``: how often each value text came, in ``unit``. ``start``: epoch seconds."""
+
+    start: int
+    unit: str
+    device: str | None
+    utc_offset: str | None
+    received_at: datetime
+    counts: dict[str, int] = {}
+    size: int = 0
+    changed: bool = False
+    sent: bool = False
+
+
+class Course(msgspec.Struct):
+    """The kept windows of one vital, oldest first. Windows before ``floor`` (epoch seconds) are closed for good."""
+
+    newest: float
+    floor: int = -(2**62)
+    bins: list[Bin] = []
+
+
+class Summaries(msgspec.Struct):
+    """State of one patient: a course a vital. Encodes to msgpack and back."""
+
+    patient: str
+    courses: dict[str, Course] = {}
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """A finished window: ``start`` and ``end`` UTC, values as plain decimals in ``unit``.
+
+    ``received_at`` is the latest of its readings; ``device`` is ``None`` when several took part.
+    """
+
+    patient: str
+    vital: str
+    start: datetime
+    end: datetime
+    unit: str
+    count: int
+    minimum: str
+    maximum: str
+    median: str
+    device: str | None
+    utc_offset: str | None
+    received_at: datetime
+
+
+def add(state: Summaries, reading: Reading, knowledge: Knowledge) -> tuple[bool, list[Window]]:
+    """Put one reading into its window. ``False``: it is too late (or there is no room), publish it singly.
+
+    The list holds the windows that became due, oldest first; one that was due before comes again, with more in it.
+    """
+    taken, due = add_all(state, (reading,), knowledge)
+    return taken[0], due
+
+
+def add_all(
+    state: Summaries, readings: Iterable[Reading], knowledge: Knowledge
+) -> tuple[tuple[bool, ...], list[Window]]:
+    """``add`` for the readings of one message; each due window comes once, with all of them in it."""
+    taken: list[bool] = []
+    due: list[Window] = []
+    for reading in readings:
+        taken.append(_put(state, reading, knowledge, due))
+    for vital, course in state.courses.items():
+        due += _due(state.patient, vital, course, course.newest)
+    return tuple(taken), due
+
+
+def tick(state: Summaries, now: datetime) -> list[Window]:
+    """The windows whose end lies 5 minutes before ``now`` and that say something not yet published."""
+    at = now.timestamp()
+    return [window for vital, course in state.courses.items() for window in _due(state.patient, vital, course, at)]
+
+
+def close(state: Summaries) -> list[Window]:
+    """At the end of a replay: every window that says something not yet published, due or not."""
+    return [
+        window for vital, course in state.courses.items() for window in _due(state.patient, vital, course, float("inf"))
+    ]
+
+
+def _put(state: Summaries, reading: Reading, knowledge: Knowledge, due: list[Window]) -> bool:
+    """Count one reading; windows that must go to make room are appended to ``due`` if they still have to speak."""
+    if reading.value is None:
+        return False
+    at = reading.measured_at.timestamp()
+    start = int(at // SPAN_SECONDS) * SPAN_SECONDS
+    course = state.courses.get(reading.vital)
+    if course is None:
+        course = state.courses[reading.vital] = Course(newest=at)
+    if start < course.floor:
+        return False
+    window = _window_for(course, start, reading, knowledge)
+    if window is None:
+        return False
+    text = converted(reading.value, reading.unit, window.unit, knowledge)
+    seen = window.counts.get(text)
+    if seen is None:
+        grown = window.size + len(text) + COUNT_BYTES
+        if grown > KEPT_BYTES:
+            return False
+        window.size = grown
+    window.counts[text] = (seen or 0) + 1
+    window.changed = True
+    window.received_at = max(window.received_at, reading.received_at)
+    if window.device != reading.device:
+        window.device = None
+    course.newest = max(course.newest, at)
+    _make_room(state.patient, reading.vital, course, due)
+    return True
+
+
+def _window_for(course: Course, start: int, reading: Reading, knowledge: Knowledge) -> Bin | None:
+    """The window that begins at ``start``, opened if need be; ``None`` where it would be the first to go."""
+    place = len(course.bins)
+    while place and course.bins[place - 1].start >= start:
+        place -= 1
+    if place < len(course.bins) and course.bins[place].start == start:
+        return course.bins[place]
+    if place == 0 and len(course.bins) >= KEPT_WINDOWS:
+        return None
+    unit = published_unit(knowledge.vitals[reading.vital], reading.unit)
+    window = Bin(start, unit, reading.device, reading.utc_offset, reading.received_at)
+    course.bins.insert(place, window)
+    return window
+
+
+def _make_room(patient: str, vital: str, course: Course, due: list[Window]) -> None:
+    """Close the oldest windows while there are too many, or too many values in them; the newest always stays."""
+    size = sum(window.size for window in course.bins)
+    while len(course.bins) > 1 and (len(course.bins) > KEPT_WINDOWS or size > KEPT_BYTES):
+        oldest = course.bins.pop(0)
+        size -= oldest.size
+        course.floor = oldest.start + SPAN_SECONDS
+        if oldest.changed:
+            due.append(_finish(patient, vital, oldest))
+
+
+def _due(patient: str, vital: str, course: Course, at: float) -> list[Window]:
+    """Windows with something new that are due at ``at``, or were published before. Marks them as published."""
+    windows = []
+    for window in course.bins:
+        if window.changed and (window.sent or window.start + SPAN_SECONDS + GRACE_SECONDS <= at):
+            window.changed = False
+            window.sent = True
+            windows.append(_finish(patient, vital, window))
+    return windows
+
+
+def _finish(patient: str, vital: str, window: Bin) -> Window:
+    values = sorted((Decimal(text), text) for text in window.counts)
+    start = datetime.fromtimestamp(window.start, UTC)
+    return Window(
+        patient=patient,
+        vital=vital,
+        start=start,
+        end=start + timedelta(seconds=SPAN_SECONDS),
+        unit=window.unit,
+        count=sum(window.counts.values()),
+        minimum=values[0][1],
+        maximum=values[-1][1],
+        median=_median(values, window.counts),
+        device=window.device,
+        utc_offset=window.utc_offset,
+        received_at=window.received_at,
+    )
+
+
+def _median(values: list[tuple[Decimal, str]], counts: dict[str, int]) -> str:
+    """The middle value, or the exact mean of the two middle ones (at most one digit more than theirs)."""
+    total = sum(counts.values())
+    low = _at_rank(values, counts, (total - 1) // 2)
+    high = _at_rank(values, counts, total // 2)
+    if low[1] == high[1]:
+        return low[1]
+    return format(EXACT.divide(EXACT.add(low[0], high[0]), Decimal(2)), "f")
+
+
+def _at_rank(values: list[tuple[Decimal, str]], counts: dict[str, int], rank: int) -> tuple[Decimal, str]:
+    """The value with ``rank`` values before it; ``values`` ascend."""
+    for value in values:
+        rank -= counts[value[1]]
+        if rank < 0:
+            return value
+    raise ValueError("rank beyond the counts")
