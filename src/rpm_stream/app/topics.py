@@ -91,7 +91,7 @@ async def apply(bootstrap: str, partitions: int | None = None, replication: int 
                 done.append(await _create(admin, topic))
             elif changes := _config_differences(topic, found):
                 await _configure(admin, topic, found)
-                done.extend(f"{topic.name}: set {change}" for change in changes)
+                done.extend(f"{topic.name}: {name} set to {new}, was {old}" for name, old, new in changes)
             if found is not None:
                 done.extend(f"{topic.name}: left as it is, {each}" for each in _shape_differences(topic, found))
     return done
@@ -108,8 +108,9 @@ async def check(bootstrap: str, partitions: int | None = None, replication: int 
         if found is None:
             differences.append(f"{topic.name}: missing")
         else:
-            each = (*_shape_differences(topic, found), *_config_differences(topic, found))
-            differences.extend(f"{topic.name}: {line}" for line in each)
+            differences.extend(f"{topic.name}: {each}" for each in _shape_differences(topic, found))
+            changes = _config_differences(topic, found)
+            differences.extend(f"{topic.name}: {name} is {old}, should be {new}" for name, old, new in changes)
     return differences
 
 
@@ -122,7 +123,10 @@ def _read(path: Path) -> Topic:
 @asynccontextmanager
 async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
     """A connected admin client; every way in which Kafka can say no becomes one line for the user."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
+    try:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
+    except ValueError as error:
+        raise UsageError(f"not a Kafka address, host:port[,host:port]: {bootstrap}") from error
     try:
         await admin.start()
         yield admin
@@ -180,13 +184,17 @@ def _raise_for(code: int, text: str) -> None:
 
 
 def _shape_differences(topic: Topic, found: Found) -> list[str]:
-    pairs = (("partitions", found.partitions, topic.partitions), ("replicas", found.replicas, topic.replicas))
-    return [f"{what} {is_} instead of {should}" for what, is_, should in pairs if is_ != should]
+    pairs = (
+        ("number of partitions", found.partitions, topic.partitions),
+        ("number of replicas", found.replicas, topic.replicas),
+    )
+    return [f"{what} is {is_}, should be {should}" for what, is_, should in pairs if is_ != should]
 
 
-def _config_differences(topic: Topic, found: Found) -> list[str]:
+def _config_differences(topic: Topic, found: Found) -> list[tuple[str, str, str]]:
+    """Name, value found, value wanted of each setting that differs."""
     return [
-        f"{name} {found.config.get(name, 'unset')} instead of {value}"
+        (name, found.config.get(name, "unset"), value)
         for name, value in topic.config.items()
         if found.config.get(name) != value
     ]

@@ -1,0 +1,63 @@
+"""``rpm-stream topics``: bring the nine topics to a broker, or say what differs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from rpm_stream.app import topic_schemas
+from rpm_stream.app import topics as topic_admin
+from rpm_stream.app.errors import CheckFailed
+from rpm_stream.app.settings import Settings
+
+Bootstrap = Annotated[str | None, typer.Option(help="Kafka, host:port[,host:port]; default: RPM_BOOTSTRAP.")]
+Partitions = Annotated[int | None, typer.Option(min=1, max=512, help="The same on every topic.")]
+Replication = Annotated[int | None, typer.Option(min=1, max=7, help="Replicas; 3 in production.")]
+
+
+def apply(bootstrap: Bootstrap = None, partitions: Partitions = None, replication: Replication = None) -> None:
+    """Create the topics that are missing and set the configuration of the others; one JSON line for each thing done.
+
+    Never changes the number of partitions of an existing topic: keys would move, and with them the order.
+
+    Example: rpm-stream topics apply --bootstrap 127.0.0.1:9092
+    """
+    settings = Settings()
+    place = bootstrap or settings.bootstrap
+    counts = (partitions or settings.partitions, replication or settings.replication)
+    _print("done", asyncio.run(topic_admin.apply(place, *counts)))
+
+
+def check(bootstrap: Bootstrap = None, partitions: Partitions = None, replication: Replication = None) -> None:
+    """Say what differs from the wanted topics, one JSON line each; exit status 1 when something does.
+
+    Example: rpm-stream topics check --bootstrap 127.0.0.1:9092
+    """
+    settings = Settings()
+    place = bootstrap or settings.bootstrap
+    counts = (partitions or settings.partitions, replication or settings.replication)
+    differences = asyncio.run(topic_admin.check(place, *counts))
+    _print("differs", differences)
+    if differences:
+        raise CheckFailed(f"{len(differences)} differences; rpm-stream topics apply mends all but counts")
+
+
+def schemas(write: Annotated[bool, typer.Option("--write", help="Renew the files.")] = False) -> None:
+    """Compare the schema files with the records (for maintainers, in a checkout).
+
+    Example: rpm-stream topics schemas --write
+    """
+    root = topic_admin.topics_root()
+    if write:
+        _print("written", topic_schemas.write(root))
+    elif drifted := topic_schemas.drift(root):
+        raise CheckFailed(f"schemas differ from the records: {', '.join(drifted)}; rpm-stream topics schemas --write")
+
+
+def _print(what: str, lines: list[str]) -> None:
+    for line in lines:
+        sys.stdout.write(json.dumps({what: line}) + "\n")

@@ -1,0 +1,106 @@
+"""The JSON Schemas of the topics, generated from the nouns so that the two cannot drift apart.
+
+``topics/<n>-<name>/schema-1.json`` holds what ``schemas`` returns; a test compares them and
+``rpm-stream topics schemas --write`` renews them. The schema of ``rpm.observations`` is kept by hand: FHIR owns that
+format, and ours only names what every Observation of ours has.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from rpm_stream.app.topics import FOLDERS
+from rpm_stream.records import (
+    Account,
+    Action,
+    Alert,
+    DeviceEntry,
+    Frame,
+    PatientEntry,
+    Readings,
+    Record,
+    Reject,
+    Score,
+)
+
+RECORDS: dict[str, tuple[type[Record], ...]] = {
+    "rpm.frames": (Frame,),
+    "rpm.readings": (Readings,),
+    "rpm.scores": (Score,),
+    "rpm.alerts": (Alert,),
+    "rpm.actions": (Action,),
+    "rpm.registry": (DeviceEntry, PatientEntry),
+    "rpm.accounts": (Account,),
+    "rpm.rejects": (Reject,),
+}
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+# "format" is only a remark to most validators; a time without a zone must fail.
+TIME_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
+HEXADECIMAL_PATTERN = "^([0-9A-Fa-f]{2})*$"
+KINDS = ("notifications", "measurements", "resources")
+
+Schema = dict[str, Any]
+
+
+def schemas() -> dict[str, bytes]:
+    """Topic name -> the text of its schema, for every topic whose records are ours."""
+    return {name: _text(_patched(name, _generated(name, records))) for name, records in RECORDS.items()}
+
+
+def schema_path(root: Path, topic: str) -> Path:
+    """Where the schema of a topic lies under ``topics/``."""
+    return root / FOLDERS[topic] / "schema-1.json"
+
+
+def drift(root: Path) -> list[str]:
+    """The topics whose schema file is not what the records say, or is missing."""
+    paths = {name: schema_path(root, name) for name in RECORDS}
+    texts = schemas()
+    return [name for name, path in paths.items() if not path.is_file() or path.read_bytes() != texts[name]]
+
+
+def write(root: Path) -> list[str]:
+    """Renew the schema files that drifted; their topics."""
+    texts, drifted = schemas(), drift(root)
+    for name in drifted:
+        schema_path(root, name).write_bytes(texts[name])
+    return drifted
+
+
+def _generated(topic: str, records: tuple[type[Record], ...]) -> Schema:
+    references, definitions = msgspec.json.schema_components(records, ref_template="#/$defs/{name}")
+    root = references[0] if len(references) == 1 else {"anyOf": list(references)}
+    return {"$schema": DIALECT, "title": f"{topic}, version 1", **root, "$defs": definitions}
+
+
+def _patched(topic: str, schema: Schema) -> Schema:
+    """What the types cannot say."""
+    patched: Schema = _refine(schema)
+    if topic == "rpm.frames":
+        frame, notification = patched["$defs"]["Frame"], patched["$defs"]["Notification"]
+        frame["oneOf"] = [{"required": [kind], "properties": {kind: {"type": "array"}}} for kind in KINDS]
+        notification["properties"]["payload"]["pattern"] = HEXADECIMAL_PATTERN
+    return patched
+
+
+def _refine(node: Any) -> Any:
+    """The same schema with docstrings on one margin and times that must have a zone."""
+    if isinstance(node, list):
+        return [_refine(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    refined = {name: _refine(value) for name, value in node.items()}
+    if isinstance(description := refined.get("description"), str):
+        refined["description"] = inspect.cleandoc(description).replace("``", "")
+    if refined.get("format") == "date-time":
+        refined["pattern"] = TIME_PATTERN
+    return refined
+
+
+def _text(schema: Schema) -> bytes:
+    return (json.dumps(schema, indent=2, ensure_ascii=False) + "\n").encode()
