@@ -1,7 +1,7 @@
 """The gateway client: what a gateway developer imports. It loses no uplink and sends none under two names.
 
-``send`` returns when the frame is safe on this machine's disk (see ``spool``), not when the broker has it: a broker that
-is away for a week costs disk, nothing else. One task sends what waits, in order, by an idempotent producer
+``send`` returns when the frame is safe on this machine's disk (see ``spool``), not when the broker has it: a broker
+that is away for a week costs disk, nothing else. One task sends what waits, in order, by an idempotent producer
 (``acks=all``, key = device, no timestamp: the broker's append time counts) and forgets a frame only when it is
 acknowledged. After a crash a frame may go out again, under the same id and ``seq``; the service drops the second.
 
@@ -27,7 +27,7 @@ import structlog
 from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import KafkaError
 
-from rpm_stream.app.gateway.link import GatewayOptions, Link, position, stop
+from rpm_stream.app.gateway.link import GatewayOptions, Link, abandon, position
 from rpm_stream.app.gateway.spool import Spool, SpoolFull
 from rpm_stream.app.gateway.wire import Entries, chunks, encode_frame, frame_id
 from rpm_stream.records import Frame, Measurement, Notification, Reject
@@ -224,7 +224,7 @@ class Gateway:
                     _log.warning("gateway_send_failed", kind=type(error).__name__, spooled=self._spooled)
                     await asyncio.sleep(self._options.retry_first)
                 finally:
-                    await stop(producer)
+                    await abandon(producer)
         finally:
             self._progress.set()  # whoever waits in drain() sees that nobody sends any more
 

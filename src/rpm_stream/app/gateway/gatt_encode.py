@@ -209,7 +209,7 @@ def session_start(said: SessionStart) -> bytes:
 
 
 def weight(said: Weight) -> bytes:
-    """The octets of 2A9D. Raises ``ValueError`` off the grid (0.005 kg, 0.01 lb) or for other digits than the wire's."""
+    """The octets of 2A9D. Raises ``ValueError`` off its grid (0.005 kg, 0.01 lb) or for other digits than its own."""
     places, step = (-3, Decimal("0.005")) if said.unit == "kg" else (-2, Decimal("0.01"))
     mantissa, exponent = decimal_parts(said.value)
     steps = Decimal(mantissa).scaleb(exponent) / step

@@ -14,13 +14,11 @@ from typing import Any, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError, ProducerClosed
+from aiokafka.errors import KafkaError
 
 from rpm_stream.app.names import FRAMES, REJECTS
 
 Client = TypeVar("Client", AIOKafkaProducer, AIOKafkaConsumer)
-
-STOP_SECONDS = 3.0  # how long a producer may take to stop; what it had in hand is still in the spool
 
 _log = structlog.get_logger(__name__)
 
@@ -95,16 +93,15 @@ class Link:
             wait = min(wait * 2, self._options.retry_longest)
 
 
-async def stop(producer: AIOKafkaProducer) -> None:
-    """Stop, within ``STOP_SECONDS``: aiokafka's own stop waits for ever for a broker that is away."""
-    try:
-        async with asyncio.timeout(STOP_SECONDS):
-            await producer.stop()
-    except TimeoutError:
-        # No public door: stop() has marked the producer as closed and waits for batches that nobody will take.
-        producer._message_accumulator.fail_all(ProducerClosed())
-        await producer._sender.close()
-        await producer.client.close()
+async def abandon(producer: AIOKafkaProducer) -> None:
+    """Stop at once, whatever is in flight: the spool still has it.
+
+    No public door does this: ``producer.stop()`` waits for ever for a broker that is away. Closing the client first
+    ends the requests that the sender would wait for.
+    """
+    producer._closed = True
+    await producer.client.close()
+    await producer._sender.close()
 
 
 def position(message: ConsumerRecord) -> tuple[TopicPartition, int]:

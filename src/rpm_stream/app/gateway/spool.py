@@ -42,7 +42,7 @@ class Spool:
     """The frames of one gateway that the broker has not acknowledged yet, in the order in which they were put."""
 
     def __init__(self, path: Path, max_bytes: int | None = None) -> None:
-        """Open or create. ``max_bytes`` bounds the file (default: the disk does). Raises ``SpoolInUse``, ``OSError``."""
+        """Open or create; ``max_bytes`` bounds the file (None: the disk does). Raises ``SpoolInUse``, ``OSError``."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0.5)
@@ -90,7 +90,7 @@ class Spool:
         return [Spooled(*row) for row in rows]
 
     def forget(self, place: int) -> None:
-        """Delete all frames up to ``place``: the broker has them. Raises ``SpoolFull`` where not even that can be written."""
+        """Delete all frames up to ``place``: the broker has them. Raises ``SpoolFull`` where even that has no room."""
         with _Transaction(self._db, self._path):
             self._db.execute("DELETE FROM frame WHERE id <= ?", (place,))
 
