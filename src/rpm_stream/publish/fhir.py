@@ -197,7 +197,7 @@ def local_time(at: datetime, utc_offset: str | None) -> str:
             return at.astimezone(zone).isoformat()
         except OverflowError:  # year 1 or 9999: local time lies outside the calendar
             pass
-    return at.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
+    return at.astimezone(UTC).isoformat()[:-6] + "Z"
 
 
 def number(text: str) -> msgspec.Raw:
@@ -207,6 +207,12 @@ def number(text: str) -> msgspec.Raw:
         digits = digits.lstrip("0")
         text = sign + (digits if digits[:1].isdigit() else "0" + digits)
     return msgspec.Raw(text)
+
+
+@lru_cache(maxsize=64)
+def _instant(at: datetime) -> str:
+    """``issued``: one text for the readings of a message, which share it."""
+    return local_time(at, None)
 
 
 @lru_cache(maxsize=256)
@@ -250,7 +256,7 @@ def _context(body: dict[str, Any], reading: Reading) -> None:
     """Whose, when, by what device."""
     body["subject"] = _reference("Patient", reading.patient)
     body["effectiveDateTime"] = local_time(reading.measured_at, reading.utc_offset)
-    body["issued"] = local_time(reading.received_at, None)
+    body["issued"] = _instant(reading.received_at)
     body["device"] = _reference("Device", reading.device)
 
 
