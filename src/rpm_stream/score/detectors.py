@@ -1,0 +1,61 @@
+"""The table of learned detectors: the one place that lists them. To add one: its file, its line here.
+
+The laws in ``tests/score/test_detectors.py`` and the table of ``benchmarks/detectors.py`` run over it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from rpm_stream.records import Record
+from rpm_stream.score import gaussian, half_space_trees
+from rpm_stream.score.detector import Feature, VectorDetector, VitalDetector
+from rpm_stream.score.gaussian import Gaussian
+from rpm_stream.score.half_space_trees import HalfSpaceTrees
+
+
+class VitalKind(Record, frozen=True, kw_only=True):
+    """A detector of one vital: how to begin, how to continue from its state (StateError), and from which score to flag.
+
+    ``adapts_within``: learned readings after which a lasting shift is flagged no more. ``state_bytes``: its bound.
+    """
+
+    fresh: Callable[[Feature], VitalDetector]
+    restore: Callable[[Feature, bytes], VitalDetector]
+    threshold: float
+    adapts_within: int
+    state_bytes: int
+
+
+class VectorKind(Record, frozen=True, kw_only=True):
+    """A detector of several vitals together; columns as in ``VitalKind``."""
+
+    fresh: Callable[[tuple[Feature, ...]], VectorDetector]
+    restore: Callable[[tuple[Feature, ...], bytes], VectorDetector]
+    threshold: float
+    adapts_within: int
+    state_bytes: int
+
+
+VITAL_DETECTORS: Final[Mapping[str, VitalKind]] = {
+    Gaussian.name: VitalKind(
+        fresh=Gaussian,
+        restore=Gaussian.from_state,
+        threshold=gaussian.THRESHOLD,
+        adapts_within=gaussian.ADAPTS_WITHIN,
+        state_bytes=100,
+    ),
+}
+
+VECTOR_DETECTORS: Final[Mapping[str, VectorKind]] = {
+    HalfSpaceTrees.name: VectorKind(
+        fresh=HalfSpaceTrees,
+        restore=HalfSpaceTrees.from_state,
+        threshold=half_space_trees.THRESHOLD,
+        adapts_within=half_space_trees.ADAPTS_WITHIN,
+        state_bytes=1536,
+    ),
+}
+
+DETECTORS: Final[Mapping[str, VitalKind | VectorKind]] = {**VITAL_DETECTORS, **VECTOR_DETECTORS}

@@ -1,0 +1,48 @@
+"""The envelope of a state: whose it is, and that it is whole."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rpm_stream.score.codec import Stamp, StateError, seal, unseal
+
+STAMP = Stamp(detector="some", version="1", settings="a b")
+
+
+@given(payload=st.binary(max_size=300))
+def test_what_is_sealed_is_unsealed(payload: bytes) -> None:
+    """Exactly, for its own stamp."""
+    assert unseal(STAMP, seal(STAMP, payload), len(payload)) == payload
+
+
+@pytest.mark.parametrize(
+    ("other", "size", "reason"),
+    [
+        (Stamp(detector="some", version="2", settings="a b"), 3, "version"),
+        (Stamp(detector="other", version="1", settings="a b"), 3, "detector"),
+        (Stamp(detector="some", version="1", settings="a c"), 3, "settings"),
+        (STAMP, 4, "size"),
+    ],
+)
+def test_another_stamp_is_refused_by_its_reason(other: Stamp, size: int, reason: str) -> None:
+    """The operator must see why every detector of a worker starts again."""
+    with pytest.raises(StateError, match=reason):
+        unseal(other, seal(STAMP, b"abc"), size)
+
+
+def test_another_river_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CONTRACT 8: another River may build other trees, and the masses would sit in the wrong nodes."""
+    sealed = seal(STAMP, b"abc")
+    monkeypatch.setattr("rpm_stream.score.codec.river_version", "0.0.0")
+    with pytest.raises(StateError, match="River"):
+        unseal(STAMP, sealed, 3)
+
+
+def test_another_layout_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CONTRACT 8, the other version."""
+    sealed = seal(STAMP, b"abc")
+    monkeypatch.setattr("rpm_stream.score.codec.LAYOUT", 2)
+    with pytest.raises(StateError, match="layout"):
+        unseal(STAMP, sealed, 3)
