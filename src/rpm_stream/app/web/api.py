@@ -1,0 +1,161 @@
+"""The feed over HTTP: JSON, and server-sent events for what changes. The token is checked before (auth.py)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from aiokafka.errors import KafkaError
+from fastapi import APIRouter, FastAPI, Form, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from pydantic import BaseModel, Field
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from rpm_stream.app.web.auth import COOKIE, cookie_value, same
+from rpm_stream.app.web.login import login_html
+from rpm_stream.app.web.service import Service
+
+HEARTBEAT_S = 15
+GATHER_S = 0.1  # a burst of changes goes out together
+NO_STORE = {"cache-control": "no-store"}
+
+
+class Acknowledgement(BaseModel):
+    """The body of an acknowledgement: who takes the alert on, and why or with what plan."""
+
+    who: str = Field(min_length=1, max_length=128, pattern=r"\S")
+    reason: str = Field("", max_length=1000)
+
+
+def create_app(service: Service, token: str, stop: asyncio.Event) -> FastAPI:
+    """The application without its token check; ``stop`` ends the streams."""
+    app = FastAPI(title="rpm-stream feed", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
+    app.include_router(_alerts(service, stop))
+    app.include_router(_doors(service, token))
+    app.add_exception_handler(RequestValidationError, _invalid)
+    return app
+
+
+async def _invalid(_request: Request, error: Exception) -> JSONResponse:
+    """Say which field is wrong, without repeating what was sent."""
+    assert isinstance(error, RequestValidationError)
+    found = [{"field": ".".join(str(part) for part in e["loc"]), "problem": e["msg"]} for e in error.errors()]
+    return JSONResponse({"detail": found}, status_code=422)
+
+
+def _json(content: Any) -> Response:
+    return Response(msgspec.json.encode(content), media_type="application/json", headers=NO_STORE)
+
+
+def _alerts(service: Service, stop: asyncio.Event) -> APIRouter:
+    router = APIRouter(prefix="/api")
+
+    @router.get("/alerts", response_class=Response)
+    async def alerts(resolved: bool = False, patient_ref: str | None = None) -> Response:
+        """The ranked list; ``resolved`` gives those of the last 24 hours instead; ``patient_ref`` keeps one patient."""
+        listing = service.listing(resolved=resolved)
+        if patient_ref is not None:
+            kept = tuple(view for view in listing.alerts if view.row.patient_ref == patient_ref)
+            listing = msgspec.structs.replace(listing, alerts=kept)
+        return _json(listing)
+
+    @router.get("/alerts/stream")
+    async def stream() -> EventSourceResponse:
+        """Events: ``snapshot`` (a listing), ``alert`` (one view, resolved ones too), ``progress``."""
+        return EventSourceResponse(events(service, stop), ping=HEARTBEAT_S, headers=NO_STORE)
+
+    @router.get("/alerts/{alert}", response_class=Response)
+    async def detail(alert: UUID) -> Response:
+        """One alert with its history and charts."""
+        found = service.detail(str(alert))
+        if found is None:
+            raise HTTPException(404, "no such alert")
+        return _json(found)
+
+    @router.post("/alerts/{alert}/acknowledge", status_code=202)
+    async def acknowledge(alert: UUID, body: Acknowledgement) -> JSONResponse:
+        """Accepted: the acknowledgement is in ``rpm.actions``; the alert changes when the service has applied it."""
+        try:
+            known = await service.acknowledge(str(alert), body.who.strip(), body.reason.strip())
+        except KafkaError:
+            raise HTTPException(503, "the acknowledgement could not be stored; try again") from None
+        if not known:
+            raise HTTPException(404, "no such alert, or it is resolved")
+        return JSONResponse({"accepted": True}, status_code=202)
+
+    return router
+
+
+def _doors(service: Service, token: str) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/healthz")
+    async def healthz() -> JSONResponse:
+        """200 once the alerts have been read; nothing about patients."""
+        ready = service.state.ready
+        return JSONResponse({"ready": ready, "judging": service.progress().status}, status_code=200 if ready else 503)
+
+    @router.get("/login")
+    async def login_page() -> HTMLResponse:
+        """Where a person types the token."""
+        return HTMLResponse(login_html(), headers=NO_STORE)
+
+    @router.post("/login")
+    async def login(request: Request, token_field: Annotated[str, Form(alias="token", max_length=1024)]) -> Response:
+        """Sets the cookie that the page, its websocket and the stream show from then on."""
+        if not same(token_field.strip(), token):
+            return HTMLResponse(login_html("That token is not right."), status_code=401, headers=NO_STORE)
+        answer = RedirectResponse("/", status_code=303)
+        secure = request.url.scheme == "https"
+        answer.set_cookie(COOKIE, cookie_value(token), httponly=True, samesite="strict", secure=secure, path="/")
+        return answer
+
+    @router.post("/logout")
+    async def logout() -> Response:
+        """Forget the cookie."""
+        answer = RedirectResponse("/login", status_code=303)
+        answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+        return answer
+
+    return router
+
+
+async def events(service: Service, stop: asyncio.Event) -> AsyncIterator[ServerSentEvent]:
+    """The stream of one viewer: the snapshot, then what changes. Nothing is queued for a slow reader: it is sent the
+    latest record of each alert that changed since its last turn."""
+    state = service.state
+    seen = state.version
+    yield _event("snapshot", service.listing())
+    progress = service.progress()
+    while not stop.is_set():
+        await _either(state.wait(seen), stop.wait())
+        if stop.is_set():
+            return
+        await asyncio.sleep(GATHER_S)
+        since, seen = seen, state.version
+        if state.removed_at > since:
+            yield _event("snapshot", service.listing())
+        else:
+            for alert in state.changed_since(since):
+                yield _event("alert", service.view(alert))
+        if (latest := service.progress()) != progress:
+            progress = latest
+            yield _event("progress", progress)
+
+
+def _event(name: str, content: Any) -> ServerSentEvent:
+    return ServerSentEvent(msgspec.json.encode(content).decode(), event=name)
+
+
+async def _either(*waiting: Any) -> None:
+    """Return when the first of the coroutines does; the others are cancelled."""
+    tasks = [asyncio.ensure_future(each) for each in waiting]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

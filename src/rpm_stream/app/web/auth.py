@@ -1,0 +1,111 @@
+"""Who may see the feed: one token, shown as a bearer header or in a cookie, checked before anything else runs.
+
+The check is one ASGI layer around the whole application, so that the page, its websocket, its static files and the
+API cannot differ. The token is never in a URL, a log line or an answer.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rpm_stream.app.settings import Settings
+from rpm_stream.app.web.login import login_html
+
+COOKIE = "rpm_token"
+OPEN_PATHS = frozenset({"/healthz", "/login"})
+CLOSED_BY_POLICY = 1008  # websocket close code, RFC 6455 7.4.1
+
+# Nothing is fetched from elsewhere: the page is served whole from here. The page's library compiles templates and
+# writes inline scripts, which is what the two `unsafe` sources are for.
+CONTENT_POLICY = (
+    b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    b"img-src 'self' data:; font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'self'; "
+    b"form-action 'self'"
+)
+SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
+    (b"content-security-policy", CONTENT_POLICY),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+)
+
+
+def choose_token(settings: Settings) -> tuple[str, bool]:
+    """The configured token, or a new random one (256 bits); the second value says that it is new."""
+    if settings.token is not None and settings.token.get_secret_value():
+        return settings.token.get_secret_value(), False
+    return secrets.token_urlsafe(32), True
+
+
+def same(shown: str, token: str) -> bool:
+    """Whether both are equal, in a time that does not depend on where they differ."""
+    return hmac.compare_digest(shown.encode(errors="surrogatepass"), token.encode(errors="surrogatepass"))
+
+
+def cookie_value(token: str) -> str:
+    """What the login puts into the cookie: derived from the token, so that the token itself is not kept there."""
+    return hmac.digest(token.encode(errors="surrogatepass"), b"rpm-stream feed cookie", "sha256").hex()
+
+
+def admitted(headers: Headers, token: str) -> bool:
+    """Whether the request shows the token: as bearer, or (itself or derived) in the cookie."""
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer" and value:
+        return same(value.strip(), token)
+    cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE)
+    return cookie is not None and (same(cookie, cookie_value(token)) or same(cookie, token))
+
+
+def same_origin(headers: Headers) -> bool:
+    """Whether the browser says that the request comes from a page of this host; clients that say nothing pass."""
+    origin = headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == headers.get("host")
+
+
+class TokenGate:
+    """ASGI middleware: 401 (a login page for browsers) or a closed websocket unless the token is shown."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app = app
+        self._token = token
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let through, or answer in place of the application."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(scope)
+        if refusal is None:
+            await self._app(scope, receive, _with_headers(send) if scope["type"] == "http" else send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": CLOSED_BY_POLICY})
+        else:
+            await refusal(scope, receive, _with_headers(send))
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers = Headers(scope=scope)
+        guarded = scope["type"] == "websocket" or scope["method"] not in ("GET", "HEAD")
+        if guarded and not same_origin(headers):
+            return JSONResponse({"detail": "the request comes from another site"}, status_code=403)
+        if scope["type"] == "http" and scope["path"] in OPEN_PATHS:
+            return None
+        if admitted(headers, self._token):
+            return None
+        if "text/html" in headers.get("accept", ""):
+            return HTMLResponse(login_html(), status_code=401)
+        return JSONResponse({"detail": "show the token"}, status_code=401, headers={"www-authenticate": "Bearer"})
+
+
+def _with_headers(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", []), *SECURITY_HEADERS]
+        await send(message)
+
+    return sending

@@ -1,0 +1,166 @@
+"""The chart of a vital around an alert: its points in one unit, the limits that held, and what the evidence is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from rpm_stream.app.web.feed_state import FeedState, Point
+from rpm_stream.knowledge import Knowledge, Points
+from rpm_stream.records import Absent, Alert, Limit, PatientEntry, Priority, Record
+from rpm_stream.registry import years_old
+
+AROUND = timedelta(hours=6)  # before the first evidence and after the last change: enough to see what led to it
+MOST_CHARTS = 4
+NEWS2_BANDS: dict[int, tuple[Priority, str]] = {3: ("high", "NEWS2 red"), 2: ("medium", "NEWS2 amber")}
+
+# UCUM as people write it.
+UNIT_WORDS = {"mm[Hg]": "mmHg", "Cel": "°C", "[degF]": "°F", "{beats}/min": "/min", "{breaths}/min": "/min"}
+UNIT_WORDS |= {"[lb_av]": "lb", "[in_i]": "in", "{steps}": "steps", "1": ""}
+
+
+class ChartPoint(Record, frozen=True, kw_only=True):
+    """A reading in the chart's unit; ``value`` None with ``absent`` where the device gave none."""
+
+    at: datetime
+    value: float | None
+    absent: Absent | None
+    flags: tuple[str, ...]
+    evidence: bool
+
+
+class LimitLine(Record, frozen=True, kw_only=True):
+    """A limit in the chart's unit; ``side`` low means that values below are out, high that values above are."""
+
+    value: float
+    side: str
+    priority: Priority
+    label: str
+    owner: str
+
+
+class Chart(Record, frozen=True, kw_only=True):
+    """One vital from ``since`` to ``until``, in order of measured time; ``unit`` is UCUM."""
+
+    vital: str
+    title: str
+    unit: str
+    unit_words: str
+    since: datetime
+    until: datetime
+    points: tuple[ChartPoint, ...]
+    limits: tuple[LimitLine, ...]
+
+
+def charts(state: FeedState, alert: Alert, knowledge: Knowledge) -> list[Chart]:
+    """The vitals that the evidence names, else those of the alert's group that are known; at most ``MOST_CHARTS``."""
+    evidence = state.evidence(alert)
+    vitals = list(dict.fromkeys(vital for vital, _ in evidence.values()))
+    if not vitals:
+        vitals = [v for v in state.vitals(alert.patient) if v in knowledge.vitals and _in_group(v, alert, knowledge)]
+    return [_chart(state, alert, vital, knowledge) for vital in vitals[:MOST_CHARTS]]
+
+
+def _in_group(vital: str, alert: Alert, knowledge: Knowledge) -> bool:
+    return knowledge.vitals[vital].group == alert.group
+
+
+def _chart(state: FeedState, alert: Alert, vital: str, knowledge: Knowledge) -> Chart:
+    proof = {point.id: point for name, point in state.evidence(alert).values() if name == vital}
+    first = min([alert.opened_at, alert.measured_at, *(point.at for point in proof.values())])
+    last = max([alert.updated_at, alert.measured_at, *(point.at for point in proof.values())])
+    since, until = first - AROUND, last + AROUND
+    points = {point.id: point for point in state.series(alert.patient, vital, since, until)} | proof
+    ordered = sorted(points.values(), key=lambda point: (point.at, point.id))
+    known = knowledge.vitals.get(vital)
+    unit = ordered[-1].unit if ordered else (known.unit if known else "")
+    entry = state.registry.patient(alert.patient)
+    return Chart(
+        vital=vital,
+        title=known.plain.capitalize() if known else vital,
+        unit=unit,
+        unit_words=UNIT_WORDS.get(unit, unit),
+        since=since,
+        until=until,
+        points=tuple(_shown(point, unit, point.id in proof, knowledge) for point in ordered),
+        limits=tuple(limit_lines(entry, vital, (unit, alert.measured_at), knowledge)),
+    )
+
+
+def _shown(point: Point, unit: str, evidence: bool, knowledge: Knowledge) -> ChartPoint:
+    value = point.value
+    if value is not None and point.unit != unit:
+        value = float(knowledge.convert(Decimal(str(value)), point.unit, unit))
+    return ChartPoint(at=point.at, value=value, absent=point.absent, flags=point.flags, evidence=evidence)
+
+
+def limit_lines(
+    entry: PatientEntry, vital: str, unit_and_time: tuple[str, datetime], knowledge: Knowledge
+) -> Iterator[LimitLine]:
+    """The patient's own limits of the vital if any held at the time, else the shipped ones and the NEWS2 bands."""
+    unit, at = unit_and_time
+    known = knowledge.vitals.get(vital)
+    if known is None or unit not in known.units:
+        return
+    own = [lim for lim in entry.limits if lim.vital == vital and (lim.valid_from is None or lim.valid_from <= at)]
+    if own:
+        for limit in own:
+            yield from _own_lines(limit, unit, knowledge)
+        return
+    for row in knowledge.limits.limit:
+        if row.vital == vital:
+            low = row.below is not None
+            bound = row.below if row.below is not None else row.above
+            if bound is not None:
+                yield _line((bound, row.unit, unit), "low" if low else "high", (row.first, "shipped"), knowledge)
+    age = years_old(entry, at)
+    if entry.pregnant or (age is not None and age < knowledge.news2.adult_from_years):
+        return  # the chart is for adults who are not pregnant
+    for chart in knowledge.news2.parameters().values():
+        if vital in chart.vitals:
+            yield from _news2_lines(chart, entry, unit, knowledge)
+
+
+def _own_lines(limit: Limit, unit: str, knowledge: Knowledge) -> Iterator[LimitLine]:
+    for side, bound in (("low", limit.low), ("high", limit.high)):
+        if bound is not None:
+            value = (Decimal(str(bound)), limit.unit, unit)
+            yield _line(value, side, (limit.priority, limit.owner), knowledge)
+
+
+def _line(
+    bound: tuple[Decimal, str, str], side: str, priority_and_owner: tuple[Priority, str], knowledge: Knowledge
+) -> LimitLine:
+    value, written, unit = bound
+    priority, owner = priority_and_owner
+    words = UNIT_WORDS.get(written, written)
+    sign = "<" if side == "low" else ">"
+    return LimitLine(
+        value=float(knowledge.convert(value, written, unit)),
+        side=side,
+        priority=priority,
+        label=f"Limit {sign} {value} {words}".strip(),
+        owner=owner,
+    )
+
+
+def _news2_lines(chart: Points, entry: PatientEntry, unit: str, knowledge: Knowledge) -> Iterator[LimitLine]:
+    """Where the chart's red and amber bands begin: the last value of a low band, the first value of a high one."""
+    rows = chart.rows
+    if entry.oxygen_scale == 2 and chart.rows_scale_2_air:
+        rows = chart.rows_scale_2_oxygen if entry.on_oxygen else chart.rows_scale_2_air
+    healthy = next(index for index, (_, points) in enumerate(rows) if points == 0)
+    for index, (upto, points) in enumerate(rows):
+        if points not in NEWS2_BANDS:
+            continue
+        low = index < healthy
+        bound = Decimal(upto) if low else Decimal(rows[index - 1][0]) + chart.step
+        priority, name = NEWS2_BANDS[points]
+        yield LimitLine(
+            value=float(knowledge.convert(bound, chart.unit, unit)),
+            side="low" if low else "high",
+            priority=priority,
+            label=f"{name} {'≤' if low else '≥'} {bound} {UNIT_WORDS.get(chart.unit, chart.unit)}",
+            owner="shipped",
+        )

@@ -1,0 +1,198 @@
+"""From the topics into the feed's state: plain consumers without a group, all partitions, nothing committed.
+
+Every start reads the alerts and the registry from the beginning (both are compacted) and the readings of the last
+hours, so the feed has no state of its own to lose.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaConnectionError
+
+from rpm_stream.app import names
+from rpm_stream.app.web.feed_state import FeedState
+from rpm_stream.records import Action, Alert, Readings
+from rpm_stream.registry import RegistryError, parse_entry
+
+READ_BACK = timedelta(hours=24)  # of append time: what the charts show at a start
+READ_BACK_MESSAGES = 100_000  # at most so many a partition, so that a start takes seconds
+RETRY_S = 1.0
+PRUNE_S = 60.0
+
+log = structlog.get_logger("rpm_stream.feed")
+_alert = msgspec.json.Decoder(Alert)
+_readings = msgspec.json.Decoder(Readings)
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The topics that the feed reads and writes, and the groups that it watches (group -> its input topic)."""
+
+    alerts: str = names.ALERTS
+    registry: str = names.REGISTRY
+    readings: str = names.READINGS
+    actions: str = names.ACTIONS
+    groups: dict[str, str] = field(default_factory=lambda: dict(names.GROUPS))
+
+
+def apply_alert(state: FeedState, record: ConsumerRecord[bytes, bytes]) -> None:
+    """A message of ``rpm.alerts``. One that is no alert is counted and shown: it could be a red one."""
+    if record.value is None:
+        state.remove_alert((record.key or b"").decode(errors="replace"))
+        return
+    try:
+        state.put_alert(_alert.decode(record.value))
+    except (msgspec.DecodeError, RecursionError):
+        state.unreadable += 1
+        state.touch()
+        _log_unreadable(record)
+
+
+def apply_entry(state: FeedState, record: ConsumerRecord[bytes, bytes]) -> None:
+    """A message of ``rpm.registry``."""
+    if record.value is None:
+        state.registry.remove((record.key or b"").decode(errors="replace"))
+        state.touch()
+        return
+    try:
+        state.put_entry(parse_entry(record.value))
+    except RegistryError:
+        _log_unreadable(record)
+
+
+def apply_readings(state: FeedState, record: ConsumerRecord[bytes, bytes]) -> None:
+    """A message of ``rpm.readings``."""
+    try:
+        if record.value is not None:
+            state.put_readings(_readings.decode(record.value))
+    except (msgspec.DecodeError, RecursionError):
+        _log_unreadable(record)
+
+
+def _log_unreadable(record: ConsumerRecord[bytes, bytes]) -> None:
+    log.error("feed.unreadable", topic=record.topic, partition=record.partition, offset=record.offset)
+
+
+Apply = Callable[[FeedState, ConsumerRecord[bytes, bytes]], None]
+
+
+async def follow_alerts(bootstrap: str, topic: str, state: FeedState) -> None:
+    """Read the alerts from the beginning, for ever; ``state.ready`` once the end of the start has been reached."""
+    consumer = await _assigned(bootstrap, topic)
+    try:
+        partitions = consumer.assignment()
+        await consumer.seek_to_beginning(*partitions)
+        goal = await consumer.end_offsets(partitions)
+        while True:
+            await _apply_some(consumer, state, apply_alert)
+            if not state.ready and all([await consumer.position(p) >= end for p, end in goal.items()]):
+                state.ready = True
+                state.touch()
+    finally:
+        await consumer.stop()
+
+
+async def follow_registry(bootstrap: str, topic: str, state: FeedState) -> None:
+    """Read the registry from the beginning, for ever."""
+    consumer = await _assigned(bootstrap, topic)
+    try:
+        await consumer.seek_to_beginning(*consumer.assignment())
+        while True:
+            await _apply_some(consumer, state, apply_entry)
+    finally:
+        await consumer.stop()
+
+
+async def follow_readings(bootstrap: str, topic: str, state: FeedState, now: Callable[[], datetime]) -> None:
+    """Read the readings from ``READ_BACK`` ago (at most ``READ_BACK_MESSAGES`` a partition), for ever."""
+    consumer = await _assigned(bootstrap, topic)
+    try:
+        partitions = consumer.assignment()
+        since = int((now() - READ_BACK).timestamp() * 1000)
+        found = await consumer.offsets_for_times(dict.fromkeys(partitions, since))
+        ends = await consumer.end_offsets(partitions)
+        starts = await consumer.beginning_offsets(partitions)
+        for partition in partitions:
+            by_time = found[partition]
+            start = by_time.offset if by_time is not None else ends[partition]
+            consumer.seek(partition, max(start, ends[partition] - READ_BACK_MESSAGES, starts[partition]))
+        while True:
+            await _apply_some(consumer, state, apply_readings)
+    finally:
+        await consumer.stop()
+
+
+async def prune_for_ever(state: FeedState, now: Callable[[], datetime]) -> None:
+    """Forget what is over, once a minute."""
+    while True:
+        await asyncio.sleep(PRUNE_S)
+        state.prune(now())
+
+
+async def _apply_some(consumer: AIOKafkaConsumer, state: FeedState, apply: Apply) -> None:
+    batches = await consumer.getmany(timeout_ms=500, max_records=200)
+    for records in batches.values():
+        for record in records:
+            apply(state, record)
+    await asyncio.sleep(0)  # let viewers in between two batches of a long backlog
+
+
+async def _assigned(bootstrap: str, topic: str) -> AIOKafkaConsumer:
+    """A consumer of all partitions of ``topic``, as soon as the broker answers and the topic exists."""
+    while True:
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap,
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            isolation_level="read_committed",
+        )
+        try:
+            await consumer.start()
+            if numbers := consumer.partitions_for_topic(topic):
+                consumer.assign([TopicPartition(topic, number) for number in sorted(numbers)])
+                return consumer
+            log.warning("feed.no_topic", topic=topic)
+        except KafkaConnectionError:
+            log.warning("feed.no_broker")
+        except BaseException:
+            await consumer.stop()
+            raise
+        await consumer.stop()
+        await asyncio.sleep(RETRY_S)
+
+
+class Actions:
+    """Sends what a person decided to ``rpm.actions``, keyed by patient; returns when the broker has it."""
+
+    def __init__(self, bootstrap: str, topic: str) -> None:
+        self._bootstrap = bootstrap
+        self._topic = topic
+        self._producer: AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
+
+    async def send(self, action: Action) -> None:
+        """Raises KafkaError when the broker does not take it."""
+        producer = await self._running()
+        await producer.send_and_wait(self._topic, msgspec.json.encode(action), key=action.patient.encode())
+
+    async def stop(self) -> None:
+        """Flush and close."""
+        if self._producer is not None:
+            await self._producer.stop()
+
+    async def _running(self) -> AIOKafkaProducer:
+        async with self._starting:
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    bootstrap_servers=self._bootstrap, acks="all", enable_idempotence=True, request_timeout_ms=10_000
+                )
+                await producer.start()
+                self._producer = producer
+            return self._producer

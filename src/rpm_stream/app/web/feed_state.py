@@ -1,0 +1,224 @@
+"""What the feed knows, in memory: alerts, patients, and a bounded window of readings for the charts.
+
+Built from the topics at each start and thrown away at the end. Bounded: readings by ``WINDOW``, ``SERIES_POINTS`` a
+patient and vital, and ``TOTAL_POINTS``; alerts by what is listed, plus 24 hours of resolved ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from rpm_stream.publish import feed
+from rpm_stream.records import Absent, Alert, DeviceEntry, PatientEntry, Reading, Readings
+from rpm_stream.registry import Registry
+
+WINDOW = timedelta(hours=72)  # of measured time before the patient's newest: a home device is used daily or so
+SERIES_POINTS = 2_000
+TOTAL_POINTS = 400_000  # about 150 MB
+PENDING_FOR = timedelta(seconds=30)  # an acknowledgement that is not confirmed by then is shown as unconfirmed
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A reading, as much of it as a chart shows; value and unit as sensed."""
+
+    id: str
+    at: datetime
+    value: float | None
+    unit: str
+    absent: Absent | None
+    flags: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An acknowledgement that was sent and is not yet in the alert."""
+
+    who: str
+    at: datetime
+
+
+Series = dict[str, Point]
+
+
+def thinned(points: Iterable[Point]) -> list[Point]:
+    """About half of the points, in time order: of each four neighbours the lowest and the highest stay.
+
+    So a chart of thinned data still shows every extreme that it showed before; points without value stay out.
+    """
+    ordered = sorted((point for point in points if point.value is not None), key=lambda point: point.at)
+    kept: list[Point] = []
+    for start in range(0, len(ordered), 4):
+        block = ordered[start : start + 4]
+        ends = {min(block, key=_value).id, max(block, key=_value).id}
+        kept += [point for point in block if point.id in ends]
+    return kept
+
+
+def _value(point: Point) -> float:
+    return point.value if point.value is not None else 0.0
+
+
+class FeedState:
+    """One per process, used from one event loop. ``version`` grows with every change that a viewer can see."""
+
+    def __init__(self) -> None:
+        self.alerts: dict[str, Alert] = {}
+        self.registry = Registry()
+        self.pending: dict[str, Pending] = {}
+        self.ready = False  # the alerts that were there at the start have been read
+        self.unreadable = 0  # messages of rpm.alerts that are no alert: the page says so, or one could be missed
+        self.version = 0
+        self.removed_at = 0  # the last version at which an alert went away
+        self._changed_at: dict[str, int] = {}
+        self._vitals: OrderedDict[str, dict[str, Series]] = OrderedDict()  # patient -> vital; least recent first
+        self._points = 0
+        self._wanted: dict[str, set[str]] = {}  # patient -> reading ids that an alert names as evidence
+        self._evidence: dict[str, dict[str, tuple[str, Point]]] = {}  # patient -> reading id -> vital, point
+        self._change = asyncio.Event()
+
+    # --- changes -------------------------------------------------------------------------------------------------
+
+    def touch(self, alert: str | None = None) -> None:
+        """Wake everyone who waits; ``alert`` is what changed, None for something that concerns all."""
+        self.version += 1
+        if alert is not None:
+            self._changed_at[alert] = self.version
+        self._change.set()
+        self._change = asyncio.Event()
+
+    async def wait(self, seen: int) -> int:
+        """Return the version as soon as it is above ``seen``."""
+        while self.version <= seen:
+            await self._change.wait()
+        return self.version
+
+    def changed_since(self, seen: int) -> list[Alert]:
+        """The alerts that changed after version ``seen``, ranked."""
+        return feed.ranked(self.alerts[key] for key, at in self._changed_at.items() if at > seen)
+
+    # --- input ---------------------------------------------------------------------------------------------------
+
+    def put_alert(self, alert: Alert) -> None:
+        """The newest record of an alert replaces the one before it."""
+        self.alerts[alert.id] = alert
+        if alert.state != "open":
+            self.pending.pop(alert.id, None)
+        wanted = self._wanted.setdefault(alert.patient, set())
+        wanted.update(alert.evidence)
+        for vital, series in self._vitals.get(alert.patient, {}).items():
+            for key in wanted & series.keys():
+                self._evidence.setdefault(alert.patient, {})[key] = (vital, series[key])
+        self.touch(alert.id)
+
+    def remove_alert(self, key: str) -> None:
+        """Apply a tombstone."""
+        if self.alerts.pop(key, None) is None:
+            return
+        self._changed_at.pop(key, None)
+        self.pending.pop(key, None)
+        self.touch()
+        self.removed_at = self.version
+
+    def put_entry(self, entry: DeviceEntry | PatientEntry) -> None:
+        """A registry entry; a patient's name may change every row of that patient."""
+        self.registry.put(entry)
+        if isinstance(entry, PatientEntry):
+            for alert in [alert for alert in self.alerts.values() if alert.patient == entry.patient]:
+                self.touch(alert.id)
+
+    def put_readings(self, message: Readings) -> None:
+        """Keep what a chart may show; also what an alert names as evidence, however old."""
+        vitals = self._vitals.setdefault(message.patient, {})
+        self._vitals.move_to_end(message.patient)
+        wanted = self._wanted.get(message.patient, set())
+        for reading in message.readings:
+            point = _point(reading)
+            if reading.id in wanted:
+                self._evidence.setdefault(message.patient, {})[reading.id] = (reading.vital, point)
+            series = vitals.setdefault(reading.vital, {})
+            self._points += reading.id not in series
+            series[reading.id] = point
+            if len(series) > SERIES_POINTS:
+                vitals[reading.vital] = self._shrunk(series)
+        while self._points > TOTAL_POINTS and len(self._vitals) > 1:
+            _, oldest = self._vitals.popitem(last=False)
+            self._points -= sum(len(series) for series in oldest.values())
+
+    def prune(self, now: datetime) -> None:
+        """Forget alerts resolved over 24 hours ago with their evidence, and readings outside the window."""
+        gone = [a.id for a in self.alerts.values() if not feed.listed(a) and not feed.recently_resolved(a, now)]
+        for key in gone:
+            del self.alerts[key]
+            self._changed_at.pop(key, None)
+            self.pending.pop(key, None)
+        if gone:
+            self.touch()
+            self.removed_at = self.version
+        self._wanted = {}
+        for alert in self.alerts.values():
+            self._wanted.setdefault(alert.patient, set()).update(alert.evidence)
+        self._evidence = {
+            patient: {key: found for key, found in kept.items() if key in self._wanted[patient]}
+            for patient, kept in self._evidence.items()
+            if patient in self._wanted
+        }
+        for patient in list(self._vitals):
+            self._prune_patient(patient)
+
+    def _prune_patient(self, patient: str) -> None:
+        vitals = self._vitals[patient]
+        newest = max((point.at for series in vitals.values() for point in series.values()), default=None)
+        if newest is None:
+            del self._vitals[patient]
+            return
+        for vital, series in list(vitals.items()):
+            kept = {key: point for key, point in series.items() if newest - point.at <= WINDOW}
+            self._points -= len(series) - len(kept)
+            vitals[vital] = kept
+
+    def _shrunk(self, series: Series) -> Series:
+        ordered = sorted(series.values(), key=lambda point: point.at)
+        half = len(ordered) // 2
+        kept = {point.id: point for point in [*thinned(ordered[:half]), *ordered[half:]]}
+        self._points -= len(series) - len(kept)
+        return kept
+
+    # --- questions -----------------------------------------------------------------------------------------------
+
+    def listed(self) -> list[Alert]:
+        """What needs somebody, ranked."""
+        return feed.ranked(alert for alert in self.alerts.values() if feed.listed(alert))
+
+    def resolved(self, now: datetime) -> list[Alert]:
+        """Resolved in the last 24 hours, the latest first."""
+        found = [alert for alert in self.alerts.values() if feed.recently_resolved(alert, now)]
+        return sorted(found, key=lambda alert: (alert.updated_at, alert.id), reverse=True)
+
+    def evidence(self, alert: Alert) -> dict[str, tuple[str, Point]]:
+        """Reading id -> vital and point, for as much of the evidence as is still known."""
+        known = self._evidence.get(alert.patient, {})
+        return {key: known[key] for key in alert.evidence if key in known}
+
+    def series(self, patient: str, vital: str, since: datetime, until: datetime) -> list[Point]:
+        """The readings of one vital in [since, until], in order of measured time."""
+        points = self._vitals.get(patient, {}).get(vital, {}).values()
+        return sorted((p for p in points if since <= p.at <= until), key=lambda point: (point.at, point.id))
+
+    def vitals(self, patient: str) -> list[str]:
+        """The vitals of which the window holds anything, by name."""
+        return sorted(vital for vital, series in self._vitals.get(patient, {}).items() if series)
+
+    @property
+    def points(self) -> int:
+        """How many readings are held."""
+        return self._points
+
+
+def _point(reading: Reading) -> Point:
+    value = float(reading.value) if reading.value is not None else None
+    return Point(reading.id, reading.measured_at, value, reading.unit, reading.absent, reading.flags)

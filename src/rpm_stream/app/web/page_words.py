@@ -1,0 +1,67 @@
+"""Times and states as the page writes them, in the reader's own time zone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from rpm_stream.app.web.progress import Progress
+from rpm_stream.publish.feed import ago_words
+from rpm_stream.records import State, Transition
+
+STATE_WORDS: dict[State, str] = {
+    "open": "Open",
+    "acknowledged": "Acknowledged",
+    "snoozed": "Snoozed",
+    "resolved": "Resolved",
+}
+
+
+def zone(name: str) -> tzinfo:
+    """The zone that a browser names; UTC when this machine does not know it."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return UTC
+
+
+def clock(at: datetime, now: datetime, zone: tzinfo, *, seconds: bool = False) -> str:
+    """ "07:02" today, "Tue 14 Jul 07:02" on another day, "UTC" added where that is the zone."""
+    local, today = at.astimezone(zone), now.astimezone(zone).date()
+    day = "" if local.date() == today else f"{local:%a} {local.day} {local:%b} "
+    year = "" if local.year == today.year else f"{local.year} "
+    return f"{day}{year}{local:{'%H:%M:%S' if seconds else '%H:%M'}}{' UTC' if zone is UTC else ''}"
+
+
+def judged(progress: Progress, now: datetime, zone: tzinfo) -> str:
+    """The short line at the top of the page."""
+    if progress.judged_up_to is None:
+        return "Not judged yet" if progress.status != "no_worker" else "No worker is judging"
+    return f"Judged up to {clock(progress.judged_up_to, now, zone, seconds=True)}"
+
+
+def alarm(progress: Progress, now: datetime) -> str | None:
+    """What is wrong with judging, in a sentence; None when nothing is."""
+    if progress.status == "current":
+        return None
+    since = "" if progress.judged_up_to is None else f" Last judged {ago_words(progress.judged_up_to, now)}."
+    sentences = {
+        "no_worker": f"No worker is judging. New measurements raise no alerts.{since}",
+        "behind": f"Judging is behind. Measurements are waiting.{since}",
+        "unknown": f"The service cannot be reached. This list may be out of date.{since}",
+    }
+    return sentences[progress.status]
+
+
+def step(transition: Transition, before: Transition | None) -> str:
+    """What one step of an alert's life did: "Raised to high", "Acknowledged by M. Keller"."""
+    who = f" by {transition.who}" if transition.who else ""
+    if before is None:
+        return f"Opened at {transition.priority} priority{who}"
+    if before.priority != transition.priority:
+        again = " and opened again" if before.state != "open" and transition.state == "open" else ""
+        return f"Raised to {transition.priority}{again}{who}"
+    if before.state != transition.state:
+        verb = "Opened again" if transition.state == "open" else STATE_WORDS[transition.state]
+        return f"{verb}{who}"
+    return f"Updated{who}"

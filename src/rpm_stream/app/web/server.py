@@ -1,0 +1,127 @@
+"""The feed as a stage: consumers, watcher and web server in one event loop, until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+import uvicorn
+
+from rpm_stream.app.errors import UsageError
+from rpm_stream.app.settings import Settings
+from rpm_stream.app.web import consume
+from rpm_stream.app.web.api import create_app
+from rpm_stream.app.web.auth import TokenGate, choose_token
+from rpm_stream.app.web.consume import Sources
+from rpm_stream.app.web.feed_state import FeedState
+from rpm_stream.app.web.page import mount_page
+from rpm_stream.app.web.progress import Watcher
+from rpm_stream.app.web.service import Service
+from rpm_stream.knowledge import load
+
+GRACE_S = 3  # how long open requests may finish when the feed stops
+
+log = structlog.get_logger("rpm_stream.feed")
+
+
+def utc_now() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+class QuietServer(uvicorn.Server):
+    """Leaves the signals to the supervisor: there may be other stages in this process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+async def run(
+    settings: Settings,
+    stop: asyncio.Event,
+    sources: Sources | None = None,
+    now: Callable[[], datetime] = utc_now,
+) -> None:
+    """Serve the feed on ``feed_host:feed_port`` until ``stop`` is set; once per process (the page's library is global).
+
+    Raises what any of its parts raises: the feed never goes on with a dead consumer. ``sources`` names other topics,
+    ``now`` is the clock; both have their defaults in the service.
+    """
+    sources = sources or Sources()
+    token, new = choose_token(settings)
+    state = FeedState()
+    actions = consume.Actions(settings.bootstrap, sources.actions)
+    watcher = Watcher(settings.bootstrap, sources.groups, now)
+    service = Service(state, watcher.progress, actions.send, now, load(settings.knowledge), token.encode())
+    ending = asyncio.Event()
+    app = create_app(service, token, ending)
+    mount_page(app, service)
+    server = QuietServer(_config(settings, TokenGate(app, token)))
+    address = f"http://{settings.feed_host}:{settings.feed_port}/login"
+    if new:
+        print(f"feed: sign in at {address} with the token {token} (set RPM_TOKEN to keep one)", file=sys.stderr)
+    log.info("feed.starting", address=address)
+    try:
+        await _together(
+            (stop, ending),
+            server,
+            [
+                consume.follow_alerts(settings.bootstrap, sources.alerts, state),
+                consume.follow_registry(settings.bootstrap, sources.registry, state),
+                consume.follow_readings(settings.bootstrap, sources.readings, state, now),
+                consume.prune_for_ever(state, now),
+                watcher.run(state.touch),
+            ],
+        )
+    finally:
+        await actions.stop()
+
+
+def _config(settings: Settings, app: Any) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.feed_host,
+        port=settings.feed_port,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+
+
+async def _together(
+    stop_and_ending: tuple[asyncio.Event, asyncio.Event], server: uvicorn.Server, parts: list[Coroutine[Any, Any, None]]
+) -> None:
+    """Run all until ``stop`` or until one ends; then end the others. Raises what ended it, if that was an error."""
+    stop, ending = stop_and_ending
+    serving = asyncio.create_task(_serve(server))
+    stopping = asyncio.create_task(stop.wait())
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        done, _ = await asyncio.wait([serving, stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        ending.set()  # ends the streams, which would keep the server from stopping
+        server.should_exit = True
+        for task in [stopping, *tasks]:
+            task.cancel()
+        await asyncio.gather(serving, stopping, *tasks, return_exceptions=True)
+
+
+async def _serve(server: uvicorn.Server) -> None:
+    """As the library's, which ends the interpreter when the port is taken; here that is a plain error."""
+    try:
+        await server.serve()
+    except SystemExit:
+        where = f"{server.config.host}:{server.config.port}"
+        raise UsageError(f"the feed cannot listen on {where}: is the port taken? RPM_FEED_PORT sets another") from None
+    if not server.started:
+        raise RuntimeError("the feed's web server did not start")
