@@ -27,8 +27,12 @@ SETTINGS = {
     "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
     "share.coordinator.state.topic.num.partitions": "4",
-    "broker.session.timeout.ms": "3000",  # a restart after SIGKILL waits this long for its own old registration
-    "broker.heartbeat.interval.ms": "500",
+    # A restart after SIGKILL waits for the end of its own old session and for an election without rivals:
+    # 15 s with Kafka's defaults (9 s and 1 to 2 s), 4 to 6 s with these.
+    "broker.session.timeout.ms": "2000",
+    "broker.heartbeat.interval.ms": "400",
+    "controller.quorum.election.timeout.ms": "200",
+    "controller.quorum.election.backoff.max.ms": "100",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",  # tests of failover need not wait the usual 6 s
     "num.network.threads": "1",

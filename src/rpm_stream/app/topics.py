@@ -123,12 +123,9 @@ def _read(path: Path) -> Topic:
 @asynccontextmanager
 async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
     """A connected admin client; every way in which Kafka can say no becomes one line for the user."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
     try:
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
-    except ValueError as error:
-        raise UsageError(f"not a Kafka address, host:port[,host:port]: {bootstrap}") from error
-    try:
-        await admin.start()
+        await _connect(admin, bootstrap)
         yield admin
     except KafkaConnectionError as error:
         raise UsageError(f"no Kafka broker answers at {bootstrap}") from error
@@ -136,6 +133,13 @@ async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
         raise UsageError(f"Kafka at {bootstrap} refused: {error}") from error
     finally:
         await admin.close()
+
+
+async def _connect(admin: AIOKafkaAdminClient, bootstrap: str) -> None:
+    try:
+        await admin.start()
+    except ValueError as error:
+        raise UsageError(f"not a Kafka address, host:port[,host:port]: {bootstrap}") from error
 
 
 async def _found(admin: AIOKafkaAdminClient, topics: tuple[Topic, ...]) -> dict[str, Found]:
