@@ -189,6 +189,23 @@ class Score(Record, frozen=True, kw_only=True):
     measured_at: Time
 
 
+class Finding(Record, frozen=True, kw_only=True):
+    """In-house, what score hands to alert: a rule that holds at one moment. ``member`` names the rule's place in its
+    episode; ``vital`` the one whose return makes it historical; ``evidence`` the readings, the deciding one first.
+    """
+
+    member: str
+    rule: str
+    group: str
+    priority: Priority
+    title: str
+    why: str
+    evidence: tuple[Reading, ...]
+    vital: str
+    measured_at: Time
+    late: bool = False
+
+
 class Transition(Record, frozen=True, kw_only=True):
     """One step in the life of an alert."""
 

@@ -81,6 +81,7 @@ class Characteristic(Table, frozen=True, forbid_unknown_fields=True):
 
     name: str
     continuous: bool = False
+    dense: bool = False
 
 
 class Signal(Table, frozen=True, forbid_unknown_fields=True):
@@ -156,6 +157,7 @@ class Limits(Table, frozen=True, forbid_unknown_fields=True):
     version: str
     repeated_after_minutes: int
     recovery_minutes: int
+    silence_priority: Priority
     amber: Band
     red: Band
     beyond_query: Band
@@ -166,7 +168,6 @@ class Personal(Table, frozen=True, forbid_unknown_fields=True):
     """The per-vital detector: where it runs and when a run of unusual values alerts."""
 
     vitals: frozenset[str]
-    threshold: float
     sustained_count: int
     sustained_minutes: int
 
@@ -175,7 +176,6 @@ class Combined(Table, frozen=True, forbid_unknown_fields=True):
     """The multi-vital detector."""
 
     features: tuple[str, ...]
-    threshold: float
     sustained_count: int
     sustained_minutes: int
     fresh_for_minutes: int

@@ -1,7 +1,7 @@
-"""The files that the gateway's commands read: CSV; frames and registry as JSON Lines; each also ``.gz``; ``-`` is stdin.
+"""The files that the gateway's commands read: CSV, and frames and registry as JSON Lines; each also ``.gz``.
 
-What a user can mend (a missing file, a wrong header, a bad line) is one ``UsageError`` with file and line; it never
-repeats a value or a name out of the file.
+``-`` is stdin. What a user can mend (a missing file, a wrong header, a bad line) is one ``UsageError`` with file and
+line; it never repeats a value or a name out of the file.
 """
 
 from __future__ import annotations

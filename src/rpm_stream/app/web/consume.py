@@ -14,10 +14,12 @@ from datetime import datetime, timedelta
 import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError
 
 from rpm_stream.app import names
 from rpm_stream.app.web.feed_state import FeedState
+from rpm_stream.app.web.partitions import partitions_of
 from rpm_stream.records import Action, Alert, Readings
 from rpm_stream.registry import RegistryError, parse_entry
 
@@ -146,25 +148,30 @@ async def _apply_some(consumer: AIOKafkaConsumer, state: FeedState, apply: Apply
 
 async def _assigned(bootstrap: str, topic: str) -> AIOKafkaConsumer:
     """A consumer of all partitions of ``topic``, as soon as the broker answers and the topic exists."""
+    partitions = await _existing(bootstrap, topic)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+    )
+    await consumer.start()
+    consumer.assign(partitions)
+    return consumer
+
+
+async def _existing(bootstrap: str, topic: str) -> list[TopicPartition]:
     while True:
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
-            auto_offset_reset="earliest",
-            enable_auto_commit=False,
-            isolation_level="read_committed",
-        )
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
         try:
-            await consumer.start()
-            if numbers := consumer.partitions_for_topic(topic):
-                consumer.assign([TopicPartition(topic, number) for number in sorted(numbers)])
-                return consumer
+            await admin.start()
+            if partitions := await partitions_of(admin, topic):
+                return partitions
             log.warning("feed.no_topic", topic=topic)
         except KafkaConnectionError:
             log.warning("feed.no_broker")
-        except BaseException:
-            await consumer.stop()
-            raise
-        await consumer.stop()
+        finally:
+            await admin.close()
         await asyncio.sleep(RETRY_S)
 
 

@@ -13,7 +13,7 @@ INTENDED_USE = (
 _PAGE = Template(
     """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Sign in - rpm-stream</title>
+<title>Sign in - rpm-stream</title><link rel="icon" href="data:,">
 <style>
 body{margin:0;min-height:100vh;display:flex;align-items:center;justify-content:center;background:#f3f5f7;
 color:#1b2733;font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}

@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from rpm_stream.app.web.partitions import partitions_of
 from rpm_stream.records import Record
 
 BEHIND_AFTER = timedelta(seconds=60)  # from here on the page is red: the issue's own bound
@@ -128,7 +129,7 @@ class Watcher:
 async def observe(admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, group: str, topic: str) -> Observed:
     """One look at ``group`` on ``topic``; a topic that does not exist has nothing that waits."""
     members = await live_members(admin, group)
-    partitions = [TopicPartition(topic, number) for number in await _partitions(admin, consumer, topic)]
+    partitions = await partitions_of(admin, topic)
     if not partitions:
         return Observed(group=group, lag=0, members=members, first_waiting=None)
     committed = await admin.list_consumer_group_offsets(group)
@@ -142,14 +143,6 @@ async def observe(admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, group:
             waiting[partition] = done
             lag += ends[partition] - done
     return Observed(group=group, lag=lag, members=members, first_waiting=await _first_time(consumer, waiting))
-
-
-async def _partitions(admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, topic: str) -> list[int]:
-    """The topic's partitions as the broker knows them now; asks first whether it exists, so as not to create it."""
-    if topic not in await consumer.topics():
-        return []
-    described = await admin.describe_topics([topic])
-    return sorted(each["partition"] for each in described[0]["partitions"])
 
 
 async def _first_time(consumer: AIOKafkaConsumer, waiting: dict[TopicPartition, int]) -> datetime | None:

@@ -1,0 +1,1 @@
+"""Findings -> alerts: episodes by patient and group, their priority, their life."""

@@ -1,0 +1,167 @@
+"""The life of an alert: one episode a patient and group, from the first finding to the recovery of every member.
+
+Rules (CONTRACT 7): a further rule joins ``why``; a rise in priority, or a further rule at the same priority, opens
+what was acknowledged; priority never falls before it is resolved; missing data resolves nothing. Nothing here drops,
+delays or hides a finding (law 3). Whether a member has recovered is told by score; time by the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+import msgspec
+
+from rpm_stream.ids import deterministic_id
+from rpm_stream.records import Alert, Finding, Priority, State, Transition
+
+RANK: dict[Priority, int] = {"low": 1, "medium": 2, "high": 3}
+MOST_EVIDENCE = 8  # CONTRACT 1
+MOST_WHY = 12
+SERVICE = "rpm-stream"  # who, when no person did it
+
+
+class Member(msgspec.Struct):
+    """A rule inside an episode: its highest priority and its vital."""
+
+    rule: str
+    priority: Priority
+    vital: str
+    measured_at: datetime
+
+
+class Episode(msgspec.Struct):
+    """An alert that is not resolved, with its members by name."""
+
+    alert: Alert
+    members: dict[str, Member]
+    vital: str  # of the finding that decided last
+    decided_at: datetime  # when that finding was measured
+
+
+Episodes = dict[str, Episode]
+
+
+def apply(episodes: Episodes, patient: str, finding: Finding, now: datetime) -> Alert | None:
+    """Enter a finding; the alert's new record if anything changed."""
+    episode = episodes.get(finding.group)
+    if episode is None:
+        episode = episodes[finding.group] = _open(patient, finding, now)
+        return episode.alert
+    member = episode.members.get(finding.member)
+    if member is not None:
+        if RANK[finding.priority] <= RANK[member.priority]:
+            return None
+        member.priority, member.rule, member.measured_at = finding.priority, finding.rule, finding.measured_at
+    else:
+        episode.members[finding.member] = _member(finding)
+    return _join(episode, finding, now, is_new=member is None)
+
+
+def _member(finding: Finding) -> Member:
+    return Member(
+        rule=finding.rule, priority=finding.priority, vital=finding.vital, measured_at=finding.measured_at
+    )
+
+
+def _open(patient: str, finding: Finding, now: datetime) -> Episode:
+    step = Transition(at=now, state="open", priority=finding.priority, who=SERVICE, reason=finding.why)
+    alert = Alert(
+        id=deterministic_id("alert", patient, finding.group, finding.evidence[0].id),
+        patient=patient,
+        group=finding.group,
+        priority=finding.priority,
+        state="open",
+        title=finding.title,
+        why=(finding.why,),
+        rule=finding.rule,
+        evidence=tuple(dict.fromkeys(reading.id for reading in finding.evidence))[:MOST_EVIDENCE],
+        history=(step,),
+        opened_at=now,
+        measured_at=finding.measured_at,
+        updated_at=now,
+        late=finding.late,
+    )
+    return Episode(
+        alert=alert, members={finding.member: _member(finding)}, vital=finding.vital, decided_at=finding.measured_at
+    )
+
+
+def _join(episode: Episode, finding: Finding, now: datetime, is_new: bool) -> Alert:
+    """A rise, or a further rule."""
+    alert = episode.alert
+    rises = RANK[finding.priority] > RANK[alert.priority]
+    reopens = alert.state in ("acknowledged", "snoozed") and (
+        rises or (is_new and RANK[finding.priority] >= RANK[alert.priority])
+    )
+    state: State = "open" if reopens else alert.state
+    priority = finding.priority if rises else alert.priority
+    evidence = tuple(dict.fromkeys((*alert.evidence, *(reading.id for reading in finding.evidence))))
+    if len(evidence) > MOST_EVIDENCE:  # the opening reading stays, the newest tell the rest
+        evidence = (evidence[0], *evidence[-(MOST_EVIDENCE - 1) :])
+    if rises or RANK[finding.priority] >= RANK[alert.priority]:
+        episode.vital, episode.decided_at = finding.vital, finding.measured_at
+    episode.alert = msgspec.structs.replace(
+        alert,
+        priority=priority,
+        state=state,
+        title=finding.title if rises else alert.title,
+        rule=finding.rule if rises else alert.rule,
+        why=tuple(dict.fromkeys((*alert.why, finding.why)))[-MOST_WHY:],
+        evidence=evidence,
+        history=(
+            *alert.history,
+            Transition(at=now, state=state, priority=priority, who=SERVICE, reason=finding.why),
+        ),
+        measured_at=max(alert.measured_at, finding.measured_at),
+        updated_at=now,
+        historical=False,
+        stale=False,
+        late=alert.late and finding.late,
+    )
+    return episode.alert
+
+
+def _change(alert: Alert, state: State, now: datetime, who: str, reason: str) -> Alert:
+    step = Transition(at=now, state=state, priority=alert.priority, who=who, reason=reason)
+    return msgspec.structs.replace(alert, state=state, history=(*alert.history, step), updated_at=now)
+
+
+def resolve(episodes: Episodes, group: str, now: datetime, reason: str, who: str = SERVICE) -> Alert:
+    """End an episode; its alert leaves the list."""
+    return _change(episodes.pop(group).alert, "resolved", now, who, reason)
+
+
+def resolve_recovered(
+    episodes: Episodes, groups: Iterable[str], recovered: Callable[[str, Member], bool], now: datetime
+) -> list[Alert]:
+    """Resolve each episode of ``groups`` whose members have all recovered."""
+    ended = []
+    for group in sorted(set(groups) & episodes.keys()):
+        members = episodes[group].members
+        if all(recovered(name, member) for name, member in members.items()):
+            ended.append(resolve(episodes, group, now, "back inside the recovery limits"))
+    return ended
+
+
+def acknowledge(episodes: Episodes, alert_id: str, now: datetime, who: str, reason: str) -> Alert | None:
+    """Note that a person has seen the alert; None when it is not open any more."""
+    for episode in episodes.values():
+        if episode.alert.id == alert_id and episode.alert.state != "acknowledged":
+            episode.alert = _change(episode.alert, "acknowledged", now, who, reason)
+            return episode.alert
+    return None
+
+
+def group_of(episodes: Episodes, alert_id: str) -> str | None:
+    """The group whose open episode has this alert."""
+    return next((group for group, episode in episodes.items() if episode.alert.id == alert_id), None)
+
+
+def mark_stale(episodes: Episodes, group: str, at: datetime) -> Alert | None:
+    """No newer data than the limit allows: resolves nothing, says so once. ``at``: last reading + limit."""
+    episode = episodes[group]
+    if episode.alert.stale:
+        return None
+    episode.alert = msgspec.structs.replace(episode.alert, stale=True, updated_at=max(at, episode.alert.updated_at))
+    return episode.alert

@@ -1,0 +1,221 @@
+"""A FHIR R4 server as the sink sees it: bundles posted to its base address, each until it is answered.
+
+Everything goes as a bundle, reads too, so that no identifier stands in a URL. A write is a transaction of PUTs by
+deterministic ids, so sending it again changes nothing: whatever is no clear refusal is sent again, for as long as it
+takes. A refused transaction is halved until the resource that the server refuses stands alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import Any, Literal, Self, TypeAlias
+
+import httpx
+import msgspec
+import stamina
+
+Kind: TypeAlias = Literal["Observation", "Patient", "Device"]
+Cause: TypeAlias = Literal["transport", "conflict", "throttled", "server", "unauthorised", "not_fhir"]
+
+BUNDLE_SIZE = 100  # HAPI JPA: 0.6 s a bundle; larger ones gain little and are refused whole for one bad resource
+CONFLICTS = 8  # a 409 settles when the other writer is done; one that stays is a refusal
+RETRY_AFTER_MAX = 600.0  # seconds; a server that asks for more is asked again after that
+TIMEOUT = httpx.Timeout(120.0, connect=10.0)  # a validating HAPI takes 30 s for its first bundle
+CAUSES: dict[int, Cause] = {
+    401: "unauthorised",
+    403: "unauthorised",
+    404: "not_fhir",  # of a bundle: the base address is wrong
+    405: "not_fhir",
+    408: "transport",
+    409: "conflict",
+    425: "throttled",
+    429: "throttled",
+}
+REFUSED_FROM, SERVER_FROM = 400, 500
+
+
+class Waits(msgspec.Struct, frozen=True):
+    """Seconds between attempts: doubling from ``first`` to ``longest``, plus up to ``jitter``."""
+
+    first: float = 0.5
+    longest: float = 60.0
+    jitter: float = 1.0
+
+
+class Resource(msgspec.Struct, frozen=True):
+    """One resource to be stored under its id; ``body`` is its JSON."""
+
+    kind: Kind
+    id: str
+    body: bytes
+
+    @property
+    def reference(self) -> str:
+        return f"{self.kind}/{self.id}"
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A resource that the server will never take, with its status and answer (which may hold identifiers)."""
+
+    resource: Resource
+    status: int
+    answer: str
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    status: int
+    text: str
+    entries: tuple[Any, ...] = ()
+
+
+class _Unanswered(Exception):
+    """Not answered yet; ``wait`` is what the server asked for, in seconds. The text names the cause, no identifier."""
+
+    def __init__(self, cause: Cause, wait: float | None = None) -> None:
+        super().__init__(cause)
+        self.cause = cause
+        self.wait = wait
+
+
+class FhirClient:
+    """Open with ``async with``. ``on_retry`` is told the cause of every attempt that is to be repeated."""
+
+    def __init__(
+        self, url: str, token: str | None, on_retry: Callable[[Cause], None], waits: Waits | None = None
+    ) -> None:
+        self._base = url.rstrip("/")
+        headers = {"Content-Type": "application/fhir+json", "Accept": "application/fhir+json"}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        self._http = httpx.AsyncClient(headers=headers, timeout=TIMEOUT)
+        self._on_retry = on_retry
+        self._waits = waits or Waits()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def store(self, resources: Sequence[Resource]) -> list[Refusal]:
+        """PUT all ``resources`` (ids distinct); returns once the server has taken or refused every one."""
+        refusals: list[Refusal] = []
+        for first in range(0, len(resources), BUNDLE_SIZE):
+            refusals += await self._store(resources[first : first + BUNDLE_SIZE])
+        return refusals
+
+    async def _store(self, resources: Sequence[Resource]) -> list[Refusal]:
+        entries = [
+            {
+                "fullUrl": f"{self._base}/{one.reference}",
+                "resource": msgspec.Raw(one.body),
+                "request": {"method": "PUT", "url": one.reference},
+            }
+            for one in resources
+        ]
+        answer = await self._post("transaction", entries)
+        if answer.status < REFUSED_FROM:
+            return []
+        if len(resources) == 1:
+            return [Refusal(resources[0], answer.status, answer.text)]
+        half = len(resources) // 2
+        return await self._store(resources[:half]) + await self._store(resources[half:])
+
+    async def read(self, references: Sequence[str]) -> dict[str, dict[str, Any] | None]:
+        """What stands under each reference: the resource, or ``None`` where there is none.
+
+        A reference is left out where the server does not say (it may lack the right to read).
+        """
+        found: dict[str, dict[str, Any] | None] = {}
+        for first in range(0, len(references), BUNDLE_SIZE):
+            chunk = references[first : first + BUNDLE_SIZE]
+            entries = [{"request": {"method": "GET", "url": reference}} for reference in chunk]
+            answer = await self._post("batch", entries)
+            if answer.status >= REFUSED_FROM or len(answer.entries) != len(chunk):
+                continue
+            for reference, entry in zip(chunk, answer.entries, strict=True):
+                status = _status_of(entry)
+                if status in (404, 410):
+                    found[reference] = None
+                elif status == 200 and isinstance(entry.get("resource"), dict):
+                    found[reference] = entry["resource"]
+        return found
+
+    async def _post(self, bundle: Literal["transaction", "batch"], entries: list[dict[str, Any]]) -> _Answer:
+        """Send until answered. A status of 400 or more in the answer is final."""
+        body = msgspec.json.encode({"resourceType": "Bundle", "type": bundle, "entry": entries})
+        conflicts = 0
+        async for attempt in stamina.retry_context(
+            on=self._wait,
+            attempts=None,
+            timeout=None,
+            wait_initial=self._waits.first,
+            wait_max=self._waits.longest,
+            wait_jitter=self._waits.jitter,
+        ):
+            with attempt:
+                answer = await self._once(bundle, body)
+                if answer.status == 409 and (conflicts := conflicts + 1) < CONFLICTS:
+                    raise _Unanswered("conflict")
+                return answer
+        raise AssertionError("attempts without limit ended")
+
+    async def _once(self, bundle: str, body: bytes) -> _Answer:
+        """One attempt: a final answer (409 too), or ``_Unanswered``."""
+        try:
+            response = await self._http.post(self._base, content=body)
+        except httpx.TransportError:
+            raise _Unanswered("transport") from None  # its text may hold the address and what was sent
+        answer = _parse(response, bundle)
+        if answer.status == 409 or (answer.status not in CAUSES and answer.status < SERVER_FROM):
+            return answer
+        raise _Unanswered(CAUSES.get(answer.status, "server"), _retry_after(response.headers.get("Retry-After")))
+
+    def _wait(self, error: Exception) -> bool | float:
+        """stamina's hook: whether to try again, and after how long."""
+        if not isinstance(error, _Unanswered):
+            return False
+        self._on_retry(error.cause)
+        return True if error.wait is None else error.wait
+
+
+def _parse(response: httpx.Response, bundle: str) -> _Answer:
+    """A 2xx counts only as a Bundle: a log-in page in front of the server answers 200 too."""
+    if response.status_code >= REFUSED_FROM:
+        return _Answer(response.status_code, response.text)
+    try:
+        parsed = msgspec.json.decode(response.content)
+        entries = parsed["entry"] if parsed["resourceType"] == "Bundle" else None
+        statuses = [_status_of(entry) for entry in entries]
+    except (msgspec.DecodeError, KeyError, TypeError, AttributeError, ValueError):
+        raise _Unanswered("not_fhir") from None
+    if bundle == "transaction":
+        for status in statuses:
+            if status >= REFUSED_FROM:  # no transaction may answer so; take it as the answer to the whole
+                return _Answer(status, response.text)
+    return _Answer(response.status_code, "", tuple(entries))
+
+
+def _status_of(entry: Any) -> int:
+    """The status of one entry of an answer, "201 Created" or "201"."""
+    return int(entry["response"]["status"][:3])
+
+
+def _retry_after(header: str | None) -> float | None:
+    """Seconds that the server asked for: a number or a date (RFC 9110)."""
+    if header is None:
+        return None
+    try:
+        wait = float(header) if header.strip().isdigit() else _until(header)
+    except (ValueError, TypeError):
+        return None
+    return min(max(wait, 0.0), RETRY_AFTER_MAX)
+
+
+def _until(header: str) -> float:
+    return (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds()

@@ -1,0 +1,166 @@
+"""What one device says at one moment of a story, in the octets of its characteristic. Pure.
+
+To add a device: a kind in ``stories``, a function here that yields the entries of each of its uplinks, and its line in
+``KINDS``.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from typing import Any, TypeAlias
+
+from rpm_stream.app.gateway import gatt_encode as gatt
+from rpm_stream.app.gateway.stories import Course, Kind, Story, StoryDevice, StoryName
+from rpm_stream.records import Measurement, Notification, Record
+
+PER_FRAME = 30  # seconds of a strap in one uplink
+WARMEST_HOUR = 16  # local hour of the daily wave's top
+MEASURED = 0x0100  # PLX measurement status bit 8: fully qualified data
+EAR, FIRST_USER = 3, 1
+
+
+class SimulatedPatient(Record, frozen=True, kw_only=True):
+    """Who plays a story, and from which hour of it on. ``patient`` also begins the names of the devices."""
+
+    patient: str
+    story: StoryName
+    display: str
+    born: str | None = None
+    enter_hour: float = 0.0
+    hours: float | None = None  # None: to the end of the story
+
+
+class Scene:
+    """One patient's story in time: what a vital is at a moment, for one stream of chance."""
+
+    def __init__(self, story: Story, patient: SimulatedPatient, start: datetime, chance: random.Random) -> None:
+        self.chance = chance
+        self._courses = story.courses
+        self._began = start - timedelta(hours=patient.enter_hour)
+        sign = -1 if story.utc_offset.startswith("-") else 1
+        hours, minutes = (0, 0) if story.utc_offset == "Z" else map(int, story.utc_offset[1:].split(":"))
+        self._zone = timezone(sign * timedelta(hours=hours, minutes=minutes))
+        # What makes this patient a person: the same for all devices, so from the patient's name alone.
+        self._own = {
+            vital: random.Random(f"{patient.patient}/{vital}").gauss(0, course.spread)
+            for vital, course in story.courses.items()
+        }
+
+    def local(self, at: datetime) -> datetime:
+        """The device's own clock."""
+        return at.astimezone(self._zone)
+
+    def number(self, vital: str, at: datetime) -> float:
+        """The vital at a moment, with noise, inside the course's bounds."""
+        course = self._courses[vital]
+        hour = (at - self._began) / timedelta(hours=1)
+        local = self.local(at)
+        turn = (local.hour + local.minute / 60 - WARMEST_HOUR) / 24 * 2 * math.pi
+        level = _between(course, hour) + course.swing * math.cos(turn) + self._own[vital]
+        return min(max(level + self.chance.gauss(0, course.noise), course.low), course.high)
+
+    def text(self, vital: str, at: datetime) -> str:
+        """The vital as the device writes it: its digits, its grid."""
+        course = self._courses[vital]
+        number = self.number(vital, at)
+        if course.step is not None:
+            number = round(number / course.step) * course.step
+        return f"{number:.{course.digits}f}"
+
+
+def _between(course: Course, hour: float) -> float:
+    """The straight line between the anchors around ``hour``; flat before the first and behind the last."""
+    before = course.anchors[0]
+    for anchor in course.anchors:
+        if hour < anchor[0]:
+            if anchor[0] == before[0]:
+                return anchor[1]
+            share = (hour - before[0]) / (anchor[0] - before[0])
+            return before[1] + max(0.0, share) * (anchor[1] - before[1])
+        before = anchor
+    return before[1]
+
+
+# --- the devices ----------------------------------------------------------------------------------------------
+
+
+def _notified(at: datetime, characteristic: str, payload: bytes) -> list[Notification]:
+    return [Notification(at=at, characteristic=characteristic, payload=payload.hex())]
+
+
+def _oximeter(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
+    said = gatt.Spot(
+        oxygen_saturation=scene.text("oxygen_saturation", at),
+        pulse_rate=scene.text("heart_rate", at),
+        time=scene.local(at),
+        measurement_status=MEASURED,
+        perfusion_index=scene.text("perfusion_index", at),
+    )
+    yield _notified(at, "2A5E", gatt.spot(said))
+
+
+def _strap(scene: Scene, device: StoryDevice, at: datetime) -> Iterator[list[Any]]:
+    """1 Hz, with the beats of each second as RR intervals; an uplink every 30 seconds."""
+    level = scene.number("heart_rate", at)
+    beat = 0.0
+    notifications: list[Notification] = []
+    for second in range(device.seconds):
+        rate = max(30, min(250, round(level + scene.chance.gauss(0, 0.8))))
+        rr = []
+        while beat < second + 1:
+            interval = 60 / rate * scene.chance.gauss(1, 0.03)
+            beat += interval
+            rr.append(round(interval * 1024))
+        payload = gatt.heart_rate(gatt.HeartRate(rate=rate, contact=True, rr=tuple(rr)))
+        notifications += _notified(at + timedelta(seconds=second), "2A37", payload)
+        if len(notifications) == PER_FRAME or second == device.seconds - 1:
+            yield notifications
+            notifications = []
+
+
+def _breathing(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
+    rate = scene.text("respiratory_rate", at)
+    yield [Measurement(at=at, vital="respiratory_rate", value=rate, unit="/min")]
+
+
+def _cuff(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
+    systolic, diastolic = round(scene.number("systolic", at)), round(scene.number("diastolic", at))
+    said = gatt.BloodPressure(
+        systolic=str(systolic),
+        diastolic=str(diastolic),
+        mean_arterial=str(round((systolic + 2 * diastolic) / 3)),  # the usual estimate of a cuff
+        time=scene.local(at),
+        pulse_rate=scene.text("heart_rate", at),
+        user=FIRST_USER,
+        status=0,
+    )
+    yield _notified(at, "2A35", gatt.blood_pressure(said))
+
+
+def _thermometer(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
+    said = gatt.Temperature(value=scene.text("body_temperature", at), time=scene.local(at), site=EAR)
+    yield _notified(at, "2A1C", gatt.temperature(said))
+
+
+def _scale(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
+    said = gatt.Weight(value=scene.text("weight", at), time=scene.local(at), user=FIRST_USER)
+    yield _notified(at, "2A9D", gatt.weight(said))
+
+
+def _battery(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
+    yield _notified(at, "2A19", gatt.battery(round(scene.number("battery", at))))
+
+
+Measure: TypeAlias = Callable[[Scene, StoryDevice, datetime], Iterator[list[Any]]]
+KINDS: dict[Kind, Measure] = {
+    "oximeter": _oximeter,
+    "strap": _strap,
+    "breathing": _breathing,
+    "cuff": _cuff,
+    "thermometer": _thermometer,
+    "scale": _scale,
+    "battery": _battery,
+}

@@ -1,0 +1,166 @@
+"""Frames to the broker at a pace, and the registry: what ``gateway replay`` and ``gateway simulate`` do.
+
+A ward for a demo, in three lines::
+
+    plan = WardPlan(start=start, patients=20, speed=60)
+    await register(bootstrap, all_registry(plan.people()))
+    await run_ward(gateway, plan)
+
+The frames carry their own ``received_at``: at another speed than 1 the service must run on recorded time
+(``RPM_TIME=recorded``), or it takes the frames for ones from the future.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from rpm_stream.app.errors import UsageError
+from rpm_stream.app.gateway.client import Gateway
+from rpm_stream.app.gateway.devices import SimulatedPatient
+from rpm_stream.app.gateway.faults import Faults, inject
+from rpm_stream.app.gateway.link import abandon
+from rpm_stream.app.gateway.simulate import all_frames, ward
+from rpm_stream.app.gateway.wire import RegistryEntry, encode_registry, registry_key
+from rpm_stream.app.names import FRAMES, REGISTRY
+from rpm_stream.records import Frame
+
+BATCH = 200  # frames in one write to the spool
+MAX_AHEAD = 20_000  # frames on the disk before a fast replay waits for the broker
+ANSWER_SECONDS = 10.0  # how long a broker may take to show that it is there
+REGISTER_SECONDS = 60.0  # how long it may take to acknowledge a registry
+
+OnFrame = Callable[[Frame], None]
+Send = Callable[[list[Frame]], Awaitable[None]]
+
+
+def _nothing(_: Frame) -> None:
+    """Nobody watches."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WardPlan:
+    """A ward to play: how many people, from when, how fast (1 = real time, 0 = as fast as it goes), for how long."""
+
+    start: datetime
+    patients: int = 20
+    seed: int = 1
+    speed: float = 1.0
+    hours: float | None = None
+    faults: Faults = field(default_factory=Faults)
+
+    def people(self) -> list[SimulatedPatient]:
+        """The patients of this ward."""
+        return ward(self.patients, self.hours)
+
+    def frames(self) -> Iterable[Frame]:
+        """Their frames, faults included, in the order of delivery."""
+        return inject(all_frames(self.people(), self.start, self.seed), self.faults, self.seed)
+
+
+async def run_ward(gateway: Gateway, plan: WardPlan, on_frame: OnFrame = _nothing) -> int:
+    """Play a ward through ``gateway``; returns the number of frames. Cancel it to stop. Register its people before."""
+    return await play(gateway, plan.frames(), plan.speed, on_frame)
+
+
+async def play(gateway: Gateway, frames: Iterable[Frame], speed: float, on_frame: OnFrame = _nothing) -> int:
+    """Send ``frames`` in order through ``gateway``, ``speed`` times as fast as they were received.
+
+    That is by ``received_at``, or else ``sent_at``; 0 sends as fast as it goes. Returns the number of frames, when all
+    are safe in the spool.
+    """
+
+    async def send(batch: list[Frame]) -> None:
+        await gateway.send_frames(batch)
+        if gateway.spooled > MAX_AHEAD:
+            await gateway.drain()
+
+    return await deliver(send, frames, speed, on_frame)
+
+
+async def deliver(send: Send, frames: Iterable[Frame], speed: float, on_frame: OnFrame = _nothing) -> int:
+    """Give ``frames`` to ``send`` in order, each when it is due, several at a time where they are; the count."""
+    count = 0
+    batch: list[Frame] = []
+    pace = _Pace(speed)
+    for frame in frames:
+        wait = pace.wait(frame)
+        if batch and (wait > 0 or len(batch) == BATCH):
+            await send(batch)
+            batch = []
+        if wait > 0:
+            await asyncio.sleep(wait)
+        batch.append(frame)
+        on_frame(frame)
+        count += 1
+    if batch:
+        await send(batch)
+    return count
+
+
+class _Pace:
+    """How long until a frame is due; the first is due at once."""
+
+    def __init__(self, speed: float) -> None:
+        self._speed = speed
+        self._first: datetime | None = None
+        self._began = asyncio.get_running_loop().time()
+
+    def wait(self, frame: Frame) -> float:
+        """Seconds, 0 or less where the frame is due."""
+        if self._speed == 0:
+            return 0.0
+        at = frame.received_at or frame.sent_at
+        self._first = self._first or at
+        due = self._began + (at - self._first).total_seconds() / self._speed
+        return due - asyncio.get_running_loop().time()
+
+
+async def register(bootstrap: str, entries: Iterable[RegistryEntry], kafka: Mapping[str, Any] | None = None) -> int:
+    """Send registry entries; returns the count when the broker has all. ``UsageError`` when none answers."""
+    count = 0
+    async with _answering(bootstrap, REGISTRY, kafka or {}) as producer:
+        sent = []
+        for entry in entries:
+            sent.append(await producer.send(REGISTRY, encode_registry(entry), key=registry_key(entry).encode()))
+            count += 1
+        try:
+            async with asyncio.timeout(REGISTER_SECONDS):
+                await asyncio.gather(*sent)
+        except (KafkaError, TimeoutError) as error:
+            raise UsageError(f"the broker at {bootstrap} did not take the registry: {type(error).__name__}") from error
+    return count
+
+
+async def check_broker(bootstrap: str, kafka: Mapping[str, Any] | None = None) -> None:
+    """``UsageError`` unless a broker answers and has the topic of the frames.
+
+    The client itself would wait for ever; a person at a terminal wants to know.
+    """
+    async with _answering(bootstrap, FRAMES, kafka or {}):
+        return
+
+
+@asynccontextmanager
+async def _answering(bootstrap: str, topic: str, kafka: Mapping[str, Any]) -> AsyncIterator[AIOKafkaProducer]:
+    """A started producer whose broker answers and has ``topic``."""
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, **kafka)
+    try:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await producer.start()
+                there = topic in (await producer.client.fetch_all_metadata()).topics()
+        except (KafkaError, OSError, TimeoutError) as error:
+            raise UsageError(f"no broker answers at {bootstrap}: start one, or give --bootstrap") from error
+        if not there:
+            raise UsageError(f"the broker at {bootstrap} has no topic {topic}: rpm-stream topics apply creates it")
+        yield producer
+    finally:
+        await abandon(producer)  # what is not acknowledged here has ended in an error already

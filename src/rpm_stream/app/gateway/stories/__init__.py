@@ -1,0 +1,78 @@
+"""The stories: courses of vitals and the devices that see them, as tables. ``load`` and ``load_ward`` read them."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+from msgspec import Meta
+
+from rpm_stream.records import Offset, Record
+
+StoryName: TypeAlias = Literal["copd", "quiet"]
+Kind: TypeAlias = Literal["oximeter", "strap", "breathing", "cuff", "thermometer", "scale", "battery"]
+Minutes: TypeAlias = Annotated[int, Meta(ge=1)]
+
+
+class Course(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How one vital goes: straight lines between ``anchors`` (hour of the story, value), a daily wave, and noise."""
+
+    anchors: Annotated[tuple[tuple[float, float], ...], Meta(min_length=1)]
+    low: float
+    high: float
+    swing: float = 0.0  # half the daily wave, highest at 16:00 local
+    noise: float = 0.0  # standard deviation of a measurement
+    spread: float = 0.0  # standard deviation between patients
+    digits: int = 0  # decimals that the device shows
+    step: float | None = None  # the device's grid, where it is coarser than its digits
+
+
+class StoryDevice(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One device of the patient: what it is, how often it measures, and for how long (a strap, at 1 Hz)."""
+
+    name: str
+    kind: Kind
+    every_minutes: Minutes
+    offset_minutes: int = 0
+    seconds: int = 30
+
+
+class Story(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A course of days, for any patient."""
+
+    name: StoryName
+    title: str
+    hours: Annotated[int, Meta(ge=1)]
+    utc_offset: Offset
+    oxygen_scale: Literal[1, 2]
+    expected_every: dict[str, Minutes]
+    courses: dict[str, Course]
+    devices: tuple[StoryDevice, ...]
+
+
+class Bed(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One patient of the ward: a story, entered at an hour of it."""
+
+    story: StoryName
+    enter_hour: float
+    display: str
+    born: str
+
+
+class _Ward(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    beds: Annotated[tuple[Bed, ...], Meta(min_length=1)]
+
+
+def load(name: StoryName) -> Story:
+    """A story by its name."""
+    return msgspec.toml.decode(_text(name), type=Story)
+
+
+def load_ward() -> tuple[Bed, ...]:
+    """The beds of the ward, in order."""
+    return msgspec.toml.decode(_text("ward"), type=_Ward).beds
+
+
+def _text(name: str) -> str:
+    return (resources.files(__package__) / f"{name}.toml").read_text(encoding="utf-8")

@@ -1,0 +1,208 @@
+"""The sink: Observations from ``rpm.observations`` to the FHIR server, each at least once and under one id.
+
+An offset is committed when the server has answered for everything before it. What the server refuses for good goes,
+with its answer, to ``sink-refused.jsonl`` in the data folder, and is counted; nothing is dropped. Patients and
+Devices are put before the first Observation that names them, from the registry or from the bare id; one that the
+EHR owns (it lacks our identifier) is left as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectionError
+from prometheus_client import Counter
+
+from rpm_stream.app.errors import UsageError
+from rpm_stream.app.fhir_client import Cause, FhirClient, Resource
+from rpm_stream.app.names import GROUP_SINK, OBSERVATIONS, REGISTRY
+from rpm_stream.app.refused import RefusedFile
+from rpm_stream.app.settings import Settings
+from rpm_stream.app.subjects import Named, Subjects
+
+BATCH_RECORDS = 500
+POLL_MS = 500
+SESSION_MS = 10_000
+POLL_INTERVAL_MS = 24 * 3600 * 1000  # a FHIR server may be away for hours; heartbeats tell whether we live
+
+READ = Counter("rpm_sink_read_records", "Records read from rpm.observations")
+EMPTY = Counter("rpm_sink_empty_records", "Records without a value, which ask for nothing")
+SUPERSEDED = Counter("rpm_sink_superseded_records", "Records overtaken in their batch by a later one of the same id")
+WRITTEN = Counter("rpm_sink_written_resources", "Resources that the FHIR server took", ["kind"])
+REFUSED = Counter("rpm_sink_refused_resources", "Resources that went to sink-refused.jsonl", ["kind"])
+RETRIED = Counter("rpm_sink_retried_requests", "Requests that had to be sent again", ["cause"])
+
+_log = structlog.get_logger("rpm_stream.sink")
+
+
+class _Message(msgspec.Struct, frozen=True):
+    """What the sink must know of an Observation; the body is passed on as it is."""
+
+    resourceType: str  # FHIR's name
+    id: str
+    subject: Named
+    device: Named | None = None
+
+
+_decode = msgspec.json.Decoder(_Message).decode
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Serve until ``stop`` is set. UsageError without a FHIR server's address or without a broker."""
+    if settings.fhir_url is None:
+        raise UsageError("the sink has no FHIR server: set RPM_FHIR_URL to its base address")
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs a line a request
+    token = settings.fhir_token.get_secret_value() if settings.fhir_token is not None else None
+    async with FhirClient(settings.fhir_url, token, _retried) as client:
+        with RefusedFile(settings.data_dir / "sink-refused.jsonl") as refused:
+            await Sink(settings.bootstrap, client, refused).run(stop)
+
+
+class Sink:
+    """One member of the group ``rpm-sink``."""
+
+    def __init__(self, bootstrap: str, client: FhirClient, refused: RefusedFile) -> None:
+        self._client = client
+        self._refused = refused
+        self._subjects = Subjects(client)
+        self._delivery: asyncio.Task[None] | None = None
+        self._registry = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
+        )
+        self._observations = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap,
+            group_id=GROUP_SINK,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            session_timeout_ms=SESSION_MS,
+            heartbeat_interval_ms=SESSION_MS // 3,
+            max_poll_interval_ms=POLL_INTERVAL_MS,
+        )
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Read the registry to its end, then deliver until ``stop``."""
+        try:
+            await self._registry.start()
+            await self._read_registry()
+            self._observations.subscribe([OBSERVATIONS], listener=_Revoked(self))
+            await self._observations.start()
+            while not stop.is_set():
+                await self._step(stop)
+        except KafkaConnectionError:
+            raise UsageError("no Kafka broker answers: see RPM_BOOTSTRAP") from None
+        finally:
+            await self._observations.stop()
+            await self._registry.stop()
+
+    async def _read_registry(self) -> None:
+        """Everything that stands in ``rpm.registry`` now."""
+        numbers = self._registry.partitions_for_topic(REGISTRY)
+        if not numbers:
+            raise UsageError(f"the topic {REGISTRY} does not exist: run `rpm-stream topics apply`")
+        partitions = [TopicPartition(REGISTRY, number) for number in numbers]
+        self._registry.assign(partitions)
+        await self._registry.seek_to_beginning(*partitions)
+        ends = await self._registry.end_offsets(partitions)
+        while any([await self._registry.position(one) < ends[one] for one in partitions]):
+            self._take_registry(await self._registry.getmany(timeout_ms=POLL_MS))
+
+    def _take_registry(self, records: dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]) -> None:
+        for record in (record for some in records.values() for record in some):
+            if record.value is not None and not self._subjects.learn(record.value):
+                _log.warning("registry_entry_unreadable", partition=record.partition, offset=record.offset)
+
+    async def _step(self, stop: asyncio.Event) -> None:
+        """One batch: read, deliver, commit. Left without a commit when stopped or when its partitions are taken."""
+        batch = await self._observations.getmany(timeout_ms=POLL_MS, max_records=BATCH_RECORDS)
+        if not batch:
+            return
+        self._take_registry(await self._registry.getmany(timeout_ms=0))
+        self._delivery = asyncio.create_task(self._deliver([one for some in batch.values() for one in some]))
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({self._delivery, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            await self.abandon()
+            if self._delivery.cancelled():
+                return
+            self._delivery.result()
+        finally:
+            stopped.cancel()
+            self._delivery = None
+        await self._commit({partition: records[-1].offset + 1 for partition, records in batch.items()})
+
+    async def abandon(self) -> None:
+        """End a delivery under way: its records will be read again, by us or by another member."""
+        if self._delivery is not None and not self._delivery.done():
+            self._delivery.cancel()
+            await asyncio.wait({self._delivery})
+
+    async def _commit(self, offsets: dict[TopicPartition, int]) -> None:
+        try:
+            await self._observations.commit(offsets)
+        except (CommitFailedError, IllegalStateError):  # taken away meanwhile: the new owner writes the same again
+            _log.warning("commit_lost", partitions=len(offsets))
+
+    async def _deliver(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
+        """Returns when the server has answered for every record. Of one id only the last is sent."""
+        resources: dict[str, Resource] = {}
+        named: dict[str, Named] = {}
+        for record in records:
+            READ.inc()
+            if record.value is None:
+                EMPTY.inc()
+            elif (message := _read(record.value)) is None:
+                self._refused.add_unreadable(record.value)
+                REFUSED.labels(kind="Observation").inc()
+                _log.warning("observation_unreadable", partition=record.partition, offset=record.offset)
+            else:
+                if resources.pop(message.id, None) is not None:
+                    SUPERSEDED.inc()
+                resources[message.id] = Resource("Observation", message.id, record.value)
+                named.update((one.reference, one) for one in (message.subject, message.device) if one is not None)
+        missing = await self._subjects.missing(named.values())
+        await self._store(missing)
+        self._subjects.stored(missing)
+        await self._store(list(resources.values()))
+
+    async def _store(self, resources: Sequence[Resource]) -> None:
+        refusals = await self._client.store(resources)
+        unwritten = {refusal.resource.reference for refusal in refusals}
+        for resource in resources:
+            if resource.reference not in unwritten:
+                WRITTEN.labels(kind=resource.kind).inc()
+        for refusal in refusals:
+            self._refused.add(refusal)
+            REFUSED.labels(kind=refusal.resource.kind).inc()
+            _log.warning("resource_refused", kind=refusal.resource.kind, status=refusal.status)
+        self._refused.sync()
+
+
+class _Revoked(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships no types
+    """Ends the delivery before another member may begin with the same records."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        await self._sink.abandon()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Nothing to do: reading begins at the committed offsets."""
+
+
+def _read(value: bytes) -> _Message | None:
+    try:
+        message = _decode(value)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return message if message.resourceType == "Observation" else None
+
+
+def _retried(cause: Cause) -> None:
+    RETRIED.labels(cause=cause).inc()

@@ -1,0 +1,97 @@
+"""The Patients and Devices that Observations name: which must be put on the FHIR server, and which must not.
+
+The EHR is the master of a person's data, so what it holds under an id already is overwritten only if it carries our
+identifier and the registry knows more than the bare id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, cast
+
+import msgspec
+
+from rpm_stream.app.fhir_client import FhirClient, Kind, Resource
+from rpm_stream.publish.resources import IDENTIFIER_SYSTEMS, device_resource, identifier, patient_resource
+from rpm_stream.records import DeviceEntry
+from rpm_stream.registry import RegistryError, parse_entry
+
+
+class Named(msgspec.Struct, frozen=True):
+    """A reference in an Observation, "Patient/<id>"; ``identifier`` where that id is not our own name for it."""
+
+    reference: str
+    identifier: dict[str, str] | None = None
+
+
+class Subjects:
+    """What is known of the server's Patients and Devices since the process began."""
+
+    def __init__(self, client: FhirClient) -> None:
+        self._client = client
+        self._registry: dict[str, Resource] = {}
+        self._settled: dict[str, bytes] = {}
+        self._foreign: set[str] = set()
+
+    def learn(self, value: bytes) -> bool:
+        """Take a registry entry. ``False`` where it cannot be read."""
+        try:
+            entry = parse_entry(value)
+        except RegistryError:
+            return False
+        if isinstance(entry, DeviceEntry):
+            resource = _resource("Device", device_resource(entry))
+        else:
+            resource = _resource("Patient", patient_resource(entry))
+        self._registry[resource.reference] = resource
+        return True
+
+    async def missing(self, named: Iterable[Named]) -> list[Resource]:
+        """What must be put before Observations may name these. Tell ``stored`` when it has been."""
+        wanted: list[Resource] = []
+        for one in named:
+            resource = self._registry.get(one.reference) or _minimal(one)
+            if resource is None or one.reference in self._foreign:
+                continue
+            if self._settled.get(one.reference) != resource.body:
+                wanted.append(resource)
+        new = [resource.reference for resource in wanted if resource.reference not in self._settled]
+        found = await self._client.read(new) if new else {}
+        return [resource for resource in wanted if self._must_put(resource, found)]
+
+    def stored(self, resources: Iterable[Resource]) -> None:
+        """These have been answered for; they are not sent again until the registry changes."""
+        self._settled.update((resource.reference, resource.body) for resource in resources)
+
+    def _must_put(self, resource: Resource, found: dict[str, dict[str, Any] | None]) -> bool:
+        reference = resource.reference
+        if reference in self._settled:  # ours, and the registry has changed
+            return True
+        there = found.get(reference, {})
+        if there is None:
+            return True
+        if not _is_ours(resource.kind, there):
+            self._foreign.add(reference)
+            return False
+        if reference not in self._registry:
+            self._settled[reference] = resource.body
+            return False
+        return True
+
+
+def _resource(kind: Kind, resource: dict[str, Any]) -> Resource:
+    return Resource(kind, resource["id"], msgspec.json.encode(resource))
+
+
+def _minimal(named: Named) -> Resource | None:
+    """The bare resource of a reference; ``None`` for a reference that is neither Patient nor Device."""
+    kind, _, name = named.reference.partition("/")
+    if kind not in IDENTIFIER_SYSTEMS or not name:
+        return None
+    known_as = named.identifier or identifier(kind, name)
+    return _resource(cast(Kind, kind), {"resourceType": kind, "id": name, "identifier": [known_as]})
+
+
+def _is_ours(kind: str, resource: dict[str, Any]) -> bool:
+    identifiers = resource.get("identifier", [])
+    return any(one.get("system") == IDENTIFIER_SYSTEMS[kind] for one in identifiers if isinstance(one, dict))

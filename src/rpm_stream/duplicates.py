@@ -1,0 +1,137 @@
+"""What a device has sent already: part of normalise. Small by design, and never loses a new reading silently.
+
+The newest entries are known one by one. Of older ones, up to 7 days, the state keeps for each kind of entry the
+seconds that were seen (runs of seconds as spans, so 1 Hz is one span). An old entry in such a second is a duplicate;
+only where several entries share a second (``dense`` kinds) and its frame was never read can it not be told from a
+re-send: that one is refused as too old, which keeps it as a Reject.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from itertools import pairwise
+from typing import Literal
+
+import msgspec
+
+from rpm_stream.records import Record
+
+EXACT = 512  # to 1,024 entries known one by one: at most 15 KB of the state's 48 (CONTRACT 8)
+KNOWN_FOR = timedelta(days=7)  # CONTRACT 5
+MOST_SPANS = 2200  # of a kind: a week of 5-minute glucose is 2,016; about 5 bytes each
+MOST_KINDS = 3  # kinds that may have that many; further ones share what is left
+MOST_FRAME_SPANS = 64
+MOST_BOOTS = 4
+
+Spans = list[tuple[int, int]]
+Verdict = Literal["new", "duplicate", "too_old"]
+
+
+class Seen(msgspec.Struct):
+    """State of one device. Times are whole seconds since 1970; ``older`` holds spans as [start, length, gap, length…]."""
+
+    newest: datetime | None = None
+    exact: dict[bytes, tuple[int, str]] = {}  # mark -> second, kind
+    forgotten: int | None = None  # seconds up to here are no longer known one by one
+    older: dict[str, list[int]] = {}
+    frames: dict[str, Spans] = {}
+
+
+class Mark(Record, frozen=True, kw_only=True):
+    """One entry of a device: ``kind`` its characteristic (or app vital), ``digest`` eight bytes that stand for it."""
+
+    kind: str
+    digest: bytes
+    at: datetime
+
+
+def mark(kind: str, key: str, at: datetime) -> Mark:
+    """The mark of the entry that ``key`` identifies among its kind."""
+    digest = blake2b(f"{kind}\x1f{key}".encode(errors="surrogatepass"), digest_size=8).digest()
+    return Mark(kind=kind, digest=digest, at=at)
+
+
+def _packed(spans: Spans) -> list[int]:
+    flat = [spans[0][0], spans[0][1] - spans[0][0]] if spans else []
+    for (_, end), (start, last) in pairwise(spans):
+        flat += (start - end, last - start)
+    return flat
+
+
+def _unpacked(flat: list[int]) -> Spans:
+    spans: Spans = []
+    at = 0
+    for gap, length in zip(flat[::2], flat[1::2], strict=True):
+        spans.append((at + gap, at + gap + length))
+        at += gap + length
+    return spans
+
+
+def _inside(spans: Spans, value: int) -> bool:
+    index = bisect_right(spans, (value, 2**62)) - 1
+    return index >= 0 and spans[index][1] >= value
+
+
+def _insert(spans: Spans, value: int, most: int) -> None:
+    """Add a value to sorted disjoint spans, joining neighbours; beyond ``most`` the closest two are joined."""
+    index = bisect_right(spans, (value, 2**62))
+    start, low, high = index, value, value
+    if index and spans[index - 1][1] + 1 >= value:
+        start, low, high = index - 1, spans[index - 1][0], max(value, spans[index - 1][1])
+    if index < len(spans) and spans[index][0] - 1 <= value:
+        high = spans[index][1]
+        index += 1
+    spans[start:index] = [(low, high)]
+    if len(spans) > most:
+        near = min(range(1, len(spans)), key=lambda i: spans[i][0] - spans[i - 1][1])
+        spans[near - 1 : near + 1] = [(spans[near - 1][0], spans[near][1])]
+
+
+def frame_known(seen: Seen, sender: str, seq: int) -> bool:
+    """Whether a frame of this gateway and boot was read already; notes it."""
+    spans = seen.frames.pop(sender, [])
+    known = _inside(spans, seq)
+    if not known:
+        _insert(spans, seq, MOST_FRAME_SPANS)
+    seen.frames[sender] = spans  # last in order: the most recent boot
+    while len(seen.frames) > MOST_BOOTS:
+        del seen.frames[next(iter(seen.frames))]
+    return known
+
+
+def check(seen: Seen, entry: Mark, dense: bool, of_known_frame: bool) -> Verdict:
+    """Say whether the entry was seen before; changes nothing."""
+    if entry.digest in seen.exact:
+        return "duplicate"
+    if seen.newest is not None and entry.at < seen.newest - KNOWN_FOR:
+        return "too_old"
+    second = int(entry.at.timestamp())
+    if seen.forgotten is None or second > seen.forgotten:
+        return "new"
+    if not _inside(_unpacked(seen.older.get(entry.kind, [])), second):
+        return "new"
+    return "too_old" if dense and not of_known_frame else "duplicate"
+
+
+def remember(seen: Seen, entry: Mark) -> None:
+    """Note an entry that became readings."""
+    seen.exact[entry.digest] = (int(entry.at.timestamp()), entry.kind)
+    if seen.newest is None or entry.at > seen.newest:
+        seen.newest = entry.at
+    if len(seen.exact) >= 2 * EXACT:
+        _forget(seen, int((seen.newest - KNOWN_FOR).timestamp()))
+
+
+def _forget(seen: Seen, limit: int) -> None:
+    """Keep the newest entries one by one, of the others the seconds."""
+    by_time = sorted(seen.exact.items(), key=lambda item: item[1][0])
+    kinds: dict[str, Spans] = {kind: _unpacked(flat) for kind, flat in seen.older.items()}
+    for _, (second, kind) in by_time[:-EXACT]:
+        most = MOST_SPANS if len(kinds) <= MOST_KINDS else MOST_SPANS * MOST_KINDS // len(kinds)
+        _insert(kinds.setdefault(kind, []), second, most)
+    kept = {kind: [span for span in spans if span[1] >= limit] for kind, spans in kinds.items()}
+    seen.older = {kind: _packed(spans) for kind, spans in kept.items() if spans}
+    seen.forgotten = max(seen.forgotten or 0, by_time[-EXACT - 1][1][0])
+    seen.exact = dict(by_time[-EXACT:])

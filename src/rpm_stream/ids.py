@@ -1,0 +1,16 @@
+"""Deterministic ids: the same facts give the same id on every run, in every process (RFC 9562 version 5)."""
+
+from __future__ import annotations
+
+from hashlib import sha1
+from uuid import UUID
+
+NAMESPACE = UUID("6b1f9f5e-2f0b-5c53-9d5e-3a1c6f0f7a11")
+_SEED = NAMESPACE.bytes
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+
+
+def deterministic_id(*parts: str) -> str:
+    """UUID version 5 of ``parts``; the unit separator keeps ("a", "bc") apart from ("ab", "c")."""
+    digest = sha1(_SEED + "\x1f".join(parts).encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
+    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{_VARIANT[digest[16]]}{digest[17:20]}-{digest[20:32]}"

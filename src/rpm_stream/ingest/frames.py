@@ -1,0 +1,139 @@
+"""Bytes of ``rpm.frames`` -> an envelope and its entries, each entry decoded or refused on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+
+from rpm_stream.ingest import decode, short_form
+from rpm_stream.ingest.errors import DecodeError
+from rpm_stream.ingest.values import decode_measurement
+from rpm_stream.records import Measurement, Name, Notification, Offset, Payload, Record, Time, Version
+
+MOST_BYTES = 256 * 1024  # CONTRACT 1
+MOST_ENTRIES = 1000
+
+Kind = Literal["notifications", "measurements", "resources"]
+
+
+class Envelope(Record, frozen=True, kw_only=True):
+    """A frame whose entries are still JSON text, so that one bad entry refuses only itself."""
+
+    v: Version
+    frame: Name
+    gateway: Name
+    device: Name
+    seq: int
+    boot: str | int
+    sent_at: Time
+    utc_offset: Offset | None = None
+    received_at: Time | None = None
+    notifications: list[msgspec.Raw] | None = None
+    measurements: list[msgspec.Raw] | None = None
+    resources: list[msgspec.Raw] | None = None
+
+
+class Entry(Record, frozen=True, kw_only=True):
+    """One decoded entry. ``content`` is what identifies it beside its time (CONTRACT 5); ``original`` its JSON."""
+
+    index: int
+    at: datetime
+    characteristic: str
+    content: str
+    payload: Payload
+    original: bytes
+
+
+class BadEntry(Record, frozen=True, kw_only=True):
+    """An entry that could not be decoded."""
+
+    index: int
+    reason: str
+    detail: str
+    original: bytes
+
+
+_envelope = msgspec.json.Decoder(Envelope)
+_notification = msgspec.json.Decoder(Notification)
+_measurement = msgspec.json.Decoder(Measurement)
+
+
+def _utc(at: datetime) -> datetime:
+    return at if at.tzinfo is UTC else at.astimezone(UTC)
+
+
+def parse_frame(key: str | None, value: bytes) -> tuple[Envelope, Kind, list[msgspec.Raw]]:
+    """The envelope, the kind of its entries and the entries. Raises DecodeError when the frame is refused whole."""
+    if len(value) > MOST_BYTES:
+        raise DecodeError("too_large", f"{len(value)} bytes, at most {MOST_BYTES}")
+    try:
+        envelope = _envelope.decode(value)
+    except msgspec.ValidationError as error:
+        raise DecodeError("bad_schema", str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DecodeError("bad_json", str(error)) from None
+    if key is not None and key != envelope.device:
+        raise DecodeError("identity_conflict", "the message key is not the frame's device")
+    kinds: list[tuple[Kind, list[msgspec.Raw] | None]] = [
+        ("notifications", envelope.notifications),
+        ("measurements", envelope.measurements),
+        ("resources", envelope.resources),
+    ]
+    given = [(kind, entries) for kind, entries in kinds if entries is not None]
+    if len(given) != 1:
+        raise DecodeError("bad_schema", "exactly one of notifications, measurements, resources is needed")
+    kind, entries = given[0]
+    if not entries:
+        raise DecodeError("bad_schema", f"{kind} is empty")
+    if len(entries) > MOST_ENTRIES:
+        raise DecodeError("too_large", f"{len(entries)} entries, at most {MOST_ENTRIES}")
+    return envelope, kind, entries
+
+
+def _decode_notification(index: int, original: msgspec.Raw) -> Entry:
+    entry = _notification.decode(original)
+    try:
+        payload = bytes.fromhex(entry.payload)
+    except ValueError:
+        raise DecodeError("bad_schema", "payload is not hexadecimal") from None
+    return Entry(
+        index=index,
+        at=_utc(entry.at),
+        characteristic=short_form(entry.characteristic) or entry.characteristic,
+        content=payload.hex(),
+        payload=decode(entry.characteristic, payload),
+        original=bytes(original),
+    )
+
+
+def _decode_measurement(index: int, original: msgspec.Raw) -> Entry:
+    entry = _measurement.decode(original)
+    return Entry(
+        index=index,
+        at=_utc(entry.at),
+        characteristic="app",
+        content=f"{entry.vital}\x1f{entry.value}\x1f{entry.unit}",
+        payload=decode_measurement(entry),
+        original=bytes(original),
+    )
+
+
+def decode_entries(kind: Kind, entries: list[msgspec.Raw]) -> Iterator[Entry | BadEntry]:
+    """Each entry decoded, or the reason why not. Never raises."""
+    for index, original in enumerate(entries):
+        try:
+            if kind == "notifications":
+                yield _decode_notification(index, original)
+            elif kind == "measurements":
+                yield _decode_measurement(index, original)
+            else:
+                raise DecodeError("bad_schema", "FHIR resources are not taken in by this version")
+        except DecodeError as error:
+            yield BadEntry(index=index, reason=error.reason, detail=error.detail, original=bytes(original))
+        except msgspec.MsgspecError as error:
+            yield BadEntry(index=index, reason="bad_schema", detail=str(error), original=bytes(original))
+        except (OverflowError, ValueError, RecursionError) as error:
+            yield BadEntry(index=index, reason="bad_schema", detail=type(error).__name__, original=bytes(original))

@@ -1,0 +1,144 @@
+"""Decoded values -> Readings: whose it is, when it was, whether a body can have it. Or the reason why not.
+
+Rules: device time counts within 30 days before and 5 minutes after the gateway's ``at`` (CONTRACT 3); a time beyond
+what a wrong time zone can explain is refused as future; a value outside the reject bound is refused, outside the
+query bound flagged. What must not stand here: a guess by the size of a value, a limit that alerts.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.records import Decoded, Record
+
+DEVICE_TIME_BEFORE = timedelta(days=30)  # CONTRACT 3
+DEVICE_TIME_AFTER = timedelta(minutes=5)  # CONTRACT 3
+CLOCK_AHEAD = timedelta(minutes=5)  # as much as device time may be ahead
+# A gateway an hour off must not cost readings: up to the largest offset from UTC (UTC+14) a clock is taken for wrongly
+# set and the reading flagged; beyond that no time zone explains it.
+FUTURE = timedelta(hours=14)
+
+Bound = Literal["fine", "query", "implausible", "unknown_vital", "unknown_unit"]
+
+
+class Refusal(Record, frozen=True, kw_only=True):
+    """Why a value did not become a reading."""
+
+    reason: str
+    detail: str
+
+
+class Placed(Record, frozen=True, kw_only=True):
+    """When a value was measured, and how that was found out. ``by_device``: the device's own clock was used."""
+
+    measured_at: datetime
+    utc_offset: str | None
+    flags: tuple[str, ...] = ()
+    by_device: bool = False
+
+
+class Offsets(Record, frozen=True, kw_only=True):
+    """What is known of the device's offset from UTC, first one wins."""
+
+    payload: str | None = None
+    registry: str | None = None
+    frame: str | None = None
+
+
+def offset_minutes(offset: str) -> int:
+    """Minutes east of UTC of ``+hh:mm``, ``-hh:mm`` or ``Z``."""
+    if offset == "Z":
+        return 0
+    minutes = int(offset[1:3]) * 60 + int(offset[4:6])
+    return -minutes if offset[0] == "-" else minutes
+
+
+def offset_text(minutes: int) -> str:
+    """``+hh:mm`` of minutes east of UTC."""
+    return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
+
+
+def place(at: datetime, decoded: Decoded, offsets: Offsets) -> Placed:
+    """Choose between the device's clock and the gateway's ``at`` (CONTRACT 3, device time)."""
+    known = offsets.payload or offsets.registry or offsets.frame
+    if stamp := decoded.attributes.get("device_time_utc"):  # the device told its zone
+        decoded = msgspec.structs.replace(decoded, device_time=datetime.fromisoformat(stamp).replace(tzinfo=None))
+        known = "Z"
+    if decoded.device_time is None:
+        return Placed(measured_at=at, utc_offset=known)
+    if "clock_not_set" in decoded.flags or "time_fault" in decoded.flags:
+        return Placed(measured_at=at, utc_offset=known, flags=("device_time_ignored",))
+    zone = timezone(timedelta(minutes=offset_minutes(known))) if known else UTC
+    try:
+        local = decoded.device_time.replace(tzinfo=zone).astimezone(UTC)
+        counts = at - DEVICE_TIME_BEFORE <= local <= at + DEVICE_TIME_AFTER
+    except OverflowError:
+        counts = False
+    if not counts:
+        return Placed(measured_at=at, utc_offset=known, flags=("device_time_ignored",))
+    return Placed(
+        measured_at=local, utc_offset=known or "Z", flags=() if known else ("offset_unknown",), by_device=True
+    )
+
+
+def too_far_ahead(measured_at: datetime, received_at: datetime) -> bool:
+    """Whether no wrong time zone explains a measurement after its receipt."""
+    return measured_at - received_at > FUTURE
+
+
+class Bounds:
+    """What a body can have, with a memory of answers (values repeat)."""
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self._knowledge = knowledge
+        self._known: dict[tuple[str, str | None, str], Bound] = {}
+
+    def judge(self, vital: str, value: str | None, unit: str) -> Bound:
+        """Where ``value`` lies; an absent value only needs its vital and unit to be known."""
+        key = (vital, value, unit)
+        if (bound := self._known.get(key)) is None:
+            if len(self._known) > 50_000:
+                self._known.clear()
+            bound = self._known[key] = self._judge(vital, value, unit)
+        return bound
+
+    def _judge(self, vital: str, value: str | None, unit: str) -> Bound:
+        row = self._knowledge.vitals.get(vital)
+        if row is None:
+            return "unknown_vital"
+        if unit not in row.units:
+            return "unknown_unit"
+        if value is None:
+            return "fine"
+        number = self._knowledge.convert(Decimal(value), unit, row.unit)
+        if row.reject.excludes(number):
+            return "implausible"
+        return "query" if row.query.excludes(number) else "fine"
+
+    def pressures_conflict(self, systolic: Decoded | None, diastolic: Decoded | None) -> bool:
+        """Whether diastolic is not below systolic, which no cuff can measure."""
+        if systolic is None or diastolic is None or systolic.value is None or diastolic.value is None:
+            return False
+        if self.judge("systolic", None, systolic.unit) != "fine" or self.judge("diastolic", None, diastolic.unit) != "fine":
+            return False
+        lower = self._knowledge.convert(Decimal(diastolic.value), diastolic.unit, systolic.unit)
+        return lower >= Decimal(systolic.value)
+
+
+def refusal(bound: Bound, decoded: Decoded, knowledge: Knowledge) -> Refusal | None:
+    """The refusal that a bound means, if any; says what the sender could mend."""
+    if "control_solution" in decoded.flags:
+        return Refusal(reason="implausible", detail="control solution, not a patient's value")
+    if bound == "unknown_vital":
+        return Refusal(reason="unknown_vital", detail=f"no vital {decoded.vital!r} in the knowledge table")
+    if bound == "unknown_unit":
+        units = ", ".join(knowledge.vitals[decoded.vital].units)
+        return Refusal(reason="unknown_unit", detail=f"{decoded.vital} is not measured in {decoded.unit!r}; it may be {units}")
+    if bound == "implausible":
+        return Refusal(reason="implausible", detail=f"{decoded.vital} {decoded.value} {decoded.unit} is outside what a body can have")
+    return None

@@ -1,0 +1,244 @@
+"""Readings -> Scores, Alerts, Observations: the verbs score, alert and publish in order, for one patient.
+
+State is one ``PatientState`` a patient. Each message of readings is applied once (CONTRACT 3); ``now`` is the receipt
+of the record in hand, never less than the patient's last. A finding of one instant enters its episode highest first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from itertools import groupby
+
+import msgspec
+
+from rpm_stream.alert.episodes import Episodes, acknowledge, apply, group_of, mark_stale, resolve, resolve_recovered
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.pipeline.silence import Silence
+from rpm_stream.publish import fhir, summaries
+from rpm_stream.publish.fhir import Published
+from rpm_stream.records import Action, Alert, Finding, PatientEntry, Reading, Readings, Record, Score
+from rpm_stream.registry import Registry
+from rpm_stream.score.history import Placing
+from rpm_stream.score.learned import Learned, LiveDetectors, Paused
+from rpm_stream.score.rules import Rules
+from rpm_stream.score.state import ScoreState
+
+
+class PatientState(msgspec.Struct):
+    """What judge remembers of one patient. ``applied``: partition of rpm.frames -> (offset, chunk) last applied."""
+
+    patient: str
+    now: datetime | None = None
+    applied: dict[int, tuple[int, int]] = {}
+    actions: dict[int, int] = {}
+    score: ScoreState = msgspec.field(default_factory=ScoreState)
+    episodes: Episodes = {}
+    summaries: summaries.Summaries | None = None
+
+
+class Patient:
+    """A patient's state together with its live River objects."""
+
+    def __init__(self, state: PatientState) -> None:
+        self.state = state
+        self.detectors = LiveDetectors()
+        if state.summaries is None:
+            state.summaries = summaries.Summaries(patient=state.patient)
+
+    @property
+    def windows(self) -> summaries.Summaries:
+        assert self.state.summaries is not None
+        return self.state.summaries
+
+
+class Judged(Record, frozen=True, kw_only=True):
+    """All that one step put out, in the order of cause."""
+
+    scores: tuple[Score, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+    observations: tuple[Published, ...] = ()
+
+
+class _Work:
+    """One message on its way."""
+
+    def __init__(self, patient: Patient, entry: PatientEntry, now: datetime) -> None:
+        self.patient, self.entry, self.now = patient, entry, now
+        self.scores: list[Score] = []
+        self.alerts: list[Alert] = []
+        self.evidence: dict[str, Reading] = {}
+
+
+class Judge:
+    """The pure judge agent: tables in; a step for readings, for an action, for time without data."""
+
+    def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
+        self.knowledge, self.registry = knowledge, registry
+        self._rules, self._learned = Rules(knowledge), Learned(knowledge)
+        self._silence = Silence(knowledge, registry)
+        self._kept = knowledge.detectors.personal.vitals
+
+    def step(self, patient: Patient, message: Readings) -> Judged | None:
+        """Apply one message of readings; None when it was applied before."""
+        state = patient.state
+        place = (message.offset, message.chunk)
+        if place <= state.applied.get(message.partition, (-1, -1)):
+            return None
+        work = self._work(patient, message.received_at)
+        state.now = work.now
+        ordered = sorted(message.readings, key=lambda reading: (reading.measured_at, reading.vital, reading.id))
+        for _, group in groupby(ordered, key=lambda reading: reading.measured_at):
+            self._instant(work, list(group))
+        state.applied[message.partition] = place
+        return Judged(
+            scores=tuple(work.scores), alerts=self._marked(work), observations=tuple(self._publish(work, ordered))
+        )
+
+    def act(self, patient: Patient, action: Action) -> Judged:
+        """Apply what a person decided; nothing happens where the alert is not open any more."""
+        work = self._work(patient, action.at)
+        episodes = patient.state.episodes
+        if action.action == "acknowledge":
+            if alert := acknowledge(episodes, action.alert, work.now, action.who, action.reason):
+                work.alerts.append(alert)
+        elif group := group_of(episodes, action.alert):
+            work.alerts.append(resolve(episodes, group, work.now, action.reason, action.who))
+        return Judged(alerts=tuple(work.alerts))
+
+    def tick(self, patient: Patient, at: datetime) -> Judged:
+        """Time without data: summaries that are due, silence, alerts without fresh readings."""
+        state = patient.state
+        work = self._work(patient, at)
+        due = summaries.tick(patient.windows, work.now)
+        for finding, moment in self._silence.findings(state.score, work.entry, work.now):
+            if alert := apply(state.episodes, state.patient, finding, moment):
+                work.alerts.append(alert)
+        for group, moment in self._silence.stale(state.score, state.episodes, work.now):
+            if alert := mark_stale(state.episodes, group, moment):
+                work.alerts.append(alert)
+        for group in self._silence.ended(state.score, work.entry, state.episodes, work.now):
+            work.alerts.append(resolve(state.episodes, group, work.now, "no longer expected from this device"))
+        return Judged(
+            alerts=tuple(work.alerts), observations=tuple(fhir.summary(window, self.knowledge) for window in due)
+        )
+
+    def close(self, patient: Patient) -> Judged:
+        """End of a replay: the windows that are still open."""
+        windows = summaries.close(patient.windows)
+        return Judged(observations=tuple(fhir.summary(window, self.knowledge) for window in windows))
+
+    def _work(self, patient: Patient, at: datetime) -> _Work:
+        """``now`` never goes back. Only data moves the state's own clock: a tick or a click must change no later alert."""
+        state = patient.state
+        return _Work(patient, self.registry.patient(state.patient), at if state.now is None else max(state.now, at))
+
+    def _instant(self, work: _Work, readings: Sequence[Reading]) -> None:
+        """All readings of one moment: findings of limits, NEWS2 and detectors, then episodes."""
+        state = work.patient.state
+        judged = [reading for reading in readings if self.knowledge.signal.never_judged.isdisjoint(reading.flags)]
+        findings, placings, late = self._limits(work, judged)
+        groups = {self.knowledge.vitals[reading.vital].group for reading in judged}
+        if judged and self._needs_news2(state, placings, judged[0]):
+            scores, more = self._rules.news2(state.score, judged, placings, work.entry)
+            work.scores += scores
+            findings += more
+        self._detect(work, judged, late, findings)
+        findings.sort(key=lambda finding: {"high": 0, "medium": 1, "low": 2}[finding.priority])
+        for finding in findings:
+            if alert := apply(state.episodes, state.patient, finding, work.now):
+                work.alerts.append(alert)
+                work.evidence.update((reading.id, reading) for reading in finding.evidence)
+        work.alerts += self._recovered(work, groups)
+
+    def _limits(self, work: _Work, readings: Sequence[Reading]) -> tuple[list[Finding], list[Placing], set[str]]:
+        """Histories and ``latest`` move on; findings, where the readings lie, and which of them came late."""
+        state = work.patient.state.score
+        expected = work.entry.expected_every
+        findings, placings, late = [], [], set()
+        for reading in readings:
+            placing, finding = self._rules.limits(state, reading, work.entry)
+            newest = state.latest.get(reading.vital)
+            if newest is not None and reading.measured_at < newest.measured_at:
+                late.add(reading.id)
+            elif reading.value is not None and (placing or reading.vital in self._kept or reading.vital in expected):
+                state.latest[reading.vital] = reading
+            if placing is not None:
+                placings.append(placing)
+            if finding is not None:
+                findings.append(finding)
+        return findings, placings, late
+
+    def _needs_news2(self, state: PatientState, placings: Sequence[Placing], first: Reading) -> bool:
+        """Whether the score can have changed, is part of an open episode, or was not put out for a while."""
+        if not placings:
+            return False
+        emitted = state.score.emitted.get("news2")
+        return (
+            emitted is None
+            or any(placing.changed for placing in placings)
+            or "vital_signs" in state.episodes
+            or first.measured_at - emitted.at >= timedelta(minutes=5)
+        )
+
+    def _detect(self, work: _Work, readings: Sequence[Reading], late: set[str], findings: list[Finding]) -> None:
+        state, live = work.patient.state, work.patient.detectors
+        paused = Paused(since={group: episode.alert.measured_at for group, episode in state.episodes.items()})
+        outcomes = [
+            self._learned.personal(state.score, live, reading, reading.id in late, paused) for reading in readings
+        ]
+        if readings and not late:
+            outcomes.append(self._learned.combined(state.score, live, readings, paused))
+        for score, finding in outcomes:
+            if score is not None:
+                work.scores.append(score)
+            if finding is not None:
+                findings.append(finding)
+
+    def _recovered(self, work: _Work, groups: set[str]) -> list[Alert]:
+        state = work.patient.state
+        if not state.episodes:
+            return []
+
+        def recovered(name: str, member_vital: str) -> bool:
+            if name.startswith("silence:"):
+                return self._silence.heard(state.score, name, state.episodes)
+            return self._rules.recovered(state.score, name, member_vital)
+
+        return resolve_recovered(state.episodes, (*groups, "device:silence"), lambda n, m: recovered(n, m.vital), work.now)
+
+    def _marked(self, work: _Work) -> tuple[Alert, ...]:
+        """The message's alert records; historical where its vital is known to be back inside already."""
+        state = work.patient.state
+        for alert in work.alerts:
+            episode = state.episodes.get(alert.group)
+            if episode is None or episode.alert.id != alert.id:
+                continue
+            history = state.score.histories.get(episode.vital)
+            tail = history.segments[-1] if history else None
+            over = tail is not None and tail.level == "inside" and tail.end > episode.decided_at
+            if over != episode.alert.historical:
+                episode.alert = msgspec.structs.replace(episode.alert, historical=over)
+        final = {alert.id: alert.historical or _began_and_ended(alert) for alert in work.alerts}
+        final.update({episode.alert.id: episode.alert.historical for episode in state.episodes.values()})
+        return tuple(msgspec.structs.replace(alert, historical=final[alert.id]) for alert in work.alerts)
+
+    def _publish(self, work: _Work, readings: Sequence[Reading]) -> list[Published]:
+        """Every reading in one Observation, one summary, or none by policy; evidence singly besides (CONTRACT 6)."""
+        policies = [(reading, fhir.publishes(reading, self.knowledge)) for reading in readings]
+        summed = [reading for reading, policy in policies if policy == "summary"]
+        taken, windows = summaries.add_all(work.patient.windows, summed, self.knowledge)
+        single = [reading for reading, policy in policies if policy == "single"]
+        single += [reading for reading, was_taken in zip(summed, taken, strict=True) if not was_taken]
+        shown = {reading.id for reading in single}
+        single += [
+            reading
+            for reading in work.evidence.values()
+            if reading.id not in shown and fhir.publishes(reading, self.knowledge) == "summary"
+        ]
+        return fhir.singles(single, self.knowledge) + [fhir.summary(window, self.knowledge) for window in windows]
+
+
+def _began_and_ended(alert: Alert) -> bool:
+    """Whether an alert was opened and resolved by one message: it was over before anybody could see it."""
+    return alert.state == "resolved" and alert.opened_at == alert.updated_at

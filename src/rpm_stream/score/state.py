@@ -1,0 +1,44 @@
+"""What score remembers of one patient."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from rpm_stream.records import Reading
+from rpm_stream.score.history import VitalHistory
+
+
+class Calm(msgspec.Struct, array_like=True):
+    """Since when a member is inside its recovery limit, and up to when that is known, by readings."""
+
+    since: datetime
+    until: datetime
+
+
+class FlagRun(msgspec.Struct, array_like=True):
+    """Consecutive readings that a detector flagged."""
+
+    since: datetime
+    count: int
+
+
+class Emitted(msgspec.Struct, array_like=True):
+    """The last score that was put out: when, and what it said."""
+
+    at: datetime
+    said: str
+
+
+class ScoreState(msgspec.Struct):
+    """State of score for one patient. ``detectors`` holds sealed states (score/codec.py) by detector and vital."""
+
+    histories: dict[str, VitalHistory] = {}
+    latest: dict[str, Reading] = {}
+    detectors: dict[str, bytes] = {}
+    runs: dict[str, FlagRun] = {}
+    learned_at: dict[str, datetime] = {}
+    emitted: dict[str, Emitted] = {}
+    calm: dict[str, Calm] = {}
+    breach_parts: tuple[str, ...] = ()  # parts of NEWS2 that were known at its last breach
