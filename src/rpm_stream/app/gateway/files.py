@@ -1,4 +1,4 @@
-"""The files that the gateway's commands read: CSV, and frames and registry as JSON Lines; each also ``.gz``.
+"""The files that the gateway's commands read: CSV and frames as JSON Lines, each also ``.gz``.
 
 ``-`` is stdin. What a user can mend (a missing file, a wrong header, a bad line) is one ``UsageError`` with file and
 line; it never repeats a value or a name out of the file.
@@ -6,14 +6,13 @@ line; it never repeats a value or a name out of the file.
 
 from __future__ import annotations
 
-import csv
 import gzip
 import io
 import sys
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -23,10 +22,10 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.gateway.encode_csv import Row
-from rpm_stream.app.gateway.wire import RegistryEntry, decode_registry
+from rpm_stream.app.gateway.wire import MAX_NAME
+from rpm_stream.ingest import DecodeError
+from rpm_stream.ingest import csv_rows as csv_file
 from rpm_stream.records import Frame, Measurement
-
-HEADER = ["patient", "measured_at", "vital", "value", "unit"]
 
 _frames = msgspec.json.Decoder(Frame)
 
@@ -62,43 +61,27 @@ def opened(path: str, progress: Progress) -> Iterator[BinaryIO]:
 def csv_rows(path: str, progress: Progress) -> Iterator[Row]:
     """The rows of ``patient,measured_at,vital,value,unit[,device]`` in order. ``UsageError`` names the bad line."""
     with opened(path, progress) as file:
-        reader = csv.reader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""))
         try:
-            header = next(reader, [])
-            if header not in (HEADER, [*HEADER, "device"]):
-                raise UsageError(f"{path}: the header must be {','.join(HEADER)}[,device]")
-            for fields in reader:
-                if fields:
-                    yield _row(fields, len(header), reader.line_num)
+            for row in csv_file.rows(io.TextIOWrapper(file, encoding="utf-8-sig", newline="")):
+                if isinstance(row, csv_file.BadRow):
+                    raise UsageError(f"{path}, line {row.line}: {row.detail}")
+                yield _row(row, path)
         except UnicodeDecodeError as error:
-            raise UsageError(f"{path}: not UTF-8 after line {reader.line_num}") from error
-        except (ValueError, csv.Error) as error:
-            raise UsageError(f"{path}, line {reader.line_num}: {error}") from error
+            raise UsageError(f"{path}: not UTF-8") from error
+        except DecodeError as error:
+            raise UsageError(f"{path}: {error.detail}") from error
 
 
-def _row(fields: list[str], width: int, line: int) -> Row:
-    if len(fields) != width:
-        raise ValueError(f"{len(fields)} fields instead of {width}")
-    patient, measured_at, vital, value, unit = fields[:5]
-    device = fields[5] if width == 6 and fields[5] else f"csv.{patient}"
-    at = _time(measured_at)
-    if not 1 <= len(patient) <= 128 or len(device) > 128:
-        raise ValueError("patient and device have 1 to 128 characters (without a device column, the patient 124)")
+def _row(row: csv_file.Row, path: str) -> Row:
+    """A row that fits into a frame: the service would refuse any other as ``bad_schema``."""
+    if len(row.patient) > MAX_NAME or len(row.device) > MAX_NAME:
+        raise UsageError(f"{path}, line {row.line}: patient and device have at most {MAX_NAME} characters")
+    fields = {"at": row.measured_at, "vital": row.vital, "value": row.value, "unit": row.unit}
     try:
-        msgspec.convert({"at": at, "vital": vital, "value": value, "unit": unit}, Measurement)
-    except msgspec.ValidationError as error:
-        raise ValueError(str(error)) from error
-    return Row(patient, at, vital, value, unit, device, line)
-
-
-def _time(text: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-        if at.tzinfo is not None:
-            return at.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ValueError("measured_at must be RFC 3339 with a zone") from None
-    raise ValueError("measured_at must be RFC 3339 with a zone")
+        said = msgspec.convert(fields, Measurement)
+        return Row(row.patient, said.at.astimezone(UTC), said.vital, said.value, said.unit, row.device, row.line)
+    except (msgspec.ValidationError, OverflowError) as error:
+        raise UsageError(f"{path}, line {row.line}: {error}") from error
 
 
 def frame_lines(path: str, progress: Progress) -> Iterator[Frame]:
@@ -110,14 +93,3 @@ def frame_lines(path: str, progress: Progress) -> Iterator[Frame]:
                     yield _frames.decode(line)
                 except msgspec.DecodeError as error:
                     raise UsageError(f"{path}, line {number}: no frame: {error}") from error
-
-
-def registry_lines(path: str, progress: Progress) -> Iterator[RegistryEntry]:
-    """The entries of a registry file in order. ``UsageError`` names the bad line."""
-    with opened(path, progress) as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip():
-                try:
-                    yield decode_registry(line)
-                except msgspec.DecodeError as error:
-                    raise UsageError(f"{path}, line {number}: no registry entry: {error}") from error

@@ -100,10 +100,3 @@ def encode_registry(entry: RegistryEntry) -> bytes:
     """The JSON value of ``rpm.registry``, fields without a value left out."""
     fields = msgspec.structs.asdict(entry)
     return msgspec.json.encode({name: value for name, value in fields.items() if value is not None})
-
-
-def decode_registry(line: bytes) -> RegistryEntry:
-    """One registry line back: with ``device`` a device, else a patient. Raises ``msgspec.DecodeError``."""
-    if "device" in msgspec.json.decode(line, type=dict[str, Any]):
-        return msgspec.json.decode(line, type=DeviceEntry)
-    return msgspec.json.decode(line, type=PatientEntry)

@@ -1,0 +1,152 @@
+"""What the commands of ``rpm-stream gateway`` do, behind their options."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain, islice
+from pathlib import Path
+from typing import Literal
+
+from rich.progress import Progress
+
+from rpm_stream.app.errors import UsageError
+from rpm_stream.app.gateway.client import Gateway
+from rpm_stream.app.gateway.encode_csv import Encoder, Row, SharedDevice
+from rpm_stream.app.gateway.faults import Faults, inject
+from rpm_stream.app.gateway.files import csv_rows, frame_lines, progress_bar
+from rpm_stream.app.gateway.replay import check_broker, deliver, play, register
+from rpm_stream.app.gateway.simulate import all_frames, all_registry, cohort, ward
+from rpm_stream.app.gateway.wire import RegistryEntry, encode_frame, encode_registry
+from rpm_stream.app.registry_file import read_registry
+from rpm_stream.records import Frame
+
+SHOW_EVERY = 50  # frames between two moves of the progress bar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulation:
+    """What to simulate; see ``rpm-stream gateway simulate --help``."""
+
+    story: Literal["copd", "quiet", "ward"]
+    patients: int
+    hours: float | None
+    seed: int
+    start: datetime
+    faults: Faults
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sending:
+    """Where to and how fast: ``gateway_id`` names the spool, ``speed`` 0 is as fast as it goes."""
+
+    bootstrap: str
+    spool_dir: Path
+    gateway_id: str
+    speed: float
+
+
+def prepared(simulation: Simulation) -> tuple[list[RegistryEntry], Iterator[Frame]]:
+    """The registry entries of a simulation's people, and their frames."""
+    wanted = simulation
+    if wanted.story == "ward":
+        people = ward(wanted.patients, wanted.hours)
+    else:
+        people = cohort(wanted.story, wanted.patients, wanted.hours)
+    frames = all_frames(people, wanted.start, wanted.seed)
+    return all_registry(people), inject(frames, wanted.faults, wanted.seed)
+
+
+def print_frames(frames: Iterable[Frame], speed: float) -> None:
+    """Frames as JSON Lines on stdout, at a pace."""
+
+    async def write(batch: list[Frame]) -> None:
+        sys.stdout.buffer.write(b"".join(encode_frame(frame) + b"\n" for frame in batch))
+        sys.stdout.buffer.flush()
+
+    asyncio.run(deliver(write, frames, speed))
+
+
+def send_simulation(simulation: Simulation, sending: Sending) -> None:
+    """Play a simulation to the broker: its registry first, then its frames at their pace."""
+    entries, frames = prepared(simulation)
+    with progress_bar() as progress:
+        asyncio.run(_send(sending, entries, frames, progress))
+
+
+def send_file(file: str, registry: Path | None, sending: Sending) -> None:
+    """Send a file of frames, after the entries of a registry file."""
+    entries = [] if registry is None else list(read_registry(registry))
+    with progress_bar() as progress:
+        frames = frame_lines(file, progress)
+        first = list(islice(frames, 1))  # a missing or wrong file is told before anything is sent
+        asyncio.run(_send(sending, entries, chain(first, frames), progress))
+
+
+async def _send(
+    sending: Sending, entries: Sequence[RegistryEntry], frames: Iterable[Frame], progress: Progress
+) -> None:
+    # The client says itself, once, what aiokafka would report for each attempt.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    await check_broker(sending.bootstrap)
+    if entries:
+        await register(sending.bootstrap, entries)
+    try:
+        async with Gateway(sending.bootstrap, sending.gateway_id, spool_dir=sending.spool_dir) as gateway:
+            count = await play(gateway, frames, sending.speed, _shown(gateway, progress))
+            await gateway.drain()
+    except OSError as error:  # the spool: full, in use, or not to be written
+        raise UsageError(str(error)) from error
+    sys.stderr.write(f"{count} frames sent\n")
+
+
+def _shown(gateway: Gateway, progress: Progress) -> Callable[[Frame], None]:
+    """Moves a line of the progress bar: how many frames, up to which time of theirs, how many wait for the broker."""
+    task = progress.add_task("sending", total=None)
+    count = 0
+
+    def show(frame: Frame) -> None:
+        nonlocal count
+        count += 1
+        if count % SHOW_EVERY == 1:
+            at = (frame.received_at or frame.sent_at).strftime("%Y-%m-%d %H:%M")
+            progress.update(task, description=f"{count} frames, {at}, {gateway.spooled} in the spool")
+
+    return show
+
+
+def encode_files(files: Sequence[str], registry: Path | None, patients: int | None) -> None:
+    """CSV files as frames on stdout, and the registry that they need in a file."""
+    encoder = Encoder()
+    with progress_bar() as progress:
+        rows = chain.from_iterable(csv_rows(file, progress) for file in files)
+        for frame in encoder.frames(rows if patients is None else _first(rows, patients)):
+            sys.stdout.buffer.write(encode_frame(frame) + b"\n")
+    sys.stdout.buffer.flush()
+    if registry is not None:
+        try:
+            write_registry(registry, encoder.registry())
+        except SharedDevice as error:
+            raise UsageError(str(error)) from error
+
+
+def _first(rows: Iterable[Row], patients: int) -> Iterator[Row]:
+    """The rows of the first so many people."""
+    kept: set[str] = set()
+    for row in rows:
+        if len(kept) < patients:
+            kept.add(row.patient)
+        if row.patient in kept:
+            yield row
+
+
+def write_registry(path: Path, entries: Iterable[RegistryEntry]) -> None:
+    """Registry entries as JSON Lines. ``UsageError`` where the file cannot be written."""
+    try:
+        path.write_bytes(b"".join(encode_registry(entry) + b"\n" for entry in entries))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from error
