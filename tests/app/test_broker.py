@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -150,6 +151,13 @@ async def test_fresh_drops_the_data_once(tmp_path: Path) -> None:
         await admin.start()
         assert [name for name in await admin.list_topics() if not name.startswith("__")] == ["other"]
         await admin.close()
+
+
+def test_any_cluster_id_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One in 64 begins with a hyphen, which a command line takes for an option."""
+    monkeypatch.setattr("rpm_stream.app.broker.uuid4", lambda: UUID(int=0xF8 << 120))
+    with Broker(tmp_path, port=0) as broker:
+        assert "cluster.id=-" in (broker.log.parent / "data" / "meta.properties").read_text()
 
 
 def test_kafka_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import json
 import re
 import tomllib
@@ -198,6 +199,10 @@ async def _set(bootstrap: str, topic: str, config: dict[str, str]) -> None:
     await admin.start()
     await admin.alter_configs([ConfigResource("TOPIC", topic, config)])
     await admin.close()
+    async with asyncio.timeout(15):
+        for name, value in config.items():
+            while await _setting(bootstrap, topic, name) != value:  # a broker shows it a moment after the controller
+                await asyncio.sleep(0.05)
 
 
 async def _setting(bootstrap: str, topic: str, name: str) -> str:
@@ -205,7 +210,7 @@ async def _setting(bootstrap: str, topic: str, name: str) -> str:
     await admin.start()
     [response] = await admin.describe_configs([ConfigResource("TOPIC", topic)])
     await admin.close()
-    return {entry[0]: entry[1] for entry in response.resources[0][4]}[name]
+    return str({entry[0]: entry[1] for entry in response.resources[0][4]}[name])
 
 
 async def _frames_carry_the_time_of_the_broker(bootstrap: str) -> None:

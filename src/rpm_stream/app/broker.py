@@ -143,7 +143,9 @@ class Broker:
         if self.log.exists():
             self.log.replace(self.log.with_suffix(".log.1"))
         if not (data / "meta.properties").exists():
-            self._format([*command, "kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(properties)])
+            self._format(
+                [*command, "kafka.tools.StorageTool", "format", f"--cluster-id={_cluster_id()}", "-c", str(properties)]
+            )
 
     def _format(self, command: list[str]) -> None:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)

@@ -8,6 +8,7 @@ alone: a key would move to another partition, and with it the order of a patient
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -34,6 +35,8 @@ FOLDERS = {
 }
 SET_ON_TOPIC = 1  # Kafka's ConfigSource DYNAMIC_TOPIC_CONFIG: set on the topic itself, not inherited from the broker
 REQUEST_TIMEOUT_MS = 15_000
+SHOWN_SECONDS = 15.0
+POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ async def apply(bootstrap: str, partitions: int | None = None, replication: int 
                 done.extend(f"{topic.name}: {name} set to {new}, was {old}" for name, old, new in changes)
             if found is not None:
                 done.extend(f"{topic.name}: left as it is, {each}" for each in _shape_differences(topic, found))
+        await _await_shown(admin, topics)
     return done
 
 
@@ -163,12 +167,26 @@ async def _found(admin: AIOKafkaAdminClient, topics: tuple[Topic, ...]) -> dict[
     return found
 
 
+async def _await_shown(admin: AIOKafkaAdminClient, topics: tuple[Topic, ...]) -> None:
+    """The controller says yes before the brokers know; who comes next would still find a topic missing."""
+    try:
+        async with asyncio.timeout(SHOWN_SECONDS):
+            while not _all_as_wanted(await _found(admin, topics), topics):
+                await asyncio.sleep(POLL_SECONDS)
+    except TimeoutError as error:
+        raise UsageError(f"Kafka took the topics, but does not show them after {SHOWN_SECONDS:.0f} s") from error
+
+
+def _all_as_wanted(there: dict[str, Found], topics: tuple[Topic, ...]) -> bool:
+    return all(topic.name in there and not _config_differences(topic, there[topic.name]) for topic in topics)
+
+
 async def _create(admin: AIOKafkaAdminClient, topic: Topic) -> str:
     new = NewTopic(topic.name, topic.partitions, topic.replicas, topic_configs=topic.config)
     response = await admin.create_topics([new])
     for name, code, *message in response.topic_errors:
         if for_code(code) is TopicAlreadyExistsError:
-            return f"{name}: created by somebody else at the same time; apply again"
+            return f"{name}: created by somebody else at the same time"
         _raise_for(code, f"{name}: {' '.join(map(str, message))}")
     return f"{topic.name}: created with {topic.partitions} partitions, {topic.replicas} replicas"
 
