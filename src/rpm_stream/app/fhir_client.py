@@ -190,15 +190,17 @@ def _parse(response: httpx.Response, bundle: str) -> _Answer:
         return _Answer(response.status_code, response.text)
     try:
         parsed = msgspec.json.decode(response.content)
-        entries = parsed["entry"] if parsed["resourceType"] == "Bundle" else None
+        if parsed["resourceType"] != "Bundle":
+            raise ValueError("not a Bundle")
+        entries = tuple(parsed["entry"])
         statuses = [_status_of(entry) for entry in entries]
-    except (msgspec.DecodeError, KeyError, TypeError, AttributeError, ValueError):
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError):
         raise _Unanswered("not_fhir") from None
     if bundle == "transaction":
         for status in statuses:
             if status >= REFUSED_FROM:  # no transaction may answer so; take it as the answer to the whole
                 return _Answer(status, response.text)
-    return _Answer(response.status_code, "", tuple(entries))
+    return _Answer(response.status_code, "", entries)
 
 
 def _status_of(entry: Any) -> int:

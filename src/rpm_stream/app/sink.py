@@ -57,7 +57,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Serve until ``stop`` is set. UsageError without a FHIR server's address or without a broker."""
     if settings.fhir_url is None:
         raise UsageError("the sink has no FHIR server: set RPM_FHIR_URL to its base address")
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs a line a request
+    for chatty in ("httpx", "httpcore", "aiokafka"):  # at lower levels they log what they send: patient data
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     token = settings.fhir_token.get_secret_value() if settings.fhir_token is not None else None
     async with FhirClient(settings.fhir_url, token, _retried) as client:
         with RefusedFile(settings.data_dir / "sink-refused.jsonl") as refused:
@@ -73,7 +74,7 @@ class Sink:
         self._subjects = Subjects(client)
         self._delivery: asyncio.Task[None] | None = None
         self._registry = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
+            REGISTRY, bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
         )
         self._observations = AIOKafkaConsumer(
             bootstrap_servers=bootstrap,
@@ -101,13 +102,10 @@ class Sink:
             await self._registry.stop()
 
     async def _read_registry(self) -> None:
-        """Everything that stands in ``rpm.registry`` now."""
-        numbers = self._registry.partitions_for_topic(REGISTRY)
-        if not numbers:
+        """Everything that stands in ``rpm.registry`` now. Without a group, all of its partitions are ours."""
+        partitions = self._registry.assignment()
+        if not partitions:
             raise UsageError(f"the topic {REGISTRY} does not exist: run `rpm-stream topics apply`")
-        partitions = [TopicPartition(REGISTRY, number) for number in numbers]
-        self._registry.assign(partitions)
-        await self._registry.seek_to_beginning(*partitions)
         ends = await self._registry.end_offsets(partitions)
         while any([await self._registry.position(one) < ends[one] for one in partitions]):
             self._take_registry(await self._registry.getmany(timeout_ms=POLL_MS))
@@ -127,13 +125,12 @@ class Sink:
         stopped = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({self._delivery, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            await self.abandon()
-            if self._delivery.cancelled():
-                return
-            self._delivery.result()
         finally:
             stopped.cancel()
-            self._delivery = None
+            await self.abandon()
+        if self._delivery.cancelled():
+            return
+        self._delivery.result()
         await self._commit({partition: records[-1].offset + 1 for partition, records in batch.items()})
 
     async def abandon(self) -> None:

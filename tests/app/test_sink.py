@@ -1,0 +1,325 @@
+"""The way to the EHR: nothing lost, nothing twice, nothing overwritten that is not ours, nothing told in the log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import stat
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import msgspec
+import pytest
+import stamina.instrumentation
+import structlog
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from fhir_server_for_tests import FhirServer, fhir_server
+from prometheus_client import REGISTRY as METRICS
+
+from rpm_stream.app import topics
+from rpm_stream.app.errors import UsageError
+from rpm_stream.app.fhir_client import CONFLICTS, FhirClient, Refusal, Resource, Waits
+from rpm_stream.app.settings import Settings
+from rpm_stream.app.sink import run
+from rpm_stream.app.subjects import Named, Subjects
+
+QUICK = Waits(first=0.001, longest=0.001, jitter=0.0)
+
+
+def resource(name: str, **content: Any) -> Resource:
+    body = {"resourceType": "Patient", "id": name, **content}
+    return Resource("Patient", name, msgspec.json.encode(body))
+
+
+def with_server(test: Callable[[FhirServer, FhirClient, list[str]], Coroutine[Any, Any, None]]) -> None:
+    """Run ``test`` with a server, a client of it, and the causes of the client's retries."""
+
+    async def body() -> None:
+        causes: list[str] = []
+        async with fhir_server() as server, FhirClient(server.url, "secret", causes.append, QUICK) as client:
+            await asyncio.wait_for(test(server, client, causes), 60)
+
+    asyncio.run(body())
+
+
+def test_whatever_is_no_refusal_is_sent_again_and_stands_once() -> None:
+    async def body(server: FhirServer, client: FhirClient, causes: list[str]) -> None:
+        server.faults = [409, 429, 500, 503, 401, "log_in", "drop", "drop_after_storing"]
+        assert await client.store([resource("a"), resource("b")]) == []
+        assert causes == [
+            "conflict", "throttled", "server", "server", "unauthorised", "not_fhir", "transport", "transport"
+        ]  # fmt: skip
+        assert {reference: len(kept) for reference, kept in server.versions.items()} == {"Patient/a": 1, "Patient/b": 1}
+
+    with_server(body)
+
+
+def test_a_server_that_is_not_there_is_waited_for() -> None:
+    async def body() -> None:
+        async with fhir_server() as server:
+            url = server.url
+        causes: list[str] = []
+        waiting = asyncio.Event()
+        async with FhirClient(url, None, lambda cause: (causes.append(cause), waiting.set())[0], QUICK) as client:
+            storing = asyncio.create_task(client.store([resource("a")]))
+            await asyncio.wait_for(waiting.wait(), 30)
+            assert not storing.done()
+            storing.cancel()
+        assert set(causes) == {"transport"}
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("status", [400, 412, 422])
+def test_a_refusal_is_never_repeated(status: int) -> None:
+    async def body(server: FhirServer, client: FhirClient, causes: list[str]) -> None:
+        server.refused = {"Patient/bad": status}
+        (refusal,) = await client.store([resource("bad")])
+        assert (refusal.resource.id, refusal.status, causes) == ("bad", status, [])
+        assert len(server.requests) == 1
+
+    with_server(body)
+
+
+def test_one_refused_resource_does_not_keep_the_others_out() -> None:
+    async def body(server: FhirServer, client: FhirClient, causes: list[str]) -> None:
+        server.refused = {"Patient/p37": 422, "Patient/p211": 400}
+        refusals = await client.store([resource(f"p{number}") for number in range(250)])
+        assert {(one.resource.id, one.status) for one in refusals} == {("p37", 422), ("p211", 400)}
+        assert len(server.versions) == 248
+        assert causes == []
+
+    with_server(body)
+
+
+def test_a_conflict_that_stays_is_a_refusal() -> None:
+    async def body(server: FhirServer, client: FhirClient, causes: list[str]) -> None:
+        server.always = 409
+        (refusal,) = await client.store([resource("a")])
+        assert isinstance(refusal, Refusal)
+        assert (refusal.status, len(server.requests)) == (409, CONFLICTS)
+
+    with_server(body)
+
+
+def test_the_server_says_how_long_to_wait() -> None:
+    waits: list[float] = []
+    stamina.instrumentation.set_on_retry_hooks([lambda details: waits.append(details.wait_for)])
+
+    async def body(server: FhirServer, client: FhirClient, causes: list[str]) -> None:
+        past = "Wed, 21 Oct 2015 07:28:00 GMT"
+        server.faults = [(429, {"Retry-After": "1"}), (503, {"Retry-After": past}), (429, {"Retry-After": "soon"})]
+        assert await client.store([resource("a")]) == []
+
+    try:
+        with_server(body)
+    finally:
+        stamina.instrumentation.set_on_retry_hooks(None)
+    assert waits == [1.0, 0.0, pytest.approx(QUICK.longest)]
+
+
+def test_no_identifier_stands_in_a_url_and_no_id_twice_in_a_bundle() -> None:
+    async def body(server: FhirServer, client: FhirClient, causes: list[str]) -> None:
+        await client.store([resource("secret-name")])
+        await client.read(["Patient/secret-name"])
+        assert {path for path, _ in server.requests} == {"/fhir"}
+
+    with_server(body)
+
+
+def registry_entry(**fields: Any) -> bytes:
+    return msgspec.json.encode({"v": 1, "patient": "p-1", **fields})
+
+
+async def settle(subjects: Subjects, client: FhirClient, *references: str) -> None:
+    missing = await subjects.missing([Named(one) for one in references])
+    assert await client.store(missing) == []
+    subjects.stored(missing)
+
+
+def test_a_patient_that_the_ehr_owns_is_left_as_it_is() -> None:
+    async def body(server: FhirServer, client: FhirClient, causes: list[str]) -> None:
+        theirs = {"resourceType": "Patient", "id": "p-1", "name": [{"family": "Lovelace"}]}
+        server.versions["Patient/p-1"] = [theirs]
+        subjects = Subjects(client)
+        assert subjects.learn(registry_entry(display="Ada"))
+        await settle(subjects, client, "Patient/p-1", "Device/d-1")
+        assert server.versions["Patient/p-1"] == [theirs]
+        assert server.versions["Device/d-1"][-1]["identifier"] == [{"system": "urn:rpm-stream:device", "value": "d-1"}]
+
+    with_server(body)
+
+
+def test_the_registry_fills_a_bare_patient_and_a_bare_id_never_empties_a_full_one() -> None:
+    async def body(server: FhirServer, client: FhirClient, causes: list[str]) -> None:
+        subjects = Subjects(client)
+        await settle(subjects, client, "Patient/p-1")
+        assert subjects.learn(registry_entry(display="Ada", born="1950-04-01"))
+        await settle(subjects, client, "Patient/p-1")
+        assert server.versions["Patient/p-1"][-1]["name"] == [{"text": "Ada"}]
+        sent = len(server.requests)
+        await settle(subjects, client, "Patient/p-1")
+        assert len(server.requests) == sent, "nothing is sent twice"
+        await settle(Subjects(client), client, "Patient/p-1")
+        assert server.versions["Patient/p-1"][-1]["birthDate"] == "1950-04-01"
+
+    with_server(body)
+
+
+def test_where_the_server_does_not_let_us_read_nothing_is_overwritten() -> None:
+    async def body(server: FhirServer, client: FhirClient, causes: list[str]) -> None:
+        server.readable = False
+        server.versions["Patient/p-1"] = [{"resourceType": "Patient", "id": "p-1", "active": True}]
+        await settle(Subjects(client), client, "Patient/p-1")
+        assert len(server.versions["Patient/p-1"]) == 1
+
+    with_server(body)
+
+
+def observation(name: str, patient: str, value: int = 72) -> bytes:
+    body = {
+        "resourceType": "Observation",
+        "id": name,
+        "subject": {"reference": f"Patient/{patient}"},
+        "device": {"reference": f"Device/device-of-{patient}"},
+        "valueQuantity": {"value": value},
+    }
+    return msgspec.json.encode(body)
+
+
+def counted(name: str, **labels: str) -> float:
+    return METRICS.get_sample_value(f"rpm_sink_{name}_total", labels) or 0.0
+
+
+async def produce(bootstrap: str, *records: tuple[str, str, bytes | None]) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
+        for topic, key, value in records:
+            await producer.send_and_wait(topic, value, key.encode())
+
+
+async def lag(bootstrap: str) -> int:
+    """Records of rpm.observations that the sink has not committed."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id="rpm-sink", enable_auto_commit=False)
+    await consumer.start()
+    try:
+        (count,) = [topic.partitions for topic in topics.wanted() if topic.name == "rpm.observations"]
+        partitions = [TopicPartition("rpm.observations", number) for number in range(count)]
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        return sum([ends[one] - (await consumer.committed(one) or 0) for one in partitions])
+    finally:
+        await consumer.stop()
+
+
+async def committed(bootstrap: str) -> None:
+    while await lag(bootstrap):
+        pass
+
+
+@asynccontextmanager
+async def sink(settings: Settings) -> AsyncIterator[Callable[[Coroutine[Any, Any, None]], Coroutine[Any, Any, None]]]:
+    """A running sink; yields a function that awaits something while it runs, and fails when the sink ends first."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(run(settings, stop))
+
+    async def meanwhile(wanted: Coroutine[Any, Any, None]) -> None:
+        waiting = asyncio.create_task(wanted)
+        await asyncio.wait({waiting, task}, timeout=60, return_when=asyncio.FIRST_COMPLETED)
+        if not waiting.done():
+            waiting.cancel()
+            assert task.done(), "nothing happened for 60 seconds"
+            task.result()
+        await waiting
+
+    try:
+        yield meanwhile
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 30)
+
+
+def settings_for(bootstrap: str, server: FhirServer, folder: Path) -> Settings:
+    return Settings(bootstrap=bootstrap, fhir_url=server.url, data_dir=folder, _env_file=None)  # type: ignore[call-arg]
+
+
+def test_from_kafka_to_the_server(kafka: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Conflict, overload, a dropped connection, a refusal, garbage, a tombstone, and a stop in the middle."""
+    caplog.set_level(logging.INFO)
+    run_id = uuid4().hex
+    name = {key: f"{key}-{run_id}" for key in ("one", "two", "bad", "late")}
+    patient = f"patient-{run_id}"
+
+    async def body() -> None:
+        await topics.apply(kafka)
+        await produce(
+            kafka,
+            ("rpm.registry", f"patient/{patient}", msgspec.json.encode({"v": 1, "patient": patient, "display": "Ada"})),
+            ("rpm.registry", "device/broken", b"{"),
+            ("rpm.observations", patient, observation(name["one"], patient, 71)),
+            ("rpm.observations", patient, observation(name["one"], patient, 72)),
+            ("rpm.observations", patient, observation(name["bad"], patient)),
+            ("rpm.observations", patient, b"\xff not json"),
+            ("rpm.observations", patient, None),
+            ("rpm.observations", patient, observation(name["two"], patient)),
+        )
+        async with fhir_server() as server:
+            settings = settings_for(kafka, server, tmp_path)
+            server.refused = {f"Observation/{name['bad']}": 422}
+            server.faults = [409, (429, {"Retry-After": "0"}), "drop_after_storing"]
+            async with sink(settings) as meanwhile:
+                await meanwhile(server.until(lambda: f"Observation/{name['two']}" in server.versions))
+                await meanwhile(committed(kafka))
+            assert server.versions[f"Patient/{patient}"][-1]["name"] == [{"text": "Ada"}]
+            kept = [one["valueQuantity"]["value"] for one in server.versions[f"Observation/{name['one']}"]]
+            assert kept[-1] == 72
+            assert f"Observation/{name['bad']}" not in server.versions
+            server.always = 500
+            await produce(kafka, ("rpm.observations", patient, observation(name["late"], patient)))
+            async with sink(settings) as meanwhile:
+                sent = len(server.requests)
+                await meanwhile(server.until(lambda: len(server.requests) > sent))
+            assert await lag(kafka) == 1, "what was not answered is not committed"
+            server.always = None
+            async with sink(settings) as meanwhile:
+                await meanwhile(server.until(lambda: f"Observation/{name['late']}" in server.versions))
+                await meanwhile(committed(kafka))
+            assert len(server.versions[f"Observation/{name['one']}"]) == len(kept), "nothing was sent again"
+
+    refused = counted("refused_resources", kind="Observation")
+    written = counted("written_resources", kind="Observation")
+    asyncio.run(body())
+    assert counted("refused_resources", kind="Observation") - refused == 2
+    assert counted("written_resources", kind="Observation") - written >= 3
+    file = tmp_path / "sink-refused.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [(line["status"], line.get("body", {}).get("id")) for line in lines] == [(0, None), (422, name["bad"])]
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert run_id not in caplog.text
+
+
+def test_logs_name_no_patient(kafka: str, tmp_path: Path) -> None:
+    """Law 11, for our own log lines."""
+    run_id = uuid4().hex
+
+    async def body() -> None:
+        await topics.apply(kafka)
+        await produce(kafka, ("rpm.observations", run_id, observation(run_id, run_id)))
+        async with fhir_server() as server:
+            server.refused = {f"Observation/{run_id}": 400}
+            async with sink(settings_for(kafka, server, tmp_path)) as meanwhile:
+                await meanwhile(server.until(lambda: f"Patient/{run_id}" in server.versions))
+                await meanwhile(committed(kafka))
+
+    with structlog.testing.capture_logs() as logs:
+        asyncio.run(body())
+    assert [log["event"] for log in logs if log["log_level"] == "warning"].count("resource_refused") == 1
+    assert run_id not in repr(logs)
+
+
+def test_without_a_server_address_there_is_one_clear_line() -> None:
+    with pytest.raises(UsageError, match="RPM_FHIR_URL"):
+        asyncio.run(run(Settings(fhir_url=None, _env_file=None), asyncio.Event()))  # type: ignore[call-arg]
