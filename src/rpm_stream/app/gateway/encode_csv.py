@@ -195,7 +195,7 @@ def _entries(rows: list[Row], state: _Device) -> tuple[list[Notification], list[
         if carrier.characteristic == "2A18":
             state.number = (state.number + 1) % 65536
         notifications.append(Notification(at=rows[0].at, characteristic=carrier.characteristic, payload=payload.hex()))
-        left = [row for row in left if row not in said.values()]
+        left = [row for row in left if not any(row is carried for carried in said.values())]
     return notifications, [Measurement(at=row.at, vital=row.vital, value=row.value, unit=row.unit) for row in left]
 
 
