@@ -74,7 +74,7 @@ class Broker:
         self.stop()
 
     def start(self) -> None:
-        """Start and return when the broker answers, about 5 s later (7 s on a new folder; the first time ever fetches 44 MB).
+        """Start; returns when the broker answers: after about 5 s (the first time ever it also fetches 44 MB).
 
         ``UsageError`` when the port or the folder is in use, the extra is missing, or Kafka does not come up.
         """
