@@ -31,9 +31,7 @@ def test_any_value_of_the_contract_is_a_json_number_with_its_digits(value: str) 
     published = observation(reading("glucose", value, "mg/dL"), shipped())
     assert published is not None
     written: list[str] = []
-    json.loads(
-        published.body, parse_float=lambda text: written.append(text), parse_int=lambda text: written.append(text)
-    )
+    json.loads(published.body, parse_float=written.append, parse_int=written.append)
     sign, digits = ("-", value[1:]) if value.startswith("-") else ("", value)
     whole, point, fraction = digits.partition(".")
     assert written == [sign + (whole.lstrip("0") or "0") + point + fraction]

@@ -31,7 +31,8 @@ PINNED: dict[tuple[str, str], tuple[list[tuple[str, str]], tuple[str, str] | Non
         [("8867-4", "Heart rate")], ("147842", "MDC_ECG_HEART_RATE"), "/min", "heartrate", "vital-signs"),
     ("heart_rate", "{beats}/min"): (
         [("8867-4", "Heart rate")], ("147842", "MDC_ECG_HEART_RATE"), "/min", "heartrate", "vital-signs"),
-    ("pulse_rate", "/min"): ([("8867-4", "Heart rate")], ("149514", "MDC_PULS_RATE"), "/min", "heartrate", "vital-signs"),
+    ("pulse_rate", "/min"): (
+        [("8867-4", "Heart rate")], ("149514", "MDC_PULS_RATE"), "/min", "heartrate", "vital-signs"),
     ("pulse_rate", "{beats}/min"): (
         [("8867-4", "Heart rate")], ("149514", "MDC_PULS_RATE"), "/min", "heartrate", "vital-signs"),
     ("rr_interval", "ms"): (
@@ -64,12 +65,16 @@ PINNED: dict[tuple[str, str], tuple[list[tuple[str, str]], tuple[str, str] | Non
     ("glucose_interstitial", "mmol/L"): (
         [("105272-9", "Glucose [Moles/volume] in Interstitial fluid")], ("160212", "MDC_CONC_GLU_ISF"), "mmol/L", None,
         "laboratory"),
-    ("weight", "kg"): ([("29463-7", "Body weight")], ("188736", "MDC_MASS_BODY_ACTUAL"), "kg", "bodyweight", "vital-signs"),
+    ("weight", "kg"): (
+        [("29463-7", "Body weight")], ("188736", "MDC_MASS_BODY_ACTUAL"), "kg", "bodyweight", "vital-signs"),
     ("weight", "[lb_av]"): (
         [("29463-7", "Body weight")], ("188736", "MDC_MASS_BODY_ACTUAL"), "[lb_av]", "bodyweight", "vital-signs"),
-    ("weight", "g"): ([("29463-7", "Body weight")], ("188736", "MDC_MASS_BODY_ACTUAL"), "g", "bodyweight", "vital-signs"),
-    ("height", "cm"): ([("8302-2", "Body height")], ("188740", "MDC_LEN_BODY_ACTUAL"), "cm", "bodyheight", "vital-signs"),
-    ("height", "m"): ([("8302-2", "Body height")], ("188740", "MDC_LEN_BODY_ACTUAL"), "cm", "bodyheight", "vital-signs"),
+    ("weight", "g"): (
+        [("29463-7", "Body weight")], ("188736", "MDC_MASS_BODY_ACTUAL"), "g", "bodyweight", "vital-signs"),
+    ("height", "cm"): (
+        [("8302-2", "Body height")], ("188740", "MDC_LEN_BODY_ACTUAL"), "cm", "bodyheight", "vital-signs"),
+    ("height", "m"): (
+        [("8302-2", "Body height")], ("188740", "MDC_LEN_BODY_ACTUAL"), "cm", "bodyheight", "vital-signs"),
     ("height", "[in_i]"): (
         [("8302-2", "Body height")], ("188740", "MDC_LEN_BODY_ACTUAL"), "[in_i]", "bodyheight", "vital-signs"),
     ("bmi", "kg/m2"): (

@@ -54,6 +54,7 @@ class Resource(msgspec.Struct, frozen=True):
 
     @property
     def reference(self) -> str:
+        """Kind and id as FHIR references have them, "Patient/p-1"."""
         return f"{self.kind}/{self.id}"
 
 

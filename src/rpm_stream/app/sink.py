@@ -41,10 +41,10 @@ RETRIED = Counter("rpm_sink_retried_requests", "Requests that had to be sent aga
 _log = structlog.get_logger("rpm_stream.sink")
 
 
-class _Message(msgspec.Struct, frozen=True):
+class _Message(msgspec.Struct, frozen=True, rename="camel"):
     """What the sink must know of an Observation; the body is passed on as it is."""
 
-    resourceType: str  # FHIR's name
+    resource_type: str
     id: str
     subject: Named
     device: Named | None = None
@@ -186,10 +186,10 @@ class _Revoked(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
 
-    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+    async def on_partitions_revoked(self, _revoked: Iterable[TopicPartition]) -> None:
         await self._sink.abandon()
 
-    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+    async def on_partitions_assigned(self, _assigned: Iterable[TopicPartition]) -> None:
         """Nothing to do: reading begins at the committed offsets."""
 
 
@@ -198,7 +198,7 @@ def _read(value: bytes) -> _Message | None:
         message = _decode(value)
     except (msgspec.DecodeError, RecursionError):
         return None
-    return message if message.resourceType == "Observation" else None
+    return message if message.resource_type == "Observation" else None
 
 
 def _retried(cause: Cause) -> None:

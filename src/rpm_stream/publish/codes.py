@@ -91,6 +91,9 @@ MDC_OF_KIND: dict[tuple[str, object], tuple[str, str]] = {
 CODED_AS: dict[tuple[str, object], str] = {("glucose", "isf"): "glucose_interstitial"}
 
 
+MOST_SHAPES = 1024  # kinds come from devices: no stream of new ones may fill the memory
+
+
 class Shape(msgspec.Struct, frozen=True):
     """All of an Observation that vital, unit and kind fix: ready JSON, and the unit that it is written in."""
 
@@ -100,14 +103,10 @@ class Shape(msgspec.Struct, frozen=True):
     meta: msgspec.Raw | None
 
 
-class _Memo(msgspec.Struct, frozen=True):
-    """The shapes made for one set of tables; replaced as a whole when other tables come."""
+class _Memo:
+    """The shapes made for one set of tables; both are replaced together when other tables come."""
 
-    knowledge: Knowledge | None
-    shapes: dict[tuple[str, str, object], Shape]
-
-
-_memo = _Memo(None, {})
+    made: tuple[Knowledge | None, dict[tuple[str, str, object], Shape]] = (None, {})
 
 
 def raw(value: Any) -> msgspec.Raw:
@@ -160,16 +159,16 @@ def kind_of(reading: Reading) -> object:
 
 def shape(knowledge: Knowledge, vital: str, unit: str, kind: object = None) -> Shape:
     """The template parts of ``vital`` sensed in ``unit``; prepared once. ``KeyError`` for an unknown vital."""
-    global _memo
-    memo = _memo
-    if memo.knowledge is not knowledge:
-        memo = _memo = _Memo(knowledge, {})
+    tables, shapes = _Memo.made
+    if tables is not knowledge:
+        shapes = {}
+        _Memo.made = (knowledge, shapes)
     key = (vital, unit, kind)
-    found = memo.shapes.get(key)
+    found = shapes.get(key)
     if found is None:
         found = _make(knowledge, vital, unit, kind)
-        if len(memo.shapes) < 1024:  # kinds come from devices: no stream of new ones may fill the memory
-            memo.shapes[key] = found
+        if len(shapes) < MOST_SHAPES:
+            shapes[key] = found
     return found
 
 

@@ -88,13 +88,11 @@ def add_all(
     state: Summaries, readings: Iterable[Reading], knowledge: Knowledge
 ) -> tuple[tuple[bool, ...], list[Window]]:
     """``add`` for the readings of one message; each due window comes once, with all of them in it."""
-    taken: list[bool] = []
     due: list[Window] = []
-    for reading in readings:
-        taken.append(_put(state, reading, knowledge, due))
+    taken = tuple([_put(state, reading, knowledge, due) for reading in readings])
     for vital, course in state.courses.items():
         due += _due(state.patient, vital, course, course.newest)
-    return tuple(taken), due
+    return taken, due
 
 
 def tick(state: Summaries, now: datetime) -> list[Window]:
