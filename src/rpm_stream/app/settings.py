@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import Field, SecretStr
@@ -20,6 +21,7 @@ class Settings(BaseSettings):
     knowledge: Path | None = Field(None, description="folder with a clinic's own tables, over the shipped ones")
     time: str = Field("broker", pattern="^(broker|recorded)$", description="received_at: broker append time, or as recorded in the frame")
     time_speed: float = Field(1.0, gt=0, description="how fast the service's clock runs (demo)")
+    time_anchor: datetime | None = Field(None, description="when the fast clock began; all stages of a demo share it")
     metrics_host: str = Field("127.0.0.1", description="where /metrics listens")
     metrics_port: int = Field(9464, ge=0, le=65535, description="first port for /metrics; each stage takes the next; 0 = off")
     feed_host: str = Field("127.0.0.1", description="where the feed listens")

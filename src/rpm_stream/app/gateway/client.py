@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -149,7 +149,7 @@ class Gateway:
             return False
         return True
 
-    async def rejects(self) -> AsyncIterator[Reject]:
+    async def rejects(self) -> AsyncGenerator[Reject, None]:
         """What the service refused of this gateway's devices, oldest first, without end; each once it is asked on.
 
         The position is kept in the broker (consumer group ``rpm-gateway-<id>``): a gateway that starts again reads on

@@ -53,24 +53,29 @@ class Chart(Record, frozen=True, kw_only=True):
     limits: tuple[LimitLine, ...]
 
 
-def charts(state: FeedState, alert: Alert, knowledge: Knowledge) -> list[Chart]:
-    """The vitals that the evidence names, else those of the alert's group that are known; at most ``MOST_CHARTS``."""
+def charts(state: FeedState, alert: Alert, knowledge: Knowledge, now: datetime) -> list[Chart]:
+    """The vitals that the evidence names, else those of the alert's group that are known; at most ``MOST_CHARTS``.
+
+    They end at ``now`` at the latest (to the minute: a chart that moves every second cannot be read).
+    """
     evidence = state.evidence(alert)
     vitals = list(dict.fromkeys(vital for vital, _ in evidence.values()))
     if not vitals:
         vitals = [v for v in state.vitals(alert.patient) if v in knowledge.vitals and _in_group(v, alert, knowledge)]
-    return [_chart(state, alert, vital, knowledge) for vital in vitals[:MOST_CHARTS]]
+    end = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    return [_chart(state, alert, (vital, end), knowledge) for vital in vitals[:MOST_CHARTS]]
 
 
 def _in_group(vital: str, alert: Alert, knowledge: Knowledge) -> bool:
     return knowledge.vitals[vital].group == alert.group
 
 
-def _chart(state: FeedState, alert: Alert, vital: str, knowledge: Knowledge) -> Chart:
+def _chart(state: FeedState, alert: Alert, vital_and_end: tuple[str, datetime], knowledge: Knowledge) -> Chart:
+    vital, end = vital_and_end
     proof = {point.id: point for name, point in state.evidence(alert).values() if name == vital}
     first = min([alert.opened_at, alert.measured_at, *(point.at for point in proof.values())])
     last = max([alert.updated_at, alert.measured_at, *(point.at for point in proof.values())])
-    since, until = first - AROUND, last + AROUND
+    since, until = first - AROUND, max(min(last + AROUND, end), last)
     points = {point.id: point for point in state.series(alert.patient, vital, since, until)} | proof
     ordered = sorted(points.values(), key=lambda point: (point.at, point.id))
     known = knowledge.vitals.get(vital)

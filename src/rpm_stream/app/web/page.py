@@ -43,6 +43,8 @@ class FeedPage:
         self._seen = -1
         self._written = 0.0
         self._who = ""
+        self._alarm_texts: list[str] = []
+        self._hidden_words = ""
 
     async def show(self) -> None:
         """Build the page, then learn the reader's time zone and name from the tab."""
@@ -50,9 +52,9 @@ class FeedPage:
         ui.colors(primary="#1f5fbf", negative="#b3161b", positive="#1c6b3c")
         self._acknowledge = AcknowledgeDialog(self._service, self._remember)
         self._detail = DetailDialog(self._service, self._ask)
-        with ui.element("header").classes("top"):
+        with ui.element("header").classes("r-top"):
             self._build_header()
-        with ui.element("main").classes("wrap"):
+        with ui.element("main").classes("r-wrap"):
             self._hidden = ui.element("div")
             self._list = AlertList(self._open, self._ask)
         self._build_footer()
@@ -64,21 +66,21 @@ class FeedPage:
 
     def _build_header(self) -> None:
         self._alarm = ui.element("div").props("role=alert")
-        with ui.element("div").classes("wrap"):
-            with ui.element("div").classes("bar"):
+        with ui.element("div").classes("r-wrap"):
+            with ui.element("div").classes("r-bar"):
                 ui.html("<h1>Alerts</h1>", sanitize=False)
-                ui.label("Remote patient monitoring").classes("sub")
-                ui.element("div").classes("grow")
-                with ui.element("div").classes("judged").props('role=status data-test="judged"') as self._judged:
+                ui.label("Remote patient monitoring").classes("r-sub")
+                ui.element("div").classes("r-grow")
+                with ui.element("div").classes("r-judged").props('role=status data-test="judged"') as self._judged:
                     self._judged_icon = ui.icon("check_circle")
                     self._judged_text = ui.label()
-            with ui.element("div").classes("tools"):
+            with ui.element("div").classes("r-tools"):
                 self._chips = {priority: self._chip(priority) for priority in PRIORITIES}
-                ui.element("div").classes("grow")
+                ui.element("div").classes("r-grow")
                 self._tabs = [
                     (self._tab("To look at", resolved=False), False, None),
                     (self._tab("Not acknowledged", resolved=False, only_open=True), False, "open"),
-                    (self._tab("Resolved, last 24 h", resolved=True), True, None),
+                    (self._tab("Resolved (24 h)", resolved=True), True, None),
                 ]
 
     def _chip(self, priority: Priority) -> tuple[ui.element, ui.html]:
@@ -86,7 +88,7 @@ class FeedPage:
             self._filters.priorities ^= {priority}
             self._refresh()
 
-        with ui.element("button").classes(f"chip {priority}").props("type=button") as chip:
+        with ui.element("button").classes(f"r-chip {priority}").props("type=button") as chip:
             ui.icon(ICONS[priority])
             count = ui.html("<b>0</b>", sanitize=False)
             ui.label(WORDS[priority])
@@ -98,13 +100,13 @@ class FeedPage:
             self._resolved, self._filters.only_open = resolved, only_open
             self._refresh()
 
-        with ui.element("button").classes("tab").props("type=button") as tab:
+        with ui.element("button").classes("r-tab").props("type=button") as tab:
             ui.label(text)
         tab.on("click", choose)
         return tab
 
     def _build_footer(self) -> None:
-        with ui.element("footer").classes("foot"), ui.element("div").classes("wrap"):
+        with ui.element("footer").classes("r-foot"), ui.element("div").classes("r-wrap"):
             ui.label(INTENDED_USE)
             ui.html('<form method="post" action="/logout"><button>Sign out</button></form>', sanitize=False)
 
@@ -160,23 +162,26 @@ class FeedPage:
         texts = [problem] if problem else []
         if unreadable:
             texts.append(f"{unreadable} alert records could not be read, so an alert may be missing here.")
-        if getattr(self._alarm, "texts", None) == texts:
+        if texts == self._alarm_texts:
             return
-        self._alarm.texts = texts  # type: ignore[attr-defined]
+        self._alarm_texts = texts
         self._alarm.clear()
         with self._alarm:
             for text in texts:
-                with ui.element("div").classes("alarm"), ui.element("div").classes("wrap"):
+                with ui.element("div").classes("r-alarm"), ui.element("div").classes("r-wrap"):
                     ui.icon("error", size="22px")
                     ui.label(text)
 
     def _write_hidden(self, listing: Listing, shown: set[str]) -> None:
         """Say what the reader's own filter hides: a red alert must not be forgotten behind it."""
         hidden = [view.row for view in listing.alerts if view.row.id not in shown]
-        self._hidden.clear()
-        if not hidden:
-            return
         high = sum(row.priority == "high" for row in hidden)
-        with self._hidden, ui.element("div").classes(f"hidden-note {'high' if high else ''}"):
-            ui.label(f"Your filter hides {len(hidden)}" + (f", {high} of them high." if high else "."))
-            ui.button("Show all", on_click=self._show_all).props("flat dense no-caps")
+        words = f"Your filter hides {len(hidden)}{f', {high} of them high' if high else ''}." if hidden else ""
+        if words == self._hidden_words:
+            return
+        self._hidden_words = words
+        self._hidden.clear()
+        if words:
+            with self._hidden, ui.element("div").classes(f"r-hidden-note {'high' if high else ''}"):
+                ui.label(words)
+                ui.button("Show all", on_click=self._show_all).props("flat dense no-caps")

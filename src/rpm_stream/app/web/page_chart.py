@@ -21,12 +21,14 @@ def options(chart: Chart, opened_at: datetime) -> dict[str, Any]:
     return {
         "animation": False,
         "aria": {"enabled": True, "label": {"description": describe(chart)}},
-        "grid": {"left": 48, "right": 16, "top": 34, "bottom": 28},
+        "grid": {"left": 48, "right": 16, "top": 50, "bottom": 28},
         "tooltip": {"trigger": "axis", "confine": True},
         "legend": {"top": 0, "right": 8, "data": ["Measured", "Evidence"], "selectedMode": False, "itemHeight": 10},
         "xAxis": {"type": "time", "min": _ms(chart.since), "max": _ms(chart.until), "axisLabel": {"hideOverlap": True}},
         "yAxis": {
-            "type": "value", "name": f"{chart.title}{unit}", "nameTextStyle": {"align": "left", "color": SOFT},
+            "type": "value", "name": f"{chart.title}{unit}", "nameGap": 22,
+            "nameTextStyle": {"align": "left", "color": SOFT},
+            "axisLabel": {"showMinLabel": False, "showMaxLabel": False},
             "min": low, "max": high, "splitLine": {"lineStyle": {"color": "#e9edf0"}},
         },
         "dataZoom": [{"type": "inside", "zoomOnMouseWheel": "ctrl"}],
@@ -41,13 +43,15 @@ def describe(chart: Chart) -> str:
         return f"{chart.title}: no values."
     limits = "; ".join(line.label for line in chart.limits) or "no limits"
     span = f"{min(values):g} to {max(values):g} {chart.unit_words}, last {values[-1]:g}"
-    return f"{chart.title}: {len(values)} values from {span}. {limits}."
+    absent = len(chart.points) - len(values)
+    without = f" {absent} measurements came without a value." if absent else ""
+    return f"{chart.title}: {len(values)} values from {span}. {limits}.{without}"
 
 
 def _measured(chart: Chart, opened_at: datetime) -> dict[str, Any]:
     opened = {
         "xAxis": _ms(opened_at), "lineStyle": {"color": SOFT, "type": "solid", "width": 1},
-        "label": {"formatter": "alert opened", "position": "insideEndTop", "color": SOFT, "fontSize": 11},
+        "label": {"formatter": "opened", "position": "end", "color": SOFT, "fontSize": 11},
     }  # fmt: skip
     return {
         "name": "Measured",
@@ -79,7 +83,7 @@ def _limit(line: LimitLine) -> dict[str, Any]:
     colour = COLOURS[line.priority]
     return {
         "yAxis": line.value, "lineStyle": {"color": colour, "type": "dashed", "width": 1.3},
-        "label": {"formatter": f"{line.label} ({line.owner})", "position": side, "color": colour, "fontSize": 11},
+        "label": {"formatter": f"{line.label} ({line.owner})", "position": side, "distance": 4, "color": colour, "fontSize": 11},
     }  # fmt: skip
 
 

@@ -45,9 +45,10 @@ class AlertList:
         self._on_acknowledge = on_acknowledge
         self._most = FIRST_SHOWN
         self._rows: dict[str, RowElement] = {}
-        self._empty = ui.element("div").classes("note")
+        self._empty = ui.element("div").classes("r-note")
+        self._empty.set_visibility(False)
         self._empty_text = ""
-        self._box = ui.element("section").classes("list").props('aria-label="Alerts"')
+        self._box = ui.element("section").classes("r-list").props('aria-label="Alerts"')
         self._more = ui.button("Show more", on_click=self._show_more).props("flat no-caps")
         self._more.set_visibility(False)
 
@@ -115,31 +116,31 @@ class RowElement:
     def _build(self, view: View) -> None:
         row = view.row
         self.box.clear()
-        self.box.classes(replace=f"row {row.priority} {row.state}")
+        self.box.classes(replace=f"r-row {row.priority} is-{row.state}")
         with self.box:
-            with ui.element("div").classes(f"prio {row.priority}"):
+            with ui.element("div").classes(f"r-prio {row.priority}"):
                 ui.icon(ICONS[row.priority])
                 ui.label(WORDS[row.priority])
-            with ui.element("div").classes("main"):
+            with ui.element("div").classes("r-main"):
                 self._build_main(row)
-            self._times = ui.html("", sanitize=False).classes("times")
-            with ui.element("div").classes("acts"):
+            self._times = ui.html("", sanitize=False).classes("r-times")
+            with ui.element("div").classes("r-acts"):
                 self._build_actions(view)
 
     def _build_main(self, row: Row) -> None:
-        with ui.element("div").classes("headline"):
-            with ui.element("button").classes("open").props("type=button") as name:
+        with ui.element("div").classes("r-headline"):
+            with ui.element("button").classes("r-open").props("type=button") as name:
                 ui.label(row.name)
             name.on("click.stop", lambda: self._on_open(self._key))
             if row.age is not None:
-                ui.label(f"{row.age} years").classes("age")
+                ui.label(f"{row.age} years").classes("r-age")
             for mark in row.marks:
-                with ui.element("span").classes("mark"):
+                with ui.element("span").classes("r-mark"):
                     ui.label(mark.word)
                     ui.tooltip(mark.meaning)
-        ui.label(row.title).classes("title")
+        ui.label(row.title).classes("r-title")
         if row.why:
-            with ui.element("ul").classes("why"):
+            with ui.element("ul").classes("r-why"):
                 for line in row.why:
                     with ui.element("li"):
                         ui.label(line)
@@ -147,20 +148,21 @@ class RowElement:
     def _build_actions(self, view: View) -> None:
         row = view.row
         if row.state == "open" and not view.acknowledging_by:
-            self._button("Acknowledge")
+            self._button("Acknowledge", row.priority)
         elif row.state == "open" and view.unconfirmed:
-            ui.label("Acknowledgement not confirmed").classes("late-ack")
-            self._button("Try again")
+            ui.label("Acknowledgement not confirmed").classes("r-late-ack")
+            self._button("Try again", row.priority)
         elif row.state == "open":
-            ui.label(f"Acknowledging for {view.acknowledging_by}…").classes("waiting")
+            ui.label(f"Acknowledging for {view.acknowledging_by}…").classes("r-waiting")
         elif row.state == "acknowledged":
-            ui.label("Acknowledged").classes("acked")
-            ui.label(f"by {row.acknowledged_by or 'someone'}").classes("waiting")
+            ui.label("Acknowledged").classes("r-acked")
+            ui.label(f"by {row.acknowledged_by or 'someone'}").classes("r-waiting")
         else:
-            ui.label(row.state.capitalize()).classes("acked")
+            ui.label(row.state.capitalize()).classes("r-acked")
 
-    def _button(self, text: str) -> None:
-        button = ui.button(text).props(f'no-caps unelevated dense padding="4px 14px" aria-label="{text}"')
+    def _button(self, text: str, priority: Priority) -> None:
+        weight = "unelevated" if priority == "high" else "outline"
+        button = ui.button(text).props(f'no-caps {weight} dense padding="4px 14px" aria-label="{text}"')
         button.on("click.stop", lambda: self._on_acknowledge(self._key))
 
 
@@ -168,6 +170,6 @@ def _times(row: Row, now: datetime, zone: tzinfo) -> str:
     """The two lines of time; nothing of it comes from outside but times, so it is safe as HTML."""
     if row.state == "resolved":
         resolved = f"Resolved <b>{clock(row.updated_at, now, zone)}</b>"
-        return f"{resolved}<br>Opened {clock(row.opened_at, now, zone)}"
+        return f"<div>{resolved}</div><div>Opened {clock(row.opened_at, now, zone)}</div>"
     since = f"For <b>{row.since_words}</b>, since {clock(row.opened_at, now, zone)}"
-    return f"{since}<br>Measured {row.measured_words}"
+    return f"<div>{since}</div><div>Measured {row.measured_words}</div>"

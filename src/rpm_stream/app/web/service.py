@@ -89,7 +89,7 @@ class Service:
             history=alert.history,
             evidence_total=len(alert.evidence),
             evidence_known=len(self.state.evidence(alert)),
-            charts=tuple(charts(self.state, alert, self.knowledge)),
+            charts=tuple(charts(self.state, alert, self.knowledge, self.now())),
         )
 
     async def acknowledge(self, key: str, who: str, reason: str) -> bool:

@@ -1,0 +1,85 @@
+"""When time without data may be told to a partition: all that was sent before is applied (CONTRACT 3).
+
+At a moment T the ends of rpm.frames are noted; when ingest has committed up to them, the ends of this judge's
+rpm.readings; when those are applied too, nothing from before T can still come, and the patients tick at T. So a slow
+or dead ingest makes no patient silent, and steady traffic does not keep the ticks away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from rpm_stream.app.clock import Clock
+from rpm_stream.app.engine.application import BatchApp
+from rpm_stream.app.names import FRAMES, GROUP_INGEST, READINGS
+from rpm_stream.app.settings import Settings
+
+POLL_SECONDS = 0.5
+CLOCKS_APART = timedelta(seconds=2)  # the broker's clock stamps receipts, ours names T
+EACH_PATIENT = timedelta(seconds=15)  # a patient ticks so often, in wall time
+
+
+class Barrier:
+    """Yields (partition, T) whenever a partition of rpm.readings has seen all from before T."""
+
+    def __init__(self, app: BatchApp, settings: Settings, clock: Clock) -> None:
+        self._app, self._settings, self._clock = app, settings, clock
+        self._ticked: dict[bytes, datetime] = {}
+
+    def due(self, keys: Iterable[bytes], at: datetime) -> list[bytes]:
+        """The patients of ``keys`` that did not tick lately; notes them as ticked."""
+        apart = EACH_PATIENT * self._clock.speed
+        found = [key for key in keys if key not in self._ticked or at - self._ticked[key] >= apart]
+        self._ticked.update(dict.fromkeys(found, at))
+        return found
+
+    async def passed(self) -> AsyncIterator[tuple[int, datetime]]:
+        """For ever."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self._settings.bootstrap, group_id=None)
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.bootstrap)
+        await consumer.start()
+        await admin.start()
+        try:
+            while True:
+                await asyncio.sleep(POLL_SECONDS)
+                at = self._clock.now() - CLOCKS_APART * self._clock.speed
+                await self._ingested(consumer, admin)
+                for partition in await self._judged():
+                    yield partition, at
+        finally:
+            await consumer.stop()
+            await admin.close()
+
+    async def _ingested(self, consumer: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> None:
+        """Wait until ingest has applied every frame that is there now."""
+        while not (numbers := consumer.partitions_for_topic(FRAMES)):
+            await consumer._client.force_metadata_update()
+            await asyncio.sleep(POLL_SECONDS)
+        partitions = [TopicPartition(FRAMES, number) for number in numbers]
+        ends: dict[Any, int] = await consumer.end_offsets(partitions)
+        starts: dict[Any, int] = await consumer.beginning_offsets(partitions)
+        while True:
+            committed = await admin.list_consumer_group_offsets(GROUP_INGEST)
+            if all(end <= max(starts[tp], committed[tp].offset if tp in committed else 0) for tp, end in ends.items()):
+                return
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _judged(self) -> list[int]:
+        """Wait until this judge has applied every reading that is there now; the partitions, none after a rebalance."""
+        app = self._app
+        if app.rebalancing or app.in_recovery:
+            return []
+        generation = app.consumer_generation_id
+        ends = {tp: end for tp, end in (await app.consumer.ends()).items() if tp.topic == READINGS}
+        while app.consumer_generation_id == generation and not app.rebalancing:
+            applied = app.consumer.applied_positions()
+            if all(applied.get(tp, 0) >= end for tp, end in ends.items()):
+                return [tp.partition for tp in ends]
+            await asyncio.sleep(POLL_SECONDS / 5)
+        return []

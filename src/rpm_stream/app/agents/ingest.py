@@ -1,0 +1,97 @@
+"""The ingest agent: rpm.frames by device -> rpm.readings, rpm.rejects, rpm.accounts."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any
+
+import msgspec
+from aiokafka.structs import ConsumerRecord
+
+from rpm_stream.app.agents.keyed import BatchWork, KeyedStates
+from rpm_stream.app.engine.application import BatchApp, Outgoing, guarded, new_app, source, state_table
+from rpm_stream.app.engine.watch import watch
+from rpm_stream.app.metrics import MESSAGES, PARTS, REJECTS, REPEATED, STEP_SECONDS
+from rpm_stream.app.names import ACCOUNTS, FRAMES, GROUP_INGEST, READINGS
+from rpm_stream.app.names import REJECTS as REJECTS_TOPIC
+from rpm_stream.app.registry_reader import RegistryReader
+from rpm_stream.app.settings import Settings
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingested
+from rpm_stream.pipeline.state import pack_device, unpack_device
+from rpm_stream.records import Position
+
+STAGE = "ingest"
+_encode = msgspec.json.Encoder().encode
+
+
+def ingest_app(settings: Settings, knowledge: Knowledge, partitions: int) -> BatchApp:
+    """The Faust application of the ingest stage."""
+    app = new_app(GROUP_INGEST, partitions, settings)
+    table = state_table(app, partitions)
+    states = KeyedStates[DeviceState](table, lambda blob, _: unpack_device(blob), pack_device)
+    work = BatchWork(app, table, states, STAGE)
+    reader = RegistryReader(settings.bootstrap)
+    step = Step(Ingest(knowledge, reader.registry, recorded_time=settings.time == "recorded"))
+
+    async def frames(stream: Any) -> None:
+        await reader.ready.wait()
+        async for event in stream.noack().events():
+            await guarded(lambda event=event: work.apply(event, step.apply), "ingest of a batch")  # type: ignore[misc]
+
+    app.agent(source(app, FRAMES, partitions), concurrency=1, name="ingest")(frames)
+    app.task(lambda: guarded(reader.run, "reading the registry"))
+    app.task(lambda: guarded(lambda: watch(app, STAGE), "watching the consumer"))
+
+    async def forget(*_: Any, **__: Any) -> None:
+        states.live.clear()  # every batch is acked by now; another worker may carry on with these devices
+
+    app.on_partitions_revoked.connect(forget)
+    return app
+
+
+class Step:
+    """One frame through the pure step, counted."""
+
+    def __init__(self, ingest: Ingest) -> None:
+        self._ingest = ingest
+
+    def apply(self, state: DeviceState, record: ConsumerRecord) -> list[Outgoing] | None:
+        """The records that a frame causes; None for a frame that this state has applied."""
+        if record.offset <= state.applied.get(record.partition, -1):
+            REPEATED.labels(STAGE).inc()
+            return None
+        began = perf_counter()
+        message = FrameMessage(
+            key=(record.key or b"").decode(errors="replace"),
+            value=record.value or b"",
+            position=Position(topic=record.topic, partition=record.partition, offset=record.offset),
+            received_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
+        )
+        done = self._ingest.step(state, message)
+        state.applied[record.partition] = record.offset
+        outputs = list(_outputs(done, record.key))
+        STEP_SECONDS.labels(STAGE).observe(perf_counter() - began)
+        _count(done)
+        return outputs
+
+
+def _outputs(done: Ingested, key: bytes | None) -> list[Outgoing]:
+    outputs: list[Outgoing] = [(READINGS, message.patient.encode(), _encode(message), None) for message in done.readings]
+    outputs += [(REJECTS_TOPIC, key, _encode(reject), None) for reject in done.rejects]
+    outputs.append((ACCOUNTS, key, _encode(done.account), None))
+    return outputs
+
+
+def _count(done: Ingested) -> None:
+    account = done.account
+    MESSAGES.labels(STAGE).inc()
+    for outcome, count in (
+        ("in", account.parts), ("reading", account.readings), ("duplicate", account.duplicates),
+        ("reject", len(done.rejects)), ("context", account.context),
+    ):  # fmt: skip
+        if count:
+            PARTS.labels(STAGE, outcome).inc(count)
+    for reason, count in account.rejects.items():
+        REJECTS.labels(reason).inc(count)

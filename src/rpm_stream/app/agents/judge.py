@@ -1,0 +1,144 @@
+"""The judge agent: rpm.readings and rpm.actions by patient -> rpm.scores, rpm.alerts, rpm.observations."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from time import perf_counter
+from typing import Any
+
+import msgspec
+import structlog
+from aiokafka.partitioner import murmur2
+from aiokafka.structs import ConsumerRecord
+
+from rpm_stream.app.agents.barrier import Barrier
+from rpm_stream.app.agents.keyed import BatchWork, KeyedStates
+from rpm_stream.app.clock import Clock
+from rpm_stream.app.engine.application import BatchApp, Outgoing, guarded, new_app, source, state_table
+from rpm_stream.app.engine.watch import watch
+from rpm_stream.app.metrics import (
+    ALERTS, MEASURED_TO_ALERT, MESSAGES, OBSERVATIONS, PARTS, RECEIVED_TO_ALERT, REPEATED, SCORES, STEP_SECONDS,
+)  # fmt: skip
+from rpm_stream.app.names import ACTIONS, GROUP_JUDGE, READINGS, REJECTS
+from rpm_stream.app.names import ALERTS as ALERTS_TOPIC
+from rpm_stream.app.names import OBSERVATIONS as OBSERVATIONS_TOPIC
+from rpm_stream.app.names import SCORES as SCORES_TOPIC
+from rpm_stream.app.registry_reader import RegistryReader
+from rpm_stream.app.settings import Settings
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.pipeline.judge import Judge, Judged, Patient
+from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.records import Action, Readings
+
+STAGE = "judge"
+log = structlog.get_logger()
+_encode = msgspec.json.Encoder().encode
+_readings = msgspec.json.Decoder(Readings)
+_action = msgspec.json.Decoder(Action)
+
+
+def judge_app(settings: Settings, knowledge: Knowledge, partitions: int) -> BatchApp:
+    """The Faust application of the judge stage."""
+    app = new_app(GROUP_JUDGE, partitions, settings)
+    table = state_table(app, partitions)
+    states = KeyedStates[Patient](table, unpack_patient, pack_patient)
+    work = BatchWork(app, table, states, STAGE)
+    reader, clock = RegistryReader(settings.bootstrap), Clock.of(settings)
+    step = Step(Judge(knowledge, reader.registry), clock, partitions)
+
+    async def readings(stream: Any) -> None:
+        await reader.ready.wait()
+        async for event in stream.noack().events():
+            await guarded(lambda event=event: work.apply(event, step.readings), "judging a batch")  # type: ignore[misc]
+
+    async def actions(stream: Any) -> None:
+        await reader.ready.wait()
+        async for event in stream.noack().events():
+            await guarded(lambda event=event: work.apply(event, step.action), "applying actions")  # type: ignore[misc]
+
+    app.agent(source(app, READINGS, partitions), concurrency=1, name="judge")(readings)
+    app.agent(source(app, ACTIONS, partitions), concurrency=1, name="actions")(actions)
+    barrier = Barrier(app, settings, clock)
+
+    async def ticks() -> None:
+        await reader.ready.wait()
+        async for partition, at in barrier.passed():
+            keys = barrier.due(table.keys_of({partition}), at)
+            await work.change(partition, keys, lambda patient, at=at: step.tick(patient, at))  # type: ignore[misc]
+
+    app.task(lambda: guarded(reader.run, "reading the registry"))
+    app.task(lambda: guarded(ticks, "time without data"))
+    app.task(lambda: guarded(lambda: watch(app, STAGE), "watching the consumer"))
+
+    async def forget(*_: Any, **__: Any) -> None:
+        states.live.clear()
+
+    app.on_partitions_revoked.connect(forget)
+    return app
+
+
+class Step:
+    """One message through the pure steps, counted."""
+
+    def __init__(self, judge: Judge, clock: Clock, partitions: int) -> None:
+        self._judge, self._clock, self._partitions = judge, clock, partitions
+
+    def readings(self, patient: Patient, record: ConsumerRecord) -> list[Outgoing] | None:
+        """What a message of readings causes; None for one that this patient's state has applied."""
+        began = perf_counter()
+        try:
+            message = _readings.decode(record.value or b"")
+        except msgspec.MsgspecError as error:  # not ours: only ingest writes this topic
+            log.error("not a message of readings", partition=record.partition, offset=record.offset, fault=str(error))
+            return None
+        judged = self._judge.step(patient, message)
+        if judged is None:
+            REPEATED.labels(STAGE).inc()
+            return None
+        outputs = self._outputs(patient, judged)
+        STEP_SECONDS.labels(STAGE).observe(perf_counter() - began)
+        MESSAGES.labels(STAGE).inc()
+        PARTS.labels(STAGE, "in").inc(len(message.readings))
+        self._count(judged, message.received_at)
+        return outputs
+
+    def action(self, patient: Patient, record: ConsumerRecord) -> list[Outgoing] | None:
+        """What a person's decision causes."""
+        if record.offset <= patient.state.actions.get(record.partition, -1):
+            REPEATED.labels(STAGE).inc()
+            return None
+        patient.state.actions[record.partition] = record.offset
+        try:
+            action = _action.decode(record.value or b"")
+        except msgspec.MsgspecError as error:
+            log.error("not an action", partition=record.partition, offset=record.offset, fault=str(error))
+            return []
+        judged = self._judge.act(patient, action)
+        self._count(judged, None)
+        return self._outputs(patient, judged)
+
+    def tick(self, patient: Patient, at: datetime) -> list[Outgoing]:
+        """What time without data causes."""
+        judged = self._judge.tick(patient, at)
+        self._count(judged, None)
+        return self._outputs(patient, judged)
+
+    def _outputs(self, patient: Patient, judged: Judged) -> list[Outgoing]:
+        name = patient.state.patient.encode()
+        home = (murmur2(name) & 0x7FFFFFFF) % self._partitions  # an alert lies where its patient does
+        outputs: list[Outgoing] = [(SCORES_TOPIC, name, _encode(score), None) for score in judged.scores]
+        outputs += [(ALERTS_TOPIC, alert.id.encode(), _encode(alert), home) for alert in judged.alerts]
+        outputs += [(OBSERVATIONS_TOPIC, name, observation.body, None) for observation in judged.observations]
+        outputs += [(REJECTS, reject.device.encode(), _encode(reject), None) for reject in getattr(judged, "rejects", ())]
+        return outputs
+
+    def _count(self, judged: Judged, received_at: datetime | None) -> None:
+        now = self._clock.now()
+        for alert in judged.alerts:
+            ALERTS.labels(alert.priority, alert.state).inc()
+            if received_at is not None and alert.state == "open":
+                MEASURED_TO_ALERT.observe(max(0.0, (now - alert.measured_at).total_seconds()))
+                RECEIVED_TO_ALERT.observe(max(0.0, (now - received_at).total_seconds()))
+        for score in judged.scores:
+            SCORES.labels(score.detector).inc()
+        OBSERVATIONS.inc(len(judged.observations))

@@ -1,0 +1,79 @@
+"""``rpm-stream up``, ``worker``, ``demo``: the running service."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Annotated
+
+import typer
+
+from rpm_stream.app.errors import UsageError
+from rpm_stream.app.settings import Settings
+
+STAGES = ("ingest", "judge", "sink", "feed")
+Bootstrap = Annotated[str | None, typer.Option(help="Kafka, host:port[,host:port]; default: RPM_BOOTSTRAP.")]
+
+
+def _environment(**values: object) -> dict[str, str]:
+    return {f"RPM_{name.upper()}": str(value) for name, value in values.items() if value is not None}
+
+
+def worker(
+    stages: Annotated[str, typer.Option(help="Comma-separated: ingest, judge, sink, feed.")] = "ingest,judge",
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Run stages against any Kafka until Ctrl-C; a stage that ends is started again.
+
+    Example: rpm-stream worker --stages ingest,judge --bootstrap kafka:9092
+    """
+    from rpm_stream.app.run import run_worker
+
+    wanted = [stage.strip() for stage in stages.split(",") if stage.strip()]
+    wrong = [stage for stage in wanted if stage not in STAGES]
+    if wrong or not wanted:
+        raise UsageError(f"--stages: {', '.join(wrong) or 'nothing'} is none of {', '.join(STAGES)}")
+    if "sink" in wanted and not Settings().fhir_url:
+        raise UsageError("the sink needs RPM_FHIR_URL, the base address of a FHIR R4 server")
+    sys.exit(asyncio.run(run_worker(wanted, _environment(bootstrap=bootstrap))))
+
+
+def stage(name: Annotated[str, typer.Argument(help="ingest, judge, sink or feed")]) -> None:
+    """One stage in this process (``worker`` starts these)."""
+    from rpm_stream.app.stage import configure_log, run_agent, run_service
+
+    settings = Settings()
+    configure_log(settings.log_level)
+    if name in ("ingest", "judge"):
+        run_agent(settings, name)
+    elif name in ("sink", "feed"):
+        asyncio.run(run_service(settings, name))
+    else:
+        raise UsageError(f"{name!r} is none of {', '.join(STAGES)}")
+
+
+def up(
+    port: Annotated[int, typer.Option(help="Port of the embedded Kafka.")] = 9092,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Drop the data of earlier runs.")] = False,
+) -> None:
+    """The whole service on this machine: embedded Kafka, topics, agents, feed (and sink, where RPM_FHIR_URL is set).
+
+    Example: rpm-stream up --fresh
+    """
+    from rpm_stream.app.run import run_up
+
+    sys.exit(asyncio.run(run_up(port, fresh)))
+
+
+def demo(
+    patients: Annotated[int, typer.Option(min=1, max=500, help="People on the simulated ward.")] = 20,
+    speed: Annotated[float, typer.Option(min=1, max=3600, help="How fast time runs.")] = 120,
+    port: Annotated[int, typer.Option(help="Port of the embedded Kafka; 0 picks a free one.")] = 0,
+) -> None:
+    """The service with a simulated ward in fast time, on a Kafka of its own; nothing is kept. Ctrl-C ends all of it.
+
+    Example: rpm-stream demo --patients 20 --speed 120
+    """
+    from rpm_stream.app.demo import run_demo
+
+    sys.exit(asyncio.run(run_demo(patients, speed, port)))

@@ -1,0 +1,129 @@
+"""The Faust application of one agent: settings, transport, table, and the end of the process when something is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, NoReturn
+
+import faust
+import structlog
+from faust.transport.drivers import aiokafka as driver
+
+from rpm_stream.app.engine.consumer import BatchConsumer, BatchSchema
+from rpm_stream.app.engine.recovery import BatchTableManager, BytesTable
+from rpm_stream.app.settings import Settings
+
+log = structlog.get_logger()
+
+EXIT_CRASHED = 70  # EX_SOFTWARE: something of ours or of the broker's; the supervisor starts the stage again
+EXIT_STUCK = 75  # EX_TEMPFAIL: assigned, but not consuming
+
+Outgoing = tuple[str, bytes | None, bytes, int | None]  # topic, key, value, partition (None: by key)
+
+
+class IdempotentProducer(driver.Producer):  # type: ignore[misc]
+    """Faust's producer, idempotent: a retry writes no second copy, and batches do not expire under retries."""
+
+    def _settings_extra(self) -> dict[str, Any]:
+        return {"acks": "all", "enable_idempotence": True}
+
+    async def send_all(self, records: Iterable[Outgoing]) -> list[asyncio.Future[Any]]:
+        """Hand records over; the futures carry what the broker said."""
+        producer = self._ensure_producer()
+        return [
+            await producer.send(topic, value=value, key=key, partition=partition)
+            for topic, key, value, partition in records
+        ]
+
+
+class BatchTransport(driver.Transport):  # type: ignore[misc]
+    """Faust's transport with the consumer and the producer of this package."""
+
+    Consumer = BatchConsumer
+    Producer = IdempotentProducer
+
+
+class BatchApp(faust.App):  # type: ignore[misc]
+    """Faust's application on that transport."""
+
+    def _new_transport(self) -> Any:
+        return BatchTransport(self.conf.broker_consumer, self)
+
+    def _new_producer_transport(self) -> Any:
+        return BatchTransport(self.conf.broker_producer, self)
+
+
+def new_app(group: str, partitions: int, settings: Settings) -> BatchApp:
+    """A Faust application whose consumer group is ``group``."""
+    return BatchApp(
+        group,
+        broker=";".join(f"kafka://{host.strip()}" for host in settings.bootstrap.split(",")),
+        store="memory://",
+        Table=BytesTable,
+        TableManager=BatchTableManager,
+        datadir=settings.data_dir / "faust" / f"{group}-{os.getpid()}",
+        processing_guarantee="at_least_once",
+        consumer_auto_offset_reset="earliest",
+        broker_commit_interval=1.0,
+        broker_session_timeout=10.0,  # with Faust's 60 a killed worker's patients wait a minute
+        broker_heartbeat_interval=2.0,
+        broker_rebalance_timeout=60.0,
+        broker_max_poll_records=500,
+        stream_buffer_maxsize=65_536,
+        stream_wait_empty=True,
+        producer_acks=-1,
+        producer_linger=0.0,
+        producer_max_batch_size=1_048_576,
+        producer_max_request_size=4_194_304,
+        producer_compression_type=None,
+        table_standby_replicas=0,
+        topic_partitions=partitions,
+        topic_replication_factor=settings.replication,
+        topic_disable_leader=True,
+        web_enabled=False,
+    )
+
+
+def source(app: BatchApp, topic: str, partitions: int) -> Any:
+    """A topic that an agent reads: whole fetches, undecoded."""
+    schema = BatchSchema(key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+    return app.topic(topic, schema=schema, partitions=partitions)
+
+
+def state_table(app: BatchApp, partitions: int) -> BytesTable:
+    """The agent's state, one sealed blob a key; its changelog is compacted hard so that recovery stays short."""
+    table: BytesTable = app.Table(
+        "state",
+        key_type=bytes,
+        value_type=bytes,
+        partitions=partitions,
+        extra_topic_configs={
+            "segment.bytes": "16777216",
+            "segment.ms": "60000",
+            "min.cleanable.dirty.ratio": "0.1",
+        },
+    )
+    return table
+
+
+def die(reason: str, status: int = EXIT_CRASHED, **facts: object) -> NoReturn:
+    """End the process at once, with one clear record: never carry on with the next message."""
+    log.error(reason, exit_status=status, **facts)
+    sys.stderr.flush()
+    os._exit(status)
+
+
+async def guarded(work: Callable[[], Awaitable[None]], what: str) -> None:
+    """Run ``work``; anything unexpected ends the process."""
+    try:
+        await work()
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:
+        import traceback
+
+        sys.stderr.write(traceback.format_exc())
+        die(f"{what} failed", error=type(error).__name__)

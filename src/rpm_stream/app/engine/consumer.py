@@ -1,0 +1,234 @@
+"""Delivery: fetched records of one partition -> one event; acks -> commits that never pass an un-acked batch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import faust
+from aiokafka.structs import ConsumerRecord
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+from faust.types.tuples import ConsumerMessage
+from mode.utils.futures import notify
+
+FETCH_WAIT_MS = 50  # Faust's 1,500 lets a poll of an idle partition hold up the busy ones
+MOST_IN_FLIGHT = 4_000  # records delivered and not yet acked; above, fetching waits
+
+
+class GapError(Exception):
+    """Records were skipped between two fetches: going on would lose them."""
+
+
+class Batch:
+    """One delivered fetch of a partition: its last offset, how many records, and whether it is done."""
+
+    __slots__ = ("acked", "last", "size")
+
+    def __init__(self, last: int, size: int) -> None:
+        self.last, self.size, self.acked = last, size, False
+
+
+class Watermark:
+    """Delivered batches of one partition in order; ``commit`` is the end of the contiguous acked ones."""
+
+    def __init__(self) -> None:
+        self.batches: deque[Batch] = deque()
+        self.commit: int | None = None
+
+    def settle(self) -> None:
+        while self.batches and self.batches[0].acked:
+            self.commit = self.batches.popleft().last + 1
+
+    @property
+    def in_flight(self) -> int:
+        return sum(batch.size for batch in self.batches)
+
+
+class BatchMessage(ConsumerMessage):  # type: ignore[misc]  # Faust ships no types for it
+    """A Faust message whose value is the list of fetched records and whose offset is the last one's."""
+
+    batch: Batch
+
+
+class BatchSchema(faust.Schema):  # type: ignore[misc]
+    """Hands the record list to the agent untouched."""
+
+    def compile(self, app: Any, **_: Any) -> Any:
+        create_event = app.create_event
+
+        async def decode(message: Any, **_: Any) -> Any:
+            return create_event(None, message.value, message.headers, message)
+
+        return decode
+
+
+class BatchConsumer(driver.Consumer):  # type: ignore[misc]
+    """Faust's consumer with its fetch loop and its commit rule replaced."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._watermarks: dict[TP, Watermark] = {}
+        self._room = asyncio.Event()
+        super().__init__(*args, **kwargs)
+
+    def _new_consumer_thread(self) -> Any:
+        return _Thread(self, loop=self.loop, beacon=self.beacon)
+
+    # --- fetch and deliver ---
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        app = self.app
+        try:
+            while not (self._stopped.is_set() or fetcher._stopped.is_set()):
+                await asyncio.sleep(0)
+                await self._wait_for_room()
+                generation = app.consumer_generation_id
+                records, active = await self._wait_next_records(timeout=1.0)
+                if not records or self._stopped.is_set() or fetcher._stopped.is_set():
+                    continue
+                if not self.flow_active:  # a rebalance began meanwhile: read these again after it
+                    await self.perform_seek()
+                    continue
+                for tp, found in records.items():
+                    if not self.flow_active or app.consumer_generation_id != generation:
+                        break
+                    await self._route(TP(tp.topic, tp.partition), found, active, generation)
+        except self.consumer_stopped_errors:
+            if not app.should_stop:
+                raise
+        except asyncio.CancelledError:
+            if not app.should_stop:
+                raise
+
+    async def _wait_for_room(self) -> None:
+        while self.flow_active and sum(mark.in_flight for mark in self._watermarks.values()) >= MOST_IN_FLIGHT:
+            self._room.clear()
+            try:
+                await asyncio.wait_for(self._room.wait(), 0.25)
+            except TimeoutError:
+                if self._stopped.is_set():
+                    return
+
+    async def _route(self, tp: TP, found: list[ConsumerRecord], active: set[TP], generation: int) -> None:
+        is_changelog = tp.topic in self.app.tables.changelog_topics
+        if tp not in active:
+            if not is_changelog and found:  # the position moved on already: put it back, drop nothing
+                await self._thread.seek_wait({tp: found[0].offset})
+            return
+        if is_changelog:
+            self.app.tables.recovery.apply_records(tp, found)
+        elif found:
+            await self._deliver(tp, found, generation)
+
+    async def _deliver(self, tp: TP, found: list[ConsumerRecord], generation: int) -> None:
+        following = self._read_offset[tp]  # here: the next offset to read; perform_seek sets the same
+        if following is None:
+            following = (await self._thread.earliest_offsets(tp))[tp]
+        found = [record for record in found if record.offset >= following]
+        if not found:
+            return
+        if found[0].offset > following:
+            start = (await self._thread.earliest_offsets(tp))[tp]
+            if found[0].offset > max(following, start):
+                raise GapError(f"{tp.topic}[{tp.partition}]: expected {following}, got {found[0].offset}")
+        last = found[-1]
+        message = BatchMessage(
+            tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, last.timestamp_type, None, None, found,
+            None, 0, 0, tp, generation_id=generation,
+        )  # fmt: skip
+        message.batch = Batch(last.offset, len(found))
+        mark = self._watermarks.setdefault(tp, Watermark())
+        mark.batches.append(message.batch)
+        self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+        await self.wait_first(self.callback(message), self.suspend_flow.wait())
+        self._read_offset[tp] = last.offset + 1
+
+    async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
+        frozen = frozenset(active_partitions)
+        return await self._thread.getmany(frozen, timeout) if frozen else {}
+
+    async def perform_seek(self) -> None:
+        """To the committed offsets; partitions without one, which Faust leaves where they are, to their beginning."""
+        await super().perform_seek()
+        changelogs = self.app.tables.changelog_topics
+        fresh = [tp for tp in self.assignment() if self._committed_offset.get(tp) is None and tp.topic not in changelogs]
+        if fresh:
+            await self._thread.seek_to_beginning(*map(driver.ensure_aiokafka_TP, fresh))
+            for tp in fresh:
+                self._read_offset[tp] = None
+
+    # --- ack and commit ---
+
+    def ack(self, message: Any) -> bool:
+        if not isinstance(message, BatchMessage):
+            return bool(super().ack(message))
+        if message.batch.acked:
+            return False
+        message.acked = message.batch.acked = True
+        self._unacked_messages.discard(message)
+        if mark := self._watermarks.get(message.tp):
+            mark.settle()
+        self._room.set()
+        notify(self._waiting_for_ack)
+        return True
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        return iter(
+            [
+                tp
+                for tp, mark in self._watermarks.items()
+                if mark.commit is not None and (topics is None or tp in topics or tp.topic in topics)
+            ]
+        )
+
+    def _new_offset(self, tp: TP) -> int | None:
+        mark = self._watermarks.get(tp)
+        return mark.commit if mark else None
+
+    async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
+        done = bool(await super()._commit_offsets(offsets, start_new_transaction))
+        if not done:  # Faust notes the offset as committed even so
+            for tp in offsets:
+                self._committed_offset.pop(tp, None)
+        return done
+
+    def applied_positions(self) -> dict[TP, int]:
+        """Next offset to apply of each assigned source partition: behind it everything is acked."""
+        changelogs = self.app.tables.changelog_topics
+        found = {}
+        for tp in self.assignment():
+            if tp.topic not in changelogs:
+                mark = self._watermarks.get(tp)
+                found[tp] = (mark.commit if mark else None) or self._committed_offset.get(tp) or 0
+        return found
+
+    async def ends(self) -> dict[TP, int]:
+        """End offsets of the assigned source partitions, asked of the broker."""
+        tps = self.applied_positions().keys()
+        return dict(await self._thread.highwaters(*tps)) if tps else {}
+
+    async def lags(self) -> dict[TP, int]:
+        """Messages of each assigned source partition that are not applied yet."""
+        ends = await self.ends()
+        starts = dict(await self._thread.earliest_offsets(*ends)) if ends else {}
+        applied = self.applied_positions()
+        return {tp: end - max(applied.get(tp, 0), starts[tp]) for tp, end in ends.items()}
+
+    async def on_partitions_revoked(self, revoked: Iterable[TP]) -> None:
+        gone = set(revoked)
+        await super().on_partitions_revoked(gone)  # stops the flow, waits for acks, commits
+        for tp in gone:
+            self._watermarks.pop(tp, None)
+            self._read_offset.pop(tp, None)
+        self._room.set()
+
+
+class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+    """Faust's consumer thread with a short fetch wait."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # read when the consumer starts
+        return consumer

@@ -1,0 +1,31 @@
+"""Lag, and the rule that Faust lacks: assigned, behind, and nothing done for a while means the process must end."""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+
+from faust.types import TP
+
+from rpm_stream.app.engine.application import EXIT_STUCK, BatchApp, die
+from rpm_stream.app.metrics import COMMIT_AGE, LAG
+
+EVERY_SECONDS = 2.0
+STUCK_SECONDS = 60.0  # six session timeouts; a rebalance or a slow broker is over by then
+
+
+async def watch(app: BatchApp, stage: str) -> None:
+    """Measure lag for ever; end the process when the consumer is stuck."""
+    positions: dict[TP, int] = {}
+    moved = monotonic()
+    while True:
+        await asyncio.sleep(EVERY_SECONDS)
+        lags = {} if app.rebalancing or app.in_recovery else await app.consumer.lags()
+        now_at = app.consumer.applied_positions()
+        if now_at != positions or not any(lags.values()):
+            positions, moved = now_at, monotonic()
+        LAG.labels(stage).set(sum(lags.values()))
+        age = monotonic() - moved
+        COMMIT_AGE.labels(stage).set(age)
+        if age > STUCK_SECONDS:
+            die("assigned but not consuming", EXIT_STUCK, stage=stage, lag=sum(lags.values()))

@@ -1,0 +1,60 @@
+"""``rpm.registry`` in memory: read to its end before the first frame, then followed."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from rpm_stream.app.names import REGISTRY
+from rpm_stream.registry import Registry, RegistryError, parse_entry
+
+log = structlog.get_logger()
+
+
+class RegistryReader:
+    """Keeps ``registry`` as the topic has it; ``ready`` is set once it was read to its end."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.registry = Registry()
+        self.ready = asyncio.Event()
+        self._bootstrap = bootstrap
+
+    async def run(self) -> None:
+        """Read for ever. Raises what the broker says."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap, enable_auto_commit=False, auto_offset_reset="earliest", group_id=None
+        )
+        await consumer.start()
+        try:
+            partitions = await self._assign(consumer)
+            ends = await consumer.end_offsets(partitions)
+            while True:
+                if not self.ready.is_set() and await self._at(consumer, ends):
+                    self.ready.set()
+                for records in (await consumer.getmany(timeout_ms=200)).values():
+                    for record in records:
+                        self._apply(record.key, record.value)
+        finally:
+            await consumer.stop()
+
+    async def _assign(self, consumer: AIOKafkaConsumer) -> list[TopicPartition]:
+        while not (numbers := consumer.partitions_for_topic(REGISTRY)):
+            await consumer._client.force_metadata_update()
+            await asyncio.sleep(0.2)
+        partitions = [TopicPartition(REGISTRY, number) for number in sorted(numbers)]
+        consumer.assign(partitions)
+        return partitions
+
+    async def _at(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
+        return all([await consumer.position(partition) >= end for partition, end in ends.items()])
+
+    def _apply(self, key: bytes | None, value: bytes | None) -> None:
+        if value is None:
+            self.registry.remove((key or b"").decode(errors="replace"))
+            return
+        try:
+            self.registry.put(parse_entry(value))
+        except RegistryError as error:  # its content may name a patient: only the fault is said
+            log.warning("registry entry ignored", fault=str(error))

@@ -1,0 +1,82 @@
+"""Reading and writing ``rpm.registry`` from the command line."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from rpm_stream.app.errors import UsageError
+from rpm_stream.app.names import REGISTRY
+from rpm_stream.app.registry_reader import RegistryReader
+from rpm_stream.records import Assignment, DeviceEntry, PatientEntry
+from rpm_stream.registry import entry_key
+
+Entry = DeviceEntry | PatientEntry
+PATIENCE_SECONDS = 30.0
+
+
+def _away(bootstrap: str, error: Exception) -> UsageError:
+    return UsageError(f"no answer from Kafka at {bootstrap} ({type(error).__name__}): is it running, are the topics there?")
+
+
+async def write(bootstrap: str, entries: Iterable[Entry]) -> None:
+    """Write entries durably. Raises UsageError when the broker is away."""
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, acks="all")
+    try:
+        await producer.start()
+        futures = [await producer.send(REGISTRY, msgspec.json.encode(e), key=entry_key(e).encode()) for e in entries]
+        await asyncio.wait_for(asyncio.gather(*futures), PATIENCE_SECONDS)
+    except (KafkaError, TimeoutError) as error:
+        raise _away(bootstrap, error) from None
+    finally:
+        await producer.stop()
+
+
+async def read(bootstrap: str) -> dict[str, Entry]:
+    """All entries by key. Raises UsageError when the broker is away."""
+    reader = RegistryReader(bootstrap)
+    task = asyncio.create_task(reader.run())
+    ready = asyncio.create_task(reader.ready.wait())
+    try:
+        await asyncio.wait([task, ready], timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if not reader.ready.is_set():
+            error = task.exception() if task.done() else TimeoutError()
+            raise _away(bootstrap, error if isinstance(error, Exception) else TimeoutError())
+    finally:
+        ready.cancel()
+        task.cancel()
+        await asyncio.gather(task, ready, return_exceptions=True)
+    registry = reader.registry
+    return {entry_key(entry): entry for entry in (*registry.devices.values(), *registry.patients.values())}
+
+
+def reassigned(entry: DeviceEntry, patient: str | None, at: datetime) -> DeviceEntry:
+    """The entry after ``patient`` (nobody: None) got the device at ``at``: what reached beyond ends there."""
+    kept = []
+    for assignment in entry.assignments:
+        if assignment.from_ is not None and assignment.from_ >= at:
+            continue
+        if assignment.until is None or assignment.until > at:
+            assignment = msgspec.structs.replace(assignment, until=at)
+        kept.append(assignment)
+    if patient is not None:
+        kept.append(Assignment(patient=patient, from_=at))
+    return msgspec.structs.replace(entry, assignments=tuple(kept))
+
+
+async def assign(bootstrap: str, device: str, patient: str | None, at: datetime, model: str | None) -> DeviceEntry:
+    """Give ``device`` to ``patient`` (nobody: None) from ``at`` on. Raises UsageError."""
+    entry = (await read(bootstrap)).get(f"device/{device}")
+    if entry is None and patient is None:
+        raise UsageError("the registry has no such device")
+    known = entry if isinstance(entry, DeviceEntry) else DeviceEntry(device=device)
+    changed = reassigned(known, patient, at)
+    if model is not None:
+        changed = msgspec.structs.replace(changed, model=model)
+    await write(bootstrap, [changed])
+    return changed

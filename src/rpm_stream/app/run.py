@@ -1,0 +1,48 @@
+"""Starting things together: a worker's stages, or the whole service on one machine."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+
+from rpm_stream.app import topics
+from rpm_stream.app.broker import Broker
+from rpm_stream.app.settings import Settings
+from rpm_stream.app.stage import configure_log
+from rpm_stream.app.supervisor import Stage, stage_command, supervise
+
+
+def stop_on_signals() -> asyncio.Event:
+    """An event that Ctrl-C and SIGTERM set."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def stages_of(names: Sequence[str], environment: Mapping[str, str]) -> list[Stage]:
+    """The supervised children for these stages."""
+    return [Stage(name, stage_command(name), environment) for name in names]
+
+
+async def run_worker(names: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run stages against any Kafka until a signal. Returns the exit status."""
+    configure_log(Settings().log_level)
+    return await supervise(stages_of(names, environment), stop_on_signals())
+
+
+async def run_up(port: int, fresh: bool) -> int:
+    """Embedded Kafka, topics, all stages, until a signal. Returns the exit status."""
+    settings = Settings()
+    configure_log(settings.log_level)
+    stop = stop_on_signals()
+    with await asyncio.to_thread(Broker(settings.data_dir, port, fresh).__enter__) as broker:
+        await topics.apply(broker.bootstrap, settings.partitions, settings.replication)
+        names = ["ingest", "judge", "feed", *(["sink"] if settings.fhir_url else [])]
+        sys.stderr.write(
+            f"Kafka {broker.bootstrap}, feed http://{settings.feed_host}:{settings.feed_port}, "
+            f"metrics from port {settings.metrics_port}. Ctrl-C ends all of it.\n"
+        )
+        return await supervise(stages_of(names, {"RPM_BOOTSTRAP": broker.bootstrap}), stop)

@@ -1,0 +1,84 @@
+"""Stages as child processes: started together, started again when they end, stopped together."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+log = structlog.get_logger()
+
+GRACE_SECONDS = 20.0  # a stage finishes its batch and commits
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
+STEADY_SECONDS = 60.0  # after so long a run the pause begins anew
+WRONG_USE = 2  # a setting is wrong: starting again would not help
+
+
+def _end_with_parent() -> None:
+    """In the child: be told to end when the parent is gone, even by SIGKILL (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+    os.setpgrp()  # Ctrl-C reaches the supervisor alone, which stops us in order
+
+
+class Stage:
+    """One supervised child."""
+
+    def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.name, self._command, self._environment = name, command, environment
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def keep(self, stop: asyncio.Event) -> int:
+        """Run until ``stop``; the exit status of a stage that cannot be started again with sense, else 0."""
+        pause = FIRST_PAUSE
+        while not stop.is_set():
+            began = asyncio.get_running_loop().time()
+            self.process = await asyncio.create_subprocess_exec(
+                *self._command, env={**os.environ, **self._environment}, preexec_fn=_end_with_parent
+            )
+            status = await self.process.wait()
+            if stop.is_set():
+                return 0
+            if status == WRONG_USE:
+                return status
+            steady = asyncio.get_running_loop().time() - began > STEADY_SECONDS
+            pause = FIRST_PAUSE if steady else min(pause * 2, LONGEST_PAUSE)
+            log.warning("stage ended, starting it again", stage=self.name, exit_status=status, pause_seconds=pause)
+            try:
+                await asyncio.wait_for(stop.wait(), pause)
+            except TimeoutError:
+                continue
+        return 0
+
+    async def stop(self) -> None:
+        """End it: SIGTERM, after a while SIGKILL."""
+        process = self.process
+        if process is None or process.returncode is not None:
+            return
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), GRACE_SECONDS)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+def stage_command(stage: str) -> list[str]:
+    """The command of one stage with this interpreter."""
+    return [sys.executable, "-m", "rpm_stream", "stage", stage]
+
+
+async def supervise(stages: Sequence[Stage], stop: asyncio.Event) -> int:
+    """Keep all stages running until ``stop``; a stage that is wrongly used ends them all. Returns the exit status."""
+    keepers = [asyncio.create_task(stage.keep(stop)) for stage in stages]
+    stopped = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait([*keepers, stopped], return_when=asyncio.FIRST_COMPLETED)
+    stop.set()
+    await asyncio.gather(*(stage.stop() for stage in stages))
+    await asyncio.gather(*keepers)
+    return max((task.result() for task in keepers if task in done), default=0)
