@@ -1,0 +1,189 @@
+"""What the feed keeps in memory: everything listed, and a bounded window of readings."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rpm_stream.app.web import feed_state
+from rpm_stream.app.web.feed_state import FeedState, Pending, Point, thinned
+from rpm_stream.records import Alert, Origin, PatientEntry, Reading, Readings, Transition
+
+NOW = datetime(2026, 7, 14, 7, 0, tzinfo=UTC)
+
+
+def reading(key: str, at: datetime, value: str | None = "96", vital: str = "oxygen_saturation") -> Reading:
+    """A reading of patient p."""
+    return Reading(
+        id=key,
+        patient="p",
+        device="d",
+        vital=vital,
+        value=value,
+        unit="%",
+        measured_at=at,
+        received_at=at,
+        utc_offset=None,
+        absent=None if value else "not-a-number",
+        flags=(),
+        attributes={},
+        origin=Origin(frame="f", index=0, part=0),
+    )
+
+
+def message(*readings: Reading, patient: str = "p") -> Readings:
+    """A message of rpm.readings."""
+    at = readings[-1].received_at
+    return Readings(patient=patient, frame="f", partition=0, offset=0, chunk=0, received_at=at, readings=readings)
+
+
+def alert(key: str = "a", evidence: tuple[str, ...] = (), patient: str = "p") -> Alert:
+    """An open high alert."""
+    step = Transition(at=NOW, state="open", priority="high", who="", reason="")
+    return Alert(
+        id=key,
+        patient=patient,
+        group="vital_signs",
+        priority="high",
+        state="open",
+        title="t",
+        why=(),
+        rule="r",
+        evidence=evidence,
+        history=(step,),
+        opened_at=NOW,
+        measured_at=NOW,
+        updated_at=NOW,
+    )
+
+
+def resolved(found: Alert, at: datetime) -> Alert:
+    """The same alert, resolved."""
+    return msgspec.structs.replace(found, state="resolved", updated_at=at)
+
+
+values = st.lists(st.integers(40, 200), min_size=1, max_size=300)
+
+
+@given(values)
+def test_thinning_keeps_every_extreme(found: list[int]) -> None:
+    points = [Point(str(i), NOW + timedelta(minutes=i), float(v), "/min", None, ()) for i, v in enumerate(found)]
+    kept = thinned(points)
+    assert max(p.value or 0 for p in kept) == max(found)
+    assert min(p.value or 0 for p in kept) == min(found)
+    assert [p.at for p in kept] == sorted(p.at for p in kept)
+    assert len(kept) <= (len(found) + 3) // 4 * 2
+
+
+def test_a_series_never_grows_beyond_its_bound_and_keeps_its_lowest_value() -> None:
+    state = FeedState()
+    for i in range(3 * feed_state.SERIES_POINTS):
+        value = "61" if i == 10 else "96"
+        state.put_readings(message(reading(str(i), NOW + timedelta(seconds=i), value)))
+    kept = state.series("p", "oxygen_saturation", NOW, NOW + timedelta(days=1))
+    assert len(kept) == state.points <= feed_state.SERIES_POINTS
+    assert min(point.value or 0 for point in kept) == 61
+    assert kept[-1].id == str(3 * feed_state.SERIES_POINTS - 1)
+
+
+def test_the_whole_window_is_bounded() -> None:
+    state = FeedState()
+    each = 1_000
+    patients = feed_state.TOTAL_POINTS // each + 5
+    for number in range(patients):
+        many = [reading(f"{number}-{i}", NOW + timedelta(seconds=i)) for i in range(each)]
+        state.put_readings(message(*many, patient=f"p{number}"))
+    assert state.points == feed_state.TOTAL_POINTS
+    assert state.vitals("p0") == [] and state.vitals(f"p{patients - 1}") == ["oxygen_saturation"]
+
+
+def test_a_repeated_message_changes_nothing() -> None:
+    state = FeedState()
+    for _ in range(3):
+        state.put_readings(message(reading("r1", NOW), reading("r2", NOW + timedelta(minutes=1))))
+    assert state.points == 2
+
+
+def test_evidence_is_found_whichever_comes_first() -> None:
+    first, second = FeedState(), FeedState()
+    first.put_readings(message(reading("r1", NOW)))
+    first.put_alert(alert(evidence=("r1", "unknown")))
+    second.put_alert(alert(evidence=("r1", "unknown")))
+    second.put_readings(message(reading("r1", NOW)))
+    assert list(first.evidence(alert(evidence=("r1", "unknown")))) == ["r1"]
+    assert first.evidence(first.alerts["a"]) == second.evidence(second.alerts["a"])
+
+
+def test_evidence_outlives_the_window() -> None:
+    state = FeedState()
+    state.put_alert(alert(evidence=("old",)))
+    state.put_readings(message(reading("old", NOW), reading("other", NOW)))
+    state.put_readings(message(reading("new", NOW + feed_state.WINDOW + timedelta(hours=1))))
+    state.prune(NOW)
+    assert list(state.evidence(state.alerts["a"])) == ["old"]
+    assert [p.id for p in state.series("p", "oxygen_saturation", NOW, NOW + timedelta(days=9))] == ["new"]
+    assert state.points == 1
+
+
+def test_law_3_pruning_forgets_only_what_was_resolved_over_a_day_ago() -> None:
+    state = FeedState()
+    state.put_alert(alert("open"))
+    state.put_alert(resolved(alert("fresh"), NOW))
+    state.put_alert(resolved(alert("old"), NOW - timedelta(hours=25)))
+    state.prune(NOW + timedelta(hours=1))
+    assert set(state.alerts) == {"open", "fresh"}
+    state.prune(NOW + timedelta(days=400))
+    assert set(state.alerts) == {"open"}
+
+
+def test_a_viewer_gets_each_changed_alert_once_and_in_its_latest_form() -> None:
+    state = FeedState()
+    state.put_alert(alert("a"))
+    seen = state.version
+    state.put_alert(alert("b"))
+    state.put_alert(resolved(alert("b"), NOW))
+    assert [(each.id, each.state) for each in state.changed_since(seen)] == [("b", "resolved")]
+    assert state.changed_since(state.version) == []
+
+
+def test_a_name_in_the_registry_changes_the_rows_of_that_patient_alone() -> None:
+    state = FeedState()
+    state.put_alert(alert("a"))
+    state.put_alert(alert("b", patient="q"))
+    seen = state.version
+    state.put_entry(PatientEntry(patient="p", display="Amelia Hart"))
+    assert [each.id for each in state.changed_since(seen)] == ["a"]
+
+
+def test_waiting_ends_with_the_next_change() -> None:
+    async def watch() -> int:
+        state = FeedState()
+        waiting = asyncio.create_task(state.wait(state.version))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        state.put_alert(alert())
+        return await asyncio.wait_for(waiting, 5)
+
+    assert asyncio.run(watch()) == 1
+
+
+def test_the_alert_confirms_a_pending_acknowledgement() -> None:
+    state = FeedState()
+    state.put_alert(alert())
+    state.pending["a"] = Pending("N. Adeyemi", NOW)
+    state.put_alert(alert())
+    assert "a" in state.pending
+    state.put_alert(msgspec.structs.replace(alert(), state="acknowledged"))
+    assert "a" not in state.pending
+
+
+def test_a_tombstone_takes_the_alert_away() -> None:
+    state = FeedState()
+    state.put_alert(alert())
+    seen = state.version
+    state.remove_alert("a")
+    assert state.alerts == {} and state.removed_at > seen

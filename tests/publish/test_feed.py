@@ -1,0 +1,170 @@
+"""The order and the words of the feed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rpm_stream.publish import feed
+from rpm_stream.records import Alert, PatientEntry, Priority, State, Transition
+
+NOW = datetime(2026, 7, 14, 7, 2, 11, tzinfo=UTC)
+
+
+def alert(
+    key: str = "a",
+    priority: Priority = "high",
+    state: State = "open",
+    *,
+    opened: timedelta = timedelta(minutes=30),
+    updated: timedelta = timedelta(minutes=1),
+    marks: frozenset[str] = frozenset(),
+) -> Alert:
+    """An alert that was opened and updated so long before NOW."""
+    history = [Transition(at=NOW - opened, state="open", priority=priority, who="", reason="first value")]
+    if state != "open":
+        history.append(Transition(at=NOW - updated, state=state, priority=priority, who="N. Adeyemi", reason="calling"))
+    return Alert(
+        id=key,
+        patient="p",
+        group="vital_signs",
+        priority=priority,
+        state=state,
+        title="Oxygen saturation low",
+        why=("Oxygen saturation 90 % is at or below 91 %.",),
+        rule="news2",
+        evidence=("r",),
+        history=tuple(history),
+        opened_at=NOW - opened,
+        measured_at=NOW - timedelta(minutes=3),
+        updated_at=NOW - updated,
+        historical="historical" in marks,
+        stale="stale" in marks,
+        late="late" in marks,
+    )
+
+
+alerts = st.builds(
+    alert,
+    st.uuids().map(str),
+    st.sampled_from(["high", "medium", "low"]),
+    st.sampled_from(["open", "acknowledged", "snoozed", "resolved"]),
+    opened=st.timedeltas(timedelta(minutes=2), timedelta(days=9)),
+    marks=st.frozensets(st.sampled_from(["historical", "stale", "late"])),
+)
+
+
+def test_priority_then_unacknowledged_then_newest() -> None:
+    day, hour = timedelta(days=1), timedelta(hours=1)
+    wanted = [
+        alert("high new", opened=hour),
+        alert("high old", opened=day),
+        alert("high acknowledged", state="acknowledged", opened=timedelta(minutes=2)),
+        alert("medium new", "medium", opened=hour),
+        alert("medium snoozed", "medium", "snoozed", opened=timedelta(minutes=2)),
+        alert("low", "low", opened=timedelta(minutes=1)),
+    ]
+    assert [each.id for each in feed.ranked(reversed(wanted))] == [each.id for each in wanted]
+
+
+@given(st.lists(alerts, unique_by=lambda each: each.id))
+def test_ranking_loses_nothing_and_no_lower_priority_stands_above_a_higher(found: list[Alert]) -> None:
+    ranked = feed.ranked(found)
+    assert sorted(each.id for each in ranked) == sorted(each.id for each in found)
+    order = [feed.PRIORITIES.index(each.priority) for each in ranked]
+    assert order == sorted(order)
+
+
+@given(alerts)
+def test_law_3_only_a_resolved_alert_leaves_the_list(found: Alert) -> None:
+    """No mark, age or acknowledgement takes an alert off the list."""
+    assert feed.listed(found) == (found.state != "resolved")
+
+
+@given(st.lists(alerts))
+def test_counts_are_of_what_is_listed(found: list[Alert]) -> None:
+    counted = feed.counts(found)
+    assert list(counted) == ["high", "medium", "low"]
+    assert sum(counted.values()) == sum(each.state != "resolved" for each in found)
+
+
+@pytest.mark.parametrize(("hours", "shown"), [(23.9, True), (24.0, True), (24.1, False)])
+def test_resolved_is_shown_for_a_day(hours: float, shown: bool) -> None:
+    done = alert(state="resolved", opened=timedelta(days=3), updated=timedelta(hours=hours))
+    assert feed.recently_resolved(done, NOW) is shown
+
+
+def test_a_listed_alert_is_not_among_the_resolved() -> None:
+    assert not feed.recently_resolved(alert(), NOW)
+
+
+@pytest.mark.parametrize(
+    ("length", "words"),
+    [
+        (timedelta(seconds=59), "less than a minute"),
+        (timedelta(seconds=60), "1 minute"),
+        (timedelta(minutes=119), "119 minutes"),
+        (timedelta(hours=2), "2 hours"),
+        (timedelta(hours=47, minutes=59), "47 hours"),
+        (timedelta(days=2), "2 days"),
+    ],
+)
+def test_lengths_in_words(length: timedelta, words: str) -> None:
+    assert feed.duration_words(length) == words
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [
+        (timedelta(seconds=30), "just now"),
+        (timedelta(seconds=-30), "just now"),
+        (timedelta(minutes=12), "12 minutes ago"),
+        (timedelta(minutes=-5), "5 minutes ahead of this clock"),
+    ],
+)
+def test_moments_in_words(before: timedelta, words: str) -> None:
+    assert feed.ago_words(NOW - before, NOW) == words
+
+
+def test_a_row_says_who_since_when_and_why() -> None:
+    entry = PatientEntry(patient="p", display="Amelia Hart", born="1948-07-15")
+    shown = feed.row(alert(state="acknowledged"), entry, "ref", NOW)
+    assert (shown.name, shown.age, shown.since_words) == ("Amelia Hart", 77, "30 minutes")
+    assert shown.measured_words == "3 minutes ago"
+    assert shown.acknowledged_by == "N. Adeyemi"
+    assert shown.acknowledged_at == NOW - timedelta(minutes=1)
+    assert shown.why == ("Oxygen saturation 90 % is at or below 91 %.",)
+
+
+def test_an_alert_that_opened_again_is_not_shown_as_acknowledged() -> None:
+    """A rise in priority puts an acknowledged alert back to open: the old acknowledgement no longer counts."""
+    before = alert(state="acknowledged")
+    again = Transition(at=NOW, state="open", priority="high", who="", reason="NEWS2 rose")
+    opened = Alert(**{f: getattr(before, f) for f in before.__struct_fields__} | {
+        "state": "open", "history": (*before.history, again),
+    })  # fmt: skip
+    assert feed.row(opened, PatientEntry(patient="p"), "ref", NOW).acknowledged_by is None
+
+
+def test_each_mark_is_a_word_with_its_meaning() -> None:
+    shown = feed.row(alert(marks=frozenset({"stale", "late"})), PatientEntry(patient="p"), "ref", NOW)
+    assert [mark.word for mark in shown.marks] == ["No new data", "Arrived late"]
+    assert all(mark.meaning.endswith(".") for mark in shown.marks)
+    assert (shown.historical, shown.stale, shown.late) == (False, True, True)
+
+
+def test_a_patient_without_a_name_is_shown_by_number() -> None:
+    shown = feed.row(alert(), PatientEntry(patient="p"), "ref", NOW)
+    assert (shown.name, shown.age) == ("p", None)
+
+
+@given(st.text(min_size=1), st.binary(min_size=1))
+def test_the_opaque_name_is_stable_and_does_not_hold_the_number(patient: str, key: bytes) -> None:
+    ref = feed.patient_ref(patient, key)
+    assert ref == feed.patient_ref(patient, key)
+    assert len(ref) == 16 and set(ref) <= set("0123456789abcdef")
+    assert ref != feed.patient_ref(patient + "x", key)
+    assert ref != feed.patient_ref(patient, b"x" + key)
