@@ -271,7 +271,8 @@ def test_exactly_one_kind_of_entries(tmp_path: Path) -> None:
 
     async def story() -> None:
         async with Gateway(NOWHERE, "gw", spool_dir=tmp_path, options=options()) as gateway:
-            for wrong in ({}, {"notifications": []}, {"notifications": [PULSE], "measurements": []}):
+            several: list[dict[str, Any]] = [{}, {"notifications": []}, {"notifications": [PULSE], "measurements": []}]
+            for wrong in several:
                 with pytest.raises(ValueError, match="exactly one"):
                     await gateway.send("strap", **wrong)
             assert gateway.spooled == 0

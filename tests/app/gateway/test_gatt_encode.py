@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -70,7 +71,7 @@ def test_what_an_sfloat_cannot_keep_is_refused(text: str) -> None:
 
 @given(SFLOATS, SFLOATS, SFLOATS, st.none() | SECONDS, st.sampled_from(["mm[Hg]", "kPa"]))
 def test_blood_pressure_keeps_its_digits(
-    systolic: str, diastolic: str, pulse: str, time: datetime | None, unit: str
+    systolic: str, diastolic: str, pulse: str, time: datetime | None, unit: Literal["mm[Hg]", "kPa"]
 ) -> None:
     """2A35, every option on or off."""
     said = gatt.BloodPressure(
@@ -80,7 +81,7 @@ def test_blood_pressure_keeps_its_digits(
         pulse_rate=pulse,
         time=time,
         user=2,
-        status=4,  # type: ignore[arg-type]
+        status=4,
     )
     got = read("2A35", gatt.blood_pressure(said))
     assert [got[vital].value for vital in ("systolic", "diastolic", "pulse_rate")] == [systolic, diastolic, pulse]
@@ -99,17 +100,17 @@ def test_oximeters_keep_their_digits(saturation: str, pulse: str, perfusion: str
 
 
 @given(st.integers(-8_388_605, 8_388_605), st.integers(0, 12), st.sampled_from(["Cel", "[degF]"]))
-def test_temperature_keeps_its_digits(mantissa: int, places: int, unit: str) -> None:
+def test_temperature_keeps_its_digits(mantissa: int, places: int, unit: Literal["Cel", "[degF]"]) -> None:
     """2A1C carries a FLOAT."""
     text = format(Decimal(mantissa).scaleb(-places), "f")
-    got = read("2A1C", gatt.temperature(gatt.Temperature(value=text, unit=unit, site=3)))["body_temperature"]  # type: ignore[arg-type]
+    got = read("2A1C", gatt.temperature(gatt.Temperature(value=text, unit=unit, site=3)))["body_temperature"]
     assert (got.value, got.unit) == (text, unit)
 
 
 @given(POSITIVE, st.sampled_from(["mg/dL", "mmol/L"]), SECONDS, st.integers(0, 65535))
-def test_glucose_keeps_its_digits(text: str, unit: str, base: datetime, sequence: int) -> None:
+def test_glucose_keeps_its_digits(text: str, unit: Literal["mg/dL", "mmol/L"], base: datetime, sequence: int) -> None:
     """2A18: the wire is kg/L or mol/L, the digits stay."""
-    said = gatt.Glucose(sequence=sequence, base_time=base, value=text, unit=unit)  # type: ignore[arg-type]
+    said = gatt.Glucose(sequence=sequence, base_time=base, value=text, unit=unit)
     got = read("2A18", gatt.glucose(said))["glucose"]
     assert (got.value, got.unit, got.device_time) == (text, unit, base)
 
