@@ -63,13 +63,9 @@ def simulate(
     To the broker, the registry entries of its people go first. At another speed than 1, run the service with
     RPM_TIME=recorded: the frames carry the story's time.
 
-    Examples:
+    Example: rpm-stream gateway simulate --story ward --patients 20 --speed 60 --duplicate 0.1 --corrupt 0.02
 
-      rpm-stream gateway simulate --story ward --patients 20 --speed 60
-
-      rpm-stream gateway simulate --start 2026-01-01T00:00:00Z --to stdout --registry registry.jsonl > frames.jsonl
-
-      rpm-stream gateway simulate --story quiet --duplicate 0.1 --reorder 0.1 --corrupt 0.02
+    Example: rpm-stream gateway simulate --story quiet --to stdout --registry registry.jsonl > frames.jsonl
     """
     from rpm_stream.app.gateway import commands
     from rpm_stream.app.gateway.faults import Faults
