@@ -1,12 +1,17 @@
-"""What several test modules share: one embedded Kafka for the whole run."""
+"""What all test modules share: one embedded Kafka for the whole run, and what counts as skipped."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Generator, Iterator
 
 import pytest
 
 from rpm_stream.app.broker import Broker
+
+REQUIRE_ALL = os.environ.get("REQUIRE_ALL") == "1"  # CI: what cannot run here counts as failed
+HEAVY = os.environ.get("RPM_HEAVY") == "1"
+KAFKA_FIXTURES = frozenset({"kafka", "broker", "service"})  # the last two: a module's own broker
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +22,55 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """
     with Broker(tmp_path_factory.mktemp("broker"), port=0) as broker:
         yield broker.bootstrap
+
+
+def _starts_kafka(item: pytest.Item) -> bool:
+    if not isinstance(item, pytest.Function):
+        return False
+    return not KAFKA_FIXTURES.isdisjoint(item.fixturenames) or "Broker" in item.function.__code__.co_names
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m selects by the marks
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what needs Kafka; leave the heavy tests out (pytest counts them as deselected) unless RPM_HEAVY=1."""
+    for item in items:
+        if _starts_kafka(item):
+            item.add_marker(pytest.mark.e2e)
+    heavy = [item for item in items if item.get_closest_marker("heavy")]
+    if heavy and not HEAVY:
+        config.hook.pytest_deselected(items=heavy)
+        items[:] = [item for item in items if item not in set(heavy)]
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say what this run will and will not do."""
+    heavy = "run" if HEAVY else "are left out (RPM_HEAVY=1 runs them)"
+    skipped = "fail the run (REQUIRE_ALL=1)" if REQUIRE_ALL else "are named at the end"
+    return [f"heavy tests {heavy}; skipped tests {skipped}"]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Under REQUIRE_ALL a test that is skipped has failed, with its reason."""
+    report = yield
+    if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"REQUIRE_ALL=1, but skipped: {_reason(report.longrepr)}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same for a whole module that is skipped."""
+    report = yield
+    if REQUIRE_ALL and report.skipped:
+        report.outcome = "failed"
+        report.longrepr = f"{collector.nodeid}: REQUIRE_ALL=1, but skipped: {_reason(report.longrepr)}"
+    return report
+
+
+def _reason(longrepr: object) -> str:
+    """A skip's report is (file, line, reason)."""
+    return str(longrepr[2]) if isinstance(longrepr, tuple) else str(longrepr)

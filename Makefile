@@ -1,0 +1,56 @@
+# The commands of this repository. `make` alone explains them.
+# Needs a Python 3.11 or newer; everything else is fetched by it, hash-pinned. PYTHON=/path/to/python3 chooses one.
+
+SHELL := /bin/sh
+VENV ?= .venv
+BIN = $(VENV)/bin
+STAMP = $(VENV)/.ready
+PYTEST = $(BIN)/python -m pytest
+UNIT = -m "not e2e and not browser and not heavy"
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test test-all unit bench lint format lock clean
+
+help: ## what can be done here
+	@echo "rpm-stream: make TARGET"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
+
+setup: $(STAMP) ## make .venv with everything that is needed, at the pinned versions
+
+demo: setup ## broker, service, simulated patients and the feed, with one command; Ctrl-C ends all of it
+	@$(BIN)/rpm-stream demo
+
+up: setup ## broker, service and feed, without simulated patients
+	@$(BIN)/rpm-stream up
+
+test: setup ## unit tests on every Python 3.11 to 3.13 found here, then all tests (real Kafka, browser) on one
+	@MAKE="$(MAKE)" .ci/test
+
+test-all: setup ## as test, with the heavy tests (RPM_HEAVY=1)
+	@RPM_HEAVY=1 MAKE="$(MAKE)" .ci/test
+
+unit: setup ## the unit tests alone, on one Python
+	@$(PYTEST) $(UNIT)
+
+bench: setup ## measure: what README's figures come from
+	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+
+lint: setup ## ruff and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict src
+
+format: setup ## lay out the code as lint wants it
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: ## renew requirements/*.txt within the bounds of pyproject.toml (UPGRADE=1 takes newer versions)
+	@.ci/lock $(if $(UPGRADE),--upgrade)
+
+clean: ## remove what was built, and the virtual environments
+	rm -rf .venv .venv-3.* .cache build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): requirements/dev.txt pyproject.toml
+	@.ci/setup $(VENV)
+	@touch $@
