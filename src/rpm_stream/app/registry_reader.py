@@ -6,8 +6,10 @@ import asyncio
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 
 from rpm_stream.app.names import REGISTRY
+from rpm_stream.app.web.partitions import partitions_of
 from rpm_stream.registry import Registry, RegistryError, parse_entry
 
 log = structlog.get_logger()
@@ -28,7 +30,8 @@ class RegistryReader:
         )
         await consumer.start()
         try:
-            partitions = await self._assign(consumer)
+            partitions = await self._partitions()
+            consumer.assign(partitions)
             ends = await consumer.end_offsets(partitions)
             while True:
                 if not self.ready.is_set() and await self._at(consumer, ends):
@@ -39,13 +42,13 @@ class RegistryReader:
         finally:
             await consumer.stop()
 
-    async def _assign(self, consumer: AIOKafkaConsumer) -> list[TopicPartition]:
-        while not (numbers := consumer.partitions_for_topic(REGISTRY)):
-            await consumer._client.force_metadata_update()
-            await asyncio.sleep(0.2)
-        partitions = [TopicPartition(REGISTRY, number) for number in sorted(numbers)]
-        consumer.assign(partitions)
-        return partitions
+    async def _partitions(self) -> list[TopicPartition]:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
+        try:
+            await admin.start()
+            return await partitions_of(admin, REGISTRY)
+        finally:
+            await admin.close()
 
     async def _at(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
         return all([await consumer.position(partition) >= end for partition, end in ends.items()])

@@ -8,13 +8,14 @@ import signal
 import sys
 
 import structlog
-from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from rpm_stream.app import metrics
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.names import TOPICS
 from rpm_stream.app.settings import Settings
+from rpm_stream.app.web.partitions import partitions_of
 from rpm_stream.knowledge import KnowledgeError, load
 
 
@@ -32,20 +33,19 @@ def configure_log(level: str) -> None:
     )
 
 
-async def partitions_of(bootstrap: str) -> dict[str, int]:
+async def partition_counts(bootstrap: str) -> dict[str, int]:
     """Partitions of each of our topics. Raises UsageError when the broker is away or a topic is missing."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, request_timeout_ms=10_000)
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
     try:
-        await consumer.start()
-        known = await consumer.topics()
-        missing = [topic for topic in TOPICS if topic not in known]
-        if missing:
-            raise UsageError(f"the broker lacks {', '.join(missing)}: rpm-stream topics apply --bootstrap {bootstrap}")
-        return {topic: len(consumer.partitions_for_topic(topic) or ()) for topic in TOPICS}
-    except KafkaError as error:
+        await admin.start()
+        counts = {topic: len(await partitions_of(admin, topic)) for topic in TOPICS}
+    except (KafkaError, OSError) as error:
         raise UsageError(f"no Kafka at {bootstrap} ({type(error).__name__}): is it running? rpm-stream broker starts one") from None
     finally:
-        await consumer.stop()
+        await admin.close()
+    if missing := [topic for topic, count in counts.items() if not count]:
+        raise UsageError(f"the broker lacks {', '.join(missing)}: rpm-stream topics apply --bootstrap {bootstrap}")
+    return counts
 
 
 def run_agent(settings: Settings, stage: str) -> None:
@@ -60,7 +60,7 @@ def run_agent(settings: Settings, stage: str) -> None:
         knowledge = load(settings.knowledge)
     except KnowledgeError as error:
         raise UsageError(str(error)) from None
-    counts = asyncio.run(partitions_of(settings.bootstrap))
+    counts = asyncio.run(partition_counts(settings.bootstrap))
     together = (READINGS, ACTIONS, ALERTS)
     if len({counts[topic] for topic in together}) > 1:
         raise UsageError(f"{', '.join(together)} need equally many partitions: a patient's data must lie together")

@@ -12,13 +12,14 @@ from collections.abc import AsyncIterator, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from rpm_stream.app.clock import Clock
 from rpm_stream.app.engine.application import BatchApp
 from rpm_stream.app.names import FRAMES, GROUP_INGEST, READINGS
 from rpm_stream.app.settings import Settings
+from rpm_stream.app.web.partitions import partitions_of
 
 POLL_SECONDS = 0.5
 CLOCKS_APART = timedelta(seconds=2)  # the broker's clock stamps receipts, ours names T
@@ -58,10 +59,7 @@ class Barrier:
 
     async def _ingested(self, consumer: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> None:
         """Wait until ingest has applied every frame that is there now."""
-        while not (numbers := consumer.partitions_for_topic(FRAMES)):
-            await consumer._client.force_metadata_update()
-            await asyncio.sleep(POLL_SECONDS)
-        partitions = [TopicPartition(FRAMES, number) for number in numbers]
+        partitions = await partitions_of(admin, FRAMES)
         ends: dict[Any, int] = await consumer.end_offsets(partitions)
         starts: dict[Any, int] = await consumer.beginning_offsets(partitions)
         while True:

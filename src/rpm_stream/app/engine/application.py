@@ -58,13 +58,15 @@ class BatchApp(faust.App):  # type: ignore[misc]
 
 def new_app(group: str, partitions: int, settings: Settings) -> BatchApp:
     """A Faust application whose consumer group is ``group``."""
+    scratch = settings.data_dir / "faust" / group  # Faust wants a folder; the memory store writes nothing into it
+    scratch.mkdir(parents=True, exist_ok=True)
     return BatchApp(
         group,
         broker=";".join(f"kafka://{host.strip()}" for host in settings.bootstrap.split(",")),
         store="memory://",
         Table=BytesTable,
         TableManager=BatchTableManager,
-        datadir=settings.data_dir / "faust" / f"{group}-{os.getpid()}",
+        datadir=scratch,
         processing_guarantee="at_least_once",
         consumer_auto_offset_reset="earliest",
         broker_commit_interval=1.0,
