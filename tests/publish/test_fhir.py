@@ -256,6 +256,9 @@ class Case:
         Case("oxygen_saturation", "2A5E", "single", flags=("questionable",)),
         Case("glucose_interstitial", "app", "summary"),
         Case("glucose", "2A18", "single", value=None),
+        Case("weight", "2A9D", "single", value=None),
+        Case("bmi", "2A9D", "single"),
+        Case("bmi", "2A9D", "none", value=None),
         Case("rr_interval", "2A37", "none"),
         Case("battery", "2A19", "none"),
         Case("speed", "2A53", "none"),
@@ -273,6 +276,11 @@ def test_policy(case: Case) -> None:
 @pytest.mark.parametrize("vital", ["battery", "cadence", "impedance"])
 def test_a_vital_without_a_code_is_no_observation(vital: str) -> None:
     assert observation(reading(vital, "70", shipped().vitals[vital].unit), shipped()) is None
+
+
+def test_a_body_mass_index_without_a_value_is_no_observation() -> None:
+    """Its profile demands a value, unlike every other."""
+    assert observation(reading("bmi", None, "kg/m2"), shipped()) is None
 
 
 def test_a_whole_day_later_everything_is_a_whole_day_later() -> None:

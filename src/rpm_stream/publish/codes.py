@@ -36,6 +36,9 @@ PROFILE_UNITS: dict[str, frozenset[str]] = {
     "bmi": frozenset({"kg/m2"}),
 }
 
+# Profiles whose valueQuantity is 1..1: without a value there is no conforming Observation (so says HAPI's validator).
+VALUE_REQUIRED = frozenset({"bmi"})
+
 CATEGORY_DISPLAY = {
     "vital-signs": "Vital Signs",
     "laboratory": "Laboratory",

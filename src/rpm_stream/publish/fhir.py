@@ -27,6 +27,7 @@ from rpm_stream.publish.codes import (
     PROFILE,
     STATISTICS,
     UCUM,
+    VALUE_REQUIRED,
     category,
     concept,
     converted,
@@ -80,10 +81,11 @@ def publishes(reading: Reading, knowledge: Knowledge) -> Policy:
     """How ``reading`` is published; being evidence of an alert adds a single Observation to that.
 
     "none": the vital has no LOINC code or its table says so, the device says that the value is no statement about
-    the patient (demo, test, calibration, unavailable, invalid), or a continuous vital says nothing for a moment.
+    the patient (demo, test, calibration, unavailable, invalid), a continuous vital says nothing for a moment, or a
+    value is absent that the profile demands (BMI).
     """
     row = knowledge.vitals[reading.vital]
-    if not row.loinc or row.publish == "none" or not knowledge.signal.never_judged.isdisjoint(reading.flags):
+    if row.publish == "none" or not _can_be_said(reading, knowledge):
         return "none"
     if row.publish == "single":
         characteristic = knowledge.characteristics.get(reading.attributes.get("characteristic", ""))
@@ -95,10 +97,10 @@ def publishes(reading: Reading, knowledge: Knowledge) -> Policy:
 def observation(reading: Reading, knowledge: Knowledge) -> Published | None:
     """The Observation of one reading, whatever its policy says of summaries (evidence is published singly).
 
-    A blood pressure becomes a panel with one side. ``None`` where the vital has no LOINC code, or where the device
-    says that the value is no statement about the patient.
+    A blood pressure becomes a panel with one side. ``None`` where the vital has no LOINC code, where the device says
+    that the value is no statement about the patient, or where a value is absent that the profile demands.
     """
-    if not knowledge.vitals[reading.vital].loinc or not knowledge.signal.never_judged.isdisjoint(reading.flags):
+    if not _can_be_said(reading, knowledge):
         return None
     if reading.vital in BLOOD_PRESSURE:
         return blood_pressure((reading,), knowledge)
@@ -238,6 +240,14 @@ def _reference(kind: str, text: str) -> msgspec.Raw:
 def _absent(reason: Absent | None) -> msgspec.Raw:
     code = reason or "unknown"
     return raw({"coding": [{"system": ABSENT, "code": code, "display": ABSENT_DISPLAY[code]}]})
+
+
+def _can_be_said(reading: Reading, knowledge: Knowledge) -> bool:
+    """Whether there is an Observation that says it: coded, about the patient, and with a value where one must be."""
+    row = knowledge.vitals[reading.vital]
+    if not row.loinc or not knowledge.signal.never_judged.isdisjoint(reading.flags):
+        return False
+    return reading.value is not None or row.profile not in VALUE_REQUIRED
 
 
 def _uuid_identifier(identity: str) -> dict[str, str]:
