@@ -146,6 +146,32 @@ def test_from_kafka_to_the_server(kafka: str, tmp_path: Path, caplog: pytest.Log
     assert run_id not in caplog.text
 
 
+def test_a_second_member_takes_over_what_the_first_could_not_deliver(kafka: str, tmp_path: Path) -> None:
+    """A delivery under way ends when its partitions are taken; no old version is written after a newer one."""
+    run_id = uuid4().hex
+    patients = [f"{run_id}-{number}" for number in range(8)]
+
+    async def body() -> None:
+        await topics.apply(kafka)
+        await produce(kafka, *[("rpm.observations", one, observation(one, one, 1)) for one in patients])
+        async with fhir_server() as server:
+            server.always = 503
+            async with sink(settings_for(kafka, server, tmp_path / "first")) as meanwhile:
+                await meanwhile(server.until(lambda: len(server.requests) > 1))
+                await produce(kafka, *[("rpm.observations", one, observation(one, one, 2)) for one in patients])
+                async with sink(settings_for(kafka, server, tmp_path / "second")) as besides:
+                    sent = len(server.requests)
+                    await besides(server.until(lambda: len(server.requests) > sent + 2))
+                    server.always = None
+                    await besides(committed(kafka))
+            values = [
+                [kept["valueQuantity"]["value"] for kept in server.versions[f"Observation/{one}"]] for one in patients
+            ]
+            assert all(versions in ([2], [1, 2]) for versions in values), values
+
+    asyncio.run(body())
+
+
 def test_logs_name_no_patient(kafka: str, tmp_path: Path) -> None:
     """Law 11, for our own log lines."""
     run_id = uuid4().hex
