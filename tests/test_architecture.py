@@ -9,13 +9,10 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import pytest
-
-SOURCE = Path(__file__).parents[1] / "src" / "rpm_stream"
-MODULES = sorted(SOURCE.rglob("*.py"))
+from source_for_tests import MODULES, aliases, dotted, imported, name_of, tree, unit_of
 
 # Left may be imported by right, never the other way round; two names of one level only where SAME_STAGE says so.
 LEVELS: tuple[frozenset[str], ...] = (
@@ -63,45 +60,6 @@ SIZE_EXCEPTIONS = {
     "records.py": "all nouns in one file: one look shows what the topics hold; it has no behaviour",
 }
 
-# --- metrics ------------------------------------------------------------------------------------------------------
-
-METRIC_CLASSES = frozenset({"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"})
-LABELS = {
-    "stage": "the agents, sink and feed",
-    "outcome": "in, reading, duplicate, reject, context",
-    "reason": "records.Reason",
-    "priority": "records.Priority",
-    "state": "records.State",
-    "kind": "kinds of Observation; FHIR resource types that we write",
-    "detector": "score.detectors.DETECTORS",
-    "cause": "why a request is sent again: fhir_client.Cause",
-}
-IDENTIFYING = frozenset("patient device gateway alert frame who ref id ids".split())
-
-
-@cache
-def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
-
-
-def name_of(path: Path) -> str:
-    return path.relative_to(SOURCE).as_posix()
-
-
-def unit_of(path: Path) -> str:
-    """The part of the house that a file belongs to: a package or a single module."""
-    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
-
-
-def imported(path: Path) -> Iterator[str]:
-    """Dotted names of everything that a module imports, wherever in it the import stands."""
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0 and node.module is not None, f"{name_of(path)}: relative import"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
 
 def own_units(path: Path) -> set[str]:
     return {name.split(".")[1] for name in imported(path) if name.startswith("rpm_stream.")} - {"__version__"}
@@ -136,25 +94,6 @@ def test_arrows(path: Path) -> None:
         return
     wrong = sorted(target for target in own_units(path) if not may_import(unit, target))
     assert not wrong, f"{name_of(path)} imports {wrong}"
-
-
-def aliases(path: Path) -> dict[str, str]:
-    """What a local name stands for: ``dt`` for ``datetime.datetime`` after ``from datetime import datetime as dt``."""
-    found: dict[str, str] = {}
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Import):
-            found |= {alias.asname or alias.name.split(".")[0]: alias.name for alias in node.names if alias.asname}
-        elif isinstance(node, ast.ImportFrom):
-            found |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
-    return found
-
-
-def dotted(node: ast.expr, known: dict[str, str]) -> str | None:
-    if isinstance(node, ast.Name):
-        return known.get(node.id, node.id)
-    if isinstance(node, ast.Attribute) and (base := dotted(node.value, known)) is not None:
-        return f"{base}.{node.attr}"
-    return None
 
 
 def touches(path: Path) -> set[str]:
@@ -239,76 +178,6 @@ def test_sizes(path: Path) -> None:
         if parameters > PARAMETERS and not is_command(path, function):
             wrong.append(f"{function.name}: {parameters} parameters (at most {PARAMETERS}, then a record)")
     assert not wrong, f"{name_of(path)}: {'; '.join(wrong)}"
-
-
-def metric_calls(path: Path) -> Iterator[ast.Call]:
-    known = aliases(path)
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Call):
-            module, _, name = (dotted(node.func, known) or "").rpartition(".")
-            if module.split(".")[0] == "prometheus_client" and name in METRIC_CLASSES:
-                yield node
-
-
-def label_names(call: ast.Call) -> list[str]:
-    given = (
-        call.args[2] if len(call.args) > 2 else next((k.value for k in call.keywords if k.arg == "labelnames"), None)
-    )
-    if given is None:
-        return []
-    names = ast.literal_eval(given)  # fails on anything but a literal: a list that is made up at run time hides a label
-    assert isinstance(names, list | tuple)
-    return [str(name) for name in names]
-
-
-@pytest.mark.parametrize("path", [path for path in MODULES if any(metric_calls(path))], ids=name_of)
-def test_labels_come_from_enums(path: Path) -> None:
-    """Law 11: a label is one of the table, so that its values are few and name nobody."""
-    unknown = {name for call in metric_calls(path) for name in label_names(call)} - set(LABELS)
-    assert not unknown, f"{name_of(path)}: {sorted(unknown)}: add it to LABELS with the enum that its values come from"
-
-
-def value_names(value: ast.expr) -> set[str]:
-    """What a value is called: ``priority`` for ``alert.priority``, ``patient`` for ``str(reading.patient)``."""
-    if isinstance(value, ast.Attribute):
-        return {value.attr}
-    if isinstance(value, ast.Name):
-        return {value.id}
-    children = [child for child in ast.iter_child_nodes(value) if isinstance(child, ast.expr)]
-    return {name for child in children for name in value_names(child)}
-
-
-def naming_labels(path: Path) -> list[str]:
-    """Places where a label's value is made up of text, or is called by a word of IDENTIFYING."""
-    found = []
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "labels":
-            given = [*node.args, *(keyword.value for keyword in node.keywords)]
-            words = {word for value in given for word in value_names(value)}
-            wrong = sorted(word for word in words if not IDENTIFYING.isdisjoint(word.lower().split("_")))
-            made_up = any(isinstance(one, ast.JoinedStr) for value in given for one in ast.walk(value))
-            found += [f"{path.name}:{node.lineno}: {word}" for word in wrong + ["f-string"] * made_up]
-    return found
-
-
-def test_no_label_value_names_anyone() -> None:
-    """Law 11, the other side: nothing that is called a patient, a device, a gateway or an id is given to a label."""
-    assert [text for path in MODULES for text in naming_labels(path)] == []
-
-
-@pytest.mark.parametrize(
-    ("source", "found"),
-    [
-        ("X.labels(reading.patient)", ["module.py:1: patient"]),
-        ("X.labels(kind=str(device_id))", ["module.py:1: device_id"]),
-        ("X.labels(f'{a}')", ["module.py:1: f-string"]),
-        ("X.labels(alert.priority, stage='ingest')", []),
-    ],
-)
-def test_the_label_check_sees(source: str, found: list[str], tmp_path: Path) -> None:
-    path = tmp_path / "module.py"
-    path.write_text(source, encoding="utf-8")
-    assert naming_labels(path) == found
 
 
 def test_the_gateway_client_runs_without_faust() -> None:
