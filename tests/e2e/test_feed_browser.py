@@ -12,6 +12,7 @@ import pytest
 from feed_for_tests import TOKEN, RunningFeed, alert, person, readings, running_feed, wait_until
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+pytestmark = pytest.mark.browser
 QUIET = ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}

@@ -7,6 +7,8 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 
+from uuid import uuid4
+
 from rpm_stream.app import topics
 from rpm_stream.app.broker import Broker
 from rpm_stream.app.settings import Settings
@@ -23,7 +25,8 @@ def stop_on_signals() -> asyncio.Event:
 
 
 def stages_of(names: Sequence[str], environment: Mapping[str, str]) -> list[Stage]:
-    """The supervised children for these stages."""
+    """The supervised children for these stages; each comes back under its own name in its consumer group."""
+    environment = {"RPM_INSTANCE": uuid4().hex[:12], **environment}
     return [Stage(name, stage_command(name), environment) for name in names]
 
 

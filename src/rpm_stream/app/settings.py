@@ -17,6 +17,7 @@ class Settings(BaseSettings):
     bootstrap: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, host:port[,host:port]")
     partitions: int = Field(4, ge=1, le=512, description="partitions of the topics that rpm-stream creates")
     replication: int = Field(1, ge=1, le=7, description="replicas of the topics that rpm-stream creates")
+    instance: str | None = Field(None, description="name of this worker in its consumer group; one that comes back under it need not wait for the old one's session to expire (the supervisor sets it)")
     data_dir: Path = Field(Path.home() / ".local/share/rpm-stream", description="broker data, gateway spools")
     knowledge: Path | None = Field(None, description="folder with a clinic's own tables, over the shipped ones")
     time: str = Field("broker", pattern="^(broker|recorded)$", description="received_at: broker append time, or as recorded in the frame")

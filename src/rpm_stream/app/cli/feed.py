@@ -26,7 +26,7 @@ def feed(bootstrap: Bootstrap = None, host: Host = None, port: Port = None) -> N
     try:
         from rpm_stream.app.web import server  # the extra [web] is optional
     except ModuleNotFoundError as error:
-        raise UsageError(f"the feed needs the web extra (no module {error.name}): pip install 'rpm-stream[web]'") from None
+        raise UsageError(f"the feed needs {error.name}, of the web extra: pip install 'rpm-stream[web]'") from None
 
     async def until_told() -> None:
         stop = asyncio.Event()

@@ -70,6 +70,7 @@ def new_app(group: str, partitions: int, settings: Settings) -> BatchApp:
         processing_guarantee="at_least_once",
         consumer_auto_offset_reset="earliest",
         broker_commit_interval=1.0,
+        consumer_group_instance_id=f"{group}-{settings.instance}" if settings.instance else None,
         broker_session_timeout=10.0,  # with Faust's 60 a killed worker's patients wait a minute
         broker_heartbeat_interval=2.0,
         broker_rebalance_timeout=60.0,

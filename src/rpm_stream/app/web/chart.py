@@ -103,16 +103,24 @@ def _shown(point: Point, unit: str, evidence: bool, knowledge: Knowledge) -> Cha
 def limit_lines(
     entry: PatientEntry, vital: str, unit_and_time: tuple[str, datetime], knowledge: Knowledge
 ) -> Iterator[LimitLine]:
-    """The patient's own limits of the vital if any held at the time, else the shipped ones and the NEWS2 bands."""
+    """What judges the vital at the time: on each side the patient's own limits, else shipped ones and NEWS2 bands."""
     unit, at = unit_and_time
     known = knowledge.vitals.get(vital)
     if known is None or unit not in known.units:
         return
-    own = [lim for lim in entry.limits if lim.vital == vital and (lim.valid_from is None or lim.valid_from <= at)]
-    if own:
-        for limit in own:
-            yield from _own_lines(limit, unit, knowledge)
-        return
+    own = [(side, limit) for side in ("low", "high") for limit in _own(entry, vital, side, at)]
+    for side, limit in own:
+        yield _own_line(limit, side, unit, knowledge)
+    covered = {side for side, _ in own}
+    for line in _shipped_lines(entry, vital, unit_and_time, knowledge):
+        if line.side not in covered:
+            yield line
+
+
+def _shipped_lines(
+    entry: PatientEntry, vital: str, unit_and_time: tuple[str, datetime], knowledge: Knowledge
+) -> Iterator[LimitLine]:
+    unit, at = unit_and_time
     for row in knowledge.limits.limit:
         if row.vital == vital:
             low = row.below is not None
@@ -127,11 +135,26 @@ def limit_lines(
             yield from _news2_lines(chart, entry, unit, knowledge)
 
 
-def _own_lines(limit: Limit, unit: str, knowledge: Knowledge) -> Iterator[LimitLine]:
-    for side, bound in (("low", limit.low), ("high", limit.high)):
-        if bound is not None:
-            value = (Decimal(str(bound)), limit.unit, unit)
-            yield _line(value, side, (limit.priority, limit.owner), knowledge)
+def _own(entry: PatientEntry, vital: str, side: str, at: datetime) -> list[Limit]:
+    """The patient's limits of this side that hold at ``at``: of those valid by then, the newest."""
+    valid = [
+        limit
+        for limit in entry.limits
+        if limit.vital == vital
+        and (limit.low if side == "low" else limit.high) is not None
+        and (limit.valid_from is None or limit.valid_from <= at)
+    ]
+    newest = max((_begin(limit) for limit in valid), default=float("-inf"))
+    return [limit for limit in valid if _begin(limit) == newest]
+
+
+def _begin(limit: Limit) -> float:
+    return limit.valid_from.timestamp() if limit.valid_from is not None else float("-inf")
+
+
+def _own_line(limit: Limit, side: str, unit: str, knowledge: Knowledge) -> LimitLine:
+    bound = limit.low if side == "low" else limit.high
+    return _line((Decimal(str(bound)), limit.unit, unit), side, (limit.priority, limit.owner), knowledge)
 
 
 def _line(

@@ -73,6 +73,7 @@ class FeedState:
         self.ready = False  # the alerts that were there at the start have been read
         self.unreadable = 0  # messages of rpm.alerts that are no alert: the page says so, or one could be missed
         self.version = 0
+        self.list_version = 0  # the last version that changed more than the progress
         self.removed_at = 0  # the last version at which an alert went away
         self._changed_at: dict[str, int] = {}
         self._vitals: OrderedDict[str, dict[str, Series]] = OrderedDict()  # patient -> vital; least recent first
@@ -85,9 +86,14 @@ class FeedState:
 
     def touch(self, alert: str | None = None) -> None:
         """Wake everyone who waits; ``alert`` is what changed, None for something that concerns all."""
-        self.version += 1
+        self.list_version = self.version + 1
         if alert is not None:
-            self._changed_at[alert] = self.version
+            self._changed_at[alert] = self.list_version
+        self.beat()
+
+    def beat(self) -> None:
+        """Wake everyone who waits, though the list is as it was: the progress was looked at."""
+        self.version += 1
         self._change.set()
         self._change = asyncio.Event()
 

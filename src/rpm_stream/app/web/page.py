@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, tzinfo
 
 from fastapi import FastAPI
@@ -24,6 +25,9 @@ ZONE_SCRIPT = "Intl.DateTimeFormat().resolvedOptions().timeZone"
 
 def mount_page(app: FastAPI, service: Service) -> None:
     """Put the page at ``/`` of ``app``. Once per process: the page's library keeps one application."""
+
+    # Its warning of an unknown page repeats the whole address, and somebody may have typed a patient's number there.
+    logging.getLogger("nicegui").setLevel(logging.ERROR)
 
     async def show() -> None:
         await FeedPage(service).show()
@@ -129,26 +133,33 @@ class FeedPage:
     # --- what the state does -------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        now = self._service.now().timestamp()
-        if self._service.state.version != self._seen or now - self._written >= WORDS_S:
+        state, now = self._service.state, self._service.now().timestamp()
+        if state.list_version > self._seen or abs(now - self._written) >= WORDS_S:
             self._refresh()
+        elif state.version > self._seen:
+            self._seen = state.version
+            self._write_judged()
 
     def _refresh(self) -> None:
         self._seen = self._service.state.version
         listing = self._service.listing(resolved=self._resolved)
         self._written = listing.now.timestamp()
+        self._write_judged()
         self._write_header(listing)
         shown = [view for view in listing.alerts if self._resolved or self._filters.keep(view.row)]
         self._write_hidden(listing, {view.row.id for view in shown})
         self._list.write(shown, listing, self._zone)
         self._detail.refresh(self._zone)
 
-    def _write_header(self, listing: Listing) -> None:
-        self._judged_text.set_text(judged(listing.progress, listing.now, self._zone))
-        problem = alarm(listing.progress, listing.now)
+    def _write_judged(self) -> None:
+        progress = self._service.progress()
+        self._judged_text.set_text(judged(progress, self._zone))
+        problem = alarm(progress)
         self._judged_icon.set_name("error" if problem else "check_circle")
         self._judged.classes(add="bad" if problem else "", remove="" if problem else "bad")
-        self._write_alarm(problem, listing.unreadable)
+        self._write_alarm(problem, self._service.state.unreadable)
+
+    def _write_header(self, listing: Listing) -> None:
         for priority, (chip, count) in self._chips.items():
             count.set_content(f"<b>{listing.counts[priority]}</b>")
             chip.props(f"aria-pressed={'true' if priority in self._filters.priorities else 'false'}")

@@ -83,7 +83,10 @@ def _limit(line: LimitLine) -> dict[str, Any]:
     colour = COLOURS[line.priority]
     return {
         "yAxis": line.value, "lineStyle": {"color": colour, "type": "dashed", "width": 1.3},
-        "label": {"formatter": f"{line.label} ({line.owner})", "position": side, "distance": 4, "color": colour, "fontSize": 11},
+        "label": {
+            "formatter": f"{line.label} ({line.owner})", "position": side, "distance": [4, 6],
+            "color": colour, "fontSize": 11,
+        },
     }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from rpm_stream.app.web.page_chart import describe, options
 from rpm_stream.app.web.page_style import ICONS, WORDS
 from rpm_stream.app.web.page_words import STATE_WORDS, clock, step
 from rpm_stream.app.web.service import Detail, Service
+from rpm_stream.publish.feed import rule_words
 
 
 class DetailDialog:
@@ -123,7 +124,8 @@ class DetailDialog:
         row, now = detail.alert.row, self._service.now()
         owners = dict.fromkeys(line.owner for chart in detail.charts for line in chart.limits)
         facts = [
-            ("Rule", row.rule),
+            ("Kind", rule_words(row.rule)),
+            ("Rule and version", row.rule),
             ("Limits set by", ", ".join(owners) or "not known"),
             ("Opened", clock(row.opened_at, now, zone, seconds=True)),
             ("Measured", clock(row.measured_at, now, zone, seconds=True)),

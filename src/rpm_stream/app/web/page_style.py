@@ -72,10 +72,12 @@ background:#eef1f4;border-radius:4px;padding:0 6px;color:#3c4955}
 .r-foot{border-top:1px solid var(--line);color:var(--soft);font-size:13px;padding:14px 0 20px;margin-top:auto}
 .r-foot .r-wrap{display:flex;gap:6px 24px;flex-wrap:wrap;justify-content:space-between}
 .r-foot form{display:inline}
-.r-foot button{font:inherit;background:none;border:0;padding:0;color:var(--accent);cursor:pointer;text-decoration:underline}
+.r-foot button{font:inherit;background:none;border:0;padding:0;color:var(--accent);cursor:pointer;
+text-decoration:underline}
 .q-dialog .r-sheet{width:min(940px,96vw);max-width:96vw;max-height:92vh;padding:0;gap:0;border-radius:10px;
 display:flex;flex-direction:column;flex-wrap:nowrap;overflow:hidden}
-.r-sheet .r-head{display:flex;align-items:flex-start;gap:14px;padding:16px 20px;border-bottom:1px solid var(--line);width:100%}
+.r-sheet .r-head{display:flex;align-items:flex-start;gap:14px;padding:16px 20px;border-bottom:1px solid var(--line);
+width:100%}
 .r-sheet .r-head h2{font-size:19px;line-height:1.25;font-weight:700;margin:0}
 .r-sheet .r-body{overflow:auto;padding:4px 20px 18px;width:100%}
 .r-sheet h3{font-size:14px;line-height:1.3;font-weight:700;margin:16px 0 4px}
@@ -90,11 +92,13 @@ display:flex;flex-direction:column;flex-wrap:nowrap;overflow:hidden}
 .r-ask{width:min(430px,94vw);gap:10px;padding:20px}
 .r-ask h2{font-size:18px;line-height:1.25;font-weight:700;margin:0}
 @media (max-width:900px){.r-row{grid-template-columns:minmax(0,1fr) auto}
-.r-row .r-prio{grid-column:1}.r-row .r-main{grid-column:1/-1}.r-row .r-times{grid-column:1/-1;display:flex;gap:2px 14px;flex-wrap:wrap}
+.r-row .r-prio{grid-column:1}.r-row .r-main{grid-column:1/-1}
+.r-row .r-times{grid-column:1/-1;display:flex;gap:2px 14px;flex-wrap:wrap}
 .r-row .r-acts{grid-column:1/-1;flex-direction:row;flex-wrap:wrap;align-items:center}
 .r-row .r-acts .q-btn{flex:1}}
 @media (max-width:600px){.r-wrap{padding:0 12px}.r-bar{padding:10px 0;gap:4px 12px}.r-bar .r-sub{display:none}
-.r-top{position:static}.r-chip{flex:1;justify-content:center;padding:5px 6px}.r-tab{flex:1 1 auto;justify-content:center;font-size:13px;padding:5px 6px}
+.r-top{position:static}.r-chip{flex:1;justify-content:center;padding:5px 6px}
+.r-tab{flex:1 1 auto;justify-content:center;font-size:13px;padding:5px 6px}
 .q-dialog__inner--minimized{padding:0}
 .q-dialog .r-sheet{width:100vw;max-width:100vw;height:100dvh;max-height:100dvh;border-radius:0}
 .r-sheet .r-head,.r-sheet .r-body{padding-left:14px;padding-right:14px}.r-sheet .r-chart{height:230px}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from rpm_stream.alert.episodes import SERVICE
 from rpm_stream.app.web.progress import Progress
 from rpm_stream.publish.feed import ago_words
 from rpm_stream.records import State, Transition
@@ -33,18 +34,22 @@ def clock(at: datetime, now: datetime, zone: tzinfo, *, seconds: bool = False) -
     return f"{day}{year}{local:{'%H:%M:%S' if seconds else '%H:%M'}}{' UTC' if zone is UTC else ''}"
 
 
-def judged(progress: Progress, now: datetime, zone: tzinfo) -> str:
-    """The short line at the top of the page."""
+def judged(progress: Progress, zone: tzinfo) -> str:
+    """The short line at the top of the page, as of when it was looked at."""
     if progress.judged_up_to is None:
         return "Not judged yet" if progress.status != "no_worker" else "No worker is judging"
-    return f"Judged up to {clock(progress.judged_up_to, now, zone, seconds=True)}"
+    return f"Judged up to {clock(progress.judged_up_to, progress.checked_at, zone, seconds=True)}"
 
 
-def alarm(progress: Progress, now: datetime) -> str | None:
+def alarm(progress: Progress) -> str | None:
     """What is wrong with judging, in a sentence; None when nothing is."""
     if progress.status == "current":
         return None
-    since = "" if progress.judged_up_to is None else f" Last judged {ago_words(progress.judged_up_to, now)}."
+    since = (
+        ""
+        if progress.judged_up_to is None
+        else f" Last judged {ago_words(progress.judged_up_to, progress.checked_at)}."
+    )
     sentences = {
         "no_worker": f"No worker is judging. New measurements raise no alerts.{since}",
         "behind": f"Judging is behind. Measurements are waiting.{since}",
@@ -55,7 +60,7 @@ def alarm(progress: Progress, now: datetime) -> str | None:
 
 def step(transition: Transition, before: Transition | None) -> str:
     """What one step of an alert's life did: "Raised to high", "Acknowledged by M. Keller"."""
-    who = f" by {transition.who}" if transition.who else ""
+    who = f" by {transition.who}" if transition.who not in ("", SERVICE) else ""
     if before is None:
         return f"Opened at {transition.priority} priority{who}"
     if before.priority != transition.priority:
@@ -64,4 +69,4 @@ def step(transition: Transition, before: Transition | None) -> str:
     if before.state != transition.state:
         verb = "Opened again" if transition.state == "open" else STATE_WORDS[transition.state]
         return f"{verb}{who}"
-    return f"Updated{who}"
+    return f"A further finding{who}"

@@ -75,12 +75,12 @@ def judge(observed: Iterable[Observed], now: datetime, before: Progress) -> Prog
 
 
 def aged(progress: Progress, now: datetime) -> Progress:
-    """The same finding as of ``now``: one that is itself older than a minute is unknown, whatever it said."""
+    """The same finding; but one that is itself older than a minute is, as of ``now``, unknown, whatever it said."""
     if now - progress.checked_at > BEHIND_AFTER:
         return Progress(
             status="unknown",
             judged_up_to=progress.judged_up_to,
-            checked_at=progress.checked_at,
+            checked_at=now,
             lag=progress.lag,
             workers=progress.workers,
         )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 import uvicorn
 
+from rpm_stream.app.clock import Clock
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.settings import Settings
 from rpm_stream.app.web import consume
@@ -22,15 +23,15 @@ from rpm_stream.app.web.feed_state import FeedState
 from rpm_stream.app.web.page import mount_page
 from rpm_stream.app.web.progress import Watcher
 from rpm_stream.app.web.service import Service
-from rpm_stream.knowledge import load
+from rpm_stream.knowledge import Knowledge, KnowledgeError, load
 
 GRACE_S = 3  # how long open requests may finish when the feed stops
 
 log = structlog.get_logger("rpm_stream.feed")
 
 
-def utc_now() -> datetime:
-    """The wall clock."""
+def wall() -> datetime:
+    """Wall time: what the broker stamps with, however fast the service's own clock runs in a demo."""
     return datetime.now(UTC)
 
 
@@ -47,26 +48,26 @@ async def run(
     settings: Settings,
     stop: asyncio.Event,
     sources: Sources | None = None,
-    now: Callable[[], datetime] = utc_now,
 ) -> None:
     """Serve the feed on ``feed_host:feed_port`` until ``stop`` is set; once per process (the page's library is global).
 
-    Raises what any of its parts raises: the feed never goes on with a dead consumer. ``sources`` names other topics,
-    ``now`` is the clock; both have their defaults in the service.
+    Raises what any of its parts raises: the feed never goes on with a dead consumer. ``sources`` names other topics
+    than the service's own.
     """
     sources = sources or Sources()
     token, new = choose_token(settings)
     state = FeedState()
     actions = consume.Actions(settings.bootstrap, sources.actions)
-    watcher = Watcher(settings.bootstrap, sources.groups, now)
-    service = Service(state, watcher.progress, actions.send, now, load(settings.knowledge), token.encode())
+    now = Clock.of(settings).now
+    watcher = Watcher(settings.bootstrap, sources.groups, wall)
+    service = Service(state, watcher.progress, actions.send, now, _knowledge(settings), token.encode())
     ending = asyncio.Event()
     app = create_app(service, token, ending)
     mount_page(app, service)
     server = QuietServer(_config(settings, TokenGate(app, token)))
     address = f"http://{settings.feed_host}:{settings.feed_port}/login"
     if new:
-        print(f"feed: sign in at {address} with the token {token} (set RPM_TOKEN to keep one)", file=sys.stderr)
+        sys.stderr.write(f"feed: sign in at {address} with the token {token} (set RPM_TOKEN to keep one)\n")
     log.info("feed.starting", address=address)
     try:
         await _together(
@@ -75,13 +76,20 @@ async def run(
             [
                 consume.follow_alerts(settings.bootstrap, sources.alerts, state),
                 consume.follow_registry(settings.bootstrap, sources.registry, state),
-                consume.follow_readings(settings.bootstrap, sources.readings, state, now),
+                consume.follow_readings(settings.bootstrap, sources.readings, state, wall),
                 consume.prune_for_ever(state, now),
-                watcher.run(state.touch),
+                watcher.run(state.beat),
             ],
         )
     finally:
         await actions.stop()
+
+
+def _knowledge(settings: Settings) -> Knowledge:
+    try:
+        return load(settings.knowledge)
+    except KnowledgeError as error:
+        raise UsageError(str(error)) from None
 
 
 def _config(settings: Settings, app: Any) -> uvicorn.Config:

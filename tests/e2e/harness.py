@@ -1,0 +1,154 @@
+"""A real service for a test: its own broker, stages as processes that can be killed, topics read back, the oracle."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.structs import ConsumerRecord
+
+from rpm_stream.app import names, topics
+from rpm_stream.app.broker import Broker
+from rpm_stream.app.web.partitions import partitions_of
+
+SHARED = Path(os.environ.get("RPM_SHARED", Path(__file__).parents[3] / "shared"))
+PATIENCE_SECONDS = 120.0
+
+
+class Service:
+    """Stages against one broker. ``log`` collects what they say on stderr."""
+
+    def __init__(self, broker: Broker, folder: Path, settings: Mapping[str, str]) -> None:
+        self.broker, self.folder = broker, folder
+        self.log = folder / "stages.log"
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._environment = {
+            **os.environ, "RPM_BOOTSTRAP": broker.bootstrap, "RPM_METRICS_PORT": "0", "RPM_DATA_DIR": str(folder),
+            **settings,
+        }  # fmt: skip
+
+    @property
+    def bootstrap(self) -> str:
+        return self.broker.bootstrap
+
+    def start(self, stage: str, instance: str = "a") -> None:
+        """Start a stage process; ``instance`` is its name in the consumer group."""
+        with self.log.open("ab") as log:
+            self.processes[f"{stage}-{instance}"] = subprocess.Popen(
+                [sys.executable, "-m", "rpm_stream", "stage", stage],
+                env={**self._environment, "RPM_INSTANCE": instance}, stderr=log, stdout=log,
+            )  # fmt: skip
+
+    def kill(self, name: str, number: int = signal.SIGKILL) -> int:
+        """End a stage process with a signal; its exit status."""
+        process = self.processes.pop(name)
+        process.send_signal(number)
+        return process.wait(30)
+
+    def stop(self) -> None:
+        for name in list(self.processes):
+            process = self.processes.pop(name)
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@contextmanager
+def running(folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[Service]:
+    """A broker with the nine topics, and no stage yet."""
+    with Broker(folder / "broker", port=0) as broker:
+        asyncio.run(topics.apply(broker.bootstrap))
+        service = Service(broker, folder, settings or {})
+        try:
+            yield service
+        finally:
+            service.stop()
+
+
+async def until(what: str, condition: Callable[[], Awaitable[bool]], seconds: float = PATIENCE_SECONDS) -> None:
+    """Wait for a condition on the broker's state."""
+    end = time.monotonic() + seconds
+    while not await condition():
+        assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}"
+        await asyncio.sleep(0.1)
+
+
+async def send(bootstrap: str, frames: list[bytes]) -> None:
+    """Frames to rpm.frames in order, keyed by their device."""
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, linger_ms=5)
+    await producer.start()
+    try:
+        futures = [
+            await producer.send(names.FRAMES, frame, key=msgspec.json.decode(frame)["device"].encode()) for frame in frames
+        ]
+        await asyncio.gather(*futures)
+    finally:
+        await producer.stop()
+
+
+async def read(bootstrap: str, topic: str) -> list[ConsumerRecord]:
+    """All records of a topic, by partition and offset."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    partitions = await partitions_of(admin, topic)
+    await admin.close()
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, auto_offset_reset="earliest", enable_auto_commit=False)
+    await consumer.start()
+    try:
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        found: list[ConsumerRecord] = []
+        while any([await consumer.position(partition) < end for partition, end in ends.items()]):
+            for records in (await consumer.getmany(timeout_ms=300)).values():
+                found += records
+        return sorted(found, key=lambda record: (record.partition, record.offset))
+    finally:
+        await consumer.stop()
+
+
+async def lag(bootstrap: str, group: str, topic: str) -> int:
+    """Records of ``topic`` that ``group`` has not committed."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None)
+    await admin.start()
+    await consumer.start()
+    try:
+        ends = await consumer.end_offsets(await partitions_of(admin, topic))
+        committed = await admin.list_consumer_group_offsets(group)
+        return sum(end - (committed[tp].offset if tp in committed else 0) for tp, end in ends.items())
+    finally:
+        await consumer.stop()
+        await admin.close()
+
+
+async def drained(bootstrap: str) -> None:
+    """Wait until both agents have committed all that there is."""
+
+    async def empty() -> bool:
+        return not await lag(bootstrap, names.GROUP_INGEST, names.FRAMES) and not await lag(
+            bootstrap, names.GROUP_JUDGE, names.READINGS
+        )
+
+    await until("both agents drained", empty)
+
+
+def contents(records: list[ConsumerRecord], identity: Callable[[dict[str, Any]], Any]) -> dict[Any, set[bytes]]:
+    """The distinct contents of each id."""
+    found: dict[Any, set[bytes]] = {}
+    for record in records:
+        found.setdefault(identity(msgspec.json.decode(record.value)), set()).add(record.value)
+    return found
