@@ -196,31 +196,31 @@ def alert(
     priority: Priority = "high",
     state: State = "open",
     *,
-    evidence: tuple[str, ...] = (),
     minutes: int = 30,
-    title: str = "Oxygen saturation low",
+    **other: Any,
 ) -> Alert:
-    """An alert that was opened so many minutes ago."""
+    """An alert that was opened so many minutes ago; ``other`` fields as given."""
     now = datetime.now(UTC)
     opened = now - timedelta(minutes=minutes)
     history = [Transition(at=opened, state="open", priority=priority, who="", reason="below the limit")]
     if state != "open":
         history.append(Transition(at=now, state=state, priority=priority, who="N. Adeyemi", reason="calling"))
-    return Alert(
+    made = Alert(
         id=key,
         patient=patient,
         group="vital_signs",
         priority=priority,
         state=state,
-        title=title,
+        title="Oxygen saturation low",
         why=("Oxygen saturation 90 % is at or below 91 %, twice in a row.",),
         rule="news2 2017, oxygen saturation, red",
-        evidence=evidence,
+        evidence=(),
         history=tuple(history),
         opened_at=opened,
         measured_at=now - timedelta(minutes=1),
         updated_at=now,
     )
+    return msgspec.structs.replace(made, **other)
 
 
 def readings(patient: str, keys_and_values: list[tuple[str, str]], vital: str = "oxygen_saturation") -> Readings:

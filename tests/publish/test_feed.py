@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,9 +22,9 @@ def alert(
     *,
     opened: timedelta = timedelta(minutes=30),
     updated: timedelta = timedelta(minutes=1),
-    marks: frozenset[str] = frozenset(),
+    **marks: bool,
 ) -> Alert:
-    """An alert that was opened and updated so long before NOW."""
+    """An alert that was opened and updated so long before NOW; ``marks`` are historical, stale, late."""
     history = [Transition(at=NOW - opened, state="open", priority=priority, who="", reason="first value")]
     if state != "open":
         history.append(Transition(at=NOW - updated, state=state, priority=priority, who="N. Adeyemi", reason="calling"))
@@ -41,9 +42,7 @@ def alert(
         opened_at=NOW - opened,
         measured_at=NOW - timedelta(minutes=3),
         updated_at=NOW - updated,
-        historical="historical" in marks,
-        stale="stale" in marks,
-        late="late" in marks,
+        **marks,
     )
 
 
@@ -53,7 +52,9 @@ alerts = st.builds(
     st.sampled_from(["high", "medium", "low"]),
     st.sampled_from(["open", "acknowledged", "snoozed", "resolved"]),
     opened=st.timedeltas(timedelta(minutes=2), timedelta(days=9)),
-    marks=st.frozensets(st.sampled_from(["historical", "stale", "late"])),
+    historical=st.booleans(),
+    stale=st.booleans(),
+    late=st.booleans(),
 )
 
 
@@ -143,14 +144,33 @@ def test_an_alert_that_opened_again_is_not_shown_as_acknowledged() -> None:
     """A rise in priority puts an acknowledged alert back to open: the old acknowledgement no longer counts."""
     before = alert(state="acknowledged")
     again = Transition(at=NOW, state="open", priority="high", who="", reason="NEWS2 rose")
-    opened = Alert(**{f: getattr(before, f) for f in before.__struct_fields__} | {
-        "state": "open", "history": (*before.history, again),
-    })  # fmt: skip
+    opened = msgspec.structs.replace(before, state="open", history=(*before.history, again))
     assert feed.row(opened, PatientEntry(patient="p"), "ref", NOW).acknowledged_by is None
 
 
+def test_a_further_finding_does_not_take_the_place_of_who_acknowledged() -> None:
+    before = alert(state="acknowledged")
+    further = Transition(at=NOW, state="acknowledged", priority="high", who="rpm-stream", reason="pulse high")
+    after = msgspec.structs.replace(before, history=(*before.history, further))
+    assert feed.row(after, PatientEntry(patient="p"), "ref", NOW).acknowledged_by == "N. Adeyemi"
+
+
+@pytest.mark.parametrize(
+    ("rule", "words"),
+    [
+        ("limit.patient.oxygen_saturation.below_88_%", "A limit set for this patient"),
+        ("limit.news2_red.oxygen_saturation@1", "A single vital on the NEWS2 chart"),
+        ("news2@2017", "NEWS2, the score of all vital signs together"),
+        ("detector.personal.heart_rate@1", "Learned: unusual for this person"),
+        ("something.new", "Another rule"),
+    ],
+)
+def test_a_rule_in_words(rule: str, words: str) -> None:
+    assert feed.rule_words(rule) == words
+
+
 def test_each_mark_is_a_word_with_its_meaning() -> None:
-    shown = feed.row(alert(marks=frozenset({"stale", "late"})), PatientEntry(patient="p"), "ref", NOW)
+    shown = feed.row(alert(stale=True, late=True), PatientEntry(patient="p"), "ref", NOW)
     assert [mark.word for mark in shown.marks] == ["No new data", "Arrived late"]
     assert all(mark.meaning.endswith(".") for mark in shown.marks)
     assert (shown.historical, shown.stale, shown.late) == (False, True, True)

@@ -24,6 +24,17 @@ MARKS: tuple[tuple[str, str, str], ...] = (
     ("late", "Arrived late", "These measurements reached the service after newer ones."),
 )
 
+# How a rule's name begins, and what kind of rule that is.
+RULE_KINDS: tuple[tuple[str, str], ...] = (
+    ("limit.patient.", "A limit set for this patient"),
+    ("limit.shipped.", "A limit that is shipped with the service"),
+    ("limit.news2_", "A single vital on the NEWS2 chart"),
+    ("limit.query.", "A value so far out that it alerts at once"),
+    ("news2@", "NEWS2, the score of all vital signs together"),
+    ("detector.", "Learned: unusual for this person"),
+    ("silence.", "A measurement that is expected and has not come"),
+)
+
 
 class Mark(Record, frozen=True, kw_only=True):
     """A word beside the title, and its meaning in a sentence."""
@@ -119,10 +130,21 @@ def ago_words(at: datetime, now: datetime) -> str:
 
 
 def acknowledgement(alert: Alert) -> Transition | None:
-    """The step that put the alert into the acknowledged state, when it is in that state."""
-    if alert.state != "acknowledged":
-        return None
-    return next((step for step in reversed(alert.history) if step.state == "acknowledged"), None)
+    """The step that put the alert into the acknowledged state, when it is in that state.
+
+    Later steps may keep the state (a further finding of lower priority): those acknowledged nothing.
+    """
+    found: Transition | None = None
+    for step in reversed(alert.history if alert.state == "acknowledged" else ()):
+        if step.state != "acknowledged":
+            break
+        found = step
+    return found
+
+
+def rule_words(rule: str) -> str:
+    """What kind of rule it is, such as "A limit set for this patient"; "Another rule" for one not known here."""
+    return next((words for start, words in RULE_KINDS if rule.startswith(start)), "Another rule")
 
 
 def row(alert: Alert, entry: PatientEntry, ref: str, now: datetime) -> Row:

@@ -39,7 +39,8 @@ def rows(client: httpx.Client, patient: str, **query: Any) -> list[dict[str, Any
 
 @pytest.mark.parametrize("path", ["/", "/api/alerts", "/api/alerts/stream", "/api/openapi.json", SOCKET + "polling"])
 @pytest.mark.parametrize(
-    "headers", [{}, bearer("wrong"), {"authorization": "Bearer"}, {"authorization": "Basic eDp5"}, {"cookie": "rpm_token=wrong"}]
+    "headers",
+    [{}, bearer("wrong"), {"authorization": "Bearer"}, {"authorization": "Basic eDp5"}, {"cookie": "rpm_token=wrong"}],
 )
 def test_nothing_is_shown_without_the_token(feed: RunningFeed, path: str, headers: dict[str, str]) -> None:
     answer = httpx.get(feed.base + path, headers=headers)
@@ -228,7 +229,7 @@ def test_the_stream_begins_with_everything_and_then_tells_what_changes(feed: Run
             name, snapshot = next(told)
             assert name == "snapshot" and before in {view["row"]["id"] for view in snapshot["alerts"]}
             feed.put("alerts", (after, alert(after, patient)), (before, alert(before, patient, state="resolved")))
-            changed = {}
+            changed: dict[str, str] = {}
             progressed = False
             while len(changed) < 2 or not progressed:
                 name, data = next(told)
@@ -277,6 +278,8 @@ def test_law_11_no_patient_and_no_token_in_the_log(feed: RunningFeed) -> None:
     with feed.client() as client:
         wait_until(lambda: len(rows(client, patient)) == 1, feed)
         client.post(f"/api/alerts/{key}/acknowledge", json={"who": "N. Adeyemi"})
+        assert client.get(f"/patients/{patient}").status_code == 404
+        assert client.get(f"/api/alerts/{patient}").status_code == 422
     wait_until(lambda: feed.log.read_text().count("feed.unreadable") >= 3, feed)
     printed = feed.log.read_text()
     assert patient not in printed and TOKEN not in printed and "N. Adeyemi" not in printed

@@ -67,10 +67,18 @@ def test_scale_2_only_where_it_is_prescribed() -> None:
 def test_the_patients_own_limits_take_the_place_of_the_shipped_from_when_they_hold() -> None:
     own = Limit(vital="oxygen_saturation", low="88", unit="%", owner="Dr. M. Keller", priority="high", valid_from=NOW)
     entry = PatientEntry(patient="p", born="1950", limits=(own,))
-    (line,) = limit_lines(entry, "oxygen_saturation", ("%", NOW), shipped())
+    (line,) = limit_lines(entry, "oxygen_saturation", ("%", NOW), shipped())  # it has no high side to cover
     assert (line.value, line.owner, line.label) == (88, "Dr. M. Keller", "Limit < 88 %")
     before = list(limit_lines(entry, "oxygen_saturation", ("%", NOW - timedelta(seconds=1)), shipped()))
     assert {line.owner for line in before} == {"shipped"}
+
+
+def test_an_own_limit_of_one_side_leaves_the_other_as_shipped() -> None:
+    """As the judge does it: otherwise the chart would show lines that nothing is judged by."""
+    old = Limit(vital="heart_rate", high="120", unit="/min", owner="ward", priority="medium")
+    new = Limit(vital="heart_rate", high="140", unit="/min", owner="ward", priority="low", valid_from=NOW)
+    entry = PatientEntry(patient="p", born="1950", limits=(old, new))
+    assert lines("heart_rate", "/min", entry) == [("high", 140, "low"), ("low", 40, "high")]
 
 
 def state_with(*values: tuple[str, str, str | None, str]) -> FeedState:

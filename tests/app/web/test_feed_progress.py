@@ -25,8 +25,8 @@ def seen(lag: int = 0, members: int = 1, first: datetime | None = None, group: s
 def test_nothing_waits_and_all_live_is_now() -> None:
     found = judge([seen(), seen(group="h", members=2)], NOW, UNKNOWN)
     assert (found.status, found.judged_up_to, found.workers) == ("current", NOW, {"g": 1, "h": 2})
-    assert judged(found, NOW, UTC) == "Judged up to 07:02:11 UTC"
-    assert alarm(found, NOW) is None
+    assert judged(found, UTC) == "Judged up to 07:02:11 UTC"
+    assert alarm(found) is None
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(59, "current"), (60, "current"), (61, "behind")])
@@ -42,7 +42,7 @@ def test_a_dead_worker_shows_although_nothing_waits() -> None:
     before = judge([seen()], EARLIER, UNKNOWN)
     found = judge([seen(members=0)], NOW, before)
     assert (found.status, found.judged_up_to) == ("no_worker", EARLIER)
-    assert alarm(found, NOW) == "No worker is judging. New measurements raise no alerts. Last judged 3 minutes ago."
+    assert alarm(found) == "No worker is judging. New measurements raise no alerts. Last judged 3 minutes ago."
 
 
 def test_one_dead_agent_of_two_is_no_worker() -> None:
@@ -58,12 +58,12 @@ def test_an_old_finding_is_unknown() -> None:
     found = judge([seen()], EARLIER, UNKNOWN)
     assert aged(found, EARLIER + timedelta(seconds=60)).status == "current"
     assert aged(found, NOW).status == "unknown"
-    assert "cannot be reached" in (alarm(aged(found, NOW), NOW) or "")
+    assert "cannot be reached" in (alarm(aged(found, NOW)) or "")
 
 
 def test_before_the_first_look_nothing_is_claimed() -> None:
     assert aged(UNKNOWN, NOW).status == "unknown"
-    assert judged(UNKNOWN, NOW, UTC) == "Not judged yet"
+    assert judged(UNKNOWN, UTC) == "Not judged yet"
 
 
 async def _eventually(watcher: Watcher, told: asyncio.Event, wanted: str) -> Progress:
