@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -22,7 +23,7 @@ def alert(
     *,
     opened: timedelta = timedelta(minutes=30),
     updated: timedelta = timedelta(minutes=1),
-    **marks: bool,
+    **marks: Any,
 ) -> Alert:
     """An alert that was opened and updated so long before NOW; ``marks`` are historical, stale, late."""
     history = [Transition(at=NOW - opened, state="open", priority=priority, who="", reason="first value")]
