@@ -30,7 +30,7 @@ Verdict = Literal["new", "duplicate", "too_old"]
 
 
 class Seen(msgspec.Struct):
-    """State of one device. Times are whole seconds since 1970; ``older`` holds spans as [start, length, gap, length…]."""
+    """State of one device. Times are whole seconds since 1970; ``older`` holds spans as [start, length, gap, …]."""
 
     newest: datetime | None = None
     exact: dict[bytes, tuple[int, str]] = {}  # mark -> second, kind

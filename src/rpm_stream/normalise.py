@@ -7,6 +7,7 @@ query bound flagged. What must not stand here: a guess by the size of a value, a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Literal
@@ -14,14 +15,14 @@ from typing import Literal
 import msgspec
 
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.records import Decoded, Record
+from rpm_stream.records import Decoded, Reason, Record
 
 DEVICE_TIME_BEFORE = timedelta(days=30)  # CONTRACT 3
 DEVICE_TIME_AFTER = timedelta(minutes=5)  # CONTRACT 3
-CLOCK_AHEAD = timedelta(minutes=5)  # as much as device time may be ahead
 # A gateway an hour off must not cost readings: up to the largest offset from UTC (UTC+14) a clock is taken for wrongly
 # set and the reading flagged; beyond that no time zone explains it.
 FUTURE = timedelta(hours=14)
+OLDEST = datetime(1970, 1, 1, tzinfo=UTC)  # no device of these kinds is older; keeps all later arithmetic in range
 
 Bound = Literal["fine", "query", "implausible", "unknown_vital", "unknown_unit"]
 
@@ -29,7 +30,7 @@ Bound = Literal["fine", "query", "implausible", "unknown_vital", "unknown_unit"]
 class Refusal(Record, frozen=True, kw_only=True):
     """Why a value did not become a reading."""
 
-    reason: str
+    reason: Reason
     detail: str
 
 
@@ -86,9 +87,13 @@ def place(at: datetime, decoded: Decoded, offsets: Offsets) -> Placed:
     )
 
 
-def too_far_ahead(measured_at: datetime, received_at: datetime) -> bool:
-    """Whether no wrong time zone explains a measurement after its receipt."""
-    return measured_at - received_at > FUTURE
+def time_fault(measured_at: datetime, received_at: datetime) -> Refusal | None:
+    """Why no body can have been measured then: later than any time zone explains, or before there were devices."""
+    if measured_at - received_at > FUTURE:
+        return Refusal(reason="future_time", detail="measured after it was received, beyond any time zone")
+    if measured_at < OLDEST:
+        return Refusal(reason="too_old", detail="measured before there were such devices")
+    return None
 
 
 class Bounds:
@@ -120,25 +125,42 @@ class Bounds:
             return "implausible"
         return "query" if row.query.excludes(number) else "fine"
 
-    def pressures_conflict(self, systolic: Decoded | None, diastolic: Decoded | None) -> bool:
-        """Whether diastolic is not below systolic, which no cuff can measure."""
-        if systolic is None or diastolic is None or systolic.value is None or diastolic.value is None:
-            return False
-        if self.judge("systolic", None, systolic.unit) != "fine" or self.judge("diastolic", None, diastolic.unit) != "fine":
-            return False
-        lower = self._knowledge.convert(Decimal(diastolic.value), diastolic.unit, systolic.unit)
-        return lower >= Decimal(systolic.value)
+    def number(self, decoded: Decoded | None) -> Decimal | None:
+        """The value in its vital's first unit; None where there is none, or where its vital or unit is unknown."""
+        if decoded is None or decoded.value is None:
+            return None
+        if self.judge(decoded.vital, None, decoded.unit) != "fine":
+            return None
+        return self._knowledge.convert(Decimal(decoded.value), decoded.unit, self._knowledge.vitals[decoded.vital].unit)
+
+
+def pressures_conflict(cuff: Mapping[str, Decoded], bounds: Bounds) -> bool:
+    """Whether the pressures of one cuff contradict each other: diastolic must be below systolic (clinical table 10)."""
+    high, low = bounds.number(cuff.get("systolic")), bounds.number(cuff.get("diastolic"))
+    return high is not None and low is not None and low >= high
+
+
+def meter_limit(decoded: Decoded, bound: Bound) -> Decoded:
+    """A meter that says "result too low" or "too high" beside a number that no body can have shows LO or HI."""
+    if bound != "implausible":
+        return decoded
+    if "result_too_low" in decoded.flags:
+        return msgspec.structs.replace(decoded, value=None, absent="negative-infinity")
+    if "result_too_high" in decoded.flags:
+        return msgspec.structs.replace(decoded, value=None, absent="positive-infinity")
+    return decoded
 
 
 def refusal(bound: Bound, decoded: Decoded, knowledge: Knowledge) -> Refusal | None:
     """The refusal that a bound means, if any; says what the sender could mend."""
+    vital, unit = decoded.vital, decoded.unit
     if "control_solution" in decoded.flags:
         return Refusal(reason="implausible", detail="control solution, not a patient's value")
     if bound == "unknown_vital":
-        return Refusal(reason="unknown_vital", detail=f"no vital {decoded.vital!r} in the knowledge table")
+        return Refusal(reason="unknown_vital", detail=f"no vital {vital!r} in the knowledge table")
     if bound == "unknown_unit":
-        units = ", ".join(knowledge.vitals[decoded.vital].units)
-        return Refusal(reason="unknown_unit", detail=f"{decoded.vital} is not measured in {decoded.unit!r}; it may be {units}")
-    if bound == "implausible":
-        return Refusal(reason="implausible", detail=f"{decoded.vital} {decoded.value} {decoded.unit} is outside what a body can have")
+        units = ", ".join(knowledge.vitals[vital].units)
+        return Refusal(reason="unknown_unit", detail=f"{vital} is not measured in {unit!r}; it may be {units}")
+    if bound == "implausible" and decoded.value is not None:
+        return Refusal(reason="implausible", detail=f"{vital} {decoded.value} {unit} is outside what a body can have")
     return None

@@ -46,6 +46,7 @@ class Registry:
             self.put(entry)
 
     def put(self, entry: DeviceEntry | PatientEntry) -> None:
+        """Take an entry in place of the one of the same key."""
         if isinstance(entry, DeviceEntry):
             self.devices[entry.device] = entry
         else:
@@ -61,12 +62,19 @@ class Registry:
         return self.patients.get(patient) or PatientEntry(patient=patient)
 
 
+def wearers(device: DeviceEntry, at: datetime) -> list[str]:
+    """The patients to whom ``device`` belonged at ``at``: several where the registry contradicts itself."""
+    found = [
+        assignment.patient
+        for assignment in device.assignments
+        if (assignment.from_ is None or assignment.from_ <= at) and (assignment.until is None or at < assignment.until)
+    ]
+    return list(dict.fromkeys(found))
+
+
 def wearer(device: DeviceEntry, at: datetime) -> str | None:
-    """The patient to whom ``device`` belonged at ``at``."""
-    for assignment in device.assignments:
-        if (assignment.from_ is None or assignment.from_ <= at) and (assignment.until is None or at < assignment.until):
-            return assignment.patient
-    return None
+    """The patient to whom ``device`` belonged at ``at``; the first where the registry names several."""
+    return next(iter(wearers(device, at)), None)
 
 
 def years_old(entry: PatientEntry, at: datetime) -> int | None:

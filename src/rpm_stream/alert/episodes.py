@@ -35,6 +35,7 @@ class Episode(msgspec.Struct):
 
     alert: Alert
     members: dict[str, Member]
+    since: datetime  # when its first finding was measured
     vital: str  # of the finding that decided last
     decided_at: datetime  # when that finding was measured
 
@@ -49,19 +50,20 @@ def apply(episodes: Episodes, patient: str, finding: Finding, now: datetime) -> 
         episode = episodes[finding.group] = _open(patient, finding, now)
         return episode.alert
     member = episode.members.get(finding.member)
-    if member is not None:
-        if RANK[finding.priority] <= RANK[member.priority]:
-            return None
-        member.priority, member.rule, member.measured_at = finding.priority, finding.rule, finding.measured_at
-    else:
+    if RANK[finding.priority] >= RANK[episode.alert.priority] and finding.measured_at >= episode.decided_at:
+        episode.vital, episode.decided_at = finding.vital, finding.measured_at
+    if member is None:
         episode.members[finding.member] = _member(finding)
-    return _join(episode, finding, now, is_new=member is None)
+        return _join(episode, finding, now, is_new=True)
+    member.measured_at = max(member.measured_at, finding.measured_at)
+    if RANK[finding.priority] <= RANK[member.priority]:
+        return None
+    member.priority, member.rule = finding.priority, finding.rule
+    return _join(episode, finding, now, is_new=False)
 
 
 def _member(finding: Finding) -> Member:
-    return Member(
-        rule=finding.rule, priority=finding.priority, vital=finding.vital, measured_at=finding.measured_at
-    )
+    return Member(rule=finding.rule, priority=finding.priority, vital=finding.vital, measured_at=finding.measured_at)
 
 
 def _open(patient: str, finding: Finding, now: datetime) -> Episode:
@@ -83,7 +85,11 @@ def _open(patient: str, finding: Finding, now: datetime) -> Episode:
         late=finding.late,
     )
     return Episode(
-        alert=alert, members={finding.member: _member(finding)}, vital=finding.vital, decided_at=finding.measured_at
+        alert=alert,
+        members={finding.member: _member(finding)},
+        since=finding.measured_at,
+        vital=finding.vital,
+        decided_at=finding.measured_at,
     )
 
 
@@ -99,8 +105,6 @@ def _join(episode: Episode, finding: Finding, now: datetime, is_new: bool) -> Al
     evidence = tuple(dict.fromkeys((*alert.evidence, *(reading.id for reading in finding.evidence))))
     if len(evidence) > MOST_EVIDENCE:  # the opening reading stays, the newest tell the rest
         evidence = (evidence[0], *evidence[-(MOST_EVIDENCE - 1) :])
-    if rises or RANK[finding.priority] >= RANK[alert.priority]:
-        episode.vital, episode.decided_at = finding.vital, finding.measured_at
     episode.alert = msgspec.structs.replace(
         alert,
         priority=priority,
@@ -164,4 +168,11 @@ def mark_stale(episodes: Episodes, group: str, at: datetime) -> Alert | None:
     if episode.alert.stale:
         return None
     episode.alert = msgspec.structs.replace(episode.alert, stale=True, updated_at=max(at, episode.alert.updated_at))
+    return episode.alert
+
+
+def mark_fresh(episodes: Episodes, group: str, now: datetime) -> Alert:
+    """Newer data came: what the alert says of the situation is of today again."""
+    episode = episodes[group]
+    episode.alert = msgspec.structs.replace(episode.alert, stale=False, updated_at=now)
     return episode.alert

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from rpm_stream.ingest import decode, short_form
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.values import decode_measurement
-from rpm_stream.records import Measurement, Name, Notification, Offset, Payload, Record, Time, Version
+from rpm_stream.records import Measurement, Name, Notification, Offset, Payload, Reason, Record, Time, Version
 
 MOST_BYTES = 256 * 1024  # CONTRACT 1
 MOST_ENTRIES = 1000
+# What a frame may be sent at: outside, arithmetic with times would leave the calendar.
+FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
 Kind = Literal["notifications", "measurements", "resources"]
 
@@ -26,8 +29,8 @@ class Envelope(Record, frozen=True, kw_only=True):
     frame: Name
     gateway: Name
     device: Name
-    seq: int
-    boot: str | int
+    seq: Annotated[int, Meta(ge=0, le=2**53)]
+    boot: Annotated[str, Meta(min_length=1, max_length=64)] | Annotated[int, Meta(ge=0, le=2**53)]
     sent_at: Time
     utc_offset: Offset | None = None
     received_at: Time | None = None
@@ -51,7 +54,7 @@ class BadEntry(Record, frozen=True, kw_only=True):
     """An entry that could not be decoded."""
 
     index: int
-    reason: str
+    reason: Reason
     detail: str
     original: bytes
 
@@ -75,6 +78,9 @@ def parse_frame(key: str | None, value: bytes) -> tuple[Envelope, Kind, list[msg
         raise DecodeError("bad_schema", str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DecodeError("bad_json", str(error)) from None
+    for at in (envelope.sent_at, envelope.received_at):
+        if at is not None and not FIRST <= at <= LAST:
+            raise DecodeError("bad_schema", "sent_at and received_at lie between 1970 and 9000")
     if key is not None and key != envelope.device:
         raise DecodeError("identity_conflict", "the message key is not the frame's device")
     kinds: list[tuple[Kind, list[msgspec.Raw] | None]] = [
@@ -97,6 +103,8 @@ def _decode_notification(index: int, original: msgspec.Raw) -> Entry:
     entry = _notification.decode(original)
     try:
         payload = bytes.fromhex(entry.payload)
+        if 2 * len(payload) != len(entry.payload):  # fromhex lets blanks pass
+            raise ValueError
     except ValueError:
         raise DecodeError("bad_schema", "payload is not hexadecimal") from None
     return Entry(

@@ -2,6 +2,7 @@
 
 State is one ``PatientState`` a patient. Each message of readings is applied once (CONTRACT 3); ``now`` is the receipt
 of the record in hand, never less than the patient's last. A finding of one instant enters its episode highest first.
+A step that fails leaves the state as it was, gives a Reject a reading and tells a person (CONTRACT 2).
 """
 
 from __future__ import annotations
@@ -12,44 +13,34 @@ from itertools import groupby
 
 import msgspec
 
-from rpm_stream.alert.episodes import Episodes, acknowledge, apply, group_of, mark_stale, resolve, resolve_recovered
+from rpm_stream.alert.episodes import (
+    RANK,
+    Episode,
+    acknowledge,
+    apply,
+    group_of,
+    mark_fresh,
+    mark_stale,
+    resolve,
+    resolve_recovered,
+)
 from rpm_stream.knowledge import Knowledge
+from rpm_stream.pipeline.not_judged import finding_of, reject_of
+from rpm_stream.pipeline.patient import MOST_SINCE, Input, Patient, PatientState
+from rpm_stream.pipeline.silence import GROUP as SILENCE
 from rpm_stream.pipeline.silence import Silence
+from rpm_stream.pipeline.state import pack_patient, unpack_patient
 from rpm_stream.publish import fhir, summaries
 from rpm_stream.publish.fhir import Published
-from rpm_stream.records import Action, Alert, Finding, PatientEntry, Reading, Readings, Record, Score
+from rpm_stream.records import Action, Alert, Finding, PatientEntry, Reading, Readings, Record, Reject, Score
 from rpm_stream.registry import Registry
 from rpm_stream.score.history import Placing
-from rpm_stream.score.learned import Learned, LiveDetectors, Paused
+from rpm_stream.score.learned import Learned, Paused
 from rpm_stream.score.rules import Rules
-from rpm_stream.score.state import ScoreState
 
+__all__ = ["Judge", "Judged", "Patient", "PatientState"]
 
-class PatientState(msgspec.Struct):
-    """What judge remembers of one patient. ``applied``: partition of rpm.frames -> (offset, chunk) last applied."""
-
-    patient: str
-    now: datetime | None = None
-    applied: dict[int, tuple[int, int]] = {}
-    actions: dict[int, int] = {}
-    score: ScoreState = msgspec.field(default_factory=ScoreState)
-    episodes: Episodes = {}
-    summaries: summaries.Summaries | None = None
-
-
-class Patient:
-    """A patient's state together with its live River objects."""
-
-    def __init__(self, state: PatientState) -> None:
-        self.state = state
-        self.detectors = LiveDetectors()
-        if state.summaries is None:
-            state.summaries = summaries.Summaries(patient=state.patient)
-
-    @property
-    def windows(self) -> summaries.Summaries:
-        assert self.state.summaries is not None
-        return self.state.summaries
+SCORE_EVERY = timedelta(minutes=5)  # an unchanged NEWS2 is looked at this often
 
 
 class Judged(Record, frozen=True, kw_only=True):
@@ -58,6 +49,7 @@ class Judged(Record, frozen=True, kw_only=True):
     scores: tuple[Score, ...] = ()
     alerts: tuple[Alert, ...] = ()
     observations: tuple[Published, ...] = ()
+    rejects: tuple[Reject, ...] = ()
 
 
 class _Work:
@@ -81,22 +73,76 @@ class Judge:
 
     def step(self, patient: Patient, message: Readings) -> Judged | None:
         """Apply one message of readings; None when it was applied before."""
-        state = patient.state
         place = (message.offset, message.chunk)
-        if place <= state.applied.get(message.partition, (-1, -1)):
+        if place <= patient.state.applied.get(message.partition, (-1, -1)):
             return None
+        try:
+            judged = self._step(patient, message)
+        except Exception as error:  # noqa: BLE001  # whatever it is: undone, refused, told; other patients go on
+            return self._not_judged(patient, message, error)
+        self._note(patient, message)
+        return judged
+
+    def act(self, patient: Patient, action: Action) -> Judged:
+        """Apply what a person decided; nothing happens where the alert is not open any more."""
+        judged = self._act(patient, action)
+        self._note(patient, action)
+        return judged
+
+    def tick(self, patient: Patient, at: datetime) -> Judged:
+        """Time without data: summaries that are due, silence, alerts without fresh readings."""
+        judged = self._tick(patient, at)
+        self._note(patient, at)
+        return judged
+
+    def close(self, patient: Patient) -> Judged:
+        """End of a replay: the windows that are still open."""
+        windows = summaries.close(patient.windows)
+        return Judged(observations=tuple(fhir.summary(window, self.knowledge) for window in windows))
+
+    def _note(self, patient: Patient, applied: Input) -> None:
+        patient.note(applied)
+        if patient.weight >= MOST_SINCE:
+            pack_patient(patient)
+
+    def _not_judged(self, patient: Patient, message: Readings, error: Exception) -> Judged:
+        """The state as it was before the message, a Reject a reading, and an alert that tells a person."""
+        self._rewind(patient)
+        state = patient.state
+        work = self._work(patient, message.received_at)
+        state.now = work.now
+        state.applied[message.partition] = (message.offset, message.chunk)
+        if message.readings and (alert := apply(state.episodes, state.patient, finding_of(message.readings), work.now)):
+            work.alerts.append(alert)
+        pack_patient(patient)
+        rejects = tuple(reject_of(message, reading, work.now, error) for reading in message.readings)
+        return Judged(alerts=tuple(work.alerts), rejects=rejects)
+
+    def _rewind(self, patient: Patient) -> None:
+        """Rebuild the state before the input in hand: the last sealed one, and again what was applied since."""
+        actions = patient.state.actions  # places in rpm.actions, kept by the agent
+        patient.restore(unpack_patient(patient.sealed, patient.state.patient).state)
+        for applied in patient.since:
+            if isinstance(applied, Readings):
+                self._step(patient, applied)
+            elif isinstance(applied, Action):
+                self._act(patient, applied)
+            else:
+                self._tick(patient, applied)
+        patient.state.actions = actions
+
+    def _step(self, patient: Patient, message: Readings) -> Judged:
+        state = patient.state
         work = self._work(patient, message.received_at)
         state.now = work.now
         ordered = sorted(message.readings, key=lambda reading: (reading.measured_at, reading.vital, reading.id))
         for _, group in groupby(ordered, key=lambda reading: reading.measured_at):
             self._instant(work, list(group))
-        state.applied[message.partition] = place
-        return Judged(
-            scores=tuple(work.scores), alerts=self._marked(work), observations=tuple(self._publish(work, ordered))
-        )
+        state.applied[message.partition] = (message.offset, message.chunk)
+        alerts = self._marked(work)
+        return Judged(scores=tuple(work.scores), alerts=alerts, observations=tuple(self._publish(work, ordered)))
 
-    def act(self, patient: Patient, action: Action) -> Judged:
-        """Apply what a person decided; nothing happens where the alert is not open any more."""
+    def _act(self, patient: Patient, action: Action) -> Judged:
         work = self._work(patient, action.at)
         episodes = patient.state.episodes
         if action.action == "acknowledge":
@@ -106,30 +152,26 @@ class Judge:
             work.alerts.append(resolve(episodes, group, work.now, action.reason, action.who))
         return Judged(alerts=tuple(work.alerts))
 
-    def tick(self, patient: Patient, at: datetime) -> Judged:
-        """Time without data: summaries that are due, silence, alerts without fresh readings."""
+    def _tick(self, patient: Patient, at: datetime) -> Judged:
         state = patient.state
         work = self._work(patient, at)
         due = summaries.tick(patient.windows, work.now)
-        for finding, moment in self._silence.findings(state.score, work.entry, work.now):
-            if alert := apply(state.episodes, state.patient, finding, moment):
-                work.alerts.append(alert)
-        for group, moment in self._silence.stale(state.score, state.episodes, work.now):
-            if alert := mark_stale(state.episodes, group, moment):
-                work.alerts.append(alert)
-        for group in self._silence.ended(state.score, work.entry, state.episodes, work.now):
-            work.alerts.append(resolve(state.episodes, group, work.now, "no longer expected from this device"))
+        if work.entry.expected_every:
+            for finding, moment in self._silence.findings(state.score, work.entry, work.now):
+                if alert := apply(state.episodes, state.patient, finding, moment):
+                    work.alerts.append(alert)
+        if state.episodes:
+            for group, moment in list(self._silence.stale(state.score, state.episodes, work.now)):
+                if alert := mark_stale(state.episodes, group, moment):
+                    work.alerts.append(alert)
+            for group in list(self._silence.ended(state.score, work.entry, state.episodes, work.now)):
+                work.alerts.append(resolve(state.episodes, group, work.now, "no longer expected from this device"))
         return Judged(
             alerts=tuple(work.alerts), observations=tuple(fhir.summary(window, self.knowledge) for window in due)
         )
 
-    def close(self, patient: Patient) -> Judged:
-        """End of a replay: the windows that are still open."""
-        windows = summaries.close(patient.windows)
-        return Judged(observations=tuple(fhir.summary(window, self.knowledge) for window in windows))
-
     def _work(self, patient: Patient, at: datetime) -> _Work:
-        """``now`` never goes back. Only data moves the state's own clock: a tick or a click must change no later alert."""
+        """``now`` never goes back. Only data moves the state's own: a tick or a click must change no later alert."""
         state = patient.state
         return _Work(patient, self.registry.patient(state.patient), at if state.now is None else max(state.now, at))
 
@@ -144,7 +186,7 @@ class Judge:
             work.scores += scores
             findings += more
         self._detect(work, judged, late, findings)
-        findings.sort(key=lambda finding: {"high": 0, "medium": 1, "low": 2}[finding.priority])
+        findings.sort(key=lambda finding: -RANK[finding.priority])
         for finding in findings:
             if alert := apply(state.episodes, state.patient, finding, work.now):
                 work.alerts.append(alert)
@@ -155,18 +197,19 @@ class Judge:
         """Histories and ``latest`` move on; findings, where the readings lie, and which of them came late."""
         state = work.patient.state.score
         expected = work.entry.expected_every
-        findings, placings, late = [], [], set()
+        findings: list[Finding] = []
+        placings: list[Placing] = []
+        late: set[str] = set()
         for reading in readings:
-            placing, finding = self._rules.limits(state, reading, work.entry)
+            placing, found = self._rules.limits(state, reading, work.entry)
+            findings += found
             newest = state.latest.get(reading.vital)
             if newest is not None and reading.measured_at < newest.measured_at:
                 late.add(reading.id)
-            elif reading.value is not None and (placing or reading.vital in self._kept or reading.vital in expected):
+            elif placing or (reading.value is not None and (reading.vital in self._kept or reading.vital in expected)):
                 state.latest[reading.vital] = reading
             if placing is not None:
                 placings.append(placing)
-            if finding is not None:
-                findings.append(finding)
         return findings, placings, late
 
     def _needs_news2(self, state: PatientState, placings: Sequence[Placing], first: Reading) -> bool:
@@ -178,12 +221,12 @@ class Judge:
             emitted is None
             or any(placing.changed for placing in placings)
             or "vital_signs" in state.episodes
-            or first.measured_at - emitted.at >= timedelta(minutes=5)
+            or first.measured_at - emitted.at >= SCORE_EVERY
         )
 
     def _detect(self, work: _Work, readings: Sequence[Reading], late: set[str], findings: list[Finding]) -> None:
         state, live = work.patient.state, work.patient.detectors
-        paused = Paused(since={group: episode.alert.measured_at for group, episode in state.episodes.items()})
+        paused = Paused(since={group: episode.since for group, episode in state.episodes.items()})
         outcomes = [
             self._learned.personal(state.score, live, reading, reading.id in late, paused) for reading in readings
         ]
@@ -205,23 +248,35 @@ class Judge:
                 return self._silence.heard(state.score, name, state.episodes)
             return self._rules.recovered(state.score, name, member_vital)
 
-        return resolve_recovered(state.episodes, (*groups, "device:silence"), lambda n, m: recovered(n, m.vital), work.now)
+        return resolve_recovered(state.episodes, (*groups, SILENCE), lambda n, m: recovered(n, m.vital), work.now)
 
     def _marked(self, work: _Work) -> tuple[Alert, ...]:
-        """The message's alert records; historical where its vital is known to be back inside already."""
+        """The message's alert records, with the marks that hold after the whole message.
+
+        ``historical``: its vital is known to be back inside already. An open alert that is so no more, or that has
+        fresh data again, is told anew.
+        """
         state = work.patient.state
-        for alert in work.alerts:
-            episode = state.episodes.get(alert.group)
-            if episode is None or episode.alert.id != alert.id:
+        told = {alert.id for alert in work.alerts}
+        for group, episode in state.episodes.items():
+            alert = episode.alert
+            if alert.stale and not self._silence.is_stale(state.score, episode, work.now):
+                work.alerts.append(mark_fresh(state.episodes, group, work.now))
+            if not (alert.id in told or alert.historical):
                 continue
-            history = state.score.histories.get(episode.vital)
-            tail = history.segments[-1] if history else None
-            over = tail is not None and tail.level == "inside" and tail.end > episode.decided_at
-            if over != episode.alert.historical:
+            over = self._is_over(state, episode)
+            if over != alert.historical:
                 episode.alert = msgspec.structs.replace(episode.alert, historical=over)
+                if alert.id not in told:
+                    work.alerts.append(episode.alert)
         final = {alert.id: alert.historical or _began_and_ended(alert) for alert in work.alerts}
         final.update({episode.alert.id: episode.alert.historical for episode in state.episodes.values()})
         return tuple(msgspec.structs.replace(alert, historical=final[alert.id]) for alert in work.alerts)
+
+    def _is_over(self, state: PatientState, episode: Episode) -> bool:
+        history = state.score.histories.get(episode.vital)
+        tail = history.segments[-1] if history else None
+        return tail is not None and tail.level == "inside" and tail.end > episode.decided_at
 
     def _publish(self, work: _Work, readings: Sequence[Reading]) -> list[Published]:
         """Every reading in one Observation, one summary, or none by policy; evidence singly besides (CONTRACT 6)."""

@@ -12,17 +12,20 @@ from typing import Any, Literal
 
 import msgspec
 
+from rpm_stream.ingest.csv_rows import BadRow, CsvFrame
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, make_reject
+from rpm_stream.normalise import Refusal
+from rpm_stream.pipeline.frames import Refused, make_reject
+from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
 from rpm_stream.pipeline.judge import Judge, Judged, Patient
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
-from rpm_stream.normalise import Refusal
-from rpm_stream.records import Position, Readings
+from rpm_stream.records import Position, Readings, Time
 from rpm_stream.registry import Registry
 
 Kind = Literal["reading", "score", "alert", "observation", "reject"]
 KINDS: tuple[Kind, ...] = ("reading", "score", "alert", "observation", "reject")
-UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)  # receipt of a frame that cannot be read, in a file without clock
+UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)  # receipt of what names no time, before anything that did
+FILE = -1  # no partition of Kafka: a frame of a file never passes for a re-sent message of rpm.readings
 
 _encoder = msgspec.json.Encoder()
 _readings = msgspec.json.Decoder(Readings)
@@ -36,7 +39,19 @@ class Line(msgspec.Struct, frozen=True):
     record: msgspec.Raw
 
     def encode(self) -> bytes:
+        """The line with its end."""
         return b'{"type":"%s","record":%s}\n' % (self.type.encode(), bytes(self.record))
+
+
+class _Glance(msgspec.Struct, frozen=True):
+    """What any JSON object may tell of itself, before it is known to be a frame."""
+
+    device: Any = None  # Any: whatever stands there
+    sent_at: Any = None
+    received_at: Any = None
+
+
+_glance = msgspec.json.Decoder(_Glance)
 
 
 class Replay:
@@ -48,27 +63,45 @@ class Replay:
         self._devices: dict[str, DeviceState] = {}
         self._patients: dict[str, Patient] = {}
         self._emit = frozenset(emit)
+        self._count = 0
+        self._clock = UNKNOWN_TIME
+
+    @property
+    def messages(self) -> int:
+        """How many frames, messages and bad rows there were so far."""
+        return self._count
 
     def jsonl(self, value: bytes, line: int) -> Iterator[Line]:
         """A line of JSON: a frame, or a message of rpm.readings (it has the key ``readings``)."""
-        position = Position(topic="file", partition=0, offset=line)
         if b'"readings"' in value:
             try:
-                if "readings" in _keys.decode(value):
-                    yield from self._judged(_readings.decode(value))
-                    return
+                message = _readings.decode(value) if "readings" in _keys.decode(value) else None
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-                reason = "bad_schema" if isinstance(error, msgspec.ValidationError) else "bad_json"
-                yield from self._refused(value, line, Refusal(reason=reason, detail=str(error)))
+                is_schema = isinstance(error, msgspec.ValidationError)
+                why = Refusal(reason="bad_schema" if is_schema else "bad_json", detail=str(error))
+                yield from self._refused(self._message(None, value, (line,)), why)
                 return
-        message = FrameMessage(key=None, value=value, position=position, received_at=UNKNOWN_TIME, lines=(line,))
-        yield from self.frame(message)
+            if message is not None:
+                yield from self._judged(message)
+                return
+        yield from self.frame(self._message(None, value, (line,)))
+
+    def csv(self, found: CsvFrame | BadRow) -> Iterator[Line]:
+        """A frame of a CSV file, or a row of it that is no record."""
+        if isinstance(found, CsvFrame):
+            message = self._message(found.device, found.value, found.lines)
+            yield from self.frame(msgspec.structs.replace(message, patient=found.patient))
+            return
+        message = self._message(found.device, found.original, (found.line,))
+        if found.at is not None:
+            message = msgspec.structs.replace(message, received_at=found.at.astimezone(UTC))
+        yield from self._refused(message, Refusal(reason=found.reason, detail=found.detail))
 
     def frame(self, message: FrameMessage) -> Iterator[Line]:
         """A message of rpm.frames."""
-        key = message.key or _device_of(message.value)
-        state = self._devices.setdefault(key, DeviceState())
+        state = self._devices.setdefault(message.key or "", DeviceState())
         done = self._ingest.step(state, message)
+        self._clock = done.account.received_at
         for reject in done.rejects:
             yield from self._lines("reject", reject)
         for readings in done.readings:
@@ -76,16 +109,25 @@ class Replay:
                 yield from self._lines("reading", reading)
             yield from self._judged(readings)
 
-    def bad_row(self, original: bytes, line: int, why: Refusal) -> Iterator[Line]:
-        """A row of a file that is no record."""
-        yield from self._refused(original, line, why)
-
     def finish(self, until: datetime | None) -> Iterator[Line]:
         """End of the input."""
         for patient in self._patients.values() if until else ():
             yield from self._output(self._judge.tick(patient, until or UNKNOWN_TIME))
         for patient in self._patients.values():
             yield from self._output(self._judge.close(patient))
+
+    def state_of(self, patient: str) -> bytes:
+        """The sealed state of a patient, as the service would keep it."""
+        return pack_patient(self._patients[patient])
+
+    def _message(self, key: str | None, value: bytes, lines: tuple[int, ...]) -> FrameMessage:
+        """The next message of the input. A frame that will be refused still tells, if it can, when and by whom."""
+        self._count += 1
+        at = None
+        if key is None:
+            key, at = _told(value)
+        position = Position(topic="file", partition=FILE, offset=self._count)
+        return FrameMessage(key=key, value=value, position=position, received_at=at or self._clock, lines=lines)
 
     def _judged(self, message: Readings) -> Iterator[Line]:
         patient = self._patients.get(message.patient)
@@ -96,6 +138,8 @@ class Replay:
             yield from self._output(judged)
 
     def _output(self, judged: Judged) -> Iterator[Line]:
+        for reject in judged.rejects:
+            yield from self._lines("reject", reject)
         for score in judged.scores:
             yield from self._lines("score", score)
         for alert in judged.alerts:
@@ -104,29 +148,23 @@ class Replay:
             for observation in judged.observations:
                 yield Line("observation", msgspec.Raw(observation.body))
 
-    def _lines(self, kind: Kind, record: Any) -> Iterator[Line]:  # Any: one of the five records
+    def _lines(self, kind: Kind, record: msgspec.Struct) -> Iterator[Line]:
         if kind in self._emit:
             yield Line(kind, msgspec.Raw(_encoder.encode(record)))
 
-    def _refused(self, value: bytes, line: int, why: Refusal) -> Iterator[Line]:
-        message = FrameMessage(
-            key=None,
-            value=value,
-            position=Position(topic="file", partition=0, offset=line),
-            received_at=UNKNOWN_TIME,
-            lines=(line,),
-        )
-        yield from self._lines("reject", make_reject(message, UNKNOWN_TIME, why, value, "ingest", None))
-
-    def state_of(self, patient: str) -> bytes:
-        """The sealed state of a patient, as the service would keep it."""
-        return pack_patient(self._patients[patient])
+    def _refused(self, message: FrameMessage, why: Refusal) -> Iterator[Line]:
+        refused = Refused(original=message.value, why=why, stage="ingest")
+        yield from self._lines("reject", make_reject(message, message.received_at, refused))
 
 
-def _device_of(value: bytes) -> str:
-    """The device a frame names; frames that cannot be read share one (unused) state."""
+def _told(value: bytes) -> tuple[str | None, datetime | None]:
+    """Device and receipt that a line of JSON names, as far as it does."""
     try:
-        device = msgspec.json.decode(_keys.decode(value).get("device", b'""'))
+        glance = _glance.decode(value)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return ""
-    return device if isinstance(device, str) else ""
+        return None, None
+    device = glance.device if isinstance(glance.device, str) and 0 < len(glance.device) <= 128 else None
+    try:
+        return device, msgspec.convert(glance.received_at or glance.sent_at, Time).astimezone(UTC)
+    except (msgspec.ValidationError, OverflowError):
+        return device, None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from rpm_stream.alert.episodes import Episodes
+from rpm_stream.alert.episodes import Episode, Episodes
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Finding, PatientEntry, Reading
 from rpm_stream.registry import Registry, wearer
@@ -48,7 +48,8 @@ class Silence:
             group=GROUP,
             priority=self._knowledge.limits.silence_priority,
             title=f"No {row.plain} reading",
-            why=f"no {row.plain} for {minutes} minutes, one is expected every {minutes} minutes: device off, empty or not worn?",
+            why=f"no {row.plain} for {minutes} minutes, one is expected every {minutes} minutes: "
+            "device off, empty or not worn?",
             evidence=(last,),
             vital=last.vital,
             measured_at=last.measured_at,
@@ -72,6 +73,15 @@ class Silence:
     def stale(self, score: ScoreState, episodes: Episodes, now: datetime) -> Iterator[tuple[str, datetime]]:
         """Groups with an open alert none of whose vitals was heard within the freshness of NEWS2 (12 hours)."""
         for group, episode in sorted(episodes.items()):
-            heard = [score.latest[m.vital].measured_at for m in episode.members.values() if m.vital in score.latest]
-            if group != GROUP and heard and max(heard) + self._stale_after <= now:
-                yield group, max(heard) + self._stale_after
+            heard = self._heard_at(score, episode)
+            if not group.startswith("device:") and heard is not None and heard + self._stale_after <= now:
+                yield group, heard + self._stale_after
+
+    def is_stale(self, score: ScoreState, episode: Episode, now: datetime) -> bool:
+        """Whether none of the episode's vitals was heard within the freshness of NEWS2."""
+        heard = self._heard_at(score, episode)
+        return heard is None or heard + self._stale_after <= now
+
+    def _heard_at(self, score: ScoreState, episode: Episode) -> datetime | None:
+        vitals = {member.vital for member in episode.members.values()}
+        return max((score.latest[vital].measured_at for vital in vitals if vital in score.latest), default=None)

@@ -7,10 +7,10 @@ from zlib import crc32
 
 import msgspec
 
-from rpm_stream.pipeline.ingest import DeviceState
-from rpm_stream.pipeline.judge import Patient, PatientState
+from rpm_stream.pipeline.device import DeviceState
+from rpm_stream.pipeline.patient import Patient, PatientState
 
-LAYOUT = 1
+LAYOUT = 2
 _RIVER = version("river").encode()
 _encoder = msgspec.msgpack.Encoder()
 _device = msgspec.msgpack.Decoder(DeviceState)
@@ -45,7 +45,8 @@ def _unseal(blob: bytes) -> bytes:
     if sealed.layout != LAYOUT:
         raise StateError(f"its layout is {sealed.layout}, this release reads {LAYOUT}")
     if sealed.river != _RIVER:
-        raise StateError(f"it was written with River {sealed.river.decode(errors='replace')}, this is {_RIVER.decode()}")
+        written = sealed.river.decode(errors="replace")
+        raise StateError(f"it was written with River {written}, this is {_RIVER.decode()}")
     if crc32(sealed.body) != sealed.crc:
         raise StateError("its checksum is wrong")
     return sealed.body
@@ -67,9 +68,11 @@ def unpack_device(blob: bytes | None) -> DeviceState:
 
 
 def pack_patient(patient: Patient) -> bytes:
-    """The sealed state of one patient, detectors included."""
+    """The sealed state of one patient, detectors included; the patient keeps it to undo a step that fails."""
     patient.detectors.store(patient.state.score)
-    return _seal(_encoder.encode(patient.state))
+    blob = _seal(_encoder.encode(patient.state))
+    patient.note_sealed(blob)
+    return blob
 
 
 def unpack_patient(blob: bytes | None, patient: str) -> Patient:
@@ -77,6 +80,6 @@ def unpack_patient(blob: bytes | None, patient: str) -> Patient:
     if blob is None:
         return Patient(PatientState(patient=patient))
     try:
-        return Patient(_patient.decode(_unseal(blob)))
+        return Patient(_patient.decode(_unseal(blob)), sealed=blob)
     except msgspec.MsgspecError:
         raise StateError("its fields do not fit this release") from None

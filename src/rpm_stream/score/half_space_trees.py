@@ -78,7 +78,7 @@ def unusualness(deviation: float) -> float:
 def forest(features: int) -> tuple[Tree, ...]:
     """Return River's trees for that many features, flattened; built once a process and shared by all patients."""
     built: Any = RiverTrees(n_trees=TREES, height=HEIGHT, window_size=WINDOW, seed=SEED)
-    built.learn_one({index: 0.0 for index in range(features)})  # River builds at the first vector
+    built.learn_one(dict.fromkeys(range(features), 0.0))  # River builds at the first vector
     return tuple(_flatten(tree) for tree in built.trees)
 
 

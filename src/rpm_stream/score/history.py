@@ -14,7 +14,7 @@ import msgspec
 
 from rpm_stream.records import Reading
 
-Level = Literal["inside", "between", "amber", "red", "own"]
+Level = Literal["inside", "between", "beyond"]
 
 KEPT_FOR = timedelta(hours=24)  # twice NEWS2's freshness
 MOST_SEGMENTS = 32
@@ -22,18 +22,22 @@ READINGS_KEPT = 4
 SAME_RUN = timedelta(hours=1)  # a longer pause starts a new segment: freshness is judged at a segment's end
 
 
-class Segment(msgspec.Struct):
-    """Consecutive readings of one vital at one level. ``reading`` is the last of them, where it may become evidence."""
+class Segment(msgspec.Struct, array_like=True):
+    """Consecutive readings of one vital that mean the same. ``reading`` is the last of them, where it may become
+    evidence; ``broken`` names the limits that they are beyond; ``points`` are those of NEWS2.
+    """
 
     start: datetime
     end: datetime
     level: Level
-    points: int | None  # NEWS2
-    count: int = 1
-    reading: Reading | None = None
+    points: int | None
+    broken: tuple[str, ...]
+    count: int
+    reading: Reading | None
 
-    def matches(self, level: Level, points: int | None) -> bool:
-        return self.level == level and self.points == points
+    def matches(self, other: Segment) -> bool:
+        """Whether both mean the same."""
+        return self.broken == other.broken and self.level == other.level and self.points == other.points
 
 
 class VitalHistory(msgspec.Struct):
@@ -51,41 +55,52 @@ class Placing(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """Neighbouring segments at the same level."""
+    """Neighbouring segments beyond the same limit."""
 
     start: datetime
     end: datetime
     count: int
 
 
-def add(history: VitalHistory, reading: Reading, level: Level, points: int | None) -> Placing:
-    """Enter a reading at its measured time."""
-    segments, at = history.segments, reading.measured_at
-    if not segments or at >= segments[-1].end:
-        if segments and segments[-1].matches(level, points) and at - segments[-1].end <= SAME_RUN:
-            tail = segments[-1]
-            tail.end, tail.count, tail.reading = at, tail.count + 1, reading
-            return Placing(len(segments) - 1, False, False)
-        segments.append(Segment(start=at, end=at, level=level, points=points, reading=reading))
-        _trim(history)
-        return Placing(len(segments) - 1, False, True)
-    return _add_late(segments, Segment(start=at, end=at, level=level, points=points, reading=reading))
+def segment_of(reading: Reading, level: Level, points: int | None, broken: tuple[str, ...]) -> Segment:
+    """The segment that one reading is by itself."""
+    at = reading.measured_at
+    return Segment(at, at, level, points, broken, 1, reading)
+
+
+def add(history: VitalHistory, new: Segment) -> Placing:
+    """Enter one reading at its measured time."""
+    segments, at = history.segments, new.start
+    if not segments:
+        segments.append(new)
+        return Placing(0, False, True)
+    tail = segments[-1]
+    if at < tail.end:
+        _forget(segments, tail.end)
+        return _add_late(segments, new)
+    if tail.matches(new) and at - tail.end <= SAME_RUN:
+        tail.end, tail.count, tail.reading = at, tail.count + 1, new.reading
+        return Placing(len(segments) - 1, False, False)
+    _forget(segments, at)
+    segments.append(new)
+    _drop_readings(segments)
+    return Placing(len(segments) - 1, False, True)
 
 
 def _add_late(segments: list[Segment], new: Segment) -> Placing:
     at = new.start
-    after = next((i for i, segment in enumerate(segments) if segment.end >= at), len(segments))
+    after = next(i for i, segment in enumerate(segments) if segment.end >= at)
     segment = segments[after]
     if segment.start <= at:
-        if segment.matches(new.level, new.points):
+        if segment.matches(new):
             segment.count += 1
             return Placing(after, True, False)
         return _split(segments, after, new)
-    if segment.matches(new.level, new.points) and segment.start - at <= SAME_RUN:
+    if segment.matches(new) and segment.start - at <= SAME_RUN:
         segment.start, segment.count = at, segment.count + 1
         return Placing(after, True, True)
     before = segments[after - 1] if after else None
-    if before and before.matches(new.level, new.points) and at - before.end <= SAME_RUN:
+    if before and before.matches(new) and at - before.end <= SAME_RUN:
         before.end, before.count = at, before.count + 1
         return Placing(after - 1, True, True)
     segments.insert(after, new)
@@ -93,24 +108,32 @@ def _add_late(segments: list[Segment], new: Segment) -> Placing:
 
 
 def _split(segments: list[Segment], index: int, new: Segment) -> Placing:
+    """Put a reading of another level inside a segment; how many lay on each side is unknown, so rounded up."""
     whole = segments[index]
     rest = max(1, whole.count - 1)
     pieces = []
     if whole.start < new.start:
-        pieces.append(msgspec.structs.replace(whole, end=new.start, count=rest, reading=whole.reading))
+        pieces.append(msgspec.structs.replace(whole, end=new.start, count=rest))
+    place = index + len(pieces)
     pieces.append(new)
     if whole.end > new.start or not whole.start < new.start:
         pieces.append(msgspec.structs.replace(whole, start=new.start, count=rest))
     segments[index : index + 1] = pieces
-    return Placing(segments.index(new, index), True, True)
+    return Placing(place, True, True)
 
 
-def _trim(history: VitalHistory) -> None:
-    """Forget what is over a day old, and the readings that can no longer be evidence."""
-    segments = history.segments
-    oldest = segments[-1].end - KEPT_FOR
+def _forget(segments: list[Segment], newest: datetime) -> None:
+    """Forget what is over a day old; of a run that still lasts its beginning is kept, however long ago it began."""
+    oldest = newest - KEPT_FOR
     while len(segments) > 1 and (segments[0].end < oldest or len(segments) > MOST_SEGMENTS):
+        first, second = segments[0], segments[1]
+        if first.broken and first.matches(second):
+            second.start, second.count = first.start, first.count + second.count
         del segments[0]
+
+
+def _drop_readings(segments: list[Segment]) -> None:
+    """Keep the few readings that may still become evidence."""
     kept = READINGS_KEPT
     for segment in reversed(segments[:-1]):
         if segment.reading is None:
@@ -121,13 +144,13 @@ def _trim(history: VitalHistory) -> None:
             kept -= 1
 
 
-def run(history: VitalHistory, index: int, level: Level) -> Run:
-    """The run at ``level`` that segment ``index`` belongs to, to both sides."""
+def run(history: VitalHistory, index: int, limit: str) -> Run:
+    """The run beyond ``limit`` that segment ``index`` belongs to, to both sides."""
     segments = history.segments
     first = last = index
-    while first and segments[first - 1].level == level:
+    while first and limit in segments[first - 1].broken:
         first -= 1
-    while last + 1 < len(segments) and segments[last + 1].level == level:
+    while last + 1 < len(segments) and limit in segments[last + 1].broken:
         last += 1
     count = sum(segment.count for segment in segments[first : last + 1])
     return Run(segments[first].start, segments[last].end, count)
@@ -135,10 +158,12 @@ def run(history: VitalHistory, index: int, level: Level) -> Run:
 
 def inside_since(history: VitalHistory) -> datetime | None:
     """Since when the newest readings are all inside their recovery limit; None when the newest is not."""
-    segments = history.segments
-    if not segments or segments[-1].level != "inside":
-        return None
-    return run(history, len(segments) - 1, "inside").start
+    since = None
+    for segment in reversed(history.segments):
+        if segment.level != "inside":
+            break
+        since = segment.start
+    return since
 
 
 def as_of(history: VitalHistory, at: datetime, fresh_for: timedelta) -> Segment | None:

@@ -14,6 +14,7 @@ from decimal import Decimal
 from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Finding, Reading, Record, Score
+from rpm_stream.score.codec import StateError
 from rpm_stream.score.detector import Feature
 from rpm_stream.score.detectors import VECTOR_DETECTORS, VITAL_DETECTORS
 from rpm_stream.score.gaussian import Gaussian
@@ -58,7 +59,7 @@ class Learned:
             name: Feature(vital=name, resolution=float(row.resolution)) for name, row in knowledge.vitals.items()
         }
         self._vector = tuple(
-            Feature(vital=name, resolution=float(knowledge.vitals["heart_rate" if name == "pulse" else name].resolution))
+            Feature(vital=name, resolution=self._features["heart_rate" if name == "pulse" else name].resolution)
             for name in self._combined.features
         )
         self._pause = timedelta(hours=self._combined.learn_for_hours)
@@ -85,8 +86,7 @@ class Learned:
         kind, name, x = VITAL_DETECTORS[Gaussian.name], reading.vital, self._number(reading)
         detector = live.vitals.get(name)
         if detector is None:
-            stored, feature = state.detectors.get(name), self._features[name]
-            detector = live.vitals[name] = Gaussian.from_state(feature, stored) if stored else Gaussian(feature)
+            detector = live.vitals[name] = self._restored(state, name)
         try:
             score = detector.score_one(x)
         except ValueError:  # zero: no logarithm, and no body; the limits have judged it
@@ -98,10 +98,26 @@ class Learned:
         group = self._knowledge.vitals[name].group
         run = self._run(state, name, reading.measured_at, flagged)
         finding = self._personal_finding(reading, detector, run, group) if flagged else None
-        if self._learns(state, detector.warm, name, reading.measured_at, run, paused.since.get(group)):
+        open_since = [moment for moment in (run.since if run else None, paused.since.get(group)) if moment]
+        if self._learns(state, name, reading.measured_at, open_since, detector.warm):
             detector.learn_one(x)
             live.touched.add(name)
         return record, finding
+
+    def _restored(self, state: ScoreState, name: str) -> Gaussian:
+        """What was learned so far; nothing where it was learned under other settings (the state itself was checked)."""
+        feature, stored = self._features[name], state.detectors.get(name)
+        try:
+            return Gaussian.from_state(feature, stored) if stored else Gaussian(feature)
+        except StateError:
+            return Gaussian(feature)
+
+    def _restored_combined(self, state: ScoreState) -> HalfSpaceTrees:
+        stored = state.detectors.get(HalfSpaceTrees.name)
+        try:
+            return HalfSpaceTrees.from_state(self._vector, stored) if stored else HalfSpaceTrees(self._vector)
+        except StateError:
+            return HalfSpaceTrees(self._vector)
 
     def _run(self, state: ScoreState, name: str, at: datetime, flagged: bool) -> FlagRun | None:
         note_calm(state, f"detector:{name}", at, not flagged)
@@ -114,11 +130,9 @@ class Learned:
         run.count += 1
         return run
 
-    def _learns(
-        self, state: ScoreState, warm: bool, name: str, at: datetime, run: FlagRun | None, open_since: datetime | None
-    ) -> bool:
-        since = [moment for moment in (run.since if run else None, open_since) if moment is not None]
-        if since and at - min(since) < self._pause:
+    def _learns(self, state: ScoreState, name: str, at: datetime, open_since: list[datetime], warm: bool) -> bool:
+        """Whether a value is learned: not while something is going on, and once warm not the second after another."""
+        if open_since and at - min(open_since) < self._pause:
             return False
         last = state.learned_at.get(name)
         if warm and last is not None and at - last < LEARN_EVERY:
@@ -127,7 +141,8 @@ class Learned:
         return True
 
     def _score(self, state: ScoreState, reading: Reading, detector: Gaussian, score: float) -> Score | None:
-        if not emits(state, reading.vital, reading.measured_at, "flagged" if score >= VITAL_DETECTORS[Gaussian.name].threshold else ""):
+        threshold = VITAL_DETECTORS[Gaussian.name].threshold
+        if not emits(state, reading.vital, reading.measured_at, "flagged" if score >= threshold else ""):
             return None
         usual, spread = detector.expected()
         return Score(
@@ -141,13 +156,16 @@ class Learned:
             score=score,
             score_min=score,
             score_max=score,
-            threshold=VITAL_DETECTORS[Gaussian.name].threshold,
+            threshold=threshold,
             limits={"usual": round(usual, 6), "spread": round(spread, 6)},
             measured_at=reading.measured_at,
         )
 
-    def _personal_finding(self, reading: Reading, detector: Gaussian, run: FlagRun | None, group: str) -> Finding | None:
-        if run is None or not _sustained(run, reading.measured_at, self._personal.sustained_count, self._personal.sustained_minutes):
+    def _personal_finding(
+        self, reading: Reading, detector: Gaussian, run: FlagRun | None, group: str
+    ) -> Finding | None:
+        limits = self._personal
+        if run is None or not _sustained(run, reading.measured_at, limits.sustained_count, limits.sustained_minutes):
             return None
         row = self._knowledge.vitals[reading.vital]
         usual, _ = detector.expected()
@@ -160,7 +178,8 @@ class Learned:
             group=group,
             priority="low",
             title=f"{row.display} unusual for this person",
-            why=f"{plain_value(reading)}, {abs(away):.{digits}f} {side} the usual {usual:.{digits}f} of this person (learned)",
+            why=f"{plain_value(reading)}, {abs(away):.{digits}f} {side} the usual {usual:.{digits}f} of this person "
+            "(learned)",
             evidence=(reading,),
             vital=reading.vital,
             measured_at=reading.measured_at,
@@ -175,8 +194,7 @@ class Learned:
             return None, None
         at, name = instant[0].measured_at, HalfSpaceTrees.name
         if live.combined is None:
-            stored = state.detectors.get(name)
-            live.combined = HalfSpaceTrees.from_state(self._vector, stored) if stored else HalfSpaceTrees(self._vector)
+            live.combined = self._restored_combined(state)
         detector, x = live.combined, {feature: self._number(reading) for feature, reading in readings.items()}
         try:
             score = detector.score_one(x)
@@ -186,12 +204,13 @@ class Learned:
         flagged = detector.warm and score >= threshold
         record = None
         if detector.warm and emits(state, name, at, "flagged" if flagged else ""):
-            record = self._combined_score(detector, score, readings, instant[0], x if flagged else None)
+            record = self._combined_score(detector, score, readings, instant[0])
         run = self._run(state, name, at, flagged)
         finding = None
         if run and _sustained(run, at, self._combined.sustained_count, self._combined.sustained_minutes):
             finding = self._combined_finding(detector, x, readings, instant[0])
-        if self._learns(state, detector.warm, name, at, run, paused.since.get("vital_signs")):
+        open_since = [moment for moment in (run.since if run else None, paused.since.get("vital_signs")) if moment]
+        if self._learns(state, name, at, open_since, detector.warm):
             detector.learn_one(x)
             live.touched.add(name)
         return record, finding
@@ -211,8 +230,10 @@ class Learned:
         return found if any(reading.id in here for reading in found.values()) else None
 
     def _combined_score(
-        self, detector: HalfSpaceTrees, score: float, readings: Mapping[str, Reading], first: Reading, x: Mapping[str, float] | None
+        self, detector: HalfSpaceTrees, score: float, readings: Mapping[str, Reading], first: Reading
     ) -> Score:
+        x = {feature: self._number(reading) for feature, reading in readings.items()}
+        flagged = score >= VECTOR_DETECTORS[detector.name].threshold
         return Score(
             id=deterministic_id("score", detector.name, first.id),
             patient=first.patient,
@@ -225,7 +246,7 @@ class Learned:
             score_min=score,
             score_max=score,
             threshold=VECTOR_DETECTORS[detector.name].threshold,
-            contributions={} if x is None else detector.contributions(x),
+            contributions=detector.contributions(x) if flagged else {},
             measured_at=first.measured_at,
         )
 

@@ -39,6 +39,7 @@ class Chart:
         self.vitals = tuple(self._of_vital)
 
     def knows(self, vital: str) -> bool:
+        """Whether the chart scores the vital."""
         return vital in self._of_vital
 
     def applies(self, patient: PatientEntry, at: datetime) -> bool:
@@ -101,7 +102,9 @@ class Chart:
             points["oxygen"] = self.news2.max_oxygen if patient.on_oxygen else 0
         missing.append("consciousness")
         total = sum(points.values())
-        return News2Score(score_min=total, score_max=total + add, points=points, missing=tuple(missing), readings=readings)
+        return News2Score(
+            score_min=total, score_max=total + add, points=points, missing=tuple(missing), readings=readings
+        )
 
     def _newest(self, histories: Mapping[str, VitalHistory], vitals: tuple[str, ...], at: datetime) -> Segment | None:
         found = [as_of(histories[vital], at, self.fresh_for) for vital in vitals if vital in histories]

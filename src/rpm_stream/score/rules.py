@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Finding, PatientEntry, Priority, Reading, Score
-from rpm_stream.score.history import Placing, VitalHistory, add, inside_since, run
-from rpm_stream.score.limits import LimitTable, Verdict
+from rpm_stream.score.history import Placing, VitalHistory, add, inside_since, run, segment_of
+from rpm_stream.score.limits import Breach, LimitTable
 from rpm_stream.score.news2 import Chart, News2Score
 from rpm_stream.score.state import Calm, Emitted, ScoreState
 
 EMIT_EVERY = timedelta(minutes=5)  # an unchanged score of a continuous vital is put out this often
 MEMBER_NEWS2 = "news2"
+RANK: dict[Priority, int] = {"low": 1, "medium": 2, "high": 3}
 
 
 class Rules:
@@ -27,35 +28,40 @@ class Rules:
         self._repeated_after = timedelta(minutes=knowledge.limits.repeated_after_minutes)
         self.recovery = timedelta(minutes=knowledge.limits.recovery_minutes)
 
-    def limits(self, state: ScoreState, reading: Reading, patient: PatientEntry) -> tuple[Placing | None, Finding | None]:
-        """Enter one reading into its history; the finding if a limit is broken for as long as it must be."""
+    def limits(
+        self, state: ScoreState, reading: Reading, patient: PatientEntry
+    ) -> tuple[Placing | None, list[Finding]]:
+        """Enter one reading into its history; a finding for each limit that is broken for as long as it must be."""
         verdict = self._limits.judge(reading, patient)
         if verdict is None:
-            return None, None
+            return None, []
         history = state.histories.get(reading.vital)
         if history is None:
             history = state.histories[reading.vital] = VitalHistory()
-        placing = add(history, reading, verdict.level, verdict.points)
-        if verdict.first is None:
-            return placing, None
-        return placing, self._finding(history, placing, reading, verdict)
+        placing = add(history, segment_of(reading, verdict.level, verdict.points, verdict.broken))
+        found = [self._finding(history, placing, reading, breach) for breach in verdict.breaches]
+        worst: dict[str, Finding] = {}
+        for finding in found:
+            known = worst.get(finding.member) if finding else None
+            if finding and (known is None or RANK[finding.priority] > RANK[known.priority]):
+                worst[finding.member] = finding
+        return placing, list(worst.values())
 
-    def _finding(self, history: VitalHistory, placing: Placing, reading: Reading, verdict: Verdict) -> Finding | None:
-        around = run(history, placing.index, verdict.level)
+    def _finding(self, history: VitalHistory, placing: Placing, reading: Reading, breach: Breach) -> Finding | None:
+        around = run(history, placing.index, breach.limit)
         lasted = around.end - around.start
-        if verdict.minutes and lasted < timedelta(minutes=verdict.minutes):
+        if breach.minutes and lasted < timedelta(minutes=breach.minutes):
             return None
-        assert verdict.first is not None
-        priority: Priority = verdict.first
-        if verdict.repeated and (around.count >= 2 or lasted >= self._repeated_after):
-            priority = verdict.repeated
+        priority: Priority = breach.first
+        if breach.repeated and (around.count >= 2 or lasted >= self._repeated_after):
+            priority = breach.repeated
         return Finding(
-            member=f"limit:{reading.vital}",
-            rule=verdict.rule,
+            member=breach.member,
+            rule=breach.rule,
             group=self._knowledge.vitals[reading.vital].group,
             priority=priority,
-            title=verdict.title,
-            why=verdict.why,
+            title=breach.title,
+            why=breach.why,
             evidence=(reading,),
             vital=reading.vital,
             measured_at=reading.measured_at,
@@ -123,7 +129,7 @@ class Rules:
         deciding = sorted(score.readings.items(), key=lambda item: -score.points[item[0]])
         here = {reading.id for reading in instant}
         opening = next((reading for _, reading in deciding if reading.id in here), instant[0])
-        evidence = (opening, *(reading for name, reading in deciding if score.points[name] and reading.id != opening.id))
+        others = (reading for name, reading in deciding if score.points[name] and reading.id != opening.id)
         return Finding(
             member=MEMBER_NEWS2,
             rule=f"news2@{news2.version}",
@@ -131,7 +137,7 @@ class Rules:
             priority="high" if high else "medium",
             title=f"NEWS2 {'at least ' if score.score_max > score.score_min else ''}{score.score_min}",
             why=news2_words(score),
-            evidence=evidence,
+            evidence=(opening, *others),
             vital=opening.vital,
             measured_at=max(moment, opening.measured_at),
             late=late,
@@ -150,9 +156,8 @@ class Rules:
 def news2_words(score: News2Score) -> str:
     """The score in words: range, what gave points, what is not known."""
     total = f"{score.score_min}" if score.score_min == score.score_max else f"{score.score_min} to {score.score_max}"
-    gave = ", ".join(
-        f"{name.replace('_', ' ')} {points}" for name, points in sorted(score.points.items(), key=lambda p: (-p[1], p[0])) if points
-    )
+    ranked = sorted(score.points.items(), key=lambda part: (-part[1], part[0]))
+    gave = ", ".join(f"{name.replace('_', ' ')} {points}" for name, points in ranked if points)
     missing = f"; not known: {', '.join(name.replace('_', ' ') for name in score.missing)}" if score.missing else ""
     return f"NEWS2 is {total}: {gave}{missing}"
 

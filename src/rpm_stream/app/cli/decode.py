@@ -14,8 +14,7 @@ def decode() -> None:
 
     output = sys.stdout.buffer
     for line in sys.stdin.buffer:
-        if line.strip():
-            output.write(decode_line(line) + b"\n")
-            if sys.stdin.isatty():
-                output.flush()
+        output.write(decode_line(line) + b"\n")
+        if sys.stdin.isatty():
+            output.flush()
     output.flush()

@@ -5,22 +5,25 @@ from __future__ import annotations
 import gzip
 import io
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
 
 import typer
 
 from rpm_stream.app.errors import UsageError
 
 if TYPE_CHECKING:
-    from rpm_stream.pipeline.replay import Line, Replay
+    from rpm_stream.pipeline.replay import Kind, Line, Replay
 
 
 def replay(
     files: Annotated[list[str] | None, typer.Argument(help=".csv or .jsonl, each also .gz; - or none: stdin.")] = None,
-    emit: Annotated[str, typer.Option(help="Comma-separated: reading, score, alert, observation, reject; or all.")] = "alerts,rejects",
+    emit: Annotated[
+        str, typer.Option(help="Comma-separated: readings, scores, alerts, observations, rejects; or all.")
+    ] = "alerts,rejects",
     registry: Annotated[Path | None, typer.Option(help="Messages of rpm.registry, one a line.")] = None,
     knowledge: Annotated[Path | None, typer.Option(help="Folder with own tables, over the shipped ones.")] = None,
     until: Annotated[str | None, typer.Option(help="Let all clocks tick to this time (RFC 3339) at the end.")] = None,
@@ -49,17 +52,16 @@ def replay(
 
 
 def _write(output: BinaryIO, lines: Iterable[Line]) -> None:
-    for line in lines:
-        output.write(line.encode())
+    output.writelines(line.encode() for line in lines)
 
 
-def _kinds(emit: str) -> list:  # type: ignore[type-arg]  # of Kind, imported only when the command runs
+def _kinds(emit: str) -> list[Kind]:
     from rpm_stream.pipeline.replay import KINDS
 
     if emit.strip() == "all":
         return list(KINDS)
     names = {kind: kind for kind in KINDS} | {f"{kind}s": kind for kind in KINDS}
-    found = []
+    found: list[Kind] = []
     for word in emit.split(","):
         if word.strip() not in names:
             raise UsageError(f"--emit: {word.strip()!r} is none of {', '.join(f'{kind}s' for kind in KINDS)}")
@@ -82,17 +84,19 @@ def _time(text: str | None) -> datetime | None:
 def _open(name: str) -> tuple[BinaryIO, bool]:
     """The bytes of a file or of stdin, and whether they are CSV."""
     if name == "-":
-        stdin = io.BufferedReader(sys.stdin.buffer)  # type: ignore[arg-type]  # peek needs a buffered reader
-        return stdin, not stdin.peek(1).startswith(b"{")
+        stdin = sys.stdin.buffer
+        begin = stdin.peek(1) if isinstance(stdin, io.BufferedReader) else b""
+        return stdin, not begin.startswith(b"{")
     path = Path(name)
     plain = path.name.removesuffix(".gz")
     if not plain.endswith((".csv", ".jsonl")):
         raise UsageError(f"{name}: not a .csv or .jsonl file (each also .gz)")
     try:
-        stream: BinaryIO = gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # type: ignore[assignment]
-        stream.read(0)
+        stream: BinaryIO = path.open("rb")
     except OSError as error:
         raise UsageError(f"{name}: {error.strerror or error}") from None
+    if path.suffix == ".gz":
+        stream = cast(BinaryIO, gzip.GzipFile(fileobj=stream))  # it reads like any other; its type does not say so
     return stream, plain.endswith(".csv")
 
 
@@ -101,8 +105,10 @@ def _file(run: Replay, name: str) -> Iterator[Line]:
     with stream:
         try:
             yield from _csv(run, stream, name) if is_csv else _jsonl(run, stream)
-        except (gzip.BadGzipFile, EOFError) as error:
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise UsageError(f"{name}: no readable gzip file ({error})") from None
+        except IsADirectoryError as error:
+            raise UsageError(f"{name}: {error.strerror}") from None
 
 
 def _jsonl(run: Replay, stream: Iterable[bytes]) -> Iterator[Line]:
@@ -112,25 +118,12 @@ def _jsonl(run: Replay, stream: Iterable[bytes]) -> Iterator[Line]:
 
 
 def _csv(run: Replay, stream: BinaryIO, name: str) -> Iterator[Line]:
-    from rpm_stream.ingest.csv_rows import BadRow, frames, rows
+    from rpm_stream.ingest.csv_rows import frames, rows
     from rpm_stream.ingest.errors import DecodeError
-    from rpm_stream.normalise import Refusal
-    from rpm_stream.pipeline.ingest import FrameMessage
-    from rpm_stream.pipeline.replay import UNKNOWN_TIME
-    from rpm_stream.records import Position
 
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
     try:
-        for found in frames(rows(text)):
-            if isinstance(found, BadRow):
-                yield from run.bad_row(found.original, found.line, Refusal(reason="bad_schema", detail=found.detail))
-                continue
-            position = Position(topic="file", partition=0, offset=found.lines[0])
-            yield from run.frame(
-                FrameMessage(
-                    key=found.device, value=found.value, position=position, received_at=UNKNOWN_TIME,
-                    lines=found.lines, patient=found.patient,
-                )  # fmt: skip
-            )
+        for found in frames(rows(text), first=run.messages):
+            yield from run.csv(found)
     except DecodeError as error:
         raise UsageError(f"{name}: {error.detail}") from None

@@ -1,0 +1,133 @@
+"""One frame on its way through ingest: what came, what it became so far, and its balance."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections import Counter
+from datetime import datetime
+from hashlib import sha256
+from typing import TypeAlias
+
+import msgspec
+
+from rpm_stream.ids import deterministic_id
+from rpm_stream.ingest.frames import BadEntry, Entry, Envelope
+from rpm_stream.normalise import Refusal
+from rpm_stream.records import Account, Origin, Position, Reading, Readings, Record, Reject, Stage
+
+READINGS_A_MESSAGE = 500  # CONTRACT 1
+ORIGINAL_BYTES = 64 * 1024  # CONTRACT 1
+Slot: TypeAlias = tuple[datetime, int]  # an entry's time and index
+
+
+class FrameMessage(Record, frozen=True, kw_only=True):
+    """A message of rpm.frames.
+
+    From a file: ``lines`` has the line of each entry, or of all in one; ``patient`` is whose row of a CSV file it was,
+    for a device that nobody registered.
+    """
+
+    key: str | None
+    value: bytes
+    position: Position
+    received_at: datetime
+    lines: tuple[int, ...] = ()
+    patient: str | None = None
+
+
+class Ingested(Record, frozen=True, kw_only=True):
+    """All that one frame became."""
+
+    readings: tuple[Readings, ...]
+    rejects: tuple[Reject, ...]
+    account: Account
+
+
+class Refused(Record, frozen=True, kw_only=True):
+    """Something that became no reading: its octets, why, found by which stage, and where in its frame it stood."""
+
+    original: bytes
+    why: Refusal
+    stage: Stage
+    origin: Origin | None = None
+
+
+def make_reject(message: FrameMessage, at: datetime, refused: Refused) -> Reject:
+    """A Reject with its deterministic id (CONTRACT 5); ``at`` is when the frame was received."""
+    digest = sha256(refused.original).hexdigest()
+    index, part = (refused.origin.index, refused.origin.part) if refused.origin else (-1, -1)
+    lines = message.lines
+    return Reject(
+        id=deterministic_id("reject", digest, str(index), str(part)),
+        device=message.key or "",
+        at=at,
+        origin=refused.origin,
+        reason=refused.why.reason,
+        stage=refused.stage,
+        detail=refused.why.detail[:500],
+        original=b64encode(refused.original[:ORIGINAL_BYTES]).decode(),
+        sha256=digest,
+        position=message.position,
+        line=lines[index] if 0 <= index < len(lines) else (lines[0] if lines else None),
+    )
+
+
+def refused_whole(message: FrameMessage, at: datetime, why: Refusal) -> Ingested:
+    """A frame that was refused whole: one part."""
+    reject = make_reject(message, at, Refused(original=message.value, why=why, stage="ingest"))
+    account = Account(
+        frame=None, gateway=None, device=message.key or "", seq=None, boot=None,
+        partition=message.position.partition, offset=message.position.offset, received_at=at,
+        entries=0, context=0, parts=1, readings=0, duplicates=0, rejects={why.reason: 1},
+    )  # fmt: skip
+    return Ingested(readings=(), rejects=(reject,), account=account)
+
+
+class Work:
+    """One frame on its way: what is known of it, and what it became so far."""
+
+    def __init__(self, message: FrameMessage, envelope: Envelope, received_at: datetime) -> None:
+        self.message, self.envelope, self.received_at = message, envelope, received_at
+        self.known_frame = False
+        self.readings: dict[str, list[Reading]] = {}
+        self.rejects: list[Reject] = []
+        self.duplicates = self.context = 0
+        self.conflicts: set[Slot] = set()
+        self._equals: Counter[str] = Counter()
+
+    def ordinal(self, entry: Entry) -> int:
+        """How often an entry like this came in this frame, itself included (CONTRACT 5: ordinal among equals)."""
+        same = f"{entry.characteristic}\x1f{entry.at.timestamp()}\x1f{entry.content}"
+        self._equals[same] += 1
+        return self._equals[same]
+
+    def reject(self, entry: Entry | BadEntry, part: int, why: Refusal, stage: Stage) -> None:
+        """Note one part that became no reading."""
+        origin = Origin(frame=self.envelope.frame, index=entry.index, part=part)
+        refused = Refused(original=entry.original, why=why, stage=stage, origin=origin)
+        self.rejects.append(make_reject(self.message, self.received_at, refused))
+
+    def done(self, entries: int) -> Ingested:
+        """The messages of readings, the rejects and the balance."""
+        envelope, position = self.envelope, self.message.position
+        count = sum(map(len, self.readings.values()))
+        account = Account(
+            frame=envelope.frame, gateway=envelope.gateway, device=envelope.device, seq=envelope.seq,
+            boot=envelope.boot, partition=position.partition, offset=position.offset, received_at=self.received_at,
+            entries=entries, context=self.context, parts=count + self.duplicates + len(self.rejects), readings=count,
+            duplicates=self.duplicates, rejects=dict(sorted(Counter(reject.reason for reject in self.rejects).items())),
+        )  # fmt: skip
+        return Ingested(readings=self._messages(), rejects=tuple(self.rejects), account=account)
+
+    def _messages(self) -> tuple[Readings, ...]:
+        messages = []
+        for patient, readings in sorted(self.readings.items()):
+            readings.sort(key=lambda reading: (reading.measured_at, reading.vital, reading.id))
+            whole = Readings(
+                patient=patient, frame=self.envelope.frame, partition=self.message.position.partition,
+                offset=self.message.position.offset, chunk=0, received_at=self.received_at, readings=(),
+            )  # fmt: skip
+            for chunk, start in enumerate(range(0, len(readings), READINGS_A_MESSAGE)):
+                part = tuple(readings[start : start + READINGS_A_MESSAGE])
+                messages.append(msgspec.structs.replace(whole, chunk=chunk, readings=part))
+        return tuple(messages)

@@ -1,0 +1,50 @@
+"""What a failed step leaves behind: a Reject for each reading, and the finding that opens an alert (CONTRACT 2)."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Sequence
+from datetime import datetime
+from hashlib import sha256
+
+import msgspec
+
+from rpm_stream.ids import deterministic_id
+from rpm_stream.records import Finding, Position, Reading, Readings, Reject
+
+GROUP = "device:not_judged"
+_encode = msgspec.json.Encoder().encode
+
+
+def finding_of(readings: Sequence[Reading]) -> Finding:
+    """The medium finding that new readings stand unjudged; a person ends its alert, no reading does."""
+    first = min(readings, key=lambda reading: (reading.measured_at, reading.vital, reading.id))
+    return Finding(
+        member="not_judged",
+        rule="device.not_judged@1",
+        group=GROUP,
+        priority="medium",
+        title="Readings could not be judged",
+        why="a fault of this service kept new readings from being judged: look at this patient's values yourself",
+        evidence=(first, *(reading for reading in readings if reading.id != first.id)),
+        vital=first.vital,
+        measured_at=first.measured_at,
+    )
+
+
+def reject_of(message: Readings, reading: Reading, now: datetime, error: Exception) -> Reject:
+    """The Reject of one reading; the detail names the kind of error, never what it says (it may hold values)."""
+    original = _encode(reading)
+    digest = sha256(original).hexdigest()
+    return Reject(
+        id=deterministic_id("reject", digest, str(reading.origin.index), str(reading.origin.part)),
+        device=reading.device,
+        at=now,
+        origin=reading.origin,
+        reason="internal_error",
+        stage="judge",
+        detail=type(error).__name__,
+        original=b64encode(original[: 64 * 1024]).decode(),
+        sha256=digest,
+        position=Position(topic="rpm.readings", partition=message.partition, offset=message.offset),
+    )
