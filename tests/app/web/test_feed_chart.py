@@ -81,6 +81,20 @@ def test_an_own_limit_of_one_side_leaves_the_other_as_shipped() -> None:
     assert lines("heart_rate", "/min", entry) == [("high", 140, "low"), ("low", 40, "high")]
 
 
+def test_an_own_limit_in_a_foreign_unit_is_not_drawn() -> None:
+    """As the judge passes it over; the registry's check tells of it."""
+    odd = Limit(vital="heart_rate", high="120", unit="mm[Hg]", owner="ward")
+    assert lines("heart_rate", "/min", PatientEntry(patient="p", born="1950", limits=(odd,))) == lines(
+        "heart_rate", "/min"
+    )
+
+
+def test_a_unit_that_does_not_convert_draws_no_value() -> None:
+    state = state_with(("h1", "heart_rate", "1.2", "Hz"), ("h2", "heart_rate", "80", "/min"))
+    (chart,) = charts(state, alert(), shipped(), NOW)
+    assert [point.value for point in chart.points] == [None, 80]
+
+
 def state_with(*values: tuple[str, str, str | None, str]) -> FeedState:
     """Readings of p, ten minutes apart and ending at NOW: (id, vital, value, unit)."""
     state = FeedState()

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from rpm_stream.app.web.feed_state import FeedState, Point
-from rpm_stream.knowledge import Knowledge, Points
+from rpm_stream.knowledge import Knowledge, Points, Vital
 from rpm_stream.records import Absent, Alert, Limit, PatientEntry, Priority, Record
 from rpm_stream.registry import years_old
 
@@ -88,15 +88,19 @@ def _chart(state: FeedState, alert: Alert, vital_and_end: tuple[str, datetime], 
         unit_words=UNIT_WORDS.get(unit, unit),
         since=since,
         until=until,
-        points=tuple(_shown(point, unit, point.id in proof, knowledge) for point in ordered),
+        points=tuple(_shown(point, (known, unit), point.id in proof, knowledge) for point in ordered),
         limits=tuple(limit_lines(entry, vital, (unit, alert.measured_at), knowledge)),
     )
 
 
-def _shown(point: Point, unit: str, evidence: bool, knowledge: Knowledge) -> ChartPoint:
+def _shown(point: Point, chart: tuple[Vital | None, str], evidence: bool, knowledge: Knowledge) -> ChartPoint:
+    """The point in the chart's unit; without value where nothing says how its unit converts."""
+    known, unit = chart
     value = point.value
     if value is not None and point.unit != unit:
-        value = float(knowledge.convert(Decimal(str(value)), point.unit, unit))
+        units = known.units if known else ()
+        same = point.unit in units and unit in units
+        value = float(knowledge.convert(Decimal(str(value)), point.unit, unit)) if same else None
     return ChartPoint(at=point.at, value=value, absent=point.absent, flags=point.flags, evidence=evidence)
 
 
@@ -108,7 +112,9 @@ def limit_lines(
     known = knowledge.vitals.get(vital)
     if known is None or unit not in known.units:
         return
-    own = [(side, limit) for side in ("low", "high") for limit in _own(entry, vital, side, at)]
+    own = [
+        (side, limit) for side in ("low", "high") for limit in _own(entry, vital, side, at) if limit.unit in known.units
+    ]
     for side, limit in own:
         yield _own_line(limit, side, unit, knowledge)
     covered = {side for side, _ in own}
