@@ -1,0 +1,103 @@
+"""The demo: the whole service on a broker of its own, and a simulated ward in fast time. Nothing of it is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.panel import Panel
+
+from rpm_stream.app import topics
+from rpm_stream.app.broker import Broker
+from rpm_stream.app.clock import Clock
+from rpm_stream.app.gateway import Gateway
+from rpm_stream.app.gateway.replay import WardPlan, register, run_ward
+from rpm_stream.app.gateway.simulate import all_registry
+from rpm_stream.app.metrics import STAGES
+from rpm_stream.app.run import stages_of, stop_on_signals
+from rpm_stream.app.settings import Settings
+from rpm_stream.app.stage import configure_log
+from rpm_stream.app.supervisor import supervise
+
+console = Console(stderr=True)
+
+
+def _free_ports(wanted: int, count: int) -> int:
+    """``wanted`` if so many ports from there are free, else the first such run above it."""
+    for first in range(wanted, wanted + 500):
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as probe:
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return first
+    return wanted  # the stage will say which one is taken
+
+
+async def run_demo(patients: int, speed: float, port: int) -> int:
+    """Run until a signal. Returns the exit status."""
+    settings = Settings()
+    configure_log("ERROR")
+    stop = stop_on_signals()
+    with tempfile.TemporaryDirectory(prefix="rpm-stream-demo-") as folder:
+        with await asyncio.to_thread(Broker(Path(folder), port, fresh=True).__enter__) as broker:
+            await topics.apply(broker.bootstrap, settings.partitions, 1)
+            clock = Clock(speed)
+            plan = WardPlan(start=clock.now(), patients=patients, speed=speed)
+            await register(broker.bootstrap, all_registry(plan.people()))
+            environment = _environment(settings, broker.bootstrap, folder, clock)
+            _tell(environment, patients, speed)
+            service = asyncio.create_task(supervise(stages_of(["ingest", "judge", "feed"], environment), stop))
+            playing = asyncio.create_task(_play(broker.bootstrap, Path(folder), patients, clock))
+            await asyncio.wait([service, playing], return_when=asyncio.FIRST_COMPLETED)
+            playing.cancel()
+            await asyncio.gather(playing, return_exceptions=True)
+            if not service.done():
+                await stop.wait()
+            return await service
+
+
+async def _play(bootstrap: str, folder: Path, patients: int, clock: Clock) -> None:
+    """The ward, until it is cancelled; when its stories are told, the service goes on."""
+    async with Gateway(bootstrap, "demo", spool_dir=folder / "spool") as gateway:
+        await run_ward(gateway, WardPlan(start=clock.now(), patients=patients, speed=clock.speed))
+        await asyncio.Event().wait()
+
+
+def _environment(settings: Settings, bootstrap: str, folder: str, clock: Clock) -> dict[str, str]:
+    token = settings.token.get_secret_value() if settings.token else secrets.token_urlsafe(9)
+    return {
+        "RPM_BOOTSTRAP": bootstrap,
+        "RPM_DATA_DIR": folder,
+        "RPM_TIME": "recorded",
+        "RPM_TIME_SPEED": str(clock.speed),
+        "RPM_TIME_ANCHOR": clock.anchor.isoformat(),
+        "RPM_TOKEN": token,
+        "RPM_FEED_PORT": str(_free_ports(settings.feed_port, 1)),
+        "RPM_METRICS_PORT": str(_free_ports(settings.metrics_port, len(STAGES))),
+        "RPM_LOG_LEVEL": "WARNING",
+    }
+
+
+def _tell(environment: dict[str, str], patients: int, speed: float) -> None:
+    """What to open, and what to look at."""
+    metrics = int(environment["RPM_METRICS_PORT"])
+    lines = (
+        f"[bold]Open http://127.0.0.1:{environment['RPM_FEED_PORT']}/[/bold]   token: [bold]{environment['RPM_TOKEN']}[/bold]\n\n"
+        f"{patients} simulated people, an hour passes in {3600 / speed:.0f} seconds. The first red alert comes within about a minute.\n"
+        "Then look at\n"
+        "  • the alert's own words, and its chart: click on it; acknowledge it\n"
+        f"  • the counters: http://127.0.0.1:{metrics}/metrics (ingest), :{metrics + 1} (judge), :{metrics + 3} (feed)\n"
+        "  • what a kill does: pkill -9 -f 'rpm_stream stage judge', and watch \"judged up to\" come back\n"
+        f"  • the frames themselves: rpm-stream gateway simulate --story copd --to stdout | head -3\n"
+        f"Kafka: {environment['RPM_BOOTSTRAP']}. Ctrl-C ends all of it; nothing is kept."
+    )
+    console.print(Panel(lines, title="rpm-stream demo", expand=False))
+    sys.stderr.flush()
