@@ -9,6 +9,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src" / "rpm_stream"
 MODULES = sorted(SOURCE.rglob("*.py"))
+METRIC_CLASSES = frozenset({"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"})
 
 
 @cache
@@ -52,3 +53,13 @@ def dotted(node: ast.expr, known: dict[str, str]) -> str | None:
     if isinstance(node, ast.Attribute) and (base := dotted(node.value, known)) is not None:
         return f"{base}.{node.attr}"
     return None
+
+
+def metric_calls(path: Path) -> Iterator[ast.Call]:
+    """Every place where a metric is made."""
+    known = aliases(path)
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call):
+            module, _, name = (dotted(node.func, known) or "").rpartition(".")
+            if module.split(".")[0] == "prometheus_client" and name in METRIC_CLASSES:
+                yield node

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from source_for_tests import MODULES, aliases, dotted, name_of, tree
+from source_for_tests import MODULES, metric_calls, name_of, tree
 
-METRIC_CLASSES = frozenset({"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"})
 LABELS = {
     "stage": "the agents, sink and feed",
     "outcome": "in, reading, duplicate, reject, context",
@@ -21,15 +19,6 @@ LABELS = {
     "cause": "why a request is sent again: fhir_client.Cause",
 }
 IDENTIFYING = frozenset("patient device gateway alert frame who ref id ids".split())
-
-
-def metric_calls(path: Path) -> Iterator[ast.Call]:
-    known = aliases(path)
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Call):
-            module, _, name = (dotted(node.func, known) or "").rpartition(".")
-            if module.split(".")[0] == "prometheus_client" and name in METRIC_CLASSES:
-                yield node
 
 
 def label_names(call: ast.Call) -> list[str]:
