@@ -22,9 +22,10 @@ SERVICE = "rpm-stream"  # who, when no person did it
 
 
 class Member(msgspec.Struct):
-    """A rule inside an episode: its highest priority and its vital."""
+    """A rule inside an episode: its highest priority, its words then, and its vital."""
 
     rule: str
+    why: str
     priority: Priority
     vital: str
     measured_at: datetime
@@ -58,12 +59,21 @@ def apply(episodes: Episodes, patient: str, finding: Finding, now: datetime) -> 
     member.measured_at = max(member.measured_at, finding.measured_at)
     if RANK[finding.priority] <= RANK[member.priority]:
         return None
-    member.priority, member.rule = finding.priority, finding.rule
+    member.priority, member.rule, member.why = finding.priority, finding.rule, finding.why
     return _join(episode, finding, now, is_new=False)
 
 
 def _member(finding: Finding) -> Member:
-    return Member(rule=finding.rule, priority=finding.priority, vital=finding.vital, measured_at=finding.measured_at)
+    return Member(
+        rule=finding.rule, why=finding.why, priority=finding.priority, vital=finding.vital,
+        measured_at=finding.measured_at,
+    )  # fmt: skip
+
+
+def _why(members: dict[str, Member]) -> tuple[str, ...]:
+    """One line a member, what weighs most first: a reader begins with the reason to act."""
+    ordered = sorted(members.values(), key=lambda member: -RANK[member.priority])
+    return tuple(dict.fromkeys(member.why for member in ordered))[:MOST_WHY]
 
 
 def _open(patient: str, finding: Finding, now: datetime) -> Episode:
@@ -111,7 +121,7 @@ def _join(episode: Episode, finding: Finding, now: datetime, is_new: bool) -> Al
         state=state,
         title=finding.title if rises else alert.title,
         rule=finding.rule if rises else alert.rule,
-        why=tuple(dict.fromkeys((*alert.why, finding.why)))[-MOST_WHY:],
+        why=_why(episode.members),
         evidence=evidence,
         history=(
             *alert.history,

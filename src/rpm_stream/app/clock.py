@@ -21,7 +21,10 @@ class Clock:
 
     def now(self) -> datetime:
         """The service's present, UTC."""
-        wall = datetime.now(UTC)
+        return self.at(datetime.now(UTC))
+
+    def at(self, wall: datetime) -> datetime:
+        """What this clock shows at a moment of wall time."""
         if self.speed == 1.0:
             return wall
         return self.anchor + timedelta(seconds=(wall - self.anchor).total_seconds() * self.speed)

@@ -9,6 +9,7 @@ from collections.abc import Coroutine, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import structlog
 import uvicorn
 
@@ -21,7 +22,7 @@ from rpm_stream.app.web.auth import TokenGate, choose_token
 from rpm_stream.app.web.consume import Sources
 from rpm_stream.app.web.feed_state import FeedState
 from rpm_stream.app.web.page import mount_page
-from rpm_stream.app.web.progress import Watcher
+from rpm_stream.app.web.progress import Progress, Watcher
 from rpm_stream.app.web.service import Service
 from rpm_stream.knowledge import Knowledge, KnowledgeError, load
 
@@ -58,9 +59,19 @@ async def run(
     token, new = choose_token(settings)
     state = FeedState()
     actions = consume.Actions(settings.bootstrap, sources.actions)
-    now = Clock.of(settings).now
+    clock = Clock.of(settings)
+    now = clock.now
     watcher = Watcher(settings.bootstrap, sources.groups, wall)
-    service = Service(state, watcher.progress, actions.send, now, _knowledge(settings), token.encode())
+
+    def progress() -> Progress:
+        """The finding in the service's own time: beside the alerts, a demo's fast clock is the one that counts."""
+        found = watcher.progress()
+        judged = found.judged_up_to
+        return msgspec.structs.replace(
+            found, judged_up_to=judged and clock.at(judged), checked_at=clock.at(found.checked_at)
+        )
+
+    service = Service(state, progress, actions.send, now, _knowledge(settings), token.encode())
     ending = asyncio.Event()
     app = create_app(service, token, ending)
     mount_page(app, service)
