@@ -33,6 +33,7 @@ class Service:
         self.broker, self.folder = broker, folder
         self.log = folder / "stages.log"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.exits: list[tuple[str, int]] = []
         self._environment = {
             **os.environ, "RPM_BOOTSTRAP": broker.bootstrap, "RPM_METRICS_PORT": "0", "RPM_DATA_DIR": str(folder),
             **settings,
@@ -49,6 +50,14 @@ class Service:
                 [sys.executable, "-m", "rpm_stream", "stage", stage],
                 env={**self._environment, "RPM_INSTANCE": instance}, stderr=log, stdout=log,
             )  # fmt: skip
+
+    def revive(self) -> None:
+        """Start what ended by itself again, as the supervisor would; ``exits`` keeps the statuses."""
+        for name, process in list(self.processes.items()):
+            if (status := process.poll()) is not None:
+                self.exits.append((name, status))
+                stage, _, instance = name.partition("-")
+                self.start(stage, instance)
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> int:
         """End a stage process with a signal; its exit status."""
@@ -135,15 +144,21 @@ async def lag(bootstrap: str, group: str, topic: str) -> int:
         await admin.close()
 
 
-async def drained(bootstrap: str) -> None:
+async def drained(service: Service) -> None:
     """Wait until both agents have committed all that there is."""
+    left = {names.GROUP_INGEST: -1, names.GROUP_JUDGE: -1}
 
     async def empty() -> bool:
-        return not await lag(bootstrap, names.GROUP_INGEST, names.FRAMES) and not await lag(
-            bootstrap, names.GROUP_JUDGE, names.READINGS
-        )
+        service.revive()
+        for group, topic in names.GROUPS.items():
+            left[group] = await lag(service.bootstrap, group, topic)
+        return not any(left.values())
 
-    await until("both agents drained", empty)
+    try:
+        await until("both agents drained", empty)
+    except AssertionError as error:
+        log = service.log.read_text(errors="replace")[-6_000:]
+        raise AssertionError(f"{error}; lag {left}, exits {service.exits}, log:\n{log}") from None
 
 
 def contents(records: list[ConsumerRecord], identity: Callable[[dict[str, Any]], Any]) -> dict[Any, set[bytes]]:
