@@ -217,9 +217,7 @@ def test_no_registry_and_no_machine_is_named() -> None:
     git = shutil.which("git")
     if git is None or not (ROOT / ".git").exists():
         pytest.skip("not a git checkout: the list of files comes from git")
-    names = subprocess.run([git, "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
-        "\0"
-    )
+    listed = subprocess.run([git, "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
     banned = re.compile("|".join([*map(re.escape, HOSTS), r"(?<![\w.])/(?:root|work|home/\w+)/"]))
     found = []
     for name in filter(None, listed.stdout.split("\0")):
