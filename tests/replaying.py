@@ -1,0 +1,116 @@
+"""Replays for tests, through the doors of the pipeline: rows or frames in, decoded output lines out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from rpm_stream.ingest.csv_rows import frames, rows
+from rpm_stream.knowledge import shipped
+from rpm_stream.pipeline.replay import Replay
+from rpm_stream.registry import Registry, parse_entry
+
+START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
+UNITS = {
+    "heart_rate": "/min", "pulse_rate": "/min", "respiratory_rate": "/min", "oxygen_saturation": "%",
+    "systolic": "mm[Hg]", "diastolic": "mm[Hg]", "body_temperature": "Cel", "glucose": "mg/dL",
+    "glucose_interstitial": "mg/dL", "weight": "kg",
+}  # fmt: skip
+
+Record = dict[str, Any]
+Output = list[tuple[str, Record]]
+
+
+def stamp(minutes: float) -> str:
+    """RFC 3339 of so many minutes after START."""
+    return (START + timedelta(minutes=minutes)).isoformat().replace("+00:00", "Z")
+
+
+def registry_of(entries: Iterable[Record]) -> Registry:
+    return Registry(parse_entry(msgspec.json.encode(entry)) for entry in entries)
+
+
+def new_replay(entries: Iterable[Record] = ()) -> Replay:
+    return Replay(shipped(), registry_of(entries))
+
+
+def decoded(lines: Iterable[Any]) -> Output:
+    parsed = [msgspec.json.decode(line.encode()) for line in lines]
+    return [(line["type"], line["record"]) for line in parsed]
+
+
+def csv_lines(values: Iterable[Sequence[Any]], patient: str = "p") -> list[str]:
+    """A CSV file of (minutes, vital, value[, unit]) of one patient."""
+    lines = ["patient,measured_at,vital,value,unit\n"]
+    for minutes, vital, value, *unit in values:
+        lines.append(f"{patient},{stamp(minutes)},{vital},{value},{unit[0] if unit else UNITS[vital]}\n")
+    return lines
+
+
+def replay_csv(lines: Iterable[str], entries: Iterable[Record] = (), until: float | None = None) -> Output:
+    """All output lines of a CSV file."""
+    run = new_replay(entries)
+    output = [line for found in frames(rows(lines)) for line in run.csv(found)]
+    return decoded([*output, *run.finish(None if until is None else START + timedelta(minutes=until))])
+
+
+def replay_values(
+    values: Iterable[Sequence[Any]], entries: Iterable[Record] = (), until: float | None = None
+) -> Output:
+    """All output lines of (minutes, vital, value[, unit]) of the patient ``p``."""
+    return replay_csv(csv_lines(values), entries, until)
+
+
+def frame(entries: Sequence[Record], minutes: float, seq: int = 0, **fields: Any) -> Record:
+    """A frame of device ``d``: measurements, or notifications where an entry has a payload."""
+    kind = "notifications" if "payload" in entries[0] else "measurements"
+    given = {
+        "v": 1, "frame": f"f{seq}", "gateway": "g", "device": "d", "seq": seq, "boot": "b", "sent_at": stamp(minutes),
+        kind: list(entries),
+    }  # fmt: skip
+    return {**given, **fields}
+
+
+def measurement(minutes: float, vital: str, value: str, unit: str | None = None) -> Record:
+    return {"at": stamp(minutes), "vital": vital, "value": value, "unit": unit or UNITS[vital]}
+
+
+def replay_frames(
+    found: Iterable[Record | bytes], entries: Iterable[Record] = (), until: float | None = None
+) -> Output:
+    """All output lines of frames (or of raw lines)."""
+    run = new_replay(entries)
+    output = []
+    for number, each in enumerate(found, start=1):
+        output += list(run.jsonl(each if isinstance(each, bytes) else msgspec.json.encode(each), number))
+    return decoded([*output, *run.finish(None if until is None else START + timedelta(minutes=until))])
+
+
+def worn(patient: str = "p", device: str = "d", **fields: Any) -> Record:
+    """A registry entry: the device belongs to the patient, always."""
+    return {"v": 1, "device": device, "assignments": [{"patient": patient}], **fields}
+
+
+def of_type(output: Output, kind: str) -> list[Record]:
+    return [record for each, record in output if each == kind]
+
+
+def alerts(output: Output) -> list[tuple[str, str, str, str]]:
+    """Group, priority, state and title of every alert line."""
+    return [
+        (alert["group"], alert["priority"], alert["state"], alert["title"]) for alert in of_type(output, "alert")
+    ]
+
+
+def last_alerts(output: Output) -> dict[str, Record]:
+    """The last record of each alert by its id."""
+    return {alert["id"]: alert for alert in of_type(output, "alert")}
+
+
+def news2_scores(output: Output) -> list[tuple[float, float]]:
+    """Range of every NEWS2 score."""
+    scores = of_type(output, "score")
+    return [(score["score_min"], score["score_max"]) for score in scores if score["detector"] == "news2"]

@@ -1,0 +1,97 @@
+"""NEWS2 through the replay: the chart's edges, rounding, units, scale 2, and whom it does not apply to."""
+
+from __future__ import annotations
+
+import pytest
+from replaying import alerts, news2_scores, of_type, replay_values
+
+CHART = [
+    ("respiratory_rate", [("8", 3), ("9", 1), ("11", 1), ("12", 0), ("20", 0), ("21", 2), ("24", 2), ("25", 3)]),
+    ("oxygen_saturation", [("91", 3), ("92", 2), ("93", 2), ("94", 1), ("95", 1), ("96", 0), ("100", 0)]),
+    ("systolic", [("90", 3), ("91", 2), ("100", 2), ("101", 1), ("110", 1), ("111", 0), ("219", 0), ("220", 3)]),
+    ("heart_rate", [("40", 3), ("41", 1), ("50", 1), ("51", 0), ("90", 0), ("91", 1), ("110", 1), ("111", 2), ("131", 3)]),
+    ("pulse_rate", [("130", 2), ("131", 3)]),
+    ("body_temperature", [("35.0", 3), ("35.1", 1), ("36.0", 1), ("36.1", 0), ("38.0", 0), ("38.1", 1), ("39.1", 2)]),
+]
+ROUNDED = [
+    ("body_temperature", "35.04", "Cel", 3), ("body_temperature", "35.05", "Cel", 1),
+    ("body_temperature", "38.04", "Cel", 0), ("body_temperature", "38.05", "Cel", 1),
+    ("body_temperature", "95.09", "[degF]", 1),  # 35.05 Cel exactly
+    ("body_temperature", "95.08", "[degF]", 3), ("body_temperature", "100.49", "[degF]", 1),  # 38.05 Cel exactly
+    ("body_temperature", "100.48", "[degF]", 0), ("oxygen_saturation", "95.5", "%", 0),
+    ("oxygen_saturation", "95.49", "%", 1), ("systolic", "90.5", "mm[Hg]", 2), ("respiratory_rate", "20.5", "/min", 2),
+    ("systolic", "12", "kPa", 3), ("systolic", "14", "kPa", 1),  # 90.007 and 105.009 mm[Hg]
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("vital", "value", "points"), [(v, value, p) for v, row in CHART for value, p in row])
+def test_points_of_the_chart(vital: str, value: str, points: int) -> None:
+    assert news2_scores(replay_values([(0, vital, value)]))[0][0] == points
+
+
+@pytest.mark.parametrize(("vital", "value", "unit", "points"), ROUNDED)
+def test_values_are_rounded_half_up_in_the_units_of_the_chart(vital: str, value: str, unit: str, points: int) -> None:
+    assert news2_scores(replay_values([(0, vital, value, unit)]))[0][0] == points
+
+
+@pytest.mark.parametrize(
+    ("on_oxygen", "value", "points"),
+    [
+        (False, "83", 3), (False, "84", 2), (False, "86", 1), (False, "88", 0), (False, "97", 0),
+        (True, "92", 0), (True, "93", 1), (True, "95", 2), (True, "97", 3), (None, "97", 0),
+    ],
+)  # fmt: skip
+def test_scale_2_scores_high_saturation_only_on_oxygen(on_oxygen: bool | None, value: str, points: int) -> None:
+    entry = {"v": 1, "patient": "p", "oxygen_scale": 2, "on_oxygen": on_oxygen}
+    output = replay_values([(0, "oxygen_saturation", value)], [entry])
+    assert of_type(output, "score")[0]["contributions"]["oxygen_saturation"] == points
+
+
+def test_what_is_not_known_widens_the_range_and_is_named() -> None:
+    score = of_type(replay_values([(0, "heart_rate", "135")]), "score")[0]
+    assert (score["score_min"], score["score_max"]) == (3, 20)
+    assert set(score["missing"]) == {
+        "respiratory_rate", "oxygen_saturation", "systolic", "body_temperature", "oxygen", "consciousness",
+    }  # fmt: skip
+
+
+def test_oxygen_counts_two_where_the_registry_says_so() -> None:
+    entry = {"v": 1, "patient": "p", "on_oxygen": True}
+    assert news2_scores(replay_values([(0, "heart_rate", "80")], [entry])) == [(2, 17)]
+
+
+@pytest.mark.parametrize("entry", [{"born": "2015-03-02"}, {"pregnant": True}])
+def test_children_and_pregnant_patients_have_no_score_and_no_bands(entry: dict[str, object]) -> None:
+    output = replay_values([(0, "heart_rate", "135"), (5, "heart_rate", "135")], [{"v": 1, "patient": "p", **entry}])
+    assert news2_scores(output) == []
+    assert alerts(output) == []
+
+
+@pytest.mark.parametrize(("born", "applies"), [("2010-03-01", True), ("2010-03-02", False), ("1950", True)])
+def test_sixteen_is_an_adult_from_the_birthday_on(born: str, applies: bool) -> None:
+    output = replay_values([(0, "heart_rate", "80")], [{"v": 1, "patient": "p", "born": born}])
+    assert bool(news2_scores(output)) is applies
+
+
+def test_five_is_medium_and_seven_high_on_the_known_parts() -> None:
+    calm = [(0, "body_temperature", "37.0"), (0, "systolic", "120")]
+    five = replay_values([*calm, (1, "respiratory_rate", "22"), (1, "heart_rate", "112"), (1, "oxygen_saturation", "95")])
+    assert ("vital_signs", "medium", "open", "NEWS2 at least 5") in alerts(five)
+    seven = replay_values([*calm, (1, "respiratory_rate", "22"), (1, "heart_rate", "112"), (1, "oxygen_saturation", "91")])
+    assert ("vital_signs", "high", "open", "NEWS2 at least 7") in alerts(seven)
+
+
+def test_a_part_counts_twelve_hours() -> None:
+    first = [(0, "respiratory_rate", "24"), (0, "oxygen_saturation", "92")]
+    assert news2_scores(replay_values([*first, (720, "heart_rate", "111")]))[-1][0] == 6
+    assert news2_scores(replay_values([*first, (720.1, "heart_rate", "111")]))[-1][0] == 2
+
+
+def test_a_late_reading_is_scored_as_of_its_time() -> None:
+    """The late breath belongs to 10:00, where pulse and saturation were bad; now they are well again."""
+    values = [
+        (0, "heart_rate", "131"), (0, "oxygen_saturation", "92"), (60, "heart_rate", "80"),
+        (60, "oxygen_saturation", "98"), (61, "heart_rate", "80"), (1, "respiratory_rate", "24"),
+    ]  # fmt: skip
+    found = of_type(replay_values(values), "alert")
+    assert any(alert["priority"] == "high" and alert["rule"].startswith("news2") for alert in found)
