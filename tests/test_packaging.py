@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,20 @@ def test_the_command_line_starts_without_the_extras_and_the_engine() -> None:
     code = f"import sys, rpm_stream.app.cli.main\nprint([name for name in {heavy!r} if name in sys.modules])"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == "[]\n"
+
+
+def test_the_wheel_holds_the_tables_and_the_topics(tmp_path: Path) -> None:
+    """What is no Python, and is read when we run: it must be in what `pip install` gets, not only in a checkout."""
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, capture_output=True, check=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        inside = set(wheel.namelist())
+    package = ROOT / "src/rpm_stream"
+    data = [path for path in package.rglob("*") if path.suffix in (".toml", ".lock", ".typed")]
+    wanted = {f"rpm_stream/{path.relative_to(package).as_posix()}" for path in data}
+    wanted |= {f"rpm_stream/{path.relative_to(ROOT).as_posix()}" for path in ROOT.glob("topics/*/*.*")}
+    assert len(wanted) > 20
+    assert wanted <= inside
 
 
 # --- the Makefile's helpers ---------------------------------------------------------------------------------------
