@@ -50,7 +50,9 @@ Reason: TypeAlias = Literal[
     "too_old",
     "internal_error",
 ]
-Absent: TypeAlias = Literal["not-a-number", "positive-infinity", "negative-infinity", "error", "not-performed", "unknown"]
+Absent: TypeAlias = Literal[
+    "not-a-number", "positive-infinity", "negative-infinity", "error", "not-performed", "unknown"
+]
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,10 +27,12 @@ def ingested(frames: list[ConsumerRecord], registry: Registry, recorded: bool) -
         done = ingest.step(
             states[record.key],
             FrameMessage(
-                key=record.key.decode(), value=record.value, received_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
+                key=record.key.decode(),
+                value=record.value,
+                received_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
                 position=Position(topic=record.topic, partition=record.partition, offset=record.offset),
             ),
-        )  # fmt: skip
+        )
         for message in done.readings:
             found["readings"][message.partition, message.offset, message.chunk, message.patient] = encode(message)
         for reject in done.rejects:

@@ -96,15 +96,18 @@ async def until(what: str, condition: Callable[[], Awaitable[bool]], seconds: fl
         await asyncio.sleep(0.1)
 
 
-async def send(bootstrap: str, frames: list[bytes]) -> None:
-    """Frames to rpm.frames in order, keyed by their device."""
+async def send(bootstrap: str, frames: list[bytes], pause: Callable[[], float] = lambda: 0.0, size: int = 200) -> None:
+    """Frames to rpm.frames in order, keyed by their device; ``pause`` says how long to wait after each ``size``."""
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, linger_ms=5)
     await producer.start()
     try:
-        futures = [
-            await producer.send(names.FRAMES, frame, key=msgspec.json.decode(frame)["device"].encode()) for frame in frames
-        ]
-        await asyncio.gather(*futures)
+        for start in range(0, len(frames), size):
+            futures = [
+                await producer.send(names.FRAMES, frame, key=msgspec.json.decode(frame)["device"].encode())
+                for frame in frames[start : start + size]
+            ]
+            await asyncio.gather(*futures)
+            await asyncio.sleep(pause())
     finally:
         await producer.stop()
 
@@ -115,7 +118,9 @@ async def read(bootstrap: str, topic: str) -> list[ConsumerRecord]:
     await admin.start()
     partitions = await partitions_of(admin, topic)
     await admin.close()
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, auto_offset_reset="earliest", enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, group_id=None, auto_offset_reset="earliest", enable_auto_commit=False
+    )
     await consumer.start()
     try:
         consumer.assign(partitions)

@@ -1,1 +1,1 @@
-"""The world: settings, clock, Kafka, state, HTTP, the command line. Only this package reads a clock or opens a socket."""
+"""The world: settings, clock, Kafka, state, HTTP, the command line; here alone a clock is read and a socket opened."""

@@ -1,4 +1,4 @@
-"""The service's clock: the one place that reads the time. The demo runs it faster, from an anchor that all stages share."""
+"""The service's clock: the one place that reads the time. A demo runs it faster, from an anchor all stages share."""
 
 from __future__ import annotations
 

@@ -17,14 +17,24 @@ class Settings(BaseSettings):
     bootstrap: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, host:port[,host:port]")
     partitions: int = Field(4, ge=1, le=512, description="partitions of the topics that rpm-stream creates")
     replication: int = Field(1, ge=1, le=7, description="replicas of the topics that rpm-stream creates")
-    instance: str | None = Field(None, description="name of this worker in its consumer group; one that comes back under it need not wait for the old one's session to expire (the supervisor sets it)")
+    instance: str | None = Field(
+        None,
+        description="name of this worker in its consumer group: one that comes back under it waits for no session to "
+        "expire (the supervisor sets it)",
+    )
     data_dir: Path = Field(Path.home() / ".local/share/rpm-stream", description="broker data, gateway spools")
     knowledge: Path | None = Field(None, description="folder with a clinic's own tables, over the shipped ones")
-    time: str = Field("broker", pattern="^(broker|recorded)$", description="received_at: broker append time, or as recorded in the frame")
+    time: str = Field(
+        "broker",
+        pattern="^(broker|recorded)$",
+        description="received_at: broker append time, or as recorded in the frame",
+    )
     time_speed: float = Field(1.0, gt=0, description="how fast the service's clock runs (demo)")
     time_anchor: datetime | None = Field(None, description="when the fast clock began; all stages of a demo share it")
     metrics_host: str = Field("127.0.0.1", description="where /metrics listens")
-    metrics_port: int = Field(9464, ge=0, le=65535, description="first port for /metrics; each stage takes the next; 0 = off")
+    metrics_port: int = Field(
+        9464, ge=0, le=65535, description="first port for /metrics; each stage takes the next; 0 = off"
+    )
     feed_host: str = Field("127.0.0.1", description="where the feed listens")
     feed_port: int = Field(8088, ge=1, le=65535, description="port of the feed")
     token: SecretStr | None = Field(None, description="what a clinician's browser or client must show to the feed")

@@ -36,6 +36,7 @@ class Bounds(Table, frozen=True, forbid_unknown_fields=True):
     above: Decimal | None = None
 
     def excludes(self, value: Decimal) -> bool:
+        """Whether ``value`` lies outside."""
         return (
             (self.above is not None and value > self.above)
             or (self.below is not None and value < self.below)
