@@ -1,0 +1,179 @@
+"""Both stages as processes on a broker of their own, and what is measured from outside: CPU time, times of records."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from rig.load import Load, registry_of
+from rpm_stream.app import names, registry_topic, topics
+from rpm_stream.app.broker import Broker
+from rpm_stream.app.web.partitions import partitions_of
+from rpm_stream.records import Record
+
+Kind = Literal["worker", "plain"]
+Stage = Literal["ingest", "judge"]
+STAGES: tuple[Stage, ...] = ("ingest", "judge")
+BENCHMARKS = Path(__file__).resolve().parents[1]
+CHANGELOGS = {
+    ("worker", "ingest"): f"{names.GROUP_INGEST}-state-changelog",
+    ("worker", "judge"): f"{names.GROUP_JUDGE}-state-changelog",
+    ("plain", "ingest"): f"{names.GROUP_INGEST}-plain-state",
+    ("plain", "judge"): f"{names.GROUP_JUDGE}-plain-state",
+}
+FIRST_OUTPUT = {"ingest": names.ACCOUNTS, "judge": names.SCORES}  # one of these comes with the first messages
+PATIENCE_SECONDS = 600.0
+POLL_SECONDS = 0.05
+
+
+class Run(Record, frozen=True, kw_only=True):
+    """One run: seconds from the first output to the last state, and CPU seconds of each stage in that time."""
+
+    wall: float
+    cpu: dict[Stage, float]
+
+
+class Stages:
+    """The processes of one kind. ``profile`` (a folder) puts each under cProfile."""
+
+    def __init__(self, kind: Kind, bootstrap: str, folder: Path, settings: Mapping[str, str]) -> None:
+        self.kind, self.bootstrap = kind, bootstrap
+        self._log = (folder / "stages.log").open("ab")
+        self._environment = {
+            **os.environ, "RPM_BOOTSTRAP": bootstrap, "RPM_METRICS_PORT": "0", "RPM_DATA_DIR": str(folder),
+            "RPM_LOG_LEVEL": "WARNING", **settings,
+        }  # fmt: skip
+        self.processes = {stage: self._start(stage) for stage in STAGES}
+
+    def _start(self, stage: Stage) -> subprocess.Popen[bytes]:
+        profile = self._environment.get("BENCH_PROFILE")
+        cprofile = ["-m", "cProfile", "-o", f"{profile}/{self.kind}-{stage}.prof"] if profile else []
+        module = ["-m", "rpm_stream", "stage", stage]
+        if self.kind == "plain":
+            module = ["-m", "rig.plain", stage, self.bootstrap]
+        return subprocess.Popen(
+            [sys.executable, *cprofile, *module], env=self._environment, cwd=BENCHMARKS, stdout=self._log,
+            stderr=self._log,
+        )  # fmt: skip
+
+    def cpu(self, stage: Stage) -> float:
+        """CPU seconds so far. Raises RuntimeError when the process has ended."""
+        process = self.processes[stage]
+        if process.poll() is not None:
+            raise RuntimeError(f"{self.kind} {stage} ended with {process.returncode}; its log: {self._log.name}")
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def stop(self) -> None:
+        """SIGTERM and wait."""
+        for process in self.processes.values():
+            process.terminate()
+        for process in self.processes.values():
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._log.close()
+
+
+@contextmanager
+def broker_with(load: Load) -> Iterator[tuple[Broker, Path]]:
+    """A fresh broker that has the topics and the registry of ``load``, and a scratch folder."""
+    with TemporaryDirectory(prefix="rpm-bench-") as name, Broker(Path(name) / "broker", port=0) as broker:
+        asyncio.run(topics.apply(broker.bootstrap))
+        asyncio.run(registry_topic.write(broker.bootstrap, registry_of(load)))
+        yield broker, Path(name)
+
+
+async def fill(bootstrap: str, frames: Sequence[tuple[bytes, bytes]]) -> None:
+    """All frames into rpm.frames, in order."""
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, linger_ms=20) as producer:
+        for key, value in frames:
+            await producer.send(names.FRAMES, value, key=key)
+        await producer.flush()
+
+
+class Watch:
+    """Looks at topics from outside. Open with ``async with``."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+        )
+        self._admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+
+    async def __aenter__(self) -> Watch:
+        await self._consumer.start()
+        await self._admin.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._consumer.stop()
+        await self._admin.close()
+
+    async def count(self, topic: str) -> int:
+        """Records ever written to the topic."""
+        return sum((await self._consumer.end_offsets(await partitions_of(self._admin, topic))).values())
+
+    async def is_drained(self, group: str, topic: str) -> bool:
+        """Whether the group has committed all that there is."""
+        ends = await self._consumer.end_offsets(await partitions_of(self._admin, topic))
+        committed = await self._admin.list_consumer_group_offsets(group)
+        return all(end == (committed[tp].offset if tp in committed else 0) for tp, end in ends.items())
+
+    async def first_at(self, topic: str) -> float:
+        """Time of the earliest first record of a partition, seconds since 1970."""
+        tps = await partitions_of(self._admin, topic)
+        return min(await self._times(dict.fromkeys(tps, 0)))
+
+    async def last_at(self, topic: str) -> float:
+        """Time of the latest last record of a partition."""
+        ends = await self._consumer.end_offsets(await partitions_of(self._admin, topic))
+        return max(await self._times({tp: end - 1 for tp, end in ends.items()}))
+
+    async def _times(self, places: dict[TopicPartition, int]) -> list[float]:
+        found = []
+        for tp, offset in places.items():
+            if offset >= 0:
+                self._consumer.assign([tp])
+                self._consumer.seek(tp, offset)
+                found.append((await self._consumer.getone()).timestamp / 1000)
+        return found
+
+
+async def measure(stages: Stages, frames: int) -> Run:
+    """Watch ``stages`` work through ``frames`` frames that lie there already."""
+    async with Watch(stages.bootstrap) as watch:
+        began = {stage: await _at_first_output(watch, stages, stage) for stage in STAGES}
+        end = time.monotonic() + PATIENCE_SECONDS
+        while not (
+            await watch.count(names.ACCOUNTS) >= frames
+            and await watch.is_drained(names.GROUP_INGEST, names.FRAMES)
+            and await watch.is_drained(names.GROUP_JUDGE, names.READINGS)
+        ):
+            if time.monotonic() > end:
+                raise TimeoutError(f"{stages.kind} did not drain {frames} frames in {PATIENCE_SECONDS:.0f} s")
+            await asyncio.sleep(4 * POLL_SECONDS)
+        cpu = {stage: stages.cpu(stage) - began[stage] for stage in STAGES}
+        wall = await watch.last_at(CHANGELOGS[stages.kind, "judge"]) - await watch.first_at(names.ACCOUNTS)
+        return Run(wall=wall, cpu=cpu)
+
+
+async def _at_first_output(watch: Watch, stages: Stages, stage: Stage) -> float:
+    """The stage's CPU time (imports and joining the group) when its first output is there."""
+    while not await watch.count(FIRST_OUTPUT[stage]):
+        stages.cpu(stage)
+        await asyncio.sleep(POLL_SECONDS)
+    return stages.cpu(stage)

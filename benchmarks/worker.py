@@ -1,0 +1,76 @@
+"""The two stages on a real broker: the Faust worker beside a plain aiokafka loop and the pure pipeline.
+
+Run: ``python benchmarks/worker.py [frames] [rounds]`` (default 6,000 frames of 30 notifications, 2 rounds; 3 to 4
+minutes). Each round measures pure, worker, plain in turn, so that a drifting machine disturbs all alike: look at the
+ratios. Worker and plain loop each get a fresh broker with the same frames in it, and two processes, ingest and judge.
+"Through" is notifications a second from the first output to the last state, two processes sharing the machine with
+the broker; "per core" is notifications a second of CPU time of both processes together, imports left out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from statistics import median
+
+from rig.load import NOTIFICATIONS, PATIENTS, Load, frames_of
+from rig.pure import run_pure
+from rig.stages import Kind, Run, Stages, broker_with, fill, measure
+
+KINDS: tuple[Kind, ...] = ("worker", "plain")
+
+
+def run_stages(kind: Kind, load: Load, frames: Sequence[tuple[bytes, bytes]]) -> Run:
+    """One run of one kind on a fresh broker."""
+    with broker_with(load) as (broker, folder):
+        asyncio.run(fill(broker.bootstrap, frames))
+        stages = Stages(kind, broker.bootstrap, folder, {"RPM_TIME": "recorded"})
+        try:
+            return asyncio.run(measure(stages, len(frames)))
+        finally:
+            stages.stop()
+
+
+def main(count: int, rounds: int) -> None:
+    """Measure and print."""
+    load = Load(frames=count)
+    frames = list(frames_of(load))
+    notifications = NOTIFICATIONS * count
+    print(f"{count} frames, {notifications} notifications, {PATIENTS} patients; {rounds} rounds, medians", flush=True)
+    pure: list[float] = []
+    runs: dict[Kind, list[Run]] = {kind: [] for kind in KINDS}
+    for _ in range(rounds):
+        pure.append(run_pure(load, frames)[0])
+        print(f"  pure   {notifications / pure[-1]:8.0f}/s", flush=True)
+        for kind in KINDS:
+            run = run_stages(kind, load, frames)
+            runs[kind].append(run)
+            print(f"  {kind:6} {notifications / run.wall:8.0f}/s through, cpu {_shown(run)}", flush=True)
+    report(notifications, pure, runs)
+
+
+def _shown(run: Run) -> str:
+    return ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in run.cpu.items())
+
+
+def report(notifications: int, pure: Sequence[float], runs: dict[Kind, list[Run]]) -> None:
+    """The table and the ratios. Ratios are of neighbours in one round, then the median."""
+    print(f"\n{'':8}{'through/s':>11}{'per core/s':>12}{'ingest us':>11}{'judge us':>10}")
+    print(f"{'pure':8}{'':>11}{notifications / median(pure):>12.0f}")
+    for kind in KINDS:
+        through = median(notifications / run.wall for run in runs[kind])
+        core = median(notifications / sum(run.cpu.values()) for run in runs[kind])
+        ingest, judge = (
+            median(run.cpu[stage] for run in runs[kind]) / notifications * 1e6 for stage in ("ingest", "judge")
+        )
+        print(f"{kind:8}{through:>11.0f}{core:>12.0f}{ingest:>11.1f}{judge:>10.1f}")
+    pairs = list(zip(runs["worker"], runs["plain"], strict=True))
+    print(f"worker / plain, through:  {median(plain.wall / worker.wall for worker, plain in pairs):.2f}")
+    print(f"worker / plain, per core: {median(sum(p.cpu.values()) / sum(w.cpu.values()) for w, p in pairs):.2f}")
+    both = list(zip(pure, runs["worker"], strict=True))
+    print(f"worker / pure, per core:  {median(alone / sum(run.cpu.values()) for alone, run in both):.2f}")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 6_000, int(sys.argv[2]) if len(sys.argv) > 2 else 2)
