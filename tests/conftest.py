@@ -6,8 +6,13 @@ import os
 from collections.abc import Generator, Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from rpm_stream.app.broker import Broker
+
+# How fast a machine is must decide no test: others may be at work on it.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 REQUIRE_ALL = os.environ.get("REQUIRE_ALL") == "1"  # CI: what cannot run here counts as failed
 HEAVY = os.environ.get("RPM_HEAVY") == "1"
