@@ -12,14 +12,18 @@ from collections.abc import AsyncIterator, Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from rpm_stream.app.clock import Clock
 from rpm_stream.app.engine.application import BatchApp
 from rpm_stream.app.names import FRAMES, GROUP_INGEST, READINGS
 from rpm_stream.app.settings import Settings
 from rpm_stream.app.web.partitions import partitions_of
+
+log = structlog.get_logger()
 
 POLL_SECONDS = 0.5
 CLOCKS_APART = timedelta(seconds=2)  # the broker's clock stamps receipts, ours names T
@@ -41,12 +45,21 @@ class Barrier:
         return found
 
     async def passed(self) -> AsyncIterator[tuple[int, datetime]]:
-        """For ever."""
+        """For ever. A broker that cannot answer only delays: nobody is called silent meanwhile."""
+        while True:
+            try:
+                async for partition, at in self._passed():
+                    yield partition, at
+            except (KafkaError, OSError) as error:
+                log.warning("no ticks while the broker cannot answer", error=type(error).__name__)
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def _passed(self) -> AsyncIterator[tuple[int, datetime]]:
         consumer = AIOKafkaConsumer(bootstrap_servers=self._settings.bootstrap, group_id=None)
         admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.bootstrap)
-        await consumer.start()
-        await admin.start()
         try:
+            await consumer.start()
+            await admin.start()
             while True:
                 await asyncio.sleep(POLL_SECONDS)
                 at = self._clock.now() - CLOCKS_APART * self._clock.speed

@@ -1,4 +1,4 @@
-"""The Faust application of one agent: settings, transport, table, and the end of the process when something is wrong."""
+"""The Faust application of one agent: settings, transport, table, and how the process ends when something is wrong."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ async def guarded(work: Callable[[], Awaitable[None]], what: str) -> None:
         await work()
     except asyncio.CancelledError:
         raise
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  # River raises BaseExceptions; whatever it is, the process ends
         import traceback
 
         sys.stderr.write(traceback.format_exc())

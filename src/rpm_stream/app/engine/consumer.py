@@ -39,11 +39,13 @@ class Watermark:
         self.commit: int | None = None
 
     def settle(self) -> None:
+        """Move on over the batches that are done."""
         while self.batches and self.batches[0].acked:
             self.commit = self.batches.popleft().last + 1
 
     @property
     def in_flight(self) -> int:
+        """Records delivered and not yet part of the commit."""
         return sum(batch.size for batch in self.batches)
 
 
@@ -57,6 +59,7 @@ class BatchSchema(faust.Schema):  # type: ignore[misc]
     """Hands the record list to the agent untouched."""
 
     def compile(self, app: Any, **_: Any) -> Any:
+        """What Faust calls on each message: no decoding, so nothing to fail."""
         create_event = app.create_event
 
         async def decode(message: Any, **_: Any) -> Any:
@@ -153,7 +156,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         """To the committed offsets; partitions without one, which Faust leaves where they are, to their beginning."""
         await super().perform_seek()
         changelogs = self.app.tables.changelog_topics
-        fresh = [tp for tp in self.assignment() if self._committed_offset.get(tp) is None and tp.topic not in changelogs]
+        sources = [tp for tp in self.assignment() if tp.topic not in changelogs]
+        fresh = [tp for tp in sources if self._committed_offset.get(tp) is None]
         if fresh:
             await self._thread.seek_to_beginning(*map(driver.ensure_aiokafka_TP, fresh))
             for tp in fresh:
@@ -162,6 +166,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     # --- ack and commit ---
 
     def ack(self, message: Any) -> bool:
+        """Note a batch as done; the commit may move on."""
         if not isinstance(message, BatchMessage):
             return bool(super().ack(message))
         if message.batch.acked:
@@ -217,6 +222,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return {tp: end - max(applied.get(tp, 0), starts[tp]) for tp, end in ends.items()}
 
     async def on_partitions_revoked(self, revoked: Iterable[TP]) -> None:
+        """Forget what another worker will carry on with."""
         gone = set(revoked)
         await super().on_partitions_revoked(gone)  # stops the flow, waits for acks, commits
         for tp in gone:

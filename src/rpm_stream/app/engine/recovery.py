@@ -55,6 +55,7 @@ class BatchTableManager(TableManager):  # type: ignore[misc]
 
     @property
     def recovery(self) -> Any:  # the attribute is untyped in Faust
+        """The recovery service of this package."""
         if self._recovery is None:  # type: ignore[has-type]
             self._recovery = BatchRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
         return self._recovery

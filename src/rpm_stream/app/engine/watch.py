@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from time import monotonic
 
+from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from rpm_stream.app.engine.application import EXIT_STUCK, BatchApp, die
 from rpm_stream.app.metrics import COMMIT_AGE, LAG
 
 EVERY_SECONDS = 2.0
+UNKNOWN = TP("unknown", 0)
 STUCK_SECONDS = 60.0  # six session timeouts; a rebalance or a slow broker is over by then
 
 
@@ -20,7 +22,7 @@ async def watch(app: BatchApp, stage: str) -> None:
     moved = monotonic()
     while True:
         await asyncio.sleep(EVERY_SECONDS)
-        lags = {} if app.rebalancing or app.in_recovery else await app.consumer.lags()
+        lags = await _lags(app)
         now_at = app.consumer.applied_positions()
         if now_at != positions or not any(lags.values()):
             positions, moved = now_at, monotonic()
@@ -29,3 +31,13 @@ async def watch(app: BatchApp, stage: str) -> None:
         COMMIT_AGE.labels(stage).set(age)
         if age > STUCK_SECONDS:
             die("assigned but not consuming", EXIT_STUCK, stage=stage, lag=sum(lags.values()))
+
+
+async def _lags(app: BatchApp) -> dict[TP, int]:
+    """Lag by partition. A rebalance that lasts, or a broker that cannot answer, counts as work left undone."""
+    if app.rebalancing or app.in_recovery:
+        return {UNKNOWN: 1}
+    try:
+        return dict(await app.consumer.lags())
+    except (KafkaError, OSError, TimeoutError):
+        return {UNKNOWN: 1}
