@@ -9,6 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import structlog
 from rich.console import Console
 from rich.panel import Panel
 
@@ -18,13 +19,13 @@ from rpm_stream.app.clock import Clock
 from rpm_stream.app.gateway import Gateway
 from rpm_stream.app.gateway.replay import WardPlan, register, run_ward
 from rpm_stream.app.gateway.simulate import all_registry
+from rpm_stream.app.logs import configure_log
 from rpm_stream.app.metrics import STAGES
-from rpm_stream.app.run import stages_of, stop_on_signals
+from rpm_stream.app.run import stages_of, stop_on_signals, supervise_all
 from rpm_stream.app.settings import Settings
-from rpm_stream.app.stage import configure_log
-from rpm_stream.app.supervisor import supervise
 
 console = Console(stderr=True)
+log = structlog.get_logger()
 
 
 def _free_ports(wanted: int, count: int) -> int:
@@ -44,24 +45,29 @@ def _free_ports(wanted: int, count: int) -> int:
 async def run_demo(patients: int, speed: float, port: int) -> int:
     """Run until a signal. Returns the exit status."""
     settings = Settings()
-    configure_log("ERROR")
+    configure_log("WARNING")
     stop = stop_on_signals()
-    with tempfile.TemporaryDirectory(prefix="rpm-stream-demo-") as folder:
-        with await asyncio.to_thread(Broker(Path(folder), port, fresh=True).__enter__) as broker:
-            await topics.apply(broker.bootstrap, settings.partitions, 1)
-            clock = Clock(speed)
-            plan = WardPlan(start=clock.now(), patients=patients, speed=speed)
-            await register(broker.bootstrap, all_registry(plan.people()))
-            environment = _environment(settings, broker.bootstrap, folder, clock)
-            _tell(environment, patients, speed)
-            service = asyncio.create_task(supervise(stages_of(["ingest", "judge", "feed"], environment), stop))
-            playing = asyncio.create_task(_play(broker.bootstrap, Path(folder), patients, clock))
-            await asyncio.wait([service, playing], return_when=asyncio.FIRST_COMPLETED)
-            playing.cancel()
-            await asyncio.gather(playing, return_exceptions=True)
-            if not service.done():
-                await stop.wait()
-            return await service
+    with (
+        tempfile.TemporaryDirectory(prefix="rpm-stream-demo-") as folder,
+        await asyncio.to_thread(Broker(Path(folder), port, fresh=True).__enter__) as broker,
+    ):
+        if stop.is_set():
+            return 0
+        await topics.apply(broker.bootstrap, settings.partitions, 1)
+        clock = Clock(speed)
+        plan = WardPlan(start=clock.now(), patients=patients, speed=speed)
+        await register(broker.bootstrap, all_registry(plan.people()))
+        environment = _environment(settings, broker.bootstrap, folder, clock)
+        _tell(environment, patients, speed)
+        stages = stages_of(["ingest", "judge", "feed"], environment)
+        service = asyncio.create_task(supervise_all(stages, broker, stop))
+        playing = asyncio.create_task(_play(broker.bootstrap, Path(folder), patients, clock))
+        await asyncio.wait([service, playing], return_when=asyncio.FIRST_COMPLETED)
+        playing.cancel()
+        [ended] = await asyncio.gather(playing, return_exceptions=True)
+        if isinstance(ended, Exception):
+            log.error("the simulated ward ended; the service goes on", error=type(ended).__name__)
+        return await service
 
 
 async def _play(bootstrap: str, folder: Path, patients: int, clock: Clock) -> None:
@@ -82,7 +88,7 @@ def _environment(settings: Settings, bootstrap: str, folder: str, clock: Clock) 
         "RPM_TOKEN": token,
         "RPM_FEED_PORT": str(_free_ports(settings.feed_port, 1)),
         "RPM_METRICS_PORT": str(_free_ports(settings.metrics_port, len(STAGES))),
-        "RPM_LOG_LEVEL": "WARNING",
+        "RPM_LOG_LEVEL": "ERROR",
     }
 
 
@@ -90,13 +96,16 @@ def _tell(environment: dict[str, str], patients: int, speed: float) -> None:
     """What to open, and what to look at."""
     metrics = int(environment["RPM_METRICS_PORT"])
     lines = (
-        f"[bold]Open http://127.0.0.1:{environment['RPM_FEED_PORT']}/[/bold]   token: [bold]{environment['RPM_TOKEN']}[/bold]\n\n"
-        f"{patients} simulated people, an hour passes in {3600 / speed:.0f} seconds. The first red alert comes within about a minute.\n"
+        f"[bold]Open http://127.0.0.1:{environment['RPM_FEED_PORT']}/[/bold]   "
+        f"token: [bold]{environment['RPM_TOKEN']}[/bold]\n\n"
+        f"{patients} simulated people, an hour passes in {3600 / speed:.0f} seconds. "
+        "The first red alert comes within about a minute.\n"
         "Then look at\n"
         "  • the alert's own words, and its chart: click on it; acknowledge it\n"
-        f"  • the counters: http://127.0.0.1:{metrics}/metrics (ingest), :{metrics + 1} (judge), :{metrics + 3} (feed)\n"
+        f"  • the counters: http://127.0.0.1:{metrics}/metrics (ingest), "
+        f":{metrics + 1} (judge), :{metrics + 3} (feed)\n"
         "  • what a kill does: pkill -9 -f 'rpm_stream stage judge', and watch \"judged up to\" come back\n"
-        f"  • the frames themselves: rpm-stream gateway simulate --story copd --to stdout | head -3\n"
+        "  • the frames themselves: rpm-stream gateway simulate --story copd --to stdout | head -3\n"
         f"Kafka: {environment['RPM_BOOTSTRAP']}. Ctrl-C ends all of it; nothing is kept."
     )
     console.print(Panel(lines, title="rpm-stream demo", expand=False))

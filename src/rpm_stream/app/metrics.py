@@ -12,18 +12,26 @@ STAGES = ("ingest", "judge", "sink", "feed")
 LATENCY = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 60, 300, 900, 3600, 21600, 86400)
 STEP = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1)
 
-PARTS = Counter("rpm_parts", "Parts of frames: in = reading + duplicate + reject; context beside them", ["stage", "outcome"])
+PARTS = Counter(
+    "rpm_parts", "Parts of frames: in = reading + duplicate + reject; context beside them", ["stage", "outcome"]
+)
 REJECTS = Counter("rpm_rejects", "Parts refused, by reason", ["reason"])
 MESSAGES = Counter("rpm_messages", "Messages applied", ["stage"])
 REPEATED = Counter("rpm_repeated_messages", "Messages that were applied before and skipped", ["stage"])
 ALERTS = Counter("rpm_alerts", "Alert records, by priority and state", ["priority", "state"])
 OBSERVATIONS = Counter("rpm_observations", "Observations written")
 SCORES = Counter("rpm_scores", "Scores written", ["detector"])
-MEASURED_TO_ALERT = Histogram("rpm_measured_to_alert_seconds", "From measurement to the alert's record", buckets=LATENCY)
-RECEIVED_TO_ALERT = Histogram("rpm_received_to_alert_seconds", "From the broker's receipt to the alert's record", buckets=LATENCY)
+MEASURED_TO_ALERT = Histogram(
+    "rpm_measured_to_alert_seconds", "From measurement to the alert's record", buckets=LATENCY
+)
+RECEIVED_TO_ALERT = Histogram(
+    "rpm_received_to_alert_seconds", "From the broker's receipt to the alert's record", buckets=LATENCY
+)
 STEP_SECONDS = Histogram("rpm_step_seconds", "Pure work for one message", ["stage"], buckets=STEP)
 LAG = Gauge("rpm_lag_messages", "Messages of the assigned partitions that are not applied yet", ["stage"])
-COMMIT_AGE = Gauge("rpm_last_progress_age_seconds", "Since the stage last applied something or had nothing to do", ["stage"])
+COMMIT_AGE = Gauge(
+    "rpm_last_progress_age_seconds", "Since the stage last applied something or had nothing to do", ["stage"]
+)
 STATE_BYTES = Gauge("rpm_state_bytes_max", "Largest sealed state written by this process", ["stage"])
 KEYS = Gauge("rpm_state_keys", "Devices or patients whose state this process keeps", ["stage"])
 
@@ -37,5 +45,6 @@ def serve(settings: Settings, stage: str) -> None:
         start_http_server(port, settings.metrics_host)
     except OSError as error:
         raise UsageError(
-            f"metrics port {settings.metrics_host}:{port} for stage {stage}: {error.strerror}; set RPM_METRICS_PORT (0 = off)"
+            f"metrics port {settings.metrics_host}:{port} of the stage {stage}: {error.strerror}; set RPM_METRICS_PORT "
+            "to the first of four free ones, or to 0 for none"
         ) from None

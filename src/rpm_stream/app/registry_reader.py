@@ -28,8 +28,8 @@ class RegistryReader:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap, enable_auto_commit=False, auto_offset_reset="earliest", group_id=None
         )
-        await consumer.start()
         try:
+            await consumer.start()
             partitions = await self._partitions()
             consumer.assign(partitions)
             ends = await consumer.end_offsets(partitions)

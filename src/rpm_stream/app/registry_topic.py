@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.names import REGISTRY
+from rpm_stream.app.reach import partition_counts
 from rpm_stream.app.registry_reader import RegistryReader
 from rpm_stream.records import Assignment, DeviceEntry, PatientEntry
 from rpm_stream.registry import entry_key
@@ -21,11 +22,12 @@ PATIENCE_SECONDS = 30.0
 
 
 def _away(bootstrap: str, error: Exception) -> UsageError:
-    return UsageError(f"no answer from Kafka at {bootstrap} ({type(error).__name__}): is it running, are the topics there?")
+    return UsageError(f"no answer from Kafka at {bootstrap} ({type(error).__name__}): is it running?")
 
 
 async def write(bootstrap: str, entries: Iterable[Entry]) -> None:
-    """Write entries durably. Raises UsageError when the broker is away."""
+    """Write entries durably. Raises UsageError when the broker is away or lacks the topic."""
+    await partition_counts(bootstrap, (REGISTRY,))
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, acks="all")
     try:
         await producer.start()
@@ -38,7 +40,8 @@ async def write(bootstrap: str, entries: Iterable[Entry]) -> None:
 
 
 async def read(bootstrap: str) -> dict[str, Entry]:
-    """All entries by key. Raises UsageError when the broker is away."""
+    """All entries by key. Raises UsageError when the broker is away or lacks the topic."""
+    await partition_counts(bootstrap, (REGISTRY,))
     reader = RegistryReader(bootstrap)
     task = asyncio.create_task(reader.run())
     ready = asyncio.create_task(reader.ready.wait())
@@ -51,8 +54,8 @@ async def read(bootstrap: str) -> dict[str, Entry]:
         ready.cancel()
         task.cancel()
         await asyncio.gather(task, ready, return_exceptions=True)
-    registry = reader.registry
-    return {entry_key(entry): entry for entry in (*registry.devices.values(), *registry.patients.values())}
+    entries: list[Entry] = [*reader.registry.devices.values(), *reader.registry.patients.values()]
+    return {entry_key(entry): entry for entry in entries}
 
 
 def reassigned(entry: DeviceEntry, patient: str | None, at: datetime) -> DeviceEntry:
@@ -61,9 +64,8 @@ def reassigned(entry: DeviceEntry, patient: str | None, at: datetime) -> DeviceE
     for assignment in entry.assignments:
         if assignment.from_ is not None and assignment.from_ >= at:
             continue
-        if assignment.until is None or assignment.until > at:
-            assignment = msgspec.structs.replace(assignment, until=at)
-        kept.append(assignment)
+        runs_on = assignment.until is None or assignment.until > at
+        kept.append(msgspec.structs.replace(assignment, until=at) if runs_on else assignment)
     if patient is not None:
         kept.append(Assignment(patient=patient, from_=at))
     return msgspec.structs.replace(entry, assignments=tuple(kept))

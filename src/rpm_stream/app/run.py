@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-
 from uuid import uuid4
+
+import structlog
 
 from rpm_stream.app import topics
 from rpm_stream.app.broker import Broker
+from rpm_stream.app.errors import UsageError
+from rpm_stream.app.logs import configure_log
 from rpm_stream.app.settings import Settings
-from rpm_stream.app.stage import configure_log
 from rpm_stream.app.supervisor import Stage, stage_command, supervise
+
+log = structlog.get_logger()
+
+LOOK_SECONDS = 1.0
 
 
 def stop_on_signals() -> asyncio.Event:
@@ -36,6 +43,28 @@ async def run_worker(names: Sequence[str], environment: Mapping[str, str]) -> in
     return await supervise(stages_of(names, environment), stop_on_signals())
 
 
+async def keep_broker(broker: Broker, stop: asyncio.Event) -> None:
+    """Start the embedded Kafka again when it ends, until ``stop``; sets ``stop`` and raises UsageError if it cannot."""
+    while not stop.is_set():
+        if not broker.running:
+            log.warning("Kafka ended, starting it again", log=str(broker.log))
+            try:
+                await asyncio.to_thread(broker.start)
+            except UsageError:
+                stop.set()
+                raise
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
+
+
+async def supervise_all(stages: Sequence[Stage], broker: Broker, stop: asyncio.Event) -> int:
+    """Keep the stages and their embedded Kafka running until ``stop``. Returns the exit status."""
+    keeping = asyncio.create_task(keep_broker(broker, stop))
+    status = await supervise(stages, stop)
+    await keeping
+    return status
+
+
 async def run_up(port: int, fresh: bool) -> int:
     """Embedded Kafka, topics, all stages, until a signal. Returns the exit status."""
     settings = Settings()
@@ -48,4 +77,4 @@ async def run_up(port: int, fresh: bool) -> int:
             f"Kafka {broker.bootstrap}, feed http://{settings.feed_host}:{settings.feed_port}, "
             f"metrics from port {settings.metrics_port}. Ctrl-C ends all of it.\n"
         )
-        return await supervise(stages_of(names, {"RPM_BOOTSTRAP": broker.bootstrap}), stop)
+        return await supervise_all(stages_of(names, {"RPM_BOOTSTRAP": broker.bootstrap}), broker, stop)

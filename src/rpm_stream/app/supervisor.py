@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import structlog
 
@@ -16,14 +17,17 @@ log = structlog.get_logger()
 GRACE_SECONDS = 20.0  # a stage finishes its batch and commits
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 STEADY_SECONDS = 60.0  # after so long a run the pause begins anew
-WRONG_USE = 2  # a setting is wrong: starting again would not help
+WRONG_USE = 2  # at the first start a setting is wrong and starting again would not help; later the broker is away
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-def _end_with_parent() -> None:
+def _end_with(parent: int) -> None:
     """In the child: be told to end when the parent is gone, even by SIGKILL (Linux)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
     os.setpgrp()  # Ctrl-C reaches the supervisor alone, which stops us in order
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it went before we asked
+            os._exit(1)
 
 
 class Stage:
@@ -36,16 +40,18 @@ class Stage:
     async def keep(self, stop: asyncio.Event) -> int:
         """Run until ``stop``; the exit status of a stage that cannot be started again with sense, else 0."""
         pause = FIRST_PAUSE
+        first = True
         while not stop.is_set():
             began = asyncio.get_running_loop().time()
             self.process = await asyncio.create_subprocess_exec(
-                *self._command, env={**os.environ, **self._environment}, preexec_fn=_end_with_parent
+                *self._command, env={**os.environ, **self._environment}, preexec_fn=partial(_end_with, os.getpid())
             )
             status = await self.process.wait()
             if stop.is_set():
                 return 0
-            if status == WRONG_USE:
+            if first and status == WRONG_USE:
                 return status
+            first = False
             steady = asyncio.get_running_loop().time() - began > STEADY_SECONDS
             pause = FIRST_PAUSE if steady else min(pause * 2, LONGEST_PAUSE)
             log.warning("stage ended, starting it again", stage=self.name, exit_status=status, pause_seconds=pause)

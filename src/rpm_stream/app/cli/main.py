@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
+from pydantic import ValidationError
+from typer.exceptions import TyperException
 
 from rpm_stream import __version__
 from rpm_stream.app.cli import broker, decode, feed, gateway, registry, replay, service, topics
 from rpm_stream.app.errors import CheckFailed, UsageError
+from rpm_stream.app.logs import configure_log
+from rpm_stream.app.settings import Settings
 
 app = typer.Typer(
     name="rpm-stream",
@@ -60,16 +65,46 @@ def options(
 
 def main() -> None:
     """Entry point. Exit 0; 1 when the answer of a check is no; 2 for wrong use or unreadable input."""
+    configure_log("WARNING")
     try:
-        app()
+        _run()
+        sys.stdout.flush()
     except CheckFailed as error:
-        sys.stderr.write(f"rpm-stream: {error}\n")
-        sys.exit(1)
+        _end(str(error), 1)
     except UsageError as error:
-        sys.stderr.write(f"rpm-stream: {error}\n")
-        sys.exit(2)
-    except BrokenPipeError:  # the reader of a pipe has seen enough
-        sys.stderr.close()
+        _end(str(error), 2)
+    except ValidationError as error:
+        _end(_wrong_setting(error), 2)
+    except BrokenPipeError:  # the reader of a pipe has seen enough; what Python still holds must not be flushed again
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _run() -> None:
+    """The command that was asked for. What is wrong with its arguments ends as any other wrong use: one line."""
+    command = typer.main.get_command(app)
+    try:
+        with command.make_context("rpm-stream", sys.argv[1:]) as context:
+            command.invoke(context)
+    except typer.Exit as ended:
+        sys.exit(ended.exit_code)
+    except TyperException as error:
+        if not (text := error.format_message()):  # no arguments: the help has been shown instead
+            sys.exit(2)
+        place = getattr(error, "ctx", None)
+        raise UsageError(f"{text.rstrip('.')}; see {place.command_path if place else 'rpm-stream'} --help") from None
+
+
+def _wrong_setting(error: ValidationError) -> str:
+    """Which setting is wrong and why; never its value, which may be a secret."""
+    if error.title != Settings.__name__:
+        raise error
+    found = (f"RPM_{'_'.join(str(part) for part in each['loc']).upper()}: {each['msg']}" for each in error.errors())
+    return "; ".join(found)
+
+
+def _end(text: str, status: int) -> NoReturn:
+    sys.stderr.write(f"rpm-stream: {text}\n")
+    sys.exit(status)

@@ -18,7 +18,9 @@ Bootstrap = Annotated[str | None, typer.Option(help="Kafka, host:port[,host:port
 At = Annotated[str | None, typer.Option(help="From when (RFC 3339); default: now.")]
 
 
-def load(file: Annotated[Path, typer.Argument(help="Entries, one JSON object a line.")], bootstrap: Bootstrap = None) -> None:
+def load(
+    file: Annotated[Path, typer.Argument(help="Entries, one JSON object a line.")], bootstrap: Bootstrap = None
+) -> None:
     """Write the entries of a file to the registry.
 
     Example: rpm-stream registry load registry.jsonl

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from rpm_stream.app.errors import UsageError
+from rpm_stream.app.logs import configure_log
 from rpm_stream.app.settings import Settings
 
 STAGES = ("ingest", "judge", "sink", "feed")
@@ -39,8 +40,11 @@ def worker(
 
 
 def stage(name: Annotated[str, typer.Argument(help="ingest, judge, sink or feed")]) -> None:
-    """One stage in this process (``worker`` starts these)."""
-    from rpm_stream.app.stage import configure_log, run_agent, run_service
+    """One stage in this process (worker starts these).
+
+    Example: rpm-stream stage ingest
+    """
+    from rpm_stream.app.stage import run_agent, run_service
 
     settings = Settings()
     configure_log(settings.log_level)

@@ -1,0 +1,34 @@
+"""Whether the broker answers and has our topics, asked once before anything starts: else one clear line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from rpm_stream.app.errors import UsageError
+from rpm_stream.app.names import TOPICS
+from rpm_stream.app.web.partitions import partitions_of
+
+REQUEST_TIMEOUT_MS = 10_000
+
+
+async def partition_counts(bootstrap: str, topics: Sequence[str] = TOPICS) -> dict[str, int]:
+    """Partitions of each of ``topics``. Raises UsageError when the broker is away or a topic is missing."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
+    try:
+        await admin.start()
+        counts = {topic: len(await partitions_of(admin, topic)) for topic in topics}
+    except ValueError:
+        raise UsageError(f"not a Kafka address, host:port[,host:port]: {bootstrap}") from None
+    except (KafkaError, OSError) as error:
+        raise UsageError(
+            f"no Kafka answers at {bootstrap} ({type(error).__name__}): start one (rpm-stream broker), or name it "
+            "with --bootstrap or RPM_BOOTSTRAP"
+        ) from None
+    finally:
+        await admin.close()
+    if missing := [topic for topic, count in counts.items() if not count]:
+        raise UsageError(f"the broker lacks {', '.join(missing)}: rpm-stream topics apply --bootstrap {bootstrap}")
+    return counts
