@@ -93,8 +93,8 @@ def _strap(chance: Random, rate: float) -> list[bytes]:
 
 
 def _oximeter(chance: Random, rate: float, saturation: int) -> list[bytes]:
-    pairs = [
-        (str(saturation + chance.choice((-1, 0, 0, 1))), str(round(chance.gauss(rate, 2))))
-        for _ in range(NOTIFICATIONS)
-    ]
+    def saturated() -> str:
+        return str(saturation + chance.choice((-1, 0, 0, 1)))
+
+    pairs = [(saturated(), str(round(chance.gauss(rate, 2)))) for _ in range(NOTIFICATIONS)]
     return [continuous(Continuous(normal=pair)) for pair in pairs]
