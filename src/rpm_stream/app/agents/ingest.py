@@ -44,10 +44,7 @@ def ingest_app(settings: Settings, knowledge: Knowledge, partitions: int) -> Bat
     app.task(lambda: guarded(reader.run, "reading the registry"))
     app.task(lambda: guarded(lambda: watch(app, STAGE), "watching the consumer"))
 
-    async def forget(*_: Any, **__: Any) -> None:
-        states.live.clear()  # every batch is acked by now; another worker may carry on with these devices
-
-    app.on_partitions_revoked.connect(forget)
+    app.on_partitions_revoked.connect(work.forget)
     return app
 
 
@@ -78,7 +75,9 @@ class Step:
 
 
 def _outputs(done: Ingested, key: bytes | None) -> list[Outgoing]:
-    outputs: list[Outgoing] = [(READINGS, message.patient.encode(), _encode(message), None) for message in done.readings]
+    outputs: list[Outgoing] = [
+        (READINGS, message.patient.encode(), _encode(message), None) for message in done.readings
+    ]
     outputs += [(REJECTS_TOPIC, key, _encode(reject), None) for reject in done.rejects]
     outputs.append((ACCOUNTS, key, _encode(done.account), None))
     return outputs

@@ -17,7 +17,15 @@ from rpm_stream.app.clock import Clock
 from rpm_stream.app.engine.application import BatchApp, Outgoing, guarded, new_app, source, state_table
 from rpm_stream.app.engine.watch import watch
 from rpm_stream.app.metrics import (
-    ALERTS, MEASURED_TO_ALERT, MESSAGES, OBSERVATIONS, PARTS, RECEIVED_TO_ALERT, REPEATED, SCORES, STEP_SECONDS,
+    ALERTS,
+    MEASURED_TO_ALERT,
+    MESSAGES,
+    OBSERVATIONS,
+    PARTS,
+    RECEIVED_TO_ALERT,
+    REPEATED,
+    SCORES,
+    STEP_SECONDS,
 )  # fmt: skip
 from rpm_stream.app.names import ACTIONS, GROUP_JUDGE, READINGS, REJECTS
 from rpm_stream.app.names import ALERTS as ALERTS_TOPIC
@@ -70,10 +78,7 @@ def judge_app(settings: Settings, knowledge: Knowledge, partitions: int) -> Batc
     app.task(lambda: guarded(ticks, "time without data"))
     app.task(lambda: guarded(lambda: watch(app, STAGE), "watching the consumer"))
 
-    async def forget(*_: Any, **__: Any) -> None:
-        states.live.clear()
-
-    app.on_partitions_revoked.connect(forget)
+    app.on_partitions_revoked.connect(work.forget)
     return app
 
 
@@ -129,7 +134,7 @@ class Step:
         outputs: list[Outgoing] = [(SCORES_TOPIC, name, _encode(score), None) for score in judged.scores]
         outputs += [(ALERTS_TOPIC, alert.id.encode(), _encode(alert), home) for alert in judged.alerts]
         outputs += [(OBSERVATIONS_TOPIC, name, observation.body, None) for observation in judged.observations]
-        outputs += [(REJECTS, reject.device.encode(), _encode(reject), None) for reject in getattr(judged, "rejects", ())]
+        outputs += [(REJECTS, reject.device.encode(), _encode(reject), None) for reject in judged.rejects]
         return outputs
 
     def _count(self, judged: Judged, received_at: datetime | None) -> None:

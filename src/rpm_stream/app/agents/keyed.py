@@ -12,9 +12,10 @@ from typing import Any, Generic, TypeVar
 
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.engine.application import BatchApp, Outgoing, die
+from rpm_stream.app.engine.application import BatchApp, Outgoing, die, settle_collector
 from rpm_stream.app.engine.recovery import BytesTable
 from rpm_stream.app.metrics import KEYS, STATE_BYTES
+from rpm_stream.pipeline.state import StateError
 
 SLICE = 64  # messages between two chances for the event loop to send and commit
 
@@ -28,7 +29,9 @@ class UnreadableState(Exception):
 class KeyedStates(Generic[State]):
     """States by key: live objects over the table's sealed blobs, dropped at every revocation."""
 
-    def __init__(self, table: BytesTable, unpack: Callable[[bytes | None, str], State], pack: Callable[[State], bytes]) -> None:
+    def __init__(
+        self, table: BytesTable, unpack: Callable[[bytes | None, str], State], pack: Callable[[State], bytes]
+    ) -> None:
         self._table, self._unpack, self._pack = table, unpack, pack
         self.live: dict[bytes, State] = {}
 
@@ -38,11 +41,12 @@ class KeyedStates(Generic[State]):
         if state is None:
             try:
                 state = self.live[key] = self._unpack(self._table.blob(key), key.decode(errors="replace"))
-            except Exception as error:
+            except StateError as error:
                 raise UnreadableState(str(error)) from None
         return state
 
     def pack(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
+        """The sealed states of ``keys``."""
         return {key: self._pack(self.live[key]) for key in keys}
 
 
@@ -51,11 +55,15 @@ class BatchWork(Generic[State]):
 
     def __init__(self, app: BatchApp, table: BytesTable, states: KeyedStates[State], stage: str) -> None:
         self._app, self._table, self.states, self._stage = app, table, states, stage
+        self._settled = False
         self.lock = asyncio.Lock()  # one batch, tick or action at a time: no state is written before its outputs
 
     async def apply(self, event: Any, step: Callable[[State, ConsumerRecord], list[Outgoing] | None]) -> None:
         """Run ``step`` over the records of one event; None means applied before. Raises what the broker says."""
         partition = event.message.partition
+        if not self._settled:  # by the first batch all is loaded: code, tables, registry, the changelog's blobs
+            self._settled = True
+            settle_collector()
         async with self.lock:
             futures: list[asyncio.Future[Any]] = []
             touched: set[bytes] = set()
@@ -73,8 +81,14 @@ class BatchWork(Generic[State]):
             event.ack()
 
     async def change(self, partition: int, keys: Iterable[bytes], step: Callable[[State], list[Outgoing]]) -> None:
-        """Run ``step`` over states without a record (a tick); only what put something out is written."""
+        """Run ``step`` over states without a record (a tick); only what put something out is written.
+
+        Nothing is done for a partition that is no longer ours: another worker may have carried on with it, and our
+        state would go behind its own. ``forget`` waits for the lock, so ownership cannot end in the middle.
+        """
         async with self.lock:
+            if not self._app.consumer.owns(partition):
+                return
             futures: list[asyncio.Future[Any]] = []
             touched: set[bytes] = set()
             for key in keys:
@@ -82,6 +96,11 @@ class BatchWork(Generic[State]):
                     futures += await self._app.producer.send_all(made)
                     touched.add(key)
             await self._write(partition, futures, touched)
+
+    async def forget(self, *_: Any, **__: Any) -> None:
+        """Before partitions go to another worker (batches are acked by then): let a tick finish, drop what is live."""
+        async with self.lock:
+            self.states.live.clear()
 
     def _state(self, key: bytes) -> State:
         try:

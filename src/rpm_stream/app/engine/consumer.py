@@ -199,6 +199,13 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                 self._committed_offset.pop(tp, None)
         return done
 
+    def owns(self, partition: int) -> bool:
+        """Whether this worker holds the partition now, restored and with no rebalance under way."""
+        app = self.app
+        if app.rebalancing or app.in_recovery:
+            return False
+        return any(tp.partition == partition for tp in self.applied_positions())
+
     def applied_positions(self) -> dict[TP, int]:
         """Next offset to apply of each assigned source partition: behind it everything is acked."""
         changelogs = self.app.tables.changelog_topics
