@@ -100,9 +100,7 @@ def of_type(output: Output, kind: str) -> list[Record]:
 
 def alerts(output: Output) -> list[tuple[str, str, str, str]]:
     """Group, priority, state and title of every alert line."""
-    return [
-        (alert["group"], alert["priority"], alert["state"], alert["title"]) for alert in of_type(output, "alert")
-    ]
+    return [(alert["group"], alert["priority"], alert["state"], alert["title"]) for alert in of_type(output, "alert")]
 
 
 def last_alerts(output: Output) -> dict[str, Record]:

@@ -39,7 +39,7 @@ class Seen(msgspec.Struct):
     frames: dict[str, Spans] = {}
 
 
-class Mark(Record, frozen=True, kw_only=True):
+class Mark(Record, frozen=True, kw_only=True, gc=False):
     """One entry of a device: ``kind`` its characteristic (or app vital), ``digest`` eight bytes that stand for it."""
 
     kind: str

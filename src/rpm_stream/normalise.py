@@ -34,7 +34,7 @@ class Refusal(Record, frozen=True, kw_only=True):
     detail: str
 
 
-class Placed(Record, frozen=True, kw_only=True):
+class Placed(Record, frozen=True, kw_only=True, gc=False):
     """When a value was measured, and how that was found out. ``by_device``: the device's own clock was used."""
 
     measured_at: datetime
@@ -43,7 +43,7 @@ class Placed(Record, frozen=True, kw_only=True):
     by_device: bool = False
 
 
-class Offsets(Record, frozen=True, kw_only=True):
+class Offsets(Record, frozen=True, kw_only=True, gc=False):
     """What is known of the device's offset from UTC, first one wins."""
 
     payload: str | None = None
@@ -140,10 +140,8 @@ def pressures_conflict(cuff: Mapping[str, Decoded], bounds: Bounds) -> bool:
     return high is not None and low is not None and low >= high
 
 
-def meter_limit(decoded: Decoded, bound: Bound) -> Decoded:
+def meter_limit(decoded: Decoded) -> Decoded:
     """A meter that says "result too low" or "too high" beside a number that no body can have shows LO or HI."""
-    if bound != "implausible":
-        return decoded
     if "result_too_low" in decoded.flags:
         return msgspec.structs.replace(decoded, value=None, absent="negative-infinity")
     if "result_too_high" in decoded.flags:

@@ -69,7 +69,7 @@ def wearers(device: DeviceEntry, at: datetime) -> list[str]:
         for assignment in device.assignments
         if (assignment.from_ is None or assignment.from_ <= at) and (assignment.until is None or at < assignment.until)
     ]
-    return list(dict.fromkeys(found))
+    return found if len(found) < 2 else list(dict.fromkeys(found))
 
 
 def wearer(device: DeviceEntry, at: datetime) -> str | None:

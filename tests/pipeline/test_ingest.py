@@ -245,7 +245,9 @@ def test_one_broken_frame_among_good_ones_changes_nothing_for_them() -> None:
 def test_an_absent_value_is_a_reading_with_its_reason() -> None:
     """Law 8: 2A5F with SpO2 NaN."""
     done = Bench().step(frame([notification(0, "2A5F", "00ff074800")], 0))
-    found = {reading.vital: (reading.value, reading.absent) for message in done.readings for reading in message.readings}
+    found = {
+        reading.vital: (reading.value, reading.absent) for message in done.readings for reading in message.readings
+    }
     assert found == {"oxygen_saturation": (None, "not-a-number"), "pulse_rate": ("72", None)}
 
 

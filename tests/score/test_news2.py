@@ -9,7 +9,10 @@ CHART = [
     ("respiratory_rate", [("8", 3), ("9", 1), ("11", 1), ("12", 0), ("20", 0), ("21", 2), ("24", 2), ("25", 3)]),
     ("oxygen_saturation", [("91", 3), ("92", 2), ("93", 2), ("94", 1), ("95", 1), ("96", 0), ("100", 0)]),
     ("systolic", [("90", 3), ("91", 2), ("100", 2), ("101", 1), ("110", 1), ("111", 0), ("219", 0), ("220", 3)]),
-    ("heart_rate", [("40", 3), ("41", 1), ("50", 1), ("51", 0), ("90", 0), ("91", 1), ("110", 1), ("111", 2), ("131", 3)]),
+    (
+        "heart_rate",
+        [("40", 3), ("41", 1), ("50", 1), ("51", 0), ("90", 0), ("91", 1), ("110", 1), ("111", 2), ("131", 3)],
+    ),
     ("pulse_rate", [("130", 2), ("131", 3)]),
     ("body_temperature", [("35.0", 3), ("35.1", 1), ("36.0", 1), ("36.1", 0), ("38.0", 0), ("38.1", 1), ("39.1", 2)]),
 ]
@@ -75,9 +78,13 @@ def test_sixteen_is_an_adult_from_the_birthday_on(born: str, applies: bool) -> N
 
 def test_five_is_medium_and_seven_high_on_the_known_parts() -> None:
     calm = [(0, "body_temperature", "37.0"), (0, "systolic", "120")]
-    five = replay_values([*calm, (1, "respiratory_rate", "22"), (1, "heart_rate", "112"), (1, "oxygen_saturation", "95")])
+    five = replay_values(
+        [*calm, (1, "respiratory_rate", "22"), (1, "heart_rate", "112"), (1, "oxygen_saturation", "95")]
+    )
     assert ("vital_signs", "medium", "open", "NEWS2 at least 5") in alerts(five)
-    seven = replay_values([*calm, (1, "respiratory_rate", "22"), (1, "heart_rate", "112"), (1, "oxygen_saturation", "91")])
+    seven = replay_values(
+        [*calm, (1, "respiratory_rate", "22"), (1, "heart_rate", "112"), (1, "oxygen_saturation", "91")]
+    )
     assert ("vital_signs", "high", "open", "NEWS2 at least 7") in alerts(seven)
 
 

@@ -93,11 +93,11 @@ class Work:
         self.rejects: list[Reject] = []
         self.duplicates = self.context = 0
         self.conflicts: set[Slot] = set()
-        self._equals: Counter[str] = Counter()
+        self._equals: Counter[tuple[str, datetime, str]] = Counter()
 
     def ordinal(self, entry: Entry) -> int:
         """How often an entry like this came in this frame, itself included (CONTRACT 5: ordinal among equals)."""
-        same = f"{entry.characteristic}\x1f{entry.at.timestamp()}\x1f{entry.content}"
+        same = (entry.characteristic, entry.at, entry.content)
         self._equals[same] += 1
         return self._equals[same]
 

@@ -7,11 +7,10 @@ that entry as ``internal_error`` and touches nothing else.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from itertools import chain
 
 import msgspec
 
-from rpm_stream.duplicates import Mark, check, frame_known, mark, remember
+from rpm_stream.duplicates import Mark, Verdict, check, frame_known, mark, remember
 from rpm_stream.ids import deterministic_id
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.frames import BadEntry, Entry, Envelope, decode_entries, parse_frame
@@ -29,7 +28,7 @@ from rpm_stream.normalise import (
 )
 from rpm_stream.pipeline.device import DeviceState, join_session, note_session
 from rpm_stream.pipeline.frames import FrameMessage, Ingested, Slot, Work, refused_whole
-from rpm_stream.records import Decoded, DeviceEntry, Origin, Reading
+from rpm_stream.records import Decoded, DeviceEntry, Origin, Reading, Record
 from rpm_stream.registry import Registry, wearers
 
 __all__ = ["DeviceState", "FrameMessage", "Ingest", "Ingested"]
@@ -38,15 +37,73 @@ CLOCK_AHEAD = timedelta(minutes=5)  # as much as device time may be ahead (CONTR
 PRESSURES = ("systolic", "diastolic", "mean_arterial")
 
 
-class _Part:
-    """One value of one entry on its way."""
+class _Spot(Record, frozen=True, kw_only=True, gc=False):
+    """Where the values of one entry stand: when, whose, what identifies them, and whether they were seen."""
 
-    __slots__ = ("decoded", "device", "entry", "ordinal", "state", "work")
+    placed: Placed
+    flags: tuple[str, ...]
+    key: str
+    whose: str | Refusal
+    seen_as: Mark
+    verdict: Verdict
+
+
+class _Part:
+    """One entry on its way, value by value."""
+
+    __slots__ = ("_same", "_spot", "device", "entry", "ordinal", "state", "work")
 
     def __init__(self, state: DeviceState, work: Work, entry: Entry, device: DeviceEntry | None) -> None:
         self.state, self.work, self.entry, self.device = state, work, entry, device
         self.ordinal = work.ordinal(entry)
-        self.decoded = entry.payload.readings[0]
+        self._same: Decoded | None = None
+        self._spot: _Spot | None = None
+
+    def spot(self, decoded: Decoded, dense: bool) -> _Spot:
+        """Where ``decoded`` stands; nearly always where the value before it does."""
+        known = self._same
+        if (
+            self._spot is None
+            or known is None
+            or known.device_time != decoded.device_time
+            or known.key != decoded.key
+            or known.flags != decoded.flags
+            or known.attributes != decoded.attributes
+        ):
+            self._same, self._spot = decoded, self._found(decoded, dense)
+        return self._spot
+
+    def _found(self, decoded: Decoded, dense: bool) -> _Spot:
+        device, entry, work = self.device, self.entry, self.work
+        offsets = Offsets(registry=device.utc_offset if device else None, frame=work.envelope.utc_offset)
+        decoded, offsets = join_session(self.state, decoded, offsets)
+        placed = place(entry.at, decoded, offsets)
+        key = _identity(entry, decoded, placed, self.ordinal)
+        kind = decoded.vital if entry.characteristic == "app" else entry.characteristic
+        whose = self._whose(placed.measured_at)
+        fault = time_fault(placed.measured_at, work.received_at)
+        seen_as = mark(kind, key, placed.measured_at)
+        return _Spot(
+            placed=placed,
+            flags=decoded.flags + placed.flags,
+            key=key,
+            whose=fault or whose if isinstance(whose, str) else whose,
+            seen_as=seen_as,
+            verdict="new" if fault else check(self.state.seen, seen_as, dense, work.known_frame),
+        )
+
+    def _whose(self, at: datetime) -> str | Refusal:
+        """The patient to whom the device belonged."""
+        if self.device is None:
+            return self.work.message.patient or Refusal(
+                reason="unknown_device", detail="this device is not in the registry"
+            )
+        patients = wearers(self.device, at)
+        if len(patients) == 1:
+            return patients[0]
+        if patients:
+            return Refusal(reason="identity_conflict", detail="the device belonged to two patients at that time")
+        return Refusal(reason="unassigned", detail="the device belonged to nobody at that time")
 
 
 class Ingest:
@@ -119,97 +176,71 @@ class Ingest:
         conflict = (entry.at, entry.index) in work.conflicts
         if len(readings) > 1 and readings[0].vital in PRESSURES:
             conflict = pressures_conflict({decoded.vital: decoded for decoded in readings}, self._bounds)
-        made: list[tuple[Mark, Reading]] = []
-        refused: list[tuple[int, Refusal]] = []
-        duplicates = 0
-        for decoded in readings:
-            part.decoded = decoded
-            outcome = self._part(part, conflict and decoded.vital in PRESSURES)
+        row = self.knowledge.characteristics.get(entry.characteristic)
+        dense = row is not None and row.dense
+        outcomes = [(each, self._part(part, each, dense, conflict and each.vital in PRESSURES)) for each in readings]
+        for decoded, outcome in outcomes:
             if isinstance(outcome, Refusal):
-                refused.append((decoded.part, outcome))
+                work.reject(entry, decoded.part, outcome, "normalise")
             elif outcome is None:
-                duplicates += 1
+                work.duplicates += 1
             else:
-                made.append(outcome)
-        for seen_as, reading in made:
-            remember(part.state.seen, seen_as)
-            work.readings.setdefault(reading.patient, []).append(reading)
-        for number, why in refused:
-            work.reject(entry, number, why, "normalise")
-        work.duplicates += duplicates
+                remember(part.state.seen, outcome[0])
+                work.readings.setdefault(outcome[1].patient, []).append(outcome[1])
 
-    def _part(self, part: _Part, conflict: bool) -> tuple[Mark, Reading] | Refusal | None:
+    def _part(
+        self, part: _Part, decoded: Decoded, dense: bool, conflict: bool
+    ) -> tuple[Mark, Reading] | Refusal | None:
         """The reading of one value with its mark; a Refusal; or None for a duplicate."""
-        entry, work, device = part.entry, part.work, part.device
-        bound = self._bounds.judge(part.decoded.vital, part.decoded.value, part.decoded.unit)
-        offsets = Offsets(registry=device.utc_offset if device else None, frame=work.envelope.utc_offset)
-        part.decoded, offsets = join_session(part.state, meter_limit(part.decoded, bound), offsets)
-        decoded = part.decoded
-        placed = place(entry.at, decoded, offsets)
-        whose = self._whose(part, placed.measured_at)
-        if isinstance(whose, Refusal):
-            return whose
+        bound = self._bounds.judge(decoded.vital, decoded.value, decoded.unit)
+        spot = part.spot(decoded, dense)
+        if isinstance(spot.whose, Refusal):
+            return spot.whose
         if bound in ("unknown_vital", "unknown_unit"):
             return refusal(bound, decoded, self.knowledge)
-        if why := time_fault(placed.measured_at, work.received_at):
-            return why
-        key = _identity(part, placed)
-        kind = decoded.vital if entry.characteristic == "app" else entry.characteristic
-        seen_as = mark(kind, key, placed.measured_at)
-        row = self.knowledge.characteristics.get(entry.characteristic)
-        verdict = check(part.state.seen, seen_as, row is not None and row.dense, work.known_frame)
-        if verdict == "duplicate":
+        if spot.verdict == "duplicate":
             return None
-        if verdict == "too_old":
+        if spot.verdict == "too_old":
             return Refusal(reason="too_old", detail="older than what can be told from a re-sent value")
-        if why := refusal(bound, decoded, self.knowledge):
+        if bound == "implausible":
+            decoded = meter_limit(decoded)
+        if (bound != "fine" or decoded.flags) and (why := refusal(bound, decoded, self.knowledge)):
             return why
         if conflict:
             return Refusal(reason="implausible", detail="no cuff measures these pressures together")
-        flags = ("query",) if bound == "query" else ()
-        return seen_as, _reading(part, placed, whose, key, flags)
-
-    def _whose(self, part: _Part, at: datetime) -> str | Refusal:
-        """The patient to whom the device belonged."""
-        if part.device is None:
-            return part.work.message.patient or Refusal(
-                reason="unknown_device", detail="this device is not in the registry"
-            )
-        patients = wearers(part.device, at)
-        if len(patients) > 1:
-            return Refusal(reason="identity_conflict", detail="the device belonged to two patients at that time")
-        return patients[0] if patients else Refusal(
-            reason="unassigned", detail="the device belonged to nobody at that time"
-        )
+        return spot.seen_as, _reading(part, decoded, spot, spot.whose, bound == "query")
 
 
-def _identity(part: _Part, placed: Placed) -> str:
+def _identity(entry: Entry, decoded: Decoded, placed: Placed, ordinal: int) -> str:
     """What identifies a value on its device: K of CONTRACT 5."""
-    entry, decoded = part.entry, part.decoded
     if decoded.key and not decoded.key.startswith("offset/"):
         return decoded.key
     if placed.by_device:
         own = decoded.attributes.get("device_time_utc") or decoded.device_time
         return f"{own}\x1f{entry.content}"
-    return f"{entry.at.isoformat()}\x1f{entry.content}\x1f{part.ordinal}\x1f{decoded.key}"
+    return f"{entry.at.isoformat()}\x1f{entry.content}\x1f{ordinal}\x1f{decoded.key}"
 
 
-def _reading(part: _Part, placed: Placed, patient: str, key: str, flags: tuple[str, ...]) -> Reading:
-    work, entry, decoded = part.work, part.entry, part.decoded
+def _reading(part: _Part, decoded: Decoded, spot: _Spot, patient: str, query: bool) -> Reading:
+    work, entry = part.work, part.entry
     device = work.envelope.device
-    ahead = ("clock_ahead",) if entry.at - work.received_at > CLOCK_AHEAD else ()
+    flags = spot.flags
+    if query:
+        flags = (*flags, "query")
+    if entry.at - work.received_at > CLOCK_AHEAD:
+        flags = (*flags, "clock_ahead")
     return Reading(
-        id=deterministic_id("reading", device, entry.characteristic, decoded.vital, str(decoded.part), key),
+        id=deterministic_id("reading", device, entry.characteristic, decoded.vital, str(decoded.part), spot.key),
         patient=patient,
         device=device,
         vital=decoded.vital,
         value=decoded.value,
         unit=decoded.unit,
-        measured_at=placed.measured_at,
+        measured_at=spot.placed.measured_at,
         received_at=work.received_at,
-        utc_offset=placed.utc_offset,
+        utc_offset=spot.placed.utc_offset,
         absent=decoded.absent,
-        flags=tuple(chain(decoded.flags, placed.flags, flags, ahead)),
+        flags=flags,
         attributes={**decoded.attributes, "characteristic": entry.characteristic},
         origin=Origin(frame=work.envelope.frame, index=entry.index, part=decoded.part),
     )

@@ -26,13 +26,17 @@ class Silence:
         self._stale_after = timedelta(hours=knowledge.news2.fresh_for_hours)
 
     def findings(self, score: ScoreState, patient: PatientEntry, now: datetime) -> Iterator[tuple[Finding, datetime]]:
-        """A finding for each expected vital that is overdue, with the moment at which it became so."""
+        """A finding for each expected vital that is overdue, with the moment at which it became so.
+
+        A silence is told once: what a person has ended does not come again before the vital was heard.
+        """
         for vital, minutes in sorted(patient.expected_every.items()):
             last = score.latest.get(vital)
-            if last is None:
+            if last is None or score.told_silent.get(vital) == last.id:
                 continue
             due = last.measured_at + timedelta(minutes=minutes)
             if due <= now and self._assigned(last, due):
+                score.told_silent[vital] = last.id
                 yield self._finding(last, minutes), due
 
     def _assigned(self, last: Reading, at: datetime) -> bool:

@@ -42,3 +42,4 @@ class ScoreState(msgspec.Struct):
     emitted: dict[str, Emitted] = {}
     calm: dict[str, Calm] = {}
     breach_parts: tuple[str, ...] = ()  # parts of NEWS2 that were known at its last breach
+    told_silent: dict[str, str] = {}  # vital -> id of the last reading before a silence that was told

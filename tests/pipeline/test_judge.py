@@ -1,0 +1,260 @@
+"""Episodes over time: historical, stale, silence, what people decide, and a step that fails."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from replaying import START, alerts, frame, measurement, of_type, registry_of, replay_frames, replay_values, stamp, worn
+
+from rpm_stream.knowledge import shipped
+from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
+from rpm_stream.pipeline.judge import Judge, Judged
+from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.records import Action, Alert, Position, Readings
+
+SILENT = {"v": 1, "patient": "p", "expected_every": {"heart_rate": 60}}
+
+
+class Ward:
+    """One patient's judge, as the service runs it."""
+
+    def __init__(self, *entries: dict[str, Any]) -> None:
+        self.registry = registry_of((worn(), *entries))
+        self.ingest, self.judge = Ingest(shipped(), self.registry, recorded_time=True), Judge(shipped(), self.registry)
+        self.device, self.patient = DeviceState(), unpack_patient(None, "p")
+        self.offset = 0
+
+    def message(self, minutes: float, *values: tuple[float, str, str]) -> Readings:
+        self.offset += 1
+        sent = frame([measurement(*value) for value in values], minutes, seq=self.offset)
+        position = Position(topic="rpm.frames", partition=0, offset=self.offset)
+        done = self.ingest.step(
+            self.device, FrameMessage(key="d", value=msgspec.json.encode(sent), position=position, received_at=START)
+        )
+        (message,) = done.readings
+        return message
+
+    def send(self, minutes: float, *values: tuple[float, str, str]) -> tuple[Alert, ...]:
+        judged = self.judge.step(self.patient, self.message(minutes, *values))
+        assert judged is not None
+        return judged.alerts
+
+    def now(self, vital: str, value: str, minutes: float) -> tuple[Alert, ...]:
+        return self.send(minutes, (minutes, vital, value))
+
+    def act(self, action: Any, alert: str, minutes: float = 60) -> tuple[Alert, ...]:
+        at = START + timedelta(minutes=minutes)
+        return self.judge.act(self.patient, Action(patient="p", alert=alert, action=action, who="nurse", at=at)).alerts
+
+
+def test_what_is_over_when_it_arrives_is_historical() -> None:
+    ward = Ward()
+    ward.now("heart_rate", "80", 100)
+    ward.now("heart_rate", "80", 105)
+    (late,) = ward.send(106, (50, "heart_rate", "135"))
+    assert (late.historical, late.late, late.state) == (True, True, "open")
+
+
+def test_age_alone_never_silences() -> None:
+    (alert,) = Ward().send(5 * 1440, (0, "heart_rate", "135"))
+    assert (alert.historical, alert.state) == (False, "open")
+
+
+def test_a_value_back_inside_in_the_same_message_makes_it_historical() -> None:
+    (alert,) = Ward().send(90, (50, "heart_rate", "135"), (60, "heart_rate", "80"))
+    assert alert.historical
+
+
+def test_a_historical_alert_is_of_today_again_with_the_next_breach() -> None:
+    ward = Ward()
+    ward.now("glucose", "110", 100)
+    (late,) = ward.send(101, (50, "glucose", "60"))
+    assert late.historical
+    (again,) = ward.now("glucose", "60", 102)
+    assert (again.id, again.historical) == (late.id, False)
+
+
+def test_without_data_it_is_stale_and_fresh_again_with_the_next_reading() -> None:
+    ward = Ward()
+    ward.now("heart_rate", "135", 0)
+    (stale,) = ward.judge.tick(ward.patient, START + timedelta(hours=13)).alerts
+    assert (stale.stale, stale.state, stale.updated_at) == (True, "open", START + timedelta(hours=12))
+    (fresh,) = ward.now("heart_rate", "100", 800)
+    assert (fresh.stale, fresh.state) == (False, "open")
+
+
+def test_missing_data_resolves_nothing() -> None:
+    output = replay_values([(0, "heart_rate", "135")], until=30 * 1440)
+    assert "resolved" not in {state for _, _, state, _ in alerts(output)}
+
+
+def test_silence_opens_at_the_last_reading_plus_its_limit_whenever_it_is_noticed() -> None:
+    early, late = (
+        of_type(replay_values([(0, "heart_rate", "70")], [SILENT], until=until), "alert") for until in (60, 999)
+    )
+    assert early == late
+    assert [(each["group"], each["opened_at"]) for each in early] == [("device:silence", stamp(60))]
+    assert of_type(replay_values([(0, "heart_rate", "70")], [SILENT], until=59), "alert") == []
+
+
+def test_silence_ends_when_the_vital_is_heard_again_and_may_come_again() -> None:
+    output = replay_values([(0, "heart_rate", "70"), (90, "heart_rate", "70")], [SILENT], until=400)
+    found = [(each["state"], each["opened_at"]) for each in of_type(output, "alert")]
+    assert found == [("open", stamp(60)), ("resolved", stamp(60)), ("open", stamp(150))]
+
+
+def test_silence_of_a_second_vital_keeps_the_episode_until_both_are_heard() -> None:
+    both = {**SILENT, "expected_every": {"heart_rate": 60, "weight": 60}}
+    values = [(0, "heart_rate", "70"), (0, "weight", "80"), (90, "heart_rate", "70"), (170, "heart_rate", "70")]
+    output = replay_values([*values, (171, "weight", "80")], [both])
+    assert [state for _, _, state, _ in alerts(output)] == ["open", "open", "resolved"]
+
+
+def test_a_silence_that_a_person_has_ended_is_not_told_again() -> None:
+    ward = Ward(SILENT)
+    ward.now("heart_rate", "70", 0)
+    (opened,) = ward.judge.tick(ward.patient, START + timedelta(minutes=70)).alerts
+    ward.act("resolve", opened.id, 71)
+    assert ward.judge.tick(ward.patient, START + timedelta(minutes=72)).alerts == ()
+
+
+def test_only_what_is_expected_is_missed_and_only_while_the_device_is_worn() -> None:
+    assert alerts(replay_values([(0, "heart_rate", "70")], until=5000)) == []
+    handed_in = worn(assignments=[{"patient": "p", "until": stamp(30)}])
+    sent = [frame([measurement(0, "heart_rate", "70")], 0)]
+    assert alerts(replay_frames(sent, [handed_in, SILENT], until=5000)) == []
+
+
+def test_unassigning_the_device_ends_its_silence() -> None:
+    ward = Ward(SILENT)
+    ward.now("heart_rate", "70", 0)
+    (opened,) = ward.judge.tick(ward.patient, START + timedelta(minutes=70)).alerts
+    ward.registry.put(
+        next(iter(registry_of([worn(assignments=[{"patient": "p", "until": stamp(80)}])]).devices.values()))
+    )
+    (ended,) = ward.judge.tick(ward.patient, START + timedelta(minutes=90)).alerts
+    assert (ended.id, ended.state) == (opened.id, "resolved")
+
+
+def test_a_rise_or_a_further_rule_opens_what_was_acknowledged() -> None:
+    ward = Ward()
+    (first,) = ward.now("heart_rate", "135", 0)
+    (seen,) = ward.act("acknowledge", first.id, 1)
+    assert (seen.state, seen.history[-1].who) == ("acknowledged", "nurse")
+    (risen,) = ward.now("heart_rate", "135", 5)
+    assert (risen.state, risen.priority) == ("open", "high")
+    ward.act("acknowledge", first.id, 6)
+    assert ward.now("heart_rate", "135", 7) == ()
+    further, score = ward.now("oxygen_saturation", "65", 8)
+    assert (further.state, len(further.why)) == ("open", 2)
+    assert score.why[2].startswith("NEWS2 is 6")
+
+
+def test_low_then_high_glucose_is_a_further_rule() -> None:
+    ward = Ward()
+    (low,) = ward.now("glucose", "65", 0)
+    ward.act("acknowledge", low.id, 1)
+    (high,) = ward.now("glucose", "260", 30)
+    assert (high.id, high.state) == (low.id, "open")
+    assert len(high.why) == 2
+
+
+def test_priority_never_falls_and_resolving_begins_a_new_episode() -> None:
+    ward = Ward()
+    (first,) = ward.now("heart_rate", "225", 0)
+    assert ward.now("heart_rate", "112", 5) == ()
+    (ended,) = ward.act("resolve", first.id, 6)
+    assert (ended.priority, ended.state) == ("high", "resolved")
+    (second,) = ward.now("heart_rate", "112", 7)
+    assert (second.priority, second.id != first.id) == ("low", True)
+
+
+def test_an_action_on_what_is_no_more_does_nothing() -> None:
+    assert Ward().act("resolve", "nothing") == ()
+
+
+def test_a_message_is_applied_once() -> None:
+    ward = Ward()
+    message = ward.message(0, (0, "heart_rate", "135"))
+    assert ward.judge.step(ward.patient, message) is not None
+    assert ward.judge.step(ward.patient, message) is None
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug: a temperature of 40.1 cannot be judged."""
+    from rpm_stream.score.rules import Rules
+
+    judged = Rules.limits
+
+    def limits(self: Rules, state: Any, reading: Any, patient: Any) -> Any:
+        if reading.value == "40.1":
+            raise ZeroDivisionError("the value 40.1 of patient p")
+        return judged(self, state, reading, patient)
+
+    monkeypatch.setattr(Rules, "limits", limits)
+
+
+@pytest.mark.usefixtures("failing")
+def test_a_step_that_fails_leaves_the_state_and_tells_a_person() -> None:
+    """CONTRACT 2. The failing message holds a red pulse, judged before the bug strikes: it is undone."""
+    ward = Ward()
+    for minute in range(150):  # several seals, and something after the last
+        ward.now("heart_rate", str(60 + minute % 5), minute)
+    before = pack_patient(ward.patient)
+    twin = unpack_patient(before, "p")
+    ward.now("weight", "80", 150)
+    ward.judge.tick(ward.patient, START + timedelta(minutes=151))
+    judged = ward.judge.step(
+        ward.patient, ward.message(152, (151, "heart_rate", "135"), (152, "body_temperature", "40.1"))
+    )
+    assert judged is not None
+    assert [(each.group, each.priority, each.state) for each in judged.alerts] == [
+        ("device:not_judged", "medium", "open")
+    ]
+    assert [(each.reason, each.stage, each.device) for each in judged.rejects] == [("internal_error", "judge", "d")] * 2
+    assert {each.detail for each in judged.rejects} == {"ZeroDivisionError"}
+    for patient in (ward.patient, twin):
+        patient.state.episodes.clear()
+        patient.state.now = None
+        patient.state.applied.clear()
+    judge = Judge(shipped(), ward.registry)
+    judge.step(twin, Ward().message(150, (150, "weight", "80")))
+    twin.state.applied.clear()
+    twin.state.now = None
+    assert ward.patient.state.score.histories == twin.state.score.histories
+    assert ward.patient.state.score.calm == twin.state.score.calm
+
+
+@pytest.mark.usefixtures("failing")
+def test_after_a_failure_the_next_readings_are_judged_and_the_message_is_not_tried_again() -> None:
+    ward = Ward()
+    poison = ward.message(0, (0, "body_temperature", "40.1"))
+    assert ward.judge.step(ward.patient, poison) is not None
+    assert ward.judge.step(ward.patient, poison) is None
+    (alert,) = ward.now("heart_rate", "135", 1)
+    assert alert.group == "vital_signs"
+    assert "device:not_judged" in ward.patient.state.episodes
+
+
+@pytest.mark.usefixtures("failing")
+def test_one_failure_leaves_others_as_they_are() -> None:
+    """The same frames with and without the poison: all other lines are equal."""
+    good = [frame([measurement(minute, "heart_rate", "135")], minute, seq=minute) for minute in range(3)]
+    bad = frame([measurement(1, "body_temperature", "40.1")], 1, seq=9)
+    alone = replay_frames(good, [worn()])
+    mixed = replay_frames([good[0], bad, *good[1:]], [worn()])
+    left = [
+        (kind, record)
+        for kind, record in mixed
+        if kind != "reject" and record.get("group") != "device:not_judged" and record.get("vital") != "body_temperature"
+    ]
+    assert left == alone
+    assert [each["reason"] for each in of_type(mixed, "reject")] == ["internal_error"]
+
+
+def test_judged_is_empty_by_default() -> None:
+    assert Judged() == Judged(scores=(), alerts=(), observations=(), rejects=())

@@ -1,0 +1,123 @@
+"""Law 3 as a state machine: whatever happens, a high alert stays listed until it is resolved, and resolved by reason.
+
+The model is the feed: the last record of each alert id. Readings in and out of order, ticks, what people decide and
+restarts come in any order; a reading beyond the query bound must always be in a listed high alert afterwards.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from replaying import START, frame, measurement, registry_of, worn
+
+from rpm_stream.knowledge import shipped
+from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
+from rpm_stream.pipeline.judge import Judge, Judged
+from rpm_stream.pipeline.state import pack_device, pack_patient, unpack_device, unpack_patient
+from rpm_stream.records import Action, Alert, Position
+
+GROUPS = {
+    "heart_rate": "vital_signs",
+    "oxygen_saturation": "vital_signs",
+    "glucose": "glucose",
+    "systolic": "vital_signs",
+}
+GROSS = {"heart_rate": ("28", "225"), "oxygen_saturation": ("60",), "glucose": ("35", "420"), "systolic": ("60", "255")}
+USUAL = {
+    "heart_rate": ("70", "112", "135"),
+    "oxygen_saturation": ("97", "90"),
+    "glucose": ("110", "60"),
+    "systolic": ("120", "185"),
+}
+vitals = st.sampled_from(sorted(GROUPS))
+
+
+class Feed(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.registry = registry_of([worn(), {"v": 1, "patient": "p", "expected_every": {"heart_rate": 30}}])
+        self.ingest, self.judge = Ingest(shipped(), self.registry, recorded_time=True), Judge(shipped(), self.registry)
+        self.device, self.patient = DeviceState(), unpack_patient(None, "p")
+        self.minutes, self.offset = 0.0, 0
+        self.feed: dict[str, Alert] = {}
+        self.by_person: set[str] = set()
+
+    def _take(self, judged: Judged | None) -> None:
+        for alert in judged.alerts if judged else ():
+            known = self.feed.get(alert.id)
+            if known is not None:
+                assert known.state != "resolved", "a resolved alert came back under its id"
+                assert not (known.priority == "high" and alert.priority != "high"), "a high alert fell"
+                assert alert.history[: len(known.history)] == known.history, "history was rewritten"
+            if alert.state == "resolved" and alert.history[-1].who == "rpm-stream":
+                assert alert.history[-1].reason.startswith(("back inside", "no longer expected"))
+            self.feed[alert.id] = alert
+
+    def _send(self, vital: str, value: str, at: float) -> None:
+        self.offset += 1
+        sent = frame([measurement(at, vital, value)], self.minutes, seq=self.offset)
+        position = Position(topic="rpm.frames", partition=0, offset=self.offset)
+        message = FrameMessage(key="d", value=msgspec.json.encode(sent), position=position, received_at=START)
+        for readings in self.ingest.step(self.device, message).readings:
+            self._take(self.judge.step(self.patient, readings))
+
+    @rule(vital=vitals, later=st.floats(0.1, 700), data=st.data())
+    def usual(self, vital: str, later: float, data: st.DataObject) -> None:
+        self.minutes += later
+        self._send(vital, data.draw(st.sampled_from(USUAL[vital])), self.minutes)
+
+    @rule(vital=vitals, later=st.floats(0.1, 90), data=st.data())
+    def gross(self, vital: str, later: float, data: st.DataObject) -> None:
+        self.minutes += later
+        self._send(vital, data.draw(st.sampled_from(GROSS[vital])), self.minutes)
+        assert any(each.group == GROUPS[vital] and each.priority == "high" for each in self._listed())
+
+    @rule(vital=vitals, ago=st.floats(0.1, 2000), data=st.data())
+    def gross_and_late(self, vital: str, ago: float, data: st.DataObject) -> None:
+        """It may be over by now: then it was in the feed, historical, and is resolved; never is it not told."""
+        told = {key: len(each.history) for key, each in self.feed.items() if each.priority == "high"}
+        listed = any(each.group == GROUPS[vital] and each.priority == "high" for each in self._listed())
+        self._send(vital, data.draw(st.sampled_from(GROSS[vital])), self.minutes - ago)
+        new = {key: len(each.history) for key, each in self.feed.items() if each.priority == "high"}
+        assert listed or new != told
+
+    @rule(later=st.floats(0.1, 1500))
+    def time_passes(self, later: float) -> None:
+        self.minutes += later
+        self._take(self.judge.tick(self.patient, START + timedelta(minutes=self.minutes)))
+
+    @rule(action=st.sampled_from(["acknowledge", "resolve"]), choice=st.integers(0, 5))
+    def person(self, action: str, choice: int) -> None:
+        listed = self._listed()
+        if listed:
+            alert = listed[choice % len(listed)]
+            at = START + timedelta(minutes=self.minutes)
+            decided = msgspec.convert(
+                {"patient": "p", "alert": alert.id, "action": action, "who": "nurse", "at": at}, Action
+            )
+            self._take(self.judge.act(self.patient, decided))
+
+    @rule()
+    def restart(self) -> None:
+        self.device, self.patient = (
+            unpack_device(pack_device(self.device)),
+            unpack_patient(pack_patient(self.patient), "p"),
+        )
+        self.judge = Judge(shipped(), self.registry)
+
+    def _listed(self) -> list[Alert]:
+        return [alert for alert in self.feed.values() if alert.state != "resolved"]
+
+    @invariant()
+    def the_feed_lists_exactly_the_open_episodes(self) -> None:
+        """What the last records say is what the judge holds: nothing is open in secret, nothing is listed for ever."""
+        held = {episode.alert.id: episode.alert for episode in self.patient.state.episodes.values()}
+        assert {alert.id: alert for alert in self._listed()} == held
+
+
+Feed.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestRedIsNeverSilenced = Feed.TestCase
