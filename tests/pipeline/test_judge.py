@@ -58,6 +58,19 @@ def test_what_is_over_when_it_arrives_is_historical() -> None:
     assert (late.historical, late.late, late.state) == (True, True, "open")
 
 
+def test_a_night_that_arrives_in_the_morning_is_one_alert_until_the_next_reading() -> None:
+    ward = Ward()
+    for minute in (600, 605, 615):
+        ward.now("heart_rate", "80", minute)
+    late = [ward.send(616, (minute, "heart_rate", "135")) for minute in range(10, 60, 10)]
+    assert [(each.priority, each.state, each.historical) for found in late for each in found] == [
+        ("medium", "open", True),
+        ("high", "open", True),
+    ]
+    (over,) = ward.now("heart_rate", "80", 620)
+    assert (over.state, over.historical) == ("resolved", True)
+
+
 def test_age_alone_never_silences() -> None:
     (alert,) = Ward().send(5 * 1440, (0, "heart_rate", "135"))
     assert (alert.historical, alert.state) == (False, "open")

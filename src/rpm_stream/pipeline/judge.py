@@ -180,7 +180,6 @@ class Judge:
         state = work.patient.state
         judged = [reading for reading in readings if self.knowledge.signal.never_judged.isdisjoint(reading.flags)]
         findings, placings, late = self._limits(work, judged)
-        groups = {self.knowledge.vitals[reading.vital].group for reading in judged}
         if judged and self._needs_news2(state, placings, judged[0]):
             scores, more = self._rules.news2(state.score, judged, placings, work.entry)
             work.scores += scores
@@ -191,7 +190,9 @@ class Judge:
             if alert := apply(state.episodes, state.patient, finding, work.now):
                 work.alerts.append(alert)
                 work.evidence.update((reading.id, reading) for reading in finding.evidence)
-        work.alerts += self._recovered(work, groups)
+        # What came late ends nothing: a night that arrives in the morning is one alert, and somebody can see it.
+        heard = {self.knowledge.vitals[reading.vital].group for reading in judged if reading.id not in late}
+        work.alerts += self._recovered(work, heard)
 
     def _limits(self, work: _Work, readings: Sequence[Reading]) -> tuple[list[Finding], list[Placing], set[str]]:
         """Histories and ``latest`` move on; findings, where the readings lie, and which of them came late."""
