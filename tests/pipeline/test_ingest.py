@@ -184,7 +184,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=10,
 )
-field_names = st.sampled_from(list(frame([notification(0)], 0)) + ["measurements", "resources", "utc_offset"])
+field_names = st.sampled_from([*frame([notification(0)], 0), "measurements", "resources", "utc_offset"])
 times = st.sampled_from(["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "1969-12-31T23:59:59Z", stamp(0), stamp(-9e6)])
 entries = st.fixed_dictionaries(
     {
