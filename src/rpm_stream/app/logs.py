@@ -12,19 +12,28 @@ import sys
 import structlog
 
 LIBRARIES = ("aiokafka", "asyncio", "faust", "httpcore", "httpx", "mode", "nicegui", "uvicorn")
-# What a library calls an error and then mends by itself within a second, at almost every start.
-HARMLESS = {
-    "aiokafka.consumer.group_coordinator": "Group Coordinator Request failed",
-    "aiokafka.cluster": "Topic %s not found in cluster metadata",
-}
+# What a library calls an error and mends by itself within a second, at almost every start.
+HARMLESS = {"aiokafka.consumer.group_coordinator": "Group Coordinator Request failed"}
+SELDOM_SECONDS = 10.0  # without a broker aiokafka says the same hundreds of times a second
 
 
-class _Harmless(logging.Filter):
-    """Lets through what stands not in ``HARMLESS``."""
+class _Seldom(logging.Filter):
+    """Of a library's same line one each ``SELDOM_SECONDS``, and none of ``HARMLESS``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, str], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        text = HARMLESS.get(record.name)
-        return text is None or not str(record.msg).startswith(text)
+        """Whether the line is to be said."""
+        line = (record.name, str(record.msg))
+        harmless = HARMLESS.get(record.name)
+        if harmless is not None and line[1].startswith(harmless):
+            return False
+        if record.created - self._said.get(line, 0.0) < SELDOM_SECONDS:
+            return False
+        self._said[line] = record.created
+        return True
 
 
 def configure_log(level: str, libraries: str = "CRITICAL") -> None:
@@ -35,7 +44,7 @@ def configure_log(level: str, libraries: str = "CRITICAL") -> None:
         structlog.processors.TimeStamper(fmt="iso"),
     ]
     handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(_Harmless())
+    handler.addFilter(_Seldom())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*first, structlog.stdlib.add_logger_name],
