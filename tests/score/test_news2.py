@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from replaying import alerts, news2_scores, of_type, replay_values
+from replaying import alerts, news2_scores, of_type, replay_values, stamp
 
 CHART = [
     ("respiratory_rate", [("8", 3), ("9", 1), ("11", 1), ("12", 0), ("20", 0), ("21", 2), ("24", 2), ("25", 3)]),
@@ -86,6 +86,15 @@ def test_five_is_medium_and_seven_high_on_the_known_parts() -> None:
         [*calm, (1, "respiratory_rate", "22"), (1, "heart_rate", "112"), (1, "oxygen_saturation", "91")]
     )
     assert ("vital_signs", "high", "open", "NEWS2 at least 7") in alerts(seven)
+
+
+def test_a_vital_that_is_not_on_the_chart_neither_opens_nor_joins_the_score() -> None:
+    """A glucose between two observations once opened NEWS2 as a high alert of the group glucose."""
+    ill = [(0, "body_temperature", "38.4"), (1, "heart_rate", "135"), (2, "oxygen_saturation", "88")]
+    output = replay_values([*ill, (3, "glucose", "110"), (4, "diastolic", "70")])
+    assert {alert["group"] for alert in of_type(output, "alert")} == {"vital_signs"}
+    scores = [score for score in of_type(output, "score") if score["detector"] == "news2"]
+    assert [score["measured_at"] for score in scores] == [stamp(0), stamp(1), stamp(2)]
 
 
 def test_a_part_counts_twelve_hours() -> None:

@@ -209,7 +209,7 @@ class Judge:
                 late.add(reading.id)
             elif placing or (reading.value is not None and (reading.vital in self._kept or reading.vital in expected)):
                 state.latest[reading.vital] = reading
-            if placing is not None:
+            if placing is not None and self._rules.chart.knows(reading.vital):
                 placings.append(placing)
         return findings, placings, late
 

@@ -72,6 +72,7 @@ class Rules:
         self, state: ScoreState, instant: Sequence[Reading], placings: Sequence[Placing], patient: PatientEntry
     ) -> tuple[list[Score], list[Finding]]:
         """NEWS2 as of the instant, and at each later moment that a late reading reaches."""
+        instant = [reading for reading in instant if self.chart.knows(reading.vital)]  # what the score can stand on
         at = instant[0].measured_at
         scores: list[Score] = []
         findings: list[Finding] = []
