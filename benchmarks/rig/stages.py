@@ -15,6 +15,7 @@ from typing import Literal
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.structs import ConsumerRecord
 
 from rig.load import Load, registry_of
 from rpm_stream.app import names, registry_topic, topics
@@ -142,6 +143,18 @@ class Watch:
         """Time of the latest last record of a partition."""
         ends = await self._consumer.end_offsets(await partitions_of(self._admin, topic))
         return max(await self._times({tp: end - 1 for tp, end in ends.items()}))
+
+    async def read(self, topic: str) -> list[ConsumerRecord]:
+        """All records of a topic; those of a partition in their order."""
+        tps = await partitions_of(self._admin, topic)
+        ends = await self._consumer.end_offsets(tps)
+        self._consumer.assign(tps)
+        await self._consumer.seek_to_beginning(*tps)
+        found: list[ConsumerRecord] = []
+        while any([await self._consumer.position(tp) < end for tp, end in ends.items()]):
+            for records in (await self._consumer.getmany(timeout_ms=300)).values():
+                found += records
+        return found
 
     async def _times(self, places: dict[TopicPartition, int]) -> list[float]:
         found = []
