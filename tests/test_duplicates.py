@@ -57,3 +57,13 @@ def test_frames_are_known_by_gateway_boot_and_number() -> None:
     seen = Seen()
     assert [frame_known(seen, "g/1", seq) for seq in (1, 2, 4, 2, 3, 4)] == [False, False, False, True, False, True]
     assert not frame_known(seen, "g/2", 1)
+
+
+def test_a_burst_within_few_seconds_is_taken_whole() -> None:
+    """A thousand values a second, each a millisecond apart: none of them looks like the re-send of another."""
+    seen = Seen()
+    start = datetime(2026, 3, 1, 8, tzinfo=UTC)
+    for number in range(3000):
+        entry = mark("2A37", str(number), start + timedelta(milliseconds=number))
+        assert check(seen, entry, dense=True, of_known_frame=False) == "new"
+        remember(seen, entry)

@@ -19,6 +19,7 @@ import msgspec
 from rpm_stream.records import Record
 
 EXACT = 512  # to 1,024 entries known one by one: at most 15 KB of the state's 48 (CONTRACT 8)
+MOST_EXACT = 2560  # when so many lie within few seconds: 38 KB
 KNOWN_FOR = timedelta(days=7)  # CONTRACT 5
 MOST_SPANS = 2200  # of a kind: a week of 5-minute glucose is 2,016; about 5 bytes each
 MOST_KINDS = 3  # kinds that may have that many; further ones share what is left
@@ -120,18 +121,26 @@ def remember(seen: Seen, entry: Mark) -> None:
     seen.exact[entry.digest] = (int(entry.at.timestamp()), entry.kind)
     if seen.newest is None or entry.at > seen.newest:
         seen.newest = entry.at
-    if len(seen.exact) >= 2 * EXACT:
+    if len(seen.exact) >= 2 * EXACT and len(seen.exact) % EXACT == 0:
         _forget(seen, int((seen.newest - KNOWN_FOR).timestamp()))
 
 
 def _forget(seen: Seen, limit: int) -> None:
-    """Keep the newest entries one by one, of the others the seconds."""
+    """Keep the newest entries one by one, of the others the seconds.
+
+    A second is forgotten whole or not at all, or the rest of a burst would look like its own re-send; only a burst
+    that alone would fill the state is cut.
+    """
     by_time = sorted(seen.exact.items(), key=lambda item: item[1][0])
+    kept_from = by_time[-EXACT][1][0] if len(by_time) < MOST_EXACT else by_time[-EXACT][1][0] + 1
+    forgotten = [item for item in by_time if item[1][0] < kept_from]
+    if not forgotten:
+        return
     kinds: dict[str, Spans] = {kind: _unpacked(flat) for kind, flat in seen.older.items()}
-    for _, (second, kind) in by_time[:-EXACT]:
+    for _, (second, kind) in forgotten:
         most = MOST_SPANS if len(kinds) <= MOST_KINDS else MOST_SPANS * MOST_KINDS // len(kinds)
         _insert(kinds.setdefault(kind, []), second, most)
     kept = {kind: [span for span in spans if span[1] >= limit] for kind, spans in kinds.items()}
     seen.older = {kind: _packed(spans) for kind, spans in kept.items() if spans}
-    seen.forgotten = max(seen.forgotten or 0, by_time[-EXACT - 1][1][0])
-    seen.exact = dict(by_time[-EXACT:])
+    seen.forgotten = max(seen.forgotten or 0, forgotten[-1][1][0])
+    seen.exact = dict(by_time[len(forgotten) :])
