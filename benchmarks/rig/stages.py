@@ -20,7 +20,7 @@ from aiokafka.structs import ConsumerRecord
 from rig.load import Load, registry_of
 from rpm_stream.app import names, registry_topic, topics
 from rpm_stream.app.broker import Broker
-from rpm_stream.app.web.partitions import partitions_of
+from rpm_stream.app.partitions import partitions_of
 from rpm_stream.records import Record
 
 Kind = Literal["worker", "plain"]

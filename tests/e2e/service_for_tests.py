@@ -21,7 +21,7 @@ from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app import names, topics
 from rpm_stream.app.broker import Broker
-from rpm_stream.app.web.partitions import partitions_of
+from rpm_stream.app.partitions import partitions_of
 
 SHARED = Path(os.environ.get("RPM_SHARED", Path(__file__).parents[3] / "shared"))
 PATIENCE_SECONDS = 120.0

@@ -9,7 +9,7 @@ from aiokafka.errors import KafkaError
 
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.names import TOPICS
-from rpm_stream.app.web.partitions import partitions_of
+from rpm_stream.app.partitions import partitions_of
 
 REQUEST_TIMEOUT_MS = 10_000
 

@@ -9,7 +9,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from rpm_stream.app.names import REGISTRY
-from rpm_stream.app.web.partitions import partitions_of
+from rpm_stream.app.partitions import partitions_of
 from rpm_stream.registry import Registry, RegistryError, parse_entry
 
 log = structlog.get_logger()

@@ -20,8 +20,8 @@ from aiokafka.errors import KafkaError
 from rpm_stream.app.clock import Clock
 from rpm_stream.app.engine.application import BatchApp
 from rpm_stream.app.names import FRAMES, GROUP_INGEST, READINGS
+from rpm_stream.app.partitions import partitions_of
 from rpm_stream.app.settings import Settings
-from rpm_stream.app.web.partitions import partitions_of
 
 log = structlog.get_logger()
 

@@ -18,8 +18,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError
 
 from rpm_stream.app import names
+from rpm_stream.app.partitions import partitions_of
 from rpm_stream.app.web.feed_state import FeedState
-from rpm_stream.app.web.partitions import partitions_of
 from rpm_stream.records import Action, Alert, Readings
 from rpm_stream.registry import RegistryError, parse_entry
 

@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from rpm_stream.app.web.partitions import partitions_of
+from rpm_stream.app.partitions import partitions_of
 from rpm_stream.records import Record
 
 BEHIND_AFTER = timedelta(seconds=60)  # from here on the page is red: the issue's own bound
