@@ -5,6 +5,12 @@ SHELL := /bin/sh
 VENV ?= .venv
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.ready
+# A site's own certificate authority is in the system's bundle; Python's requests looks only into one of its own.
+BUNDLE := $(firstword $(wildcard /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt))
+ifneq ($(BUNDLE),)
+export REQUESTS_CA_BUNDLE ?= $(BUNDLE)
+endif
+
 PYTEST = $(BIN)/python -m pytest
 UNIT = -m "not e2e and not browser and not heavy"
 
