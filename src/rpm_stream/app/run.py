@@ -16,6 +16,7 @@ from rpm_stream.app.broker import Broker
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.logs import configure_log
 from rpm_stream.app.settings import Settings
+from rpm_stream.app.stage import check
 from rpm_stream.app.supervisor import Stage, stage_command, supervise
 
 log = structlog.get_logger()
@@ -38,9 +39,14 @@ def stages_of(names: Sequence[str], environment: Mapping[str, str]) -> list[Stag
 
 
 async def run_worker(names: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run stages against any Kafka until a signal. Returns the exit status."""
-    configure_log(Settings().log_level)
-    return await supervise(stages_of(names, environment), stop_on_signals())
+    """Run stages against any Kafka until a signal. Returns the exit status. Raises UsageError before any starts."""
+    settings = Settings()
+    if bootstrap := environment.get("RPM_BOOTSTRAP"):
+        settings = settings.model_copy(update={"bootstrap": bootstrap})
+    configure_log(settings.log_level)
+    stop = stop_on_signals()
+    await check(settings)  # here, so that it is said once and not by each stage
+    return await supervise(stages_of(names, environment), stop)
 
 
 async def keep_broker(broker: Broker, stop: asyncio.Event) -> None:

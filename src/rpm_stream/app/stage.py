@@ -23,10 +23,17 @@ def _knowledge(settings: Settings) -> Knowledge:
         raise UsageError(f"RPM_KNOWLEDGE: {error}") from None
 
 
-def _begin(settings: Settings, counts: dict[str, int], stage: str) -> None:
-    """The last checks, and from here on the libraries may be heard: what they meet now passes or restarts us."""
+async def check(settings: Settings) -> tuple[Knowledge, dict[str, int]]:
+    """The tables and the partitions of each topic. Raises UsageError for what no stage could start with."""
+    knowledge = _knowledge(settings)
+    counts = await partition_counts(settings.bootstrap)
     if len({counts[topic] for topic in TOGETHER}) > 1:
         raise UsageError(f"{', '.join(TOGETHER)} need equally many partitions: a patient's data must lie together")
+    return knowledge, counts
+
+
+def _begin(settings: Settings, stage: str) -> None:
+    """From here on the libraries may be heard: what they meet now passes, or ends this process to be started again."""
     metrics.serve(settings, stage)
     configure_log(settings.log_level, libraries=settings.log_level)
 
@@ -38,9 +45,8 @@ def run_agent(settings: Settings, stage: str) -> None:
     from rpm_stream.app.agents.ingest import ingest_app
     from rpm_stream.app.agents.judge import judge_app
 
-    knowledge = _knowledge(settings)
-    counts = asyncio.run(partition_counts(settings.bootstrap))
-    _begin(settings, counts, stage)
+    knowledge, counts = asyncio.run(check(settings))
+    _begin(settings, stage)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     make, topic = {"ingest": (ingest_app, FRAMES), "judge": (judge_app, READINGS)}[stage]
@@ -60,7 +66,8 @@ async def run_service(settings: Settings, stage: str) -> None:
 
         if settings.fhir_url is None:
             raise UsageError("the sink needs RPM_FHIR_URL, the base address of a FHIR R4 server")
-        _begin(settings, await partition_counts(settings.bootstrap), stage)
+        await check(settings)
+        _begin(settings, stage)
         await sink.run(settings, stop)
     else:
         try:
@@ -68,5 +75,6 @@ async def run_service(settings: Settings, stage: str) -> None:
         except ModuleNotFoundError as error:
             raise UsageError(f"the feed needs {error.name}, of the web extra: pip install 'rpm-stream[web]'") from None
 
-        _begin(settings, await partition_counts(settings.bootstrap), stage)
+        await check(settings)
+        _begin(settings, stage)
         await server.run(settings, stop)
