@@ -25,6 +25,7 @@ MOST_SPANS = 2200  # of a kind: a week of 5-minute glucose is 2,016; about 5 byt
 MOST_KINDS = 3  # kinds that may have that many; further ones share what is left
 MOST_FRAME_SPANS = 64
 MOST_BOOTS = 4
+MOST_REFUSED = 256
 
 Spans = list[tuple[int, int]]
 Verdict = Literal["new", "duplicate", "too_old"]
@@ -38,6 +39,7 @@ class Seen(msgspec.Struct):
     forgotten: int | None = None  # seconds up to here are no longer known one by one
     older: dict[str, list[int]] = {}
     frames: dict[str, Spans] = {}
+    refused: list[bytes] = []  # the newest refusals, as the first eight bytes of their ids
 
 
 class Mark(Record, frozen=True, kw_only=True, gc=False):
@@ -100,6 +102,20 @@ def frame_known(seen: Seen, sender: str, seq: int) -> bool:
     while len(seen.frames) > MOST_BOOTS:
         del seen.frames[next(iter(seen.frames))]
     return known
+
+
+def refused_before(seen: Seen, reject_id: str) -> bool:
+    """Whether this very refusal was written lately; notes it.
+
+    The id of a reject follows from what was refused alone, so a re-sent one would give that id a second position and
+    time: it is a duplicate of what is kept already.
+    """
+    short = bytes.fromhex(reject_id.replace("-", "")[:16])
+    if short in seen.refused:
+        return True
+    seen.refused.append(short)
+    del seen.refused[:-MOST_REFUSED]
+    return False
 
 
 def check(seen: Seen, entry: Mark, dense: bool, of_known_frame: bool) -> Verdict:

@@ -67,6 +67,8 @@ def decode_glucose(data: bytes) -> Payload:
         values.append(_concentration(cursor, bool(flags & _MOLAR), notes))
     if flags & _STATUS:
         notes.bits("status", "status_flags", cursor.u16(), STATUS)
+        if not values and not {"result_too_high", "result_too_low"}.isdisjoint(notes.flags):
+            values.append(Value("glucose", "mg/dL", None, "error"))  # HI or LO, no number
     cursor.finish()
     _set_device_time(notes, base_time, offset)
     notes.attributes["context_follows"] = bool(flags & _CONTEXT)

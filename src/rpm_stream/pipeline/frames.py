@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from rpm_stream.duplicates import Seen, refused_before
 from rpm_stream.ids import deterministic_id
 from rpm_stream.ingest.frames import BadEntry, Entry, Envelope
 from rpm_stream.normalise import Refusal
@@ -72,22 +73,27 @@ def make_reject(message: FrameMessage, at: datetime, refused: Refused) -> Reject
     )
 
 
-def refused_whole(message: FrameMessage, at: datetime, why: Refusal) -> Ingested:
-    """A frame that was refused whole: one part."""
+def refused_whole(message: FrameMessage, seen: Seen, why: Refusal) -> Ingested:
+    """A frame that was refused whole: one part, a duplicate if the same octets were refused before.
+
+    In a file every line is told, also one that stands there twice.
+    """
+    at = message.received_at
     reject = make_reject(message, at, Refused(original=message.value, why=why, stage="ingest"))
+    again = refused_before(seen, reject.id) and not message.lines
     account = Account(
         frame=None, gateway=None, device=message.key or "", seq=None, boot=None,
         partition=message.position.partition, offset=message.position.offset, received_at=at,
-        entries=0, context=0, parts=1, readings=0, duplicates=0, rejects={why.reason: 1},
+        entries=0, context=0, parts=1, readings=0, duplicates=int(again), rejects={} if again else {why.reason: 1},
     )  # fmt: skip
-    return Ingested(readings=(), rejects=(reject,), account=account)
+    return Ingested(readings=(), rejects=() if again else (reject,), account=account)
 
 
 class Work:
     """One frame on its way: what is known of it, and what it became so far."""
 
-    def __init__(self, message: FrameMessage, envelope: Envelope, received_at: datetime) -> None:
-        self.message, self.envelope, self.received_at = message, envelope, received_at
+    def __init__(self, message: FrameMessage, envelope: Envelope, received_at: datetime, seen: Seen) -> None:
+        self.message, self.envelope, self.received_at, self.seen = message, envelope, received_at, seen
         self.known_frame = False
         self.readings: dict[str, list[Reading]] = {}
         self.rejects: list[Reject] = []
@@ -102,10 +108,14 @@ class Work:
         return self._equals[same]
 
     def reject(self, entry: Entry | BadEntry, part: int, why: Refusal, stage: Stage) -> None:
-        """Note one part that became no reading."""
+        """Note one part that became no reading: a reject, or the re-send of one."""
         origin = Origin(frame=self.envelope.frame, index=entry.index, part=part)
         refused = Refused(original=entry.original, why=why, stage=stage, origin=origin)
-        self.rejects.append(make_reject(self.message, self.received_at, refused))
+        reject = make_reject(self.message, self.received_at, refused)
+        if refused_before(self.seen, reject.id):
+            self.duplicates += 1
+        else:
+            self.rejects.append(reject)
 
     def done(self, entries: int) -> Ingested:
         """The messages of readings, the rejects and the balance."""

@@ -120,13 +120,13 @@ class Ingest:
             received_at = self._received_at(envelope, message)
         except DecodeError as error:
             why = Refusal(reason=error.reason, detail=error.detail)
-            return refused_whole(message, message.received_at, why)
+            return refused_whole(message, state.seen, why)
         except Exception as error:  # noqa: BLE001  # a bug of ours must not stop the device's other frames
             why = Refusal(reason="internal_error", detail=type(error).__name__)
-            return refused_whole(message, message.received_at, why)
+            return refused_whole(message, state.seen, why)
         if message.key is None:
             message = msgspec.structs.replace(message, key=envelope.device)
-        work = Work(message, envelope, received_at)
+        work = Work(message, envelope, received_at, state.seen)
         device = self.registry.devices.get(envelope.device)
         entries = list(decode_entries(kind, raw))
         if device is not None or message.patient is not None:

@@ -112,13 +112,14 @@ class Step:
         if record.offset <= patient.state.actions.get(record.partition, -1):
             REPEATED.labels(STAGE).inc()
             return None
-        patient.state.actions[record.partition] = record.offset
         try:
             action = _action.decode(record.value or b"")
         except msgspec.MsgspecError as error:
             log.error("not an action", partition=record.partition, offset=record.offset, fault=str(error))
+            patient.state.actions[record.partition] = record.offset
             return []
         judged = self._judge.act(patient, action)
+        patient.state.actions[record.partition] = record.offset
         self._count(judged, None)
         return self._outputs(patient, judged)
 
