@@ -1,8 +1,8 @@
 """The two stages on a real broker: the Faust worker beside a plain aiokafka loop and the pure pipeline.
 
-Run: ``python benchmarks/worker.py [frames] [rounds]`` (default 6,000 frames of 30 notifications, 2 rounds; 3 to 4
-minutes). Each round measures pure, worker, plain in turn, so that a drifting machine disturbs all alike: look at the
-ratios. Worker and plain loop each get a fresh broker with the same frames in it, and two processes, ingest and judge.
+Run: ``python benchmarks/worker.py [frames] [rounds]`` (default 4,000 frames of 30 notifications, 2 rounds; 2 to 3
+minutes). Each round measures all three, every second one in the other order, so that a drifting machine disturbs all
+alike: look at the ratios. Worker and plain loop each get a fresh broker with the same frames in it, and two processes, ingest and judge.
 "Through" is notifications a second from the first output to the last state, two processes sharing the machine with
 the broker; "per core" is notifications a second of CPU time of both processes together, imports left out.
 """
@@ -17,6 +17,8 @@ from statistics import median
 from rig.load import NOTIFICATIONS, PATIENTS, Load, frames_of
 from rig.pure import run_pure
 from rig.stages import Kind, Run, Stages, broker_with, fill, measure
+
+from rpm_stream.app.engine.application import settle_collector
 
 KINDS: tuple[Kind, ...] = ("worker", "plain")
 
@@ -36,14 +38,15 @@ def main(count: int, rounds: int) -> None:
     """Measure and print."""
     load = Load(frames=count)
     frames = list(frames_of(load))
+    settle_collector()  # as the stages and the plain loop do
     notifications = NOTIFICATIONS * count
     print(f"{count} frames, {notifications} notifications, {PATIENTS} patients; {rounds} rounds, medians", flush=True)
     pure: list[float] = []
     runs: dict[Kind, list[Run]] = {kind: [] for kind in KINDS}
-    for _ in range(rounds):
+    for turn in range(rounds):
         pure.append(run_pure(load, frames)[0])
         print(f"  pure   {notifications / pure[-1]:8.0f}/s", flush=True)
-        for kind in KINDS:
+        for kind in KINDS if turn % 2 == 0 else KINDS[::-1]:
             run = run_stages(kind, load, frames)
             runs[kind].append(run)
             print(f"  {kind:6} {notifications / run.wall:8.0f}/s through, cpu {_shown(run)}", flush=True)
@@ -73,4 +76,4 @@ def report(notifications: int, pure: Sequence[float], runs: dict[Kind, list[Run]
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 6_000, int(sys.argv[2]) if len(sys.argv) > 2 else 2)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 4_000, int(sys.argv[2]) if len(sys.argv) > 2 else 2)

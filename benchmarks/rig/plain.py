@@ -20,7 +20,7 @@ from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.agents import ingest, judge
 from rpm_stream.app.clock import Clock
-from rpm_stream.app.engine.application import Outgoing
+from rpm_stream.app.engine.application import Outgoing, settle_collector
 from rpm_stream.app.names import FRAMES, GROUP_INGEST, GROUP_JUDGE, READINGS
 from rpm_stream.app.registry_reader import RegistryReader
 from rpm_stream.app.settings import Settings
@@ -85,6 +85,7 @@ async def run(stage: str, bootstrap: str) -> None:
         loop.source, bootstrap_servers=bootstrap, group_id=loop.group, enable_auto_commit=False,
         auto_offset_reset="earliest", max_poll_records=MOST_RECORDS, fetch_max_wait_ms=FETCH_WAIT_MS,
     )  # fmt: skip
+    settle_collector()  # as the worker does: the loops are to differ in nothing else
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with producer, consumer:

@@ -72,7 +72,8 @@ class Stages:
         """CPU seconds so far. Raises RuntimeError when the process has ended."""
         process = self.processes[stage]
         if process.poll() is not None:
-            raise RuntimeError(f"{self.kind} {stage} ended with {process.returncode}; its log: {self._log.name}")
+            said = Path(self._log.name).read_text(errors="replace")[-2000:]
+            raise RuntimeError(f"{self.kind} {stage} ended with {process.returncode}; it said: {said}")
         fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
