@@ -25,9 +25,6 @@ def record(offset: int) -> ConsumerRecord:
     )  # fmt: skip
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the generation is noted before the wait for the flow: what comes after it is dropped"
-)
 @pytest.mark.asyncio
 async def test_state_that_is_fetched_as_a_rebalance_ends_is_restored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -74,6 +74,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._watermarks: dict[TP, Watermark] = {}
         self._room = asyncio.Event()
+        self._fetched_in = 0
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> Any:
@@ -87,23 +88,26 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             while not (self._stopped.is_set() or fetcher._stopped.is_set()):
                 await asyncio.sleep(0)
                 await self._wait_for_room()
-                generation = app.consumer_generation_id
                 records, active = await self._wait_next_records(timeout=1.0)
                 if not records or self._stopped.is_set() or fetcher._stopped.is_set():
                     continue
-                if not self.flow_active:  # a rebalance began meanwhile: read these again after it
-                    await self.perform_seek()
-                    continue
                 for tp, found in records.items():
-                    if not self.flow_active or app.consumer_generation_id != generation:
-                        break
-                    await self._route(TP(tp.topic, tp.partition), found, active, generation)
+                    if not self.flow_active or app.consumer_generation_id != self._fetched_in:
+                        break  # a rebalance began meanwhile: recovery seeks all positions anew before the flow resumes
+                    await self._route(TP(tp.topic, tp.partition), found, active, self._fetched_in)
         except self.consumer_stopped_errors:
             if not app.should_stop:
                 raise
         except asyncio.CancelledError:
             if not app.should_stop:
                 raise
+
+    async def _wait_next_records(self, timeout: float) -> Any:
+        """Note the generation when the fetch begins, not before the wait for the flow: that may last a rebalance."""
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)
+        self._fetched_in = self.app.consumer_generation_id
+        return await super()._wait_next_records(timeout)
 
     async def _wait_for_room(self) -> None:
         while self.flow_active and sum(mark.in_flight for mark in self._watermarks.values()) >= MOST_IN_FLIGHT:
