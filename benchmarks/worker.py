@@ -2,9 +2,10 @@
 
 Run: ``python benchmarks/worker.py [frames] [rounds]`` (default 4,000 frames of 30 notifications, 2 rounds; 2 to 3
 minutes). Each round measures all three, every second one in the other order, so that a drifting machine disturbs all
-alike: look at the ratios. Worker and plain loop each get a fresh broker with the same frames in it, and two processes, ingest and judge.
-"Through" is notifications a second from the first output to the last state, two processes sharing the machine with
-the broker; "per core" is notifications a second of CPU time of both processes together, imports left out.
+alike: look at the ratios. Worker and plain loop each get a fresh broker with the same frames in it, and two processes,
+ingest and judge. "Through" is notifications a second from the first output to the last state, two processes sharing
+the machine with the broker; "per core" is notifications a second of CPU time of both processes together, imports left
+out.
 """
 
 from __future__ import annotations
