@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import date, datetime
 
@@ -19,6 +20,15 @@ _patient = msgspec.json.Decoder(PatientEntry)
 _probe = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
+def plain_fault(error: msgspec.MsgspecError | RecursionError) -> str:
+    """What is wrong with a message and where, without the value, which msgspec repeats where it knows all that may be.
+
+    >>> plain_fault(msgspec.ValidationError("Invalid enum value 'Ada' - at `$.priority`"))
+    'Invalid enum value - at `$.priority`'
+    """
+    return re.sub(r"(Invalid (?:enum )?value) .*?(?= - at `\$|$)", r"\1", str(error), flags=re.DOTALL)
+
+
 def parse_entry(value: bytes) -> DeviceEntry | PatientEntry:
     """A message value of ``rpm.registry``. Raises RegistryError."""
     try:
@@ -28,7 +38,7 @@ def parse_entry(value: bytes) -> DeviceEntry | PatientEntry:
             keys = _probe.decode(value)
         return _device.decode(value) if "device" in keys else _patient.decode(value)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise RegistryError(str(error)) from None
+        raise RegistryError(plain_fault(error)) from None
 
 
 def entry_key(entry: DeviceEntry | PatientEntry) -> str:

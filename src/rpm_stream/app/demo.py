@@ -28,7 +28,7 @@ console = Console(stderr=True)
 log = structlog.get_logger()
 
 
-def _free_ports(wanted: int, count: int) -> int:
+def free_ports(wanted: int, count: int) -> int:
     """``wanted`` if so many ports from there are free, else the first such run above it."""
     for first in range(wanted, wanted + 500):
         try:
@@ -86,8 +86,8 @@ def _environment(settings: Settings, bootstrap: str, folder: str, clock: Clock) 
         "RPM_TIME_SPEED": str(clock.speed),
         "RPM_TIME_ANCHOR": clock.anchor.isoformat(),
         "RPM_TOKEN": token,
-        "RPM_FEED_PORT": str(_free_ports(settings.feed_port, 1)),
-        "RPM_METRICS_PORT": str(_free_ports(settings.metrics_port, len(STAGES))),
+        "RPM_FEED_PORT": str(free_ports(settings.feed_port, 1)),
+        "RPM_METRICS_PORT": str(free_ports(settings.metrics_port, len(STAGES))),
         "RPM_LOG_LEVEL": "ERROR",
     }
 

@@ -12,8 +12,11 @@ import sys
 import structlog
 
 LIBRARIES = ("aiokafka", "asyncio", "faust", "httpcore", "httpx", "mode", "nicegui", "uvicorn")
-# What a library calls an error and mends by itself within a second, at almost every start.
-HARMLESS = {"aiokafka.consumer.group_coordinator": "Group Coordinator Request failed"}
+# What a library calls an error and mends by itself within a second, at almost every start; or what we say ourselves.
+HARMLESS = {
+    "aiokafka.consumer.group_coordinator": "Group Coordinator Request failed",
+    "uvicorn.error": "[Errno",  # a port that is taken
+}
 SELDOM_SECONDS = 10.0  # without a broker aiokafka says the same hundreds of times a second
 
 
