@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     """Run the command with its output in the log, until it ends or the lifeline does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     owner = os.getppid()
-    with open(arguments[0], "ab", buffering=0) as log:
+    with Path(arguments[0]).open("ab", buffering=0) as log:
         child = subprocess.Popen(
             arguments[1:],
             stdin=subprocess.DEVNULL,

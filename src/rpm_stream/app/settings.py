@@ -40,4 +40,4 @@ class Settings(BaseSettings):
     token: SecretStr | None = Field(None, description="what a clinician's browser or client must show to the feed")
     fhir_url: str | None = Field(None, description="base URL of the FHIR R4 server that the sink writes to")
     fhir_token: SecretStr | None = Field(None, description="bearer token for the FHIR server")
-    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="how much the stages log")

@@ -7,6 +7,7 @@ import contextlib
 import sys
 from collections.abc import Coroutine, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -62,16 +63,8 @@ async def run(
     clock = Clock.of(settings)
     now = clock.now
     watcher = Watcher(settings.bootstrap, sources.groups, wall)
-
-    def progress() -> Progress:
-        """The finding in the service's own time: beside the alerts, a demo's fast clock is the one that counts."""
-        found = watcher.progress()
-        judged = found.judged_up_to
-        return msgspec.structs.replace(
-            found, judged_up_to=judged and clock.at(judged), checked_at=clock.at(found.checked_at)
-        )
-
-    service = Service(state, progress, actions.send, now, _knowledge(settings), token.encode())
+    told = partial(_told, watcher, clock)
+    service = Service(state, told, actions.send, now, _knowledge(settings), token.encode())
     ending = asyncio.Event()
     app = create_app(service, token, ending)
     mount_page(app, service)
@@ -94,6 +87,15 @@ async def run(
         )
     finally:
         await actions.stop()
+
+
+def _told(watcher: Watcher, clock: Clock) -> Progress:
+    """The finding in the service's own time: beside the alerts, a demo's fast clock is the one that counts."""
+    found = watcher.progress()
+    judged = found.judged_up_to
+    return msgspec.structs.replace(
+        found, judged_up_to=judged and clock.at(judged), checked_at=clock.at(found.checked_at)
+    )
 
 
 def _knowledge(settings: Settings) -> Knowledge:
