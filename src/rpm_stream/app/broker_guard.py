@@ -16,6 +16,7 @@ import select
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 POLL_SECONDS = 0.2
 STOP_SECONDS = 20.0  # a clean stop takes 1 to 2 s; a broker that hangs longer has flushed what it will flush

@@ -46,11 +46,7 @@ class QuietServer(uvicorn.Server):
         yield
 
 
-async def run(
-    settings: Settings,
-    stop: asyncio.Event,
-    sources: Sources | None = None,
-) -> None:
+async def run(settings: Settings, stop: asyncio.Event, sources: Sources | None = None) -> None:
     """Serve the feed on ``feed_host:feed_port`` until ``stop`` is set; once per process (the page's library is global).
 
     Raises what any of its parts raises: the feed never goes on with a dead consumer. ``sources`` names other topics
