@@ -15,7 +15,10 @@ from faust.types.tuples import ConsumerMessage
 from mode.utils.futures import notify
 
 FETCH_WAIT_MS = 50  # Faust's 1,500 lets a poll of an idle partition hold up the busy ones
-MOST_IN_FLIGHT = 4_000  # records delivered and not yet acked; above, fetching waits
+MOST_IN_FLIGHT = 4_000  # records delivered and not yet acked; from here on fetching waits
+# Batches likewise. Each costs two round trips to the broker however small it is: fetched as soon as they come, frames
+# queue up one by one and a stage that fell behind stays behind; fetched late, they come many at a time.
+MOST_BATCHES = 4
 
 
 class GapError(Exception):
@@ -109,8 +112,15 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self._fetched_in = self.app.consumer_generation_id
         return await super()._wait_next_records(timeout)
 
+    def _has_room(self) -> bool:
+        marks = self._watermarks.values()
+        return (
+            sum(len(mark.batches) for mark in marks) < MOST_BATCHES
+            and sum(mark.in_flight for mark in marks) < MOST_IN_FLIGHT
+        )
+
     async def _wait_for_room(self) -> None:
-        while self.flow_active and sum(mark.in_flight for mark in self._watermarks.values()) >= MOST_IN_FLIGHT:
+        while self.flow_active and not self._has_room():
             self._room.clear()
             try:
                 await asyncio.wait_for(self._room.wait(), 0.25)
