@@ -11,6 +11,7 @@ from rpm_stream.app.logs import configure_log
 from rpm_stream.app.names import ACTIONS, ALERTS, FRAMES, READINGS
 from rpm_stream.app.reach import partition_counts
 from rpm_stream.app.settings import Settings
+from rpm_stream.app.state_topic import make_state_topic
 from rpm_stream.knowledge import Knowledge, KnowledgeError, load
 
 TOGETHER = (READINGS, ACTIONS, ALERTS)  # what the judge reads and writes of a patient, each in the patient's partition
@@ -51,6 +52,8 @@ def run_agent(settings: Settings, stage: str) -> None:
     asyncio.set_event_loop(loop)
     make, topic = {"ingest": (ingest_app, FRAMES), "judge": (judge_app, READINGS)}[stage]
     app = make(settings, knowledge, counts[topic])
+    for table in app.tables.values():
+        loop.run_until_complete(make_state_topic(settings, table.changelog_topic, counts[topic]))
     worker = faust.Worker(app, override_logging=False, quiet=True, redirect_stdouts=False, loop=loop)
     worker.spinner = None  # it writes a terminal's escape codes to stdout
     worker.execute_from_commandline()

@@ -1,0 +1,48 @@
+"""The topic that an agent's state is kept in exists, everywhere, before the agent joins its group.
+
+Faust declares it while the agent starts. On a fresh cluster the first assignment can be quicker: the group's leader
+then knows no such topic, "ignores" it for as long as its picture of the cluster lasts (minutes), and every partition
+that moves meanwhile begins with empty state. So it is made here first; Faust finds it and leaves it as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from rpm_stream.app.errors import UsageError
+from rpm_stream.app.partitions import partitions_of
+from rpm_stream.app.settings import Settings
+
+SHOWN_SECONDS = 15.0
+POLL_SECONDS = 0.1
+
+
+async def make_state_topic(settings: Settings, topic: Any, partitions: int) -> None:
+    """Create ``topic``, the changelog of a Faust table, unless it is there. Raises UsageError when Kafka refuses."""
+    name: str = topic.get_topic_name()
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    try:
+        await admin.start()
+        if not await partitions_of(admin, name):
+            configuration = {"cleanup.policy": "compact", **topic.config}
+            await _create(admin, NewTopic(name, partitions, settings.replication, topic_configs=configuration))
+            async with asyncio.timeout(SHOWN_SECONDS):
+                while len(await partitions_of(admin, name)) < partitions:
+                    await asyncio.sleep(POLL_SECONDS)
+    except (KafkaError, TimeoutError) as error:
+        raise UsageError(
+            f"Kafka at {settings.bootstrap} did not create the topic {name}: {type(error).__name__}"
+        ) from None
+    finally:
+        await admin.close()
+
+
+async def _create(admin: AIOKafkaAdminClient, topic: NewTopic) -> None:
+    response = await admin.create_topics([topic])
+    for _name, code, *_ in response.topic_errors:
+        if code and for_code(code) is not TopicAlreadyExistsError:  # another worker was quicker
+            raise for_code(code)
