@@ -77,9 +77,7 @@ class Chart:
                 return index, points
         raise AssertionError("the chart's last row has no upper end")
 
-    def score(
-        self, histories: Mapping[str, VitalHistory], at: datetime, patient: PatientEntry
-    ) -> News2Score | None:
+    def score(self, histories: Mapping[str, VitalHistory], at: datetime, patient: PatientEntry) -> News2Score | None:
         """The score as of ``at``; None where it does not apply or nothing is known."""
         if not self.applies(patient, at):
             return None
