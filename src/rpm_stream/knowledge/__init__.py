@@ -269,6 +269,8 @@ def _check_rules(priorities: Priorities, rules: DeviceRuleTable, vitals: dict[st
         raise KnowledgeError(f"device_rules.toml: unknown vital {', '.join(unknown)}")
     if missing := sorted(name for name in USED_RULES if name not in priorities.rule):
         raise KnowledgeError(f"priorities.toml: no rule {', '.join(missing)}")
+    if "high" not in priorities.snooze.never:
+        raise KnowledgeError("priorities.toml: snooze.never: a high alert must not be snoozed")
 
 
 def load(own: Path | None = None) -> Knowledge:

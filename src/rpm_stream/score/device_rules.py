@@ -86,9 +86,7 @@ class DeviceRules:
         lasted = run.until - run.since if run is not None and run.count else timedelta(0)
         if run is not None and lasted >= timedelta(minutes=rules.minutes) and _first(run):
             plain = self._knowledge.vitals[reading.vital].plain
-            why = (
-                f"no contact for {rules.minutes} minutes or longer, so no {plain}: not worn or misplaced? (shipped)"
-            )
+            why = f"no contact for {rules.minutes} minutes or longer, so no {plain}: not worn or misplaced? (shipped)"
             yield self._finding("contact", member, reading, "Sensor not in contact", why)
 
     def _clock(self, state: ScoreState, reading: Reading) -> Iterator[Finding]:
