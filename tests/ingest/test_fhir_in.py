@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -369,6 +370,15 @@ def test_without_a_name_time_and_content_identify_it() -> None:
     bench = Bench()
     assert bench.step(resource(), resource()).account.readings == 2
     assert bench.step(resource(text={"div": "other words"})).account.duplicates == 1
+
+
+def test_every_resource_of_the_examples_is_taken() -> None:
+    folder = Path(__file__).parents[2] / "topics" / "1-frames" / "pass"
+    found = [json.loads(path.read_bytes()).get("resources") for path in sorted(folder.glob("*.json"))]
+    examples = [one for resources in found for one in resources or ()]
+    assert len(examples) >= 5
+    for one in examples:
+        assert decode_observation(json.dumps(one).encode(), CODES).payload.readings
 
 
 # --- law 7 --------------------------------------------------------------------------------------------------------
