@@ -147,5 +147,5 @@ def test_state_stays_small_with_many_devices() -> None:
         one = msgspec.structs.replace(message, readings=(msgspec.structs.replace(reading, device=f"d{number}"),))
         ward.judge.step(ward.patient, one)
         if number == 60:
-            small = len(ward.patient.state.score.devices)
-    assert len(ward.patient.state.score.devices) == small
+            small = len(ward.patient.state.score.repeats)
+    assert len(ward.patient.state.score.repeats) == small

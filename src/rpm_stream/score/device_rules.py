@@ -21,7 +21,7 @@ from rpm_stream.words import plain_value
 Kind = Literal["battery", "contact", "clock", "stuck"]
 KINDS: tuple[Kind, ...] = ("battery", "contact", "clock", "stuck")
 BATTERY = "battery"  # the vital
-MOST_RUNS = 48  # of a patient; the ones heard least lately are forgotten first
+MOST_RUNS = 24  # of a patient, each of faults and repeats; the ones heard least lately are forgotten first
 ANY = "any"  # in the name of a member that is about no one vital
 
 
@@ -46,17 +46,17 @@ class DeviceRules:
     def findings(self, state: ScoreState, readings: Sequence[Reading]) -> Iterator[Finding]:
         """A finding for each device fault that the readings of one instant show for long enough."""
         for reading in readings:
-            yield from self._clock(state, reading)
             if reading.vital == BATTERY:
                 yield from self._battery(state, reading)
-            if reading.vital in self._rules.contact.flags:
+            if reading.flags or state.faults:  # at 1 Hz most readings say nothing of their device
+                yield from self._clock(state, reading)
                 yield from self._contact(state, reading)
             if reading.vital in self._stuck and self._counts(reading):
                 yield from self._same(state, reading, self._stuck[reading.vital])
 
     def recovered(self, state: ScoreState, member: str) -> bool:
         """Whether the device is well again, by a reading of its own."""
-        run = state.devices.get(member)
+        run = state.faults.get(member) or state.repeats.get(member)
         return run is not None and not run.told
 
     def _counts(self, reading: Reading) -> bool:
@@ -68,7 +68,7 @@ class DeviceRules:
             return
         percent, rules = Decimal(reading.value), self._rules.battery
         member = member_of("battery", ANY, reading.device)
-        known = state.devices.get(member)
+        known = state.faults.get(member)
         was_low = known is not None and known.count > 0
         is_low = percent < rules.below or (was_low and percent < rules.recover)
         run = _count(state, member, reading.measured_at, is_low)
@@ -78,6 +78,8 @@ class DeviceRules:
 
     def _contact(self, state: ScoreState, reading: Reading) -> Iterator[Finding]:
         rules = self._rules.contact
+        if reading.vital not in rules.flags:
+            return
         is_off = not rules.flags[reading.vital].isdisjoint(reading.flags)
         if reading.value is not None and reading.vital in rules.only_without_value.vitals:
             is_off = False
@@ -97,8 +99,6 @@ class DeviceRules:
         rules, sent_as = self._rules.clock, reading.attributes.get("characteristic", "")
         for flag in rules.flags:
             is_wrong = flag in reading.flags
-            if not (is_wrong or state.devices):
-                continue
             member = member_of("clock", f"{flag}.{sent_as}", reading.device)
             run = _count(state, member, reading.received_at, is_wrong)
             if run is not None and run.count >= rules.count and _first(run):
@@ -107,11 +107,11 @@ class DeviceRules:
 
     def _same(self, state: ScoreState, reading: Reading, rules: Stuck) -> Iterator[Finding]:
         member, at = member_of("stuck", reading.vital, reading.device), reading.measured_at
-        value, run = f"{reading.value} {reading.unit}", state.devices.get(member)
+        value, run = f"{reading.value} {reading.unit}", state.repeats.get(member)
         if run is not None and at < run.until:
             return
         if run is None or run.value != value:
-            _keep(state, member, DeviceRun(at, at, 1, value))
+            _keep(state.repeats, member, DeviceRun(at, at, 1, value))
             return
         run.until, run.count = at, run.count + 1
         lasted = at - run.since
@@ -135,9 +135,9 @@ class DeviceRules:
 
 def _count(state: ScoreState, member: str, at: datetime, is_wrong: bool) -> DeviceRun | None:
     """Carry on, begin or end a member's run of faults; None where there is none, or the reading came late."""
-    run = state.devices.get(member)
+    run = state.faults.get(member)
     if run is None:
-        return _keep(state, member, DeviceRun(at, at, 1)) if is_wrong else None
+        return _keep(state.faults, member, DeviceRun(at, at, 1)) if is_wrong else None
     if at < run.until:
         return None
     if not is_wrong:
@@ -149,12 +149,12 @@ def _count(state: ScoreState, member: str, at: datetime, is_wrong: bool) -> Devi
     return run
 
 
-def _keep(state: ScoreState, member: str, run: DeviceRun) -> DeviceRun:
+def _keep(runs: dict[str, DeviceRun], member: str, run: DeviceRun) -> DeviceRun:
     """Enter a run; where there are too many, the one heard least lately goes, a fault that was told last of all."""
-    state.devices[member] = run
-    if len(state.devices) > MOST_RUNS:
-        others = (name for name in state.devices if name != member)
-        del state.devices[min(others, key=lambda name: (state.devices[name].told, state.devices[name].until, name))]
+    runs[member] = run
+    if len(runs) > MOST_RUNS:
+        others = (name for name in runs if name != member)
+        del runs[min(others, key=lambda name: (runs[name].told, runs[name].until, name))]
     return run
 
 

@@ -54,4 +54,5 @@ class ScoreState(msgspec.Struct):
     breach_parts: tuple[str, ...] = ()  # parts of NEWS2 that were known at its last breach
     told_silent: dict[str, str] = {}  # vital -> id of the last reading before a silence that was told
     accepted: dict[str, datetime] = {}  # group -> up to when measured values are a person's new normal
-    devices: dict[str, DeviceRun] = {}  # member of a device:<kind> group -> how its device does
+    faults: dict[str, DeviceRun] = {}  # member of a device group -> its device's faults in a row; empty for most
+    repeats: dict[str, DeviceRun] = {}  # member of device:stuck -> equal values in a row
