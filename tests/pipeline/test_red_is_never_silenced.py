@@ -112,6 +112,18 @@ class Feed(RuleBasedStateMachine):
         if action != "acknowledge":
             assert len(self.feed[alert.id].history) > before, "a decision that left no word"
 
+    @rule(lasts=st.floats(5, 600), direction=st.sampled_from([None, "low", "high"]))
+    def sleep(self, lasts: float, direction: str | None) -> None:
+        """A low glucose, and a snooze of all that may sleep: random fields alone get there too seldom."""
+        self.minutes += 1
+        self._send("glucose", "60", self.minutes)
+        at = START + timedelta(minutes=self.minutes)
+        for alert in self._listed():
+            given = {"patient": "p", "alert": alert.id, "action": "snooze", "who": "nurse", "at": at}
+            given |= {"until": at + timedelta(minutes=lasts), "direction": direction}
+            self._take(self.judge.act(self.patient, msgspec.convert(given, Action)))
+            assert self.feed[alert.id].state == "snoozed" or alert.priority == "high"
+
     @rule()
     def restart(self) -> None:
         self.device, self.patient = (
