@@ -50,6 +50,7 @@ Reason: TypeAlias = Literal[
     "too_old",
     "internal_error",
 ]
+Direction: TypeAlias = Literal["low", "high"]
 Absent: TypeAlias = Literal[
     "not-a-number", "positive-infinity", "negative-infinity", "error", "not-performed", "unknown"
 ]
@@ -193,7 +194,8 @@ class Score(Record, frozen=True, kw_only=True):
 
 class Finding(Record, frozen=True, kw_only=True):
     """In-house, what score hands to alert: a rule that holds at one moment. ``member`` names the rule's place in its
-    episode; ``vital`` the one whose return makes it historical; ``evidence`` the readings, the deciding one first.
+    episode; ``vital`` the one whose return makes it historical; ``evidence`` the readings, the deciding one first;
+    ``direction`` the side of a limit that it is beyond, where it has one.
     """
 
     member: str
@@ -206,6 +208,7 @@ class Finding(Record, frozen=True, kw_only=True):
     vital: str
     measured_at: Time
     late: bool = False
+    direction: Direction | None = None
 
 
 class Transition(Record, frozen=True, kw_only=True):
@@ -242,15 +245,22 @@ class Alert(Record, frozen=True, kw_only=True):
 
 
 class Action(Record, frozen=True, kw_only=True):
-    """What a person decided about an alert; key of the message is the patient."""
+    """What a person decided about an alert; key of the message is the patient.
+
+    ``snooze`` needs ``until`` and may name the ``direction`` that it covers; ``assign`` needs ``to``; ``comment`` and
+    ``withdraw`` need a ``reason``. What cannot be done is told in the alert's history.
+    """
 
     v: Version = 1
     patient: Name
     alert: Name
-    action: Literal["acknowledge", "resolve"]
+    action: Literal["acknowledge", "snooze", "resolve", "assign", "comment", "new_normal", "withdraw"]
     who: Annotated[str, Meta(min_length=1, max_length=128)]
     at: Time
     reason: Annotated[str, Meta(max_length=1000)] = ""
+    until: Annotated[Time | None, Meta(description="when a snooze ends")] = None
+    direction: Annotated[Direction | None, Meta(description="the side of the limits that a snooze covers")] = None
+    to: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
 
 
 class Account(Record, frozen=True, kw_only=True):

@@ -5,49 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import msgspec
 import pytest
 from replaying import START, alerts, frame, measurement, of_type, registry_of, replay_frames, replay_values, stamp, worn
+from ward_for_tests import Ward
 
 from rpm_stream.knowledge import shipped
-from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
 from rpm_stream.pipeline.judge import Judge, Judged
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
-from rpm_stream.records import Action, Alert, Position, Readings
 
 SILENT = {"v": 1, "patient": "p", "expected_every": {"heart_rate": 60}}
-
-
-class Ward:
-    """One patient's judge, as the service runs it."""
-
-    def __init__(self, *entries: dict[str, Any]) -> None:
-        self.registry = registry_of((worn(), *entries))
-        self.ingest, self.judge = Ingest(shipped(), self.registry, recorded_time=True), Judge(shipped(), self.registry)
-        self.device, self.patient = DeviceState(), unpack_patient(None, "p")
-        self.offset = 0
-
-    def message(self, minutes: float, *values: tuple[float, str, str]) -> Readings:
-        self.offset += 1
-        sent = frame([measurement(*value) for value in values], minutes, seq=self.offset)
-        position = Position(topic="rpm.frames", partition=0, offset=self.offset)
-        done = self.ingest.step(
-            self.device, FrameMessage(key="d", value=msgspec.json.encode(sent), position=position, received_at=START)
-        )
-        (message,) = done.readings
-        return message
-
-    def send(self, minutes: float, *values: tuple[float, str, str]) -> tuple[Alert, ...]:
-        judged = self.judge.step(self.patient, self.message(minutes, *values))
-        assert judged is not None
-        return judged.alerts
-
-    def now(self, vital: str, value: str, minutes: float) -> tuple[Alert, ...]:
-        return self.send(minutes, (minutes, vital, value))
-
-    def act(self, action: Any, alert: str, minutes: float = 60) -> tuple[Alert, ...]:
-        at = START + timedelta(minutes=minutes)
-        return self.judge.act(self.patient, Action(patient="p", alert=alert, action=action, who="nurse", at=at)).alerts
 
 
 def test_what_is_over_when_it_arrives_is_historical() -> None:

@@ -33,6 +33,7 @@ USUAL = {
     "glucose": ("110", "60"),
     "systolic": ("120", "185"),
 }
+ACTIONS = ("acknowledge", "snooze", "resolve", "assign", "comment", "new_normal", "withdraw")
 vitals = st.sampled_from(sorted(GROUPS))
 
 
@@ -55,6 +56,9 @@ class Feed(RuleBasedStateMachine):
                 assert alert.history[: len(known.history)] == known.history, "history was rewritten"
             if alert.state == "resolved" and alert.history[-1].who == "rpm-stream":
                 assert alert.history[-1].reason.startswith(("back inside", "no longer expected"))
+            if alert.state == "resolved" and alert.history[-1].reason.startswith("new normal"):
+                assert alert.priority == "low", "new normal ended more than what a detector held"
+            assert (alert.priority, alert.state) != ("high", "snoozed"), "a high alert sleeps"
             self.feed[alert.id] = alert
 
     def _send(self, vital: str, value: str, at: float) -> None:
@@ -90,16 +94,35 @@ class Feed(RuleBasedStateMachine):
         self.minutes += later
         self._take(self.judge.tick(self.patient, START + timedelta(minutes=self.minutes)))
 
-    @rule(action=st.sampled_from(["acknowledge", "resolve"]), choice=st.integers(0, 5))
-    def person(self, action: str, choice: int) -> None:
+    @rule(action=st.sampled_from(ACTIONS), choice=st.integers(0, 5), data=st.data())
+    def person(self, action: str, choice: int, data: st.DataObject) -> None:
+        """Any decision, with all fields or without, at any open alert."""
         listed = self._listed()
-        if listed:
-            alert = listed[choice % len(listed)]
-            at = START + timedelta(minutes=self.minutes)
-            decided = msgspec.convert(
-                {"patient": "p", "alert": alert.id, "action": action, "who": "nurse", "at": at}, Action
-            )
-            self._take(self.judge.act(self.patient, decided))
+        if not listed:
+            return
+        alert, at = listed[choice % len(listed)], START + timedelta(minutes=self.minutes)
+        given = {"patient": "p", "alert": alert.id, "action": action, "who": "nurse", "at": at}
+        if (lasts := data.draw(st.none() | st.floats(-10, 6000))) is not None:
+            given |= {"until": at + timedelta(minutes=lasts), "reason": "because", "to": "doctor"}
+        given["direction"] = data.draw(st.sampled_from([None, "low", "high"]))
+        before = len(self.feed[alert.id].history)
+        self._take(self.judge.act(self.patient, msgspec.convert(given, Action)))
+        if action not in ("resolve", "withdraw") and alert.priority == "high":
+            assert self.feed[alert.id].state in ("open", "acknowledged")
+        if action != "acknowledge":
+            assert len(self.feed[alert.id].history) > before, "a decision that left no word"
+
+    @rule(lasts=st.floats(5, 600), direction=st.sampled_from([None, "low", "high"]))
+    def sleep(self, lasts: float, direction: str | None) -> None:
+        """A low glucose, and a snooze of all that may sleep: random fields alone get there too seldom."""
+        self.minutes += 1
+        self._send("glucose", "60", self.minutes)
+        at = START + timedelta(minutes=self.minutes)
+        for alert in self._listed():
+            given = {"patient": "p", "alert": alert.id, "action": "snooze", "who": "nurse", "at": at}
+            given |= {"until": at + timedelta(minutes=lasts), "direction": direction}
+            self._take(self.judge.act(self.patient, msgspec.convert(given, Action)))
+            assert self.feed[alert.id].state == "snoozed" or alert.priority == "high"
 
     @rule()
     def restart(self) -> None:
@@ -117,6 +140,19 @@ class Feed(RuleBasedStateMachine):
         """What the last records say is what the judge holds: nothing is open in secret, nothing is listed for ever."""
         held = {episode.alert.id: episode.alert for episode in self.patient.state.episodes.values()}
         assert {alert.id: alert for alert in self._listed()} == held
+
+    @invariant()
+    def one_alert_an_episode(self) -> None:
+        groups = [alert.group for alert in self._listed()]
+        assert len(groups) == len(set(groups))
+
+    @invariant()
+    def no_snooze_outlasts_its_end(self) -> None:
+        """After time was told, whatever sleeps has its end ahead."""
+        now = START + timedelta(minutes=self.minutes)
+        self._take(self.judge.tick(self.patient, now))
+        sleeping = [each for each in self.patient.state.episodes.values() if each.alert.state == "snoozed"]
+        assert all(each.snoozed is not None and each.snoozed.until > now for each in sleeping)
 
 
 Feed.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

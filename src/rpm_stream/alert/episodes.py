@@ -1,8 +1,9 @@
 """The life of an alert: one episode a patient and group, from the first finding to the recovery of every member.
 
 Rules (CONTRACT 7): a further rule joins ``why``; a rise in priority, or a further rule at the same priority, opens
-what was acknowledged; priority never falls before it is resolved; missing data resolves nothing. Nothing here drops,
-delays or hides a finding (law 3). Whether a member has recovered is told by score; time by the caller.
+what was acknowledged or snoozed, and so does a breach to a side that a snooze does not cover; priority never falls
+before it is resolved; missing data resolves nothing. Nothing here drops, delays or hides a finding (law 3). Whether a
+member has recovered is told by score; time by the caller; what people decide is in decisions.py.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import datetime
 import msgspec
 
 from rpm_stream.ids import deterministic_id
-from rpm_stream.records import Alert, Finding, Priority, State, Transition
+from rpm_stream.records import Alert, Direction, Finding, Priority, State, Transition
 
 RANK: dict[Priority, int] = {"low": 1, "medium": 2, "high": 3}
 MOST_EVIDENCE = 8  # CONTRACT 1
@@ -29,6 +30,21 @@ class Member(msgspec.Struct):
     priority: Priority
     vital: str
     measured_at: datetime
+    direction: Direction | None = None
+
+
+class Snoozed(msgspec.Struct):
+    """Until when an alert is snoozed, and which sides of the limits that covers."""
+
+    until: datetime
+    covers: tuple[Direction, ...]
+
+
+class Escalated(msgspec.Struct):
+    """How often an alert has escalated since it was last opened."""
+
+    since: datetime
+    times: int
 
 
 class Episode(msgspec.Struct):
@@ -39,6 +55,8 @@ class Episode(msgspec.Struct):
     since: datetime  # when its first finding was measured
     vital: str  # of the finding that decided last
     decided_at: datetime  # when that finding was measured
+    snoozed: Snoozed | None = None
+    escalated: Escalated | None = None
 
 
 Episodes = dict[str, Episode]
@@ -57,20 +75,27 @@ def apply(episodes: Episodes, patient: str, finding: Finding, now: datetime) -> 
         episode.members[finding.member] = _member(finding)
         return _join(episode, finding, now, is_new=True)
     member.measured_at = max(member.measured_at, finding.measured_at)
-    if RANK[finding.priority] <= RANK[member.priority]:
+    if RANK[finding.priority] > RANK[member.priority]:
+        member.priority, member.rule, member.why = finding.priority, finding.rule, finding.why
+    elif not _is_uncovered(episode, finding):
         return None
-    member.priority, member.rule, member.why = finding.priority, finding.rule, finding.why
     return _join(episode, finding, now, is_new=False)
+
+
+def _is_uncovered(episode: Episode, finding: Finding) -> bool:
+    """Whether the alert is snoozed and the finding is a breach to a side that the snooze does not cover."""
+    snoozed = episode.snoozed
+    return snoozed is not None and finding.direction is not None and finding.direction not in snoozed.covers
 
 
 def _member(finding: Finding) -> Member:
     return Member(
         rule=finding.rule, why=finding.why, priority=finding.priority, vital=finding.vital,
-        measured_at=finding.measured_at,
+        measured_at=finding.measured_at, direction=finding.direction,
     )  # fmt: skip
 
 
-def _why(members: dict[str, Member]) -> tuple[str, ...]:
+def why_of(members: dict[str, Member]) -> tuple[str, ...]:
     """One line a member, what weighs most first: a reader begins with the reason to act."""
     ordered = sorted(members.values(), key=lambda member: -RANK[member.priority])
     return tuple(dict.fromkeys(member.why for member in ordered))[:MOST_WHY]
@@ -107,21 +132,21 @@ def _join(episode: Episode, finding: Finding, now: datetime, is_new: bool) -> Al
     """A rise, or a further rule."""
     alert = episode.alert
     rises = RANK[finding.priority] > RANK[alert.priority]
-    reopens = alert.state in ("acknowledged", "snoozed") and (
-        rises or (is_new and RANK[finding.priority] >= RANK[alert.priority])
-    )
-    state: State = "open" if reopens else alert.state
+    further = is_new and RANK[finding.priority] >= RANK[alert.priority]
+    state: State = "open" if rises or further or _is_uncovered(episode, finding) else alert.state
     priority = finding.priority if rises else alert.priority
     evidence = tuple(dict.fromkeys((*alert.evidence, *(reading.id for reading in finding.evidence))))
     if len(evidence) > MOST_EVIDENCE:  # the opening reading stays, the newest tell the rest
         evidence = (evidence[0], *evidence[-(MOST_EVIDENCE - 1) :])
+    if state == "open":
+        episode.snoozed = None
     episode.alert = msgspec.structs.replace(
         alert,
         priority=priority,
         state=state,
         title=finding.title if rises else alert.title,
         rule=finding.rule if rises else alert.rule,
-        why=_why(episode.members),
+        why=why_of(episode.members),
         evidence=evidence,
         history=(
             *alert.history,
@@ -136,14 +161,24 @@ def _join(episode: Episode, finding: Finding, now: datetime, is_new: bool) -> Al
     return episode.alert
 
 
-def _change(alert: Alert, state: State, now: datetime, who: str, reason: str) -> Alert:
-    step = Transition(at=now, state=state, priority=alert.priority, who=who, reason=reason)
-    return msgspec.structs.replace(alert, state=state, history=(*alert.history, step), updated_at=now)
+def change(episode: Episode, state: State, at: datetime, who: str, reason: str) -> Alert:
+    """Enter a step of the alert's life, which may leave its state as it is; the alert's new record.
+
+    ``at`` is when it holds from; ``updated_at`` never goes back, as a time-driven step may be noticed later.
+    """
+    alert = episode.alert
+    step = Transition(at=at, state=state, priority=alert.priority, who=who, reason=reason)
+    if state != "snoozed":
+        episode.snoozed = None
+    episode.alert = msgspec.structs.replace(
+        alert, state=state, history=(*alert.history, step), updated_at=max(at, alert.updated_at)
+    )
+    return episode.alert
 
 
 def resolve(episodes: Episodes, group: str, now: datetime, reason: str, who: str = SERVICE) -> Alert:
     """End an episode; its alert leaves the list."""
-    return _change(episodes.pop(group).alert, "resolved", now, who, reason)
+    return change(episodes.pop(group), "resolved", now, who, reason)
 
 
 def resolve_recovered(
@@ -156,15 +191,6 @@ def resolve_recovered(
         if all(recovered(name, member) for name, member in members.items()):
             ended.append(resolve(episodes, group, now, "back inside the recovery limits"))
     return ended
-
-
-def acknowledge(episodes: Episodes, alert_id: str, now: datetime, who: str, reason: str) -> Alert | None:
-    """Note that a person has seen the alert; None when it is not open any more."""
-    for episode in episodes.values():
-        if episode.alert.id == alert_id and episode.alert.state != "acknowledged":
-            episode.alert = _change(episode.alert, "acknowledged", now, who, reason)
-            return episode.alert
-    return None
 
 
 def group_of(episodes: Episodes, alert_id: str) -> str | None:

@@ -2,6 +2,9 @@
 
 Consecutive rows of one (patient, device, measured_at) are one frame of gateway ``csv``. A row that is none is told
 by its line number. A line is a row: a stray quotation mark spoils its own line and no other.
+
+With a column map (``csv_columns``) the columns have other names, further ones are let be, and a wide file has one
+column a vital: each of its lines gives as many rows as it has values, none for an empty one.
 """
 
 from __future__ import annotations
@@ -13,14 +16,15 @@ from itertools import groupby
 
 import msgspec
 
+from rpm_stream.ingest.csv_columns import AS_IT_STANDS, LONG, OPTIONAL, WHO_AND_WHEN, ColumnMap, Wide
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.records import Reason, Record, Time
 
-COLUMNS = ("patient", "measured_at", "vital", "value", "unit")
-OPTIONAL = "device"
+COLUMNS = WHO_AND_WHEN + LONG
 MOST_ROWS = 1000  # entries a frame (CONTRACT 1)
 MOST_NAME = 128  # characters of a patient or device (records.Name)
 MOST_ROW = 1000  # characters; six octets each at worst in JSON, of which a frame takes 256 KiB
+MOST_LINE = 20_000  # of a file with a column map, which may have many columns that are not read
 MOST_FRAME = 30_000  # characters of the rows of one frame, for the same reason
 
 
@@ -58,26 +62,51 @@ class BadRow(Record, frozen=True, kw_only=True):
 
 
 class Columns(Record, frozen=True, kw_only=True):
-    """Where each column stands; ``device`` may be missing."""
+    """Where each column stands: patient, time, and what follows; ``device`` may be missing. ``wide``: the vitals of
+    the places from the third on; empty where those are vital, value and unit. ``most``: characters of a line.
+    """
 
     count: int
     places: tuple[int, ...]
     device: int | None
+    wide: tuple[Wide, ...] = ()
+    most: int = MOST_ROW
 
 
-def check_header(header: str) -> Columns:
+def check_header(header: str, mapped: ColumnMap | None = None) -> Columns:
     """The columns, in whatever order. Raises DecodeError (bad_schema) naming what is wrong."""
     try:
         names = [name.strip() for name in _fields(header)]
     except csv.Error as error:
         raise DecodeError("bad_schema", f"the header is no CSV: {error}") from None
+    if mapped is not None:
+        return _mapped(names, mapped)
     missing = [name for name in COLUMNS if name not in names]
     strange = sorted({name for name in names if name not in (*COLUMNS, OPTIONAL) or names.count(name) > 1})
     if missing or strange:
         what = f"lacks {', '.join(missing)}" if missing else f"has unknown or repeated columns ({len(strange)})"
         raise DecodeError("bad_schema", f"the header {what}; it should be {','.join(COLUMNS)}[,{OPTIONAL}]")
-    places = tuple(names.index(name) for name in COLUMNS)
-    return Columns(count=len(names), places=places, device=names.index(OPTIONAL) if OPTIONAL in names else None)
+    return _placed(names, AS_IT_STANDS)
+
+
+def _mapped(names: list[str], mapped: ColumnMap) -> Columns:
+    """The columns that the map names; the file may have more, and those may even repeat."""
+    needed = [*mapped.needed(), *([mapped.device()] if OPTIONAL in mapped.own else [])]
+    if missing := [name for name in needed if name not in names]:
+        raise DecodeError("bad_schema", f"the header lacks {', '.join(missing)} of the column map")
+    if twice := sorted({name for name in needed if names.count(name) > 1}):
+        raise DecodeError("bad_schema", f"the header repeats {', '.join(twice)}")
+    return msgspec.structs.replace(_placed(names, mapped), most=MOST_LINE)
+
+
+def _placed(names: list[str], mapped: ColumnMap) -> Columns:
+    device = mapped.device()
+    return Columns(
+        count=len(names),
+        places=tuple(names.index(name) for name in mapped.needed()),
+        device=names.index(device) if device in names else None,
+        wide=mapped.wide,
+    )
 
 
 def _fields(line: str) -> list[str]:
@@ -87,42 +116,63 @@ def _fields(line: str) -> list[str]:
     return next(csv.reader((line,), strict=True))
 
 
-def rows(lines: Iterable[str]) -> Iterator[Row | BadRow]:
-    """The rows of a CSV file. Raises DecodeError for a wrong header."""
+def rows(lines: Iterable[str], mapped: ColumnMap | None = None) -> Iterator[Row | BadRow]:
+    """The rows of a CSV file, its columns named as ``mapped`` says. Raises DecodeError for a wrong header."""
     numbered = enumerate(lines, start=1)
     _, header = next(numbered, (1, ""))
-    columns = check_header(header.rstrip("\r\n"))
+    columns = check_header(header.rstrip("\r\n"), mapped)
     for number, line in numbered:
         if text := line.rstrip("\r\n"):
-            yield _row(number, text, columns)
+            yield from _line(number, text, columns)
 
 
-def _row(number: int, line: str, columns: Columns) -> Row | BadRow:
+def _line(number: int, line: str, columns: Columns) -> Iterator[Row | BadRow]:
+    """The rows of one line."""
     original = line.encode(errors="surrogateescape")
-    if len(line) > MOST_ROW:
-        return BadRow(line=number, reason="too_large", detail=f"over {MOST_ROW} characters", original=original)
+    if len(line) > columns.most:
+        yield BadRow(line=number, reason="too_large", detail=f"over {columns.most} characters", original=original)
+        return
     try:
         fields = _fields(line)
         line.encode()
     except csv.Error as error:
-        return BadRow(line=number, reason="bad_schema", detail=f"no CSV: {error}", original=original)
+        yield BadRow(line=number, reason="bad_schema", detail=f"no CSV: {error}", original=original)
+        return
     except UnicodeEncodeError:
-        return BadRow(line=number, reason="bad_schema", detail="not UTF-8", original=original)
+        yield BadRow(line=number, reason="bad_schema", detail="not UTF-8", original=original)
+        return
     if len(fields) != columns.count:
         detail = f"{len(fields)} columns, the header has {columns.count}"
-        return BadRow(line=number, reason="bad_schema", detail=detail, original=original)
-    patient, measured_at, vital, value, unit = (fields[place] for place in columns.places)
+        yield BadRow(line=number, reason="bad_schema", detail=detail, original=original)
+        return
+    for row in _split(number, line, fields, columns):
+        if why := _fault(row):
+            yield BadRow(
+                line=number, reason="bad_schema", detail=why, original=original, device=row.device[:MOST_NAME],
+                at=_time(row.measured_at),
+            )  # fmt: skip
+            return  # whose and when is the same for all of the line
+        yield row
+
+
+def _split(number: int, line: str, fields: list[str], columns: Columns) -> Iterator[Row]:
+    """The row of one line; of a wide file one for each vital that has a value there."""
+    patient, measured_at, *rest = (fields[place] for place in columns.places)
     device = (fields[columns.device] if columns.device is not None else "") or f"csv.{patient}"
-    row = Row(
-        line=number, size=len(line), patient=patient, device=device, measured_at=measured_at, vital=vital,
-        value=value, unit=unit,
-    )  # fmt: skip
-    if why := _fault(row):
-        return BadRow(
-            line=number, reason="bad_schema", detail=why, original=original, device=device[:MOST_NAME],
-            at=_time(measured_at),
+    if columns.wide:
+        said = [
+            (each.vital, value.strip(), each.unit, len(patient) + len(device) + len(value))
+            for each, value in zip(columns.wide, rest, strict=True)
+            if value.strip()
+        ]
+    else:
+        vital, value, unit = rest
+        said = [(vital, value, unit, len(line))]
+    for vital, value, unit, size in said:
+        yield Row(
+            line=number, size=size, patient=patient, device=device, measured_at=measured_at, vital=vital, value=value,
+            unit=unit,
         )  # fmt: skip
-    return row
 
 
 def _fault(row: Row) -> str | None:

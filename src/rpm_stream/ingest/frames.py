@@ -11,6 +11,8 @@ from msgspec import Meta
 
 from rpm_stream.ingest import decode, short_form
 from rpm_stream.ingest.errors import DecodeError
+from rpm_stream.ingest.fhir_codes import Codes
+from rpm_stream.ingest.fhir_in import decode_observation
 from rpm_stream.ingest.values import decode_measurement
 from rpm_stream.records import Measurement, Name, Notification, Offset, Payload, Reason, Record, Time, Version
 
@@ -20,6 +22,7 @@ MOST_ENTRIES = 1000
 FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
 Kind = Literal["notifications", "measurements", "resources"]
+APP, FHIR = "app", "fhir"  # what stands in a characteristic's place for entries that came by none
 
 
 class Envelope(Record, frozen=True, kw_only=True):
@@ -40,7 +43,10 @@ class Envelope(Record, frozen=True, kw_only=True):
 
 
 class Entry(Record, frozen=True, kw_only=True):
-    """One decoded entry. ``content`` is what identifies it beside its time (CONTRACT 5); ``original`` its JSON."""
+    """One decoded entry. ``content`` is what identifies it beside its time (CONTRACT 5); ``original`` its JSON.
+
+    A FHIR resource also says its own ``utc_offset`` and whom it names as its ``subject`` (every id of that patient).
+    """
 
     index: int
     at: datetime
@@ -48,6 +54,8 @@ class Entry(Record, frozen=True, kw_only=True):
     content: str
     payload: Payload
     original: bytes
+    utc_offset: str | None = None
+    subject: tuple[str, ...] = ()
 
 
 class BadEntry(Record, frozen=True, kw_only=True):
@@ -122,14 +130,28 @@ def _decode_measurement(index: int, original: msgspec.Raw) -> Entry:
     return Entry(
         index=index,
         at=_utc(entry.at),
-        characteristic="app",
+        characteristic=APP,
         content=f"{entry.vital}\x1f{entry.value}\x1f{entry.unit}",
         payload=decode_measurement(entry),
         original=bytes(original),
     )
 
 
-def decode_entries(kind: Kind, entries: list[msgspec.Raw]) -> Iterator[Entry | BadEntry]:
+def _decode_resource(index: int, original: msgspec.Raw, codes: Codes) -> Entry:
+    found = decode_observation(bytes(original), codes)
+    return Entry(
+        index=index,
+        at=found.at,
+        characteristic=FHIR,
+        content=found.content,
+        payload=found.payload,
+        original=bytes(original),
+        utc_offset=found.utc_offset,
+        subject=found.subject,
+    )
+
+
+def decode_entries(kind: Kind, entries: list[msgspec.Raw], codes: Codes) -> Iterator[Entry | BadEntry]:
     """Each entry decoded, or the reason why not. Never raises."""
     for index, original in enumerate(entries):
         try:
@@ -138,7 +160,7 @@ def decode_entries(kind: Kind, entries: list[msgspec.Raw]) -> Iterator[Entry | B
             elif kind == "measurements":
                 yield _decode_measurement(index, original)
             else:
-                raise DecodeError("bad_schema", "FHIR resources are not taken in by this version")
+                yield _decode_resource(index, original, codes)
         except DecodeError as error:
             yield BadEntry(index=index, reason=error.reason, detail=error.detail, original=bytes(original))
         except msgspec.MsgspecError as error:

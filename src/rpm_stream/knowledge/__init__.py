@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from rpm_stream.knowledge.alerting import DeviceRuleTable, Priorities
 from rpm_stream.records import Priority
 
 Publish = Literal["single", "summary", "none"]
@@ -54,7 +55,10 @@ class Unit(Table, frozen=True, forbid_unknown_fields=True):
 
 
 class Vital(Table, frozen=True, forbid_unknown_fields=True):
-    """One vital: codes (LOINC pairs of code and display, MDC code and term), accepted units, bounds, publishing."""
+    """One vital: codes (LOINC pairs of code and display, MDC code and term), accepted units, bounds, publishing.
+
+    ``loinc_also``: codes that are read as this vital and never written.
+    """
 
     display: str
     plain: str
@@ -70,6 +74,7 @@ class Vital(Table, frozen=True, forbid_unknown_fields=True):
     mdc: tuple[str, str] | None = None
     profile: str | None = None
     loinc_by_unit: dict[str, tuple[tuple[str, str], ...]] = {}
+    loinc_also: tuple[str, ...] = ()
 
     @property
     def unit(self) -> str:
@@ -200,6 +205,8 @@ class Knowledge(msgspec.Struct, frozen=True):
     news2: News2
     limits: Limits
     detectors: Detectors
+    priorities: Priorities
+    device_rules: DeviceRuleTable
 
     def convert(self, value: Decimal, unit: str, to: str) -> Decimal:
         """``value`` in unit ``to``; both units must belong to one vital. Exact but for the 28th digit of a quotient."""
@@ -214,6 +221,7 @@ class Knowledge(msgspec.Struct, frozen=True):
         return value * back.divide / back.multiply + back.subtract
 
 
+USED_RULES = ("device.battery", "device.contact", "device.clock", "device.stuck")  # priority read by name
 TABLES: dict[str, Any] = {
     "vitals": dict[str, Vital],
     "units": dict[str, Unit],
@@ -222,6 +230,8 @@ TABLES: dict[str, Any] = {
     "news2": News2,
     "limits": Limits,
     "detectors": Detectors,
+    "priorities": Priorities,
+    "device_rules": DeviceRuleTable,
 }
 
 
@@ -254,6 +264,15 @@ def _check_limits(limits: Limits, vitals: dict[str, Vital]) -> None:
             raise KnowledgeError(f"limits.toml: limit {number}: give one of below and above")
 
 
+def _check_rules(priorities: Priorities, rules: DeviceRuleTable, vitals: dict[str, Vital]) -> None:
+    if unknown := sorted(rules.vitals() - vitals.keys()):
+        raise KnowledgeError(f"device_rules.toml: unknown vital {', '.join(unknown)}")
+    if missing := sorted(name for name in USED_RULES if name not in priorities.rule):
+        raise KnowledgeError(f"priorities.toml: no rule {', '.join(missing)}")
+    if "high" not in priorities.snooze.never:
+        raise KnowledgeError("priorities.toml: snooze.never: a high alert must not be snoozed")
+
+
 def load(own: Path | None = None) -> Knowledge:
     """Read all tables, ``own`` over the shipped ones. Raises KnowledgeError; nothing is half-applied."""
     if own is not None and not own.is_dir():
@@ -270,6 +289,7 @@ def load(own: Path | None = None) -> Knowledge:
             raise KnowledgeError(f"{name}.toml: {error}") from None
     _check_units(parts["vitals"], parts["units"])
     _check_limits(parts["limits"], parts["vitals"])
+    _check_rules(parts["priorities"], parts["device_rules"], parts["vitals"])
     return Knowledge(**parts)
 
 

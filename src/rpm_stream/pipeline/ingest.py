@@ -13,7 +13,8 @@ import msgspec
 from rpm_stream.duplicates import Mark, Verdict, check, frame_known, mark, remember
 from rpm_stream.ids import deterministic_id
 from rpm_stream.ingest.errors import DecodeError
-from rpm_stream.ingest.frames import BadEntry, Entry, Envelope, decode_entries, parse_frame
+from rpm_stream.ingest.fhir_codes import codes_of
+from rpm_stream.ingest.frames import APP, FHIR, BadEntry, Entry, Envelope, decode_entries, parse_frame
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.normalise import (
     Bounds,
@@ -28,6 +29,7 @@ from rpm_stream.normalise import (
 )
 from rpm_stream.pipeline.device import DeviceState, join_session, note_session
 from rpm_stream.pipeline.frames import FrameMessage, Ingested, Slot, Work, refused_whole
+from rpm_stream.publish.ids import fhir_id
 from rpm_stream.records import Decoded, DeviceEntry, Origin, Reading, Record
 from rpm_stream.registry import Registry, wearers
 
@@ -75,12 +77,14 @@ class _Part:
 
     def _found(self, decoded: Decoded, dense: bool) -> _Spot:
         device, entry, work = self.device, self.entry, self.work
-        offsets = Offsets(registry=device.utc_offset if device else None, frame=work.envelope.utc_offset)
+        offsets = Offsets(
+            payload=entry.utc_offset, registry=device.utc_offset if device else None, frame=work.envelope.utc_offset
+        )
         decoded, offsets = join_session(self.state, decoded, offsets)
         placed = place(entry.at, decoded, offsets)
         key = _identity(entry, decoded, placed, self.ordinal)
-        kind = decoded.vital if entry.characteristic == "app" else entry.characteristic
-        whose = self._whose(placed.measured_at)
+        kind = decoded.vital if entry.characteristic in (APP, FHIR) else entry.characteristic
+        whose = _named(entry, self._whose(placed.measured_at))
         fault = time_fault(placed.measured_at, work.received_at)
         seen_as = mark(kind, key, placed.measured_at)
         return _Spot(
@@ -112,6 +116,7 @@ class Ingest:
     def __init__(self, knowledge: Knowledge, registry: Registry, recorded_time: bool = False) -> None:
         self.knowledge, self.registry, self.recorded_time = knowledge, registry, recorded_time
         self._bounds = Bounds(knowledge)
+        self._codes = codes_of(knowledge)
 
     def step(self, state: DeviceState, message: FrameMessage) -> Ingested:
         """Apply one frame to ``state``. Never raises for what the frame holds."""
@@ -128,10 +133,10 @@ class Ingest:
             message = msgspec.structs.replace(message, key=envelope.device)
         work = Work(message, envelope, received_at, state.seen)
         device = self.registry.devices.get(envelope.device)
-        entries = list(decode_entries(kind, raw))
+        entries = list(decode_entries(kind, raw, self._codes))
         if device is not None or message.patient is not None:
             work.known_frame = frame_known(state.seen, f"{envelope.gateway}\x1f{envelope.boot}", envelope.seq)
-            if kind == "measurements":
+            if kind != "notifications":
                 work.conflicts = self._conflicts(entries)
         for entry in entries:
             self._entry(state, work, entry, device)
@@ -146,7 +151,9 @@ class Ingest:
         """Entries of one instant whose pressures no cuff can measure together."""
         cuffs: dict[datetime, dict[str, tuple[int, Decoded]]] = {}
         for entry in entries:
-            if isinstance(entry, Entry) and (decoded := entry.payload.readings[0]).vital in PRESSURES:
+            if not isinstance(entry, Entry) or len(entry.payload.readings) != 1:
+                continue  # a panel is judged by itself
+            if (decoded := entry.payload.readings[0]).vital in PRESSURES:
                 cuffs.setdefault(entry.at, {})[decoded.vital] = (entry.index, decoded)
         return {
             (at, index)
@@ -174,7 +181,7 @@ class Ingest:
         """Each value of one entry: a reading, a duplicate or a reject; noted only when the whole entry is done."""
         work, entry, readings = part.work, part.entry, part.entry.payload.readings
         conflict = (entry.at, entry.index) in work.conflicts
-        if len(readings) > 1 and readings[0].vital in PRESSURES:
+        if len(readings) > 1 and (readings[0].vital in PRESSURES or entry.characteristic == FHIR):
             conflict = pressures_conflict({decoded.vital: decoded for decoded in readings}, self._bounds)
         row = self.knowledge.characteristics.get(entry.characteristic)
         dense = row is not None and row.dense
@@ -209,6 +216,13 @@ class Ingest:
         if conflict:
             return Refusal(reason="implausible", detail="no cuff measures these pressures together")
         return spot.seen_as, _reading(part, decoded, spot, spot.whose, bound == "query")
+
+
+def _named(entry: Entry, whose: str | Refusal) -> str | Refusal:
+    """The wearer, unless the entry itself names somebody else: then the registry or the record system is wrong."""
+    if not entry.subject or isinstance(whose, Refusal) or {whose, fhir_id(whose)} & set(entry.subject):
+        return whose
+    return Refusal(reason="identity_conflict", detail="the resource's subject is not who wears the device")
 
 
 def _identity(entry: Entry, decoded: Decoded, placed: Placed, ordinal: int) -> str:

@@ -16,17 +16,20 @@ import msgspec
 from rpm_stream.alert.episodes import (
     RANK,
     Episode,
-    acknowledge,
     apply,
-    group_of,
     mark_fresh,
     mark_stale,
     resolve,
     resolve_recovered,
 )
+from rpm_stream.alert.waiting import overdue
 from rpm_stream.knowledge import Knowledge
+from rpm_stream.pipeline.decide import decided
+from rpm_stream.pipeline.devices import GROUPS as DEVICE_GROUPS
+from rpm_stream.pipeline.devices import DeviceAlerts
 from rpm_stream.pipeline.not_judged import finding_of, reject_of
 from rpm_stream.pipeline.patient import MOST_SINCE, Input, Patient, PatientState
+from rpm_stream.pipeline.publishing import publish
 from rpm_stream.pipeline.silence import GROUP as SILENCE
 from rpm_stream.pipeline.silence import Silence
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
@@ -68,7 +71,7 @@ class Judge:
     def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
         self.knowledge, self.registry = knowledge, registry
         self._rules, self._learned = Rules(knowledge), Learned(knowledge)
-        self._silence = Silence(knowledge, registry)
+        self._silence, self._devices = Silence(knowledge, registry), DeviceAlerts(knowledge, registry)
         self._kept = knowledge.detectors.personal.vitals
 
     def step(self, patient: Patient, message: Readings) -> Judged | None:
@@ -135,37 +138,40 @@ class Judge:
         state = patient.state
         work = self._work(patient, message.received_at)
         state.now = work.now
+        waited = overdue(state.episodes, self.knowledge.priorities, work.now)
         ordered = sorted(message.readings, key=lambda reading: (reading.measured_at, reading.vital, reading.id))
         for _, group in groupby(ordered, key=lambda reading: reading.measured_at):
             self._instant(work, list(group))
         state.applied[message.partition] = (message.offset, message.chunk)
-        alerts = self._marked(work)
-        return Judged(scores=tuple(work.scores), alerts=alerts, observations=tuple(self._publish(work, ordered)))
+        return Judged(
+            scores=tuple(work.scores),
+            alerts=(*waited, *self._marked(work)),
+            observations=publish(patient.windows, ordered, work.evidence.values(), self.knowledge),
+        )
 
     def _act(self, patient: Patient, action: Action) -> Judged:
         work = self._work(patient, action.at)
-        episodes = patient.state.episodes
-        if action.action == "acknowledge":
-            if alert := acknowledge(episodes, action.alert, work.now, action.who, action.reason):
-                work.alerts.append(alert)
-        elif group := group_of(episodes, action.alert):
-            work.alerts.append(resolve(episodes, group, work.now, action.reason, action.who))
-        return Judged(alerts=tuple(work.alerts))
+        late = overdue(patient.state.episodes, self.knowledge.priorities, work.now)
+        return Judged(alerts=(*late, *decided(patient.state, action, self.knowledge, work.now)))
 
     def _tick(self, patient: Patient, at: datetime) -> Judged:
         state = patient.state
         work = self._work(patient, at)
         due = summaries.tick(patient.windows, work.now)
+        work.alerts += overdue(state.episodes, self.knowledge.priorities, work.now)
         if work.entry.expected_every:
             for finding, moment in self._silence.findings(state.score, work.entry, work.now):
                 if alert := apply(state.episodes, state.patient, finding, moment):
                     work.alerts.append(alert)
         if state.episodes:
+            work.alerts += overdue(state.episodes, self.knowledge.priorities, work.now)
             for group, moment in list(self._silence.stale(state.score, state.episodes, work.now)):
                 if alert := mark_stale(state.episodes, group, moment):
                     work.alerts.append(alert)
             for group in list(self._silence.ended(state.score, work.entry, state.episodes, work.now)):
                 work.alerts.append(resolve(state.episodes, group, work.now, "no longer expected from this device"))
+            for group in self._devices.ended(state, work.now):
+                work.alerts.append(resolve(state.episodes, group, work.now, "no longer worn: the device is unassigned"))
         return Judged(
             alerts=tuple(work.alerts), observations=tuple(fhir.summary(window, self.knowledge) for window in due)
         )
@@ -185,6 +191,7 @@ class Judge:
             work.scores += scores
             findings += more
         self._detect(work, judged, late, findings)
+        findings += self._devices.findings(state.score, readings)
         findings.sort(key=lambda finding: -RANK[finding.priority])
         for finding in findings:
             if alert := apply(state.episodes, state.patient, finding, work.now):
@@ -192,7 +199,7 @@ class Judge:
                 work.evidence.update((reading.id, reading) for reading in finding.evidence)
         # What came late ends nothing: a night that arrives in the morning is one alert, and somebody can see it.
         heard = {self.knowledge.vitals[reading.vital].group for reading in judged if reading.id not in late}
-        work.alerts += self._recovered(work, heard)
+        work.alerts += self._recovered(work, heard | DEVICE_GROUPS)
 
     def _limits(self, work: _Work, readings: Sequence[Reading]) -> tuple[list[Finding], list[Placing], set[str]]:
         """Histories and ``latest`` move on; findings, where the readings lie, and which of them came late."""
@@ -227,7 +234,8 @@ class Judge:
 
     def _detect(self, work: _Work, readings: Sequence[Reading], late: set[str], findings: list[Finding]) -> None:
         state, live = work.patient.state, work.patient.detectors
-        paused = Paused(since={group: episode.since for group, episode in state.episodes.items()})
+        since = {group: episode.since for group, episode in state.episodes.items()}
+        paused = Paused(since=since, accepted=state.score.accepted)
         outcomes = [
             self._learned.personal(state.score, live, reading, reading.id in late, paused) for reading in readings
         ]
@@ -247,6 +255,8 @@ class Judge:
         def recovered(name: str, member_vital: str) -> bool:
             if name.startswith("silence:"):
                 return self._silence.heard(state.score, name, state.episodes)
+            if name.startswith("device:"):
+                return self._devices.recovered(state.score, name)
             return self._rules.recovered(state.score, name, member_vital)
 
         return resolve_recovered(state.episodes, (*groups, SILENCE), lambda n, m: recovered(n, m.vital), work.now)
@@ -275,24 +285,11 @@ class Judge:
         return tuple(msgspec.structs.replace(alert, historical=final[alert.id]) for alert in work.alerts)
 
     def _is_over(self, state: PatientState, episode: Episode) -> bool:
+        if episode.alert.group.startswith("device:"):  # a good value says nothing of the device's own trouble
+            return False
         history = state.score.histories.get(episode.vital)
         tail = history.segments[-1] if history else None
         return tail is not None and tail.level == "inside" and tail.end > episode.decided_at
-
-    def _publish(self, work: _Work, readings: Sequence[Reading]) -> list[Published]:
-        """Every reading in one Observation, one summary, or none by policy; evidence singly besides (CONTRACT 6)."""
-        policies = [(reading, fhir.publishes(reading, self.knowledge)) for reading in readings]
-        summed = [reading for reading, policy in policies if policy == "summary"]
-        taken, windows = summaries.add_all(work.patient.windows, summed, self.knowledge)
-        single = [reading for reading, policy in policies if policy == "single"]
-        single += [reading for reading, was_taken in zip(summed, taken, strict=True) if not was_taken]
-        shown = {reading.id for reading in single}
-        single += [
-            reading
-            for reading in work.evidence.values()
-            if reading.id not in shown and fhir.publishes(reading, self.knowledge) == "summary"
-        ]
-        return fhir.singles(single, self.knowledge) + [fhir.summary(window, self.knowledge) for window in windows]
 
 
 def _began_and_ended(alert: Alert) -> bool:

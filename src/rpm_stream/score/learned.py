@@ -25,11 +25,29 @@ from rpm_stream.words import plain_value
 
 LEARN_EVERY = timedelta(minutes=15)  # once warm: at 1 Hz the "usual" would else be the last minutes, not the last days
 
+GROUP = "vital_signs"  # of the multi-vital detector
+
 
 class Paused(Record, frozen=True, kw_only=True):
-    """Since when (measured) an episode is open, by group: its vitals do not learn."""
+    """Since when (measured) an episode is open, by group: its vitals do not learn.
+
+    ``accepted``: up to when a person has called a group's values the new normal: what began before then pauses
+    nothing and is not told again.
+    """
 
     since: Mapping[str, datetime]
+    accepted: Mapping[str, datetime] = {}
+
+    def is_accepted(self, run: FlagRun | None, group: str) -> bool:
+        """Whether a run of unusual values is part of the new normal."""
+        accepted = self.accepted.get(group)
+        return run is not None and accepted is not None and run.since <= accepted
+
+    def open_since(self, run: FlagRun | None, group: str) -> list[datetime]:
+        """When what keeps the group's vitals from learning began."""
+        begun = (run.since if run else None, self.since.get(group))
+        accepted = self.accepted.get(group)
+        return [moment for moment in begun if moment and (accepted is None or moment > accepted)]
 
 
 class LiveDetectors:
@@ -97,8 +115,9 @@ class Learned:
             return record, None
         group = self._knowledge.vitals[name].group
         run = self._run(state, name, reading.measured_at, flagged)
-        finding = self._personal_finding(reading, detector, run, group) if flagged else None
-        open_since = [moment for moment in (run.since if run else None, paused.since.get(group)) if moment]
+        is_news = flagged and not paused.is_accepted(run, group)
+        finding = self._personal_finding(reading, detector, run, group) if is_news else None
+        open_since = paused.open_since(run, group)
         if self._learns(state, name, reading.measured_at, open_since, detector.warm):
             detector.learn_one(x)
             live.touched.add(name)
@@ -207,10 +226,10 @@ class Learned:
             record = self._combined_score(detector, score, readings, instant[0])
         run = self._run(state, name, at, flagged)
         finding = None
-        if run and _sustained(run, at, self._combined.sustained_count, self._combined.sustained_minutes):
+        is_news = not paused.is_accepted(run, GROUP)
+        if run and is_news and _sustained(run, at, self._combined.sustained_count, self._combined.sustained_minutes):
             finding = self._combined_finding(detector, x, readings, instant[0])
-        open_since = [moment for moment in (run.since if run else None, paused.since.get("vital_signs")) if moment]
-        if self._learns(state, name, at, open_since, detector.warm):
+        if self._learns(state, name, at, paused.open_since(run, GROUP), detector.warm):
             detector.learn_one(x)
             live.touched.add(name)
         return record, finding
@@ -261,7 +280,7 @@ class Learned:
         return Finding(
             member=f"detector:{detector.name}",
             rule=f"detector.{detector.name}@{detector.version}",
-            group="vital_signs",
+            group=GROUP,
             priority="low",
             title="Vital signs unusual together for this person",
             why=f"unusual together for this person (learned): {said}",

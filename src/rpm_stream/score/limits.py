@@ -10,15 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Literal
 
 from rpm_stream.knowledge import Knowledge, ShippedLimit
-from rpm_stream.records import Limit, LimitValue, PatientEntry, Priority, Reading, Record, Recovery
+from rpm_stream.records import Direction, Limit, LimitValue, PatientEntry, Priority, Reading, Record, Recovery
 from rpm_stream.score.history import Level
 from rpm_stream.score.news2 import Chart
 from rpm_stream.words import plain_flags, plain_unit, plain_value
 
-Side = Literal["low", "high"]
+Side = Direction
 WORD: dict[Side, str] = {"low": "below", "high": "above"}
 REMEMBERED = 50_000
 
@@ -32,6 +31,7 @@ class Breach(Record, frozen=True, kw_only=True):
 
     limit: str
     member: str
+    side: Side
     first: Priority
     repeated: Priority | None = None
     minutes: int = 0
@@ -128,6 +128,7 @@ class LimitTable:
         yield Breach(
             limit="red",
             member=f"limit:{reading.vital}:{side}",
+            side=side,
             first=limits.beyond_query.first,
             repeated=limits.beyond_query.repeated,
             rule=f"limit.query.{reading.vital}.{WORD[side]}_{bound}@{limits.version}",
@@ -147,6 +148,7 @@ class LimitTable:
             Breach(
                 limit=word,
                 member=f"limit:{reading.vital}:{side}",
+                side=side,
                 first=band.first,
                 repeated=band.repeated,
                 rule=f"limit.news2_{word}.{reading.vital}@{limits.version}",
@@ -169,6 +171,7 @@ class LimitTable:
         return Breach(
             limit=limit,
             member=f"limit:{row.vital}:{side}",
+            side=side,
             first=row.first,
             repeated=row.repeated,
             rule=f"limit.shipped.{row.vital}.{limit}@{self._knowledge.limits.version}",
@@ -215,6 +218,7 @@ class LimitTable:
             yield Breach(
                 limit=name,
                 member=f"limit:{limit.vital}:{name}",
+                side=own.side,
                 first=limit.priority,
                 minutes=limit.for_,
                 rule=f"limit.patient.{limit.vital}.{name}",

@@ -66,6 +66,7 @@ class Rules:
             vital=reading.vital,
             measured_at=reading.measured_at,
             late=placing.late,
+            direction=breach.side,
         )
 
     def news2(

@@ -31,6 +31,16 @@ class Emitted(msgspec.Struct, array_like=True):
     said: str
 
 
+class DeviceRun(msgspec.Struct, array_like=True):
+    """Readings in a row that say the same of a device. ``count`` 0: it is well; ``told``: a person knows of it."""
+
+    since: datetime
+    until: datetime
+    count: int
+    value: str = ""
+    told: bool = False
+
+
 class ScoreState(msgspec.Struct):
     """State of score for one patient. ``detectors`` holds sealed states (score/codec.py) by detector and vital."""
 
@@ -43,3 +53,6 @@ class ScoreState(msgspec.Struct):
     calm: dict[str, Calm] = {}
     breach_parts: tuple[str, ...] = ()  # parts of NEWS2 that were known at its last breach
     told_silent: dict[str, str] = {}  # vital -> id of the last reading before a silence that was told
+    accepted: dict[str, datetime] = {}  # group -> up to when measured values are a person's new normal
+    faults: dict[str, DeviceRun] = {}  # member of a device group -> its device's faults in a row; empty for most
+    repeats: dict[str, DeviceRun] = {}  # member of device:stuck -> equal values in a row

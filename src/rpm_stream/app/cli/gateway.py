@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from rpm_stream.app.cli.columns import COLUMNS_HELP, column_map
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.settings import Settings
 
@@ -91,14 +92,19 @@ def encode(
     files: Files,
     registry: RegistryOut = None,
     patients: Annotated[int | None, typer.Option(min=1, help="Only the first so many people.")] = None,
+    columns: Annotated[str | None, typer.Option(help=COLUMNS_HELP)] = None,
 ) -> None:
     """Turn CSV files into frames on stdout: GATT octets where a characteristic keeps the digits, else measurements.
 
     Example: rpm-stream gateway encode stays.csv.gz --registry registry.jsonl > frames.jsonl
+
+    Example: rpm-stream gateway encode wide.csv --columns patient=pid,measured_at=time,heart_rate=hr:/min > frames.jsonl
     """
     from rpm_stream.app.gateway import commands
+    from rpm_stream.knowledge import shipped
 
-    commands.encode_files(files, registry, patients)
+    mapped = column_map(columns, shipped())
+    commands.encode_files(files, registry, patients, mapped)
 
 
 @gateway_app.command()

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
 
 import typer
 
+from rpm_stream.app.cli.columns import COLUMNS_HELP, column_map
 from rpm_stream.app.errors import UsageError
 
 if TYPE_CHECKING:
+    from rpm_stream.ingest.csv_columns import ColumnMap
     from rpm_stream.pipeline.replay import Kind, Line, Replay
 
 
@@ -27,10 +29,15 @@ def replay(
     registry: Annotated[Path | None, typer.Option(help="Messages of rpm.registry, one a line.")] = None,
     knowledge: Annotated[Path | None, typer.Option(help="Folder with own tables, over the shipped ones.")] = None,
     until: Annotated[str | None, typer.Option(help="Let all clocks tick to this time (RFC 3339) at the end.")] = None,
+    columns: Annotated[str | None, typer.Option(help=COLUMNS_HELP)] = None,
 ) -> None:
     """Replay recorded data through the pipeline; the same input gives the same bytes.
 
     Example: rpm-stream replay ward.jsonl --registry registry.jsonl --emit alerts
+
+    Example: rpm-stream replay long.csv --columns patient=pid,measured_at=time,vital=name
+
+    Example: rpm-stream replay wide.csv --columns patient=pid,measured_at=time,heart_rate=hr:/min,weight=kilos:kg
     """
     from rpm_stream.app.registry_file import read_registry
     from rpm_stream.knowledge import KnowledgeError, load
@@ -41,12 +48,13 @@ def replay(
         tables = load(knowledge)
     except KnowledgeError as error:
         raise UsageError(str(error)) from None
+    mapped = column_map(columns, tables)
     entries = read_registry(registry) if registry else ()
     run = Replay(tables, Registry(entries), _kinds(emit))
     end = _time(until)
     output = sys.stdout.buffer
     for name in files or ["-"]:
-        _write(output, _file(run, name))
+        _write(output, _file(run, name, mapped))
     _write(output, run.finish(end))
     output.flush()
 
@@ -100,11 +108,11 @@ def _open(name: str) -> tuple[BinaryIO, bool]:
     return stream, plain.endswith(".csv")
 
 
-def _file(run: Replay, name: str) -> Iterator[Line]:
+def _file(run: Replay, name: str, mapped: ColumnMap | None) -> Iterator[Line]:
     stream, is_csv = _open(name)
     with stream:
         try:
-            yield from _csv(run, stream, name) if is_csv else _jsonl(run, stream)
+            yield from _csv(run, stream, name, mapped) if is_csv else _jsonl(run, stream)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise UsageError(f"{name}: no readable gzip file ({error})") from None
         except IsADirectoryError as error:
@@ -117,13 +125,13 @@ def _jsonl(run: Replay, stream: Iterable[bytes]) -> Iterator[Line]:
             yield from run.jsonl(line.strip(), number)
 
 
-def _csv(run: Replay, stream: BinaryIO, name: str) -> Iterator[Line]:
+def _csv(run: Replay, stream: BinaryIO, name: str, mapped: ColumnMap | None) -> Iterator[Line]:
     from rpm_stream.ingest.csv_rows import frames, rows
     from rpm_stream.ingest.errors import DecodeError
 
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
     try:
-        for found in frames(rows(text), first=run.messages):
+        for found in frames(rows(text, mapped), first=run.messages):
             yield from run.csv(found)
     except DecodeError as error:
         raise UsageError(f"{name}: {error.detail}") from None

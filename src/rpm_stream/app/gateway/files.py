@@ -25,6 +25,7 @@ from rpm_stream.app.gateway.encode_csv import Row
 from rpm_stream.app.gateway.wire import MAX_NAME
 from rpm_stream.ingest import DecodeError
 from rpm_stream.ingest import csv_rows as csv_file
+from rpm_stream.ingest.csv_columns import ColumnMap
 from rpm_stream.records import Frame, Measurement
 
 _frames = msgspec.json.Decoder(Frame)
@@ -58,11 +59,14 @@ def opened(path: str, progress: Progress) -> Iterator[BinaryIO]:
         raise UsageError(f"{path}: no whole gzip file") from error
 
 
-def csv_rows(path: str, progress: Progress) -> Iterator[Row]:
-    """The rows of ``patient,measured_at,vital,value,unit[,device]`` in order. ``UsageError`` names the bad line."""
+def csv_rows(path: str, progress: Progress, mapped: ColumnMap | None = None) -> Iterator[Row]:
+    """The rows of ``patient,measured_at,vital,value,unit[,device]``, or of the columns that ``mapped`` names, in order.
+
+    ``UsageError`` names the bad line.
+    """
     with opened(path, progress) as file:
         try:
-            for row in csv_file.rows(io.TextIOWrapper(file, encoding="utf-8-sig", newline="")):
+            for row in csv_file.rows(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), mapped):
                 if isinstance(row, csv_file.BadRow):
                     raise UsageError(f"{path}, line {row.line}: {row.detail}")
                 yield _row(row, path)

@@ -1,0 +1,106 @@
+"""What people decide about an alert. What cannot be done is said in the alert's history; nothing is refused silently.
+
+Only ``resolve`` and ``withdraw`` take an alert off the list, and ``new_normal`` one that nothing but a learned detector
+holds. A high alert can be acknowledged, not snoozed (law 3).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import msgspec
+
+from rpm_stream.alert.episodes import Episode, Episodes, Snoozed, change, resolve, why_of
+from rpm_stream.knowledge.alerting import Priorities
+from rpm_stream.records import Action, Alert, Direction
+
+BOTH: tuple[Direction, ...] = ("low", "high")
+LEARNED = "detector:"  # the name of a member that only a learned detector holds begins so
+MOST_SAID = 16_000  # characters of history that people may fill: a patient's state is to stay under 48 KB
+EACH_STEP = 100  # characters that a step takes besides its words
+FULL = "refused, as this one and all further notes: this alert's history has no more room"
+
+
+def decide(episodes: Episodes, group: str, action: Action, priorities: Priorities, now: datetime) -> Alert | None:
+    """Apply a decision about the open episode of ``group``; its alert's new record, None where nothing changes."""
+    episode = episodes[group]
+    if action.action == "resolve":
+        return resolve(episodes, group, now, action.reason, action.who)
+    if action.action == "withdraw" and action.reason:
+        return resolve(episodes, group, now, f"withdrawn: {action.reason}", action.who)
+    if action.action == "acknowledge":
+        if episode.alert.state == "acknowledged":
+            return None
+        return change(episode, "acknowledged", now, action.who, action.reason)
+    if action.action == "new_normal" and not _forget_learned(episode):
+        return resolve(episodes, group, now, _said("new normal: learning resumes", action), action.who)
+    if _is_full(episode.alert):
+        is_told = episode.alert.history[-1].reason == FULL
+        return None if is_told else change(episode, episode.alert.state, now, action.who, FULL)
+    if action.action == "snooze":
+        return _snooze(episode, action, priorities, now)
+    return change(episode, episode.alert.state, now, action.who, _note(action))
+
+
+def _note(action: Action) -> str:
+    """The words of a decision that leaves the state as it is."""
+    if action.action == "assign":
+        return _said(f"assigned to {action.to}", action) if action.to else "assign refused: it does not say to whom"
+    if action.action == "new_normal":
+        return _said("new normal: learning resumes; the limits stay as they are", action)
+    if action.action == "withdraw":
+        return "withdraw refused: it does not say why"
+    return f"comment: {action.reason}" if action.reason else "comment refused: it says nothing"
+
+
+def _said(what: str, action: Action) -> str:
+    return f"{what}: {action.reason}" if action.reason else what
+
+
+def _snooze(episode: Episode, action: Action, priorities: Priorities, now: datetime) -> Alert:
+    refused = _refusal(episode.alert, action, priorities, now)
+    if refused is not None or action.until is None:
+        return change(episode, episode.alert.state, now, action.who, f"snooze refused: {refused}")
+    covers = (action.direction,) if action.direction else _directions(episode)
+    what = f"snoozed for {_minutes(action.until - now)} minutes"
+    side = f", {action.direction} values only" if action.direction else ""
+    episode.snoozed = Snoozed(until=action.until, covers=covers)
+    return change(episode, "snoozed", now, action.who, _said(what + side, action))
+
+
+def _refusal(alert: Alert, action: Action, priorities: Priorities, now: datetime) -> str | None:
+    """Why an alert cannot be snoozed so; None where it can."""
+    rules = priorities.snooze
+    if alert.priority in rules.never:
+        return f"{alert.priority} alerts cannot be snoozed"
+    if action.until is None:
+        return "it does not say until when"
+    if action.until <= now:
+        return "its end is past"
+    if action.until - now > timedelta(hours=rules.at_most_hours):
+        return f"it would last over {rules.at_most_hours} hours"
+    return None
+
+
+def _directions(episode: Episode) -> tuple[Direction, ...]:
+    """The sides that a snooze without one covers: those that the person could see; both where the alert has none."""
+    seen = {member.direction for member in episode.members.values()}
+    return tuple(side for side in BOTH if side in seen) or BOTH
+
+
+def _minutes(lasts: timedelta) -> int:
+    return max(1, round(lasts.total_seconds() / 60))
+
+
+def _forget_learned(episode: Episode) -> bool:
+    """Drop the members that only a learned detector holds; whether any other is left."""
+    left = {name: member for name, member in episode.members.items() if not name.startswith(LEARNED)}
+    if left and len(left) < len(episode.members):
+        episode.members = left
+        episode.alert = msgspec.structs.replace(episode.alert, why=why_of(left))
+    return bool(left)
+
+
+def _is_full(alert: Alert) -> bool:
+    """Whether the history has no room for more words of people; to acknowledge, resolve or withdraw always works."""
+    return sum(EACH_STEP + len(step.reason) + len(step.who) for step in alert.history) > MOST_SAID

@@ -1,0 +1,83 @@
+"""Which column of somebody else's CSV file is what: ``patient=pid,measured_at=time,heart_rate=hr:/min``.
+
+A name on the left is a column of ours (patient, measured_at, vital, value, unit, device), or a vital: then the file
+is wide, one column a vital, and its unit stands after the last colon. What is not named has our name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rpm_stream.ingest.errors import DecodeError
+from rpm_stream.knowledge import Vital
+from rpm_stream.records import Record
+
+WHO_AND_WHEN = ("patient", "measured_at")
+LONG = ("vital", "value", "unit")
+OPTIONAL = "device"
+OWN = (*WHO_AND_WHEN, *LONG, OPTIONAL)
+
+
+class Wide(Record, frozen=True, kw_only=True):
+    """A column that holds one vital in one unit."""
+
+    column: str
+    vital: str
+    unit: str
+
+
+class ColumnMap(Record, frozen=True, kw_only=True):
+    """Our columns -> the file's; ``wide`` where vitals have columns of their own instead of vital, value and unit."""
+
+    own: dict[str, str]
+    wide: tuple[Wide, ...] = ()
+
+    def needed(self) -> tuple[str, ...]:
+        """The file's columns that must be there, in our order."""
+        names = WHO_AND_WHEN if self.wide else WHO_AND_WHEN + LONG
+        return tuple(self.own.get(name, name) for name in names) + tuple(each.column for each in self.wide)
+
+    def device(self) -> str:
+        """The file's column of the device; it may be missing unless it was named."""
+        return self.own.get(OPTIONAL, OPTIONAL)
+
+
+AS_IT_STANDS = ColumnMap(own={})
+
+
+def parse_columns(text: str, vitals: Mapping[str, Vital]) -> ColumnMap:
+    """The map that ``text`` says. Raises DecodeError (bad_schema, unknown_vital, unknown_unit) naming what is wrong.
+
+    >>> from rpm_stream.knowledge import shipped
+    >>> parse_columns("patient=pid,heart_rate=hr:/min", shipped().vitals).needed()
+    ('pid', 'measured_at', 'hr')
+    """
+    own: dict[str, str] = {}
+    wide: list[Wide] = []
+    for word in text.split(","):
+        name, equals, column = (part.strip() for part in word.partition("="))
+        if not equals or not name or not column:
+            raise DecodeError("bad_schema", f"{word.strip()!r} is not NAME=COLUMN")
+        if name in own or any(each.vital == name for each in wide):
+            raise DecodeError("bad_schema", f"{name} is given twice")
+        if name in OWN:
+            own[name] = column
+        else:
+            wide.append(_wide(name, column, vitals))
+    if wide and (both := [name for name in LONG if name in own]):
+        raise DecodeError("bad_schema", f"{', '.join(both)} beside vitals with columns of their own: take one way")
+    return ColumnMap(own=own, wide=tuple(wide))
+
+
+def _wide(vital: str, text: str, vitals: Mapping[str, Vital]) -> Wide:
+    if vital not in vitals:
+        raise DecodeError("unknown_vital", f"{vital!r} is neither a column ({', '.join(OWN)}) nor a vital")
+    column, colon, unit = text.rpartition(":")
+    units = ", ".join(vitals[vital].units)
+    if not colon or not column:
+        raise DecodeError(
+            "unknown_unit", f"{vital}={text}: the unit is missing (one of {units}), as in {vital}=COLUMN:UNIT"
+        )
+    if unit not in vitals[vital].units:
+        raise DecodeError("unknown_unit", f"{vital} is not measured in {unit!r}; it may be {units}")
+    return Wide(column=column, vital=vital, unit=unit)

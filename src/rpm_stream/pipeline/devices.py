@@ -1,0 +1,33 @@
+"""Alerts about a device and not about its wearer: what readings say of it, and their end with its assignment."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.pipeline.patient import PatientState
+from rpm_stream.registry import Registry, wearer
+from rpm_stream.score.device_rules import KINDS, DeviceRules, device_of
+
+GROUPS = frozenset(f"device:{kind}" for kind in KINDS)
+
+
+class DeviceAlerts(DeviceRules):
+    """The device rules, with the registry that says whose a device is."""
+
+    def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
+        super().__init__(knowledge)
+        self._registry = registry
+
+    def ended(self, state: PatientState, now: datetime) -> list[str]:
+        """Groups with an open alert none of whose devices belongs to the patient any more."""
+        return [
+            group
+            for group in sorted(GROUPS & state.episodes.keys())
+            if not any(self._is_worn(state.patient, name, now) for name in state.episodes[group].members)
+        ]
+
+    def _is_worn(self, patient: str, member: str, now: datetime) -> bool:
+        """Whether the member's device still belongs to the patient; an unregistered one does."""
+        device = self._registry.devices.get(device_of(member))
+        return device is None or wearer(device, now) == patient

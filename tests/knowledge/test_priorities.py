@@ -1,0 +1,97 @@
+"""Every priority that is shipped follows from harm and onset by the table of IEC 60601-1-8, 6.1.2."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from replaying import of_type, replay_values
+from ward_for_tests import Ward
+
+from rpm_stream.knowledge import Knowledge, KnowledgeError, ShippedLimit, load, shipped
+from rpm_stream.knowledge.alerting import RuleRisk
+from rpm_stream.pipeline.not_judged import finding_of
+from rpm_stream.records import Priority
+
+IEC = {  # clinical.md 2, as the standard has it
+    "death_or_irreversible": ("high", "high", "medium"),
+    "reversible": ("high", "medium", "low"),
+    "minor": ("medium", "low", "low"),
+}
+NEWS2_5 = [(0, "respiratory_rate", "22"), (0, "systolic", "95"), (0, "heart_rate", "95")]
+NEWS2_7 = [*NEWS2_5, (0, "body_temperature", "39.5")]
+
+
+def of_limit(row: ShippedLimit) -> str:
+    """The name of a row: one for glucose in blood and under the skin; numbers only where a side has several."""
+    side, bound = ("below", row.below) if row.below is not None else ("above", row.above)
+    vital = row.vital.removesuffix("_interstitial")
+    return f"limits.{vital}.{side}_{bound}" if vital == "glucose" else f"limits.{vital}.{side}"
+
+
+def in_tables(knowledge: Knowledge) -> Iterator[tuple[str, Priority]]:
+    limits = knowledge.limits
+    bands = [("limits.amber", limits.amber), ("limits.red", limits.red), ("limits.beyond_query", limits.beyond_query)]
+    for name, row in [*bands, *((of_limit(row), row) for row in limits.limit)]:
+        yield f"{name}.first", row.first
+        if row.repeated is not None:
+            yield f"{name}.repeated", row.repeated
+    yield "limits.silence", limits.silence_priority
+
+
+def by_behaviour() -> Iterator[tuple[str, Priority]]:
+    """The rules whose priority is no column of a table: what they give when they strike."""
+    for name, values in (("news2.medium", NEWS2_5), ("news2.high", NEWS2_7)):
+        found = of_type(replay_values(values), "alert")
+        (priority,) = {alert["priority"] for alert in found if alert["rule"].startswith("news2")}
+        yield name, priority
+    yield "device.not_judged", finding_of(Ward().message(0, (0, "weight", "80")).readings).priority
+
+
+def test_the_table_is_that_of_the_standard() -> None:
+    matrix = shipped().priorities.matrix
+    rows = {"death_or_irreversible": matrix.death_or_irreversible, "reversible": matrix.reversible}
+    rows["minor"] = matrix.minor
+    assert {name: (row.immediate, row.prompt, row.delayed) for name, row in rows.items()} == IEC
+
+
+def test_every_shipped_priority_follows_from_its_harm_and_onset() -> None:
+    knowledge = shipped()
+    found = dict([*in_tables(knowledge), *by_behaviour()])
+    assert len(found) > 12
+    assert {name: knowledge.priorities.of(name) for name in found} == found
+
+
+def test_every_row_is_about_a_rule_that_there_is() -> None:
+    """The learned detectors' priority is held by their own tests (at most low); the device rules read the table."""
+    device = {f"device.{kind}" for kind in ("battery", "contact", "clock", "stuck")}
+    known = {name for name, _ in [*in_tables(shipped()), *by_behaviour()]} | device | {"detector"}
+    assert set(shipped().priorities.rule) == known
+    assert shipped().priorities.of("detector") == "low"
+
+
+def test_immediate_is_not_claimed() -> None:
+    assert {risk.onset for risk in shipped().priorities.rule.values()} == {"prompt", "delayed"}
+    assert all(isinstance(risk, RuleRisk) and risk.why for risk in shipped().priorities.rule.values())
+
+
+def test_nobody_may_snooze_what_is_high_and_it_escalates() -> None:
+    priorities = shipped().priorities
+    assert "high" in priorities.snooze.never
+    assert priorities.escalate_after_minutes == {"high": 30}
+
+
+@pytest.mark.parametrize(
+    ("table", "text", "why"),
+    [
+        ("priorities", "[rule]\n", "no rule device.battery"),
+        ("priorities", '[rule.x]\nharm = "grave"\nonset = "prompt"\nwhy = "?"\n', "grave"),
+        ("priorities", "[snooze]\nnever = []\nat_most_hours = 1\n", "high alert"),
+        ("device_rules", '[[stuck]]\nvital = "moods"\ncount = 1\nminutes = 1\n', "unknown vital moods"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_refused(tmp_path: Path, table: str, text: str, why: str) -> None:
+    (tmp_path / f"{table}.toml").write_text(text)
+    with pytest.raises(KnowledgeError, match=why):
+        load(tmp_path)

@@ -1,0 +1,247 @@
+"""What people and time do to an alert: snooze, assign, comment, withdraw, new normal, escalation."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from replaying import replay_values, stamp
+from ward_for_tests import Ward, after
+
+from rpm_stream.records import Alert
+
+
+def last_step(alert: Alert) -> tuple[str, str, str]:
+    return alert.state, alert.history[-1].who, alert.history[-1].reason
+
+
+def medium() -> tuple[Ward, Alert]:
+    """A patient with an open medium alert: low glucose."""
+    ward = Ward()
+    (alert,) = ward.now("glucose", "65", 0)
+    assert (alert.priority, alert.state) == ("medium", "open")
+    return ward, alert
+
+
+def high() -> tuple[Ward, Alert]:
+    ward = Ward()
+    (alert,) = ward.now("glucose", "50", 0)
+    assert (alert.priority, alert.state) == ("high", "open")
+    return ward, alert
+
+
+def test_a_snooze_ends_by_time_at_its_end_whenever_that_is_noticed() -> None:
+    for noticed in (40, 90):
+        ward, alert = medium()
+        (snoozed,) = ward.act("snooze", alert.id, 10, until=after(40), reason="eating")
+        assert last_step(snoozed) == ("snoozed", "nurse", "snoozed for 30 minutes: eating")
+        assert ward.tick(39) == ()
+        (woken,) = ward.tick(noticed)
+        assert last_step(woken) == ("open", "rpm-stream", "the snooze is over")
+        assert (woken.history[-1].at, woken.updated_at) == (after(40), after(40))
+        assert ward.tick(200) == ()
+
+
+def test_a_reading_notices_the_end_too_so_that_no_tick_is_needed() -> None:
+    ward, alert = medium()
+    ward.act("snooze", alert.id, 10, until=after(40))
+    (woken,) = ward.now("glucose", "66", 50)
+    assert (woken.state, woken.history[-1].at) == ("open", after(40))
+
+
+def test_the_same_again_lets_it_sleep() -> None:
+    ward, alert = medium()
+    ward.act("snooze", alert.id, 10, until=after(40))
+    assert ward.now("glucose", "66", 20) == ()
+
+
+@pytest.mark.parametrize(
+    ("value", "state", "priority"), [("50", "open", "high"), ("260", "open", "medium"), ("420", "open", "high")]
+)
+def test_a_rise_or_the_other_side_opens_a_snoozed_one_at_once(value: str, state: str, priority: str) -> None:
+    ward, alert = medium()
+    ward.act("snooze", alert.id, 1, until=after(60))
+    (told,) = ward.now("glucose", value, 10)
+    assert (told.id, told.state, told.priority) == (alert.id, state, priority)
+    assert [each.history[-1].reason for each in ward.tick(29)] == []
+
+
+def both_sides() -> tuple[Ward, Alert]:
+    """An open medium alert that has a low and a high glucose."""
+    ward, _ = medium()
+    (alert,) = ward.now("glucose", "260", 1)
+    assert len(alert.why) == 2
+    return ward, alert
+
+
+def test_the_other_side_opens_it_also_when_it_was_known_before() -> None:
+    ward, alert = both_sides()
+    (snoozed,) = ward.act("snooze", alert.id, 2, until=after(60), direction="low")
+    assert last_step(snoozed)[2] == "snoozed for 58 minutes, low values only"
+    assert ward.now("glucose", "66", 3) == ()
+    (told,) = ward.now("glucose", "261", 4)
+    assert (told.state, told.priority, told.why) == ("open", "medium", alert.why)
+
+
+def test_a_snooze_without_direction_covers_the_sides_that_were_seen() -> None:
+    ward, alert = both_sides()
+    ward.act("snooze", alert.id, 2, until=after(60))
+    assert ward.now("glucose", "261", 3) == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        ({}, "it does not say until when"),
+        ({"until": after(10)}, "its end is past"),
+        ({"until": after(10 + 72 * 60 + 1)}, "it would last over 72 hours"),
+    ],
+)
+def test_a_snooze_that_cannot_be_is_refused_with_its_reason(fields: dict[str, Any], why: str) -> None:
+    ward, alert = medium()
+    (refused,) = ward.act("snooze", alert.id, 10, **fields)
+    assert last_step(refused) == ("open", "nurse", f"snooze refused: {why}")
+
+
+def test_a_high_alert_cannot_be_snoozed_also_when_it_is_acknowledged() -> None:
+    ward, alert = high()
+    ward.act("acknowledge", alert.id, 1)
+    (refused,) = ward.act("snooze", alert.id, 2, until=after(60))
+    assert last_step(refused) == ("acknowledged", "nurse", "snooze refused: high alerts cannot be snoozed")
+
+
+def test_notes_leave_the_state_and_the_clock_as_they_are() -> None:
+    ward, alert = high()
+    (assigned,) = ward.act("assign", alert.id, 1, to="dr-7", reason="knows her")
+    (said,) = ward.act("comment", alert.id, 2, reason="no answer")
+    assert last_step(assigned) == ("open", "nurse", "assigned to dr-7: knows her")
+    assert last_step(said) == ("open", "nurse", "comment: no answer")
+    (escalated,) = ward.tick(31)
+    assert escalated.escalation == 1
+
+
+@pytest.mark.parametrize(
+    ("action", "why"),
+    [
+        ("assign", "assign refused: it does not say to whom"),
+        ("comment", "comment refused: it says nothing"),
+        ("withdraw", "withdraw refused: it does not say why"),
+    ],
+)
+def test_a_note_that_says_nothing_is_refused_aloud(action: str, why: str) -> None:
+    ward, alert = high()
+    (refused,) = ward.act(action, alert.id, 1)
+    assert last_step(refused) == ("open", "nurse", why)
+
+
+def test_withdrawing_ends_it_and_says_why() -> None:
+    ward, alert = high()
+    (ended,) = ward.act("withdraw", alert.id, 1, reason="her husband wore it")
+    assert last_step(ended) == ("resolved", "nurse", "withdrawn: her husband wore it")
+    (again,) = ward.now("glucose", "50", 2)
+    assert again.id != alert.id
+
+
+def test_words_without_end_do_not_fill_the_state() -> None:
+    ward, alert = high()
+    records = [ward.act("comment", alert.id, 1, reason="x" * 1000) for _ in range(30)]
+    assert [bool(found) for found in records[:10]] == [True] * 10
+    (full,) = next(found for found in records if found and found[0].history[-1].reason.startswith("refused"))
+    assert "no more room" in full.history[-1].reason
+    assert records[-1] == ()
+    (ended,) = ward.act("resolve", alert.id, 2, reason="she is fine")
+    assert ended.state == "resolved"
+    assert sum(len(step.reason) for step in ended.history) < 20_000
+
+
+def test_a_high_alert_that_nobody_acknowledges_escalates_three_times_and_no_more() -> None:
+    ward, _ = high()
+    assert ward.tick(29.9) == ()
+    found = ward.tick(700)
+    assert [(each.escalation, each.state, each.history[-1].at) for each in found] == [
+        (1, "open", after(30)),
+        (2, "open", after(60)),
+        (3, "open", after(90)),
+    ]
+    assert found[0].history[-1].reason == "escalated: nobody has acknowledged it for 30 minutes"
+    assert ward.tick(719) == ()
+
+
+def test_what_is_acknowledged_or_not_high_does_not_escalate() -> None:
+    ward, alert = high()
+    ward.act("acknowledge", alert.id, 29)
+    assert ward.tick(500) == ()
+    assert medium()[0].tick(500) == ()
+
+
+def test_the_wait_begins_with_the_rise_and_again_when_it_is_opened_again() -> None:
+    ward = Ward()
+    (alert,) = ward.now("heart_rate", "135", 0)
+    ward.now("heart_rate", "136", 20)
+    assert ward.tick(49) == ()
+    (first,) = ward.tick(50)
+    assert (first.escalation, first.history[-1].at) == (1, after(50))
+    ward.act("acknowledge", alert.id, 55)
+    ward.now("oxygen_saturation", "65", 100)
+    assert ward.tick(129) == ()
+    (second,) = ward.tick(130)
+    assert (second.escalation, second.history[-1].at) == (2, after(130))
+
+
+def test_escalation_needs_no_tick_and_is_the_same_with_one() -> None:
+    """CONTRACT 3 and 4: the last record is a function of the order of record, however often time was noticed."""
+    lasts = []
+    for ticks in ((), (31, 45, 61, 70)):
+        ward, _ = high()
+        for minute in ticks:
+            ward.tick(minute)
+        ward.now("glucose", "51", 75)
+        lasts.append(ward.patient.state.episodes["glucose"].alert)
+    assert lasts[0] == lasts[1]
+    assert lasts[0].escalation == 2
+
+
+def test_a_replay_escalates_at_the_same_moments() -> None:
+    found = replay_values([(0, "glucose", "50"), (45, "glucose", "51")], until=70)
+    told = [(each["escalation"], each["updated_at"]) for kind, each in found if kind == "alert"]
+    assert told == [(0, stamp(0)), (1, stamp(30)), (2, stamp(60))]
+
+
+def shifted() -> tuple[Ward, Alert, int]:
+    """A patient whose pulse has moved from 70 to 85, inside every limit, and the learned low alert of it."""
+    ward, draw = Ward(), random.Random(7)
+    for hour in range(300):
+        ward.now("heart_rate", str(68 + draw.randrange(5)), hour * 60)
+    for hour in range(300, 320):
+        if found := ward.now("heart_rate", str(88 + draw.randrange(3)), hour * 60):
+            return ward, found[0], hour
+    raise AssertionError("the shift was not flagged")
+
+
+def test_new_normal_ends_what_only_a_detector_holds_and_learning_resumes() -> None:
+    ward, alert, hour = shifted()
+    assert (alert.priority, alert.rule.split(".")[0]) == ("low", "detector")
+    (ended,) = ward.act("new_normal", alert.id, hour * 60 + 1, reason="beta blocker stopped")
+    assert last_step(ended) == ("resolved", "nurse", "new normal: learning resumes: beta blocker stopped")
+    told = [ward.now("heart_rate", str(88 + minute % 3), (hour + 1 + minute) * 60) for minute in range(60)]
+    assert told == [()] * 60
+    assert ward.patient.detectors.vitals["heart_rate"].expected()[0] > 75
+    other, unheard, begun = shifted()
+    other.act("resolve", unheard.id, begun * 60 + 1)
+    for minute in range(60):
+        other.now("heart_rate", str(88 + minute % 3), (begun + 1 + minute) * 60)
+    assert other.patient.detectors.vitals["heart_rate"].expected()[0] < 75
+
+
+def test_new_normal_never_ends_a_limit() -> None:
+    ward, alert, hour = shifted()
+    (joined,) = ward.now("heart_rate", "115", (hour + 1) * 60)
+    assert len(joined.why) == 2
+    (told,) = ward.act("new_normal", alert.id, (hour + 1) * 60 + 1)
+    assert last_step(told)[0] == "open"
+    assert len(told.why) == 1
+    assert "amber" in told.why[0]
+    ward, red = high()
+    (still,) = ward.act("new_normal", red.id, 1)
+    assert (still.state, still.priority, still.why) == ("open", "high", red.why)

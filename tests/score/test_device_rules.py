@@ -1,0 +1,151 @@
+"""A device that needs a hand: its own group, told once, over when a reading of the device says so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+from replaying import alerts, frame, measurement, of_type, registry_of, replay_frames, stamp, worn
+from ward_for_tests import Ward
+
+from rpm_stream.pipeline.state import pack_patient, unpack_patient
+
+STRAP_OFF, STRAP_ON = "0400", "0648"  # 2A37: no contact and no rate; contact and 72 a minute
+OFF_WITH_RATE = "0448"
+SENSOR_OFF, SENSOR_ON = "08FF07FF07000800", "0861004800000000"  # 2A5F: no values, sensor unconnected; 97 %, 72
+DEVICE = ("device:battery", "device:contact", "device:clock", "device:stuck")
+
+
+def notified(characteristic: str, payloads: Sequence[tuple[float, str]], **fields: Any) -> list[dict[str, Any]]:
+    return [
+        frame([{"at": stamp(at), "characteristic": characteristic, "payload": payload}], at, seq=number, **fields)
+        for number, (at, payload) in enumerate(payloads)
+    ]
+
+
+def told(frames: list[dict[str, Any]], until: float | None = None) -> list[tuple[str, str, str, str]]:
+    return [each for each in alerts(replay_frames(frames, [worn()], until)) if each[0] in DEVICE]
+
+
+def levels(*percents: int) -> list[dict[str, Any]]:
+    return notified("2A19", [(hour * 60, f"{percent:02X}") for hour, percent in enumerate(percents)])
+
+
+def test_a_low_battery_is_told_once_and_is_over_when_it_is_charged() -> None:
+    low = ("device:battery", "low", "open", "Battery low")
+    assert told(levels(50, 20)) == []
+    assert told(levels(50, 19, 18, 12)) == [low]
+    assert told(levels(19, 20, 39)) == [low]
+    assert told(levels(19, 40, 19)) == [low, ("device:battery", "low", "resolved", "Battery low"), low]
+
+
+def test_a_battery_that_a_person_knows_of_is_not_told_again_before_it_was_charged() -> None:
+    """Also over a restart: what was told is state."""
+    ward = Ward()
+    (alert,) = ward.send(0, (0, "battery", "15"))
+    ward.act("resolve", alert.id, 1)
+    assert ward.send(10, (10, "battery", "14")) == ()
+    ward.patient = unpack_patient(pack_patient(ward.patient), "p")
+    assert ward.send(20, (20, "battery", "13")) == ()
+    assert ward.send(30, (30, "battery", "90")) == ()
+    assert [each.state for each in ward.send(40, (40, "battery", "13"))] == ["open"]
+
+
+def test_two_devices_are_one_alert_until_both_are_well() -> None:
+    frames = [
+        frame([measurement(minute, "battery", value)], minute, seq=minute, device=device, frame=f"f{minute}")
+        for minute, device, value in [(0, "d", "10"), (1, "e", "10"), (2, "d", "90"), (3, "e", "90")]
+    ]
+    found = alerts(replay_frames(frames, [worn(), worn(device="e")]))
+    assert [state for _, _, state, _ in found] == ["open", "open", "resolved"]
+
+
+def test_handing_a_device_in_ends_its_alert() -> None:
+    ward = Ward()
+    (alert,) = ward.send(0, (0, "battery", "15"))
+    assert ward.tick(10) == ()
+    ward.registry.put(registry_of([worn(assignments=[{"patient": "p", "until": stamp(20)}])]).devices["d"])
+    assert [(each.id, each.state) for each in ward.tick(30)] == [(alert.id, "resolved")]
+
+
+@pytest.mark.parametrize(
+    ("characteristic", "off", "on"), [("2A37", STRAP_OFF, STRAP_ON), ("2A5F", SENSOR_OFF, SENSOR_ON)]
+)
+def test_lost_contact_is_told_after_a_while_and_ends_with_the_next_value(
+    characteristic: str, off: str, on: str
+) -> None:
+    lost = ("device:contact", "low", "open", "Sensor not in contact")
+    over = ("device:contact", "low", "resolved", "Sensor not in contact")
+    assert told(notified(characteristic, [(0, off), (9, off), (10, on), (11, off), (20, off)])) == []
+    assert told(notified(characteristic, [(0, off), (5, off), (10, off), (15, off), (16, on)])) == [lost, over]
+
+
+def test_a_strap_that_measures_is_worn_whatever_its_contact_bit_says() -> None:
+    assert told(notified("2A37", [(minute, OFF_WITH_RATE) for minute in range(0, 30, 5)])) == []
+
+
+def test_a_gateway_whose_clock_runs_ahead_is_told_and_over_when_it_is_set() -> None:
+    def sent(ahead: Sequence[float]) -> list[dict[str, Any]]:
+        return [
+            frame([measurement(minute + offset, "weight", "80")], minute, seq=minute)
+            for minute, offset in enumerate(ahead)
+        ]
+
+    wrong = ("device:clock", "low", "open", "Device clock wrong")
+    assert told(sent([60, 60, 0, 60, 60])) == []
+    assert told(sent([60, 60, 60, 60])) == [wrong]
+    assert told(sent([60, 60, 60, 0])) == [wrong, ("device:clock", "low", "resolved", "Device clock wrong")]
+
+
+def test_many_values_of_one_frame_are_one_look_at_its_clock() -> None:
+    assert told([frame([measurement(60 + each, "weight", "80") for each in range(10)], 0)]) == []
+
+
+def rates(values: Sequence[str]) -> list[dict[str, Any]]:
+    return [
+        frame([measurement(minute, "heart_rate", value)], minute, seq=minute) for minute, value in enumerate(values)
+    ]
+
+
+def test_a_value_that_does_not_move_is_told_and_over_with_the_first_that_does() -> None:
+    stuck = ("device:stuck", "low", "open", "Value does not move")
+    assert told(rates(["72"] * 60)) == []
+    assert told(rates(["72"] * 40 + ["73"] + ["72"] * 40)) == []
+    assert told(rates(["72"] * 100)) == [stuck]
+    assert told(rates(["72"] * 100 + ["73", "73"])) == [stuck, ("device:stuck", "low", "resolved", stuck[3])]
+
+
+def test_a_second_of_calm_at_one_a_second_is_not_stuck() -> None:
+    values = [measurement(second / 60, "heart_rate", "72") for second in range(600)]
+    assert told([frame(values, 10)]) == []
+
+
+def test_a_red_value_that_does_not_move_is_still_red() -> None:
+    """Law 3: what a device rule says takes nothing from a limit."""
+    found = alerts(replay_frames(rates(["225"] * 70), [worn()]))
+    assert ("vital_signs", "high", "open", "Heart rate very high") in found
+    assert ("device:stuck", "low", "open", "Value does not move") in found
+
+
+def test_texts_name_no_device_and_the_evidence_does() -> None:
+    (alert,) = of_type(replay_frames(levels(19), [worn()]), "alert")
+    readings = of_type(replay_frames(levels(19), [worn()]), "reading")
+    assert alert["evidence"] == [readings[0]["id"]]
+    assert alert["why"] == ["battery 19 %: below 20 %, charge or renew it (shipped)"]
+    assert alert["rule"] == "device.battery@1"
+    assert alert["historical"] is False
+
+
+def test_state_stays_small_with_many_devices() -> None:
+    ward = Ward()
+    small = 0
+    for number in range(200):
+        message = ward.message(number, (number, "heart_rate", str(60 + number % 7)))
+        (reading,) = message.readings
+        one = msgspec.structs.replace(message, readings=(msgspec.structs.replace(reading, device=f"d{number}"),))
+        ward.judge.step(ward.patient, one)
+        if number == 60:
+            small = len(ward.patient.state.score.repeats)
+    assert len(ward.patient.state.score.repeats) == small
