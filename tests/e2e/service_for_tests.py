@@ -1,4 +1,4 @@
-"""A real service for a test: its own broker, stages as processes that can be killed, topics read back, the oracle."""
+"""A real service for a test: its own broker, stages as processes that can be killed, topics read back."""
 
 from __future__ import annotations
 
