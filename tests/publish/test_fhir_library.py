@@ -57,6 +57,11 @@ PINNED: dict[tuple[str, str], tuple[list[tuple[str, str]], tuple[str, str] | Non
         [("8310-5", "Body temperature")], ("150364", "MDC_TEMP_BODY"), "[degF]", "bodytemp", "vital-signs"),
     ("glucose", "mg/dL"): (
         [("2339-0", "Glucose [Mass/volume] in Blood")], ("160020", "MDC_CONC_GLU_GEN"), "mg/dL", None, "laboratory"),
+    ("glucose", "kg/L"): (
+        [("2339-0", "Glucose [Mass/volume] in Blood")], ("160020", "MDC_CONC_GLU_GEN"), "mg/dL", None, "laboratory"),
+    ("glucose_interstitial", "kg/L"): (
+        [("99504-3", "Glucose [Mass/volume] in Interstitial fluid")], ("160212", "MDC_CONC_GLU_ISF"), "mg/dL", None,
+        "laboratory"),
     ("glucose", "mmol/L"): (
         [("15074-8", "Glucose [Moles/volume] in Blood")], ("160020", "MDC_CONC_GLU_GEN"), "mmol/L", None, "laboratory"),
     ("glucose_interstitial", "mg/dL"): (
@@ -165,6 +170,9 @@ def frame_of(category: str, profile: str | None, fact: Reading) -> dict[str, Any
     return elements
 
 
+FACTORS = {("m", "cm"): 100, ("kg/L", "mg/dL"): 100_000}  # where the profile, or good sense, fixes the unit
+
+
 def normal(body: str | bytes) -> dict[str, Any]:
     """Parsed, numbers as exact decimals, times as instants with their offset, without the id."""
     parsed: dict[str, Any] = json.loads(body, parse_float=Decimal, parse_int=Decimal)
@@ -200,7 +208,7 @@ def test_observation_equals_the_library(
     elements = frame_of(category, profile, fact)
     elements["code"] = concept(loinc, mdc, shipped().vitals[vital].display)
     if has_value:
-        shown = str(Decimal(value) * 100) if (unit, to) == ("m", "cm") else value
+        shown = f"{Decimal(value) * FACTORS[unit, to]:f}" if (unit, to) in FACTORS else value
         elements["valueQuantity"] = quantity(shown, to)
     else:
         elements["dataAbsentReason"] = reason(absent)
@@ -252,7 +260,7 @@ def test_blood_pressure_equals_the_library(sides: dict[str, str], kilopascal: bo
 @pytest.mark.parametrize(("vital", "unit"), sorted(PINNED))
 def test_summary_equals_the_library(vital: str, unit: str) -> None:
     loinc, mdc, to, profile, category = PINNED[vital, unit]
-    factor = 100 if (unit, to) == ("m", "cm") else 1
+    factor = FACTORS.get((unit, to), 1)
     state = Summaries("p-1")
     facts = [
         reading(vital, value, unit, seconds=10 * place) for place, value in enumerate(["72.0", "75.5", "71.5", "72.5"])

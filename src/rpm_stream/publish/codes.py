@@ -130,8 +130,13 @@ def category(code: str) -> list[dict[str, Any]]:
     return [{"coding": [{"system": CATEGORY, "code": code, "display": CATEGORY_DISPLAY[code]}]}]
 
 
+WIRE_UNITS = frozenset({"kg/L"})  # glucose as GATT sends it: no LOINC code and no chart is in it
+
+
 def published_unit(row: Vital, unit: str) -> str:
     """The unit that ``unit`` is published in: itself where the profile allows it, else the vital's first unit."""
+    if unit in WIRE_UNITS:
+        return row.unit
     if row.profile is None or unit in PROFILE_UNITS.get(row.profile, frozenset({row.unit})):
         return unit
     return row.unit
