@@ -183,7 +183,6 @@ def test_nothing_that_an_operator_sees_names_anybody(crowd: World) -> None:
     assert "not a" in seen["log"], "the bad messages were not even mentioned"
 
 
-@pytest.mark.xfail(strict=True, reason="agents/judge.py logs str(error): registry.plain_fault leaves the value out")
 def test_an_action_that_cannot_be_read_is_logged_without_what_it_holds(service: World) -> None:
     service.up()
     before = len(service.said())

@@ -46,12 +46,16 @@ class Barrier:
 
     async def passed(self) -> AsyncIterator[tuple[int, datetime]]:
         """For ever. A broker that cannot answer only delays: nobody is called silent meanwhile."""
+        said = False
         while True:
             try:
                 async for partition, at in self._passed():
+                    said = False
                     yield partition, at
             except (KafkaError, OSError) as error:
-                log.warning("no ticks while the broker cannot answer", error=type(error).__name__)
+                if not said:
+                    log.warning("no ticks while the broker cannot answer", error=type(error).__name__)
+                said = True
                 await asyncio.sleep(POLL_SECONDS)
 
     async def _passed(self) -> AsyncIterator[tuple[int, datetime]]:

@@ -37,6 +37,7 @@ from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.judge import Judge, Judged, Patient
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
 from rpm_stream.records import Action, Readings
+from rpm_stream.registry import plain_fault
 
 STAGE = "judge"
 log = structlog.get_logger()
@@ -94,7 +95,9 @@ class Step:
         try:
             message = _readings.decode(record.value or b"")
         except msgspec.MsgspecError as error:  # not ours: only ingest writes this topic
-            log.error("not a message of readings", partition=record.partition, offset=record.offset, fault=str(error))
+            log.error(
+                "not a message of readings", partition=record.partition, offset=record.offset, fault=plain_fault(error)
+            )
             return None
         judged = self._judge.step(patient, message)
         if judged is None:
@@ -115,7 +118,7 @@ class Step:
         try:
             action = _action.decode(record.value or b"")
         except msgspec.MsgspecError as error:
-            log.error("not an action", partition=record.partition, offset=record.offset, fault=str(error))
+            log.error("not an action", partition=record.partition, offset=record.offset, fault=plain_fault(error))
             patient.state.actions[record.partition] = record.offset
             return []
         judged = self._judge.act(patient, action)

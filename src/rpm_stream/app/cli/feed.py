@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from rpm_stream.app.errors import UsageError
+from rpm_stream.app.logs import configure_log
 from rpm_stream.app.settings import Settings
 
 Bootstrap = Annotated[str | None, typer.Option(help="Kafka, host:port[,host:port]; default: RPM_BOOTSTRAP.")]
@@ -23,6 +24,7 @@ def feed(bootstrap: Bootstrap = None, host: Host = None, port: Port = None) -> N
     """
     given = {"bootstrap": bootstrap, "feed_host": host, "feed_port": port}
     settings = Settings().model_copy(update={key: value for key, value in given.items() if value is not None})
+    configure_log(settings.log_level)
     try:
         from rpm_stream.app.web import server  # the extra [web] is optional
     except ModuleNotFoundError as error:

@@ -95,8 +95,11 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                 if not records or self._stopped.is_set() or fetcher._stopped.is_set():
                     continue
                 for tp, found in records.items():
-                    if not self.flow_active or app.consumer_generation_id != self._fetched_in:
+                    if not self.flow_active:
                         break  # a rebalance began meanwhile: recovery seeks all positions anew before the flow resumes
+                    if app.consumer_generation_id != self._fetched_in:
+                        self._across_a_rebalance(records)
+                        break
                     await self._route(TP(tp.topic, tp.partition), found, active, self._fetched_in)
         except self.consumer_stopped_errors:
             if not app.should_stop:
@@ -111,6 +114,15 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             await self.wait(self.can_resume_flow)
         self._fetched_in = self.app.consumer_generation_id
         return await super()._wait_next_records(timeout)
+
+    def _across_a_rebalance(self, records: Any) -> None:
+        """A fetch that was outstanding over a whole rebalance: state in it may lie behind recovery's new positions.
+
+        Dropped, that state would be missed in silence; of sources a gap would show at the next batch.
+        """
+        for tp in records:
+            if tp.topic in self.app.tables.changelog_topics:
+                raise GapError(f"{tp.topic}[{tp.partition}]: fetched across a rebalance; starting anew restores all")
 
     def _has_room(self) -> bool:
         marks = self._watermarks.values()
