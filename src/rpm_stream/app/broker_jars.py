@@ -101,11 +101,12 @@ def _fill(folder: Path, jars: tuple[Jar, ...]) -> None:
     except ImportError as error:
         raise UsageError(MISSING_EXTRA) from error
     folder.mkdir(parents=True, exist_ok=True)
+    console = Console(stderr=True)
     columns = (TextColumn("Kafka " + KAFKA), BarColumn(), DownloadColumn(), TextColumn("{task.description}"))
     with (
         (folder / "fetch.lock").open("w") as lock,
         tempfile.TemporaryDirectory(prefix="fetch-", dir=folder) as scratch,
-        Progress(*columns, console=Console(stderr=True), transient=True) as progress,
+        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
     ):
         fcntl.flock(lock, fcntl.LOCK_EX)
         missing = [jar for jar in jars if not _present(folder, jar)]
