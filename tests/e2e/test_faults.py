@@ -8,11 +8,13 @@ import random
 import secrets
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 from service_for_tests import SHARED, Service, drained, read, running, send
 
@@ -24,6 +26,8 @@ KILLS = int(os.environ.get("RPM_KILLS", "12"))
 SEED = int(os.environ.get("RPM_SEED", secrets.randbelow(10**6)))
 STAYS = 200
 CGM_PEOPLE = 5
+
+PUTS_OUT = {"ingest": names.ACCOUNTS, "judge": names.SCORES}  # what shows that a stage is at work
 
 TIME_DRIVEN = (
     "stale",
@@ -158,15 +162,27 @@ async def check_against_replay(service: Service, registry: Path, frames: list[by
 
 
 async def kill_at_random(service: Service, chance: random.Random, kills: int) -> int:
-    """Kill one stage or the other with SIGKILL while frames arrive; each comes back under its name."""
-    done = 0
-    while done < kills:
-        await asyncio.sleep(chance.uniform(0.5, 4))
-        stage = chance.choice(["ingest", "judge"])
-        service.kill(f"{stage}-a")
-        service.start(stage)
-        done += 1
-    return done
+    """Kill one stage or the other with SIGKILL once it has put out something new; each comes back under its name."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=service.bootstrap, group_id=None)
+    await consumer.start()
+
+    async def written(topic: str) -> int:
+        return sum((await consumer.end_offsets([TopicPartition(topic, number) for number in range(4)])).values())
+
+    try:
+        for done in range(kills):
+            stage = chance.choice(sorted(PUTS_OUT))
+            before, end = await written(PUTS_OUT[stage]), time.monotonic() + 60
+            while await written(PUTS_OUT[stage]) <= before + 20:
+                if time.monotonic() > end:
+                    return done
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(chance.uniform(0, 0.6))
+            service.kill(f"{stage}-a")
+            service.start(stage)
+    finally:
+        await consumer.stop()
+    return kills
 
 
 async def kills_change_nothing(service: Service, frames: list[bytes], registry_file: Path) -> None:
@@ -175,8 +191,9 @@ async def kills_change_nothing(service: Service, frames: list[bytes], registry_f
     for stage in ("ingest", "judge"):
         service.start(stage)
     killing = asyncio.create_task(kill_at_random(service, random.Random(SEED), KILLS))
-    await send(service.bootstrap, frames, lambda: 0.0 if killing.done() else 0.1)  # kills hit work in progress
+    await send(service.bootstrap, frames, lambda: 0.0 if killing.done() else 0.3)  # kills hit work in progress
     kills = await killing
+    assert kills >= min(KILLS, 10), f"only {kills} kills hit work in progress"
     await drained(service)
     repeated = await check_against_replay(service, registry_file, frames)
     print(f"seed {SEED}: {kills} kills, {len(frames)} frames, 0 lost, 0 different; repeated {repeated}")
