@@ -110,7 +110,8 @@ def _high_by_rules(output: Output) -> set[str]:
 @settings(max_examples=40, deadline=None)
 @given(courses, st.integers(1, 400))
 def test_law_4_shifted_by_days_gives_the_same_shifted(course: list[Any], days: int) -> None:
-    values = timed(course)
+    """One value of a vital at an instant: of two, their ids decide the order (CONTRACT 3), and ids hold the time."""
+    values = timed([(step + 1, value) for step, value in course])
     lines = [*csv_lines(values), "p,nothing\n"]
     moved = [*csv_lines([(minutes + days * 1440, *rest) for minutes, *rest in values]), "p,nothing\n"]
     until = values[-1][0] + 3000
