@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from rpm_stream.app.cli.columns import COLUMNS_HELP, column_map
-from rpm_stream.app.errors import UsageError
+from rpm_stream.app.cli.times import zoned_time
 from rpm_stream.app.settings import Settings
 
 if TYPE_CHECKING:
@@ -135,12 +135,4 @@ def _sending(gateway_id: str, bootstrap: str | None, speed: float) -> Sending:
 
 
 def _time(text: str | None) -> datetime:
-    if text is None:
-        return datetime.now(UTC)
-    try:
-        start = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"--start: {text!r} is no RFC 3339 time, such as 2026-01-31T12:00:00Z") from None
-    if start.tzinfo is None:
-        raise UsageError("--start: the time needs a zone, such as Z")
-    return start
+    return datetime.now(UTC) if text is None else zoned_time("--start", text)

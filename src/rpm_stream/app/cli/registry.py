@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from rpm_stream.app.cli.times import zoned_time
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.settings import Settings
 
@@ -78,15 +79,7 @@ def show(
 
 
 def _time(text: str | None) -> datetime:
-    if text is None:
-        return datetime.now(UTC)
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"--at: {text!r} is no RFC 3339 time, such as 2026-01-31T08:00:00Z") from None
-    if time.tzinfo is None:
-        raise UsageError("--at: the time needs a zone, such as Z")
-    return time.astimezone(UTC)
+    return datetime.now(UTC) if text is None else zoned_time("--at", text).astimezone(UTC)
 
 
 def _say(record: object) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
 import typer
 
 from rpm_stream.app.cli.columns import COLUMNS_HELP, column_map
+from rpm_stream.app.cli.times import zoned_time
 from rpm_stream.app.errors import UsageError
 
 if TYPE_CHECKING:
@@ -78,15 +79,7 @@ def _kinds(emit: str) -> list[Kind]:
 
 
 def _time(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"--until: {text!r} is no RFC 3339 time, such as 2026-01-31T12:00:00Z") from None
-    if time.tzinfo is None:
-        raise UsageError("--until: the time needs a zone, such as Z")
-    return time
+    return None if text is None else zoned_time("--until", text)
 
 
 def _open(name: str) -> tuple[BinaryIO, bool]:
