@@ -106,8 +106,13 @@ class Broker:
         self._wait_ended()
 
     def pause(self) -> None:
-        """SIGSTOP: the port accepts connections and nothing answers, as on a stalled machine."""
+        """SIGSTOP: the port accepts connections and nothing answers, as on a stalled machine.
+
+        Returns when every thread of it stands still: the signal itself only asks for that.
+        """
         self._signal(signal.SIGSTOP)
+        while self.running and not _stands_still(self._java):
+            time.sleep(0.001)
 
     def resume(self) -> None:
         """SIGCONT after ``pause``."""
@@ -226,3 +231,17 @@ def _last_line(text: str) -> str:
     """The last line that looks like a message, not like a stack frame."""
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith(("\t", " ", "Caused"))]
     return lines[-1].strip() if lines else "no message"
+
+
+def _stands_still(process: int) -> bool:
+    """Whether all threads of the process are stopped. Where there is no /proc, the signal has to be enough."""
+    if sys.platform != "linux":
+        return True
+    for thread in Path(f"/proc/{process}/task").glob("*/stat"):
+        try:
+            state = thread.read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):  # the thread has ended
+            continue
+        if state not in "TtZX":
+            return False
+    return True
