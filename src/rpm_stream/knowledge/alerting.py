@@ -5,16 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Literal
 
-import msgspec
-
+from rpm_stream.knowledge.tables import Table
 from rpm_stream.records import Priority
 
 Harm = Literal["death_or_irreversible", "reversible", "minor"]
 Onset = Literal["immediate", "prompt", "delayed"]
-
-
-class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of the rows, as in the package: a misspelt key is an error."""
 
 
 class ByOnset(Table, frozen=True, forbid_unknown_fields=True):

@@ -8,7 +8,7 @@ A step that fails leaves the state as it was, gives a Reject a reading and tells
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 
 import msgspec
@@ -30,20 +30,16 @@ from rpm_stream.pipeline.devices import DeviceAlerts
 from rpm_stream.pipeline.not_judged import finding_of, reject_of
 from rpm_stream.pipeline.patient import MOST_SINCE, Input, Patient, PatientState
 from rpm_stream.pipeline.publishing import publish
+from rpm_stream.pipeline.scoring import Scoring
 from rpm_stream.pipeline.silence import GROUP as SILENCE
 from rpm_stream.pipeline.silence import Silence
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
 from rpm_stream.publish import fhir, summaries
 from rpm_stream.publish.fhir import Published
-from rpm_stream.records import Action, Alert, Finding, PatientEntry, Reading, Readings, Record, Reject, Score
+from rpm_stream.records import Action, Alert, PatientEntry, Reading, Readings, Record, Reject, Score
 from rpm_stream.registry import Registry
-from rpm_stream.score.history import Placing
-from rpm_stream.score.learned import Learned, Paused
-from rpm_stream.score.rules import Rules
 
 __all__ = ["Judge", "Judged", "Patient", "PatientState"]
-
-SCORE_EVERY = timedelta(minutes=5)  # an unchanged NEWS2 is looked at this often
 
 
 class Judged(Record, frozen=True, kw_only=True):
@@ -70,9 +66,8 @@ class Judge:
 
     def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
         self.knowledge, self.registry = knowledge, registry
-        self._rules, self._learned = Rules(knowledge), Learned(knowledge)
+        self._scoring = Scoring(knowledge)
         self._silence, self._devices = Silence(knowledge, registry), DeviceAlerts(knowledge, registry)
-        self._kept = knowledge.detectors.personal.vitals
 
     def step(self, patient: Patient, message: Readings) -> Judged | None:
         """Apply one message of readings; None when it was applied before."""
@@ -184,68 +179,17 @@ class Judge:
     def _instant(self, work: _Work, readings: Sequence[Reading]) -> None:
         """All readings of one moment: findings of limits, NEWS2 and detectors, then episodes."""
         state = work.patient.state
-        judged = [reading for reading in readings if self.knowledge.signal.never_judged.isdisjoint(reading.flags)]
-        findings, placings, late = self._limits(work, judged)
-        if judged and self._needs_news2(state, placings, judged[0]):
-            scores, more = self._rules.news2(state.score, judged, placings, work.entry)
-            work.scores += scores
-            findings += more
-        self._detect(work, judged, late, findings)
-        findings += self._devices.findings(state.score, readings)
+        found = self._scoring.instant(work.patient, work.entry, readings)
+        work.scores += found.scores
+        findings = [*found.findings, *self._devices.findings(state.score, readings)]
         findings.sort(key=lambda finding: -RANK[finding.priority])
         for finding in findings:
             if alert := apply(state.episodes, state.patient, finding, work.now):
                 work.alerts.append(alert)
                 work.evidence.update((reading.id, reading) for reading in finding.evidence)
         # What came late ends nothing: a night that arrives in the morning is one alert, and somebody can see it.
-        heard = {self.knowledge.vitals[reading.vital].group for reading in judged if reading.id not in late}
+        heard = {self.knowledge.vitals[reading.vital].group for reading in found.judged if reading.id not in found.late}
         work.alerts += self._recovered(work, heard | DEVICE_GROUPS)
-
-    def _limits(self, work: _Work, readings: Sequence[Reading]) -> tuple[list[Finding], list[Placing], set[str]]:
-        """Histories and ``latest`` move on; findings, where the readings lie, and which of them came late."""
-        state = work.patient.state.score
-        expected = work.entry.expected_every
-        findings: list[Finding] = []
-        placings: list[Placing] = []
-        late: set[str] = set()
-        for reading in readings:
-            placing, found = self._rules.limits(state, reading, work.entry)
-            findings += found
-            newest = state.latest.get(reading.vital)
-            if newest is not None and reading.measured_at < newest.measured_at:
-                late.add(reading.id)
-            elif placing or (reading.value is not None and (reading.vital in self._kept or reading.vital in expected)):
-                state.latest[reading.vital] = reading
-            if placing is not None and self._rules.chart.knows(reading.vital):
-                placings.append(placing)
-        return findings, placings, late
-
-    def _needs_news2(self, state: PatientState, placings: Sequence[Placing], first: Reading) -> bool:
-        """Whether the score can have changed, is part of an open episode, or was not put out for a while."""
-        if not placings:
-            return False
-        emitted = state.score.emitted.get("news2")
-        return (
-            emitted is None
-            or any(placing.changed for placing in placings)
-            or "vital_signs" in state.episodes
-            or first.measured_at - emitted.at >= SCORE_EVERY
-        )
-
-    def _detect(self, work: _Work, readings: Sequence[Reading], late: set[str], findings: list[Finding]) -> None:
-        state, live = work.patient.state, work.patient.detectors
-        since = {group: episode.since for group, episode in state.episodes.items()}
-        paused = Paused(since=since, accepted=state.score.accepted)
-        outcomes = [
-            self._learned.personal(state.score, live, reading, reading.id in late, paused) for reading in readings
-        ]
-        if readings and not late:
-            outcomes.append(self._learned.combined(state.score, live, readings, paused))
-        for score, finding in outcomes:
-            if score is not None:
-                work.scores.append(score)
-            if finding is not None:
-                findings.append(finding)
 
     def _recovered(self, work: _Work, groups: set[str]) -> list[Alert]:
         state = work.patient.state
@@ -257,7 +201,7 @@ class Judge:
                 return self._silence.heard(state.score, name, state.episodes)
             if name.startswith("device:"):
                 return self._devices.recovered(state.score, name)
-            return self._rules.recovered(state.score, name, member_vital)
+            return self._scoring.recovered(work.patient, name, member_vital)
 
         return resolve_recovered(state.episodes, (*groups, SILENCE), lambda n, m: recovered(n, m.vital), work.now)
 

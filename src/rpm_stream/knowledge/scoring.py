@@ -1,0 +1,107 @@
+"""Rows of the tables that judge a value: the NEWS2 chart, limits, detectors."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Literal
+
+from rpm_stream.knowledge.tables import Table
+from rpm_stream.records import Priority
+
+
+class Points(Table, frozen=True, forbid_unknown_fields=True):
+    """One line of the NEWS2 chart: ascending rows of (up to and including, points)."""
+
+    vitals: tuple[str, ...]
+    unit: str
+    step: Decimal
+    rows: tuple[tuple[str, int], ...]
+    rows_scale_2_air: tuple[tuple[str, int], ...] = ()
+    rows_scale_2_oxygen: tuple[tuple[str, int], ...] = ()
+
+
+class News2(Table, frozen=True, forbid_unknown_fields=True):
+    """The NEWS2 chart and its thresholds."""
+
+    version: str
+    adult_from_years: int
+    fresh_for_hours: int
+    medium_from: int
+    high_from: int
+    max_oxygen: int
+    max_consciousness: int
+    respiratory_rate: Points
+    oxygen_saturation: Points
+    systolic: Points
+    pulse: Points
+    body_temperature: Points
+
+    def parameters(self) -> dict[str, Points]:
+        """The five measured parameters by name, in the chart's order."""
+        return {
+            "respiratory_rate": self.respiratory_rate,
+            "oxygen_saturation": self.oxygen_saturation,
+            "systolic": self.systolic,
+            "pulse": self.pulse,
+            "body_temperature": self.body_temperature,
+        }
+
+
+class Band(Table, frozen=True, forbid_unknown_fields=True):
+    """Priority of the first value, and of a second in a row."""
+
+    first: Priority
+    repeated: Priority | None = None
+
+
+class ShippedLimit(Table, frozen=True, forbid_unknown_fields=True):
+    """A limit with one side; ``meter`` says which meter display without a number (LO, HI) counts as beyond it."""
+
+    vital: str
+    unit: str
+    recover: Decimal
+    first: Priority
+    source: str
+    below: Decimal | None = None
+    above: Decimal | None = None
+    repeated: Priority | None = None
+    advice: str | None = None
+    meter: Literal["low", "high"] | None = None
+
+
+class Limits(Table, frozen=True, forbid_unknown_fields=True):
+    """The shipped limits."""
+
+    version: str
+    repeated_after_minutes: int
+    recovery_minutes: int
+    silence_priority: Priority
+    amber: Band
+    red: Band
+    beyond_query: Band
+    limit: tuple[ShippedLimit, ...]
+
+
+class Personal(Table, frozen=True, forbid_unknown_fields=True):
+    """The per-vital detector: where it runs and when a run of unusual values alerts."""
+
+    vitals: frozenset[str]
+    sustained_count: int
+    sustained_minutes: int
+
+
+class Combined(Table, frozen=True, forbid_unknown_fields=True):
+    """The multi-vital detector."""
+
+    features: tuple[str, ...]
+    sustained_count: int
+    sustained_minutes: int
+    fresh_for_minutes: int
+    learn_for_hours: int
+
+
+class Detectors(Table, frozen=True, forbid_unknown_fields=True):
+    """Learned detectors."""
+
+    personal: Personal
+    combined: Combined
