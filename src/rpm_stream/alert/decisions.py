@@ -13,6 +13,7 @@ import msgspec
 from rpm_stream.alert.episodes import Episode, Episodes, Snoozed, change, resolve, why_of
 from rpm_stream.knowledge.alerting import Priorities
 from rpm_stream.records import Action, Alert, Direction
+from rpm_stream.words import assigned_words, snoozed_words
 
 BOTH: tuple[Direction, ...] = ("low", "high")
 LEARNED = "detector:"  # the name of a member that only a learned detector holds begins so
@@ -24,9 +25,10 @@ FULL = "refused, as this one and all further notes: this alert's history has no 
 def decide(episodes: Episodes, group: str, action: Action, priorities: Priorities, now: datetime) -> Alert | None:
     """Apply a decision about the open episode of ``group``; its alert's new record, None where nothing changes."""
     episode = episodes[group]
+    refused = refusal(episode.alert, action, priorities, now)
     if action.action == "resolve":
         return resolve(episodes, group, now, action.reason, action.who)
-    if action.action == "withdraw" and action.reason:
+    if action.action == "withdraw" and refused is None:
         return resolve(episodes, group, now, f"withdrawn: {action.reason}", action.who)
     if action.action == "acknowledge":
         if episode.alert.state == "acknowledged":
@@ -37,39 +39,47 @@ def decide(episodes: Episodes, group: str, action: Action, priorities: Prioritie
     if _is_full(episode.alert):
         is_told = episode.alert.history[-1].reason == FULL
         return None if is_told else change(episode, episode.alert.state, now, action.who, FULL)
-    if action.action == "snooze":
-        return _snooze(episode, action, priorities, now)
+    if refused is not None:
+        return change(episode, episode.alert.state, now, action.who, f"{action.action} refused: {refused}")
+    if action.action == "snooze" and action.until is not None:
+        return _snooze(episode, action, action.until, now)
     return change(episode, episode.alert.state, now, action.who, _note(action))
+
+
+def refusal(alert: Alert, action: Action, priorities: Priorities, now: datetime) -> str | None:
+    """Why a decision about an alert cannot be carried out, in a few plain words; None where it can."""
+    if action.action == "snooze":
+        return _snooze_refusal(alert, action, priorities, now)
+    if action.action == "assign" and not assigned_words(action.to or ""):
+        return "it does not say to whom"
+    if action.action == "comment" and not action.reason:
+        return "it says nothing"
+    if action.action == "withdraw" and not action.reason:
+        return "it does not say why"
+    return None
 
 
 def _note(action: Action) -> str:
     """The words of a decision that leaves the state as it is."""
     if action.action == "assign":
-        return _said(f"assigned to {action.to}", action) if action.to else "assign refused: it does not say to whom"
+        return _said(assigned_words(action.to or ""), action)
     if action.action == "new_normal":
         return _said("new normal: learning resumes; the limits stay as they are", action)
-    if action.action == "withdraw":
-        return "withdraw refused: it does not say why"
-    return f"comment: {action.reason}" if action.reason else "comment refused: it says nothing"
+    return f"comment: {action.reason}"
 
 
 def _said(what: str, action: Action) -> str:
     return f"{what}: {action.reason}" if action.reason else what
 
 
-def _snooze(episode: Episode, action: Action, priorities: Priorities, now: datetime) -> Alert:
-    refused = _refusal(episode.alert, action, priorities, now)
-    if refused is not None or action.until is None:
-        return change(episode, episode.alert.state, now, action.who, f"snooze refused: {refused}")
+def _snooze(episode: Episode, action: Action, until: datetime, now: datetime) -> Alert:
     covers = (action.direction,) if action.direction else _directions(episode)
-    what = f"snoozed for {_minutes(action.until - now)} minutes"
-    side = f", {action.direction} values only" if action.direction else ""
-    episode.snoozed = Snoozed(until=action.until, covers=covers)
-    return change(episode, "snoozed", now, action.who, _said(what + side, action))
+    episode.snoozed = Snoozed(until=until, covers=covers)
+    words = snoozed_words(_minutes(until - now), action.direction)
+    return change(episode, "snoozed", now, action.who, _said(words, action))
 
 
-def _refusal(alert: Alert, action: Action, priorities: Priorities, now: datetime) -> str | None:
-    """Why an alert cannot be snoozed so; None where it can."""
+def _snooze_refusal(alert: Alert, action: Action, priorities: Priorities, now: datetime) -> str | None:
     rules = priorities.snooze
     if alert.priority in rules.never:
         return f"{alert.priority} alerts cannot be snoozed"

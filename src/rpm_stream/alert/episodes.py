@@ -15,11 +15,11 @@ import msgspec
 
 from rpm_stream.ids import deterministic_id
 from rpm_stream.records import Alert, Direction, Finding, Priority, State, Transition
+from rpm_stream.words import SERVICE
 
 RANK: dict[Priority, int] = {"low": 1, "medium": 2, "high": 3}
 MOST_EVIDENCE = 8  # CONTRACT 1
 MOST_WHY = 12
-SERVICE = "rpm-stream"  # who, when no person did it
 
 
 class Member(msgspec.Struct):

@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from rpm_stream.alert.episodes import SERVICE, Episode, Episodes, Escalated, change
+from rpm_stream.alert.episodes import Episode, Episodes, Escalated, change
 from rpm_stream.knowledge.alerting import Priorities
 from rpm_stream.records import Alert
+from rpm_stream.words import SERVICE
 
 
 def overdue(episodes: Episodes, priorities: Priorities, now: datetime) -> list[Alert]:

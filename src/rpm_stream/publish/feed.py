@@ -1,21 +1,27 @@
 """An alert as a clinician reads it: the order of the list, and the plain words of a row.
 
-What lives here: ranking, wording of times and marks, who acknowledged. What must not: a clock (``now`` is given),
-colours, a socket. Nothing here leaves an alert out: ``listed`` is the only filter, and only resolved ones fail it.
+What lives here: ranking, sections, a reader's filter, wording of times and marks (the life of an alert in words is in
+life.py). What must not: a clock (``now`` is given), colours, a socket. ``listed`` leaves out what is resolved and
+nothing else; a reader's ``Filter`` and the sections that are shown apart never touch a high alert (law 3).
 """
 
 from __future__ import annotations
 
 import hmac
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
+from typing import Literal
 
-from rpm_stream.records import Alert, PatientEntry, Priority, Record, State, Transition
+from rpm_stream.publish import life
+from rpm_stream.records import Alert, Direction, PatientEntry, Priority, Record, State
 from rpm_stream.registry import years_old
 
 PRIORITIES: tuple[Priority, ...] = ("high", "medium", "low")
 RESOLVED_SHOWN_FOR = timedelta(hours=24)
+
+# Where in the list an alert stands: what needs somebody now; what sleeps; what was over before it could be told.
+Section = Literal["now", "snoozed", "over"]
 
 # How each mark of an alert reads on the page: (field of Alert, word, what it means).
 MARKS: tuple[tuple[str, str, str], ...] = (
@@ -44,7 +50,10 @@ class Mark(Record, frozen=True, kw_only=True):
 
 
 class Row(Record, frozen=True, kw_only=True):
-    """One line of the feed. Times are UTC; ``*_words`` say the same relative to the moment that the row was made."""
+    """One line of the feed. Times are UTC; ``*_words`` say the same relative to the moment that the row was made.
+
+    ``snoozed_side`` is the side of the limits that a snooze covers, where it covers one alone.
+    """
 
     id: str
     patient: str
@@ -52,6 +61,8 @@ class Row(Record, frozen=True, kw_only=True):
     name: str
     age: int | None
     group: str
+    group_words: str
+    section: Section
     priority: Priority
     state: State
     title: str
@@ -65,10 +76,23 @@ class Row(Record, frozen=True, kw_only=True):
     measured_words: str
     acknowledged_by: str | None
     acknowledged_at: datetime | None
+    assigned_to: str | None
+    snoozed_until: datetime | None
+    snoozed_side: Direction | None
     historical: bool
     stale: bool
     late: bool
     escalation: int
+
+
+class Filter(Record, frozen=True, kw_only=True):
+    """What a reader wants to see. ``patient`` is a part of the name or number, ``person`` who has taken it on."""
+
+    priorities: frozenset[Priority] = frozenset(PRIORITIES)
+    only_open: bool = False
+    patient: str = ""
+    group: str | None = None
+    person: str | None = None
 
 
 def patient_ref(patient: str, key: bytes) -> str:
@@ -96,6 +120,35 @@ def ranked(alerts: Iterable[Alert]) -> list[Alert]:
 
 def _rank(alert: Alert) -> tuple[int, bool, float, str]:
     return (PRIORITIES.index(alert.priority), alert.state != "open", -alert.opened_at.timestamp(), alert.id)
+
+
+def section_of(alert: Alert) -> Section:
+    """Where the alert stands. A high one always stands with what needs somebody now, whatever its marks."""
+    if alert.priority == "high":
+        return "now"
+    if alert.state == "snoozed":
+        return "snoozed"
+    return "over" if alert.historical else "now"
+
+
+def is_of(row: Row, person: str) -> bool:
+    """Whether ``person`` has the alert: it is assigned to them or, where it is nobody's, they acknowledged it."""
+    has = row.assigned_to or row.acknowledged_by
+    return has is not None and has.strip().casefold() == person.strip().casefold()
+
+
+def kept(wanted: Filter, row: Row) -> bool:
+    """Whether a reader's filter leaves the row in the list. Law 3: a high alert stays in whatever is asked for."""
+    if row.priority == "high" and row.state != "resolved":
+        return True
+    part = wanted.patient.strip().casefold()
+    return (
+        row.priority in wanted.priorities
+        and not (wanted.only_open and row.state != "open")
+        and (not part or part in row.name.casefold() or part in row.patient.casefold())
+        and wanted.group in (None, row.group)
+        and (wanted.person is None or is_of(row, wanted.person))
+    )
 
 
 def counts(alerts: Iterable[Alert]) -> dict[Priority, int]:
@@ -129,17 +182,10 @@ def ago_words(at: datetime, now: datetime) -> str:
     return f"{duration_words(now - at)} ago"
 
 
-def acknowledgement(alert: Alert) -> Transition | None:
-    """The step that put the alert into the acknowledged state, when it is in that state.
-
-    Later steps may keep the state (a further finding of lower priority): those acknowledged nothing.
-    """
-    found: Transition | None = None
-    for step in reversed(alert.history if alert.state == "acknowledged" else ()):
-        if step.state != "acknowledged":
-            break
-        found = step
-    return found
+def group_words(group: str) -> str:
+    """What an episode is about: "Vital signs", "Device: stuck"."""
+    words = group.replace("_", " ").replace(":", ": ")
+    return words[:1].upper() + words[1:]
 
 
 def rule_words(rule: str) -> str:
@@ -147,9 +193,18 @@ def rule_words(rule: str) -> str:
     return next((words for start, words in RULE_KINDS if rule.startswith(start)), "Another rule")
 
 
+def _marks(alert: Alert) -> Iterator[Mark]:
+    if alert.escalation and alert.state == "open":
+        times = _count(alert.escalation, "time")
+        yield Mark(word="Escalated", meaning=f"Nobody acknowledged it in time; it has escalated {times}.")
+    for field, word, meaning in MARKS:
+        if getattr(alert, field):
+            yield Mark(word=word, meaning=meaning)
+
+
 def row(alert: Alert, entry: PatientEntry, ref: str, now: datetime) -> Row:
     """The alert with its patient, in words as of ``now``; ``ref`` is the ``patient_ref``."""
-    step = acknowledgement(alert)
+    step, sleep = life.acknowledgement(alert), life.sleep(alert)
     return Row(
         id=alert.id,
         patient=alert.patient,
@@ -157,12 +212,14 @@ def row(alert: Alert, entry: PatientEntry, ref: str, now: datetime) -> Row:
         name=entry.display or alert.patient,
         age=years_old(entry, now),
         group=alert.group,
+        group_words=group_words(alert.group),
+        section=section_of(alert),
         priority=alert.priority,
         state=alert.state,
         title=alert.title,
         why=alert.why,
         rule=alert.rule,
-        marks=tuple(Mark(word=word, meaning=meaning) for field, word, meaning in MARKS if getattr(alert, field)),
+        marks=tuple(_marks(alert)),
         opened_at=alert.opened_at,
         measured_at=alert.measured_at,
         updated_at=alert.updated_at,
@@ -170,6 +227,9 @@ def row(alert: Alert, entry: PatientEntry, ref: str, now: datetime) -> Row:
         measured_words=ago_words(alert.measured_at, now),
         acknowledged_by=step.who if step else None,
         acknowledged_at=step.at if step else None,
+        assigned_to=life.assignee(alert),
+        snoozed_until=sleep.until if sleep else None,
+        snoozed_side=sleep.direction if sleep else None,
         historical=alert.historical,
         stale=alert.stale,
         late=alert.late,
