@@ -1,0 +1,162 @@
+"""Refused frames once more: the same octets under the same key, at the end of ``rpm.frames``.
+
+That is safe to repeat. Ingest knows what it has read of a device: parts that became readings are duplicates, parts
+that are refused again are so too, and only what can be read by now (the registry or a table was mended) is new.
+What the judge refused is not re-driven: its readings were read, so the frame would be all duplicates.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from rpm_stream.app.errors import UsageError
+from rpm_stream.app.names import FRAMES, REJECTS
+from rpm_stream.app.reach import partition_counts
+from rpm_stream.records import Record, Reject
+
+PATIENCE_SECONDS = 30.0  # without a record that is known to be there
+NEAR = 1_000  # offsets that are read over rather than sought: about one fetch
+MOST_BYTES = 8 * 1024 * 1024  # of one message: above what the broker takes, so that it is never we who refuse
+
+_rejects = msgspec.json.Decoder(Reject)
+
+
+class Redriven(Record, frozen=True, kw_only=True):
+    """What became of a selection: ``rejects`` in it, ``frames`` sent again, ``gone`` frames that the topic has dropped,
+    ``judge`` rejects of the judge, for which a frame is no help.
+    """
+
+    rejects: int
+    frames: int
+    gone: int
+    judge: int
+
+
+async def redrive(bootstrap: str, selection: Iterable[Reject]) -> Redriven:
+    """Send the frame of each reject again, each frame once, in the order in which they came.
+
+    Raises UsageError when the broker is away, lacks the topic, or stops answering.
+    """
+    rejects = judge = 0
+    wanted: dict[int, set[int]] = {}
+    for reject in selection:
+        rejects += 1
+        if reject.position.topic != FRAMES:
+            judge += 1
+        else:
+            wanted.setdefault(reject.position.partition, set()).add(reject.position.offset)
+    frames = 0
+    if wanted:
+        await partition_counts(bootstrap, (FRAMES,))
+        async with _consumer(bootstrap) as consumer, _producer(bootstrap) as producer:
+            for partition, offsets in sorted(wanted.items()):
+                frames += await _resend(consumer, producer, TopicPartition(FRAMES, partition), sorted(offsets))
+    return Redriven(rejects=rejects, frames=frames, gone=sum(map(len, wanted.values())) - frames, judge=judge)
+
+
+async def rejects_where(bootstrap: str, chosen: Callable[[Reject], bool]) -> list[Reject]:
+    """Every reject that is in ``rpm.rejects`` now and ``chosen``, each id once, oldest first within a partition.
+
+    Raises UsageError when the broker is away or lacks the topic.
+    """
+    count = (await partition_counts(bootstrap, (REJECTS,)))[REJECTS]
+    found: dict[str, Reject] = {}
+    async with _consumer(bootstrap) as consumer:
+        for partition in (TopicPartition(REJECTS, number) for number in range(count)):
+            async for record in _all_of(consumer, partition):
+                reject = _decoded(record)
+                if reject is not None and chosen(reject):
+                    found.setdefault(reject.id, reject)
+    return list(found.values())
+
+
+def _decoded(record: ConsumerRecord) -> Reject | None:
+    """None for what is no reject: only the service writes this topic, and a stranger's record names no frame."""
+    try:
+        return _rejects.decode(record.value or b"")
+    except msgspec.MsgspecError:
+        return None
+
+
+@asynccontextmanager
+async def _consumer(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
+    try:
+        await consumer.start()
+        yield consumer
+    except (KafkaError, TimeoutError, OSError) as error:
+        raise UsageError(f"Kafka at {bootstrap} stopped answering ({type(error).__name__})") from None
+    finally:
+        await consumer.stop()
+
+
+@asynccontextmanager
+async def _producer(bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap, enable_idempotence=True, acks="all", max_request_size=MOST_BYTES
+    )
+    try:
+        await producer.start()
+        yield producer
+    finally:
+        await producer.stop()
+
+
+async def _resend(
+    consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, partition: TopicPartition, offsets: list[int]
+) -> int:
+    """Produce the records at ``offsets`` of one partition again; how many were still there. No timestamp of ours."""
+    sent = 0
+    async for record in _at(consumer, partition, offsets):
+        send = producer.send_and_wait(partition.topic, record.value, key=record.key, headers=list(record.headers))
+        await asyncio.wait_for(send, PATIENCE_SECONDS)
+        sent += 1
+    return sent
+
+
+async def _at(
+    consumer: AIOKafkaConsumer, partition: TopicPartition, offsets: list[int]
+) -> AsyncIterator[ConsumerRecord]:
+    """The records at ``offsets`` (ascending) as far as the topic still has them."""
+    consumer.assign([partition])
+    first = (await consumer.beginning_offsets([partition]))[partition]
+    end = (await consumer.end_offsets([partition]))[partition]
+    left = [offset for offset in offsets if first <= offset < end]
+    position = None
+    while left:
+        if position is None or left[0] - position > NEAR:
+            consumer.seek(partition, left[0])
+        for record in await _fetched(consumer, partition):
+            position = record.offset + 1
+            while left and left[0] < record.offset:  # a hole: dropped while we read
+                del left[0]
+            if left and left[0] == record.offset:
+                del left[0]
+                yield record
+
+
+async def _all_of(consumer: AIOKafkaConsumer, partition: TopicPartition) -> AsyncIterator[ConsumerRecord]:
+    """Every record that is in ``partition`` now."""
+    consumer.assign([partition])
+    first = (await consumer.beginning_offsets([partition]))[partition]
+    end = (await consumer.end_offsets([partition]))[partition]
+    consumer.seek(partition, first)
+    while await consumer.position(partition) < end:
+        for record in await _fetched(consumer, partition):
+            if record.offset < end:
+                yield record
+
+
+async def _fetched(consumer: AIOKafkaConsumer, partition: TopicPartition) -> list[ConsumerRecord]:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            if batch := (await consumer.getmany(partition, timeout_ms=500)).get(partition):
+                return list(batch)
