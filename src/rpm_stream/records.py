@@ -245,22 +245,29 @@ class Alert(Record, frozen=True, kw_only=True):
 
 
 class Action(Record, frozen=True, kw_only=True):
-    """What a person decided about an alert; key of the message is the patient.
+    """What a person decided about an alert, or found wrong with readings; key of the message is the patient.
 
     ``snooze`` needs ``until`` and may name the ``direction`` that it covers; ``assign`` needs ``to``; ``comment`` and
     ``withdraw`` need a ``reason``. What cannot be done is told in the alert's history.
+    ``void`` takes ``readings`` back that are wrong or another person's; ``adopt`` gives a patient the readings of a
+    device that was taken for somebody else's. These two name no alert. ``shown`` are the ids of those ``readings``
+    that were published singly although their vital is summed.
     """
 
     v: Version = 1
     patient: Name
-    alert: Name
-    action: Literal["acknowledge", "snooze", "resolve", "assign", "comment", "new_normal", "withdraw"]
+    alert: Name | None = None
+    action: Literal[
+        "acknowledge", "snooze", "resolve", "assign", "comment", "new_normal", "withdraw", "void", "adopt"
+    ]
     who: Annotated[str, Meta(min_length=1, max_length=128)]
     at: Time
     reason: Annotated[str, Meta(max_length=1000)] = ""
     until: Annotated[Time | None, Meta(description="when a snooze ends")] = None
     direction: Annotated[Direction | None, Meta(description="the side of the limits that a snooze covers")] = None
     to: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    readings: Annotated[tuple[Reading, ...], Meta(max_length=500)] = ()
+    shown: Annotated[tuple[str, ...], Meta(max_length=500)] = ()
 
 
 class Account(Record, frozen=True, kw_only=True):
@@ -316,11 +323,15 @@ class Reject(Record, frozen=True, kw_only=True):
 
 
 class Assignment(Record, frozen=True, kw_only=True, rename={"from_": "from"}):
-    """A device belongs to a patient in [from, until); ``None`` means without end."""
+    """A device belongs to a patient in [from, until); ``None`` means without end.
+
+    ``user`` is the patient's slot on a device that several use (GATT user index); without it all slots are meant.
+    """
 
     patient: Name
     from_: Time | None = None
     until: Time | None = None
+    user: Annotated[int, Meta(ge=0, le=254, description="GATT user index")] | None = None
 
 
 class DeviceEntry(Record, frozen=True, kw_only=True):

@@ -37,6 +37,7 @@ BEYOND_THE_TYPES = {
     "no-entries-at-all",
     "payload-in-base64",
     "payload-with-odd-number-of-digits",
+    "no-alert",
 }
 
 

@@ -43,6 +43,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 TIME_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
 HEXADECIMAL_PATTERN = "^([0-9A-Fa-f]{2})*$"
 KINDS = ("notifications", "measurements", "resources")
+CORRECTIONS = ("void", "adopt")  # actions about readings; every other one is about an alert
 
 Schema = dict[str, Any]
 
@@ -85,6 +86,10 @@ def _patched(topic: str, schema: Schema) -> Schema:
         frame, notification = patched["$defs"]["Frame"], patched["$defs"]["Notification"]
         frame["oneOf"] = [{"required": [kind], "properties": {kind: {"type": "array"}}} for kind in KINDS]
         notification["properties"]["payload"]["pattern"] = HEXADECIMAL_PATTERN
+    if topic == "rpm.actions":
+        about_readings = {"required": ["readings"], "properties": {"action": {"enum": list(CORRECTIONS)}}}
+        named = {"required": ["alert"], "properties": {"alert": {"type": "string"}}}
+        patched["$defs"]["Action"]["anyOf"] = [named, about_readings]
     return patched
 
 
