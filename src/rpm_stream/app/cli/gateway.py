@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,17 +14,9 @@ from rpm_stream.app.cli.times import zoned_time
 from rpm_stream.app.settings import Settings
 
 if TYPE_CHECKING:
-    from rpm_stream.app.gateway.commands import Sending
+    from rpm_stream.app.gateway.commands import Sending, Simulation
 
 gateway_app = typer.Typer(help="Play a gateway: simulate people, encode a CSV, send frames.", no_args_is_help=True)
-
-
-class Story(StrEnum):
-    """What to simulate."""
-
-    copd = "copd"
-    quiet = "quiet"
-    ward = "ward"
 
 
 class Target(StrEnum):
@@ -36,8 +28,30 @@ class Target(StrEnum):
 
 Bootstrap = Annotated[str | None, typer.Option(help="Kafka, host:port[,host:port]; default: RPM_BOOTSTRAP.")]
 RegistryOut = Annotated[Path | None, typer.Option("--registry", help="Also write the registry entries to this file.")]
-Chance = Annotated[float, typer.Option(min=0, max=1, help="Probability for each frame.")]
-Tale = Annotated[Story, typer.Option(help="copd: 4 days to a red score. quiet: a week. ward: both, mixed.")]
+FAULTS = "Faults, each with a probability for each frame (skew: for each device)"
+
+
+def _fault(what: str, example: str) -> Any:
+    """The option of a fault: a probability."""
+    return typer.Option(min=0, max=1, rich_help_panel=FAULTS, help=f"{what} Example: {example}")
+
+
+Duplicate = Annotated[float, _fault("Sent twice.", "--duplicate 0.1")]
+Reorder = Annotated[float, _fault("Delivered up to 8 frames later.", "--reorder 0.2")]
+Corrupt = Annotated[float, _fault("One entry cut short, or without its unit.", "--corrupt 0.02")]
+Late = Annotated[float, _fault("The device's frames wait 2 to 8 hours and come at once.", "--late 0.005")]
+Skew = Annotated[float, _fault("The device's own clock is 6 minutes to 5 hours ahead or behind.", "--skew 0.3")]
+Drop = Annotated[float, _fault("Never arrives: a gap in seq.", "--drop 0.01")]
+Silent = Annotated[float, _fault("The device measures nothing for 2 to 8 hours; no gap in seq.", "--silent 0.005")]
+UnitFlip = Annotated[float, _fault("One entry in a wrong unit: 36.9 as [degF], 98.4 as Cel.", "--unit-flip 0.01")]
+Tale = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME|FOLDER",
+        help="copd, heart-failure, hypertension, diabetes-sensor, diabetes-meter, sepsis, post-operative, quiet; "
+        "ward mixes them; or a scenario folder (registry.jsonl, and input.csv or frames.jsonl), in its recorded time.",
+    ),
+]
 Speed = Annotated[float | None, typer.Option(min=0, help="1 real time (to kafka), 0 as fast as it goes (to stdout).")]
 Files = Annotated[
     list[str], typer.Argument(metavar="FILE.csv...", help="patient,measured_at,vital,value,unit[,device]; also .gz.")
@@ -46,7 +60,7 @@ Files = Annotated[
 
 @gateway_app.command()
 def simulate(
-    story: Tale = Story.copd,
+    story: Tale = "copd",
     patients: Annotated[int, typer.Option(min=1, max=10_000, help="How many people.")] = 1,
     hours: Annotated[float | None, typer.Option(min=0, help="Stop after so many hours of the story.")] = None,
     seed: Annotated[int, typer.Option(help="The same seed and start give the same bytes.")] = 1,
@@ -54,37 +68,37 @@ def simulate(
     speed: Speed = None,
     to: Annotated[Target, typer.Option(help="The broker, or frames as JSON Lines.")] = Target.kafka,
     registry: RegistryOut = None,
-    duplicate: Chance = 0.0,
-    reorder: Chance = 0.0,
-    corrupt: Chance = 0.0,
+    duplicate: Duplicate = 0.0,
+    reorder: Reorder = 0.0,
+    corrupt: Corrupt = 0.0,
+    late: Late = 0.0,
+    skew: Skew = 0.0,
+    drop: Drop = 0.0,
+    silent: Silent = 0.0,
+    unit_flip: UnitFlip = 0.0,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Simulate people at home: their devices' frames in real GATT octets, with three faults to switch on.
+    """Simulate people at home: their devices' frames in real GATT octets, with eight faults to switch on.
 
-    To the broker, the registry entries of its people go first. At another speed than 1, run the service with
-    RPM_TIME=recorded: the frames carry the story's time.
+    To the broker, the registry entries of its people go first. At another speed than 1, and for a scenario folder, run
+    the service with RPM_TIME=recorded: the frames carry the story's time.
 
     Example: rpm-stream gateway simulate --story ward --patients 20 --speed 60 --duplicate 0.1 --corrupt 0.02
 
     Example: rpm-stream gateway simulate --story quiet --to stdout --registry registry.jsonl > frames.jsonl
+
+    Example: rpm-stream gateway simulate --story tests/scenarios/silent-strap --to stdout --late 0.1
     """
-    from rpm_stream.app.gateway import commands
+    from rpm_stream.app.gateway.commands import Simulation
     from rpm_stream.app.gateway.faults import Faults
 
-    simulation = commands.Simulation(
-        story=story.value,
-        patients=patients,
-        hours=hours,
-        seed=seed,
-        start=_time(start),
-        faults=Faults(duplicate=duplicate, reorder=reorder, corrupt=corrupt),
-    )
-    if registry is not None:
-        commands.write_registry(registry, commands.prepared(simulation)[0])
-    if to is Target.stdout:
-        commands.print_frames(commands.prepared(simulation)[1], speed or 0.0)
-    else:
-        commands.send_simulation(simulation, _sending("simulate", bootstrap, 1.0 if speed is None else speed))
+    faults = Faults(
+        duplicate=duplicate, reorder=reorder, corrupt=corrupt, late=late,
+        skew=skew, drop=drop, silent=silent, unit_flip=unit_flip,
+    )  # fmt: skip
+    at = _time(start)
+    simulation = Simulation(story=story, patients=patients, hours=hours, seed=seed, start=at, faults=faults)
+    _play(simulation, to, registry, speed, bootstrap)
 
 
 @gateway_app.command()
@@ -125,6 +139,19 @@ def replay(
     commands.send_file(file, registry, _sending("replay", bootstrap, speed))
 
 
+def _play(
+    simulation: Simulation, to: Target, registry: Path | None, speed: float | None, bootstrap: str | None
+) -> None:
+    from rpm_stream.app.gateway import commands
+
+    if registry is not None:
+        commands.write_registry(registry, commands.prepared(simulation)[0])
+    if to is Target.stdout:
+        commands.print_frames(commands.prepared(simulation)[1], speed or 0.0)
+    else:
+        commands.send_simulation(simulation, _sending("simulate", bootstrap, 1.0 if speed is None else speed))
+
+
 def _sending(gateway_id: str, bootstrap: str | None, speed: float) -> Sending:
     from rpm_stream.app.gateway.commands import Sending
 
@@ -134,5 +161,5 @@ def _sending(gateway_id: str, bootstrap: str | None, speed: float) -> Sending:
     return Sending(bootstrap=place, spool_dir=spool_dir, gateway_id=gateway_id, speed=speed)
 
 
-def _time(text: str | None) -> datetime:
-    return datetime.now(UTC) if text is None else zoned_time("--start", text)
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else zoned_time("--start", text)

@@ -7,37 +7,43 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import chain, islice
 from pathlib import Path
-from typing import Literal
 
 from rich.progress import Progress
 
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.gateway.client import Gateway
 from rpm_stream.app.gateway.encode_csv import Encoder, Row, SharedDevice
-from rpm_stream.app.gateway.faults import Faults, inject
+from rpm_stream.app.gateway.faults import Faults, inject, received
 from rpm_stream.app.gateway.files import csv_rows, frame_lines, progress_bar
 from rpm_stream.app.gateway.replay import check_broker, deliver, play, register
+from rpm_stream.app.gateway.scenario import read_scenario
 from rpm_stream.app.gateway.simulate import all_frames, all_registry, cohort, ward
+from rpm_stream.app.gateway.stories import STORIES
 from rpm_stream.app.gateway.wire import RegistryEntry, encode_frame, encode_registry
 from rpm_stream.app.registry_file import read_registry
 from rpm_stream.ingest.csv_columns import ColumnMap
 from rpm_stream.records import Frame
 
 SHOW_EVERY = 50  # frames between two moves of the progress bar
+WARD = "ward"  # the story that mixes the others
 
 
 @dataclass(frozen=True, kw_only=True)
 class Simulation:
-    """What to simulate; see ``rpm-stream gateway simulate --help``."""
+    """What to simulate; see ``rpm-stream gateway simulate --help``.
 
-    story: Literal["copd", "quiet", "ward"]
+    ``story`` is one of the package, ``WARD``, or a scenario folder: that has its own people and, with ``start`` None,
+    its own time.
+    """
+
+    story: str
     patients: int
     hours: float | None
     seed: int
-    start: datetime
+    start: datetime | None
     faults: Faults
 
 
@@ -52,14 +58,37 @@ class Sending:
 
 
 def prepared(simulation: Simulation) -> tuple[list[RegistryEntry], Iterator[Frame]]:
-    """The registry entries of a simulation's people, and their frames."""
-    wanted = simulation
-    if wanted.story == "ward":
+    """The registry entries of a simulation's people, and their frames. ``UsageError`` for a story that is none."""
+    entries, frames = _recorded(simulation) if _is_folder(simulation.story) else _simulated(simulation)
+    return entries, inject(frames, simulation.faults, simulation.seed)
+
+
+def _is_folder(story: str) -> bool:
+    return story != WARD and story not in STORIES and Path(story).is_dir()
+
+
+def _simulated(wanted: Simulation) -> tuple[list[RegistryEntry], Iterable[Frame]]:
+    start = wanted.start or datetime.now(UTC)
+    if wanted.story == WARD:
         people = ward(wanted.patients, wanted.hours)
     else:
-        people = cohort(wanted.story, wanted.patients, wanted.hours)
-    frames = all_frames(people, wanted.start, wanted.seed)
-    return all_registry(people), inject(frames, wanted.faults, wanted.seed)
+        name = next((name for name in STORIES if name == wanted.story), None)
+        if name is None:
+            raise UsageError(f"--story: no folder, and none of {', '.join((*STORIES, WARD))}")
+        people = cohort(name, wanted.patients, wanted.hours)
+    return all_registry(people), all_frames(people, start, wanted.seed)
+
+
+def _recorded(wanted: Simulation) -> tuple[list[RegistryEntry], Iterable[Frame]]:
+    if wanted.patients != 1 or wanted.start is not None:
+        raise UsageError("a scenario folder has its own people and times: --patients and --start are for stories")
+    scenario = read_scenario(Path(wanted.story))
+    if scenario.others:
+        sys.stderr.write(f"{scenario.others} lines are no gateway's to send (actions, readings): not played\n")
+    if wanted.hours is None or not scenario.frames:
+        return scenario.entries, scenario.frames
+    until = received(scenario.frames[0]) + timedelta(hours=wanted.hours)
+    return scenario.entries, [frame for frame in scenario.frames if received(frame) < until]
 
 
 def print_frames(frames: Iterable[Frame], speed: float) -> None:

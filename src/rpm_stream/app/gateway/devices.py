@@ -20,6 +20,8 @@ PER_FRAME = 30  # seconds of a strap in one uplink
 WARMEST_HOUR = 16  # local hour of the daily wave's top
 MEASURED = 0x0100  # PLX measurement status bit 8: fully qualified data
 EAR, FIRST_USER = 3, 1
+SAMPLE_MINUTES, SAMPLES = 5, 3  # a glucose sensor's samples, and how many of them go in one uplink
+QUARTER = timedelta(minutes=15)  # what 2AAA counts a zone in
 
 
 class SimulatedPatient(Record, frozen=True, kw_only=True):
@@ -39,7 +41,7 @@ class Scene:
     def __init__(self, story: Story, patient: SimulatedPatient, start: datetime, chance: random.Random) -> None:
         self.chance = chance
         self._courses = story.courses
-        self._began = start - timedelta(hours=patient.enter_hour)
+        self.began = start - timedelta(hours=patient.enter_hour)  # hour 0 of the story
         sign = -1 if story.utc_offset.startswith("-") else 1
         hours, minutes = (0, 0) if story.utc_offset == "Z" else map(int, story.utc_offset[1:].split(":"))
         self._zone = timezone(sign * timedelta(hours=hours, minutes=minutes))
@@ -56,7 +58,7 @@ class Scene:
     def number(self, vital: str, at: datetime) -> float:
         """The vital at a moment, with noise, inside the course's bounds."""
         course = self._courses[vital]
-        hour = (at - self._began) / timedelta(hours=1)
+        hour = (at - self.began) / timedelta(hours=1)
         local = self.local(at)
         turn = (local.hour + local.minute / 60 - WARMEST_HOUR) / 24 * 2 * math.pi
         level = _between(course, hour) + course.swing * math.cos(turn) + self._own[vital]
@@ -150,6 +152,26 @@ def _scale(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
     yield _notified(at, "2A9D", gatt.weight(said))
 
 
+def _meter(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
+    minute = int((at - scene.began) / timedelta(minutes=1))  # grows as a running number does
+    said = gatt.Glucose(sequence=minute % 65536, base_time=scene.local(at), value=scene.text("glucose", at))
+    yield _notified(at, "2A18", gatt.glucose(said))
+
+
+def _glucose_sensor(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
+    """The phone connects and reads when the session began (hour 0 of the story), then the samples since last time."""
+    began = scene.local(scene.began)
+    zone = (began.utcoffset() or timedelta(0)) // QUARTER
+    newest = int((at - scene.began) / timedelta(minutes=1))
+    offsets = range(newest - SAMPLE_MINUTES * (SAMPLES - 1), newest + 1, SAMPLE_MINUTES)
+    times = [scene.began + timedelta(minutes=offset) for offset in offsets]
+    notifications = _notified(times[0], "2AAA", gatt.session_start(gatt.SessionStart(time=began, zone_quarters=zone)))
+    for offset, sampled in zip(offsets, times, strict=True):
+        said = gatt.CgmRecord(glucose=scene.text("glucose_interstitial", sampled), offset_minutes=offset)
+        notifications += _notified(sampled, "2AA7", gatt.cgm((said,)))
+    yield notifications
+
+
 def _battery(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
     yield _notified(at, "2A19", gatt.battery(round(scene.number("battery", at))))
 
@@ -162,5 +184,7 @@ KINDS: dict[Kind, Measure] = {
     "cuff": _cuff,
     "thermometer": _thermometer,
     "scale": _scale,
+    "meter": _meter,
+    "glucose_sensor": _glucose_sensor,
     "battery": _battery,
 }

@@ -1,37 +1,137 @@
-"""Three faults of the real world, to switch on: an uplink twice, uplinks out of order, octets cut short. Pure.
+"""The faults of the real world, to switch on: what happens to uplinks between a device and the broker. Pure, seeded.
 
-Duplicating and reordering change no frame; the service must give the same readings. A corrupted frame loses one entry:
-the service must name it in a reject and carry on.
+Each fault is a function from frames to frames, in the order of receipt, and has its own stream of chance: switching one
+on moves no other. ``inject`` composes them in the order of the journey: device, radio, gateway, network.
+
+What the service must make of each is in ``tests/app/gateway/test_fault_effects.py``.
 """
 
 from __future__ import annotations
 
 import heapq
 import random
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
+from rpm_stream.app.gateway.payload_faults import clock_shifted, corrupted, unit_flipped
+from rpm_stream.knowledge import shipped
 from rpm_stream.records import Frame, Record
 
 FARTHEST = 8  # frames by which one is late
+SPELL_MINUTES = (120, 480)  # how long a device is held back or silent: longer than a walk, shorter than a night
+SKEW_MINUTES = (6, 300)  # how far a clock is off: beyond what is tolerated (5 minutes), to a wrong time zone
 
 Probability = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Faults(Record, frozen=True, kw_only=True):
-    """How likely each fault is for each frame, 0 to 1."""
+    """How likely each fault is, 0 to 1: for each frame, ``skew`` for each device; ``late``, ``silent`` begin a spell.
+
+    duplicate: sent twice. reorder: up to ``FARTHEST`` frames later. corrupt: one entry cut short. unit_flip: one entry
+    in a wrong unit. late: the device's frames wait for hours and come at once. drop: never arrives, ``seq`` has a gap.
+    silent: the device measures nothing for hours, ``seq`` has no gap. skew: the device's clock is off.
+    """
 
     duplicate: Probability = 0.0
     reorder: Probability = 0.0
     corrupt: Probability = 0.0
+    late: Probability = 0.0
+    skew: Probability = 0.0
+    drop: Probability = 0.0
+    silent: Probability = 0.0
+    unit_flip: Probability = 0.0
 
 
 def inject(frames: Iterable[Frame], faults: Faults, seed: int) -> Iterator[Frame]:
-    """``frames`` with faults; none is lost. The same seed gives the same faults."""
-    chance = random.Random(f"faults/{seed}")
+    """``frames`` with faults. The same frames and seed give the same faults."""
+    found = iter(frames)
+    if faults.silent:
+        found = silenced(found, faults.silent, _chance("silent", seed))
+    if faults.skew:
+        found = skewed(found, faults.skew, seed)
+    if faults.unit_flip:
+        found = mixed_up(found, faults.unit_flip, _chance("unit_flip", seed))
+    if faults.drop:
+        found = dropped(found, faults.drop, _chance("drop", seed))
+    if faults.late:
+        found = held_back(found, faults.late, _chance("late", seed))
+    return _delivered(found, faults, random.Random(f"faults/{seed}"))
+
+
+def silenced(frames: Iterable[Frame], probability: float, chance: random.Random) -> Iterator[Frame]:
+    """Spells in which a device measures nothing. Its gateway counts on without a gap: there was nothing to send."""
+    ends: dict[str, datetime] = {}
+    missing: dict[tuple[str, str, str | int], int] = defaultdict(int)
+    for frame in frames:
+        counter = (frame.gateway, frame.device, frame.boot)
+        now = received(frame)
+        if frame.device in ends and now < ends[frame.device]:
+            missing[counter] += 1
+        elif chance.random() < probability:
+            ends[frame.device] = now + _spell(chance)
+            missing[counter] += 1
+        else:
+            yield msgspec.structs.replace(frame, seq=frame.seq - missing[counter])
+
+
+def skewed(frames: Iterable[Frame], probability: float, seed: int) -> Iterator[Frame]:
+    """Devices whose clock is off by minutes to hours, ahead or behind, all the time."""
+    shifts: dict[str, timedelta] = {}
+    for frame in frames:
+        if frame.device not in shifts:
+            chance = _chance(f"skew/{frame.device}", seed)
+            is_off = chance.random() < probability
+            shifts[frame.device] = is_off * chance.choice((-1, 1)) * timedelta(minutes=chance.randint(*SKEW_MINUTES))
+        shift = shifts[frame.device]
+        yield clock_shifted(frame, shift) if shift else frame
+
+
+def mixed_up(frames: Iterable[Frame], probability: float, chance: random.Random) -> Iterator[Frame]:
+    """One entry of a frame in a wrong unit."""
+    knowledge = shipped()
+    for frame in frames:
+        yield unit_flipped(frame, chance, knowledge) if chance.random() < probability else frame
+
+
+def dropped(frames: Iterable[Frame], probability: float, chance: random.Random) -> Iterator[Frame]:
+    """Uplinks that never arrive: the next one of the device shows by its ``seq`` what is missing."""
+    return (frame for frame in frames if chance.random() >= probability)
+
+
+def held_back(frames: Iterable[Frame], probability: float, chance: random.Random) -> Iterator[Frame]:
+    """Spells in which a device's frames wait in their gateway; then all are received at once, in their order."""
+    waiting: dict[str, tuple[datetime, list[Frame]]] = {}
+    for frame in frames:
+        now = received(frame)
+        for until, device in sorted((until, device) for device, (until, _) in waiting.items() if until <= now):
+            yield from _released(until, waiting.pop(device)[1])
+        if frame.device in waiting:
+            waiting[frame.device][1].append(frame)
+        elif chance.random() < probability:
+            waiting[frame.device] = (now + _spell(chance), [frame])
+        else:
+            yield frame
+    for until, held in sorted(waiting.values(), key=lambda spell: spell[0]):
+        yield from _released(until, held)
+
+
+def _released(until: datetime, held: list[Frame]) -> Iterator[Frame]:
+    for frame in held:
+        yield msgspec.structs.replace(frame, received_at=max(until, received(frame)))
+
+
+def received(frame: Frame) -> datetime:
+    """When a frame reaches the broker, as far as it says."""
+    return frame.received_at or frame.sent_at
+
+
+def _delivered(frames: Iterable[Frame], faults: Faults, chance: random.Random) -> Iterator[Frame]:
+    """The network: octets cut short, frames twice and out of order."""
     late: list[tuple[int, int, Frame]] = []  # (place at which it is due, running number, frame)
     number = 0
     for place, intact in enumerate(frames):
@@ -48,20 +148,9 @@ def inject(frames: Iterable[Frame], faults: Faults, seed: int) -> Iterator[Frame
         yield heapq.heappop(late)[2]
 
 
-def corrupted(frame: Frame, chance: random.Random) -> Frame:
-    """``frame`` with one entry spoilt: a payload without its last octet (a transfer cut short), a unit lost.
+def _chance(fault: str, seed: int) -> random.Random:
+    return random.Random(f"faults/{fault}/{seed}")
 
-    A flipped bit is not simulated: Bluetooth's own checksum drops it, and it would make false vitals.
-    """
-    if frame.notifications:
-        place = chance.randrange(len(frame.notifications))
-        entry = frame.notifications[place]
-        cut = msgspec.structs.replace(entry, payload=entry.payload[:-2])
-        notifications = [*frame.notifications[:place], cut, *frame.notifications[place + 1 :]]
-        return msgspec.structs.replace(frame, notifications=notifications)
-    if frame.measurements:
-        place = chance.randrange(len(frame.measurements))
-        lost = msgspec.structs.replace(frame.measurements[place], unit="")
-        measurements = [*frame.measurements[:place], lost, *frame.measurements[place + 1 :]]
-        return msgspec.structs.replace(frame, measurements=measurements)
-    return frame
+
+def _spell(chance: random.Random) -> timedelta:
+    return timedelta(minutes=chance.randint(*SPELL_MINUTES))

@@ -27,6 +27,8 @@ MODELS: dict[Kind, str] = {
     "cuff": "sim-cuff",
     "thermometer": "sim-thermometer",
     "scale": "sim-scale",
+    "meter": "sim-meter",
+    "glucose_sensor": "sim-glucose-sensor",
     "battery": "sim-strap",
 }
 

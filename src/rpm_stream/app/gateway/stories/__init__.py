@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from importlib import resources
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias, get_args
 
 import msgspec
 from msgspec import Meta
 
 from rpm_stream.records import Offset, Record
 
-StoryName: TypeAlias = Literal["copd", "quiet"]
-Kind: TypeAlias = Literal["oximeter", "strap", "breathing", "cuff", "thermometer", "scale", "battery"]
+StoryName: TypeAlias = Literal[
+    "copd",
+    "heart-failure",
+    "hypertension",
+    "diabetes-sensor",
+    "diabetes-meter",
+    "sepsis",
+    "post-operative",
+    "quiet",
+]
+STORIES: tuple[StoryName, ...] = get_args(StoryName)
+Kind: TypeAlias = Literal[
+    "oximeter", "strap", "breathing", "cuff", "thermometer", "scale", "meter", "glucose_sensor", "battery"
+]
 Minutes: TypeAlias = Annotated[int, Meta(ge=1)]
 
 
