@@ -46,8 +46,8 @@ def seal(stamp: Stamp, payload: bytes) -> bytes:
     return body + _WORD.pack(crc32(body))
 
 
-def unseal(stamp: Stamp, data: bytes, size: int) -> bytes:
-    """Give back a payload of ``size`` bytes, or raise StateError and nothing else."""
+def unseal(stamp: Stamp, data: bytes, size: int | None) -> bytes:
+    """Give back a payload of ``size`` bytes (None: the caller knows), or raise StateError and nothing else."""
     if len(data) < _HEAD.size + 2 * _WORD.size:
         raise StateError("too short")
     body = data[: -_WORD.size]
@@ -62,6 +62,6 @@ def unseal(stamp: Stamp, data: bytes, size: int) -> bytes:
     if body[start : start + _WORD.size] != _WORD.pack(crc32(stamp.settings.encode())):
         raise StateError("learned under other settings")
     payload = body[start + _WORD.size :]
-    if len(payload) != size:
+    if size is not None and len(payload) != size:
         raise StateError("payload of a wrong size")
     return payload

@@ -70,7 +70,13 @@ class Detector(Protocol[X_contra]):
         """All that was learned, sealed by ``codec.seal``."""
 
 
-VitalDetector: TypeAlias = Detector[float]
+class VitalDetector(Detector[float], Protocol):
+    """A detector of one vital: it can also say what is usual, for the words that a person reads."""
+
+    def expected(self) -> tuple[float, float]:
+        """Usual value and spread around it, in the feature's unit. ValueError before the first reading."""
+
+
 VectorDetector: TypeAlias = Detector[Mapping[str, float]]
 
 

@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from rpm_stream.records import Record
-from rpm_stream.score import gaussian, half_space_trees
+from rpm_stream.score import drift, gaussian, half_space_trees, quantile
 from rpm_stream.score.detector import Feature, VectorDetector, VitalDetector
+from rpm_stream.score.drift import Drift
 from rpm_stream.score.gaussian import Gaussian
 from rpm_stream.score.half_space_trees import HalfSpaceTrees
+from rpm_stream.score.quantile import Quantile
 
 
 class VitalKind(Record, frozen=True, kw_only=True):
@@ -45,6 +47,20 @@ VITAL_DETECTORS: Final[Mapping[str, VitalKind]] = {
         threshold=gaussian.THRESHOLD,
         adapts_within=gaussian.ADAPTS_WITHIN,
         state_bytes=100,
+    ),
+    Quantile.name: VitalKind(
+        fresh=Quantile,
+        restore=Quantile.from_state,
+        threshold=quantile.THRESHOLD,
+        adapts_within=quantile.ADAPTS_WITHIN,
+        state_bytes=460,
+    ),
+    Drift.name: VitalKind(
+        fresh=Drift,
+        restore=Drift.from_state,
+        threshold=drift.THRESHOLD,
+        adapts_within=drift.ADAPTS_WITHIN,
+        state_bytes=600,
     ),
 }
 
