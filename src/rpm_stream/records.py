@@ -158,7 +158,8 @@ class Readings(Record, frozen=True, kw_only=True):
     """A message of ``rpm.readings``: the readings of one frame and patient (at most 500, then chunks).
 
     ``partition``, ``offset`` and ``chunk`` name the frame's place in ``rpm.frames``, so that the judge applies
-    each message once.
+    each message once. ``refused``: values that no body can have, each under the id of its reject and with the flag
+    ``refused``: they are rejects and no readings, told so that a person learns that a device measures nothing.
     """
 
     v: Version = 1
@@ -169,6 +170,7 @@ class Readings(Record, frozen=True, kw_only=True):
     chunk: int
     received_at: Time
     readings: tuple[Reading, ...]
+    refused: tuple[Reading, ...] = ()
 
 
 class Score(Record, frozen=True, kw_only=True):
@@ -351,10 +353,20 @@ class Recovery(Record, frozen=True, kw_only=True):
     high: LimitValue | None = None
 
 
+class Of(Record, frozen=True, kw_only=True):
+    """``count`` of the ``last`` readings, all of them ``within`` so many minutes: sustained, where readings are rare."""
+
+    count: Annotated[int, Meta(ge=1, le=12)]
+    last: Annotated[int, Meta(ge=1, le=12)]
+    within: Annotated[int, Meta(ge=1, le=10080, description="minutes")]
+
+
 class Limit(Record, frozen=True, kw_only=True, rename={"for_": "for"}):
-    """An individual limit. A value below ``low`` or above ``high`` for ``for`` minutes of device time breaks it.
+    """An individual limit. A value below ``low`` or above ``high`` breaks it: at once, or when it has lasted ``for``
+    minutes of device time, or ``of`` the last readings; with both, ``of`` holds for spot readings, ``for`` for others.
 
     ``recover`` is a value where the limit has one side, an object with both where it has two; default: the limit.
+    It holds in [valid_from, until): what ended stays listed, so that a late reading is judged by what held then.
     """
 
     vital: Name
@@ -362,14 +374,19 @@ class Limit(Record, frozen=True, kw_only=True, rename={"for_": "for"}):
     high: LimitValue | None = None
     recover: LimitValue | Recovery | None = None
     for_: Annotated[int, Meta(ge=0, le=10080, description="minutes")] = 0
+    of: Of | None = None
     priority: Priority = "medium"
     unit: str
     owner: Name
     valid_from: Time | None = None
+    until: Time | None = None
 
 
 class PatientEntry(Record, frozen=True, kw_only=True):
-    """``patient/<id>`` of the registry. ``oxygen_scale`` 2 only on prescription (NEWS2)."""
+    """``patient/<id>`` of the registry. ``oxygen_scale`` 2 only on prescription (NEWS2).
+
+    ``panel`` and ``programme`` name entries whose limits hold where the patient has none (CONTRACT 7).
+    """
 
     v: Version = 1
     patient: Name
@@ -380,3 +397,26 @@ class PatientEntry(Record, frozen=True, kw_only=True):
     on_oxygen: bool | None = None
     expected_every: dict[str, Annotated[int, Meta(ge=1, description="minutes")]] = {}
     limits: tuple[Limit, ...] = ()
+    panel: Name | None = None
+    programme: Name | None = None
+
+
+class PanelEntry(Record, frozen=True, kw_only=True):
+    """``panel/<id>`` of the registry: limits for all patients that name the panel."""
+
+    v: Version = 1
+    panel: Name
+    display: str | None = None
+    limits: tuple[Limit, ...] = ()
+
+
+class ProgrammeEntry(Record, frozen=True, kw_only=True):
+    """``programme/<id>`` of the registry: limits for all patients that name the programme."""
+
+    v: Version = 1
+    programme: Name
+    display: str | None = None
+    limits: tuple[Limit, ...] = ()
+
+
+RegistryEntry: TypeAlias = DeviceEntry | PatientEntry | PanelEntry | ProgrammeEntry

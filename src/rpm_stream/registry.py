@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 
 import msgspec
 
-from rpm_stream.records import DeviceEntry, PatientEntry
+from rpm_stream.records import (
+    Assignment,
+    DeviceEntry,
+    PanelEntry,
+    PatientEntry,
+    ProgrammeEntry,
+    RegistryEntry,
+)
 
 
 class RegistryError(Exception):
@@ -17,6 +24,8 @@ class RegistryError(Exception):
 
 _device = msgspec.json.Decoder(DeviceEntry)
 _patient = msgspec.json.Decoder(PatientEntry)
+_panel = msgspec.json.Decoder(PanelEntry)
+_programme = msgspec.json.Decoder(ProgrammeEntry)
 _probe = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -29,62 +38,97 @@ def plain_fault(error: msgspec.MsgspecError | RecursionError) -> str:
     return re.sub(r"(Invalid (?:enum )?value) .*?(?= - at `\$|$)", r"\1", str(error), flags=re.DOTALL)
 
 
-def parse_entry(value: bytes) -> DeviceEntry | PatientEntry:
+def parse_entry(value: bytes) -> RegistryEntry:
     """A message value of ``rpm.registry``. Raises RegistryError."""
     try:
         keys = _probe.decode(value)
         if "key" in keys and "value" in keys:  # a dump of the topic with its keys
             value = bytes(keys["value"])
             keys = _probe.decode(value)
-        return _device.decode(value) if "device" in keys else _patient.decode(value)
+        if "device" in keys:
+            return _device.decode(value)
+        if "patient" not in keys and "panel" in keys:
+            return _panel.decode(value)
+        if "patient" not in keys and "programme" in keys:
+            return _programme.decode(value)
+        return _patient.decode(value)
     except (msgspec.DecodeError, RecursionError) as error:
         raise RegistryError(plain_fault(error)) from None
 
 
-def entry_key(entry: DeviceEntry | PatientEntry) -> str:
+def entry_key(entry: RegistryEntry) -> str:
     """The Kafka key of an entry."""
-    return f"device/{entry.device}" if isinstance(entry, DeviceEntry) else f"patient/{entry.patient}"
+    match entry:
+        case DeviceEntry():
+            return f"device/{entry.device}"
+        case PanelEntry():
+            return f"panel/{entry.panel}"
+        case ProgrammeEntry():
+            return f"programme/{entry.programme}"
+        case _:
+            return f"patient/{entry.patient}"
 
 
 class Registry:
-    """Devices and patients by id. Changed only by whole entries, as the compacted topic is."""
+    """Devices, patients, panels and programmes by id. Changed only by whole entries, as the compacted topic is."""
 
-    def __init__(self, entries: Iterable[DeviceEntry | PatientEntry] = ()) -> None:
+    def __init__(self, entries: Iterable[RegistryEntry] = ()) -> None:
         self.devices: dict[str, DeviceEntry] = {}
         self.patients: dict[str, PatientEntry] = {}
+        self.panels: dict[str, PanelEntry] = {}
+        self.programmes: dict[str, ProgrammeEntry] = {}
         for entry in entries:
             self.put(entry)
 
-    def put(self, entry: DeviceEntry | PatientEntry) -> None:
+    def put(self, entry: RegistryEntry) -> None:
         """Take an entry in place of the one of the same key."""
-        if isinstance(entry, DeviceEntry):
-            self.devices[entry.device] = entry
-        else:
-            self.patients[entry.patient] = entry
+        match entry:
+            case DeviceEntry():
+                self.devices[entry.device] = entry
+            case PanelEntry():
+                self.panels[entry.panel] = entry
+            case ProgrammeEntry():
+                self.programmes[entry.programme] = entry
+            case _:
+                self.patients[entry.patient] = entry
 
     def remove(self, key: str) -> None:
-        """Apply a tombstone of ``device/<id>`` or ``patient/<id>``."""
+        """Apply a tombstone of ``device/<id>``, ``patient/<id>``, ``panel/<id>`` or ``programme/<id>``."""
         kind, _, name = key.partition("/")
-        (self.devices if kind == "device" else self.patients).pop(name, None)
+        match kind:
+            case "device":
+                self.devices.pop(name, None)
+            case "panel":
+                self.panels.pop(name, None)
+            case "programme":
+                self.programmes.pop(name, None)
+            case _:
+                self.patients.pop(name, None)
+
+    def entries(self) -> Iterator[RegistryEntry]:
+        """All entries: what a dump of the topic would hold."""
+        yield from self.devices.values()
+        yield from self.patients.values()
+        yield from self.panels.values()
+        yield from self.programmes.values()
 
     def patient(self, patient: str) -> PatientEntry:
         """The entry, or that of an unregistered patient: an adult with the shipped limits."""
         return self.patients.get(patient) or PatientEntry(patient=patient)
 
 
-def wearers(device: DeviceEntry, at: datetime) -> list[str]:
-    """The patients to whom ``device`` belonged at ``at``: several where the registry contradicts itself."""
-    found = [
-        assignment.patient
+def holders(device: DeviceEntry, at: datetime) -> list[Assignment]:
+    """The assignments of ``device`` that hold at ``at``: several where it is shared, or the registry errs."""
+    return [
+        assignment
         for assignment in device.assignments
         if (assignment.from_ is None or assignment.from_ <= at) and (assignment.until is None or at < assignment.until)
     ]
-    return found if len(found) < 2 else list(dict.fromkeys(found))
 
 
-def wearer(device: DeviceEntry, at: datetime) -> str | None:
-    """The patient to whom ``device`` belonged at ``at``; the first where the registry names several."""
-    return next(iter(wearers(device, at)), None)
+def wearers(device: DeviceEntry, at: datetime) -> list[str]:
+    """The patients to whom ``device`` belonged at ``at``."""
+    return list(dict.fromkeys(assignment.patient for assignment in holders(device, at)))
 
 
 def years_old(entry: PatientEntry, at: datetime) -> int | None:

@@ -55,9 +55,11 @@ def _validator(topic: str) -> Draft202012Validator:
 
 def _decode(topic: str, text: bytes) -> object:
     """As a consumer of ours would; a registry message is told by its key, whose first word its value repeats."""
-    kinds = topic_schemas.RECORDS[topic]
-    kind = kinds[-1] if "patient" in json.loads(text) else kinds[0]
-    return msgspec.json.decode(text, type=kind)
+    kinds, fields = topic_schemas.RECORDS[topic], json.loads(text)
+    names = {kind: kind.__name__.removesuffix("Entry").lower() for kind in kinds}
+    told = [kind for word in ("device", "patient") for kind in kinds if names[kind] == word and word in fields]
+    told += [kind for kind in kinds if names[kind] in fields]
+    return msgspec.json.decode(text, type=(told or kinds)[0])
 
 
 @pytest.mark.parametrize(("topic", "path"), _messages("pass"))

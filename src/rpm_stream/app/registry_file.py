@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rpm_stream.app.errors import UsageError
-from rpm_stream.records import DeviceEntry, PatientEntry
+from rpm_stream.records import RegistryEntry
 from rpm_stream.registry import RegistryError, parse_entry
 
 
-def read_registry(path: Path) -> Iterator[DeviceEntry | PatientEntry]:
+def read_registry(path: Path) -> Iterator[RegistryEntry]:
     """The entries in order. Raises UsageError naming the line; nothing of its content is said."""
     try:
         lines = path.read_bytes().splitlines()

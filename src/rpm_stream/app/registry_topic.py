@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from datetime import datetime
 
 import msgspec
 from aiokafka import AIOKafkaProducer
@@ -14,10 +13,10 @@ from rpm_stream.app.errors import UsageError
 from rpm_stream.app.names import REGISTRY
 from rpm_stream.app.reach import partition_counts
 from rpm_stream.app.registry_reader import RegistryReader
-from rpm_stream.records import Assignment, DeviceEntry, PatientEntry
+from rpm_stream.records import RegistryEntry
 from rpm_stream.registry import entry_key
 
-Entry = DeviceEntry | PatientEntry
+Entry = RegistryEntry
 PATIENCE_SECONDS = 30.0
 
 
@@ -54,31 +53,4 @@ async def read(bootstrap: str) -> dict[str, Entry]:
         ready.cancel()
         task.cancel()
         await asyncio.gather(task, ready, return_exceptions=True)
-    entries: list[Entry] = [*reader.registry.devices.values(), *reader.registry.patients.values()]
-    return {entry_key(entry): entry for entry in entries}
-
-
-def reassigned(entry: DeviceEntry, patient: str | None, at: datetime) -> DeviceEntry:
-    """The entry after ``patient`` (nobody: None) got the device at ``at``: what reached beyond ends there."""
-    kept = []
-    for assignment in entry.assignments:
-        if assignment.from_ is not None and assignment.from_ >= at:
-            continue
-        runs_on = assignment.until is None or assignment.until > at
-        kept.append(msgspec.structs.replace(assignment, until=at) if runs_on else assignment)
-    if patient is not None:
-        kept.append(Assignment(patient=patient, from_=at))
-    return msgspec.structs.replace(entry, assignments=tuple(kept))
-
-
-async def assign(bootstrap: str, device: str, patient: str | None, at: datetime, model: str | None) -> DeviceEntry:
-    """Give ``device`` to ``patient`` (nobody: None) from ``at`` on. Raises UsageError."""
-    entry = (await read(bootstrap)).get(f"device/{device}")
-    if entry is None and patient is None:
-        raise UsageError("the registry has no such device")
-    known = entry if isinstance(entry, DeviceEntry) else DeviceEntry(device=device)
-    changed = reassigned(known, patient, at)
-    if model is not None:
-        changed = msgspec.structs.replace(changed, model=model)
-    await write(bootstrap, [changed])
-    return changed
+    return {entry_key(entry): entry for entry in reader.registry.entries()}

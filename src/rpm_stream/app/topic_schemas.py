@@ -21,7 +21,9 @@ from rpm_stream.records import (
     Alert,
     DeviceEntry,
     Frame,
+    PanelEntry,
     PatientEntry,
+    ProgrammeEntry,
     Readings,
     Record,
     Reject,
@@ -34,7 +36,7 @@ RECORDS: dict[str, tuple[type[Record], ...]] = {
     "rpm.scores": (Score,),
     "rpm.alerts": (Alert,),
     "rpm.actions": (Action,),
-    "rpm.registry": (DeviceEntry, PatientEntry),
+    "rpm.registry": (DeviceEntry, PatientEntry, PanelEntry, ProgrammeEntry),
     "rpm.accounts": (Account,),
     "rpm.rejects": (Reject,),
 }

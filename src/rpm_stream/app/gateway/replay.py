@@ -28,9 +28,10 @@ from rpm_stream.app.gateway.devices import SimulatedPatient
 from rpm_stream.app.gateway.faults import Faults, inject
 from rpm_stream.app.gateway.link import abandon
 from rpm_stream.app.gateway.simulate import all_frames, ward
-from rpm_stream.app.gateway.wire import RegistryEntry, encode_registry, registry_key
+from rpm_stream.app.gateway.wire import RegistryEntry, encode_registry
 from rpm_stream.app.names import FRAMES, REGISTRY
 from rpm_stream.records import Frame
+from rpm_stream.registry import entry_key
 
 BATCH = 200  # frames in one write to the spool
 MAX_AHEAD = 20_000  # frames on the disk before a fast replay waits for the broker
@@ -129,7 +130,7 @@ async def register(bootstrap: str, entries: Iterable[RegistryEntry], kafka: Mapp
     async with _answering(bootstrap, REGISTRY, kafka or {}) as producer:
         sent = []
         for entry in entries:
-            sent.append(await producer.send(REGISTRY, encode_registry(entry), key=registry_key(entry).encode()))
+            sent.append(await producer.send(REGISTRY, encode_registry(entry), key=entry_key(entry).encode()))
             count += 1
         try:
             async with asyncio.timeout(REGISTER_SECONDS):

@@ -9,10 +9,10 @@ from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
-from rpm_stream.records import DeviceEntry, Frame, Measurement, Notification, PatientEntry
+from rpm_stream.records import Frame, Measurement, Notification
+from rpm_stream.records import RegistryEntry as RegistryEntry
 
 Entries: TypeAlias = Sequence[Notification] | Sequence[Measurement] | Sequence[dict[str, Any]]
-RegistryEntry: TypeAlias = DeviceEntry | PatientEntry
 
 MAX_ENTRIES = 1000
 MAX_BYTES = 256 * 1024
@@ -89,11 +89,6 @@ def chunks(entries: Entries) -> Iterator[list[Any]]:
         size += needed
     if chunk:
         yield chunk
-
-
-def registry_key(entry: RegistryEntry) -> str:
-    """The Kafka key of a message of ``rpm.registry``: ``device/<id>`` or ``patient/<id>``."""
-    return f"device/{entry.device}" if isinstance(entry, DeviceEntry) else f"patient/{entry.patient}"
 
 
 def encode_registry(entry: RegistryEntry) -> bytes:

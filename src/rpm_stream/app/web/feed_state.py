@@ -11,15 +11,19 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
 from rpm_stream.publish import feed
-from rpm_stream.records import Absent, Alert, DeviceEntry, PatientEntry, Reading, Readings
+from rpm_stream.records import Absent, Alert, PatientEntry, Reading, Readings, RegistryEntry
 from rpm_stream.registry import Registry
 
 WINDOW = timedelta(hours=72)  # of measured time before the patient's newest: a home device is used daily or so
 SERIES_POINTS = 2_000
 TOTAL_POINTS = 400_000  # about 150 MB
-PENDING_FOR = timedelta(seconds=30)  # an acknowledgement that is not confirmed by then is shown as unconfirmed
+PENDING_FOR = timedelta(seconds=30)  # a decision that is not confirmed by then is shown as unconfirmed
+
+
+Kind = Literal["acknowledge", "snooze", "assign", "comment", "new_normal", "resolve", "withdraw"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +40,17 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """An acknowledgement that was sent and is not yet in the alert."""
+    """A decision that was sent and is not yet in the alert."""
 
     who: str
     at: datetime
+    action: Kind
+
+    def is_confirmed_by(self, alert: Alert) -> bool:
+        """Whether the alert shows it: a step of this person since then, or a state that leaves nothing to wait for."""
+        if alert.state == "resolved" or (self.action == "acknowledge" and alert.state != "open"):
+            return True
+        return any(step.who == self.who and step.at >= self.at for step in alert.history)
 
 
 Series = dict[str, Point]
@@ -112,8 +123,9 @@ class FeedState:
     def put_alert(self, alert: Alert) -> None:
         """The newest record of an alert replaces the one before it."""
         self.alerts[alert.id] = alert
-        if alert.state != "open":
-            self.pending.pop(alert.id, None)
+        pending = self.pending.get(alert.id)
+        if pending is not None and pending.is_confirmed_by(alert):
+            del self.pending[alert.id]
         wanted = self._wanted.setdefault(alert.patient, set())
         wanted.update(alert.evidence)
         for vital, series in self._vitals.get(alert.patient, {}).items():
@@ -130,7 +142,7 @@ class FeedState:
         self.touch()
         self.removed_at = self.version
 
-    def put_entry(self, entry: DeviceEntry | PatientEntry) -> None:
+    def put_entry(self, entry: RegistryEntry) -> None:
         """A registry entry; a patient's name may change every row of that patient."""
         self.registry.put(entry)
         if isinstance(entry, PatientEntry):
