@@ -1,10 +1,11 @@
-"""Faults are what their names say, and lose no frame."""
+"""Faults are what their names say, the same for the same seed, and lose no frame but where they say so."""
 
 from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -43,6 +44,30 @@ def test_certain_faults_happen_to_every_frame() -> None:
     """Probability 1 is certainty."""
     assert len(list(inject(FRAMES, Faults(duplicate=1), 1))) == 2 * len(FRAMES)
     assert [frame.frame for frame in inject(FRAMES, Faults(reorder=1), 1)] != [frame.frame for frame in FRAMES]
+
+
+FAULTS = ("duplicate", "reorder", "corrupt", "late", "skew", "drop", "silent", "unit_flip")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_same_seed_gives_the_same_faults_and_another_gives_others(fault: str) -> None:
+    """Deterministic: a run that failed can be played again."""
+    one, again, other = (list(inject(FRAMES, Faults(**{fault: 0.3}), seed)) for seed in (1, 1, 2))
+    assert one == again
+    assert one not in (other, FRAMES)
+
+
+def test_the_list_above_has_every_fault() -> None:
+    assert FAULTS == Faults.__struct_fields__
+
+
+def test_a_silent_device_counts_on_without_a_gap() -> None:
+    """What was never measured was never counted: each device's numbers are 0, 1, 2, …"""
+    counted: dict[str, list[int]] = {}
+    for frame in inject(FRAMES, Faults(silent=0.05), 1):
+        counted.setdefault(frame.device, []).append(frame.seq)
+    assert all(numbers == list(range(len(numbers))) for numbers in counted.values())
+    assert 0 < sum(map(len, counted.values())) < len(FRAMES)
 
 
 def refused(frame: Frame) -> int:
