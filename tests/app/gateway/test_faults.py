@@ -58,7 +58,7 @@ def test_the_same_seed_gives_the_same_faults_and_another_gives_others(fault: str
 
 
 def test_the_list_above_has_every_fault() -> None:
-    assert FAULTS == Faults.__struct_fields__
+    assert Faults.__struct_fields__ == FAULTS
 
 
 def test_a_silent_device_counts_on_without_a_gap() -> None:

@@ -1,0 +1,45 @@
+"""The stories of this folder, loaded and played through the pipeline: for the tests, and for the page that draws them.
+
+A story is a folder: ``README.md`` (who, what happens, what a nurse should see and should not), ``input.csv`` or
+``frames.jsonl`` (or both), and where needed ``registry.jsonl`` and ``until.txt`` (when the clocks stop).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from rpm_stream.app.registry_file import read_registry
+from rpm_stream.ingest.csv_rows import frames, rows
+from rpm_stream.knowledge import shipped
+from rpm_stream.pipeline.replay import KINDS, Kind, Line, Replay
+from rpm_stream.registry import Registry
+
+FOLDER = Path(__file__).parent
+STORIES = sorted(path.parent for path in FOLDER.glob("*/README.md"))
+
+
+def registry_of(story: Path) -> Registry:
+    """Whose devices and limits they are; empty where the story needs none."""
+    file = story / "registry.jsonl"
+    return Registry(read_registry(file) if file.exists() else ())
+
+
+def until_of(story: Path) -> datetime | None:
+    """When the clocks of the story stop, where it says so."""
+    file = story / "until.txt"
+    return datetime.fromisoformat(file.read_text().strip()) if file.exists() else None
+
+
+def output_of(story: Path, emit: Sequence[Kind] = KINDS) -> Iterator[Line]:
+    """What the service says of a story, in the order of cause."""
+    run = Replay(shipped(), registry_of(story), emit)
+    if (story / "input.csv").exists():
+        with (story / "input.csv").open(encoding="utf-8") as table:
+            for found in frames(rows(table)):
+                yield from run.csv(found)
+    if (story / "frames.jsonl").exists():
+        for number, line in enumerate((story / "frames.jsonl").read_bytes().splitlines(), start=1):
+            yield from run.jsonl(line, number)
+    yield from run.finish(until_of(story))
