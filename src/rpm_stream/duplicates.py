@@ -25,7 +25,7 @@ MOST_SPANS = 2200  # of a kind: a week of 5-minute glucose is 2,016; about 5 byt
 MOST_KINDS = 3  # kinds that may have that many; further ones share what is left
 MOST_FRAME_SPANS = 64
 MOST_BOOTS = 4
-MOST_REFUSED = 256
+MOST_REFUSED = 256  # refusals, frames with some, and entries read in part: 11 octets each, the last with its parts
 
 Spans = list[tuple[int, int]]
 Verdict = Literal["new", "duplicate", "too_old"]
@@ -40,6 +40,8 @@ class Seen(msgspec.Struct):
     older: dict[str, list[int]] = {}
     frames: dict[str, Spans] = {}
     refused: list[bytes] = []  # the newest refusals, as the first eight bytes of their ids
+    refusing: list[bytes] = []  # the newest frames in which something was refused, as eight bytes that stand for them
+    partial: dict[bytes, list[int]] = {}  # entries that were read but for these parts, by mark; the newest
 
 
 class Mark(Record, frozen=True, kw_only=True, gc=False):
@@ -110,12 +112,38 @@ def refused_before(seen: Seen, reject_id: str) -> bool:
     The id of a reject follows from what was refused alone, so a re-sent one would give that id a second position and
     time: it is a duplicate of what is kept already.
     """
-    short = bytes.fromhex(reject_id.replace("-", "")[:16])
-    if short in seen.refused:
+    return _noted(seen.refused, bytes.fromhex(reject_id.replace("-", "")[:16]))
+
+
+def frame_refused_before(seen: Seen, frame: bytes) -> bool:
+    """Whether something in this very frame was refused lately; notes it.
+
+    Then each part of it has ended before as a reading or a reject: one that is refused now is a duplicate, however
+    many refusals were written since.
+    """
+    return _noted(seen.refusing, blake2b(frame, digest_size=8).digest())
+
+
+def _noted(known: list[bytes], digest: bytes) -> bool:
+    if digest in known:
         return True
-    seen.refused.append(short)
-    del seen.refused[:-MOST_REFUSED]
+    known.append(digest)
+    del known[:-MOST_REFUSED]
     return False
+
+
+def was_left_out(seen: Seen, entry: Mark, part: int) -> bool:
+    """Whether this part of a known entry was refused when its other parts were read: then it is no duplicate."""
+    return part in seen.partial.get(entry.digest, ())
+
+
+def leave_out(seen: Seen, entry: Mark, parts: list[int]) -> None:
+    """Note which parts of an entry that became readings are still missing (none: it is complete)."""
+    seen.partial.pop(entry.digest, None)
+    if parts:
+        seen.partial[entry.digest] = parts
+        while len(seen.partial) > MOST_REFUSED:
+            del seen.partial[next(iter(seen.partial))]
 
 
 def check(seen: Seen, entry: Mark, dense: bool, of_known_frame: bool) -> Verdict:

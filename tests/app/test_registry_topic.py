@@ -8,9 +8,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpm_stream.app.registry_topic import reassigned
-from rpm_stream.records import DeviceEntry
-from rpm_stream.registry import parse_entry, wearer, wearers
+from rpm_stream.pipeline.assignments import assigned, taken_back
+from rpm_stream.records import Assignment, DeviceEntry
+from rpm_stream.registry import parse_entry, wearers
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HOURS = st.integers(min_value=0, max_value=200)
@@ -19,6 +19,16 @@ CHANGES = st.lists(st.tuples(st.sampled_from(["ada", "ben", "eve", None]), HOURS
 
 def at(hour: float) -> datetime:
     return START + timedelta(hours=hour)
+
+
+def reassigned(entry: DeviceEntry, patient: str | None, moment: datetime) -> DeviceEntry:
+    """As ``registry assign`` and ``registry unassign`` do."""
+    span = Assignment(patient=patient or "-", from_=moment)
+    return taken_back(entry, span) if patient is None else assigned(entry, span)
+
+
+def wearer(entry: DeviceEntry, moment: datetime) -> str | None:
+    return next(iter(wearers(entry, moment)), None)
 
 
 def after(changes: list[tuple[str | None, int]]) -> DeviceEntry:

@@ -13,7 +13,7 @@ from rpm_stream.records import Action, Alert
 
 def decided(state: PatientState, action: Action, knowledge: Knowledge, now: datetime) -> tuple[Alert, ...]:
     """The alert's new record; nothing where it is not open any more."""
-    group = group_of(state.episodes, action.alert)
+    group = None if action.alert is None else group_of(state.episodes, action.alert)
     if group is None:
         return ()
     if action.action == "new_normal":

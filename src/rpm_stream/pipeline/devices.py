@@ -6,7 +6,7 @@ from datetime import datetime
 
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.patient import PatientState
-from rpm_stream.registry import Registry, wearer
+from rpm_stream.registry import Registry, wearers
 from rpm_stream.score.device_rules import KINDS, DeviceRules, device_of
 
 GROUPS = frozenset(f"device:{kind}" for kind in KINDS)
@@ -30,4 +30,4 @@ class DeviceAlerts(DeviceRules):
     def _is_worn(self, patient: str, member: str, now: datetime) -> bool:
         """Whether the member's device still belongs to the patient; an unregistered one does."""
         device = self._registry.devices.get(device_of(member))
-        return device is None or wearer(device, now) == patient
+        return device is None or patient in wearers(device, now)

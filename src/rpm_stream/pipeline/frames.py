@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from rpm_stream.duplicates import Seen, refused_before
+from rpm_stream.duplicates import Seen, frame_refused_before, refused_before
 from rpm_stream.ids import deterministic_id
 from rpm_stream.ingest.frames import BadEntry, Entry, Envelope
 from rpm_stream.normalise import Refusal
@@ -96,9 +96,11 @@ class Work:
         self.message, self.envelope, self.received_at, self.seen = message, envelope, received_at, seen
         self.known_frame = False
         self.readings: dict[str, list[Reading]] = {}
+        self.refused: dict[str, list[Reading]] = {}
         self.rejects: list[Reject] = []
         self.duplicates = self.context = 0
         self.conflicts: set[Slot] = set()
+        self._was_refused: bool | None = None  # whether this very frame had a refusal before; asked at the first one
         self._equals: Counter[tuple[str, datetime, str]] = Counter()
 
     def ordinal(self, entry: Entry) -> int:
@@ -107,15 +109,24 @@ class Work:
         self._equals[same] += 1
         return self._equals[same]
 
-    def reject(self, entry: Entry | BadEntry, part: int, why: Refusal, stage: Stage) -> None:
-        """Note one part that became no reading: a reject, or the re-send of one."""
+    def reject(self, entry: Entry | BadEntry, part: int, why: Refusal, stage: Stage) -> Reject | None:
+        """Note one part that became no reading: a reject, or (None) the re-send of one."""
         origin = Origin(frame=self.envelope.frame, index=entry.index, part=part)
         refused = Refused(original=entry.original, why=why, stage=stage, origin=origin)
         reject = make_reject(self.message, self.received_at, refused)
-        if refused_before(self.seen, reject.id):
+        if self._was_refused is None:
+            self._was_refused = frame_refused_before(self.seen, self.message.value)
+        if refused_before(self.seen, reject.id) or (self._was_refused and not self.message.lines):
             self.duplicates += 1
-        else:
-            self.rejects.append(reject)
+            return None
+        self.rejects.append(reject)
+        return reject
+
+    def refuse(self, value: Reading) -> None:
+        """Keep a value that no body can have, for the judge to tell of; each frame tells of so many."""
+        refused = self.refused.setdefault(value.patient, [])
+        if len(refused) < READINGS_A_MESSAGE:
+            refused.append(value)
 
     def done(self, entries: int) -> Ingested:
         """The messages of readings, the rejects and the balance."""
@@ -131,13 +142,16 @@ class Work:
 
     def _messages(self) -> tuple[Readings, ...]:
         messages = []
-        for patient, readings in sorted(self.readings.items()):
+        for patient in sorted(self.readings.keys() | self.refused.keys()):
+            readings = self.readings.get(patient, [])
             readings.sort(key=lambda reading: (reading.measured_at, reading.vital, reading.id))
             whole = Readings(
                 patient=patient, frame=self.envelope.frame, partition=self.message.position.partition,
                 offset=self.message.position.offset, chunk=0, received_at=self.received_at, readings=(),
             )  # fmt: skip
-            for chunk, start in enumerate(range(0, len(readings), READINGS_A_MESSAGE)):
+            refused = tuple(self.refused.get(patient, ()))
+            for chunk, start in enumerate(range(0, max(1, len(readings)), READINGS_A_MESSAGE)):
                 part = tuple(readings[start : start + READINGS_A_MESSAGE])
-                messages.append(msgspec.structs.replace(whole, chunk=chunk, readings=part))
+                told = () if chunk else refused
+                messages.append(msgspec.structs.replace(whole, chunk=chunk, readings=part, refused=told))
         return tuple(messages)

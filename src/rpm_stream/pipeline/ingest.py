@@ -10,11 +10,13 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from rpm_stream.duplicates import Mark, Verdict, check, frame_known, mark, remember
+from rpm_stream.duplicates import Mark, Verdict, check, frame_known, leave_out, mark, remember, was_left_out
 from rpm_stream.ids import deterministic_id
+from rpm_stream.ingest import decode
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.fhir_codes import codes_of
 from rpm_stream.ingest.frames import APP, FHIR, BadEntry, Entry, Envelope, decode_entries, parse_frame
+from rpm_stream.ingest.quirks import Read, reader
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.normalise import (
     Bounds,
@@ -29,9 +31,10 @@ from rpm_stream.normalise import (
 )
 from rpm_stream.pipeline.device import DeviceState, join_session, note_session
 from rpm_stream.pipeline.frames import FrameMessage, Ingested, Slot, Work, refused_whole
-from rpm_stream.publish.ids import fhir_id
+from rpm_stream.pipeline.identity import claim, whose
+from rpm_stream.pipeline.joins import join
 from rpm_stream.records import Decoded, DeviceEntry, Origin, Reading, Record
-from rpm_stream.registry import Registry, wearers
+from rpm_stream.registry import Registry
 
 __all__ = ["DeviceState", "FrameMessage", "Ingest", "Ingested"]
 
@@ -80,34 +83,23 @@ class _Part:
         offsets = Offsets(
             payload=entry.utc_offset, registry=device.utc_offset if device else None, frame=work.envelope.utc_offset
         )
-        decoded, offsets = join_session(self.state, decoded, offsets)
+        decoded, offsets = join_session(self.state, decoded, offsets, entry.at)
         placed = place(entry.at, decoded, offsets)
         key = _identity(entry, decoded, placed, self.ordinal)
         kind = decoded.vital if entry.characteristic in (APP, FHIR) else entry.characteristic
-        whose = _named(entry, self._whose(placed.measured_at))
+        patient, unsure = whose(
+            device, work.message.patient, claim(placed.measured_at, decoded.attributes, entry.subject)
+        )
         fault = time_fault(placed.measured_at, work.received_at)
         seen_as = mark(kind, key, placed.measured_at)
         return _Spot(
             placed=placed,
-            flags=decoded.flags + placed.flags,
+            flags=decoded.flags + placed.flags + tuple(flag for flag in unsure if flag not in decoded.flags),
             key=key,
-            whose=fault or whose if isinstance(whose, str) else whose,
+            whose=fault or patient if isinstance(patient, str) else patient,
             seen_as=seen_as,
             verdict="new" if fault else check(self.state.seen, seen_as, dense, work.known_frame),
         )
-
-    def _whose(self, at: datetime) -> str | Refusal:
-        """The patient to whom the device belonged."""
-        if self.device is None:
-            return self.work.message.patient or Refusal(
-                reason="unknown_device", detail="this device is not in the registry"
-            )
-        patients = wearers(self.device, at)
-        if len(patients) == 1:
-            return patients[0]
-        if patients:
-            return Refusal(reason="identity_conflict", detail="the device belonged to two patients at that time")
-        return Refusal(reason="unassigned", detail="the device belonged to nobody at that time")
 
 
 class Ingest:
@@ -117,6 +109,7 @@ class Ingest:
         self.knowledge, self.registry, self.recorded_time = knowledge, registry, recorded_time
         self._bounds = Bounds(knowledge)
         self._codes = codes_of(knowledge)
+        self._models: dict[str, Read] = {model: reader(row) for model, row in knowledge.devices.items()}
 
     def step(self, state: DeviceState, message: FrameMessage) -> Ingested:
         """Apply one frame to ``state``. Never raises for what the frame holds."""
@@ -133,11 +126,14 @@ class Ingest:
             message = msgspec.structs.replace(message, key=envelope.device)
         work = Work(message, envelope, received_at, state.seen)
         device = self.registry.devices.get(envelope.device)
-        entries = list(decode_entries(kind, raw, self._codes))
+        read = self._models.get(device.model or "", decode) if device is not None else decode
+        entries = list(decode_entries(kind, raw, self._codes, read))
         if device is not None or message.patient is not None:
             work.known_frame = frame_known(state.seen, f"{envelope.gateway}\x1f{envelope.boot}", envelope.seq)
             if kind != "notifications":
                 work.conflicts = self._conflicts(entries)
+        if kind == "notifications":
+            entries = join(state, entries, read, work.known_frame)
         for entry in entries:
             self._entry(state, work, entry, device)
         return work.done(len(raw))
@@ -188,12 +184,24 @@ class Ingest:
         outcomes = [(each, self._part(part, each, dense, conflict and each.vital in PRESSURES)) for each in readings]
         for decoded, outcome in outcomes:
             if isinstance(outcome, Refusal):
-                work.reject(entry, decoded.part, outcome, "normalise")
+                reject = work.reject(entry, decoded.part, outcome, "normalise")
+                if reject is not None and outcome.reason == "implausible" and "control_solution" not in decoded.flags:
+                    work.refuse(_refused(part, decoded, part.spot(decoded, dense), reject.id))
             elif outcome is None:
                 work.duplicates += 1
             else:
                 remember(part.state.seen, outcome[0])
                 work.readings.setdefault(outcome[1].patient, []).append(outcome[1])
+        if part.state.seen.partial or any(isinstance(outcome, Refusal) for _, outcome in outcomes):
+            self._leave_out(part, [(each, isinstance(outcome, Refusal)) for each, outcome in outcomes], dense)
+
+    def _leave_out(self, part: _Part, outcomes: list[tuple[Decoded, bool]], dense: bool) -> None:
+        """Note what is missing of an entry that was read: sent again and then acceptable, it is no duplicate."""
+        seen = part.state.seen
+        marks = {decoded.part: part.spot(decoded, dense).seen_as for decoded, _ in outcomes}
+        for entry_mark in {each.digest: each for each in marks.values() if each.digest in seen.exact}.values():
+            missing = [each.part for each, refused in outcomes if refused and marks[each.part] == entry_mark]
+            leave_out(seen, entry_mark, missing)
 
     def _part(
         self, part: _Part, decoded: Decoded, dense: bool, conflict: bool
@@ -201,12 +209,12 @@ class Ingest:
         """The reading of one value with its mark; a Refusal; or None for a duplicate."""
         bound = self._bounds.judge(decoded.vital, decoded.value, decoded.unit)
         spot = part.spot(decoded, dense)
+        if spot.verdict == "duplicate" and not was_left_out(part.state.seen, spot.seen_as, decoded.part):
+            return None
         if isinstance(spot.whose, Refusal):
             return spot.whose
         if bound in ("unknown_vital", "unknown_unit"):
             return refusal(bound, decoded, self.knowledge)
-        if spot.verdict == "duplicate":
-            return None
         if spot.verdict == "too_old":
             return Refusal(reason="too_old", detail="older than what can be told from a re-sent value")
         if bound == "implausible":
@@ -218,13 +226,6 @@ class Ingest:
         return spot.seen_as, _reading(part, decoded, spot, spot.whose, bound == "query")
 
 
-def _named(entry: Entry, whose: str | Refusal) -> str | Refusal:
-    """The wearer, unless the entry itself names somebody else: then the registry or the record system is wrong."""
-    if not entry.subject or isinstance(whose, Refusal) or {whose, fhir_id(whose)} & set(entry.subject):
-        return whose
-    return Refusal(reason="identity_conflict", detail="the resource's subject is not who wears the device")
-
-
 def _identity(entry: Entry, decoded: Decoded, placed: Placed, ordinal: int) -> str:
     """What identifies a value on its device: K of CONTRACT 5."""
     if decoded.key and not decoded.key.startswith("offset/"):
@@ -233,6 +234,13 @@ def _identity(entry: Entry, decoded: Decoded, placed: Placed, ordinal: int) -> s
         own = decoded.attributes.get("device_time_utc") or decoded.device_time
         return f"{own}\x1f{entry.content}"
     return f"{entry.at.isoformat()}\x1f{entry.content}\x1f{ordinal}\x1f{decoded.key}"
+
+
+def _refused(part: _Part, decoded: Decoded, spot: _Spot, identity: str) -> Reading:
+    """A value that no body can have, under the id of its reject."""
+    assert isinstance(spot.whose, str)  # whose it would be was asked before its value was looked at
+    reading = _reading(part, decoded, spot, spot.whose, False)
+    return msgspec.structs.replace(reading, id=identity, flags=(*reading.flags, "refused"))
 
 
 def _reading(part: _Part, decoded: Decoded, spot: _Spot, patient: str, query: bool) -> Reading:

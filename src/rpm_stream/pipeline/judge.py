@@ -24,6 +24,7 @@ from rpm_stream.alert.episodes import (
 )
 from rpm_stream.alert.waiting import overdue
 from rpm_stream.knowledge import Knowledge
+from rpm_stream.pipeline.correct import as_message, void
 from rpm_stream.pipeline.decide import decided
 from rpm_stream.pipeline.devices import GROUPS as DEVICE_GROUPS
 from rpm_stream.pipeline.devices import DeviceAlerts
@@ -83,7 +84,12 @@ class Judge:
 
     def act(self, patient: Patient, action: Action) -> Judged:
         """Apply what a person decided; nothing happens where the alert is not open any more."""
-        judged = self._act(patient, action)
+        try:
+            judged = self._act(patient, action)
+        except Exception as error:  # as of a step, where there are readings to tell of
+            if not action.readings:
+                raise
+            return self._not_judged(patient, as_message(action, patient.state.patient), error)
         self._note(patient, action)
         return judged
 
@@ -134,8 +140,9 @@ class Judge:
         work = self._work(patient, message.received_at)
         state.now = work.now
         waited = overdue(state.episodes, self.knowledge.priorities, work.now)
-        ordered = sorted(message.readings, key=lambda reading: (reading.measured_at, reading.vital, reading.id))
-        for _, group in groupby(ordered, key=lambda reading: reading.measured_at):
+        ordered = sorted(message.readings, key=_order)
+        told = sorted((*message.readings, *message.refused), key=_order) if message.refused else ordered
+        for _, group in groupby(told, key=lambda reading: reading.measured_at):
             self._instant(work, list(group))
         state.applied[message.partition] = (message.offset, message.chunk)
         return Judged(
@@ -146,7 +153,12 @@ class Judge:
 
     def _act(self, patient: Patient, action: Action) -> Judged:
         work = self._work(patient, action.at)
+        if action.action == "adopt":
+            return self._step(patient, as_message(action, patient.state.patient))
         late = overdue(patient.state.episodes, self.knowledge.priorities, work.now)
+        if action.action == "void":
+            alerts, observations = void(patient.state, patient.windows, action, self.knowledge, work.now)
+            return Judged(alerts=(*late, *alerts), observations=observations)
         return Judged(alerts=(*late, *decided(patient.state, action, self.knowledge, work.now)))
 
     def _tick(self, patient: Patient, at: datetime) -> Judged:
@@ -234,6 +246,11 @@ class Judge:
         history = state.score.histories.get(episode.vital)
         tail = history.segments[-1] if history else None
         return tail is not None and tail.level == "inside" and tail.end > episode.decided_at
+
+
+def _order(reading: Reading) -> tuple[datetime, str, str]:
+    """Within a message: by time, vital and id (CONTRACT 3)."""
+    return reading.measured_at, reading.vital, reading.id
 
 
 def _began_and_ended(alert: Alert) -> bool:

@@ -53,7 +53,7 @@ class Patient:
     def note(self, applied: Input) -> None:
         """Remember what was applied since the last seal."""
         self.since.append(applied)
-        self.weight += 1 + (len(applied.readings) if isinstance(applied, Readings) else 0)
+        self.weight += 1 + (0 if isinstance(applied, datetime) else len(applied.readings))
 
     def note_sealed(self, blob: bytes) -> None:
         """``blob`` holds everything up to now."""

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from rpm_stream.alert.episodes import Episode, Episodes
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Finding, PatientEntry, Reading
-from rpm_stream.registry import Registry, wearer
+from rpm_stream.registry import Registry, wearers
 from rpm_stream.score.state import ScoreState
 
 GROUP = "device:silence"
@@ -42,7 +42,7 @@ class Silence:
     def _assigned(self, last: Reading, at: datetime) -> bool:
         """Whether the device that was heard last still belongs to the patient; an unregistered one does."""
         device = self._registry.devices.get(last.device)
-        return device is None or wearer(device, at) == last.patient
+        return device is None or last.patient in wearers(device, at)
 
     def _finding(self, last: Reading, minutes: int) -> Finding:
         row = self._knowledge.vitals[last.vital]

@@ -95,6 +95,47 @@ def add_all(
     return taken, due
 
 
+def take_out(
+    state: Summaries, readings: Iterable[Reading], knowledge: Knowledge
+) -> tuple[list[Window], list[Window], list[Reading]]:
+    """Take wrong readings out again: the windows that change by it and were published, those that are in error as a
+    whole (no longer kept, or nothing else in them; made of the wrong readings alone), and the readings that no window
+    had taken.
+    """
+    wrong, lost, untaken = Summaries(patient=state.patient), [], []
+    for reading in readings:
+        course = state.courses.get(reading.vital)
+        start = int(reading.measured_at.timestamp() // SPAN_SECONDS) * SPAN_SECONDS
+        window = next((each for each in course.bins if each.start == start), None) if course is not None else None
+        if course is None or window is None:
+            lost.append(reading)
+        elif not _take_out(window, reading, knowledge):
+            untaken.append(reading)
+        elif not window.counts:
+            course.bins.remove(window)
+            if window.sent:
+                lost.append(reading)
+    _, gone = add_all(wrong, lost, knowledge)
+    gone += close(wrong)
+    changed = [window for vital, course in state.courses.items() for window in _due(state.patient, vital, course, 0)]
+    return changed, gone, untaken
+
+
+def _take_out(window: Bin, reading: Reading, knowledge: Knowledge) -> bool:
+    """Count one reading less; whether the window had such a value."""
+    text = None if reading.value is None else converted(reading.value, reading.unit, window.unit, knowledge)
+    count = 0 if text is None else window.counts.get(text, 0)
+    if text is None or not count:
+        return False
+    window.changed = True
+    if count > 1:
+        window.counts[text] = count - 1
+    else:
+        del window.counts[text]
+        window.size -= len(text) + COUNT_BYTES
+    return True
+
+
 def tick(state: Summaries, now: datetime) -> list[Window]:
     """The windows whose end lies 5 minutes before ``now`` and that say something not yet published."""
     at = now.timestamp()

@@ -14,9 +14,12 @@ import typer
 from rpm_stream.app.cli.times import zoned_time
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.settings import Settings
+from rpm_stream.records import Assignment
 
 Bootstrap = Annotated[str | None, typer.Option(help="Kafka, host:port[,host:port]; default: RPM_BOOTSTRAP.")]
 At = Annotated[str | None, typer.Option(help="From when (RFC 3339); default: now.")]
+Until = Annotated[str | None, typer.Option(help="Until when (RFC 3339); default: for good.")]
+User = Annotated[int | None, typer.Option(min=0, max=254, help="The slot on a shared device (GATT user index).")]
 
 
 def load(
@@ -38,26 +41,40 @@ def assign(
     device: Annotated[str, typer.Argument()],
     patient: Annotated[str, typer.Argument()],
     at: At = None,
+    until: Until = None,
+    user: User = None,
     model: Annotated[str | None, typer.Option(help="The device's model, for quirks and the record.")] = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """A patient gets a device from a moment on; whoever had it loses it then.
+    """A patient gets a device from a moment on (until another, for a loan); whoever had it loses it for that time.
+
+    What the device sent meanwhile and was refused because it belonged to nobody is sent again; a second line says how
+    many frames. On a device that several use, --user names the patient's slot and leaves the others theirs.
 
     Example: rpm-stream registry assign strap-17 patient-4 --at 2026-01-31T08:00:00Z
     """
-    from rpm_stream.app.registry_topic import assign as change
+    from rpm_stream.app.assigning import assign as change
 
-    _say(asyncio.run(change(bootstrap or Settings().bootstrap, device, patient, _time(at), model)))
+    new = _span(patient, (at, until), user)
+    entry, redriven = asyncio.run(change(bootstrap or Settings().bootstrap, device, new, model))
+    _say(entry)
+    _say({"sent_again": redriven})
 
 
-def unassign(device: Annotated[str, typer.Argument()], at: At = None, bootstrap: Bootstrap = None) -> None:
-    """A device belongs to nobody from a moment on.
+def unassign(
+    device: Annotated[str, typer.Argument()],
+    at: At = None,
+    until: Until = None,
+    user: User = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """A device belongs to nobody from a moment on (until another); with --user only that slot of it.
 
     Example: rpm-stream registry unassign strap-17
     """
-    from rpm_stream.app.registry_topic import assign as change
+    from rpm_stream.app.assigning import unassign as change
 
-    _say(asyncio.run(change(bootstrap or Settings().bootstrap, device, None, _time(at), None)))
+    _say(asyncio.run(change(bootstrap or Settings().bootstrap, device, _span("-", (at, until), user))))
 
 
 def show(
@@ -78,8 +95,14 @@ def show(
             _say(entry)
 
 
-def _time(text: str | None) -> datetime:
-    return datetime.now(UTC) if text is None else zoned_time("--at", text).astimezone(UTC)
+def _span(patient: str, times: tuple[str | None, str | None], user: int | None) -> Assignment:
+    """From ``--at`` (now) to ``--until`` (for good)."""
+    at, until = times
+    start = datetime.now(UTC) if at is None else zoned_time("--at", at).astimezone(UTC)
+    end = None if until is None else zoned_time("--until", until).astimezone(UTC)
+    if end is not None and end <= start:
+        raise UsageError("--until must lie after --at")
+    return Assignment(patient=patient, from_=start, until=end, user=user)
 
 
 def _say(record: object) -> None:

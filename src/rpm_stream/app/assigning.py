@@ -1,0 +1,45 @@
+"""Who gets a device: the registry's new entry, and the frames that were refused for want of it, sent again."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from rpm_stream.app.errors import UsageError
+from rpm_stream.app.redrive import Redriven, redrive, rejects_where
+from rpm_stream.app.registry_topic import read, write
+from rpm_stream.pipeline.assignments import assigned, covers, taken_back
+from rpm_stream.records import Assignment, DeviceEntry
+
+# Every worker follows the registry by itself, in milliseconds. A frame that overtakes it is refused again, which
+# costs nothing but a further `rpm-stream rejects redrive`.
+WORKERS_KNOW_SECONDS = 2.0
+
+
+async def device_entry(bootstrap: str, device: str) -> DeviceEntry | None:
+    """The registry's entry of ``device``. Raises UsageError when the broker is away."""
+    entry = (await read(bootstrap)).get(f"device/{device}")
+    return entry if isinstance(entry, DeviceEntry) else None
+
+
+async def assign(bootstrap: str, device: str, new: Assignment, model: str | None) -> tuple[DeviceEntry, Redriven]:
+    """Give ``device`` to a patient, and send again what was refused because nobody had it. Raises UsageError."""
+    entry = assigned(await device_entry(bootstrap, device) or DeviceEntry(device=device), new)
+    if model is not None:
+        entry = msgspec.structs.replace(entry, model=model)
+    await write(bootstrap, [entry])
+    rejects = await rejects_where(bootstrap, lambda reject: covers(device, new, reject))
+    if rejects:
+        await asyncio.sleep(WORKERS_KNOW_SECONDS)
+    return entry, await redrive(bootstrap, rejects)
+
+
+async def unassign(bootstrap: str, device: str, span: Assignment) -> DeviceEntry:
+    """``device`` belongs to nobody in ``span``. Raises UsageError, also for a device that nobody registered."""
+    known = await device_entry(bootstrap, device)
+    if known is None:
+        raise UsageError("the registry has no such device")
+    entry = taken_back(known, span)
+    await write(bootstrap, [entry])
+    return entry

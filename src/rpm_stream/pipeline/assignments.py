@@ -1,0 +1,80 @@
+"""What a new assignment changes: the device's intervals, and which refused values can be somebody's now."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from datetime import datetime
+
+import msgspec
+
+from rpm_stream.normalise import DEVICE_TIME_AFTER, DEVICE_TIME_BEFORE
+from rpm_stream.records import Assignment, DeviceEntry, Reject, Time
+
+IDENTITY = frozenset({"unknown_device", "unassigned", "identity_conflict"})
+
+
+class _Told(msgspec.Struct, frozen=True):
+    """When a refused entry says that it came: a notification, a measurement, or a FHIR resource."""
+
+    at: Time | None = None
+    effectiveDateTime: Time | None = None
+    effectiveInstant: Time | None = None
+
+
+_told = msgspec.json.Decoder(_Told)
+
+
+def assigned(device: DeviceEntry, new: Assignment) -> DeviceEntry:
+    """The entry with ``new`` in it: what it covers of others' time (of its slot, where it names one) is theirs no more.
+
+    Nothing else changes. So a transfer is one assignment without end, and a mended mistake one with both ends.
+    """
+    kept = [piece for each in device.assignments for piece in _left_of(each, new)]
+    return msgspec.structs.replace(device, assignments=(*kept, new))
+
+
+def taken_back(device: DeviceEntry, span: Assignment) -> DeviceEntry:
+    """The entry after ``span``'s time (and slot, where it names one) belongs to nobody, whoever it names."""
+    kept = [piece for each in device.assignments for piece in _left_of(each, span)]
+    return msgspec.structs.replace(device, assignments=tuple(kept))
+
+
+def _left_of(each: Assignment, new: Assignment) -> list[Assignment]:
+    """The pieces of ``each`` before and after ``new``; all of it where it is another slot's."""
+    if new.user is not None and each.user not in (None, new.user):
+        return [each]
+    pieces = []
+    if new.from_ is not None and (each.from_ is None or each.from_ < new.from_):
+        until = new.from_ if each.until is None else min(each.until, new.from_)
+        pieces.append(msgspec.structs.replace(each, until=until))
+    if new.until is not None and (each.until is None or new.until < each.until):
+        start = new.until if each.from_ is None else max(each.from_, new.until)
+        pieces.append(msgspec.structs.replace(each, from_=start))
+    return pieces
+
+
+def covers(device: str, new: Assignment, reject: Reject) -> bool:
+    """Whether ``reject`` was refused for whose it was, and can be somebody's by the assignment ``new`` of ``device``.
+
+    When the value was measured is known to 30 days only, as the device's own clock may count; an entry that does not
+    say when it came is in. One too many is harmless: sent again, it is refused again and counted as a duplicate.
+    """
+    return reject.device == device and reject.reason in IDENTITY and _may_cover(new, _time_of(reject))
+
+
+def _time_of(reject: Reject) -> datetime | None:
+    try:
+        told = _told.decode(b64decode(reject.original))
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+    return told.at or told.effectiveDateTime or told.effectiveInstant
+
+
+def _may_cover(new: Assignment, at: datetime | None) -> bool:
+    if at is None:
+        return True
+    try:
+        earliest, latest = at - DEVICE_TIME_BEFORE, at + DEVICE_TIME_AFTER
+    except OverflowError:
+        return True
+    return (new.until is None or earliest < new.until) and (new.from_ is None or new.from_ <= latest)

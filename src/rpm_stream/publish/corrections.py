@@ -1,0 +1,49 @@
+"""Observations that must not be believed any more: the same resource once more, with status entered-in-error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.publish import fhir, summaries
+from rpm_stream.publish.fhir import Published
+from rpm_stream.publish.summaries import Summaries
+from rpm_stream.records import Reading
+
+_IN_ERROR = msgspec.Raw(b'"entered-in-error"')
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_encode = msgspec.json.Encoder().encode
+
+
+def in_error(published: Published) -> Published:
+    """``published`` under its own id, as entered in error; every other field keeps its octets."""
+    return msgspec.structs.replace(published, body=_encode({**_fields.decode(published.body), "status": _IN_ERROR}))
+
+
+def taken_back(
+    windows: Summaries, readings: Iterable[Reading], shown: frozenset[str], knowledge: Knowledge
+) -> tuple[Published, ...]:
+    """What says that ``readings`` of one patient are wrong.
+
+    Single Observations become entered-in-error (``shown``: ids of summed readings that were published singly too). A
+    summary whose window is still kept is written again without them. Of an older window nobody knows what else was
+    in it: its summary becomes entered-in-error as a whole, with the wrong values in it; so does one that held no
+    others.
+    """
+    single: list[Reading] = []
+    summed: list[Reading] = []
+    for reading in readings:
+        policy = fhir.publishes(reading, knowledge)
+        if policy == "single" or reading.id in shown:
+            single.append(reading)
+        if policy == "summary":
+            summed.append(reading)
+    changed, gone, untaken = summaries.take_out(windows, summed, knowledge)
+    single += [reading for reading in untaken if reading.id not in shown]
+    return (
+        *map(in_error, fhir.singles(single, knowledge)),
+        *(fhir.summary(window, knowledge) for window in changed),
+        *(in_error(fhir.summary(window, knowledge)) for window in gone),
+    )
