@@ -8,7 +8,8 @@ state. Units and digits stay as the sensor sent them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 from rpm_stream.ingest.battery import decode_battery
 from rpm_stream.ingest.blood_pressure import decode_blood_pressure, decode_cuff_pressure
@@ -23,12 +24,16 @@ from rpm_stream.ingest.glucose_context import decode_glucose_context
 from rpm_stream.ingest.health_sensor import decode_live_observation, decode_stored_observation
 from rpm_stream.ingest.heart_rate import decode_heart_rate
 from rpm_stream.ingest.pulse_oximeter import decode_continuous, decode_spot_check
+from rpm_stream.ingest.record_access import decode_record_access
 from rpm_stream.ingest.running_speed import decode_running_speed
+from rpm_stream.ingest.step_counter import decode_step_counter
 from rpm_stream.ingest.temperature import decode_intermediate_temperature, decode_temperature
 from rpm_stream.ingest.weight import decode_weight
 from rpm_stream.records import Payload
 
-__all__ = ["DECODERS", "DecodeError", "decode", "short_form"]
+__all__ = ["DECODERS", "DecodeError", "Decoders", "decode", "short_form"]
+
+Decoders: TypeAlias = Mapping[str, Callable[[bytes], Payload]]
 
 DECODERS: dict[str, Callable[[bytes], Payload]] = {
     "2A08": decode_date_time,
@@ -40,6 +45,7 @@ DECODERS: dict[str, Callable[[bytes], Payload]] = {
     "2A35": decode_blood_pressure,
     "2A36": decode_cuff_pressure,
     "2A37": decode_heart_rate,
+    "2A52": decode_record_access,
     "2A53": decode_running_speed,
     "2A5E": decode_spot_check,
     "2A5F": decode_continuous,
@@ -52,6 +58,7 @@ DECODERS: dict[str, Callable[[bytes], Payload]] = {
     "2AAB": decode_run_time,
     "2B34": decode_enhanced_blood_pressure,
     "2B35": decode_enhanced_cuff_pressure,
+    "2B40": decode_step_counter,  # provisional
     "2B8B": decode_live_observation,  # provisional
     "2BDD": decode_stored_observation,  # provisional
 }
@@ -70,16 +77,17 @@ def short_form(characteristic: str) -> str | None:
     return (match[1] or match[2]).upper() if match else None
 
 
-def decode(characteristic: str, payload: bytes) -> Payload:
+def decode(characteristic: str, payload: bytes, decoders: Decoders = DECODERS) -> Payload:
     """What one notification says.
 
-    ``characteristic``: 4 hex digits or the 128-bit form, any case. Raises ``DecodeError`` for everything bad,
-    an unknown characteristic included, and never another exception, whatever the octets.
+    ``characteristic``: 4 hex digits or the 128-bit form, any case; ``decoders``: those of a device model that departs
+    from the specification (``quirks``). Raises ``DecodeError`` for everything bad, an unknown characteristic
+    included, and never another exception, whatever the octets.
     """
-    decoder = DECODERS.get(characteristic)
+    decoder = decoders.get(characteristic)
     if decoder is None:
         short = short_form(characteristic)
-        decoder = DECODERS.get(short) if short is not None else None
+        decoder = decoders.get(short) if short is not None else None
         if decoder is None:
             # A malformed name is not repeated: it may hold anything.
             raise DecodeError("unknown_characteristic", f"no decoder for {short or 'this name'}")

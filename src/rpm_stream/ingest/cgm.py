@@ -4,10 +4,12 @@ Each record: size u8 (counts itself and the CRC, at least 6), flags u8, glucose 
 since the session start, status octet (bit 7), calibration/temperature octet (bit 6), warning octet (bit 5), trend
 SFLOAT mg/dL/min (bit 0), quality SFLOAT % (bit 1), E2E-CRC u16. Bits 2-4 RFU. Whether there is a CRC follows from
 the size. Source: GATT Specification Supplement, confirmed on a captured Roche frame; nRF5-SDK servers send the three
-octets in the reverse order, which no payload can tell.
+octets in the reverse order, which no payload can tell: a device model's row of devices.toml does.
 """
 
 from __future__ import annotations
+
+from typing import TypeAlias
 
 from rpm_stream.ingest.crc import checked_crc
 from rpm_stream.ingest.cursor import Cursor
@@ -18,6 +20,10 @@ from rpm_stream.records import Decoded, Payload
 
 _TREND, _QUALITY, _WARNING, _CALIBRATION, _STATUS, _RFU = 0x01, 0x02, 0x20, 0x40, 0x80, 0x1C
 _SMALLEST = 6
+_OCTETS = {"status": (_STATUS, 0), "calibration": (_CALIBRATION, 8), "warning": (_WARNING, 16)}  # flag, place
+
+Order: TypeAlias = tuple[str, str, str]
+SPECIFIED: Order = ("status", "calibration", "warning")
 
 ANNUNCIATION: Bits = (
     (1 << 0, "session_stopped"),
@@ -44,13 +50,16 @@ ANNUNCIATION: Bits = (
 )
 
 
-def decode_cgm(data: bytes) -> Payload:
-    """2AA7: one glucose_interstitial (mg/dL) a record; key = the minutes since the session start."""
+def decode_cgm(data: bytes, order: Order = SPECIFIED) -> Payload:
+    """2AA7: one glucose_interstitial (mg/dL) a record; key = the minutes since the session start.
+
+    ``order``: the annunciation octets in the order in which the model sends them.
+    """
     readings: list[Decoded] = []
     at = 0
     while at < len(data) or not readings:
         record = _record(data[at:])
-        readings.extend(_decode_record(record, len(readings)))
+        readings.extend(_decode_record(record, len(readings), order))
         at += len(record)
     return Payload(readings=tuple(readings))
 
@@ -63,7 +72,7 @@ def _record(rest: bytes) -> bytes:
     return Cursor(rest).take(size)
 
 
-def _decode_record(record: bytes, part: int) -> tuple[Decoded, ...]:
+def _decode_record(record: bytes, part: int, order: Order) -> tuple[Decoded, ...]:
     cursor = Cursor(record)
     size = cursor.u8()
     flags = cursor.u8()
@@ -75,7 +84,7 @@ def _decode_record(record: bytes, part: int) -> tuple[Decoded, ...]:
     notes = Notes()
     notes.key = f"offset/{offset}"
     notes.attributes["time_offset_min"] = offset
-    _note_annunciation(notes, cursor, flags)
+    _note_annunciation(notes, cursor, flags, order)
     if flags & _TREND:
         notes.attributes["trend_mg_dl_min"] = sfloat_text(cursor.u16())
     if flags & _QUALITY:
@@ -86,11 +95,12 @@ def _decode_record(record: bytes, part: int) -> tuple[Decoded, ...]:
     return notes.readings([glucose], part)
 
 
-def _note_annunciation(notes: Notes, cursor: Cursor, flags: int) -> None:
+def _note_annunciation(notes: Notes, cursor: Cursor, flags: int, order: Order) -> None:
     """The octets that were sent, each at its place in the 24 bits; an octet that was not sent is 0."""
     if not flags & (_STATUS | _CALIBRATION | _WARNING):
         return
-    status = cursor.u8() if flags & _STATUS else 0
-    calibration = cursor.u8() if flags & _CALIBRATION else 0
-    warning = cursor.u8() if flags & _WARNING else 0
-    notes.bits("status", "status_flags", status | calibration << 8 | warning << 16, ANNUNCIATION)
+    bits = 0
+    for name in order:
+        flag, place = _OCTETS[name]
+        bits |= cursor.u8() << place if flags & flag else 0
+    notes.bits("status", "status_flags", bits, ANNUNCIATION)

@@ -40,6 +40,12 @@ class Cursor:
         self._at = start + 1
         return self._data[start]
 
+    def peek(self) -> int:
+        """The next octet, which stays to be read."""
+        octet = self.u8()
+        self._at -= 1
+        return octet
+
     def s8(self) -> int:
         """A signed octet (two's complement)."""
         return int.from_bytes(self.take(1), "little", signed=True)

@@ -13,6 +13,8 @@ from rpm_stream.ingest import decode, short_form
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.fhir_codes import Codes
 from rpm_stream.ingest.fhir_in import decode_observation
+from rpm_stream.ingest.quirks import Read
+from rpm_stream.ingest.segments import is_segment
 from rpm_stream.ingest.values import decode_measurement
 from rpm_stream.records import Measurement, Name, Notification, Offset, Payload, Reason, Record, Time, Version
 
@@ -45,6 +47,7 @@ class Envelope(Record, frozen=True, kw_only=True):
 class Entry(Record, frozen=True, kw_only=True):
     """One decoded entry. ``content`` is what identifies it beside its time (CONTRACT 5); ``original`` its JSON.
 
+    A notification that is one of several segments has them in ``segment`` and says nothing by itself.
     A FHIR resource also says its own ``utc_offset`` and whom it names as its ``subject`` (every id of that patient).
     """
 
@@ -56,6 +59,7 @@ class Entry(Record, frozen=True, kw_only=True):
     original: bytes
     utc_offset: str | None = None
     subject: tuple[str, ...] = ()
+    segment: bytes | None = None
 
 
 class BadEntry(Record, frozen=True, kw_only=True):
@@ -107,7 +111,7 @@ def parse_frame(key: str | None, value: bytes) -> tuple[Envelope, Kind, list[msg
     return envelope, kind, entries
 
 
-def _decode_notification(index: int, original: msgspec.Raw) -> Entry:
+def _decode_notification(index: int, original: msgspec.Raw, read: Read) -> Entry:
     entry = _notification.decode(original)
     try:
         payload = bytes.fromhex(entry.payload)
@@ -115,13 +119,16 @@ def _decode_notification(index: int, original: msgspec.Raw) -> Entry:
             raise ValueError
     except ValueError:
         raise DecodeError("bad_schema", "payload is not hexadecimal") from None
+    characteristic = short_form(entry.characteristic) or entry.characteristic
+    partial = is_segment(characteristic, payload)
     return Entry(
         index=index,
         at=_utc(entry.at),
-        characteristic=short_form(entry.characteristic) or entry.characteristic,
+        characteristic=characteristic,
         content=payload.hex(),
-        payload=decode(entry.characteristic, payload),
+        payload=Payload() if partial else read(entry.characteristic, payload),
         original=bytes(original),
+        segment=payload if partial else None,
     )
 
 
@@ -151,12 +158,14 @@ def _decode_resource(index: int, original: msgspec.Raw, codes: Codes) -> Entry:
     )
 
 
-def decode_entries(kind: Kind, entries: list[msgspec.Raw], codes: Codes) -> Iterator[Entry | BadEntry]:
-    """Each entry decoded, or the reason why not. Never raises."""
+def decode_entries(
+    kind: Kind, entries: list[msgspec.Raw], codes: Codes, read: Read = decode
+) -> Iterator[Entry | BadEntry]:
+    """Each entry decoded, or the reason why not. Never raises. ``read``: ``decode`` of the device's model."""
     for index, original in enumerate(entries):
         try:
             if kind == "notifications":
-                yield _decode_notification(index, original)
+                yield _decode_notification(index, original, read)
             elif kind == "measurements":
                 yield _decode_measurement(index, original)
             else:

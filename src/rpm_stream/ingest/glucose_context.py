@@ -7,6 +7,7 @@ flags u8, sequence u16, extended flags u8 (bit 7), carbohydrate id u8 + SFLOAT k
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from rpm_stream.ingest.cursor import Cursor
@@ -36,8 +37,11 @@ HEALTH: dict[int, str] = {1: "minor", 2: "major", 3: "menses", 4: "stress", 5: "
 MEDICATIONS: dict[int, str] = {1: "rapid", 2: "short", 3: "intermediate", 4: "long", 5: "pre_mixed"}
 
 
-def decode_glucose_context(data: bytes) -> Payload:
-    """2A34: attributes ``sequence`` and, as sent, carbohydrate, meal, tester, health, exercise, medication, HbA1c."""
+def decode_glucose_context(data: bytes, meals: Mapping[int, str] = MEALS) -> Payload:
+    """2A34: attributes ``sequence`` and, as sent, carbohydrate, meal, tester, health, exercise, medication, HbA1c.
+
+    ``meals``: the meal codes, of which some models have more.
+    """
     cursor = Cursor(data)
     flags = cursor.u8()
     attributes: dict[str, Any] = {"sequence": cursor.u16()}
@@ -47,7 +51,7 @@ def decode_glucose_context(data: bytes) -> Payload:
         attributes["carb"] = chosen(CARBOHYDRATES, cursor.u8(), "carbohydrate id")
         attributes["carb_g"] = sfloat_text(cursor.u16(), _KG_TO_G)
     if flags & _MEAL:
-        attributes["meal"] = chosen(MEALS, cursor.u8(), "meal")
+        attributes["meal"] = chosen(meals, cursor.u8(), "meal")
     if flags & _TESTER:
         octet = cursor.u8()
         attributes["tester"] = chosen(TESTERS, octet & 0x0F, "tester")

@@ -7,7 +7,7 @@ this module.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypeAlias
 
@@ -41,7 +41,7 @@ def names(table: Bits, bits: int) -> list[str]:
     return [name for mask, name in table if bits & mask]
 
 
-def chosen(table: dict[int, str], code: int, field: str) -> str:
+def chosen(table: Mapping[int, str], code: int, field: str) -> str:
     """The name of an enumerated value; ``reserved_value`` when the table has none."""
     name = table.get(code)
     if name is None:

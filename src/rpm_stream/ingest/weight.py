@@ -36,12 +36,17 @@ def height_value(raw: int, imperial: bool) -> Value:
     return Value("height", "[in_i]", plain(raw, -1)) if imperial else Value("height", "m", plain(raw, -3))
 
 
-def decode_weight(data: bytes) -> Payload:
-    """2A9D: weight (kg or [lb_av]), then bmi (kg/m2) and height (m or [in_i]) if sent."""
+def decode_weight(data: bytes, below_zero: int = 0) -> Payload:
+    """2A9D: weight (kg or [lb_av]), then bmi (kg/m2) and height (m or [in_i]) if sent.
+
+    ``below_zero``: the flag, reserved in the specification, by which some models say that the weight is negative.
+    """
     cursor = Cursor(data)
     flags = cursor.u8()
     imperial = bool(flags & _IMPERIAL)
     values = [weight_value(cursor.u16(), imperial)]
+    if flags & below_zero:
+        values = [_negative(values[0])]
     notes = Notes()
     if flags & _DATE:
         notes.stamp(read_fields(cursor))
@@ -51,5 +56,11 @@ def decode_weight(data: bytes) -> Payload:
         values.append(Value("bmi", "kg/m2", plain(cursor.u16(), -1)))
         values.append(height_value(cursor.u16(), imperial))
     cursor.finish()
-    notes.rfu(flags & _RFU)
+    notes.rfu(flags & _RFU & ~below_zero)
     return notes.payload(values)
+
+
+def _negative(weight: Value) -> Value:
+    if weight.text is None or not weight.text.strip("0."):  # no value, or a zero, which has no sign
+        return weight
+    return weight._replace(text=f"-{weight.text}")

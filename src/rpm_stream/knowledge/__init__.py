@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 
 from rpm_stream.knowledge.alerting import DeviceRuleTable, Priorities
-from rpm_stream.knowledge.checks import KnowledgeError, check_limits, check_rules, check_units
+from rpm_stream.knowledge.checks import KnowledgeError, check_devices, check_limits, check_rules, check_units
+from rpm_stream.knowledge.devices import DeviceModel
 from rpm_stream.knowledge.scoring import Detectors, Limits, News2, Points, ShippedLimit
 from rpm_stream.knowledge.tables import Bounds, Characteristic, Signal, Unit, Vital
 
@@ -37,6 +38,7 @@ class Knowledge(msgspec.Struct, frozen=True):
     detectors: Detectors
     priorities: Priorities
     device_rules: DeviceRuleTable
+    devices: dict[str, DeviceModel]
 
     def convert(self, value: Decimal, unit: str, to: str) -> Decimal:
         """``value`` in unit ``to``; both units must belong to one vital. Exact but for the 28th digit of a quotient."""
@@ -61,6 +63,7 @@ TABLES: dict[str, Any] = {
     "detectors": Detectors,
     "priorities": Priorities,
     "device_rules": DeviceRuleTable,
+    "devices": dict[str, DeviceModel],
 }
 
 
@@ -93,6 +96,7 @@ def load(own: Path | None = None) -> Knowledge:
     check_units(parts["vitals"], parts["units"])
     check_limits(parts["limits"], parts["vitals"])
     check_rules(parts["priorities"], parts["device_rules"], parts["vitals"])
+    check_devices(parts["devices"], parts["vitals"])
     return Knowledge(**parts)
 
 

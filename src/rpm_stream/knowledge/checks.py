@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rpm_stream.knowledge.alerting import DeviceRuleTable, Priorities
+from rpm_stream.knowledge.devices import DeviceModel
 from rpm_stream.knowledge.scoring import Limits
 from rpm_stream.knowledge.tables import Unit, Vital
 
@@ -40,3 +41,13 @@ def check_rules(priorities: Priorities, rules: DeviceRuleTable, vitals: dict[str
         raise KnowledgeError(f"priorities.toml: no rule {', '.join(missing)}")
     if "high" not in priorities.snooze.never:
         raise KnowledgeError("priorities.toml: snooze.never: a high alert must not be snoozed")
+
+
+def check_devices(devices: dict[str, DeviceModel], vitals: dict[str, Vital]) -> None:
+    """Every device model names known vitals, and each annunciation octet once."""
+    for name, row in devices.items():
+        named = row.not_measured | {each.vital for each in row.placeholders}
+        if unknown := sorted(named - vitals.keys()):
+            raise KnowledgeError(f"devices.toml: {name}: unknown vital {', '.join(unknown)}")
+        if len(set(row.cgm_octets)) != len(row.cgm_octets):
+            raise KnowledgeError(f"devices.toml: {name}.cgm_octets: an octet stands there twice")

@@ -1,0 +1,43 @@
+"""Rows of devices.toml: in what a device model departs from the specification. Each column is one kind of departure."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from rpm_stream.knowledge.tables import Table
+from rpm_stream.records import Absent
+
+CgmOctet = Literal["status", "calibration", "warning"]
+
+
+class Placeholder(Table, frozen=True, forbid_unknown_fields=True):
+    """A number that stands for "no value": ``vital`` has none when it reads ``value``, for the reason ``absent``."""
+
+    vital: str
+    value: Decimal
+    absent: Absent
+    flag: str
+
+
+class DeviceModel(Table, frozen=True, forbid_unknown_fields=True):
+    """A device model, by ``model`` of its registry entry. A column that is not given: as the specification says.
+
+    ``cgm_octets``: order of the annunciation octets of 2AA7. ``below_zero_bit``: flag bit of 2A9D that makes the weight
+    negative. ``zeroed_stub``: characteristics that are sent with nothing but zeros while nothing was measured.
+    ``header_octets``: octets before the first value, by characteristic. ``meals``: further meal codes of 2A34.
+    ``placeholders``: see there. ``not_measured``: vitals that the model cannot measure, so that an empty field of
+    theirs is no reading.
+    """
+
+    source: str
+    cgm_octets: tuple[CgmOctet, CgmOctet, CgmOctet] = ("status", "calibration", "warning")
+    below_zero_bit: Annotated[int, Meta(ge=4, le=7)] | None = None
+    zeroed_stub: frozenset[str] = frozenset()
+    header_octets: dict[str, Annotated[int, Meta(ge=2, le=16)]] = msgspec.field(default_factory=dict)
+    meals: dict[Annotated[str, Meta(pattern="^[0-9]{1,3}$")], str] = msgspec.field(default_factory=dict)
+    placeholders: tuple[Placeholder, ...] = ()
+    not_measured: frozenset[str] = frozenset()

@@ -1,0 +1,182 @@
+"""Entries that need another one to be understood, joined before they become readings.
+
+- Segments of one message (2B8B, 2BDD): the last to arrive carries the whole; the others count as context. What was
+  lost is refused as ``truncated``, under its own octets.
+- A glucose context (2A34) joins the measurement (2A18) of its sequence number as attribute ``context``, when both come
+  in one frame in either order, or the context came first. A reading is never held back and never changes: a context
+  that comes in a later frame is counted as context and attached to nothing; the reading's ``context_follows`` says that
+  there was to be one.
+- Packets of one body composition (2A9C): what continues one gets the time and user that only the first carries.
+
+Everything waits in the device's state, bounded, and is found by the gateway's time, so that frames that come again
+find what they found the first time.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias
+
+import msgspec
+
+from rpm_stream.ingest.errors import DecodeError
+from rpm_stream.ingest.frames import BadEntry, Entry
+from rpm_stream.ingest.quirks import Read
+from rpm_stream.ingest.segments import Segment, take
+from rpm_stream.pipeline.device import BodyPacket, Context, DeviceState
+from rpm_stream.records import Decoded, Notification
+
+Entries: TypeAlias = list[Entry | BadEntry]
+
+JOINED = frozenset({"2A18", "2A34", "2A9C", "2B8B", "2BDD"})
+MOST_CONTEXTS = 16
+MOST_BODIES = 4
+CONTEXT_WITHIN = timedelta(minutes=5)  # design choice: both within a second, a whole memory within minutes
+BODY_WITHIN = timedelta(seconds=60)  # design choice: packets of one measurement follow each other at once
+
+
+def join(state: DeviceState, entries: Entries, read: Read, again: bool) -> Entries:
+    """The entries with what belongs to them. ``again``: the frame was read before."""
+    if not any(isinstance(entry, Entry) and entry.characteristic in JOINED for entry in entries):
+        return entries
+    contexts = _contexts(entries)
+    joined: Entries = []
+    for entry in entries:
+        try:
+            joined.extend(_joined(state, entry, read, again, contexts) if isinstance(entry, Entry) else [entry])
+        except Exception as error:  # noqa: BLE001  # a bug of ours refuses this entry, not the frame
+            joined.append(
+                BadEntry(
+                    index=entry.index, reason="internal_error", detail=type(error).__name__, original=entry.original
+                )
+            )
+    _keep(state, entries, contexts)
+    return joined
+
+
+def _joined(state: DeviceState, entry: Entry, read: Read, again: bool, contexts: dict[int, Context | None]) -> Entries:
+    if entry.segment is not None:
+        return _segment(state, entry, read, again)
+    if entry.characteristic == "2A18":
+        return [_with_context(state, entry, contexts)]
+    if entry.characteristic == "2A9C":
+        return [_body(state, entry)]
+    return [entry]
+
+
+def _segment(state: DeviceState, entry: Entry, read: Read, again: bool) -> Entries:
+    """The whole message in place of its last segment to arrive, and a refusal for each that was lost."""
+    octets = entry.segment or b""
+    new = Segment(characteristic=entry.characteristic, at=entry.at, octets=octets, again=again)
+    whole, lost = take(state.segments, new)
+    refused: Entries = [
+        BadEntry(
+            index=entry.index,
+            reason="truncated",
+            detail=f"segment {each.counter} of a message whose other segments did not come",
+            original=_notification(each.at, each.characteristic, each.octets),
+        )
+        for each in lost
+    ]
+    if whole is None:
+        return [*refused, entry]
+    original = _notification(entry.at, entry.characteristic, whole)
+    try:
+        payload = read(entry.characteristic, whole)
+    except DecodeError as error:
+        return [*refused, BadEntry(index=entry.index, reason=error.reason, detail=error.detail, original=original)]
+    done = msgspec.structs.replace(entry, payload=payload, content=whole.hex(), original=original, segment=None)
+    return [*refused, done]
+
+
+def _notification(at: datetime, characteristic: str, octets: bytes) -> bytes:
+    """As a gateway would have sent it."""
+    return msgspec.json.encode(Notification(at=at, characteristic=characteristic, payload=octets.hex()))
+
+
+def _contexts(entries: Entries) -> dict[int, Context | None]:
+    """The contexts of a frame by sequence number; None where two contradict each other."""
+    found: dict[int, Context | None] = {}
+    for entry in entries:
+        if isinstance(entry, Entry) and entry.characteristic == "2A34":
+            attributes = dict(entry.payload.attributes)
+            context = Context(sequence=attributes.pop("sequence"), at=entry.at, attributes=attributes)
+            known = found.get(context.sequence, context)
+            agree = known is not None and known.attributes == attributes
+            found[context.sequence] = context if agree else None
+    return found
+
+
+def _with_context(state: DeviceState, entry: Entry, contexts: dict[int, Context | None]) -> Entry:
+    readings = entry.payload.readings
+    sequence = (readings[0].attributes if readings else entry.payload.attributes)["sequence"]
+    if sequence in contexts:
+        context = contexts[sequence]
+    else:
+        near = (each for each in reversed(state.contexts) if each.sequence == sequence)
+        context = next((each for each in near if abs(entry.at - each.at) <= CONTEXT_WITHIN), None)
+    if context is None or not readings:
+        return entry
+    return _replaced(entry, [_noted(each, {"context": context.attributes}) for each in readings])
+
+
+def _body(state: DeviceState, entry: Entry) -> Entry:
+    readings = entry.payload.readings
+    if not readings:
+        return entry
+    attributes = readings[0].attributes
+    if readings[0].device_time is not None or not {"timestamp", "user_id"}.isdisjoint(attributes):
+        return entry  # it says by itself whose and when
+    near = [each for each in state.bodies if timedelta() <= entry.at - each.at <= BODY_WITHIN]
+    if not near:
+        return entry
+    first = max(near, key=lambda each: each.at)
+    said = {"continues": True} if first.user is None else {"continues": True, "user_id": first.user}
+    flags = ("user_unknown",) if first.user == "unknown" else ()
+    # As if it had come alone: whether the first packet was there when it came must not make two readings of one.
+    key = f"{entry.at.isoformat()}\x1f{entry.content}\x1f1\x1f"
+    kept = [
+        msgspec.structs.replace(
+            _noted(each, said),
+            device_time=first.device_time,
+            key=key,
+            flags=tuple(dict.fromkeys((*each.flags, *flags))),
+        )
+        for each in readings
+        if each.vital != "body_fat" or each.value not in (None, first.fat)  # each packet repeats it, or says nothing
+    ]
+    return _replaced(entry, kept)
+
+
+def _keep(state: DeviceState, entries: Entries, contexts: dict[int, Context | None]) -> None:
+    """Note what later frames may refer to."""
+    if contexts:
+        known = [each for each in state.contexts if each.sequence not in contexts]
+        state.contexts = [*known, *(each for each in contexts.values() if each is not None)][-MOST_CONTEXTS:]
+    for entry in entries:
+        if isinstance(entry, Entry) and entry.characteristic == "2A9C" and (packet := _opening(entry)):
+            known_bodies = [each for each in state.bodies if each != packet]
+            state.bodies = sorted([*known_bodies, packet], key=lambda each: each.at)[-MOST_BODIES:]
+
+
+def _opening(entry: Entry) -> BodyPacket | None:
+    """What a packet says for those that follow it."""
+    readings = entry.payload.readings
+    if not readings or not readings[0].attributes.get("more_packets"):
+        return None
+    user = readings[0].attributes.get("user_id")
+    if readings[0].device_time is None and user is None:
+        return None
+    return BodyPacket(at=entry.at, device_time=readings[0].device_time, user=user, fat=readings[0].value)
+
+
+def _noted(decoded: Decoded, further: dict[str, Any]) -> Decoded:
+    return msgspec.structs.replace(decoded, attributes={**decoded.attributes, **further})
+
+
+def _replaced(entry: Entry, readings: list[Decoded]) -> Entry:
+    payload = entry.payload
+    attributes = {} if readings else payload.readings[0].attributes
+    return msgspec.structs.replace(
+        entry, payload=msgspec.structs.replace(payload, readings=tuple(readings), attributes=attributes)
+    )
