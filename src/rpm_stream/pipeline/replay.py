@@ -19,7 +19,7 @@ from rpm_stream.pipeline.frames import Refused, make_reject
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
 from rpm_stream.pipeline.judge import Judge, Judged, Patient
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
-from rpm_stream.records import Position, Readings, Time
+from rpm_stream.records import Action, Position, Readings, Time
 from rpm_stream.registry import Registry
 
 Kind = Literal["reading", "score", "alert", "observation", "reject"]
@@ -29,6 +29,7 @@ FILE = -1  # no partition of Kafka: a frame of a file never passes for a re-sent
 
 _encoder = msgspec.json.Encoder()
 _readings = msgspec.json.Decoder(Readings)
+_action = msgspec.json.Decoder(Action)
 _keys = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -72,19 +73,23 @@ class Replay:
         return self._count
 
     def jsonl(self, value: bytes, line: int) -> Iterator[Line]:
-        """A line of JSON: a frame, or a message of rpm.readings (it has the key ``readings``)."""
-        if b'"readings"' in value:
-            try:
-                message = _readings.decode(value) if "readings" in _keys.decode(value) else None
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-                is_schema = isinstance(error, msgspec.ValidationError)
-                why = Refusal(reason="bad_schema" if is_schema else "bad_json", detail=str(error))
-                yield from self._refused(self._message(None, value, (line,)), why)
-                return
-            if message is not None:
-                yield from self._judged(message)
-                return
-        yield from self.frame(self._message(None, value, (line,)))
+        """A line of JSON: a frame; with the key ``readings`` a message of rpm.readings, with ``action`` of rpm.actions.
+
+        A line with both keys is an action: a correction has readings.
+        """
+        try:
+            message = _message_of(value)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            is_schema = isinstance(error, msgspec.ValidationError)
+            why = Refusal(reason="bad_schema" if is_schema else "bad_json", detail=str(error))
+            yield from self._refused(self._message(None, value, (line,)), why)
+            return
+        if isinstance(message, Action):
+            yield from self._acted(message)
+        elif message is not None:
+            yield from self._judged(message)
+        else:
+            yield from self.frame(self._message(None, value, (line,)))
 
     def csv(self, found: CsvFrame | BadRow) -> Iterator[Line]:
         """A frame of a CSV file, or a row of it that is no record."""
@@ -130,12 +135,20 @@ class Replay:
         return FrameMessage(key=key, value=value, position=position, received_at=at or self._clock, lines=lines)
 
     def _judged(self, message: Readings) -> Iterator[Line]:
-        patient = self._patients.get(message.patient)
-        if patient is None:
-            patient = self._patients[message.patient] = unpack_patient(None, message.patient)
+        patient = self._patient(message.patient)
         yield from self._output(self._judge.tick(patient, message.received_at))
         if judged := self._judge.step(patient, message):
             yield from self._output(judged)
+
+    def _acted(self, action: Action) -> Iterator[Line]:
+        patient = self._patient(action.patient)
+        yield from self._output(self._judge.tick(patient, action.at))
+        yield from self._output(self._judge.act(patient, action))
+
+    def _patient(self, name: str) -> Patient:
+        if name not in self._patients:
+            self._patients[name] = unpack_patient(None, name)
+        return self._patients[name]
 
     def _output(self, judged: Judged) -> Iterator[Line]:
         for reject in judged.rejects:
@@ -155,6 +168,19 @@ class Replay:
     def _refused(self, message: FrameMessage, why: Refusal) -> Iterator[Line]:
         refused = Refused(original=message.value, why=why, stage="ingest")
         yield from self._lines("reject", make_reject(message, message.received_at, refused))
+
+
+def _message_of(value: bytes) -> Readings | Action | None:
+    """The message of another topic than rpm.frames that a line is; None for a frame, or what may be one.
+
+    Raises msgspec.MsgspecError for what is marked as such a message and is none.
+    """
+    if b'"readings"' not in value and b'"action"' not in value:
+        return None
+    keys = _keys.decode(value)
+    if "action" in keys:
+        return _action.decode(value)
+    return _readings.decode(value) if "readings" in keys else None
 
 
 def _told(value: bytes) -> tuple[str | None, datetime | None]:
