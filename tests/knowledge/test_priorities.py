@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from replaying import of_type, replay_values
 from ward_for_tests import Ward
 
 from rpm_stream.knowledge import Knowledge, KnowledgeError, ShippedLimit, load, shipped
-from rpm_stream.knowledge.alerting import RuleRisk
+from rpm_stream.knowledge.alerting import DeviceKind, RuleRisk
 from rpm_stream.pipeline.not_judged import finding_of
 from rpm_stream.records import Priority
 
@@ -65,7 +66,7 @@ def test_every_shipped_priority_follows_from_its_harm_and_onset() -> None:
 
 def test_every_row_is_about_a_rule_that_there_is() -> None:
     """The learned detectors' priority is held by their own tests (at most low); the device rules read the table."""
-    device = {f"device.{kind}" for kind in ("battery", "contact", "clock", "stuck")}
+    device = {f"device.{kind}" for kind in get_args(DeviceKind)}
     known = {name for name, _ in [*in_tables(shipped()), *by_behaviour()]} | device | {"detector"}
     assert set(shipped().priorities.rule) == known
     assert shipped().priorities.of("detector") == "low"

@@ -16,10 +16,18 @@ from typing import Any
 import msgspec
 
 from rpm_stream.knowledge.alerting import DeviceRuleTable, Priorities
-from rpm_stream.knowledge.checks import KnowledgeError, check_devices, check_limits, check_rules, check_units
+from rpm_stream.knowledge.checks import (
+    KnowledgeError,
+    check_devices,
+    check_limits,
+    check_rules,
+    check_signal,
+    check_units,
+)
 from rpm_stream.knowledge.devices import DeviceModel
 from rpm_stream.knowledge.scoring import Detectors, Limits, News2, Points, ShippedLimit
-from rpm_stream.knowledge.tables import Bounds, Characteristic, Signal, Unit, Vital
+from rpm_stream.knowledge.signal import Signal
+from rpm_stream.knowledge.tables import Bounds, Characteristic, Unit, Vital
 
 __all__ = [
     "Bounds", "Knowledge", "KnowledgeError", "Limits", "Points", "ShippedLimit", "Unit", "Vital", "load", "shipped",
@@ -96,6 +104,7 @@ def load(own: Path | None = None) -> Knowledge:
     check_units(parts["vitals"], parts["units"])
     check_limits(parts["limits"], parts["vitals"])
     check_rules(parts["priorities"], parts["device_rules"], parts["vitals"])
+    check_signal(parts["signal"], parts["vitals"])
     check_devices(parts["devices"], parts["vitals"])
     return Knowledge(**parts)
 

@@ -10,6 +10,10 @@ from rpm_stream.records import Priority
 
 Harm = Literal["death_or_irreversible", "reversible", "minor"]
 Onset = Literal["immediate", "prompt", "delayed"]
+# What may be the matter with a device or its signal; each is a group of alerts, device:<kind>.
+DeviceKind = Literal[
+    "battery", "contact", "clock", "stuck", "fault", "measurement", "refused", "unit", "step", "disagreement"
+]
 
 
 class ByOnset(Table, frozen=True, forbid_unknown_fields=True):
@@ -108,6 +112,27 @@ class Stuck(Table, frozen=True, forbid_unknown_fields=True):
     minutes: int
 
 
+class Fault(Table, frozen=True, forbid_unknown_fields=True):
+    """Flags by which a device says that it cannot measure; told at the ``count``-th in a row over so many minutes."""
+
+    name: str
+    kind: Literal["fault", "measurement"]
+    flags: frozenset[str]
+    count: int
+    minutes: int
+    title: str
+    advice: str
+    source: str
+
+
+class RefusedValues(Table, frozen=True, forbid_unknown_fields=True):
+    """``count`` values in a row over at least ``minutes`` that no body can have."""
+
+    count: int
+    minutes: int
+    source: str
+
+
 class DeviceRuleTable(Table, frozen=True, forbid_unknown_fields=True):
     """All device rules."""
 
@@ -116,6 +141,8 @@ class DeviceRuleTable(Table, frozen=True, forbid_unknown_fields=True):
     contact: Contact
     clock: ClockFault
     stuck: tuple[Stuck, ...]
+    refused: RefusedValues
+    fault: tuple[Fault, ...]
 
     def vitals(self) -> set[str]:
         """Every vital that a rule names."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from rpm_stream.knowledge.alerting import DeviceRuleTable, Priorities
+from itertools import combinations
+from typing import get_args
+
+from rpm_stream.knowledge.alerting import DeviceKind, DeviceRuleTable, Priorities
 from rpm_stream.knowledge.devices import DeviceModel
 from rpm_stream.knowledge.scoring import Limits
+from rpm_stream.knowledge.signal import Signal
 from rpm_stream.knowledge.tables import Unit, Vital
 
-USED_RULES = ("device.battery", "device.contact", "device.clock", "device.stuck")  # priority read by name
+USED_RULES = tuple(f"device.{kind}" for kind in get_args(DeviceKind))  # priority read by name
 
 
 class KnowledgeError(Exception):
@@ -51,3 +55,13 @@ def check_devices(devices: dict[str, DeviceModel], vitals: dict[str, Vital]) -> 
             raise KnowledgeError(f"devices.toml: {name}: unknown vital {', '.join(unknown)}")
         if len(set(row.cgm_octets)) != len(row.cgm_octets):
             raise KnowledgeError(f"devices.toml: {name}.cgm_octets: an octet stands there twice")
+
+
+def check_signal(signal: Signal, vitals: dict[str, Vital]) -> None:
+    """A flag means one thing, and the rules name known vitals."""
+    lists = {"never_judged": signal.never_judged, "ask_repeat": signal.ask_repeat, "informs": signal.informs}
+    for (one, flags), (other, more) in combinations(lists.items(), 2):
+        if twice := sorted(flags & more):
+            raise KnowledgeError(f"signal.toml: {', '.join(twice)} stands in {one} and in {other}")
+    if unknown := sorted(signal.vitals() - vitals.keys()):
+        raise KnowledgeError(f"signal.toml: unknown vital {', '.join(unknown)}")

@@ -1,4 +1,4 @@
-"""Rows of the tables that say what a value is: vitals, units, characteristics, the signal's own doubts."""
+"""Rows of the tables that say what a value is: vitals, units, characteristics."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ class Unit(Table, frozen=True, forbid_unknown_fields=True):
 class Vital(Table, frozen=True, forbid_unknown_fields=True):
     """One vital: codes (LOINC pairs of code and display, MDC code and term), accepted units, bounds, publishing.
 
-    ``loinc_also``: codes that are read as this vital and never written.
+    ``loinc_also``: codes that are read as this vital and never written. ``words``: what the numbers of a coded vital
+    mean. ``by_user``: anybody in the house may have stood on the device, so a value of an unknown user is not judged.
     """
 
     display: str
@@ -60,6 +61,12 @@ class Vital(Table, frozen=True, forbid_unknown_fields=True):
     profile: str | None = None
     loinc_by_unit: dict[str, tuple[tuple[str, str], ...]] = {}
     loinc_also: tuple[str, ...] = ()
+    by_user: bool = False
+    words: dict[str, str] = {}
+
+    def word(self, value: str | None) -> str | None:
+        """What a value of a coded vital means; None for a number that is a number."""
+        return self.words.get(value.partition(".")[0]) if self.words and value is not None else None
 
     @property
     def unit(self) -> str:
@@ -73,10 +80,3 @@ class Characteristic(Table, frozen=True, forbid_unknown_fields=True):
     name: str
     continuous: bool = False
     dense: bool = False
-
-
-class Signal(Table, frozen=True, forbid_unknown_fields=True):
-    """Which status flags keep a reading from judgement, and which only ask for a repeat."""
-
-    never_judged: frozenset[str]
-    ask_repeat: frozenset[str]

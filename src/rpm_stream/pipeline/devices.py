@@ -7,7 +7,8 @@ from datetime import datetime
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.patient import PatientState
 from rpm_stream.registry import Registry, wearers
-from rpm_stream.score.device_rules import KINDS, DeviceRules, device_of
+from rpm_stream.score.device_rules import DeviceRules
+from rpm_stream.score.device_runs import KINDS, device_of
 
 GROUPS = frozenset(f"device:{kind}" for kind in KINDS)
 

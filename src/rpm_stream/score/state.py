@@ -24,6 +24,18 @@ class FlagRun(msgspec.Struct, array_like=True):
     count: int
 
 
+class Course(msgspec.Struct, array_like=True):
+    """A vital's adaptive window: when it begins, and the change that made it. ``resumed``: values learned since a level
+    that was kept out for days is learned.
+    """
+
+    began: datetime
+    since: datetime | None = None  # of the change; None: none since the last one that was told or went away
+    before: float = 0.0  # the usual until then, in the vital's own unit
+    told: datetime | None = None
+    resumed: int = 0
+
+
 class Emitted(msgspec.Struct, array_like=True):
     """The last score that was put out: when, and what it said."""
 
@@ -41,6 +53,14 @@ class DeviceRun(msgspec.Struct, array_like=True):
     told: bool = False
 
 
+class LastValue(msgspec.Struct, array_like=True):
+    """The newest value of one device."""
+
+    value: str
+    unit: str
+    at: datetime
+
+
 class ScoreState(msgspec.Struct):
     """State of score for one patient. ``detectors`` holds sealed states (score/codec.py) by detector and vital."""
 
@@ -56,3 +76,8 @@ class ScoreState(msgspec.Struct):
     accepted: dict[str, datetime] = {}  # group -> up to when measured values are a person's new normal
     faults: dict[str, DeviceRun] = {}  # member of a device group -> its device's faults in a row; empty for most
     repeats: dict[str, DeviceRun] = {}  # member of device:stuck -> equal values in a row
+    courses: dict[str, Course] = {}  # vital -> its adaptive window
+    doubts: dict[str, DeviceRun] = {}  # member of a group of signal quality -> what speaks against its values in a row
+    signal: dict[str, LastValue] = {}  # vital and device -> its newest value; vital -> the newest of movement
+    usual: dict[str, list[float]] = {}  # vital -> its newest values, in the vital's first unit
+    sequences: dict[str, list[str]] = {}  # vital and device -> its newest values in order, as sent

@@ -1,0 +1,239 @@
+"""Signs of a bad signal that no device tells: jumps, wrong units, sensors that disagree, values that come again.
+
+They are told in groups of their own (``device:<kind>``) and said in the words of what else was found: a high alert is
+told with the doubt beside it and never less for it (law 3). Nothing here takes a finding away or changes its priority.
+Late readings are compared with nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.signal import Resent, Step
+from rpm_stream.records import Finding, Reading
+from rpm_stream.score.device_runs import MOST_RUNS, Teller, Told, any_going_on, count, is_news, lasts, member_of
+from rpm_stream.score.other_unit import OtherUnits
+from rpm_stream.score.state import LastValue, ScoreState
+from rpm_stream.words import plain_flags, plain_unit, plain_value
+
+HEART, PULSE = "heart_rate", "pulse_rate"
+MOVEMENT = ("cadence", "speed")
+AGAIN = "measure again"
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What is looked at in the values of one vital."""
+
+    step: Step | None
+    mixes_units: bool
+    resent: Resent | None
+    within: timedelta  # of a step
+
+
+class Quality:
+    """The signal-quality rules, bound to the knowledge table."""
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self._knowledge, self._signal = knowledge, knowledge.signal
+        self._teller = Teller(knowledge, knowledge.signal.version)
+        self._units = OtherUnits(knowledge)
+        self._plans = {vital: self._plan(vital) for vital in self._compared()}
+        self._together = timedelta(seconds=knowledge.signal.agreement.seconds)
+        self._moving_for = timedelta(seconds=knowledge.signal.motion.seconds)
+
+    def _compared(self) -> set[str]:
+        """The vitals whose values are compared with others."""
+        signal = self._signal
+        return {PULSE, *(row.vital for row in (*signal.step, *signal.other_unit, *signal.resent))}
+
+    def _plan(self, vital: str) -> Plan:
+        signal = self._signal
+        step = next((row for row in signal.step if row.vital == vital), None)
+        return Plan(
+            step=step,
+            mixes_units=any(row.vital == vital for row in signal.other_unit),
+            resent=next((row for row in signal.resent if row.vital == vital), None),
+            within=timedelta(seconds=step.seconds if step else 0),
+        )
+
+    def look(self, state: ScoreState, readings: Sequence[Reading], found: list[Finding]) -> list[Finding]:
+        """What was found at one instant, with the doubts about its readings in words, and what is told of the signal.
+
+        ``state.latest`` must know the instant already.
+        """
+        doubts: dict[str, str] = {}
+        told = [each for reading in readings for each in self._told(state, reading, doubts)]
+        if found:
+            found = [self._explained(state, finding, doubts) for finding in found]
+        return found + [self._teller.finding(each) for each in told] if told else found
+
+    def _told(self, state: ScoreState, reading: Reading, doubts: dict[str, str]) -> Iterator[Told]:
+        if reading.value is None:
+            return
+        if reading.vital in MOVEMENT:
+            _keep_last(state, reading.vital, reading)
+            return
+        if (plan := self._plans.get(reading.vital)) is None:
+            return
+        key = f"{reading.vital}:{reading.device}"
+        last = state.signal.get(key)
+        if last is not None and reading.measured_at < last.at:
+            return
+        unit = None
+        if plan.mixes_units:
+            unit = self._units.suspect(state, reading)
+            yield from self._unit(state, reading, unit, doubts)
+            self._units.learn(state, reading)
+        if plan.step is not None:
+            if last is None:
+                _keep_last(state, key, reading)
+            else:
+                if unit is None and (last.value != reading.value or any_going_on(state.doubts)):
+                    yield from self._step(state, reading, last, doubts)
+                last.value, last.unit, last.at = reading.value, reading.unit, reading.measured_at
+        if plan.resent is not None:
+            yield from self._resent(state, reading, plan.resent, key)
+        if reading.vital == PULSE:
+            yield from self._agreement(state, reading)
+
+    def _unit(self, state: ScoreState, reading: Reading, unit: str | None, doubts: dict[str, str]) -> Iterator[Told]:
+        """A value that does not fit this person, and would in another unit."""
+        if unit is None and not any_going_on(state.doubts):
+            return
+        member = member_of("unit", reading.vital, reading.device)
+        run = count(state.doubts, member, reading.measured_at, unit is not None)
+        if unit is None:
+            return
+        said = f"does not fit this person, and would in {plain_unit(unit)}: is the device's unit set right?"
+        doubts[reading.id] = said
+        if is_news(run):
+            why = f"{plain_value(reading)} {said} (shipped)"
+            yield Told(kind="unit", member=member, title="Unit looks wrong", why=why, evidence=(reading,))
+
+    def _step(self, state: ScoreState, reading: Reading, last: LastValue, doubts: dict[str, str]) -> Iterator[Told]:
+        """A jump from the value before, of the same device, that no body makes."""
+        plan, at = self._plans[reading.vital], reading.measured_at
+        assert plan.step is not None
+        lasted = at - last.at
+        jump = 0.0
+        if lasted <= plan.within and last.unit == reading.unit:
+            vital, unit, value = reading.vital, reading.unit, reading.value or ""
+            jump = abs(self._units.number(vital, value, unit) - self._units.number(vital, last.value, unit))
+        if jump < plan.step.by and not any_going_on(state.doubts):
+            return
+        member = member_of("step", reading.vital, reading.device)
+        if jump < plan.step.by:
+            run = state.doubts.get(member)
+            if run is not None and at - run.until >= timedelta(minutes=plan.step.hold_minutes):
+                count(state.doubts, member, at, False)
+            return
+        said = f"a jump from {last.value} {_before(lasted)} that hardly any body makes"
+        doubts[reading.id] = f"{said}: {AGAIN}"
+        run = count(state.doubts, member, at, True)
+        if lasts(run, plan.step.times, 0) and is_news(run):
+            why = f"{plain_value(reading)}, {said}: another person, a slipped sensor? {AGAIN.capitalize()} (shipped)"
+            yield Told(kind="step", member=member, title="Value jumps", why=why, evidence=(reading,))
+
+    def _resent(self, state: ScoreState, reading: Reading, rules: Resent, key: str) -> Iterator[Told]:
+        """The newest values in the order of older ones: stored values that come as new."""
+        values = state.sequences.get(key)
+        if values is None:
+            _make_room(state.sequences)
+            values = state.sequences[key] = []
+        values.append(reading.value or "")
+        del values[: -rules.kept]
+        tail = values[-rules.length :]
+        again = len(set(tail)) >= rules.different and _stands_in(tail, values[:-1])
+        if not again and not any_going_on(state.doubts):
+            return
+        member = member_of("clock", f"resent.{reading.vital}", reading.device)
+        run = count(state.doubts, member, reading.measured_at, again)
+        if again and is_news(run):
+            plain = self._knowledge.vitals[reading.vital].plain
+            why = f"the last {rules.length} values of {plain} came in the same order before: stored ones, sent as new?"
+            told = f"{why} (shipped)"
+            yield Told(kind="clock", member=member, title="Old values sent again", why=told, evidence=(reading,))
+
+    def _agreement(self, state: ScoreState, pulse: Reading) -> Iterator[Told]:
+        """The pulse of one sensor against the heart rate of another."""
+        rules, heart = self._signal.agreement, state.latest.get(HEART)
+        if heart is None or heart.value is None or pulse.value is None or heart.device == pulse.device:
+            return
+        if abs(heart.measured_at - pulse.measured_at) > self._together:
+            return
+        apart = abs(float(heart.value) - float(pulse.value)) > rules.gap
+        if not apart and not any_going_on(state.doubts):
+            return
+        member = member_of("disagreement", PULSE, pulse.device)
+        run = count(state.doubts, member, pulse.measured_at, apart)
+        if lasts(run, rules.count, rules.minutes) and is_news(run):
+            why = (
+                f"pulse {pulse.value} a minute{self._from(pulse)}, heart rate {heart.value} a minute"
+                f"{self._from(heart)}: a bad signal in one of them, or beats that do not reach the finger (shipped)"
+            )
+            title = "Pulse and heart rate disagree"
+            yield Told(kind="disagreement", member=member, title=title, why=why, evidence=(pulse, heart))
+
+    def _from(self, reading: Reading) -> str:
+        sensor = self._signal.agreement.sensors.get(reading.attributes.get("characteristic", ""))
+        return f" from {sensor}" if sensor else ""
+
+    def _explained(self, state: ScoreState, finding: Finding, doubts: dict[str, str]) -> Finding:
+        """A finding with what is to be known of its first reading: doubts, and whether the person moved."""
+        first = finding.evidence[0]
+        said = []
+        if flags := self._signal.ask_repeat.intersection(first.flags):
+            known = "the device doubts it" in finding.why  # the limits say it themselves
+            named = plain_flags(flag for flag in first.flags if flag in flags)
+            said.append(AGAIN if known else f"the device doubts it, {named}: {AGAIN}")
+        if first.id in doubts:
+            said.append(doubts[first.id])
+        if finding.vital in self._signal.motion.vitals and finding.direction != "low":
+            said += self._moving(state, first.measured_at)
+        return msgspec.structs.replace(finding, why="; ".join((finding.why, *said))) if said else finding
+
+    def _moving(self, state: ScoreState, at: datetime) -> list[str]:
+        """``while moving: 120 steps a minute`` where that is so."""
+        rules = self._signal.motion
+        for name, least, words in (("cadence", rules.cadence, "steps a minute"), ("speed", rules.speed, "m/s")):
+            last = state.signal.get(name)
+            if last is not None and timedelta(0) <= at - last.at <= self._moving_for and float(last.value) >= least:
+                return [f"while moving: {last.value} {words}"]
+        return []
+
+
+def _keep_last(state: ScoreState, key: str, reading: Reading) -> None:
+    """Note the newest value under ``key``."""
+    assert reading.value is not None
+    last = state.signal.get(key)
+    if last is None:
+        _make_room(state.signal)
+        state.signal[key] = LastValue(reading.value, reading.unit, reading.measured_at)
+    elif reading.measured_at >= last.at:
+        last.value, last.unit, last.at = reading.value, reading.unit, reading.measured_at
+
+
+def _make_room(kept: dict[str, LastValue] | dict[str, list[str]]) -> None:
+    """A patient has few devices: of more than the most, the one entered first goes."""
+    while len(kept) >= MOST_RUNS:
+        del kept[next(iter(kept))]
+
+
+def _stands_in(tail: list[str], values: list[str]) -> bool:
+    """Whether ``tail`` stands in ``values`` in the same order."""
+    size, newest = len(tail), tail[-1]
+    ends = (end for end, value in enumerate(values, start=1) if value == newest and end >= size)
+    return any(values[end - size : end] == tail for end in ends)
+
+
+def _before(lasted: timedelta) -> str:
+    """``4 seconds before``"""
+    seconds = round(lasted.total_seconds())
+    for size, words in ((7200, "hours"), (120, "minutes")):
+        if seconds >= size:
+            return f"{seconds // (3600 if words == 'hours' else 60)} {words} before"
+    return f"{seconds} seconds before"
