@@ -11,6 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
+from rpm_stream.app.gateway.gatt_encode_body import WeightSteps, weight_steps
 from rpm_stream.app.gateway.gatt_numbers import crc16, date_time, decimal_parts, float32, sfloat, unsigned
 from rpm_stream.records import Record
 
@@ -72,19 +73,38 @@ class Temperature(Record, frozen=True, kw_only=True):
 
 
 class Glucose(Record, frozen=True, kw_only=True):
-    """2A18. ``value`` in ``unit`` (the wire is kg/L or mol/L: exact shifts of the decimal point).
+    """2A18. ``value`` in ``unit`` (the wire is kg/L or mol/L: exact shifts of the decimal point), None = not sent.
 
     ``sample`` is the type (low nibble: 1 capillary whole blood) and ``site`` the location (high nibble: 1 finger).
     """
 
     sequence: int
     base_time: datetime
-    value: str
+    value: str | None
     unit: Literal["mg/dL", "mmol/L"] = "mg/dL"
     offset_minutes: int | None = None
     sample: int = 1
     site: int = 1
     status: int | None = None
+    context_follows: bool = False
+
+
+class GlucoseContext(Record, frozen=True, kw_only=True):
+    """2A34, joined to the 2A18 of its ``sequence``; codes as in the Glucose Service, amounts as decimal text.
+
+    ``carbohydrate`` (id, g); ``person`` (tester, health); ``exercise`` (s, %; 65535 s = overrun); ``medication`` (id,
+    amount in ``medication_unit``); ``hba1c`` %.
+    """
+
+    sequence: int
+    extended: int | None = None
+    carbohydrate: tuple[int, str] | None = None
+    meal: int | None = None
+    person: tuple[int, int] | None = None
+    exercise: tuple[int, int] | None = None
+    medication: tuple[int, str] | None = None
+    medication_unit: Literal["mg", "mL"] = "mg"
+    hba1c: str | None = None
 
 
 class CgmRecord(Record, frozen=True, kw_only=True):
@@ -174,14 +194,33 @@ def temperature(said: Temperature) -> bytes:
 
 
 def glucose(said: Glucose) -> bytes:
-    """The octets of 2A18 with a concentration: mg/dL is 1e-5 kg/L, mmol/L is 1e-3 mol/L."""
-    shift = -3 if said.unit == "mmol/L" else -5
+    """The octets of 2A18: mg/dL is 1e-5 kg/L, mmol/L is 1e-3 mol/L."""
     molar = said.unit == "mmol/L"
+    value = b""
+    if said.value is not None:
+        value = sfloat(said.value, -3 if molar else -5) + bytes([said.site << 4 | said.sample])
     offset = b"" if said.offset_minutes is None else said.offset_minutes.to_bytes(2, "little", signed=True)
     status = _optional_unsigned(said.status, 2)
-    flags = bool(offset) | 1 << 1 | molar << 2 | bool(status) << 3
+    flags = bool(offset) | bool(value) << 1 | molar << 2 | bool(status) << 3 | said.context_follows << 4
     head = bytes([flags]) + unsigned(said.sequence, 2) + date_time(said.base_time) + offset
-    return head + sfloat(said.value, shift) + bytes([said.site << 4 | said.sample]) + status
+    return head + value + status
+
+
+def glucose_context(said: GlucoseContext) -> bytes:
+    """The octets of 2A34: a gram is 1e-3 kg, a milligram 1e-6 kg, a millilitre 1e-3 L."""
+    litres = said.medication_unit == "mL"
+    carbohydrate = b"" if said.carbohydrate is None else _dose(*said.carbohydrate, -3)
+    person = b"" if said.person is None else bytes([said.person[1] << 4 | said.person[0]])
+    exercise = b"" if said.exercise is None else unsigned(said.exercise[0], 2) + unsigned(said.exercise[1], 1)
+    medication = b"" if said.medication is None else _dose(*said.medication, -3 if litres else -6)
+    options = (carbohydrate, _optional_unsigned(said.meal, 1), person, exercise, medication)
+    hba1c, extended = _optional_sfloat(said.hba1c), _optional_unsigned(said.extended, 1)
+    flags = _flags(options) | litres << 5 | bool(hba1c) << 6 | bool(extended) << 7
+    return bytes([flags]) + unsigned(said.sequence, 2) + extended + b"".join(options) + hba1c
+
+
+def _dose(code: int, amount: str, shift: int) -> bytes:
+    return unsigned(code, 1) + sfloat(amount, shift)
 
 
 def cgm(records: tuple[CgmRecord, ...]) -> bytes:
@@ -215,9 +254,8 @@ def weight(said: Weight) -> bytes:
     steps = Decimal(mantissa).scaleb(exponent) / step
     if exponent != places or steps % 1 or steps >= 0xFFFF:  # 0xFFFF says "measurement unsuccessful"
         raise ValueError(f"{said.value} {said.unit} is not on the scale's grid")
-    options = (_optional_time(said.time), _optional_unsigned(said.user, 1))
-    flags = (said.unit == "[lb_av]") | _flags(options) << 1
-    return bytes([flags]) + unsigned(int(steps), 2) + b"".join(options)
+    imperial = said.unit == "[lb_av]"
+    return weight_steps(WeightSteps(weight=int(steps), imperial=imperial, time=said.time, user=said.user))
 
 
 def battery(percent: int) -> bytes:

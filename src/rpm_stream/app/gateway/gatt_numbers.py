@@ -11,11 +11,13 @@ from datetime import datetime
 from decimal import Decimal
 
 PLAIN = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-SFLOAT_SPECIAL: dict[str, int] = {"NaN": 0x07FF, "NRes": 0x0800, "+INF": 0x07FE, "-INF": 0x0802}
-FLOAT_SPECIAL: dict[str, int] = {"NaN": 0x007FFFFF, "NRes": 0x00800000, "+INF": 0x007FFFFE, "-INF": 0x00800002}
 # With exponent 0 these mantissas mean something else than a number; with any other exponent they are numbers.
-SFLOAT_TAKEN = {*SFLOAT_SPECIAL.values(), 0x0801}
-FLOAT_TAKEN = {*FLOAT_SPECIAL.values(), 0x00800001}
+SFLOAT_SPECIAL: dict[str, int] = {
+    "NaN": 0x07FF, "NRes": 0x0800, "+INF": 0x07FE, "-INF": 0x0802, "Reserved": 0x0801,
+}  # fmt: skip
+FLOAT_SPECIAL: dict[str, int] = {
+    "NaN": 0x007FFFFF, "NRes": 0x00800000, "+INF": 0x007FFFFE, "-INF": 0x00800002, "Reserved": 0x00800001,
+}  # fmt: skip
 
 
 def sfloat(text: str, shift: int = 0) -> bytes:
@@ -28,7 +30,7 @@ def sfloat(text: str, shift: int = 0) -> bytes:
         return SFLOAT_SPECIAL[text].to_bytes(2, "little")
     mantissa, exponent = _fitted(text, bits=12)
     code = (((exponent + shift) & 0xF) << 12) | (mantissa & 0xFFF)
-    if not -8 <= exponent + shift <= 7 or code in SFLOAT_TAKEN:
+    if not -8 <= exponent + shift <= 7 or code in SFLOAT_SPECIAL.values():
         raise ValueError(f"{text} does not fit into an SFLOAT with its digits")
     return code.to_bytes(2, "little")
 
@@ -39,7 +41,7 @@ def float32(text: str) -> bytes:
         return FLOAT_SPECIAL[text].to_bytes(4, "little")
     mantissa, exponent = _fitted(text, bits=24)
     code = ((exponent & 0xFF) << 24) | (mantissa & 0xFFFFFF)
-    if not -128 <= exponent <= 127 or code in FLOAT_TAKEN:
+    if not -128 <= exponent <= 127 or code in FLOAT_SPECIAL.values():
         raise ValueError(f"{text} does not fit into a FLOAT with its digits")
     return code.to_bytes(4, "little")
 

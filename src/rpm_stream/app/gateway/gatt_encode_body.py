@@ -1,0 +1,90 @@
+"""As ``gatt_encode``, for what a scale and a foot pod say: weight with height, body composition, running speed.
+
+Fields are steps of the wire's own grid (``masses`` 0.005 kg or 0.01 lb, and so on), so that nothing is rounded.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from rpm_stream.app.gateway.gatt_numbers import date_time, unsigned
+from rpm_stream.records import Record
+
+UNSUCCESSFUL = 0xFFFF  # of a weight or body fat: the scale tried and has no value
+_STEPS = ("metabolism", "muscle", "muscle_mass", "fat_free", "soft_lean", "water", "impedance", "weight", "height")
+
+
+class WeightSteps(Record, frozen=True, kw_only=True):
+    """2A9D. ``weight`` in 0.005 kg or, ``imperial``, 0.01 lb; ``body``: BMI in 0.1 kg/m2, height in 1 mm or 0.1 in."""
+
+    weight: int
+    imperial: bool = False
+    time: datetime | None = None
+    user: int | None = None
+    body: tuple[int, int] | None = None
+
+
+class BodyComposition(Record, frozen=True, kw_only=True):
+    """2A9C. ``fat`` and ``muscle`` in 0.1 %, ``metabolism`` kJ, ``impedance`` 0.1 Ohm; masses, ``weight`` and
+    ``height`` in the steps of 2A9D; ``more``: a further packet of this measurement follows.
+    """
+
+    fat: int
+    imperial: bool = False
+    time: datetime | None = None
+    user: int | None = None
+    metabolism: int | None = None
+    muscle: int | None = None
+    muscle_mass: int | None = None
+    fat_free: int | None = None
+    soft_lean: int | None = None
+    water: int | None = None
+    impedance: int | None = None
+    weight: int | None = None
+    height: int | None = None
+    more: bool = False
+
+
+class Running(Record, frozen=True, kw_only=True):
+    """2A53. ``speed`` in 1/256 m/s, ``cadence`` /min, ``stride`` cm, ``distance`` in 0.1 m."""
+
+    speed: int
+    cadence: int
+    stride: int | None = None
+    distance: int | None = None
+    running: bool = False
+
+
+def weight_steps(said: WeightSteps) -> bytes:
+    """The octets of 2A9D."""
+    body = b"" if said.body is None else unsigned(said.body[0], 2) + unsigned(said.body[1], 2)
+    options = (_time(said.time), _optional(said.user, 1), body)
+    flags = said.imperial | _flags(options) << 1
+    return bytes([flags]) + unsigned(said.weight, 2) + b"".join(options)
+
+
+def body_composition(said: BodyComposition) -> bytes:
+    """The octets of 2A9C."""
+    steps = tuple(_optional(getattr(said, name), 2) for name in _STEPS)
+    options = (_time(said.time), _optional(said.user, 1), *steps)
+    flags = said.imperial | _flags(options) << 1 | said.more << 12
+    return unsigned(flags, 2) + unsigned(said.fat, 2) + b"".join(options)
+
+
+def running(said: Running) -> bytes:
+    """The octets of 2A53."""
+    options = (_optional(said.stride, 2), _optional(said.distance, 4))
+    flags = _flags(options) | said.running << 2
+    return bytes([flags]) + unsigned(said.speed, 2) + unsigned(said.cadence, 1) + b"".join(options)
+
+
+def _flags(options: tuple[bytes, ...]) -> int:
+    return sum(1 << place for place, octets in enumerate(options) if octets)
+
+
+def _time(moment: datetime | None) -> bytes:
+    return b"" if moment is None else date_time(moment)
+
+
+def _optional(value: int | None, octets: int) -> bytes:
+    return b"" if value is None else unsigned(value, octets)
