@@ -33,6 +33,7 @@ COMMIT_AGE = Gauge(
     "rpm_last_progress_age_seconds", "Since the stage last applied something or had nothing to do", ["stage"]
 )
 STATE_BYTES = Gauge("rpm_state_bytes_max", "Largest sealed state written by this process", ["stage"])
+REGISTRY_FAULTS = Gauge("rpm_registry_faults", "Settings of the registry that cannot be used and are ignored")
 KEYS = Gauge("rpm_state_keys", "Devices or patients whose state this process keeps", ["stage"])
 
 

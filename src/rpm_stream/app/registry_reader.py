@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from rpm_stream.app import metrics
 from rpm_stream.app.names import REGISTRY
 from rpm_stream.app.partitions import partitions_of
-from rpm_stream.registry import Registry, RegistryError, parse_entry
+from rpm_stream.knowledge import Vital
+from rpm_stream.registry import Registry, RegistryError, entry_key, parse_entry
+from rpm_stream.score.own_limits import faults
 
 log = structlog.get_logger()
 
 
 class RegistryReader:
-    """Keeps ``registry`` as the topic has it; ``ready`` is set once it was read to its end."""
+    """Keeps ``registry`` as the topic has it; ``ready`` is set once it was read to its end.
 
-    def __init__(self, bootstrap: str) -> None:
+    With ``vitals`` it tells of settings that cannot be used: each in the log, and how many there are as a metric.
+    """
+
+    def __init__(self, bootstrap: str, vitals: Mapping[str, Vital] | None = None) -> None:
         self.registry = Registry()
         self.ready = asyncio.Event()
-        self._bootstrap = bootstrap
+        self._bootstrap, self._vitals = bootstrap, vitals
+        self._faulty: dict[str, int] = {}
 
     async def run(self) -> None:
         """Read for ever. Raises what the broker says."""
@@ -54,10 +62,25 @@ class RegistryReader:
         return all([await consumer.position(partition) >= end for partition, end in ends.items()])
 
     def _apply(self, key: bytes | None, value: bytes | None) -> None:
+        name = (key or b"").decode(errors="replace")
         if value is None:
-            self.registry.remove((key or b"").decode(errors="replace"))
+            self.registry.remove(name)
+            self._tell(name, [])
             return
         try:
-            self.registry.put(parse_entry(value))
+            entry = parse_entry(value)
         except RegistryError as error:  # its content may name a patient: only the fault is said
             log.warning("registry entry ignored", fault=str(error))
+            return
+        self.registry.put(entry)
+        self._tell(entry_key(entry), faults(entry, self._vitals) if self._vitals is not None else [])
+
+    def _tell(self, name: str, found: list[str]) -> None:
+        """Somebody set this and believes that it holds: what cannot be used is never passed over in silence."""
+        if found or name in self._faulty:
+            self._faulty.pop(name, None)
+            if found:
+                self._faulty[name] = len(found)
+            metrics.REGISTRY_FAULTS.set(sum(self._faulty.values()))
+        for fault in found:
+            log.error("registry setting ignored, the others hold", of=name.partition("/")[0], fault=fault)

@@ -29,15 +29,15 @@ class News2(Table, frozen=True, forbid_unknown_fields=True):
     medium_from: int
     high_from: int
     max_oxygen: int
-    max_consciousness: int
     respiratory_rate: Points
     oxygen_saturation: Points
     systolic: Points
     pulse: Points
     body_temperature: Points
 
+    consciousness: Points
     def parameters(self) -> dict[str, Points]:
-        """The five measured parameters by name, in the chart's order."""
+        """The parameters by name, in the chart's order, but for "air or oxygen"."""
         return {
             "respiratory_rate": self.respiratory_rate,
             "oxygen_saturation": self.oxygen_saturation,
@@ -47,15 +47,23 @@ class News2(Table, frozen=True, forbid_unknown_fields=True):
         }
 
 
+            "consciousness": self.consciousness,
 class Band(Table, frozen=True, forbid_unknown_fields=True):
     """Priority of the first value, and of a second in a row."""
+
+    def oxygen(self) -> tuple[Points, ...]:
+        """The two ways in which a check-in says "air or oxygen"."""
+        return self.oxygen_flow, self.inspired_oxygen
 
     first: Priority
     repeated: Priority | None = None
 
 
 class ShippedLimit(Table, frozen=True, forbid_unknown_fields=True):
-    """A limit with one side; ``meter`` says which meter display without a number (LO, HI) counts as beyond it."""
+    """A limit with one side; ``meter`` says which meter display without a number (LO, HI) counts as beyond it.
+
+    ``together_with`` names the vital of the same measurement whose limit of that side repeats this one.
+    """
 
     vital: str
     unit: str
@@ -71,6 +79,7 @@ class ShippedLimit(Table, frozen=True, forbid_unknown_fields=True):
 
 class Limits(Table, frozen=True, forbid_unknown_fields=True):
     """The shipped limits."""
+    together_with: str | None = None
 
     version: str
     repeated_after_minutes: int

@@ -67,7 +67,7 @@ class Judge:
 
     def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
         self.knowledge, self.registry = knowledge, registry
-        self._scoring = Scoring(knowledge)
+        self._scoring = Scoring(knowledge, registry)
         self._silence, self._devices = Silence(knowledge, registry), DeviceAlerts(knowledge, registry)
 
     def step(self, patient: Patient, message: Readings) -> Judged | None:

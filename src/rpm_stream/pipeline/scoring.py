@@ -10,6 +10,7 @@ import msgspec
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.patient import Patient, PatientState
 from rpm_stream.records import Finding, PatientEntry, Reading, Score
+from rpm_stream.registry import Registry
 from rpm_stream.score.history import Placing
 from rpm_stream.score.learned import Learned, Paused
 from rpm_stream.score.rules import Rules
@@ -32,10 +33,11 @@ class Moment(msgspec.Struct, gc=False):
 class Scoring:
     """Everything that looks at a reading and finds something; tables in, one call a moment."""
 
-    def __init__(self, knowledge: Knowledge) -> None:
-        self._never_judged = knowledge.signal.never_judged
+    def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
+        self._never_judged, self._vitals = knowledge.signal.never_judged, knowledge.vitals
         self._kept = knowledge.detectors.personal.vitals
-        self._rules, self._learned = Rules(knowledge), Learned(knowledge)
+        self._rules, self._learned = Rules(knowledge, registry), Learned(knowledge)
+        self._quality = Quality(knowledge)
 
     def instant(self, patient: Patient, entry: PatientEntry, readings: Sequence[Reading]) -> Moment:
         """Score all readings of one moment; the patient's score state moves on."""

@@ -1,20 +1,25 @@
 """One reading against the limits that hold for its patient: query bound, own limits, the shipped chart and table.
 
-Precedence (CONTRACT 7): a patient's own limit takes the place of the shipped ones for its vital and side (who sets
-only an upper limit keeps the shipped lower one); a value beyond the query bound is high whoever's limits hold. Values
-are compared in the limit's unit, exactly. A doubt of the device about its own value is said, and silences nothing
-(law 3).
+Precedence (CONTRACT 7): a limit that somebody has set (own_limits.py) takes the place of the shipped ones for its vital
+and side (who sets only an upper limit keeps the shipped lower one); a value beyond the query bound is high whoever's
+limits hold. Values are compared in the limit's unit, exactly. A doubt of the device about its own value is said, and
+silences nothing (law 3).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from decimal import Decimal
 
+import msgspec
+
 from rpm_stream.knowledge import Knowledge, ShippedLimit
-from rpm_stream.records import Direction, Limit, LimitValue, PatientEntry, Priority, Reading, Record, Recovery
-from rpm_stream.score.history import Level
-from rpm_stream.score.news2 import Chart
+from rpm_stream.records import Direction, Limit, Of, PatientEntry, Priority, Reading, Record
+from rpm_stream.registry import Registry
+from rpm_stream.score.history import KEPT_FOR, Level
+from rpm_stream.score.news2 import Chart, Scale
+from rpm_stream.score.own_limits import OwnLimits, OwnSide
 from rpm_stream.words import plain_flags, plain_unit, plain_value
 
 Side = Direction
@@ -25,8 +30,9 @@ REMEMBERED = 50_000
 class Breach(Record, frozen=True, kw_only=True):
     """One limit that a reading is beyond. ``limit`` names it in the history; ``member`` is its place in an episode.
 
-    ``first`` is the priority of one such reading, ``repeated`` that of a second in a row; ``minutes``: how long it
-    must last before it counts at all.
+    ``first`` is the priority of one such reading, ``repeated`` that of a second in a row, or of one of ``partner``, the
+    (vital, limit) that one measurement gives together with it; ``minutes`` and ``of``: how long it must last before it
+    counts at all.
     """
 
     limit: str
@@ -34,75 +40,72 @@ class Breach(Record, frozen=True, kw_only=True):
     side: Side
     first: Priority
     repeated: Priority | None = None
+    partner: tuple[str, str] | None = None
     minutes: int = 0
+    of: Of | None = None
     rule: str
     title: str
     why: str
 
 
 class Verdict(Record, frozen=True, kw_only=True):
-    """What the limits say of one reading."""
+    """What the limits say of one reading. ``kept_for``: how far back they look."""
 
     level: Level
     points: int | None
+    kept_for: timedelta = KEPT_FOR
     breaches: tuple[Breach, ...] = ()
     broken: tuple[str, ...] = ()
-
-
-class OwnSide(Record, frozen=True, kw_only=True):
-    """One side of a patient's own limit, with the value that counts as recovered."""
-
-    source: Limit
-    side: Side
-    bound: LimitValue
-    recover: LimitValue
 
 
 class LimitTable:
     """The limits of all patients; answers for the shipped ones are remembered (values repeat)."""
 
-    def __init__(self, knowledge: Knowledge, chart: Chart) -> None:
+    def __init__(self, knowledge: Knowledge, chart: Chart, registry: Registry) -> None:
         self._knowledge, self._chart = knowledge, chart
+        self._own_limits = OwnLimits(registry, knowledge.vitals)
         self._rows: dict[str, list[ShippedLimit]] = {}
         for row in knowledge.limits.limit:
             self._rows.setdefault(row.vital, []).append(row)
         self._known: dict[tuple[object, ...], Verdict | None] = {}
 
-    def judge(self, reading: Reading, patient: PatientEntry) -> Verdict | None:
+    def judge(self, reading: Reading, patient: PatientEntry, scale: Scale) -> Verdict | None:
         """The verdict; None where no limit knows the vital or the reading has no value that matters."""
         if reading.value is None:
             return self._meter(reading)
-        adult = self._chart.applies(patient, reading.measured_at)
-        own = self._own_sides(patient, reading) if patient.limits else []
-        if own:
-            return self._judge(reading, patient, adult, own)
+        held = self._own_limits.at(patient, reading.vital, reading.measured_at)
         doubts = reading.flags and tuple(flag for flag in reading.flags if flag in self._knowledge.signal.ask_repeat)
-        key = (reading.vital, reading.value, reading.unit, doubts, adult, patient.oxygen_scale, patient.on_oxygen)
+        exempt = self._chart.exempt(patient, reading.measured_at)
+        key = (held.serial, reading.vital, reading.value, reading.unit, doubts, exempt, scale)
         if key not in self._known:
             if len(self._known) > REMEMBERED:
                 self._known.clear()
-            self._known[key] = self._judge(reading, patient, adult, [])
+            self._known[key] = self._judge(reading, exempt, scale, held.sides)
         return self._known[key]
 
-    def _judge(self, reading: Reading, patient: PatientEntry, adult: bool, own: list[OwnSide]) -> Verdict | None:
+    def _judge(self, reading: Reading, exempt: str, scale: Scale, own: Sequence[OwnSide]) -> Verdict | None:
         assert reading.value is not None
         if not own and not self._has_limits(reading.vital):
             return None
         value, unit = Decimal(reading.value), reading.unit
         covered = {side.side for side in own}
         rows = [row for row in self._rows.get(reading.vital, ()) if _side(row) not in covered]
-        points = self._chart.points(reading.vital, value, unit, patient) if adult else None
+        points = None if exempt else self._chart.points(reading.vital, value, unit, scale)
         breaches = [
             *self._beyond_query(reading, value),
             *self._own(own, reading, value),
             *(self._shipped(row, reading) for row in rows if self._beyond(row, unit, value)),
-            *(breach for side, breach in self._band(reading, points, patient) if side not in covered),
+            *(breach for side, breach in self._band(reading, points, scale) if side not in covered),
         ]
+        if exempt and self._chart.knows(reading.vital):
+            words = f"; NEWS2 does not apply ({exempt})"
+            breaches = [msgspec.structs.replace(breach, why=f"{breach.why}{words}") for breach in breaches]
         recovered = all(self._recovered(side, unit, value) for side in own)
         recovered = recovered and all(self._back(row, unit, value) for row in rows)
         return Verdict(
             level="beyond" if breaches else "inside" if recovered else "between",
             points=points,
+            kept_for=max([KEPT_FOR, *(timedelta(minutes=side.source.of.within) for side in own if side.source.of)]),
             breaches=tuple(breaches),
             broken=tuple(dict.fromkeys(breach.limit for breach in breaches)),
         )
@@ -113,10 +116,15 @@ class LimitTable:
     def _said(self, reading: Reading) -> str:
         """The value, and whether the device itself doubts it."""
         doubts = plain_flags(flag for flag in reading.flags if flag in self._knowledge.signal.ask_repeat)
-        return f"{plain_value(reading)}{f' (the device doubts it: {doubts})' if doubts else ''}"
+        row = self._knowledge.vitals[reading.vital]
+        word = row.word(reading.value)
+        value = f"{row.plain}: {word}" if word else plain_value(reading)
+        return f"{value}{f' (the device doubts it: {doubts})' if doubts else ''}"
 
-    def _title(self, vital: str, side: Side, how: str = "") -> str:
-        return f"{self._knowledge.vitals[vital].display} {how}{side}"
+    def _title(self, reading: Reading, side: Side, how: str = "") -> str:
+        row = self._knowledge.vitals[reading.vital]
+        word = row.word(reading.value)
+        return f"{row.display}: {word}" if word else f"{row.display} {how}{side}"
 
     def _beyond_query(self, reading: Reading, value: Decimal) -> Iterator[Breach]:
         row, limits = self._knowledge.vitals[reading.vital], self._knowledge.limits
@@ -132,17 +140,18 @@ class LimitTable:
             first=limits.beyond_query.first,
             repeated=limits.beyond_query.repeated,
             rule=f"limit.query.{reading.vital}.{WORD[side]}_{bound}@{limits.version}",
-            title=self._title(reading.vital, side, "very "),
+            title=self._title(reading, side, "very "),
             why=f"{self._said(reading)}: {WORD[side]} {bound} {plain_unit(row.unit)}, rarely real: look and repeat now "
             "(shipped)",
         )
 
-    def _band(self, reading: Reading, points: int | None, patient: PatientEntry) -> Iterator[tuple[Side, Breach]]:
-        if points is None or points < 2:
+    def _band(self, reading: Reading, points: int | None, scale: Scale) -> Iterator[tuple[Side, Breach]]:
+        if points is None or points < 2 or not self._chart.has_bands(reading.vital):
             return
         limits = self._knowledge.limits
         band, word = (limits.red, "red") if points == 3 else (limits.amber, "amber")
-        side: Side = "low" if self._chart.side(reading, patient) == "low" else "high"
+        side: Side = "low" if self._chart.side(reading, scale) == "low" else "high"
+        where = "" if self._knowledge.vitals[reading.vital].words else f"{side}, "
         yield (
             side,
             Breach(
@@ -152,8 +161,8 @@ class LimitTable:
                 first=band.first,
                 repeated=band.repeated,
                 rule=f"limit.news2_{word}.{reading.vital}@{limits.version}",
-                title=self._title(reading.vital, side),
-                why=f"{self._said(reading)}: {side}, {word} on the NEWS2 chart with {points} points (shipped)",
+                title=self._title(reading, side),
+                why=f"{self._said(reading)}: {where}{word} on the NEWS2 chart with {points} points (shipped)",
             ),
         )
 
@@ -167,15 +176,16 @@ class LimitTable:
 
     def _shipped(self, row: ShippedLimit, reading: Reading) -> Breach:
         side = _side(row)
-        limit = f"{WORD[side]}_{row.below if side == 'low' else row.above}"
+        limit = _name(row)
         return Breach(
             limit=limit,
             member=f"limit:{row.vital}:{side}",
             side=side,
             first=row.first,
             repeated=row.repeated,
+            partner=self._partner(row),
             rule=f"limit.shipped.{row.vital}.{limit}@{self._knowledge.limits.version}",
-            title=self._title(row.vital, side),
+            title=self._title(reading, side),
             why=f"{self._said(reading)}: {limit.replace('_', ' ')} {plain_unit(row.unit)} (shipped)"
             f"{f'; {row.advice}' if row.advice else ''}",
         )
@@ -193,62 +203,52 @@ class LimitTable:
         breach = self._shipped(rows[0], reading)
         return Verdict(level="beyond", points=None, breaches=(breach,), broken=(breach.limit,))
 
-    def _own_sides(self, patient: PatientEntry, reading: Reading) -> list[OwnSide]:
-        """The own limits that hold at the reading's time; one that begins later takes an earlier one's place."""
-        units = self._knowledge.vitals[reading.vital].units
-        found: list[OwnSide] = []
-        for limit in patient.limits:
-            if limit.vital != reading.vital or limit.unit not in units:  # registry.faults tells of a wrong unit
-                continue
-            if limit.valid_from is None or limit.valid_from <= reading.measured_at:
-                found += _sides(limit)
-        newest: dict[Side, float] = {}
-        for own in found:
-            newest[own.side] = max(newest.get(own.side, _begin(own)), _begin(own))
-        return [own for own in found if _begin(own) == newest[own.side]]
+    def _partner(self, row: ShippedLimit) -> tuple[str, str] | None:
+        """The limit of the other pressure of a cuff: one of either, then one of the other, is one pressure twice."""
+        if row.together_with is None:
+            return None
+        rows = self._rows.get(row.together_with, ())
+        return next(((other.vital, _name(other)) for other in rows if _side(other) == _side(row)), None)
 
-    def _own(self, sides: list[OwnSide], reading: Reading, value: Decimal) -> Iterator[Breach]:
+    def _own(self, sides: Sequence[OwnSide], reading: Reading, value: Decimal) -> Iterator[Breach]:
         for own in sides:
             limit = own.source
-            number, bound = self._knowledge.convert(value, reading.unit, limit.unit), Decimal(str(own.bound))
-            if not (number < bound if own.side == "low" else number > bound):
+            number = self._knowledge.convert(value, reading.unit, limit.unit)
+            if not (number < own.bound if own.side == "low" else number > own.bound):
                 continue
-            name = f"{WORD[own.side]}_{own.bound}_{limit.unit}"
-            lasting = f" for {limit.for_} minutes" if limit.for_ else ""
+            written = limit.low if own.side == "low" else limit.high
+            name = f"{WORD[own.side]}_{written}_{limit.unit}"
+            group = f"{own.group}." if own.group else ""
             yield Breach(
                 limit=name,
                 member=f"limit:{limit.vital}:{name}",
                 side=own.side,
                 first=limit.priority,
                 minutes=limit.for_,
-                rule=f"limit.patient.{limit.vital}.{name}",
-                title=self._title(limit.vital, own.side),
-                why=f"{self._said(reading)}: {WORD[own.side]} {own.bound} {plain_unit(limit.unit)}{lasting} "
-                f"(limit set by {limit.owner})",
+                of=limit.of,
+                rule=f"limit.{own.level}.{group}{limit.vital}.{name}",
+                title=self._title(reading, own.side),
+                why=f"{self._said(reading)}: {WORD[own.side]} {written} {plain_unit(limit.unit)}{_lasting(limit)} "
+                f"({own.said()})",
             )
 
     def _recovered(self, own: OwnSide, unit: str, value: Decimal) -> bool:
-        number, recover = self._knowledge.convert(value, unit, own.source.unit), Decimal(str(own.recover))
-        return number >= recover if own.side == "low" else number <= recover
+        number = self._knowledge.convert(value, unit, own.source.unit)
+        return number >= own.recover if own.side == "low" else number <= own.recover
 
 
 def _side(row: ShippedLimit) -> Side:
     return "low" if row.below is not None else "high"
 
 
-def _begin(own: OwnSide) -> float:
-    return float("-inf") if own.source.valid_from is None else own.source.valid_from.timestamp()
+def _name(row: ShippedLimit) -> str:
+    side = _side(row)
+    return f"{WORD[side]}_{row.below if side == 'low' else row.above}"
 
 
-def _sides(limit: Limit) -> Iterator[OwnSide]:
-    """Both sides of a limit; a single recovery value belongs to the limit's one side."""
-    recover = limit.recover
-    if isinstance(recover, Recovery):
-        low, high = recover.low, recover.high
-    else:
-        low = recover if limit.high is None else None
-        high = recover if limit.low is None else None
-    if limit.low is not None:
-        yield OwnSide(source=limit, side="low", bound=limit.low, recover=limit.low if low is None else low)
-    if limit.high is not None:
-        yield OwnSide(source=limit, side="high", bound=limit.high, recover=limit.high if high is None else high)
+def _lasting(limit: Limit) -> str:
+    """How long it must last, in words; of two forms the reading's cadence chooses one, so both are said."""
+    spans = [f"for {limit.for_} minutes"] if limit.for_ else []
+    if limit.of is not None:
+        spans.append(f"in {limit.of.count} of the last {limit.of.last} readings")
+    return f" {' or '.join(spans)}" if spans else ""

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Finding, PatientEntry, Priority, Reading, Score
-from rpm_stream.score.history import Placing, VitalHistory, add, inside_since, run, segment_of
+from rpm_stream.registry import Registry
+from rpm_stream.score.history import Placing, VitalHistory, add, among_last, beside, inside_since, run, segment_of
 from rpm_stream.score.limits import Breach, LimitTable
 from rpm_stream.score.news2 import Chart, News2Score
 from rpm_stream.score.state import Calm, Emitted, ScoreState
@@ -21,10 +22,10 @@ RANK: dict[Priority, int] = {"low": 1, "medium": 2, "high": 3}
 class Rules:
     """Limits and NEWS2, bound to the knowledge table."""
 
-    def __init__(self, knowledge: Knowledge) -> None:
+    def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
         self._knowledge = knowledge
         self.chart = Chart(knowledge)
-        self._limits = LimitTable(knowledge, self.chart)
+        self._limits = LimitTable(knowledge, self.chart, registry)
         self._repeated_after = timedelta(minutes=knowledge.limits.repeated_after_minutes)
         self.recovery = timedelta(minutes=knowledge.limits.recovery_minutes)
 
@@ -32,14 +33,16 @@ class Rules:
         self, state: ScoreState, reading: Reading, patient: PatientEntry
     ) -> tuple[Placing | None, list[Finding]]:
         """Enter one reading into its history; a finding for each limit that is broken for as long as it must be."""
-        verdict = self._limits.judge(reading, patient)
+        at = reading.measured_at
+        scale = self.chart.scale(patient, state.histories, at) if patient.oxygen_scale == 2 else "1"
+        verdict = self._limits.judge(reading, patient, scale)
         if verdict is None:
             return None, []
         history = state.histories.get(reading.vital)
         if history is None:
             history = state.histories[reading.vital] = VitalHistory()
-        placing = add(history, segment_of(reading, verdict.level, verdict.points, verdict.broken))
-        found = [self._finding(history, placing, reading, breach) for breach in verdict.breaches]
+        placing = add(history, segment_of(reading, verdict.level, verdict.points, verdict.broken), verdict.kept_for)
+        found = [self._finding(state, placing, reading, breach) for breach in verdict.breaches]
         worst: dict[str, Finding] = {}
         for finding in found:
             known = worst.get(finding.member) if finding else None
@@ -47,13 +50,20 @@ class Rules:
                 worst[finding.member] = finding
         return placing, list(worst.values())
 
-    def _finding(self, history: VitalHistory, placing: Placing, reading: Reading, breach: Breach) -> Finding | None:
+    def _finding(self, state: ScoreState, placing: Placing, reading: Reading, breach: Breach) -> Finding | None:
+        history = state.histories[reading.vital]
         around = run(history, placing.index, breach.limit)
         lasted = around.end - around.start
-        if breach.minutes and lasted < timedelta(minutes=breach.minutes):
+        by_count = breach.of is not None and not (breach.minutes and is_continuous(reading, self._knowledge))
+        if breach.of is not None and by_count:
+            if not among_last(history, placing.index, breach.limit, breach.of):
+                return None
+        elif lasted < timedelta(minutes=breach.minutes):
             return None
         priority: Priority = breach.first
-        if breach.repeated and (around.count >= 2 or lasted >= self._repeated_after):
+        if breach.repeated and (
+            around.count >= 2 or lasted >= self._repeated_after or _partnered(state, reading, breach)
+        ):
             priority = breach.repeated
         return Finding(
             member=breach.member,
@@ -153,6 +163,23 @@ class Rules:
             return history is not None and since is not None and history.segments[-1].end - since >= self.recovery
         calm = state.calm.get(member)
         return calm is not None and calm.until - calm.since >= self.recovery
+
+
+def is_continuous(reading: Reading, knowledge: Knowledge) -> bool:
+    """Whether the reading is one of a stream, not a spot measurement: what is published in summaries (CONTRACT 6)."""
+    characteristic = knowledge.characteristics.get(reading.attributes.get("characteristic", ""))
+    return (characteristic is not None and characteristic.continuous) or (
+        knowledge.vitals[reading.vital].publish == "summary"
+    )
+
+
+def _partnered(state: ScoreState, reading: Reading, breach: Breach) -> bool:
+    """Whether the measurement before or after this one was beyond the limit that one measurement gives together."""
+    if breach.partner is None:
+        return False
+    vital, limit = breach.partner
+    history = state.histories.get(vital)
+    return history is not None and any(limit in segment.broken for segment in beside(history, reading.measured_at))
 
 
 def news2_words(score: News2Score) -> str:

@@ -52,7 +52,7 @@ def judge_app(settings: Settings, knowledge: Knowledge, partitions: int) -> Batc
     table = state_table(app, partitions)
     states = KeyedStates[Patient](table, unpack_patient, pack_patient)
     work = BatchWork(app, table, states, STAGE)
-    reader, clock = RegistryReader(settings.bootstrap), Clock.of(settings)
+    reader, clock = RegistryReader(settings.bootstrap, knowledge.vitals), Clock.of(settings)
     step = Step(Judge(knowledge, reader.registry), clock, partitions)
 
     async def readings(stream: Any) -> None:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from typer.exceptions import TyperException
 
 from rpm_stream import __version__
-from rpm_stream.app.cli import broker, decode, feed, gateway, registry, replay, service, topics
+from rpm_stream.app.cli import broker, decode, feed, gateway, registry, registry_limits, replay, service, topics
 from rpm_stream.app.errors import CheckFailed, UsageError
 from rpm_stream.app.logs import configure_log
 from rpm_stream.app.settings import Settings
@@ -45,6 +45,7 @@ registry_app.command()(registry.load)
 registry_app.command()(registry.assign)
 registry_app.command()(registry.unassign)
 registry_app.command()(registry.show)
+registry_app.command()(registry_limits.limits)
 
 
 def _version(wanted: bool) -> None:

@@ -25,15 +25,17 @@ User = Annotated[int | None, typer.Option(min=0, max=254, help="The slot on a sh
 def load(
     file: Annotated[Path, typer.Argument(help="Entries, one JSON object a line.")], bootstrap: Bootstrap = None
 ) -> None:
-    """Write the entries of a file to the registry.
+    """Write the entries of a file to the registry; a limit that cannot be used is refused, and then nothing is written.
 
     Example: rpm-stream registry load registry.jsonl
     """
+    from rpm_stream.app.cli.tables import own_tables
     from rpm_stream.app.registry_file import read_registry
     from rpm_stream.app.registry_topic import write
 
-    entries = list(read_registry(file))
-    asyncio.run(write(bootstrap or Settings().bootstrap, entries))
+    settings = Settings()
+    entries = list(read_registry(file, own_tables(settings.knowledge).vitals))
+    asyncio.run(write(bootstrap or settings.bootstrap, entries))
     _say({"written": len(entries)})
 
 

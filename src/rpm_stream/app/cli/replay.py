@@ -11,11 +11,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
 
+import structlog
 import typer
 
 from rpm_stream.app.cli.columns import COLUMNS_HELP, column_map
 from rpm_stream.app.cli.times import zoned_time
 from rpm_stream.app.errors import UsageError
+
+log = structlog.get_logger()
 
 if TYPE_CHECKING:
     from rpm_stream.ingest.csv_columns import ColumnMap
@@ -44,13 +47,17 @@ def replay(
     from rpm_stream.knowledge import KnowledgeError, load
     from rpm_stream.pipeline.replay import Replay
     from rpm_stream.registry import Registry
+    from rpm_stream.score.own_limits import faults
 
     try:
         tables = load(knowledge)
     except KnowledgeError as error:
         raise UsageError(str(error)) from None
     mapped = column_map(columns, tables)
-    entries = read_registry(registry) if registry else ()
+    entries = list(read_registry(registry)) if registry else []
+    for entry in entries:
+        for fault in faults(entry, tables.vitals):
+            log.warning("registry setting ignored, the others hold", fault=fault)
     run = Replay(tables, Registry(entries), _kinds(emit))
     end = _time(until)
     output = sys.stdout.buffer

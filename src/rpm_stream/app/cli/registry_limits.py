@@ -1,0 +1,42 @@
+"""``rpm-stream registry limits``: which limits hold for a patient, and whose they are."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import UTC, datetime
+from typing import Annotated
+
+import msgspec
+import typer
+
+from rpm_stream.app.cli.times import zoned_time
+from rpm_stream.app.errors import UsageError
+from rpm_stream.app.settings import Settings
+
+
+def limits(
+    patient: Annotated[str, typer.Argument()],
+    at: Annotated[str | None, typer.Option(help="At which moment (RFC 3339); default: now.")] = None,
+    bootstrap: Annotated[str | None, typer.Option(help="Kafka, host:port; default: RPM_BOOTSTRAP.")] = None,
+) -> None:
+    """Print the limits that hold for a patient, a line each: vital, side, bound, and whose setting since when.
+
+    Of a vital and side only the level that counts is shown: patient, panel, programme, shipped. The NEWS2 chart and the
+    query bounds hold besides.
+
+    Example: rpm-stream registry limits patient-4
+    """
+    from rpm_stream.app.cli.tables import own_tables
+    from rpm_stream.app.registry_topic import read
+    from rpm_stream.registry import Registry
+    from rpm_stream.score.in_force import in_force
+
+    settings = Settings()
+    tables = own_tables(settings.knowledge)
+    moment = datetime.now(UTC) if at is None else zoned_time("--at", at)
+    registry = Registry(asyncio.run(read(bootstrap or settings.bootstrap)).values())
+    if patient not in registry.patients:
+        raise UsageError("the registry has no such patient: the shipped limits hold")
+    for row in in_force(registry, tables, registry.patient(patient), moment):
+        sys.stdout.write(msgspec.json.encode(row).decode() + "\n")

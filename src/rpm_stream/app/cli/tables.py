@@ -1,0 +1,16 @@
+"""The knowledge tables on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rpm_stream.app.errors import UsageError
+from rpm_stream.knowledge import Knowledge, KnowledgeError, load
+
+
+def own_tables(folder: Path | None) -> Knowledge:
+    """The tables of ``folder`` over the shipped ones. Raises UsageError for what cannot be used."""
+    try:
+        return load(folder)
+    except KnowledgeError as error:
+        raise UsageError(str(error)) from None

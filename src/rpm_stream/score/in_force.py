@@ -1,0 +1,50 @@
+"""Which limits hold for a patient at a moment, one row a vital and side: what a person may ask before changing one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.records import Direction, LimitValue, Of, PatientEntry, Priority, Record, Time
+from rpm_stream.registry import Registry
+from rpm_stream.score.own_limits import OwnLimits
+
+
+class InForce(Record, frozen=True, kw_only=True, rename={"for_": "for"}):
+    """A limit that holds: ``level`` is whose (patient, panel, programme, shipped), ``since`` when it began."""
+
+    vital: str
+    side: Direction
+    bound: LimitValue
+    recover: LimitValue
+    unit: str
+    priority: Priority
+    level: str
+    group: str = ""
+    owner: str
+    since: Time | None = None
+    for_: int = 0
+    of: Of | None = None
+
+
+def in_force(registry: Registry, knowledge: Knowledge, patient: PatientEntry, at: datetime) -> Iterator[InForce]:
+    """The limits of ``patient`` at ``at``, set ones and, where nobody set that side, shipped ones."""
+    own = OwnLimits(registry, knowledge.vitals)
+    for vital in knowledge.vitals:
+        sides = own.at(patient, vital, at).sides
+        for side in sides:
+            limit = side.source
+            yield InForce(
+                vital=vital, side=side.side, bound=str(side.bound), recover=str(side.recover), unit=limit.unit,
+                priority=limit.priority, level=side.level, group=side.group, owner=limit.owner, since=limit.valid_from,
+                for_=limit.for_, of=limit.of,
+            )  # fmt: skip
+        covered = {side.side for side in sides}
+        for row in knowledge.limits.limit:
+            where: Direction = "low" if row.below is not None else "high"
+            if row.vital == vital and where not in covered:
+                yield InForce(
+                    vital=vital, side=where, bound=str(row.below if row.below is not None else row.above),
+                    recover=str(row.recover), unit=row.unit, priority=row.first, level="shipped", owner="shipped",
+                )  # fmt: skip

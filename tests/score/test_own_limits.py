@@ -1,0 +1,206 @@
+"""Limits that people have set: whose come first, since when and until when, and how long they must be broken."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from replaying import START, alerts, frame, measurement, of_type, registry_of, replay_frames, replay_values, stamp, worn
+
+from rpm_stream.knowledge import shipped
+from rpm_stream.score.in_force import in_force
+from rpm_stream.score.own_limits import faults
+
+PATIENT = {"v": 1, "patient": "p", "panel": "heart-failure", "programme": "ward"}
+
+
+def limit(high: int | None = 100, **fields: Any) -> dict[str, Any]:
+    given = {"vital": "heart_rate", "unit": "/min", "priority": "medium", "owner": "Dr A", **fields}
+    return given if high is None else {"high": high, **given}
+
+
+def panel(*limits: dict[str, Any]) -> dict[str, Any]:
+    return {"v": 1, "panel": "heart-failure", "limits": list(limits)}
+
+
+def programme(*limits: dict[str, Any]) -> dict[str, Any]:
+    return {"v": 1, "programme": "ward", "limits": list(limits)}
+
+
+def whys(values: list[tuple[Any, ...]], entries: list[dict[str, Any]]) -> list[str]:
+    return [why for alert in of_type(replay_values(values, entries), "alert") for why in alert["why"]]
+
+
+@pytest.mark.parametrize(
+    ("entries", "value", "said"),
+    [
+        ([PATIENT, panel(limit(100)), programme(limit(95))], "97", None),  # the panel's comes first
+        ([PATIENT, panel(limit(100)), programme(limit(95))], "101", "limit set by Dr A for the panel heart-failure"),
+        ([PATIENT, programme(limit(95))], "97", "limit set by Dr A for the programme ward"),
+        ([{**PATIENT, "limits": [limit(110)]}, panel(limit(100))], "105", None),  # the patient's before the panel's
+        ([{**PATIENT, "limits": [limit(110)]}, panel(limit(100))], "111", "(limit set by Dr A)"),
+        ([PATIENT, panel(limit(None, low=60)), programme(limit(95))], "97", "for the programme ward"),  # by side
+        ([PATIENT, panel(limit(150))], "135", None),  # a panel's limit takes the place of the shipped one
+        ([PATIENT], "135", "NEWS2 chart with 3 points (shipped)"),  # a panel without an entry sets nothing
+    ],
+)
+def test_patient_before_panel_before_programme_before_shipped(
+    entries: list[dict[str, Any]], value: str, said: str | None
+) -> None:
+    found = whys([(0, "heart_rate", value)], entries)
+    assert bool(found) is (said is not None)
+    assert said is None or said in found[0]
+
+
+def test_the_rule_names_level_and_group() -> None:
+    (alert,) = of_type(replay_values([(0, "heart_rate", "101")], [PATIENT, panel(limit())]), "alert")
+    assert alert["rule"] == "limit.panel.heart-failure.heart_rate.above_100_/min"
+
+
+def test_a_limit_ends_and_a_late_reading_is_judged_by_what_held_then() -> None:
+    """History: what ended stays listed."""
+    history = [limit(100, until=stamp(60)), limit(120, owner="Dr B", valid_from=stamp(60))]
+    entries = [worn(), {**PATIENT, "limits": history}]
+    in_order = [
+        frame([measurement(10, "heart_rate", "110")], 10, 0),
+        frame([measurement(70, "heart_rate", "110")], 70, 1),
+    ]
+    late = [
+        frame([measurement(70, "heart_rate", "110")], 70, 0),
+        frame([measurement(10, "heart_rate", "110")], 71, 1),
+        frame([measurement(72, "heart_rate", "121")], 72, 2),
+    ]
+    assert [alert["why"][0][-23:] for alert in of_type(replay_frames(in_order[:1], entries), "alert")] == [
+        "a minute (limit set by Dr A)"[-23:]
+    ]
+    assert of_type(replay_frames(in_order[1:], entries), "alert") == []
+    said = [alert["history"][-1]["reason"] for alert in of_type(replay_frames(late, entries), "alert")]
+    assert any("Dr A" in each for each in said)
+    assert any("Dr B" in each for each in said)
+
+
+@pytest.mark.parametrize(("minute", "strikes"), [(9, False), (10, True), (19, True), (20, False)])
+def test_a_limit_holds_from_its_beginning_to_before_its_end(minute: int, strikes: bool) -> None:
+    entries = [{**PATIENT, "limits": [limit(100, valid_from=stamp(10), until=stamp(20))]}]
+    assert bool(alerts(replay_values([(minute, "heart_rate", "105")], entries))) is strikes
+
+
+def test_when_the_later_one_ends_the_earlier_one_holds_again() -> None:
+    entries = [{**PATIENT, "limits": [limit(100), limit(140, valid_from=stamp(10), until=stamp(20))]}]
+    values = [(minute, "heart_rate", "105") for minute in (5, 15, 25)]
+    assert [bool(alerts(replay_values([value], entries))) for value in values] == [True, False, True]
+
+
+# --- k of the last n -------------------------------------------------------------------------------------------------
+
+THREE_OF_FOUR = limit(100, of={"count": 3, "last": 4, "within": 240})
+
+
+@pytest.mark.parametrize(
+    ("values", "strikes"),
+    [
+        (["105", "105"], False),
+        (["105", "105", "105"], True),
+        (["105", "80", "105", "105"], True),
+        (["105", "80", "80", "105", "105"], False),
+        (["105", "80", "105", "80", "105"], False),
+    ],
+)
+def test_three_of_the_last_four(values: list[str], strikes: bool) -> None:
+    readings = [(10 * number, "heart_rate", value) for number, value in enumerate(values)]
+    output = replay_values(readings, [{**PATIENT, "limits": [THREE_OF_FOUR]}])
+    assert bool(alerts(output)) is strikes
+    if strikes:
+        assert "in 3 of the last 4 readings" in of_type(output, "alert")[0]["why"][0]
+
+
+@pytest.mark.parametrize(("gap", "strikes"), [(120, True), (121, False)])
+def test_the_readings_must_lie_within_the_time(gap: int, strikes: bool) -> None:
+    readings = [(gap * number, "heart_rate", "105") for number in range(3)]
+    assert bool(alerts(replay_values(readings, [{**PATIENT, "limits": [THREE_OF_FOUR]}]))) is strikes
+
+
+def test_k_of_n_over_days() -> None:
+    """Daily weights: the history is kept for as long as the limit looks back."""
+    weight = limit(90, vital="weight", unit="kg", of={"count": 3, "last": 4, "within": 4 * 1440})
+    days = [(0, "weight", "91"), (1440, "weight", "89"), (2880, "weight", "91"), (4320, "weight", "91")]
+    assert alerts(replay_values(days[:3], [{**PATIENT, "limits": [weight]}])) == []
+    assert alerts(replay_values(days, [{**PATIENT, "limits": [weight]}])) == [
+        ("weight", "medium", "open", "Body weight high")
+    ]
+
+
+def test_a_late_reading_completes_them() -> None:
+    sent = [0, 20, 10]  # the middle one comes last
+    frames = [frame([measurement(at, "heart_rate", "105")], 30 + seq, seq) for seq, at in enumerate(sent)]
+    output = replay_frames(frames, [worn(), {**PATIENT, "limits": [THREE_OF_FOUR]}])
+    assert len(of_type(output, "alert")) == 1
+
+
+def test_with_both_forms_the_cadence_decides() -> None:
+    """A strap (2A37) is a stream: minutes count. A typed value is a spot reading: its number counts."""
+    both = limit(100, **{"for": 30, "of": {"count": 2, "last": 2, "within": 240}})
+    spot = replay_values([(0, "heart_rate", "105"), (10, "heart_rate", "105")], [{**PATIENT, "limits": [both]}])
+    assert len(alerts(spot)) == 1
+    stream = [
+        frame([{"at": stamp(at), "characteristic": "2A37", "payload": "0069"}], at, seq)
+        for seq, at in enumerate((0, 10, 29))
+    ]
+    entries = [worn(), {**PATIENT, "limits": [both]}]
+    assert alerts(replay_frames(stream, entries)) == []
+    last = frame([{"at": stamp(30), "characteristic": "2A37", "payload": "0069"}], 30, 9)
+    assert len(alerts(replay_frames([*stream, last], entries))) == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from(["80", "105"]), min_size=1, max_size=12), st.randoms(use_true_random=False))
+def test_law_2b_what_order_opens_at_high_any_order_opens(values: list[str], chance: Any) -> None:
+    high = {**THREE_OF_FOUR, "priority": "high"}
+    frames = [frame([measurement(10 * seq, "heart_rate", value)], 10 * seq, seq) for seq, value in enumerate(values)]
+    entries = [worn(), {**PATIENT, "limits": [high]}]
+    if alerts(replay_frames(frames, entries)):
+        assert alerts(replay_frames(chance.sample(frames, len(frames)), entries))
+
+
+# --- what cannot be used ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (limit(100, unit="kg"), "heart_rate is not measured in 'kg'; it may be /min, {beats}/min"),
+        (limit(100, vital="mood"), "there is no vital 'mood'"),
+        (limit(None), "has neither low nor high"),
+        (limit(50, low=60), "a low that is not below its high"),
+        (limit(100, of={"count": 4, "last": 3, "within": 60}), "wants more readings than the last 3"),
+        (limit(100, valid_from=stamp(5), until=stamp(5)), "ends before it begins"),
+    ],
+)
+def test_a_limit_that_cannot_be_used_is_named_and_leaves_the_others_in_force(wrong: dict[str, Any], said: str) -> None:
+    for entry in (panel(limit(), wrong), programme(wrong), {**PATIENT, "limits": [wrong]}):
+        (only,) = registry_of([entry]).entries()
+        (fault,) = faults(only, shipped().vitals)
+        assert said in fault
+    assert alerts(replay_values([(0, "heart_rate", "105")], [{**PATIENT, "limits": [wrong, limit(100)]}]))
+
+
+def test_an_expected_vital_that_there_is_not_is_a_fault() -> None:
+    (entry,) = registry_of([{"v": 1, "patient": "p", "expected_every": {"hart_rate": 60}}]).entries()
+    assert faults(entry, shipped().vitals) == ["expected_every: there is no vital 'hart_rate'"]
+
+
+# --- what holds ------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_in_force_names_level_owner_and_since() -> None:
+    own = {**PATIENT, "limits": [limit(None, low=45, valid_from=stamp(0))]}
+    registry = registry_of([own, panel(limit(100)), programme(limit(95), limit(None, low=40))])
+    rows = list(in_force(registry, shipped(), registry.patient("p"), START + timedelta(minutes=1)))
+    found = {(row.vital, row.side, str(row.bound)): (row.level, row.group, row.owner, row.since) for row in rows}
+    assert found["heart_rate", "low", "45"] == ("patient", "", "Dr A", START)
+    assert found["heart_rate", "high", "100"] == ("panel", "heart-failure", "Dr A", None)
+    assert found["systolic", "high", "180"] == ("shipped", "", "shipped", None)
+    assert not [key for key in found if key[2] in ("95", "40")]
