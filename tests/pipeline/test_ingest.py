@@ -13,7 +13,7 @@ from replaying import START, frame, measurement, registry_of, replay_frames, sta
 from rpm_stream.ingest import DECODERS
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingested
-from rpm_stream.pipeline.state import pack_device, unpack_device
+from rpm_stream.pipeline.sealed import pack_device, unpack_device
 from rpm_stream.records import Position
 
 HR = {"characteristic": "2A37", "payload": "164e1b031203"}  # 78 a minute and two RR intervals: three parts

@@ -32,7 +32,8 @@ from replaying import (
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
 from rpm_stream.pipeline.judge import Judge, Judged
-from rpm_stream.pipeline.state import pack_device, pack_patient, unpack_device, unpack_patient
+from rpm_stream.pipeline.sealed import pack_device, unpack_device
+from rpm_stream.pipeline.state import pack_patient, unpack_patient
 from rpm_stream.publish.fhir import publishes
 from rpm_stream.records import Position, Reading
 

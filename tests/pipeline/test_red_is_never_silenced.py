@@ -17,7 +17,8 @@ from replaying import START, frame, measurement, registry_of, worn
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
 from rpm_stream.pipeline.judge import Judge, Judged
-from rpm_stream.pipeline.state import pack_device, pack_patient, unpack_device, unpack_patient
+from rpm_stream.pipeline.sealed import pack_device, unpack_device
+from rpm_stream.pipeline.state import pack_patient, unpack_patient
 from rpm_stream.records import Action, Alert, Position
 
 GROUPS = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from typing import TYPE_CHECKING
 
 from rpm_stream.app import metrics
 from rpm_stream.app.errors import UsageError
@@ -14,10 +15,14 @@ from rpm_stream.app.settings import Settings
 from rpm_stream.app.state_topic import make_state_topic
 from rpm_stream.knowledge import Knowledge, KnowledgeError, load
 
+if TYPE_CHECKING:
+    from rpm_stream.app.engine.application import BatchApp
+
 TOGETHER = (READINGS, ACTIONS, ALERTS)  # what the judge reads and writes of a patient, each in the patient's partition
 
 
-def _knowledge(settings: Settings) -> Knowledge:
+def knowledge_of(settings: Settings) -> Knowledge:
+    """The tables that the settings name. Raises UsageError."""
     try:
         return load(settings.knowledge)
     except KnowledgeError as error:
@@ -26,7 +31,7 @@ def _knowledge(settings: Settings) -> Knowledge:
 
 async def check(settings: Settings) -> tuple[Knowledge, dict[str, int]]:
     """The tables and the partitions of each topic. Raises UsageError for what no stage could start with."""
-    knowledge = _knowledge(settings)
+    knowledge = knowledge_of(settings)
     counts = await partition_counts(settings.bootstrap)
     if len({counts[topic] for topic in TOGETHER}) > 1:
         raise UsageError(f"{', '.join(TOGETHER)} need equally many partitions: a patient's data must lie together")
@@ -39,19 +44,26 @@ def _begin(settings: Settings, stage: str) -> None:
     configure_log(settings.log_level, libraries=settings.log_level)
 
 
+def _app(stage: str, settings: Settings, knowledge: Knowledge, counts: dict[str, int]) -> tuple[BatchApp, str]:
+    """The stage's application, and the topic whose partitions its state follows. Loads no more than the stage needs."""
+    if stage == "ingest":
+        from rpm_stream.app.agents.ingest import ingest_app
+
+        return ingest_app(settings, knowledge, counts[FRAMES]), FRAMES
+    from rpm_stream.app.agents.judge import judge_app
+
+    return judge_app(settings, knowledge, counts[READINGS]), READINGS
+
+
 def run_agent(settings: Settings, stage: str) -> None:
     """Run the ingest or judge agent until SIGTERM. Raises UsageError for a wrong setting or without a broker."""
     import faust
-
-    from rpm_stream.app.agents.ingest import ingest_app
-    from rpm_stream.app.agents.judge import judge_app
 
     knowledge, counts = asyncio.run(check(settings))
     _begin(settings, stage)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    make, topic = {"ingest": (ingest_app, FRAMES), "judge": (judge_app, READINGS)}[stage]
-    app = make(settings, knowledge, counts[topic])
+    app, topic = _app(stage, settings, knowledge, counts)
     for table in app.tables.values():
         loop.run_until_complete(make_state_topic(settings, table.changelog_topic, counts[topic]))
     worker = faust.Worker(app, override_logging=False, quiet=True, redirect_stdouts=False, loop=loop)

@@ -19,7 +19,7 @@ from rpm_stream.app.registry_reader import RegistryReader
 from rpm_stream.app.settings import Settings
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingested
-from rpm_stream.pipeline.state import pack_device, unpack_device
+from rpm_stream.pipeline.sealed import pack_device, unpack_device
 from rpm_stream.records import Position
 
 STAGE = "ingest"

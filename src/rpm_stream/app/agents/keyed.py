@@ -15,7 +15,7 @@ from aiokafka.structs import ConsumerRecord
 from rpm_stream.app.engine.application import BatchApp, Outgoing, die, settle_collector
 from rpm_stream.app.engine.recovery import BytesTable
 from rpm_stream.app.metrics import KEYS, STATE_BYTES
-from rpm_stream.pipeline.state import StateError
+from rpm_stream.pipeline.sealed import StateError
 
 SLICE = 64  # messages between two chances for the event loop to send and commit
 
