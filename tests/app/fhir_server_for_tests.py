@@ -14,9 +14,14 @@ from typing import Any
 
 from aiohttp import web
 
+SLOW_SECONDS = 2.0
+
 
 class FhirServer:
-    """``faults`` are used up one a request: a status, (status, headers), "drop", "drop_after_storing", "log_in"."""
+    """``faults`` are used up one a request: a status, (status, headers), or a word.
+
+    "drop" and "drop_after_storing" end the connection, "log_in" is a page in front of the server, "slow" keeps waiting.
+    """
 
     def __init__(self) -> None:
         self.url = ""
@@ -37,6 +42,9 @@ class FhirServer:
         bundle = json.loads(await request.read())
         self.requests.append((request.path_qs, bundle))
         fault = self.faults.pop(0) if self.faults else self.always
+        if fault == "slow":
+            await asyncio.sleep(SLOW_SECONDS)
+            fault = None
         try:
             return self._answer(request, bundle, fault)
         finally:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ class Service:
         self.log = folder / "stages.log"
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.exits: list[tuple[str, int]] = []
+        self.settings = dict(settings)
         self._environment = {
             **os.environ, "RPM_BOOTSTRAP": broker.bootstrap, "RPM_METRICS_PORT": "0", "RPM_DATA_DIR": str(folder),
             **settings,
@@ -44,11 +45,11 @@ class Service:
     def bootstrap(self) -> str:
         return self.broker.bootstrap
 
-    def start(self, stage: str, instance: str = "a") -> None:
-        """Start a stage process; ``instance`` is its name in the consumer group."""
+    def start(self, stage: str, instance: str = "a", command: Sequence[str] = ("-m", "rpm_stream", "stage")) -> None:
+        """Start a stage process; ``instance`` is its name in the consumer group, ``command`` what Python runs."""
         with self.log.open("ab") as log:
             self.processes[f"{stage}-{instance}"] = subprocess.Popen(
-                [sys.executable, "-m", "rpm_stream", "stage", stage],
+                [sys.executable, *command, stage],
                 env={**self._environment, "RPM_INSTANCE": instance}, stderr=log, stdout=log,
             )  # fmt: skip
 
@@ -78,9 +79,9 @@ class Service:
 
 
 @contextmanager
-def running(folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[Service]:
-    """A broker with the nine topics, and no stage yet."""
-    with Broker(folder / "broker", port=0) as broker:
+def running(folder: Path, settings: Mapping[str, str] | None = None, data: Path | None = None) -> Iterator[Service]:
+    """A broker with the nine topics, and no stage yet; ``data`` is where the broker writes."""
+    with Broker(data or folder / "broker", port=0) as broker:
         asyncio.run(topics.apply(broker.bootstrap))
         service = Service(broker, folder, settings or {})
         try:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
+import msgspec
 import pytest
 from feed_for_tests import TOKEN, RunningFeed, alert, person, readings, running_feed, wait_until
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from rpm_stream.records import Action, Alert, State, Transition
 
 pytestmark = pytest.mark.browser
 QUIET = ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
@@ -25,6 +29,7 @@ def browser() -> Iterator[Browser]:
     if path is None:
         pytest.skip("no chromium on the PATH: the feed's page is not tested in a browser")
     with sync_playwright() as playwright:
+        playwright.selectors.set_test_id_attribute("data-test")
         started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", *QUIET])
         yield started
         started.close()
@@ -75,7 +80,7 @@ def picture(page: Page, name: str) -> None:
 
 def names(page: Page) -> list[str]:
     """The patients in the order of the list."""
-    return [each.inner_text() for each in page.locator("article button").filter(has_not_text="Acknowledge").all()]
+    return [each.inner_text() for each in page.locator("article button.r-open").all() if each.is_visible()]
 
 
 def test_a_wrong_token_stays_outside(feed: RunningFeed, context: BrowserContext) -> None:
@@ -120,18 +125,161 @@ def test_a_new_alert_appears_and_a_resolved_one_leaves_without_a_reload(
     expect(page.locator("article").first).to_contain_text("Pulse high")
     feed.put("alerts", (key, alert(key, "p9", state="resolved", title="Pulse high")))
     expect(page.get_by_text("Pulse high")).to_have_count(0)
-    page.get_by_role("button", name="Resolved (24 h)").click()
+    page.get_by_role("button", name="Resolved").click()
     expect(page.locator("article")).to_contain_text(["Pulse high"])
 
 
-def test_a_filter_that_hides_a_high_alert_says_so(feed: RunningFeed, context: BrowserContext) -> None:
+def test_no_filter_hides_a_high_alert(feed: RunningFeed, context: BrowserContext) -> None:
     """Law 3: a reader's own filter must not make a red alert forgotten."""
     page = signed_in(feed, context)
-    page.get_by_role("button", name="High", exact=False).first.click()
-    expect(page.get_by_text("Your filter hides 1, 1 of them high.")).to_be_visible()
-    assert names(page) == ["Boris Lindqvist", "p3"]
+    assert page.locator("button.r-chip.high").count() == 0
+    page.get_by_role("button", name="Medium").click()
+    expect(page.get_by_text("Your filter hides 1 alert. High alerts always stay.")).to_be_visible()
+    assert names(page) == ["Amelia Hart", "p3"]
     page.get_by_role("button", name="Show all").click()
     expect(page.locator("article")).to_have_count(3)
+    page.get_by_label("Find a patient").fill("boris")
+    expect(page.locator("article")).to_have_count(2)
+    assert names(page) == ["Amelia Hart", "Boris Lindqvist"]
+    picture(page, "list-filtered")
+    page.get_by_label("Find a patient").fill("nobody at all")
+    expect(page.locator("article")).to_have_count(1)
+    assert names(page) == ["Amelia Hart"]
+    page.get_by_role("button", name="Show all").click()
+    expect(page.locator("article")).to_have_count(3)
+    page.get_by_test_id("tab-resolved").click()
+    expect(page.locator("article").first).to_contain_text("Amelia Hart")
+    page.get_by_test_id("tab-all").click()
+    expect(page.locator("article")).to_have_count(3)
+
+
+def decided(feed: RunningFeed, key: str, kind: str) -> list[Action]:
+    """What of one kind was sent about an alert."""
+    return [action for _, action in feed.actions() if action.alert == key and action.action == kind]
+
+
+def answered(found: Alert, state: State, reason: str) -> Alert:
+    """The judge's answer to a decision of N. Adeyemi, a moment later."""
+    at = datetime.now(UTC)
+    step = Transition(at=at, state=state, priority=found.priority, who="N. Adeyemi", reason=reason)
+    return msgspec.structs.replace(found, state=state, history=(*found.history, step), updated_at=at)
+
+
+def test_a_medium_alert_is_snoozed_out_of_the_way_and_comes_back_with_a_rise(
+    feed: RunningFeed, context: BrowserContext
+) -> None:
+    key = str(uuid4())
+    found = alert(key, "p8", "medium", title="Glucose low", group="glucose")
+    feed.put("alerts", (key, found))
+    page = signed_in(feed, context)
+    row = page.locator(f'[data-alert="{key}"]')
+    row.get_by_role("button", name="Snooze").click()
+    dialog = page.locator(".q-dialog")
+    dialog.get_by_role("radio", name="4 hours").click()
+    dialog.get_by_role("radio", name="Only low values").click()
+    dialog.get_by_label("Your name").fill("N. Adeyemi")
+    picture(page, "snooze-desktop")
+    dialog.get_by_role("button", name="Snooze").click()
+    expect(row).to_contain_text("Snoozing for N. Adeyemi")
+    (sent,) = decided(feed, key, "snooze")
+    assert sent.until is not None and sent.direction == "low"
+    assert timedelta(hours=4) <= sent.until - sent.at <= timedelta(hours=4, minutes=1)
+    sleeping = answered(found, "snoozed", "snoozed for 240 minutes, low values only")
+    feed.put("alerts", (key, sleeping))
+    folded = page.get_by_test_id("snoozed")
+    expect(folded).to_contain_text("Snoozed (1)")
+    expect(row).not_to_be_visible()
+    folded.locator("summary").press("Enter")
+    expect(row).to_contain_text("low values only")
+    expect(row).to_contain_text("Snoozed until")
+    risen = Transition(at=datetime.now(UTC), state="open", priority="high", who="rpm-stream", reason="below 54")
+    history = (*sleeping.history, risen)
+    feed.put("alerts", (key, msgspec.structs.replace(sleeping, state="open", priority="high", history=history)))
+    expect(folded).not_to_be_visible()
+    expect(row).to_be_visible()
+    assert names(page).index("p8") < names(page).index("Boris Lindqvist")
+    feed.put("alerts", (key, alert(key, "p8", "high", "resolved")))
+    expect(row).to_have_count(0)
+
+
+def test_a_high_alert_offers_no_snooze(feed: RunningFeed, context: BrowserContext) -> None:
+    page = signed_in(feed, context)
+    high = page.locator("article").first
+    expect(high).to_contain_text("High")
+    expect(high.get_by_role("button", name="Acknowledge")).to_be_visible()
+    expect(high.get_by_role("button", name="Snooze")).to_have_count(0)
+    page.get_by_role("button", name="Amelia Hart").click()
+    dialog = page.locator(".q-dialog")
+    expect(dialog.get_by_role("button", name="Comment")).to_be_visible()
+    expect(dialog.get_by_role("button", name="Snooze")).to_have_count(0)
+
+
+def test_assigning_and_commenting_and_what_is_mine(feed: RunningFeed, context: BrowserContext) -> None:
+    key = str(uuid4())
+    found = alert(key, "p9", "medium", title="Weight high", group="weight")
+    feed.put("alerts", (key, found))
+    page = signed_in(feed, context)
+    page.get_by_role("button", name="Who are you?").click()
+    page.get_by_label("Name as colleagues know it").fill("N. Adeyemi")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="N. Adeyemi")).to_be_visible()
+    page.get_by_role("button", name="p9").click()
+    dialog, asked = page.get_by_role("dialog", name="Alert"), page.get_by_role("dialog", name="Decide")
+    dialog.get_by_role("button", name="Assign").click()
+    asked.get_by_role("button", name="Me").click()
+    asked.get_by_role("button", name="Assign").click()
+    wait_until(lambda: [each.to for each in decided(feed, key, "assign")] == ["N. Adeyemi"], feed)
+    assigned = answered(found, "open", "assigned to N. Adeyemi")
+    feed.put("alerts", (key, assigned))
+    expect(dialog).to_contain_text("assigned to N. Adeyemi")
+    dialog.get_by_role("button", name="Comment").click()
+    asked.get_by_role("button", name="Comment").click()
+    expect(asked.get_by_role("alert")).to_have_text("Please say something.")
+    asked.get_by_label("Comment", exact=True).fill("no answer")
+    asked.get_by_role("button", name="Comment").click()
+    wait_until(lambda: [each.reason for each in decided(feed, key, "comment")] == ["no answer"], feed)
+    feed.put("alerts", (key, answered(assigned, "open", "comment: no answer")))
+    expect(dialog).to_contain_text("Comment by N. Adeyemi")
+    expect(dialog).to_contain_text("no answer")
+    page.keyboard.press("Escape")
+    expect(page.locator(f'[data-alert="{key}"]')).to_contain_text("Assigned to N. Adeyemi")
+    page.get_by_test_id("tab-mine").click()
+    expect(page.locator("article")).to_have_count(2)
+    assert names(page) == ["Amelia Hart", "p9"]
+    page.reload()
+    expect(page.get_by_role("button", name="N. Adeyemi")).to_be_visible()
+    feed.put("alerts", (key, alert(key, "p9", "medium", "resolved")))
+    expect(page.locator(f'[data-alert="{key}"]')).to_have_count(0)
+
+
+def test_what_cannot_be_undone_says_so_and_asks_why(feed: RunningFeed, context: BrowserContext) -> None:
+    page = signed_in(feed, context)
+    page.get_by_role("button", name="Boris Lindqvist").click()
+    dialog, asked = page.get_by_role("dialog", name="Alert"), page.get_by_role("dialog", name="Decide")
+    for button, kind in (("Resolve", "resolve"), ("Wrong reading", "withdraw")):
+        dialog.get_by_role("button", name=button).click()
+        expect(asked).to_contain_text("This cannot be undone.")
+        asked.get_by_label("Your name").fill("N. Adeyemi")
+        page.keyboard.press("Enter")
+        asked.get_by_role("button", name=button).click()
+        expect(asked.get_by_role("alert")).to_have_text("Please say why.")
+        page.keyboard.press("Escape")
+        expect(asked).to_have_count(0)
+        assert all(action.action != kind or action.who != "N. Adeyemi" for _, action in feed.actions())
+
+
+def test_what_was_over_when_it_arrived_stands_apart_and_says_why(feed: RunningFeed, context: BrowserContext) -> None:
+    key = str(uuid4())
+    feed.put("alerts", (key, alert(key, "p6", "medium", title="Glucose low", historical=True)))
+    page = signed_in(feed, context)
+    folded = page.get_by_test_id("over")
+    expect(folded).to_contain_text("Already over when it arrived (1)")
+    row = page.locator(f'[data-alert="{key}"]')
+    expect(row).not_to_be_visible()
+    folded.locator("summary").click()
+    expect(row).to_contain_text("A newer measurement is back inside its limits.")
+    feed.put("alerts", (key, alert(key, "p6", "medium", "resolved")))
+    expect(folded).not_to_be_visible()
 
 
 def test_the_detail_shows_chart_history_and_rule_by_keyboard(feed: RunningFeed, context: BrowserContext) -> None:

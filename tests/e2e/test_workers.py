@@ -13,9 +13,9 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
+from against_replay import check_against_replay, replayed
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
-from e2e.test_faults import check_against_replay
 from service_for_tests import Service, drained, read, running, send, until
 
 from rpm_stream.app import names
@@ -134,7 +134,7 @@ async def join_leave_and_lose_the_broker(service: Service, workers: Workers) -> 
     await send(service.bootstrap, frames[3 * quarter + quarter // 2 :])
     await drained(service)
     say("all is done")
-    repeated = await check_against_replay(service, registry, frames)
+    repeated = await check_against_replay(service, replayed(service.folder, registry, frames), len(frames))
     say(f"{len(frames)} frames, 0 lost, 0 different; repeated {repeated}")
     assert await read(service.bootstrap, names.ALERTS), "nobody was judged"
 

@@ -1,0 +1,271 @@
+"""The faults, one function each: begin the service, send the load, do the harm, wait until all is done.
+
+Each returns what is worth a note in the table. The verdict (``Stand.verdict``) is the same after all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import msgspec
+from against_replay import POISON, Wanted
+from faults.gateways import an_hour_off, reordered, same_but_for_the_clock, same_whatever_the_order, twice
+from faults.stand import PUTS_OUT, Stand
+from service_for_tests import read, until
+
+from rpm_stream.app import names, topics
+
+LAUNCHER = Path(__file__).parent / "stage_killed_at.py"
+POINTS = ("among-outputs", "before-state", "before-ack", "after-ack")
+
+
+async def kills_at_random(stand: Stand, times: int) -> str:
+    """SIGKILL of ingest or judge at random moments of work in progress."""
+    await stand.start()
+
+    async def killing() -> None:
+        for _ in range(times):
+            await stand.kill(stand.chance.choice(sorted(PUTS_OUT)))
+
+    busy = asyncio.create_task(killing())
+    await stand.send_while(busy)
+    await busy
+    await stand.settled()
+    return f"{times} kills"
+
+
+async def kills_between(stand: Stand, times: int) -> str:
+    """SIGKILL of both agents among the outputs, before the state, before the ack, and before the commit."""
+    points = [(point, stage) for point in POINTS for stage in sorted(PUTS_OUT)] * times
+    stand.chance.shuffle(points)
+    await stand.start("sink", "feed")
+    other = {"ingest": "judge", "judge": "ingest"}
+    for place, (point, stage) in enumerate(points):
+        if f"{other[stage]}-a" not in stand.service.processes:
+            stand.service.start(other[stage])
+        command = (str(LAUNCHER), point, str(stand.chance.randint(1, 6)))
+        if f"{stage}-a" in stand.service.processes:
+            stand.service.kill(f"{stage}-a")
+        stand.service.start(stage, command=command)
+        process = stand.service.processes[f"{stage}-a"]
+        await stand.send(place / len(points), (place + 1) / len(points), lambda: 0.05)
+
+        async def gone(process: Any = process) -> bool:
+            return process.poll() is not None
+
+        await until(f"{stage} has reached the point {point}", gone)
+        stand.killed += 1
+    stand.service.revive()
+    await stand.settled()
+    return f"{len(points)} kills, {len(POINTS)} points of both agents"
+
+
+async def broker_stopped(stand: Stand, seconds: tuple[float, ...]) -> str:
+    """SIGSTOP of the broker in the middle of the load."""
+    await stand.start()
+
+    async def stopping() -> None:
+        for length in seconds:
+            await asyncio.sleep(stand.chance.uniform(2, 6))
+            await asyncio.to_thread(stand.service.broker.pause)
+            await asyncio.sleep(length)
+            await asyncio.to_thread(stand.service.broker.resume)
+
+    busy = asyncio.create_task(stopping())
+    await stand.send_while(busy)
+    await busy
+    await stand.settled()
+    return "for " + ", ".join(f"{length:.0f}" for length in seconds) + " s"
+
+
+async def broker_killed(stand: Stand, times: int) -> str:
+    """SIGKILL of the broker in the middle of the load; it comes back with what it had."""
+    await stand.start()
+
+    async def killing() -> None:
+        for _ in range(times):
+            await asyncio.sleep(stand.chance.uniform(3, 8))
+            await asyncio.to_thread(stand.service.broker.kill)
+            await asyncio.sleep(stand.chance.uniform(0, 5))
+            await asyncio.to_thread(stand.service.broker.start)
+
+    busy = asyncio.create_task(killing())
+    await stand.send_while(busy)
+    await busy
+    await stand.settled()
+    return f"{times} times"
+
+
+async def disk_full(stand: Stand, disk: Path) -> str:
+    """The broker's disk is full in the middle of the load; later there is room again."""
+    await stand.start()
+    ballast = disk / "ballast"
+
+    async def filling() -> None:
+        await asyncio.sleep(5)
+        await asyncio.to_thread(_fill, ballast)
+
+        async def gone() -> bool:
+            return not stand.service.broker.running
+
+        await until("the broker gives up on a full disk", gone, 60)
+        ballast.unlink()
+        await asyncio.to_thread(stand.service.broker.start)
+
+    busy = asyncio.create_task(filling())
+    await stand.send_while(busy)
+    await busy
+    await stand.settled()
+    return "ENOSPC, the broker ended itself"
+
+
+def _fill(ballast: Path) -> None:
+    """Write until there is no room."""
+    with ballast.open("wb") as file:
+        try:
+            while True:
+                file.write(bytes(1 << 16))
+                file.flush()
+        except OSError:
+            return
+
+
+async def topic_missing(stand: Stand) -> str:
+    """A topic is not there when the stages begin; an operator creates it a while later."""
+    await topics_without(stand.bootstrap, names.SCORES)
+    await stand.start()
+    sending = asyncio.create_task(stand.send(0, 1))
+
+    async def all_ended() -> bool:
+        return all(process.poll() is not None for process in stand.service.processes.values())
+
+    await until("every stage says that a topic is missing and ends", all_ended, 60)
+    said = stand.service.log.read_text(errors="replace")
+    assert "rpm-stream topics apply" in said, said[-2000:]
+    assert names.SCORES in said, said[-2000:]
+    await sending
+    await topics.apply(stand.bootstrap)
+    await stand.settled()
+    return "named, and nothing begun without it"
+
+
+async def topics_without(bootstrap: str, missing: str) -> None:
+    """Delete one topic and wait until it is gone."""
+    from aiokafka.admin import AIOKafkaAdminClient
+
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.delete_topics([missing])
+
+        async def gone() -> bool:
+            return missing not in await admin.list_topics()
+
+        await until(f"{missing} is gone", gone, 30)
+    finally:
+        await admin.close()
+
+
+async def poison(stand: Stand, count: int) -> str:
+    """Thousands of frames in a row that are no frames, from another device, in the middle of the load."""
+    await stand.start()
+    await stand.send(0, 0.5)
+    bad = [stand.chance.randbytes(stand.chance.randint(0, 400)) for _ in range(count)]
+    await send_raw(stand.bootstrap, bad)
+    await stand.send(0.5, 1)
+    await stand.settled()
+    rejects = [msgspec.json.decode(one.value) for one in await read(stand.bootstrap, names.REJECTS)]
+    poisoned = {one["sha256"] for one in rejects if one["device"] == POISON}
+    assert len(poisoned) == len(set(bad))
+    return f"{count:,} in a row, each a reject"
+
+
+async def send_raw(bootstrap: str, values: list[bytes]) -> None:
+    """Any bytes to rpm.frames under one key."""
+    from aiokafka import AIOKafkaProducer
+
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, linger_ms=5)
+    async with producer:
+        for future in [await producer.send(names.FRAMES, value, key=POISON.encode()) for value in values]:
+            await future
+
+
+async def fhir_server_fails(stand: Stand) -> str:
+    """The FHIR server is away, then slow, answers 409, 429, 500, a log-in page, and drops what it has stored."""
+    kinds: list[Any] = [409, (429, {"Retry-After": "1"}), 500, 503, "log_in", "drop", "drop_after_storing", "slow"]
+    stand.server.always = 503
+    await stand.start()
+    sending = asyncio.create_task(stand.send(0, 1))
+    await asyncio.sleep(8)
+    stand.server.always = None
+    stand.server.faults = [stand.chance.choice(kinds) for _ in range(60)] + kinds
+    await sending
+    await stand.settled()
+    assert not stand.server.faults, "the load was too short to use up the faults"
+    return "503 for 8 s, then 68 answers of eight bad kinds"
+
+
+async def sink_and_feed_killed(stand: Stand, times: int) -> str:
+    """SIGKILL of the sink and of the feed while they work."""
+    await stand.start()
+
+    async def killing() -> None:
+        for _ in range(times):
+            await asyncio.sleep(stand.chance.uniform(1, 4))
+            await stand.kill(stand.chance.choice(["sink", "feed"]))
+
+    busy = asyncio.create_task(killing())
+    await stand.send_while(busy)
+    await busy
+    await stand.settled()
+    return f"{times} kills"
+
+
+async def as_it_comes(stand: Stand) -> str:
+    """The load as the gateways send it, with one kill of each agent."""
+    await stand.start()
+
+    async def killing() -> None:
+        for stage in ("ingest", "judge"):
+            await stand.kill(stage)
+
+    busy = asyncio.create_task(killing())
+    await stand.send_while(busy)
+    await busy
+    await stand.settled()
+    return "and a kill of each agent"
+
+
+class Fault(NamedTuple):
+    """A row of the table. ``mangle`` changes what gateways send; ``on_small_disk``: the broker's disk is its own."""
+
+    name: str
+    run: Callable[..., Awaitable[str]]
+    short: Mapping[str, Any] | None = None  # arguments in `make test`; None: not there
+    full: Mapping[str, Any] = MappingProxyType({})
+    long: Mapping[str, Any] | None = None
+    mangle: Callable[[list[bytes], random.Random], list[bytes]] | None = None
+    same: Callable[[Wanted, Wanted], None] = same_whatever_the_order
+    extra: int = 0  # messages on rpm.frames beside the load
+    on_small_disk: bool = False
+
+
+FAULTS = (
+    Fault("kill -9 at random", kills_at_random, {"times": 12}, {"times": 50}, {"times": 200}),
+    Fault("kill -9 between outputs, state and ack", kills_between, {"times": 1}, {"times": 2}, {"times": 8}),
+    Fault("broker stopped (SIGSTOP)", broker_stopped, None, {"seconds": (5, 15, 30)}),
+    Fault("broker killed", broker_killed, None, {"times": 3}),
+    Fault("broker's disk full", disk_full, None, {}, on_small_disk=True),
+    Fault("topic missing", topic_missing),
+    Fault("uplinks twice", as_it_comes, mangle=twice),
+    Fault("uplinks reordered and late", as_it_comes, mangle=reordered),
+    Fault("gateway clocks an hour off", as_it_comes, mangle=an_hour_off, same=same_but_for_the_clock),
+    Fault("poison in a burst", poison, None, {"count": 5000}, extra=5000),
+    Fault("FHIR server fails in eight ways", fhir_server_fails),
+    Fault("sink and feed killed", sink_and_feed_killed, None, {"times": 6}),
+)

@@ -1,0 +1,80 @@
+"""A stage that kills itself with SIGKILL at one point of its nth batch: what random moments hit only by luck.
+
+usage: stage_killed_at.py POINT N STAGE    POINT: among-outputs | before-state | before-ack | after-ack
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from rpm_stream.app.agents.keyed import BatchWork
+from rpm_stream.app.cli.main import main
+from rpm_stream.app.engine.consumer import BatchConsumer
+from rpm_stream.app.engine.recovery import BytesTable
+
+Method = Callable[..., Coroutine[Any, Any, Any]]
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Countdown:
+    """Calls ``die`` at the nth of its points."""
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+
+    def __call__(self) -> None:
+        self._left -= 1
+        if self._left <= 0:
+            die()
+
+
+def arm(point: str, reached: Countdown) -> None:
+    """Put the point into the agent's own steps: outputs awaited, state written, batch acked."""
+    if point == "among-outputs":  # handed to the producer, not awaited: some are on their topics, some are not
+        finish = BatchWork._write
+
+        async def handed(self: BatchWork[Any], *arguments: Any) -> None:
+            reached()
+            await finish(self, *arguments)
+
+        BatchWork._write = handed
+    elif point == "before-state":  # the outputs are on their topics, the state is not
+        write = BytesTable.write
+
+        async def interrupted(self: BytesTable, *arguments: Any) -> Any:
+            reached()
+            return await write(self, *arguments)
+
+        BytesTable.write = interrupted
+    elif point == "before-ack":  # outputs and state are there, the commit is not
+        after = BatchWork._write
+
+        async def written(self: BatchWork[Any], *arguments: Any) -> None:
+            await after(self, *arguments)
+            reached()
+
+        BatchWork._write = written
+    elif point == "after-ack":  # acked, and never committed
+        ack = BatchConsumer.ack
+
+        def acked(self: BatchConsumer, message: Any) -> bool:
+            done = ack(self, message)
+            reached()
+            return done
+
+        BatchConsumer.ack = acked
+    else:
+        raise SystemExit(f"{point}: no such point")
+
+
+if __name__ == "__main__":
+    arm(sys.argv[1], Countdown(int(sys.argv[2])))
+    sys.argv[1:] = ["stage", sys.argv[3]]
+    main()

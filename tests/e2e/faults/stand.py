@@ -1,0 +1,179 @@
+"""The whole service under a fault: stages as processes that come back, a FHIR server, the feed, and the verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import httpx
+import msgspec
+from against_replay import check_against_replay, last_by_id
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from faults.load import Load
+from fhir_server_for_tests import FhirServer, fhir_server
+from service_for_tests import Service, drained, lag, read, running, send, until
+
+from rpm_stream.app import names
+from rpm_stream.app.demo import free_ports
+from rpm_stream.app.registry_file import read_registry
+from rpm_stream.app.registry_topic import write
+
+TOKEN = "zaphod-token"
+ALL = ("ingest", "judge", "sink", "feed")
+PUTS_OUT = {"ingest": names.ACCOUNTS, "judge": names.SCORES}  # what shows that a stage is at work
+
+
+class Stand:
+    """One service with one load. ``begun``: when it was made, on the monotonic clock."""
+
+    def __init__(self, service: Service, load: Load, server: FhirServer, chance: random.Random) -> None:
+        self.service, self.load, self.server, self.chance = service, load, server, chance
+        self.begun = monotonic()
+        self.killed = 0
+
+    @property
+    def bootstrap(self) -> str:
+        return self.service.bootstrap
+
+    async def start(self, *stages: str) -> None:
+        """The registry is written, the stages begin."""
+        await write(self.bootstrap, list(read_registry(self.load.registry)))
+        for stage in stages or ALL:
+            self.service.start(stage)
+
+    def part(self, begin: float, end: float) -> list[bytes]:
+        """A share of the frames, in order."""
+        frames = self.load.frames
+        return frames[int(begin * len(frames)) : int(end * len(frames))]
+
+    async def send(self, begin: float, end: float, pause: Callable[[], float] = lambda: 0.0) -> None:
+        """A share of the frames as gateways would: an idempotent producer that waits for a broker that is away."""
+        await send(self.bootstrap, self.part(begin, end), pause)
+
+    async def send_while(self, busy: asyncio.Task[Any]) -> None:
+        """All frames, slowly while ``busy`` is at work so that it hits work in progress, then at once."""
+        await self.send(0, 1, lambda: 0.0 if busy.done() else 0.3)
+
+    async def kill(self, stage: str) -> None:
+        """SIGKILL while the stage is at work (it has just put something out), and start it anew."""
+        if stage in PUTS_OUT:
+            await self._at_work(PUTS_OUT[stage])
+        await asyncio.sleep(self.chance.uniform(0, 0.6))
+        if f"{stage}-a" in self.service.processes:
+            self.service.kill(f"{stage}-a")
+        self.service.start(stage)
+        self.killed += 1
+
+    async def _at_work(self, topic: str) -> None:
+        before = await self._written(topic)
+
+        async def more() -> bool:
+            return await self._written(topic) > before + 20
+
+        await until(f"something new on {topic}", more, 60)
+
+    async def _written(self, topic: str) -> int:
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, group_id=None)
+        await consumer.start()
+        try:
+            partitions = [TopicPartition(topic, number) for number in range(4)]
+            return sum((await consumer.end_offsets(partitions)).values())
+        finally:
+            await consumer.stop()
+
+    async def settled(self) -> None:
+        """Both agents have done all there is, and the sink has delivered it."""
+        await drained(self.service)
+        if "sink-a" not in self.service.processes:
+            return
+
+        async def delivered() -> bool:
+            self.service.revive()
+            return not await lag(self.bootstrap, names.GROUP_SINK, names.OBSERVATIONS)
+
+        await until("the sink has delivered", delivered)
+
+    async def verdict(self, extra: int = 0) -> dict[str, int]:
+        """CONTRACT 4 (a), the books, the FHIR server's store, the feed. Returns the repeated records by kind.
+
+        ``extra``: messages of rpm.frames beside the load, all of them refused.
+        """
+        repeated = await check_against_replay(self.service, self.load.wanted, len(self.load.frames), extra)
+        await self._books_balance()
+        if "sink-a" in self.service.processes:
+            await self._stored()
+        if "feed-a" in self.service.processes:
+            await self._listed()
+        return repeated
+
+    async def _books_balance(self) -> None:
+        command = [sys.executable, "-m", "rpm_stream", "reconcile", "--bootstrap", self.bootstrap]
+        run = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+        assert run.returncode == 0, f"reconcile says {run.returncode}: {run.stderr[-2000:]}{run.stdout[-2000:]}"
+
+    async def _stored(self) -> None:
+        """The FHIR server has each Observation as it was published last."""
+        published, _ = last_by_id(await read(self.bootstrap, names.OBSERVATIONS), "observation")
+        stored = {
+            reference.removeprefix("Observation/"): kept[-1]
+            for reference, kept in self.server.versions.items()
+            if reference.startswith("Observation/")
+        }
+        assert stored == published
+
+    async def _listed(self) -> None:
+        """Every high alert that is not resolved stands in the feed, as high."""
+        wanted = {key for key, body in self.load.wanted["alert"].items() if is_high_and_open(body)}
+        seen: set[str] = set()
+
+        async def all_there() -> bool:
+            self.service.revive()
+            seen.update(await self.listed_high())
+            return wanted <= seen
+
+        await until("every high alert is in the feed", all_there, 60)
+        assert await self.listed_high() == wanted
+
+    async def listed_high(self) -> set[str]:
+        """The ids of the high alerts that the feed lists; empty while it does not answer."""
+        try:
+            async with httpx.AsyncClient(headers={"authorization": f"Bearer {TOKEN}"}) as client:
+                answer = await client.get(f"{feed_url(self.service)}/api/alerts", timeout=20)
+        except httpx.TransportError:
+            return set()
+        if answer.status_code != 200:
+            return set()
+        rows = [view["row"] for view in msgspec.json.decode(answer.content)["alerts"]]
+        return {row["id"] for row in rows if row["priority"] == "high"}
+
+
+def is_high_and_open(alert: dict[str, Any]) -> bool:
+    return alert["priority"] == "high" and alert["state"] != "resolved"
+
+
+def feed_url(service: Service) -> str:
+    return f"http://127.0.0.1:{service.settings['RPM_FEED_PORT']}"
+
+
+@asynccontextmanager
+async def standing(folder: Path, load: Load, chance: random.Random, disk: Path | None = None) -> AsyncIterator[Stand]:
+    """A broker with its topics (writing to ``disk``, if there is one), a FHIR server, and no stage yet."""
+    async with fhir_server() as server:
+        settings = {
+            "RPM_TIME": "recorded", "RPM_TOKEN": TOKEN, "RPM_FHIR_URL": server.url,
+            "RPM_FEED_PORT": str(free_ports(21_000 + os.getpid() % 20_000, 1)),
+        }  # fmt: skip
+        context = running(folder, settings, disk / "broker" if disk else None)
+        service = await asyncio.to_thread(context.__enter__)
+        try:
+            yield Stand(service, load, server, chance)
+        finally:
+            await asyncio.to_thread(context.__exit__, None, None, None)
