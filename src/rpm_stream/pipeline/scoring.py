@@ -13,6 +13,7 @@ from rpm_stream.records import Finding, PatientEntry, Reading, Score
 from rpm_stream.registry import Registry
 from rpm_stream.score.history import Placing
 from rpm_stream.score.learned import Learned, Paused
+from rpm_stream.score.quality import Quality
 from rpm_stream.score.rules import Rules
 
 SCORE_EVERY = timedelta(minutes=5)  # an unchanged NEWS2 is looked at this often
@@ -41,7 +42,7 @@ class Scoring:
 
     def instant(self, patient: Patient, entry: PatientEntry, readings: Sequence[Reading]) -> Moment:
         """Score all readings of one moment; the patient's score state moves on."""
-        judged = [reading for reading in readings if self._never_judged.isdisjoint(reading.flags)]
+        judged = [reading for reading in readings if not reading.flags or self._is_judged(reading)]
         moment = Moment(patient=patient, entry=entry, judged=judged)
         self._limits(moment)
         if judged and self._needs_news2(patient.state, moment.placings, judged[0]):
@@ -49,7 +50,14 @@ class Scoring:
             moment.scores += scores
             moment.findings += findings
         self._detect(moment)
+        moment.findings = self._quality.look(patient.state.score, judged, moment.findings)
         return moment
+
+    def _is_judged(self, reading: Reading) -> bool:
+        """Whether a reading states something of the patient now. A weight of an unknown user may be anybody's."""
+        if not self._never_judged.isdisjoint(reading.flags):
+            return False
+        return "user_unknown" not in reading.flags or not self._vitals[reading.vital].by_user
 
     def recovered(self, patient: Patient, member: str, vital: str) -> bool:
         """Whether a member has been inside its recovery limit for its recovery time, by readings."""
