@@ -10,8 +10,9 @@ import pytest
 from replaying import of_type, replay_values
 from ward_for_tests import Ward
 
-from rpm_stream.knowledge import Knowledge, KnowledgeError, ShippedLimit, load, shipped
+from rpm_stream.knowledge import Knowledge, KnowledgeError, load, shipped
 from rpm_stream.knowledge.alerting import DeviceKind, RuleRisk
+from rpm_stream.knowledge.checks import limit_rules
 from rpm_stream.pipeline.not_judged import finding_of
 from rpm_stream.records import Priority
 
@@ -20,25 +21,20 @@ IEC = {  # clinical.md 2, as the standard has it
     "reversible": ("high", "medium", "low"),
     "minor": ("medium", "low", "low"),
 }
+NEW_LIMIT = """[[limit]]
+vital = "weight"
+above = "300"
+unit = "kg"
+recover = "300"
+first = "high"
+source = "nobody has said how urgent this is"
+"""
 NEWS2_5 = [(0, "respiratory_rate", "22"), (0, "systolic", "95"), (0, "heart_rate", "95")]
 NEWS2_7 = [*NEWS2_5, (0, "body_temperature", "39.5")]
 
 
-def of_limit(row: ShippedLimit) -> str:
-    """The name of a row: one for glucose in blood and under the skin; numbers only where a side has several."""
-    side, bound = ("below", row.below) if row.below is not None else ("above", row.above)
-    vital = row.vital.removesuffix("_interstitial")
-    return f"limits.{vital}.{side}_{bound}" if vital == "glucose" else f"limits.{vital}.{side}"
-
-
-def in_tables(knowledge: Knowledge) -> Iterator[tuple[str, Priority]]:
-    limits = knowledge.limits
-    bands = [("limits.amber", limits.amber), ("limits.red", limits.red), ("limits.beyond_query", limits.beyond_query)]
-    for name, row in [*bands, *((of_limit(row), row) for row in limits.limit)]:
-        yield f"{name}.first", row.first
-        if row.repeated is not None:
-            yield f"{name}.repeated", row.repeated
-    yield "limits.silence", limits.silence_priority
+def in_tables(knowledge: Knowledge) -> dict[str, Priority]:
+    return {**limit_rules(knowledge.limits), "limits.silence": knowledge.limits.silence_priority}
 
 
 def by_behaviour() -> Iterator[tuple[str, Priority]]:
@@ -59,7 +55,7 @@ def test_the_table_is_that_of_the_standard() -> None:
 
 def test_every_shipped_priority_follows_from_its_harm_and_onset() -> None:
     knowledge = shipped()
-    found = dict([*in_tables(knowledge), *by_behaviour()])
+    found = {**in_tables(knowledge), **dict(by_behaviour())}
     assert len(found) > 12
     assert {name: knowledge.priorities.of(name) for name in found} == found
 
@@ -67,7 +63,7 @@ def test_every_shipped_priority_follows_from_its_harm_and_onset() -> None:
 def test_every_row_is_about_a_rule_that_there_is() -> None:
     """The learned detectors' priority is held by their own tests (at most low); the device rules read the table."""
     device = {f"device.{kind}" for kind in get_args(DeviceKind)}
-    known = {name for name, _ in [*in_tables(shipped()), *by_behaviour()]} | device | {"detector"}
+    known = {*in_tables(shipped()), *dict(by_behaviour())} | device | {"detector"}
     assert set(shipped().priorities.rule) == known
     assert shipped().priorities.of("detector") == "low"
 
@@ -86,7 +82,8 @@ def test_nobody_may_snooze_what_is_high_and_it_escalates() -> None:
 @pytest.mark.parametrize(
     ("table", "text", "why"),
     [
-        ("priorities", "[rule]\n", "no rule device.battery"),
+        ("priorities", "[rule]\n", r'no row \[rule."device.battery"\]: a rule needs its harm, onset and why'),
+        ("limits", NEW_LIMIT, r'priorities.toml: no row \[rule."limits.weight.above.first"\]'),
         ("priorities", '[rule.x]\nharm = "grave"\nonset = "prompt"\nwhy = "?"\n', "grave"),
         ("priorities", "[snooze]\nnever = []\nat_most_hours = 1\n", "high alert"),
         ("device_rules", '[[stuck]]\nvital = "moods"\ncount = 1\nminutes = 1\n', "unknown vital moods"),

@@ -20,6 +20,7 @@ from rpm_stream.knowledge.checks import (
     KnowledgeError,
     check_devices,
     check_limits,
+    check_priorities,
     check_rules,
     check_signal,
     check_units,
@@ -104,6 +105,7 @@ def load(own: Path | None = None) -> Knowledge:
     check_units(parts["vitals"], parts["units"])
     check_limits(parts["limits"], parts["vitals"])
     check_rules(parts["priorities"], parts["device_rules"], parts["vitals"])
+    check_priorities(parts["priorities"], parts["limits"])
     check_signal(parts["signal"], parts["vitals"])
     check_devices(parts["devices"], parts["vitals"])
     return Knowledge(**parts)

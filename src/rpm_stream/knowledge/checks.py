@@ -7,11 +7,20 @@ from typing import get_args
 
 from rpm_stream.knowledge.alerting import DeviceKind, DeviceRuleTable, Priorities
 from rpm_stream.knowledge.devices import DeviceModel
-from rpm_stream.knowledge.scoring import Limits
+from rpm_stream.knowledge.scoring import Limits, ShippedLimit
 from rpm_stream.knowledge.signal import Signal
 from rpm_stream.knowledge.tables import Unit, Vital
+from rpm_stream.records import Priority
 
-USED_RULES = tuple(f"device.{kind}" for kind in get_args(DeviceKind))  # priority read by name
+# The rules that are no row of limits.toml.
+OTHER_RULES = (
+    *(f"device.{kind}" for kind in get_args(DeviceKind)),
+    "device.not_judged",
+    "detector",
+    "limits.silence",
+    "news2.medium",
+    "news2.high",
+)
 
 
 class KnowledgeError(Exception):
@@ -38,13 +47,38 @@ def check_limits(limits: Limits, vitals: dict[str, Vital]) -> None:
 
 
 def check_rules(priorities: Priorities, rules: DeviceRuleTable, vitals: dict[str, Vital]) -> None:
-    """Device rules name known vitals, every rule that is used has its priority, and high is never snoozed."""
+    """Device rules name known vitals, and high is never snoozed."""
     if unknown := sorted(rules.vitals() - vitals.keys()):
         raise KnowledgeError(f"device_rules.toml: unknown vital {', '.join(unknown)}")
-    if missing := sorted(name for name in USED_RULES if name not in priorities.rule):
-        raise KnowledgeError(f"priorities.toml: no rule {', '.join(missing)}")
     if "high" not in priorities.snooze.never:
         raise KnowledgeError("priorities.toml: snooze.never: a high alert must not be snoozed")
+
+
+def check_priorities(priorities: Priorities, limits: Limits) -> None:
+    """Every rule says its harm and onset, from which its priority follows."""
+    for name in (*OTHER_RULES, *limit_rules(limits)):
+        if name not in priorities.rule:
+            raise KnowledgeError(
+                f'priorities.toml: no row [rule."{name}"]: a rule needs its harm, onset and why before it may alert'
+            )
+
+
+def limit_rules(limits: Limits) -> dict[str, Priority]:
+    """The rules of limits.toml by the names that they have in priorities.toml, with the priority that each gives."""
+    bands = {"limits.amber": limits.amber, "limits.red": limits.red, "limits.beyond_query": limits.beyond_query}
+    found: dict[str, Priority] = {}
+    for name, row in [*bands.items(), *((name_of_limit(row), row) for row in limits.limit)]:
+        found[f"{name}.first"] = row.first
+        if row.repeated is not None:
+            found[f"{name}.repeated"] = row.repeated
+    return found
+
+
+def name_of_limit(row: ShippedLimit) -> str:
+    """One for glucose in blood and under the skin; with its number for glucose, whose sides have several."""
+    side, bound = ("below", row.below) if row.below is not None else ("above", row.above)
+    vital = row.vital.removesuffix("_interstitial")
+    return f"limits.{vital}.{side}_{bound}" if vital == "glucose" else f"limits.{vital}.{side}"
 
 
 def check_devices(devices: dict[str, DeviceModel], vitals: dict[str, Vital]) -> None:
