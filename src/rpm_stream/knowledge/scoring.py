@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from rpm_stream.knowledge.tables import Table
 from rpm_stream.records import Priority
+
+VitalDetectorName: TypeAlias = Literal["gaussian", "quantile", "drift"]  # the table of score/detectors.py
 
 
 class Points(Table, frozen=True, forbid_unknown_fields=True):
@@ -92,8 +94,9 @@ class Limits(Table, frozen=True, forbid_unknown_fields=True):
 
 
 class Personal(Table, frozen=True, forbid_unknown_fields=True):
-    """The per-vital detector: where it runs and when a run of unusual values alerts."""
+    """The per-vital detector: which one, where it runs and when a run of unusual values alerts."""
 
+    detector: VitalDetectorName
     vitals: frozenset[str]
     sustained_count: int
     sustained_minutes: int
@@ -109,8 +112,18 @@ class Combined(Table, frozen=True, forbid_unknown_fields=True):
     learn_for_hours: int
 
 
+class Lasting(Table, frozen=True, forbid_unknown_fields=True):
+    """Changes that last: of which vitals, for how long, how wide in resolutions, and how long they are listed."""
+
+    vitals: frozenset[str]
+    lasts_hours: int
+    least_steps: int
+    listed_hours: int
+
+
 class Detectors(Table, frozen=True, forbid_unknown_fields=True):
     """Learned detectors."""
 
     personal: Personal
     combined: Combined
+    lasting: Lasting

@@ -15,7 +15,7 @@ import msgspec
 from rpm_stream.alert.episodes import Episodes
 from rpm_stream.publish.summaries import Summaries
 from rpm_stream.records import Action, Readings
-from rpm_stream.score.learned import LiveDetectors
+from rpm_stream.score.learning import LiveDetectors
 from rpm_stream.score.state import ScoreState
 
 MOST_SINCE = 64  # weight of what is kept since the last seal: an input weighs one, and each of its readings one

@@ -12,7 +12,9 @@ from rpm_stream.pipeline.patient import Patient, PatientState
 from rpm_stream.records import Finding, PatientEntry, Reading, Score
 from rpm_stream.registry import Registry
 from rpm_stream.score.history import Placing
-from rpm_stream.score.learned import Learned, Paused
+from rpm_stream.score.lasting import pauses_learning
+from rpm_stream.score.learned import Learned
+from rpm_stream.score.learning import Paused
 from rpm_stream.score.quality import Quality
 from rpm_stream.score.rules import Rules
 
@@ -92,15 +94,9 @@ class Scoring:
 
     def _detect(self, moment: Moment) -> None:
         state, live = moment.patient.state, moment.patient.detectors
-        since = {group: episode.since for group, episode in state.episodes.items()}
+        since = {group: each.since for group, each in state.episodes.items() if any(map(pauses_learning, each.members))}
         paused = Paused(since=since, accepted=state.score.accepted)
-        outcomes = [
-            self._learned.personal(state.score, live, reading, reading.id in moment.late, paused)
-            for reading in moment.judged
-        ]
-        if moment.judged and not moment.late:
-            outcomes.append(self._learned.combined(state.score, live, moment.judged, paused))
-        for score, finding in outcomes:
+        for score, finding in self._learned.instant(state.score, live, moment.judged, moment.late, paused):
             if score is not None:
                 moment.scores.append(score)
             if finding is not None:

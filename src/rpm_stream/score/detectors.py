@@ -21,6 +21,7 @@ class VitalKind(Record, frozen=True, kw_only=True):
     """A detector of one vital: how to begin, how to continue from its state (StateError), and from which score to flag.
 
     ``adapts_within``: learned readings after which a lasting shift is flagged no more. ``state_bytes``: its bound.
+    ``around``: how to begin anew, warm, around a usual value and spread; None where the detector forgets by itself.
     """
 
     fresh: Callable[[Feature], VitalDetector]
@@ -28,6 +29,7 @@ class VitalKind(Record, frozen=True, kw_only=True):
     threshold: float
     adapts_within: int
     state_bytes: int
+    around: Callable[[Feature, tuple[float, float]], VitalDetector] | None = None
 
 
 class VectorKind(Record, frozen=True, kw_only=True):
@@ -47,6 +49,7 @@ VITAL_DETECTORS: Final[Mapping[str, VitalKind]] = {
         threshold=gaussian.THRESHOLD,
         adapts_within=gaussian.ADAPTS_WITHIN,
         state_bytes=100,
+        around=Gaussian.around,
     ),
     Quantile.name: VitalKind(
         fresh=Quantile,

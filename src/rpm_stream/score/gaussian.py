@@ -133,6 +133,12 @@ class Gaussian:
         detector._settle()
         return detector
 
+    @classmethod
+    def around(cls, feature: Feature, usual: tuple[float, float]) -> Gaussian:
+        """Begin warm, around a usual value and spread in the feature's unit (as ``expected`` gives them)."""
+        value, spread = usual
+        return cls.from_moments(feature, (WARM_AFTER, log(checked(value)), (spread / value) ** 2))
+
     def to_state(self) -> bytes:
         """Count and moments, sealed."""
         return seal(_stamp(self._feature), _STATE.pack(*self.moments()))
