@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from replaying import alerts, frame, of_type, replay_frames, replay_values, stamp, worn
+from replaying import alerts, frame, measurement, of_type, replay_frames, replay_values, stamp, worn
 
 BP_HIGH = "Systolic blood pressure high"
 
@@ -83,6 +83,49 @@ def test_severe_pressure_asks_for_a_repeat_and_is_high_when_repeated(systolic: s
     first, second = of_type(replay_values(twice), "alert")
     assert (first["priority"], second["priority"]) == ("medium", "high")
     assert "repeat in 5 minutes" in first["why"][0]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "repeated"),
+    [
+        (("184", "110"), ("178", "122"), True),  # one of either, then one of the other: one pressure twice
+        (("178", "122"), ("184", "110"), True),
+        (("184", "122"), ("178", "118"), False),  # both at once are one measurement
+        (("184", "110"), ("178", "118"), False),
+    ],
+)
+def test_either_pressure_of_the_next_measurement_repeats_the_other(
+    first: tuple[str, str], second: tuple[str, str], repeated: bool
+) -> None:
+    values = [
+        (minute, *row)
+        for minute, cuff in ((0, first), (5, second))
+        for row in zip(("systolic", "diastolic"), cuff, strict=True)
+    ]
+    assert ("high" in {priority for _, priority, _, _ in alerts(replay_values(values))}) is repeated
+    late = [
+        frame([measurement(minute, "systolic", cuff[0]), measurement(minute, "diastolic", cuff[1])], 9 + seq, seq)
+        for seq, (minute, cuff) in enumerate(((5, second), (0, first)))
+    ]
+    assert ("high" in {priority for _, priority, _, _ in alerts(replay_frames(late, [worn()]))}) is repeated
+
+
+def test_a_measurement_between_breaks_the_row_of_both_pressures() -> None:
+    cuffs = [(0, "184", "110"), (5, "150", "90"), (10, "178", "122")]
+    values = [row for at, high, low in cuffs for row in ((at, "systolic", high), (at, "diastolic", low))]
+    assert {priority for _, priority, _, _ in alerts(replay_values(values))} == {"medium"}
+
+
+@pytest.mark.parametrize(("value", "stays"), [("75", True), ("79", True), ("80", False)])
+def test_glucose_ends_its_alert_at_a_distance_from_the_limit(value: str, stays: bool) -> None:
+    low = [(0, "glucose", "65"), (15, "glucose", value), (30, "glucose", value)]
+    assert ("resolved" not in {state for _, _, state, _ in alerts(replay_values(low))}) is stays
+
+
+@pytest.mark.parametrize(("value", "stays"), [("240", True), ("226", True), ("225", False)])
+def test_high_glucose_too(value: str, stays: bool) -> None:
+    high = [(0, "glucose", "260"), (15, "glucose", value), (30, "glucose", value)]
+    assert ("resolved" not in {state for _, _, state, _ in alerts(replay_values(high))}) is stays
 
 
 def test_pressure_at_the_limit_is_quiet() -> None:

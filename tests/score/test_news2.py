@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from replaying import alerts, news2_scores, of_type, replay_values, stamp
+from replaying import (
+    alerts,
+    frame,
+    measurement,
+    news2_scores,
+    of_type,
+    replay_frames,
+    replay_values,
+    stamp,
+    worn,
+)
 
 CHART = [
     ("respiratory_rate", [("8", 3), ("9", 1), ("11", 1), ("12", 0), ("20", 0), ("21", 2), ("24", 2), ("25", 3)]),
@@ -14,8 +24,10 @@ CHART = [
         [("40", 3), ("41", 1), ("50", 1), ("51", 0), ("90", 0), ("91", 1), ("110", 1), ("111", 2), ("131", 3)],
     ),
     ("pulse_rate", [("130", 2), ("131", 3)]),
+    ("consciousness", [("0", 0), ("1", 3), ("2", 3), ("3", 3), ("4", 3)]),
     ("body_temperature", [("35.0", 3), ("35.1", 1), ("36.0", 1), ("36.1", 0), ("38.0", 0), ("38.1", 1), ("39.1", 2)]),
 ]
+CODED = {"consciousness": ("{ACVPU}",)}
 ROUNDED = [
     ("body_temperature", "35.04", "Cel", 3), ("body_temperature", "35.05", "Cel", 1),
     ("body_temperature", "38.04", "Cel", 0), ("body_temperature", "38.05", "Cel", 1),
@@ -23,13 +35,16 @@ ROUNDED = [
     ("body_temperature", "95.08", "[degF]", 3), ("body_temperature", "100.49", "[degF]", 1),  # 38.05 Cel exactly
     ("body_temperature", "100.48", "[degF]", 0), ("oxygen_saturation", "95.5", "%", 0),
     ("oxygen_saturation", "95.49", "%", 1), ("systolic", "90.5", "mm[Hg]", 2), ("respiratory_rate", "20.5", "/min", 2),
+    ("respiratory_rate", "8.4", "/min", 3), ("respiratory_rate", "8.5", "/min", 1),
+    ("systolic", "219.4", "mm[Hg]", 0), ("systolic", "219.5", "mm[Hg]", 3), ("heart_rate", "40.4", "/min", 3),
+    ("heart_rate", "40.5", "/min", 1), ("body_temperature", "39.04", "Cel", 1), ("body_temperature", "39.05", "Cel", 2),
     ("systolic", "12", "kPa", 3), ("systolic", "14", "kPa", 1),  # 90.007 and 105.009 mm[Hg]
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("vital", "value", "points"), [(v, value, p) for v, row in CHART for value, p in row])
 def test_points_of_the_chart(vital: str, value: str, points: int) -> None:
-    assert news2_scores(replay_values([(0, vital, value)]))[0][0] == points
+    assert news2_scores(replay_values([(0, vital, value, *CODED.get(vital, ()))]))[0][0] == points
 
 
 @pytest.mark.parametrize(("vital", "value", "unit", "points"), ROUNDED)
@@ -111,3 +126,92 @@ def test_a_late_reading_is_scored_as_of_its_time() -> None:
     ]  # fmt: skip
     found = of_type(replay_values(values), "alert")
     assert any(alert["priority"] == "high" and alert["rule"].startswith("news2") for alert in found)
+
+
+# --- what a check-in says --------------------------------------------------------------------------------------------
+
+FLOW, SHARE = ("oxygen_flow", "L/min"), ("inspired_oxygen", "%")
+
+
+def check_in(minutes: float, what: tuple[str, str], value: str) -> tuple[float, str, str, str]:
+    return (minutes, what[0], value, what[1])
+
+
+@pytest.mark.parametrize(
+    ("what", "value", "points"),
+    [
+        (FLOW, "0", 0),
+        (FLOW, "0.5", 2),
+        (FLOW, "2", 2),
+        (SHARE, "20.9", 0),
+        (SHARE, "21", 0),
+        (SHARE, "22", 2),
+        (SHARE, "28", 2),
+    ],
+)
+def test_air_or_oxygen_from_a_check_in(what: tuple[str, str], value: str, points: int) -> None:
+    output = replay_values([check_in(0, what, value), (1, "heart_rate", "80")])
+    score = of_type(output, "score")[-1]
+    assert (score["contributions"]["oxygen"], score["missing"].count("oxygen")) == (points, 0)
+    assert alerts(output) == []  # oxygen is a treatment, no alert by itself
+
+
+@pytest.mark.parametrize(("registry", "value", "points"), [(True, "0", 0), (False, "2", 2)])
+def test_a_fresh_check_in_wins_over_the_registry_and_the_newest_over_an_older_one(
+    registry: bool, value: str, points: int
+) -> None:
+    entry = {"v": 1, "patient": "p", "on_oxygen": registry}
+    other = "2" if value == "0" else "0"
+    values = [check_in(0, FLOW, other), check_in(5, FLOW, value), (6, "heart_rate", "80")]
+    assert of_type(replay_values(values, [entry]), "score")[-1]["contributions"]["oxygen"] == points
+
+
+@pytest.mark.parametrize(("minutes", "points"), [(720, 2), (721, 0)])
+def test_a_check_in_counts_for_twelve_hours(minutes: int, points: int) -> None:
+    entry = {"v": 1, "patient": "p", "on_oxygen": False}
+    output = replay_values([check_in(0, FLOW, "2"), (minutes, "heart_rate", "80")], [entry])
+    assert of_type(output, "score")[-1]["contributions"]["oxygen"] == points
+
+
+def test_a_complete_score_is_no_range() -> None:
+    values = [
+        (0, "consciousness", "0", "{ACVPU}"), check_in(0, FLOW, "0"), (0, "body_temperature", "37.0"),
+        (0, "systolic", "120"), (0, "heart_rate", "80"), (0, "respiratory_rate", "16"), (0, "oxygen_saturation", "97"),
+    ]  # fmt: skip
+    score = of_type(replay_values(values), "score")[-1]
+    assert (score["score_min"], score["score_max"], score["missing"]) == (0, 0, [])
+
+
+@pytest.mark.parametrize(("flow", "points"), [("0", 0), ("2", 3)])
+def test_scale_2_follows_the_check_in(flow: str, points: int) -> None:
+    """97 % is too much for somebody on oxygen with a target of 88 to 92, and good on air."""
+    entry = {"v": 1, "patient": "p", "oxygen_scale": 2, "on_oxygen": flow == "0"}
+    output = replay_values([check_in(0, FLOW, flow), (1, "oxygen_saturation", "97")], [entry])
+    assert of_type(output, "score")[-1]["contributions"]["oxygen_saturation"] == points
+
+
+def test_a_check_in_that_comes_late_counts_from_its_own_time() -> None:
+    """Law 2b: 5 points and then 2 for oxygen that was given before are 7, in any order."""
+    ill = [
+        measurement(1, "respiratory_rate", "22"),
+        measurement(1, "heart_rate", "112"),
+        measurement(1, "body_temperature", "38.5"),
+    ]
+    sent = [frame(ill, 1, 0), frame([measurement(0, "oxygen_flow", "2", "L/min")], 5, 1)]
+    for order in (sent, sent[::-1]):
+        assert ("vital_signs", "high") in {
+            (group, priority) for group, priority, _, _ in alerts(replay_frames(order, [worn()]))
+        }
+
+
+def test_new_confusion_is_red_in_words() -> None:
+    output = replay_values([(0, "consciousness", "1", "{ACVPU}")])
+    (alert,) = of_type(output, "alert")
+    assert (alert["priority"], alert["title"]) == ("medium", "Level of consciousness: new confusion")
+    assert alert["why"] == ["consciousness: new confusion: red on the NEWS2 chart with 3 points (shipped)"]
+
+
+@pytest.mark.parametrize(("entry", "said"), [({"born": "2015-03-02"}, "under 16"), ({"pregnant": True}, "pregnant")])
+def test_where_the_score_does_not_apply_the_alert_says_so(entry: dict[str, object], said: str) -> None:
+    output = replay_values([(0, "heart_rate", "225")], [{"v": 1, "patient": "p", **entry}])
+    assert of_type(output, "alert")[0]["why"][0].endswith(f"; NEWS2 does not apply ({said})")
