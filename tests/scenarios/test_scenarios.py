@@ -1,6 +1,7 @@
 """Every story of this folder: load, run, compare. A new story is a folder; its README says what a nurse expects.
 
-``expected.jsonl`` holds each alert line reduced to what a nurse sees.
+``expected.jsonl`` holds each alert line reduced to what a nurse sees. A story about whose and when it was also has
+``expected-readings.jsonl``, ``-rejects`` and ``-observations``, reduced to that.
 """
 
 from __future__ import annotations
@@ -12,18 +13,36 @@ import msgspec
 import pytest
 from library import STORIES, output_of
 
+from rpm_stream.pipeline.replay import Kind
+
 SEEN = ("patient", "group", "priority", "state", "title", "opened_at", "historical")
+ALSO: dict[Kind, tuple[str, ...]] = {
+    "reading": ("patient", "vital", "value", "unit", "measured_at", "utc_offset", "flags"),
+    "reject": ("device", "reason", "detail"),
+    "observation": ("status", "subject", "effectiveDateTime", "valueQuantity"),
+}
 
 
-def alerts_of(story: Path) -> list[dict[str, Any]]:
-    found = [msgspec.json.decode(line.record) for line in output_of(story, emit=("alert",))]
-    return [{name: alert[name] for name in SEEN} for alert in found]
+def seen_of(story: Path, kind: Kind, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    found = [msgspec.json.decode(line.record) for line in output_of(story, emit=(kind,))]
+    return [{name: record[name] for name in names if name in record} for record in found]
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
 def test_story(story: Path) -> None:
-    expected = [msgspec.json.decode(line) for line in (story / "expected.jsonl").read_bytes().splitlines()]
-    assert alerts_of(story) == expected
+    assert seen_of(story, "alert", SEEN) == [
+        msgspec.json.decode(line) for line in (story / "expected.jsonl").read_bytes().splitlines()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("story", "kind"),
+    [(story, kind) for story in STORIES for kind in ALSO if (story / f"expected-{kind}s.jsonl").exists()],
+    ids=lambda each: each.name if isinstance(each, Path) else each,
+)
+def test_whose_and_when(story: Path, kind: Kind) -> None:
+    expected = [msgspec.json.decode(line) for line in (story / f"expected-{kind}s.jsonl").read_bytes().splitlines()]
+    assert seen_of(story, kind, ALSO[kind]) == expected
 
 
 def test_there_are_stories() -> None:
