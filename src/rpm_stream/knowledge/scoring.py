@@ -35,9 +35,11 @@ class News2(Table, frozen=True, forbid_unknown_fields=True):
     oxygen_saturation: Points
     systolic: Points
     pulse: Points
-    body_temperature: Points
-
     consciousness: Points
+    body_temperature: Points
+    oxygen_flow: Points
+    inspired_oxygen: Points
+
     def parameters(self) -> dict[str, Points]:
         """The parameters by name, in the chart's order, but for "air or oxygen"."""
         return {
@@ -45,17 +47,17 @@ class News2(Table, frozen=True, forbid_unknown_fields=True):
             "oxygen_saturation": self.oxygen_saturation,
             "systolic": self.systolic,
             "pulse": self.pulse,
+            "consciousness": self.consciousness,
             "body_temperature": self.body_temperature,
         }
-
-
-            "consciousness": self.consciousness,
-class Band(Table, frozen=True, forbid_unknown_fields=True):
-    """Priority of the first value, and of a second in a row."""
 
     def oxygen(self) -> tuple[Points, ...]:
         """The two ways in which a check-in says "air or oxygen"."""
         return self.oxygen_flow, self.inspired_oxygen
+
+
+class Band(Table, frozen=True, forbid_unknown_fields=True):
+    """Priority of the first value, and of a second in a row."""
 
     first: Priority
     repeated: Priority | None = None
@@ -77,11 +79,11 @@ class ShippedLimit(Table, frozen=True, forbid_unknown_fields=True):
     repeated: Priority | None = None
     advice: str | None = None
     meter: Literal["low", "high"] | None = None
+    together_with: str | None = None
 
 
 class Limits(Table, frozen=True, forbid_unknown_fields=True):
     """The shipped limits."""
-    together_with: str | None = None
 
     version: str
     repeated_after_minutes: int
