@@ -32,7 +32,7 @@ def plain_flags(flags: Iterable[str]) -> str:
     return ", ".join(flag.replace("_", " ") for flag in flags)
 
 
-# --- what people decide about an alert, as its history has it: written by alert, read again by publish -----------------
+# --- what people decide about an alert, as its history has it: written by alert, read again by publish ---------------
 
 SERVICE = "rpm-stream"  # who, when no person did it
 _ASSIGNED = "assigned to "

@@ -160,8 +160,8 @@ def test_a_further_finding_does_not_take_the_place_of_who_acknowledged() -> None
     ("rule", "words"),
     [
         ("limit.patient.oxygen_saturation.below_88_%", "A limit set for this patient"),
-        ("limit.news2_red.oxygen_saturation@1", "A single vital on the NEWS2 chart"),
-        ("news2@2017", "NEWS2, the score of all vital signs together"),
+        ("limit.news2_red.oxygen_saturation@1", "A single vital on the NEWS2 chart, as shipped with the service"),
+        ("news2@2017", "NEWS2, the score of all vital signs together, as shipped with the service"),
         ("detector.personal.heart_rate@1", "Learned: unusual for this person"),
         ("something.new", "Another rule"),
     ],
@@ -175,6 +175,74 @@ def test_each_mark_is_a_word_with_its_meaning() -> None:
     assert [mark.word for mark in shown.marks] == ["No new data", "Arrived late"]
     assert all(mark.meaning.endswith(".") for mark in shown.marks)
     assert (shown.historical, shown.stale, shown.late) == (False, True, True)
+
+
+@pytest.mark.parametrize(("times", "words"), [(1, "once"), (2, "twice"), (3, "3 times")])
+def test_an_escalated_alert_is_marked_until_somebody_takes_it_on(times: int, words: str) -> None:
+    (mark,) = feed.row(alert(escalation=times), PatientEntry(patient="p"), "ref", NOW).marks
+    assert (mark.word, mark.meaning) == ("Escalated", f"Nobody acknowledged it in time: escalated {words}.")
+    taken = alert(state="acknowledged", escalation=times)
+    assert feed.row(taken, PatientEntry(patient="p"), "ref", NOW).marks == ()
+
+
+filters = st.builds(
+    feed.Filter,
+    priorities=st.frozensets(st.sampled_from(feed.PRIORITIES)),
+    only_open=st.booleans(),
+    patient=st.sampled_from(["", "x", "hart", "p"]),
+    group=st.sampled_from([None, "glucose", "vital_signs"]),
+    person=st.sampled_from([None, "", "N. Adeyemi", "nobody"]),
+)
+
+
+@given(filters, alerts)
+def test_law_3_no_filter_and_no_section_hides_a_high_alert(wanted: feed.Filter, found: Alert) -> None:
+    shown = feed.row(found, PatientEntry(patient="p", display="Amelia Hart"), "ref", NOW)
+    if found.priority == "high" and feed.listed(found):
+        assert feed.kept(wanted, shown)
+    if found.priority == "high":
+        assert shown.section == "now"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        (feed.Filter(), ["Amelia Hart", "Boris"]),
+        (feed.Filter(patient=" hART "), ["Amelia Hart"]),
+        (feed.Filter(patient="MRN-2"), ["Boris"]),
+        (feed.Filter(group="glucose"), ["Amelia Hart"]),
+        (feed.Filter(priorities=frozenset({"low"})), ["Boris"]),
+        (feed.Filter(only_open=True), ["Amelia Hart"]),
+        (feed.Filter(person="n. adeyemi "), ["Boris"]),
+    ],
+)
+def test_a_filter_keeps_what_it_asks_for(wanted: feed.Filter, names: list[str]) -> None:
+    first = msgspec.structs.replace(alert("a", "medium"), patient="MRN-1", group="glucose")
+    second = msgspec.structs.replace(alert("b", "low", "acknowledged"), patient="MRN-2")
+    people = {"MRN-1": "Amelia Hart", "MRN-2": "Boris"}
+    shown = [feed.row(each, PatientEntry(patient=each.patient, display=people[each.patient]), "r", NOW)
+             for each in (first, second)]  # fmt: skip
+    assert [row.name for row in shown if feed.kept(wanted, row)] == names
+
+
+@pytest.mark.parametrize(
+    ("found", "section"),
+    [
+        (alert(priority="medium", historical=True), "over"),
+        (alert(priority="medium", state="snoozed", historical=True), "snoozed"),
+        (alert(priority="low"), "now"),
+        (alert(priority="high", historical=True), "now"),
+    ],
+)
+def test_what_sleeps_and_what_is_over_stands_apart_unless_it_is_high(found: Alert, section: str) -> None:
+    assert feed.row(found, PatientEntry(patient="p"), "ref", NOW).section == section
+
+
+@pytest.mark.parametrize(
+    ("group", "words"), [("vital_signs", "Vital signs"), ("device:not_judged", "Device: not judged")]
+)
+def test_a_group_in_words(group: str, words: str) -> None:
+    assert feed.group_words(group) == words
 
 
 def test_a_patient_without_a_name_is_shown_by_number() -> None:

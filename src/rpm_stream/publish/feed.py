@@ -30,15 +30,17 @@ MARKS: tuple[tuple[str, str, str], ...] = (
     ("late", "Arrived late", "These measurements reached the service after newer ones."),
 )
 
-# How a rule's name begins, and what kind of rule that is.
+# How a rule's name begins, what kind of rule that is, and whose setting it is (law 12).
 RULE_KINDS: tuple[tuple[str, str], ...] = (
     ("limit.patient.", "A limit set for this patient"),
     ("limit.shipped.", "A limit that is shipped with the service"),
-    ("limit.news2_", "A single vital on the NEWS2 chart"),
-    ("limit.query.", "A value so far out that it alerts at once"),
-    ("news2@", "NEWS2, the score of all vital signs together"),
+    ("limit.news2_", "A single vital on the NEWS2 chart, as shipped with the service"),
+    ("limit.query.", "A value so far out that it alerts at once, as shipped with the service"),
+    ("news2@", "NEWS2, the score of all vital signs together, as shipped with the service"),
     ("detector.", "Learned: unusual for this person"),
-    ("silence.", "A measurement that is expected and has not come"),
+    ("silence.", "A measurement that is expected of this patient and has not come"),
+    ("device.not_judged@", "A fault of the service itself"),
+    ("device.", "A device that needs a hand, by a rule that is shipped with the service"),
 )
 
 
@@ -195,8 +197,8 @@ def rule_words(rule: str) -> str:
 
 def _marks(alert: Alert) -> Iterator[Mark]:
     if alert.escalation and alert.state == "open":
-        times = _count(alert.escalation, "time")
-        yield Mark(word="Escalated", meaning=f"Nobody acknowledged it in time; it has escalated {times}.")
+        times = {1: "once", 2: "twice"}.get(alert.escalation, f"{alert.escalation} times")
+        yield Mark(word="Escalated", meaning=f"Nobody acknowledged it in time: escalated {times}.")
     for field, word, meaning in MARKS:
         if getattr(alert, field):
             yield Mark(word=word, meaning=meaning)

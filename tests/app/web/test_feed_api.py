@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,6 +13,8 @@ from uuid import uuid4
 import httpx
 import pytest
 from feed_for_tests import TOKEN, RunningFeed, alert, person, readings, running_feed, wait_until
+
+from rpm_stream.records import Priority, State
 
 BROWSER = {"accept": "text/html,application/xhtml+xml"}
 UPGRADE = {
@@ -253,10 +256,129 @@ def test_an_acknowledgement_arrives_in_the_actions(feed: RunningFeed) -> None:
         assert keyed == action.patient == patient
         assert (action.action, action.who, action.reason) == ("acknowledge", "N. Adeyemi", "calling")
         (waiting,) = rows(client, patient)
-        assert (waiting["row"]["state"], waiting["acknowledging_by"]) == ("open", "N. Adeyemi")
+        assert (waiting["row"]["state"], waiting["pending"], waiting["pending_by"]) == (
+            "open",
+            "acknowledge",
+            "N. Adeyemi",
+        )
         feed.put("alerts", (key, alert(key, patient, state="acknowledged")))
         wait_until(lambda: rows(client, patient)[0]["row"]["state"] == "acknowledged", feed)
-        assert rows(client, patient)[0]["acknowledging_by"] is None
+        assert rows(client, patient)[0]["pending"] is None
+
+
+def put_one(feed: RunningFeed, client: httpx.Client, priority: Priority = "medium", **other: Any) -> tuple[str, str]:
+    """A listed alert of somebody new: its id and the patient."""
+    patient, key = f"p-{uuid4()}", str(uuid4())
+    feed.put("alerts", (key, alert(key, patient, priority, **other)))
+    wait_until(lambda: len(rows(client, patient)) == 1, feed)
+    return key, patient
+
+
+def soon(hours: float) -> str:
+    """RFC 3339 of so many hours ahead."""
+    return (datetime.now(UTC) + timedelta(hours=hours)).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "wanted"),
+    [
+        ("snooze", {"until": "4", "direction": "low"}, {"direction": "low"}),
+        ("assign", {"to": " M. Keller "}, {"to": "M. Keller"}),
+        ("comment", {"reason": "no answer"}, {"reason": "no answer"}),
+        ("new_normal", {}, {}),
+        ("resolve", {"reason": "she is fine"}, {"reason": "she is fine"}),
+        ("withdraw", {"reason": "her husband wore it"}, {"reason": "her husband wore it"}),
+    ],
+)
+def test_every_decision_arrives_in_the_actions(
+    feed: RunningFeed, action: str, body: dict[str, str], wanted: dict[str, str]
+) -> None:
+    with feed.client() as client:
+        key, patient = put_one(feed, client)
+        sent = body | ({"until": soon(4)} if "until" in body else {})
+        answer = client.post(f"/api/alerts/{key}/{action}", json={"who": "N. Adeyemi", **sent})
+        assert answer.status_code == 202, answer.text
+        ((keyed, found),) = [each for each in feed.actions() if each[1].alert == key]
+        assert (keyed, found.action, found.who) == (patient, action, "N. Adeyemi")
+        assert {name: getattr(found, name) for name in wanted} == wanted
+        assert (found.until is not None) == (action == "snooze")
+        (waiting,) = rows(client, patient)
+        assert (waiting["pending"], waiting["pending_by"], waiting["unconfirmed"]) == (action, "N. Adeyemi", False)
+
+
+@pytest.mark.parametrize("state", ["open", "acknowledged"])
+def test_law_3_a_high_alert_cannot_be_snoozed(feed: RunningFeed, state: State) -> None:
+    with feed.client() as client:
+        key, _ = put_one(feed, client, "high", state=state)
+        assert client.get(f"/api/alerts/{key}").json()["can_snooze"] is False
+        answer = client.post(f"/api/alerts/{key}/snooze", json={"who": "N. Adeyemi", "until": soon(1)})
+        assert (answer.status_code, answer.json()) == (409, {"detail": "snooze refused: high alerts cannot be snoozed"})
+    assert all(action.alert != key for _, action in feed.actions())
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "said"),
+    [
+        ("snooze", {}, "snooze refused: it does not say until when"),
+        ("snooze", {"until": "-1"}, "snooze refused: its end is past"),
+        ("snooze", {"until": "73"}, "snooze refused: it would last over 72 hours"),
+        ("assign", {}, "assign refused: it does not say to whom"),
+        ("assign", {"to": ":"}, "assign refused: it does not say to whom"),
+        ("comment", {"reason": " "}, "comment refused: please say something"),
+        ("resolve", {}, "resolve refused: please say why"),
+        ("withdraw", {}, "withdraw refused: please say why"),
+        (
+            "comment",
+            {"reason": "x", "who": "rpm-stream"},
+            "rpm-stream is the service's own name; please say yours",
+        ),
+        ("comment", {"reason": "x", "who": None}, "please say who you are"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_one_plain_line(
+    feed: RunningFeed, action: str, body: dict[str, str], said: str
+) -> None:
+    with feed.client() as client:
+        key, _ = put_one(feed, client)
+        sent = body | ({"until": soon(float(body["until"]))} if "until" in body else {})
+        answer = client.post(f"/api/alerts/{key}/{action}", json={"who": "N. Adeyemi", **sent})
+        assert (answer.status_code, answer.json()) == (409, {"detail": said})
+        assert client.post(f"/api/alerts/{key}/silence", json={"who": "N. Adeyemi"}).status_code == 422
+        assert client.post(f"/api/alerts/{key}/snooze", json={"until": "2026-01-01T00:00:00"}).status_code == 422
+    assert all(action.alert != key for _, action in feed.actions())
+
+
+def test_who_decides_may_stand_in_the_cookie_of_the_page(feed: RunningFeed) -> None:
+    with feed.client() as client:
+        key, _ = put_one(feed, client)
+        client.cookies.set("rpm_who", "N.%20Ad%C3%A9yemi")
+        assert client.post(f"/api/alerts/{key}/comment", json={"reason": "calling"}).status_code == 202
+        assert [action.who for _, action in feed.actions() if action.alert == key] == ["N. Adéyemi"]
+        assert "rpm_who=" in client.post("/logout").headers["set-cookie"]
+
+
+def test_what_is_already_acknowledged_is_told(feed: RunningFeed) -> None:
+    with feed.client() as client:
+        key, _ = put_one(feed, client, state="acknowledged")
+        answer = client.post(f"/api/alerts/{key}/acknowledge", json={"who": "M. Keller"})
+        assert answer.status_code == 409 and "already" in answer.json()["detail"]
+
+
+def test_law_3_no_filter_of_the_list_leaves_out_a_high_alert(feed: RunningFeed) -> None:
+    patient = f"p-{uuid4()}"
+    high, medium = str(uuid4()), str(uuid4())
+    feed.put("alerts", (high, alert(high, patient)), (medium, alert(medium, patient, "medium", group="glucose")))
+    with feed.client() as client:
+        wait_until(lambda: len(rows(client, patient)) == 2, feed)
+        found = {
+            str(query): {view["row"]["id"] for view in rows(client, patient, **query)}
+            for query in (
+                {"group": "glucose"}, {"group": "weight"}, {"priority": "low"}, {"priority": ["medium", "low"]},
+                {"person": "nobody"},
+            )
+        }  # fmt: skip
+        assert list(found.values()) == [{high, medium}, {high}, {high}, {high, medium}, {high}]
+        assert client.get("/api/alerts", params={"priority": "none"}).status_code == 422
 
 
 def test_only_a_listed_alert_can_be_acknowledged(feed: RunningFeed) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -174,11 +175,22 @@ def test_waiting_ends_with_the_next_change() -> None:
 def test_the_alert_confirms_a_pending_acknowledgement() -> None:
     state = FeedState()
     state.put_alert(alert())
-    state.pending["a"] = Pending("N. Adeyemi", NOW)
+    state.pending["a"] = Pending("N. Adeyemi", NOW, "acknowledge")
     state.put_alert(alert())
     assert "a" in state.pending
     state.put_alert(msgspec.structs.replace(alert(), state="acknowledged"))
     assert "a" not in state.pending
+
+
+@pytest.mark.parametrize(
+    ("who", "late", "is_confirmed"), [("N. Adeyemi", 1, True), ("M. Keller", 1, False), ("N. Adeyemi", -1, False)]
+)
+def test_a_later_step_of_the_same_person_confirms_what_is_pending(who: str, late: int, is_confirmed: bool) -> None:
+    pending = Pending("N. Adeyemi", NOW, "comment")
+    at = NOW + timedelta(seconds=late)
+    step = Transition(at=at, state="open", priority="high", who=who, reason="comment: calling")
+    found = msgspec.structs.replace(alert(), history=(*alert().history, step))
+    assert pending.is_confirmed_by(found) is is_confirmed
 
 
 def test_a_tombstone_takes_the_alert_away() -> None:

@@ -10,25 +10,44 @@ from uuid import UUID
 import msgspec
 from aiokafka.errors import KafkaError
 from fastapi import APIRouter, FastAPI, Form, HTTPException, Request
+from fastapi import Query as Parameters
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
-from pydantic import BaseModel, Field
+from pydantic import AwareDatetime, BaseModel, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from rpm_stream.app.web.auth import COOKIE, cookie_value, same
+from rpm_stream.app.web.feed_state import Kind
 from rpm_stream.app.web.login import login_html
-from rpm_stream.app.web.service import Service
+from rpm_stream.app.web.service import Decision, Refused, Service, Unlisted
+from rpm_stream.app.web.who import WHO_COOKIE, who_of
+from rpm_stream.publish.feed import PRIORITIES, Filter
+from rpm_stream.records import Direction, Priority
 
 HEARTBEAT_S = 15
 GATHER_S = 0.1  # a burst of changes goes out together
 NO_STORE = {"cache-control": "no-store"}
 
 
-class Acknowledgement(BaseModel):
-    """The body of an acknowledgement: who takes the alert on, and why or with what plan."""
+class Body(BaseModel):
+    """What goes with a decision: who decides (or the cookie of the page says it), and what the action needs."""
 
-    who: str = Field(min_length=1, max_length=128, pattern=r"\S")
+    who: str | None = Field(None, min_length=1, max_length=128, pattern=r"\S")
     reason: str = Field("", max_length=1000)
+    until: AwareDatetime | None = None
+    direction: Direction | None = None
+    to: str | None = Field(None, min_length=1, max_length=128, pattern=r"\S")
+
+
+class Query(BaseModel):
+    """What of the list somebody asks for. High alerts come whatever is asked, but for ``patient_ref``: one patient."""
+
+    resolved: bool = False
+    patient_ref: str | None = None
+    priority: list[Priority] = list(PRIORITIES)
+    group: str | None = None
+    only_open: bool = False
+    person: str | None = None
 
 
 def create_app(service: Service, token: str, stop: asyncio.Event) -> FastAPI:
@@ -55,11 +74,14 @@ def _alerts(service: Service, stop: asyncio.Event) -> APIRouter:
     router = APIRouter(prefix="/api")
 
     @router.get("/alerts", response_class=Response)
-    async def alerts(resolved: bool = False, patient_ref: str | None = None) -> Response:
-        """The ranked list; ``resolved`` gives those of the last 24 hours instead; ``patient_ref`` keeps one patient."""
-        listing = service.listing(resolved=resolved)
-        if patient_ref is not None:
-            kept = tuple(view for view in listing.alerts if view.row.patient_ref == patient_ref)
+    async def alerts(query: Annotated[Query, Parameters()]) -> Response:
+        """The ranked list, or with ``resolved`` those of the last 24 hours; ``person``: what this one has taken on."""
+        wanted = Filter(
+            priorities=frozenset(query.priority), only_open=query.only_open, group=query.group, person=query.person
+        )
+        listing = service.listing(resolved=query.resolved, wanted=wanted)
+        if query.patient_ref is not None:
+            kept = tuple(view for view in listing.alerts if view.row.patient_ref == query.patient_ref)
             listing = msgspec.structs.replace(listing, alerts=kept)
         return _json(listing)
 
@@ -76,15 +98,23 @@ def _alerts(service: Service, stop: asyncio.Event) -> APIRouter:
             raise HTTPException(404, "no such alert")
         return _json(found)
 
-    @router.post("/alerts/{alert}/acknowledge", status_code=202)
-    async def acknowledge(alert: UUID, body: Acknowledgement) -> JSONResponse:
-        """Accepted: the acknowledgement is in ``rpm.actions``; the alert changes when the service has applied it."""
+    @router.post("/alerts/{alert}/{action}", status_code=202)
+    async def decide(alert: UUID, action: Kind, body: Body, request: Request) -> JSONResponse:
+        """Accepted: the decision is in ``rpm.actions``; the alert changes when the service has applied it.
+
+        409 with one plain line where it cannot be done (a high alert cannot be snoozed), 404 where the alert is not
+        listed, 503 where it could not be stored.
+        """
+        given = body.model_dump(exclude={"who"})
+        decision = Decision(action=action, who=body.who or who_of(request.cookies), **given)
         try:
-            known = await service.acknowledge(str(alert), body.who.strip(), body.reason.strip())
+            await service.decide(str(alert), decision)
         except KafkaError:
-            raise HTTPException(503, "the acknowledgement could not be stored; try again") from None
-        if not known:
-            raise HTTPException(404, "no such alert, or it is resolved")
+            raise HTTPException(503, "it could not be stored; try again") from None
+        except Unlisted:
+            raise HTTPException(404, "no such alert, or it is resolved") from None
+        except Refused as refused:
+            raise HTTPException(409, str(refused)) from None
         return JSONResponse({"accepted": True}, status_code=202)
 
     return router
@@ -116,8 +146,9 @@ def _doors(service: Service, token: str) -> APIRouter:
 
     @router.post("/logout")
     async def logout() -> Response:
-        """Forget the cookie."""
+        """Forget the cookies: the next one here is somebody else."""
         answer = RedirectResponse("/login", status_code=303)
+        answer.delete_cookie(WHO_COOKIE, path="/", samesite="strict")
         answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
         return answer
 

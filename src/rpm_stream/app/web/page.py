@@ -6,17 +6,21 @@ import logging
 from datetime import UTC, tzinfo
 
 from fastapi import FastAPI
-from nicegui import app as library
 from nicegui import ui
 
+from rpm_stream.app.web.feed_state import Kind
 from rpm_stream.app.web.login import INTENDED_USE
-from rpm_stream.app.web.page_detail import AcknowledgeDialog, DetailDialog
-from rpm_stream.app.web.page_list import AlertList, Filters
-from rpm_stream.app.web.page_style import CSS, ICONS, WORDS
+from rpm_stream.app.web.page_decide import DecisionDialog
+from rpm_stream.app.web.page_detail import DetailDialog
+from rpm_stream.app.web.page_list import AlertList
+from rpm_stream.app.web.page_row import RowDoors
+from rpm_stream.app.web.page_style import CSS
+from rpm_stream.app.web.page_tools import Tools
+from rpm_stream.app.web.page_who import NameDialog
 from rpm_stream.app.web.page_words import alarm, judged, zone
-from rpm_stream.app.web.service import Listing, Service
-from rpm_stream.publish.feed import PRIORITIES
-from rpm_stream.records import Priority
+from rpm_stream.app.web.service import Listing, Service, View
+from rpm_stream.app.web.who import remember_script, who_of
+from rpm_stream.publish import feed
 
 LOOK_S = 0.5  # how often a tab looks whether something changed
 WORDS_S = 10.0  # how often "12 minutes ago" is written anew
@@ -41,8 +45,6 @@ class FeedPage:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._filters = Filters()
-        self._resolved = False
         self._zone: tzinfo = UTC
         self._seen = -1
         self._written = 0.0
@@ -51,20 +53,22 @@ class FeedPage:
         self._hidden_words = ""
 
     async def show(self) -> None:
-        """Build the page, then learn the reader's time zone and name from the tab."""
+        """Build the page, then learn the reader's time zone from the tab."""
+        request = ui.context.client.request
+        self._who = who_of(request.cookies) if request is not None else ""
         ui.add_css(CSS)
         ui.colors(primary="#1f5fbf", negative="#b3161b", positive="#1c6b3c")
-        self._acknowledge = AcknowledgeDialog(self._service, self._remember)
+        self._decide = DecisionDialog(self._service, self._remember)
+        self._name = NameDialog(self._remember)
         self._detail = DetailDialog(self._service, self._ask)
         with ui.element("header").classes("r-top"):
             self._build_header()
         with ui.element("main").classes("r-wrap"):
             self._hidden = ui.element("div")
-            self._list = AlertList(self._open, self._ask)
+            self._list = AlertList(RowDoors(self._open, self._ask, self._can_snooze))
         self._build_footer()
         await ui.context.client.connected()
         self._zone = zone(str(await ui.run_javascript(ZONE_SCRIPT, timeout=5.0)))
-        self._who = str(library.storage.tab.get("who", ""))
         self._refresh()
         ui.timer(LOOK_S, self._look)
 
@@ -75,39 +79,11 @@ class FeedPage:
                 ui.html("<h1>Alerts</h1>", sanitize=False)
                 ui.label("Remote patient monitoring").classes("r-sub")
                 ui.element("div").classes("r-grow")
+                self._you = ui.button(on_click=self._ask_name).props("flat dense no-caps icon=person")
                 with ui.element("div").classes("r-judged").props('role=status data-test="judged"') as self._judged:
                     self._judged_icon = ui.icon("check_circle")
                     self._judged_text = ui.label()
-            with ui.element("div").classes("r-tools"):
-                self._chips = {priority: self._chip(priority) for priority in PRIORITIES}
-                ui.element("div").classes("r-grow")
-                self._tabs = [
-                    (self._tab("To look at", resolved=False), False, None),
-                    (self._tab("Not acknowledged", resolved=False, only_open=True), False, "open"),
-                    (self._tab("Resolved (24 h)", resolved=True), True, None),
-                ]
-
-    def _chip(self, priority: Priority) -> tuple[ui.element, ui.html]:
-        def toggle() -> None:
-            self._filters.priorities ^= {priority}
-            self._refresh()
-
-        with ui.element("button").classes(f"r-chip {priority}").props("type=button") as chip:
-            ui.icon(ICONS[priority])
-            count = ui.html("<b>0</b>", sanitize=False)
-            ui.label(WORDS[priority])
-        chip.on("click", toggle)
-        return chip, count
-
-    def _tab(self, text: str, *, resolved: bool, only_open: bool = False) -> ui.element:
-        def choose() -> None:
-            self._resolved, self._filters.only_open = resolved, only_open
-            self._refresh()
-
-        with ui.element("button").classes("r-tab").props("type=button") as tab:
-            ui.label(text)
-        tab.on("click", choose)
-        return tab
+            self._tools = Tools(self._refresh, self._ask_name)
 
     def _build_footer(self) -> None:
         with ui.element("footer").classes("r-foot"), ui.element("div").classes("r-wrap"):
@@ -117,18 +93,21 @@ class FeedPage:
     # --- what the reader does ------------------------------------------------------------------------------------
 
     def _remember(self, who: str) -> None:
-        self._who = library.storage.tab["who"] = who
+        self._who = who
+        ui.run_javascript(remember_script(who))
         self._refresh()
 
-    def _ask(self, key: str) -> None:
-        self._acknowledge.ask(key, self._who)
+    def _ask_name(self) -> None:
+        self._name.ask(self._who)
+
+    def _ask(self, key: str, kind: Kind) -> None:
+        self._decide.ask(key, kind, self._who, self._zone)
 
     def _open(self, key: str) -> None:
         self._detail.open(key, self._zone)
 
-    def _show_all(self) -> None:
-        self._filters.clear()
-        self._refresh()
+    def _can_snooze(self, row: feed.Row) -> bool:
+        return self._service.can_snooze(row.priority)
 
     # --- what the state does -------------------------------------------------------------------------------------
 
@@ -142,14 +121,22 @@ class FeedPage:
 
     def _refresh(self) -> None:
         self._seen = self._service.state.version
-        listing = self._service.listing(resolved=self._resolved)
-        self._written = listing.now.timestamp()
+        everything = self._service.listing()
+        self._written = everything.now.timestamp()
         self._write_judged()
-        self._write_header(listing)
-        shown = [view for view in listing.alerts if self._resolved or self._filters.keep(view.row)]
-        self._write_hidden(listing, {view.row.id for view in shown})
-        self._list.write(shown, listing, self._zone)
+        self._write_header(everything)
+        shown = self._shown(everything)
+        self._write_hidden(everything, {view.row.id for view in shown})
+        self._list.write(shown, everything, self._zone)
         self._detail.refresh(self._zone)
+
+    def _shown(self, everything: Listing) -> list[View]:
+        """What the reader asks for; what is high stands above it, also above the resolved (law 3)."""
+        wanted = self._tools.wanted(self._who)
+        if self._tools.tab != "resolved":
+            return [view for view in everything.alerts if feed.kept(wanted, view.row)]
+        high = [view for view in everything.alerts if view.row.priority == "high"]
+        return [*high, *self._service.listing(resolved=True, wanted=wanted).alerts]
 
     def _write_judged(self) -> None:
         progress = self._service.progress()
@@ -159,14 +146,10 @@ class FeedPage:
         self._judged.classes(add="bad" if problem else "", remove="" if problem else "bad")
         self._write_alarm(problem, self._service.state.unreadable)
 
-    def _write_header(self, listing: Listing) -> None:
-        for priority, (chip, count) in self._chips.items():
-            count.set_content(f"<b>{listing.counts[priority]}</b>")
-            chip.props(f"aria-pressed={'true' if priority in self._filters.priorities else 'false'}")
-        for tab, resolved, state in self._tabs:
-            on = resolved == self._resolved and (resolved or (state == "open") == self._filters.only_open)
-            tab.props(f"aria-pressed={'true' if on else 'false'}")
-        high = listing.counts["high"]
+    def _write_header(self, everything: Listing) -> None:
+        self._tools.write(everything, self._who)
+        self._you.set_text(self._who or "Who are you?")
+        high = everything.counts["high"]
         ui.page_title(f"({high} high) Alerts" if high else "Alerts")
 
     def _write_alarm(self, problem: str | None, unreadable: int) -> None:
@@ -183,16 +166,16 @@ class FeedPage:
                     ui.icon("error", size="22px")
                     ui.label(text)
 
-    def _write_hidden(self, listing: Listing, shown: set[str]) -> None:
-        """Say what the reader's own filter hides: a red alert must not be forgotten behind it."""
-        hidden = [view.row for view in listing.alerts if view.row.id not in shown]
-        high = sum(row.priority == "high" for row in hidden)
-        words = f"Your filter hides {len(hidden)}{f', {high} of them high' if high else ''}." if hidden else ""
+    def _write_hidden(self, everything: Listing, shown: set[str]) -> None:
+        """Say what the reader's own filter hides; high alerts it never does."""
+        hidden = 0 if self._tools.tab == "resolved" else sum(v.row.id not in shown for v in everything.alerts)
+        alerts = "1 alert" if hidden == 1 else f"{hidden} alerts"
+        words = f"Your filter hides {alerts}. High alerts always stay." if hidden else ""
         if words == self._hidden_words:
             return
         self._hidden_words = words
         self._hidden.clear()
         if words:
-            with self._hidden, ui.element("div").classes(f"r-hidden-note {'high' if high else ''}"):
+            with self._hidden, ui.element("div").classes("r-hidden-note"):
                 ui.label(words)
-                ui.button("Show all", on_click=self._show_all).props("flat dense no-caps")
+                ui.button("Show all", on_click=self._tools.clear).props("flat dense no-caps")

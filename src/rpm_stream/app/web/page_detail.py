@@ -1,4 +1,4 @@
-"""What opens over the list: one alert in full, and the question who acknowledges it."""
+"""What opens over the list: one alert in full, and what can be decided about it."""
 
 from __future__ import annotations
 
@@ -6,23 +6,26 @@ from collections.abc import Callable
 from datetime import tzinfo
 from html import escape
 
-from aiokafka.errors import KafkaError
 from nicegui import ui
 
 from rpm_stream.app.web.chart import Chart
+from rpm_stream.app.web.feed_state import Kind
 from rpm_stream.app.web.page_chart import describe, options
+from rpm_stream.app.web.page_decide import ASKS, offered
+from rpm_stream.app.web.page_row import WAITING
 from rpm_stream.app.web.page_style import ICONS, WORDS
-from rpm_stream.app.web.page_words import STATE_WORDS, clock, step
+from rpm_stream.app.web.page_words import clock
 from rpm_stream.app.web.service import Detail, Service
 from rpm_stream.publish.feed import rule_words
+from rpm_stream.publish.life import STATE_WORDS
 
 
 class DetailDialog:
     """One alert: why, the charts with limits and evidence, its life, its rule. Rebuilt when the alert changes."""
 
-    def __init__(self, service: Service, on_acknowledge: Callable[[str], None]) -> None:
+    def __init__(self, service: Service, on_ask: Callable[[str, Kind], None]) -> None:
         self._service = service
-        self._on_acknowledge = on_acknowledge
+        self._on_ask = on_ask
         self._key: str | None = None
         self._written: Detail | None = None
         self._charts: list[tuple[ui.echart, ui.label]] = []
@@ -49,7 +52,7 @@ class DetailDialog:
         self._sheet.clear()
         self._charts = []
         with self._sheet:
-            self._build_head(detail)
+            self._build_head(detail, zone)
             with ui.element("div").classes("r-body"):
                 self._build_body(detail, zone)
 
@@ -64,21 +67,41 @@ class DetailDialog:
     def _closed(self) -> None:
         self._key = self._written = None
 
-    def _build_head(self, detail: Detail) -> None:
+    def _build_head(self, detail: Detail, zone: tzinfo) -> None:
         row = detail.alert.row
         with ui.element("div").classes("r-head"):
             with ui.element("div"):
                 with ui.element("div").classes(f"r-prio {row.priority}"):
                     ui.icon(ICONS[row.priority])
-                    ui.label(f"{WORDS[row.priority]} · {STATE_WORDS[row.state]}")
+                    ui.label(f"{WORDS[row.priority]} · {self._state(detail, zone)}")
                 age = f", {row.age} years" if row.age is not None else ""
                 ui.html(f"<h2>{escape(row.name)}{age}</h2>", sanitize=False)
                 ui.label(row.title)
             ui.element("div").classes("r-grow")
-            if row.state == "open" and not detail.alert.acknowledging_by:
-                key = row.id
-                ui.button("Acknowledge", on_click=lambda: self._on_acknowledge(key)).props("no-caps unelevated")
             ui.button(icon="close", on_click=self._dialog.close).props('flat round dense aria-label="Close"')
+        kinds = offered(row, can_snooze=detail.can_snooze)
+        if kinds:
+            with ui.element("div").classes("r-decide").props('role=group aria-label="What to do"'):
+                for kind in kinds:
+                    self._build_button(row.id, kind)
+
+    def _state(self, detail: Detail, zone: tzinfo) -> str:
+        """State, who has it, and what is on its way."""
+        row, view = detail.alert.row, detail.alert
+        words = [STATE_WORDS[row.state]]
+        if row.snoozed_until:
+            words.append(f"until {clock(row.snoozed_until, self._service.now(), zone)}")
+        if row.acknowledged_by:
+            words.append(f"by {row.acknowledged_by}")
+        said = " ".join(words)
+        if row.assigned_to:
+            said += f" · assigned to {row.assigned_to}"
+        return f"{said} · {WAITING[view.pending]} for {view.pending_by}…" if view.pending else said
+
+    def _build_button(self, key: str, kind: Kind) -> None:
+        weight = "unelevated" if kind == "acknowledge" else "flat" if ASKS[kind].final else "outline"
+        button = ui.button(ASKS[kind].button, on_click=lambda: self._on_ask(key, kind))
+        button.props(f'no-caps dense {weight} padding="4px 12px"')
 
     def _build_body(self, detail: Detail, zone: tzinfo) -> None:
         row = detail.alert.row
@@ -108,17 +131,16 @@ class DetailDialog:
         self._charts.append((drawing, ui.label(describe(chart)).classes("r-caption")))
 
     def _build_steps(self, detail: Detail, zone: tzinfo) -> None:
+        """What happened, the latest first: when, what, by whom, why."""
         now = self._service.now()
         with ui.element("ol").classes("r-steps"):
-            for index in range(len(detail.history) - 1, -1, -1):
-                transition = detail.history[index]
-                before = detail.history[index - 1] if index else None
+            for step in reversed(detail.steps):
                 with ui.element("li"):
-                    ui.html(f"<time>{clock(transition.at, now, zone, seconds=True)}</time>", sanitize=False)
+                    ui.html(f"<time>{clock(step.at, now, zone, seconds=True)}</time>", sanitize=False)
                     with ui.element("div"):
-                        ui.label(step(transition, before))
-                        if transition.reason:
-                            ui.label(transition.reason).classes("r-caption")
+                        ui.label(f"{step.what} by {step.who}" if step.who else step.what)
+                        if step.why:
+                            ui.label(step.why).classes("r-caption")
 
     def _build_facts(self, detail: Detail, zone: tzinfo) -> None:
         row, now = detail.alert.row, self._service.now()
@@ -126,7 +148,7 @@ class DetailDialog:
         facts = [
             ("Kind", rule_words(row.rule)),
             ("Rule and version", row.rule),
-            ("Limits set by", ", ".join(owners) or "not known"),
+            *([("Limits in the charts set by", ", ".join(owners))] if owners else []),
             ("Opened", clock(row.opened_at, now, zone, seconds=True)),
             ("Measured", clock(row.measured_at, now, zone, seconds=True)),
             ("Alert number", row.id),
@@ -147,56 +169,7 @@ def _drawn(detail: Detail) -> list[Chart]:
 def _content(detail: Detail) -> tuple[object, ...]:
     """What must be built anew when it changes: neither the words of time nor the points."""
     row = detail.alert.row
-    view = (detail.alert.acknowledging_by, detail.alert.unconfirmed, row.name, row.age, row.marks, row.why, row.title)
+    pending = (detail.alert.pending, detail.alert.pending_by, detail.alert.unconfirmed)
+    view = (pending, row.name, row.age, row.marks, row.why, row.title)
     vitals = [chart.vital for chart in _drawn(detail)]
     return (view, row.priority, row.state, detail.history, vitals, detail.evidence_known)
-
-
-class AcknowledgeDialog:
-    """Asks who takes the alert on; the name is kept for the tab."""
-
-    def __init__(self, service: Service, on_done: Callable[[str], None]) -> None:
-        self._service = service
-        self._on_done = on_done
-        self._key = ""
-        with ui.dialog().props('aria-label="Acknowledge"') as self._dialog, ui.card().classes("r-ask"):
-            ui.html("<h2>Acknowledge this alert</h2>", sanitize=False)
-            self._what = ui.label()
-            self._who = ui.input("Your name").props("outlined dense autofocus maxlength=128").style("width:100%")
-            self._why = ui.input("Note (optional)").props("outlined dense maxlength=1000").style("width:100%")
-            self._wrong = ui.label().classes("r-late-ack").props("role=alert")
-            ui.label("It stays in the list until measurements are back inside the limits.").style("font-size:13px")
-            with ui.row().style("width:100%;justify-content:flex-end"):
-                ui.button("Cancel", on_click=self._dialog.close).props("flat no-caps")
-                ui.button("Acknowledge", on_click=self._send).props("no-caps unelevated")
-        self._who.on("keydown.enter", self._send)
-        self._why.on("keydown.enter", self._send)
-
-    def ask(self, key: str, who: str) -> None:
-        """Open the question for one alert, with the name that was given before."""
-        detail = self._service.detail(key)
-        if detail is None:
-            return
-        self._key = key
-        row = detail.alert.row
-        self._what.set_text(f"{WORDS[row.priority]}: {row.title}, {row.name}")
-        self._who.set_value(who)
-        self._why.set_value("")
-        self._wrong.set_text("")
-        self._dialog.open()
-
-    async def _send(self) -> None:
-        who = str(self._who.value or "").strip()
-        if not who:
-            self._wrong.set_text("Please say who you are.")
-            return
-        try:
-            known = await self._service.acknowledge(self._key, who, str(self._why.value or "").strip())
-        except KafkaError:
-            self._wrong.set_text("It could not be stored. Please try again.")
-            return
-        if not known:
-            self._wrong.set_text("This alert is already resolved.")
-            return
-        self._dialog.close()
-        self._on_done(who)

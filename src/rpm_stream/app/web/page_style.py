@@ -28,6 +28,8 @@ font-variant-numeric:tabular-nums}
 .r-tools{display:flex;align-items:center;gap:8px 10px;flex-wrap:wrap;padding:0 0 12px}
 .r-chip,.r-tab{font:inherit;font-size:14px;display:inline-flex;align-items:center;gap:6px;border:1px solid var(--line);
 background:var(--paper);color:var(--ink);border-radius:999px;padding:5px 12px;cursor:pointer;min-height:34px}
+span.r-chip{cursor:default}
+.r-find{padding-top:0}.r-find .q-input{flex:1 1 220px;max-width:340px}.r-find .q-select{flex:0 1 220px;min-width:150px}
 .r-chip b{font-variant-numeric:tabular-nums;font-size:15px}
 .r-chip .q-icon{font-size:18px}
 .r-chip[aria-pressed=false]{opacity:.62;text-decoration:line-through}
@@ -41,8 +43,7 @@ background:var(--paper);color:var(--ink);border-radius:999px;padding:5px 12px;cu
 .r-note .q-icon{font-size:34px;display:block;margin:0 auto 8px;color:var(--ok)}
 .r-hidden-note{display:flex;align-items:center;gap:10px;background:#e4eaf1;border-radius:8px;padding:8px 14px;
 margin-top:14px}
-.r-hidden-note.high{background:var(--high-bg);color:var(--high);font-weight:600}
-.r-row{display:grid;grid-template-columns:104px minmax(0,1fr) 206px 160px;gap:4px 18px;background:var(--paper);
+.r-row{display:grid;grid-template-columns:104px minmax(0,1fr) 206px 212px;gap:4px 18px;background:var(--paper);
 border:1px solid var(--line);border-left:6px solid var(--line);border-radius:8px;padding:12px 16px;cursor:pointer}
 .r-row:hover{border-color:#aeb9c4}
 .r-row.high,.r-row.high:hover{border-left-color:var(--high)}
@@ -62,11 +63,18 @@ text-align:left}
 .r-why{margin:3px 0 0;padding:0 0 0 18px;color:#34424f}
 .r-mark{display:inline-flex;align-items:center;gap:4px;font-size:12.5px;font-weight:600;border:1px solid #c5ced6;
 background:#eef1f4;border-radius:4px;padding:0 6px;color:#3c4955}
+.r-mark.is-escalated{background:var(--high);border-color:var(--high);color:#fff}
+.r-fold{margin:0 0 14px}
+.r-fold summary{cursor:pointer;padding:10px 4px;font-weight:600;color:var(--soft);border-top:1px solid var(--line)}
+.r-fold summary div{display:inline}
+.r-fold .r-list{padding:4px 0 8px}
 .r-times{font-size:14px;color:var(--soft)}
 .r-times b{color:var(--ink);font-weight:600}
 .r-acts{display:flex;flex-direction:column;align-items:flex-end;gap:4px;font-size:14px;text-align:right}
 .r-acts .q-btn{min-height:36px}
 .r-acked{color:var(--ok);font-weight:600}
+.r-assigned{color:var(--ink)}
+.r-buttons{display:flex;gap:6px;flex-wrap:wrap;justify-content:flex-end}
 .r-waiting{color:var(--soft)}
 .r-late-ack{color:var(--high);font-weight:600}
 .r-foot{border-top:1px solid var(--line);color:var(--soft);font-size:13px;padding:14px 0 20px;margin-top:auto}
@@ -89,6 +97,12 @@ width:100%}
 .r-steps li{display:grid;grid-template-columns:118px minmax(0,1fr);gap:14px;padding:5px 0;border-top:1px solid #e9edf0}
 .r-steps li:first-child{border-top:0}
 .r-steps time{color:var(--soft);font-variant-numeric:tabular-nums}
+.r-decide{display:flex;gap:8px;flex-wrap:wrap;padding:10px 20px;border-bottom:1px solid var(--line);width:100%;
+background:#fafbfc}
+.r-decide .q-btn{min-height:36px}
+.r-line{width:100%;gap:8px;align-items:center;flex-wrap:nowrap}
+.r-says{font-size:13px;color:var(--soft)}
+.r-final{font-size:14px;font-weight:600;color:var(--high)}
 .r-ask{width:min(430px,94vw);gap:10px;padding:20px}
 .r-ask h2{font-size:18px;line-height:1.25;font-weight:700;margin:0}
 @media (max-width:900px){.r-row{grid-template-columns:minmax(0,1fr) auto}
@@ -101,7 +115,8 @@ width:100%}
 .r-tab{flex:1 1 auto;justify-content:center;font-size:13px;padding:5px 6px}
 .q-dialog__inner--minimized{padding:0}
 .q-dialog .r-sheet{width:100vw;max-width:100vw;height:100dvh;max-height:100dvh;border-radius:0}
-.r-sheet .r-head,.r-sheet .r-body{padding-left:14px;padding-right:14px}.r-sheet .r-chart{height:230px}
+.r-find .q-input,.r-find .q-select{flex:1 1 140px}.r-buttons{flex:1}
+.r-sheet .r-head,.r-sheet .r-body,.r-decide{padding-left:14px;padding-right:14px}.r-sheet .r-chart{height:230px}
 .r-steps li{grid-template-columns:1fr;gap:0}}
 @media (prefers-reduced-motion:reduce){*{transition:none!important;animation:none!important}}
 """

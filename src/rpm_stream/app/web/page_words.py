@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from rpm_stream.alert.episodes import SERVICE
 from rpm_stream.app.web.progress import Progress
 from rpm_stream.publish.feed import ago_words
-from rpm_stream.records import State, Transition
 
-STATE_WORDS: dict[State, str] = {
-    "open": "Open",
-    "acknowledged": "Acknowledged",
-    "snoozed": "Snoozed",
-    "resolved": "Resolved",
-}
+MORNING = time(8)  # the day shift has read the list
 
 
 def zone(name: str) -> tzinfo:
@@ -58,15 +51,12 @@ def alarm(progress: Progress) -> str | None:
     return sentences[progress.status]
 
 
-def step(transition: Transition, before: Transition | None) -> str:
-    """What one step of an alert's life did: "Raised to high", "Acknowledged by M. Keller"."""
-    who = f" by {transition.who}" if transition.who not in ("", SERVICE) else ""
-    if before is None:
-        return f"Opened at {transition.priority} priority{who}"
-    if before.priority != transition.priority:
-        again = " and opened again" if before.state != "open" and transition.state == "open" else ""
-        return f"Raised to {transition.priority}{again}{who}"
-    if before.state != transition.state:
-        verb = "Opened again" if transition.state == "open" else STATE_WORDS[transition.state]
-        return f"{verb}{who}"
-    return f"A further finding{who}"
+def snooze_ends(now: datetime, zone: tzinfo) -> list[tuple[str, datetime]]:
+    """The ends that are offered for a snooze: one hour, four, and eight o'clock of the reader's next morning."""
+    found: list[tuple[str, datetime]] = []
+    for hours in (1, 4):
+        end = (now + timedelta(hours=hours, seconds=59)).replace(second=0, microsecond=0)
+        found.append((f"{hours} hour{'s' if hours > 1 else ''}, until {clock(end, now, zone)}", end))
+    tomorrow = now.astimezone(zone).date() + timedelta(days=1)
+    morning = datetime.combine(tomorrow, MORNING, zone).astimezone(UTC)
+    return [*found, (f"Until tomorrow {MORNING:%H:%M}{' UTC' if zone is UTC else ''}", morning)]

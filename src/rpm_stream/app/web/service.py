@@ -1,4 +1,4 @@
-"""What the API and the page share: the questions that a viewer can ask and the one thing that a viewer can do."""
+"""What the API and the page share: the questions that a viewer can ask, and what a viewer can decide."""
 
 from __future__ import annotations
 
@@ -6,20 +6,45 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from rpm_stream.alert.decisions import refusal
 from rpm_stream.app.web.chart import Chart, charts
-from rpm_stream.app.web.feed_state import PENDING_FOR, FeedState, Pending
+from rpm_stream.app.web.feed_state import PENDING_FOR, FeedState, Kind, Pending
 from rpm_stream.app.web.progress import Progress
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.publish import feed
-from rpm_stream.publish.feed import Row
-from rpm_stream.records import Action, Alert, Priority, Record, Transition
+from rpm_stream.publish import feed, life
+from rpm_stream.publish.feed import Filter, Row
+from rpm_stream.publish.life import Step
+from rpm_stream.records import Action, Alert, Direction, Priority, Record, Transition
+from rpm_stream.words import SERVICE
+
+NEEDS_REASON: dict[Kind, str] = {"comment": "something", "resolve": "why", "withdraw": "why"}
+
+
+class Unlisted(Exception):
+    """There is no such alert, or it is resolved."""
+
+
+class Refused(Exception):
+    """What cannot be done; the text is one plain line for the person who asked."""
+
+
+class Decision(Record, frozen=True, kw_only=True):
+    """What somebody wants done with an alert; fields as in ``records.Action``."""
+
+    action: Kind
+    who: str
+    reason: str = ""
+    until: datetime | None = None
+    direction: Direction | None = None
+    to: str | None = None
 
 
 class View(Record, frozen=True, kw_only=True):
-    """A row, and whether an acknowledgement of it is on its way: by whom, and whether it is overdue."""
+    """A row, and the decision about it that is on its way: what, by whom, and whether its answer is overdue."""
 
     row: Row
-    acknowledging_by: str | None
+    pending: Kind | None
+    pending_by: str | None
     unconfirmed: bool
 
 
@@ -35,10 +60,15 @@ class Listing(Record, frozen=True, kw_only=True):
 
 
 class Detail(Record, frozen=True, kw_only=True):
-    """One alert with its life and the charts of its vitals; ``evidence_known`` of ``evidence_total`` are drawn."""
+    """One alert with its life and the charts of its vitals; ``evidence_known`` of ``evidence_total`` are drawn.
+
+    ``can_snooze`` is false where nobody may (a high alert).
+    """
 
     alert: View
     history: tuple[Transition, ...]
+    steps: tuple[Step, ...]
+    can_snooze: bool
     evidence_total: int
     evidence_known: int
     charts: tuple[Chart, ...]
@@ -62,21 +92,25 @@ class Service:
         pending = self.state.pending.get(alert.id)
         return View(
             row=feed.row(alert, self.state.registry.patient(alert.patient), ref, now),
-            acknowledging_by=pending.who if pending else None,
+            pending=pending.action if pending else None,
+            pending_by=pending.who if pending else None,
             unconfirmed=pending is not None and now - pending.at > PENDING_FOR,
         )
 
-    def listing(self, *, resolved: bool = False) -> Listing:
-        """What needs somebody, ranked; or, with ``resolved``, what was resolved in the last 24 hours."""
+    def listing(self, *, resolved: bool = False, wanted: Filter | None = None) -> Listing:
+        """What needs somebody, ranked; or, with ``resolved``, what was resolved in the last 24 hours.
+
+        ``wanted`` leaves out what it does not ask for, but no high alert; the counts are of everything.
+        """
         now = self.now()
-        alerts = self.state.resolved(now) if resolved else self.state.listed()
+        views = [self.view(alert) for alert in (self.state.resolved(now) if resolved else self.state.listed())]
         return Listing(
             ready=self.state.ready,
             now=now,
             counts=feed.counts(self.state.alerts.values()),
             unreadable=self.state.unreadable,
             progress=self.progress(),
-            alerts=tuple(self.view(alert) for alert in alerts),
+            alerts=tuple(view for view in views if wanted is None or feed.kept(wanted, view.row)),
         )
 
     def detail(self, key: str) -> Detail | None:
@@ -87,22 +121,52 @@ class Service:
         return Detail(
             alert=self.view(alert),
             history=alert.history,
+            steps=life.steps(alert),
+            can_snooze=self.can_snooze(alert.priority),
             evidence_total=len(alert.evidence),
             evidence_known=len(self.state.evidence(alert)),
             charts=tuple(charts(self.state, alert, self.knowledge, self.now())),
         )
 
-    async def acknowledge(self, key: str, who: str, reason: str) -> bool:
-        """Send the acknowledgement; False when there is no such alert or it is resolved. Raises KafkaError."""
+    def can_snooze(self, priority: Priority) -> bool:
+        """Whether an alert of this priority may sleep."""
+        return priority not in self.knowledge.priorities.snooze.never
+
+    async def decide(self, key: str, decision: Decision) -> None:
+        """Send what somebody decided. Raises Unlisted, Refused (nothing was sent) and KafkaError (try again)."""
         alert = self.state.alerts.get(key)
         if alert is None or not feed.listed(alert):
-            return False
+            raise Unlisted
         now = self.now()
-        await self.act(
-            Action(patient=alert.patient, alert=alert.id, action="acknowledge", who=who, at=now, reason=reason)
-        )
+        action = _action(alert, decision, now)
+        if why := refusal(alert, action, self.knowledge.priorities, now):
+            raise Refused(f"{decision.action} refused: {why}")
+        if decision.action == "acknowledge" and alert.state == "acknowledged":
+            raise Refused("acknowledge refused: somebody has acknowledged it already")
+        await self.act(action)
         current = self.state.alerts.get(key)
-        if current is not None and current.state == "open":  # the answer may have overtaken us
-            self.state.pending[key] = Pending(who, now)
+        pending = Pending(action.who, now, decision.action)
+        if current is not None and not pending.is_confirmed_by(current):  # the answer may have overtaken us
+            self.state.pending[key] = pending
             self.state.touch(key)
-        return True
+
+
+def _action(alert: Alert, decision: Decision, now: datetime) -> Action:
+    """The action as it is sent. Raises Refused where it does not say who, or why where that is needed."""
+    if not decision.who.strip():
+        raise Refused("please say who you are")
+    if decision.who.strip() == SERVICE:
+        raise Refused(f"{SERVICE} is the service's own name; please say yours")
+    if decision.action in NEEDS_REASON and not decision.reason.strip():
+        raise Refused(f"{decision.action} refused: please say {NEEDS_REASON[decision.action]}")
+    return Action(
+        patient=alert.patient,
+        alert=alert.id,
+        action=decision.action,
+        who=decision.who.strip(),
+        at=now,
+        reason=decision.reason.strip(),
+        until=decision.until,
+        direction=decision.direction,
+        to=decision.to.strip() or None if decision.to else None,
+    )

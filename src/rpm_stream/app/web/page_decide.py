@@ -1,0 +1,194 @@
+"""The dialogue that asks what a decision needs, says what it does, and sends it: one for all kinds of decision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, tzinfo
+
+from aiokafka.errors import KafkaError
+from nicegui import ui
+
+from rpm_stream.app.web.feed_state import Kind
+from rpm_stream.app.web.page_style import WORDS
+from rpm_stream.app.web.page_words import snooze_ends
+from rpm_stream.app.web.service import NEEDS_REASON, Decision, Refused, Service, Unlisted
+from rpm_stream.publish.feed import Row
+from rpm_stream.records import Direction, Record
+
+SIDES: dict[Direction | None, str] = {
+    None: "All that it shows now",
+    "low": "Only low values",
+    "high": "Only high values",
+}
+
+
+class Ask(Record, frozen=True, kw_only=True):
+    """How a kind of decision is asked for. ``final``: it cannot be undone, and the dialogue says so."""
+
+    button: str
+    title: str
+    says: str
+    reason: str
+    final: bool = False
+
+
+ASKS: dict[Kind, Ask] = {
+    "acknowledge": Ask(
+        button="Acknowledge",
+        title="Acknowledge this alert",
+        says="It stays in the list until measurements are back inside the limits.",
+        reason="Note (optional)",
+    ),
+    "snooze": Ask(
+        button="Snooze",
+        title="Snooze this alert",
+        says="It comes back at that time; at once when it gets worse, when another rule strikes, or when a value "
+        "breaks a limit on a side that is not snoozed.",
+        reason="Why (optional)",
+    ),
+    "assign": Ask(
+        button="Assign",
+        title="Assign this alert",
+        says="It says whose it is. Nobody is notified by this.",
+        reason="Note (optional)",
+    ),
+    "comment": Ask(
+        button="Comment",
+        title="Comment on this alert",
+        says="It stays as it is; everybody can read the comment in its history.",
+        reason="Comment",
+    ),
+    "new_normal": Ask(
+        button="New normal",
+        title="New normal for this person",
+        says="The values so far count as usual for this person. No limit changes; an alert that rests on what was "
+        "learned alone is resolved.",
+        reason="Why (optional)",
+        final=True,
+    ),
+    "resolve": Ask(
+        button="Resolve",
+        title="Resolve this alert",
+        says="It leaves the list. The next value beyond a limit opens a new alert.",
+        reason="Why",
+        final=True,
+    ),
+    "withdraw": Ask(
+        button="Wrong reading",
+        title="Withdraw: this was a wrong reading",
+        says="It leaves the list, marked as never true: somebody else wore the device, or it measured wrongly.",
+        reason="What was wrong",
+        final=True,
+    ),
+}
+
+
+def offered(row: Row, *, can_snooze: bool) -> list[Kind]:
+    """What can be decided about an alert now, what is asked for most often first."""
+    if row.state == "resolved":
+        return []
+    is_device = row.group.startswith("device:")
+    wanted: dict[Kind, bool] = {
+        "acknowledge": row.state != "acknowledged",
+        "snooze": can_snooze,
+        "assign": True,
+        "comment": True,
+        "new_normal": not is_device,
+        "resolve": True,
+        "withdraw": not is_device,
+    }
+    return [kind for kind, is_offered in wanted.items() if is_offered]
+
+
+class DecisionDialog:
+    """Asks, sends, and says what is wrong; built anew for each question."""
+
+    def __init__(self, service: Service, on_done: Callable[[str], None]) -> None:
+        self._service, self._on_done = service, on_done
+        self._row: Row | None = None
+        self._kind: Kind = "acknowledge"
+        self._ends: list[tuple[str, datetime]] = []
+        self._who: ui.input
+        self._side: ui.radio | None = None
+        with ui.dialog().props('aria-label="Decide"') as self._dialog:
+            self._card = ui.card().classes("r-ask")
+
+    def ask(self, key: str, kind: Kind, who: str, zone: tzinfo) -> None:
+        """Open the question about one alert, with the name that was given before."""
+        detail = self._service.detail(key)
+        if detail is None:
+            return
+        self._row, self._kind = detail.alert.row, kind
+        self._card.clear()
+        with self._card:
+            self._build(detail.alert.row, ASKS[kind], who, zone)
+        self._dialog.open()
+
+    def _build(self, row: Row, ask: Ask, who: str, zone: tzinfo) -> None:
+        ui.html(f"<h2>{ask.title}</h2>", sanitize=False)
+        ui.label(f"{WORDS[row.priority]}: {row.title}, {row.name}")
+        self._side = None
+        if self._kind == "snooze":
+            self._build_snooze(row, zone)
+        if self._kind == "assign":
+            with ui.row().classes("r-line"):
+                self._to = ui.input("Assign to", value=row.assigned_to or "").props("outlined dense maxlength=128")
+                self._to.style("flex:1")
+                ui.button("Me", on_click=lambda: self._to.set_value(self._who.value)).props("outline no-caps")
+        self._why = ui.input(ask.reason).props("outlined dense maxlength=1000").style("width:100%")
+        self._who = ui.input("Your name", value=who).props("outlined dense maxlength=128").style("width:100%")
+        (self._who if not who else self._to if self._kind == "assign" else self._why).props("autofocus")
+        self._wrong = ui.label().classes("r-late-ack").props("role=alert")
+        ui.label(ask.says).classes("r-says")
+        if ask.final:
+            ui.label("This cannot be undone.").classes("r-final")
+        with ui.row().style("width:100%;justify-content:flex-end"):
+            ui.button("Cancel", on_click=self._dialog.close).props("flat no-caps")
+            colour = "color=negative" if ask.final else ""
+            ui.button(ask.button, on_click=self._send).props(f"no-caps unelevated {colour}")
+        if not ask.final:  # what cannot be undone is not sent by a slip on the Enter key
+            self._why.on("keydown.enter", self._send)
+            self._who.on("keydown.enter", self._send)
+
+    def _build_snooze(self, row: Row, zone: tzinfo) -> None:
+        self._ends = snooze_ends(self._service.now(), zone)
+        self._end = ui.radio({index: words for index, (words, _) in enumerate(self._ends)}, value=0)
+        self._end.props('dense aria-label="Until when"')
+        if not row.group.startswith("device:"):
+            sides = [words for _, words in SIDES.items()]
+            self._side = ui.radio(sides, value=sides[0]).props('dense aria-label="Which values"')
+
+    def _decision(self) -> Decision:
+        decision = Decision(
+            action=self._kind, who=str(self._who.value or "").strip(), reason=str(self._why.value or "").strip()
+        )
+        if self._kind == "assign":
+            if not str(self._to.value or "").strip():
+                raise Refused("Please say to whom.")
+            return Decision(action="assign", who=decision.who, reason=decision.reason, to=str(self._to.value))
+        if self._kind != "snooze":
+            return decision
+        side = next((side for side, words in SIDES.items() if self._side and words == self._side.value), None)
+        until = self._ends[int(self._end.value)][1]
+        return Decision(action="snooze", who=decision.who, reason=decision.reason, until=until, direction=side)
+
+    async def _send(self) -> None:
+        if self._row is None:
+            return
+        try:
+            decision = self._decision()
+            if not decision.who:
+                raise Refused("Please say who you are.")
+            if decision.action in NEEDS_REASON and not decision.reason:
+                raise Refused(f"Please say {NEEDS_REASON[decision.action]}.")
+            await self._service.decide(self._row.id, decision)
+        except KafkaError:
+            self._wrong.set_text("It could not be stored. Please try again.")
+        except Unlisted:
+            self._wrong.set_text("This alert is already resolved.")
+        except Refused as refused:
+            text = str(refused)
+            self._wrong.set_text(f"{text[:1].upper()}{text[1:]}")
+        else:
+            self._dialog.close()
+            self._on_done(decision.who)

@@ -1,0 +1,136 @@
+"""One row of the list: an alert as one element, written anew only where it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+
+import msgspec
+from nicegui import ui
+
+from rpm_stream.app.web.feed_state import Kind
+from rpm_stream.app.web.page_style import ICONS, WORDS
+from rpm_stream.app.web.page_words import clock
+from rpm_stream.app.web.service import View
+from rpm_stream.publish.feed import Row
+
+# What a row says while a decision is on its way.
+WAITING: dict[Kind, str] = {
+    "acknowledge": "Acknowledging",
+    "snooze": "Snoozing",
+    "assign": "Assigning",
+    "comment": "Commenting",
+    "new_normal": "Setting a new normal",
+    "resolve": "Resolving",
+    "withdraw": "Withdrawing",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RowDoors:
+    """What a row can ask of the page: open an alert, ask for a decision; and whether a row's alert may be snoozed."""
+
+    open: Callable[[str], None]
+    ask: Callable[[str, Kind], None]
+    can_snooze: Callable[[Row], bool]
+
+
+class RowElement:
+    """One alert on the page."""
+
+    def __init__(self, key: str, doors: RowDoors) -> None:
+        self._key = key
+        self._doors = doors
+        self._written: tuple[View, tzinfo] | None = None
+        self._times: ui.html | None = None
+        self.box = ui.element("article").props(f'data-alert="{key}"')
+        self.box.on("click", lambda: doors.open(key))
+
+    def write(self, view: View, now: datetime, zone: tzinfo) -> None:
+        """Build anew when the alert itself changed; otherwise only the words of time."""
+        timeless = msgspec.structs.replace(
+            view, row=msgspec.structs.replace(view.row, since_words="", measured_words="")
+        )
+        if self._times is None or self._written != (timeless, zone):
+            self._written = (timeless, zone)
+            self._build(view, now, zone)
+        if self._times is not None:
+            self._times.set_content(_times(view.row, now, zone))
+
+    def _build(self, view: View, now: datetime, zone: tzinfo) -> None:
+        row = view.row
+        self.box.clear()
+        self.box.classes(replace=f"r-row {row.priority} is-{row.state}")
+        with self.box:
+            with ui.element("div").classes(f"r-prio {row.priority}"):
+                ui.icon(ICONS[row.priority])
+                ui.label(WORDS[row.priority])
+            with ui.element("div").classes("r-main"):
+                self._build_main(row)
+            self._times = ui.html("", sanitize=False).classes("r-times")
+            with ui.element("div").classes("r-acts"):
+                self._build_state(view, now, zone)
+                self._build_actions(view)
+
+    def _build_main(self, row: Row) -> None:
+        with ui.element("div").classes("r-headline"):
+            with ui.element("button").classes("r-open").props("type=button") as name:
+                ui.label(row.name)
+            name.on("click.stop", lambda: self._doors.open(self._key))
+            if row.age is not None:
+                ui.label(f"{row.age} years").classes("r-age")
+            for mark in row.marks:
+                with ui.element("span").classes(f"r-mark {'is-escalated' if mark.word == 'Escalated' else ''}"):
+                    ui.label(mark.word)
+                    ui.tooltip(mark.meaning)
+        ui.label(row.title).classes("r-title")
+        if row.why:
+            with ui.element("ul").classes("r-why"):
+                for line in row.why:
+                    with ui.element("li"):
+                        ui.label(line)
+        if row.section == "over":
+            for mark in row.marks:
+                ui.label(f"{mark.word}: {mark.meaning}").classes("r-waiting")
+
+    def _build_state(self, view: View, now: datetime, zone: tzinfo) -> None:
+        """Who has it, and what is on its way."""
+        row = view.row
+        if row.state == "acknowledged":
+            ui.label(f"Acknowledged by {row.acknowledged_by or 'someone'}").classes("r-acked")
+        elif row.state == "snoozed":
+            until = f" until {clock(row.snoozed_until, now, zone)}" if row.snoozed_until else ""
+            side = f", {row.snoozed_side} values only" if row.snoozed_side else ""
+            ui.label(f"Snoozed{until}{side}").classes("r-acked")
+        elif row.state == "resolved":
+            ui.label("Resolved").classes("r-acked")
+        if row.assigned_to:
+            ui.label(f"Assigned to {row.assigned_to}").classes("r-assigned")
+        if view.pending and view.unconfirmed:
+            ui.label(f"{WAITING[view.pending]} is not confirmed; try again").classes("r-late-ack")
+        elif view.pending:
+            ui.label(f"{WAITING[view.pending]} for {view.pending_by}…").classes("r-waiting")
+
+    def _build_actions(self, view: View) -> None:
+        row = view.row
+        is_waiting = view.pending is not None and not view.unconfirmed
+        if row.state not in ("open", "snoozed") or (is_waiting and view.pending in ("acknowledge", "resolve")):
+            return
+        with ui.element("div").classes("r-buttons"):
+            if row.state == "open" and self._doors.can_snooze(row):
+                self._button("Snooze", "snooze", "flat")
+            self._button("Acknowledge", "acknowledge", "unelevated" if row.priority == "high" else "outline")
+
+    def _button(self, text: str, kind: Kind, weight: str) -> None:
+        button = ui.button(text).props(f'no-caps {weight} dense padding="4px 12px" aria-label="{text}"')
+        button.on("click.stop", lambda: self._doors.ask(self._key, kind))
+
+
+def _times(row: Row, now: datetime, zone: tzinfo) -> str:
+    """The two lines of time; nothing of it comes from outside but times, so it is safe as HTML."""
+    if row.state == "resolved":
+        resolved = f"Resolved <b>{clock(row.updated_at, now, zone)}</b>"
+        return f"<div>{resolved}</div><div>Opened {clock(row.opened_at, now, zone)}</div>"
+    since = f"For <b>{row.since_words}</b>, since {clock(row.opened_at, now, zone)}"
+    return f"<div>{since}</div><div>Measured {row.measured_words}</div>"
