@@ -15,7 +15,7 @@ find what they found the first time.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -35,32 +35,39 @@ CONTEXT_WITHIN = timedelta(minutes=5)  # design choice: both within a second, a 
 BODY_WITHIN = timedelta(seconds=60)  # design choice: packets of one measurement follow each other at once
 
 
+class _Offered(NamedTuple):
+    """What the entries of one frame say for others: contexts by sequence number, packets that more follow."""
+
+    contexts: dict[int, Context | None]
+    bodies: list[BodyPacket]
+
+
 def join(state: DeviceState, entries: Entries, read: Read, again: bool) -> Entries:
     """The entries with what belongs to them. ``again``: the frame was read before."""
     if not any(isinstance(entry, Entry) and entry.characteristic in JOINED for entry in entries):
         return entries
-    contexts = _contexts(entries)
+    offered = _Offered(contexts=_contexts(entries), bodies=_openings(entries))
     joined: Entries = []
     for entry in entries:
         try:
-            joined.extend(_joined(state, entry, read, again, contexts) if isinstance(entry, Entry) else [entry])
+            joined.extend(_joined(state, entry, read, again, offered) if isinstance(entry, Entry) else [entry])
         except Exception as error:  # noqa: BLE001  # a bug of ours refuses this entry, not the frame
             joined.append(
                 BadEntry(
                     index=entry.index, reason="internal_error", detail=type(error).__name__, original=entry.original
                 )
             )
-    _keep(state, entries, contexts)
+    _keep(state, offered)
     return joined
 
 
-def _joined(state: DeviceState, entry: Entry, read: Read, again: bool, contexts: dict[int, Context | None]) -> Entries:
+def _joined(state: DeviceState, entry: Entry, read: Read, again: bool, offered: _Offered) -> Entries:
     if entry.segment is not None:
         return _segment(state, entry, read, again)
     if entry.characteristic == "2A18":
-        return [_with_context(state, entry, contexts)]
+        return [_with_context(state, entry, offered.contexts)]
     if entry.characteristic == "2A9C":
-        return [_body(state, entry)]
+        return [_body([*state.bodies, *offered.bodies], entry)]
     return [entry]
 
 
@@ -120,14 +127,14 @@ def _with_context(state: DeviceState, entry: Entry, contexts: dict[int, Context 
     return _replaced(entry, [_noted(each, {"context": context.attributes}) for each in readings])
 
 
-def _body(state: DeviceState, entry: Entry) -> Entry:
+def _body(bodies: list[BodyPacket], entry: Entry) -> Entry:
     readings = entry.payload.readings
     if not readings:
         return entry
     attributes = readings[0].attributes
     if readings[0].device_time is not None or not {"timestamp", "user_id"}.isdisjoint(attributes):
         return entry  # it says by itself whose and when
-    near = [each for each in state.bodies if timedelta() <= entry.at - each.at <= BODY_WITHIN]
+    near = [each for each in bodies if timedelta() <= entry.at - each.at <= BODY_WITHIN]
     if not near:
         return entry
     first = max(near, key=lambda each: each.at)
@@ -148,15 +155,20 @@ def _body(state: DeviceState, entry: Entry) -> Entry:
     return _replaced(entry, kept)
 
 
-def _keep(state: DeviceState, entries: Entries, contexts: dict[int, Context | None]) -> None:
+def _keep(state: DeviceState, offered: _Offered) -> None:
     """Note what later frames may refer to."""
-    if contexts:
-        known = [each for each in state.contexts if each.sequence not in contexts]
-        state.contexts = [*known, *(each for each in contexts.values() if each is not None)][-MOST_CONTEXTS:]
-    for entry in entries:
-        if isinstance(entry, Entry) and entry.characteristic == "2A9C" and (packet := _opening(entry)):
-            known_bodies = [each for each in state.bodies if each != packet]
-            state.bodies = sorted([*known_bodies, packet], key=lambda each: each.at)[-MOST_BODIES:]
+    if offered.contexts:
+        known = [each for each in state.contexts if each.sequence not in offered.contexts]
+        state.contexts = [*known, *filter(None, offered.contexts.values())][-MOST_CONTEXTS:]
+    if offered.bodies:
+        others = [each for each in state.bodies if each not in offered.bodies]
+        state.bodies = sorted([*others, *offered.bodies], key=lambda each: each.at)[-MOST_BODIES:]
+
+
+def _openings(entries: Entries) -> list[BodyPacket]:
+    """The packets of a frame that more follow."""
+    packets = (each for each in entries if isinstance(each, Entry) and each.characteristic == "2A9C")
+    return [opening for packet in packets if (opening := _opening(packet))]
 
 
 def _opening(entry: Entry) -> BodyPacket | None:

@@ -1,0 +1,181 @@
+"""Each row of devices.toml does what it says, for its model and for nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rpm_stream.ingest import DECODERS, DecodeError, decode
+from rpm_stream.ingest.crc import crc16
+from rpm_stream.ingest.quirks import Read, reader
+from rpm_stream.knowledge import KnowledgeError, shipped
+from rpm_stream.knowledge.checks import check_devices
+from rpm_stream.knowledge.devices import DeviceModel, Placeholder
+from rpm_stream.records import Payload
+
+MODELS = shipped().devices
+Refuses = Callable[[str, str], str]
+
+
+def of(model: str) -> Read:
+    return reader(MODELS[model])
+
+
+def read(model: str, characteristic: str, octets: str) -> Payload:
+    return of(model)(characteristic, bytes.fromhex(octets))
+
+
+def values(payload: Payload) -> list[tuple[str, str | None, str | None]]:
+    return [(reading.vital, reading.value, reading.absent) for reading in payload.readings]
+
+
+def with_crc(octets: str) -> str:
+    return octets + crc16(bytes.fromhex(octets)).to_bytes(2, "little").hex()
+
+
+@pytest.mark.parametrize(
+    ("octets", "by_rule", "by_model"),
+    [
+        ("09e0780006000410" + "01", 0x011004, 0x041001),  # all three
+        ("07207800060004", 0x040000, 0x040000),  # the warning alone stands where it always does
+        ("0860780006000410", 0x100400, 0x041000),  # calibration and warning
+    ],
+)
+def test_cgm_octets_in_the_order_of_the_model(octets: str, by_rule: int, by_model: int) -> None:
+    assert decode("2AA7", bytes.fromhex(octets)).readings[0].attributes["status"] == by_rule
+    assert read("nRF5 SDK CGM", "2AA7", octets).readings[0].attributes["status"] == by_model
+
+
+def test_cgm_octets_of_the_model_still_need_their_crc() -> None:
+    """The CRC is over the octets as they were sent, whatever their order means."""
+    octets = with_crc("0be078000600041001")
+    assert read("nRF5 SDK CGM", "2AA7", octets).readings[0].flags == ("session_stopped", "temp_too_high", "below_hypo")
+    with pytest.raises(DecodeError, match="crc_mismatch"):
+        read("nRF5 SDK CGM", "2AA7", octets[:-2] + "00")
+
+
+def test_a_weight_below_zero() -> None:
+    assert read("Detecto", "2A9D", "10c800").readings[0].value == "-1.000"
+    assert read("Detecto", "2A9D", "00c800").readings[0].value == "1.000"
+    assert read("Detecto", "2A9D", "100000").readings[0].value == "0.000"
+    assert values(read("Detecto", "2A9D", "10ffff")) == [("weight", None, "error")]
+    (reading,) = read("Detecto", "2A9D", "30c800").readings
+    assert (reading.attributes, reading.flags) == ({"rfu": 0x20}, ("rfu",))
+    assert decode("2A9D", bytes.fromhex("10c800")).readings[0].attributes == {"rfu": 0x10}
+
+
+def test_a_body_composition_of_zeros_is_no_measurement() -> None:
+    stub = "10020000" + "0000" + "0000"  # fat, muscle, impedance
+    payload = read("Beurer BF788", "2A9C", stub)
+    assert payload.readings == ()
+    assert payload.attributes["stub"] is True
+    assert [each.value for each in decode("2A9C", bytes.fromhex(stub)).readings] == ["0.0", "0.0"]
+    assert len(read("Beurer BF788", "2A9C", "10020000" + "0000" + "8813").readings) == 2  # an impedance was measured
+    assert len(read("Beurer BF788", "2A9C", "10020000" + "6400" + "0000").readings) == 2  # a muscle percentage was
+    timed = "06020000" + "e907030e071e00" + "02" + "0000"
+    assert read("Beurer BF788", "2A9C", timed).readings == ()  # whose and when is no measurement
+
+
+def test_a_longer_header() -> None:
+    body = "7800500060f0"
+    assert values(read("two-octet header cuff", "2A35", "0099" + body)) == values(
+        decode("2A35", bytes.fromhex("00" + body))
+    )
+    for size in range(8):
+        with pytest.raises(DecodeError, match="truncated"):
+            read("two-octet header cuff", "2A35", ("0099" + body)[: 2 * size])
+    assert values(read("two-octet header cuff", "2A36", "00" + body)) == [("cuff_pressure", "120", None)]
+
+
+def test_a_ketone_record_is_no_glucose(refuse: Refuses) -> None:
+    octets = "022d00e907030e071e00ffff11"
+    (reading,) = read("CareSens", "2A18", octets).readings
+    assert (reading.value, reading.absent, reading.flags) == (None, "not-performed", ("ketone_record",))
+    assert decode("2A18", bytes.fromhex(octets)).readings[0].value == "-10000"
+    assert read("CareSens", "2A34", "022d0006").attributes == {"sequence": 45, "meal": "ketone"}
+    assert refuse("2A34", "022d0006") == "reserved_value"
+    assert read("CareSens", "2A34", "022d0001").attributes["meal"] == "preprandial"
+
+
+@pytest.mark.parametrize(
+    ("octets", "expected"),
+    [
+        ("007f00ff00", [(None, "not-performed"), (None, "not-performed")]),
+        ("007f004800", [(None, "not-performed"), ("72", None)]),
+        ("006100ff00", [("97", None), (None, "not-performed")]),
+        ("00f6f44800", [(None, "not-performed"), ("72", None)]),  # 127.0
+        ("007e00fe00", [("126", None), ("254", None)]),
+    ],
+)
+def test_no_finger(octets: str, expected: list[tuple[str | None, str | None]]) -> None:
+    readings = read("oximeter without finger detection", "2A5F", octets).readings
+    assert [(each.value, each.absent) for each in readings] == expected
+    assert [("no_finger" in each.flags) for each in readings] == [value is None for value, _ in expected]
+    assert None not in [each.value for each in decode("2A5F", bytes.fromhex(octets)).readings]
+
+
+def test_a_pressure_that_the_model_does_not_measure() -> None:
+    octets = "04" + "7800" + "5000" + "ff07" + "4800"
+    readings = read("Omron", "2A35", octets).readings
+    assert [(each.vital, each.part) for each in readings] == [("systolic", 0), ("diastolic", 1), ("pulse_rate", 3)]
+    assert len(decode("2A35", bytes.fromhex(octets)).readings) == 4
+    measured = "00" + "7800" + "5000" + "6000"
+    assert values(read("Omron", "2A35", measured)) == values(decode("2A35", bytes.fromhex(measured)))
+
+
+def test_every_row_names_its_source_and_is_tested() -> None:
+    tested = {
+        "nRF5 SDK CGM", "Detecto", "Beurer BF788", "two-octet header cuff", "CareSens",
+        "oximeter without finger detection", "Omron",
+    }  # fmt: skip
+    assert set(MODELS) == tested
+    assert all(row.source for row in MODELS.values())
+
+
+@given(
+    st.sampled_from(sorted(MODELS)), st.sampled_from(sorted(DECODERS)), st.binary(max_size=40),
+)  # fmt: skip
+def test_any_octets_of_any_model(model: str, characteristic: str, octets: bytes) -> None:
+    """Law 7 holds behind the table too."""
+    try:
+        payload = of(model)(characteristic, octets)
+    except DecodeError as error:
+        assert error.reason != "internal_error"
+    else:
+        parts = [reading.part for reading in payload.readings]
+        assert parts == sorted(set(parts))
+
+
+@given(st.sampled_from(sorted(DECODERS)), st.binary(max_size=40))
+def test_a_row_without_a_departure_changes_nothing(characteristic: str, octets: bytes) -> None:
+    plain = reader(DeviceModel(source="none"))
+
+    def outcome(one: Read) -> Payload | tuple[str, str]:
+        try:
+            return one(characteristic, octets)
+        except DecodeError as error:
+            return error.reason, error.detail
+
+    assert outcome(plain) == outcome(decode)
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        (DeviceModel(source="s", not_measured=frozenset({"mean"})), "unknown vital mean"),
+        (DeviceModel(source="s", cgm_octets=("status", "status", "warning")), "twice"),
+        (
+            DeviceModel(
+                source="s",
+                placeholders=(Placeholder(vital="spo2", value="127", absent="error", flag="f"),),  # type: ignore[arg-type]
+            ),
+            "unknown vital spo2",
+        ),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_refused(row: DeviceModel, text: str) -> None:
+    with pytest.raises(KnowledgeError, match=text):
+        check_devices({"model": row}, shipped().vitals)
