@@ -187,9 +187,11 @@ class Quality:
         first = finding.evidence[0]
         said = []
         if flags := self._signal.ask_repeat.intersection(first.flags):
-            known = "the device doubts it" in finding.why  # the limits say it themselves
             named = plain_flags(flag for flag in first.flags if flag in flags)
-            said.append(AGAIN if known else f"the device doubts it, {named}: {AGAIN}")
+            if "the device doubts it" not in finding.why:  # the limits say it themselves
+                said.append(f"the device doubts it, {named}: {AGAIN}")
+            elif "repeat" not in finding.why:
+                said.append(AGAIN)
         if first.id in doubts:
             said.append(doubts[first.id])
         if finding.vital in self._signal.motion.vitals and finding.direction != "low":
