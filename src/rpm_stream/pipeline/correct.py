@@ -5,22 +5,25 @@ What is not mended: what a learned detector has learned (it forgets by itself), 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import groupby
 
 import msgspec
 
 from rpm_stream.alert.episodes import Episode, change, resolve
 from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import Knowledge
+from rpm_stream.pipeline.identity import USER
 from rpm_stream.pipeline.patient import PatientState
 from rpm_stream.publish.corrections import taken_back
 from rpm_stream.publish.fhir import Published
 from rpm_stream.publish.summaries import Summaries
-from rpm_stream.records import Action, Alert, Reading, Readings
+from rpm_stream.records import Action, Alert, Assignment, Reading, Readings, Record
 from rpm_stream.score.history import cut
 
 CORRECTED = -2  # no partition of Kafka: adopted readings are no message of rpm.readings
+MOST_READINGS = 250  # of one action: half of what the contract allows, as a reading may be large
 ADOPTED = "adopted"  # flag of a reading that was first taken for another person's
 
 
@@ -90,3 +93,76 @@ def _forget(state: PatientState, vital: str, wrong: Sequence[Reading]) -> None:
         state.score.latest[vital] = left[-1]
     else:
         del state.score.latest[vital]
+
+
+class Holdings:
+    """Whose the readings of one device and time are now: as they were ingested, and as corrections moved them since.
+
+    Fill it with what rpm.readings and rpm.actions hold; order and repetition do not matter.
+    """
+
+    def __init__(self, device: str, span: Assignment) -> None:
+        self._device, self._span = device, span
+        self._readings: dict[str, Reading] = {}
+        self._voided: set[str] = set()
+
+    def add(self, readings: Sequence[Reading]) -> None:
+        """Readings of rpm.readings."""
+        self._readings.update((reading.id, reading) for reading in readings if self._is_meant(reading))
+
+    def act(self, action: Action) -> None:
+        """A message of rpm.actions."""
+        if action.action == "adopt":
+            self.add(as_message(action, action.patient).readings)
+        elif action.action == "void":
+            self._voided |= {reading.id for reading in action.readings}
+
+    def wrong(self, patient: str | None) -> list[Reading]:
+        """The readings that are somebody's and not ``patient``'s (None: nobody's), by wearer and time."""
+        found = [
+            reading
+            for reading in self._readings.values()
+            if reading.patient != patient and reading.id not in self._voided
+        ]
+        return sorted(found, key=lambda reading: (reading.patient, reading.measured_at, reading.vital, reading.id))
+
+    def corrections(self, order: Correction, shown: Collection[str]) -> list[Action]:
+        """The actions that give ``order.patient`` what is not his yet and take it from whoever has it.
+
+        Adopted first, taken back then: a correction that was interrupted can be given again, and only does the rest.
+        """
+        actions: list[Action] = []
+        for wearer, readings in groupby(self.wrong(order.patient), key=lambda reading: reading.patient):
+            for batch in _batches(readings):
+                about = {"who": order.who, "at": order.at, "reason": order.reason}
+                new = tuple(
+                    reading
+                    for reading in batch
+                    if order.patient and adopted_id(reading.id, order.patient) not in self._readings
+                )
+                if order.patient and new:
+                    actions.append(Action(patient=order.patient, action="adopt", readings=new, **about))
+                singly = tuple(reading.id for reading in batch if reading.id in shown)
+                actions.append(Action(patient=wearer, action="void", readings=batch, shown=singly, **about))
+        return actions
+
+    def _is_meant(self, reading: Reading) -> bool:
+        span, at = self._span, reading.measured_at
+        if reading.device != self._device or (span.user is not None and reading.attributes.get(USER) != span.user):
+            return False
+        return (span.from_ is None or span.from_ <= at) and (span.until is None or at < span.until)
+
+
+class Correction(Record, frozen=True, kw_only=True):
+    """What a person says of a device's readings: whose they are (None: nobody's), who says it, when and why."""
+
+    patient: str | None
+    who: str
+    at: datetime
+    reason: str
+
+
+def _batches(readings: Iterable[Reading]) -> Iterator[tuple[Reading, ...]]:
+    every = list(readings)
+    for start in range(0, len(every), MOST_READINGS):
+        yield tuple(every[start : start + MOST_READINGS])

@@ -11,7 +11,19 @@ from pydantic import ValidationError
 from typer.exceptions import TyperException
 
 from rpm_stream import __version__
-from rpm_stream.app.cli import broker, decode, feed, gateway, registry, registry_limits, replay, service, topics
+from rpm_stream.app.cli import (
+    broker,
+    decode,
+    feed,
+    gateway,
+    reconcile,
+    registry,
+    registry_limits,
+    rejects,
+    replay,
+    service,
+    topics,
+)
 from rpm_stream.app.errors import CheckFailed, UsageError
 from rpm_stream.app.logs import configure_log
 from rpm_stream.app.settings import Settings
@@ -34,16 +46,19 @@ app.command()(service.worker)
 app.command(hidden=True)(service.stage)
 app.command()(service.demo)
 app.command()(feed.feed)
+app.command()(reconcile.reconcile)
 app.command()(broker.broker)
 app.add_typer(gateway.gateway_app, name="gateway")
 app.add_typer(topics_app, name="topics")
 app.add_typer(registry_app, name="registry")
+app.add_typer(rejects.rejects_app, name="rejects")
 topics_app.command()(topics.apply)
 topics_app.command()(topics.check)
 topics_app.command(hidden=True)(topics.schemas)
 registry_app.command()(registry.load)
 registry_app.command()(registry.assign)
 registry_app.command()(registry.unassign)
+registry_app.command()(registry.correct)
 registry_app.command()(registry.show)
 registry_app.command()(registry_limits.limits)
 

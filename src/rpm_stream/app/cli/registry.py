@@ -79,6 +79,34 @@ def unassign(
     _say(asyncio.run(change(bootstrap or Settings().bootstrap, device, _span("-", (at, until), user))))
 
 
+def correct(
+    device: Annotated[str, typer.Option(help="The device that somebody else wore.")],
+    start: Annotated[str, typer.Option("--from", help="From when (RFC 3339).")],
+    until: Annotated[str, typer.Option(help="Until when (RFC 3339).")],
+    who: Annotated[str, typer.Option(help="Who says so.")],
+    reason: Annotated[str, typer.Option(help="Why; it stands in the withdrawn alerts.")],
+    to: Annotated[str | None, typer.Option(help="Whose the readings are; none: nobody's, they were wrong.")] = None,
+    user: User = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """The readings of a device and time were another person's: mend the registry, the record and the alerts.
+
+    Observations of the wrong patient become entered-in-error, alerts that rest on nothing else are withdrawn; the
+    right one's are judged as late readings. What detectors learned stays. Given again it does what is left to do.
+
+    Example: rpm-stream registry correct --device strap-17 --from 2026-01-30T20:00:00Z --until 2026-01-31T08:00:00Z
+    --to patient-5 --who nurse-12 --reason "her husband wore it"
+    """
+    from rpm_stream.app.correcting import correct as change
+    from rpm_stream.pipeline.correct import Correction
+
+    if not who.strip() or not reason.strip():
+        raise UsageError("--who and --reason must say something")
+    span = _span(to or "-", (start, until), user)
+    order = Correction(patient=to, who=who, at=datetime.now(UTC), reason=reason)
+    _say({"corrected": asyncio.run(change(bootstrap or Settings().bootstrap, device, span, order))})
+
+
 def show(
     key: Annotated[str | None, typer.Argument(help="device/<id> or patient/<id>; none: all.")] = None,
     bootstrap: Bootstrap = None,
@@ -100,10 +128,10 @@ def show(
 def _span(patient: str, times: tuple[str | None, str | None], user: int | None) -> Assignment:
     """From ``--at`` (now) to ``--until`` (for good)."""
     at, until = times
-    start = datetime.now(UTC) if at is None else zoned_time("--at", at).astimezone(UTC)
+    start = datetime.now(UTC) if at is None else zoned_time("--at or --from", at).astimezone(UTC)
     end = None if until is None else zoned_time("--until", until).astimezone(UTC)
     if end is not None and end <= start:
-        raise UsageError("--until must lie after --at")
+        raise UsageError("--until must lie after the beginning")
     return Assignment(patient=patient, from_=start, until=end, user=user)
 
 

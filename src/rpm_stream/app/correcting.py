@@ -1,0 +1,100 @@
+"""A device was on another person than the registry said: mend the registry, and give everybody their own readings."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TypeVar
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from aiokafka.structs import ConsumerRecord
+
+from rpm_stream.app.assigning import WORKERS_KNOW_SECONDS, device_entry
+from rpm_stream.app.errors import UsageError
+from rpm_stream.app.names import ACTIONS, OBSERVATIONS, READINGS
+from rpm_stream.app.registry_topic import PATIENCE_SECONDS, write
+from rpm_stream.app.topic_window import Broker, reaching, records, window
+from rpm_stream.pipeline.assignments import assigned, taken_back
+from rpm_stream.pipeline.correct import Correction, Holdings
+from rpm_stream.publish.ids import observation_id
+from rpm_stream.records import Action, Assignment, Readings, Record
+
+Message = TypeVar("Message")
+
+
+class Corrected(Record, frozen=True, kw_only=True):
+    """What a correction moved: readings, and the actions that were sent for them."""
+
+    readings: int
+    actions: int
+
+
+class _Published(msgspec.Struct, frozen=True):
+    """An Observation as far as it is looked at."""
+
+    id: str = ""
+
+
+_readings = msgspec.json.Decoder(Readings)
+_action = msgspec.json.Decoder(Action)
+_published = msgspec.json.Decoder(_Published)
+
+
+async def correct(bootstrap: str, device: str, span: Assignment, order: Correction) -> Corrected:
+    """The readings of ``device`` in ``span`` are ``order.patient``'s; the judge does the rest by what is sent to it.
+
+    May be given again after an interruption. Raises UsageError when the broker is away or nobody knows the device.
+    """
+    known = await device_entry(bootstrap, device)
+    if known is None:
+        raise UsageError("the registry has no such device")
+    await write(bootstrap, [taken_back(known, span) if order.patient is None else assigned(known, span)])
+    await asyncio.sleep(WORKERS_KNOW_SECONDS)
+    holdings = Holdings(device, span)
+    async with reaching(bootstrap, (READINGS, ACTIONS, OBSERVATIONS)) as broker:
+        name = msgspec.json.encode(device)
+        async for record in _all(broker, READINGS):
+            if name in (record.value or b"") and (message := _decoded(_readings, record)) is not None:
+                holdings.add(message.readings)
+        async for record in _all(broker, ACTIONS):
+            if (action := _decoded(_action, record)) is not None:
+                holdings.act(action)
+        wrong = {observation_id(reading.id): reading.id for reading in holdings.wrong(order.patient)}
+        shown = set()
+        if wrong:
+            async for record in _all(broker, OBSERVATIONS):
+                if (published := _decoded(_published, record)) is not None and published.id in wrong:
+                    shown.add(wrong[published.id])
+    actions = holdings.corrections(order, shown)
+    await _send(bootstrap, actions)
+    return Corrected(readings=len(wrong), actions=len(actions))
+
+
+def _decoded(decoder: msgspec.json.Decoder[Message], record: ConsumerRecord) -> Message | None:
+    """None for what is no such message: the agents pass over it too."""
+    try:
+        return decoder.decode(record.value or b"")
+    except msgspec.MsgspecError:
+        return None
+
+
+async def _all(broker: Broker, topic: str) -> AsyncIterator[ConsumerRecord]:
+    """Every record that is in ``topic`` now."""
+    async for batch in records(broker, await window(broker, topic, None, None), lambda *_: None):
+        for record in batch:
+            yield record
+
+
+async def _send(bootstrap: str, actions: list[Action]) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, acks="all")
+    try:
+        await producer.start()
+        for action in actions:  # in order: adopted before taken back
+            send = producer.send_and_wait(ACTIONS, msgspec.json.encode(action), key=action.patient.encode())
+            await asyncio.wait_for(send, PATIENCE_SECONDS)
+    except (KafkaError, TimeoutError) as error:
+        raise UsageError(f"Kafka at {bootstrap} stopped answering ({type(error).__name__}); give it again") from None
+    finally:
+        await producer.stop()
