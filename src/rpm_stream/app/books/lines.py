@@ -1,0 +1,95 @@
+"""The lines of a report: what JSON Lines on stdout hold, each with its ``type``. None names a patient."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TypeAlias
+
+import msgspec
+
+from rpm_stream.pipeline.balance import Imbalance
+
+
+class Missing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="missing"):
+    """What does not balance, and where to look: the device, its frame, and a place in a topic."""
+
+    kind: Imbalance
+    parts: int
+    why: str
+    device: str | None = None
+    frame: str | None = None
+    topic: str
+    partition: int
+    offset: int
+    entry: int | None = None
+    part: int | None = None
+    patient_ref: str | None = None
+    vital: str | None = None
+    window: datetime | None = None
+
+
+class Gap(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="gap"):
+    """Frames that a gateway counted and that never came, named by their first and last number.
+
+    ``unreadable`` frames of the device came without a number that could be read: they may be among these.
+    """
+
+    gateway: str
+    device: str
+    boot: str
+    first: int
+    last: int
+    frames: int
+    unreadable: int
+
+
+class InFlight(msgspec.Struct, kw_only=True):
+    """What an agent has not worked through yet: frames before ingest, readings before the judge."""
+
+    frames: int = 0
+    readings: int = 0
+
+
+class Hour(msgspec.Struct, kw_only=True, tag_field="type", tag="hour"):
+    """What became of one device's frames of one hour (of receipt by the broker).
+
+    ``lost`` frames the gateway counted and that never came; ``besides`` readings of a summary that were published
+    singly too; ``in_flight`` what an agent has not yet worked through.
+    """
+
+    device: str
+    hour: datetime
+    frames: int = 0
+    lost: int = 0
+    entries: int = 0
+    context: int = 0
+    parts: int = 0
+    readings: int = 0
+    duplicates: int = 0
+    rejects: dict[str, int] = {}
+    single: int = 0
+    summary: int = 0
+    besides: int = 0
+    not_published: int = 0
+    taken_back: int = 0
+    in_flight: InFlight = msgspec.field(default_factory=InFlight)
+    missing: int = 0
+
+
+class Total(msgspec.Struct, kw_only=True, tag_field="type", tag="total"):
+    """The sum. ``open_windows`` are not due yet; ``balanced``: nothing is missing, too many, or lost on the way."""
+
+    balanced: bool = True
+    frames: int = 0
+    lost: int = 0
+    parts: int = 0
+    readings: int = 0
+    duplicates: int = 0
+    rejects: int = 0
+    in_flight: InFlight = msgspec.field(default_factory=InFlight)
+    open_windows: int = 0
+    missing: int = 0
+    gaps: int = 0
+
+
+Line: TypeAlias = Missing | Gap | Hour | Total

@@ -1,0 +1,280 @@
+"""What the books note of each record: one function a topic, records of one partition in, rows out.
+
+A repeated record (after a crash or a rebalance) says the same again and changes nothing; one that says something else
+under the same id is a fault. A record that cannot be read is a fault too: only the service writes what follows frames.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
+
+import msgspec
+from aiokafka.structs import ConsumerRecord
+
+from rpm_stream.app.books.store import Store, digest, key_of
+from rpm_stream.app.names import ACCOUNTS, ACTIONS, FRAMES, OBSERVATIONS, READINGS, REJECTS
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.pipeline.balance import due, told
+from rpm_stream.publish.feed import patient_ref
+from rpm_stream.records import Account, Action, Position, Reading, Readings
+
+Row: TypeAlias = tuple[Any, ...]
+Statements: TypeAlias = list[tuple[str, list[Row]]]
+HOUR_MS = 3_600_000
+INTEGER = 2**63
+
+FRAME = "INSERT OR IGNORE INTO frame VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+ACCOUNT = "INSERT OR IGNORE INTO account VALUES (?, ?, ?, ?)"
+MESSAGE = "INSERT OR IGNORE INTO message VALUES (?, ?, ?, ?, ?, ?)"
+READING = (
+    "INSERT OR IGNORE INTO reading (id, part, place, entry, value, policy, summary, at_part, at_place) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+SUMMARY = (
+    "INSERT INTO summary VALUES (?, ?, ?, ?, ?, ?) "
+    "ON CONFLICT (id) DO UPDATE SET newest = MAX(newest, excluded.newest), seen = MAX(seen, excluded.seen)"
+)
+REJECT = "INSERT OR IGNORE INTO reject VALUES (?, ?, ?, ?, ?)"
+BACK = "UPDATE reading SET back = 1 WHERE id = ?"
+ADOPTED = "INSERT OR IGNORE INTO adopted VALUES (?, ?)"
+SINGLE = "UPDATE reading SET single = 1 WHERE id = ?"
+OBSERVATION = (
+    "INSERT INTO observation VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+    "digest = excluded.digest, n = excluded.n, at_part = excluded.at_part, at_place = excluded.at_place "
+    "WHERE excluded.n IS NOT NULL"
+)
+FAULT = "INSERT OR IGNORE INTO fault VALUES (?, ?, ?, ?, ?, ?)"
+
+
+class _Glance(msgspec.Struct, frozen=True):
+    """What a frame tells of itself even where it is refused."""
+
+    device: Any = None  # Any: whatever stands there
+    frame: Any = None
+    gateway: Any = None
+    boot: Any = None
+    seq: Any = None
+
+
+class _RejectNote(msgspec.Struct, frozen=True):
+    id: str
+    reason: str
+    stage: str
+    original: str
+    position: Position
+
+
+class _Id(msgspec.Struct, frozen=True):
+    id: str
+
+
+_glance = msgspec.json.Decoder(_Glance)
+_account = msgspec.json.Decoder(Account)
+_readings = msgspec.json.Decoder(Readings)
+_reject = msgspec.json.Decoder(_RejectNote)
+_id = msgspec.json.Decoder(_Id)
+_action = msgspec.json.Decoder(Action)
+
+
+class Notes:
+    """The functions by topic, with the tables and the key that they need."""
+
+    def __init__(self, store: Store, knowledge: Knowledge, ref_key: bytes) -> None:
+        self._db, self._knowledge, self._ref_key = store.db, knowledge, ref_key
+        self._refs: dict[str, str] = {}
+        self._unwritten: dict[tuple[str, Row], Any] = {}  # of the batch in hand: what its earlier records said
+        self._of: dict[str, Callable[[list[ConsumerRecord]], Statements]] = {
+            FRAMES: self._frames,
+            ACCOUNTS: self._accounts,
+            READINGS: self._messages,
+            REJECTS: self._rejects,
+            ACTIONS: self._actions,
+            OBSERVATIONS: self._observations,
+        }
+
+    def rows(self, topic: str, records: list[ConsumerRecord]) -> Statements:
+        """The rows of a batch, to be written before the next batch is asked for."""
+        self._unwritten.clear()
+        return self._of[topic](records)
+
+    def _frames(self, records: list[ConsumerRecord]) -> Statements:
+        """Each frame with its place, hour and sender; a sender that cannot be read stays unknown."""
+        return [(FRAME, [_frame(record) for record in records])]
+
+    def _accounts(self, records: list[ConsumerRecord]) -> Statements:
+        """The account of each frame."""
+        rows: list[Row] = []
+        faults: list[Row] = []
+        for record in records:
+            try:
+                account = _account.decode(record.value or b"")
+            except msgspec.DecodeError:
+                faults.append(_fault("unreadable", record, "not an account"))
+                continue
+            seen = digest(record.value)
+            if self._differs("account", "part = ? AND place = ?", (account.partition, account.offset), seen):
+                faults.append(_fault("two_contents", record, "a frame has two accounts that differ"))
+            if self._is_ours(account.partition, account.offset):
+                rows.append((account.partition, account.offset, seen, record.value))
+        return [(ACCOUNT, rows), (FAULT, faults)]
+
+    def _messages(self, records: list[ConsumerRecord]) -> Statements:
+        """Each message with its count, each reading with its debt."""
+        messages: list[Row] = []
+        readings: list[Row] = []
+        summaries: list[Row] = []
+        faults: list[Row] = []
+        for record in records:
+            try:
+                message = _readings.decode(record.value or b"")
+            except msgspec.DecodeError:
+                faults.append(_fault("unreadable", record, "not a message of readings"))
+                continue
+            ref = self._ref(message.patient)
+            place = (message.partition, message.offset, ref, message.chunk)
+            seen = digest(record.value)
+            where = "part = ? AND place = ? AND patient = ? AND chunk = ?"
+            if self._differs("message", where, place, seen):
+                faults.append(_fault("two_contents", record, "a chunk of a frame's readings has two contents"))
+            if not self._is_ours(message.partition, message.offset):
+                continue
+            messages.append((*place, seen, len(message.readings)))
+            faults += self._readings(record, message, ref, (readings, summaries))
+        return [(MESSAGE, messages), (READING, readings), (SUMMARY, summaries), (FAULT, faults)]
+
+    def _readings(
+        self, record: ConsumerRecord, message: Readings, ref: str, rows: tuple[list[Row], list[Row]]
+    ) -> Iterable[Row]:
+        """Add the rows of one message; faults of readings that stand in another frame already."""
+        readings, summaries = rows
+        faults = []
+        for reading in message.readings:
+            owed = due(reading, self._knowledge)
+            name, key = key_of(reading.id), owed.summary and key_of(owed.summary)
+            if key and owed.start:
+                start, newest = int(owed.start.timestamp()), int(reading.measured_at.timestamp() * 1000)
+                summaries.append((key, ref, reading.vital, start, newest, record.timestamp))
+            if self._elsewhere(name, (message.partition, message.offset)):
+                faults.append(_fault("two_contents", record, "a reading was taken from two frames"))
+            readings.append((
+                name, message.partition, message.offset, reading.origin.index, reading.origin.part, owed.policy, key,
+                record.partition, record.offset,
+            ))  # fmt: skip
+        return faults
+
+    def _rejects(self, records: list[ConsumerRecord]) -> Statements:
+        """Rejects of frames; of the judge, the reading that it refused."""
+        rows: list[Row] = []
+        back: list[Row] = []
+        faults: list[Row] = []
+        for record in records:
+            try:
+                reject = _reject.decode(record.value or b"")
+                if reject.stage == "judge":
+                    back.append((key_of(_id.decode(b64decode(reject.original)).id),))
+                    continue
+            except (msgspec.DecodeError, ValueError):
+                faults.append(_fault("unreadable", record, "not a reject"))
+                continue
+            place = (reject.position.partition, reject.position.offset, key_of(reject.id))
+            seen = digest(record.value)
+            if self._differs("reject", "part = ? AND place = ? AND id = ?", place, seen):
+                faults.append(_fault("two_contents", record, "a reject has two contents"))
+            rows.append((*place, reject.reason, seen))
+        return [(REJECT, rows), (BACK, back), (FAULT, faults)]
+
+    def _actions(self, records: list[ConsumerRecord]) -> Statements:
+        """Readings that were taken back, or given to another patient; no other action owes anything here."""
+        back: list[Row] = []
+        adopted: list[Row] = []
+        for record in records:
+            try:
+                action = _action.decode(record.value or b"")
+            except msgspec.DecodeError:
+                continue  # a stranger's: the judge logs it and does nothing
+            if action.action == "void":
+                back += [(key_of(reading.id),) for reading in action.readings]
+            elif action.action == "adopt":
+                adopted += [
+                    (self._summary_of(reading, action.patient), key_of(reading.id)) for reading in action.readings
+                ]
+        return [(BACK, back), (ADOPTED, adopted)]
+
+    def _summary_of(self, reading: Reading, patient: str) -> bytes:
+        """The window of another patient into which a reading may come."""
+        owed = due(msgspec.structs.replace(reading, patient=patient), self._knowledge)
+        return key_of(owed.summary or "")
+
+    def _observations(self, records: list[ConsumerRecord]) -> Statements:
+        """The readings that an Observation holds, or the count of a summary."""
+        rows: list[Row] = []
+        single: list[Row] = []
+        faults: list[Row] = []
+        for record in records:
+            try:
+                found = told(record.value or b"")
+            except msgspec.DecodeError:
+                faults.append(_fault("unreadable", record, "not an Observation"))
+                continue
+            name, seen = key_of(found.id), digest(record.value)
+            again = found.n is None and not found.put_right
+            if again and self._differs("observation", "id = ?", (name,), seen):
+                faults.append(_fault("two_contents", record, "an Observation has two contents"))
+            if not found.put_right or found.n is not None:
+                rows.append((name, seen, found.n, record.partition, record.offset, record.timestamp // HOUR_MS))
+            single += [(key_of(reading),) for reading in found.readings]
+        return [(OBSERVATION, rows), (SINGLE, single), (FAULT, faults)]
+
+    def _ref(self, patient: str) -> str:
+        if patient not in self._refs:
+            self._refs[patient] = patient_ref(patient, self._ref_key)
+        return self._refs[patient]
+
+    def _differs(self, table: str, where: str, values: Row, seen: bytes) -> bool:
+        """Whether a record stands in the books with another content; the first one counts."""
+        before = self._unwritten.setdefault((table, values), seen)
+        found = self._db.execute(f"SELECT digest FROM {table} WHERE {where}", values).fetchone()  # noqa: S608  # ours
+        return before != seen or (found is not None and found[0] != seen)
+
+    def _elsewhere(self, name: bytes, place: tuple[int, int]) -> bool:
+        """Whether a reading stands in the books for another frame."""
+        before = self._unwritten.setdefault(("reading", (name,)), place)
+        found = self._db.execute("SELECT part, place FROM reading WHERE id = ?", (name,)).fetchone()
+        return before != place or found not in (None, place)
+
+    def _is_ours(self, part: int, place: int) -> bool:
+        """Whether a frame is in the books, or comes after what was read of rpm.frames so far."""
+        found = self._db.execute(
+            "SELECT 1 FROM frame WHERE part = ? AND place = ? UNION ALL "
+            "SELECT 1 FROM place WHERE topic = ? AND part = ? AND next <= ?",
+            (part, place, FRAMES, part, place),
+        ).fetchone()
+        return found is not None
+
+
+def _frame(record: ConsumerRecord) -> Row:
+    try:
+        told = _glance.decode(record.value or b"")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        told = _Glance()
+    seq = told.seq if isinstance(told.seq, int) and -INTEGER <= told.seq < INTEGER else None
+    frame, gateway = (one if isinstance(one, str) else None for one in (told.frame, told.gateway))
+    device = (
+        told.device
+        if record.key is None and isinstance(told.device, str)
+        else (record.key or b"").decode(errors="replace")
+    )
+    boot = str(told.boot) if isinstance(told.boot, str | int) else None
+    hour = record.timestamp // HOUR_MS
+    return (record.partition, record.offset, hour, *map(_plain, (device, frame, gateway, boot)), seq)
+
+
+def _plain(text: str | None) -> str | None:
+    """JSON may hold half a surrogate pair, which no file takes."""
+    return None if text is None else text[:128].encode(errors="replace").decode()
+
+
+def _fault(kind: str, record: ConsumerRecord, why: str) -> Row:
+    return kind, record.topic, record.partition, record.offset, record.timestamp // HOUR_MS, why

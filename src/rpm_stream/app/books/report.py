@@ -1,0 +1,197 @@
+"""The books balanced: what is missing and where it stood, a line a device and hour, and the sum.
+
+All counting is done in the file; one frame, window or gap at a time is in memory. Nothing here names a patient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+import msgspec
+
+from rpm_stream.app.books.lines import Gap, Hour, Line, Missing, Total
+from rpm_stream.app.books.queries import FRAMES_SQL, LATER_SQL, READINGS_SQL, TEMPORARY, WINDOWS_SQL
+from rpm_stream.app.books.store import Store
+from rpm_stream.app.clock import Clock
+from rpm_stream.app.names import FRAMES, OBSERVATIONS, READINGS
+from rpm_stream.pipeline.balance import WindowBooks, frame_faults, gaps, window_due, window_fault
+from rpm_stream.records import Account
+
+SETTLE = timedelta(minutes=10)  # ticks come every 15 s, when no message waits
+AHEAD_SECONDS = 15 * 3600  # as much as a measurement's time may lie ahead of its frame's (a wrong zone), and an hour
+HOUR_SECONDS = 3600
+_account = msgspec.json.Decoder(Account)
+
+
+class Report:
+    """The lines of a file's books as of now. ``total`` is whole when ``lines`` has ended."""
+
+    def __init__(self, store: Store, clock: Clock, wall: datetime) -> None:
+        self._db, self._clock, self._wall = store.db, clock, wall
+        firsts = store.first_places(FRAMES)
+        oldest = self._db.execute("SELECT MIN(hour) FROM frame").fetchone()[0]
+        from_the_start = not any(firsts.values())
+        self._whole_from = 0 if from_the_start else (oldest or 0) * HOUR_SECONDS + AHEAD_SECONDS
+        self.total = Total()
+
+    def lines(self) -> Iterator[Line]:
+        """Gaps, what was noted while reading, hours with what is missing in their frames, readings, windows, total."""
+        self._db.executescript(TEMPORARY)
+        yield from self._gaps()
+        for kind, topic, part, place, why in self._db.execute("SELECT kind, topic, part, place, why FROM fault"):
+            yield self._missed(Missing(kind=kind, parts=1, why=why, topic=topic, partition=part, offset=place))
+        yield from self._hours()
+        yield from self._readings()
+        yield from self._windows()
+        self.total.balanced = not (self.total.missing or self.total.gaps)
+        yield self.total
+
+    def _missed(self, missing: Missing) -> Missing:
+        self.total.missing += missing.parts
+        return missing
+
+    def _gaps(self) -> Iterator[Line]:
+        db = self._db
+        sql = (
+            "SELECT gateway, device, boot, seq FROM frame WHERE gateway IS NOT NULL AND boot IS NOT NULL "
+            "AND seq IS NOT NULL ORDER BY gateway, device, boot, seq"
+        )
+        for sender, rows in groupby(db.execute(sql), key=lambda row: row[:3]):
+            for first, last in gaps(row[3] for row in rows):
+                after = (*sender, last + 1)
+                closing = "SELECT MIN(hour) FROM frame WHERE gateway = ? AND device = ? AND boot = ? AND seq = ?"
+                hour = db.execute(closing, after).fetchone()[0]
+                db.execute("INSERT INTO temp.lost VALUES (?, ?, ?)", (sender[1], hour, last - first + 1))
+                blind = "SELECT COUNT(*) FROM frame WHERE device = ? AND seq IS NULL"
+                self.total.gaps += 1
+                yield Gap(
+                    gateway=sender[0], device=sender[1], boot=sender[2], first=first, last=last,
+                    frames=last - first + 1, unreadable=db.execute(blind, (sender[1],)).fetchone()[0],
+                )  # fmt: skip
+
+    def _hours(self) -> Iterator[Line]:
+        for (device, hour), rows in groupby(self._db.execute(FRAMES_SQL), key=lambda row: row[:2]):
+            line = Hour(device=device, hour=_time(hour * HOUR_SECONDS))
+            for row in rows:
+                yield from self._frame(line, row[2:])
+            self._outcomes(line, hour)
+            self._sum(line)
+            yield line
+
+    def _frame(self, line: Hour, row: tuple[Any, ...]) -> Iterator[Missing]:
+        """Add one frame to its hour; what is missing in it, unless ingest has not come to its end yet."""
+        part, place, frame, body, readings, rejects, waiting = row
+        account = None if body is None else _account.decode(body)
+        line.frames += 1
+        if account is not None:
+            line.entries += account.entries
+            line.context += account.context
+            line.parts += account.parts
+            line.readings += account.readings
+            line.duplicates += account.duplicates
+            for reason, count in account.rejects.items():
+                line.rejects[reason] = line.rejects.get(reason, 0) + count
+        faults = frame_faults(account, readings, msgspec.json.decode(rejects, type=dict[str, int]))
+        if faults and waiting:
+            line.in_flight.frames += 1
+            return
+        for fault in faults:
+            line.missing += fault.parts
+            yield self._missed(
+                Missing(
+                    kind=fault.kind,
+                    parts=fault.parts,
+                    why=fault.why,
+                    device=line.device,
+                    frame=frame,
+                    topic=FRAMES,
+                    partition=part,
+                    offset=place,
+                )
+            )
+
+    def _outcomes(self, line: Hour, hour: int) -> None:
+        found = self._db.execute(
+            "SELECT state, count, besides FROM temp.outcome WHERE device = ? AND hour = ?", (line.device, hour)
+        )
+        for state, count, besides in found:
+            if state == "waiting":
+                line.in_flight.readings += count
+            else:
+                setattr(line, state, getattr(line, state) + count)
+            line.besides += besides
+        sql = "SELECT IFNULL(SUM(frames), 0) FROM temp.lost WHERE device = ? AND hour = ?"
+        line.lost = self._db.execute(sql, (line.device, hour)).fetchone()[0]
+
+    def _sum(self, line: Hour) -> None:
+        total = self.total
+        for name in ("frames", "lost", "parts", "readings", "duplicates"):
+            setattr(total, name, getattr(total, name) + getattr(line, name))
+        total.rejects += sum(line.rejects.values())
+        total.in_flight.frames += line.in_flight.frames
+        total.in_flight.readings += line.in_flight.readings
+
+    def _readings(self) -> Iterator[Missing]:
+        """Readings of which an Observation of their own is owed and is not there, a line a message."""
+        for device, frame, part, place, count, entry, value in self._db.execute(READINGS_SQL):
+            yield self._missed(
+                Missing(
+                    kind="no_observation",
+                    parts=count,
+                    why="readings that are owed an Observation have none",
+                    device=device,
+                    frame=frame,
+                    topic=READINGS,
+                    partition=part,
+                    offset=place,
+                    entry=entry,
+                    part=value,
+                )
+            )
+
+    def _windows(self) -> Iterator[Missing]:
+        for row in self._db.execute(WINDOWS_SQL):
+            _, patient, vital, start, seen, judged, waiting, single, back, n, at_part, at_place, *first = row
+            fault = window_fault(
+                WindowBooks(
+                    judged=judged, waiting=waiting, single=single, taken_back=back, n=n, whole=start >= self._whole_from
+                )
+            )
+            if fault is None:
+                continue
+            if n is None and not self._is_due(patient, vital, start, seen):
+                self.total.open_windows += 1
+                continue
+            device, frame, part, place = first
+            where = (FRAMES, part, place) if n is None else (OBSERVATIONS, at_part, at_place)
+            yield self._missed(
+                Missing(
+                    kind=fault.kind,
+                    parts=fault.parts,
+                    why=fault.why,
+                    device=device,
+                    frame=frame,
+                    topic=where[0],
+                    partition=where[1],
+                    offset=where[2],
+                    patient_ref=patient,
+                    vital=vital,
+                    window=_time(start),
+                )
+            )
+
+    def _is_due(self, patient: str, vital: str, start: int, seen: int) -> bool:
+        """Whether the judge owes the summary: it has seen a later reading, or time enough has passed for a tick."""
+        due = window_due(_time(start))
+        if self._db.execute(LATER_SQL, (patient, vital, int(due.timestamp() * 1000))).fetchone():
+            return True
+        if self._wall < datetime.fromtimestamp(seen / 1000, UTC) + SETTLE:
+            return False
+        return self._clock.at(self._wall) >= due + SETTLE * self._clock.speed
+
+
+def _time(seconds: int) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

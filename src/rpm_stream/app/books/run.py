@@ -1,0 +1,143 @@
+"""Reading the topics into the books, once or again and again, and telling what the books say.
+
+The order of asking makes a running service harmless. First what the agents have committed: everything up to there
+has its outputs in the topics. Then the ends, those of what follows before those of what it follows from: so every
+account, reject or Observation that is read has its frame or reading in the books. What lies beyond the commits is in
+flight, and is called that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import monotonic
+
+import structlog
+
+from rpm_stream.app.books import gauges
+from rpm_stream.app.books.lines import Line, Missing, Total
+from rpm_stream.app.books.notes import HOUR_MS, Notes
+from rpm_stream.app.books.report import Report
+from rpm_stream.app.books.store import Store
+from rpm_stream.app.clock import Clock
+from rpm_stream.app.errors import UsageError
+from rpm_stream.app.names import ACCOUNTS, ACTIONS, FRAMES, GROUPS, OBSERVATIONS, READINGS, REJECTS
+from rpm_stream.app.settings import Settings
+from rpm_stream.app.topic_window import Broker, Progress, Spans, at_time, ends, reaching, records, starts
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.records import Record
+
+log = structlog.get_logger()
+
+READ = (FRAMES, ACCOUNTS, READINGS, REJECTS, ACTIONS, OBSERVATIONS)  # each after what it follows from
+ASKED = (OBSERVATIONS, ACCOUNTS, REJECTS, ACTIONS, READINGS, FRAMES)  # the ends, the other way round
+CLOCKS_APART = timedelta(minutes=10)  # a frame is stamped by the broker, what follows from it by a worker's clock
+
+SAID = 20  # lines of the log a run
+
+
+class Bounds(Record, frozen=True, kw_only=True):
+    """The window of time, by the broker's receipt of the frames; None: all that is there."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+class Books:
+    """One file of books. ``update`` reads on, ``lines`` balances."""
+
+    def __init__(self, settings: Settings, knowledge: Knowledge, path: Path, bounds: Bounds) -> None:
+        self._settings, self._bounds = settings, bounds
+        self._store = Store(path)
+        token = settings.token.get_secret_value() if settings.token else None
+        self._notes = Notes(self._store, knowledge, self._store.ref_key(token))
+        said = self._store.fact("bounds", f"{bounds.since} to {bounds.until}")
+        if said != f"{bounds.since} to {bounds.until}":
+            self._store.close()
+            raise UsageError(f"{path} holds the books of {said}: ask for the same window, or name another file")
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._store.close()
+
+    async def update(self, progress: Progress) -> None:
+        """Read every topic up to its end of now. Raises UsageError when the broker is away or lacks a topic."""
+        async with reaching(self._settings.bootstrap, READ) as broker:
+            for group, topic in GROUPS.items():
+                self._store.set_done(topic, await _committed(broker, group, topic))
+            spans = {topic: await self._span(broker, topic) for topic in ASKED}
+            for topic in READ:
+                async for batch in records(broker, spans[topic], progress):
+                    last = batch[-1]
+                    self._store.write(topic, last.partition, last.offset + 1, self._notes.rows(topic, batch))
+
+    def report(self) -> Report:
+        """What the books say now."""
+        return Report(self._store, Clock.of(self._settings), datetime.now(UTC))
+
+    def prune(self, before: datetime) -> None:
+        """Forget the frames that were received before a moment, by whole hours."""
+        self._store.prune(int(before.timestamp() * 1000) // HOUR_MS)
+
+    async def _span(self, broker: Broker, topic: str) -> Spans:
+        """From where the books stand to the end of now (of frames: to ``until``)."""
+        upto = await ends(broker, topic)
+        since, until = self._bounds.since, self._bounds.until
+        if topic == FRAMES and until is not None:
+            upto = await at_time(broker, upto, until)
+        if since is None:
+            firsts = await starts(broker, topic)
+        else:
+            firsts = await at_time(broker, upto, since if topic == FRAMES else since - CLOCKS_APART)
+        self._store.begin(topic, firsts)
+        places = self._store.next_places(topic)
+        return {tp: (places[tp.partition], max(places[tp.partition], end)) for tp, end in upto.items()}
+
+
+async def _committed(broker: Broker, group: str, topic: str) -> dict[int, int]:
+    found = await broker.admin.list_consumer_group_offsets(group)
+    return {tp.partition: place.offset for tp, place in found.items() if tp.topic == topic}
+
+
+async def balance(books: Books, progress: Progress, tell: Callable[[Line], None]) -> Total:
+    """Read on, tell every line, and give the sum. Raises UsageError as ``Books.update``."""
+    await books.update(progress)
+    report = books.report()
+    for line in report.lines():
+        tell(line)
+    return report.total
+
+
+async def balance_for_ever(books: Books, every: timedelta, kept: timedelta, stop: asyncio.Event) -> None:
+    """Balance again and again until ``stop``, and show the sums as gauges. A broker that is away only delays."""
+    while not stop.is_set():
+        began = monotonic()
+        try:
+            total = await balance(books, _quiet, _Log())
+        except UsageError as error:
+            log.warning("the books were not balanced", fault=str(error))
+        else:
+            books.prune(datetime.now(UTC) - kept)
+            gauges.show(total, monotonic() - began)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), every.total_seconds())
+
+
+def _quiet(*_: object) -> None:
+    """A periodic run shows no progress."""
+
+
+class _Log:
+    """What is wrong goes to the log, the first few of a run; the sums are in the gauges."""
+
+    def __init__(self) -> None:
+        self._said = 0
+
+    def __call__(self, line: Line) -> None:
+        if isinstance(line, Missing) and self._said < SAID:
+            self._said += 1
+            log.error("the books do not balance", kind=line.kind, parts=line.parts, topic=line.topic,
+                      partition=line.partition, offset=line.offset)  # fmt: skip

@@ -1,0 +1,156 @@
+"""The books' file: one SQLite database that holds what the topics say, so that memory stays small however much came.
+
+No patient's name stands in it, only the opaque ``patient_ref``; readings are ids and debts, without values. All rows
+of a batch and how far it was read are one transaction: a run that was interrupted goes on where it stood.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from aiokafka import TopicPartition
+
+from rpm_stream.app.errors import UsageError
+
+OWNER_ONLY = 0o600
+LAYOUT = 1
+SCHEMA = """
+CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE place (topic TEXT, part INT, first INT, next INT, PRIMARY KEY (topic, part)) WITHOUT ROWID;
+CREATE TABLE done (topic TEXT, part INT, next INT, PRIMARY KEY (topic, part)) WITHOUT ROWID;
+CREATE TABLE frame (
+  part INT, place INT, hour INT, device TEXT, frame TEXT, gateway TEXT, boot TEXT, seq INT, PRIMARY KEY (part, place)
+) WITHOUT ROWID;
+CREATE INDEX sender ON frame (gateway, device, boot, seq);
+CREATE TABLE account (part INT, place INT, digest BLOB, body BLOB, PRIMARY KEY (part, place)) WITHOUT ROWID;
+CREATE TABLE message (
+  part INT, place INT, patient TEXT, chunk INT, digest BLOB, count INT, PRIMARY KEY (part, place, patient, chunk)
+) WITHOUT ROWID;
+CREATE TABLE reading (
+  id BLOB PRIMARY KEY, part INT, place INT, entry INT, value INT, policy TEXT, summary BLOB, at_part INT, at_place INT,
+  single INT DEFAULT 0, back INT DEFAULT 0
+) WITHOUT ROWID;
+CREATE TABLE summary (id BLOB PRIMARY KEY, patient TEXT, vital TEXT, start INT, newest INT, seen INT) WITHOUT ROWID;
+CREATE INDEX course ON summary (patient, vital, newest);
+CREATE TABLE adopted (summary BLOB, id BLOB, PRIMARY KEY (summary, id)) WITHOUT ROWID;
+CREATE TABLE reject (
+  part INT, place INT, id BLOB, reason TEXT, digest BLOB, PRIMARY KEY (part, place, id)
+) WITHOUT ROWID;
+CREATE TABLE observation (
+  id BLOB PRIMARY KEY, digest BLOB, n INT, at_part INT, at_place INT, hour INT
+) WITHOUT ROWID;
+CREATE TABLE fault (
+  kind TEXT, topic TEXT, part INT, place INT, hour INT, why TEXT, PRIMARY KEY (topic, part, place, kind)
+) WITHOUT ROWID;
+"""
+# What hangs on a frame, and goes with it.
+OF_A_FRAME = ("frame", "account", "message", "reading", "reject")
+
+
+def digest(value: bytes) -> bytes:
+    """Eight bytes that stand for a record's content."""
+    return blake2b(value, digest_size=8).digest()
+
+
+def key_of(name: str) -> bytes:
+    """Sixteen bytes that stand for an id; ours are UUIDs."""
+    try:
+        return UUID(name).bytes
+    except ValueError:
+        return blake2b(name.encode(errors="surrogatepass"), digest_size=16).digest()
+
+
+class Store:
+    """The file at ``path``, made anew where there is none. Raises UsageError for one that is not ours."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, OWNER_ONLY))
+            self.db = sqlite3.connect(path, isolation_level=None)
+            self.db.execute("PRAGMA journal_mode=WAL")
+            self.db.execute("PRAGMA synchronous=NORMAL")
+            self._begin(path)
+        except (OSError, sqlite3.DatabaseError) as error:
+            raise UsageError(f"{path} cannot be used for the books: {error}") from None
+
+    def _begin(self, path: Path) -> None:
+        version = self.db.execute("PRAGMA user_version").fetchone()[0]
+        if version == LAYOUT:
+            return
+        if version or self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            raise UsageError(f"{path} holds no books of this release: name another file")
+        self.db.executescript(f"BEGIN; {SCHEMA} PRAGMA user_version={LAYOUT}; COMMIT;")
+
+    def close(self) -> None:
+        """Give the file back."""
+        self.db.close()
+
+    def fact(self, name: str, value: str) -> str:
+        """The fact as first noted: ``value`` where it was not."""
+        self.db.execute("INSERT OR IGNORE INTO fact VALUES (?, ?)", (name, value))
+        return str(self.db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()[0])
+
+    def ref_key(self, token: str | None) -> bytes:
+        """What keys the opaque patient names: as the feed's where there is a token, else the file's own."""
+        return token.encode() if token else self.fact("ref_key", secrets.token_hex(16)).encode()
+
+    # --- how far the topics were read ---
+
+    def next_places(self, topic: str) -> dict[int, int]:
+        """Where to read on, by partition; empty for a topic that was not begun."""
+        return dict(self.db.execute("SELECT part, next FROM place WHERE topic = ?", (topic,)).fetchall())
+
+    def first_places(self, topic: str) -> dict[int, int]:
+        """Where the books begin, by partition."""
+        return dict(self.db.execute("SELECT part, first FROM place WHERE topic = ?", (topic,)).fetchall())
+
+    def begin(self, topic: str, firsts: Mapping[TopicPartition, int]) -> None:
+        """Note where the books of a topic begin."""
+        rows = [(topic, tp.partition, first, first) for tp, first in firsts.items()]
+        self.db.executemany("INSERT OR IGNORE INTO place VALUES (?, ?, ?, ?)", rows)
+
+    def set_done(self, topic: str, places: Mapping[int, int]) -> None:
+        """What the group that works through ``topic`` has committed."""
+        rows = [(topic, part, place) for part, place in places.items()]
+        self.db.executemany("INSERT OR REPLACE INTO done VALUES (?, ?, ?)", rows)
+
+    def write(self, topic: str, part: int, place: int, statements: Iterable[tuple[str, list[tuple[Any, ...]]]]) -> None:
+        """The rows of one batch, and that it was read up to ``place``, or nothing."""
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            for statement, rows in statements:
+                self.db.executemany(statement, rows)
+            self.db.execute("UPDATE place SET next = ? WHERE topic = ? AND part = ?", (place, topic, part))
+        except BaseException:
+            with suppress(sqlite3.OperationalError):  # a full disk has rolled back by itself
+                self.db.execute("ROLLBACK")
+            raise
+        self.db.execute("COMMIT")
+
+    def prune(self, hour: int) -> None:
+        """Drop what hangs on frames from before ``hour``: a periodic run keeps a window of time."""
+        db = self.db
+        db.execute("BEGIN IMMEDIATE")
+        kept = db.execute(
+            "SELECT part, IFNULL((SELECT MIN(f.place) FROM frame f WHERE f.part = p.part AND f.hour >= ?), p.next) "
+            "FROM place p WHERE topic = 'rpm.frames'",
+            (hour,),
+        ).fetchall()
+        for part, place in kept:
+            for table in OF_A_FRAME:
+                db.execute(f"DELETE FROM {table} WHERE part = ? AND place < ?", (part, place))  # noqa: S608  # ours
+            db.execute("UPDATE place SET first = ? WHERE topic = 'rpm.frames' AND part = ?", (place, part))
+        db.execute("DELETE FROM summary WHERE id NOT IN (SELECT summary FROM reading WHERE summary IS NOT NULL)")
+        db.execute("DELETE FROM adopted WHERE summary NOT IN (SELECT id FROM summary)")
+        db.execute("DELETE FROM observation WHERE hour < ? AND id NOT IN (SELECT id FROM summary)", (hour,))
+        db.execute("DELETE FROM fault WHERE hour < ?", (hour,))
+        db.execute("COMMIT")

@@ -1,0 +1,135 @@
+"""``rpm-stream reconcile``: the books of the service, balanced from its topics alone."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+import tempfile
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+import typer
+
+from rpm_stream.app.cli.times import zoned_time
+from rpm_stream.app.errors import CheckFailed, UsageError
+from rpm_stream.app.settings import Settings
+
+if TYPE_CHECKING:
+    from rpm_stream.app.books.lines import Line
+    from rpm_stream.app.books.run import Books
+
+KEPT = timedelta(hours=26)  # of a periodic run: a day, and what was late in it
+UNITS = {"s": 1, "m": 60, "h": 3600}
+
+Since = Annotated[str | None, typer.Option("--from", help="Frames received from then on (RFC 3339); none: all.")]
+Until = Annotated[str | None, typer.Option(help="Frames received before then (RFC 3339); none: up to now.")]
+Resume = Annotated[Path | None, typer.Option(help="Keep the books in this file; a run that ended early goes on.")]
+Table = Annotated[bool, typer.Option("--table", help="A table to read instead of JSON Lines.")]
+Every = Annotated[str | None, typer.Option(help="Balance again and again, such as every 5m: with --metrics-port.")]
+MetricsPort = Annotated[int, typer.Option(min=0, max=65535, help="Where /metrics listens with --every; 0 = off.")]
+Bootstrap = Annotated[str | None, typer.Option(help="Kafka, host:port[,host:port]; default: RPM_BOOTSTRAP.")]
+
+
+def reconcile(
+    since: Since = None,
+    until: Until = None,
+    resume: Resume = None,
+    table: Table = False,
+    every: Every = None,
+    metrics_port: MetricsPort = 9468,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Balance the books from the topics: what came, what became of it, and what is missing; exit 1 if anything is.
+
+    A line a device and hour (of receipt), before it what is missing in it, with its place in a topic; holes in what
+    gateways counted; at the end the sum. It may run while the service runs: what is still in flight is named so.
+
+    Example: rpm-stream reconcile --from 2026-01-31T00:00:00Z --until 2026-02-01T00:00:00Z --table
+
+    Example: rpm-stream reconcile --every 5m --metrics-port 9468
+    """
+    settings = Settings()
+    if bootstrap:
+        settings = settings.model_copy(update={"bootstrap": bootstrap})
+    bounds = (_time("--from", since), _time("--until", until))
+    with ExitStack() as stack:
+        if every is not None:
+            if resume or until or table:
+                raise UsageError("--every keeps books of its own: leave out --resume, --until and --table")
+            pause = duration("--every", every)
+            _periodic(_books(stack, settings, (bounds[0] or datetime.now(UTC) - KEPT, None), None), pause, metrics_port)
+        else:
+            _once(_books(stack, settings, bounds, resume), table)
+
+
+def duration(option: str, text: str) -> timedelta:
+    """A length of time such as 30s, 5m or 1h. Raises UsageError, which names the option."""
+    found = re.fullmatch(r"([1-9][0-9]{0,5})([smh])", text)
+    if found is None:
+        raise UsageError(f"{option}: {text!r} is no length of time, such as 30s, 5m or 1h")
+    return timedelta(seconds=int(found[1]) * UNITS[found[2]])
+
+
+def _time(option: str, text: str | None) -> datetime | None:
+    return None if text is None else zoned_time(option, text).astimezone(UTC)
+
+
+def _books(
+    stack: ExitStack, settings: Settings, bounds: tuple[datetime | None, datetime | None], file: Path | None
+) -> Books:
+    from rpm_stream.app.books.run import Books, Bounds
+    from rpm_stream.app.stage import knowledge_of
+
+    if file is None:
+        try:
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="reconcile-", dir=settings.data_dir))
+        except OSError as error:
+            raise UsageError(f"{settings.data_dir}: {error.strerror}; RPM_DATA_DIR names another folder") from None
+        file = Path(folder) / "books.sqlite"
+    books = Books(settings, knowledge_of(settings), file, Bounds(since=bounds[0], until=bounds[1]))
+    stack.callback(books.close)
+    return books
+
+
+def _once(books: Books, table: bool) -> None:
+    from rpm_stream.app.books.run import balance
+    from rpm_stream.app.books.table import show
+    from rpm_stream.app.cli.progress import TopicBars
+
+    shown: list[Line] = []
+    with TopicBars() as progress:
+        total = asyncio.run(balance(books, progress, shown.append if table else _say))
+    if table:
+        show(shown)
+    if not total.balanced:
+        raise CheckFailed(f"the books do not balance: {total.missing} parts, {total.gaps} gaps of {total.lost} frames")
+
+
+def _periodic(books: Books, every: timedelta, port: int) -> None:
+    from prometheus_client import start_http_server
+
+    from rpm_stream.app.books.run import balance_for_ever
+    from rpm_stream.app.logs import configure_log
+    from rpm_stream.app.run import stop_on_signals
+
+    settings = Settings()
+    configure_log(settings.log_level)
+    if port:
+        try:
+            start_http_server(port, settings.metrics_host)
+        except OSError as error:
+            raise UsageError(f"--metrics-port {settings.metrics_host}:{port}: {error.strerror}") from None
+
+    async def run() -> None:
+        await balance_for_ever(books, every, KEPT, stop_on_signals())
+
+    asyncio.run(run())
+
+
+def _say(line: Line) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")

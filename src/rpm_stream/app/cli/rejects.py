@@ -1,0 +1,137 @@
+"""``rpm-stream rejects``: what was refused, why, and once more after something was mended."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import UTC
+from typing import TYPE_CHECKING, Annotated, get_args
+
+import msgspec
+import typer
+
+from rpm_stream.app.cli.times import zoned_time
+from rpm_stream.app.errors import UsageError
+from rpm_stream.app.settings import Settings
+
+if TYPE_CHECKING:
+    from rpm_stream.app.rejected import Selection
+    from rpm_stream.records import Reject
+
+Bootstrap = Annotated[str | None, typer.Option(help="Kafka, host:port[,host:port]; default: RPM_BOOTSTRAP.")]
+OfReason = Annotated[str | None, typer.Option(help="Only this reason, such as unassigned.")]
+OfDevice = Annotated[str | None, typer.Option(help="Only this device.")]
+Since = Annotated[str | None, typer.Option(help="Only what was refused from then on (RFC 3339).")]
+Most = Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, the newest.")]
+Ids = Annotated[list[str] | None, typer.Option("--id", help="Only this one; may be given again.")]
+Everything = Annotated[bool, typer.Option("--all", help="Every reject that is still there.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent.")]
+
+rejects_app = typer.Typer(help="What was refused, why, and once more after something was mended.", no_args_is_help=True)
+
+
+@rejects_app.command("list")
+def list_rejects(
+    reason: OfReason = None,
+    device: OfDevice = None,
+    since: Since = None,
+    limit: Most = 100,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """The newest rejects, oldest first, one JSON object a line; what was refused is in show.
+
+    Example: rpm-stream rejects list --reason unassigned --limit 20
+    """
+    from rpm_stream.app.rejected import listed
+
+    for reject in _found(_selection(reason, device, since, None), limit, bootstrap):
+        _say(listed(reject))
+
+
+@rejects_app.command()
+def show(identity: Annotated[str, typer.Argument(metavar="ID")], bootstrap: Bootstrap = None) -> None:
+    """One reject with what was refused, as text and in hexadecimal, and what could be mended.
+
+    Example: rpm-stream rejects show 0b0f8f3e-66a2-5b0e-9f53-0f8d6a6c4f11
+    """
+    from rpm_stream.app.rejected import shown
+
+    found = _found(_selection(None, None, None, [identity]), 1, bootstrap)
+    if not found:
+        raise UsageError("rpm.rejects has no such id: rpm-stream rejects list")
+    _say(shown(found[0]))
+
+
+@rejects_app.command()
+def redrive(
+    reason: OfReason = None,
+    device: OfDevice = None,
+    since: Since = None,
+    ids: Ids = None,
+    everything: Everything = False,
+    dry_run: DryRun = False,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Send the frames of rejects again, after something was mended; what was read of them stays a duplicate.
+
+    It may be repeated: what is refused again is a duplicate too, and nothing is rung twice. Only what the frames
+    topic still holds (14 days) can be sent; measured over 7 days before the device's newest value it is too_old.
+
+    Example: rpm-stream rejects redrive --reason unassigned --device strap-17 --dry-run
+    """
+    from rpm_stream.app import redrive as again
+
+    if not (reason or device or since or ids or everything):
+        raise UsageError("say which: --reason, --device, --since, --id, or --all")
+    chosen = _found(_selection(reason, device, since, ids), None, bootstrap)
+    if dry_run:
+        _say({"dry_run": True, **_counts(chosen)})
+    else:
+        _say(asyncio.run(again.redrive(bootstrap or Settings().bootstrap, chosen)))
+
+
+def _counts(chosen: list[Reject]) -> dict[str, int]:
+    """What would be sent: the frames that are named, each once."""
+    from rpm_stream.app.names import FRAMES
+
+    places = {(one.position.partition, one.position.offset) for one in chosen if one.position.topic == FRAMES}
+    judge = sum(one.position.topic != FRAMES for one in chosen)
+    return {"rejects": len(chosen), "frames": len(places), "judge": judge}
+
+
+def _selection(reason: str | None, device: str | None, since: str | None, ids: list[str] | None) -> Selection:
+    from rpm_stream.app.rejected import Selection
+    from rpm_stream.records import Reason
+
+    known = next((each for each in get_args(Reason) if each == reason), None)
+    if reason is not None and known is None:
+        raise UsageError(f"--reason: {reason!r} is none of {', '.join(get_args(Reason))}")
+    time = None if since is None else zoned_time("--since", since).astimezone(UTC)
+    return Selection(reason=known, device=device, since=time, ids=frozenset(ids or ()))
+
+
+def _found(selection: Selection, limit: int | None, bootstrap: str | None) -> list[Reject]:
+    """The rejects of a selection, each id once; the newest ``limit``. Without a limit none holds its original."""
+    from rpm_stream.app.cli.progress import TopicBars
+    from rpm_stream.app.rejected import selected
+
+    async def collect() -> list[Reject]:
+        found: dict[str, Reject] = {}
+        with TopicBars() as progress:
+            async for reject in selected(bootstrap or Settings().bootstrap, selection, progress):
+                found.setdefault(reject.id, reject if limit else msgspec.structs.replace(reject, original=""))
+                if limit and len(found) > 2 * limit:
+                    _drop_oldest(found, limit)
+        _drop_oldest(found, limit or len(found))
+        return sorted(found.values(), key=lambda reject: (reject.at, reject.position.partition, reject.position.offset))
+
+    return asyncio.run(collect())
+
+
+def _drop_oldest(found: dict[str, Reject], most: int) -> None:
+    for reject in sorted(found.values(), key=lambda reject: reject.at)[: max(0, len(found) - most)]:
+        del found[reject.id]
+
+
+def _say(record: object) -> None:
+    sys.stdout.buffer.write(msgspec.json.encode(record) + b"\n")

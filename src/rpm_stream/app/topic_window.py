@@ -1,0 +1,106 @@
+"""A fixed stretch of some topics, read once without a consumer group: nothing is committed, nobody is disturbed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import NamedTuple, TypeAlias
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from aiokafka.structs import ConsumerRecord
+
+from rpm_stream.app.errors import UsageError
+from rpm_stream.app.partitions import partitions_of
+from rpm_stream.app.reach import partition_counts
+
+POLL_MS = 300
+BATCH = 2000
+POLLS_WITHOUT_ANSWER = 100  # half a minute
+
+Span: TypeAlias = tuple[int, int]  # first offset, and the one behind the last
+Spans: TypeAlias = dict[TopicPartition, Span]
+Progress: TypeAlias = Callable[[str, int, int], None]  # topic, records read, records in all
+
+
+class Broker(NamedTuple):
+    """An open consumer and admin client of one Kafka."""
+
+    consumer: AIOKafkaConsumer
+    admin: AIOKafkaAdminClient
+
+
+@asynccontextmanager
+async def reaching(bootstrap: str, topics: Iterable[str]) -> AsyncIterator[Broker]:
+    """A Kafka that has ``topics``. Raises UsageError when it is away, then or later."""
+    await partition_counts(bootstrap, tuple(topics))
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+    )
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        await consumer.start()
+        await admin.start()
+        yield Broker(consumer, admin)
+    except (KafkaError, OSError) as error:
+        raise UsageError(f"Kafka at {bootstrap} does not answer any more ({type(error).__name__})") from None
+    finally:
+        await consumer.stop()
+        await admin.close()
+
+
+async def ends(broker: Broker, topic: str) -> dict[TopicPartition, int]:
+    """Where each partition of ``topic`` ends now."""
+    found: dict[TopicPartition, int] = await broker.consumer.end_offsets(await partitions_of(broker.admin, topic))
+    return found
+
+
+async def starts(broker: Broker, topic: str) -> dict[TopicPartition, int]:
+    """Where each partition of ``topic`` begins now."""
+    partitions = await partitions_of(broker.admin, topic)
+    found: dict[TopicPartition, int] = await broker.consumer.beginning_offsets(partitions)
+    return found
+
+
+async def at_time(broker: Broker, upto: Mapping[TopicPartition, int], at: datetime) -> dict[TopicPartition, int]:
+    """The first offset of each partition whose record is from ``at`` or later; ``upto`` where there is none."""
+    stamp = max(0, int(at.timestamp() * 1000))
+    found = await broker.consumer.offsets_for_times(dict.fromkeys(upto, stamp))
+    return {tp: end if found.get(tp) is None else min(end, found[tp].offset) for tp, end in upto.items()}
+
+
+async def window(broker: Broker, topic: str, since: datetime | None, until: datetime | None) -> Spans:
+    """The stretch of ``topic`` whose records are from [since, until), both by the records' own times."""
+    last = await ends(broker, topic)
+    first = await (starts(broker, topic) if since is None else at_time(broker, last, since))
+    if until is not None:
+        last = await at_time(broker, last, until)
+    return {tp: (first[tp], max(first[tp], end)) for tp, end in last.items()}
+
+
+async def records(broker: Broker, spans: Spans, progress: Progress) -> AsyncIterator[list[ConsumerRecord]]:
+    """The records of ``spans`` in batches of one partition, in its order."""
+    consumer = broker.consumer
+    left = {tp: span for tp, span in spans.items() if span[0] < span[1]}
+    if not left:
+        return
+    consumer.assign(list(left))
+    for tp, (first, _) in left.items():
+        consumer.seek(tp, first)
+    topic, done, total = next(iter(left)).topic, 0, sum(end - first for first, end in left.values())
+    idle = 0
+    while left:
+        found = await consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH)
+        idle = 0 if found else idle + 1
+        if idle > POLLS_WITHOUT_ANSWER:
+            raise UsageError(f"Kafka gives no more records of {topic}")
+        for tp, batch in found.items():
+            if wanted := [record for record in batch if tp in left and record.offset < left[tp][1]]:
+                done += len(wanted)
+                progress(topic, done, total)
+                yield wanted
+        for tp in [tp for tp, (_, end) in left.items() if await consumer.position(tp) >= end]:
+            del left[tp]
+            consumer.pause(tp)

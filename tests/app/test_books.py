@@ -1,0 +1,325 @@
+"""Law 1: the books balance over what the service wrote, and each thing that could be lost is named with its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from books_for_tests import LATER, Topics, balanced, changed, hours, missing, take, topics_of
+from replaying import START, frame, measurement, worn
+
+from rpm_stream.app import names
+from rpm_stream.app.books.lines import Gap
+from rpm_stream.app.books.report import Report
+from rpm_stream.app.books.store import Store
+from rpm_stream.app.clock import Clock
+
+Record = dict[str, Any]
+
+
+def heart(minutes: float, rate: str) -> Record:
+    """A strap's notification: a continuous vital, which is summed."""
+    return {"at": measurement(minutes, "weight", "1")["at"], "characteristic": "2A37", "payload": f"00{int(rate):02x}"}
+
+
+def frames() -> list[Record | bytes]:
+    """A bit of everything: summed and single readings, a panel, evidence, duplicates, rejects, context, rubbish."""
+    found: list[Record | bytes] = [
+        frame([heart(minute + second / 60, "70") for second in range(0, 60, 10)], minute + 1, minute)
+        for minute in range(40)
+    ]
+    pressure = [measurement(41, "systolic", "120"), measurement(41, "diastolic", "80")]
+    found += [
+        frame([*pressure, measurement(41, "weight", "80"), measurement(41, "weight", "8000")], 41, 40),
+        frame([*pressure, measurement(41.5, "weight", "80.5", "stone")], 42, 41),
+        frame([measurement(42, "oxygen_saturation", "80"), measurement(42, "body_temperature", "36.9")], 43, 42),
+        frame([heart(43, "190"), heart(43.5, "195")], 44, 43),
+        frame([{**heart(44, "70"), "characteristic": "2A34", "payload": "000100"}, heart(44, "71")], 45, 44),
+        frame([heart(5, "71")], 46, 45),  # late, into a window that was sent
+        b'{"v":1,"device":"d',
+        frame([measurement(80, "weight", "79")], 81, 46, device="stranger"),
+        frame([heart(100, "70")], 101, 46),
+    ]
+    return found
+
+
+@pytest.fixture
+def topics() -> Topics:
+    return topics_of(frames(), [worn()])
+
+
+def test_the_books_of_a_sound_service_balance(tmp_path: Path, topics: Topics) -> None:
+    """Law 1: in = reading + duplicate + reject; each reading in an Observation, a summary, or not published."""
+    lines, total = balanced(tmp_path, topics)
+    assert missing(lines) == []
+    assert total.balanced
+    assert total.parts == total.readings + total.duplicates + total.rejects
+    assert total.frames == len(topics[names.FRAMES])
+    for line in hours(lines):
+        assert line.readings == line.single + line.summary + line.not_published + line.taken_back
+    assert sum(line.besides for line in hours(lines)) >= 1  # evidence
+    assert sum(line.duplicates for line in hours(lines)) == 2
+    assert {reason for line in hours(lines) for reason in line.rejects} == {
+        "implausible", "unknown_unit", "bad_json", "unknown_device",
+    }  # fmt: skip
+    assert total.open_windows == 0
+
+
+def test_a_repeated_record_changes_nothing(tmp_path: Path, topics: Topics) -> None:
+    """Law 2: after a crash everything behind the last commit comes again."""
+    _, before = balanced(tmp_path, topics)
+    for records in (topics[topic] for topic in topics if topic != names.FRAMES):
+        records += [record_at(record, len(records) + number) for number, record in enumerate(list(records))]
+    lines, after = balanced(tmp_path, topics)
+    assert (missing(lines), after) == ([], before)
+
+
+def record_at(record: Any, place: int) -> Any:
+    fields = {name: getattr(record, name) for name in record.__dataclass_fields__}
+    return type(record)(**{**fields, "offset": place})
+
+
+def of(topics: Topics, topic: str, sought: bytes) -> int:
+    """Index of the first record of ``topic`` that holds ``sought``."""
+    return next(index for index, record in enumerate(topics[topic]) if sought in record.value)
+
+
+def without(topics: Topics, topic: str, sought: bytes) -> Any:
+    return topics[topic].pop(of(topics, topic, sought))
+
+
+def test_a_frame_without_an_account(tmp_path: Path, topics: Topics) -> None:
+    without(topics, names.ACCOUNTS, b'"offset":7,')
+    lines, total = balanced(tmp_path, topics)
+    [found] = missing(lines)
+    assert (found.kind, found.device, found.frame, found.topic, found.offset) == (
+        "no_account", "d", "f7", names.FRAMES, 7,
+    )  # fmt: skip
+    assert not total.balanced
+
+
+def test_an_account_without_its_readings_message(tmp_path: Path, topics: Topics) -> None:
+    without(topics, names.READINGS, b'"offset":42,')
+    [found] = [each for each in missing(balanced(tmp_path, topics)[0]) if each.topic == names.FRAMES]
+    assert (found.kind, found.parts, found.frame, found.offset) == ("readings_missing", 2, "f42", 42)
+
+
+def test_an_account_that_does_not_add_up(tmp_path: Path, topics: Topics) -> None:
+    index = of(topics, names.ACCOUNTS, b'"offset":40,')
+    topics[names.ACCOUNTS][index] = changed(topics[names.ACCOUNTS][index], lambda body: body.update(parts=9))
+    [found] = missing(balanced(tmp_path, topics)[0])
+    assert (found.kind, found.parts, found.frame) == ("account_unbalanced", 5, "f40")
+
+
+def test_a_reading_without_its_observation(tmp_path: Path, topics: Topics) -> None:
+    without(topics, names.OBSERVATIONS, b'"value":36.9,')
+    [found] = missing(balanced(tmp_path, topics)[0])
+    assert (found.kind, found.parts, found.device, found.frame) == ("no_observation", 1, "d", "f42")
+    assert (found.topic, found.entry, found.part) == (names.READINGS, 1, 0)
+    assert b'"f42"' in topics[names.READINGS][found.offset].value
+
+
+def test_a_blood_pressure_without_its_panel_misses_both_sides(tmp_path: Path, topics: Topics) -> None:
+    without(topics, names.OBSERVATIONS, b"85354-9")
+    [found] = missing(balanced(tmp_path, topics)[0])
+    assert (found.kind, found.parts) == ("no_observation", 2)
+
+
+def summaries(topics: Topics) -> list[int]:
+    return [index for index, one in enumerate(topics[names.OBSERVATIONS]) if b"valueInteger" in one.value]
+
+
+def set_n(topics: Topics, change: int) -> None:
+    """Let the last record of the second summary count more or fewer."""
+    index = summaries(topics)[1]
+
+    def count(body: Record) -> None:
+        body["component"][0]["valueInteger"] += change
+
+    topics[names.OBSERVATIONS][index] = changed(topics[names.OBSERVATIONS][index], count)
+
+
+def test_a_summary_that_counts_too_few(tmp_path: Path, topics: Topics) -> None:
+    set_n(topics, -4)
+    [found] = missing(balanced(tmp_path, topics)[0])
+    assert (found.kind, found.parts, found.vital, found.topic) == (
+        "summary_too_small", 4, "heart_rate", names.OBSERVATIONS,
+    )  # fmt: skip
+    assert found.window is not None and found.patient_ref not in (None, "p") and found.device == "d"
+
+
+def test_a_summary_that_counts_too_many(tmp_path: Path, topics: Topics) -> None:
+    set_n(topics, +4)
+    [found] = missing(balanced(tmp_path, topics)[0])
+    assert (found.kind, found.parts) == ("summary_too_large", 4)
+
+
+def test_a_late_reading_whose_summary_was_not_told_again(tmp_path: Path, topics: Topics) -> None:
+    """The last record of a summary counts: without it the late reading is nowhere."""
+    records, index = topics[names.OBSERVATIONS], summaries(topics)
+    again = [i for i in index if records[i].value.count(b'"valueInteger":91') == 1]
+    assert len(again) == 1
+    del records[again[0]]
+    [found] = missing(balanced(tmp_path, topics)[0])
+    assert (found.kind, found.parts) == ("summary_too_small", 1)
+
+
+def test_a_summary_that_is_due_and_not_there(tmp_path: Path, topics: Topics) -> None:
+    first = summaries(topics)[0]
+    name = topics[names.OBSERVATIONS][first].value.split(b'"id":"')[1][:36]
+    topics[names.OBSERVATIONS] = [one for one in topics[names.OBSERVATIONS] if b'"id":"' + name not in one.value]
+    [found] = missing(balanced(tmp_path, topics)[0])
+    assert (found.kind, found.parts, found.topic) == ("summary_missing", 91, names.FRAMES)
+
+
+def test_a_reject_is_missing(tmp_path: Path, topics: Topics) -> None:
+    without(topics, names.REJECTS, b"unknown_unit")
+    [found] = missing(balanced(tmp_path, topics)[0])
+    assert (found.kind, found.parts, found.frame, found.offset) == ("rejects_missing", 1, "f41", 41)
+    assert "unknown_unit" in found.why
+
+
+@pytest.mark.parametrize(
+    ("topic", "change"),
+    [
+        (names.ACCOUNTS, {"entries": 99}),
+        (names.READINGS, {"frame": "another"}),
+        (names.REJECTS, {"detail": "another"}),
+        (names.OBSERVATIONS, {"issued": "2026-03-01T00:00:00Z"}),
+    ],
+)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_one_id_with_two_contents(tmp_path: Path, topics: Topics, topic: str, change: Record, at_once: bool) -> None:
+    """CONTRACT 4 a: one id never has two contents, in one batch as in two."""
+    place = next(i for i, one in enumerate(topics[topic]) if b"valueInteger" not in one.value)
+    other = record_at(changed(topics[topic][place], lambda body: body.update(change)), len(topics[topic]))
+    store = Store(tmp_path / "books")
+    if not at_once:
+        take(store, topics)
+    topics[topic].append(other)
+    take(store, topics)
+    [found] = missing(Report(store, Clock(), LATER).lines())
+    assert (found.kind, found.topic, found.offset) == ("two_contents", topic, other.offset)
+    store.close()
+
+
+def test_a_reading_that_was_taken_from_two_frames(tmp_path: Path, topics: Topics) -> None:
+    index = of(topics, names.READINGS, b'"f42"')
+    other = changed(topics[names.READINGS][index], lambda body: body.update(offset=43, chunk=1))
+    topics[names.READINGS].append(record_at(other, len(topics[names.READINGS])))
+    assert {found.kind for found in missing(balanced(tmp_path, topics)[0])} == {"two_contents", "readings_too_many"}
+
+
+@pytest.mark.parametrize("topic", [names.ACCOUNTS, names.READINGS, names.REJECTS, names.OBSERVATIONS])
+def test_what_cannot_be_read_is_named(tmp_path: Path, topics: Topics, topic: str) -> None:
+    last = topics[topic][-1]
+    topics[topic].append(record_at(changed(last, dict.clear), len(topics[topic])))
+    [found] = missing(balanced(tmp_path, topics)[0])
+    assert (found.kind, found.topic, found.offset) == ("unreadable", topic, last.offset + 1)
+
+
+# --- in flight ----------------------------------------------------------------------------------------------------
+
+
+def half_way(topics: Topics) -> Topics:
+    """The topics when the agents have come to the twentieth frame."""
+    return {**topics_of(frames()[:20], [worn()], ticked=False), names.FRAMES: topics[names.FRAMES][:30]}
+
+
+def test_what_the_agents_have_not_committed_is_in_flight(tmp_path: Path, topics: Topics) -> None:
+    """Nothing that is still on its way is called missing; what has an account all the same is no more in flight."""
+    lines, total = balanced(tmp_path, half_way(topics), {names.FRAMES: 18, names.READINGS: 15}, START)
+    assert missing(lines) == []
+    assert (total.balanced, total.in_flight.frames) == (True, 10)
+    found = missing(balanced(tmp_path, half_way(topics), {names.FRAMES: 21, names.READINGS: 15}, START)[0])
+    assert [(each.kind, each.offset) for each in found] == [("no_account", 20)]
+
+
+def test_a_reading_before_the_judge_is_in_flight(tmp_path: Path, topics: Topics) -> None:
+    place = topics[names.READINGS][of(topics, names.READINGS, b'"f42"')].offset
+    without(topics, names.OBSERVATIONS, b'"value":36.9,')
+    lines, total = balanced(tmp_path, topics, {names.READINGS: place})
+    assert (missing(lines), total.in_flight.readings) == ([], 1)
+
+
+def test_an_open_window_is_open(tmp_path: Path) -> None:
+    """A summary is owed five minutes after the window's end, and time for a tick."""
+    topics = topics_of([frame([heart(1, "70")], 2)], [worn()], ticked=False)
+    lines, total = balanced(tmp_path, topics, at=START)
+    assert (missing(lines), total.open_windows, total.balanced) == ([], 1, True)
+    [found] = missing(balanced(tmp_path, topics, at=LATER)[0])
+    assert (found.kind, found.parts) == ("summary_missing", 1)
+
+
+def test_a_second_run_reads_on(tmp_path: Path, topics: Topics) -> None:
+    """What was in flight in the first run is accounted for in the second, and nothing is counted twice."""
+    store = Store(tmp_path / "books")
+    take(store, half_way(topics), {names.FRAMES: 18, names.READINGS: 15})
+    assert missing(Report(store, Clock(), START).lines()) == []
+    store.close()
+    store = Store(tmp_path / "books")
+    take(store, topics)
+    lines = list((report := Report(store, Clock(), LATER)).lines())
+    assert missing(lines) == []
+    assert report.total == balanced(tmp_path, topics)[1]
+    store.close()
+
+
+# --- what never came ----------------------------------------------------------------------------------------------
+
+
+def gaps_of(folder: Path, numbers: list[int | bytes]) -> list[tuple[int, int, int]]:
+    sent = [
+        number if isinstance(number, bytes) else frame([measurement(place, "weight", "80")], place, number)
+        for place, number in enumerate(numbers)
+    ]
+    lines, total = balanced(folder, topics_of(sent, [worn()]))
+    found = [line for line in lines if isinstance(line, Gap)]
+    assert total.balanced == (not found)
+    assert total.lost == sum(line.lost for line in hours(lines)) == sum(gap.frames for gap in found)
+    return [(gap.first, gap.last, gap.unreadable) for gap in found]
+
+
+def test_gaps_are_named_by_first_and_last(tmp_path: Path) -> None:
+    assert gaps_of(tmp_path, [3, 4, 7, 8, 10]) == [(5, 6, 0), (9, 9, 0)]
+
+
+def test_a_gap_that_is_filled_later_is_none(tmp_path: Path) -> None:
+    """Gateways spool: what comes late has come."""
+    assert gaps_of(tmp_path, [0, 1, 5, 6, 2, 3, 4, 4]) == []
+
+
+def test_a_frame_without_a_readable_number_may_be_the_one(tmp_path: Path) -> None:
+    assert gaps_of(tmp_path, [0, b"{", 2]) == [(1, 1, 1)]
+
+
+def test_a_refused_frame_came_all_the_same(tmp_path: Path) -> None:
+    """Refused whole, but its number can be read."""
+    assert gaps_of(tmp_path, [0, b'{"v":7,"gateway":"g","device":"d","boot":"b","seq":1}', 2]) == []
+
+
+# --- the file -----------------------------------------------------------------------------------------------------
+
+
+def test_no_patient_stands_in_the_file(tmp_path: Path) -> None:
+    """The books may lie about on an operator's disk: they hold references, places and counts."""
+    topics = topics_of(frames(), [worn("Zaphod-Beeblebrox")])
+    balanced(tmp_path, topics)
+    assert all(b"Zaphod" not in file.read_bytes() for file in tmp_path.iterdir())
+
+
+def test_a_periodic_run_forgets_what_is_old(tmp_path: Path, topics: Topics) -> None:
+    """Pruned books still balance, also when more comes for what was pruned."""
+    store = Store(tmp_path / "books")
+    take(store, topics)
+    list(Report(store, Clock(), LATER).lines())
+    hour = topics[names.FRAMES][-1].timestamp // 3_600_000
+    store.prune(hour)
+    for records in (topics[topic] for topic in topics if topic != names.FRAMES):
+        records += [record_at(record, len(records) + number) for number, record in enumerate(list(records))]
+    take(store, topics)
+    lines = list(Report(store, Clock(), LATER).lines())
+    assert missing(lines) == []
+    assert [line.frames for line in hours(lines)] == [1, 1]
+    store.close()
