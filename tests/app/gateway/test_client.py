@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
 
 from rpm_stream.app.broker import Broker
 from rpm_stream.app.gateway import BadFrame, FrameTooLarge, Gateway, GatewayOptions, SpoolFull, SpoolInUse
@@ -88,7 +92,7 @@ def test_a_broker_that_is_away_costs_disk_only(kafka: str, tmp_path: Path) -> No
 
 SEND_UNTIL_KILLED = """
 import asyncio, sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from rpm_stream.app.gateway import Gateway, GatewayOptions
 from rpm_stream.records import Notification
@@ -214,6 +218,41 @@ def test_a_full_spool_is_told_to_the_caller(tmp_path: Path) -> None:
             assert 0 < gateway.spooled < 100
 
     run(story)
+
+
+def test_the_spool_shows_in_metrics(kafka: str, tmp_path: Path) -> None:
+    """What waits, for how long, and what was refused; gone when the broker has it."""
+    now = [AT]
+    topic = f"t-{uuid4().hex}"
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+
+    async def story() -> None:
+        chosen = options(max_spool_bytes=300_000, metrics_port=port, clock=lambda: now[0])
+        async with Gateway(NOWHERE, "gw", spool_dir=tmp_path, options=chosen) as gateway:
+            with pytest.raises(SpoolFull):
+                for _ in range(100):
+                    await gateway.send("strap", notifications=[PULSE] * 300)
+            now[0] += timedelta(minutes=5)
+            waiting = gateway.spooled
+            shown = samples((await asyncio.to_thread(httpx.get, f"http://127.0.0.1:{port}/metrics")).text)
+        assert shown["rpm_gateway_spooled_frames"] == waiting > 0
+        assert shown["rpm_gateway_oldest_spooled_age_seconds"] == 300
+        assert shown["rpm_gateway_spool_bytes"] > 100_000
+        assert shown["rpm_gateway_refused_frames_total"] == 1
+        await create(kafka, topic)
+        async with Gateway(kafka, "gw", spool_dir=tmp_path, options=options(topic=topic)) as gateway:
+            assert await gateway.drain(60)
+            shown = samples(generate_latest(gateway.meters.registry).decode())
+        assert shown["rpm_gateway_acknowledged_frames_total"] == waiting
+        assert shown["rpm_gateway_spooled_frames"] == shown["rpm_gateway_oldest_spooled_age_seconds"] == 0
+
+    run(story)
+
+
+def samples(text: str) -> dict[str, float]:
+    """What a scrape says, by name."""
+    return {one.name: one.value for family in text_string_to_metric_families(text) for one in family.samples}
 
 
 def test_one_process_a_spool(tmp_path: Path) -> None:

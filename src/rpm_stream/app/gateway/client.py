@@ -28,6 +28,7 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord
 from aiokafka.errors import KafkaError
 
 from rpm_stream.app.gateway.link import GatewayOptions, Link, abandon, position
+from rpm_stream.app.gateway.meters import Meters
 from rpm_stream.app.gateway.spool import Spool, SpoolFull
 from rpm_stream.app.gateway.wire import Entries, chunks, encode_frame, frame_id
 from rpm_stream.records import Frame, Measurement, Notification, Reject
@@ -39,6 +40,15 @@ BATCH = 500  # frames in flight at a time
 
 _log = structlog.get_logger(__name__)
 _rejects = msgspec.json.Decoder(Reject)
+
+
+class _Sent(msgspec.Struct):
+    """When a spooled frame was sent."""
+
+    sent_at: datetime
+
+
+_sent = msgspec.json.Decoder(_Sent).decode
 
 
 class Gateway:
@@ -54,6 +64,7 @@ class Gateway:
         self.utc_offset: str | None = None  # where the gateway is, such as "+02:00"; written into each frame
         self._path = spool_dir / f"{gateway_id}.spool"
         self._options = options or GatewayOptions()
+        self.meters = Meters(self._options.clock)
         self._link = Link(bootstrap, f"rpm-gateway-{gateway_id}", self._options)
         self._spooled = 0
         self._sent = 0  # the last place in the spool that the broker has acknowledged
@@ -65,13 +76,17 @@ class Gateway:
         self._loop = asyncio.get_running_loop()
         self._wake, self._progress = asyncio.Event(), asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="gateway-spool")
+        self._unlisten: Callable[[], None] | None = None
         try:
+            if self._options.metrics_port is not None:
+                self._unlisten = self.meters.serve(self._options.metrics_host, self._options.metrics_port)
             self._spool = await self._disk(lambda: Spool(self._path, self._options.max_spool_bytes))
         except BaseException:
-            self._thread.shutdown(wait=False)
+            self._end()
             raise
         self._spooled = await self._disk(self._spool.count)
         self._devices = await self._disk(self._spool.devices)
+        await self._disk(self._show)
         self._task = asyncio.create_task(self._run(), name=f"gateway {self.gateway_id}")
         return self
 
@@ -86,9 +101,14 @@ class Gateway:
             self._task.cancel()
             await asyncio.wait({self._task})
             await self._disk(self._spool.close)
-            self._thread.shutdown(wait=False)
+            self._end()
             if self._spooled:
                 _log.warning("gateway_closed_with_spool", spooled=self._spooled)
+
+    def _end(self) -> None:
+        self._thread.shutdown(wait=False)
+        if self._unlisten is not None:
+            self._unlisten()
 
     @property
     def spooled(self) -> int:
@@ -202,8 +222,13 @@ class Gateway:
         self._check()
 
         def stored() -> None:  # counted in the thread: a caller that is cancelled meanwhile has stored all the same
-            self._spooled += put()
+            try:
+                self._spooled += put()
+            except SpoolFull:
+                self.meters.refused.inc()
+                raise
             self._devices |= devices
+            self._show()
             self._loop.call_soon_threadsafe(self._wake.set)
 
         await self._disk(stored)
@@ -221,6 +246,7 @@ class Gateway:
                 try:
                     await self._pump(producer)
                 except KafkaError as error:
+                    self.meters.failures.inc()
                     _log.warning("gateway_send_failed", kind=type(error).__name__, spooled=self._spooled)
                     await asyncio.sleep(self._options.retry_first)
                 finally:
@@ -241,6 +267,7 @@ class Gateway:
             await asyncio.gather(*sends)
             self._sent = frames[-1].id
             self._unforgotten += len(frames)
+            self.meters.acknowledged.inc(len(frames))
             await self._disk(self._forget)
             self._progress.set()
 
@@ -253,3 +280,11 @@ class Gateway:
             return
         self._spooled -= self._unforgotten
         self._unforgotten = 0
+        self._show()
+
+    def _show(self) -> None:
+        """What waits, for the operator; in the spool's thread."""
+        oldest = self._spool.oldest()
+        self.meters.spooled.set(self._spooled)
+        self.meters.spool_bytes.set(self._spool.octets())
+        self.meters.waits_since(None if oldest is None else _sent(oldest).sent_at)

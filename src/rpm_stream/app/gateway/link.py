@@ -37,6 +37,8 @@ class GatewayOptions:
     close_within: float = 10.0  # seconds that leaving the context waits for the broker; the rest stays in the spool
     retry_first: float = 0.2  # seconds
     retry_longest: float = 15.0  # seconds
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None  # where /metrics shows the spool; None: nowhere (``Gateway.meters`` has it)
     clock: Callable[[], datetime] = _wall_clock
     kafka: Mapping[str, Any] = field(default_factory=dict)
 

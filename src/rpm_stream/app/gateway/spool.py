@@ -98,6 +98,16 @@ class Spool:
         """How many frames wait."""
         return int(self._db.execute("SELECT count(*) FROM frame").fetchone()[0])
 
+    def oldest(self) -> bytes | None:
+        """The JSON of the frame that waits longest."""
+        row = self._db.execute("SELECT wire FROM frame ORDER BY id LIMIT 1").fetchone()
+        return None if row is None else bytes(row[0])
+
+    def octets(self) -> int:
+        """Size of the spool's files."""
+        files = (self._path, self._path.with_name(self._path.name + "-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
     def devices(self) -> set[str]:
         """All devices that this gateway has ever sent for."""
         return {row[0] for row in self._db.execute("SELECT device FROM counter")}
