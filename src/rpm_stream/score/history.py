@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from rpm_stream.records import Of, Reading
+from rpm_stream.records import Reading
 
 Level = Literal["inside", "between", "beyond"]
 
@@ -69,20 +69,20 @@ def segment_of(reading: Reading, level: Level, points: int | None, broken: tuple
     return Segment(at, at, level, points, broken, 1, reading)
 
 
-def add(history: VitalHistory, new: Segment, kept_for: timedelta = KEPT_FOR) -> Placing:
-    """Enter one reading at its measured time; ``kept_for``: how far back a rule looks."""
+def add(history: VitalHistory, new: Segment) -> Placing:
+    """Enter one reading at its measured time."""
     segments, at = history.segments, new.start
     if not segments:
         segments.append(new)
         return Placing(0, False, True)
     tail = segments[-1]
     if at < tail.end:
-        _forget(segments, tail.end - kept_for)
+        _forget(segments, tail.end)
         return _add_late(segments, new)
     if tail.matches(new) and at - tail.end <= SAME_RUN:
         tail.end, tail.count, tail.reading = at, tail.count + 1, new.reading
         return Placing(len(segments) - 1, False, False)
-    _forget(segments, at - kept_for)
+    _forget(segments, at)
     segments.append(new)
     _drop_readings(segments)
     return Placing(len(segments) - 1, False, True)
@@ -123,8 +123,9 @@ def _split(segments: list[Segment], index: int, new: Segment) -> Placing:
     return Placing(place, True, True)
 
 
-def _forget(segments: list[Segment], oldest: datetime) -> None:
-    """Forget what is older; of a run that still lasts its beginning is kept, however long ago it began."""
+def _forget(segments: list[Segment], newest: datetime) -> None:
+    """Forget what is over a day old; of a run that still lasts its beginning is kept, however long ago it began."""
+    oldest = newest - KEPT_FOR
     while len(segments) > 1 and (segments[0].end < oldest or len(segments) > MOST_SEGMENTS):
         first, second = segments[0], segments[1]
         if first.broken and first.matches(second):
@@ -173,29 +174,6 @@ def run(history: VitalHistory, index: int, limit: str) -> Run:
         last += 1
     count = sum(segment.count for segment in segments[first : last + 1])
     return Run(segments[first].start, segments[last].end, count)
-
-
-def among_last(history: VitalHistory, index: int, limit: str, of: Of) -> bool:
-    """Whether ``of.count`` of the last ``of.last`` readings were beyond ``limit``, at segment ``index`` or soon after.
-
-    Of a segment only its ends and its count are known: where its other readings lie is taken so that they count.
-    """
-    ends = range(index, min(index + of.last, len(history.segments)))
-    return any(limit in history.segments[end].broken and _count(history, end, limit, of) >= of.count for end in ends)
-
-
-def _count(history: VitalHistory, end: int, limit: str, of: Of) -> int:
-    """How many of the last readings up to the end of segment ``end`` were beyond ``limit``."""
-    oldest = history.segments[end].end - timedelta(minutes=of.within)
-    left, hits = of.last, 0
-    for segment in reversed(history.segments[: end + 1]):
-        if segment.end < oldest or left == 0:
-            break
-        here = segment.count if segment.start >= oldest else max(1, segment.count - 1)
-        here = min(here, left)
-        left -= here
-        hits += here if limit in segment.broken else 0
-    return hits
 
 
 def beside(history: VitalHistory, at: datetime) -> Iterator[Segment]:

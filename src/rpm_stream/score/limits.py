@@ -9,7 +9,6 @@ silences nothing (law 3).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
 from decimal import Decimal
 
 import msgspec
@@ -17,7 +16,7 @@ import msgspec
 from rpm_stream.knowledge import Knowledge, ShippedLimit
 from rpm_stream.records import Direction, Limit, Of, PatientEntry, Priority, Reading, Record
 from rpm_stream.registry import Registry
-from rpm_stream.score.history import KEPT_FOR, Level
+from rpm_stream.score.history import Level
 from rpm_stream.score.news2 import Chart, Scale
 from rpm_stream.score.own_limits import OwnLimits, OwnSide
 from rpm_stream.words import plain_flags, plain_unit, plain_value
@@ -49,11 +48,11 @@ class Breach(Record, frozen=True, kw_only=True):
 
 
 class Verdict(Record, frozen=True, kw_only=True):
-    """What the limits say of one reading. ``kept_for``: how far back they look."""
+    """What the limits say of one reading. ``counted``: one of them counts the last readings."""
 
     level: Level
     points: int | None
-    kept_for: timedelta = KEPT_FOR
+    counted: bool = False
     breaches: tuple[Breach, ...] = ()
     broken: tuple[str, ...] = ()
 
@@ -105,7 +104,7 @@ class LimitTable:
         return Verdict(
             level="beyond" if breaches else "inside" if recovered else "between",
             points=points,
-            kept_for=max([KEPT_FOR, *(timedelta(minutes=side.source.of.within) for side in own if side.source.of)]),
+            counted=any(side.source.of for side in own),
             breaches=tuple(breaches),
             broken=tuple(dict.fromkeys(breach.limit for breach in breaches)),
         )

@@ -9,9 +9,10 @@ from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Finding, PatientEntry, Priority, Reading, Score
 from rpm_stream.registry import Registry
-from rpm_stream.score.history import Placing, VitalHistory, add, among_last, beside, inside_since, run, segment_of
+from rpm_stream.score.history import Placing, VitalHistory, add, beside, inside_since, run, segment_of
 from rpm_stream.score.limits import Breach, LimitTable
 from rpm_stream.score.news2 import Chart, News2Score
+from rpm_stream.score.recent import Recent, among_last, enter, forget
 from rpm_stream.score.state import Calm, Emitted, ScoreState
 
 EMIT_EVERY = timedelta(minutes=5)  # an unchanged score of a continuous vital is put out this often
@@ -41,8 +42,14 @@ class Rules:
         history = state.histories.get(reading.vital)
         if history is None:
             history = state.histories[reading.vital] = VitalHistory()
-        placing = add(history, segment_of(reading, verdict.level, verdict.points, verdict.broken), verdict.kept_for)
-        found = [self._finding(state, placing, reading, breach) for breach in verdict.breaches]
+        placing = add(history, segment_of(reading, verdict.level, verdict.points, verdict.broken))
+        breaches = verdict.breaches
+        if verdict.counted:
+            recent = state.recent.setdefault(reading.vital, [])
+            place = enter(recent, at, verdict.broken)
+            breaches = tuple(each for each in breaches if self._is_frequent(recent, place, reading, each))
+            forget(recent)
+        found = [self._finding(state, placing, reading, breach) for breach in breaches]
         worst: dict[str, Finding] = {}
         for finding in found:
             known = worst.get(finding.member) if finding else None
@@ -50,15 +57,20 @@ class Rules:
                 worst[finding.member] = finding
         return placing, list(worst.values())
 
+    def _by_count(self, reading: Reading, breach: Breach) -> bool:
+        """Whether a breach counts readings, not minutes: of a limit that has both the cadence chooses."""
+        return breach.of is not None and not (breach.minutes and is_continuous(reading, self._knowledge))
+
+    def _is_frequent(self, recent: list[Recent], place: int, reading: Reading, breach: Breach) -> bool:
+        """Whether a breach has come often enough, where its limit counts."""
+        counts = breach.of if self._by_count(reading, breach) else None
+        return counts is None or among_last(recent, place, breach.limit, counts)
+
     def _finding(self, state: ScoreState, placing: Placing, reading: Reading, breach: Breach) -> Finding | None:
         history = state.histories[reading.vital]
         around = run(history, placing.index, breach.limit)
         lasted = around.end - around.start
-        by_count = breach.of is not None and not (breach.minutes and is_continuous(reading, self._knowledge))
-        if breach.of is not None and by_count:
-            if not among_last(history, placing.index, breach.limit, breach.of):
-                return None
-        elif lasted < timedelta(minutes=breach.minutes):
+        if lasted < timedelta(minutes=breach.minutes) and not self._by_count(reading, breach):
             return None
         priority: Priority = breach.first
         if breach.repeated and (

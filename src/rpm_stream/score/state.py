@@ -8,6 +8,7 @@ import msgspec
 
 from rpm_stream.records import Reading
 from rpm_stream.score.history import VitalHistory
+from rpm_stream.score.recent import Recent
 
 
 class Calm(msgspec.Struct, array_like=True):
@@ -65,6 +66,7 @@ class ScoreState(msgspec.Struct):
     """State of score for one patient. ``detectors`` holds sealed states (score/codec.py) by detector and vital."""
 
     histories: dict[str, VitalHistory] = {}
+    recent: dict[str, list[Recent]] = {}  # vital -> its last readings, where a limit counts them
     latest: dict[str, Reading] = {}
     detectors: dict[str, bytes] = {}
     runs: dict[str, FlagRun] = {}
