@@ -1,0 +1,260 @@
+"""Corrections: readings that were wrong or another person's leave the record, the alerts and the memory."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from replaying import START
+
+from rpm_stream.knowledge import shipped
+from rpm_stream.pipeline.correct import MOST_READINGS, Correction, Holdings, adopted_id
+from rpm_stream.pipeline.judge import Judge, Judged, Patient
+from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.publish.ids import observation_id, summary_id
+from rpm_stream.records import Action, Assignment, Origin, Reading, Readings
+from rpm_stream.registry import Registry
+
+CORRECTED_AT = START + timedelta(hours=5)
+
+
+def reading(minutes: float, value: str, vital: str = "heart_rate", **fields: Any) -> Reading:
+    at = START + timedelta(minutes=minutes)
+    given: dict[str, Any] = {
+        "id": f"{vital}-{minutes}", "patient": "ada", "device": "d", "vital": vital, "value": value, "unit": "/min",
+        "measured_at": at, "received_at": at, "utc_offset": None, "absent": None, "flags": (),
+        "attributes": {"characteristic": "app"}, "origin": Origin(frame="f", index=0, part=0),
+    }  # fmt: skip
+    return Reading(**{**given, **fields})
+
+
+def strap(minutes: float, value: str) -> Reading:
+    """A continuous one: published in summaries."""
+    return reading(minutes, value, attributes={"characteristic": "2A37"})
+
+
+class Bench:
+    """The judge of one patient; restarted from its sealed state before every input, if wanted."""
+
+    def __init__(self, patient: str = "ada", restarts: bool = False) -> None:
+        self.judge, self.patient, self.restarts = Judge(shipped(), Registry()), unpack_patient(None, patient), restarts
+        self.offset = 0
+        self.records: dict[str, dict[str, Any]] = {}
+        self.alerts: dict[str, Any] = {}
+
+    def step(self, *readings: Reading) -> Judged:
+        self.offset += 1
+        message = Readings(
+            patient=self.patient.state.patient, frame="f", partition=0, offset=self.offset, chunk=0,
+            received_at=max(each.received_at for each in readings), readings=readings,
+        )  # fmt: skip
+        judged = self.judge.step(self._ready(), message)
+        assert judged is not None
+        return self._kept(judged)
+
+    def act(self, action: Action) -> Judged:
+        return self._kept(self.judge.act(self._ready(), action))
+
+    def _ready(self) -> Patient:
+        if self.restarts:
+            self.patient = unpack_patient(pack_patient(self.patient), self.patient.state.patient)
+        return self.patient
+
+    def _kept(self, judged: Judged) -> Judged:
+        for observation in judged.observations:
+            self.records[observation.id] = msgspec.json.decode(observation.body)
+        self.alerts.update((alert.id, alert) for alert in judged.alerts)
+        return judged
+
+
+def void(*wrong: Reading, shown: tuple[str, ...] = (), at: datetime = CORRECTED_AT) -> Action:
+    return Action(
+        patient="ada", action="void", who="nurse", at=at, reason="her husband wore it", readings=wrong, shown=shown
+    )
+
+
+def adopt(*found: Reading) -> Action:
+    return Action(patient="ben", action="adopt", who="nurse", at=CORRECTED_AT, readings=found)
+
+
+def test_single_observations_become_entered_in_error_with_the_same_content() -> None:
+    bench, wrong = Bench(), reading(0, "71.50")
+    bench.step(wrong)
+    before = bench.records[observation_id(wrong.id)]
+    bench.act(void(wrong))
+    assert bench.records == {observation_id(wrong.id): {**before, "status": "entered-in-error"}}
+
+
+def test_a_pressure_is_taken_back_as_the_panel_that_it_was() -> None:
+    bench = Bench()
+    cuff = [reading(0, value, vital, unit="mm[Hg]") for vital, value in (("systolic", "120"), ("diastolic", "80"))]
+    bench.step(*cuff)
+    bench.act(void(*cuff))
+    assert [record["status"] for record in bench.records.values()] == ["entered-in-error"]
+
+
+def test_a_kept_summary_is_written_again_without_the_wrong_values_and_an_old_one_is_in_error() -> None:
+    bench = Bench()
+    right, wrong = [strap(each, "70") for each in range(300, 305)], [strap(each, "90") for each in range(305, 310)]
+    old = [strap(each, "95") for each in range(5)]
+    bench.step(*old)
+    for hour in range(4):  # push the first window out of the state
+        for quarter in range(4):
+            bench.step(strap(30 + hour * 60 + quarter * 15, "70"))
+    bench.step(*right, *wrong)
+    bench.step(strap(325, "70"))
+    first, last = (summary_id("ada", "heart_rate", START + timedelta(minutes=each)) for each in (0, 300))
+    assert (bench.records[last]["component"][0]["valueInteger"], bench.records[first]["status"]) == (10, "final")
+    bench.act(void(*wrong, *old))
+    assert bench.records[last]["status"] == "final"
+    assert bench.records[last]["component"][0]["valueInteger"] == 5
+    assert bench.records[last]["component"][2]["valueQuantity"]["value"] == 70
+    assert bench.records[first]["status"] == "entered-in-error"
+    assert observation_id(wrong[0].id) not in bench.records  # what was never published singly is not taken back so
+    bench.act(void(*right))
+    assert bench.records[last]["status"] == "entered-in-error"
+
+
+def test_a_summed_reading_that_was_shown_singly_is_taken_back_singly_too() -> None:
+    bench, wrong = Bench(), strap(0, "180")
+    bench.step(wrong)  # evidence of an alert
+    assert bench.records[observation_id(wrong.id)]["status"] == "final"
+    bench.act(void(wrong))
+    assert bench.records[observation_id(wrong.id)]["status"] == "entered-in-error"
+    bench.step(strap(20, "70"))
+    bench.act(void(strap(20, "70"), shown=(strap(20, "70").id,)))
+    assert bench.records[observation_id(strap(20, "70").id)]["status"] == "entered-in-error"
+
+
+def test_an_alert_that_rests_on_wrong_readings_alone_is_withdrawn_with_the_reason() -> None:
+    bench, wrong = Bench(), [reading(0, "140"), reading(5, "142")]
+    for each in wrong:
+        bench.step(each)
+    (alert,) = bench.alerts.values()
+    assert (alert.priority, alert.state) == ("high", "open")
+    bench.act(void(*wrong))
+    (alert,) = bench.alerts.values()
+    assert (alert.state, alert.history[-1].who) == ("resolved", "nurse")
+    assert alert.history[-1].reason == "withdrawn: her husband wore it"
+    assert alert.evidence == ("heart_rate-0", "heart_rate-5")
+    assert not bench.patient.state.score.latest
+    bench.step(reading(400, "141"))
+    assert [each.priority for each in bench.alerts.values() if each.state == "open"] == ["medium"]  # not twice in a row
+
+
+def test_an_alert_that_rests_on_right_readings_too_stays_and_says_so() -> None:
+    """Law 3: only a person can tell what is left of a red one; batch by batch, the last wrong one ends it."""
+    bench, both = Bench(), [reading(0, "140"), reading(5, "142")]
+    for each in both:
+        bench.step(each)
+    bench.act(void(both[0]))
+    (alert,) = bench.alerts.values()
+    assert (alert.state, alert.priority, alert.evidence) == ("open", "high", ("heart_rate-5",))
+    assert alert.history[-1].reason == "1 of its readings were taken back: her husband wore it"
+    bench.act(void(both[1]))
+    (alert,) = bench.alerts.values()
+    assert alert.state == "resolved"
+
+
+def test_what_is_another_patients_cannot_be_taken_back_here() -> None:
+    bench, kept = Bench(), reading(0, "70")
+    bench.step(kept)
+    assert bench.act(void(msgspec.structs.replace(kept, patient="eve"))) == Judged()
+
+
+def test_the_right_patient_gets_them_as_late_readings_under_ids_of_their_own() -> None:
+    bench, wrong = Bench("ben"), [reading(0, "140"), reading(5, "142")]
+    bench.step(reading(60, "70", patient="ben"))
+    bench.act(adopt(*wrong))
+    assert {adopted_id(each.id, "ben") for each in wrong} <= {
+        identifier["value"].removeprefix("urn:uuid:")
+        for record in bench.records.values() for identifier in record["identifier"]
+    }  # fmt: skip
+    assert {record["subject"]["reference"] for record in bench.records.values()} == {"Patient/ben"}
+    (alert,) = bench.alerts.values()
+    assert (alert.patient, alert.historical) == ("ben", True)
+
+
+def test_a_correction_that_fails_is_told_and_leaves_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench("ben", restarts=True)
+    bench.step(reading(60, "70", patient="ben"))
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(bench.judge, "_instant", broken)
+    judged = bench.act(adopt(reading(0, "140")))
+    assert [reject.reason for reject in judged.rejects] == ["internal_error"]
+    assert [alert.group for alert in judged.alerts] == ["device:not_judged"]
+
+
+VALUES = st.sampled_from(["70", "71", "95", "115", "140"])
+STEPS = st.lists(st.tuples(st.sampled_from(["step", "void", "adopt"]), VALUES, st.booleans()), max_size=14)
+
+
+@settings(max_examples=60)
+@given(STEPS)
+def test_a_restart_before_every_input_changes_nothing(steps: list[tuple[str, str, bool]]) -> None:
+    """CONTRACT 4 a, for corrections."""
+    straight, restarted = Bench(), Bench(restarts=True)
+    known: list[Reading] = []
+    for minutes, (what, value, continuous) in enumerate(steps):
+        made = (strap if continuous else reading)(minutes * 4, value)
+        at = START + timedelta(minutes=minutes * 4)
+        outputs = []
+        for bench in (straight, restarted):
+            if what == "step":
+                outputs.append(bench.step(made))
+            elif what == "void":
+                outputs.append(bench.act(void(*known[-3:], at=at)))
+            else:
+                outputs.append(bench.act(msgspec.structs.replace(adopt(made), patient="ada", at=at)))
+        assert outputs[0] == outputs[1]
+        known = known[:-3] if what == "void" else [*known, made] if what == "step" else known
+    assert pack_patient(straight.patient) == pack_patient(restarted.patient)
+
+
+def apply(bench: dict[str, Bench], actions: list[Action]) -> None:
+    for action in actions:
+        bench[action.patient].act(action)
+
+
+def test_a_correction_does_only_what_is_left_however_often_it_was_interrupted() -> None:
+    """Adopted first, then taken back: whatever part was sent, the rest completes it, and then it is empty."""
+    readings = [reading(minute / 10, "70") for minute in range(MOST_READINGS + 20)]
+    span, order = Assignment(patient="ben"), Correction(patient="ben", who="n", at=CORRECTED_AT, reason="r")
+
+    def holding(done: list[Action]) -> Holdings:
+        holdings = Holdings("d", span)
+        for action in reversed(done):
+            holdings.act(action)
+        holdings.add([*readings, *readings, msgspec.structs.replace(readings[0], id="x", device="other")])
+        return holdings
+
+    whole = holding([]).corrections(order, {readings[1].id})
+    assert [(each.action, len(each.readings)) for each in whole] == [
+        ("adopt", MOST_READINGS), ("void", MOST_READINGS), ("adopt", 20), ("void", 20)
+    ]  # fmt: skip
+    assert whole[1].shown == (readings[1].id,)
+    for sent in range(len(whole) + 1):
+        rest = holding(whole[:sent]).corrections(order, set())
+        assert [each.action for each in rest] == [each.action for each in whole[sent:]]
+    # and back again: what was adopted is taken back, the first patient gets it under new ids
+    back = holding(whole).corrections(msgspec.structs.replace(order, patient="ada"), set())
+    assert {(each.patient, each.action) for each in back} == {("ada", "adopt"), ("ben", "void")}
+    assert holding([*whole, *back]).wrong("ada") == []
+
+
+def test_nobodys_readings_are_only_taken_back_and_only_those_of_the_time_and_slot() -> None:
+    window = Assignment(patient="-", from_=START, until=START + timedelta(minutes=10), user=1)
+    holdings = Holdings("d", window)
+    holdings.add([reading(each, "70", attributes={"user_id": each % 2}) for each in range(12)])
+    order = Correction(patient=None, who="n", at=CORRECTED_AT, reason="r")
+    (action,) = holdings.corrections(order, set())
+    assert (action.action, [each.id for each in action.readings]) == (
+        "void", [f"heart_rate-{each}" for each in (1, 3, 5, 7, 9)]
+    )  # fmt: skip
