@@ -15,7 +15,7 @@ PYTEST = $(BIN)/python -m pytest
 UNIT = -m "not e2e and not browser and not heavy"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-all unit bench lint format lock clean
+.PHONY: help setup demo up test test-all unit scenarios bench lint format lock clean
 
 help: ## what can be done here
 	@echo "rpm-stream: make TARGET"
@@ -37,6 +37,9 @@ test-all: setup ## as test, with the heavy tests (RPM_HEAVY=1)
 
 unit: setup ## the unit tests alone, on one Python
 	@$(PYTEST) $(UNIT)
+
+scenarios: setup ## draw every story of tests/scenarios into one page: build/scenarios.html
+	@$(BIN)/python tests/scenarios/draw.py build/scenarios.html
 
 bench: setup ## measure: what README's figures come from
 	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
