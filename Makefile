@@ -19,7 +19,7 @@ UNIT = -m "not e2e and not browser and not heavy"
 
 help: ## what can be done here
 	@echo "rpm-stream: make TARGET"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: $(STAMP) ## make .venv with everything that is needed, at the pinned versions
 
@@ -40,6 +40,12 @@ unit: setup ## the unit tests alone, on one Python
 
 scenarios: setup ## draw every story of tests/scenarios into one page: build/scenarios.html
 	@$(BIN)/python tests/scenarios/draw.py build/scenarios.html
+
+faults: setup ## every fault on a real broker, 50 kills, and the table of README (under 30 minutes)
+	@RPM_FAULTS=full $(PYTEST) -q tests/e2e/faults
+
+faults-long: setup ## the same with 200 kills
+	@RPM_FAULTS=long $(PYTEST) -q tests/e2e/faults
 
 bench: setup ## measure: what README's figures come from
 	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done

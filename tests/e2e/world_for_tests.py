@@ -56,7 +56,7 @@ class World:
     def __init__(self, service: Service, settings: Mapping[str, str]) -> None:
         self.service, self.settings = service, settings
         self.bootstrap = service.bootstrap
-        self.clock = Clock(SPEED, datetime.fromisoformat(settings["RPM_TIME_ANCHOR"]))
+        self.clock = Clock(float(settings["RPM_TIME_SPEED"]), datetime.fromisoformat(settings["RPM_TIME_ANCHOR"]))
         self.log = service.folder / "worker.log"
         self.worker: subprocess.Popen[bytes] | None = None
         self._sent = 0
@@ -170,13 +170,13 @@ class World:
 
 
 @contextmanager
-def world(folder: Path) -> Iterator[World]:
-    """The broker and the FHIR server; ``up`` starts the worker."""
+def world(folder: Path, speed: float = SPEED, time: str = "recorded") -> Iterator[World]:
+    """The broker and the FHIR server; ``up`` starts the worker. ``time``: whose time a frame's receipt is."""
     fhir = ThreadingHTTPServer(("127.0.0.1", 0), Refuses)
     threading.Thread(target=fhir.serve_forever, daemon=True).start()
     first = 21_000 + os.getpid() % 20_000
     settings = {
-        "RPM_TIME": "recorded", "RPM_TIME_SPEED": str(SPEED), "RPM_TIME_ANCHOR": Clock().anchor.isoformat(),
+        "RPM_TIME": time, "RPM_TIME_SPEED": str(speed), "RPM_TIME_ANCHOR": Clock().anchor.isoformat(),
         "RPM_TOKEN": TOKEN, "RPM_FHIR_URL": f"http://127.0.0.1:{fhir.server_port}/fhir",
         "RPM_FHIR_TOKEN": "zaphod-fhir",
         "RPM_DATA_DIR": str(folder), "RPM_FEED_PORT": str(free_ports(first, 1)), "RPM_LOG_LEVEL": "INFO",

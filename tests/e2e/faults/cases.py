@@ -175,7 +175,7 @@ async def poison(stand: Stand, count: int) -> str:
     """Thousands of frames in a row that are no frames, from another device, in the middle of the load."""
     await stand.start()
     await stand.send(0, 0.5)
-    bad = [stand.chance.randbytes(stand.chance.randint(0, 400)) for _ in range(count)]
+    bad = [stand.chance.randbytes(stand.chance.randint(8, 400)) for _ in range(count)]
     await send_raw(stand.bootstrap, bad)
     await stand.send(0.5, 1)
     await stand.settled()
@@ -203,11 +203,13 @@ async def fhir_server_fails(stand: Stand) -> str:
     sending = asyncio.create_task(stand.send(0, 1))
     await asyncio.sleep(8)
     stand.server.always = None
-    stand.server.faults = [stand.chance.choice(kinds) for _ in range(60)] + kinds
+    # Between two faults the server takes something: in a row they would test the length of the client's waits alone.
+    bad = [stand.chance.choice(kinds) for _ in range(24)] + kinds
+    stand.server.faults = [answer for fault in bad for answer in (fault, None)]
     await sending
     await stand.settled()
     assert not stand.server.faults, "the load was too short to use up the faults"
-    return "503 for 8 s, then 68 answers of eight bad kinds"
+    return f"503 for 8 s, then {len(bad)} bad answers of eight kinds"
 
 
 async def sink_and_feed_killed(stand: Stand, times: int) -> str:
