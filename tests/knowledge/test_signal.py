@@ -135,6 +135,7 @@ def test_the_rows_are_those_of_the_reference(row: str) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
+        ('never_judged = ["demo"]\n', "a refused value is a reject"),
         ('ask_repeat = ["demo"]\n', "demo stands in never_judged and in ask_repeat"),
         ('[motion]\nvitals = ["mood"]\ncadence = "60"\nspeed = "1"\nseconds = 1\nsource = "?"\n', "unknown vital mood"),
         ("[usual]\nkept = 7\nleast = 3\n", "source"),

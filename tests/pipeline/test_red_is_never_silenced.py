@@ -7,14 +7,17 @@ restarts come in any order; a reading beyond the query bound must always be in a
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
+from random import Random
 
 import msgspec
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from replaying import START, frame, measurement, registry_of, worn
+from ward_for_tests import Ward
 
-from rpm_stream.knowledge import shipped
+from rpm_stream.knowledge import Knowledge, shipped
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
 from rpm_stream.pipeline.judge import Judge, Judged
 from rpm_stream.pipeline.sealed import pack_device, unpack_device
@@ -158,3 +161,74 @@ class Feed(RuleBasedStateMachine):
 
 Feed.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 TestRedIsNeverSilenced = Feed.TestCase
+
+
+# --- what doubts a value takes nothing from it --------------------------------------------------------------------
+
+DOUBTED = {
+    "heart_rate": ("72", "38", "135", "225", "140"),
+    "pulse_rate": ("72", "131", "28", "224"),
+    "oxygen_saturation": ("97", "60", "88", "78"),
+    "glucose": ("110", "6", "12", "50", "420", "35"),
+    "systolic": ("120", "185", "255", "60", "17"),
+    "body_temperature": ("36.6", "41.8", "98.4", "33.9"),
+    "weight": ("80", "176", "36", "86"),
+    "cadence": ("120", "0"),
+}
+FLAGS = st.lists(st.sampled_from(sorted(shipped().signal.ask_repeat | shipped().signal.informs)), max_size=3)
+doubted = st.sampled_from(sorted(DOUBTED)).flatmap(
+    lambda vital: st.tuples(
+        st.just(vital), st.sampled_from(DOUBTED[vital]), FLAGS, st.sampled_from([0.05, 1.0, 6.0, 200.0])
+    )
+)
+HELD = {"title", "group", "priority", "state", "opened_at", "measured_at", "historical", "late", "escalation"}
+
+
+def without_doubts() -> Knowledge:
+    """The tables of a service that doubts no value and compares none with another."""
+    known = shipped()
+    signal = msgspec.structs.replace(known.signal, ask_repeat=frozenset(), step=(), other_unit=(), resent=())
+    motion = msgspec.structs.replace(known.signal.motion, vitals=frozenset())
+    agreement = msgspec.structs.replace(known.signal.agreement, gap=Decimal(1000))
+    signal = msgspec.structs.replace(signal, motion=motion, agreement=agreement)
+    rules = msgspec.structs.replace(known.device_rules, fault=(), stuck=())
+    return msgspec.structs.replace(known, signal=signal, device_rules=rules)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(doubted, min_size=1, max_size=25), st.randoms(use_true_random=False))
+def test_no_doubt_about_a_value_takes_an_alert_away_or_lowers_it(
+    course: list[tuple[str, str, list[str], float]], chance: Random
+) -> None:
+    """Law 3: whatever the device or our comparing says of values, the alerts about the patient are the same but for
+    their words; in particular every one that is high is.
+    """
+    ward = Ward()
+    judges = [Judge(shipped(), ward.registry), Judge(without_doubts(), ward.registry)]
+    patients = [unpack_patient(None, "p"), unpack_patient(None, "p")]
+    told: list[list[dict[str, object]]] = [[], []]
+    minutes = 0.0
+    for vital, value, flags, later in course:
+        minutes += later
+        late = minutes - 30 if chance.random() < 0.15 else minutes
+        message = ward.message(minutes, (late, vital, value))
+        given = [msgspec.structs.replace(each, flags=(*each.flags, *flags)) for each in message.readings]
+        message = msgspec.structs.replace(message, readings=tuple(given))
+        for judge, patient, found in zip(judges, patients, told, strict=True):
+            judged = judge.step(patient, message)
+            alerts = [msgspec.to_builtins(alert) for alert in judged.alerts] if judged else []
+            found += [{k: v for k, v in each.items() if k in HELD} for each in alerts if "device:" not in each["group"]]
+    assert told[0] == told[1]
+
+
+def test_the_doubts_are_there_to_be_told() -> None:
+    """Guards the law above: the values that it draws from do jump and mix units."""
+    ward = Ward()
+    groups = set()
+    for minutes, vital, value in [
+        *((day * 10, "glucose", "110") for day in range(3)),
+        (40, "glucose", "12"), (50, "weight", "80"), (60, "weight", "86"), (70, "body_temperature", "98.4"),
+        (120, "body_temperature", "98.4"),
+    ]:  # fmt: skip
+        groups |= {alert.group for alert in ward.now(vital, value, minutes)}
+    assert {"device:unit", "device:step", "device:refused"} <= groups
