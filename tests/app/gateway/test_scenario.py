@@ -1,0 +1,77 @@
+"""Every story of the library can be played by the simulator, and the service says of it what the story expects."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from library import FOLDER, STORIES, until_of
+from replaying import Output, decoded, of_type
+from typer.testing import CliRunner
+
+from rpm_stream.app.cli.gateway import gateway_app
+from rpm_stream.app.errors import UsageError
+from rpm_stream.app.gateway.scenario import Scenario, read_scenario
+from rpm_stream.app.gateway.wire import encode_frame
+from rpm_stream.app.registry_file import read_registry
+from rpm_stream.knowledge import shipped
+from rpm_stream.pipeline.replay import Replay
+from rpm_stream.records import Frame
+from rpm_stream.registry import Registry
+
+SEEN = ("patient", "group", "priority", "state", "opened_at", "historical")
+WITH_DECISIONS = {"wrong-wearer"}  # what the nurse corrects goes to rpm.actions, which is not a gateway's to write
+
+
+def played(scenario: Scenario, story: Path) -> Output:
+    """The alerts of a scenario, its frames sent as the simulator sends them."""
+    run = Replay(shipped(), Registry(scenario.entries), emit=("alert",))
+    lines = [line for number, frame in enumerate(scenario.frames, 1) for line in run.jsonl(encode_frame(frame), number)]
+    return decoded([*lines, *run.finish(until_of(story))])
+
+
+def lives(alerts: list[dict[str, Any]]) -> set[tuple[Any, ...]]:
+    """Every stage of every alert, without how many readings it took: the octets and the app's values of one instant
+    are two frames when they are played, and one when they are read from a CSV.
+    """
+    return {tuple(alert[name] for name in SEEN) for alert in alerts}
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
+def test_a_story_played_in_octets_tells_the_same(story: Path) -> None:
+    scenario = read_scenario(story)
+    assert scenario.frames
+    assert (scenario.others > 0) == (story.name in WITH_DECISIONS)
+    told = lives(of_type(played(scenario, story), "alert"))
+    expected = lives([msgspec.json.decode(line) for line in (story / "expected.jsonl").read_bytes().splitlines()])
+    if story.name not in WITH_DECISIONS:
+        assert told == expected
+
+
+def test_a_folder_is_played_on_the_command_line(tmp_path: Path) -> None:
+    """Its frames in its recorded time, and the registry that they need."""
+    story, registry = FOLDER / "news2-five-then-seven", tmp_path / "r.jsonl"
+    order = ["simulate", "--story", str(story), "--to", "stdout", "--registry", str(registry)]
+    result = CliRunner().invoke(gateway_app, order, catch_exceptions=False)
+    frames = [msgspec.json.decode(line, type=Frame) for line in result.stdout_bytes.splitlines()]
+    scenario = read_scenario(story)
+    assert frames == scenario.frames
+    assert list(read_registry(registry)) == scenario.entries
+    later = CliRunner().invoke(gateway_app, [*order, "--hours", "5"], catch_exceptions=False)
+    assert 0 < len(later.stdout_bytes.splitlines()) < len(frames)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--story", "no-such-story"], "none of copd, heart-failure"),
+        (["--story", str(FOLDER / "red-once"), "--patients", "2"], "its own people"),
+        (["--story", str(FOLDER / "red-once"), "--start", "2026-01-01T00:00:00Z"], "its own people and times"),
+        (["--story", str(FOLDER)], "neither input.csv nor frames.jsonl"),
+    ],
+)
+def test_wrong_use_is_one_clear_line(arguments: list[str], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        CliRunner().invoke(gateway_app, ["simulate", "--to", "stdout", *arguments], catch_exceptions=False)
