@@ -15,7 +15,7 @@ PYTEST = $(BIN)/python -m pytest
 UNIT = -m "not e2e and not browser and not heavy"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-all unit scenarios bench lint format lock clean
+.PHONY: help setup demo up test test-all unit scenarios fuzz bench lint format lock clean
 
 help: ## what can be done here
 	@echo "rpm-stream: make TARGET"
@@ -46,6 +46,9 @@ faults: setup ## every fault on a real broker, 50 kills, and the table of README
 
 faults-long: setup ## the same with 200 kills
 	@RPM_FAULTS=long $(PYTEST) -q tests/e2e/faults
+
+fuzz: setup ## an hour of mutated payloads and frames (RPM_FUZZ_SECONDS=3600); a failure names its seed
+	@RPM_FUZZ_SECONDS="$${RPM_FUZZ_SECONDS:-3600}" $(PYTEST) -q -s -o faulthandler_timeout=0 tests/ingest/test_fuzz.py
 
 bench: setup ## measure: what README's figures come from
 	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done

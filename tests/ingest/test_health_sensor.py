@@ -182,3 +182,133 @@ def test_header_cut_anywhere(refuse: Any) -> None:
     for size in range(len(octets)):
         assert reason(octets[:size]) in ("truncated", "bad_size")
     assert refuse("2BDD", "0301") == "truncated"
+
+
+# --- the other classes, components, bundles -------------------------------------------------------------------------
+
+
+def tlv(code: int, form: int, value: bytes) -> bytes:
+    return struct.pack("<IHB", code, len(value), form) + value
+
+
+def inner(kind: int, flags: int, body: bytes) -> bytes:
+    """An observation inside of a bundle: no segment octet."""
+    return message(kind, flags, body, segment=b"")
+
+
+def bundle(flags: int, fields: bytes, *members: bytes) -> bytes:
+    return message(0xFF, flags, fields + bytes([len(members)]) + b"".join(members))
+
+
+NUMBER = inner(1, 1, struct.pack("<I", SPO2) + NUMBER_97)
+PULSE = inner(1, 1, struct.pack("<IHI", 149530, 264864 & 0xFFFF, 72))
+
+
+def test_compound_discrete_and_compound_state() -> None:
+    assert decode("2B8B", message(5, 0, struct.pack("<BII", 2, 7, 8))).attributes["value"] == [7, 8]
+    assert decode("2B8B", message(6, 0, bytes.fromhex("02 0f00 0300 0100"))).attributes["value"] == {
+        "supported": "0f00",
+        "state_or_event": "0300",
+        "bits": "0100",
+    }
+
+
+@pytest.mark.parametrize(
+    ("form", "octets", "value"),
+    [
+        (0x04, b"\xff", 255),
+        (0x06, b"\x02\x01", 258),
+        (0x07, b"\x00\x00\x01", 65536),
+        (0x08, b"\x01\x00\x00\x00", 1),
+        (0x09, b"\xff" * 6, 2**48 - 1),
+        (0x0A, b"\x01" + bytes(7), 1),
+        (0x0C, b"\xff", -1),
+        (0x0E, b"\xff\xff", -1),
+        (0x0F, b"\xff\xff\xff", -1),
+        (0x10, b"\xfe\xff\xff\xff", -2),
+        (0x19, b"\xc3\xa4", "\xe4"),
+        (0x1B, b"\x01\x02", "0102"),  # a format that is kept as it came
+    ],
+)
+def test_type_length_values(form: int, octets: bytes, value: object) -> None:
+    expected = [{"type": 67996, "format": form, "value": value}]
+    assert decode("2B8B", message(8, 0, b"\x01" + tlv(67996, form, octets))).attributes["value"] == expected
+    (reading,) = decode("2B8B", spo2(0x200, b"\x01" + tlv(67996, form, octets))).readings
+    assert (reading.value, reading.attributes["tlvs"]) == ("97", expected)
+
+
+def test_type_length_values_that_contradict_themselves() -> None:
+    assert reason(message(8, 0, b"\x01" + tlv(1, 0x06, b"\x01"))) == "bad_size"
+    assert reason(message(8, 0, b"\x02" + tlv(1, 0x04, b"\x01"))) == "truncated"
+    assert reason(message(8, 0, b"\x01" + tlv(1, 0x19, b"\xff"))) == "reserved_value"
+
+
+def test_components_that_are_no_numbers_stand_beside_those_that_are() -> None:
+    number = struct.pack("<IB", SPO2, 1) + NUMBER_97
+    others = {
+        2: (struct.pack("<I", 5), 5),
+        3: (b"\x02\x00ok", "ok"),
+        5: (b"\x01" + struct.pack("<I", 6), [6]),
+        6: (b"\x01\x0f\x03\x01", {"supported": "0f", "state_or_event": "03", "bits": "01"}),
+    }
+    for kind, (octets, value) in others.items():
+        whole = message(7, 0, b"\x02" + struct.pack("<IB", 77, kind) + octets + number)
+        (reading,) = decode("2B8B", whole).readings
+        assert (reading.vital, reading.value, reading.part) == ("oxygen_saturation", "97", 0)
+        assert reading.attributes["components"] == [{"component_type": 77, "value": value}]
+    alone = message(7, 0, b"\x01" + struct.pack("<IB", 77, 2) + struct.pack("<I", 5))
+    assert decode("2B8B", alone).attributes["components"] == [{"component_type": 77, "value": 5}]
+    samples = struct.pack("<HIIIBBI", PERCENT & 0xFFFF, 1, 0, 1, 1, 1, 1) + b"\x07"
+    waveform = decode("2B8B", message(7, 0, b"\x01" + struct.pack("<IB", 77, 4) + samples)).attributes["components"]
+    assert waveform[0]["value"]["data"] == "07"
+
+
+def test_a_bundle_gives_its_time_and_patient_to_its_members() -> None:
+    fields = stamp(0x3A, COUNTER_MS, 4) + b"\x03"
+    readings = decode("2B8B", bundle(0x22, fields, NUMBER, PULSE)).readings
+    assert [(each.part, each.vital, each.value) for each in readings] == [
+        (0, "oxygen_saturation", "97"),
+        (1, "pulse_rate", "72"),
+    ]
+    assert {each.device_time for each in readings} == {datetime(2025, 3, 14, 8, 30)}
+    assert {each.attributes["patient"] for each in readings} == {3}
+    assert {each.attributes["device_time_utc"] for each in readings} == {"2025-03-14T07:30:00Z"}
+
+
+def test_a_member_with_its_own_time_and_type_keeps_them() -> None:
+    own = inner(1, 3, struct.pack("<I", SPO2) + stamp(0x1A, COUNTER_MS + 60_000, 4) + NUMBER_97)
+    typed = inner(1, 0, NUMBER_97)
+    fields = struct.pack("<I", SPO2) + stamp(0x3A, COUNTER_MS, 4)
+    off, inherited = decode("2B8B", bundle(0x03, fields, own, typed)).readings
+    assert (off.device_time, off.flags) == (None, ("not_current_timeline",))
+    assert "device_time_utc" not in off.attributes
+    assert (inherited.vital, inherited.device_time, inherited.flags) == (
+        "oxygen_saturation",
+        datetime(2025, 3, 14, 8, 30),
+        (),
+    )
+
+
+def test_what_has_no_vital_in_a_bundle_is_kept_once() -> None:
+    text = inner(3, 0x10, struct.pack("<I", 12) + b"\x02\x00ok")
+    first, second = decode("2B8B", bundle(0, b"", text, NUMBER, PULSE)).readings
+    assert first.attributes["members"] == [{"class": 3, "object_id": 12, "value": "ok"}]
+    assert "members" not in second.attributes
+    assert decode("2B8B", bundle(0, b"", text)).attributes["members"] == [{"class": 3, "object_id": 12, "value": "ok"}]
+    assert decode("2B8B", bundle(0, b"")).readings == ()
+
+
+def test_bundles_that_are_wrong_are_refused_whole() -> None:
+    assert reason(bundle(0, b"", inner(0xFF, 0, b"\x00"))) == "reserved_value"
+    assert reason(bundle(0, b"", NUMBER, inner(1, 1, struct.pack("<I", 1) + NUMBER_97))) == "unknown_vital"
+    cut = bytearray(bundle(0, b"", NUMBER))
+    for size in range(len(cut)):
+        assert reason(bytes(cut[:size])) in ("truncated", "bad_size")
+    assert reason(message(0xFF, 0, b"\x02" + NUMBER)) == "truncated"
+
+
+def test_a_stored_bundle_is_known_by_record_and_time() -> None:
+    whole = bundle(0x02, stamp(0x3A, COUNTER_MS, 4), NUMBER, PULSE)
+    readings = decode("2BDD", b"\x03" + struct.pack("<I", 9) + whole[1:]).readings
+    assert {each.key for each in readings} == {f"record/9/{COUNTER_MS}"}
+    assert {each.attributes["record_id"] for each in readings} == {9}
