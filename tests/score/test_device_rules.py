@@ -15,7 +15,7 @@ from rpm_stream.pipeline.state import pack_patient, unpack_patient
 STRAP_OFF, STRAP_ON = "0400", "0648"  # 2A37: no contact and no rate; contact and 72 a minute
 OFF_WITH_RATE = "0448"
 SENSOR_OFF, SENSOR_ON = "08FF07FF07000800", "0861004800000000"  # 2A5F: no values, sensor unconnected; 97 %, 72
-DEVICE = ("device:battery", "device:contact", "device:clock", "device:stuck")
+DEVICE = ("device:battery", "device:contact", "device:clock", "device:stuck", "device:fault", "device:measurement")
 
 
 def notified(characteristic: str, payloads: Sequence[tuple[float, str]], **fields: Any) -> list[dict[str, Any]]:
@@ -149,3 +149,67 @@ def test_state_stays_small_with_many_devices() -> None:
         if number == 60:
             small = len(ward.patient.state.score.repeats)
     assert len(ward.patient.state.score.repeats) == small
+
+
+# --- what a device says of its own failing ------------------------------------------------------------------------
+
+
+def glucose(status: int, minute: int, kilograms: int = 110) -> str:
+    """2A18 with a status: ``kilograms`` mg/dL as kg/L, the minute as its sequence number and time."""
+    number = (0xB000 | kilograms).to_bytes(2, "little").hex()
+    stamp_of = f"EA070301{8 + minute // 60:02X}{minute % 60:02X}00"
+    return f"0A{minute:02X}00{stamp_of}{number}11{status.to_bytes(2, 'little').hex()}"
+
+
+@pytest.mark.parametrize("bit", [2, 3, 4, 9])
+def test_a_strip_that_measured_nothing_is_told_at_once_and_its_number_is_not_judged(bit: int) -> None:
+    """Never judged, never published, and never silent: a person is asked to measure again."""
+    frames = notified("2A18", [(0, glucose(1 << bit, 0, kilograms=40)), (5, glucose(0, 5, kilograms=110))])
+    output = replay_frames(frames, [worn()])
+    opened, over = (("device:measurement", "medium", state, "Measurement failed") for state in ("open", "resolved"))
+    assert alerts(output) == [opened, over]
+    assert "measure again now" in of_type(output, "alert")[0]["why"][0]
+    assert len(of_type(output, "observation")) == 1
+
+
+@pytest.mark.parametrize("bit", [1, 10])
+def test_a_fault_of_the_meter_leaves_its_low_value_judged(bit: int) -> None:
+    """Law 3: a doubt hides nothing; the fault itself is told when it lasts."""
+    faults = notified("2A18", [(at, glucose(1 << bit, at, kilograms=40)) for at in (0, 6, 12)])
+    found = alerts(replay_frames(faults, [worn()]))
+    assert ("glucose", "high", "open", "Glucose low") in [(group, *rest) for group, *rest in found]
+    assert ("device:fault", "low", "open", "Device reports a fault") in found
+    assert told(faults[:2]) == []
+
+
+def test_a_meter_out_of_its_temperatures_is_told_and_its_value_counts() -> None:
+    cold = notified("2A18", [(at, glucose(1 << 8, at)) for at in (0, 6, 12)])
+    assert told(cold) == [("device:fault", "low", "open", "Device too warm or too cold")]
+    assert len(of_type(replay_frames(cold, [worn()]), "observation")) == 3
+
+
+def test_a_low_battery_that_a_meter_tells_beside_its_value_is_told_as_any_other() -> None:
+    low = notified("2A18", [(0, glucose(1, 0)), (5, glucose(1, 5)), (9, glucose(0, 9))])
+    assert [state for _, _, state, _ in told(low)] == ["open", "resolved"]
+
+
+@pytest.mark.parametrize("status", ["0004", "0008", "0010", "0020", "0080"])
+def test_an_oximeter_whose_values_do_not_count_is_told_and_over_when_they_do(status: str) -> None:
+    """2A5F, measurement status: demo, test, calibration, unavailable, invalid. SpO2 60 % alerts nobody."""
+    shown = f"043C004800{status}"
+    lasting = [(at, shown) for at in (0, 15, 30)]
+    opened, over = (
+        ("device:fault", "low", state, "Device sends nothing that counts") for state in ("open", "resolved")
+    )
+    assert set(alerts(replay_frames(notified("2A5F", lasting), [worn()]))) == {opened}
+    assert told(notified("2A5F", lasting[:2])) == []
+    assert told(notified("2A5F", [*lasting, (31, "0061004800")])) == [opened, opened, over]  # saturation and pulse
+
+
+def test_a_sensor_whose_session_has_ended_is_not_judged() -> None:
+    """2AA7 status bit 0: what is still sent says nothing of the person."""
+    stopped = [(at, f"0780{35:02X}00{at:02X}0001") for at in range(0, 60, 5)]
+    found = alerts(replay_frames(notified("2AA7", stopped), [worn()]))
+    assert {group for group, *_ in found} == {"device:fault"}
+    running = [(at, f"0780{35:02X}00{at:02X}0000") for at in range(0, 60, 5)]
+    assert ("glucose", "high") in {each[:2] for each in alerts(replay_frames(notified("2AA7", running), [worn()]))}
