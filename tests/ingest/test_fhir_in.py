@@ -163,9 +163,9 @@ def test_codes(codes: list[tuple[str, str]], vital: str) -> None:
 
 
 def test_an_unknown_code_is_refused_by_name() -> None:
-    reason, detail = refused(code=concept((LOINC, "3151-8"), (MDC, "151688"), ("urn:hospital", "Jane Doe")))
+    reason, detail = refused(code=concept((LOINC, "8884-9"), (MDC, "151688"), ("urn:hospital", "Jane Doe")))
     assert reason == "unknown_vital"
-    assert "LOINC 3151-8" in detail and "MDC 151688" in detail and "Jane" not in detail
+    assert "LOINC 8884-9" in detail and "MDC 151688" in detail and "Jane" not in detail
     assert refused(code=concept((LOINC, "Jane Doe")))[1] == "no vital for 1 other code"
     assert refused(code={"text": "Heart rate"})[0] == "unknown_vital"
 
@@ -228,16 +228,16 @@ def test_pressures_that_no_cuff_measures_are_refused_and_the_pulse_taken() -> No
 
 
 def test_a_component_of_an_unknown_code_is_refused_alone() -> None:
-    flow = component("3151-8", valueQuantity=quantity(2, "L/min"))
+    flow = component("8884-9", valueQuantity=quantity(2, "L/min"))
     posture = component("8361-8", valueCodeableConcept={"text": "sitting"})
     done = Bench().step(resource(component=[flow, posture]))
     assert [one.vital for one in readings(done)] == ["heart_rate"]
-    assert [(one.reason, "LOINC 3151-8" in one.detail) for one in done.rejects] == [("unknown_vital", True)]
+    assert [(one.reason, "LOINC 8884-9" in one.detail) for one in done.rejects] == [("unknown_vital", True)]
     assert done.account.parts == 2
 
 
 def test_a_panel_without_a_known_component_is_refused_by_name() -> None:
-    assert refused(**PANEL, component=[component("3151-8", valueQuantity=quantity(2, "L/min"))])[0] == "unknown_vital"
+    assert refused(**PANEL, component=[component("8884-9", valueQuantity=quantity(2, "L/min"))])[0] == "unknown_vital"
     assert refused(**PANEL)[0] == "unknown_vital"
 
 

@@ -23,6 +23,11 @@ STATISTICS = "http://terminology.hl7.org/CodeSystem/observation-statistics"
 MEASUREMENT_STATUS = "http://hl7.org/fhir/uv/pocd/CodeSystem/measurement-status"
 LONGEST_UNIT = 32  # as records.Measurement
 LONGEST_NUMBER = 64
+# UCUM spells the litre in two ways and lets a bare "per" begin with 1; these are the same units by definition.
+SAME_UNIT = {
+    "mg/dl": "mg/dL", "mmol/l": "mmol/L", "kg/l": "kg/L", "l/min": "L/min", "l/s": "L/s", "cl/s": "cL/s", "l": "L",
+    "ml": "mL", "1/min": "/min",
+}  # fmt: skip
 
 ABSENT: dict[str, Absent] = {
     "not-a-number": "not-a-number",
@@ -148,7 +153,7 @@ def _unit(quantity: Quantity, vital: str) -> str:
         raise DecodeError("unknown_unit", f"the valueQuantity of {vital} has no UCUM code (system {UCUM})")
     if len(quantity.code) > LONGEST_UNIT:
         raise DecodeError("unknown_unit", f"the unit of {vital} has over {LONGEST_UNIT} characters")
-    return quantity.code
+    return SAME_UNIT.get(quantity.code, quantity.code)
 
 
 def _number(raw: msgspec.Raw) -> str:

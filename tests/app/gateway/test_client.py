@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,10 +22,16 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from rich.progress import Progress
 
 from rpm_stream.app.broker import Broker
 from rpm_stream.app.gateway import BadFrame, FrameTooLarge, Gateway, GatewayOptions, SpoolFull, SpoolInUse
-from rpm_stream.records import Frame, Measurement, Notification, Position, Reject
+from rpm_stream.app.gateway.files import frame_lines
+from rpm_stream.knowledge import shipped
+from rpm_stream.pipeline.device import DeviceState
+from rpm_stream.pipeline.ingest import FrameMessage, Ingest
+from rpm_stream.records import Assignment, DeviceEntry, Frame, Measurement, Notification, Position, Reject
+from rpm_stream.registry import Registry
 
 AT = datetime(2026, 1, 1, 8, tzinfo=UTC)
 NOWHERE = "127.0.0.1:9"  # the discard port: nobody listens
@@ -93,6 +100,7 @@ def test_a_broker_that_is_away_costs_disk_only(kafka: str, tmp_path: Path) -> No
 SEND_UNTIL_KILLED = """
 import asyncio, sys
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from rpm_stream.app.gateway import Gateway, GatewayOptions
 from rpm_stream.records import Notification
@@ -344,3 +352,37 @@ def test_a_gateway_id_is_a_file_name() -> None:
     for wrong in ("", "../x", "a b", "x" * 65):
         with pytest.raises(ValueError, match="gateway id"):
             Gateway(NOWHERE, wrong, spool_dir=Path())
+
+
+PULSE_RESOURCE = (
+    '{"resourceType":"Observation","status":"final","code":{"coding":[{"system":"http://loinc.org","code":"8867-4"}]},'
+    '"effectiveDateTime":"2026-01-01T09:00:00+01:00","valueQuantity":{"value":72.10,"unit":"beats a minute",'
+    '"system":"http://unitsofmeasure.org","code":"/min"}}'
+)
+
+
+def digits(wire: bytes) -> str | None:
+    """The value of the one reading that a frame becomes."""
+    ingest = Ingest(shipped(), Registry([DeviceEntry(device="d", assignments=(Assignment(patient="p"),))]))
+    place = Position(topic="rpm.frames", partition=0, offset=0)
+    done = ingest.step(DeviceState(), FrameMessage(key="d", value=wire, position=place, received_at=AT))
+    ((reading,),) = (message.readings for message in done.readings)
+    return reading.value
+
+
+def test_the_digits_of_a_resource_survive_from_the_sender_to_the_reading(kafka: str, tmp_path: Path) -> None:
+    """By the client, and by a file that is sent again: 72.10 is not 72.1."""
+    topic = f"t-{uuid4().hex}"
+
+    async def story() -> None:
+        await create(kafka, topic)
+        async with Gateway(kafka, "g", spool_dir=tmp_path, options=options(topic=topic, close_within=30)) as gateway:
+            await gateway.send("d", resources=[json.loads(PULSE_RESOURCE, parse_float=Decimal)])
+            (first,) = await taken(kafka, topic, 1)
+            assert digits(first.value) == "72.10"
+            (tmp_path / "sent.jsonl").write_bytes(first.value)
+            await gateway.send_frames(list(frame_lines(str(tmp_path / "sent.jsonl"), Progress(disable=True))))
+            again = (await taken(kafka, topic, 2))[1]
+            assert digits(again.value) == "72.10"
+
+    run(story)

@@ -125,6 +125,7 @@ class Gateway:
     ) -> list[str]:
         """Send exactly one kind of entries of ``device``; returns the frame ids once the frames are safe on disk.
 
+        In resources a ``Decimal`` keeps its digits (``json.loads(text, parse_float=Decimal)``), a float may lose zeros.
         More than 1,000 entries or 256 KiB become several frames. Raises ``BadFrame``, ``FrameTooLarge`` (both
         ``ValueError``) or ``SpoolFull``: then nothing of this call was stored.
         """

@@ -13,6 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC
+from decimal import Decimal
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -28,7 +29,7 @@ from rpm_stream.ingest import csv_rows as csv_file
 from rpm_stream.ingest.csv_columns import ColumnMap
 from rpm_stream.records import Frame, Measurement
 
-_frames = msgspec.json.Decoder(Frame)
+_frames = msgspec.json.Decoder(Frame, float_hook=Decimal)  # the digits of a FHIR value are part of it
 
 
 def progress_bar() -> Progress:

@@ -20,6 +20,7 @@ ENVELOPE_BYTES = 2048  # what a frame needs besides its entries: four names of a
 MAX_NAME = 128
 
 _decoder = msgspec.json.Decoder(Frame)
+_encoder = msgspec.json.Encoder(decimal_format="number")  # a Decimal in a FHIR resource keeps its digits
 
 
 class FrameTooLarge(ValueError):
@@ -46,7 +47,7 @@ def encode_frame(frame: Frame) -> bytes:
     """
     present = {name: value for name, value in msgspec.structs.asdict(frame).items() if value is not None}
     try:
-        wire = msgspec.json.encode(_in_utc(present))
+        wire = _encoder.encode(_in_utc(present))
         _decoder.decode(wire)
     except (msgspec.ValidationError, TypeError) as error:
         raise BadFrame(str(error)) from error
@@ -79,7 +80,7 @@ def chunks(entries: Entries) -> Iterator[list[Any]]:
     chunk: list[Any] = []
     size = ENVELOPE_BYTES
     for entry in entries:
-        needed = len(msgspec.json.encode(entry)) + 1
+        needed = len(_encoder.encode(entry)) + 1
         if needed + ENVELOPE_BYTES > MAX_BYTES:
             raise FrameTooLarge(f"one entry has {needed} bytes; a frame has at most {MAX_BYTES}")
         if chunk and (len(chunk) == MAX_ENTRIES or size + needed > MAX_BYTES):
