@@ -23,12 +23,14 @@ from rpm_stream.knowledge.checks import (
     check_priorities,
     check_rules,
     check_signal,
+    check_trends,
     check_units,
 )
 from rpm_stream.knowledge.devices import DeviceModel
 from rpm_stream.knowledge.scoring import Detectors, Limits, News2, Points, ShippedLimit
 from rpm_stream.knowledge.signal import Signal
 from rpm_stream.knowledge.tables import Bounds, Characteristic, Unit, Vital
+from rpm_stream.knowledge.trends import Trends
 
 __all__ = [
     "Bounds", "Knowledge", "KnowledgeError", "Limits", "Points", "ShippedLimit", "Unit", "Vital", "load", "shipped",
@@ -48,6 +50,7 @@ class Knowledge(msgspec.Struct, frozen=True):
     priorities: Priorities
     device_rules: DeviceRuleTable
     devices: dict[str, DeviceModel]
+    trends: Trends
 
     def convert(self, value: Decimal, unit: str, to: str) -> Decimal:
         """``value`` in unit ``to``; both units must belong to one vital. Exact but for the 28th digit of a quotient."""
@@ -73,6 +76,7 @@ TABLES: dict[str, Any] = {
     "priorities": Priorities,
     "device_rules": DeviceRuleTable,
     "devices": dict[str, DeviceModel],
+    "trends": Trends,
 }
 
 
@@ -108,6 +112,7 @@ def load(own: Path | None = None) -> Knowledge:
     check_priorities(parts["priorities"], parts["limits"])
     check_signal(parts["signal"], parts["vitals"])
     check_devices(parts["devices"], parts["vitals"])
+    check_trends(parts["trends"], parts["vitals"])
     return Knowledge(**parts)
 
 

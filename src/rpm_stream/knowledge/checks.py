@@ -10,6 +10,7 @@ from rpm_stream.knowledge.devices import DeviceModel
 from rpm_stream.knowledge.scoring import Limits, ShippedLimit
 from rpm_stream.knowledge.signal import Signal
 from rpm_stream.knowledge.tables import Unit, Vital
+from rpm_stream.knowledge.trends import Trends
 from rpm_stream.records import Priority
 
 # The rules that are no row of limits.toml.
@@ -20,6 +21,10 @@ OTHER_RULES = (
     "limits.silence",
     "news2.medium",
     "news2.high",
+    "trend.average",
+    "trend.drop",
+    "trend.joined",
+    "rate.falling",
 )
 
 
@@ -89,6 +94,19 @@ def check_devices(devices: dict[str, DeviceModel], vitals: dict[str, Vital]) -> 
             raise KnowledgeError(f"devices.toml: {name}: unknown vital {', '.join(unknown)}")
         if len(set(row.cgm_octets)) != len(row.cgm_octets):
             raise KnowledgeError(f"devices.toml: {name}.cgm_octets: an octet stands there twice")
+
+
+def check_trends(trends: Trends, vitals: dict[str, Vital]) -> None:
+    """Trend rules name known vitals, no window is longer than what is kept, and what a rule leans on is there."""
+    if unknown := sorted(trends.vitals() - vitals.keys()):
+        raise KnowledgeError(f"trends.toml: unknown vital {', '.join(unknown)}")
+    for row in trends.average:
+        if row.fast_days + row.slow_days > trends.kept_days + 1:
+            raise KnowledgeError(f"trends.toml: average of {row.vital}: its windows are longer than kept_days")
+    averaged = {row.vital for row in trends.average}
+    for joined in trends.joined:
+        if missing := sorted({joined.vital, *joined.averages} - averaged):
+            raise KnowledgeError(f"trends.toml: joined of {joined.vital}: there is no average of {', '.join(missing)}")
 
 
 def check_signal(signal: Signal, vitals: dict[str, Vital]) -> None:

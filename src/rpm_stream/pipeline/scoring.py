@@ -16,7 +16,9 @@ from rpm_stream.score.lasting import pauses_learning
 from rpm_stream.score.learned import Learned
 from rpm_stream.score.learning import Paused
 from rpm_stream.score.quality import Quality
+from rpm_stream.score.rates import Rates
 from rpm_stream.score.rules import Rules
+from rpm_stream.score.trends import Trends
 
 SCORE_EVERY = timedelta(minutes=5)  # an unchanged NEWS2 is looked at this often
 
@@ -40,7 +42,7 @@ class Scoring:
         self._never_judged, self._vitals = knowledge.signal.never_judged, knowledge.vitals
         self._kept = knowledge.detectors.personal.vitals
         self._rules, self._learned = Rules(knowledge, registry), Learned(knowledge)
-        self._quality = Quality(knowledge)
+        self._quality, self._trends, self._rates = Quality(knowledge), Trends(knowledge), Rates(knowledge)
 
     def instant(self, patient: Patient, entry: PatientEntry, readings: Sequence[Reading]) -> Moment:
         """Score all readings of one moment; the patient's score state moves on."""
@@ -52,6 +54,8 @@ class Scoring:
             moment.scores += scores
             moment.findings += findings
         self._detect(moment)
+        moment.findings += self._trends.look(patient.state.score, judged, moment.late)
+        moment.findings += self._rates.look(patient.state.score, judged, moment.late)
         moment.findings = self._quality.look(patient.state.score, judged, moment.findings)
         return moment
 

@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from rpm_stream.records import Reading
+from rpm_stream.score.days import Days
 from rpm_stream.score.history import VitalHistory
 from rpm_stream.score.recent import Recent
 
@@ -62,6 +63,13 @@ class LastValue(msgspec.Struct, array_like=True):
     at: datetime
 
 
+class Point(msgspec.Struct, array_like=True):
+    """A value at a time, in the vital's first unit."""
+
+    at: datetime
+    number: float
+
+
 class ScoreState(msgspec.Struct):
     """State of score for one patient. ``detectors`` holds sealed states (score/codec.py) by detector and vital."""
 
@@ -83,3 +91,6 @@ class ScoreState(msgspec.Struct):
     signal: dict[str, LastValue] = {}  # vital and device -> its newest value; vital -> the newest of movement
     usual: dict[str, list[float]] = {}  # vital -> its newest values, in the vital's first unit
     sequences: dict[str, list[str]] = {}  # vital and device -> its newest values in order, as sent
+    days: dict[str, Days] = {}  # vital -> its days, for trends
+    drops: dict[str, VitalHistory] = {}  # vital that streams -> since when it lies below this person's usual
+    points: dict[str, list[Point]] = {}  # vital -> its values of the last minutes, where a rule looks at the rate

@@ -1,0 +1,87 @@
+"""The rows of trends.toml: what changes over minutes or days."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from rpm_stream.knowledge.tables import Table
+from rpm_stream.records import Of
+
+
+class Average(Table, frozen=True, forbid_unknown_fields=True):
+    """The mean of the last ``fast_days`` (today included) against the mean of the ``slow_days`` before them."""
+
+    vital: str
+    fast_days: int
+    fast_least_days: int
+    slow_days: int
+    slow_least_days: int
+    least: Decimal
+    spreads: Decimal
+    source: str
+
+
+class Drop(Table, frozen=True, forbid_unknown_fields=True):
+    """A value ``by`` below the median of the ``days`` before its own, for ``minutes`` or ``of`` the last readings."""
+
+    vital: str
+    by: Decimal
+    days: int
+    least_days: int
+    minutes: int
+    of: Of
+    source: str
+
+
+class RuleOfThumb(Table, frozen=True, forbid_unknown_fields=True):
+    """A rise ``by`` so much within ``days``: words beside another rule."""
+
+    vital: str
+    by: Decimal
+    days: int
+    source: str
+
+
+class Joined(Table, frozen=True, forbid_unknown_fields=True):
+    """What gives the rise of ``vital`` more weight: an answer above the usual, or one of the averages."""
+
+    vital: str
+    answer: str
+    rise: Decimal
+    least: Decimal
+    usual_least_days: int
+    fresh_days: int
+    averages: tuple[str, ...]
+    source: str
+
+
+class Falling(Table, frozen=True, forbid_unknown_fields=True):
+    """A fall of at least ``per_minute`` that reaches ``to`` within ``ahead_minutes``; in the vital's first unit."""
+
+    vital: str
+    window_minutes: int
+    least_values: int
+    least_minutes: int
+    per_minute: Decimal
+    to: Decimal
+    ahead_minutes: int
+    attribute: str
+    source: str
+
+
+class Trends(Table, frozen=True, forbid_unknown_fields=True):
+    """All trend rules."""
+
+    version: str
+    slot_hours: int
+    kept_days: int
+    average: tuple[Average, ...] = ()
+    drop: tuple[Drop, ...] = ()
+    rule_of_thumb: tuple[RuleOfThumb, ...] = ()
+    joined: tuple[Joined, ...] = ()
+    falling: tuple[Falling, ...] = ()
+
+    def vitals(self) -> set[str]:
+        """Every vital that a rule names."""
+        named = {row.vital for rows in (self.average, self.drop, self.rule_of_thumb, self.falling) for row in rows}
+        return named.union(*({row.vital, row.answer, *row.averages} for row in self.joined))

@@ -1,0 +1,82 @@
+"""What is kept of a vital over weeks: of each day of UTC a value every few hours, as whole steps; its median counts.
+
+The first value of a slot stays: a stream gives as many as a person who measures now and then. A late reading takes its
+place in its own day. 30 days of one vital are under 1 KB.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from statistics import fmean, median
+
+import msgspec
+
+STEPS = 10  # of a vital's resolution
+
+
+class Days(msgspec.Struct, array_like=True):
+    """Day (ordinal) -> slot -> value in steps. ``usual``: the median that was asked for last, with its days.
+
+    ``told``: why a rule holds of the newest day, in words, and the rule; it is said again with every reading until the
+    days say otherwise, or the reading would pass for a return to normal.
+    """
+
+    days: dict[int, dict[int, int]] = {}
+    usual: tuple[int, int, float | None] | None = None
+    told: tuple[str, str] | None = None
+
+
+def day_of(at: datetime) -> int:
+    """The day of UTC."""
+    return at.toordinal()
+
+
+class DayTable:
+    """How days of one vital are kept and asked for: numbers in its first unit."""
+
+    def __init__(self, resolution: float, slot_hours: int, kept_days: int) -> None:
+        self._step = resolution / STEPS
+        self._slot_hours, self._kept = slot_hours, kept_days
+
+    def enter(self, kept: Days, at: datetime, number: float) -> bool:
+        """Keep a value if its slot is free; whether it was."""
+        day, slot = day_of(at), at.hour // self._slot_hours
+        slots = kept.days.get(day)
+        if slots is None:
+            newest = max(kept.days, default=day)
+            if day <= newest - self._kept:
+                return False
+            slots = kept.days[day] = {}
+            for old in [each for each in kept.days if each <= max(newest, day) - self._kept]:
+                del kept.days[old]
+        elif slot in slots:
+            return False
+        slots[slot] = round(number / self._step)
+        kept.usual = None
+        return True
+
+    def remove(self, kept: Days, at: datetime, number: float) -> None:
+        """Take a value out again that was not this person's, if it is the one that was kept."""
+        day, slot = day_of(at), at.hour // self._slot_hours
+        if kept.days.get(day, {}).get(slot) == round(number / self._step):
+            del kept.days[day][slot]
+            kept.usual = None
+            if not kept.days[day]:
+                del kept.days[day]
+
+    def medians(self, kept: Days, first: int, last: int) -> list[float]:
+        """The median of each day from ``first`` to ``last`` that has a value."""
+        return [median(kept.days[day].values()) * self._step for day in range(first, last + 1) if day in kept.days]
+
+    def usual(self, kept: Days, day: int, first: int, least: int) -> float | None:
+        """The median of the days from ``first`` to before ``day``; None of fewer than ``least`` days."""
+        if kept.usual is None or kept.usual[:2] != (first, day):
+            found = self.medians(kept, first, day - 1)
+            kept.usual = (first, day, median(found) if len(found) >= least else None)
+        return kept.usual[2]
+
+
+def spread(numbers: list[float]) -> float:
+    """Standard deviation about the mean, of the days that there were."""
+    mean = fmean(numbers)
+    return fmean((number - mean) ** 2 for number in numbers) ** 0.5

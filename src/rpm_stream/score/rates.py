@@ -1,0 +1,99 @@
+"""Rates over minutes: glucose that falls so fast that it will be low before long.
+
+The slope is the median of the slopes of all pairs of values in the window (Theil and Sen): one wrong value does not
+move it. Where too few values are known, what the sensor says itself counts. Late values take their place in the window.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from itertools import combinations
+from statistics import median
+
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.trends import Falling
+from rpm_stream.records import Finding, Reading
+from rpm_stream.score.learning import Numbers
+from rpm_stream.score.rules import note_calm
+from rpm_stream.score.state import Point, ScoreState
+from rpm_stream.words import plain_unit, plain_value
+
+MEMBER = "rate:"
+MOST_POINTS = 24  # a window of one value a minute, and late ones
+MOST_IN_WINDOW = 8  # of a denser sensor the newest count: pairs grow with the square
+RULE = "rate.falling"
+
+
+class Rates:
+    """The rules over minutes, bound to the knowledge table."""
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self._knowledge, self._numbers = knowledge, Numbers(knowledge)
+        self._falling = {row.vital: row for row in knowledge.trends.falling}
+
+    def look(self, state: ScoreState, readings: Sequence[Reading], late: Collection[str]) -> Iterator[Finding]:
+        """What the readings of one instant say of how fast their vital falls."""
+        for reading in readings:
+            row = self._falling.get(reading.vital)
+            if row is None or reading.value is None:
+                continue
+            number = self._numbers.of(reading)
+            slope = self._slope(_window(state, row, reading.measured_at, number), row, reading)
+            ahead = number + slope * row.ahead_minutes
+            falls = slope <= -float(row.per_minute) and float(row.to) <= number and ahead < float(row.to)
+            if reading.id not in late:
+                note_calm(state, f"{MEMBER}{reading.vital}", reading.measured_at, ahead >= float(row.to))
+            if falls:
+                yield self._finding(row, reading, slope, reading.id in late)
+
+    def _slope(self, window: list[Point], row: Falling, reading: Reading) -> float:
+        """Units a minute; below 0 it falls. 0 where nothing is known."""
+        span = timedelta(minutes=row.least_minutes)
+        if len(window) >= row.least_values and window[-1].at - window[0].at >= span:
+            return median(
+                (after.number - before.number) / ((after.at - before.at) / timedelta(minutes=1))
+                for before, after in combinations(window[-MOST_IN_WINDOW:], 2)
+            )
+        try:
+            said = float(Decimal(reading.attributes.get(row.attribute) or "0"))
+        except (InvalidOperation, TypeError):  # the sensor's own NaN or infinity: it knows no trend
+            return 0.0
+        return said
+
+    def _finding(self, row: Falling, reading: Reading, slope: float, is_late: bool) -> Finding:
+        vital = self._knowledge.vitals[row.vital]
+        minutes = max(1, round((self._numbers.of(reading) - float(row.to)) / -slope))
+        return Finding(
+            member=f"{MEMBER}{row.vital}",
+            rule=f"{RULE}.{row.vital}@{self._knowledge.trends.version}",
+            group=vital.group,
+            priority=self._knowledge.priorities.of(RULE),
+            title=f"{vital.display} falling fast",
+            why=f"{plain_value(reading)}, falling {-slope:.1f} {plain_unit(vital.unit)} a minute: {row.to} "
+            f"{plain_unit(vital.unit)} in about {minutes} {'minute' if minutes == 1 else 'minutes'} (trend)",
+            evidence=(reading,),
+            vital=reading.vital,
+            measured_at=reading.measured_at,
+            late=is_late,
+            direction="low",
+        )
+
+
+def _window(state: ScoreState, row: Falling, at: datetime, number: float) -> list[Point]:
+    """Enter a value at its time; the values of the window that ends with it, one an instant."""
+    points = state.points.setdefault(row.vital, [])
+    place = bisect_right(points, at, key=lambda point: point.at)
+    if place and points[place - 1].at == at:
+        place -= 1
+        points[place] = Point(at, number)
+    else:
+        points.insert(place, Point(at, number))
+    window = [point for point in points[: place + 1] if at - point.at <= timedelta(minutes=row.window_minutes)]
+    newest = points[-1].at
+    state.points[row.vital] = [
+        point for point in points[-MOST_POINTS:] if newest - point.at <= timedelta(minutes=2 * row.window_minutes)
+    ]
+    return window

@@ -1,0 +1,223 @@
+"""Trends over days: this person's last days against their own days before, as of the time of a reading.
+
+Nothing here is learned for good: the window moves on, so a lasting shift becomes the usual after its own length, and
+when a person calls values the new normal the days before no longer count. Values that their device doubts, and those
+of an unknown user of a shared scale, enter no day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import timedelta
+from statistics import fmean
+
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.trends import Average, Drop, Joined
+from rpm_stream.records import Finding, Reading, Record
+from rpm_stream.score.days import Days, DayTable, day_of, spread
+from rpm_stream.score.history import VitalHistory, add, run, segment_of
+from rpm_stream.score.learning import Numbers
+from rpm_stream.score.recent import among_last, enter, forget
+from rpm_stream.score.rules import is_continuous, note_calm
+from rpm_stream.score.state import ScoreState
+from rpm_stream.score.usual_words import UsualWords
+
+MEMBER = "detector:trend:"  # of the learned ones: a person may call it the new normal
+DROPPED = "dropped"
+
+
+class Rise(Record, frozen=True, kw_only=True):
+    """How far the mean of the last days lies above that of the days before, and what it would have to be."""
+
+    fast: float
+    slow: float
+    threshold: float
+
+    @property
+    def by(self) -> float:
+        """The rise; below 0 a fall."""
+        return self.fast - self.slow
+
+
+class Trends:
+    """The rules over days, bound to the knowledge table."""
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self._knowledge, self._rules = knowledge, knowledge.trends
+        self._numbers, self._words = Numbers(knowledge), UsualWords(knowledge)
+        self._averages = {row.vital: row for row in self._rules.average}
+        self._drops = {row.vital: row for row in self._rules.drop}
+        self._joined = {row.vital: row for row in self._rules.joined}
+        named = {*self._averages, *self._drops, *self._joined, *(row.answer for row in self._rules.joined)}
+        named.update(name for row in self._rules.joined for name in row.averages)
+        self._tables = {
+            vital: DayTable(float(knowledge.vitals[vital].resolution), self._rules.slot_hours, self._rules.kept_days)
+            for vital in sorted(named)
+        }
+        self._doubted = knowledge.signal.ask_repeat | {"query"}
+
+    def look(self, state: ScoreState, readings: Sequence[Reading], late: Collection[str]) -> Iterator[Finding]:
+        """What the readings of one instant add to their days, and what holds then."""
+        for reading in readings:
+            table = self._tables.get(reading.vital)
+            if table is None or reading.value is None or not self._doubted.isdisjoint(reading.flags):
+                continue
+            kept = state.days.get(reading.vital)
+            if kept is None:
+                kept = state.days[reading.vital] = Days()
+            is_late = reading.id in late
+            entered = table.enter(kept, reading.measured_at, self._numbers.of(reading))
+            if reading.vital in self._averages and (entered or kept.told is not None):
+                yield from self._average(state, reading, entered, is_late)
+            if reading.vital in self._drops:
+                yield from self._drop(state, reading, is_late)
+
+    def forget(self, state: ScoreState, reading: Reading) -> None:
+        """Take a reading out of its day: it was wrong, or somebody else's."""
+        if reading.vital in state.days and reading.value is not None:
+            number = self._numbers.of(reading)
+            self._tables[reading.vital].remove(state.days[reading.vital], reading.measured_at, number)
+
+    # --- the mean of the last days -----------------------------------------------------------------------------------
+
+    def _average(self, state: ScoreState, reading: Reading, entered: bool, is_late: bool) -> Iterator[Finding]:
+        """The rule as of the reading's day; where it came late also of the newest day that it reaches."""
+        row, kept, day = self._averages[reading.vital], state.days[reading.vital], day_of(reading.measured_at)
+        newest = max(kept.days)
+        told = kept.told if day == newest else None
+        if entered:
+            told = self._risen(state, row, day)
+            kept.told = told if day == newest else self._risen(state, row, newest)
+            if newest - day < row.fast_days:
+                told = kept.told or told
+            if not is_late:
+                rise = self._rise(state, row, newest)
+                is_calm = kept.told is None and (rise is None or rise.by < rise.threshold / 2)
+                note_calm(state, f"{MEMBER}{reading.vital}", reading.measured_at, is_calm)
+        if told is not None:
+            yield self._finding(reading, told[1], f"{self._display(reading)} rising", told[0], is_late)
+
+    def _rise(self, state: ScoreState, row: Average, day: int) -> Rise | None:
+        kept, table = state.days.get(row.vital), self._tables[row.vital]
+        if kept is None:
+            return None
+        first = day - row.fast_days - row.slow_days + 1
+        before = table.medians(kept, max(first, self._since(state, row.vital)), day - row.fast_days)
+        last = table.medians(kept, day - row.fast_days + 1, day)
+        if len(before) < row.slow_least_days or len(last) < row.fast_least_days:
+            return None
+        threshold = max(float(row.least), float(row.spreads) * spread(before))
+        return Rise(fast=fmean(last), slow=fmean(before), threshold=threshold)
+
+    def _since(self, state: ScoreState, vital: str) -> int:
+        """The first day that counts: what was before a new normal does not."""
+        accepted = state.accepted.get(self._knowledge.vitals[vital].group)
+        return 0 if accepted is None else day_of(accepted)
+
+    def _risen(self, state: ScoreState, row: Average, day: int) -> tuple[str, str] | None:
+        """Why the rule holds of ``day`` in words, and its name for the priority; None where it does not."""
+        rise = self._rise(state, row, day)
+        is_over = rise is not None and rise.by >= rise.threshold
+        thumb, joined = self._thumb(state, row.vital, day), self._joined.get(row.vital)
+        beside = self._beside(state, joined, day) if joined is not None else ""
+        if not is_over and not (thumb and beside):
+            return None
+        said = [self._said(row, rise)] if is_over and rise is not None else []
+        rule = "trend.joined" if beside else "trend.average"
+        return f"{'; '.join([*said, *filter(None, (thumb, beside))])} (trend)", rule
+
+    def _said(self, row: Average, rise: Rise) -> str:
+        vital = self._knowledge.vitals[row.vital]
+        digits = 1 if vital.resolution < 1 else 0
+        unit = f" {vital.unit}" if vital.unit.isalpha() else vital.unit
+        return (
+            f"{vital.plain} of the last {row.fast_days} days {rise.fast:.{digits}f}{unit}, {rise.by:.{digits}f} above "
+            f"the {rise.slow:.{digits}f} of the {row.slow_days} days before"
+        )
+
+    def _thumb(self, state: ScoreState, vital: str, day: int) -> str:
+        """The rule of thumb in words; empty where it does not hold."""
+        table, kept = self._tables[vital], state.days[vital]
+        today = table.medians(kept, day, day)
+        for row in self._rules.rule_of_thumb:
+            before = table.medians(kept, max(day - row.days, self._since(state, vital)), day - 1)
+            if row.vital == vital and today and before and today[0] - min(before) >= float(row.by) - 1e-6:
+                unit = self._knowledge.vitals[vital].unit
+                return f"up {today[0] - min(before):.1f} {unit} within {row.days} days (rule of thumb)"
+        return ""
+
+    def _beside(self, state: ScoreState, row: Joined, day: int) -> str:
+        """What stands beside a rise, in words: a worse answer, a heart rate above its usual; else empty."""
+        found = [self._answer(state, row, day)]
+        for vital in row.averages:
+            rise = self._rise(state, self._averages[vital], day)
+            if rise is not None and rise.by >= rise.threshold:
+                found.append(f"{self._knowledge.vitals[vital].plain} {rise.by:.0f} above usual")
+        return ", ".join(filter(None, found))
+
+    def _answer(self, state: ScoreState, row: Joined, day: int) -> str:
+        kept, table = state.days.get(row.answer), self._tables[row.answer]
+        fresh = [each for each in (kept.days if kept else ()) if day - row.fresh_days < each <= day]
+        if kept is None or not fresh:
+            return ""
+        (now,) = table.medians(kept, max(fresh), max(fresh))
+        first = max(day - self._rules.kept_days, self._since(state, row.vital))
+        before = table.medians(kept, first, max(fresh) - 1)
+        plain = self._knowledge.vitals[row.answer].plain
+        if len(before) >= row.usual_least_days:
+            usual = fmean(before)
+            return f"{plain} {now:.0f}, usual is {usual:.0f}" if now - usual >= float(row.rise) else ""
+        return f"{plain} {now:.0f}" if now >= float(row.least) else ""
+
+    # --- a drop from the usual ---------------------------------------------------------------------------------------
+
+    def _drop(self, state: ScoreState, reading: Reading, is_late: bool) -> Iterator[Finding]:
+        row, at = self._drops[reading.vital], reading.measured_at
+        day = day_of(at)
+        first = max(day - row.days, self._since(state, row.vital))
+        usual = self._tables[row.vital].usual(state.days[row.vital], day, first, row.least_days)
+        if usual is None:
+            return
+        is_low = self._numbers.of(reading) <= usual - float(row.by) + 1e-6
+        lasted = self._lasts(state, row, reading, is_low)
+        if not is_late:
+            note_calm(state, f"{MEMBER}{reading.vital}", at, not is_low)
+        if is_low and lasted:
+            why = f"{self._words.value(reading, usual)} of the last {row.days} days, {lasted} (trend)"
+            yield self._finding(reading, "trend.drop", f"{self._display(reading)} below usual", why, is_late)
+
+    def _lasts(self, state: ScoreState, row: Drop, reading: Reading, is_low: bool) -> str:
+        """For how long a drop has lasted, in words: by minutes in a stream, by number of single readings."""
+        broken, at = ((DROPPED,) if is_low else ()), reading.measured_at
+        if is_continuous(reading, self._knowledge):
+            history = state.drops.setdefault(row.vital, VitalHistory())
+            segment = segment_of(reading, "beyond" if is_low else "inside", None, broken)
+            segment.reading = None
+            placing = add(history, segment)
+            around = run(history, placing.index, DROPPED)
+            enough = is_low and around.end - around.start >= timedelta(minutes=row.minutes)
+            return f"for {row.minutes} minutes or longer" if enough else ""
+        recent = state.recent.setdefault(f"{MEMBER}{row.vital}", [])
+        place = enter(recent, at, broken)
+        enough = is_low and among_last(recent, place, DROPPED, row.of)
+        forget(recent)
+        return f"in {row.of.count} of the last {row.of.last} readings" if enough else ""
+
+    # --- telling -----------------------------------------------------------------------------------------------------
+
+    def _display(self, reading: Reading) -> str:
+        return self._knowledge.vitals[reading.vital].display
+
+    def _finding(self, reading: Reading, rule: str, title: str, why: str, is_late: bool) -> Finding:
+        return Finding(
+            member=f"{MEMBER}{reading.vital}",
+            rule=f"{rule}.{reading.vital}@{self._rules.version}",
+            group=self._knowledge.vitals[reading.vital].group,
+            priority=self._knowledge.priorities.of(rule),
+            title=title,
+            why=why,
+            evidence=(reading,),
+            vital=reading.vital,
+            measured_at=reading.measured_at,
+            late=is_late,
+        )

@@ -1,0 +1,271 @@
+"""Trends over days through the replay: weight, heart rate and saturation against this person's own days."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from replaying import (
+    UNITS,
+    alerts,
+    csv_lines,
+    frame,
+    measurement,
+    new_replay,
+    of_type,
+    replay_csv,
+    replay_frames,
+    replay_values,
+    worn,
+)
+from ward_for_tests import Ward
+
+from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.score.days import Days
+
+DAY = 1440
+BREATH = ("breathlessness", "{score}")
+UNITS.setdefault("breathlessness", "{score}")
+
+Value = tuple[Any, ...]
+
+
+def weights(*numbers: float, start: int = 0) -> list[Value]:
+    """One a day."""
+    return [((start + day) * DAY, "weight", f"{number:.1f}") for day, number in enumerate(numbers)]
+
+
+STEADY = (80.0, 80.2, 79.9, 80.1, 80.0, 79.8, 80.1, 80.0, 80.2, 79.9)
+
+
+def trends(values: list[Value], entries: list[dict[str, Any]] | None = None) -> list[dict[str, Any]]:
+    """The alerts that a trend has opened or raised."""
+    output = replay_values(sorted(values, key=lambda row: row[0]), entries or [])
+    return [alert for alert in of_type(output, "alert") if alert["rule"].startswith("trend.")]
+
+
+@pytest.mark.parametrize(
+    ("last", "told"),
+    [
+        ((80.9, 81.0, 81.0), False),  # 0.9 to 1.0 above 80: the mean is just below
+        ((81.0, 81.1, 81.1), True),
+        ((81.5,), False),  # one day is not two
+        ((80.0, 82.4), False),  # of three days
+        ((81.0, 82.6), True),
+    ],
+)
+def test_weight_above_its_own_days_before(last: tuple[float, ...], told: bool) -> None:
+    found = trends(weights(*STEADY, *last))
+    assert bool(found) is told
+    if told:
+        assert (found[0]["group"], found[0]["priority"], found[0]["title"]) == ("weight", "low", "Body weight rising")
+        assert "of the 28 days before" in found[0]["why"][0]
+
+
+def test_a_week_of_days_is_needed() -> None:
+    rising = (82.0, 82.5, 83.0)
+    assert trends(weights(*STEADY[:6], *rising[:1])) == []
+    assert trends(weights(*STEADY[:6], *rising)) == []  # six days before
+    assert trends(weights(*STEADY[:7], *rising)) != []
+
+
+def test_a_restless_weight_needs_a_larger_rise() -> None:
+    restless = (80.0, 82.0, 79.0, 81.5, 79.5, 81.8, 79.2, 81.0, 79.0, 81.6)
+    assert trends(weights(*restless, 81.8, 81.9, 82.0)) == []
+    assert trends(weights(*restless, 83.5, 83.6, 83.8)) != []
+
+
+def test_the_rule_of_thumb_alone_tells_nothing() -> None:
+    """3 lb in a day, 5 lb in a week: PPV 6 to 7 %."""
+    assert trends(weights(*STEADY, 81.9)) == []
+    assert alerts(replay_values(weights(*STEADY, 81.9))) == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [([1, 1, 1, 3], True), ([1, 1, 1, 2], False), ([4], True), ([3], False), ([5, 5, 5, 5], False), ([], False)],
+)
+def test_with_breathlessness_above_usual_it_is_medium(answers: list[int], told: bool) -> None:
+    """The rule of thumb and the answer of the same day; without a usual answer 4 of 10 counts."""
+    last = len(STEADY)
+    said = [
+        ((last - len(answers) + 1 + day) * DAY - 10, *BREATH[:1], str(answer)) for day, answer in enumerate(answers)
+    ]
+    said = [(minutes + 5, vital, value) for minutes, vital, value in said]
+    found = trends([*weights(*STEADY, 81.2), *said, ((last) * DAY + 200, "weight", "81.2")])
+    assert bool(found) is told
+    if told:
+        assert found[0]["priority"] == "medium"
+        assert "breathlessness" in found[0]["why"][0]
+        assert "rule of thumb" in found[0]["why"][0]
+
+
+def pulses(*numbers: int) -> list[Value]:
+    return [(day * DAY + 60, "heart_rate", str(number)) for day, number in enumerate(numbers)]
+
+
+def test_with_a_heart_rate_above_usual_it_is_medium() -> None:
+    steady, fast = [70, 71, 69, 70, 72, 70, 69, 71, 70, 70], [80, 82, 81]
+    both = [*weights(*STEADY, 81.2, 81.4, 81.5), *pulses(*steady, *fast)]
+    assert "medium" in {alert["priority"] for alert in trends(both) if alert["group"] == "weight"}
+    calm = [*weights(*STEADY, 81.2, 81.4, 81.5), *pulses(*steady, 72, 71, 72)]
+    assert {alert["priority"] for alert in trends(calm)} == {"low"}
+
+
+@pytest.mark.parametrize(("last", "told"), [((77, 77, 78), False), ((78, 79, 79), True)])
+def test_heart_rate_above_its_own_days(last: tuple[int, ...], told: bool) -> None:
+    steady = (70, 71, 69, 70, 70, 70, 69, 71, 70, 70)
+    assert bool(trends(pulses(*steady, *last))) is told
+
+
+def test_a_lasting_rise_becomes_usual() -> None:
+    """The window moves on: after its own length the new weight is this person's own."""
+    found = replay_values(weights(*STEADY, *[83.0] * 40))
+    last = of_type(found, "alert")[-1]
+    assert (last["state"], last["group"]) == ("resolved", "weight")
+
+
+def test_the_unit_of_the_scale_does_not_matter() -> None:
+    pounds = [
+        (at, vital, f"{float(kilos) / 0.45359237:.1f}", "[lb_av]") for at, vital, kilos in weights(*STEADY, 82, 82)
+    ]
+    found = trends(pounds)
+    assert "81" in found[0]["why"][0] or "82.0 kg" in found[0]["why"][0]
+
+
+def test_what_the_scale_cannot_name_feeds_no_trend() -> None:
+    """A weight of an unknown user of a shared scale (user index 255): 2A9D, kg, user, 82.0 kg (16400 steps of 5 g)."""
+    steady = [
+        frame([measurement(at, vital, value)], at, seq) for seq, (at, vital, value) in enumerate(weights(*STEADY))
+    ]
+    own, unknown = (
+        [frame([{"at": stamp_of(day), "characteristic": "2A9D", "payload": f"041040{user}"}], day * DAY, 50 + day)
+         for day in (10, 11, 12)]
+        for user in ("01", "ff")
+    )  # fmt: skip
+    entries = [worn()]
+    assert [a for a in of_type(replay_frames([*steady, *own], entries), "alert") if a["rule"].startswith("trend.")]
+    assert not [
+        a for a in of_type(replay_frames([*steady, *unknown], entries), "alert") if a["rule"].startswith("trend.")
+    ]
+
+
+def stamp_of(day: int) -> str:
+    return measurement(day * DAY, "weight", "1")["at"]
+
+
+# --- saturation below its usual --------------------------------------------------------------------------------------
+
+USUAL = [(day * DAY, "oxygen_saturation", "98") for day in range(6)]
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        (["95", "95", "95"], True),
+        (["95", "95"], False),
+        (["96", "96", "96", "96"], False),
+        (["95", "97", "95", "95"], True),
+        (["95", "97", "97", "95", "95"], False),
+    ],
+)
+def test_saturation_three_below_usual_in_three_of_four(values: list[str], told: bool) -> None:
+    last = [(6 * DAY + 60 * number, "oxygen_saturation", value) for number, value in enumerate(values)]
+    found = trends([*USUAL, *last])
+    assert bool(found) is told
+    if told:
+        assert found[0]["priority"] == "low"
+        assert "3 below this person's usual of 98" in found[0]["why"][0]
+
+
+def test_five_days_make_a_usual() -> None:
+    last = [(5 * DAY + 60 * number, "oxygen_saturation", "95") for number in range(4)]
+    assert trends([*USUAL[1:5], *last]) == []
+    assert trends([*USUAL[:5], *last]) != []
+
+
+def test_in_a_stream_it_must_last_half_an_hour() -> None:
+    """2A5F, normal values alone: flags 0, SpO2 95 %, pulse 72."""
+    usual = [frame([measurement(*row)], row[0], seq) for seq, row in enumerate(USUAL)]
+    stream = [
+        frame(
+            [{"at": stamp_at(6 * DAY + minute), "characteristic": "2A5F", "payload": "005f004800"}],
+            6 * DAY + minute,
+            90 + minute,
+        )
+        for minute in range(0, 31, 5)
+    ]
+    entries = [worn()]
+    assert not [
+        a for a in of_type(replay_frames([*usual, *stream[:-1]], entries), "alert") if a["rule"].startswith("trend")
+    ]
+    (alert,) = [a for a in of_type(replay_frames([*usual, *stream], entries), "alert") if a["rule"].startswith("trend")]
+    assert "for 30 minutes or longer" in alert["why"][0]
+
+
+def stamp_at(minutes: int) -> str:
+    return measurement(minutes, "weight", "1")["at"]
+
+
+# --- laws ------------------------------------------------------------------------------------------------------------
+
+days = st.lists(st.floats(78, 84), min_size=8, max_size=16)
+
+
+@settings(max_examples=25, deadline=None)
+@given(days, st.integers(1, 200))
+def test_law_4_shifted_by_days(numbers: list[float], by: int) -> None:
+    def said(start: int) -> list[tuple[Any, ...]]:
+        values = weights(*numbers, start=start)
+        found = of_type(replay_values(values), "alert")
+        return [(alert["priority"], alert["title"], alert["why"], alert["state"]) for alert in found]
+
+    assert said(0) == said(by)
+
+
+@settings(max_examples=25, deadline=None)
+@given(days, st.randoms(use_true_random=False))
+def test_late_days_take_their_place(numbers: list[float], chance: random.Random) -> None:
+    """Whatever order the days came in (within the week in which a duplicate is known), the same is kept and holds."""
+    sent = [frame([measurement(*row)], row[0], seq) for seq, row in enumerate(weights(*numbers))]
+    shuffled = [*sent[:-6], *chance.sample(sent[-6:], 6)]
+
+    def kept(order: list[dict[str, Any]]) -> Days:
+        run = new_replay([worn()])
+        for number, each in enumerate(order):
+            list(run.jsonl(msgspec.json.encode(each), number))
+        return unpack_patient(run.state_of("p"), "p").state.score.days["weight"]
+
+    assert (kept(shuffled).days, kept(shuffled).told) == (kept(sent).days, kept(sent).told)
+
+
+@settings(max_examples=15, deadline=None)
+@given(days)
+def test_a_restart_between_every_two_readings_changes_nothing(numbers: list[float]) -> None:
+    values = [*weights(*numbers)]
+    values += [(at + 3, "oxygen_saturation", f"{90 + float(value) % 10:.0f}") for at, _, value in values]
+    kept, restarted = Ward(), Ward()
+    for at, vital, value in sorted(values):
+        assert kept.now(vital, value, at) == restarted.now(vital, value, at)
+        restarted.patient = unpack_patient(pack_patient(restarted.patient), "p")
+    assert kept.patient.state.score.days == restarted.patient.state.score.days
+
+
+def test_a_new_normal_begins_the_days_anew() -> None:
+    """A person has said that this is the weight from now on: the days before no longer count."""
+    ward = Ward()
+    opened = [alert for at, vital, value in weights(*STEADY, 82.0, 82.2, 82.1) for alert in ward.now(vital, value, at)]
+    told = [alert for alert in opened if alert.rule.startswith("trend.")]
+    (ended,) = ward.act("new_normal", told[-1].id, minutes=13 * DAY - 60)
+    assert ended.state == "resolved"
+    after = [alert for at, vital, value in weights(*[82.1] * 20, start=13) for alert in ward.now(vital, value, at)]
+    assert not [alert for alert in after if alert.rule.startswith("trend.")]
+
+
+def test_the_file_of_a_month_is_deterministic() -> None:
+    lines = csv_lines(weights(*STEADY, *[81.5] * 20))
+    assert replay_csv(lines) == replay_csv(lines)
