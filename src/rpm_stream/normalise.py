@@ -35,12 +35,15 @@ class Refusal(Record, frozen=True, kw_only=True):
 
 
 class Placed(Record, frozen=True, kw_only=True, gc=False):
-    """When a value was measured, and how that was found out. ``by_device``: the device's own clock was used."""
+    """When a value was measured, and how that was found out. ``by_device``: the device's own clock was used;
+    ``behind``: seconds that it lies before the gateway's, where it told a valid time.
+    """
 
     measured_at: datetime
     utc_offset: str | None
     flags: tuple[str, ...] = ()
     by_device: bool = False
+    behind: int | None = None
 
 
 class Offsets(Record, frozen=True, kw_only=True, gc=False):
@@ -78,12 +81,17 @@ def place(at: datetime, decoded: Decoded, offsets: Offsets) -> Placed:
     try:
         local = decoded.device_time.replace(tzinfo=zone).astimezone(UTC)
         counts = at - DEVICE_TIME_BEFORE <= local <= at + DEVICE_TIME_AFTER
+        behind = int((at - local).total_seconds())
     except OverflowError:
-        counts = False
-    if not counts:
         return Placed(measured_at=at, utc_offset=known, flags=("device_time_ignored",))
+    if not counts:
+        return Placed(measured_at=at, utc_offset=known, flags=("device_time_ignored",), behind=behind)
     return Placed(
-        measured_at=local, utc_offset=known or "Z", flags=() if known else ("offset_unknown",), by_device=True
+        measured_at=local,
+        utc_offset=known or "Z",
+        flags=() if known else ("offset_unknown",),
+        by_device=True,
+        behind=behind,
     )
 
 

@@ -20,7 +20,7 @@ from rpm_stream.knowledge import KnowledgeError, load, shipped
 
 PARTS = ("ingest", "normalise", "pipeline")  # who may give a reading a flag
 NO_FLAGS = {"FEATURES", "FIELDS"}  # tables of what a device can do or has sent: attributes of a payload
-NAMES_OF_FLAGS = {"FLAG_OF_MEASUREMENT", "FLAG_OF_STATUS", "_PULSE_RANGES", "UNSURE", "PRELIMINARY"}
+NAMES_OF_FLAGS = {"FLAG_OF_MEASUREMENT", "FLAG_OF_STATUS", "_PULSE_RANGES", "UNSURE", "PRELIMINARY", "CLOCK_SKEW", "ADOPTED"}
 WORD = frozenset("abcdefghijklmnopqrstuvwxyz_0123456789")
 # Each flag of gatt.md 3 and 4 with what judging does; the source of this table is the reference, not the code.
 REFERENCE = {

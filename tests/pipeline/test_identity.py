@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from device_for_tests import Device, counts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from replaying import START, frame, measurement, stamp, worn
@@ -14,10 +15,9 @@ from replaying import START, frame, measurement, stamp, worn
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.assignments import IDENTITY, assigned, covers, taken_back
 from rpm_stream.pipeline.identity import claim, whose
-from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingested
-from rpm_stream.pipeline.sealed import pack_device, unpack_device
-from rpm_stream.records import Assignment, DeviceEntry, Position
-from rpm_stream.registry import Registry, parse_entry, wearers
+from rpm_stream.pipeline.ingest import Ingest, Ingested
+from rpm_stream.records import Assignment, DeviceEntry
+from rpm_stream.registry import wearers
 
 Record = dict[str, Any]
 
@@ -27,33 +27,6 @@ def weight(user: int | None) -> str:
     return f"{0 if user is None else 4:02x}{(14000).to_bytes(2, 'little').hex()}" + (
         "" if user is None else f"{user:02x}"
     )
-
-
-class Device:
-    """One device's ingest over a registry that may change; restarted before every frame."""
-
-    def __init__(self, *entries: Record) -> None:
-        self.registry = Registry(parse_entry(msgspec.json.encode(entry)) for entry in entries)
-        self.ingest = Ingest(shipped(), self.registry, recorded_time=True)
-        self.state, self.offset = DeviceState(), 0
-
-    def send(self, value: Record) -> Ingested:
-        self.offset += 1
-        self.state = unpack_device(pack_device(self.state))
-        position = Position(topic="rpm.frames", partition=0, offset=self.offset)
-        body = msgspec.json.encode(value)
-        done = self.ingest.step(self.state, FrameMessage(key="d", value=body, position=position, received_at=START))
-        account = done.account
-        assert account.parts == account.readings + account.duplicates + len(done.rejects)  # law 1
-        return done
-
-    def put(self, entry: Record) -> None:
-        self.registry.put(parse_entry(msgspec.json.encode(entry)))
-
-
-def counts(done: Ingested) -> tuple[int, int, int]:
-    """Readings, duplicates, rejects."""
-    return done.account.readings, done.account.duplicates, len(done.rejects)
 
 
 def patients(done: Ingested) -> list[tuple[str, tuple[str, ...]]]:

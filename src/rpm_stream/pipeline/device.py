@@ -62,6 +62,7 @@ class DeviceState(msgspec.Struct):
     segments: list[Segment] = []
     contexts: list[Context] = []
     bodies: list[BodyPacket] = []
+    behind: list[int] = []  # the newest differences of the device's clock to the gateway's (skew.py)
 
 
 def note_session(state: DeviceState, entry: Entry) -> None:

@@ -33,6 +33,7 @@ from rpm_stream.pipeline.device import DeviceState, join_session, note_session
 from rpm_stream.pipeline.frames import FrameMessage, Ingested, Slot, Work, refused_whole
 from rpm_stream.pipeline.identity import claim, whose
 from rpm_stream.pipeline.joins import join
+from rpm_stream.pipeline.skew import CLOCK_SKEW, SKEW_SECONDS, noted, skew
 from rpm_stream.records import Decoded, DeviceEntry, Origin, Reading, Record
 from rpm_stream.registry import Registry
 
@@ -51,6 +52,7 @@ class _Spot(Record, frozen=True, kw_only=True, gc=False):
     whose: str | Refusal
     seen_as: Mark
     verdict: Verdict
+    skew: int | None
 
 
 class _Part:
@@ -78,6 +80,11 @@ class _Part:
             self._same, self._spot = decoded, self._found(decoded, dense)
         return self._spot
 
+    def note_clock(self) -> None:
+        """Keep how far the device's clock was off in an entry that was read, once."""
+        if self._spot is not None and self._spot.placed.behind is not None:
+            self.state.behind = noted(self.state.behind, self._spot.placed.behind)
+
     def _found(self, decoded: Decoded, dense: bool) -> _Spot:
         device, entry, work = self.device, self.entry, self.work
         offsets = Offsets(
@@ -92,13 +99,16 @@ class _Part:
         )
         fault = time_fault(placed.measured_at, work.received_at)
         seen_as = mark(kind, key, placed.measured_at)
+        off_by = None if placed.behind is None else skew(noted(self.state.behind, placed.behind))
+        more = (*unsure, CLOCK_SKEW) if off_by is not None else unsure
         return _Spot(
             placed=placed,
-            flags=decoded.flags + placed.flags + tuple(flag for flag in unsure if flag not in decoded.flags),
+            flags=decoded.flags + placed.flags + tuple(flag for flag in more if flag not in decoded.flags),
             key=key,
             whose=fault or patient if isinstance(patient, str) else patient,
             seen_as=seen_as,
             verdict="new" if fault else check(self.state.seen, seen_as, dense, work.known_frame),
+            skew=off_by,
         )
 
 
@@ -182,17 +192,22 @@ class Ingest:
         row = self.knowledge.characteristics.get(entry.characteristic)
         dense = row is not None and row.dense
         outcomes = [(each, self._part(part, each, dense, conflict and each.vital in PRESSURES)) for each in readings]
+        refused = read = False
         for decoded, outcome in outcomes:
             if isinstance(outcome, Refusal):
+                refused = True
                 reject = work.reject(entry, decoded.part, outcome, "normalise")
                 if reject is not None and outcome.reason == "implausible" and "control_solution" not in decoded.flags:
                     work.refuse(_refused(part, decoded, part.spot(decoded, dense), reject.id))
             elif outcome is None:
                 work.duplicates += 1
             else:
+                read = True
                 remember(part.state.seen, outcome[0])
                 work.readings.setdefault(outcome[1].patient, []).append(outcome[1])
-        if part.state.seen.partial or any(isinstance(outcome, Refusal) for _, outcome in outcomes):
+        if read:
+            part.note_clock()
+        if refused or part.state.seen.partial:
             self._leave_out(part, [(each, isinstance(outcome, Refusal)) for each, outcome in outcomes], dense)
 
     def _leave_out(self, part: _Part, outcomes: list[tuple[Decoded, bool]], dense: bool) -> None:
@@ -251,6 +266,9 @@ def _reading(part: _Part, decoded: Decoded, spot: _Spot, patient: str, query: bo
         flags = (*flags, "query")
     if entry.at - work.received_at > CLOCK_AHEAD:
         flags = (*flags, "clock_ahead")
+    attributes = {**decoded.attributes, "characteristic": entry.characteristic}
+    if spot.skew is not None:
+        attributes[SKEW_SECONDS] = spot.skew
     return Reading(
         id=deterministic_id("reading", device, entry.characteristic, decoded.vital, str(decoded.part), spot.key),
         patient=patient,
@@ -263,6 +281,6 @@ def _reading(part: _Part, decoded: Decoded, spot: _Spot, patient: str, query: bo
         utc_offset=spot.placed.utc_offset,
         absent=decoded.absent,
         flags=flags,
-        attributes={**decoded.attributes, "characteristic": entry.characteristic},
+        attributes=attributes,
         origin=Origin(frame=work.envelope.frame, index=entry.index, part=decoded.part),
     )

@@ -1,0 +1,37 @@
+"""How far a device's clock is from its gateway's: a running estimate that says so and moves no time.
+
+Each value that carries the device's own time gives one difference to the time at which the gateway got it. A record
+that is read from memory is late by its age, and ages differ; a clock that is wrong is wrong by the same each time. So
+the clock is called wrong only where the newest differences agree.
+"""
+
+from __future__ import annotations
+
+from statistics import median
+
+KEPT = 9
+LEAST = 5
+APART = 60  # seconds within which differences agree: the clock's minute, and the time that a transfer takes
+SKEWED = 300  # seconds: as much as device time may be ahead (CONTRACT 3)
+
+CLOCK_SKEW = "clock_skew"  # a flag
+SKEW_SECONDS = "clock_skew_seconds"  # an attribute
+
+
+def noted(differences: list[int], behind: int) -> list[int]:
+    """The newest differences, with one more."""
+    return [*differences, behind][-KEPT:]
+
+
+def skew(differences: list[int]) -> int | None:
+    """Seconds that the device's clock is behind the gateway's (ahead: negative), where that is sure and matters.
+
+    >>> skew([3601, 3602, 3600, 3600, 3603]), skew([3600, 90, 7200, 3600, 3600]), skew([3, 4, 3, 4, 3])
+    (3601, None, None)
+    """
+    if len(differences) < LEAST:
+        return None
+    middle = int(median(differences))
+    if abs(middle) <= SKEWED or any(abs(each - middle) > APART for each in differences):
+        return None
+    return middle
