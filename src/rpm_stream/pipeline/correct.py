@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
+from typing import Literal
 
 import msgspec
 
@@ -134,17 +135,15 @@ class Holdings:
         actions: list[Action] = []
         for wearer, readings in groupby(self.wrong(order.patient), key=lambda reading: reading.patient):
             for batch in _batches(readings):
-                about = {"who": order.who, "at": order.at, "reason": order.reason}
-                new = tuple(
-                    reading
-                    for reading in batch
-                    if order.patient and adopted_id(reading.id, order.patient) not in self._readings
-                )
-                if order.patient and new:
-                    actions.append(Action(patient=order.patient, action="adopt", readings=new, **about))
+                if order.patient and (new := self._not_yet(batch, order.patient)):
+                    actions.append(_action(order, "adopt", order.patient, new))
                 singly = tuple(reading.id for reading in batch if reading.id in shown)
-                actions.append(Action(patient=wearer, action="void", readings=batch, shown=singly, **about))
+                actions.append(msgspec.structs.replace(_action(order, "void", wearer, batch), shown=singly))
         return actions
+
+    def _not_yet(self, readings: Sequence[Reading], patient: str) -> tuple[Reading, ...]:
+        """Those that ``patient`` was not given by an earlier correction."""
+        return tuple(reading for reading in readings if adopted_id(reading.id, patient) not in self._readings)
 
     def _is_meant(self, reading: Reading) -> bool:
         span, at = self._span, reading.measured_at
@@ -160,6 +159,10 @@ class Correction(Record, frozen=True, kw_only=True):
     who: str
     at: datetime
     reason: str
+
+
+def _action(order: Correction, kind: Literal["adopt", "void"], patient: str, readings: tuple[Reading, ...]) -> Action:
+    return Action(patient=patient, action=kind, who=order.who, at=order.at, reason=order.reason, readings=readings)
 
 
 def _batches(readings: Iterable[Reading]) -> Iterator[tuple[Reading, ...]]:
