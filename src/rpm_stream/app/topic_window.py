@@ -33,9 +33,10 @@ class Broker(NamedTuple):
 
 
 @asynccontextmanager
-async def reaching(bootstrap: str, topics: Iterable[str]) -> AsyncIterator[Broker]:
+async def reaching(bootstrap: str, topics: Iterable[str] = ()) -> AsyncIterator[Broker]:
     """A Kafka that has ``topics``. Raises UsageError when it is away, then or later."""
-    await partition_counts(bootstrap, tuple(topics))
+    if topics:
+        await partition_counts(bootstrap, tuple(topics))
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
     )

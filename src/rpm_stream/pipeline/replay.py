@@ -56,10 +56,15 @@ _glance = msgspec.json.Decoder(_Glance)
 
 
 class Replay:
-    """State of one replay. Feed it in order; each call gives the lines that it caused."""
+    """State of one replay. Feed it in order; each call gives the lines that it caused.
 
-    def __init__(self, knowledge: Knowledge, registry: Registry, emit: Collection[Kind] = KINDS) -> None:
-        self._ingest = Ingest(knowledge, registry, recorded_time=True)
+    ``recorded_time``: received_at is the frame's own, as a file has it; else that of the message.
+    """
+
+    def __init__(
+        self, knowledge: Knowledge, registry: Registry, emit: Collection[Kind] = KINDS, recorded_time: bool = True
+    ) -> None:
+        self._ingest = Ingest(knowledge, registry, recorded_time)
         self._judge = Judge(knowledge, registry)
         self._devices: dict[str, DeviceState] = {}
         self._patients: dict[str, Patient] = {}
@@ -90,6 +95,17 @@ class Replay:
             yield from self._judged(message)
         else:
             yield from self.frame(self._message(None, value, (line,)))
+
+    def message(self, value: bytes) -> Iterator[Line]:
+        """A message of rpm.readings or rpm.actions; one that cannot be read causes nothing, as in the service."""
+        try:
+            message = _message_of(value)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return
+        if isinstance(message, Action):
+            yield from self._acted(message)
+        elif message is not None:
+            yield from self._judged(message)
 
     def csv(self, found: CsvFrame | BadRow) -> Iterator[Line]:
         """A frame of a CSV file, or a row of it that is no record."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from rpm_stream.app.cli.times import zoned_time
+from rpm_stream.app.cli.times import duration, zoned_time
 from rpm_stream.app.errors import CheckFailed, UsageError
 from rpm_stream.app.settings import Settings
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from rpm_stream.app.books.run import Books
 
 KEPT = timedelta(hours=26)  # of a periodic run: a day, and what was late in it
-UNITS = {"s": 1, "m": 60, "h": 3600}
 
 Since = Annotated[str | None, typer.Option("--from", help="Frames received from then on (RFC 3339); none: all.")]
 Until = Annotated[str | None, typer.Option(help="Frames received before then (RFC 3339); none: up to now.")]
@@ -64,14 +62,6 @@ def reconcile(
             _periodic(_books(stack, settings, (bounds[0] or datetime.now(UTC) - KEPT, None), None), pause, metrics_port)
         else:
             _once(_books(stack, settings, bounds, resume), table)
-
-
-def duration(option: str, text: str) -> timedelta:
-    """A length of time such as 30s, 5m or 1h. Raises UsageError, which names the option."""
-    found = re.fullmatch(r"([1-9][0-9]{0,5})([smh])", text)
-    if found is None:
-        raise UsageError(f"{option}: {text!r} is no length of time, such as 30s, 5m or 1h")
-    return timedelta(seconds=int(found[1]) * UNITS[found[2]])
 
 
 def _time(option: str, text: str | None) -> datetime | None:

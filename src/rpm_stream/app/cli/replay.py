@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
 import structlog
 import typer
 
+from rpm_stream.app.cli import replay_topics as topics
 from rpm_stream.app.cli.columns import COLUMNS_HELP, column_map
 from rpm_stream.app.cli.times import zoned_time
 from rpm_stream.app.errors import UsageError
+from rpm_stream.app.settings import Settings
 
 log = structlog.get_logger()
 
 if TYPE_CHECKING:
     from rpm_stream.ingest.csv_columns import ColumnMap
+    from rpm_stream.knowledge import Knowledge
     from rpm_stream.pipeline.replay import Kind, Line, Replay
 
 
@@ -34,6 +37,13 @@ def replay(
     knowledge: Annotated[Path | None, typer.Option(help="Folder with own tables, over the shipped ones.")] = None,
     until: Annotated[str | None, typer.Option(help="Let all clocks tick to this time (RFC 3339) at the end.")] = None,
     columns: Annotated[str | None, typer.Option(help=COLUMNS_HELP)] = None,
+    kafka: topics.FromKafka = False,
+    since: topics.Since = None,
+    stage: topics.Stage = "ingest",
+    warm_up: topics.WarmUp = "24h",
+    compare: topics.Compare = False,
+    publish: topics.Publish = None,
+    bootstrap: topics.Bootstrap = None,
 ) -> None:
     """Replay recorded data through the pipeline; the same input gives the same bytes.
 
@@ -42,26 +52,53 @@ def replay(
     Example: rpm-stream replay long.csv --columns patient=pid,measured_at=time,vital=name
 
     Example: rpm-stream replay wide.csv --columns patient=pid,measured_at=time,heart_rate=hr:/min,weight=kilos:kg
+
+    Example: rpm-stream replay --from-kafka --from 2026-01-31T00:00:00Z --compare
     """
-    from rpm_stream.app.registry_file import read_registry
+    asked = topics.Options(since, until, stage, warm_up, compare, publish, bootstrap)
+    if kafka and (files or columns):
+        raise UsageError("--from-kafka takes no files and no --columns")
+    kinds = _kinds(emit)
+    if kafka:
+        topics.from_kafka(asked, _replay(kinds, registry, knowledge or Settings().knowledge, asked), kinds)
+    else:
+        topics.check_unused(asked)
+        _files(
+            files or ["-"], _replay(kinds, registry, knowledge, None), column_map(columns, _tables(knowledge)), until
+        )
+
+
+def _tables(folder: Path | None) -> Knowledge:
     from rpm_stream.knowledge import KnowledgeError, load
+
+    try:
+        return load(folder)
+    except KnowledgeError as error:
+        raise UsageError(str(error)) from None
+
+
+def _replay(kinds: list[Kind], registry: Path | None, folder: Path | None, asked: topics.Options | None) -> Replay:
+    """A replay with the entries of a file, or of the broker where ``asked`` says so and there is no file."""
+    from rpm_stream.app.registry_file import read_registry
     from rpm_stream.pipeline.replay import Replay
     from rpm_stream.registry import Registry
     from rpm_stream.score.own_limits import faults
 
-    try:
-        tables = load(knowledge)
-    except KnowledgeError as error:
-        raise UsageError(str(error)) from None
-    mapped = column_map(columns, tables)
-    entries = list(read_registry(registry)) if registry else []
+    tables = _tables(folder)
+    if registry is None and asked is not None:
+        entries = topics.registry(asked)
+    else:
+        entries = list(read_registry(registry)) if registry else []
     for entry in entries:
         for fault in faults(entry, tables.vitals):
             log.warning("registry setting ignored, the others hold", fault=fault)
-    run = Replay(tables, Registry(entries), _kinds(emit))
+    return Replay(tables, Registry(entries), kinds, recorded_time=asked is None or Settings().time == "recorded")
+
+
+def _files(files: list[str], run: Replay, mapped: ColumnMap | None, until: str | None) -> None:
     end = _time(until)
     output = sys.stdout.buffer
-    for name in files or ["-"]:
+    for name in files:
         _write(output, _file(run, name, mapped))
     _write(output, run.finish(end))
     output.flush()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import re
+from datetime import datetime, timedelta
 
 from rpm_stream.app.errors import UsageError
+
+SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 def zoned_time(option: str, text: str) -> datetime:
@@ -16,3 +19,11 @@ def zoned_time(option: str, text: str) -> datetime:
     if time.tzinfo is None:
         raise UsageError(f"{option}: the time needs a zone, such as Z")
     return time
+
+
+def duration(option: str, text: str) -> timedelta:
+    """A length of time such as 30s, 5m or 24h. Raises UsageError, which names the option."""
+    found = re.fullmatch(r"([1-9][0-9]{0,5})([smh])", text)
+    if found is None:
+        raise UsageError(f"{option}: {text!r} is no length of time, such as 30s, 5m or 24h")
+    return timedelta(seconds=int(found[1]) * SECONDS[found[2]])

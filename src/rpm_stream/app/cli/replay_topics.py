@@ -1,0 +1,135 @@
+"""``rpm-stream replay --from-kafka``: the options that only it has, and what it does with them."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import msgspec
+import typer
+
+from rpm_stream.app.cli.times import duration, zoned_time
+from rpm_stream.app.errors import CheckFailed, UsageError
+from rpm_stream.app.settings import Settings
+
+if TYPE_CHECKING:
+    from rpm_stream.app.registry_topic import Entry
+    from rpm_stream.app.replay_compare import Comparison
+    from rpm_stream.app.replay_topics import Asked
+    from rpm_stream.pipeline.replay import Kind, Replay
+
+FromKafka = Annotated[bool, typer.Option("--from-kafka", help="Replay the topics of a broker instead of files.")]
+Since = Annotated[str | None, typer.Option("--from", help="With --from-kafka: from then on (RFC 3339); none: all.")]
+Stage = Annotated[str, typer.Option(help="With --from-kafka: begin with frames (ingest) or with readings (judge).")]
+WarmUp = Annotated[str, typer.Option(help="With --from: so long before it is replayed for its state alone.")]
+Compare = Annotated[bool, typer.Option("--compare", help="With --from-kafka: say what the topics hold otherwise.")]
+Publish = Annotated[
+    str | None, typer.Option(help="With --compare, 'observations': write those that differ. Never an alert.")
+]
+Bootstrap = Annotated[str | None, typer.Option(help="Kafka, host:port[,host:port]; default: RPM_BOOTSTRAP.")]
+
+
+class Options(NamedTuple):
+    """The options of ``--from-kafka``, as typed."""
+
+    since: str | None
+    until: str | None
+    stage: str
+    warm_up: str
+    compare: bool
+    publish: str | None
+    bootstrap: str | None
+
+
+def check_unused(options: Options) -> None:
+    """Raises UsageError where an option of --from-kafka stands without it."""
+    if options.since or options.compare or options.publish or options.bootstrap:
+        raise UsageError("--from, --compare, --publish and --bootstrap need --from-kafka")
+
+
+def from_kafka(options: Options, run: Replay, kinds: Sequence[Kind]) -> None:
+    """Print the lines of the window, or with --compare what the topics hold otherwise: then CheckFailed if anything.
+
+    Raises UsageError for wrong options, or when the broker is away or lacks a topic.
+    """
+    asked = _asked(options)
+    if options.publish not in (None, "observations") or (options.publish and not options.compare):
+        raise UsageError("--publish: only observations can be published, and only with --compare")
+    if options.publish and "observation" not in kinds:
+        raise UsageError("--publish observations: they must be compared, so name them in --emit")
+    if not options.compare:
+        asyncio.run(_print(asked, run))
+        return
+    with tempfile.TemporaryDirectory(prefix="rpm-compare-") as folder:
+        differ, published = asyncio.run(_compare(asked, run, kinds, (Path(folder), bool(options.publish))))
+    if options.publish:
+        sys.stdout.write(f'{{"type":"published","observations":{published}}}\n')
+    if differ:
+        raise CheckFailed(f"{differ} records differ from what the topics hold")
+
+
+def registry(options: Options) -> list[Entry]:
+    """The entries of the broker's registry. Raises UsageError."""
+    from rpm_stream.app.registry_topic import read
+
+    return list(asyncio.run(read(options.bootstrap or Settings().bootstrap)).values())
+
+
+def _asked(options: Options) -> Asked:
+    from rpm_stream.app.replay_topics import SOURCES, Asked
+
+    stage = next((each for each in SOURCES if each == options.stage), None)
+    if stage is None:
+        raise UsageError(f"--stage: {options.stage!r} is none of {', '.join(SOURCES)}")
+    warm_up = duration("--warm-up", options.warm_up) if options.since else timedelta()
+    return Asked(
+        bootstrap=options.bootstrap or Settings().bootstrap,
+        since=_time("--from", options.since),
+        until=_time("--until", options.until),
+        stage=stage,
+        warm_up=warm_up,
+    )
+
+
+def _time(option: str, text: str | None) -> datetime | None:
+    return None if text is None else zoned_time(option, text).astimezone(UTC)
+
+
+async def _print(asked: Asked, run: Replay) -> None:
+    from rpm_stream.app.cli.progress import TopicBars
+    from rpm_stream.app.replay_topics import replayed
+
+    with TopicBars() as progress:
+        async for line in replayed(asked, run, progress):
+            sys.stdout.buffer.write(line.encode())
+
+
+async def _compare(asked: Asked, run: Replay, kinds: Sequence[Kind], scratch: tuple[Path, bool]) -> tuple[int, int]:
+    """How many records differ (each is said on stdout), and how many Observations were published."""
+    from rpm_stream.app.cli.progress import TopicBars
+    from rpm_stream.app.replay_compare import Comparison, publish
+    from rpm_stream.app.replay_topics import replayed
+
+    comparison = Comparison(scratch[0] / "records.sqlite")
+    try:
+        with TopicBars() as progress:
+            async for line in replayed(asked, run, progress):
+                comparison.replayed(line)
+            for kind in kinds:
+                await comparison.read(asked.bootstrap, kind, (asked.since, asked.until), progress)
+        differ = _say(comparison)
+        return differ, await publish(asked.bootstrap, comparison.corrections()) if scratch[1] else 0
+    finally:
+        comparison.close()
+
+
+def _say(comparison: Comparison) -> int:
+    count = 0
+    for count, difference in enumerate(comparison.differences(), start=1):  # noqa: B007  # the count is the answer
+        sys.stdout.buffer.write(msgspec.json.encode(difference) + b"\n")
+    return count

@@ -1,0 +1,192 @@
+"""What a replay says against what the topics hold: the last record of each id (CONTRACT 4 a), kept in a file.
+
+What wall time alone moves is left out: it depends on when somebody looked (an escalation, a stale mark, a window that
+is still open). A record that was put right by ``publish`` differs by its status only, and counts as equal.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from rpm_stream.app.errors import UsageError
+from rpm_stream.app.names import ALERTS, OBSERVATIONS, READINGS, REJECTS, SCORES
+from rpm_stream.app.topic_window import Progress, reaching, records, window
+from rpm_stream.pipeline.replay import Kind, Line
+from rpm_stream.records import Record
+
+TOPIC_OF: Final[dict[Kind, str]] = {
+    "reading": READINGS, "score": SCORES, "alert": ALERTS, "observation": OBSERVATIONS, "reject": REJECTS,
+}  # fmt: skip
+EDGE = timedelta(minutes=1)  # what follows from a record comes a little later than the record
+TIME_DRIVEN = ("stale", "updated_at", "historical", "escalation")
+ESCALATED = "escalated:"
+CORRECTED = "corrected"  # FHIR: modified after it was final, because it was wrong
+
+What = Literal["only_replayed", "only_on_topic", "different"]
+
+
+class Difference(Record, frozen=True, kw_only=True, tag_field="type", tag="difference"):
+    """One id that differs; ``fields`` name the parts that do, never what they hold."""
+
+    kind: Kind
+    id: str
+    what: What
+    fields: tuple[str, ...] = ()
+
+
+class _Id(msgspec.Struct, frozen=True):
+    id: str
+
+
+class _Readings(msgspec.Struct, frozen=True):
+    readings: tuple[msgspec.Raw, ...]
+
+
+_id = msgspec.json.Decoder(_Id)
+_readings = msgspec.json.Decoder(_Readings)
+_object = msgspec.json.Decoder(dict[str, Any])
+_raw = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class Comparison:
+    """Both sides by id, in a file at ``path``."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db.execute("PRAGMA synchronous=OFF")  # a scratch file
+        self._db.execute(
+            "CREATE TABLE record (kind TEXT, id TEXT, replayed BLOB, found BLOB, PRIMARY KEY (kind, id)) WITHOUT ROWID"
+        )
+        self._db.execute("BEGIN")
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._db.close()
+
+    def replayed(self, line: Line) -> None:
+        """Note a line of the replay: the last of its id counts."""
+        body = bytes(line.record)
+        self._db.execute(
+            "INSERT INTO record (kind, id, replayed) VALUES (?, ?, ?) "
+            "ON CONFLICT (kind, id) DO UPDATE SET replayed = excluded.replayed",
+            (line.type, _id.decode(body).id, body),
+        )
+
+    async def read(
+        self, bootstrap: str, kind: Kind, bounds: tuple[datetime | None, datetime | None], progress: Progress
+    ) -> None:
+        """Note what the topic of a kind holds; of records about the edges of the window only what was replayed too."""
+        since, until = bounds
+        inner = (since and (since + EDGE).timestamp() * 1000, until and until.timestamp() * 1000)
+        async with reaching(bootstrap, (TOPIC_OF[kind],)) as broker:
+            spans = await window(broker, TOPIC_OF[kind], since, until and until + EDGE)
+            async for batch in records(broker, spans, progress):
+                for record in batch:
+                    inside = (inner[0] or 0) <= record.timestamp < (inner[1] or float("inf"))
+                    for body in _bodies(kind, record.value or b""):
+                        self._found(kind, body, inside)
+
+    def _found(self, kind: Kind, body: bytes, inside: bool) -> None:
+        name = _id.decode(body).id
+        known = self._db.execute("UPDATE record SET found = ? WHERE kind = ? AND id = ?", (body, kind, name)).rowcount
+        if not known and inside:
+            self._db.execute("INSERT INTO record (kind, id, found) VALUES (?, ?, ?)", (kind, name, body))
+
+    def differences(self) -> Iterator[Difference]:
+        """Every id that differs, by kind and id."""
+        for kind, name, replayed, found in self._rows():
+            if replayed is None:
+                yield Difference(kind=kind, id=name, what="only_on_topic")
+            elif found is None:
+                if not (kind == "observation" and _is_summary(replayed)):  # a window that may still be open
+                    yield Difference(kind=kind, id=name, what="only_replayed")
+            elif fields := _fields(kind, replayed, found):
+                yield Difference(kind=kind, id=name, what="different", fields=fields)
+
+    def corrections(self) -> Iterator[tuple[str, bytes]]:
+        """Patient and body of each Observation that the replay gives and the topic lacks or holds otherwise."""
+        for kind, _, replayed, found in self._rows():
+            if kind != "observation" or replayed is None:
+                continue
+            if found is None:
+                if not _is_summary(replayed):
+                    yield _patient(replayed), replayed
+            elif _fields(kind, replayed, found):
+                yield _patient(replayed), _corrected(replayed)
+
+    def _rows(self) -> Iterator[tuple[Kind, str, bytes | None, bytes | None]]:
+        yield from self._db.execute(
+            "SELECT kind, id, replayed, found FROM record WHERE replayed IS NOT found ORDER BY kind, id"
+        )
+
+
+async def publish(bootstrap: str, corrections: Iterator[tuple[str, bytes]]) -> int:
+    """Write corrected Observations under their ids to rpm.observations, and nothing else. How many. UsageError."""
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, acks="all")
+    sent = 0
+    try:
+        await producer.start()
+        for patient, body in corrections:
+            await producer.send_and_wait(OBSERVATIONS, body, key=patient.encode())
+            sent += 1
+    except (KafkaError, OSError) as error:
+        raise UsageError(
+            f"Kafka at {bootstrap} stopped answering ({type(error).__name__}) after {sent} Observations: run it again"
+        ) from None
+    finally:
+        await producer.stop()
+    return sent
+
+
+def _bodies(kind: Kind, value: bytes) -> tuple[bytes, ...]:
+    """The records of a message; none where it is not ours."""
+    try:
+        if kind == "reading":
+            return tuple(bytes(reading) for reading in _readings.decode(value).readings)
+        _id.decode(value)
+    except msgspec.DecodeError:
+        return ()
+    return (value,)
+
+
+def _fields(kind: Kind, replayed: bytes, found: bytes) -> tuple[str, ...]:
+    """The names of the parts that differ, but for what wall time moves."""
+    ours, theirs = (_plain(kind, body) for body in (replayed, found))
+    if kind == "observation" and theirs.get("status") == CORRECTED:
+        ours = {**ours, "status": CORRECTED}
+    return tuple(sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name)))
+
+
+def _plain(kind: Kind, body: bytes) -> dict[str, Any]:
+    record = _object.decode(body)
+    if kind == "alert":
+        history = [step for step in record["history"] if not step["reason"].startswith(ESCALATED)]
+        return {name: part for name, part in record.items() if name not in TIME_DRIVEN} | {"history": history}
+    return record
+
+
+def _is_summary(body: bytes) -> bool:
+    return any("valueInteger" in part for part in _object.decode(body).get("component", ()))
+
+
+def _corrected(body: bytes) -> bytes:
+    """The body, saying that it was put right; its numbers keep their digits."""
+    parts = _raw.decode(body)
+    if bytes(parts["status"]) == b'"final"':
+        parts["status"] = msgspec.Raw(msgspec.json.encode(CORRECTED))
+    return msgspec.json.encode(parts)
+
+
+def _patient(body: bytes) -> str:
+    """Our own name of an Observation's subject: the key of its topic."""
+    subject = _object.decode(body)["subject"]
+    own = subject.get("identifier", {}).get("value")
+    return str(own or subject["reference"].removeprefix("Patient/"))
