@@ -12,7 +12,7 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from html import escape
 from importlib.resources import files
@@ -27,11 +27,12 @@ from rpm_stream.app.web.chart import UNIT_WORDS, Chart, ChartPoint, LimitLine, l
 from rpm_stream.app.web.page_chart import options
 from rpm_stream.app.web.page_style import COLOURS
 from rpm_stream.knowledge import Knowledge, shipped
-from rpm_stream.records import Alert, Reading, Reject, Score
+from rpm_stream.records import Alert, Priority, Reading, Reject, Score
 from rpm_stream.registry import Registry
 
 NEWS2 = "news2"  # the score's detector, and the name of its chart
-PRIORITIES = ("low", "medium", "high")
+MARGIN = 0.03  # of a chart's time, before the first value and behind the last
+PRIORITIES: tuple[Priority, ...] = ("low", "medium", "high")
 
 
 class Told(NamedTuple):
@@ -70,6 +71,7 @@ def page() -> str:
         entry=base64.b64encode(entry).decode(),
         file=file,
         library=base64.b64encode(library).decode(),
+        **COLOURS,
     )
 
 
@@ -166,7 +168,9 @@ def charts(found: Told, patient: str, registry: Registry, knowledge: Knowledge) 
     own = [reading for reading in found.readings if reading.patient == patient]
     alerts = [records[-1] for records in found.alerts.values() if records[-1].patient == patient]
     evidence = {each for alert in alerts for each in alert.evidence}
-    span = (min(reading.measured_at for reading in own), max(reading.measured_at for reading in own))
+    first, last = (pick(reading.measured_at for reading in own) for pick in (min, max))
+    beside = max((last - first) * MARGIN, timedelta(minutes=1))
+    span = (first - beside, last + beside)
     for vital in dict.fromkeys(reading.vital for reading in own):
         known = knowledge.vitals[vital]
         points = sorted((reading for reading in own if reading.vital == vital), key=lambda each: each.measured_at)
@@ -226,17 +230,20 @@ def drawn(chart: Chart, found: Told, patient: str) -> str:
 
 
 def rises(alert: Alert) -> Iterator[dict[str, Any]]:
-    """An upright line where an alert opened, and where it rose."""
+    """An upright line where an alert opened, and where it rose; several rises of one instant are one line."""
+    reached: dict[datetime, Priority] = {}
     most = -1
     for step in alert.history:
         if PRIORITIES.index(step.priority) > most:
             most = PRIORITIES.index(step.priority)
-            colour = COLOURS[step.priority]
-            yield {
-                "xAxis": int(step.at.timestamp() * 1000),
-                "lineStyle": {"color": colour, "type": "solid", "width": 1},
-                "label": {"formatter": step.priority, "position": "end", "color": colour, "fontSize": 11},
-            }
+            reached[step.at] = step.priority
+    for at, priority in reached.items():
+        colour = COLOURS[priority]
+        yield {
+            "xAxis": int(at.timestamp() * 1000),
+            "lineStyle": {"color": colour, "type": "solid", "width": 1},
+            "label": {"formatter": priority, "position": "insideEndTop", "color": colour, "fontSize": 11},
+        }
 
 
 if __name__ == "__main__":

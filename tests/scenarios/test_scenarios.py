@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from library import STORIES, output_of
+from library import FOLDER, STORIES, output_of
 
 from rpm_stream.pipeline.replay import Kind
 
@@ -46,4 +46,12 @@ def test_whose_and_when(story: Path, kind: Kind) -> None:
 
 
 def test_there_are_stories() -> None:
-    assert len(STORIES) >= 8
+    assert len(STORIES) >= 20
+
+
+def test_the_table_of_the_library_names_every_story_once() -> None:
+    """What is held from which side can be read without opening fifty folders."""
+    table = (FOLDER / "README.md").read_text(encoding="utf-8").split("## What they hold")[1]
+    rows = [line.split("|")[2:4] for line in table.splitlines() if line.startswith("| ")][1:]
+    named = [name.strip() for row in rows for cell in row for name in cell.split(",") if name.strip()]
+    assert sorted(named) == [story.name for story in STORIES], "a new story has its line in tests/scenarios/README.md"
