@@ -13,7 +13,7 @@ from rpm_stream.ingest import DECODERS, DecodeError, decode, short_form
 from rpm_stream.records import Payload
 
 PLAIN = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-NO_VITAL = {"2A08", "2A34", "2AA8", "2AA9", "2AAA", "2AAB"}
+NO_VITAL = {"2A08", "2A34", "2A52", "2AA8", "2AA9", "2AAA", "2AAB", "2B40"}
 
 
 def check_sound(characteristic: str, payload: Payload) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 import pytest
 from hypothesis import given
@@ -90,6 +91,16 @@ def test_a_longer_header() -> None:
     assert values(read("two-octet header cuff", "2A36", "00" + body)) == [("cuff_pressure", "120", None)]
 
 
+def test_the_cuff_of_the_captured_payload() -> None:
+    """flutter_blue issue 687: 117/85 (95), pulse 105, cut at 20 octets where its flags promise a status."""
+    captured = "fe202700750055005f00e4070918100" + "93a690001"
+    with pytest.raises(DecodeError, match="truncated"):
+        read("four-octet header cuff", "2A35", captured)
+    payload = read("four-octet header cuff", "2A35", captured + "0000")
+    assert [value for _, value, _ in values(payload)] == ["117", "85", "95", "105"]
+    assert payload.readings[0].device_time == datetime(2020, 9, 24, 16, 9, 58)
+
+
 def test_a_ketone_record_is_no_glucose(refuse: Refuses) -> None:
     octets = "022d00e907030e071e00ffff11"
     (reading,) = read("CareSens", "2A18", octets).readings
@@ -128,7 +139,7 @@ def test_a_pressure_that_the_model_does_not_measure() -> None:
 
 def test_every_row_names_its_source_and_is_tested() -> None:
     tested = {
-        "nRF5 SDK CGM", "Detecto", "Beurer BF788", "two-octet header cuff", "CareSens",
+        "nRF5 SDK CGM", "Detecto", "Beurer BF788", "two-octet header cuff", "four-octet header cuff", "CareSens",
         "oximeter without finger detection", "Omron",
     }  # fmt: skip
     assert set(MODELS) == tested

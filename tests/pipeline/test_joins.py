@@ -160,6 +160,23 @@ def test_any_segments_balance(found: list[tuple[int, bytes, int, int]]) -> None:
     assert sum(len(each.octets) for each in bench.state.segments) <= MOST_OCTETS
 
 
+def test_all_that_waits_leaves_room_for_what_was_seen() -> None:
+    """CONTRACT 8: 48 KB a device, of which what it has sent takes up to 38."""
+    bench = Bench()
+    for number in range(80):
+        bench.send([said("2B8B", bytes([number % 64 << 2]) + bytes(62))])
+    everything = gatt.GlucoseContext(
+        sequence=0, extended=255, carbohydrate=(7, "99900000"), meal=5, person=(15, 15), exercise=(65535, 100),
+        medication=(5, "99900000"), hba1c="0.00001",
+    )  # fmt: skip
+    for number in range(40):
+        octets = gatt.glucose_context(msgspec.structs.replace(everything, sequence=number))
+        bench.send([said("2A34", octets), packets(minutes=number)[0], start(number, number)])
+    assert (len(bench.state.segments), len(bench.state.contexts)) == (MOST_SEGMENTS, MOST_CONTEXTS)
+    before = len(pack_device(DeviceState(seen=bench.state.seen)))
+    assert len(pack_device(bench.state)) - before < 10 * 1024
+
+
 # --- glucose and its context ------------------------------------------------------------------------------------------
 
 
