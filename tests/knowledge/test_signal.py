@@ -20,7 +20,15 @@ from rpm_stream.knowledge import KnowledgeError, load, shipped
 
 PARTS = ("ingest", "normalise", "pipeline")  # who may give a reading a flag
 NO_FLAGS = {"FEATURES", "FIELDS"}  # tables of what a device can do or has sent: attributes of a payload
-NAMES_OF_FLAGS = {"FLAG_OF_MEASUREMENT", "FLAG_OF_STATUS", "_PULSE_RANGES", "UNSURE", "PRELIMINARY", "CLOCK_SKEW", "ADOPTED"}
+NAMES_OF_FLAGS = {
+    "FLAG_OF_MEASUREMENT",
+    "FLAG_OF_STATUS",
+    "_PULSE_RANGES",
+    "UNSURE",
+    "PRELIMINARY",
+    "CLOCK_SKEW",
+    "ADOPTED",
+}
 WORD = frozenset("abcdefghijklmnopqrstuvwxyz_0123456789")
 # Each flag of gatt.md 3 and 4 with what judging does; the source of this table is the reference, not the code.
 REFERENCE = {
@@ -135,6 +143,7 @@ def test_the_rows_are_those_of_the_reference(row: str) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
+        ('said_beside = ["demo"]\n', "demo does not stand in informs"),
         ('never_judged = ["demo"]\n', "a refused value is a reject"),
         ('ask_repeat = ["demo"]\n', "demo stands in never_judged and in ask_repeat"),
         ('[motion]\nvitals = ["mood"]\ncadence = "60"\nspeed = "1"\nseconds = 1\nsource = "?"\n', "unknown vital mood"),

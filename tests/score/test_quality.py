@@ -251,6 +251,11 @@ def test_a_value_that_its_device_doubts_asks_for_a_repeat() -> None:
     assert all("measure again" in line or "repeat" in line for line in asked)
 
 
+def test_a_strap_without_contact_is_judged_and_says_so() -> None:
+    (alert,) = last_alerts(replayed(notified("strap", "2A37", [(0, "04A0")]))).values()
+    assert (alert["priority"], alert["why"][0].endswith("; no contact")) == ("medium", True)
+
+
 # --- stored values that come as new -----------------------------------------------------------------------------------
 
 FIVE = ("110", "145", "98", "176", "132")

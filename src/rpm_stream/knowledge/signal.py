@@ -77,14 +77,15 @@ class Resent(Table, frozen=True, forbid_unknown_fields=True):
 
 
 class Signal(Table, frozen=True, forbid_unknown_fields=True):
-    """Every status flag once: it keeps a value from judgement, asks for a repeat, or only informs; then the signs of a
-    bad signal that no device tells.
+    """Every status flag once: it keeps a value from judgement, asks for a repeat, or only informs (``said_beside``:
+    those that a reader of the alert must know); then the signs of a bad signal that no device tells.
     """
 
     version: str
     never_judged: frozenset[str]
     ask_repeat: frozenset[str]
     informs: frozenset[str]
+    said_beside: frozenset[str]
     usual: Usual
     agreement: Agreement
     motion: Motion
@@ -92,6 +93,14 @@ class Signal(Table, frozen=True, forbid_unknown_fields=True):
     other_unit: tuple[OtherUnit, ...]
     resent: tuple[Resent, ...]
 
+    def compared(self) -> set[str]:
+        """Every vital whose values are compared with each other."""
+        return (
+            {row.vital for row in self.step}
+            | {row.vital for row in self.other_unit}
+            | {row.vital for row in self.resent}
+        )
+
     def vitals(self) -> set[str]:
         """Every vital that a rule names."""
-        return {row.vital for row in (*self.step, *self.other_unit, *self.resent)} | self.motion.vitals
+        return self.compared() | self.motion.vitals

@@ -23,6 +23,7 @@ from rpm_stream.words import plain_flags, plain_unit, plain_value
 HEART, PULSE = "heart_rate", "pulse_rate"
 MOVEMENT = ("cadence", "speed")
 AGAIN = "measure again"
+MOST_SEQUENCES = 8  # of a patient: two meters and a sensor, and as many that were handed in
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -31,7 +32,8 @@ class Plan(msgspec.Struct, frozen=True):
     step: Step | None
     mixes_units: bool
     resent: Resent | None
-    within: timedelta  # of a step
+    by: float  # of a step
+    within: timedelta
 
 
 class Quality:
@@ -41,14 +43,10 @@ class Quality:
         self._knowledge, self._signal = knowledge, knowledge.signal
         self._teller = Teller(knowledge, knowledge.signal.version)
         self._units = OtherUnits(knowledge)
-        self._plans = {vital: self._plan(vital) for vital in self._compared()}
+        self._plans = {vital: self._plan(vital) for vital in {PULSE, *knowledge.signal.compared()}}
+        self._gap = float(knowledge.signal.agreement.gap)
         self._together = timedelta(seconds=knowledge.signal.agreement.seconds)
         self._moving_for = timedelta(seconds=knowledge.signal.motion.seconds)
-
-    def _compared(self) -> set[str]:
-        """The vitals whose values are compared with others."""
-        signal = self._signal
-        return {PULSE, *(row.vital for row in (*signal.step, *signal.other_unit, *signal.resent))}
 
     def _plan(self, vital: str) -> Plan:
         signal = self._signal
@@ -57,6 +55,7 @@ class Quality:
             step=step,
             mixes_units=any(row.vital == vital for row in signal.other_unit),
             resent=next((row for row in signal.resent if row.vital == vital), None),
+            by=float(step.by) if step else float("inf"),
             within=timedelta(seconds=step.seconds if step else 0),
         )
 
@@ -92,8 +91,9 @@ class Quality:
             if last is None:
                 _keep_last(state, key, reading)
             else:
-                if unit is None and (last.value != reading.value or any_going_on(state.doubts)):
-                    yield from self._step(state, reading, last, doubts)
+                jump = self._jump(plan, reading, last) if unit is None and last.value != reading.value else 0.0
+                if jump >= plan.by or (state.doubts and any_going_on(state.doubts)):
+                    yield from self._step(state, reading, last, jump, doubts)
                 last.value, last.unit, last.at = reading.value, reading.unit, reading.measured_at
         if plan.resent is not None:
             yield from self._resent(state, reading, plan.resent, key)
@@ -102,7 +102,7 @@ class Quality:
 
     def _unit(self, state: ScoreState, reading: Reading, unit: str | None, doubts: dict[str, str]) -> Iterator[Told]:
         """A value that does not fit this person, and would in another unit."""
-        if unit is None and not any_going_on(state.doubts):
+        if unit is None and not (state.doubts and any_going_on(state.doubts)):
             return
         member = member_of("unit", reading.vital, reading.device)
         run = count(state.doubts, member, reading.measured_at, unit is not None)
@@ -114,24 +114,26 @@ class Quality:
             why = f"{plain_value(reading)} {said} (shipped)"
             yield Told(kind="unit", member=member, title="Unit looks wrong", why=why, evidence=(reading,))
 
-    def _step(self, state: ScoreState, reading: Reading, last: LastValue, doubts: dict[str, str]) -> Iterator[Told]:
+    def _jump(self, plan: Plan, reading: Reading, last: LastValue) -> float:
+        """How far a value is from the one before, where that is near enough in time to be compared with."""
+        if last.unit != reading.unit or reading.measured_at - last.at > plan.within:
+            return 0.0
+        vital, unit, value = reading.vital, reading.unit, reading.value or last.value
+        return abs(self._units.number(vital, value, unit) - self._units.number(vital, last.value, unit))
+
+    def _step(
+        self, state: ScoreState, reading: Reading, last: LastValue, jump: float, doubts: dict[str, str]
+    ) -> Iterator[Told]:
         """A jump from the value before, of the same device, that no body makes."""
         plan, at = self._plans[reading.vital], reading.measured_at
         assert plan.step is not None
-        lasted = at - last.at
-        jump = 0.0
-        if lasted <= plan.within and last.unit == reading.unit:
-            vital, unit, value = reading.vital, reading.unit, reading.value or ""
-            jump = abs(self._units.number(vital, value, unit) - self._units.number(vital, last.value, unit))
-        if jump < plan.step.by and not any_going_on(state.doubts):
-            return
         member = member_of("step", reading.vital, reading.device)
-        if jump < plan.step.by:
+        if jump < plan.by:
             run = state.doubts.get(member)
             if run is not None and at - run.until >= timedelta(minutes=plan.step.hold_minutes):
                 count(state.doubts, member, at, False)
             return
-        said = f"a jump from {last.value} {_before(lasted)} that hardly any body makes"
+        said = f"a jump from {last.value} {_before(at - last.at)} that hardly any body makes"
         doubts[reading.id] = f"{said}: {AGAIN}"
         run = count(state.doubts, member, at, True)
         if lasts(run, plan.step.times, 0) and is_news(run):
@@ -142,13 +144,13 @@ class Quality:
         """The newest values in the order of older ones: stored values that come as new."""
         values = state.sequences.get(key)
         if values is None:
-            _make_room(state.sequences)
+            _make_room(state.sequences, MOST_SEQUENCES)
             values = state.sequences[key] = []
         values.append(reading.value or "")
         del values[: -rules.kept]
         tail = values[-rules.length :]
         again = len(set(tail)) >= rules.different and _stands_in(tail, values[:-1])
-        if not again and not any_going_on(state.doubts):
+        if not again and not (state.doubts and any_going_on(state.doubts)):
             return
         member = member_of("clock", f"resent.{reading.vital}", reading.device)
         run = count(state.doubts, member, reading.measured_at, again)
@@ -165,8 +167,8 @@ class Quality:
             return
         if abs(heart.measured_at - pulse.measured_at) > self._together:
             return
-        apart = abs(float(heart.value) - float(pulse.value)) > rules.gap
-        if not apart and not any_going_on(state.doubts):
+        apart = abs(float(heart.value) - float(pulse.value)) > self._gap
+        if not apart and not (state.doubts and any_going_on(state.doubts)):
             return
         member = member_of("disagreement", PULSE, pulse.device)
         run = count(state.doubts, member, pulse.measured_at, apart)
@@ -192,6 +194,8 @@ class Quality:
                 said.append(f"the device doubts it, {named}: {AGAIN}")
             elif "repeat" not in finding.why:
                 said.append(AGAIN)
+        if beside := self._signal.said_beside.intersection(first.flags):
+            said.append(plain_flags(sorted(beside)))
         if first.id in doubts:
             said.append(doubts[first.id])
         if finding.vital in self._signal.motion.vitals and finding.direction != "low":
@@ -213,15 +217,15 @@ def _keep_last(state: ScoreState, key: str, reading: Reading) -> None:
     assert reading.value is not None
     last = state.signal.get(key)
     if last is None:
-        _make_room(state.signal)
+        _make_room(state.signal, MOST_RUNS)
         state.signal[key] = LastValue(reading.value, reading.unit, reading.measured_at)
     elif reading.measured_at >= last.at:
         last.value, last.unit, last.at = reading.value, reading.unit, reading.measured_at
 
 
-def _make_room(kept: dict[str, LastValue] | dict[str, list[str]]) -> None:
+def _make_room(kept: dict[str, LastValue] | dict[str, list[str]], most: int) -> None:
     """A patient has few devices: of more than the most, the one entered first goes."""
-    while len(kept) >= MOST_RUNS:
+    while len(kept) >= most:
         del kept[next(iter(kept))]
 
 
@@ -235,7 +239,8 @@ def _stands_in(tail: list[str], values: list[str]) -> bool:
 def _before(lasted: timedelta) -> str:
     """``4 seconds before``"""
     seconds = round(lasted.total_seconds())
-    for size, words in ((7200, "hours"), (120, "minutes")):
-        if seconds >= size:
-            return f"{seconds // (3600 if words == 'hours' else 60)} {words} before"
-    return f"{seconds} seconds before"
+    if seconds >= 7200:
+        return f"{seconds // 3600} hours before"
+    if seconds >= 120:
+        return f"{seconds // 60} minutes before"
+    return f"{seconds} seconds before" if seconds else "at the same moment"
