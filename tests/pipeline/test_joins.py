@@ -328,6 +328,15 @@ def test_sessions_are_bounded_and_an_unknown_one_is_said() -> None:
     assert len(bench.state.earlier) == MOST_EARLIER
 
 
+def test_a_value_that_was_read_before_its_session_was_known_is_not_read_again() -> None:
+    bench = Bench()
+    first = bench.send([cgm(5, 5)], 5, seq=0)
+    bench.send([start(0, 6)], 6, seq=1)
+    again = bench.send([cgm(5, 5)], 5, seq=0)
+    assert (len(readings(first)), readings(again), again.account.duplicates) == (1, [], 1)
+    assert minutes_of(readings(bench.send([cgm(10, 10)], 10, seq=2))) == [10]
+
+
 def test_a_value_after_the_run_time_is_flagged() -> None:
     bench = Bench()
     bench.send([start(0, 0), said("2AAB", struct.pack("<H", 1))])

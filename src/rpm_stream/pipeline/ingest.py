@@ -90,6 +90,7 @@ class _Part:
         offsets = Offsets(
             payload=entry.utc_offset, registry=device.utc_offset if device else None, frame=work.envelope.utc_offset
         )
+        alone = decoded
         decoded, offsets = join_session(self.state, decoded, offsets, entry.at)
         placed = place(entry.at, decoded, offsets)
         key = _identity(entry, decoded, placed, self.ordinal)
@@ -100,6 +101,9 @@ class _Part:
         fault = time_fault(placed.measured_at, work.received_at)
         seen_as = mark(kind, key, placed.measured_at)
         off_by = None if placed.behind is None else skew(noted(self.state.behind, placed.behind))
+        verdict: Verdict = "new" if fault else check(self.state.seen, seen_as, dense, work.known_frame)
+        if work.known_frame and decoded is not alone and verdict == "new" and self._read_alone(alone, dense):
+            verdict = "duplicate"
         more = (*unsure, CLOCK_SKEW) if off_by is not None else unsure
         return _Spot(
             placed=placed,
@@ -107,9 +111,15 @@ class _Part:
             key=key,
             whose=fault or patient if isinstance(patient, str) else patient,
             seen_as=seen_as,
-            verdict="new" if fault else check(self.state.seen, seen_as, dense, work.known_frame),
+            verdict=verdict,
             skew=off_by,
         )
+
+    def _read_alone(self, alone: Decoded, dense: bool) -> bool:
+        """Whether this value of a re-sent frame was read before its session was known, under its time of receipt."""
+        at = self.entry.at
+        key = _identity(self.entry, alone, Placed(measured_at=at, utc_offset=None), self.ordinal)
+        return check(self.state.seen, mark(self.entry.characteristic, key, at), dense, True) == "duplicate"
 
 
 class Ingest:
