@@ -115,6 +115,8 @@ def check_signal(signal: Signal, vitals: dict[str, Vital]) -> None:
     for (one, flags), (other, more) in combinations(lists.items(), 2):
         if twice := sorted(flags & more):
             raise KnowledgeError(f"signal.toml: {', '.join(twice)} stands in {one} and in {other}")
+    if elsewhere := sorted(signal.said_beside - signal.informs):
+        raise KnowledgeError(f"signal.toml: said_beside: {', '.join(elsewhere)} does not stand in informs")
     if "refused" not in signal.never_judged:
         raise KnowledgeError("signal.toml: never_judged: a refused value is a reject and must not be judged")
     if unknown := sorted(signal.vitals() - vitals.keys()):
