@@ -183,5 +183,5 @@ class Machine(RuleBasedStateMachine):
         assert pack_patient(self.patient) == pack_patient(self.twin)
 
 
-Machine.TestCase.settings = settings(max_examples=1500 if HEAVY else 150, stateful_step_count=30, deadline=None)
+Machine.TestCase.settings = settings(max_examples=1500 if HEAVY else 100, stateful_step_count=30, deadline=None)
 TestAlertMachine = Machine.TestCase

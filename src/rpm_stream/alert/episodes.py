@@ -153,7 +153,7 @@ def _join(episode: Episode, finding: Finding, now: datetime, is_new: bool) -> Al
             Transition(at=now, state=state, priority=priority, who=SERVICE, reason=finding.why),
         ),
         measured_at=max(alert.measured_at, finding.measured_at),
-        updated_at=now,
+        updated_at=max(now, alert.updated_at),
         historical=False,
         stale=False,
         late=alert.late and finding.late,
@@ -210,5 +210,5 @@ def mark_stale(episodes: Episodes, group: str, at: datetime) -> Alert | None:
 def mark_fresh(episodes: Episodes, group: str, now: datetime) -> Alert:
     """Newer data came: what the alert says of the situation is of today again."""
     episode = episodes[group]
-    episode.alert = msgspec.structs.replace(episode.alert, stale=False, updated_at=now)
+    episode.alert = msgspec.structs.replace(episode.alert, stale=False, updated_at=max(now, episode.alert.updated_at))
     return episode.alert
