@@ -10,8 +10,10 @@ import msgspec
 Publish = Literal["single", "summary", "none"]
 
 
-class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of the table rows: a misspelt key is an error, not a silent default."""
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of the table rows: a misspelt key is an error, not a silent default. Where there are numbers, a source."""
+
+    source: str = ""
 
 
 class Bounds(Table, frozen=True, forbid_unknown_fields=True):
