@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
+import os
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,8 @@ LONG = "pid,when,what,value,unit,note\np,2026-03-01T08:00:00Z,heart_rate,135,/mi
 WIDE = "pid,when,hr,kilos\np,2026-03-01T08:00:00Z,135,\n"
 LONG_MAP = "patient=pid,measured_at=when,vital=what"
 WIDE_MAP = "patient=pid,measured_at=when,heart_rate=hr:/min,weight=kilos:kg"
+
+RECORDED = Path(os.environ.get("RPM_SHARED", Path(__file__).parents[4] / "shared")) / "data" / "cgm.csv.gz"
 
 
 def call(*arguments: str | Path) -> tuple[int, bytes, str]:
@@ -43,3 +49,22 @@ def test_wrong_names_exit_2_in_one_line(tmp_path: Path, command: list[str], colu
 
 def test_help_shows_an_example() -> None:
     assert "heart_rate=hr:/min" in call("replay", "--help")[1].decode()
+
+
+@pytest.mark.skipif(not RECORDED.exists(), reason="needs the recorded glucose of ../shared (RPM_SHARED)")
+def test_recorded_glucose_in_a_makers_own_columns_gives_the_same_bytes(tmp_path: Path) -> None:
+    """A day of a real sensor, as a maker's export has it: one column for the value, other names, other order."""
+    with gzip.open(RECORDED, "rt", encoding="utf-8", newline="") as file:
+        rows = list(islice(csv.DictReader(file), 288))
+    assert {(row["vital"], row["unit"]) for row in rows} == {("glucose_interstitial", "mg/dL")}
+    ours, makers = tmp_path / "ours.csv", tmp_path / "export.csv"
+    with ours.open("w", newline="") as one, makers.open("w", newline="") as other:
+        plain, export = csv.DictWriter(one, list(rows[0])), csv.writer(other)
+        plain.writeheader()
+        plain.writerows(rows)
+        export.writerow(["Sensor Glucose", "Event", "Timestamp", "Person"])
+        export.writerows([row["value"], "EGV", row["measured_at"], row["patient"]] for row in rows)
+    columns = "patient=Person,measured_at=Timestamp,glucose_interstitial=Sensor Glucose:mg/dL"
+    status, expected, _ = call("replay", ours, "--emit", "all")
+    assert (status, expected.count(b'"type":"reading"')) == (0, 288)
+    assert call("replay", makers, "--emit", "all", "--columns", columns) == (0, expected, "")
