@@ -13,11 +13,9 @@ from contextlib import asynccontextmanager
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.errors import KafkaError
 
-from rpm_stream.app.errors import UsageError
 from rpm_stream.app.names import FRAMES, REJECTS
-from rpm_stream.app.reach import partition_counts
+from rpm_stream.app.topic_window import reaching, records, window
 from rpm_stream.records import Record, Reject
 
 PATIENCE_SECONDS = 30.0  # without a record that is known to be there
@@ -53,10 +51,10 @@ async def redrive(bootstrap: str, selection: Iterable[Reject]) -> Redriven:
             wanted.setdefault(reject.position.partition, set()).add(reject.position.offset)
     frames = 0
     if wanted:
-        await partition_counts(bootstrap, (FRAMES,))
-        async with _consumer(bootstrap) as consumer, _producer(bootstrap) as producer:
+        async with reaching(bootstrap, (FRAMES,)) as broker, _producer(bootstrap) as producer:
             for partition, offsets in sorted(wanted.items()):
-                frames += await _resend(consumer, producer, TopicPartition(FRAMES, partition), sorted(offsets))
+                place = TopicPartition(FRAMES, partition)
+                frames += await _resend(broker.consumer, producer, place, sorted(offsets))
     return Redriven(rejects=rejects, frames=frames, gone=sum(map(len, wanted.values())) - frames, judge=judge)
 
 
@@ -65,11 +63,10 @@ async def rejects_where(bootstrap: str, chosen: Callable[[Reject], bool]) -> lis
 
     Raises UsageError when the broker is away or lacks the topic.
     """
-    count = (await partition_counts(bootstrap, (REJECTS,)))[REJECTS]
     found: dict[str, Reject] = {}
-    async with _consumer(bootstrap) as consumer:
-        for partition in (TopicPartition(REJECTS, number) for number in range(count)):
-            async for record in _all_of(consumer, partition):
+    async with reaching(bootstrap, (REJECTS,)) as broker:
+        async for batch in records(broker, await window(broker, REJECTS, None, None), lambda *_: None):
+            for record in batch:
                 reject = _decoded(record)
                 if reject is not None and chosen(reject):
                     found.setdefault(reject.id, reject)
@@ -82,20 +79,6 @@ def _decoded(record: ConsumerRecord) -> Reject | None:
         return _rejects.decode(record.value or b"")
     except msgspec.MsgspecError:
         return None
-
-
-@asynccontextmanager
-async def _consumer(bootstrap: str) -> AsyncIterator[AIOKafkaConsumer]:
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
-    )
-    try:
-        await consumer.start()
-        yield consumer
-    except (KafkaError, TimeoutError, OSError) as error:
-        raise UsageError(f"Kafka at {bootstrap} stopped answering ({type(error).__name__})") from None
-    finally:
-        await consumer.stop()
 
 
 @asynccontextmanager
@@ -140,18 +123,6 @@ async def _at(
                 del left[0]
             if left and left[0] == record.offset:
                 del left[0]
-                yield record
-
-
-async def _all_of(consumer: AIOKafkaConsumer, partition: TopicPartition) -> AsyncIterator[ConsumerRecord]:
-    """Every record that is in ``partition`` now."""
-    consumer.assign([partition])
-    first = (await consumer.beginning_offsets([partition]))[partition]
-    end = (await consumer.end_offsets([partition]))[partition]
-    consumer.seek(partition, first)
-    while await consumer.position(partition) < end:
-        for record in await _fetched(consumer, partition):
-            if record.offset < end:
                 yield record
 
 

@@ -1,0 +1,113 @@
+"""Through a real broker: refused for want of a wearer, assigned, sent again; then found to be another person's."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from service_for_tests import Service, drained, read, running, send, until
+
+from rpm_stream.app import names
+from rpm_stream.app.redrive import redrive, rejects_where
+
+DEVICE = "strap-é"
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with running(tmp_path_factory.mktemp("corrections")) as service:
+        service.start("ingest")
+        service.start("judge")
+        yield service
+
+
+def records(service: Service, topic: str) -> list[dict[str, Any]]:
+    return [msgspec.json.decode(record.value) for record in asyncio.run(read(service.bootstrap, topic))]
+
+
+def cli(service: Service, *arguments: str) -> list[dict[str, Any]]:
+    """The lines of a command that succeeds."""
+    done = subprocess.run(
+        [sys.executable, "-m", "rpm_stream", *arguments],
+        env={**os.environ, "RPM_BOOTSTRAP": service.bootstrap}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def settled(service: Service, topic: str, count: int) -> list[dict[str, Any]]:
+    """The records of ``topic`` once there are so many and both agents are level."""
+
+    async def there() -> bool:
+        service.revive()
+        return len(await read(service.bootstrap, topic)) >= count
+
+    asyncio.run(until(f"{count} records of {topic}", there))
+    asyncio.run(drained(service))
+    return records(service, topic)
+
+
+def frame(now: datetime) -> bytes:
+    entries = [
+        {"at": (now - timedelta(minutes=minutes)).isoformat(), "vital": "heart_rate", "value": value, "unit": "/min"}
+        for minutes, value in ((20, "140"), (15, "141"))
+    ]
+    sent = {"v": 1, "frame": "f", "gateway": "g", "device": DEVICE, "seq": 0, "boot": "b", "sent_at": now.isoformat()}
+    return msgspec.json.encode({**sent, "measurements": entries})
+
+
+def test_refused_assigned_read_and_given_to_whom_it_belongs(service: Service, tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    start, end = ((now - timedelta(minutes=minutes)).isoformat() for minutes in (60, 5))
+    asyncio.run(send(service.bootstrap, [frame(now)]))
+    assert {each["reason"] for each in settled(service, names.REJECTS, 2)} == {"unknown_device"}
+
+    # a wearer, and with it what was refused
+    entry, again = cli(service, "registry", "assign", DEVICE, "ada", "--at", start)
+    assert [(each["patient"], each["until"]) for each in entry["assignments"]] == [("ada", None)]
+    assert again == {"sent_again": {"rejects": 2, "frames": 1, "gone": 0, "judge": 0}}
+    assert {each["patient"] for each in settled(service, names.READINGS, 1)} == {"ada"}
+
+    # again and again: nothing new
+    rejects = asyncio.run(rejects_where(service.bootstrap, lambda reject: reject.device == DEVICE))
+    assert asyncio.run(redrive(service.bootstrap, rejects)).frames == 1
+    accounts = settled(service, names.ACCOUNTS, 3)
+    assert [(each["readings"], each["duplicates"], len(each["rejects"])) for each in accounts] == [
+        (0, 0, 1), (2, 0, 0), (0, 2, 0)
+    ]  # fmt: skip
+
+    # it was somebody else's
+    order = f"--device {DEVICE} --from {start} --until {end} --to ben --who nurse --reason swapped".split()
+    assert cli(service, "registry", "correct", *order) == [{"corrected": {"readings": 2, "actions": 2}}]
+    observations = settled(service, names.OBSERVATIONS, 6)
+    last = {each["id"]: (each["subject"]["reference"], each["status"]) for each in observations}
+    assert sorted(last.values()) == [
+        ("Patient/ada", "entered-in-error"), ("Patient/ada", "entered-in-error"), ("Patient/ben", "final"),
+        ("Patient/ben", "final"),
+    ]  # fmt: skip
+    alerts = {each["id"]: each for each in records(service, names.ALERTS) if each["group"] == "vital_signs"}
+    found = {each["patient"]: (each["priority"], each["state"]) for each in alerts.values()}
+    assert found == {"ada": ("high", "resolved"), "ben": ("high", "open")}
+    (withdrawn,) = (each for each in alerts.values() if each["patient"] == "ada")
+    assert withdrawn["history"][-1]["reason"] == "withdrawn: swapped"
+    (entry,) = cli(service, "registry", "show", f"device/{DEVICE}")
+    assert [each["patient"] for each in entry["assignments"]] == ["ada", "ben"]
+    assert cli(service, "registry", "correct", *order) == [{"corrected": {"readings": 0, "actions": 0}}]
+
+
+def test_a_frame_that_the_topic_has_dropped_is_counted_as_gone(service: Service) -> None:
+    (reject, *_) = asyncio.run(rejects_where(service.bootstrap, lambda _: True))
+    far = msgspec.structs.replace(reject.position, offset=10**9)
+    judged = msgspec.structs.replace(reject.position, topic=names.READINGS)
+    selection = [msgspec.structs.replace(reject, position=place) for place in (far, judged)]
+    done = asyncio.run(redrive(service.bootstrap, selection))
+    assert msgspec.structs.asdict(done) == {"rejects": 2, "frames": 0, "gone": 1, "judge": 1}
