@@ -58,13 +58,13 @@ def test_images_are_pinned_and_services_come_back(name: str) -> None:
 def test_every_stage_is_a_service_with_its_command() -> None:
     """The names are the hosts that prometheus.yml scrapes, the commands what `rpm-stream` has."""
     assert {name: OURS[name]["command"] for name in STAGES} == {name: ["worker", "--stages", name] for name in STAGES}
-    assert set(OURS) == {"topics", *STAGES}
+    assert set(OURS) == {"topics", "reconcile", *STAGES}
 
 
 @pytest.mark.parametrize("name", OURS)
 def test_the_command_line_knows_each_command(name: str) -> None:
     """`--help` behind the command: typer checks the words before it and runs nothing."""
-    words = [word for word in OURS[name]["command"] if not word.startswith("-") and word not in STAGES]
+    words = [word for word in OURS[name]["command"] if re.fullmatch("[a-z]+", word) and word not in STAGES]
     program = Path(sys.executable).with_name("rpm-stream")
     ran = subprocess.run([program, *words, "--help"], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
@@ -214,7 +214,8 @@ def test_every_alert_says_how_bad_and_what_to_do() -> None:
 def test_prometheus_asks_each_stage_on_its_port() -> None:
     found = load(PROMETHEUS / "prometheus.yml")["scrape_configs"][0]["dns_sd_configs"]
     first = Settings.model_fields["metrics_port"].default
-    assert {(one["names"][0], one["port"]) for one in found} == {(name, first + n) for n, name in enumerate(STAGES)}
+    asked = (*STAGES, "reconcile")
+    assert {(one["names"][0], one["port"]) for one in found} == {(name, first + n) for n, name in enumerate(asked)}
 
 
 def test_promtool_accepts_configuration_and_rules() -> None:
