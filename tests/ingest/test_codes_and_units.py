@@ -46,6 +46,7 @@ CODES = {
 }  # fmt: skip
 # No vital of ours, or none that may pass for one: skin is no body temperature, a day's steps are no count of a moment.
 REFUSED = [
+    (LOINC, "73794-3"),  # the reference has it from memory for the perfusion index; its check digit is wrong
     (LOINC, "80404-7"), (LOINC, "41950-7"), (LOINC, "93832-4"), (LOINC, "88330-6"), (LOINC, "85353-1"), (MDC, "188764"),
     (MDC, "150388"), (LOINC, "97507-8"),
 ]  # fmt: skip
