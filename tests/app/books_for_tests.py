@@ -22,7 +22,7 @@ from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
 from rpm_stream.pipeline.judge import Judge
 from rpm_stream.pipeline.state import unpack_patient
-from rpm_stream.records import Position
+from rpm_stream.records import Action, Position
 
 Topics = dict[str, list[ConsumerRecord]]
 Change = Callable[[dict[str, Any]], None]
@@ -35,9 +35,15 @@ def record(topic: str, place: int, value: bytes, key: str = "", minutes: float =
 
 
 def topics_of(
-    frames: Iterable[dict[str, Any] | bytes], entries: Iterable[dict[str, Any]], ticked: bool = True
+    frames: Iterable[dict[str, Any] | bytes],
+    entries: Iterable[dict[str, Any]],
+    ticked: bool = True,
+    actions: Callable[[Topics], Iterable[Action]] | None = None,
 ) -> Topics:
-    """Every topic of one partition after ingest and judge have worked through ``frames``, with a tick at the end."""
+    """Every topic of one partition after ingest and judge have worked through ``frames``.
+
+    ``actions``: what people decided then, having seen the topics. A tick comes last.
+    """
     registry = registry_of(entries)
     ingest, judge = Ingest(shipped(), registry, recorded_time=True), Judge(shipped(), registry)
     devices: dict[str, DeviceState] = {}
@@ -70,6 +76,11 @@ def topics_of(
                 put(names.OBSERVATIONS, observation.body, minutes)
             for reject in judged.rejects:
                 put(names.REJECTS, msgspec.json.encode(reject), minutes)
+    for action in actions(found) if actions else ():
+        put(names.ACTIONS, msgspec.json.encode(action), 120)
+        patient = patients.setdefault(action.patient, unpack_patient(None, action.patient))
+        for observation in judge.act(patient, action).observations:
+            put(names.OBSERVATIONS, observation.body, 120)
     for patient in patients.values() if ticked else ():
         for observation in judge.tick(patient, LATER).observations:
             put(names.OBSERVATIONS, observation.body, 0)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import msgspec
 import pytest
 from books_for_tests import LATER, Topics, balanced, changed, hours, missing, take, topics_of
 from replaying import START, frame, measurement, worn
@@ -14,6 +15,7 @@ from rpm_stream.app.books.lines import Gap
 from rpm_stream.app.books.report import Report
 from rpm_stream.app.books.store import Store
 from rpm_stream.app.clock import Clock
+from rpm_stream.records import Action, Readings
 
 Record = dict[str, Any]
 
@@ -217,6 +219,28 @@ def test_what_cannot_be_read_is_named(tmp_path: Path, topics: Topics, topic: str
     topics[topic].append(record_at(changed(last, dict.clear), len(topics[topic])))
     [found] = missing(balanced(tmp_path, topics)[0])
     assert (found.kind, found.topic, found.offset) == ("unreadable", topic, last.offset + 1)
+
+
+def moved(topics: Topics) -> list[Action]:
+    """The first frames' readings, and a single one, were another person's."""
+    messages = [msgspec.json.decode(record.value, type=Readings) for record in topics[names.READINGS]]
+    readings = tuple(each for message in messages for each in message.readings if message.frame in ("f0", "f1", "f40"))
+    kinds: tuple[Literal["adopt", "void"], ...] = ("adopt", "void")
+    return [
+        Action(patient=patient, action=kind, who="nurse", at=LATER, reason="wrong wearer", readings=readings)
+        for kind, patient in zip(kinds, ("q", "p"), strict=True)
+    ]
+
+
+def test_a_correction_is_no_loss(tmp_path: Path) -> None:
+    """Readings that were taken back or given to another: in fewer summaries, entered in error, and accounted for."""
+    topics = topics_of(frames(), [worn()], actions=moved)
+    assert any(b"entered-in-error" in record.value for record in topics[names.OBSERVATIONS])
+    lines, total = balanced(tmp_path, topics)
+    assert missing(lines) == []
+    assert total.balanced
+    without(topics, names.ACTIONS, b'"void"')
+    assert "summary_too_small" in {each.kind for each in missing(balanced(tmp_path, topics)[0])}
 
 
 # --- in flight ----------------------------------------------------------------------------------------------------
