@@ -39,10 +39,13 @@ class Learned:
             looked = self._personal.look(state, live, reading, reading.id in late, paused)
             if looked.score is not None or looked.finding is not None:
                 yield looked.score, looked.finding
-            lasting, anew = self._lasting.look(state, live, reading, looked, paused)
-            if anew is not None:
-                self._personal.settle(live, reading.vital, anew)
-            if lasting is not None:
-                yield None, lasting
+            if reading.vital in state.changed:
+                self._lasting.listed(state, reading, paused)
+            if looked.learned:
+                lasting, anew = self._lasting.learn(state, live, reading, looked, paused)
+                if anew is not None:
+                    self._personal.settle(live, reading.vital, anew)
+                if lasting is not None:
+                    yield None, lasting
         if readings and not late:
             yield self._combined.look(state, live, readings, paused)

@@ -26,15 +26,27 @@ class FlagRun(msgspec.Struct, array_like=True):
     count: int
 
 
+class Level(msgspec.Struct, array_like=True):
+    """What a vital's mean over about a day was: when, after how many learned values."""
+
+    at: datetime
+    learned: int
+    value: float
+
+
 class Course(msgspec.Struct, array_like=True):
-    """A vital's adaptive window: when it begins, and the change that made it. ``resumed``: values learned since a level
-    that was kept out for days is learned.
+    """What became of a vital over days. ``began``: the adaptive window; ``level`` as of now; ``levels``: once a day.
+
+    Of a change that is not told yet: when it began, the level before, values learned in it. ``resumed``: values learned
+    since a level is learned that had been kept out for days.
     """
 
     began: datetime
-    since: datetime | None = None  # of the change; None: none since the last one that was told or went away
-    before: float = 0.0  # the usual until then, in the vital's own unit
-    told: datetime | None = None
+    level: Level
+    levels: list[Level]
+    since: datetime | None = None
+    before: float = 0.0
+    readings: int = 0
     resumed: int = 0
 
 
@@ -86,7 +98,8 @@ class ScoreState(msgspec.Struct):
     accepted: dict[str, datetime] = {}  # group -> up to when measured values are a person's new normal
     faults: dict[str, DeviceRun] = {}  # member of a device group -> its device's faults in a row; empty for most
     repeats: dict[str, DeviceRun] = {}  # member of device:stuck -> equal values in a row
-    courses: dict[str, Course] = {}  # vital -> its adaptive window
+    courses: dict[str, Course] = {}  # vital -> what became of it over days
+    changed: dict[str, datetime] = {}  # vital -> when it was told that its usual has changed, while that is news
     doubts: dict[str, DeviceRun] = {}  # member of a group of signal quality -> what speaks against its values in a row
     signal: dict[str, LastValue] = {}  # vital and device -> its newest value; vital -> the newest of movement
     usual: dict[str, list[float]] = {}  # vital -> its newest values, in the vital's first unit

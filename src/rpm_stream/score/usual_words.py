@@ -68,9 +68,9 @@ class UsualWords:
         """The same of several vitals, the one that says most first."""
         return "; ".join(self.value(reading, usual) for reading, usual in parts)
 
-    def lasting(self, reading: Reading, before: float, now: float, lasts: timedelta) -> str:
-        """``pulse has been about 8/min higher than this person's usual of 72 for about 3 days``."""
-        scale = self._scale(reading.vital, reading.unit)
+    def lasting(self, reading: Reading, levels: tuple[float, float], lasts: timedelta) -> str:
+        """``pulse has been about 8/min higher than this person's usual of 72 for about 3 days``; before and now."""
+        scale, (before, now) = self._scale(reading.vital, reading.unit), levels
         known = self._in_unit(scale, reading.vital, before)
         away = self._in_unit(scale, reading.vital, now) - known
         side, days = "higher" if away > 0 else "lower", max(1, round(lasts / timedelta(days=1)))
