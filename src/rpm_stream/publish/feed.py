@@ -33,11 +33,15 @@ MARKS: tuple[tuple[str, str, str], ...] = (
 # How a rule's name begins, what kind of rule that is, and whose setting it is (law 12).
 RULE_KINDS: tuple[tuple[str, str], ...] = (
     ("limit.patient.", "A limit set for this patient"),
+    ("limit.panel.", "A limit set for a panel of patients"),
+    ("limit.programme.", "A limit set for a programme"),
     ("limit.shipped.", "A limit that is shipped with the service"),
     ("limit.news2_", "A single vital on the NEWS2 chart, as shipped with the service"),
     ("limit.query.", "A value so far out that it alerts at once, as shipped with the service"),
     ("news2@", "NEWS2, the score of all vital signs together, as shipped with the service"),
     ("detector.", "Learned: unusual for this person"),
+    ("trend.", "A course over days, by a rule that is shipped with the service"),
+    ("rate.", "A value that moves fast, by a rule that is shipped with the service"),
     ("silence.", "A measurement that is expected of this patient and has not come"),
     ("device.not_judged@", "A fault of the service itself"),
     ("device.", "A device that needs a hand, by a rule that is shipped with the service"),
