@@ -49,6 +49,8 @@ def whose(device: DeviceEntry | None, unregistered: str | None, made: Claim) -> 
         patient = _UNKNOWN_DEVICE if unregistered is None else _agreed(unregistered, made.subject)
         return patient, ()
     at_that_time = holders(device, made.at)
+    if len(at_that_time) == 1 and at_that_time[0].user is None and not made.subject:  # nearly always
+        return at_that_time[0].patient, ()
     found = at_that_time if made.user is None else _of_slot(at_that_time, made.user)
     patients = list(dict.fromkeys(each.patient for each in found))
     if len(patients) > 1 and made.subject:

@@ -104,10 +104,12 @@ class _Part:
         verdict: Verdict = "new" if fault else check(self.state.seen, seen_as, dense, work.known_frame)
         if work.known_frame and decoded is not alone and verdict == "new" and self._read_alone(alone, dense):
             verdict = "duplicate"
-        more = (*unsure, CLOCK_SKEW) if off_by is not None else unsure
+        flags = decoded.flags + placed.flags
+        if more := unsure if off_by is None else (*unsure, CLOCK_SKEW):
+            flags += tuple(flag for flag in more if flag not in decoded.flags)
         return _Spot(
             placed=placed,
-            flags=decoded.flags + placed.flags + tuple(flag for flag in more if flag not in decoded.flags),
+            flags=flags,
             key=key,
             whose=fault or patient if isinstance(patient, str) else patient,
             seen_as=seen_as,
