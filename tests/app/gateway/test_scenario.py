@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from rpm_stream.app.cli.gateway import gateway_app
 from rpm_stream.app.errors import UsageError
+from rpm_stream.app.gateway.faults import Faults, inject
 from rpm_stream.app.gateway.scenario import Scenario, read_scenario
 from rpm_stream.app.gateway.wire import encode_frame
 from rpm_stream.app.registry_file import read_registry
@@ -21,14 +22,19 @@ from rpm_stream.pipeline.replay import Replay
 from rpm_stream.records import Frame
 from rpm_stream.registry import Registry
 
+NO_FAULTS = Faults()
 SEEN = ("patient", "group", "priority", "state", "opened_at", "historical")
-WITH_DECISIONS = {"wrong-wearer"}  # what the nurse corrects goes to rpm.actions, which is not a gateway's to write
+READ = ("id", "patient", "vital", "value", "unit", "measured_at")
+BY_RECEIPT = {"hub-ahead-of-time"}  # what is in the future when it comes on time is not when it comes late
+# What a nurse decides goes to rpm.actions, which is not a gateway's to write.
+WITH_DECISIONS = {"wrong-wearer", "acknowledged-then-worse", "snoozed-then-worse"}
 
 
-def played(scenario: Scenario, story: Path) -> Output:
-    """The alerts of a scenario, its frames sent as the simulator sends them."""
-    run = Replay(shipped(), Registry(scenario.entries), emit=("alert",))
-    lines = [line for number, frame in enumerate(scenario.frames, 1) for line in run.jsonl(encode_frame(frame), number)]
+def played(scenario: Scenario, story: Path, faults: Faults = NO_FAULTS) -> Output:
+    """What the service says of a scenario, its frames sent as the simulator sends them."""
+    run = Replay(shipped(), Registry(scenario.entries), emit=("reading", "alert", "reject"))
+    frames = inject(scenario.frames, faults, seed=1)
+    lines = [line for number, frame in enumerate(frames, 1) for line in run.jsonl(encode_frame(frame), number)]
     return decoded([*lines, *run.finish(until_of(story))])
 
 
@@ -48,6 +54,24 @@ def test_a_story_played_in_octets_tells_the_same(story: Path) -> None:
     expected = lives([msgspec.json.decode(line) for line in (story / "expected.jsonl").read_bytes().splitlines()])
     if story.name not in WITH_DECISIONS:
         assert told == expected
+
+
+@pytest.mark.parametrize("faults", [Faults(duplicate=0.3, reorder=0.5), Faults(late=0.3)], ids=["reordered", "late"])
+@pytest.mark.parametrize("story", [s for s in STORIES if s.name not in BY_RECEIPT], ids=lambda story: story.name)
+def test_a_story_survives_a_bad_line(story: Path, faults: Faults) -> None:
+    """Law 2 (b): the same readings and refusals, and who had a high alert has one."""
+    scenario = read_scenario(story)
+    good, bad = played(scenario, story), played(scenario, story, faults)
+    for kind, names in (("reading", READ), ("reject", ("id", "reason"))):
+        assert {tuple(record[name] for name in names) for record in of_type(bad, kind)} == {
+            tuple(record[name] for name in names) for record in of_type(good, kind)
+        }
+    assert high(good) <= high(bad)
+
+
+def high(output: Output) -> set[tuple[str, str]]:
+    """Whose alerts of which group were high at some time."""
+    return {(alert["patient"], alert["group"]) for alert in of_type(output, "alert") if alert["priority"] == "high"}
 
 
 def test_a_folder_is_played_on_the_command_line(tmp_path: Path) -> None:
