@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,9 +13,8 @@ from hypothesis import strategies as st
 from rpm_stream.ingest import DECODERS, DecodeError, decode
 from rpm_stream.ingest.crc import crc16
 from rpm_stream.ingest.quirks import Read, reader
-from rpm_stream.knowledge import KnowledgeError, shipped
-from rpm_stream.knowledge.checks import check_devices
-from rpm_stream.knowledge.devices import DeviceModel, Placeholder
+from rpm_stream.knowledge import KnowledgeError, load, shipped
+from rpm_stream.knowledge.devices import DeviceModel
 from rpm_stream.records import Payload
 
 MODELS = shipped().devices
@@ -176,17 +176,21 @@ def test_a_row_without_a_departure_changes_nothing(characteristic: str, octets: 
 @pytest.mark.parametrize(
     ("row", "text"),
     [
-        (DeviceModel(source="s", not_measured=frozenset({"mean"})), "unknown vital mean"),
-        (DeviceModel(source="s", cgm_octets=("status", "status", "warning")), "twice"),
-        (
-            DeviceModel(
-                source="s",
-                placeholders=(Placeholder(vital="spo2", value="127", absent="error", flag="f"),),  # type: ignore[arg-type]
-            ),
-            "unknown vital spo2",
-        ),
+        ('not_measured = ["mean"]', "unknown vital mean"),
+        ('cgm_octets = ["status", "status", "warning"]', "twice"),
+        ('placeholders = [{ vital = "spo2", value = "127", absent = "error", flag = "f" }]', "unknown vital spo2"),
+        ('placeholders = [{ vital = "weight", value = "1", absent = "gone", flag = "f" }]', "gone"),
+        ("below_zero_bit = 3", "below_zero_bit"),
+        ('meals = { "six" = "ketone" }', "meals"),
+        ("header = 2", "header"),
     ],
 )
-def test_a_row_that_cannot_be_used_is_refused(row: DeviceModel, text: str) -> None:
+def test_a_row_that_cannot_be_used_is_refused(row: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / "devices.toml").write_text(f'["model"]\nsource = "s"\n{row}\n', encoding="utf-8")
     with pytest.raises(KnowledgeError, match=text):
-        check_devices({"model": row}, shipped().vitals)
+        load(tmp_path)
+
+
+def test_a_clinic_may_add_a_row(tmp_path: Path) -> None:
+    (tmp_path / "devices.toml").write_text('["model"]\nsource = "s"\nnot_measured = ["weight"]\n', encoding="utf-8")
+    assert load(tmp_path).devices.keys() == MODELS.keys() | {"model"}
