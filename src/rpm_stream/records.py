@@ -259,9 +259,7 @@ class Action(Record, frozen=True, kw_only=True):
     v: Version = 1
     patient: Name
     alert: Name | None = None
-    action: Literal[
-        "acknowledge", "snooze", "resolve", "assign", "comment", "new_normal", "withdraw", "void", "adopt"
-    ]
+    action: Literal["acknowledge", "snooze", "resolve", "assign", "comment", "new_normal", "withdraw", "void", "adopt"]
     who: Annotated[str, Meta(min_length=1, max_length=128)]
     at: Time
     reason: Annotated[str, Meta(max_length=1000)] = ""
