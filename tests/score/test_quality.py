@@ -68,9 +68,9 @@ def test_millimoles_sent_as_milligrams_are_told_and_the_red_one_too() -> None:
 @pytest.mark.parametrize(
     ("usual", "value"),
     [
-        (WEIGHTS, (6000, "weight", "177", "kg")),  # pounds
-        (WEIGHTS, (6000, "weight", "80", "[lb_av]")),  # kilograms
-        (GLUCOSE, (6000, "glucose", "50", "mmol/L")),  # milligrams
+        (WEIGHTS, (6500, "weight", "177", "kg")),  # pounds
+        (WEIGHTS, (6500, "weight", "80", "[lb_av]")),  # kilograms
+        (GLUCOSE, (6500, "glucose", "50", "mmol/L")),  # milligrams
     ],
 )
 def test_every_other_unit_of_the_vital_is_thought_of(usual: Values, value: tuple[float, str, str, str]) -> None:
@@ -80,12 +80,12 @@ def test_every_other_unit_of_the_vital_is_thought_of(usual: Values, value: tuple
 @pytest.mark.parametrize(
     ("usual", "value"),
     [
-        (GLUCOSE, (6000, "glucose", "42", "mg/dL")),  # a true low: 42 mmol/L would fit nobody
-        (GLUCOSE, (6000, "glucose", "390", "mg/dL")),
-        (GLUCOSE, (6000, "glucose", "6.1", "mmol/L")),  # the same person, another unit
-        (WEIGHTS, (6000, "weight", "88", "kg")),
-        (WEIGHTS, (6000, "weight", "177", "[lb_av]")),
-        (WEIGHTS[:2], (6000, "weight", "177", "kg")),  # not known well enough yet
+        (GLUCOSE, (6500, "glucose", "42", "mg/dL")),  # a true low: 42 mmol/L would fit nobody
+        (GLUCOSE, (6500, "glucose", "390", "mg/dL")),
+        (GLUCOSE, (6500, "glucose", "6.1", "mmol/L")),  # the same person, another unit
+        (WEIGHTS, (6500, "weight", "88", "kg")),
+        (WEIGHTS, (6500, "weight", "177", "[lb_av]")),
+        (WEIGHTS[:2], (6500, "weight", "177", "kg")),  # not known well enough yet
     ],
 )
 def test_what_a_body_may_do_is_no_unit(usual: Values, value: tuple[float, str, str, str]) -> None:
@@ -93,20 +93,20 @@ def test_what_a_body_may_do_is_no_unit(usual: Values, value: tuple[float, str, s
 
 
 def test_it_is_over_when_the_unit_is_right_again_and_a_real_change_becomes_usual() -> None:
-    mended = frames_of([*WEIGHTS, (6000, "weight", "177", "kg"), (7500, "weight", "80.1", "kg")])
+    mended = frames_of([*WEIGHTS, (6500, "weight", "177", "kg"), (9000, "weight", "80.1", "kg")])
     assert told(mended) == [("device:unit", "low", "open"), ("device:unit", "low", "resolved")]
-    stays = [(6000 + day * 1500, "weight", "177", "kg") for day in range(8)]
+    stays = [(6500 + day * 2000, "weight", "177", "kg") for day in range(8)]
     assert told(frames_of([*WEIGHTS, *stays])) == [("device:unit", "low", "open"), ("device:unit", "low", "resolved")]
 
 
 @pytest.mark.parametrize(
     ("usual", "value", "unit"),
     [
-        (TEMPERATURES, (6000, "body_temperature", "98.4", "Cel"), "°F"),
-        (TEMPERATURES, (6000, "body_temperature", "36.9", "[degF]"), "°C"),
-        (PRESSURES, (6000, "systolic", "17.1", "mm[Hg]"), "kPa"),
-        (PRESSURES, (6000, "systolic", "128", "kPa"), "mmHg"),
-        (GLUCOSE, (6000, "glucose", "5.6", "mg/dL"), "mmol/L"),
+        (TEMPERATURES, (6500, "body_temperature", "98.4", "Cel"), "°F"),
+        (TEMPERATURES, (6500, "body_temperature", "36.9", "[degF]"), "°C"),
+        (PRESSURES, (6500, "systolic", "17.1", "mm[Hg]"), "kPa"),
+        (PRESSURES, (6500, "systolic", "128", "kPa"), "mmHg"),
+        (GLUCOSE, (6500, "glucose", "5.6", "mg/dL"), "mmol/L"),
     ],
 )
 def test_a_refused_value_that_another_unit_would_explain_is_told_at_once(
@@ -161,8 +161,16 @@ def test_a_jump_that_no_body_makes_is_told_and_over_with_the_next_value_beside_i
     assert f"a jump from {before} " in why(frames_of(jump), "device:step")
     again = (minutes + 1, vital, after, unit)
     assert told(frames_of([*jump, again])) == [opened, ("device:step", "low", "resolved")]
-    slowly = [(0, vital, before, unit), (minutes + 1441, vital, after, unit)]
+    back = (minutes + 1, vital, before, unit)
+    assert told(frames_of([*jump, back])) == [opened, ("device:step", "low", "resolved")]
+    slowly = [(0, vital, before, unit), (minutes + 1801, vital, after, unit)]
     assert told(frames_of(slowly)) == []
+
+
+def test_a_jump_between_two_units_is_one_and_the_same_weight_is_none() -> None:
+    kilograms = (0, "weight", "82.2", "kg")
+    assert told(frames_of([kilograms, (1440, "weight", "164.4", "[lb_av]")])) == [("device:step", "low", "open")]
+    assert told(frames_of([kilograms, (1440, "weight", "181.2", "[lb_av]")])) == []
 
 
 def test_another_cuff_is_no_neighbour() -> None:
@@ -184,7 +192,7 @@ def test_a_red_value_after_a_jump_is_told_at_once_with_the_jump_beside_it() -> N
     found = frames_of([(0, "heart_rate", "72"), (0.1, "heart_rate", "230")])
     (alert,) = last_alerts(replayed(found)).values()
     assert (alert["group"], alert["priority"]) == ("vital_signs", "high")
-    assert "a jump from 72 6 seconds before that hardly any body makes: measure again" in alert["why"][0]
+    assert "a jump from 72 a minute 6 seconds before that hardly any body makes: measure again" in alert["why"][0]
 
 
 # --- two sensors of one rhythm ----------------------------------------------------------------------------------------

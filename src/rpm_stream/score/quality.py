@@ -17,7 +17,7 @@ from rpm_stream.knowledge.signal import Resent, Step
 from rpm_stream.records import Finding, Reading
 from rpm_stream.score.device_runs import MOST_RUNS, Teller, Told, any_going_on, count, is_news, lasts, member_of
 from rpm_stream.score.other_unit import OtherUnits
-from rpm_stream.score.state import LastValue, ScoreState
+from rpm_stream.score.state import DeviceRun, LastValue, ScoreState
 from rpm_stream.words import plain_flags, plain_unit, plain_value
 
 HEART, PULSE = "heart_rate", "pulse_rate"
@@ -91,7 +91,8 @@ class Quality:
             if last is None:
                 _keep_last(state, key, reading)
             else:
-                jump = self._jump(plan, reading, last) if unit is None and last.value != reading.value else 0.0
+                differs = last.value != reading.value or last.unit != reading.unit
+                jump = self._jump(plan, reading, last) if unit is None and differs else 0.0
                 if jump >= plan.by or (state.doubts and any_going_on(state.doubts)):
                     yield from self._step(state, reading, last, jump, doubts)
                 last.value, last.unit, last.at = reading.value, reading.unit, reading.measured_at
@@ -116,10 +117,10 @@ class Quality:
 
     def _jump(self, plan: Plan, reading: Reading, last: LastValue) -> float:
         """How far a value is from the one before, where that is near enough in time to be compared with."""
-        if last.unit != reading.unit or reading.measured_at - last.at > plan.within:
+        if reading.measured_at - last.at > plan.within:
             return 0.0
-        vital, unit, value = reading.vital, reading.unit, reading.value or last.value
-        return abs(self._units.number(vital, value, unit) - self._units.number(vital, last.value, unit))
+        vital, value = reading.vital, reading.value or last.value
+        return abs(self._units.number(vital, value, reading.unit) - self._units.number(vital, last.value, last.unit))
 
     def _step(
         self, state: ScoreState, reading: Reading, last: LastValue, jump: float, doubts: dict[str, str]
@@ -128,17 +129,25 @@ class Quality:
         plan, at = self._plans[reading.vital], reading.measured_at
         assert plan.step is not None
         member = member_of("step", reading.vital, reading.device)
-        if jump < plan.by:
-            run = state.doubts.get(member)
+        run = state.doubts.get(member)
+        if jump < plan.by or self._is_back(plan, reading, run):
             if run is not None and at - run.until >= timedelta(minutes=plan.step.hold_minutes):
                 count(state.doubts, member, at, False)
             return
-        said = f"a jump from {last.value} {_before(at - last.at)} that hardly any body makes"
+        said = f"a jump from {last.value} {plain_unit(last.unit)} {_before(at - last.at)} that hardly any body makes"
         doubts[reading.id] = f"{said}: {AGAIN}"
         run = count(state.doubts, member, at, True)
+        if run is not None and run.count == 1:
+            run.value = f"{self._units.number(reading.vital, last.value, last.unit)}"
         if lasts(run, plan.step.times, 0) and is_news(run):
             why = f"{plain_value(reading)}, {said}: another person, a slipped sensor? {AGAIN.capitalize()} (shipped)"
             yield Told(kind="step", member=member, title="Value jumps", why=why, evidence=(reading,))
+
+    def _is_back(self, plan: Plan, reading: Reading, run: DeviceRun | None) -> bool:
+        """Whether a value that was measured again is what it was before the jump: the odd one was an artefact."""
+        if plan.step is None or plan.step.times > 1 or run is None or not run.count or reading.value is None:
+            return False
+        return abs(self._units.number(reading.vital, reading.value, reading.unit) - float(run.value)) < plan.by
 
     def _resent(self, state: ScoreState, reading: Reading, rules: Resent, key: str) -> Iterator[Told]:
         """The newest values in the order of older ones: stored values that come as new."""
