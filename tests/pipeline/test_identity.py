@@ -10,7 +10,7 @@ import pytest
 from device_for_tests import Device, counts
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from replaying import START, frame, measurement, stamp, worn
+from replaying import START, frame, measurement, of_type, replay_frames, stamp, worn
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.assignments import IDENTITY, assigned, covers, taken_back
@@ -185,3 +185,11 @@ def test_a_reject_by_another_fault_or_of_another_time_is_not_covered() -> None:
     assert covers("d", Assignment(patient="ada", until=START - timedelta(days=29)), early)  # the device's own clock
     assert not covers("d", Assignment(patient="ada", until=START - timedelta(days=30)), early)
     assert not covers("d", Assignment(patient="ada"), unreadable)
+
+
+def test_each_user_of_a_shared_scale_is_missed_when_silent() -> None:
+    """The first of its wearers is not the only one."""
+    expected = [{"v": 1, "patient": name, "expected_every": {"weight": 60}} for name in ("ada", "ben")]
+    output = replay_frames([scale(0), {**scale(1, 1), "seq": 1, "frame": "f1"}], [SHARED, *expected], until=120)
+    silent = {alert["patient"] for alert in of_type(output, "alert") if alert["group"] == "device:silence"}
+    assert silent == {"ada", "ben"}
