@@ -54,6 +54,7 @@ def create_app(service: Service, token: str, stop: asyncio.Event) -> FastAPI:
     """The application without its token check; ``stop`` ends the streams."""
     app = FastAPI(title="rpm-stream feed", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.include_router(_alerts(service, stop))
+    app.include_router(_decisions(service))
     app.include_router(_doors(service, token))
     app.add_exception_handler(RequestValidationError, _invalid)
     return app
@@ -97,6 +98,12 @@ def _alerts(service: Service, stop: asyncio.Event) -> APIRouter:
         if found is None:
             raise HTTPException(404, "no such alert")
         return _json(found)
+
+    return router
+
+
+def _decisions(service: Service) -> APIRouter:
+    router = APIRouter(prefix="/api")
 
     @router.post("/alerts/{alert}/{action}", status_code=202)
     async def decide(alert: UUID, action: Kind, body: Body, request: Request) -> JSONResponse:
