@@ -1,19 +1,24 @@
 """What a learned detector costs: CPU time a score and a learning, and bytes of state, for each one in the table.
 
 Run: ``python benchmarks/detectors.py [readings]`` (default 20,000). Prints one table; the time is this process's CPU
-time, the least of three runs, so a busy machine disturbs it little.
+time, the least of three runs, so a busy machine disturbs it little. ``--quality`` prints instead what each one's alarms
+are worth on real data, beside NEWS2 and chance (a minute or two; needs RPM_SHARED).
 """
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
-from rpm_stream.score.detector import WARM_AFTER, Detector, Feature, score_then_learn
+from rig import detector_quality
+
+from rpm_stream.score.detector import WARM_AFTER, Detector, Feature
 from rpm_stream.score.detectors import VECTOR_DETECTORS, VITAL_DETECTORS
 
 X = TypeVar("X")
@@ -27,30 +32,32 @@ VITALS = {
     "body_temperature": (36.8, 0.3, 0.1),
 }
 FEATURES = tuple(Feature(vital=vital, resolution=row[2]) for vital, row in VITALS.items())
-RUNS = 3
+RUNS, RESTORED = 3, 500
 
 
-def cost(fresh: Callable[[], Detector[X]], readings: Sequence[X]) -> tuple[float, int]:
-    """Microseconds of CPU a reading (scored, then learned, after the warm-up), and bytes of state at the end."""
-    best, size = float("inf"), 0
+def cost(
+    fresh: Callable[[], Detector[X]], readings: Sequence[X], restore: Callable[[bytes], object]
+) -> tuple[float, float, float, float]:
+    """Microseconds of CPU a score, a learning and a restoring, after the warm-up; bytes of the largest state."""
+    score = learn = restored = float("inf")
+    size = 0
     for _ in range(RUNS):
         detector = fresh()
         for reading in readings[:WARM_AFTER]:
             detector.learn_one(reading)
-        start = time.process_time()
-        for reading in readings:
-            score_then_learn(detector, reading, True)
-        best, size = min(best, time.process_time() - start), len(detector.to_state())
-    return best / len(readings) * 1e6, size
+        score = min(score, timed(detector.score_one, readings))
+        learn = min(learn, timed(detector.learn_one, readings))
+        state = detector.to_state()
+        restored, size = min(restored, timed(restore, [state] * RESTORED)), max(size, len(state))
+    return score, learn, restored, size
 
 
-def restoring(restore: Callable[[bytes], object], state: bytes) -> float:
-    """Microseconds of CPU to check and restore a state."""
-    times = 1000
+def timed(do: Callable[[X], object], inputs: Sequence[X]) -> float:
+    """Microseconds of CPU each."""
     start = time.process_time()
-    for _ in range(times):
-        restore(state)
-    return (time.process_time() - start) / times * 1e6
+    for each in inputs:
+        do(each)
+    return (time.process_time() - start) / len(inputs) * 1e6
 
 
 def main(readings: int) -> None:
@@ -58,18 +65,21 @@ def main(readings: int) -> None:
     rng = random.Random(1)
     vectors = [{vital: rng.gauss(row[0], row[1]) for vital, row in VITALS.items()} for _ in range(readings)]
     pulses = [vector["heart_rate"] for vector in vectors]
-    print(f"{'detector':<20}{'score+learn us':>16}{'restore us':>12}{'state bytes':>13}")
+    print(f"{'detector':<20}{'score us':>10}{'learn us':>10}{'restore us':>12}{'state bytes':>13}")
     for name, vital_kind in VITAL_DETECTORS.items():
-        microseconds, size = cost(partial(vital_kind.fresh, FEATURES[0]), pulses)
-        state = vital_kind.fresh(FEATURES[0]).to_state()
-        restored = restoring(partial(vital_kind.restore, FEATURES[0]), state)
-        print(f"{name:<20}{microseconds:>16.2f}{restored:>12.1f}{size:>13}")
+        row(name, cost(partial(vital_kind.fresh, FEATURES[0]), pulses, partial(vital_kind.restore, FEATURES[0])))
     for name, vector_kind in VECTOR_DETECTORS.items():
-        microseconds, size = cost(partial(vector_kind.fresh, FEATURES), vectors)
-        state = vector_kind.fresh(FEATURES).to_state()
-        restored = restoring(partial(vector_kind.restore, FEATURES), state)
-        print(f"{name:<20}{microseconds:>16.2f}{restored:>12.1f}{size:>13}")
+        row(name, cost(partial(vector_kind.fresh, FEATURES), vectors, partial(vector_kind.restore, FEATURES)))
+
+
+def row(name: str, costs: Sequence[float]) -> None:
+    """One line of the table."""
+    score, learn, restore, size = costs
+    print(f"{name:<20}{score:>10.2f}{learn:>10.2f}{restore:>12.1f}{size:>13,.0f}")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000)
+    if "--quality" in sys.argv:
+        detector_quality.main(Path(os.environ.get("RPM_SHARED", "../shared")))
+    else:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000)

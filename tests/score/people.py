@@ -32,6 +32,7 @@ VITALS: Mapping[str, Vital] = {
     "glucose": Vital(people=((140, 30), (105, 15), (170, 45)), resolution=1, gross=(40, 400)),
     # More than 5 kg within a day is the query bound; the daily scatter of a person's weight is about half a kilogram.
     "weight": Vital(people=((82, 0.5), (55, 0.4), (120, 0.8)), resolution=0.1, gross=()),
+    "pulse_rate": Vital(people=((74, 6), (60, 3), (86, 9)), resolution=2, gross=(30, 220)),
 }
 PEOPLE = range(3)
 VECTOR = ("heart_rate", "respiratory_rate", "oxygen_saturation", "systolic", "body_temperature")

@@ -11,13 +11,15 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from math import inf, nan
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from people import PEOPLE, VECTOR, VECTOR_SETS, VITALS, Vector, feature, features, gross_values, normal, p95, vector
 
+from rpm_stream.knowledge import shipped
+from rpm_stream.knowledge.scoring import VitalDetectorName
 from rpm_stream.records import Record
 from rpm_stream.score.codec import StateError
 from rpm_stream.score.detector import WARM_AFTER, Detector, score_then_learn
@@ -81,6 +83,11 @@ def test_every_detector_of_the_table_is_tried() -> None:
     assert set(CASES) == set(DETECTORS)
     for name, case in CASES.items():
         assert case.fresh().name == name
+
+
+def test_the_knowledge_table_can_choose_each_detector_of_one_vital() -> None:
+    """ "All are available": what detectors.toml may say is what there is."""
+    assert set(get_args(VitalDetectorName)) == set(VITAL_DETECTORS)
 
 
 @each
@@ -169,6 +176,24 @@ def test_corrupt_state_is_one_error(case: Case) -> None:
 
 
 @each
+@given(readings=st.integers(0, 260), changes=st.lists(st.tuples(st.integers(0), st.integers(1, 255)), min_size=1))
+@settings(max_examples=40, deadline=None)
+def test_any_changed_bytes_are_one_error_or_nothing_changed(
+    case: Case, readings: int, changes: list[tuple[int, int]]
+) -> None:
+    """Law 6: any number of bytes changed anywhere, unless the changes undo each other."""
+    state = trained(case, readings).to_state()
+    changed = bytearray(state)
+    for at, mask in changes:
+        changed[at % len(changed)] ^= mask
+    if changed == state:
+        assert case.restore(bytes(changed)).to_state() == state
+    else:
+        with pytest.raises(StateError):
+            case.restore(bytes(changed))
+
+
+@each
 @given(data=st.binary(max_size=2000))
 @settings(max_examples=100, deadline=None)
 def test_any_bytes_are_one_error(case: Case, data: bytes) -> None:
@@ -233,6 +258,11 @@ def test_learning_is_the_callers_choice(case: Case) -> None:
 
 
 # --- law 5: gross outranks normal, for every vital ------------------------------------------------------------
+
+
+def test_every_vital_that_is_watched_is_tried() -> None:
+    """A vital without made-up people would escape the law."""
+    assert set(VITALS) >= shipped().detectors.personal.vitals | shipped().detectors.lasting.vitals
 
 
 @pytest.mark.parametrize("name", VITAL_DETECTORS)
