@@ -82,7 +82,7 @@ class AlertList:
         self._empty.clear()
         self._empty.set_visibility(bool(text))
         with self._empty:
-            ui.icon(icon)
+            ui.icon(icon, color="negative" if icon == "error_outline" else None)
             ui.label(text)
 
 

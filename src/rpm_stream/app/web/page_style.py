@@ -112,7 +112,7 @@ background:#fafbfc}
 .r-row .r-acts .q-btn{flex:1}}
 @media (max-width:600px){.r-wrap{padding:0 12px}.r-bar{padding:10px 0;gap:4px 12px}.r-bar .r-sub{display:none}
 .r-top{position:static}.r-chip{flex:1;justify-content:center;padding:5px 6px}
-.r-tab{flex:1 1 auto;justify-content:center;font-size:13px;padding:5px 6px}
+.r-tools{gap:8px 4px}.r-tab{flex:1 1 auto;justify-content:center;font-size:12.5px;padding:5px 2px}
 .q-dialog__inner--minimized{padding:0}
 .q-dialog .r-sheet{width:100vw;max-width:100vw;height:100dvh;max-height:100dvh;border-radius:0}
 .r-find .q-input,.r-find .q-select{flex:1 1 140px}.r-buttons{flex:1}
