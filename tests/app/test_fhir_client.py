@@ -133,6 +133,7 @@ def test_a_patient_that_the_ehr_owns_is_left_as_it_is() -> None:
         server.versions["Patient/p-1"] = [theirs]
         subjects = Subjects(client)
         assert subjects.learn(registry_entry(display="Ada"))
+        assert subjects.learn(b'{"panel": "heart-failure", "limits": []}')  # nobody's resource
         await settle(subjects, client, "Patient/p-1", "Device/d-1")
         assert server.versions["Patient/p-1"] == [theirs]
         assert server.versions["Device/d-1"][-1]["identifier"] == [{"system": "urn:rpm-stream:device", "value": "d-1"}]

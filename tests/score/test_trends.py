@@ -266,6 +266,21 @@ def test_a_new_normal_begins_the_days_anew() -> None:
     assert not [alert for alert in after if alert.rule.startswith("trend.")]
 
 
+def test_weights_that_are_taken_back_leave_the_days() -> None:
+    """A visitor stood on the scale: once voided, nothing of it stays for a month."""
+    ward = Ward()
+    for at, vital, value in weights(*STEADY):
+        ward.now(vital, value, at)
+    visitor = [ward.message(at, (at, vital, value)) for at, vital, value in weights(90.0, 90.0, start=10)]
+    for message in visitor:
+        ward.judge.step(ward.patient, message)
+    readings = tuple(reading for message in visitor for reading in message.readings)
+    ward.act("void", "-", minutes=12 * DAY - 60, readings=readings)
+    days = ward.patient.state.score.days["weight"]
+    assert len(days.days) == len(STEADY)
+    assert days.told is None
+
+
 def test_the_file_of_a_month_is_deterministic() -> None:
     lines = csv_lines(weights(*STEADY, *[81.5] * 20))
     assert replay_csv(lines) == replay_csv(lines)

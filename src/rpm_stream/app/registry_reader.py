@@ -46,7 +46,7 @@ class RegistryReader:
                     self.ready.set()
                 for records in (await consumer.getmany(timeout_ms=200)).values():
                     for record in records:
-                        self._apply(record.key, record.value)
+                        self.apply(record.key, record.value)
         finally:
             await consumer.stop()
 
@@ -61,7 +61,8 @@ class RegistryReader:
     async def _at(self, consumer: AIOKafkaConsumer, ends: dict[TopicPartition, int]) -> bool:
         return all([await consumer.position(partition) >= end for partition, end in ends.items()])
 
-    def _apply(self, key: bytes | None, value: bytes | None) -> None:
+    def apply(self, key: bytes | None, value: bytes | None) -> None:
+        """Take one message."""
         name = (key or b"").decode(errors="replace")
         if value is None:
             self.registry.remove(name)

@@ -13,7 +13,7 @@ import msgspec
 
 from rpm_stream.app.fhir_client import FhirClient, Kind, Resource
 from rpm_stream.publish.resources import IDENTIFIER_SYSTEMS, device_resource, identifier, patient_resource
-from rpm_stream.records import DeviceEntry
+from rpm_stream.records import DeviceEntry, PatientEntry
 from rpm_stream.registry import RegistryError, parse_entry
 
 
@@ -41,8 +41,10 @@ class Subjects:
             return False
         if isinstance(entry, DeviceEntry):
             resource = _resource("Device", device_resource(entry))
-        else:
+        elif isinstance(entry, PatientEntry):
             resource = _resource("Patient", patient_resource(entry))
+        else:  # a panel or a programme is nobody's resource
+            return True
         self._registry[resource.reference] = resource
         return True
 

@@ -7,10 +7,13 @@ A clinic's own tables lie in a folder of the same file names; each replaces whol
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
 from decimal import Decimal
 from functools import cache
 from importlib import resources
+from itertools import chain
 from pathlib import Path
+from types import GenericAlias
 from typing import Any
 
 import msgspec
@@ -20,20 +23,24 @@ from rpm_stream.knowledge.checks import (
     KnowledgeError,
     check_devices,
     check_limits,
+    check_news2,
     check_priorities,
     check_rules,
     check_signal,
     check_trends,
     check_units,
+    check_vitals,
 )
 from rpm_stream.knowledge.devices import DeviceModel
 from rpm_stream.knowledge.scoring import Detectors, Limits, News2, Points, ShippedLimit
 from rpm_stream.knowledge.signal import Signal
+from rpm_stream.knowledge.sources import unsourced
 from rpm_stream.knowledge.tables import Bounds, Characteristic, Unit, Vital
 from rpm_stream.knowledge.trends import Trends
 
 __all__ = [
-    "Bounds", "Knowledge", "KnowledgeError", "Limits", "Points", "ShippedLimit", "Unit", "Vital", "load", "shipped",
+    "Bounds", "Knowledge", "KnowledgeError", "Limits", "Points", "ShippedLimit", "Unit", "Vital",
+    "examine", "load", "shipped",
 ]  # fmt: skip
 
 
@@ -94,26 +101,67 @@ def _read(name: str, own: Path | None) -> dict[str, Any]:
 
 def load(own: Path | None = None) -> Knowledge:
     """Read all tables, ``own`` over the shipped ones. Raises KnowledgeError; nothing is half-applied."""
+    parts, faults = _parts(own)
+    if found := next(chain(faults, _checks(parts) if not faults else ()), None):
+        raise KnowledgeError(found)
+    return Knowledge(**parts)
+
+
+def examine(own: Path | None = None) -> tuple[str, ...]:
+    """All that is wrong with the tables, ``own`` over the shipped ones: file, key and reason of each.
+
+    Also what does not keep them from being used: a number without its source. Raises KnowledgeError without a folder.
+    """
+    parts, faults = _parts(own)
+    if not faults:
+        faults += _checks(parts)
+    for name in parts:
+        faults += [f"{name}.toml: {key}: a number without a source" for key in unsourced(_read(name, own))]
+    return tuple(faults)
+
+
+def _parts(own: Path | None) -> tuple[dict[str, Any], list[str]]:
+    """The tables that can be read, and what is wrong with the others."""
     if own is not None and not own.is_dir():
         raise KnowledgeError(f"{own}: no such folder")
-    if own is not None:
-        for file in own.glob("*.toml"):
-            if file.stem not in TABLES:
-                raise KnowledgeError(f"{file}: no such table; the tables are {', '.join(TABLES)}")
+    names = ", ".join(TABLES)
+    strangers = [file for file in sorted(own.glob("*.toml")) if file.stem not in TABLES] if own else []
+    faults = [f"{file}: no such table; the tables are {names}" for file in strangers]
     parts: dict[str, Any] = {}
     for name, kind in TABLES.items():
         try:
             parts[name] = msgspec.convert(_read(name, own), kind)
         except msgspec.ValidationError as error:
-            raise KnowledgeError(f"{name}.toml: {error}") from None
-    check_units(parts["vitals"], parts["units"])
-    check_limits(parts["limits"], parts["vitals"])
-    check_rules(parts["priorities"], parts["device_rules"], parts["vitals"])
-    check_priorities(parts["priorities"], parts["limits"])
-    check_signal(parts["signal"], parts["vitals"])
-    check_devices(parts["devices"], parts["vitals"])
-    check_trends(parts["trends"], parts["vitals"])
-    return Knowledge(**parts)
+            faults += _each(name, kind, _read(name, own), error)
+        except KnowledgeError as error:
+            faults.append(str(error))
+    return parts, faults
+
+
+def _each(name: str, kind: Any, table: dict[str, Any], error: msgspec.ValidationError) -> Iterator[str]:
+    """What is wrong with a table; row by row where its rows have names, as msgspec does not say which it was."""
+    if not isinstance(kind, GenericAlias):
+        yield f"{name}.toml: {error}"
+        return
+    for key, row in table.items():
+        try:
+            msgspec.convert({key: row}, kind)
+        except msgspec.ValidationError as fault:
+            yield f"{name}.toml: {key}: {str(fault).replace('$[...].', '$.').replace(' - at `$[...]`', '')}"
+
+
+def _checks(parts: dict[str, Any]) -> Iterator[str]:
+    """What must hold between the tables, once each can be read."""
+    vitals = parts["vitals"]
+    yield from check_units(vitals, parts["units"])
+    yield from check_vitals(vitals)
+    yield from check_news2(parts["news2"], vitals)
+    yield from check_limits(parts["limits"], vitals)
+    yield from check_rules(parts["priorities"], parts["device_rules"], vitals)
+    yield from check_priorities(parts["priorities"], parts["limits"])
+    yield from check_signal(parts["signal"], vitals)
+    yield from check_devices(parts["devices"], vitals)
+    yield from check_trends(parts["trends"], vitals)
 
 
 @cache

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from decimal import Decimal
 from itertools import combinations
 from typing import get_args
 
 from rpm_stream.knowledge.alerting import DeviceKind, DeviceRuleTable, Priorities
 from rpm_stream.knowledge.devices import DeviceModel
-from rpm_stream.knowledge.scoring import Limits, ShippedLimit
+from rpm_stream.knowledge.scoring import Band, Limits, News2, ShippedLimit
 from rpm_stream.knowledge.signal import Signal
 from rpm_stream.knowledge.tables import Unit, Vital
 from rpm_stream.knowledge.trends import Trends
@@ -28,51 +30,94 @@ OTHER_RULES = (
 )
 
 
+CATEGORIES = frozenset(
+    "social-history vital-signs imaging laboratory procedure survey exam therapy activity".split()
+)  # http://terminology.hl7.org/CodeSystem/observation-category
+
+
 class KnowledgeError(Exception):
     """A table cannot be used; the text names file, key and reason."""
 
 
-def check_units(vitals: dict[str, Vital], units: dict[str, Unit]) -> None:
+def check_units(vitals: dict[str, Vital], units: dict[str, Unit]) -> Iterator[str]:
     """Every unit that a vital accepts converts to its first one."""
     for name, vital in vitals.items():
         for unit in vital.units[1:]:
             if unit not in units or units[unit].to != vital.unit:
-                raise KnowledgeError(f"vitals.toml: {name}.units: no row of units.toml turns {unit} into {vital.unit}")
+                yield f"vitals.toml: {name}.units: no row of units.toml turns {unit} into {vital.unit}"
 
 
-def check_limits(limits: Limits, vitals: dict[str, Vital]) -> None:
+def check_vitals(vitals: dict[str, Vital]) -> Iterator[str]:
+    """Categories are those of FHIR R4, and no LOINC code has a slip of the pen."""
+    for name, row in vitals.items():
+        if row.category not in CATEGORIES:
+            yield f"vitals.toml: {name}.category: {row.category} is none of FHIR's: {', '.join(sorted(CATEGORIES))}"
+        pairs = [*row.loinc, *(pair for pairs in row.loinc_by_unit.values() for pair in pairs)]
+        for code in [*(code for code, _ in pairs), *row.loinc_also]:
+            if not _is_loinc(code):
+                yield f"vitals.toml: {name}.loinc: {code} is no LOINC code, its check digit is another one"
+
+
+def _is_loinc(code: str) -> bool:
+    """Whether the check digit fits (modulus 10, as LOINC has it).
+
+    >>> [_is_loinc(code) for code in ("8867-4", "8876-4")]
+    [True, False]
+    """
+    number, _, check = code.partition("-")
+    if not (number.isdigit() and check.isdigit()):
+        return False
+    doubled = [int(digit) * (2 if place % 2 == 0 else 1) for place, digit in enumerate(reversed(number))]
+    return (10 - sum(each // 10 + each % 10 for each in doubled) % 10) % 10 == int(check)
+
+
+def check_news2(news2: News2, vitals: dict[str, Vital]) -> Iterator[str]:
+    """Each line of the chart is of known vitals, ascends, and ends without an upper end."""
+    lines = {**news2.parameters(), "oxygen_flow": news2.oxygen_flow, "inspired_oxygen": news2.inspired_oxygen}
+    for name, line in lines.items():
+        if unknown := [vital for vital in line.vitals if vital not in vitals]:
+            yield f"news2.toml: {name}: unknown vital {', '.join(unknown)}"
+        for rows in filter(None, (line.rows, line.rows_scale_2_air, line.rows_scale_2_oxygen)):
+            ends = [Decimal(upto) for upto, _ in rows[:-1]]
+            if rows[-1][0] or ends != sorted(set(ends)):
+                yield f"news2.toml: {name}: rows ascend, and only the last has no upper end"
+
+
+def check_limits(limits: Limits, vitals: dict[str, Vital]) -> Iterator[str]:
     """Every shipped limit has a known vital, a unit of it, and one side."""
     for number, row in enumerate(limits.limit, start=1):
         if row.vital not in vitals:
-            raise KnowledgeError(f"limits.toml: limit {number}: unknown vital {row.vital}")
-        if row.unit not in vitals[row.vital].units:
-            raise KnowledgeError(f"limits.toml: limit {number}: {row.vital} has no unit {row.unit}")
+            yield f"limits.toml: limit {number}: unknown vital {row.vital}"
+        elif row.unit not in vitals[row.vital].units:
+            yield f"limits.toml: limit {number}: {row.vital} has no unit {row.unit}"
         if (row.below is None) == (row.above is None):
-            raise KnowledgeError(f"limits.toml: limit {number}: give one of below and above")
+            yield f"limits.toml: limit {number}: give one of below and above"
+        if row.together_with is not None and row.together_with not in vitals:
+            yield f"limits.toml: limit {number}: together_with: unknown vital {row.together_with}"
 
 
-def check_rules(priorities: Priorities, rules: DeviceRuleTable, vitals: dict[str, Vital]) -> None:
+def check_rules(priorities: Priorities, rules: DeviceRuleTable, vitals: dict[str, Vital]) -> Iterator[str]:
     """Device rules name known vitals, and high is never snoozed."""
     if unknown := sorted(rules.vitals() - vitals.keys()):
-        raise KnowledgeError(f"device_rules.toml: unknown vital {', '.join(unknown)}")
+        yield f"device_rules.toml: unknown vital {', '.join(unknown)}"
     if "high" not in priorities.snooze.never:
-        raise KnowledgeError("priorities.toml: snooze.never: a high alert must not be snoozed")
+        yield "priorities.toml: snooze.never: a high alert must not be snoozed"
 
 
-def check_priorities(priorities: Priorities, limits: Limits) -> None:
+def check_priorities(priorities: Priorities, limits: Limits) -> Iterator[str]:
     """Every rule says its harm and onset, from which its priority follows."""
     for name in (*OTHER_RULES, *limit_rules(limits)):
         if name not in priorities.rule:
-            raise KnowledgeError(
-                f'priorities.toml: no row [rule."{name}"]: a rule needs its harm, onset and why before it may alert'
-            )
+            yield f'priorities.toml: no row [rule."{name}"]: a rule needs its harm, onset and why before it may alert'
 
 
 def limit_rules(limits: Limits) -> dict[str, Priority]:
     """The rules of limits.toml by the names that they have in priorities.toml, with the priority that each gives."""
-    bands = {"limits.amber": limits.amber, "limits.red": limits.red, "limits.beyond_query": limits.beyond_query}
+    rows: list[tuple[str, Band | ShippedLimit]] = [
+        ("limits.amber", limits.amber), ("limits.red", limits.red), ("limits.beyond_query", limits.beyond_query),
+    ]  # fmt: skip
     found: dict[str, Priority] = {}
-    for name, row in [*bands.items(), *((name_of_limit(row), row) for row in limits.limit)]:
+    for name, row in [*rows, *((name_of_limit(row), row) for row in limits.limit)]:
         found[f"{name}.first"] = row.first
         if row.repeated is not None:
             found[f"{name}.repeated"] = row.repeated
@@ -86,38 +131,38 @@ def name_of_limit(row: ShippedLimit) -> str:
     return f"limits.{vital}.{side}_{bound}" if vital == "glucose" else f"limits.{vital}.{side}"
 
 
-def check_devices(devices: dict[str, DeviceModel], vitals: dict[str, Vital]) -> None:
+def check_devices(devices: dict[str, DeviceModel], vitals: dict[str, Vital]) -> Iterator[str]:
     """Every device model names known vitals, and each annunciation octet once."""
     for name, row in devices.items():
         named = row.not_measured | {each.vital for each in row.placeholders}
         if unknown := sorted(named - vitals.keys()):
-            raise KnowledgeError(f"devices.toml: {name}: unknown vital {', '.join(unknown)}")
+            yield f"devices.toml: {name}: unknown vital {', '.join(unknown)}"
         if len(set(row.cgm_octets)) != len(row.cgm_octets):
-            raise KnowledgeError(f"devices.toml: {name}.cgm_octets: an octet stands there twice")
+            yield f"devices.toml: {name}.cgm_octets: an octet stands there twice"
 
 
-def check_trends(trends: Trends, vitals: dict[str, Vital]) -> None:
+def check_trends(trends: Trends, vitals: dict[str, Vital]) -> Iterator[str]:
     """Trend rules name known vitals, no window is longer than what is kept, and what a rule leans on is there."""
     if unknown := sorted(trends.vitals() - vitals.keys()):
-        raise KnowledgeError(f"trends.toml: unknown vital {', '.join(unknown)}")
+        yield f"trends.toml: unknown vital {', '.join(unknown)}"
     for row in trends.average:
         if row.fast_days + row.slow_days > trends.kept_days + 1:
-            raise KnowledgeError(f"trends.toml: average of {row.vital}: its windows are longer than kept_days")
+            yield f"trends.toml: average of {row.vital}: its windows are longer than kept_days"
     averaged = {row.vital for row in trends.average}
     for joined in trends.joined:
         if missing := sorted({joined.vital, *joined.averages} - averaged):
-            raise KnowledgeError(f"trends.toml: joined of {joined.vital}: there is no average of {', '.join(missing)}")
+            yield f"trends.toml: joined of {joined.vital}: there is no average of {', '.join(missing)}"
 
 
-def check_signal(signal: Signal, vitals: dict[str, Vital]) -> None:
+def check_signal(signal: Signal, vitals: dict[str, Vital]) -> Iterator[str]:
     """A flag means one thing, and the rules name known vitals."""
     lists = {"never_judged": signal.never_judged, "ask_repeat": signal.ask_repeat, "informs": signal.informs}
     for (one, flags), (other, more) in combinations(lists.items(), 2):
         if twice := sorted(flags & more):
-            raise KnowledgeError(f"signal.toml: {', '.join(twice)} stands in {one} and in {other}")
+            yield f"signal.toml: {', '.join(twice)} stands in {one} and in {other}"
     if elsewhere := sorted(signal.said_beside - signal.informs):
-        raise KnowledgeError(f"signal.toml: said_beside: {', '.join(elsewhere)} does not stand in informs")
+        yield f"signal.toml: said_beside: {', '.join(elsewhere)} does not stand in informs"
     if "refused" not in signal.never_judged:
-        raise KnowledgeError("signal.toml: never_judged: a refused value is a reject and must not be judged")
+        yield "signal.toml: never_judged: a refused value is a reject and must not be judged"
     if unknown := sorted(signal.vitals() - vitals.keys()):
-        raise KnowledgeError(f"signal.toml: unknown vital {', '.join(unknown)}")
+        yield f"signal.toml: unknown vital {', '.join(unknown)}"

@@ -22,6 +22,7 @@ from rpm_stream.publish.fhir import Published
 from rpm_stream.publish.summaries import Summaries
 from rpm_stream.records import Action, Alert, Assignment, Reading, Readings, Record
 from rpm_stream.score.history import cut
+from rpm_stream.score.taken_back import forget
 
 CORRECTED = -2  # no partition of Kafka: adopted readings are no message of rpm.readings
 MOST_READINGS = 250  # of one action: half of what the contract allows, as a reading may be large
@@ -68,6 +69,8 @@ def void(
             alerts.append(resolve(state.episodes, group, now, reason, action.who))
     for vital in sorted({reading.vital for reading in wrong}):
         _forget(state, vital, [reading for reading in wrong if reading.vital == vital])
+    for reading in wrong:
+        forget(state.score, reading, knowledge.trends.slot_hours)
     return alerts, taken_back(windows, wrong, shown, knowledge)
 
 

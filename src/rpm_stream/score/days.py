@@ -7,7 +7,7 @@ place in its own day. 30 days of one vital are under 1 KB.
 from __future__ import annotations
 
 from datetime import datetime
-from statistics import fmean, median
+from statistics import median, pstdev
 
 import msgspec
 
@@ -55,15 +55,6 @@ class DayTable:
         kept.usual = None
         return True
 
-    def remove(self, kept: Days, at: datetime, number: float) -> None:
-        """Take a value out again that was not this person's, if it is the one that was kept."""
-        day, slot = day_of(at), at.hour // self._slot_hours
-        if kept.days.get(day, {}).get(slot) == round(number / self._step):
-            del kept.days[day][slot]
-            kept.usual = None
-            if not kept.days[day]:
-                del kept.days[day]
-
     def medians(self, kept: Days, first: int, last: int) -> list[float]:
         """The median of each day from ``first`` to ``last`` that has a value."""
         return [median(kept.days[day].values()) * self._step for day in range(first, last + 1) if day in kept.days]
@@ -78,5 +69,4 @@ class DayTable:
 
 def spread(numbers: list[float]) -> float:
     """Standard deviation about the mean, of the days that there were."""
-    mean = fmean(numbers)
-    return fmean((number - mean) ** 2 for number in numbers) ** 0.5
+    return pstdev(numbers)

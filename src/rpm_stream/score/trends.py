@@ -72,12 +72,6 @@ class Trends:
             if reading.vital in self._drops:
                 yield from self._drop(state, reading, is_late)
 
-    def forget(self, state: ScoreState, reading: Reading) -> None:
-        """Take a reading out of its day: it was wrong, or somebody else's."""
-        if reading.vital in state.days and reading.value is not None:
-            number = self._numbers.of(reading)
-            self._tables[reading.vital].remove(state.days[reading.vital], reading.measured_at, number)
-
     # --- the mean of the last days -----------------------------------------------------------------------------------
 
     def _average(self, state: ScoreState, reading: Reading, entered: bool, is_late: bool) -> Iterator[Finding]:

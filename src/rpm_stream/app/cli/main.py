@@ -16,6 +16,7 @@ from rpm_stream.app.cli import (
     decode,
     feed,
     gateway,
+knowledge,
     reconcile,
     registry,
     registry_limits,
@@ -39,6 +40,8 @@ app = typer.Typer(
 topics_app = typer.Typer(help="The nine Kafka topics: create, compare.", no_args_is_help=True)
 registry_app = typer.Typer(help="Who wears what, and whose limits.", no_args_is_help=True)
 
+knowledge_app = typer.Typer(help="What clinicians and device makers know: the tables.", no_args_is_help=True)
+
 app.command()(decode.decode)
 app.command()(replay.replay)
 app.command()(service.up)
@@ -51,6 +54,8 @@ app.command()(broker.broker)
 app.add_typer(gateway.gateway_app, name="gateway")
 app.add_typer(topics_app, name="topics")
 app.add_typer(registry_app, name="registry")
+app.add_typer(knowledge_app, name="knowledge")
+knowledge_app.command()(knowledge.check)
 app.add_typer(rejects.rejects_app, name="rejects")
 topics_app.command()(topics.apply)
 topics_app.command()(topics.check)

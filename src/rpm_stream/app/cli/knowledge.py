@@ -1,0 +1,105 @@
+"""``rpm-stream knowledge``: are the tables good, and what do they say."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from rpm_stream.app.errors import CheckFailed, UsageError
+from rpm_stream.knowledge import Bounds, Knowledge, KnowledgeError, examine, load
+
+Rows = Iterator[tuple[str, ...]]
+WIDE = {"source": 5, "why": 6, "points": 4, "rule": 4}  # columns of words, against 2 of the others
+
+
+def check(
+    folder: Annotated[Path | None, typer.Argument(help="A clinic's own tables; none: the shipped ones alone.")] = None,
+) -> None:
+    """Check the tables; a folder's own over the shipped ones.
+
+    Exit 1 where something is wrong: a line each with file, key and reason, also for a number without its source.
+    Otherwise what holds: vitals, limits with their sources, rules with their priorities; as tables on a terminal, as
+    JSON Lines elsewhere.
+
+    Example: rpm-stream knowledge check /etc/rpm-stream/knowledge
+    """
+    try:
+        faults = examine(folder)
+    except KnowledgeError as error:
+        raise UsageError(str(error)) from None
+    if faults:
+        for fault in faults:
+            _say(dict(zip(("file", "key", "reason"), _parts(fault), strict=True)))
+        raise CheckFailed(f"{len(faults)} {'fault' if len(faults) == 1 else 'faults'} in the tables")
+    tables = {name: (columns, list(rows)) for name, columns, rows in _tables(load(folder))}
+    if not sys.stdout.isatty():
+        for name, (columns, found) in tables.items():
+            for row in found:
+                _say({"table": name, **dict(zip(columns, row, strict=True))})
+        return
+    console = Console()
+    for name, (columns, found) in tables.items():
+        table = Table(title=name, title_justify="left", box=SIMPLE, expand=True)
+        for column in columns:
+            table.add_column(column, overflow="fold", ratio=WIDE.get(column, 2))
+        for row in found:
+            table.add_row(*row)
+        console.print(table)
+
+
+def _parts(fault: str) -> tuple[str, str, str]:
+    """File, key and reason of a fault; the key is empty where the file itself is wrong."""
+    file, _, rest = fault.partition(": ")
+    key, found, reason = rest.partition(": ")
+    if found:
+        return file, key, reason
+    reason, _, place = rest.partition(" - at ")
+    return file, place.strip("`").removeprefix("$."), reason
+
+
+def _tables(knowledge: Knowledge) -> Iterator[tuple[str, tuple[str, ...], Rows]]:
+    yield "vitals", ("vital", "units", "refused", "queried", "source"), _vitals(knowledge)
+    yield "limits", ("vital", "limit", "recovers", "first", "repeated", "source"), _limits(knowledge)
+    yield "news2", ("line", "unit", "points", "source"), _news2(knowledge)
+    yield "rules", ("rule", "priority", "harm", "onset", "why"), _rules(knowledge)
+
+
+def _vitals(knowledge: Knowledge) -> Rows:
+    for name, row in knowledge.vitals.items():
+        yield name, ", ".join(row.units), _bounds(row.reject), _bounds(row.query), row.source
+
+
+def _bounds(bounds: Bounds) -> str:
+    said = [("below", bounds.below), ("at most", bounds.at_or_below), ("above", bounds.above)]
+    return ", ".join(f"{word} {number}" for word, number in said if number is not None)
+
+
+def _limits(knowledge: Knowledge) -> Rows:
+    for row in knowledge.limits.limit:
+        bound = f"below {row.below}" if row.below is not None else f"above {row.above}"
+        yield row.vital, f"{bound} {row.unit}", str(row.recover), row.first, row.repeated or "", row.source
+
+
+def _news2(knowledge: Knowledge) -> Rows:
+    chart = knowledge.news2
+    lines = {**chart.parameters(), "oxygen_flow": chart.oxygen_flow, "inspired_oxygen": chart.inspired_oxygen}
+    for name, line in lines.items():
+        said = ", ".join(f"to {upto}: {points}" if upto else f"then {points}" for upto, points in line.rows)
+        yield name, line.unit, said, line.source or chart.source
+
+
+def _rules(knowledge: Knowledge) -> Rows:
+    for name, risk in knowledge.priorities.rule.items():
+        yield name, knowledge.priorities.of(name), risk.harm, risk.onset, risk.why
+
+
+def _say(record: object) -> None:
+    sys.stdout.write(msgspec.json.encode(record).decode() + "\n")

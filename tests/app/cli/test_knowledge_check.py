@@ -1,0 +1,42 @@
+"""``rpm-stream knowledge check`` from outside: 0 and what holds, 1 and each fault, 2 for no folder."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def call(*arguments: str | Path) -> tuple[int, list[dict[str, Any]], str]:
+    command = [sys.executable, "-m", "rpm_stream", "knowledge", "check", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr.decode()
+
+
+def test_good_tables_are_shown() -> None:
+    status, lines, error = call()
+    assert (status, error) == (0, "")
+    assert {line["table"] for line in lines} == {"vitals", "limits", "news2", "rules"}
+    glucose = [line for line in lines if line["table"] == "limits" and line["vital"] == "glucose"]
+    assert {line["limit"] for line in glucose} == {"below 54 mg/dL", "below 70 mg/dL", "above 250 mg/dL"}
+    assert all(line["source"] for line in lines if "source" in line)
+    assert {"rule": "trend.joined", "priority": "medium"}.items() <= next(
+        line for line in lines if line.get("rule") == "trend.joined"
+    ).items()
+
+
+def test_each_fault_is_told_with_file_key_and_reason(tmp_path: Path) -> None:
+    (tmp_path / "vitals.toml").write_text('[mood]\ndisplay = "x"\n')
+    (tmp_path / "device_rules.toml").write_text('[battery]\nbelow = "20"\nrecover = "30"\n')
+    status, lines, error = call(tmp_path)
+    assert status == 1
+    assert lines[0] == {"file": "vitals.toml", "key": "mood", "reason": "Object missing required field `source`"}
+    assert {"file": "device_rules.toml", "key": "battery.below", "reason": "a number without a source"} in lines
+    assert error.splitlines() == [f"rpm-stream: {len(lines)} faults in the tables"]
+
+
+def test_no_folder_is_wrong_use(tmp_path: Path) -> None:
+    status, lines, error = call(tmp_path / "none")
+    assert (status, lines, len(error.splitlines())) == (2, [], 1)

@@ -1,0 +1,64 @@
+"""What a worker makes of the registry's messages: a setting that cannot be used is told, never passed over."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from rpm_stream.app import metrics
+from rpm_stream.app.errors import UsageError
+from rpm_stream.app.registry_file import read_registry
+from rpm_stream.app.registry_reader import RegistryReader
+from rpm_stream.knowledge import shipped
+
+GOOD = {"vital": "heart_rate", "high": 120, "unit": "/min", "owner": "dr"}
+WRONG = {**GOOD, "unit": "kg"}
+
+
+def patient(*limits: dict[str, Any]) -> bytes:
+    return json.dumps({"v": 1, "patient": "ada-lovelace", "limits": limits}).encode()
+
+
+def faulty() -> float:
+    return metrics.REGISTRY_FAULTS._value.get()
+
+
+def test_a_limit_in_a_wrong_unit_is_told_loudly_and_names_nobody() -> None:
+    reader = RegistryReader("nowhere", shipped().vitals)
+    with capture_logs() as logs:
+        reader.apply(b"patient/ada-lovelace", patient(WRONG, GOOD))
+    (told,) = logs
+    assert (told["log_level"], told["of"]) == ("error", "patient")
+    assert told["fault"] == "limit 1: heart_rate is not measured in 'kg'; it may be /min, {beats}/min"
+    assert "ada" not in str(told)
+    assert faulty() == 1
+    reader.apply(b"patient/ada-lovelace", patient(GOOD))  # mended
+    assert faulty() == 0
+    reader.apply(b"patient/ada-lovelace", patient(WRONG, WRONG))
+    assert faulty() == 2
+    reader.apply(b"patient/ada-lovelace", None)  # gone
+    assert (faulty(), reader.registry.patients) == (0, {})
+
+
+def test_panels_and_programmes_are_kept_and_told_alike() -> None:
+    reader = RegistryReader("nowhere", shipped().vitals)
+    with capture_logs() as logs:
+        for kind in ("panel", "programme"):
+            reader.apply(f"{kind}/x".encode(), json.dumps({kind: "x", "limits": [WRONG]}).encode())
+    assert [each["of"] for each in logs] == ["panel", "programme"]
+    assert (list(reader.registry.panels), list(reader.registry.programmes)) == (["x"], ["x"])
+    for kind in ("panel", "programme"):
+        reader.apply(f"{kind}/x".encode(), None)
+    assert (reader.registry.panels, reader.registry.programmes, faulty()) == ({}, {}, 0)
+
+
+def test_a_file_is_refused_whole_with_line_and_reason(tmp_path: Path) -> None:
+    file = tmp_path / "registry.jsonl"
+    file.write_bytes(patient(GOOD) + b"\n" + patient(GOOD, WRONG) + b"\n")
+    assert len(list(read_registry(file))) == 2  # as a replay reads what is on the topic already
+    with pytest.raises(UsageError, match=r"line 2: limit 2: heart_rate is not measured in 'kg'"):
+        list(read_registry(file, shipped().vitals))

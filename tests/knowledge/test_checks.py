@@ -1,0 +1,142 @@
+"""What must hold of the tables: every fault is named with file, key and reason, and every number has its source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from rpm_stream.knowledge import KnowledgeError, examine, load, shipped
+from rpm_stream.knowledge.checks import CATEGORIES
+from rpm_stream.knowledge.sources import unsourced
+
+LIMIT = 'vital = "{vital}"\nunit = "{unit}"\nabove = "3"\nrecover = "3"\nfirst = "low"\nsource = "x"\n'
+LINE = 'unit = "/min"\nstep = "1"\n'
+AVERAGE = """
+[[average]]
+vital = "weight"
+fast_days = 3
+fast_least_days = 2
+slow_days = 20
+slow_least_days = 7
+least = "1"
+spreads = "2"
+source = "x"
+"""
+VITAL = """
+[mood]
+display = "Mood"
+plain = "mood"
+loinc = [["8876-4", "Mood"]]
+units = ["1"]
+reject = {}
+query = {}
+group = "x"
+publish = "none"
+category = "humour"
+resolution = "1"
+source = "x"
+"""
+
+
+def test_the_shipped_tables_are_good_and_every_number_has_its_source() -> None:
+    assert examine() == ()
+
+
+@pytest.mark.parametrize(
+    ("table", "text", "said"),
+    [
+        ("limits", f"[[limit]]\n{LIMIT.format(vital='moods', unit='kg')}", "limits.toml: limit 1: unknown vital moods"),
+        ("limits", f"[[limit]]\n{LIMIT.format(vital='weight', unit='%')}", "limit 1: weight has no unit %"),
+        ("limits", "[[limit]]\nvital = 3\n", "limits.toml: Expected `str`, got `int`"),
+        ("vitals", '[mood]\ndisplay = "x"\n', "vitals.toml: mood: Object missing required field `source`"),
+        ("vitals", VITAL, "vitals.toml: mood.category: humour is none of FHIR's"),
+        ("vitals", VITAL, "vitals.toml: mood.loinc: 8876-4 is no LOINC code"),
+        ("news2", f'[pulse]\nvitals = ["puls"]\n{LINE}rows = [["", 0]]\n', "pulse: unknown vital puls"),
+        (
+            "news2",
+            f'[pulse]\nvitals = ["heart_rate"]\n{LINE}rows = [["9", 1], ["8", 0], ["", 2]]\n',
+            "news2.toml: pulse: rows ascend",
+        ),
+        ("trends", "kept_days = 20\n", "trends.toml: average of weight: its windows are longer than kept_days"),
+        ("trends", AVERAGE, "there is no average of heart_rate, pulse_rate"),
+        ("device_rules", '[battery]\nbelow = "20"\nrecover = "30"\n', "battery.below: a number without a source"),
+        ("moods", "x = 1\n", "moods.toml: no such table"),
+        ("units", "[x\n", "units.toml:"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_named(tmp_path: Path, table: str, text: str, said: str) -> None:
+    (tmp_path / f"{table}.toml").write_text(text)
+    assert any(said in fault for fault in examine(tmp_path)), examine(tmp_path)
+
+
+def test_all_faults_are_told_at_once_and_loading_stops_at_the_first(tmp_path: Path) -> None:
+    rows = "".join(f"[[limit]]\n{LIMIT.format(vital=vital, unit='kg')}" for vital in ("one", "two"))
+    (tmp_path / "limits.toml").write_text(rows)
+    faults = examine(tmp_path)
+    assert [fault for fault in faults if "unknown vital one" in fault or "unknown vital two" in fault] == list(
+        faults[:2]
+    )
+    with pytest.raises(KnowledgeError, match="unknown vital one"):
+        load(tmp_path)
+
+
+def test_a_number_without_a_source_is_a_fault_and_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / "device_rules.toml").write_text('[battery]\nbelow = "15"\nrecover = "30"\n')
+    assert load(tmp_path).device_rules.battery.below == 15
+    assert len(examine(tmp_path)) == 2
+
+
+@pytest.mark.parametrize(
+    ("table", "found"),
+    [
+        ({"a": 1}, ["a"]),
+        ({"a": 1, "source": "x"}, []),
+        ({"a": 1, "source": " "}, ["a"]),
+        ({"row": {"a": {"b": "2.5"}}}, ["row.a.b"]),
+        ({"row": {"a": {"b": 2}, "source": "x"}}, []),
+        ({"source": "x", "rows": [{"a": 1}, {"a": 1, "source": "y"}]}, ["rows 1.a"]),  # a list's rows need their own
+        ({"version": "1", "name": "2A37", "is": True, "words": ["one"]}, []),
+    ],
+)
+def test_which_numbers_need_a_source(table: dict[str, object], found: list[str]) -> None:
+    assert list(unsourced(table)) == found
+
+
+def test_every_category_is_one_of_fhir() -> None:
+    assert {row.category for row in shipped().vitals.values()} <= CATEGORIES
+
+
+PINNED = {  # law 9: code and display agree for every vital; from LOINC as the guides of codes.md print it
+    "heart_rate": [("8867-4", "Heart rate")],
+    "pulse_rate": [("8867-4", "Heart rate")],
+    "rr_interval": [("8637-1", "R-R interval by EKG")],
+    "oxygen_saturation": [
+        ("2708-6", "Oxygen saturation in Arterial blood"),
+        ("59408-5", "Oxygen saturation in Arterial blood by Pulse oximetry"),
+    ],
+    "perfusion_index": [("61006-3", "Perfusion index Tissue by Pulse oximetry")],
+    "respiratory_rate": [("9279-1", "Respiratory rate")],
+    "systolic": [("8480-6", "Systolic blood pressure")],
+    "diastolic": [("8462-4", "Diastolic blood pressure")],
+    "mean_arterial": [("8478-0", "Mean blood pressure")],
+    "body_temperature": [("8310-5", "Body temperature")],
+    "glucose": [("2339-0", "Glucose [Mass/volume] in Blood")],
+    "glucose_interstitial": [("99504-3", "Glucose [Mass/volume] in Interstitial fluid")],
+    "weight": [("29463-7", "Body weight")],
+    "height": [("8302-2", "Body height")],
+    "bmi": [("39156-5", "Body mass index (BMI) [Ratio]")],
+    "body_fat": [("41982-0", "Percentage of body fat Measured")],
+    "steps": [("55423-8", "Number of steps in unspecified time Pedometer")],
+    "peak_flow": [("19935-6", "Maximum expiratory gas flow Respiratory system airway by Peak flow meter")],
+    "fev1": [("20150-9", "FEV1")],
+    "oxygen_flow": [("3151-8", "Inhaled oxygen flow rate")],
+    "inspired_oxygen": [("3150-0", "Inhaled oxygen concentration")],
+}
+
+
+def test_code_and_display_of_every_vital() -> None:
+    """A vital that is published has its code pinned here; one without a code is named nowhere as an Observation."""
+    coded = {name: list(row.loinc) for name, row in shipped().vitals.items() if row.loinc}
+    assert coded == PINNED
+    assert {row.publish for row in shipped().vitals.values() if not row.loinc} == {"none"}
