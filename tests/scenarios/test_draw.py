@@ -46,7 +46,7 @@ def test_a_story_is_drawn_whole(story: Path, articles: dict[str, str]) -> None:
         assert f'<span class="chip {alert.priority}">' in article
         said = (alert.title, alert.state, *alert.why, *(step.reason for step in alert.history))
         assert all(escape(words) in article for words in said)
-    assert ("nobody is called" in article) == (not found.alerts)
+    assert ("No alert: nobody is called." in article) == (not found.alerts)
     for reject in found.rejects:
         assert escape(reject.detail) in article
 
