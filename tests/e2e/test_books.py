@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -17,6 +18,7 @@ from replaying import frame, measurement, stamp, worn
 from service_for_tests import Service, drained, read, running, send, until
 
 from rpm_stream.app import names
+from rpm_stream.app.demo import free_ports
 from rpm_stream.app.registry_topic import write
 from rpm_stream.registry import parse_entry
 
@@ -79,6 +81,12 @@ def last(service: Service, topic: str) -> dict[str, Record]:
     return {body["id"]: body for body in bodies}
 
 
+def rung(service: Service) -> set[tuple[str, str, str]]:
+    """What has called for somebody: marks that ticks of wall time put on an alert do not."""
+    bodies = [json.loads(record.value) for record in asyncio.run(read(service.bootstrap, names.ALERTS))]
+    return {(body["id"], body["priority"], body["opened_at"]) for body in bodies}
+
+
 def test_the_topics_hold_what_the_replay_says(service: Service) -> None:
     """CONTRACT 4 a, by the operator's own command: from frames, and from the order of record."""
     for stage, emit in (("ingest", "all"), ("judge", "scores,alerts,observations")):
@@ -112,7 +120,7 @@ def test_what_was_refused_is_read_after_mending_and_rings_once(service: Service)
     _, [shown] = run(service, "rejects", "show", refused[0]["id"])
     assert json.loads(shown["text"])["value"] in ("80.50", "9000") and "registry assign" in shown["mend"]
     assert bytes.fromhex(shown["hexadecimal"]).decode() == shown["text"]
-    alerts, observations = last(service, names.ALERTS), last(service, names.OBSERVATIONS)
+    alerts, observations = rung(service), last(service, names.OBSERVATIONS)
     register(service, worn(device=STRANGER))
     select = ("rejects", "redrive", "--reason", "unknown_device")
     assert run(service, *select, "--dry-run")[1] == [{"dry_run": True, "rejects": 2, "frames": 1, "judge": 0}]
@@ -122,7 +130,7 @@ def test_what_was_refused_is_read_after_mending_and_rings_once(service: Service)
     new = last(service, names.OBSERVATIONS)
     [found] = [body for name, body in new.items() if name not in observations]
     assert (found["device"]["reference"], found["valueQuantity"]["value"]) == (f"Device/{STRANGER}", 80.5)
-    assert last(service, names.ALERTS) == alerts
+    assert rung(service) == alerts
     status, told = run(service, "reconcile")
     assert [line["type"] for line in told if line["type"] != "hour"] == ["gap", "total"]
     assert (status, told[-1]["readings"]) == (1, 243)
@@ -130,7 +138,7 @@ def test_what_was_refused_is_read_after_mending_and_rings_once(service: Service)
 
 def test_corrected_observations_are_published_and_no_alert(service: Service) -> None:
     """An Observation on the topic is wrong: compare names it, publish puts it right under its id, once."""
-    alerts = [record.value for record in asyncio.run(read(service.bootstrap, names.ALERTS))]
+    alerts = rung(service)
     wrong = next(body for body in last(service, names.OBSERVATIONS).values() if "component" not in body)
     spoilt = {**wrong, "issued": "2020-01-01T00:00:00Z"}
     asyncio.run(put(service, names.OBSERVATIONS, b"p", spoilt))
@@ -143,7 +151,7 @@ def test_corrected_observations_are_published_and_no_alert(service: Service) -> 
     )  # fmt: skip
     assert run(service, *command) == (0, [])
     assert last(service, names.OBSERVATIONS)[wrong["id"]] == {**wrong, "status": "corrected"}
-    assert [record.value for record in asyncio.run(read(service.bootstrap, names.ALERTS))] == alerts
+    assert rung(service) == alerts
 
 
 async def put(service: Service, topic: str, key: bytes, body: Record) -> tuple[int, int]:
@@ -154,6 +162,33 @@ async def put(service: Service, topic: str, key: bytes, body: Record) -> tuple[i
         return sent.partition, sent.offset
     finally:
         await producer.stop()
+
+
+def test_a_periodic_run_shows_its_sums(service: Service) -> None:
+    """The gauges that deploy/prometheus/alerts.yml asks for, from a run that goes on by itself."""
+    port = free_ports(19468, 1)
+    command = ["reconcile", "--every", "1s", "--metrics-port", str(port), "--from", "2026-01-01T00:00:00Z"]
+    environment = {**os.environ, **SETTINGS, "RPM_BOOTSTRAP": service.bootstrap, "RPM_DATA_DIR": str(service.folder)}
+    with (service.folder / "periodic.log").open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-m", "rpm_stream", *command], env=environment, stderr=log)
+    try:
+        asyncio.run(until("a run has come to its end", lambda: shown_at(port)))
+        text = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=20).text
+        assert "rpm_reconcile_gaps 1.0" in text and "rpm_reconcile_lost_frames 2.0" in text
+        assert "rpm_reconcile_missing_parts 1.0" in text  # the spoilt Observation of the test before
+        assert "rpm_reconcile_in_flight_frames 0.0" in text
+    finally:
+        process.terminate()
+        assert process.wait(30) == 0
+
+
+async def shown_at(port: int) -> bool:
+    try:
+        async with httpx.AsyncClient() as client:
+            text = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
+    except httpx.TransportError:
+        return False
+    return "rpm_reconcile_last_success_timestamp_seconds 0.0" not in text
 
 
 def test_a_frame_that_a_commit_jumped_over_is_missing(service: Service) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 
 import msgspec
@@ -103,8 +104,14 @@ def due(reading: Reading, knowledge: Knowledge) -> Due:
     if policy != "summary":
         return Due(policy=policy)
     second = int(reading.measured_at.timestamp() // SPAN_SECONDS) * SPAN_SECONDS
+    return _summed(reading.patient, reading.vital, second)
+
+
+@lru_cache(maxsize=65536)
+def _summed(patient: str, vital: str, second: int) -> Due:
+    """The debt that all readings of one window share."""
     start = datetime.fromtimestamp(second, UTC)
-    return Due(policy=policy, summary=summary_id(reading.patient, reading.vital, start), start=start)
+    return Due(policy="summary", summary=summary_id(patient, vital, start), start=start)
 
 
 def told(body: bytes) -> Told:
