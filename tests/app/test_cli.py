@@ -21,8 +21,9 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = [
     "decode", "replay", "up", "worker", "stage", "demo", "feed", "broker", "gateway simulate", "gateway encode",
     "gateway replay", "topics apply", "topics check", "topics schemas", "registry load", "registry assign",
-    "registry unassign", "registry show",
+    "registry unassign", "registry correct", "registry show",
 ]  # fmt: skip
+CORRECTION = ["--device", "d", "--from", "2026-01-31T08:00:00Z", "--who", "n", "--reason", "r"]
 NOTHING_LISTENS = "127.0.0.1:1"  # tcpmux: nothing of ours, and no user's, takes a port below 1024
 
 
@@ -102,6 +103,9 @@ def test_version_and_help(tmp_path: Path) -> None:
         (["registry", "load", "no-such.jsonl"], {}, "no-such.jsonl: No such file"),
         (["registry", "assign", "d", "p", "--at", "yesterday"], {}, "RFC 3339"),
         (["registry", "assign", "d", "p", "--at", "2026-01-31T08:00:00"], {}, "zone"),
+        (["registry", "assign", "d", "p", "--user", "255"], {}, "see rpm-stream registry assign --help"),
+        (["registry", "correct", *CORRECTION, "--until", "2026-01-31T07:00:00Z"], {}, "after the beginning"),
+        (["registry", "correct", *CORRECTION, "--until", "2026-01-31T09:00:00Z", "--who", " "], {}, "--who"),
         (["registry", "show", "--bootstrap", "a:b:c"], {}, "not a Kafka address"),
         (["stage", "feed", "--bootstrap", "x"], {}, "--bootstrap"),
     ],

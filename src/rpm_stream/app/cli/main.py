@@ -16,7 +16,7 @@ from rpm_stream.app.cli import (
     decode,
     feed,
     gateway,
-knowledge,
+    knowledge,
     reconcile,
     registry,
     registry_limits,
