@@ -352,7 +352,7 @@ class Recovery(Record, frozen=True, kw_only=True):
 
 
 class Of(Record, frozen=True, kw_only=True):
-    """``count`` of the ``last`` readings, all of them ``within`` so many minutes: sustained, where readings are rare."""
+    """``count`` of the ``last`` readings, all ``within`` so many minutes: sustained, where readings are rare."""
 
     count: Annotated[int, Meta(ge=1, le=12)]
     last: Annotated[int, Meta(ge=1, le=12)]

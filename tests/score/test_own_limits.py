@@ -155,7 +155,7 @@ def test_with_both_forms_the_cadence_decides() -> None:
     assert len(alerts(replay_frames([*stream, last], entries))) == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from(["80", "105"]), min_size=1, max_size=12), st.randoms(use_true_random=False))
 def test_law_2b_what_order_opens_at_high_any_order_opens(values: list[str], chance: Any) -> None:
     high = {**THREE_OF_FOUR, "priority": "high"}

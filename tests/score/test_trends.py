@@ -216,7 +216,7 @@ def stamp_at(minutes: int) -> str:
 days = st.lists(st.floats(78, 84), min_size=8, max_size=16)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(days, st.integers(1, 200))
 def test_law_4_shifted_by_days(numbers: list[float], by: int) -> None:
     def said(start: int) -> list[tuple[Any, ...]]:
@@ -227,7 +227,7 @@ def test_law_4_shifted_by_days(numbers: list[float], by: int) -> None:
     assert said(0) == said(by)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(days, st.randoms(use_true_random=False))
 def test_late_days_take_their_place(numbers: list[float], chance: random.Random) -> None:
     """Whatever order the days came in (within the week in which a duplicate is known), the same is kept and holds."""
@@ -243,7 +243,7 @@ def test_late_days_take_their_place(numbers: list[float], chance: random.Random)
     assert (kept(shuffled).days, kept(shuffled).told) == (kept(sent).days, kept(sent).told)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(days)
 def test_a_restart_between_every_two_readings_changes_nothing(numbers: list[float]) -> None:
     values = [*weights(*numbers)]
