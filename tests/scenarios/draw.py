@@ -138,7 +138,7 @@ def alert_row(alert: Alert) -> str:
     return (
         f'<tr><td class="time">{clock(alert.opened_at)}</td><td>{escape(alert.patient)}</td>'
         f'<td><span class="chip {alert.priority}">{alert.priority}</span></td><td>{escape(alert.title)}</td>'
-        f"<td><ul>{why}</ul><details><summary>{len(alert.history)} steps</summary><ul>{history}</ul></details></td>"
+        f"<td><ul>{why}</ul><details><summary>steps: {len(alert.history)}</summary><ul>{history}</ul></details></td>"
         f"<td>{', '.join([alert.state, *marks])}</td></tr>"
     )
 
@@ -223,10 +223,18 @@ def drawn(chart: Chart, found: Told, patient: str) -> str:
     said["useUTC"] = True
     lines = said["series"][0]["markLine"]["data"]
     lines.pop()  # the feed's chart belongs to one alert; here there may be none, or several
-    lines += [line for records in found.alerts.values() if records[0].patient == patient for line in rises(records[-1])]
+    alerts = [records[-1] for records in found.alerts.values() if records[0].patient == patient]
+    lines += [line for alert in alerts if rests_on(alert, chart.vital, found) for line in rises(alert)]
     data = msgspec.json.encode(said).decode().replace("</", "<\\/")
     place = f'<div class="chart" data-vital="{chart.vital}"></div>'
     return f'<div>{place}<script type="application/json">{data}</script></div>'
+
+
+def rests_on(alert: Alert, vital: str, found: Told) -> bool:
+    """Whether a chart is about an alert: its evidence is there, or it is the score of its vital signs."""
+    if vital == NEWS2:
+        return alert.group == "vital_signs"
+    return any(reading.vital == vital and reading.id in alert.evidence for reading in found.readings)
 
 
 def rises(alert: Alert) -> Iterator[dict[str, Any]]:
