@@ -145,6 +145,14 @@ def test_a_mixed_up_unit_is_refused_or_told(story: StoryName, device: str, fate:
         assert (values, set(refused)) == ([], {fate})
 
 
+def test_a_weight_in_the_wrong_unit_is_told_as_a_jump() -> None:
+    """68.6 kg read as 137.2 lb is a weight that a body can have: only the person's own day before shows it."""
+    whole = [frame for frame in all_frames(cohort("quiet", 1), START, 1) if frame.device.endswith("scale")]
+    mixed = [*whole[:3], *inject(whole[3:4], Faults(unit_flip=1), seed=1), *whole[4:]]
+    assert {alert["group"] for alert in of_type(told(mixed, "quiet"), "alert")} == {"device:step"}
+    assert of_type(told(whole, "quiet"), "alert") == []
+
+
 @pytest.mark.parametrize(
     ("vital", "value", "unit", "sent_as"),
     [("body_temperature", "36.9", "Cel", "98.42"), ("body_temperature", "98.42", "[degF]", "36.90"),
