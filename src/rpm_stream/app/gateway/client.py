@@ -1,9 +1,10 @@
 """The gateway client: what a gateway developer imports. It loses no uplink and sends none under two names.
 
 ``send`` returns when the frame is safe on this machine's disk (see ``spool``), not when the broker has it: a broker
-that is away for a week costs disk, nothing else. One task sends what waits, in order, by an idempotent producer
-(``acks=all``, key = device, no timestamp: the broker's append time counts) and forgets a frame only when it is
-acknowledged. After a crash a frame may go out again, under the same id and ``seq``; the service drops the second.
+that is away for a week costs disk, nothing else. One task sends what waits, each device's frames in order and the
+devices in turn, by an idempotent producer (``acks=all``, key = device, no timestamp: the broker's append time counts)
+and forgets a frame only when it is acknowledged. After a crash a frame may go out again, under the same id and
+``seq``; the service drops the second.
 
     async with Gateway("kafka.example.org:9092", "gw-17", spool_dir=Path("/var/lib/gw")) as gateway:
         await gateway.send("strap-3", notifications=[Notification(at=now, characteristic="2A37", payload="0048")])
@@ -36,7 +37,8 @@ from rpm_stream.records import Frame, Measurement, Notification, Reject
 Result = TypeVar("Result")
 
 GATEWAY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")  # it names a file and a consumer group
-BATCH = 500  # frames in flight at a time
+BATCH = 500  # frames in flight at a time,
+BATCH_OCTETS = 512 * 1024  # and how much of them: a live frame waits for what is in flight, also on a slow link
 
 _log = structlog.get_logger(__name__)
 _rejects = msgspec.json.Decoder(Reject)
@@ -67,7 +69,7 @@ class Gateway:
         self.meters = Meters(self._options.clock)
         self._link = Link(bootstrap, f"rpm-gateway-{gateway_id}", self._options)
         self._spooled = 0
-        self._sent = 0  # the last place in the spool that the broker has acknowledged
+        self._sent: dict[str, int] = {}  # a device's last place that is acknowledged, but not yet deleted
         self._unforgotten = 0  # frames acknowledged, but not yet deleted
         self._devices: set[str] = set()
 
@@ -256,17 +258,17 @@ class Gateway:
             self._progress.set()  # whoever waits in drain() sees that nobody sends any more
 
     async def _pump(self, producer: AIOKafkaProducer) -> None:
-        """Send in spool order; a failure leaves by exception, so that nothing of a device overtakes a failed frame."""
+        """Send, the devices in turn; a failure leaves by exception: nothing of a device overtakes a failed frame."""
         while True:
             self._wake.clear()
-            frames = await self._disk(lambda: self._spool.after(self._sent, BATCH))
+            frames = await self._disk(lambda: self._spool.in_turn(self._sent, BATCH, BATCH_OCTETS))
             if not frames:
                 await self._wake.wait()
                 continue
             topic = self._options.topic
             sends = [await producer.send(topic, frame.wire, key=frame.device.encode()) for frame in frames]
             await asyncio.gather(*sends)
-            self._sent = frames[-1].id
+            self._sent |= {frame.device: frame.id for frame in frames}
             self._unforgotten += len(frames)
             self.meters.acknowledged.inc(len(frames))
             await self._disk(self._forget)
@@ -279,6 +281,7 @@ class Gateway:
             # Acknowledged frames stay on the disk until there is room to delete them; after a crash they go out twice.
             _log.warning("gateway_spool_full", spooled=self._spooled)
             return
+        self._sent.clear()
         self._spooled -= self._unforgotten
         self._unforgotten = 0
         self._show()

@@ -1,8 +1,9 @@
 """The spool: what a gateway has promised to deliver, on disk until the broker has acknowledged it.
 
-One SQLite file a gateway, write-ahead log, ``synchronous=FULL``: a frame that ``put`` has returned for survives
-kill -9 and power loss. The counter of each device lives in the same file and the same transaction, so that a frame
-keeps its id and ``seq`` for ever and no number is given twice. One process at a time holds the file.
+Frames of one device keep their order; devices take turns, so that no live value waits behind another device's day.
+One SQLite file a gateway, write-ahead log, ``synchronous=FULL``: a frame that ``put`` has returned for survives kill -9
+and power loss. The counter of each device lives in the same file and the same transaction, so that a frame keeps its id
+and ``seq`` for ever and no number is given twice. One process at a time holds the file.
 All methods block on the disk: the client calls them in a thread of its own.
 """
 
@@ -10,16 +11,28 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 PAGE = 4096
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS frame (id INTEGER PRIMARY KEY AUTOINCREMENT, device TEXT NOT NULL, wire BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS frame_of_device ON frame (device, id);
 CREATE TABLE IF NOT EXISTS counter (device TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
+# One step of the index a device: DISTINCT would walk over a backlog of a million frames at every batch.
+WAITING = """
+WITH RECURSIVE waiting (device) AS (
+  SELECT min(device) FROM frame
+  UNION ALL
+  SELECT (SELECT min(device) FROM frame WHERE device > waiting.device) FROM waiting WHERE device IS NOT NULL
+)
+SELECT device FROM waiting WHERE device IS NOT NULL
+"""
+NEXT = "SELECT id, device, wire FROM frame WHERE device = ? AND id > ? ORDER BY id LIMIT ?"
 
 
 class SpoolFull(OSError):
@@ -84,15 +97,33 @@ class Spool:
             self._db.executemany("INSERT OR IGNORE INTO counter VALUES (?, 0)", known)
         return len(frames)
 
-    def after(self, place: int, limit: int) -> list[Spooled]:
-        """The next frames behind ``place`` (0 = all), oldest first, at most ``limit``."""
-        rows = self._db.execute("SELECT id, device, wire FROM frame WHERE id > ? ORDER BY id LIMIT ?", (place, limit))
-        return [Spooled(*row) for row in rows]
+    def in_turn(self, done: Mapping[str, int], limit: int, octets: int) -> list[Spooled]:
+        """The next frames, the devices in turn, each device's in the order in which they were put.
 
-    def forget(self, place: int) -> None:
-        """Delete all frames up to ``place``: the broker has them. Raises ``SpoolFull`` where even that has no room."""
+        ``done`` has for a device the last place that is to be left out. Every device that has more to send is in it
+        with one frame at least, so that none waits behind another's backlog; beyond that at most ``limit`` frames,
+        and none after ``octets`` bytes.
+        """
+        devices = [row[0] for row in self._db.execute(WAITING)]
+        queues = deque(self._db.execute(NEXT, (device, done.get(device, 0), limit)) for device in devices)
+        found: list[Spooled] = []
+        size = turns = 0
+        while queues and (turns < len(devices) or (len(found) < limit and size < octets)):
+            rows = queues.popleft()
+            turns += 1
+            if row := rows.fetchone():
+                found.append(Spooled(*row))
+                size += len(row[2])
+                queues.append(rows)
+        return found
+
+    def forget(self, done: Mapping[str, int]) -> None:
+        """Delete each device's frames up to its place in ``done``: the broker has them.
+
+        Raises ``SpoolFull`` where even that has no room.
+        """
         with _Transaction(self._db, self._path):
-            self._db.execute("DELETE FROM frame WHERE id <= ?", (place,))
+            self._db.executemany("DELETE FROM frame WHERE device = ? AND id <= ?", done.items())
 
     def count(self) -> int:
         """How many frames wait."""
