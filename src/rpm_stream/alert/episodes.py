@@ -73,13 +73,13 @@ def apply(episodes: Episodes, patient: str, finding: Finding, now: datetime) -> 
         episode.vital, episode.decided_at = finding.vital, finding.measured_at
     if member is None:
         episode.members[finding.member] = _member(finding)
-        return _join(episode, finding, now, is_new=True)
+        return _join(episode, finding, now)
     member.measured_at = max(member.measured_at, finding.measured_at)
     if RANK[finding.priority] > RANK[member.priority]:
         member.priority, member.rule, member.why = finding.priority, finding.rule, finding.why
     elif not _is_uncovered(episode, finding):
         return None
-    return _join(episode, finding, now, is_new=False)
+    return _join(episode, finding, now)
 
 
 def _is_uncovered(episode: Episode, finding: Finding) -> bool:
@@ -128,12 +128,12 @@ def _open(patient: str, finding: Finding, now: datetime) -> Episode:
     )
 
 
-def _join(episode: Episode, finding: Finding, now: datetime, is_new: bool) -> Alert:
-    """A rise, or a further rule."""
+def _join(episode: Episode, finding: Finding, now: datetime) -> Alert:
+    """A further rule, or a member that has risen: one that reaches the alert's priority opens it again."""
     alert = episode.alert
     rises = RANK[finding.priority] > RANK[alert.priority]
-    further = is_new and RANK[finding.priority] >= RANK[alert.priority]
-    state: State = "open" if rises or further or _is_uncovered(episode, finding) else alert.state
+    reaches = RANK[finding.priority] >= RANK[alert.priority]
+    state: State = "open" if reaches or _is_uncovered(episode, finding) else alert.state
     priority = finding.priority if rises else alert.priority
     evidence = tuple(dict.fromkeys((*alert.evidence, *(reading.id for reading in finding.evidence))))
     if len(evidence) > MOST_EVIDENCE:  # the opening reading stays, the newest tell the rest

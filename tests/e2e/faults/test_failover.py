@@ -63,6 +63,7 @@ async def follow(world: World, watched: Watched) -> None:
         httpx.AsyncClient(base_url=base, headers=headers, timeout=None) as client,
         client.stream("GET", "/api/alerts/stream") as response,
     ):
+        response.raise_for_status()
         event = ""
         async for line in response.aiter_lines():
             if line.startswith("event: "):
@@ -79,7 +80,7 @@ async def follow(world: World, watched: Watched) -> None:
 
 
 async def uplink(world: World, watched: Watched, people: list[str], stop: asyncio.Event) -> None:
-    """A red heart rate of another person every half second."""
+    """A heart rate of 225 (beyond the query bound: high at once) of another person every half second."""
     async with AIOKafkaProducer(bootstrap_servers=world.bootstrap, enable_idempotence=True) as producer:
         for number, person in enumerate(people):
             if stop.is_set():
@@ -88,7 +89,7 @@ async def uplink(world: World, watched: Watched, people: list[str], stop: asynci
             frame = {
                 "v": 1, "frame": f"f{number}", "gateway": "zaphod-gateway", "device": f"strap-{person}", "seq": 0,
                 "boot": "1", "sent_at": at,
-                "notifications": [{"at": at, "characteristic": "2A37", "payload": "00be"}],
+                "notifications": [{"at": at, "characteristic": "2A37", "payload": "00e1"}],
             }  # fmt: skip
             watched.sent[person] = time.monotonic()
             await producer.send_and_wait(names.FRAMES, json.dumps(frame).encode(), key=frame["device"].encode())
@@ -113,6 +114,8 @@ async def measure(world: World, chance: random.Random) -> dict[str, list[float]]
     sending = asyncio.create_task(uplink(world, watched, people, stop))
 
     async def first_told() -> bool:
+        if following.done():
+            following.result()
         return bool(watched.told)
 
     await until("the first alert", first_told)
