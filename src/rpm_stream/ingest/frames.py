@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -20,6 +21,9 @@ from rpm_stream.records import Measurement, Name, Notification, Offset, Payload,
 
 MOST_BYTES = 256 * 1024  # CONTRACT 1
 MOST_ENTRIES = 1000
+# The shortest entry that can be read has some 60 octets. A frame with fewer than this for each of its entries is mostly
+# none: refused one by one, a frame of 2 kB would cost as much as 600 readings, and put out 1,000 rejects.
+LEAST_ENTRY_BYTES = 32
 # What a frame may be sent at: outside, arithmetic with times would leave the calendar.
 FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
@@ -108,7 +112,30 @@ def parse_frame(key: str | None, value: bytes) -> tuple[Envelope, Kind, list[msg
         raise DecodeError("bad_schema", f"{kind} is empty")
     if len(entries) > MOST_ENTRIES:
         raise DecodeError("too_large", f"{len(entries)} entries, at most {MOST_ENTRIES}")
+    if len(value) < LEAST_ENTRY_BYTES * len(entries):
+        raise DecodeError("bad_schema", f"{len(entries)} entries in {len(value)} bytes: most of them are none")
+    if _stands_twice(value, kind):
+        raise DecodeError("bad_schema", f"{kind} stands there twice")
     return envelope, kind, entries
+
+
+def _stands_twice(value: bytes, kind: Kind) -> bool:
+    """Whether the frame has two lists of one name: the decoder keeps the last, and the other's entries would be lost.
+
+    Raises DecodeError where that cannot be told.
+    """
+    if value.count(b'"%b"' % kind.encode()) < 2:
+        return False
+    names: list[str] = []
+
+    def keep(pairs: list[tuple[str, object]]) -> None:  # called for the outermost object last
+        names[:] = [name for name, _ in pairs]
+
+    try:
+        json.loads(value, object_pairs_hook=keep, parse_int=str, parse_float=str)
+    except (ValueError, RecursionError) as error:
+        raise DecodeError("bad_json", type(error).__name__) from None
+    return names.count(kind) > 1
 
 
 def _decode_notification(index: int, original: msgspec.Raw, read: Read) -> Entry:
