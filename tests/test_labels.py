@@ -16,6 +16,8 @@ LABELS = {
     "state": "records.State",
     "kind": "kinds of Observation; FHIR resource types that we write",
     "detector": "score.detectors.DETECTORS",
+    "group": "the consumer groups of app.names",
+    "topic": "app.names.TOPICS",
     "cause": "why a request is sent again: fhir_client.Cause",
 }
 IDENTIFYING = frozenset("patient device gateway alert frame who ref id ids".split())

@@ -39,12 +39,17 @@ class Progress(Record, frozen=True, kw_only=True):
 
 
 class Observed(Record, frozen=True, kw_only=True):
-    """One look at one group: messages that wait, live members, and the append time of the first that waits."""
+    """One look at one group: messages that wait, live members, and the append time of the first that waits.
+
+    ``begun``: it has read of the topic before. ``expired``: how many the broker deleted before the group read them.
+    """
 
     group: str
     lag: int
     members: int
     first_waiting: datetime | None
+    begun: bool = True
+    expired: int = 0
 
 
 UNKNOWN = Progress(status="unknown", judged_up_to=None, checked_at=datetime.fromtimestamp(0, UTC), lag={}, workers={})
@@ -136,13 +141,19 @@ async def observe(admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, group:
     ends = await consumer.end_offsets(partitions)
     starts = await consumer.beginning_offsets(partitions)
     waiting: dict[TopicPartition, int] = {}
-    lag = 0
+    lag = expired = 0
+    begun = False
     for partition in partitions:
-        done = max(committed[partition].offset if partition in committed else -1, starts[partition])
+        done = committed[partition].offset if partition in committed else -1
+        if done >= 0:
+            begun = True
+            expired += max(0, starts[partition] - done)
+        done = max(done, starts[partition])
         if ends[partition] > done:
             waiting[partition] = done
             lag += ends[partition] - done
-    return Observed(group=group, lag=lag, members=members, first_waiting=await _first_time(consumer, waiting))
+    first = await _first_time(consumer, waiting)
+    return Observed(group=group, lag=lag, members=members, first_waiting=first, begun=begun, expired=expired)
 
 
 async def _first_time(consumer: AIOKafkaConsumer, waiting: dict[TopicPartition, int]) -> datetime | None:

@@ -14,6 +14,7 @@ import msgspec
 import structlog
 import uvicorn
 
+from rpm_stream.app import retention
 from rpm_stream.app.clock import Clock
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.settings import Settings
@@ -79,6 +80,7 @@ async def run(settings: Settings, stop: asyncio.Event, sources: Sources | None =
                 consume.follow_readings(settings.bootstrap, sources.readings, state, wall),
                 consume.prune_for_ever(state, now),
                 watcher.run(state.beat),
+                retention.watch(settings.bootstrap),
             ],
         )
     finally:

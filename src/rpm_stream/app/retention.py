@@ -1,0 +1,111 @@
+"""How long it is until the broker may delete what a stage has not read: the one way in which Kafka loses data by plan.
+
+Looked at from outside, beside the feed, because a stage that is down cannot say it. A record may go once it is older
+than its topic's ``retention.ms``; it goes with its segment, so what is said here is never too late.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from math import inf
+
+import structlog
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError
+from prometheus_client import Gauge
+
+from rpm_stream.app.names import ACTIONS, FRAMES, GROUP_INGEST, GROUP_JUDGE, GROUP_SINK, OBSERVATIONS, READINGS
+from rpm_stream.app.web.progress import Observed, observe
+
+EVERY_SECONDS = 60.0
+READ = (
+    (GROUP_INGEST, FRAMES),
+    (GROUP_JUDGE, READINGS),
+    (GROUP_JUDGE, ACTIONS),
+    (GROUP_SINK, OBSERVATIONS),
+)
+OPTIONAL = (GROUP_SINK,)  # without a FHIR server nobody is to read them: watched once it has begun
+
+LEFT = Gauge(
+    "rpm_retention_left_seconds",
+    "Until the broker may delete the oldest record that the group has not read; +Inf: nothing waits; 0: it has",
+    ["group", "topic"],
+)
+log = structlog.get_logger()
+
+
+def left(observed: Observed, retention_seconds: float, now: datetime) -> float:
+    """Seconds until the oldest unread record may be deleted; ``inf`` when nothing waits, 0.0 when one was deleted.
+
+    >>> at = datetime(2026, 1, 2, tzinfo=UTC)
+    >>> waits = Observed(group="g", lag=3, members=1, first_waiting=datetime(2026, 1, 1, tzinfo=UTC))
+    >>> left(waits, 14 * 86_400, at) / 86_400
+    13.0
+    """
+    if observed.expired:
+        return 0.0
+    if observed.first_waiting is None:
+        return inf
+    return max(0.0, retention_seconds - (now - observed.first_waiting).total_seconds())
+
+
+async def look(
+    admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, group: str, topic: str, now: datetime
+) -> float | None:
+    """What is left for ``group`` on ``topic``; None where nobody reads it or there is no such topic."""
+    retention = await _retention_seconds(admin, topic)
+    if retention is None:
+        return None
+    observed = await observe(admin, consumer, group, topic)
+    if group in OPTIONAL and not observed.begun and not observed.members:
+        return None
+    return left(observed, retention, now)
+
+
+async def _retention_seconds(admin: AIOKafkaAdminClient, topic: str) -> float | None:
+    """What the broker has in force for the topic; None without the topic, ``inf`` where it keeps all."""
+    if topic not in await admin.list_topics():
+        return None
+    found: dict[str, str] = {}
+    for response in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]):
+        for _code, _message, _kind, _name, entries in response.resources:
+            found |= {entry[0]: entry[1] or "" for entry in entries}
+    if "delete" not in found.get("cleanup.policy", "delete"):
+        return inf
+    milliseconds = int(found.get("retention.ms", "-1"))
+    return inf if milliseconds < 0 else milliseconds / 1000
+
+
+async def watch(bootstrap: str, pairs: Iterable[tuple[str, str]] = READ) -> None:
+    """Look every minute until cancelled. While the broker is away nothing is claimed: the gauge has no samples."""
+    pairs = tuple(pairs)
+    while True:
+        try:
+            await _watch(bootstrap, pairs)
+        except (KafkaError, OSError, TimeoutError) as error:
+            LEFT.clear()
+            log.warning("retention is not watched", error=type(error).__name__)
+            await asyncio.sleep(EVERY_SECONDS)
+
+
+async def _watch(bootstrap: str, pairs: tuple[tuple[str, str], ...]) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    try:
+        await admin.start()
+        await consumer.start()
+        while True:
+            for group, topic in pairs:
+                seconds = await look(admin, consumer, group, topic, datetime.now(UTC))
+                if seconds is not None:
+                    LEFT.labels(group, topic).set(seconds)
+                if seconds == 0.0:
+                    log.error("unread data has expired", group=group, topic=topic)
+            await asyncio.sleep(EVERY_SECONDS)
+    finally:
+        await consumer.stop()
+        await admin.close()
