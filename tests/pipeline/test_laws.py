@@ -85,7 +85,9 @@ def test_law_1_every_reading_is_single_summarised_or_not_published(course: list[
     assert counted == policies["summary"]
     assert all(named[f"urn:uuid:{reading.id}"] == 1 for reading in singles)
     evidence = {each for alert in of_type(output, "alert") for each in alert["evidence"]}
-    assert all(named[f"urn:uuid:{each}"] == 1 for each in evidence)
+    known = {reading.id for reading in found}
+    assert all(named[f"urn:uuid:{each}"] == 1 for each in evidence & known)
+    assert evidence - known <= {each["id"] for each in of_type(output, "reject")}  # refused values are told of too
 
 
 @settings(max_examples=150, deadline=None)

@@ -47,6 +47,8 @@ PINNED: dict[tuple[str, str], tuple[list[tuple[str, str]], tuple[str, str] | Non
     ("perfusion_index", "%"): (
         [("61006-3", "Perfusion index Tissue by Pulse oximetry")], ("150448", "MDC_PULS_OXIM_PERF_REL"), "%", None,
         "vital-signs"),
+    ("oxygen_flow", "L/min"): ([("3151-8", "Inhaled oxygen flow rate")], None, "L/min", None, "vital-signs"),
+    ("inspired_oxygen", "%"): ([("3150-0", "Inhaled oxygen concentration")], None, "%", None, "vital-signs"),
     ("respiratory_rate", "/min"): (
         [("9279-1", "Respiratory rate")], ("151562", "MDC_RESP_RATE"), "/min", "resprate", "vital-signs"),
     ("respiratory_rate", "{breaths}/min"): (
