@@ -160,6 +160,49 @@ def test_an_alert_that_rests_on_right_readings_too_stays_and_says_so() -> None:
     assert alert.state == "resolved"
 
 
+def test_what_was_taken_back_among_right_red_ones_ends_no_alert_early() -> None:
+    """Law 3: the history between wrong readings is forgotten, and what is forgotten was no time inside."""
+    bench, wrong = Bench(restarts=True), [reading(8, "90", id="w1"), reading(27, "90", id="w2")]
+    for minutes, value in ((0, "80"), (5, "80"), (10, "135"), (15, "135"), (20, "135"), (25, "135")):
+        bench.step(reading(minutes, value))
+    for each in wrong:
+        bench.step(each)
+    bench.act(void(*wrong, at=START + timedelta(minutes=29)))
+    bench.step(reading(30, "80"))
+    assert [(alert.state, alert.priority) for alert in bench.alerts.values()] == [("open", "high")]
+    bench.step(reading(36, "80"))
+    assert [alert.state for alert in bench.alerts.values()] == ["open"]
+    bench.step(reading(38, "80"))
+    assert [alert.state for alert in bench.alerts.values()] == ["resolved"]
+
+
+def test_another_persons_calm_ends_no_news2_alert() -> None:
+    """Law 3: the time that a score has been calm begins anew when some of what it rests on is taken back."""
+    bench = Bench()
+    units = {
+        "heart_rate": "/min", "respiratory_rate": "/min", "oxygen_saturation": "%", "systolic": "mm[Hg]",
+        "body_temperature": "Cel",
+    }  # fmt: skip
+    bad = dict(zip(units, ("95", "10", "95", "105", "38.5"), strict=True))  # a point each: no limit is broken
+    good = dict(zip(units, ("70", "15", "98", "120", "37.0"), strict=True))
+
+    def measured(minutes: float, values: dict[str, str], who: str) -> list[Reading]:
+        return [
+            reading(minutes, value, vital, unit=units[vital], id=f"{who}{vital}{minutes}")
+            for vital, value in values.items()
+        ]
+
+    bench.step(*measured(0, bad, "right"))
+    assert [(alert.rule.split("@")[0], alert.state) for alert in bench.alerts.values()] == [("news2", "open")]
+    wrong = measured(5, good, "wrong")
+    bench.step(*wrong)
+    bench.act(void(*wrong, at=START + timedelta(minutes=14)))
+    bench.step(*measured(16, good, "right"))
+    assert [alert.state for alert in bench.alerts.values()] == ["open"]
+    bench.step(*measured(27, good, "right"))
+    assert [alert.state for alert in bench.alerts.values()] == ["resolved"]
+
+
 def test_what_is_another_patients_cannot_be_taken_back_here() -> None:
     bench, kept = Bench(), reading(0, "70")
     bench.step(kept)

@@ -71,6 +71,8 @@ def void(
         _forget(state, vital, [reading for reading in wrong if reading.vital == vital])
     for reading in wrong:
         forget(state.score, reading, knowledge.trends.slot_hours)
+    if wrong:
+        state.score.calm.clear()  # who was calm may have been somebody else: each begins anew
     return alerts, taken_back(windows, wrong, shown, knowledge)
 
 
@@ -88,6 +90,7 @@ def _forget(state: PatientState, vital: str, wrong: Sequence[Reading]) -> None:
     history = state.score.histories.get(vital)
     if history is not None:
         cut(history, min(times), max(times), len(times))
+        state.score.cut[vital] = max(*times, state.score.cut.get(vital, times[0]))
     latest, ids = state.score.latest.get(vital), {reading.id for reading in wrong}
     if latest is None or latest.id not in ids:
         return

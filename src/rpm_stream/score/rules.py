@@ -172,7 +172,10 @@ class Rules:
         if member.startswith("limit:"):
             history = state.histories.get(vital)
             since = inside_since(history) if history else None
-            return history is not None and since is not None and history.segments[-1].end - since >= self.recovery
+            if history is None or since is None:
+                return False
+            # Of the time in which readings were taken back nobody knows: it was no time inside.
+            return history.segments[-1].end - max(since, state.cut.get(vital, since)) >= self.recovery
         calm = state.calm.get(member)
         return calm is not None and calm.until - calm.since >= self.recovery
 

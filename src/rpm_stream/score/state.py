@@ -106,4 +106,5 @@ class ScoreState(msgspec.Struct):
     sequences: dict[str, list[str]] = {}  # vital and device -> its newest values in order, as sent
     days: dict[str, Days] = {}  # vital -> its days, for trends
     drops: dict[str, VitalHistory] = {}  # vital that streams -> since when it lies below this person's usual
+    cut: dict[str, datetime] = {}  # vital -> up to when readings of it were taken back
     points: dict[str, list[Point]] = {}  # vital -> its values of the last minutes, where a rule looks at the rate
