@@ -17,7 +17,8 @@ START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 UNITS = {
     "heart_rate": "/min", "pulse_rate": "/min", "respiratory_rate": "/min", "oxygen_saturation": "%",
     "systolic": "mm[Hg]", "diastolic": "mm[Hg]", "body_temperature": "Cel", "glucose": "mg/dL",
-    "glucose_interstitial": "mg/dL", "weight": "kg", "battery": "%", "cadence": "/min",
+    "glucose_interstitial": "mg/dL", "weight": "kg", "battery": "%", "cadence": "/min", "mean_arterial": "mm[Hg]",
+    "perfusion_index": "%",
 }  # fmt: skip
 
 Record = dict[str, Any]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from replaying import START, alerts, frame, measurement, of_type, registry_of, replay_frames, replay_values, stamp, worn
 from ward_for_tests import Ward
@@ -35,6 +36,20 @@ def test_a_night_that_arrives_in_the_morning_is_one_alert_until_the_next_reading
     ]
     (over,) = ward.now("heart_rate", "80", 620)
     assert (over.state, over.historical) == ("resolved", True)
+
+
+@pytest.mark.parametrize("absent", [None, "error"])
+def test_a_late_value_that_no_rule_keeps_ends_nothing(absent: str | None) -> None:
+    """A cuff sends a mean pressure with each measurement, or none: a late one ends what nobody has seen no more."""
+    ward = Ward()
+    for minute in (600, 620):
+        ward.now("heart_rate", "80", minute)
+    message = ward.message(640, (300, "heart_rate", "135"), (300, "mean_arterial", "90"))
+    pulse, mean = sorted(message.readings, key=lambda reading: reading.vital)
+    mean = msgspec.structs.replace(mean, value=None if absent else mean.value, absent=absent)
+    judged = ward.judge.step(ward.patient, msgspec.structs.replace(message, readings=(pulse, mean)))
+    assert judged is not None
+    assert [(each.state, each.historical) for each in judged.alerts] == [("open", True)]
 
 
 def test_age_alone_never_silences() -> None:

@@ -70,6 +70,16 @@ def test_handing_a_device_in_ends_its_alert() -> None:
     assert [(each.id, each.state) for each in ward.tick(30)] == [(alert.id, "resolved")]
 
 
+@pytest.mark.parametrize("vital", ["battery", "perfusion_index"])
+def test_a_clinics_own_limit_on_what_a_device_says_ends_with_the_device_too(vital: str) -> None:
+    """Such a limit joins the device's alert and names no device: a tick once failed on it, and the worker ended."""
+    ward = Ward({"v": 1, "patient": "p", "limits": [{"vital": vital, "low": "30", "unit": "%", "owner": "dr-7"}]})
+    (alert,) = ward.send(0, (0, vital, "25"))
+    assert ward.tick(10) == ()
+    ward.registry.put(registry_of([worn(assignments=[{"patient": "p", "until": stamp(20)}])]).devices["d"])
+    assert [(each.id, each.state) for each in ward.tick(30)] == [(alert.id, "resolved")]
+
+
 @pytest.mark.parametrize(
     ("characteristic", "off", "on"), [("2A37", STRAP_OFF, STRAP_ON), ("2A5F", SENSOR_OFF, SENSOR_ON)]
 )

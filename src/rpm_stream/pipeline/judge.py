@@ -199,8 +199,10 @@ class Judge:
             if alert := apply(state.episodes, state.patient, finding, work.now):
                 work.alerts.append(alert)
                 work.evidence.update((reading.id, reading) for reading in finding.evidence)
-        # What came late ends nothing: a night that arrives in the morning is one alert, and somebody can see it.
-        heard = {self.knowledge.vitals[reading.vital].group for reading in found.judged if reading.id not in found.late}
+        # What came late ends nothing: a night that arrives in the morning is one alert, and somebody can see it. Of a
+        # reading that no rule keeps (a mean pressure, one without a value) nobody knows whether it came late.
+        latest, vitals = state.score.latest, self.knowledge.vitals
+        heard = {vitals[reading.vital].group for reading in found.judged if latest.get(reading.vital) is reading}
         work.alerts += self._recovered(work, heard | DEVICE_GROUPS)
 
     def _recovered(self, work: _Work, groups: set[str]) -> list[Alert]:
