@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from rpm_stream.alert.episodes import Member
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.patient import PatientState
 from rpm_stream.registry import Registry, wearers
@@ -26,15 +25,16 @@ class DeviceAlerts(DeviceRules):
         return [
             group
             for group in sorted(GROUPS & state.episodes.keys())
-            if not any(self._is_worn(state, name, member, now) for name, member in state.episodes[group].members.items())
+            if not any(self._is_worn(state, name, now) for name in state.episodes[group].members)
         ]
 
-    def _is_worn(self, state: PatientState, name: str, member: Member, now: datetime) -> bool:
+    def _is_worn(self, state: PatientState, name: str, now: datetime) -> bool:
         """Whether the member's device still belongs to the patient; an unregistered one does.
 
-        A limit that somebody has set for what a device says (its battery) names no device: the one heard last is meant.
+        A limit that somebody has set for what a device says, ``limit:battery:...``, names the vital: the device that
+        was heard last is meant.
         """
-        latest = state.score.latest.get(member.vital)
+        latest = state.score.latest.get(name.split(":")[1])
         heard = device_of(name) if name.startswith("device:") else latest.device if latest is not None else ""
         device = self._registry.devices.get(heard)
         return device is None or state.patient in wearers(device, now)
