@@ -27,6 +27,9 @@ Offset: TypeAlias = Annotated[
     str, Meta(pattern=r"^(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])$", description="offset from UTC, such as +02:00")
 ]
 
+# All that decoding octets of a stranger may raise: no JSON or another form, text that is no UTF-8, nesting without end.
+UNREADABLE: tuple[type[Exception], ...] = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 Priority: TypeAlias = Literal["high", "medium", "low"]
 State: TypeAlias = Literal["open", "acknowledged", "snoozed", "resolved"]
 Stage: TypeAlias = Literal["ingest", "normalise", "judge"]

@@ -9,6 +9,7 @@ from datetime import date, datetime
 import msgspec
 
 from rpm_stream.records import (
+    UNREADABLE,
     Assignment,
     DeviceEntry,
     PanelEntry,
@@ -29,7 +30,7 @@ _programme = msgspec.json.Decoder(ProgrammeEntry)
 _probe = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def plain_fault(error: msgspec.MsgspecError | RecursionError) -> str:
+def plain_fault(error: Exception) -> str:
     """What is wrong with a message and where, without the value, which msgspec repeats where it knows all that may be.
 
     >>> plain_fault(msgspec.ValidationError("Invalid enum value 'Ada' - at `$.priority`"))
@@ -52,7 +53,7 @@ def parse_entry(value: bytes) -> RegistryEntry:
         if "patient" not in keys and "programme" in keys:
             return _programme.decode(value)
         return _patient.decode(value)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise RegistryError(plain_fault(error)) from None
 
 

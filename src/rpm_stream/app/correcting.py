@@ -19,7 +19,7 @@ from rpm_stream.app.topic_window import Broker, reaching, records, window
 from rpm_stream.pipeline.assignments import assigned, taken_back
 from rpm_stream.pipeline.correct import Correction, Holdings
 from rpm_stream.publish.ids import observation_id
-from rpm_stream.records import Action, Assignment, Readings, Record
+from rpm_stream.records import UNREADABLE, Action, Assignment, Readings, Record
 
 Message = TypeVar("Message")
 
@@ -76,7 +76,7 @@ def _decoded(decoder: msgspec.json.Decoder[Message], record: ConsumerRecord) -> 
     """None for what is no such message: the agents pass over it too."""
     try:
         return decoder.decode(record.value or b"")
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return None
 
 

@@ -16,7 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 
 from rpm_stream.app.names import FRAMES, REJECTS
 from rpm_stream.app.topic_window import reaching, records, window
-from rpm_stream.records import Record, Reject
+from rpm_stream.records import UNREADABLE, Record, Reject
 
 PATIENCE_SECONDS = 30.0  # without a record that is known to be there
 NEAR = 1_000  # offsets that are read over rather than sought: about one fetch
@@ -77,7 +77,7 @@ def _decoded(record: ConsumerRecord) -> Reject | None:
     """None for what is no reject: only the service writes this topic, and a stranger's record names no frame."""
     try:
         return _rejects.decode(record.value or b"")
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return None
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from rpm_stream.app.names import REJECTS
 from rpm_stream.app.topic_window import Progress, reaching, records, window
-from rpm_stream.records import Origin, Position, Reason, Record, Reject, Stage
+from rpm_stream.records import UNREADABLE, Origin, Position, Reason, Record, Reject, Stage
 
 PAYLOAD = re.compile(rb"(?:[0-9A-Fa-f]{2})+")
 # What to do, by reason; the gateway's side of it stands in topics/README.md.
@@ -115,7 +115,7 @@ async def selected(bootstrap: str, selection: Selection, progress: Progress) -> 
             for record in batch:
                 try:
                     reject = _reject.decode(record.value or b"")
-                except msgspec.DecodeError:
+                except UNREADABLE:
                     continue
                 if selection.takes(reject):
                     yield reject
@@ -125,6 +125,6 @@ def _payload(original: bytes) -> str | None:
     """The hexadecimal payload of a notification, as it was sent."""
     try:
         payload = _keys.decode(original).get("payload")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
     return payload if isinstance(payload, str) and PAYLOAD.fullmatch(payload.encode()) else None

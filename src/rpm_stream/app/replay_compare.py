@@ -20,7 +20,7 @@ from rpm_stream.app.errors import UsageError
 from rpm_stream.app.names import ALERTS, OBSERVATIONS, READINGS, REJECTS, SCORES
 from rpm_stream.app.topic_window import Progress, reaching, records, window
 from rpm_stream.pipeline.replay import Kind, Line
-from rpm_stream.records import Record
+from rpm_stream.records import UNREADABLE, Record
 
 TOPIC_OF: Final[dict[Kind, str]] = {
     "reading": READINGS, "score": SCORES, "alert": ALERTS, "observation": OBSERVATIONS, "reject": REJECTS,
@@ -152,7 +152,7 @@ def _bodies(kind: Kind, value: bytes) -> tuple[bytes, ...]:
         if kind == "reading":
             return tuple(bytes(reading) for reading in _readings.decode(value).readings)
         _id.decode(value)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return ()
     return (value,)
 

@@ -25,6 +25,7 @@ from rpm_stream.app.names import GROUP_SINK, OBSERVATIONS, REGISTRY
 from rpm_stream.app.refused import RefusedFile
 from rpm_stream.app.settings import Settings
 from rpm_stream.app.subjects import Named, Subjects
+from rpm_stream.records import UNREADABLE
 
 BATCH_RECORDS = 500
 POLL_MS = 500
@@ -196,7 +197,7 @@ class _Revoked(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka shi
 def _read(value: bytes) -> _Message | None:
     try:
         message = _decode(value)
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         return None
     return message if message.resource_type == "Observation" else None
 

@@ -19,7 +19,7 @@ from rpm_stream.pipeline.frames import Refused, make_reject
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
 from rpm_stream.pipeline.judge import Judge, Judged, Patient
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
-from rpm_stream.records import Action, Position, Readings, Time
+from rpm_stream.records import UNREADABLE, Action, Position, Readings, Time
 from rpm_stream.registry import Registry
 
 Kind = Literal["reading", "score", "alert", "observation", "reject"]
@@ -84,7 +84,7 @@ class Replay:
         """
         try:
             message = _message_of(value)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except UNREADABLE as error:
             is_schema = isinstance(error, msgspec.ValidationError)
             why = Refusal(reason="bad_schema" if is_schema else "bad_json", detail=str(error))
             yield from self._refused(self._message(None, value, (line,)), why)
@@ -100,7 +100,7 @@ class Replay:
         """A message of rpm.readings or rpm.actions; one that cannot be read causes nothing, as in the service."""
         try:
             message = _message_of(value)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return
         if isinstance(message, Action):
             yield from self._acted(message)
@@ -203,7 +203,7 @@ def _told(value: bytes) -> tuple[str | None, datetime | None]:
     """Device and receipt that a line of JSON names, as far as it does."""
     try:
         glance = _glance.decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None, None
     device = glance.device if isinstance(glance.device, str) and 0 < len(glance.device) <= 128 else None
     try:

@@ -36,7 +36,7 @@ from rpm_stream.app.settings import Settings
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.judge import Judge, Judged, Patient
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
-from rpm_stream.records import Action, Readings
+from rpm_stream.records import UNREADABLE, Action, Readings
 from rpm_stream.registry import plain_fault
 
 STAGE = "judge"
@@ -94,7 +94,7 @@ class Step:
         began = perf_counter()
         try:
             message = _readings.decode(record.value or b"")
-        except msgspec.MsgspecError as error:  # not ours: only ingest writes this topic
+        except UNREADABLE as error:  # not ours: only ingest writes this topic
             log.error(
                 "not a message of readings", partition=record.partition, offset=record.offset, fault=plain_fault(error)
             )
@@ -117,7 +117,7 @@ class Step:
             return None
         try:
             action = _action.decode(record.value or b"")
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             log.error("not an action", partition=record.partition, offset=record.offset, fault=plain_fault(error))
             patient.state.actions[record.partition] = record.offset
             return []

@@ -18,7 +18,7 @@ from rpm_stream.app.names import ACCOUNTS, ACTIONS, FRAMES, OBSERVATIONS, READIN
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.balance import due, told
 from rpm_stream.publish.feed import patient_ref
-from rpm_stream.records import Account, Action, Position, Reading, Readings
+from rpm_stream.records import UNREADABLE, Account, Action, Position, Reading, Readings
 
 Row: TypeAlias = tuple[Any, ...]
 Statements: TypeAlias = list[tuple[str, list[Row]]]
@@ -110,7 +110,7 @@ class Notes:
         for record in records:
             try:
                 account = _account.decode(record.value or b"")
-            except msgspec.DecodeError:
+            except UNREADABLE:
                 faults.append(_fault("unreadable", record, "not an account"))
                 continue
             seen = digest(record.value)
@@ -129,7 +129,7 @@ class Notes:
         for record in records:
             try:
                 message = _readings.decode(record.value or b"")
-            except msgspec.DecodeError:
+            except UNREADABLE:
                 faults.append(_fault("unreadable", record, "not a message of readings"))
                 continue
             ref = self._ref(message.patient)
@@ -175,7 +175,7 @@ class Notes:
                 if reject.stage == "judge":
                     back.append((key_of(_id.decode(b64decode(reject.original)).id),))
                     continue
-            except (msgspec.DecodeError, ValueError):
+            except (msgspec.MsgspecError, ValueError, RecursionError):
                 faults.append(_fault("unreadable", record, "not a reject"))
                 continue
             place = (reject.position.partition, reject.position.offset, key_of(reject.id))
@@ -192,7 +192,7 @@ class Notes:
         for record in records:
             try:
                 action = _action.decode(record.value or b"")
-            except msgspec.DecodeError:
+            except UNREADABLE:
                 continue  # a stranger's: the judge logs it and does nothing
             if action.action == "void":
                 back += [(key_of(reading.id),) for reading in action.readings]
@@ -215,7 +215,7 @@ class Notes:
         for record in records:
             try:
                 found = told(record.value or b"")
-            except msgspec.DecodeError:
+            except UNREADABLE:
                 faults.append(_fault("unreadable", record, "not an Observation"))
                 continue
             name, seen = key_of(found.id), digest(record.value)
@@ -257,7 +257,7 @@ class Notes:
 def _frame(record: ConsumerRecord) -> Row:
     try:
         told = _glance.decode(record.value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         told = _Glance()
     seq = told.seq if isinstance(told.seq, int) and -INTEGER <= told.seq < INTEGER else None
     frame, gateway = (one if isinstance(one, str) else None for one in (told.frame, told.gateway))

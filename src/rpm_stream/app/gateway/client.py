@@ -32,7 +32,7 @@ from rpm_stream.app.gateway.link import GatewayOptions, Link, abandon, position
 from rpm_stream.app.gateway.meters import Meters
 from rpm_stream.app.gateway.spool import Spool, SpoolFull
 from rpm_stream.app.gateway.wire import Entries, chunks, encode_frame, frame_id
-from rpm_stream.records import Frame, Measurement, Notification, Reject
+from rpm_stream.records import UNREADABLE, Frame, Measurement, Notification, Reject
 
 Result = TypeVar("Result")
 
@@ -196,7 +196,7 @@ class Gateway:
             return None
         try:
             return _rejects.decode(message.value)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             # Not what the contract says; the gateway can do nothing about it, and must not stop reading for it.
             _log.error("gateway_reject_unreadable", partition=message.partition, offset=message.offset)
             return None

@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaConnectionError
 from rpm_stream.app import names
 from rpm_stream.app.partitions import partitions_of
 from rpm_stream.app.web.feed_state import FeedState
-from rpm_stream.records import Action, Alert, Readings
+from rpm_stream.records import UNREADABLE, Action, Alert, Readings
 from rpm_stream.registry import RegistryError, parse_entry
 
 READ_BACK = timedelta(hours=24)  # of append time: what the charts show at a start
@@ -51,7 +51,7 @@ def apply_alert(state: FeedState, record: ConsumerRecord[bytes, bytes]) -> None:
         return
     try:
         state.put_alert(_alert.decode(record.value))
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         state.unreadable += 1
         state.touch()
         _log_unreadable(record)
@@ -74,7 +74,7 @@ def apply_readings(state: FeedState, record: ConsumerRecord[bytes, bytes]) -> No
     try:
         if record.value is not None:
             state.put_readings(_readings.decode(record.value))
-    except (msgspec.DecodeError, RecursionError):
+    except UNREADABLE:
         _log_unreadable(record)
 
 

@@ -1,0 +1,99 @@
+"""Law 7 behind the frames too: what others may write into any topic is passed over and told, and stops no stage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from aiokafka.structs import ConsumerRecord
+from structlog.testing import capture_logs
+
+from rpm_stream.app import correcting, redrive, replay_compare, sink
+from rpm_stream.app.agents.judge import Step
+from rpm_stream.app.books.notes import Notes
+from rpm_stream.app.books.store import Store
+from rpm_stream.app.clock import Clock
+from rpm_stream.app.names import ACCOUNTS, ACTIONS, OBSERVATIONS, READINGS, REGISTRY, REJECTS
+from rpm_stream.app.registry_reader import RegistryReader
+from rpm_stream.app.settings import Settings
+from rpm_stream.app.web import consume
+from rpm_stream.app.web.feed_state import FeedState
+from rpm_stream.knowledge import shipped
+from rpm_stream.pipeline.judge import Judge
+from rpm_stream.pipeline.state import unpack_patient
+from rpm_stream.records import Action
+from rpm_stream.registry import Registry
+
+DEEP = b'{"value":' + b"[" * 20_000 + b"]" * 20_000 + b"}"
+STRANGE = {
+    "no JSON": b"\xff",
+    "no text in a name": b'{"patient":"\xff"}',
+    "no text in a key": b'{"\xff":1}',
+    "no text in what is looked at": b'{"id":"\xff","resourceType":"\xff","action":"\xff","readings":[{"id":"\xff"}]}',
+    "too deep": DEEP,
+    "too deep for a reading": b'{"readings":[{"attributes":' + DEEP + b"}]}",
+    "another kind": b"[]",
+}
+
+
+@pytest.fixture(params=STRANGE.values(), ids=STRANGE.keys())
+def value(request: pytest.FixtureRequest) -> bytes:
+    return bytes(request.param)
+
+
+def record(topic: str, value: bytes) -> ConsumerRecord:
+    return ConsumerRecord(topic, 0, 7, 0, 0, b"ada", value, 0, 0, 0, ())
+
+
+def judge_step() -> Step:
+    return Step(Judge(shipped(), Registry()), Clock.of(Settings()), 4)
+
+
+def test_the_judge_passes_over_it_and_goes_on(value: bytes) -> None:
+    step, patient = judge_step(), unpack_patient(None, "ada")
+    with capture_logs() as logs:
+        assert step.readings(patient, record(READINGS, value)) is None
+        assert step.action(patient, record(ACTIONS, value)) == []
+    assert [each["log_level"] for each in logs] == ["error", "error"]
+    assert patient.state.actions == {0: 7}
+
+
+def test_every_worker_passes_over_it_in_the_registry(value: bytes) -> None:
+    reader = RegistryReader("nowhere")
+    with capture_logs() as logs:
+        reader.apply(b"patient/ada", value)
+    assert [each["event"] for each in logs] == ["registry entry ignored"]
+    assert list(reader.registry.entries()) == []
+
+
+def test_the_feed_passes_over_it_and_shows_that_there_was_one(value: bytes) -> None:
+    state = FeedState()
+    with capture_logs() as logs:
+        for topic, apply in (("a", consume.apply_alert), (READINGS, consume.apply_readings)):
+            apply(state, record(topic, value))
+        consume.apply_entry(state, record(REGISTRY, value))
+    assert (len(logs), state.unreadable) == (3, 1)
+
+
+def test_the_books_note_it(value: bytes, tmp_path: Path) -> None:
+    notes = Notes(Store(tmp_path / "books"), shipped(), b"k")
+    for topic in (ACCOUNTS, READINGS, REJECTS, OBSERVATIONS):
+        faults = notes.rows(topic, [record(topic, value)])[-1][1]
+        assert [(fault[0], fault[1]) for fault in faults] == [("unreadable", topic)]
+    assert notes.rows(ACTIONS, [record(ACTIONS, value)])[0][1] == []
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda value: correcting._decoded(msgspec.json.Decoder(Action), record(ACTIONS, value)),
+        lambda value: redrive._decoded(record(REJECTS, value)),
+        lambda value: replay_compare._bodies("reject", value) or None,
+        sink._read,
+    ],
+)
+def test_the_tools_and_the_sink_pass_over_it(read: Callable[[bytes], Any], value: bytes) -> None:
+    assert read(value) is None
