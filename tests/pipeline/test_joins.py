@@ -97,6 +97,16 @@ def test_segments_in_frames_of_any_order_are_one_message(order: list[int]) -> No
     assert bench.state.segments == []
 
 
+@given(st.permutations(range(3)), st.permutations(range(3)))
+def test_a_joined_message_has_one_time_and_id_in_whatever_order_it_comes(one: list[int], other: list[int]) -> None:
+    """CONTRACT 4 b and 5: its time is that of its last segment, not of the one that came last."""
+    bench, found = Bench(), [{**each, "at": stamp(number / 60)} for number, each in enumerate(segments())]
+    (whole,) = readings(*[bench.send([found[number]], seq=number) for number in one])
+    assert whole.measured_at == START + timedelta(seconds=2)
+    again = [bench.send([found[number]], seq=number) for number in other]
+    assert (readings(*again), reasons(*again)) == ([], [])
+
+
 def test_a_message_that_comes_again_is_a_duplicate_and_a_part_of_it_nothing() -> None:
     bench, found = Bench(), segments()
     first = [bench.send([each], seq=number) for number, each in enumerate(found)]

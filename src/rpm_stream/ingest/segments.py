@@ -7,6 +7,7 @@ waits is bounded by octets, number and age, and what is dropped is named, never 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 
@@ -36,16 +37,23 @@ class Segment(msgspec.Struct, array_like=True, frozen=True):
         return bool(self.octets[0] & edge)
 
 
+class Whole(NamedTuple):
+    """A message as if it had come in one segment, at the time of its last: so in whatever order they arrived."""
+
+    at: datetime
+    octets: bytes
+
+
 def is_segment(characteristic: str, octets: bytes) -> bool:
     """Whether the payload is one of several segments, so that it says nothing by itself."""
     return characteristic in SEGMENTED and len(octets) > 1 and octets[0] & _WHOLE != _WHOLE
 
 
-def take(waiting: list[Segment], new: Segment) -> tuple[bytes | None, list[Segment]]:
+def take(waiting: list[Segment], new: Segment) -> tuple[Whole | None, list[Segment]]:
     """Add ``new`` to those that wait (changed in place): the whole message if that completes one, and what was lost.
 
-    The message is as if it had come in one segment. A segment that waits already is let be. Segments of re-sent frames
-    have a pool of their own: they may complete a message that was refused before, and disturb nothing that is new.
+    A segment that waits already is let be. Segments of re-sent frames have a pool of their own: they may complete a
+    message that was refused before, and disturb nothing that is new.
     """
     lost = [each for each in waiting if each.again == new.again and _overtaken(each, new)]
     waiting[:] = [each for each in waiting if each not in lost]
@@ -55,7 +63,7 @@ def take(waiting: list[Segment], new: Segment) -> tuple[bytes | None, list[Segme
     if chain := _chain(waiting, new):
         waiting[:] = [each for each in waiting if each not in chain]
         head = bytes([chain[0].octets[0] | _WHOLE])
-        return head + b"".join(each.octets[1:] for each in chain), _told(lost)
+        return Whole(chain[-1].at, head + b"".join(each.octets[1:] for each in chain)), _told(lost)
     while len(waiting) > MOST_SEGMENTS or sum(len(each.octets) for each in waiting) > MOST_OCTETS:
         dropped = next((each for each in waiting if each.again), waiting[0])
         waiting.remove(dropped)

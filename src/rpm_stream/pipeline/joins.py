@@ -87,12 +87,14 @@ def _segment(state: DeviceState, entry: Entry, read: Read, again: bool) -> Entri
     ]
     if whole is None:
         return [*refused, entry]
-    original = _notification(entry.at, entry.characteristic, whole)
+    original = _notification(whole.at, entry.characteristic, whole.octets)
     try:
-        payload = read(entry.characteristic, whole)
+        payload = read(entry.characteristic, whole.octets)
     except DecodeError as error:
         return [*refused, BadEntry(index=entry.index, reason=error.reason, detail=error.detail, original=original)]
-    done = msgspec.structs.replace(entry, payload=payload, content=whole.hex(), original=original, segment=None)
+    done = msgspec.structs.replace(
+        entry, at=whole.at, payload=payload, content=whole.octets.hex(), original=original, segment=None
+    )
     return [*refused, done]
 
 
