@@ -239,6 +239,31 @@ def test_new_normal_ends_what_only_a_detector_holds_and_learning_resumes() -> No
     assert other.patient.detectors.vitals["heart_rate"].expected()[0] < 75
 
 
+def test_new_normal_of_a_trend_holds_from_the_next_reading_on() -> None:
+    """The words of a trend hold until its next kept value: the same alert once came back a minute later."""
+    ward, opened = Ward(), []
+    for day in range(12):
+        for hour in (0, 3, 6):
+            opened += ward.now("heart_rate", "70" if day < 9 else "86", (day * 24 + hour) * 60)
+    (alert,) = opened
+    assert alert.rule.startswith("trend.average")
+    now = (11 * 24 + 6) * 60
+    assert [last_step(each)[0] for each in ward.act("new_normal", alert.id, now + 1)] == ["resolved"]
+    assert [ward.now("heart_rate", "86", now + later) for later in (2, 170, 200)] == [()] * 3
+
+
+def test_a_changed_usual_is_no_thing_of_the_past_because_it_lies_inside_the_limits() -> None:
+    """It stays among what is to be looked at for as long as it is listed, whatever the rest of its frame says."""
+    draw, ward, told = random.Random(3), Ward(), []
+    for day in range(24):
+        values = [str((70 if day < 20 else 78) + draw.randrange(3)) for _ in range(24)]
+        told += ward.send((day * 24 + 23) * 60, *(((day * 24 + h) * 60, "heart_rate", v) for h, v in enumerate(values)))
+    assert [(each.rule.split("@")[0], each.state, each.historical) for each in told] == [
+        ("detector.drift.heart_rate", "open", False),
+        ("detector.drift.heart_rate", "resolved", False),
+    ]
+
+
 def test_new_normal_never_ends_a_limit() -> None:
     ward, alert, hour = shifted()
     (joined,) = ward.now("heart_rate", "115", (hour + 1) * 60)

@@ -18,6 +18,9 @@ def decided(state: PatientState, action: Action, knowledge: Knowledge, now: date
         return ()
     if action.action == "new_normal":
         state.score.accepted[group] = _seen_up_to(state, group, state.episodes[group], knowledge)
+        for vital, days in state.score.days.items():
+            if knowledge.vitals[vital].group == group:
+                days.told = None
     alert = decide(state.episodes, group, action, knowledge.priorities, now)
     return () if alert is None else (alert,)
 

@@ -13,6 +13,7 @@ from itertools import groupby
 
 import msgspec
 
+from rpm_stream.alert.decisions import LEARNED
 from rpm_stream.alert.episodes import (
     RANK,
     Episode,
@@ -222,8 +223,8 @@ class Judge:
     def _marked(self, work: _Work) -> tuple[Alert, ...]:
         """The message's alert records, with the marks that hold after the whole message.
 
-        ``historical``: its vital is known to be back inside already. An open alert that is so no more, or that has
-        fresh data again, is told anew.
+        ``historical``: its vital is known to be back inside already, or usual again where nothing but a learned
+        detector holds it. An open alert that is so no more, or that has fresh data again, is told anew.
         """
         state = work.patient.state
         told = {alert.id for alert in work.alerts}
@@ -245,6 +246,9 @@ class Judge:
     def _is_over(self, state: PatientState, episode: Episode) -> bool:
         if episode.alert.group.startswith("device:"):  # a good value says nothing of the device's own trouble
             return False
+        if all(name.startswith(LEARNED) for name in episode.members):  # its values may be inside every limit all along
+            known = [state.score.calm.get(name) for name in episode.members]
+            return all(calm is not None and calm.until > episode.decided_at for calm in known)
         history = state.score.histories.get(episode.vital)
         tail = history.segments[-1] if history else None
         return tail is not None and tail.level == "inside" and tail.end > episode.decided_at
