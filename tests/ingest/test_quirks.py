@@ -194,3 +194,29 @@ def test_a_row_that_cannot_be_used_is_refused(row: str, text: str, tmp_path: Pat
 def test_a_clinic_may_add_a_row(tmp_path: Path) -> None:
     (tmp_path / "devices.toml").write_text('["model"]\nsource = "s"\nnot_measured = ["weight"]\n', encoding="utf-8")
     assert load(tmp_path).devices.keys() == MODELS.keys() | {"model"}
+
+
+ODD = reader(
+    DeviceModel(
+        source="a clinic's own row, odd but accepted",
+        zeroed_stub=frozenset(DECODERS),
+        header_octets=dict.fromkeys(DECODERS, 2),
+        not_measured=frozenset({"systolic", "glucose", "weight", "heart_rate"}),
+        below_zero_bit=7,
+        cgm_octets=("warning", "status", "calibration"),
+    )
+)
+
+
+def test_a_row_and_zeros_behind_any_flags_give_a_payload_or_a_refusal() -> None:
+    """Law 7 for every column on every characteristic: an empty list of flags is no number either."""
+    found = 0
+    for name in DECODERS:
+        for flags in range(256):
+            for zeros in range(22):
+                try:
+                    ODD(name, bytes([flags, 0, *bytes(zeros)]))
+                except DecodeError:
+                    continue
+                found += 1
+    assert found > 1000

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -64,7 +64,12 @@ def _zeroed(payload: Payload) -> bool:
     if not payload.readings or any(each.value is None or Decimal(each.value) for each in payload.readings):
         return False
     measured = payload.readings[0].attributes.items()
-    return not any(Decimal(each) for name, each in measured if name not in _NOT_MEASURED)
+    return all(_says_nothing(each) for name, each in measured if name not in _NOT_MEASURED)
+
+
+def _says_nothing(attribute: Any) -> bool:
+    """Zero, as a number or a text of digits; no flag set; nothing given."""
+    return not (attribute.strip("0.") if isinstance(attribute, str) else attribute)
 
 
 def _corrected(row: DeviceModel, decoded: Decoded) -> Decoded:
