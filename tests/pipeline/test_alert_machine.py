@@ -122,8 +122,11 @@ class Machine(RuleBasedStateMachine):
     @rule(later=st.floats(0.1, 900))
     def time_passes(self, later: float) -> None:
         self.minutes += later
-        self._take(self.judge.tick(self.patient, self._now()), self.twin_judge.tick(self.twin, self._now()))
+        judged = self.judge.tick(self.patient, self._now())
+        self._take(judged, self.twin_judge.tick(self.twin, self._now()))
         self.feed.prune(self._now())
+        ended = {alert.group for alert in judged.alerts if alert.state == "resolved"}
+        assert ended <= {"device:silence"}, "missing data resolved something"
 
     @rule(kind=st.sampled_from(KINDS), choice=st.integers(-1, 4), has_sense=st.booleans(), data=st.data())
     def person(self, kind: str, choice: int, has_sense: bool, data: st.DataObject) -> None:

@@ -96,7 +96,9 @@ class Feed(RuleBasedStateMachine):
     @rule(later=st.floats(0.1, 1500))
     def time_passes(self, later: float) -> None:
         self.minutes += later
+        listed = self._listed()
         self._take(self.judge.tick(self.patient, START + timedelta(minutes=self.minutes)))
+        assert all(self.feed[each.id].state != "resolved" for each in listed), "missing data resolved something"
 
     @rule(action=st.sampled_from(ACTIONS), choice=st.integers(0, 5), data=st.data())
     def person(self, action: str, choice: int, data: st.DataObject) -> None:
