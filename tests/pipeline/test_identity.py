@@ -139,6 +139,12 @@ def entry_of(changes: list[tuple[Any, int | None, bool]]) -> DeviceEntry:
     return entry
 
 
+def slot_of(entry: DeviceEntry, moment: Any, user: int) -> str:
+    """Whose a value of this user is, or why it is nobody's."""
+    found, _ = whose(entry, None, claim(moment, {"user_id": user}, ()))
+    return found if isinstance(found, str) else found.reason
+
+
 @given(CHANGES, SPANS, st.sampled_from([None, 0, 1]))
 def test_an_assignment_holds_in_its_span_and_changes_nothing_outside(
     changes: list[Any], made: tuple[str, int | None, int | None], user: int | None
@@ -153,7 +159,9 @@ def test_an_assignment_holds_in_its_span_and_changes_nothing_outside(
         elif user is None:
             assert wearers(after, moment) == [new.patient]
         else:
-            assert whose(after, None, claim(moment, {"user_id": user}, ()))[0] == new.patient
+            assert slot_of(after, moment, user) == new.patient
+            for slot in {0, 1, 2} - {user}:
+                assert slot_of(after, moment, slot) == slot_of(before, moment, slot)
 
 
 @settings(max_examples=60)

@@ -27,22 +27,32 @@ _told = msgspec.json.Decoder(_Told)
 def assigned(device: DeviceEntry, new: Assignment) -> DeviceEntry:
     """The entry with ``new`` in it: what it covers of others' time (of its slot, where it names one) is theirs no more.
 
-    Nothing else changes. So a transfer is one assignment without end, and a mended mistake one with both ends.
+    Nothing else changes: who has the device without a slot keeps all other slots. So a transfer is one assignment
+    without end, and a mended mistake one with both ends.
     """
-    kept = [piece for each in device.assignments for piece in _left_of(each, new)]
+    kept = [
+        piece
+        for each in device.assignments
+        for piece in (_left_of(each, new) if new.user in (None, each.user) else [each])
+    ]
     return msgspec.structs.replace(device, assignments=(*kept, new))
 
 
 def taken_back(device: DeviceEntry, span: Assignment) -> DeviceEntry:
-    """The entry after ``span``'s time (and slot, where it names one) belongs to nobody, whoever it names."""
-    kept = [piece for each in device.assignments for piece in _left_of(each, span)]
+    """The entry after ``span``'s time (and slot, where it names one) belongs to nobody, whoever it names.
+
+    Who has the device without a slot loses it whole for that time: all slots but one cannot be said.
+    """
+    kept = [
+        piece
+        for each in device.assignments
+        for piece in (_left_of(each, span) if span.user is None or each.user in (None, span.user) else [each])
+    ]
     return msgspec.structs.replace(device, assignments=tuple(kept))
 
 
 def _left_of(each: Assignment, new: Assignment) -> list[Assignment]:
-    """The pieces of ``each`` before and after ``new``; all of it where it is another slot's."""
-    if new.user is not None and each.user not in (None, new.user):
-        return [each]
+    """The pieces of ``each`` before and after ``new``."""
     pieces = []
     if new.from_ is not None and (each.from_ is None or each.from_ < new.from_):
         until = new.from_ if each.until is None else min(each.until, new.from_)
