@@ -48,7 +48,6 @@ WORLD_EXCEPTIONS = {
     ("knowledge/__init__.py", "read_text"): "reads the tables, once, before the first record",
     ("knowledge/__init__.py", "exists"): "tells which of the tables a clinic's folder replaces",
     ("knowledge/__init__.py", "is_dir"): "a folder that is missing is an error, not a silent use of the shipped tables",
-    ("pipeline/state.py", "importlib"): "a state says which River wrote it: the version is a constant of the run",
 }
 
 # --- sizes --------------------------------------------------------------------------------------------------------

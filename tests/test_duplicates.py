@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rpm_stream.duplicates import EXACT, KNOWN_FOR, Seen, check, frame_known, mark, remember
+from rpm_stream.duplicates import EXACT, FORGET_EVERY, KNOWN_FOR, Marks, Seen, check, frame_known, mark, remember
+from rpm_stream.pipeline.device import DeviceState
+from rpm_stream.pipeline.sealed import pack_device, unpack_device
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 moments = st.lists(st.integers(0, 6 * 86_400), min_size=1, max_size=200)
@@ -67,3 +71,47 @@ def test_a_burst_within_few_seconds_is_taken_whole() -> None:
         entry = mark("2A37", str(number), start + timedelta(milliseconds=number))
         assert check(seen, entry, dense=True, of_known_frame=False) == "new"
         remember(seen, entry)
+
+
+@settings(max_examples=100)
+@given(st.dictionaries(st.integers(0, 2**64 - 1), st.integers(-62_135_596_800, 253_402_300_799), max_size=60))
+def test_marks_hold_what_was_added_and_nothing_else_before_and_after_they_were_packed(entries: dict[int, int]) -> None:
+    """Any order, any second that a datetime can have."""
+    marks = Marks()
+    assert all(marks.add(digest, second) for digest, second in entries.items())
+    assert not any(marks.add(digest, second + 1) for digest, second in entries.items())
+    for each in (marks, Marks.unpacked(marks.packed())):
+        assert dict(zip(each.digests, each.seconds, strict=True)) == entries
+        assert all(each.holds(digest) for digest in entries)
+        assert not any(each.holds(digest ^ 1) for digest in entries if digest ^ 1 not in entries)
+    assert marks == Marks.unpacked(marks.packed())
+
+
+@pytest.mark.parametrize("data", [b"", b"\0\0\0\1I", b"\1\0\0\0x", Marks([1], [2]).packed()[:-1]])
+def test_marks_of_another_machine_or_cut_ones_are_refused(data: bytes) -> None:
+    with pytest.raises(ValueError, match="marks"):
+        Marks.unpacked(data)
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 2**32), st.booleans())
+def test_the_newest_are_known_one_by_one_whatever_their_kinds_and_order(seed: int, restarts: bool) -> None:
+    """EXACT of them, by their time; nothing that was remembered is new, nothing that was not is a duplicate of them."""
+    state, chance = DeviceState(), Random(seed)
+    sent = {(chance.choice("abc"), chance.randrange(7_000)) for _ in range(1_500)}
+    marks = [mark(kind, f"{kind}{second}", START + timedelta(seconds=second)) for kind, second in sorted(sent)]
+    chance.shuffle(marks)
+    for number, each in enumerate(marks):
+        remember(state.seen, each)
+        if restarts and number % 100 == 0:
+            state = unpack_device(pack_device(state))
+    newest = sorted(marks, key=lambda each: each.at)[-EXACT:]
+    assert all(state.seen.exact[each.kind].holds(each.digest) for each in newest)
+    assert {check(state.seen, each, dense=True, of_known_frame=True) for each in marks} == {"duplicate"}
+    twin = newest[-1]
+    assert check(state.seen, mark(twin.kind, "another", twin.at), dense=True, of_known_frame=False) == "new"
+
+
+def test_a_device_at_1_hz_takes_little() -> None:
+    """12 octets an entry: 20,000 devices are what a stage reads before its first output (CONTRACT 8, recovery)."""
+    assert len(pack_device(DeviceState(seen=filled(5_000, step=1)))) < (EXACT + FORGET_EVERY) * 12 + 200

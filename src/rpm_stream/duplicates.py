@@ -8,18 +8,22 @@ re-send: that one is refused as too old, which keeps it as a Reject.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from itertools import pairwise
+from itertools import chain, compress, pairwise
 from typing import Literal
 
 import msgspec
 
 from rpm_stream.records import Record
 
-EXACT = 512  # to 1,024 entries known one by one: at most 15 KB of the state's 48 (CONTRACT 8)
-MOST_EXACT = 2560  # when so many lie within few seconds: 38 KB
+EXACT = 512  # entries known one by one, or more, 12 octets each
+FORGET_EVERY = 256  # so many more, and the oldest are forgotten: 768 entries are 9 KB of the state's 48
+LOOK_EVERY = 64  # entries of a kind
+MOST_EXACT = 2560  # when so many lie within few seconds: 31 KB
 KNOWN_FOR = timedelta(days=7)  # CONTRACT 5
 MOST_SPANS = 2200  # of a kind: a week of 5-minute glucose is 2,016; about 5 bytes each
 MOST_KINDS = 3  # kinds that may have that many; further ones share what is left
@@ -31,31 +35,104 @@ Spans = list[tuple[int, int]]
 Verdict = Literal["new", "duplicate", "too_old"]
 
 
+class Marks:
+    """Entries of one kind: the numbers that stand for them in ascending order, and beside each its second.
+
+    Columns of plain numbers, in memory as in the changelog: a dict of them took ten times the memory and twice the
+    octets, and 50 times as long to write.
+    """
+
+    __slots__ = ("digests", "seconds")
+
+    def __init__(self, digests: Sequence[int] = (), seconds: Sequence[int] = ()) -> None:
+        self.digests, self.seconds = array("Q", digests), array("I", ())
+        self._set_seconds(seconds)
+
+    def __len__(self) -> int:
+        return len(self.digests)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Marks) and (self.digests, self.seconds) == (other.digests, other.seconds)
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
+
+    def _set_seconds(self, seconds: Sequence[int]) -> None:
+        try:
+            self.seconds = array("I", seconds)
+        except OverflowError:  # before 1970 or after 2106
+            self.seconds = array("q", seconds)
+
+    def holds(self, digest: int) -> bool:
+        """Whether the entry is among these."""
+        index = bisect_left(self.digests, digest)
+        return index < len(self.digests) and self.digests[index] == digest
+
+    def add(self, digest: int, second: int) -> bool:
+        """Add an entry; says whether it is a further one."""
+        digests = self.digests
+        index = bisect_left(digests, digest)
+        if index < len(digests) and digests[index] == digest:
+            return False
+        try:
+            self.seconds.insert(index, second)
+        except OverflowError:
+            self._set_seconds([*self.seconds[:index], second, *self.seconds[index:]])
+        digests.insert(index, digest)
+        return True
+
+    def since(self, second: int) -> Marks:
+        """Those of this second and later ones."""
+        later = [at >= second for at in self.seconds]
+        return Marks(list(compress(self.digests, later)), list(compress(self.seconds, later)))
+
+    def packed(self) -> bytes:
+        """Both columns as the machine has them, and how that is."""
+        return _ORDER + self.seconds.typecode.encode() + self.digests.tobytes() + self.seconds.tobytes()
+
+    @classmethod
+    def unpacked(cls, data: bytes) -> Marks:
+        """What ``packed`` gave. Raises ValueError where it was packed on a machine that writes numbers otherwise."""
+        order, code, columns = data[: len(_ORDER)], data[len(_ORDER) : len(_ORDER) + 1], data[len(_ORDER) + 1 :]
+        if order != _ORDER or code not in (b"I", b"q"):
+            raise ValueError("marks of another machine")
+        marks = cls()
+        marks.seconds = array(code.decode(), b"")
+        count, rest = divmod(len(columns), marks.digests.itemsize + marks.seconds.itemsize)
+        if rest:
+            raise ValueError("marks without their seconds")
+        marks.digests.frombytes(columns[: count * marks.digests.itemsize])
+        marks.seconds.frombytes(columns[count * marks.digests.itemsize :])
+        return marks
+
+
+_ORDER = array("I", [1]).tobytes()
+
+
 class Seen(msgspec.Struct):
     """State of one device. Times are whole seconds since 1970; ``older`` holds spans as [start, length, gap, …]."""
 
     newest: datetime | None = None
-    exact: dict[bytes, tuple[int, str]] = {}  # mark -> second, kind
+    exact: dict[str, Marks] = {}  # by kind
     forgotten: int | None = None  # seconds up to here are no longer known one by one
     older: dict[str, list[int]] = {}
     frames: dict[str, Spans] = {}
     refused: list[bytes] = []  # the newest refusals, as the first eight bytes of their ids
     refusing: list[bytes] = []  # the newest frames in which something was refused, as eight bytes that stand for them
-    partial: dict[bytes, list[int]] = {}  # entries that were read but for these parts, by mark; the newest
+    partial: dict[int, list[int]] = {}  # entries that were read but for these parts, by mark; the newest
 
 
 class Mark(Record, frozen=True, kw_only=True, gc=False):
-    """One entry of a device: ``kind`` its characteristic (or app vital), ``digest`` eight bytes that stand for it."""
+    """One entry of a device: ``kind`` its characteristic (or app vital), ``digest`` 64 bits that stand for it."""
 
     kind: str
-    digest: bytes
+    digest: int
     at: datetime
 
 
 def mark(kind: str, key: str, at: datetime) -> Mark:
     """The mark of the entry that ``key`` identifies among its kind."""
     digest = blake2b(f"{kind}\x1f{key}".encode(errors="surrogatepass"), digest_size=8).digest()
-    return Mark(kind=kind, digest=digest, at=at)
+    return Mark(kind=kind, digest=int.from_bytes(digest), at=at)
 
 
 def _packed(spans: Spans) -> list[int]:
@@ -79,16 +156,28 @@ def _inside(spans: Spans, value: int) -> bool:
     return index >= 0 and spans[index][1] >= value
 
 
-def _insert(spans: Spans, value: int, most: int) -> None:
-    """Add a value to sorted disjoint spans, joining neighbours; beyond ``most`` the closest two are joined."""
-    index = bisect_right(spans, (value, 2**62))
-    start, low, high = index, value, value
-    if index and spans[index - 1][1] + 1 >= value:
-        start, low, high = index - 1, spans[index - 1][0], max(value, spans[index - 1][1])
-    if index < len(spans) and spans[index][0] - 1 <= value:
-        high = spans[index][1]
-        index += 1
-    spans[start:index] = [(low, high)]
+def _runs(values: list[int]) -> Spans:
+    """Ascending values as spans."""
+    spans: Spans = []
+    for value in values:
+        if spans and value <= spans[-1][1] + 1:
+            spans[-1] = (spans[-1][0], value)
+        else:
+            spans.append((value, value))
+    return spans
+
+
+def _insert(spans: Spans, run: tuple[int, int], most: int) -> None:
+    """Add a run to sorted disjoint spans, joining neighbours; beyond ``most`` the closest two are joined."""
+    low, high = run
+    start = end = bisect_right(spans, (low, 2**62))
+    if start and spans[start - 1][1] + 1 >= low:
+        start -= 1
+    while end < len(spans) and spans[end][0] - 1 <= high:
+        end += 1
+    if start < end:
+        low, high = min(low, spans[start][0]), max(high, spans[end - 1][1])
+    spans[start:end] = [(low, high)]
     if len(spans) > most:
         near = min(range(1, len(spans)), key=lambda i: spans[i][0] - spans[i - 1][1])
         spans[near - 1 : near + 1] = [(spans[near - 1][0], spans[near][1])]
@@ -99,7 +188,7 @@ def frame_known(seen: Seen, sender: str, seq: int) -> bool:
     spans = seen.frames.pop(sender, [])
     known = _inside(spans, seq)
     if not known:
-        _insert(spans, seq, MOST_FRAME_SPANS)
+        _insert(spans, (seq, seq), MOST_FRAME_SPANS)
     seen.frames[sender] = spans  # last in order: the most recent boot
     while len(seen.frames) > MOST_BOOTS:
         del seen.frames[next(iter(seen.frames))]
@@ -138,7 +227,9 @@ def was_left_out(seen: Seen, entry: Mark, part: int) -> bool:
 
 
 def leave_out(seen: Seen, entry: Mark, parts: list[int]) -> None:
-    """Note which parts of an entry that became readings are still missing (none: it is complete)."""
+    """Note which parts of an entry are still missing (none: it is complete); of one that was never read, nothing."""
+    if not _is_known(seen, entry):
+        return
     seen.partial.pop(entry.digest, None)
     if parts:
         seen.partial[entry.digest] = parts
@@ -146,9 +237,14 @@ def leave_out(seen: Seen, entry: Mark, parts: list[int]) -> None:
             del seen.partial[next(iter(seen.partial))]
 
 
+def _is_known(seen: Seen, entry: Mark) -> bool:
+    marks = seen.exact.get(entry.kind)
+    return marks is not None and marks.holds(entry.digest)
+
+
 def check(seen: Seen, entry: Mark, dense: bool, of_known_frame: bool) -> Verdict:
     """Say whether the entry was seen before; changes nothing."""
-    if entry.digest in seen.exact:
+    if _is_known(seen, entry):
         return "duplicate"
     if seen.newest is not None and entry.at < seen.newest - KNOWN_FOR:
         return "too_old"
@@ -162,10 +258,14 @@ def check(seen: Seen, entry: Mark, dense: bool, of_known_frame: bool) -> Verdict
 
 def remember(seen: Seen, entry: Mark) -> None:
     """Note an entry that became readings."""
-    seen.exact[entry.digest] = (int(entry.at.timestamp()), entry.kind)
+    marks = seen.exact.get(entry.kind)
+    if marks is None:
+        marks = seen.exact[entry.kind] = Marks()
     if seen.newest is None or entry.at > seen.newest:
         seen.newest = entry.at
-    if len(seen.exact) >= 2 * EXACT and len(seen.exact) % EXACT == 0:
+    if not marks.add(entry.digest, int(entry.at.timestamp())):
+        return  # another part of it
+    if len(marks) % LOOK_EVERY == 0 and sum(map(len, seen.exact.values())) >= EXACT + FORGET_EVERY:
         _forget(seen, int((seen.newest - KNOWN_FOR).timestamp()))
 
 
@@ -175,16 +275,17 @@ def _forget(seen: Seen, limit: int) -> None:
     A second is forgotten whole or not at all, or the rest of a burst would look like its own re-send; only a burst
     that alone would fill the state is cut.
     """
-    by_time = sorted(seen.exact.items(), key=lambda item: item[1][0])
-    kept_from = by_time[-EXACT][1][0] if len(by_time) < MOST_EXACT else by_time[-EXACT][1][0] + 1
-    forgotten = [item for item in by_time if item[1][0] < kept_from]
-    if not forgotten:
+    by_time = sorted(chain.from_iterable(marks.seconds for marks in seen.exact.values()))
+    kept_from = by_time[-EXACT] if len(by_time) < MOST_EXACT else by_time[-EXACT] + 1
+    if by_time[0] >= kept_from:
         return
     kinds: dict[str, Spans] = {kind: _unpacked(flat) for kind, flat in seen.older.items()}
-    for _, (second, kind) in forgotten:
-        most = MOST_SPANS if len(kinds) <= MOST_KINDS else MOST_SPANS * MOST_KINDS // len(kinds)
-        _insert(kinds.setdefault(kind, []), second, most)
+    for kind, marks in seen.exact.items():
+        for run in _runs(sorted(second for second in marks.seconds if second < kept_from)):
+            most = MOST_SPANS if len(kinds) <= MOST_KINDS else MOST_SPANS * MOST_KINDS // len(kinds)
+            _insert(kinds.setdefault(kind, []), run, most)
     kept = {kind: [span for span in spans if span[1] >= limit] for kind, spans in kinds.items()}
     seen.older = {kind: _packed(spans) for kind, spans in kept.items() if spans}
-    seen.forgotten = max(seen.forgotten or 0, forgotten[-1][1][0])
-    seen.exact = dict(by_time[len(forgotten) :])
+    seen.forgotten = max(seen.forgotten or 0, by_time[bisect_left(by_time, kept_from) - 1])
+    since = {kind: marks.since(kept_from) for kind, marks in seen.exact.items()}
+    seen.exact = {kind: marks for kind, marks in since.items() if marks}

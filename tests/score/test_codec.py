@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from zlib import crc32
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpm_stream.score.codec import Stamp, StateError, seal, unseal
+from rpm_stream.score.codec import RIVERS, Stamp, StateError, river_version, seal, unseal
+from rpm_stream.score.half_space_trees import forest
 
 STAMP = Stamp(detector="some", version="1", settings="a b")
 
@@ -46,3 +49,9 @@ def test_another_layout_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rpm_stream.score.codec.LAYOUT", 2)
     with pytest.raises(StateError, match="layout"):
         unseal(STAMP, sealed, 3)
+
+
+def test_the_trees_of_the_rivers_that_are_read() -> None:
+    """What a version of River must build to stand in ``RIVERS``: a mass counts for the node that it was learned at."""
+    assert river_version in RIVERS
+    assert f"{crc32(repr([forest(features) for features in range(2, 8)]).encode()):08x}" == "842c4b87"

@@ -204,7 +204,8 @@ class Ingest:
         row = self.knowledge.characteristics.get(entry.characteristic)
         dense = row is not None and row.dense
         outcomes = [(each, self._part(part, each, dense, conflict and each.vital in PRESSURES)) for each in readings]
-        refused = read = False
+        refused = False
+        read: Mark | None = None
         for decoded, outcome in outcomes:
             if isinstance(outcome, Refusal):
                 refused = True
@@ -214,10 +215,11 @@ class Ingest:
             elif outcome is None:
                 work.duplicates += 1
             else:
-                read = True
-                remember(part.state.seen, outcome[0])
+                if outcome[0] is not read:  # nearly always one for all parts
+                    read = outcome[0]
+                    remember(part.state.seen, read)
                 work.readings.setdefault(outcome[1].patient, []).append(outcome[1])
-        if read:
+        if read is not None:
             part.note_clock()
         if refused or part.state.seen.partial:
             self._leave_out(part, [(each, isinstance(outcome, Refusal)) for each, outcome in outcomes], dense)
@@ -226,7 +228,7 @@ class Ingest:
         """Note what is missing of an entry that was read: sent again and then acceptable, it is no duplicate."""
         seen = part.state.seen
         marks = {decoded.part: part.spot(decoded, dense).seen_as for decoded, _ in outcomes}
-        for entry_mark in {each.digest: each for each in marks.values() if each.digest in seen.exact}.values():
+        for entry_mark in {each.digest: each for each in marks.values()}.values():
             missing = [each.part for each, refused in outcomes if refused and marks[each.part] == entry_mark]
             leave_out(seen, entry_mark, missing)
 

@@ -1,20 +1,27 @@
 """State as bytes: sealed with the versions of layout and River and a CRC, all checked before anything is restored.
 
 Apart from the states themselves, so that a stage loads only what its own state needs: River takes a second to load.
+
+A release reads what older ones wrote. To change what a state holds: a further field with a default needs nothing; for
+any other change count ``LAYOUT`` up and give each reader table (``DEVICES`` here, ``PATIENTS`` in state.py) a line for
+the layout before, with a function that makes today's state of its body; then write the files of the new layout
+(``python tests/make_states.py``). The files of the older layouts stay, and the tests read them all.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
 from zlib import crc32
 
 import msgspec
 
+from rpm_stream.duplicates import Marks
 from rpm_stream.pipeline.device import DeviceState
 
-LAYOUT = 2
-NO_RIVER = b""  # a device's state has nothing of River
-_encoder = msgspec.msgpack.Encoder()
-_device = msgspec.msgpack.Decoder(DeviceState)
+LAYOUT: Final = 3
+NO_RIVER: Final = frozenset({b""})  # a device's state has nothing of River
+State = TypeVar("State")
 
 
 class StateError(Exception):
@@ -22,7 +29,7 @@ class StateError(Exception):
 
 
 class Sealed(msgspec.Struct, frozen=True, array_like=True):
-    """What stands in a changelog record."""
+    """What stands in a changelog record, in every layout. ``crc`` is that of all the others."""
 
     layout: int
     river: bytes
@@ -30,40 +37,66 @@ class Sealed(msgspec.Struct, frozen=True, array_like=True):
     body: bytes
 
 
+def _plain(value: Any) -> bytes:
+    if isinstance(value, Marks):
+        return value.packed()
+    raise NotImplementedError(type(value).__name__)
+
+
+def _whole(kind: type, data: Any) -> Any:
+    if kind is Marks:
+        return Marks.unpacked(data)
+    raise NotImplementedError(kind.__name__)
+
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
 _sealed = msgspec.msgpack.Decoder(Sealed)
+DEVICES: Final[Mapping[int, Callable[[bytes], DeviceState]]] = {
+    3: msgspec.msgpack.Decoder(DeviceState, dec_hook=_whole).decode,
+}
+
+
+def _checksum(layout: int, river: bytes, body: bytes) -> int:
+    return crc32(body, crc32(b"%d %b " % (layout, river)))
 
 
 def seal(body: bytes, river: bytes) -> bytes:
     """``body`` with its checksum and the versions that wrote it."""
-    return _encoder.encode(Sealed(layout=LAYOUT, river=river, crc=crc32(body), body=body))
+    return _encoder.encode(Sealed(layout=LAYOUT, river=river, crc=_checksum(LAYOUT, river, body), body=body))
 
 
-def unseal(blob: bytes, river: bytes) -> bytes:
-    """The body. Raises StateError for another layout or River, or a wrong checksum."""
+def opened(blob: bytes) -> Sealed:
+    """The sealed state, whole. Raises StateError for what was cut or damaged."""
     try:
         sealed = _sealed.decode(blob)
     except msgspec.MsgspecError:
-        raise StateError("it is no sealed state") from None
-    if sealed.layout != LAYOUT:
-        raise StateError(f"its layout is {sealed.layout}, this release reads {LAYOUT}")
-    if sealed.river != river:
-        written = sealed.river.decode(errors="replace")
-        raise StateError(f"it was written with River {written}, this is {river.decode()}")
-    if crc32(sealed.body) != sealed.crc:
-        raise StateError("its checksum is wrong")
-    return sealed.body
+        raise StateError("it is no sealed state, or a part of one") from None
+    if _checksum(sealed.layout, sealed.river, sealed.body) != sealed.crc:
+        raise StateError("its checksum is wrong: it was damaged")
+    return sealed
+
+
+def unseal(blob: bytes, rivers: frozenset[bytes], readers: Mapping[int, Callable[[bytes], State]]) -> State:
+    """The state, by the reader of its layout. Raises StateError for another layout or River too."""
+    sealed = opened(blob)
+    if sealed.layout not in readers:
+        known = ", ".join(map(str, sorted(readers)))
+        raise StateError(f"its layout is {sealed.layout}, this release reads {known}")
+    if sealed.river not in rivers:
+        written = sealed.river.decode(errors="replace") or "none"
+        known = ", ".join(river.decode() for river in sorted(rivers)) or "none"
+        raise StateError(f"the River that wrote it is {written}, this release reads {known}")
+    try:
+        return readers[sealed.layout](sealed.body)
+    except msgspec.MsgspecError:
+        raise StateError("its fields do not fit this release") from None
 
 
 def pack_device(state: DeviceState) -> bytes:
     """The sealed state of one device."""
-    return seal(_encoder.encode(state), NO_RIVER)
+    return seal(_encoder.encode(state), b"")
 
 
 def unpack_device(blob: bytes | None) -> DeviceState:
     """The state, or a fresh one for a device that was not seen before. Raises StateError."""
-    if blob is None:
-        return DeviceState()
-    try:
-        return _device.decode(unseal(blob, NO_RIVER))
-    except msgspec.MsgspecError:
-        raise StateError("its fields do not fit this release") from None
+    return DeviceState() if blob is None else unseal(blob, NO_RIVER, DEVICES)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import msgspec
+from river.__version__ import __version__ as river_version
 
 from rpm_stream.pipeline.patient import Patient, PatientState
 from rpm_stream.pipeline.sealed import StateError, seal, unseal
+from rpm_stream.score.codec import readable_rivers
 
-_RIVER = version("river").encode()
 _encoder = msgspec.msgpack.Encoder()
-_patient = msgspec.msgpack.Decoder(PatientState)
+PATIENTS: Final[Mapping[int, Callable[[bytes], PatientState]]] = {3: msgspec.msgpack.Decoder(PatientState).decode}
 
 
 def pack_patient(patient: Patient) -> bytes:
     """The sealed state of one patient; the patient keeps it to undo a step that fails."""
     patient.detectors.store(patient.state.score)
-    blob = seal(_encoder.encode(patient.state), _RIVER)
+    blob = seal(_encoder.encode(patient.state), river_version.encode())
     patient.note_sealed(blob)
     return blob
 
@@ -26,7 +28,7 @@ def unpack_patient(blob: bytes | None, patient: str) -> Patient:
     """The patient, or a fresh one. Raises StateError."""
     if blob is None:
         return Patient(PatientState(patient=patient))
-    try:
-        return Patient(_patient.decode(unseal(blob, _RIVER)), sealed=blob)
-    except msgspec.MsgspecError:
-        raise StateError("its fields do not fit this release") from None
+    state = unseal(blob, frozenset(river.encode() for river in readable_rivers()), PATIENTS)
+    if state.patient != patient:
+        raise StateError("it is the state of another patient")
+    return Patient(state, sealed=blob)

@@ -19,6 +19,9 @@ from river.__version__ import __version__ as river_version
 from rpm_stream.records import Record
 
 LAYOUT: Final = 1
+RIVERS: Final = frozenset({"0.26.1"})
+"""Versions of River that build the same trees (tests/score/test_codec.py holds what they are): what was written under
+one of them is read under another. Between versions that do not stand here nothing is."""
 _HEAD: Final = struct.Struct(">BB")
 _WORD: Final = struct.Struct(">I")
 
@@ -35,13 +38,18 @@ class Stamp(Record, frozen=True, kw_only=True):
     settings: str
 
 
-def _label(stamp: Stamp) -> bytes:
-    return f"{stamp.detector}/{stamp.version} river/{river_version}".encode()
+def readable_rivers() -> frozenset[str]:
+    """The versions of River whose states may be read under the one that runs."""
+    return RIVERS if river_version in RIVERS else frozenset({river_version})
+
+
+def _label(stamp: Stamp, river: str) -> bytes:
+    return f"{stamp.detector}/{stamp.version} river/{river}".encode()
 
 
 def seal(stamp: Stamp, payload: bytes) -> bytes:
     """Wrap ``payload``; adds 30 to 45 bytes."""
-    label = _label(stamp)
+    label = _label(stamp, river_version)
     body = _HEAD.pack(LAYOUT, len(label)) + label + _WORD.pack(crc32(stamp.settings.encode())) + payload
     return body + _WORD.pack(crc32(body))
 
@@ -57,7 +65,7 @@ def unseal(stamp: Stamp, data: bytes, size: int | None) -> bytes:
     if layout != LAYOUT:
         raise StateError("another layout")
     start = _HEAD.size + length
-    if body[_HEAD.size : start] != _label(stamp):
+    if body[_HEAD.size : start] not in {_label(stamp, river) for river in readable_rivers()}:
         raise StateError("another detector, or another version of it or of River")
     if body[start : start + _WORD.size] != _WORD.pack(crc32(stamp.settings.encode())):
         raise StateError("learned under other settings")
