@@ -9,7 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rpm_stream.duplicates import EXACT, FORGET_EVERY, KNOWN_FOR, Marks, Seen, check, frame_known, mark, remember
+from rpm_stream.duplicates import (
+    EXACT,
+    FORGET_EVERY,
+    KNOWN_FOR,
+    Marks,
+    Seen,
+    check,
+    frame_known,
+    leave_out,
+    mark,
+    remember,
+    was_left_out,
+)
 from rpm_stream.pipeline.device import DeviceState
 from rpm_stream.pipeline.sealed import pack_device, unpack_device
 
@@ -115,3 +127,15 @@ def test_the_newest_are_known_one_by_one_whatever_their_kinds_and_order(seed: in
 def test_a_device_at_1_hz_takes_little() -> None:
     """12 octets an entry: 20,000 devices are what a stage reads before its first output (CONTRACT 8, recovery)."""
     assert len(pack_device(DeviceState(seen=filled(5_000, step=1)))) < (EXACT + FORGET_EVERY) * 12 + 200
+
+
+def test_entries_of_very_many_refused_parts_do_not_fill_the_state() -> None:
+    """CONTRACT 8: what is left out of whole panels of implausible values is bounded in all; the newest is known."""
+    seen = Seen()
+    for number in range(300):
+        entry = mark("2B8B", str(number), START + timedelta(minutes=number))
+        remember(seen, entry)
+        leave_out(seen, entry, list(range(1, 2000 if number == 150 else 180)))
+    assert len(pack_device(DeviceState(seen=seen))) < 12 * 1024
+    assert was_left_out(seen, entry, 179)
+    assert not was_left_out(seen, entry, 0)

@@ -29,7 +29,8 @@ MOST_SPANS = 2200  # of a kind: a week of 5-minute glucose is 2,016; about 5 byt
 MOST_KINDS = 3  # kinds that may have that many; further ones share what is left
 MOST_FRAME_SPANS = 64
 MOST_BOOTS = 4
-MOST_REFUSED = 256  # refusals, frames with some, and entries read in part: 11 octets each, the last with its parts
+MOST_REFUSED = 256  # refusals, frames with some, and entries read in part: 11 octets each
+MOST_LEFT_OUT = 1024  # parts of the entries that were read in part, in all: up to 3 octets each
 
 Spans = list[tuple[int, int]]
 Verdict = Literal["new", "duplicate", "too_old"]
@@ -232,8 +233,8 @@ def leave_out(seen: Seen, entry: Mark, parts: list[int]) -> None:
         return
     seen.partial.pop(entry.digest, None)
     if parts:
-        seen.partial[entry.digest] = parts
-        while len(seen.partial) > MOST_REFUSED:
+        seen.partial[entry.digest] = parts[:MOST_LEFT_OUT]
+        while len(seen.partial) > MOST_REFUSED or sum(map(len, seen.partial.values())) > MOST_LEFT_OUT:
             del seen.partial[next(iter(seen.partial))]
 
 
