@@ -33,9 +33,7 @@ def falling(values: list[tuple[float, float]]) -> list[Alert]:
         ([(0, 98), (5, 98), (10, 98), (15, 70)], False),  # one value lower: it may be an artefact
     ],
 )
-def test_falling_at_two_a_minute_to_be_low_within_ten_minutes(
-    values: list[tuple[float, float]], told: bool
-) -> None:
+def test_falling_at_two_a_minute_to_be_low_within_ten_minutes(values: list[tuple[float, float]], told: bool) -> None:
     found = falling(values)
     assert bool(found) is told
     if told:
