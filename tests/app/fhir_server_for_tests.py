@@ -29,7 +29,7 @@ class FhirServer:
         self.requests: list[tuple[str, dict[str, Any]]] = []
         self.faults: list[Any] = []
         self.refused: dict[str, int] = {}
-        self.always: int | None = None
+        self.always: int | str | None = None
         self.readable = True
         self._changed = asyncio.Condition()
 
