@@ -305,6 +305,28 @@ def gaps_of(folder: Path, numbers: list[int | bytes]) -> list[tuple[int, int, in
     return [(gap.first, gap.last, gap.unreadable) for gap in found]
 
 
+def test_many_gaps_cost_as_many_times_as_much(tmp_path: Path) -> None:
+    """A gateway that drops every second frame for weeks must not make the periodic run endless."""
+
+    def steps(frames: int) -> int:
+        store, found = Store(tmp_path / f"books-{frames}"), 0
+
+        def step() -> int:
+            nonlocal found
+            found += 1
+            return 0
+
+        rows = [(0, number, number // 60, "d", "f", "g", "b", number * 2) for number in range(frames)]
+        store.db.executemany("INSERT INTO frame VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        store.db.set_progress_handler(step, 100)  # every hundred steps of SQLite's machine
+        lines = list(Report(store, Clock(), LATER).lines())
+        assert sum(isinstance(line, Gap) for line in lines) == frames - 1
+        store.close()
+        return found
+
+    assert steps(4000) < 6 * steps(1000)
+
+
 def test_gaps_are_named_by_first_and_last(tmp_path: Path) -> None:
     assert gaps_of(tmp_path, [3, 4, 7, 8, 10]) == [(5, 6, 0), (9, 9, 0)]
 

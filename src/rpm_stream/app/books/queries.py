@@ -22,6 +22,7 @@ CREATE TEMP TABLE window AS
   FROM reading r WHERE r.policy = 'summary' GROUP BY 1;
 CREATE INDEX temp.windows ON window (id);
 CREATE TEMP TABLE lost (device TEXT, hour INT, frames INT);
+CREATE INDEX temp.losses ON lost (device, hour);
 """  # noqa: S608  # no value of a record stands in it
 FRAMES_SQL = f"""
 SELECT f.device, f.hour, f.part, f.place, f.frame, a.body,

@@ -59,17 +59,18 @@ class Report:
             "SELECT gateway, device, boot, seq FROM frame WHERE gateway IS NOT NULL AND boot IS NOT NULL "
             "AND seq IS NOT NULL ORDER BY gateway, device, boot, seq"
         )
+        blind = "SELECT device, COUNT(*) FROM frame WHERE seq IS NULL GROUP BY device"
+        unreadable: dict[str, int] = dict(db.execute(blind).fetchall())
         for sender, rows in groupby(db.execute(sql), key=lambda row: row[:3]):
             for first, last in gaps(row[3] for row in rows):
                 after = (*sender, last + 1)
                 closing = "SELECT MIN(hour) FROM frame WHERE gateway = ? AND device = ? AND boot = ? AND seq = ?"
                 hour = db.execute(closing, after).fetchone()[0]
                 db.execute("INSERT INTO temp.lost VALUES (?, ?, ?)", (sender[1], hour, last - first + 1))
-                blind = "SELECT COUNT(*) FROM frame WHERE device = ? AND seq IS NULL"
                 self.total.gaps += 1
                 yield Gap(
                     gateway=sender[0], device=sender[1], boot=sender[2], first=first, last=last,
-                    frames=last - first + 1, unreadable=db.execute(blind, (sender[1],)).fetchone()[0],
+                    frames=last - first + 1, unreadable=unreadable.get(sender[1], 0),
                 )  # fmt: skip
 
     def _hours(self) -> Iterator[Line]:
