@@ -1,4 +1,4 @@
-"""Fuzzing: payloads and whole frames, mutated from what devices sent. RPM_FUZZ_SECONDS (20) is the time for all of it.
+"""Fuzzing: payloads and whole frames, mutated from what devices sent. RPM_FUZZ_SECONDS (10) is the time for all of it.
 
 Never an exception but DecodeError, never ``internal_error``, in = out, and no input that costs out of proportion. Each
 input follows from the seed and its number: the failure names both, and ``RPM_FUZZ_SEED=… RPM_FUZZ_FROM=…`` begins
@@ -31,7 +31,7 @@ from rpm_stream.records import Position
 
 SHARED = Path(os.environ.get("RPM_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 FILE = SHARED / "data" / "gatt" / "vectors.jsonl"
-SECONDS = float(os.environ.get("RPM_FUZZ_SECONDS", "20"))
+SECONDS = float(os.environ.get("RPM_FUZZ_SECONDS", "10"))
 SEED = int(os.environ.get("RPM_FUZZ_SEED") or random.SystemRandom().randrange(2**32))
 FROM = int(os.environ.get("RPM_FUZZ_FROM", "0"))
 BLOCK = 64  # frames that share a device's state
