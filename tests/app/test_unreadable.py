@@ -23,6 +23,7 @@ from rpm_stream.app.web import consume
 from rpm_stream.app.web.feed_state import FeedState
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.judge import Judge
+from rpm_stream.pipeline.replay import Replay
 from rpm_stream.pipeline.state import unpack_patient
 from rpm_stream.records import Action
 from rpm_stream.registry import Registry
@@ -84,6 +85,19 @@ def test_the_books_note_it(value: bytes, tmp_path: Path) -> None:
         faults = notes.rows(topic, [record(topic, value)])[-1][1]
         assert [(fault[0], fault[1]) for fault in faults] == [("unreadable", topic)]
     assert notes.rows(ACTIONS, [record(ACTIONS, value)])[0][1] == []
+
+
+def test_an_action_with_a_time_that_utc_does_not_have_or_with_strange_words_is_refused_and_not_repeated() -> None:
+    given = {"v": 1, "patient": "ada", "action": "comment", "who": "n", "reason": "r", "at": "2026-03-01T09:00:00Z"}
+    for change in ({"at": "9999-12-31T23:59:59-14:00"}, {"direction": "Ada Lovelace"}):
+        value = msgspec.json.encode({**given, **change})
+        with capture_logs() as logs:
+            assert judge_step().action(unpack_patient(None, "ada"), record(ACTIONS, value)) == []
+        assert "Ada" not in str(logs)
+        (line,) = Replay(shipped(), Registry()).jsonl(value, 1)
+        reject = msgspec.json.decode(line.encode())["record"]
+        assert (line.type, reject["reason"]) == ("reject", "bad_schema")
+        assert "Ada" not in reject["detail"]
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,13 @@ import msgspec
 from rpm_stream.ingest.csv_rows import BadRow, CsvFrame
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.normalise import Refusal
+from rpm_stream.pipeline.actions import read_action
 from rpm_stream.pipeline.frames import Refused, make_reject
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
 from rpm_stream.pipeline.judge import Judge, Judged, Patient
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
 from rpm_stream.records import UNREADABLE, Action, Position, Readings, Time
-from rpm_stream.registry import Registry
+from rpm_stream.registry import Registry, plain_fault
 
 Kind = Literal["reading", "score", "alert", "observation", "reject"]
 KINDS: tuple[Kind, ...] = ("reading", "score", "alert", "observation", "reject")
@@ -29,7 +30,6 @@ FILE = -1  # no partition of Kafka: a frame of a file never passes for a re-sent
 
 _encoder = msgspec.json.Encoder()
 _readings = msgspec.json.Decoder(Readings)
-_action = msgspec.json.Decoder(Action)
 _keys = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -86,7 +86,7 @@ class Replay:
             message = _message_of(value)
         except UNREADABLE as error:
             is_schema = isinstance(error, msgspec.ValidationError)
-            why = Refusal(reason="bad_schema" if is_schema else "bad_json", detail=str(error))
+            why = Refusal(reason="bad_schema" if is_schema else "bad_json", detail=plain_fault(error))
             yield from self._refused(self._message(None, value, (line,)), why)
             return
         if isinstance(message, Action):
@@ -195,7 +195,7 @@ def _message_of(value: bytes) -> Readings | Action | None:
         return None
     keys = _keys.decode(value)
     if "action" in keys:
-        return _action.decode(value)
+        return read_action(value)
     return _readings.decode(value) if "readings" in keys else None
 
 

@@ -34,16 +34,16 @@ from rpm_stream.app.names import SCORES as SCORES_TOPIC
 from rpm_stream.app.registry_reader import RegistryReader
 from rpm_stream.app.settings import Settings
 from rpm_stream.knowledge import Knowledge
+from rpm_stream.pipeline.actions import read_action
 from rpm_stream.pipeline.judge import Judge, Judged, Patient
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
-from rpm_stream.records import UNREADABLE, Action, Readings
+from rpm_stream.records import UNREADABLE, Readings
 from rpm_stream.registry import plain_fault
 
 STAGE = "judge"
 log = structlog.get_logger()
 _encode = msgspec.json.Encoder().encode
 _readings = msgspec.json.Decoder(Readings)
-_action = msgspec.json.Decoder(Action)
 
 
 def judge_app(settings: Settings, knowledge: Knowledge, partitions: int) -> BatchApp:
@@ -116,7 +116,7 @@ class Step:
             REPEATED.labels(STAGE).inc()
             return None
         try:
-            action = _action.decode(record.value or b"")
+            action = read_action(record.value or b"")
         except UNREADABLE as error:
             log.error("not an action", partition=record.partition, offset=record.offset, fault=plain_fault(error))
             patient.state.actions[record.partition] = record.offset
