@@ -160,6 +160,22 @@ def test_an_alert_that_rests_on_right_readings_too_stays_and_says_so() -> None:
     assert alert.state == "resolved"
 
 
+@pytest.mark.parametrize(("newest", "state"), [("226", "open"), ("80", "resolved")])
+@pytest.mark.parametrize("sent_as", [reading, strap])
+def test_an_alert_that_a_right_reading_confirms_now_is_not_withdrawn(sent_as: Any, newest: str, state: str) -> None:
+    """Only the first reading is listed as evidence of a rule, and what confirms it was taken off the feed with it."""
+    bench = Bench()
+    wrong, right = sent_as(0, "225"), sent_as(30, newest)
+    bench.step(wrong)
+    bench.step(right)
+    *_, alert = bench.act(void(wrong)).alerts  # before it: nobody has acknowledged it
+    assert (alert.priority, alert.state) == ("high", state)
+    assert alert.evidence == ((right.id,) if state == "open" else (wrong.id,))
+    if state == "open":
+        assert alert.history[-1].reason.startswith("1 of its readings were taken back")
+        assert observation_id(right.id) in bench.records
+
+
 def test_what_was_taken_back_among_right_red_ones_ends_no_alert_early() -> None:
     """Law 3: the history between wrong readings is forgotten, and what is forgotten was no time inside."""
     bench, wrong = Bench(restarts=True), [reading(8, "90", id="w1"), reading(27, "90", id="w2")]

@@ -12,11 +12,12 @@ from typing import Literal
 
 import msgspec
 
-from rpm_stream.alert.episodes import Episode, change, resolve
+from rpm_stream.alert.episodes import MOST_EVIDENCE, Episode, change, resolve
 from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.identity import USER
 from rpm_stream.pipeline.patient import PatientState
+from rpm_stream.pipeline.publishing import publish
 from rpm_stream.publish.corrections import taken_back
 from rpm_stream.publish.fhir import Published
 from rpm_stream.publish.summaries import Summaries
@@ -52,33 +53,48 @@ def void(
 ) -> tuple[list[Alert], tuple[Published, ...]]:
     """Take ``action.readings`` back: the alerts that change, and what their Observations say now.
 
-    An alert all of whose readings were wrong is withdrawn; one that rests on others too stays, and says so (law 3).
+    An alert all of whose readings were wrong is withdrawn, unless a right one is beyond a limit now; one that rests on
+    others too stays, and says so (law 3).
     """
     wrong = [reading for reading in action.readings if reading.patient == state.patient]
     ids = {reading.id for reading in wrong}
     evidence = {each for episode in state.episodes.values() for each in episode.alert.evidence}
     shown = frozenset(ids & (evidence | set(action.shown)))
-    alerts = []
-    for group in sorted(state.episodes):
-        episode = state.episodes[group]
-        if left := [each for each in episode.alert.evidence if each not in ids]:
-            if len(left) < len(episode.alert.evidence):
-                alerts.append(_weaken(episode, left, action, now))
-        else:
-            reason = f"withdrawn: {action.reason or 'its readings were taken back'}"
-            alerts.append(resolve(state.episodes, group, now, reason, action.who))
     for vital in sorted({reading.vital for reading in wrong}):
         _forget(state, vital, [reading for reading in wrong if reading.vital == vital])
     for reading in wrong:
         forget(state.score, reading, knowledge.trends.slot_hours)
     if wrong:
         state.score.calm.clear()  # who was calm may have been somebody else: each begins anew
-    return alerts, taken_back(windows, wrong, shown, knowledge)
+    alerts: list[Alert] = []
+    standing: list[Reading] = []
+    for group in sorted(state.episodes):
+        episode = state.episodes[group]
+        if ids.isdisjoint(episode.alert.evidence):
+            continue
+        left = [each for each in episode.alert.evidence if each not in ids]
+        beyond = [] if left else _beyond(state, episode, ids)
+        if left or beyond:
+            alerts.append(_weaken(episode, [*left, *(reading.id for reading in beyond)], action, now))
+            standing += beyond
+        else:
+            reason = f"withdrawn: {action.reason or 'its readings were taken back'}"
+            alerts.append(resolve(state.episodes, group, now, reason, action.who))
+    singly = publish(windows, (), standing, knowledge) if standing else ()
+    return alerts, (*taken_back(windows, wrong, shown, knowledge), *singly)
+
+
+def _beyond(state: PatientState, episode: Episode, wrong: Collection[str]) -> list[Reading]:
+    """Right readings that are the newest of their vital and beyond a limit: the alert may stand on these (law 3)."""
+    vitals = sorted({member.vital for member in episode.members.values()} & state.score.histories.keys())
+    tails = [segment for vital in vitals for segment in state.score.histories[vital].segments[-1:]]
+    readings = [segment.reading for segment in tails if segment.level == "beyond" and segment.reading is not None]
+    return [reading for reading in readings if reading.id not in wrong][:MOST_EVIDENCE]
 
 
 def _weaken(episode: Episode, left: Sequence[str], action: Action, now: datetime) -> Alert:
     """An alert with less evidence: nobody but a person can say what is left of it."""
-    said = f"{len(episode.alert.evidence) - len(left)} of its readings were taken back"
+    said = f"{len(set(episode.alert.evidence) - set(left))} of its readings were taken back"
     episode.alert = msgspec.structs.replace(episode.alert, evidence=tuple(left))
     reason = f"{said}: {action.reason}" if action.reason else said
     return change(episode, episode.alert.state, now, action.who, reason)
