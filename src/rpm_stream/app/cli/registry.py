@@ -70,7 +70,9 @@ def unassign(
     user: User = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """A device belongs to nobody from a moment on (until another); with --user only that slot of it.
+    """A device belongs to nobody from a moment on (until another); with --user that slot of it.
+
+    Who has the device without a slot loses it too, as nobody can have all slots but one: assign theirs by --user.
 
     Example: rpm-stream registry unassign strap-17
     """
@@ -85,7 +87,7 @@ def correct(
     until: Annotated[str, typer.Option(help="Until when (RFC 3339).")],
     who: Annotated[str, typer.Option(help="Who says so.")],
     reason: Annotated[str, typer.Option(help="Why; it stands in the withdrawn alerts.")],
-    to: Annotated[str | None, typer.Option(help="Whose the readings are; none: nobody's, they were wrong.")] = None,
+    to: Annotated[str | None, typer.Option(help="Whose the readings are; none: nobody's, they were wrong and stay so.")] = None,
     user: User = None,
     bootstrap: Bootstrap = None,
 ) -> None:
