@@ -44,6 +44,16 @@ def test_a_bad_entry_that_comes_again_is_a_duplicate() -> None:
     ]
 
 
+def test_the_same_octets_of_two_devices_are_two_refusals() -> None:
+    ingest = Ingest(shipped(), Registry([]))
+    ids = set()
+    for offset, key in enumerate(("a", "b")):
+        place = Position(topic="t", partition=0, offset=offset)
+        done = ingest.step(DeviceState(), FrameMessage(key=key, value=b"{", position=place, received_at=AT))
+        ids |= {reject.id for reject in done.rejects}
+    assert len(ids) == 2
+
+
 def test_a_frame_that_cannot_be_read_is_refused_once() -> None:
     first, second = sent(b"{", 2)
     assert (first["rejects"], second["rejects"], second["duplicates"]) == (1, 0, 1)

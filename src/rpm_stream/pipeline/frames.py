@@ -10,11 +10,11 @@ from typing import TypeAlias
 
 import msgspec
 
-from rpm_stream.duplicates import Seen, frame_refused_before, refused_before
+from rpm_stream.duplicates import Mark, Seen, Verdict, frame_refused_before, refused_before
 from rpm_stream.ids import deterministic_id
 from rpm_stream.ingest.frames import BadEntry, Entry, Envelope
-from rpm_stream.normalise import Refusal
-from rpm_stream.records import Account, Origin, Position, Reading, Readings, Record, Reject, Stage
+from rpm_stream.normalise import Placed, Refusal
+from rpm_stream.records import Account, Decoded, Origin, Position, Reading, Readings, Record, Reject, Stage
 
 READINGS_A_MESSAGE = 500  # CONTRACT 1
 ORIGINAL_BYTES = 64 * 1024  # CONTRACT 1
@@ -54,12 +54,16 @@ class Refused(Record, frozen=True, kw_only=True):
 
 
 def make_reject(message: FrameMessage, at: datetime, refused: Refused) -> Reject:
-    """A Reject with its deterministic id (CONTRACT 5); ``at`` is when the frame was received."""
+    """A Reject with its deterministic id; ``at`` is when the frame was received.
+
+    The id has the device besides what CONTRACT 5 names: two devices that send the same bad octets at the same place
+    (two oximeters with 100 % and no pulse, both assigned to nobody) had one id with two contents.
+    """
     digest = sha256(refused.original).hexdigest()
     index, part = (refused.origin.index, refused.origin.part) if refused.origin else (-1, -1)
     lines = message.lines
     return Reject(
-        id=deterministic_id("reject", digest, str(index), str(part)),
+        id=deterministic_id("reject", message.key or "", digest, str(index), str(part)),
         device=message.key or "",
         at=at,
         origin=refused.origin,
@@ -87,6 +91,28 @@ def refused_whole(message: FrameMessage, seen: Seen, why: Refusal) -> Ingested:
         entries=0, context=0, parts=1, readings=0, duplicates=int(again), rejects={} if again else {why.reason: 1},
     )  # fmt: skip
     return Ingested(readings=(), rejects=() if again else (reject,), account=account)
+
+
+class Spot(Record, frozen=True, kw_only=True, gc=False):
+    """Where the values of one entry stand: when, whose, what identifies them, and whether they were seen."""
+
+    placed: Placed
+    flags: tuple[str, ...]
+    key: str
+    whose: str | Refusal
+    seen_as: Mark
+    verdict: Verdict
+    skew: int | None
+
+
+def identity_of(entry: Entry, decoded: Decoded, placed: Placed, ordinal: int) -> str:
+    """What identifies a value on its device: K of CONTRACT 5."""
+    if decoded.key and not decoded.key.startswith("offset/"):
+        return decoded.key
+    if placed.by_device:
+        own = decoded.attributes.get("device_time_utc") or decoded.device_time
+        return f"{own}\x1f{entry.content}"
+    return f"{entry.at.isoformat()}\x1f{entry.content}\x1f{ordinal}\x1f{decoded.key}"
 
 
 class Work:
