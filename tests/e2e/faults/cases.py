@@ -33,7 +33,7 @@ async def kills_at_random(stand: Stand, times: int) -> str:
             await stand.kill(stand.chance.choice(sorted(PUTS_OUT)))
 
     busy = asyncio.create_task(killing())
-    await stand.send_while(busy)
+    await stand.send_while(busy, times)
     await busy
     await stand.settled()
     return f"{times} kills"
@@ -59,7 +59,6 @@ async def kills_between(stand: Stand, times: int) -> str:
             return process.poll() is not None
 
         await until(f"{stage} has reached the point {point}", gone)
-        stand.killed += 1
     stand.service.revive()
     await stand.settled()
     return f"{len(points)} kills, {len(POINTS)} points of both agents"
@@ -222,7 +221,7 @@ async def sink_and_feed_killed(stand: Stand, times: int) -> str:
             await stand.kill(stand.chance.choice(["sink", "feed"]))
 
     busy = asyncio.create_task(killing())
-    await stand.send_while(busy)
+    await stand.send_while(busy, times)
     await busy
     await stand.settled()
     return f"{times} kills"
@@ -237,7 +236,7 @@ async def as_it_comes(stand: Stand) -> str:
             await stand.kill(stage)
 
     busy = asyncio.create_task(killing())
-    await stand.send_while(busy)
+    await stand.send_while(busy, 2)
     await busy
     await stand.settled()
     return "and a kill of each agent"

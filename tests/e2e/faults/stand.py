@@ -37,7 +37,7 @@ class Stand:
     def __init__(self, service: Service, load: Load, server: FhirServer, chance: random.Random) -> None:
         self.service, self.load, self.server, self.chance = service, load, server, chance
         self.begun = monotonic()
-        self.killed = 0
+        self.harmed = 0  # how often, so far
 
     @property
     def bootstrap(self) -> str:
@@ -58,9 +58,13 @@ class Stand:
         """A share of the frames as gateways would: an idempotent producer that waits for a broker that is away."""
         await send(self.bootstrap, self.part(begin, end), pause)
 
-    async def send_while(self, busy: asyncio.Task[Any]) -> None:
-        """All frames, slowly while ``busy`` is at work so that it hits work in progress, then at once."""
-        await self.send(0, 1, lambda: 0.0 if busy.done() else 0.3)
+    async def send_while(self, busy: asyncio.Task[Any], times: int = 1) -> None:
+        """All frames, so slowly that ``busy`` hits work in progress ``times`` times; once it has ended, at once."""
+        steps = 4 * times
+        for step in range(steps):
+            while not busy.done() and step > 4 * (self.harmed + 1):
+                await asyncio.sleep(0.1)
+            await self.send(step / steps, (step + 1) / steps, lambda: 0.0 if busy.done() else 0.3)
 
     async def kill(self, stage: str) -> None:
         """SIGKILL while the stage is at work (it has just put something out), and start it anew."""
@@ -70,7 +74,7 @@ class Stand:
         if f"{stage}-a" in self.service.processes:
             self.service.kill(f"{stage}-a")
         self.service.start(stage)
-        self.killed += 1
+        self.harmed += 1
 
     async def _at_work(self, topic: str) -> None:
         before = await self._written(topic)
