@@ -87,7 +87,9 @@ def correct(
     until: Annotated[str, typer.Option(help="Until when (RFC 3339).")],
     who: Annotated[str, typer.Option(help="Who says so.")],
     reason: Annotated[str, typer.Option(help="Why; it stands in the withdrawn alerts.")],
-    to: Annotated[str | None, typer.Option(help="Whose the readings are; none: nobody's, they were wrong and stay so.")] = None,
+    to: Annotated[
+        str | None, typer.Option(help="Whose the readings are; none: nobody's, they were wrong and stay so.")
+    ] = None,
     user: User = None,
     bootstrap: Bootstrap = None,
 ) -> None:
