@@ -229,7 +229,7 @@ def was_left_out(seen: Seen, entry: Mark, part: int) -> bool:
 
 def leave_out(seen: Seen, entry: Mark, parts: list[int]) -> None:
     """Note which parts of an entry are still missing (none: it is complete); of one that was never read, nothing."""
-    if not _is_known(seen, entry):
+    if not is_known(seen, entry):
         return
     seen.partial.pop(entry.digest, None)
     if parts:
@@ -238,14 +238,15 @@ def leave_out(seen: Seen, entry: Mark, parts: list[int]) -> None:
             del seen.partial[next(iter(seen.partial))]
 
 
-def _is_known(seen: Seen, entry: Mark) -> bool:
+def is_known(seen: Seen, entry: Mark) -> bool:
+    """Whether this very entry is among the newest, which are known one by one."""
     marks = seen.exact.get(entry.kind)
     return marks is not None and marks.holds(entry.digest)
 
 
 def check(seen: Seen, entry: Mark, dense: bool, of_known_frame: bool) -> Verdict:
     """Say whether the entry was seen before; changes nothing."""
-    if _is_known(seen, entry):
+    if is_known(seen, entry):
         return "duplicate"
     if seen.newest is not None and entry.at < seen.newest - KNOWN_FOR:
         return "too_old"

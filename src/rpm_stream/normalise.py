@@ -95,6 +95,12 @@ def place(at: datetime, decoded: Decoded, offsets: Offsets) -> Placed:
     )
 
 
+def without_device_time(placed: Placed, at: datetime) -> Placed:
+    """The same value by the gateway's clock."""
+    flags = (*placed.flags, "device_time_ignored")
+    return msgspec.structs.replace(placed, measured_at=at, by_device=False, flags=flags)
+
+
 def time_fault(measured_at: datetime, received_at: datetime) -> Refusal | None:
     """Why no body can have been measured then: later than any time zone explains, or before there were devices."""
     if measured_at - received_at > FUTURE:

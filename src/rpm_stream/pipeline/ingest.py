@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from rpm_stream.duplicates import Mark, Verdict, check, frame_known, leave_out, mark, remember, was_left_out
+from rpm_stream.duplicates import Mark, Verdict, check, frame_known, is_known, leave_out, mark, remember, was_left_out
 from rpm_stream.ids import deterministic_id
 from rpm_stream.ingest import decode
 from rpm_stream.ingest.errors import DecodeError
@@ -28,13 +28,14 @@ from rpm_stream.normalise import (
     pressures_conflict,
     refusal,
     time_fault,
+    without_device_time,
 )
 from rpm_stream.pipeline.device import DeviceState, join_session, note_session
-from rpm_stream.pipeline.frames import FrameMessage, Ingested, Slot, Work, refused_whole
+from rpm_stream.pipeline.frames import FrameMessage, Ingested, Slot, Spot, Work, identity_of, refused_whole
 from rpm_stream.pipeline.identity import claim, whose
 from rpm_stream.pipeline.joins import join
-from rpm_stream.pipeline.skew import CLOCK_SKEW, SKEW_SECONDS, noted, skew
-from rpm_stream.records import Decoded, DeviceEntry, Origin, Reading, Record
+from rpm_stream.pipeline.skew import CLOCK_SKEW, SKEW_SECONDS, SKEWED, noted, runs_behind, skew
+from rpm_stream.records import Decoded, DeviceEntry, Origin, Reading
 from rpm_stream.registry import Registry
 
 __all__ = ["DeviceState", "FrameMessage", "Ingest", "Ingested"]
@@ -43,30 +44,19 @@ CLOCK_AHEAD = timedelta(minutes=5)  # as much as device time may be ahead (CONTR
 PRESSURES = ("systolic", "diastolic", "mean_arterial")
 
 
-class _Spot(Record, frozen=True, kw_only=True, gc=False):
-    """Where the values of one entry stand: when, whose, what identifies them, and whether they were seen."""
-
-    placed: Placed
-    flags: tuple[str, ...]
-    key: str
-    whose: str | Refusal
-    seen_as: Mark
-    verdict: Verdict
-    skew: int | None
-
-
 class _Part:
     """One entry on its way, value by value."""
 
-    __slots__ = ("_same", "_spot", "device", "entry", "ordinal", "state", "work")
+    __slots__ = ("_same", "_spot", "device", "entry", "ordinal", "shown_before", "state", "work")
 
     def __init__(self, state: DeviceState, work: Work, entry: Entry, device: DeviceEntry | None) -> None:
         self.state, self.work, self.entry, self.device = state, work, entry, device
         self.ordinal = work.ordinal(entry)
         self._same: Decoded | None = None
-        self._spot: _Spot | None = None
+        self._spot: Spot | None = None
+        self.shown_before = False  # its device's clock shows a second of long ago once more
 
-    def spot(self, decoded: Decoded, dense: bool) -> _Spot:
+    def spot(self, decoded: Decoded, dense: bool) -> Spot:
         """Where ``decoded`` stands; nearly always where the value before it does."""
         known = self._same
         if (
@@ -81,20 +71,20 @@ class _Part:
         return self._spot
 
     def note_clock(self) -> None:
-        """Keep how far the device's clock was off in an entry that was read, once."""
+        """Keep how far the device's clock was off in an entry that was read, or shows a time again, once."""
         if self._spot is not None and self._spot.placed.behind is not None:
             self.state.behind = noted(self.state.behind, self._spot.placed.behind)
 
-    def _found(self, decoded: Decoded, dense: bool) -> _Spot:
+    def _found(self, decoded: Decoded, dense: bool) -> Spot:
         device, entry, work = self.device, self.entry, self.work
         offsets = Offsets(
             payload=entry.utc_offset, registry=device.utc_offset if device else None, frame=work.envelope.utc_offset
         )
         alone = decoded
         decoded, offsets = join_session(self.state, decoded, offsets, entry.at)
-        placed = place(entry.at, decoded, offsets)
-        key = _identity(entry, decoded, placed, self.ordinal)
         kind = decoded.vital if entry.characteristic in (APP, FHIR) else entry.characteristic
+        placed = self._unless_set_back(place(entry.at, decoded, offsets), decoded, kind)
+        key = identity_of(entry, decoded, placed, self.ordinal)
         patient, unsure = whose(
             device, work.message.patient, claim(placed.measured_at, decoded.attributes, entry.subject)
         )
@@ -107,7 +97,7 @@ class _Part:
         flags = decoded.flags + placed.flags
         if more := unsure if off_by is None else (*unsure, CLOCK_SKEW):
             flags += tuple(flag for flag in more if flag not in decoded.flags)
-        return _Spot(
+        return Spot(
             placed=placed,
             flags=flags,
             key=key,
@@ -117,10 +107,23 @@ class _Part:
             skew=off_by,
         )
 
+    def _unless_set_back(self, placed: Placed, decoded: Decoded, kind: str) -> Placed:
+        """As placed; by ``at`` where a clock that was set back shows seconds of long ago again.
+
+        What it measures now would pass for what it measured then.
+        """
+        if not placed.by_device or placed.behind is None or placed.behind <= SKEWED or self.work.known_frame:
+            return placed
+        seen, key = self.state.seen, identity_of(self.entry, decoded, placed, self.ordinal)
+        seen_as = mark(kind, key, placed.measured_at)
+        self.shown_before = not is_known(seen, seen_as) and check(seen, seen_as, False, True) == "duplicate"
+        set_back = self.shown_before and runs_behind(noted(self.state.behind, placed.behind))
+        return without_device_time(placed, self.entry.at) if set_back else placed
+
     def _read_alone(self, alone: Decoded, dense: bool) -> bool:
         """Whether this value of a re-sent frame was read before its session was known, under its time of receipt."""
         at = self.entry.at
-        key = _identity(self.entry, alone, Placed(measured_at=at, utc_offset=None), self.ordinal)
+        key = identity_of(self.entry, alone, Placed(measured_at=at, utc_offset=None), self.ordinal)
         return check(self.state.seen, mark(self.entry.characteristic, key, at), dense, True) == "duplicate"
 
 
@@ -219,7 +222,7 @@ class Ingest:
                     read = outcome[0]
                     remember(part.state.seen, read)
                 work.readings.setdefault(outcome[1].patient, []).append(outcome[1])
-        if read is not None:
+        if read is not None or part.shown_before:
             part.note_clock()
         if refused or part.state.seen.partial:
             self._leave_out(part, [(each, isinstance(outcome, Refusal)) for each, outcome in outcomes], dense)
@@ -255,24 +258,14 @@ class Ingest:
         return spot.seen_as, _reading(part, decoded, spot, spot.whose, bound == "query")
 
 
-def _identity(entry: Entry, decoded: Decoded, placed: Placed, ordinal: int) -> str:
-    """What identifies a value on its device: K of CONTRACT 5."""
-    if decoded.key and not decoded.key.startswith("offset/"):
-        return decoded.key
-    if placed.by_device:
-        own = decoded.attributes.get("device_time_utc") or decoded.device_time
-        return f"{own}\x1f{entry.content}"
-    return f"{entry.at.isoformat()}\x1f{entry.content}\x1f{ordinal}\x1f{decoded.key}"
-
-
-def _refused(part: _Part, decoded: Decoded, spot: _Spot, identity: str) -> Reading:
+def _refused(part: _Part, decoded: Decoded, spot: Spot, identity: str) -> Reading:
     """A value that no body can have, under the id of its reject."""
     assert isinstance(spot.whose, str)  # whose it would be was asked before its value was looked at
     reading = _reading(part, decoded, spot, spot.whose, False)
     return msgspec.structs.replace(reading, id=identity, flags=(*reading.flags, "refused"))
 
 
-def _reading(part: _Part, decoded: Decoded, spot: _Spot, patient: str, query: bool) -> Reading:
+def _reading(part: _Part, decoded: Decoded, spot: Spot, patient: str, query: bool) -> Reading:
     work, entry = part.work, part.entry
     device = work.envelope.device
     flags = spot.flags

@@ -12,6 +12,8 @@ from statistics import median
 KEPT = 9
 LEAST = 5
 APART = 60  # seconds within which differences agree: the clock's minute, and the time that a transfer takes
+RUNS = 4
+IN_STEP = 1  # seconds: a clock that runs keeps its distance; records read out of a memory do not
 SKEWED = 300  # seconds: as much as device time may be ahead (CONTRACT 3)
 
 CLOCK_SKEW = "clock_skew"  # a flag
@@ -35,3 +37,13 @@ def skew(differences: list[int]) -> int | None:
     if abs(middle) <= SKEWED or any(abs(each - middle) > APART for each in differences):
         return None
     return middle
+
+
+def runs_behind(differences: list[int]) -> bool:
+    """Whether the newest values came as they were measured, by a clock that shows times long past.
+
+    >>> runs_behind([0, 0, 86400, 86401, 86400, 86400]), runs_behind([4000, 3940, 3880, 3820]), runs_behind([0] * 9)
+    (True, False, False)
+    """
+    newest = differences[-RUNS:]
+    return len(newest) == RUNS and min(newest) > SKEWED and max(newest) - min(newest) <= IN_STEP
