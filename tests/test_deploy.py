@@ -17,6 +17,7 @@ from source_for_tests import MODULES, aliases, dotted, metric_calls
 
 from rpm_stream import __version__
 from rpm_stream.app.metrics import STAGES
+from rpm_stream.app.names import FRAMES, GROUP_INGEST, GROUP_JUDGE, GROUP_SINK, REJECTS, TOPICS
 from rpm_stream.app.settings import Settings
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
@@ -114,6 +115,39 @@ def test_no_secret_has_a_default() -> None:
     secret = {key: value for key, value in environment.items() if re.search("TOKEN|PASSWORD|SECRET", key)}
     assert set(secret) == {"RPM_TOKEN", "RPM_FHIR_TOKEN"}
     assert all(value is None or re.fullmatch(r"\$\{\w+:\?[^}]+\}", value) for value in secret.values())
+
+
+# --- Kafka users ------------------------------------------------------------------------------------------------
+
+
+def kafka_users() -> dict[str, dict[str, Any]]:
+    documents = yaml.safe_load_all((DEPLOY / "kafka/users.yaml").read_text(encoding="utf-8"))
+    return {user["metadata"]["name"]: user["spec"] for user in documents}
+
+
+def test_a_gateway_may_write_frames_read_rejects_and_no_more_than_its_quota() -> None:
+    """The client's consumer group is named after the gateway."""
+    gateway = kafka_users()["gateway-17"]
+    rights = {rule["resource"]["name"]: set(rule["operations"]) for rule in gateway["authorization"]["acls"]}
+    assert rights == {
+        FRAMES: {"Describe", "Write"}, REJECTS: {"Describe", "Read"}, "rpm-gateway-17": {"Describe", "Read"},
+    }  # fmt: skip
+    assert all(rule["resource"]["patternType"] == "literal" for rule in gateway["authorization"]["acls"])
+    assert gateway["quotas"]["producerByteRate"] > 0
+
+
+def test_the_stages_may_use_every_topic_and_group_and_have_no_quota() -> None:
+    stages = kafka_users()["rpm-stream"]
+    prefixes: dict[str, list[str]] = {
+        rule["resource"]["type"]: [] for rule in stages["authorization"]["acls"] if "name" in rule["resource"]
+    }
+    for rule in stages["authorization"]["acls"]:
+        if "name" in rule["resource"]:
+            prefixes[rule["resource"]["type"]].append(rule["resource"]["name"])
+    assert all(topic.startswith(tuple(prefixes["topic"])) for topic in TOPICS)
+    groups = (GROUP_INGEST, GROUP_JUDGE, GROUP_SINK)
+    assert all(group.startswith(tuple(prefixes["group"])) for group in groups)
+    assert "quotas" not in stages
 
 
 # --- Dockerfile ---------------------------------------------------------------------------------------------------
