@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -16,6 +17,7 @@ settings.load_profile("any machine")
 
 REQUIRE_ALL = os.environ.get("REQUIRE_ALL") == "1"  # CI: what cannot run here counts as failed
 HEAVY = os.environ.get("RPM_HEAVY") == "1"
+E2E = Path(__file__).parent / "e2e"  # all below it; elsewhere the fixtures tell
 KAFKA_FIXTURES = frozenset({"kafka", "broker", "service"})  # the last two: a module's own broker
 
 
@@ -32,6 +34,8 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def _starts_kafka(item: pytest.Item) -> bool:
     if not isinstance(item, pytest.Function):
         return False
+    if E2E in item.path.parents:
+        return True
     return not KAFKA_FIXTURES.isdisjoint(item.fixturenames) or "Broker" in item.function.__code__.co_names
 
 
