@@ -191,7 +191,7 @@ def family(tmp_path: Path) -> Iterator[tuple[int, int, int]]:
 def _gone(process: int) -> bool:
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # before the file is opened, or between that and reading it
         return True
 
 
