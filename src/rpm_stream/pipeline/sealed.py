@@ -10,7 +10,7 @@ the layout before, with a function that makes today's state of its body; then wr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, TypeVar
 from zlib import crc32
 
@@ -65,27 +65,27 @@ def seal(body: bytes, river: bytes) -> bytes:
     return _encoder.encode(Sealed(layout=LAYOUT, river=river, crc=_checksum(LAYOUT, river, body), body=body))
 
 
-def opened(blob: bytes) -> Sealed:
-    """The sealed state, whole. Raises StateError for what was cut or damaged."""
+def checked(blob: bytes, rivers: frozenset[bytes], layouts: Collection[int]) -> Sealed:
+    """The sealed state, whole and of versions that are read. Raises StateError."""
     try:
         sealed = _sealed.decode(blob)
     except msgspec.MsgspecError:
         raise StateError("it is no sealed state, or a part of one") from None
     if _checksum(sealed.layout, sealed.river, sealed.body) != sealed.crc:
         raise StateError("its checksum is wrong: it was damaged")
-    return sealed
-
-
-def unseal(blob: bytes, rivers: frozenset[bytes], readers: Mapping[int, Callable[[bytes], State]]) -> State:
-    """The state, by the reader of its layout. Raises StateError for another layout or River too."""
-    sealed = opened(blob)
-    if sealed.layout not in readers:
-        known = ", ".join(map(str, sorted(readers)))
+    if sealed.layout not in layouts:
+        known = ", ".join(map(str, sorted(layouts)))
         raise StateError(f"its layout is {sealed.layout}, this release reads {known}")
     if sealed.river not in rivers:
         written = sealed.river.decode(errors="replace") or "none"
         known = ", ".join(river.decode() for river in sorted(rivers)) or "none"
         raise StateError(f"the River that wrote it is {written}, this release reads {known}")
+    return sealed
+
+
+def unseal(blob: bytes, rivers: frozenset[bytes], readers: Mapping[int, Callable[[bytes], State]]) -> State:
+    """The state, by the reader of its layout. Raises StateError."""
+    sealed = checked(blob, rivers, readers)
     try:
         return readers[sealed.layout](sealed.body)
     except msgspec.MsgspecError:
@@ -95,6 +95,11 @@ def unseal(blob: bytes, rivers: frozenset[bytes], readers: Mapping[int, Callable
 def pack_device(state: DeviceState) -> bytes:
     """The sealed state of one device."""
     return seal(_encoder.encode(state), b"")
+
+
+def check_device(blob: bytes) -> None:
+    """What can be said of a sealed state at little cost. Raises StateError."""
+    checked(blob, NO_RIVER, DEVICES)
 
 
 def unpack_device(blob: bytes | None) -> DeviceState:

@@ -9,7 +9,7 @@ import msgspec
 from river.__version__ import __version__ as river_version
 
 from rpm_stream.pipeline.patient import Patient, PatientState
-from rpm_stream.pipeline.sealed import StateError, seal, unseal
+from rpm_stream.pipeline.sealed import StateError, checked, seal, unseal
 from rpm_stream.score.codec import readable_rivers
 
 _encoder = msgspec.msgpack.Encoder()
@@ -24,11 +24,20 @@ def pack_patient(patient: Patient) -> bytes:
     return blob
 
 
+def _rivers() -> frozenset[bytes]:
+    return frozenset(river.encode() for river in readable_rivers())
+
+
+def check_patient(blob: bytes) -> None:
+    """What can be said of a sealed state at little cost. Raises StateError."""
+    checked(blob, _rivers(), PATIENTS)
+
+
 def unpack_patient(blob: bytes | None, patient: str) -> Patient:
     """The patient, or a fresh one. Raises StateError."""
     if blob is None:
         return Patient(PatientState(patient=patient))
-    state = unseal(blob, frozenset(river.encode() for river in readable_rivers()), PATIENTS)
+    state = unseal(blob, _rivers(), PATIENTS)
     if state.patient != patient:
         raise StateError("it is the state of another patient")
     return Patient(state, sealed=blob)

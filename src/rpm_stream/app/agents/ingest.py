@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.agents.keyed import BatchWork, KeyedStates
+from rpm_stream.app.agents.keyed import BatchWork, Form, KeyedStates
 from rpm_stream.app.engine.application import BatchApp, Outgoing, guarded, new_app, source, state_table
 from rpm_stream.app.engine.watch import watch
 from rpm_stream.app.metrics import MESSAGES, PARTS, REJECTS, REPEATED, STEP_SECONDS
@@ -19,7 +19,7 @@ from rpm_stream.app.registry_reader import RegistryReader
 from rpm_stream.app.settings import Settings
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingested
-from rpm_stream.pipeline.sealed import pack_device, unpack_device
+from rpm_stream.pipeline.sealed import check_device, pack_device, unpack_device
 from rpm_stream.records import Position
 
 STAGE = "ingest"
@@ -30,7 +30,7 @@ def ingest_app(settings: Settings, knowledge: Knowledge, partitions: int) -> Bat
     """The Faust application of the ingest stage."""
     app = new_app(GROUP_INGEST, partitions, settings)
     table = state_table(app, partitions)
-    states = KeyedStates[DeviceState](table, lambda blob, _: unpack_device(blob), pack_device)
+    states = KeyedStates(table, Form(lambda blob, _: unpack_device(blob), pack_device, check_device))
     work = BatchWork(app, table, states, STAGE)
     reader = RegistryReader(settings.bootstrap)
     step = Step(Ingest(knowledge, reader.registry, recorded_time=settings.time == "recorded"))

@@ -12,7 +12,7 @@ from aiokafka.partitioner import murmur2
 from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.agents.barrier import Barrier
-from rpm_stream.app.agents.keyed import BatchWork, KeyedStates
+from rpm_stream.app.agents.keyed import BatchWork, Form, KeyedStates
 from rpm_stream.app.clock import Clock
 from rpm_stream.app.engine.application import BatchApp, Outgoing, guarded, new_app, source, state_table
 from rpm_stream.app.engine.watch import watch
@@ -36,7 +36,7 @@ from rpm_stream.app.settings import Settings
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.actions import read_action
 from rpm_stream.pipeline.judge import Judge, Judged, Patient
-from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.pipeline.state import check_patient, pack_patient, unpack_patient
 from rpm_stream.records import UNREADABLE, Readings
 from rpm_stream.registry import plain_fault
 
@@ -50,7 +50,7 @@ def judge_app(settings: Settings, knowledge: Knowledge, partitions: int) -> Batc
     """The Faust application of the judge stage."""
     app = new_app(GROUP_JUDGE, partitions, settings)
     table = state_table(app, partitions)
-    states = KeyedStates[Patient](table, unpack_patient, pack_patient)
+    states = KeyedStates(table, Form(unpack_patient, pack_patient, check_patient))
     work = BatchWork(app, table, states, STAGE)
     reader, clock = RegistryReader(settings.bootstrap, knowledge.vitals), Clock.of(settings)
     step = Step(Judge(knowledge, reader.registry), clock, partitions)

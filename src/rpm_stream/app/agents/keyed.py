@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.engine.application import BatchApp, Outgoing, die, settle_collector
+from rpm_stream.app.engine.application import EXIT_STATE, BatchApp, Outgoing, die, settle_collector
 from rpm_stream.app.engine.recovery import BytesTable
 from rpm_stream.app.metrics import KEYS, STATE_BYTES
 from rpm_stream.pipeline.sealed import StateError
@@ -23,16 +23,27 @@ State = TypeVar("State")
 
 
 class UnreadableState(Exception):
-    """A state in the changelog cannot be restored."""
+    """A state in the changelog cannot be restored. Its place there stands for its key, which names a person."""
+
+    def __init__(self, place: tuple[int | None, int | None], fault: str) -> None:
+        super().__init__(fault)
+        self.partition, self.offset = place
+        self.fault = fault
+
+
+class Form(NamedTuple, Generic[State]):
+    """How a state becomes bytes and comes back (without bytes: a fresh one), and how bytes are checked cheaply."""
+
+    unpack: Callable[[bytes | None, str], State]
+    pack: Callable[[State], bytes]
+    check: Callable[[bytes], None]
 
 
 class KeyedStates(Generic[State]):
     """States by key: live objects over the table's sealed blobs, dropped at every revocation."""
 
-    def __init__(
-        self, table: BytesTable, unpack: Callable[[bytes | None, str], State], pack: Callable[[State], bytes]
-    ) -> None:
-        self._table, self._unpack, self._pack = table, unpack, pack
+    def __init__(self, table: BytesTable, form: Form[State]) -> None:
+        self._table, self._form = table, form
         self.live: dict[bytes, State] = {}
 
     def get(self, key: bytes) -> State:
@@ -40,14 +51,22 @@ class KeyedStates(Generic[State]):
         state = self.live.get(key)
         if state is None:
             try:
-                state = self.live[key] = self._unpack(self._table.blob(key), key.decode(errors="replace"))
+                state = self.live[key] = self._form.unpack(self._table.blob(key), key.decode(errors="replace"))
             except StateError as error:
-                raise UnreadableState(str(error)) from None
+                raise UnreadableState(self._table.place_of(key), str(error)) from None
         return state
+
+    def check(self) -> None:
+        """Raises UnreadableState if a state cannot be restored: a silent person's would else be missed for long."""
+        for key, blob in self._table.restored().items():
+            try:
+                self._form.check(blob)
+            except StateError as error:
+                raise UnreadableState(self._table.place_of(key), str(error)) from None
 
     def pack(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
         """The sealed states of ``keys``."""
-        return {key: self._pack(self.live[key]) for key in keys}
+        return {key: self._form.pack(self.live[key]) for key in keys}
 
 
 class BatchWork(Generic[State]):
@@ -56,6 +75,7 @@ class BatchWork(Generic[State]):
     def __init__(self, app: BatchApp, table: BytesTable, states: KeyedStates[State], stage: str) -> None:
         self._app, self._table, self.states, self._stage = app, table, states, stage
         self._settled = False
+        table.on_restored = self._check
         self.lock = asyncio.Lock()  # one batch, tick or action at a time: no state is written before its outputs
 
     async def apply(self, event: Any, step: Callable[[State, ConsumerRecord], list[Outgoing] | None]) -> None:
@@ -102,15 +122,24 @@ class BatchWork(Generic[State]):
         async with self.lock:
             self.states.live.clear()
 
+    def _check(self) -> None:
+        try:
+            self.states.check()
+        except UnreadableState as error:
+            self._end(error)
+
     def _state(self, key: bytes) -> State:
         try:
             return self.states.get(key)
         except UnreadableState as error:
-            die(
-                "a state in the changelog cannot be restored; nothing was dropped: start the release that wrote it, "
-                "or move the consumer group and delete the changelog to rebuild it from the topics",
-                stage=self._stage, fault=str(error),
-            )  # fmt: skip
+            self._end(error)
+
+    def _end(self, error: UnreadableState) -> NoReturn:
+        die(
+            "a state in the changelog cannot be restored; nothing was dropped and nobody begun anew: make it anew "
+            "from the topics with 'rpm-stream state rebuild', or start the release that wrote it",
+            EXIT_STATE, stage=self._stage, partition=error.partition, offset=error.offset, fault=error.fault,
+        )  # fmt: skip
 
     async def _write(self, partition: int, futures: list[asyncio.Future[Any]], touched: set[bytes]) -> None:
         await asyncio.gather(*futures)

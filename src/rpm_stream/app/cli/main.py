@@ -23,6 +23,7 @@ from rpm_stream.app.cli import (
     rejects,
     replay,
     service,
+    state,
     topics,
 )
 from rpm_stream.app.errors import CheckFailed, UsageError
@@ -57,6 +58,7 @@ app.add_typer(registry_app, name="registry")
 app.add_typer(knowledge_app, name="knowledge")
 knowledge_app.command()(knowledge.check)
 app.add_typer(rejects.rejects_app, name="rejects")
+app.add_typer(state.state_app, name="state")
 topics_app.command()(topics.apply)
 topics_app.command()(topics.check)
 topics_app.command(hidden=True)(topics.schemas)

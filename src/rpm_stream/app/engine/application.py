@@ -20,6 +20,7 @@ from rpm_stream.app.settings import Settings
 log = structlog.get_logger()
 
 EXIT_CRASHED = 70  # EX_SOFTWARE: something of ours or of the broker's; the supervisor starts the stage again
+EXIT_STATE = 65  # EX_DATAERR: a state in the changelog cannot be restored; a person must act (rpm-stream state rebuild)
 EXIT_STUCK = 75  # EX_TEMPFAIL: assigned, but not consuming
 COLLECT_AFTER = 10_000  # objects made between two looks for cycles; 60 frames leave that many
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any
 
@@ -49,6 +49,12 @@ class BatchRecovery(Recovery):  # type: ignore[misc]
         if not self.tables.standbys_ready and not self.standby_remaining_total():
             self.tables.on_standbys_ready()
 
+    async def on_recovery_completed(self, generation_id: int = 0) -> None:
+        """Let the tables look at what was restored; then the flow resumes."""
+        for table in self.tables.values():
+            table.on_restored()
+        await super().on_recovery_completed(generation_id)
+
 
 class BatchTableManager(TableManager):  # type: ignore[misc]
     """Faust's table manager with the recovery above."""
@@ -62,7 +68,16 @@ class BatchTableManager(TableManager):  # type: ignore[misc]
 
 
 class BytesTable(faust.Table):  # type: ignore[misc]
-    """Bytes by key on the memory store."""
+    """Bytes by key on the memory store.
+
+    ``places``: where in its changelog partition each restored state stood. ``on_restored`` is called after each
+    recovery, before anything is delivered: the last moment at which a state that is no good has done no harm.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.places: dict[bytes, int] = {}
+        self.on_restored: Callable[[], None] = lambda: None
 
     def apply_records(self, partition: int, records: list[ConsumerRecord]) -> None:
         """Enter changelog records of one partition."""
@@ -74,6 +89,7 @@ class BytesTable(faust.Table):  # type: ignore[misc]
             else:
                 data[record.key] = record.value
                 where[record.key] = partition
+                self.places[record.key] = record.offset
 
     def blob(self, key: bytes) -> bytes | None:
         """The last written state of ``key``."""
@@ -83,6 +99,15 @@ class BytesTable(faust.Table):  # type: ignore[misc]
     def keys_of(self, partitions: set[int]) -> list[bytes]:
         """All keys that live in ``partitions``."""
         return [key for key, partition in self.data._key_partition.items() if partition in partitions]
+
+    def restored(self) -> dict[bytes, bytes]:
+        """All states by key."""
+        found: dict[bytes, bytes] = self.data.data
+        return found
+
+    def place_of(self, key: bytes) -> tuple[int | None, int | None]:
+        """Partition and offset of the changelog record that ``key`` was restored from."""
+        return self.data._key_partition.get(key), self.places.get(key)
 
     async def write(self, partition: int, states: Mapping[bytes, bytes]) -> None:
         """Make states durable, then visible. Raises what the broker says."""

@@ -1,0 +1,146 @@
+"""States in the changelogs that cannot be restored: which they are, and each made anew from the topics.
+
+A state is what its key's messages, one after the other, left behind; so the same pure steps over the same messages give
+it back, as far as the topics still hold them. Made anew it stands where its agent had committed: what came later, the
+agent applies itself. Nothing is put out but the state, and only for keys that no agent can go on with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Literal
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from rpm_stream.app.names import ACTIONS, FRAMES, GROUP_INGEST, GROUP_JUDGE, READINGS
+from rpm_stream.app.registry_topic import read
+from rpm_stream.app.settings import Settings
+from rpm_stream.app.topic_window import Broker, Span, reaching, records, starts, window
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
+from rpm_stream.pipeline.replay import Replay
+from rpm_stream.pipeline.sealed import StateError, pack_device, unpack_device
+from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.records import Position, Record
+from rpm_stream.registry import Registry
+
+Stage = Literal["ingest", "judge"]
+SOURCES: Mapping[Stage, tuple[str, ...]] = {"ingest": (FRAMES,), "judge": (READINGS, ACTIONS)}
+GROUP_OF: Mapping[Stage, str] = {"ingest": GROUP_INGEST, "judge": GROUP_JUDGE}
+UNPACK: Mapping[Stage, Callable[[bytes, str], object]] = {
+    "ingest": lambda blob, _: unpack_device(blob),
+    "judge": unpack_patient,
+}
+
+
+class Broken(Record, frozen=True, kw_only=True):
+    """A state that cannot be restored, by its place in the changelog; ``key`` names a device or a person."""
+
+    stage: Stage
+    partition: int
+    offset: int
+    fault: str
+    key: bytes
+
+
+class Rebuilt(Record, frozen=True, kw_only=True):
+    """What a state was made of: so many messages, the first from then; none: its key is begun anew."""
+
+    messages: int
+    since: datetime | None
+
+
+def changelog(stage: Stage) -> str:
+    """The topic that Faust keeps the stage's state in."""
+    return f"{GROUP_OF[stage]}-state-changelog"
+
+
+async def broken(bootstrap: str) -> list[Broken]:
+    """Every state that cannot be restored. Raises UsageError when the broker is away."""
+    found: list[Broken] = []
+    async with reaching(bootstrap) as broker:
+        for stage in SOURCES:
+            last: dict[tuple[int, bytes], ConsumerRecord] = {}
+            async for batch in records(broker, await window(broker, changelog(stage), None, None), lambda *_: None):
+                last.update({(record.partition, record.key or b""): record for record in batch})
+            for (partition, key), record in last.items():
+                try:
+                    if record.value is not None:
+                        UNPACK[stage](record.value, key.decode(errors="replace"))
+                except StateError as error:
+                    one = Broken(stage=stage, partition=partition, offset=record.offset, fault=str(error), key=key)
+                    found.append(one)
+    return found
+
+
+async def rebuild(settings: Settings, knowledge: Knowledge, one: Broken) -> Rebuilt:
+    """Make the state anew and write it. Raises UsageError when the broker is away or lacks a topic."""
+    registry = Registry((await read(settings.bootstrap)).values())
+    async with reaching(settings.bootstrap, SOURCES[one.stage]) as broker:
+        spans = await _applied(broker, one)
+        messages = [record async for record in _messages(broker, spans, one.key)]
+    if one.stage == "ingest":
+        blob = _device(Ingest(knowledge, registry, recorded_time=settings.time == "recorded"), messages)
+    else:
+        blob = _patient(Replay(knowledge, registry, emit=()), messages, one, spans)
+    producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap, enable_idempotence=True, acks="all")
+    await producer.start()
+    try:
+        await asyncio.wait_for(
+            producer.send_and_wait(changelog(one.stage), blob, key=one.key, partition=one.partition), 30
+        )
+    finally:
+        await producer.stop()
+    return Rebuilt(messages=len(messages), since=_received(messages[0]) if messages else None)
+
+
+async def _applied(broker: Broker, one: Broken) -> dict[TopicPartition, Span]:
+    """What the agent has committed of the partition's sources, and the topics still hold."""
+    committed = await broker.admin.list_consumer_group_offsets(GROUP_OF[one.stage])
+    spans: dict[TopicPartition, Span] = {}
+    for topic in SOURCES[one.stage]:
+        tp = TopicPartition(topic, one.partition)
+        first = (await starts(broker, topic))[tp]
+        spans[tp] = (first, max(first, committed[tp].offset if tp in committed else 0))
+    return spans
+
+
+async def _messages(broker: Broker, spans: dict[TopicPartition, Span], key: bytes) -> AsyncIterator[ConsumerRecord]:
+    """The key's messages by the times at which the broker got them; those of a topic in their order."""
+    found: list[ConsumerRecord] = []
+    for tp, span in spans.items():
+        async for batch in records(broker, {tp: span}, lambda *_: None):
+            found += [record for record in batch if record.key == key]
+    for record in sorted(found, key=lambda record: record.timestamp):
+        yield record
+
+
+def _received(record: ConsumerRecord) -> datetime:
+    return datetime.fromtimestamp(record.timestamp / 1000, UTC)
+
+
+def _device(ingest: Ingest, messages: list[ConsumerRecord]) -> bytes:
+    state = DeviceState()
+    for record in messages:
+        message = FrameMessage(
+            key=(record.key or b"").decode(errors="replace"),
+            value=record.value or b"",
+            position=Position(topic=record.topic, partition=record.partition, offset=record.offset),
+            received_at=_received(record),
+        )
+        ingest.step(state, message)
+        state.applied[record.partition] = record.offset
+    return pack_device(state)
+
+
+def _patient(run: Replay, messages: list[ConsumerRecord], one: Broken, spans: dict[TopicPartition, Span]) -> bytes:
+    name = one.key.decode(errors="replace")
+    for record in messages:
+        for _ in run.message(record.value or b""):
+            pass  # it was put out when the message was applied first
+    patient = unpack_patient(run.state_of(name) if messages else None, name)
+    patient.state.actions[one.partition] = spans[TopicPartition(ACTIONS, one.partition)][1] - 1
+    return pack_patient(patient)
