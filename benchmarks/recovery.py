@@ -2,9 +2,10 @@
 
 The states are real ones (people with a strap and an oximeter at 1 Hz, through the pure pipeline), given to as many
 names as are asked for and written to the changelogs as the stages write them, each twice: a changelog holds more than
-the last version until it is compacted. Then the stage is started with one message waiting for it. Measured from the
-start of its process to its first output; against the same with an empty changelog in the same run, so that what the
-start itself costs (imports, joining the group) can be told from the price of the state.
+the last version until it is compacted. Then both stages are started at once, with one message waiting for them.
+Measured from the start of the processes to the first output of each, and the CPU time that each took until then, which
+other work on the machine disturbs less; against the same with empty changelogs in the same run, so that what the start
+itself costs (imports, joining the group) can be told from the price of the state.
 """
 
 from __future__ import annotations
@@ -24,29 +25,41 @@ from rig.stages import CHANGELOGS, FIRST_OUTPUT, STAGES, Stage, Watch, broker_wi
 
 from rpm_stream.pipeline.sealed import pack_device
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.records import Record
 
 PATIENTS = 10_000
 VERSIONS = 2
+RUNS = 3
 PATIENCE_SECONDS = 300.0
 
 
-def real_states() -> tuple[list[bytes], list[bytes]]:
-    """Sealed states of devices and of patients after the load of ``pure.py``."""
+class First(Record, frozen=True, kw_only=True):
+    """The first output of a stage: seconds, and CPU seconds of its process, since it was started."""
+
+    wall: float
+    cpu: float
+
+
+def real_states() -> tuple[list[bytes], list[tuple[str, bytes]]]:
+    """Sealed states of devices, and of patients with their names, after the load of ``pure.py``."""
     bench = pure.Bench()
     feed = [list(pure.frames_of(number, pure.ROUNDS)) for number in range(pure.PATIENTS)]
     for turn in range(2 * pure.ROUNDS):
         for patient in feed:
             bench.apply(*patient[turn])
     devices = [pack_device(state) for state in bench.devices.values()]
-    return devices, [pack_patient(patient) for patient in bench.patients.values()]
+    return devices, [(name, pack_patient(patient)) for name, patient in bench.patients.items()]
 
 
-def states_of(stage: Stage, patients: int, devices: list[bytes], sealed: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
+def states_of(
+    stage: Stage, patients: int, devices: list[bytes], sealed: list[tuple[str, bytes]]
+) -> Iterator[tuple[bytes, bytes]]:
     """Key and sealed state of so many people, or of their two devices each."""
     for number in range(patients):
         if stage == "judge":
             name = f"other-{number:06d}"
-            patient = unpack_patient(sealed[number % len(sealed)], name)
+            owner, blob = sealed[number % len(sealed)]
+            patient = unpack_patient(blob, owner)
             patient.state.patient = name
             yield name.encode(), pack_patient(patient)
         else:
@@ -78,50 +91,60 @@ def start(stage: Stage, bootstrap: str, folder: Path) -> subprocess.Popen[bytes]
         )
 
 
-async def first_output(stage: Stage, bootstrap: str, folder: Path) -> float:
-    """Seconds from the start of the stage's process to its next output. A message must wait for it."""
+def cpu(process: subprocess.Popen[bytes]) -> float:
+    """CPU seconds of a process so far."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def first_outputs(bootstrap: str, folder: Path) -> dict[Stage, First]:
+    """Both stages, started at once, to the next output of each. A message must wait for them."""
     async with Watch(bootstrap) as watch:
-        before = await watch.count(FIRST_OUTPUT[stage])
+        before = {stage: await watch.count(FIRST_OUTPUT[stage]) for stage in STAGES}
         began = time.monotonic()
-        process = start(stage, bootstrap, folder)
+        processes = {stage: start(stage, bootstrap, folder) for stage in STAGES}
+        found: dict[Stage, First] = {}
         try:
-            while await watch.count(FIRST_OUTPUT[stage]) == before:
-                if process.poll() is not None or time.monotonic() > began + PATIENCE_SECONDS:
-                    raise RuntimeError((folder / "stage.log").read_text(errors="replace")[-2000:])
+            while len(found) < len(STAGES):
+                for stage, process in processes.items():
+                    if process.poll() is not None or time.monotonic() > began + PATIENCE_SECONDS:
+                        raise RuntimeError((folder / "stage.log").read_text(errors="replace")[-2000:])
+                    if stage not in found and await watch.count(FIRST_OUTPUT[stage]) > before[stage]:
+                        found[stage] = First(wall=time.monotonic() - began, cpu=cpu(process))
                 await asyncio.sleep(0.02)
-            return time.monotonic() - began
+            return found
         finally:
-            process.terminate()
-            process.wait(60)
+            for process in processes.values():
+                process.terminate()
+            for process in processes.values():
+                process.wait(60)
 
 
 def main() -> None:
     patients = int(sys.argv[1]) if len(sys.argv) > 1 else PATIENTS
-    load = Load(frames=2, patients=1)
+    load = Load(frames=2 + RUNS, patients=2 + RUNS)  # each frame another person: a first value gives a score
     frames = list(frames_of(load))
     devices, sealed = real_states()
     with broker_with(load) as (broker, folder):
 
-        def timed(frame: tuple[bytes, bytes]) -> dict[Stage, float]:
-            """Ingest on a frame, then the judge on what ingest made of it."""
+        def timed(frame: tuple[bytes, bytes]) -> dict[Stage, First]:
             asyncio.run(fill(broker.bootstrap, [frame]))
-            return {stage: asyncio.run(first_output(stage, broker.bootstrap, folder)) for stage in STAGES}
+            return asyncio.run(first_outputs(broker.bootstrap, folder))
 
-        empty = timed(frames[0])
-        written = {
-            stage: asyncio.run(
-                write(broker.bootstrap, CHANGELOGS["worker", stage], states_of(stage, patients, devices, sealed))
-            )
-            for stage in STAGES
-        }
-        full = timed(frames[1])
+        timed(frames[0])  # makes the changelogs, and warms the broker
+        empty = timed(frames[1])
         for stage in STAGES:
-            count, octets = written[stage]
-            print(
-                f"{stage:8} {count:,} states, {octets / 1e6:,.0f} MB, {VERSIONS} versions each: first output after "
-                f"{full[stage]:.1f} s; with no state {empty[stage]:.1f} s; the state costs "
-                f"{full[stage] - empty[stage]:.1f} s"
-            )
+            states = states_of(stage, patients, devices, sealed)
+            count, octets = asyncio.run(write(broker.bootstrap, CHANGELOGS["worker", stage], states))
+            print(f"{stage:8} {count:,} states, {octets / 1e6:,.0f} MB, {VERSIONS} versions each", flush=True)
+        for frame in frames[2:]:
+            full = timed(frame)
+            for stage in STAGES:
+                print(
+                    f"{stage:8} first output after {full[stage].wall:.1f} s, CPU {full[stage].cpu:.1f} s; with no "
+                    f"state {empty[stage].wall:.1f} s, CPU {empty[stage].cpu:.1f} s",
+                    flush=True,
+                )
 
 
 if __name__ == "__main__":
