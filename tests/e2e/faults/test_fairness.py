@@ -85,7 +85,10 @@ def a_day(now: datetime) -> list[list[Notification]]:
 
 
 async def catching_up(service: Service, folder: Path) -> tuple[str, float, float]:
-    """The figures, the seconds until red was told, and those that the day took. The day is uplinked; meanwhile somebody else turns red, and so does somebody on the same gateway."""
+    """The day is uplinked; meanwhile somebody else turns red, and so does somebody on the same gateway.
+
+    The figures, the seconds until red was told, and those that the day took.
+    """
     async with watched(service, AWAY, "same-hub") as ward:
         calm = monotonic()
         await asyncio.sleep(CALM_SECONDS)
