@@ -106,7 +106,10 @@ async def abandon(producer: AIOKafkaProducer) -> None:
     what the next cancellation ends.
     """
     producer._closed = True
-    sender = producer._sender.sender_task
+    sender = producer._sender.sender_task  # None where no broker has answered yet
+    if sender is None:
+        await producer.client.close()
+        return
     while not sender.done():
         sender.cancel()
         await producer.client.close()
