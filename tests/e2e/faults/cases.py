@@ -258,7 +258,7 @@ class Fault(NamedTuple):
 
 FAULTS = (
     Fault("kill -9 at random", kills_at_random, {"times": 12}, {"times": 50}, {"times": 200}),
-    Fault("kill -9 between outputs, state and ack", kills_between, {"times": 1}, {"times": 2}, {"times": 8}),
+    Fault("kill -9 between outputs, state and ack", kills_between, None, {"times": 1}, {"times": 4}),
     Fault("broker stopped (SIGSTOP)", broker_stopped, None, {"seconds": (5, 15, 30)}),
     Fault("broker killed", broker_killed, None, {"times": 3}),
     Fault("broker's disk full", disk_full, None, {}, on_small_disk=True),

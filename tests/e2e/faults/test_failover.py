@@ -28,9 +28,9 @@ from rpm_stream.records import Assignment, DeviceEntry, PatientEntry
 
 SEED = int(os.environ.get("RPM_SEED", secrets.randbelow(10**6)))
 EVERY_SECONDS = 0.5
-QUIET_SECONDS = 60.0
+QUIET_SECONDS = 40.0
 KILLS = ("judge", "ingest", "judge", "ingest", "judge", "ingest")
-BETWEEN_KILLS = 25.0
+BETWEEN_KILLS = 18.0
 PEOPLE = int((QUIET_SECONDS + len(KILLS) * BETWEEN_KILLS) / EVERY_SECONDS) + 60
 FIGURES = {"calm": 2.0, "kill": 20.0, "failover": 15.0}  # seconds that must not be exceeded: p99, p99, each
 
