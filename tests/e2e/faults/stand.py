@@ -28,6 +28,7 @@ from rpm_stream.app.registry_topic import write
 
 TOKEN = "zaphod-token"
 ALL = ("ingest", "judge", "sink", "feed")
+AT_WORK_SECONDS = 20.0  # a stage that was just started needs some
 PUTS_OUT = {"ingest": names.ACCOUNTS, "judge": names.SCORES}  # what shows that a stage is at work
 
 
@@ -37,7 +38,7 @@ class Stand:
     def __init__(self, service: Service, load: Load, server: FhirServer, chance: random.Random) -> None:
         self.service, self.load, self.server, self.chance = service, load, server, chance
         self.begun = monotonic()
-        self.harmed = 0  # how often, so far
+        self.harmed = self.hits = 0  # how often so far; how often in the middle of work
 
     @property
     def bootstrap(self) -> str:
@@ -67,22 +68,23 @@ class Stand:
             await self.send(step / steps, (step + 1) / steps, lambda: 0.0 if busy.done() else 0.3)
 
     async def kill(self, stage: str) -> None:
-        """SIGKILL while the stage is at work (it has just put something out), and start it anew."""
+        """SIGKILL soon after the stage has put something out (``hits`` counts those), and start it anew."""
         if stage in PUTS_OUT:
-            await self._at_work(PUTS_OUT[stage])
+            self.hits += await self._at_work(PUTS_OUT[stage])
         await asyncio.sleep(self.chance.uniform(0, 0.6))
         if f"{stage}-a" in self.service.processes:
             self.service.kill(f"{stage}-a")
         self.service.start(stage)
         self.harmed += 1
 
-    async def _at_work(self, topic: str) -> None:
-        before = await self._written(topic)
-
-        async def more() -> bool:
-            return await self._written(topic) > before + 20
-
-        await until(f"something new on {topic}", more, 60)
+    async def _at_work(self, topic: str) -> bool:
+        """Wait until the topic grows; False where it does not for a while: the stage has done all that there is."""
+        before, end = await self._written(topic), monotonic() + AT_WORK_SECONDS
+        while await self._written(topic) <= before:
+            if monotonic() > end:
+                return False
+            await asyncio.sleep(0.02)
+        return True
 
     async def _written(self, topic: str) -> int:
         consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, group_id=None)
