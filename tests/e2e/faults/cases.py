@@ -49,7 +49,7 @@ async def kills_between(stand: Stand, times: int) -> str:
     for place, (point, stage) in enumerate(points):
         if f"{other[stage]}-a" not in stand.service.processes:
             stand.service.start(other[stage])
-        command = (str(LAUNCHER), point, str(stand.chance.randint(1, 6)))
+        command = (str(LAUNCHER), point, str(stand.chance.randint(1, 2)))
         if f"{stage}-a" in stand.service.processes:
             stand.service.kill(f"{stage}-a")
         stand.service.start(stage, command=command)
