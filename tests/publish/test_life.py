@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from ward_for_tests import Ward, after
 
@@ -73,6 +73,7 @@ def test_the_last_assignment_holds_and_free_text_assigns_nothing() -> None:
 
 
 @settings(max_examples=20)  # each makes a ward
+@example(1, 30.0, None)  # half a minute
 @given(st.integers(1, 72 * 60 - 1), st.floats(0, 59), st.sampled_from([None, "low", "high"]))
 def test_the_end_of_a_snooze_is_read_back_to_the_minute(
     minutes: int, seconds: float, direction: Direction | None

@@ -7,6 +7,7 @@ holds. A high alert can be acknowledged, not snoozed (law 3).
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from math import ceil
 
 import msgspec
 
@@ -99,7 +100,8 @@ def _directions(episode: Episode) -> tuple[Direction, ...]:
 
 
 def _minutes(lasts: timedelta) -> int:
-    return max(1, round(lasts.total_seconds() / 60))
+    """Begun minutes: rounded, half a minute more or less was read back as another end."""
+    return max(1, ceil(lasts.total_seconds() / 60))
 
 
 def _forget_learned(episode: Episode) -> bool:

@@ -87,8 +87,8 @@ def _is_person(step: Transition) -> bool:
 
 
 def _to_the_minute(at: datetime) -> datetime:
-    """The words count whole minutes, so the end that they give is half a minute off at most."""
-    return (at + timedelta(seconds=30)).replace(second=0, microsecond=0)
+    """The words count begun minutes: an end on a whole minute is the last one before what they give."""
+    return at.replace(second=0, microsecond=0)
 
 
 def _words(step: Transition, before: Transition | None) -> tuple[str, str]:
