@@ -345,7 +345,7 @@ def test_the_worker_ends_with_all_its_stages(number: signal.Signals, service: Wo
     service.worker.send_signal(number)
     assert service.worker.wait(25) == 0
     assert not [child for child in children if Path(f"/proc/{child}").exists()]
-    # A call into Faust's consumer thread that the end has cancelled may still be answered: asyncio says InvalidStateError
-    # of that answer, which nobody waits for. Any other traceback is ours.
+    # A call into Faust's consumer thread that the end has cancelled may still be answered: asyncio then says
+    # InvalidStateError of an answer that nobody waits for. Any other traceback is ours.
     said = [line for line in service.said()[before:].splitlines() if "InvalidStateError" not in line]
     assert "Traceback" not in "\n".join(said)
