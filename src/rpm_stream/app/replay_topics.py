@@ -10,16 +10,16 @@ from __future__ import annotations
 import heapq
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.names import ACTIONS, FRAMES, READINGS
+from rpm_stream.app.received import frame_message
 from rpm_stream.app.topic_window import Progress, Spans, reaching, records, window
-from rpm_stream.pipeline.ingest import FrameMessage
 from rpm_stream.pipeline.replay import Line, Replay
-from rpm_stream.records import Position, Record
+from rpm_stream.records import Record
 
 Stage = Literal["ingest", "judge"]
 SOURCES: dict[Stage, str] = {"ingest": FRAMES, "judge": READINGS}
@@ -98,14 +98,6 @@ async def _one_by_one(batches: AsyncIterator[list[ConsumerRecord]]) -> AsyncIter
 
 def _applied(run: Replay, record: ConsumerRecord) -> Iterable[Line]:
     """What one record causes; a decision or message that cannot be read causes nothing, as in the service."""
-    value = record.value or b""
     if record.topic == FRAMES:
-        return run.frame(
-            FrameMessage(
-                key=(record.key or b"").decode(errors="replace"),
-                value=value,
-                position=Position(topic=FRAMES, partition=record.partition, offset=record.offset),
-                received_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
-            )
-        )
-    return run.message(value)
+        return run.frame(frame_message(record))
+    return run.message(record.value or b"")

@@ -9,22 +9,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Literal
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.names import ACTIONS, FRAMES, GROUP_INGEST, GROUP_JUDGE, READINGS
+from rpm_stream.app.received import frame_message, received_at
 from rpm_stream.app.registry_topic import read
 from rpm_stream.app.settings import Settings
 from rpm_stream.app.topic_window import Broker, Span, reaching, records, starts, window
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
+from rpm_stream.pipeline.ingest import DeviceState, Ingest
 from rpm_stream.pipeline.replay import Replay
 from rpm_stream.pipeline.sealed import StateError, pack_device, unpack_device
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
-from rpm_stream.records import Position, Record
+from rpm_stream.records import Record
 from rpm_stream.registry import Registry
 
 Stage = Literal["ingest", "judge"]
@@ -94,7 +95,7 @@ async def rebuild(settings: Settings, knowledge: Knowledge, one: Broken) -> Rebu
         )
     finally:
         await producer.stop()
-    return Rebuilt(messages=len(messages), since=_received(messages[0]) if messages else None)
+    return Rebuilt(messages=len(messages), since=received_at(messages[0]) if messages else None)
 
 
 async def _applied(broker: Broker, one: Broken) -> dict[TopicPartition, Span]:
@@ -118,20 +119,10 @@ async def _messages(broker: Broker, spans: dict[TopicPartition, Span], key: byte
         yield record
 
 
-def _received(record: ConsumerRecord) -> datetime:
-    return datetime.fromtimestamp(record.timestamp / 1000, UTC)
-
-
 def _device(ingest: Ingest, messages: list[ConsumerRecord]) -> bytes:
     state = DeviceState()
     for record in messages:
-        message = FrameMessage(
-            key=(record.key or b"").decode(errors="replace"),
-            value=record.value or b"",
-            position=Position(topic=record.topic, partition=record.partition, offset=record.offset),
-            received_at=_received(record),
-        )
-        ingest.step(state, message)
+        ingest.step(state, frame_message(record))
         state.applied[record.partition] = record.offset
     return pack_device(state)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
 
@@ -15,12 +14,12 @@ from rpm_stream.app.engine.watch import watch
 from rpm_stream.app.metrics import MESSAGES, PARTS, REJECTS, REPEATED, STEP_SECONDS
 from rpm_stream.app.names import ACCOUNTS, FRAMES, GROUP_INGEST, READINGS
 from rpm_stream.app.names import REJECTS as REJECTS_TOPIC
+from rpm_stream.app.received import frame_message
 from rpm_stream.app.registry_reader import RegistryReader
 from rpm_stream.app.settings import Settings
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingested
+from rpm_stream.pipeline.ingest import DeviceState, Ingest, Ingested
 from rpm_stream.pipeline.sealed import check_device, pack_device, unpack_device
-from rpm_stream.records import Position
 
 STAGE = "ingest"
 _encode = msgspec.json.Encoder().encode
@@ -60,13 +59,7 @@ class Step:
             REPEATED.labels(STAGE).inc()
             return None
         began = perf_counter()
-        message = FrameMessage(
-            key=(record.key or b"").decode(errors="replace"),
-            value=record.value or b"",
-            position=Position(topic=record.topic, partition=record.partition, offset=record.offset),
-            received_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
-        )
-        done = self._ingest.step(state, message)
+        done = self._ingest.step(state, frame_message(record))
         state.applied[record.partition] = record.offset
         outputs = list(_outputs(done, record.key))
         STEP_SECONDS.labels(STAGE).observe(perf_counter() - began)
