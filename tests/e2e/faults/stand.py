@@ -28,8 +28,8 @@ from rpm_stream.app.registry_topic import write
 
 TOKEN = "zaphod-token"
 ALL = ("ingest", "judge", "sink", "feed")
-AT_WORK_SECONDS = 20.0  # a stage that was just started needs some
-PUTS_OUT = {"ingest": names.ACCOUNTS, "judge": names.SCORES}  # what shows that a stage is at work
+STEPS = 4  # in which a part of the load comes
+PUTS_OUT = {"ingest": (names.ACCOUNTS,), "judge": (names.SCORES, names.OBSERVATIONS)}  # what shows that it is at work
 
 
 class Stand:
@@ -38,7 +38,7 @@ class Stand:
     def __init__(self, service: Service, load: Load, server: FhirServer, chance: random.Random) -> None:
         self.service, self.load, self.server, self.chance = service, load, server, chance
         self.begun = monotonic()
-        self.harmed = self.hits = 0  # how often so far; how often in the middle of work
+        self.asked = 0  # how many parts of the load the harm has asked for
 
     @property
     def bootstrap(self) -> str:
@@ -60,37 +60,38 @@ class Stand:
         await send(self.bootstrap, self.part(begin, end), pause)
 
     async def send_while(self, busy: asyncio.Task[Any], times: int = 1) -> None:
-        """All frames, so slowly that ``busy`` hits work in progress ``times`` times; once it has ended, at once."""
-        steps = 4 * times
+        """All frames in ``times`` parts, each as soon as ``kill`` asks for it, slowly; once ``busy`` has ended, the rest."""
+        steps = STEPS * times
         for step in range(steps):
-            while not busy.done() and step > 4 * (self.harmed + 1):
-                await asyncio.sleep(0.1)
+            while not busy.done() and step >= STEPS * max(self.asked, 1):
+                await asyncio.sleep(0.05)
             await self.send(step / steps, (step + 1) / steps, lambda: 0.0 if busy.done() else 0.3)
 
     async def kill(self, stage: str) -> None:
-        """SIGKILL soon after the stage has put something out (``hits`` counts those), and start it anew."""
+        """SIGKILL soon after the stage has put something of its own part of the load out, and start it anew.
+
+        The part is asked for only when somebody looks: on a fast machine it would be worked through before.
+        """
+        before = await self._written(stage)
+        self.asked += 1
         if stage in PUTS_OUT:
-            self.hits += await self._at_work(PUTS_OUT[stage])
+
+            async def grown() -> bool:
+                self.service.revive()
+                return await self._written(stage) > before
+
+            await until(f"{stage} is at work", grown)
         await asyncio.sleep(self.chance.uniform(0, 0.6))
         if f"{stage}-a" in self.service.processes:
             self.service.kill(f"{stage}-a")
         self.service.start(stage)
-        self.harmed += 1
 
-    async def _at_work(self, topic: str) -> bool:
-        """Wait until the topic grows; False where it does not for a while: the stage has done all that there is."""
-        before, end = await self._written(topic), monotonic() + AT_WORK_SECONDS
-        while await self._written(topic) <= before:
-            if monotonic() > end:
-                return False
-            await asyncio.sleep(0.02)
-        return True
-
-    async def _written(self, topic: str) -> int:
+    async def _written(self, stage: str) -> int:
+        """How many records there are of what ``stage`` puts out; 0 for one whose work is not looked at."""
         consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, group_id=None)
         await consumer.start()
         try:
-            partitions = [TopicPartition(topic, number) for number in range(4)]
+            partitions = [TopicPartition(topic, number) for topic in PUTS_OUT.get(stage, ()) for number in range(4)]
             return sum((await consumer.end_offsets(partitions)).values())
         finally:
             await consumer.stop()
