@@ -60,7 +60,7 @@ class Stand:
         await send(self.bootstrap, self.part(begin, end), pause)
 
     async def send_while(self, busy: asyncio.Task[Any], times: int = 1) -> None:
-        """All frames in ``times`` parts, each as soon as ``kill`` asks for it, slowly; once ``busy`` has ended, the rest."""
+        """All frames in ``times`` parts, each when ``kill`` asks for it, slowly; once ``busy`` is done, the rest."""
         steps = STEPS * times
         for step in range(steps):
             while not busy.done() and step >= STEPS * max(self.asked, 1):
