@@ -126,11 +126,25 @@ def _split(segments: list[Segment], index: int, new: Segment) -> Placing:
 def _forget(segments: list[Segment], newest: datetime) -> None:
     """Forget what is over a day old; of a run that still lasts its beginning is kept, however long ago it began."""
     oldest = newest - KEPT_FOR
-    while len(segments) > 1 and (segments[0].end < oldest or len(segments) > MOST_SEGMENTS):
-        first, second = segments[0], segments[1]
-        if first.broken and first.matches(second):
-            second.start, second.count = first.start, first.count + second.count
-        del segments[0]
+    while len(segments) > 1 and segments[0].end < oldest:
+        _drop_first(segments, segments[0].matches(segments[1]))
+    shorten(segments, MOST_SEGMENTS)
+
+
+def shorten(segments: list[Segment], most: int) -> None:
+    """Keep the newest ``most`` (1 or more). A time inside gets shorter by it; a time beyond a limit never does, not
+    even where the values jump from one limit to another: an alert may come early for it, and none stays away (law 3).
+    """
+    while len(segments) > most:
+        _drop_first(segments, not set(segments[0].broken).isdisjoint(segments[1].broken))
+
+
+def _drop_first(segments: list[Segment], goes_on: bool) -> None:
+    """Drop the oldest segment; where its run goes on, the next one takes its beginning and count."""
+    first, second = segments[0], segments[1]
+    if first.broken and goes_on:
+        second.start, second.count = first.start, first.count + second.count
+    del segments[0]
 
 
 def cut(history: VitalHistory, first: datetime, last: datetime, count: int) -> None:
