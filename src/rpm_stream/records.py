@@ -21,6 +21,10 @@ DecimalText: TypeAlias = Annotated[
     str, Meta(pattern=r"^-?[0-9]{1,24}(\.[0-9]{1,24})?$", description="plain decimal, the sensor's digits, no exponent")
 ]
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
+ExactText: TypeAlias = Annotated[
+    str,
+    Meta(pattern=r"^-?[0-9]{1,64}(\.[0-9]{1,64})?$", description="plain decimal, converted or a mean: no digit lost"),
+]
 LimitValue: TypeAlias = DecimalText | int | float
 Version: TypeAlias = Literal[1]
 Offset: TypeAlias = Annotated[
@@ -249,6 +253,26 @@ class Alert(Record, frozen=True, kw_only=True):
     escalation: int = 0
 
 
+class Window(Record, frozen=True, kw_only=True):
+    """What the 15-minute summary of one patient and vital says: ``start`` and ``end`` UTC, values in ``unit``.
+
+    ``received_at`` is the latest of its readings; ``device`` is ``None`` when several took part.
+    """
+
+    patient: str
+    vital: str
+    start: Time
+    end: Time
+    unit: str
+    count: Annotated[int, Meta(ge=1)]
+    minimum: ExactText
+    maximum: ExactText
+    median: ExactText
+    device: str | None
+    utc_offset: Offset | None
+    received_at: Time
+
+
 class Action(Record, frozen=True, kw_only=True):
     """What a person decided about an alert, or found wrong with readings; key of the message is the patient.
 
@@ -256,7 +280,8 @@ class Action(Record, frozen=True, kw_only=True):
     ``withdraw`` need a ``reason``. What cannot be done is told in the alert's history.
     ``void`` takes ``readings`` back that are wrong or another person's; ``adopt`` gives a patient the readings of a
     device that was taken for somebody else's. These two name no alert. ``shown`` are the ids of those ``readings``
-    that were published singly although their vital is summed.
+    that were published singly although their vital is summed; ``windows`` what else, and right, is in their 15-minute
+    windows: the judge needs it of those that it does not keep any more.
     """
 
     v: Version = 1
@@ -271,6 +296,7 @@ class Action(Record, frozen=True, kw_only=True):
     to: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
     readings: Annotated[tuple[Reading, ...], Meta(max_length=500)] = ()
     shown: Annotated[tuple[str, ...], Meta(max_length=500)] = ()
+    windows: Annotated[tuple[Window, ...], Meta(max_length=500)] = ()
 
 
 class Account(Record, frozen=True, kw_only=True):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -12,10 +13,12 @@ from hypothesis import strategies as st
 from replaying import START
 
 from rpm_stream.knowledge import shipped
-from rpm_stream.pipeline.correct import MOST_READINGS, Correction, Holdings, adopted_id
+from rpm_stream.pipeline.correct import MOST_READINGS, Correction, Holdings, adopted_id, as_message
 from rpm_stream.pipeline.judge import Judge, Judged, Patient
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
 from rpm_stream.publish.ids import observation_id, summary_id
+from rpm_stream.publish.remaining import Remaining
+from rpm_stream.publish.summaries import Bin
 from rpm_stream.records import Action, Assignment, Origin, Reading, Readings
 from rpm_stream.registry import Registry
 
@@ -32,9 +35,9 @@ def reading(minutes: float, value: str, vital: str = "heart_rate", **fields: Any
     return Reading(**{**given, **fields})
 
 
-def strap(minutes: float, value: str) -> Reading:
+def strap(minutes: float, value: str, **fields: Any) -> Reading:
     """A continuous one: published in summaries."""
-    return reading(minutes, value, attributes={"characteristic": "2A37"})
+    return reading(minutes, value, **{"attributes": {"characteristic": "2A37"}, **fields})
 
 
 class Bench:
@@ -58,6 +61,15 @@ class Bench:
 
     def act(self, action: Action) -> Judged:
         return self._kept(self.judge.act(self._ready(), action))
+
+    def tick(self, at: datetime) -> Judged:
+        return self._kept(self.judge.tick(self._ready(), at))
+
+    @property
+    def windows(self) -> list[Bin]:
+        """The windows of heart rate that the judge keeps."""
+        course = self.patient.windows.courses.get("heart_rate")
+        return course.bins if course is not None else []
 
     def _ready(self) -> Patient:
         if self.restarts:
@@ -277,9 +289,20 @@ def test_a_restart_before_every_input_changes_nothing(steps: list[tuple[str, str
     assert pack_patient(straight.patient) == pack_patient(restarted.patient)
 
 
-def apply(bench: dict[str, Bench], actions: list[Action]) -> None:
-    for action in actions:
-        bench[action.patient].act(action)
+def corrected(
+    holdings: Holdings,
+    order: Correction,
+    readings: list[Reading],
+    acted: Sequence[Action] = (),
+    shown: Sequence[str] = (),
+) -> list[Action]:
+    """The actions of ``order`` as the tool makes them of the topics: ``holdings`` has read them once already."""
+    remaining = Remaining(holdings.wrong(order.patient), holdings.voided, shipped())
+    remaining.add(readings)
+    for action in acted:
+        if action.action == "adopt":
+            remaining.add(as_message(action, action.patient).readings)
+    return holdings.corrections(order, shown, remaining)
 
 
 def test_a_correction_does_only_what_is_left_however_often_it_was_interrupted() -> None:
@@ -294,16 +317,16 @@ def test_a_correction_does_only_what_is_left_however_often_it_was_interrupted() 
         holdings.add([*readings, *readings, msgspec.structs.replace(readings[0], id="x", device="other")])
         return holdings
 
-    whole = holding([]).corrections(order, {readings[1].id})
+    whole = corrected(holding([]), order, readings, shown=[readings[1].id])
     assert [(each.action, len(each.readings)) for each in whole] == [
         ("adopt", MOST_READINGS), ("void", MOST_READINGS), ("adopt", 20), ("void", 20)
     ]  # fmt: skip
     assert whole[1].shown == (readings[1].id,)
     for sent in range(len(whole) + 1):
-        rest = holding(whole[:sent]).corrections(order, set())
+        rest = corrected(holding(whole[:sent]), order, readings)
         assert [each.action for each in rest] == [each.action for each in whole[sent:]]
     # and back again: what was adopted is taken back, the first patient gets it under new ids
-    back = holding(whole).corrections(msgspec.structs.replace(order, patient="ada"), set())
+    back = corrected(holding(whole), msgspec.structs.replace(order, patient="ada"), readings)
     assert {(each.patient, each.action) for each in back} == {("ada", "adopt"), ("ben", "void")}
     assert holding([*whole, *back]).wrong("ada") == []
 
@@ -313,7 +336,90 @@ def test_nobodys_readings_are_only_taken_back_and_only_those_of_the_time_and_slo
     holdings = Holdings("d", window)
     holdings.add([reading(each, "70", attributes={"user_id": each % 2}) for each in range(12)])
     order = Correction(patient=None, who="n", at=CORRECTED_AT, reason="r")
-    (action,) = holdings.corrections(order, set())
+    (action,) = corrected(holdings, order, [])
     assert (action.action, [each.id for each in action.readings]) == (
         "void", [f"heart_rate-{each}" for each in (1, 3, 5, 7, 9)]
     )  # fmt: skip
+
+
+# --- windows that the judge keeps no more --------------------------------------------------------------------------
+
+QUARTERS = [START + timedelta(minutes=15 * quarter) for quarter in range(4)]
+WORN = st.tuples(
+    st.floats(0, 59.9), st.sampled_from(["70", "71", "72.5", "80"]), st.sampled_from(["d", "own", "loan", "voided"])
+)
+
+
+def counted(summary: dict[str, Any]) -> list[Any]:
+    """What a summary says of its values."""
+    return [summary["status"], summary["valueQuantity"], summary["component"]]
+
+
+def judged(topic: list[Reading], before: list[Action], later: list[Reading], restarts: bool = False) -> Bench:
+    bench = Bench(restarts=restarts)
+    for each in topic:
+        bench.step(each)
+    for action in before:
+        bench.act(action)
+    for each in later:
+        bench.step(each)
+    return bench
+
+
+@settings(max_examples=60)
+@given(st.lists(WORN, max_size=24), st.integers(0, 45), st.integers(10, 60), st.integers(0, 12), st.booleans())
+def test_each_summary_says_what_it_would_have_said_if_the_wrong_readings_had_never_come(
+    worn: list[tuple[float, str, str]], begin: int, span: int, pushed: int, restarts: bool
+) -> None:
+    """Old windows and kept ones in one action; two devices, halves of windows, adopted and voided readings; twice."""
+    made = [strap(at, value, id=f"r{place}", device=device) for place, (at, value, device) in enumerate(worn)]
+    topic = [each for each in made if each.device != "loan"]
+    gone = [each for each in made if each.device == "voided"]
+    lent = [msgspec.structs.replace(each, patient="eve") for each in made if each.device == "loan"]
+    before = [msgspec.structs.replace(adopt(*lent), patient="ada", at=START)] if lent else []
+    before += [void(*gone, at=START)] if gone else []
+    later = [strap(120 + 15 * quarter, "75", device="own") for quarter in range(pushed)]
+    from_ = START + timedelta(minutes=begin)
+    holdings = Holdings("d", Assignment(patient="ben", from_=from_, until=from_ + timedelta(minutes=span)))
+    holdings.add(topic)
+    for action in before:
+        holdings.act(action)
+    order, wrong = Correction(patient="ben", who="n", at=CORRECTED_AT, reason="r"), holdings.wrong("ben")
+    actions = [each for each in corrected(holdings, order, topic * 2, before) if each.action == "void"]
+
+    bench = judged(topic, before, later, restarts)
+    kept = {datetime.fromtimestamp(window.start, UTC) for window in bench.windows}
+    for action in actions:
+        bench.act(action)
+        if kept.isdisjoint(QUARTERS):  # of a kept window the judge counts values, and knows no ids
+            assert bench.act(action).observations == bench.act(action).observations
+    bench.tick(START + timedelta(days=1))
+    never = judged([each for each in topic if each not in wrong], before, later)
+    never.tick(START + timedelta(days=1))
+    for start in QUARTERS:
+        name = summary_id("ada", "heart_rate", start)
+        found, expected = bench.records.get(name), never.records.get(name)
+        if found is None or expected is None or "entered-in-error" in (found["status"], expected["status"]):
+            assert {each["status"] for each in (found, expected) if each is not None} <= {"entered-in-error"}
+        else:
+            assert counted(found) == counted(expected)
+            if start not in kept and not gone:  # a window out of which the judge takes values keeps its device
+                assert found == expected
+
+
+def test_an_old_window_stays_whole_when_its_correction_was_cut_in_the_middle() -> None:
+    """More wrong readings in one window than an action takes: each action says the same of what is left."""
+    wrong = [strap(place / 30, "90") for place in range(MOST_READINGS + 20)]
+    right = [strap(place / 30 + 0.01, "70", device="own") for place in range(60)]
+    holdings = Holdings("d", Assignment(patient="ben"))
+    holdings.add(wrong)
+    order = Correction(patient=None, who="n", at=CORRECTED_AT, reason="r")
+    bench = judged([*wrong, *right], [], [strap(60 + 15 * quarter, "75") for quarter in range(12)])
+    first, second = corrected(holdings, order, [*wrong, *right])
+    assert (len(first.readings), len(second.readings)) == (MOST_READINGS, 20)
+    name = summary_id("ada", "heart_rate", START)
+    for action in (first, second):
+        bench.act(action)
+        assert counted(bench.records[name])[2][0]["valueInteger"] == 60
+    holdings.act(first)
+    assert corrected(holdings, order, [*wrong, *right]) == [second]

@@ -22,8 +22,8 @@ from readings_for_tests import START, reading
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.publish.fhir import blood_pressure, observation, summary
-from rpm_stream.publish.summaries import Summaries, Window, add, close
-from rpm_stream.records import Reading
+from rpm_stream.publish.summaries import Summaries, add, close
+from rpm_stream.records import Reading, Window
 
 # vital, unit as sensed -> LOINC codings, MDC coding, unit as published, profile, category. Written from the sources.
 PINNED: dict[tuple[str, str], tuple[list[tuple[str, str]], tuple[str, str] | None, str, str | None, str]] = {

@@ -16,8 +16,8 @@ from readings_for_tests import START, reading
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.publish.fhir import summary
-from rpm_stream.publish.summaries import KEPT_WINDOWS, Summaries, Window, add, add_all, close, tick
-from rpm_stream.records import Reading
+from rpm_stream.publish.summaries import KEPT_WINDOWS, Summaries, add, add_all, close, tick
+from rpm_stream.records import Reading, Window
 
 MINUTE = 60
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
 import msgspec
@@ -16,10 +16,12 @@ from rpm_stream.app.errors import UsageError
 from rpm_stream.app.names import ACTIONS, OBSERVATIONS, READINGS
 from rpm_stream.app.registry_topic import PATIENCE_SECONDS, write
 from rpm_stream.app.topic_window import Broker, reaching, records, window
+from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.assignments import assigned, taken_back
-from rpm_stream.pipeline.correct import Correction, Holdings
+from rpm_stream.pipeline.correct import Correction, Holdings, as_message
 from rpm_stream.publish.ids import observation_id
-from rpm_stream.records import UNREADABLE, Action, Assignment, Readings, Record
+from rpm_stream.publish.remaining import Remaining
+from rpm_stream.records import UNREADABLE, Action, Assignment, Reading, Readings, Record
 
 Message = TypeVar("Message")
 
@@ -42,7 +44,7 @@ _action = msgspec.json.Decoder(Action)
 _published = msgspec.json.Decoder(_Published)
 
 
-async def correct(bootstrap: str, device: str, span: Assignment, order: Correction) -> Corrected:
+async def correct(bootstrap: str, device: str, span: Assignment, order: Correction, knowledge: Knowledge) -> Corrected:
     """The readings of ``device`` in ``span`` are ``order.patient``'s; the judge does the rest by what is sent to it.
 
     May be given again after an interruption. Raises UsageError when the broker is away or nobody knows the device.
@@ -55,36 +57,60 @@ async def correct(bootstrap: str, device: str, span: Assignment, order: Correcti
     holdings = Holdings(device, span)
     async with reaching(bootstrap, (READINGS, ACTIONS, OBSERVATIONS)) as broker:
         name = msgspec.json.encode(device)
-        async for record in _all(broker, READINGS):
-            if name in (record.value or b"") and (message := _decoded(_readings, record)) is not None:
-                holdings.add(message.readings)
-        async for record in _all(broker, ACTIONS):
-            if (action := _decoded(_action, record)) is not None:
-                holdings.act(action)
-        wrong = {observation_id(reading.id): reading.id for reading in holdings.wrong(order.patient)}
-        shown = set()
-        if wrong:
-            async for record in _all(broker, OBSERVATIONS):
-                if (published := _decoded(_published, record)) is not None and published.id in wrong:
-                    shown.add(wrong[published.id])
-    actions = holdings.corrections(order, shown)
+        async for message in _messages(broker, _readings, READINGS, lambda record: name in record.value):
+            holdings.add(message.readings)
+        async for action in _messages(broker, _action, ACTIONS):
+            holdings.act(action)
+        wrong = holdings.wrong(order.patient)
+        if not knowledge.vitals.keys() >= {reading.vital for reading in wrong}:
+            raise UsageError("the tables lack a vital of these readings: name the clinic's own in RPM_KNOWLEDGE")
+        shown = await _shown(broker, wrong)
+        remaining = Remaining(wrong, holdings.voided, knowledge)
+        await _fill(broker, remaining)
+    actions = holdings.corrections(order, shown, remaining)
     await _send(bootstrap, actions)
     return Corrected(readings=len(wrong), actions=len(actions))
 
 
-def _decoded(decoder: msgspec.json.Decoder[Message], record: ConsumerRecord) -> Message | None:
-    """None for what is no such message: the agents pass over it too."""
-    try:
-        return decoder.decode(record.value or b"")
-    except UNREADABLE:
-        return None
+async def _shown(broker: Broker, wrong: list[Reading]) -> set[str]:
+    """The ids of those readings that have an Observation of their own."""
+    ids = {observation_id(reading.id): reading.id for reading in wrong}
+    if not ids:
+        return set()
+    return {ids[found.id] async for found in _messages(broker, _published, OBSERVATIONS) if found.id in ids}
 
 
-async def _all(broker: Broker, topic: str) -> AsyncIterator[ConsumerRecord]:
-    """Every record that is in ``topic`` now."""
+async def _fill(broker: Broker, remaining: Remaining) -> None:
+    """Count what else is in the windows: nobody knew which they are before the wrong readings were found."""
+    wearers = {patient.encode() for patient in remaining.patients}
+    if not wearers:
+        return
+    async for message in _messages(broker, _readings, READINGS, lambda record: record.key in wearers):
+        remaining.add(message.readings)
+    async for action in _messages(broker, _action, ACTIONS):
+        if action.action == "adopt":
+            remaining.add(as_message(action, action.patient).readings)
+
+
+async def _messages(
+    broker: Broker,
+    decoder: msgspec.json.Decoder[Message],
+    topic: str,
+    wanted: Callable[[ConsumerRecord], bool] = lambda _: True,
+) -> AsyncIterator[Message]:
+    """Every ``wanted`` message that is in ``topic`` now."""
     async for batch in records(broker, await window(broker, topic, None, None), lambda *_: None):
         for record in batch:
-            yield record
+            if record.value and wanted(record) and (message := _decoded(decoder, record.value)) is not None:
+                yield message
+
+
+def _decoded(decoder: msgspec.json.Decoder[Message], value: bytes) -> Message | None:
+    """None for what is no such message: the agents pass over it too."""
+    try:
+        return decoder.decode(value)
+    except UNREADABLE:
+        return None
 
 
 async def _send(bootstrap: str, actions: list[Action]) -> None:

@@ -35,7 +35,8 @@ Imbalance = Literal[
 ]
 UUID_PREFIX = "urn:uuid:"
 # FHIR's statuses of a record that was put right after it was written: another content under its id is meant.
-PUT_RIGHT = frozenset({"corrected", "amended", "entered-in-error"})
+IN_ERROR = "entered-in-error"
+PUT_RIGHT = frozenset({"corrected", "amended", IN_ERROR})
 
 
 class Fault(Record, frozen=True, kw_only=True):
@@ -72,7 +73,10 @@ class Due(Record, frozen=True, kw_only=True):
 
 
 class Told(Record, frozen=True, kw_only=True):
-    """What an Observation says of itself: ``readings`` inside (none in a summary), ``n`` of a summary."""
+    """What an Observation says of itself: ``readings`` inside (none in a summary), ``n`` of a summary.
+
+    A summary that is entered in error holds nothing that anybody may believe: its ``n`` is 0.
+    """
 
     id: str
     readings: tuple[str, ...]
@@ -118,6 +122,8 @@ def told(body: bytes) -> Told:
     """What an Observation says of itself. Raises ``msgspec.DecodeError`` for what is none."""
     found = _observation.decode(body)
     n = next((each.value_integer for each in found.component if each.value_integer is not None), None)
+    if n is not None and found.status == IN_ERROR:
+        n = 0
     names = tuple(each.value.removeprefix(UUID_PREFIX) for each in found.identifier)
     return Told(
         id=found.id, readings=() if n is not None else names, n=n, put_right=found.status in PUT_RIGHT

@@ -20,6 +20,7 @@ from rpm_stream.pipeline.patient import PatientState
 from rpm_stream.pipeline.publishing import publish
 from rpm_stream.publish.corrections import taken_back
 from rpm_stream.publish.fhir import Published
+from rpm_stream.publish.remaining import Remaining
 from rpm_stream.publish.summaries import Summaries
 from rpm_stream.records import Action, Alert, Assignment, Reading, Readings, Record
 from rpm_stream.score.history import cut
@@ -81,7 +82,7 @@ def void(
             reason = f"withdrawn: {action.reason or 'its readings were taken back'}"
             alerts.append(resolve(state.episodes, group, now, reason, action.who))
     singly = publish(windows, (), standing, knowledge) if standing else ()
-    return alerts, (*taken_back(windows, wrong, shown, knowledge), *singly)
+    return alerts, (*taken_back(windows, wrong, shown, action.windows, knowledge), *singly)
 
 
 def _beyond(state: PatientState, episode: Episode, wrong: Collection[str]) -> list[Reading]:
@@ -149,8 +150,15 @@ class Holdings:
         ]
         return sorted(found, key=lambda reading: (reading.patient, reading.measured_at, reading.vital, reading.id))
 
-    def corrections(self, order: Correction, shown: Collection[str]) -> list[Action]:
+    @property
+    def voided(self) -> frozenset[str]:
+        """The ids of readings, of any device, that were taken back already."""
+        return frozenset(self._voided)
+
+    def corrections(self, order: Correction, shown: Collection[str], remaining: Remaining) -> list[Action]:
         """The actions that give ``order.patient`` what is not his yet and take it from whoever has it.
+
+        ``shown``: ids of what was published singly; ``remaining``: what else is in the windows of ``wrong``.
 
         Adopted first, taken back then: a correction that was interrupted can be given again, and only does the rest.
         """
@@ -160,7 +168,8 @@ class Holdings:
                 if order.patient and (new := self._not_yet(batch, order.patient)):
                     actions.append(_action(order, "adopt", order.patient, new))
                 singly = tuple(reading.id for reading in batch if reading.id in shown)
-                actions.append(msgspec.structs.replace(_action(order, "void", wearer, batch), shown=singly))
+                void = _action(order, "void", wearer, batch)
+                actions.append(msgspec.structs.replace(void, shown=singly, windows=remaining.of(batch)))
         return actions
 
     def _not_yet(self, readings: Sequence[Reading], patient: str) -> tuple[Reading, ...]:

@@ -10,7 +10,7 @@ from rpm_stream.knowledge import Knowledge
 from rpm_stream.publish import fhir, summaries
 from rpm_stream.publish.fhir import Published
 from rpm_stream.publish.summaries import Summaries
-from rpm_stream.records import Reading
+from rpm_stream.records import Reading, Window
 
 _IN_ERROR = msgspec.Raw(b'"entered-in-error"')
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -23,14 +23,14 @@ def in_error(published: Published) -> Published:
 
 
 def taken_back(
-    windows: Summaries, readings: Iterable[Reading], shown: frozenset[str], knowledge: Knowledge
+    windows: Summaries, readings: Iterable[Reading], shown: frozenset[str], left: Iterable[Window], knowledge: Knowledge
 ) -> tuple[Published, ...]:
     """What says that ``readings`` of one patient are wrong.
 
     Single Observations become entered-in-error (``shown``: ids of summed readings that were published singly too). A
-    summary whose window is still kept is written again without them. Of an older window nobody knows what else was
-    in it: its summary becomes entered-in-error as a whole, with the wrong values in it; so does one that held no
-    others.
+    summary whose window is still kept is written again without them. Of an older window ``left`` says what else was in
+    it, and its summary is written again with that; where nothing is left, it becomes entered-in-error, with the wrong
+    values in it.
     """
     single: list[Reading] = []
     summed: list[Reading] = []
@@ -42,8 +42,16 @@ def taken_back(
             summed.append(reading)
     changed, gone, untaken = summaries.take_out(windows, summed, knowledge)
     single += [reading for reading in untaken if reading.id not in shown]
+    right = {(window.vital, window.start): window for window in left if window.patient == windows.patient}
     return (
         *map(in_error, fhir.singles(single, knowledge)),
         *(fhir.summary(window, knowledge) for window in changed),
-        *(in_error(fhir.summary(window, knowledge)) for window in gone),
+        *(_without(window, right.get((window.vital, window.start)), knowledge) for window in gone),
     )
+
+
+def _without(wrong: Window, right: Window | None, knowledge: Knowledge) -> Published:
+    """The summary of a window that is kept no more; its id is made of our own times, in UTC."""
+    if right is None:
+        return in_error(fhir.summary(wrong, knowledge))
+    return fhir.summary(msgspec.structs.replace(right, start=wrong.start, end=wrong.end), knowledge)

@@ -37,8 +37,7 @@ from rpm_stream.publish.codes import (
 )
 from rpm_stream.publish.ids import fhir_id, observation_id, summary_id
 from rpm_stream.publish.resources import identifier
-from rpm_stream.publish.summaries import Window
-from rpm_stream.records import Absent, Reading
+from rpm_stream.records import Absent, Reading, Window
 
 Policy = Literal["single", "summary", "none"]
 

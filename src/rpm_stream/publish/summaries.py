@@ -11,18 +11,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
+from typing import TypeAlias
 
 import msgspec
 
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.publish.codes import converted, published_unit
-from rpm_stream.records import Reading
+from rpm_stream.records import Reading, Window
 
 SPAN_SECONDS = 900
 GRACE_SECONDS = 300
 KEPT_WINDOWS = 8
 KEPT_BYTES = 6_000  # of one vital's values: a device that never repeats a value must not fill the state
 COUNT_BYTES = 4  # of one value's count and framing in the state
+Place: TypeAlias = tuple[str, str, int]  # of a window: patient, vital, start in epoch seconds
 EXACT = Context(prec=60)  # value texts have at most 48 digits
 
 
@@ -55,24 +57,36 @@ class Summaries(msgspec.Struct):
     courses: dict[str, Course] = {}
 
 
-class Window(msgspec.Struct, frozen=True, kw_only=True):
-    """A finished window: ``start`` and ``end`` UTC, values as plain decimals in ``unit``.
+class Counted:
+    """Windows counted from readings at hand, however many and however old: none is closed or due. First come first."""
 
-    ``received_at`` is the latest of its readings; ``device`` is ``None`` when several took part.
-    """
+    def __init__(self, knowledge: Knowledge) -> None:
+        self._knowledge = knowledge
+        self._bins: dict[Place, Bin] = {}
 
-    patient: str
-    vital: str
-    start: datetime
-    end: datetime
-    unit: str
-    count: int
-    minimum: str
-    maximum: str
-    median: str
-    device: str | None
-    utc_offset: str | None
-    received_at: datetime
+    def add(self, reading: Reading) -> None:
+        """Count one reading; one without a value says nothing."""
+        if reading.value is None:
+            return
+        place = place_of(reading)
+        window = self._bins.get(place)
+        if window is None:
+            window = self._bins[place] = _opened(place[2], reading, self._knowledge)
+        _count(window, reading, converted(reading.value, reading.unit, window.unit, self._knowledge))
+
+    def window(self, place: Place) -> Window | None:
+        """What the readings of a window say; ``None`` where there was none."""
+        window = self._bins.get(place)
+        return None if window is None else _finish(place[0], place[1], window)
+
+    def windows(self) -> list[Window]:
+        """All of them."""
+        return [_finish(patient, vital, window) for (patient, vital, _), window in self._bins.items()]
+
+
+def place_of(reading: Reading) -> Place:
+    """The window of a reading."""
+    return reading.patient, reading.vital, int(reading.measured_at.timestamp() // SPAN_SECONDS) * SPAN_SECONDS
 
 
 def add(state: Summaries, reading: Reading, knowledge: Knowledge) -> tuple[bool, list[Window]]:
@@ -102,23 +116,21 @@ def take_out(
     whole (no longer kept, or nothing else in them; made of the wrong readings alone), and the readings that no window
     had taken.
     """
-    wrong, lost, untaken = Summaries(patient=state.patient), [], []
+    lost, untaken = Counted(knowledge), []
     for reading in readings:
         course = state.courses.get(reading.vital)
-        start = int(reading.measured_at.timestamp() // SPAN_SECONDS) * SPAN_SECONDS
+        *_, start = place_of(reading)
         window = next((each for each in course.bins if each.start == start), None) if course is not None else None
         if course is None or window is None:
-            lost.append(reading)
+            lost.add(reading)
         elif not _take_out(window, reading, knowledge):
             untaken.append(reading)
         elif not window.counts:
             course.bins.remove(window)
             if window.sent:
-                lost.append(reading)
-    _, gone = add_all(wrong, lost, knowledge)
-    gone += close(wrong)
+                lost.add(reading)
     changed = [window for vital, course in state.courses.items() for window in _due(state.patient, vital, course, 0)]
-    return changed, gone, untaken
+    return changed, lost.windows(), untaken
 
 
 def _take_out(window: Bin, reading: Reading, knowledge: Knowledge) -> bool:
@@ -149,6 +161,19 @@ def close(state: Summaries) -> list[Window]:
     ]
 
 
+def shed(state: Summaries, vitals: Iterable[str], most: int) -> list[Window]:
+    """Close all windows of these vitals but the ``most`` newest: those that still have to speak, oldest first.
+
+    A reading that comes for a closed one is published singly.
+    """
+    due: list[Window] = []
+    for vital in vitals:
+        course = state.courses.get(vital)
+        while course is not None and len(course.bins) > most:
+            _close_oldest(state.patient, vital, course, due)
+    return due
+
+
 def _put(state: Summaries, reading: Reading, knowledge: Knowledge, due: list[Window]) -> bool:
     """Count one reading; windows that must go to make room are appended to ``due`` if they still have to speak."""
     if reading.value is None:
@@ -164,20 +189,29 @@ def _put(state: Summaries, reading: Reading, knowledge: Knowledge, due: list[Win
     if window is None:
         return False
     text = converted(reading.value, reading.unit, window.unit, knowledge)
-    seen = window.counts.get(text)
-    if seen is None:
+    if text not in window.counts:
         grown = window.size + len(text) + COUNT_BYTES
         if grown > KEPT_BYTES:
             return False
         window.size = grown
-    window.counts[text] = (seen or 0) + 1
+    _count(window, reading, text)
+    course.newest = max(course.newest, at)
+    _make_room(state.patient, reading.vital, course, due)
+    return True
+
+
+def _count(window: Bin, reading: Reading, text: str) -> None:
+    window.counts[text] = window.counts.get(text, 0) + 1
     window.changed = True
     window.received_at = max(window.received_at, reading.received_at)
     if window.device != reading.device:
         window.device = None
-    course.newest = max(course.newest, at)
-    _make_room(state.patient, reading.vital, course, due)
-    return True
+
+
+def _opened(start: int, reading: Reading, knowledge: Knowledge) -> Bin:
+    """A window without values yet: its first reading fixes the unit."""
+    unit = published_unit(knowledge.vitals[reading.vital], reading.unit)
+    return Bin(start, unit, reading.device, reading.utc_offset, reading.received_at)
 
 
 def _window_for(course: Course, start: int, reading: Reading, knowledge: Knowledge) -> Bin | None:
@@ -189,8 +223,7 @@ def _window_for(course: Course, start: int, reading: Reading, knowledge: Knowled
         return course.bins[place]
     if place == 0 and len(course.bins) >= KEPT_WINDOWS:
         return None
-    unit = published_unit(knowledge.vitals[reading.vital], reading.unit)
-    window = Bin(start, unit, reading.device, reading.utc_offset, reading.received_at)
+    window = _opened(start, reading, knowledge)
     course.bins.insert(place, window)
     return window
 
@@ -199,11 +232,15 @@ def _make_room(patient: str, vital: str, course: Course, due: list[Window]) -> N
     """Close the oldest windows while there are too many, or too many values in them; the newest always stays."""
     size = sum(window.size for window in course.bins)
     while len(course.bins) > 1 and (len(course.bins) > KEPT_WINDOWS or size > KEPT_BYTES):
-        oldest = course.bins.pop(0)
-        size -= oldest.size
-        course.floor = oldest.start + SPAN_SECONDS
-        if oldest.changed:
-            due.append(_finish(patient, vital, oldest))
+        size -= course.bins[0].size
+        _close_oldest(patient, vital, course, due)
+
+
+def _close_oldest(patient: str, vital: str, course: Course, due: list[Window]) -> None:
+    oldest = course.bins.pop(0)
+    course.floor = oldest.start + SPAN_SECONDS
+    if oldest.changed:
+        due.append(_finish(patient, vital, oldest))
 
 
 def _due(patient: str, vital: str, course: Course, at: float) -> list[Window]:

@@ -101,6 +101,7 @@ def correct(
     Example: rpm-stream registry correct --device strap-17 --from 2026-01-30T20:00:00Z --until 2026-01-31T08:00:00Z
     --to patient-5 --who nurse-12 --reason "her husband wore it"
     """
+    from rpm_stream.app.cli.tables import own_tables
     from rpm_stream.app.correcting import correct as change
     from rpm_stream.pipeline.correct import Correction
 
@@ -108,7 +109,9 @@ def correct(
         raise UsageError("--who and --reason must say something")
     span = _span(to or "-", (start, until), user)
     order = Correction(patient=to, who=who, at=datetime.now(UTC), reason=reason)
-    _say({"corrected": asyncio.run(change(bootstrap or Settings().bootstrap, device, span, order))})
+    settings = Settings()
+    knowledge = own_tables(settings.knowledge)
+    _say({"corrected": asyncio.run(change(bootstrap or settings.bootstrap, device, span, order, knowledge))})
 
 
 def show(
