@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +16,10 @@ from rpm_stream.app.books.lines import Gap
 from rpm_stream.app.books.report import Report
 from rpm_stream.app.books.store import Store
 from rpm_stream.app.clock import Clock
-from rpm_stream.records import Action, Readings
+from rpm_stream.knowledge import shipped
+from rpm_stream.pipeline.correct import Correction, Holdings
+from rpm_stream.publish.remaining import Remaining
+from rpm_stream.records import Action, Assignment, Readings
 
 Record = dict[str, Any]
 
@@ -241,6 +245,35 @@ def test_a_correction_is_no_loss(tmp_path: Path) -> None:
     assert total.balanced
     without(topics, names.ACTIONS, b'"void"')
     assert "summary_too_small" in {each.kind for each in missing(balanced(tmp_path, topics)[0])}
+
+
+def late_correction(topics: Topics) -> list[Action]:
+    """Half of a window that the judge has long closed was another person's: as the correcting tool says it."""
+    messages = [msgspec.json.decode(record.value, type=Readings) for record in topics[names.READINGS]]
+    holdings = Holdings("d", Assignment(patient="q", from_=START, until=START + timedelta(minutes=10)))
+    for message in messages:
+        holdings.add(message.readings)
+    order = Correction(patient="q", who="nurse", at=LATER, reason="wrong wearer")
+    remaining = Remaining(holdings.wrong("q"), holdings.voided, shipped())
+    for message in messages:
+        remaining.add(message.readings)
+    return holdings.corrections(order, (), remaining)
+
+
+def test_a_late_correction_loses_nothing_that_was_right(tmp_path: Path) -> None:
+    """And where it did, as long as nobody said what else was in the window, the books name it."""
+    worn_by_two = [frame([heart(minute, "70")], minute, minute) for minute in range(15)]
+    later = [frame([heart(60 + 15 * quarter, "70")], 60 + 15 * quarter, 15 + quarter) for quarter in range(10)]
+    topics = topics_of([*worn_by_two, *later], [worn()], actions=late_correction)
+    lines, total = balanced(tmp_path, topics)
+    assert (missing(lines), total.balanced) == ([], True)
+    assert sum(line.taken_back for line in hours(lines)) == 10
+
+    def forgetful(before: Topics) -> list[Action]:
+        return [msgspec.structs.replace(action, windows=()) for action in late_correction(before)]
+
+    lines, _ = balanced(tmp_path, topics_of([*worn_by_two, *later], [worn()], actions=forgetful))
+    assert [(each.kind, each.parts) for each in missing(lines)] == [("summary_too_small", 5)]
 
 
 # --- in flight ----------------------------------------------------------------------------------------------------

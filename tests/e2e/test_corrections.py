@@ -18,6 +18,7 @@ from service_for_tests import Service, drained, read, running, send, until
 
 from rpm_stream.app import names
 from rpm_stream.app.redrive import redrive, rejects_where
+from rpm_stream.publish.ids import summary_id
 
 DEVICE = "strap-é"
 
@@ -65,6 +66,16 @@ def frame(now: datetime) -> bytes:
     return msgspec.json.encode({**sent, "measurements": entries})
 
 
+def strap_frame(begin: datetime, minutes: list[int], now: datetime) -> bytes:
+    """A chest strap's uplink of one notification a minute named: a continuous vital, which is summed."""
+    entries = [
+        {"at": (begin + timedelta(minutes=minute)).isoformat(), "characteristic": "2A37", "payload": "0046"}
+        for minute in minutes
+    ]
+    sent = {"v": 1, "frame": "s", "gateway": "g", "device": "strap-2", "seq": 0, "boot": "b"}
+    return msgspec.json.encode({**sent, "sent_at": now.isoformat(), "notifications": entries})
+
+
 def test_refused_assigned_read_and_given_to_whom_it_belongs(service: Service, tmp_path: Path) -> None:
     now = datetime.now(UTC)
     start, end = ((now - timedelta(minutes=minutes)).isoformat() for minutes in (60, 5))
@@ -102,6 +113,33 @@ def test_refused_assigned_read_and_given_to_whom_it_belongs(service: Service, tm
     (entry,) = cli(service, "registry", "show", f"device/{DEVICE}")
     assert [each["patient"] for each in entry["assignments"]] == ["ada", "ben"]
     assert cli(service, "registry", "correct", *order) == [{"corrected": {"readings": 0, "actions": 0}}]
+
+
+def test_half_of_an_old_window_was_another_persons_and_the_other_half_stays(service: Service) -> None:
+    """The judge has closed the window: the command counts from the topics what is left of it, and nothing is lost."""
+    now = datetime.now(UTC)
+    begin = datetime.fromtimestamp(now.timestamp() // 900 * 900 - 4 * 3600, UTC)  # a window's beginning
+    minutes = [*range(15), *range(30, 225, 15)]  # one window, and newer ones until it is kept no more
+    asyncio.run(send(service.bootstrap, [strap_frame(begin, minutes, now)]))
+    settled(service, names.REJECTS, 2 + len(minutes))
+    cli(service, "registry", "assign", "strap-2", "cleo", "--at", begin.isoformat())
+
+    async def told(count: int) -> bool:
+        """Whether so many readings are in the last word on the window."""
+        service.revive()
+        said = [msgspec.json.decode(record.value) for record in await read(service.bootstrap, names.OBSERVATIONS)]
+        of_it = [each for each in said if each["id"] == summary_id("cleo", "heart_rate", begin)]
+        return bool(of_it) and (of_it[-1]["status"], of_it[-1]["component"][0]["valueInteger"]) == ("final", count)
+
+    asyncio.run(until("the summary of the whole window", lambda: told(15)))
+    times = ("--from", begin.isoformat(), "--until", (begin + timedelta(minutes=7)).isoformat())
+    order = ("--device", "strap-2", *times, "--to", "dan", "--who", "nurse", "--reason", "his until then")
+    assert cli(service, "registry", "correct", *order) == [{"corrected": {"readings": 7, "actions": 2}}]
+    asyncio.run(until("the summary without the wrong half", lambda: told(8)))
+    asyncio.run(drained(service))
+    total = cli(service, "reconcile")[-1]
+    assert (total["type"], total["balanced"], total["missing"]) == ("total", True, 0)
+    assert cli(service, "replay", "--from-kafka", "--stage", "judge", "--emit", "observations", "--compare") == []
 
 
 def test_a_frame_that_the_topic_has_dropped_is_counted_as_gone(service: Service) -> None:

@@ -16,7 +16,7 @@ import msgspec
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.publish.fhir import Policy, publishes
 from rpm_stream.publish.ids import summary_id
-from rpm_stream.publish.summaries import GRACE_SECONDS, SPAN_SECONDS
+from rpm_stream.publish.summaries import GRACE_SECONDS, SPAN_SECONDS, place_of
 from rpm_stream.records import Account, Reading, Record
 
 Imbalance = Literal[
@@ -107,8 +107,7 @@ def due(reading: Reading, knowledge: Knowledge) -> Due:
     policy = publishes(reading, knowledge)
     if policy != "summary":
         return Due(policy=policy)
-    second = int(reading.measured_at.timestamp() // SPAN_SECONDS) * SPAN_SECONDS
-    return _summed(reading.patient, reading.vital, second)
+    return _summed(*place_of(reading))
 
 
 @lru_cache(maxsize=65536)

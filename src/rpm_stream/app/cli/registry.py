@@ -95,8 +95,9 @@ def correct(
 ) -> None:
     """The readings of a device and time were another person's: mend the registry, the record and the alerts.
 
-    Observations of the wrong patient become entered-in-error, alerts that rest on nothing else are withdrawn; the
-    right one's are judged as late readings. What detectors learned stays. Given again it does what is left to do.
+    Observations of the wrong patient become entered-in-error, summaries are written again with what else is in them,
+    alerts that rest on nothing else are withdrawn; the right one's are judged as late readings. What detectors learned
+    stays. Given again it does what is left to do.
 
     Example: rpm-stream registry correct --device strap-17 --from 2026-01-30T20:00:00Z --until 2026-01-31T08:00:00Z
     --to patient-5 --who nurse-12 --reason "her husband wore it"
