@@ -14,12 +14,12 @@ import msgspec
 from rpm_stream.alert.episodes import Episode, Episodes, Snoozed, change, resolve, why_of
 from rpm_stream.knowledge.alerting import Priorities
 from rpm_stream.records import Action, Alert, Direction
-from rpm_stream.words import assigned_words, snoozed_words
+from rpm_stream.words import SERVICE, assigned_words, snoozed_words
 
 BOTH: tuple[Direction, ...] = ("low", "high")
 LEARNED = "detector:"  # the name of a member that only a learned detector holds begins so
-MOST_SAID = 16_000  # characters of history that people may fill: a patient's state is to stay under 48 KB
-EACH_STEP = 100  # characters that a step takes besides its words
+MOST_SAID = 12_000  # octets of a patient's histories that people may fill: a quarter of the state (CONTRACT 8)
+EACH_STEP = 100  # octets that a step takes besides its words
 FULL = "refused, as this one and all further notes: this alert's history has no more room"
 
 
@@ -37,7 +37,7 @@ def decide(episodes: Episodes, group: str, action: Action, priorities: Prioritie
         return change(episode, "acknowledged", now, action.who, action.reason)
     if action.action == "new_normal" and not _forget_learned(episode):
         return resolve(episodes, group, now, _said("new normal: learning resumes", action), action.who)
-    if _is_full(episode.alert):
+    if _is_full(episodes):
         is_told = episode.alert.history[-1].reason == FULL
         return None if is_told else change(episode, episode.alert.state, now, action.who, FULL)
     if refused is not None:
@@ -113,6 +113,9 @@ def _forget_learned(episode: Episode) -> bool:
     return bool(left)
 
 
-def _is_full(alert: Alert) -> bool:
-    """Whether the history has no room for more words of people; to acknowledge, resolve or withdraw always works."""
-    return sum(EACH_STEP + len(step.reason) + len(step.who) for step in alert.history) > MOST_SAID
+def _is_full(episodes: Episodes) -> bool:
+    """Whether the patient's open alerts have no room for more words of people; to acknowledge, resolve or withdraw
+    always works. What the service says in them is given up where people need the room (room.py).
+    """
+    steps = (step for episode in episodes.values() for step in episode.alert.history if step.who != SERVICE)
+    return sum(EACH_STEP + len(f"{step.reason}{step.who}".encode()) for step in steps) > MOST_SAID

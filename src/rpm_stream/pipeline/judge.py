@@ -32,6 +32,7 @@ from rpm_stream.pipeline.devices import DeviceAlerts
 from rpm_stream.pipeline.not_judged import finding_of, reject_of
 from rpm_stream.pipeline.patient import MOST_SINCE, Input, Patient, PatientState
 from rpm_stream.pipeline.publishing import publish
+from rpm_stream.pipeline.room import Room
 from rpm_stream.pipeline.scoring import Scoring
 from rpm_stream.pipeline.silence import GROUP as SILENCE
 from rpm_stream.pipeline.silence import Silence
@@ -68,7 +69,7 @@ class Judge:
 
     def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
         self.knowledge, self.registry = knowledge, registry
-        self._scoring = Scoring(knowledge, registry)
+        self._scoring, self._room = Scoring(knowledge, registry), Room(knowledge)
         self._silence, self._devices = Silence(knowledge, registry), DeviceAlerts(knowledge, registry)
 
     def step(self, patient: Patient, message: Readings) -> Judged | None:
@@ -119,9 +120,10 @@ class Judge:
         state.applied[message.partition] = (message.offset, message.chunk)
         if message.readings and (alert := apply(state.episodes, state.patient, finding_of(message.readings), work.now)):
             work.alerts.append(alert)
+        closed = self._room.make(state)
         pack_patient(patient)
         rejects = tuple(reject_of(message, reading, work.now, error) for reading in message.readings)
-        return Judged(alerts=tuple(work.alerts), rejects=rejects)
+        return Judged(alerts=tuple(work.alerts), observations=closed, rejects=rejects)
 
     def _rewind(self, patient: Patient) -> None:
         """Rebuild the state before the input in hand: the last sealed one, and again what was applied since."""
@@ -146,10 +148,10 @@ class Judge:
         for _, group in groupby(told, key=lambda reading: reading.measured_at):
             self._instant(work, list(group))
         state.applied[message.partition] = (message.offset, message.chunk)
+        alerts = (*waited, *self._marked(work))
+        observations = publish(patient.windows, ordered, work.evidence.values(), self.knowledge)
         return Judged(
-            scores=tuple(work.scores),
-            alerts=(*waited, *self._marked(work)),
-            observations=publish(patient.windows, ordered, work.evidence.values(), self.knowledge),
+            scores=tuple(work.scores), alerts=alerts, observations=(*observations, *self._room.make(state))
         )
 
     def _act(self, patient: Patient, action: Action) -> Judged:
@@ -157,10 +159,13 @@ class Judge:
         if action.action == "adopt":
             return self._step(patient, as_message(action, patient.state.patient))
         late = overdue(patient.state.episodes, self.knowledge.priorities, work.now)
+        alerts: Sequence[Alert]
         if action.action == "void":
             alerts, observations = void(patient.state, patient.windows, action, self.knowledge, work.now)
-            return Judged(alerts=(*late, *alerts), observations=observations)
-        return Judged(alerts=(*late, *decided(patient.state, action, self.knowledge, work.now)))
+        else:
+            alerts, observations = decided(patient.state, action, self.knowledge, work.now), ()
+        closed = self._room.make(patient.state)
+        return Judged(alerts=(*late, *alerts), observations=(*observations, *closed))
 
     def _tick(self, patient: Patient, at: datetime) -> Judged:
         state = patient.state
@@ -180,6 +185,7 @@ class Judge:
                 work.alerts.append(resolve(state.episodes, group, work.now, "no longer expected from this device"))
             for group in self._devices.ended(state, work.now):
                 work.alerts.append(resolve(state.episodes, group, work.now, "no longer worn: the device is unassigned"))
+            self._room.make_for_silence(state)
         return Judged(
             alerts=tuple(work.alerts), observations=tuple(fhir.summary(window, self.knowledge) for window in due)
         )

@@ -1,0 +1,174 @@
+"""How large a patient's state may become, whatever is sent: 48 KB in all and 16 KB a vital (CONTRACT 8).
+
+A state beyond what Kafka takes would end the worker, so a broken gateway would stop the care of others. After each
+message and each action the state is measured; where it is too large it gives up what hurts least first (``STEPS``),
+of the vitals that are too large or of all. What is kept follows from the messages alone: what ticks add (silence) and
+what is sealed only now and then (detectors) have room of their own, and a replay gives up the same.
+
+Never given up: an open alert, its priority and state, one limit of each vital in it, the place of each message that was
+applied, what was learned. An ordinary patient takes 6 to 12 KB and gives up nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from itertools import product
+from typing import Final, TypeAlias
+
+import msgspec
+
+from rpm_stream.alert.episodes import Episode
+from rpm_stream.alert.room import lighten
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.pipeline.patient import PatientState
+from rpm_stream.pipeline.silence import GROUP as SILENCE
+from rpm_stream.publish import fhir
+from rpm_stream.publish.codes import KIND_ATTRIBUTE
+from rpm_stream.publish.fhir import Published
+from rpm_stream.publish.summaries import shed
+from rpm_stream.score import room
+from rpm_stream.score.detectors import DETECTORS
+from rpm_stream.score.drift import Drift
+from rpm_stream.score.half_space_trees import HalfSpaceTrees
+
+STATE_BYTES: Final = 48 * 1024
+VITAL_BYTES: Final = 16 * 1024
+SILENCE_BYTES: Final = 6_000  # of the alert about silence, which grows by ticks
+TOLD_BYTES: Final = 64  # of a vital whose silence was told
+PLACE_BYTES: Final = 20  # of a partition of rpm.frames or rpm.actions: its number, an offset of 64 bits, a chunk
+NAME_BYTES: Final = 32  # of a detector's name and framing
+FRAME_BYTES: Final = 128  # names of the fields, checksum, versions
+ATTRIBUTES: Final = frozenset({"characteristic", *KIND_ATTRIBUTE.values()})  # what publishing and rules read later
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Crowd(msgspec.Struct, frozen=True):
+    """A state that is too large: as a ``whole``, or these of its vitals; those are to give something up."""
+
+    state: PatientState
+    vitals: frozenset[str]
+    whole: bool
+
+
+Step: TypeAlias = Callable[[Crowd], None]
+
+
+def _alerts(most: int, of_devices: bool) -> Step:
+    return lambda crowd: lighten(_episodes(crowd.state, of_devices), most) if crowd.whole else None
+
+
+def _runs(most: int) -> Step:
+    return lambda crowd: room.forget_runs(crowd.state.score, crowd.vitals, most)
+
+
+def _signal(most: int) -> Step:
+    return lambda crowd: room.forget_signal(crowd.state.score, most)
+
+
+STEPS: Final[tuple[Step | int, ...]] = (
+    lambda crowd: room.slim_readings(crowd.state.score, crowd.vitals, ATTRIBUTES),
+    _alerts(24, of_devices=True),
+    _alerts(40, of_devices=False),
+    _alerts(8, of_devices=True),
+    lambda crowd: room.forget_evidence(crowd.state.score, crowd.vitals, 1),
+    4,
+    _runs(16),
+    _alerts(2, of_devices=True),
+    _alerts(20, of_devices=False),
+    2,
+    _runs(8),
+    _signal(8),
+    _alerts(10, of_devices=False),
+    _runs(2),
+    1,
+    _alerts(5, of_devices=False),
+    _signal(2),
+    _alerts(1, of_devices=True),
+    lambda crowd: room.forget_evidence(crowd.state.score, crowd.vitals, 0),
+    _alerts(1, of_devices=False),
+)
+"""What is given up, in this order, until it fits. A number: so many windows of each vital stay open, the older ones are
+published before their time. After all this go whole vitals, the largest first."""
+
+
+class Room:
+    """The bounds, bound to the knowledge table: what the detectors that it chooses take at most is set aside."""
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self._knowledge, table = knowledge, knowledge.detectors
+        kind, drift, trees = DETECTORS[table.personal.detector], DETECTORS[Drift.name], DETECTORS[HalfSpaceTrees.name]
+        each = kind.state_bytes + NAME_BYTES
+        vital = each + drift.state_bytes + NAME_BYTES
+        learned = len(table.personal.vitals) * each + len(table.lasting.vitals) * (vital - each)
+        set_aside = learned + trees.state_bytes + NAME_BYTES + SILENCE_BYTES + len(knowledge.vitals) * TOLD_BYTES
+        self._most, self._most_of_vital = STATE_BYTES - FRAME_BYTES - set_aside, VITAL_BYTES - vital
+
+    def make(self, state: PatientState) -> tuple[Published, ...]:
+        """Make the state fit; the summaries that had to be published before their time for it."""
+        crowd = self._crowd(state)
+        if crowd is None:
+            return ()
+        closed: list[Published] = []
+        for step in STEPS:
+            if isinstance(step, int):
+                closed += self._closed(state, crowd.vitals, step)
+            else:
+                step(crowd)
+            crowd = self._crowd(state)
+            if crowd is None:
+                return tuple(closed)
+        ordered = sorted(crowd.vitals, key=lambda vital: (-_vital_size(state, vital), vital))
+        for forget, vital in product((room.forget_vital, room.forget_counts), ordered):
+            forget(state.score, vital)
+            closed += self._closed(state, (vital,), 0)
+            if self._crowd(state) is None:
+                break
+        return tuple(closed)
+
+    def _closed(self, state: PatientState, vitals: Collection[str], most: int) -> Iterator[Published]:
+        if state.summaries is not None:
+            for window in shed(state.summaries, sorted(vitals), most):
+                yield fhir.summary(window, self._knowledge)
+
+    def make_for_silence(self, state: PatientState) -> None:
+        """Make what a tick has told of silence fit."""
+        episode = state.episodes.get(SILENCE)
+        for most in (32, 12, 5, 1):
+            if episode is None or len(_encode(episode)) <= SILENCE_BYTES:
+                return
+            lighten((episode,), most)
+
+    def _crowd(self, state: PatientState) -> Crowd | None:
+        """What is too large; None where all fits. A state that is no larger than a vital may be is not looked at."""
+        size = _size(state)
+        if size <= self._most_of_vital:
+            return None
+        vitals = _vitals(state)
+        if size > self._most:
+            return Crowd(state, vitals, whole=True)
+        large = frozenset(vital for vital in vitals if _vital_size(state, vital) > self._most_of_vital)
+        return Crowd(state, large, whole=False) if large else None
+
+
+def _size(state: PatientState) -> int:
+    """Octets of the state without what has room of its own, and with the most that its places can take."""
+    score = state.score
+    aside = (score.detectors, score.told_silent, state.applied, state.actions, state.episodes.get(SILENCE))
+    return len(_encode(state)) - len(_encode(aside)) + PLACE_BYTES * (len(state.applied) + 1)
+
+
+def _vitals(state: PatientState) -> frozenset[str]:
+    courses = state.summaries.courses if state.summaries is not None else {}
+    return frozenset((*room.vitals(state.score), *courses))
+
+
+def _vital_size(state: PatientState, vital: str) -> int:
+    course = state.summaries.courses.get(vital) if state.summaries is not None else None
+    return room.size(state.score, vital) + len(_encode(course))
+
+
+def _episodes(state: PatientState, of_devices: bool) -> Iterator[Episode]:
+    for group, episode in state.episodes.items():
+        if group != SILENCE and group.startswith("device:") == of_devices:
+            yield episode

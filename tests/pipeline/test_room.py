@@ -1,0 +1,179 @@
+"""Law 6 and CONTRACT 8: whatever is sent, a patient's state stays under 48 KB and 16 KB a vital, and hides nothing."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rpm_stream.knowledge import shipped
+from rpm_stream.pipeline.judge import Judge, Judged, Patient
+from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.records import Action, Alert, Limit, Of, Origin, PatientEntry, Reading, Readings, Record
+from rpm_stream.registry import Registry
+
+STATE_BYTES, VITAL_BYTES = 48 * 1024, 16 * 1024
+START = datetime(2026, 3, 1, tzinfo=UTC)
+KNOWLEDGE = shipped()
+VITALS = tuple(KNOWLEDGE.vitals)
+FLAGS = sorted(
+    KNOWLEDGE.signal.ask_repeat.union(
+        *(row.flags for row in KNOWLEDGE.device_rules.fault), KNOWLEDGE.device_rules.clock.flags, {"battery_low"}
+    )
+)
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Hostile(Record, frozen=True, kw_only=True):
+    """One way of filling a state. ``hung``: octets of attributes on each value; ``letter``: of the devices' names."""
+
+    seed: int
+    vitals: tuple[str, ...] = VITALS
+    messages: int = 80
+    devices: int = 40
+    seconds: tuple[int, ...] = (1, 30, 600)
+    late: int = 3000
+    digits: int = 3
+    hung: int = 60
+    letter: str = "d"
+    tiers: int = 2
+    of: Of | None = None
+    words: int = 300
+    ticks: bool = True
+
+
+HOSTILE = st.builds(
+    Hostile,
+    seed=st.integers(0, 2**32),
+    vitals=st.sampled_from((VITALS, VITALS[:9], ("heart_rate",), ("systolic", "glucose", "battery"))),
+    devices=st.sampled_from((1, 5, 200)),
+    seconds=st.sampled_from(((1,), (1, 30, 600), (7200,), (86400,))),
+    late=st.sampled_from((0, 3000, 90_000)),
+    digits=st.sampled_from((3, 12, 24)),
+    hung=st.sampled_from((0, 60, 5000)),
+    letter=st.sampled_from(("d", "device" * 16, "🜁" * 100)),
+    tiers=st.sampled_from((0, 1, 3)),
+    of=st.sampled_from((None, Of(count=2, last=12, within=60))),
+    words=st.sampled_from((0, 1000)),
+    ticks=st.booleans(),
+)
+
+
+class Siege:
+    """A patient's judge, and what a hostile gateway and its people send it; with ``restarts`` from the sealed state."""
+
+    def __init__(self, hostile: Hostile, restarts: bool = False) -> None:
+        self.hostile, self.restarts = hostile, restarts
+        self.judge, self.patient = Judge(KNOWLEDGE, Registry([_entry(hostile)])), unpack_patient(None, "p")
+
+    def run(self) -> Iterator[Judged]:
+        chance, at = random.Random(self.hostile.seed), START
+        for number in range(self.hostile.messages):
+            at += timedelta(seconds=chance.choice(self.hostile.seconds))
+            judged = self.judge.step(self.patient, _message(self.hostile, chance, number, at))
+            assert judged is not None and not judged.rejects
+            yield judged
+            for episode in list(self.patient.state.episodes.values()):
+                if chance.random() < 0.2:
+                    yield self.judge.act(self.patient, _action(self.hostile, chance, episode.alert.id, at))
+            if self.hostile.ticks and chance.random() < 0.1:
+                at += timedelta(hours=2)
+                yield self.judge.tick(self.patient, at)
+            if self.restarts:
+                self.patient = unpack_patient(pack_patient(self.patient), "p")
+
+
+def _entry(hostile: Hostile) -> PatientEntry:
+    limits = tuple(
+        Limit(
+            vital=vital, low=str(40 + tier), high=str(60 - tier), unit=KNOWLEDGE.vitals[vital].unit, owner="dr-7",
+            priority=("medium", "high", "low")[tier], of=hostile.of,
+        )
+        for vital in VITALS
+        for tier in range(hostile.tiers)
+    )  # fmt: skip
+    return PatientEntry(patient="p", limits=limits, expected_every=dict.fromkeys(VITALS, 60))
+
+
+def _message(hostile: Hostile, chance: random.Random, number: int, at: datetime) -> Readings:
+    readings = tuple(
+        Reading(
+            id=f"{number:08}-0000-0000-0000-{place:012}", patient="p",
+            device=f"{hostile.letter}{chance.randrange(hostile.devices)}"[-128:], vital=vital,
+            value=_value(hostile, chance), unit=KNOWLEDGE.vitals[vital].unit,
+            measured_at=at - timedelta(seconds=chance.choice((0, 0, hostile.late))), received_at=at,
+            utc_offset="+02:00", absent=None, flags=tuple(chance.sample(FLAGS, chance.choice((0, 0, 2, 4)))),
+            attributes={"characteristic": chance.choice(("2A37", "2A5F", "2AA7", "app")), "hung": "x" * hostile.hung},
+            origin=Origin(frame=f"frame-{number}", index=1, part=place),
+        )
+        for place, vital in enumerate(hostile.vitals)
+    )  # fmt: skip
+    return Readings(
+        patient="p", frame=f"frame-{number}", partition=number % 32, offset=2**40 + number, chunk=0, received_at=at,
+        readings=readings,
+    )  # fmt: skip
+
+
+def _value(hostile: Hostile, chance: random.Random) -> str:
+    whole = chance.choice((chance.randint(1, 39), chance.randint(41, 59), chance.randint(61, 220), 50))
+    return (
+        f"{whole}.{chance.randrange(10 ** (hostile.digits - 3)):0{hostile.digits - 3}}"
+        if hostile.digits > 3
+        else str(whole)
+    )
+
+
+def _action(hostile: Hostile, chance: random.Random, alert: str, at: datetime) -> Action:
+    return Action(
+        patient="p", alert=alert, action=chance.choice(("acknowledge", "comment", "snooze", "assign")), who="nurse",
+        at=at, reason="w" * hostile.words, until=at + timedelta(hours=1), to="dr-7",
+    )  # fmt: skip
+
+
+def size_of(patient: Patient, vital: str) -> int:
+    """Octets of all that the state keeps under a vital's name."""
+    state = patient.state
+    kept = [getattr(state.score, name) for name in state.score.__struct_fields__]
+    kept.append(patient.windows.courses)
+    named = [
+        {name: one for name, one in each.items() if vital in str(name).replace(".", ":").split(":")}
+        for each in kept
+        if isinstance(each, dict)
+    ]
+    return len(_encode(named))
+
+
+@settings(max_examples=14, deadline=None)
+@given(HOSTILE)
+def test_no_state_is_larger_than_its_bound_and_no_open_alert_is_lost(hostile: Hostile) -> None:
+    """CONTRACT 8, law 3: every alert that was opened is either still open, at its priority, or told as resolved."""
+    siege, open_now, applied = Siege(hostile), dict[str, Alert](), 0
+    for judged in siege.run():
+        patient = siege.patient
+        assert len(pack_patient(patient)) <= STATE_BYTES
+        assert max((size_of(patient, vital) for vital in hostile.vitals), default=0) <= VITAL_BYTES
+        open_now |= {alert.id: alert for alert in judged.alerts}
+        open_now = {name: alert for name, alert in open_now.items() if alert.state != "resolved"}
+        kept = {episode.alert.id: episode.alert for episode in patient.state.episodes.values()}
+        assert kept.keys() == open_now.keys()
+        assert all(
+            (alert.priority, alert.state) == (open_now[name].priority, open_now[name].state)
+            for name, alert in kept.items()
+        )
+        assert len(patient.state.applied) >= applied
+        applied = len(patient.state.applied)
+    assert applied == min(32, hostile.messages)
+
+
+@settings(max_examples=4, deadline=None)
+@given(HOSTILE)
+def test_what_is_given_up_follows_from_the_messages_alone(hostile: Hostile) -> None:
+    """Law 2: sealed and restored after every message it gives up the same, and tells the same."""
+    straight, restarted = Siege(hostile), Siege(hostile, restarts=True)
+    for one, other in zip(straight.run(), restarted.run(), strict=True):
+        assert one == other
+    assert pack_patient(straight.patient) == pack_patient(restarted.patient)
