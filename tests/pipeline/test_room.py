@@ -5,8 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -74,8 +76,11 @@ class Siege:
         chance, at = random.Random(self.hostile.seed), START
         for number in range(self.hostile.messages):
             at += timedelta(seconds=chance.choice(self.hostile.seconds))
-            judged = self.judge.step(self.patient, _message(self.hostile, chance, number, at))
+            message = _message(self.hostile, chance, number, at)
+            judged = self.judge.step(self.patient, message)
             assert judged is not None and not judged.rejects
+            if has_red(message):
+                assert self.patient.state.episodes["vital_signs"].alert.priority == "high"
             yield judged
             for episode in list(self.patient.state.episodes.values()):
                 if chance.random() < 0.2:
@@ -134,6 +139,16 @@ def _action(hostile: Hostile, chance: random.Random, alert: str, at: datetime) -
     )  # fmt: skip
 
 
+def has_red(readings: Readings) -> bool:
+    """Whether a pulse is beyond the query bound, so that the alert must be high at once."""
+    return any(
+        reading.vital == "heart_rate"
+        and Decimal(reading.value or "50") < 30
+        and KNOWLEDGE.signal.never_judged.isdisjoint(reading.flags)
+        for reading in readings.readings
+    )
+
+
 def size_of(patient: Patient, vital: str) -> int:
     """Octets of all that the state keeps under a vital's name."""
     state = patient.state
@@ -177,3 +192,28 @@ def test_what_is_given_up_follows_from_the_messages_alone(hostile: Hostile) -> N
     for one, other in zip(straight.run(), restarted.run(), strict=True):
         assert one == other
     assert pack_patient(straight.patient) == pack_patient(restarted.patient)
+
+
+@pytest.mark.parametrize("besieged", [False, True])
+def test_a_limit_that_must_last_is_told_in_time_however_values_jump_and_whatever_else_is_sent(besieged: bool) -> None:
+    """Law 3: 62 runs within half an hour, of which the state keeps few, and the rest of it is full."""
+    hostile = Hostile(seed=1, vitals=VITALS[:12] if besieged else (), letter="device" * 16, tiers=1, words=0)
+    siege, chance = Siege(hostile), random.Random(1)
+    lasting = Limit(vital="weight", high="80", unit="kg", owner="dr-7", priority="high", for_=30)
+    entry = PatientEntry(
+        patient="p",
+        limits=(lasting, Limit(vital="weight", high="90", unit="kg", owner="dr-7", priority="low")),
+    )
+    siege.judge.registry.put(entry)
+    told: list[int] = []
+    for number in range(62):
+        at = START + timedelta(seconds=30 * number)
+        message = _message(hostile, chance, number, at)
+        weight = _message(msgspec.structs.replace(hostile, vitals=("weight",), late=0), chance, 99_000 + number, at)
+        (weighed,) = weight.readings
+        weighed = msgspec.structs.replace(weighed, value="85" if number % 2 else "95", flags=())
+        message = msgspec.structs.replace(message, readings=(*message.readings, weighed))
+        judged = siege.judge.step(siege.patient, message)
+        assert judged is not None
+        told += [number for alert in judged.alerts if (alert.group, alert.priority) == ("weight", "high")]
+    assert told[:1] == [60]
