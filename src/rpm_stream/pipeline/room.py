@@ -40,7 +40,8 @@ NAME_BYTES: Final = 32  # of a detector's name and framing
 FRAME_BYTES: Final = 128  # names of the fields, checksum, versions
 ATTRIBUTES: Final = frozenset({"characteristic", *KIND_ATTRIBUTE.values()})  # what publishing and rules read later
 
-_encode = msgspec.msgpack.Encoder().encode
+_encoder = msgspec.msgpack.Encoder()
+_encode = _encoder.encode
 
 
 class Crowd(msgspec.Struct, frozen=True):
@@ -98,6 +99,7 @@ class Room:
     def __init__(self, knowledge: Knowledge) -> None:
         self._knowledge, table = knowledge, knowledge.detectors
         kind, drift, trees = DETECTORS[table.personal.detector], DETECTORS[Drift.name], DETECTORS[HalfSpaceTrees.name]
+        self._buffer = bytearray()  # of the look at each state: one that is new each time costs a fifth more
         each = kind.state_bytes + NAME_BYTES
         vital = each + drift.state_bytes + NAME_BYTES
         learned = len(table.personal.vitals) * each + len(table.lasting.vitals) * (vital - each)
@@ -140,22 +142,26 @@ class Room:
             lighten((episode,), most)
 
     def _crowd(self, state: PatientState) -> Crowd | None:
-        """What is too large; None where all fits. A state that is no larger than a vital may be is not looked at."""
-        size = _size(state)
-        if size <= self._most_of_vital:
+        """What is too large; None where all fits. A state smaller than one vital may be costs one look."""
+        _encoder.encode_into(state, self._buffer)
+        if len(self._buffer) + _places(state) <= self._most_of_vital:
             return None
         vitals = _vitals(state)
-        if size > self._most:
+        if len(self._buffer) + _places(state) - _aside(state) > self._most:
             return Crowd(state, vitals, whole=True)
         large = frozenset(vital for vital in vitals if _vital_size(state, vital) > self._most_of_vital)
         return Crowd(state, large, whole=False) if large else None
 
 
-def _size(state: PatientState) -> int:
-    """Octets of the state without what has room of its own, and with the most that its places can take."""
+def _places(state: PatientState) -> int:
+    """Octets that the places of messages can take at most."""
+    return PLACE_BYTES * (len(state.applied) + 1)
+
+
+def _aside(state: PatientState) -> int:
+    """Octets of what has room of its own."""
     score = state.score
-    aside = (score.detectors, score.told_silent, state.applied, state.actions, state.episodes.get(SILENCE))
-    return len(_encode(state)) - len(_encode(aside)) + PLACE_BYTES * (len(state.applied) + 1)
+    return len(_encode((score.detectors, score.told_silent, state.applied, state.actions, state.episodes.get(SILENCE))))
 
 
 def _vitals(state: PatientState) -> frozenset[str]:
