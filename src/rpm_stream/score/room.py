@@ -87,17 +87,19 @@ def forget_signal(state: ScoreState, most: int) -> None:
 
 
 def forget_vital(state: ScoreState, vital: str) -> None:
-    """All that is known of a vital but what was learned and told, a run beyond a limit that still lasts, and what its
-    limits count: those must be told when they have lasted (law 3). The rest begins anew with its next reading.
+    """All that is known of a vital but what was learned and told, a run beyond a limit that still lasts or that gives
+    points of NEWS2, and what its limits count: on those a later red alert rests (law 3). The rest begins anew.
     """
     history = state.histories.get(vital)
     for kept in _by_vital(state):
         kept.pop(vital, None)
     state.recent.pop(_counted(vital)[1], None)
-    if history is not None and history.segments and history.segments[-1].broken:
+    if history is not None:
         shorten(history.segments, 1)
-        history.segments[0].reading = None
-        state.histories[vital] = history
+        history.segments = [each for each in history.segments if each.broken or each.points]
+        for segment in history.segments:
+            segment.reading = None
+        state.histories |= {vital: history} if history.segments else {}
 
 
 def forget_counts(state: ScoreState, vital: str) -> None:
