@@ -177,6 +177,8 @@ async def measure(stages: Stages, frames: int) -> Run:
             and await watch.is_drained(names.GROUP_INGEST, names.FRAMES)
             and await watch.is_drained(names.GROUP_JUDGE, names.READINGS)
         ):
+            for stage in STAGES:
+                stages.cpu(stage)  # raises when it has ended
             if time.monotonic() > end:
                 raise TimeoutError(f"{stages.kind} did not drain {frames} frames in {PATIENCE_SECONDS:.0f} s")
             await asyncio.sleep(4 * POLL_SECONDS)

@@ -68,7 +68,15 @@ class Stand:
             await self.send(step / steps, (step + 1) / steps, lambda: 0.0 if busy.done() else 0.3)
 
     async def kill(self, stage: str) -> None:
-        """SIGKILL soon after the stage has put something of its own part of the load out, and start it anew.
+        """SIGKILL soon after the stage has put something of its own part of the load out, and start it anew."""
+        await self.at_work(stage)
+        await asyncio.sleep(self.chance.uniform(0, 0.6))
+        if f"{stage}-a" in self.service.processes:
+            self.service.kill(f"{stage}-a")
+        self.service.start(stage)
+
+    async def at_work(self, stage: str) -> None:
+        """Ask for a part of the load, and wait until the stage has put something of it out.
 
         The part is asked for only when somebody looks: on a fast machine it would be worked through before.
         """
@@ -81,10 +89,6 @@ class Stand:
                 return await self._written(stage) > before
 
             await until(f"{stage} is at work", grown)
-        await asyncio.sleep(self.chance.uniform(0, 0.6))
-        if f"{stage}-a" in self.service.processes:
-            self.service.kill(f"{stage}-a")
-        self.service.start(stage)
 
     async def _written(self, stage: str) -> int:
         """How many records there are of what ``stage`` puts out; 0 for one whose work is not looked at."""

@@ -12,7 +12,7 @@ from aiokafka.partitioner import murmur2
 from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.agents.barrier import Barrier
-from rpm_stream.app.agents.keyed import BatchWork, Form, KeyedStates
+from rpm_stream.app.agents.keyed import BatchWork, Form, KeyedStates, Place
 from rpm_stream.app.clock import Clock
 from rpm_stream.app.engine.application import BatchApp, Outgoing, guarded, new_app, source, state_table
 from rpm_stream.app.engine.watch import watch
@@ -41,6 +41,8 @@ from rpm_stream.records import UNREADABLE, Readings
 from rpm_stream.registry import plain_fault
 
 STAGE = "judge"
+SLICE_OCTETS = 512 * 1024  # 1,600 readings
+TURN_OCTETS = 64 * 1024  # 200 readings of one patient
 log = structlog.get_logger()
 _encode = msgspec.json.Encoder().encode
 _readings = msgspec.json.Decoder(Readings)
@@ -51,19 +53,20 @@ def judge_app(settings: Settings, knowledge: Knowledge, partitions: int) -> Batc
     app = new_app(GROUP_JUDGE, partitions, settings)
     table = state_table(app, partitions)
     states = KeyedStates(table, Form(unpack_patient, pack_patient, check_patient))
-    work = BatchWork(app, table, states, STAGE)
+    patients_in_turn = Place(STAGE, lambda record: record.key, SLICE_OCTETS, TURN_OCTETS)
+    work = BatchWork(app, table, states, patients_in_turn)
     reader, clock = RegistryReader(settings.bootstrap, knowledge.vitals), Clock.of(settings)
     step = Step(Judge(knowledge, reader.registry), clock, partitions)
 
     async def readings(stream: Any) -> None:
         await reader.ready.wait()
         async for event in stream.noack().events():
-            await guarded(lambda event=event: work.apply(event, step.readings), "judging a batch")  # type: ignore[misc]
+            work.add(event, step.readings)
 
     async def actions(stream: Any) -> None:
         await reader.ready.wait()
         async for event in stream.noack().events():
-            await guarded(lambda event=event: work.apply(event, step.action), "applying actions")  # type: ignore[misc]
+            work.add(event, step.action)
 
     app.agent(source(app, READINGS, partitions), concurrency=1, name="judge")(readings)
     app.agent(source(app, ACTIONS, partitions), concurrency=1, name="actions")(actions)
@@ -75,6 +78,7 @@ def judge_app(settings: Settings, knowledge: Knowledge, partitions: int) -> Batc
             keys = barrier.due(table.keys_of({partition}), at)
             await work.change(partition, keys, lambda patient, at=at: step.tick(patient, at))  # type: ignore[misc]
 
+    app.task(lambda: guarded(work.run, "judging"))
     app.task(lambda: guarded(reader.run, "reading the registry"))
     app.task(lambda: guarded(ticks, "time without data"))
     app.task(lambda: guarded(lambda: watch(app, STAGE), "watching the consumer"))

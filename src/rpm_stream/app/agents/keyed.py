@@ -1,23 +1,24 @@
-"""What both agents do with a batch: pure steps by key, outputs awaited, then state, then the ack.
+"""What both agents do with what is delivered: pure steps by key, outputs awaited, then state, then the ack.
 
-An interruption at any point repeats the batch from its last written state: offsets that the state has applied are
-skipped, later ones give the same bytes again.
+It is done in slices, whose records are taken in turn (``turns``). An interruption at any point repeats from the last
+written states: offsets that a state has applied are skipped, later ones give the same bytes again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.engine.application import EXIT_STATE, BatchApp, Outgoing, die, settle_collector
+from rpm_stream.app.agents.turns import Turns, Waiting
+from rpm_stream.app.engine.application import EXIT_STATE, BatchApp, Outgoing, die, guarded, settle_collector
 from rpm_stream.app.engine.recovery import BytesTable
 from rpm_stream.app.metrics import KEYS, STATE_BYTES
 from rpm_stream.pipeline.sealed import StateError
 
-SLICE = 64  # messages between two chances for the event loop to send and commit
+AT_ONCE = 64  # messages between two chances for the event loop to send and commit
 
 State = TypeVar("State")
 
@@ -69,36 +70,92 @@ class KeyedStates(Generic[State]):
         return {key: self._form.pack(self.live[key]) for key in keys}
 
 
+Packed = dict[int, dict[bytes, bytes]]  # sealed states by partition and key
+
+
+class Slice:
+    """What was done at once: the outputs under way, whose states changed, and a delivery for each record."""
+
+    def __init__(self) -> None:
+        self.futures: list[asyncio.Future[Any]] = []
+        self.touched: dict[int, set[bytes]] = {}  # keys by partition
+        self.deliveries: list[Delivery] = []
+
+
+class Place(NamedTuple):
+    """Whose work it is; with which records one keeps its order (those for which ``turn_of`` gives the same).
+
+    ``slice_octets``: values worked on at once, about a tenth of a second: whoever comes waits for two such slices, and
+    each costs two round trips to the broker and the packing of each state that it touched. ``turn_octets``: values of
+    a turn.
+    """
+
+    stage: str
+    turn_of: Callable[[ConsumerRecord], Hashable]
+    slice_octets: int
+    turn_octets: int
+
+
+class Delivery:
+    """One event: the fetched records of one partition, acked when the last of them is done."""
+
+    __slots__ = ("event", "left", "step")
+
+    def __init__(self, event: Any, step: Callable[[Any, ConsumerRecord], list[Outgoing] | None]) -> None:
+        self.event, self.step, self.left = event, step, len(event.value)
+
+
 class BatchWork(Generic[State]):
-    """Applies batches of one agent, one at a time."""
+    """Applies what is delivered to one agent, a slice at a time: one is worked on while the one before is written."""
 
-    def __init__(self, app: BatchApp, table: BytesTable, states: KeyedStates[State], stage: str) -> None:
-        self._app, self._table, self.states, self._stage = app, table, states, stage
-        self._settled = False
+    def __init__(self, app: BatchApp, table: BytesTable, states: KeyedStates[State], place: Place) -> None:
+        self._app, self._table, self.states = app, table, states
+        self._place = place
+        self._turns: Turns[Delivery] = Turns(place.turn_octets)
+        self._some = asyncio.Event()
+        self._writing: asyncio.Task[None] | None = None
         table.on_restored = self._check
-        self.lock = asyncio.Lock()  # one batch, tick or action at a time: no state is written before its outputs
+        self.lock = asyncio.Lock()  # one slice or tick at a time changes states
 
-    async def apply(self, event: Any, step: Callable[[State, ConsumerRecord], list[Outgoing] | None]) -> None:
-        """Run ``step`` over the records of one event; None means applied before. Raises what the broker says."""
-        partition = event.message.partition
-        if not self._settled:  # by the first batch all is loaded: code, tables, registry, the changelog's blobs
-            self._settled = True
-            settle_collector()
-        async with self.lock:
-            futures: list[asyncio.Future[Any]] = []
-            touched: set[bytes] = set()
-            for start in range(0, len(event.value), SLICE):
-                outputs: list[Outgoing] = []
-                for record in event.value[start : start + SLICE]:
-                    key = record.key or b""
-                    made = step(self._state(key), record)
-                    if made is not None:
-                        outputs += made
-                        touched.add(key)
-                futures += await self._app.producer.send_all(outputs)
-                await asyncio.sleep(0)
-            await self._write(partition, futures, touched)
-            event.ack()
+    def add(self, event: Any, step: Callable[[State, ConsumerRecord], list[Outgoing] | None]) -> None:
+        """Let the records of one event wait for ``step`` to be run over them; it gives None for one applied before."""
+        delivery = Delivery(event, step)
+        by_turn: dict[Hashable, list[Waiting[Delivery]]] = {}
+        for record in event.value:
+            by_turn.setdefault(self._place.turn_of(record), []).append(Waiting(delivery, record))
+        for turn, waiting in by_turn.items():
+            self._turns.add(turn, waiting)
+        self._some.set()
+
+    async def run(self) -> None:
+        """Work for ever. Raises what the broker says."""
+        await self._some.wait()
+        settle_collector()  # all is loaded by now: code, tables, registry, the changelog's blobs
+        while True:
+            await self._some.wait()
+            async with self.lock:
+                await self._apply(self._turns.take(self._place.slice_octets))
+            if not self._turns:
+                self._some.clear()
+
+    async def _apply(self, taken: list[Waiting[Delivery]]) -> None:
+        """Run the steps over one slice, and begin to write it; returns when the slice before is written."""
+        done = Slice()
+        for start in range(0, len(taken), AT_ONCE):
+            outputs: list[Outgoing] = []
+            for delivery, record in taken[start : start + AT_ONCE]:
+                key = record.key or b""
+                made = delivery.step(self._state(key), record)
+                if made is not None:
+                    outputs += made
+                    done.touched.setdefault(record.partition, set()).add(key)
+                done.deliveries.append(delivery)
+            done.futures += await self._app.producer.send_all(outputs)
+            await asyncio.sleep(0)
+        states = self._packed(done)  # as of this slice: the next one changes them
+        before = self._writing
+        self._writing = asyncio.create_task(guarded(lambda: self._finish(before, done, states), "writing a slice"))
+        await _ended(before)
 
     async def change(self, partition: int, keys: Iterable[bytes], step: Callable[[State], list[Outgoing]]) -> None:
         """Run ``step`` over states without a record (a tick); only what put something out is written.
@@ -107,20 +164,29 @@ class BatchWork(Generic[State]):
         state would go behind its own. ``forget`` waits for the lock, so ownership cannot end in the middle.
         """
         async with self.lock:
+            await _ended(self._writing)  # no state may overtake the outputs that it holds the effects of
             if not self._app.consumer.owns(partition):
                 return
-            futures: list[asyncio.Future[Any]] = []
-            touched: set[bytes] = set()
+            done = Slice()
             for key in keys:
                 if made := step(self._state(key)):
-                    futures += await self._app.producer.send_all(made)
-                    touched.add(key)
-            await self._write(partition, futures, touched)
+                    done.futures += await self._app.producer.send_all(made)
+                    done.touched.setdefault(partition, set()).add(key)
+            await self._write(done, self._packed(done))
 
     async def forget(self, *_: Any, **__: Any) -> None:
-        """Before partitions go to another worker (batches are acked by then): let a tick finish, drop what is live."""
+        """Before partitions go to another worker (all is acked by then): let a tick finish, drop what is live."""
         async with self.lock:
+            await _ended(self._writing)
             self.states.live.clear()
+
+    async def _finish(self, before: asyncio.Task[None] | None, done: Slice, states: Packed) -> None:
+        await _ended(before)
+        await self._write(done, states)
+        for delivery in done.deliveries:
+            delivery.left -= 1
+            if not delivery.left:
+                delivery.event.ack()
 
     def _check(self) -> None:
         try:
@@ -138,13 +204,23 @@ class BatchWork(Generic[State]):
         die(
             "a state in the changelog cannot be restored; nothing was dropped and nobody begun anew: make it anew "
             "from the topics with 'rpm-stream state rebuild', or start the release that wrote it",
-            EXIT_STATE, stage=self._stage, partition=error.partition, offset=error.offset, fault=error.fault,
+            EXIT_STATE, stage=self._place.stage, partition=error.partition, offset=error.offset, fault=error.fault,
         )  # fmt: skip
 
-    async def _write(self, partition: int, futures: list[asyncio.Future[Any]], touched: set[bytes]) -> None:
-        await asyncio.gather(*futures)
-        if touched:
-            blobs = self.states.pack(touched)
-            await self._table.write(partition, blobs)
-            STATE_BYTES.labels(self._stage).set(max(map(len, blobs.values())))
-        KEYS.labels(self._stage).set(len(self.states.live))
+    def _packed(self, done: Slice) -> Packed:
+        return {partition: self.states.pack(keys) for partition, keys in done.touched.items()}
+
+    async def _write(self, done: Slice, states: Packed) -> None:
+        await asyncio.gather(*done.futures)
+        await asyncio.gather(*(self._table.write(partition, blobs) for partition, blobs in states.items()))
+        if states:
+            STATE_BYTES.labels(self._place.stage).set(
+                max(len(blob) for blobs in states.values() for blob in blobs.values())
+            )
+        KEYS.labels(self._place.stage).set(len(self.states.live))
+
+
+async def _ended(writing: asyncio.Task[None] | None) -> None:
+    """Wait until a slice is written; whoever waits and is cancelled does not cancel the writing."""
+    if writing is not None:
+        await asyncio.wait({writing})

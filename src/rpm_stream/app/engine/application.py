@@ -14,6 +14,7 @@ import structlog
 from faust.transport.drivers import aiokafka as driver
 
 from rpm_stream.app.engine.consumer import BatchConsumer, BatchSchema
+from rpm_stream.app.engine.pulse import Pulse
 from rpm_stream.app.engine.recovery import BatchTableManager, BytesTable
 from rpm_stream.app.settings import Settings
 
@@ -21,7 +22,8 @@ log = structlog.get_logger()
 
 EXIT_CRASHED = 70  # EX_SOFTWARE: something of ours or of the broker's; the supervisor starts the stage again
 EXIT_STATE = 65  # EX_DATAERR: a state in the changelog cannot be restored; a person must act (rpm-stream state rebuild)
-EXIT_STUCK = 75  # EX_TEMPFAIL: assigned, but not consuming
+EXIT_STUCK = 75  # EX_TEMPFAIL: assigned, but not consuming; or it stood still for longer than its session
+SESSION_SECONDS = 10.0  # with Faust's 60 a killed worker's patients wait a minute
 COLLECT_AFTER = 10_000  # objects made between two looks for cycles; 60 frames leave that many
 
 Outgoing = tuple[str, bytes | None, bytes, int | None]  # topic, key, value, partition (None: by key)
@@ -35,6 +37,7 @@ class IdempotentProducer(driver.Producer):  # type: ignore[misc]
 
     async def send_all(self, records: Iterable[Outgoing]) -> list[asyncio.Future[Any]]:
         """Hand records over; the futures carry what the broker said."""
+        self.app.pulse.check()
         producer = self._ensure_producer()
         return [
             await producer.send(topic, value=value, key=key, partition=partition)
@@ -50,7 +53,11 @@ class BatchTransport(driver.Transport):  # type: ignore[misc]
 
 
 class BatchApp(faust.App):  # type: ignore[misc]
-    """Faust's application on that transport."""
+    """Faust's application on that transport. Once its ``pulse`` has begun, it writes nothing as a zombie."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.pulse = Pulse(SESSION_SECONDS, _stood_still)
+        super().__init__(*args, **kwargs)
 
     def _new_transport(self) -> Any:
         return BatchTransport(self.conf.broker_consumer, self)
@@ -74,7 +81,7 @@ def new_app(group: str, partitions: int, settings: Settings) -> BatchApp:
         consumer_auto_offset_reset="earliest",
         broker_commit_interval=1.0,
         consumer_group_instance_id=f"{group}-{settings.instance}" if settings.instance else None,
-        broker_session_timeout=10.0,  # with Faust's 60 a killed worker's patients wait a minute
+        broker_session_timeout=SESSION_SECONDS,
         broker_heartbeat_interval=2.0,
         broker_rebalance_timeout=60.0,
         broker_max_poll_records=500,
@@ -113,6 +120,10 @@ def state_table(app: BatchApp, partitions: int) -> BytesTable:
         },
     )
     return table
+
+
+def _stood_still() -> NoReturn:
+    die("the process stood still for longer than its session: another may have carried on with its work", EXIT_STUCK)
 
 
 def settle_collector() -> None:

@@ -16,9 +16,10 @@ from mode.utils.futures import notify
 
 FETCH_WAIT_MS = 50  # Faust's 1,500 lets a poll of an idle partition hold up the busy ones
 MOST_IN_FLIGHT = 4_000  # records delivered and not yet acked; from here on fetching waits
-# Batches likewise. Each costs two round trips to the broker however small it is: fetched as soon as they come, frames
-# queue up one by one and a stage that fell behind stays behind; fetched late, they come many at a time.
-MOST_BATCHES = 4
+# Batches of one partition likewise, and then that one alone waits: the others are fetched beside its backlog. Fetched
+# late, records come many at a time, which costs less than one by one.
+MOST_BATCHES = 2
+BRIEF_SECONDS = 0.05  # a poll that leaves a partition out must not keep it waiting
 
 
 class GapError(Exception):
@@ -124,21 +125,23 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             if tp.topic in self.app.tables.changelog_topics:
                 raise GapError(f"{tp.topic}[{tp.partition}]: fetched across a rebalance; starting anew restores all")
 
-    def _has_room(self) -> bool:
-        marks = self._watermarks.values()
-        return (
-            sum(len(mark.batches) for mark in marks) < MOST_BATCHES
-            and sum(mark.in_flight for mark in marks) < MOST_IN_FLIGHT
-        )
+    def _is_full(self, tp: TP) -> bool:
+        mark = self._watermarks.get(tp)
+        return mark is not None and len(mark.batches) >= MOST_BATCHES
 
     async def _wait_for_room(self) -> None:
-        while self.flow_active and not self._has_room():
-            self._room.clear()
-            try:
-                await asyncio.wait_for(self._room.wait(), 0.25)
-            except TimeoutError:
-                if self._stopped.is_set():
-                    return
+        while self.flow_active and sum(mark.in_flight for mark in self._watermarks.values()) >= MOST_IN_FLIGHT:
+            await self._some_room(0.25)
+            if self._stopped.is_set():
+                return
+
+    async def _some_room(self, timeout: float) -> None:
+        """Wait for an ack, ``timeout`` seconds at most."""
+        self._room.clear()
+        try:
+            await asyncio.wait_for(self._room.wait(), timeout)
+        except TimeoutError:
+            return
 
     async def _route(self, tp: TP, found: list[ConsumerRecord], active: set[TP], generation: int) -> None:
         is_changelog = tp.topic in self.app.tables.changelog_topics
@@ -175,8 +178,13 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self._read_offset[tp] = last.offset + 1
 
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
-        frozen = frozenset(active_partitions)
-        return await self._thread.getmany(frozen, timeout) if frozen else {}
+        """Of the partitions that have room; a live set, once empty, would read "all partitions" to aiokafka."""
+        active = frozenset(active_partitions)
+        open_ = frozenset(tp for tp in active if not self._is_full(tp))
+        if not open_:
+            await self._some_room(BRIEF_SECONDS)
+            return {}
+        return await self._thread.getmany(open_, timeout if open_ == active else BRIEF_SECONDS)
 
     async def perform_seek(self) -> None:
         """To the committed offsets; partitions without one, which Faust leaves where they are, to their beginning."""

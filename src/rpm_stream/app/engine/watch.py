@@ -18,6 +18,7 @@ STUCK_SECONDS = 60.0  # six session timeouts; a rebalance or a slow broker is ov
 
 async def watch(app: BatchApp, stage: str) -> None:
     """Measure lag for ever; end the process when the consumer is stuck."""
+    app.pulse.start()
     positions: dict[TP, int] = {}
     moved = monotonic()
     while True:

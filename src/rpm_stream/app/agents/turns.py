@@ -1,0 +1,56 @@
+"""Who is next: records that wait are taken in turn, some of each key, so that nobody waits behind another's backlog."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable, Iterable
+from typing import Generic, NamedTuple, TypeVar
+
+from aiokafka.structs import ConsumerRecord
+
+Delivery = TypeVar("Delivery")
+
+
+class Waiting(NamedTuple, Generic[Delivery]):
+    """A record, and the delivery that it came with."""
+
+    delivery: Delivery
+    record: ConsumerRecord
+
+
+class Turns(Generic[Delivery]):
+    """Records that wait, by key; those of one key keep their order."""
+
+    def __init__(self, at_once: int) -> None:
+        """``at_once``: octets of values after which a key's turn is over."""
+        self._at_once = at_once
+        self._ring: deque[Hashable] = deque()  # keys that have something waiting, next first
+        self._queues: dict[Hashable, deque[Waiting[Delivery]]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._ring)
+
+    def add(self, key: Hashable, waiting: Iterable[Waiting[Delivery]]) -> None:
+        """Put records of ``key`` behind what it has; a key that had nothing comes after all others."""
+        queue = self._queues.get(key)
+        if queue is None:
+            queue = self._queues[key] = deque()
+            self._ring.append(key)
+        queue.extend(waiting)
+
+    def take(self, octets: int) -> list[Waiting[Delivery]]:
+        """A turn of each key, round and round, until the values have ``octets``; at least one record, if any waits."""
+        found: list[Waiting[Delivery]] = []
+        size = 0
+        while self._ring and size < octets:
+            key = self._ring.popleft()
+            queue = self._queues[key]
+            end = size + min(self._at_once, octets - size)
+            while queue and size < end:
+                found.append(queue.popleft())
+                size += len(found[-1].record.value or b"")
+            if queue:
+                self._ring.append(key)
+            else:
+                del self._queues[key]
+        return found

@@ -1,0 +1,72 @@
+"""Whoever waits is served soon, whatever others have waiting, and each in order."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from types import SimpleNamespace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rpm_stream.app.agents.turns import Turns, Waiting
+
+ARRIVALS = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(1, 300)), max_size=60)
+
+
+def waiting(place: int, octets: int) -> Waiting[int]:
+    record: Any = SimpleNamespace(offset=place, value=bytes(octets) or None)
+    return Waiting(place, record)
+
+
+def taken(turns: Turns[int], octets: int) -> list[int]:
+    return [one.delivery for one in turns.take(octets)]
+
+
+def test_one_of_each_round_and_round() -> None:
+    turns: Turns[int] = Turns(1)
+    turns.add("backlog", [waiting(place, 100) for place in range(5)])
+    turns.add("live", [waiting(10, 100)])
+    assert taken(turns, 250) == [0, 10, 1]
+    turns.add("late", [waiting(20, 100)])
+    assert taken(turns, 150) == [2, 20]
+    assert taken(turns, 1000) == [3, 4]
+    assert not turns
+    assert taken(turns, 1000) == []
+
+
+def test_a_turn_is_over_after_so_many_octets() -> None:
+    turns: Turns[int] = Turns(200)
+    turns.add("backlog", [waiting(place, 100) for place in range(5)])
+    turns.add("live", [waiting(10, 100)])
+    assert taken(turns, 1000) == [0, 1, 10, 2, 3, 4]
+
+
+@given(ARRIVALS, st.integers(1, 500), st.integers(1, 500))
+def test_each_comes_once_and_in_its_order(arrivals: list[tuple[str, int]], octets: int, at_once: int) -> None:
+    turns: Turns[int] = Turns(at_once)
+    came: dict[str, list[int]] = defaultdict(list)
+    for place, (key, size) in enumerate(arrivals):
+        turns.add(key, [waiting(place, size)])
+        came[key].append(place)
+    key_of = {place: key for place, (key, _) in enumerate(arrivals)}
+    gone: dict[str, list[int]] = defaultdict(list)
+    while turns:
+        found = taken(turns, octets)
+        assert found
+        for place in found:
+            gone[key_of[place]].append(place)
+    assert gone == came
+
+
+@given(ARRIVALS, st.integers(1, 500))
+def test_who_has_one_waits_for_one_of_each_other(arrivals: list[tuple[str, int]], octets: int) -> None:
+    turns: Turns[int] = Turns(1)
+    for place, (key, size) in enumerate(arrivals):
+        turns.add(key, [waiting(place, size)])
+    turns.add("live", [waiting(-1, 10)])
+    before = []
+    while -1 not in (found := taken(turns, octets)):
+        before += found
+    before += found[: found.index(-1)]
+    assert len(before) <= len({key for key, _ in arrivals})

@@ -1,0 +1,68 @@
+"""A worker that stood still for longer than its session ends before it writes; one that is merely slow goes on."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NoReturn
+
+import pytest
+
+from rpm_stream.app.engine.pulse import EVERY_SECONDS, Pulse
+
+
+pytestmark = pytest.mark.asyncio
+
+
+class Ended(BaseException):
+    """What the process's end is here."""
+
+
+def end() -> NoReturn:
+    raise Ended
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_it_ends_before_it_writes() -> None:
+    clock = Clock()
+    pulse = Pulse(10.0, end, clock)
+    clock.now += 60  # before it begins nothing counts: imports, joining, recovery
+    pulse.check()
+    pulse.start()
+    clock.now += 9.9
+    pulse.check()
+    clock.now += 0.2
+    with pytest.raises(Ended):
+        pulse.check()
+
+
+async def test_its_own_beat_notices_too() -> None:
+    """Awake again, the beat comes first: it must not hide that there was none for long."""
+    clock = Clock()
+    pulse = Pulse(10.0, end, clock)
+    pulse.start()
+    clock.now += 9.9
+    pulse.start()
+    clock.now += 9.9
+    pulse.check()
+    clock.now += 0.2
+    with pytest.raises(Ended):
+        pulse.start()
+
+
+async def test_it_beats() -> None:
+    clock = Clock()
+    pulse = Pulse(10.0, end, clock)
+    pulse.start()
+    beats = asyncio.Event()
+    asyncio.get_running_loop().call_later(EVERY_SECONDS * 1.5, beats.set)
+    clock.now += 9.9
+    await beats.wait()
+    clock.now += 9.9
+    pulse.check()
