@@ -150,9 +150,7 @@ class Judge:
         state.applied[message.partition] = (message.offset, message.chunk)
         alerts = (*waited, *self._marked(work))
         observations = publish(patient.windows, ordered, work.evidence.values(), self.knowledge)
-        return Judged(
-            scores=tuple(work.scores), alerts=alerts, observations=(*observations, *self._room.make(state))
-        )
+        return Judged(scores=tuple(work.scores), alerts=alerts, observations=(*observations, *self._room.make(state)))
 
     def _act(self, patient: Patient, action: Action) -> Judged:
         work = self._work(patient, action.at)
