@@ -9,7 +9,6 @@ import pytest
 
 from rpm_stream.app.engine.pulse import EVERY_SECONDS, Pulse
 
-
 pytestmark = pytest.mark.asyncio
 
 

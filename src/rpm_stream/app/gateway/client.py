@@ -19,6 +19,7 @@ import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -30,6 +31,7 @@ from aiokafka.errors import KafkaError
 
 from rpm_stream.app.gateway.link import GatewayOptions, Link, abandon, position
 from rpm_stream.app.gateway.meters import Meters
+from rpm_stream.app.gateway.pace import Pace
 from rpm_stream.app.gateway.spool import Spool, SpoolFull
 from rpm_stream.app.gateway.wire import Entries, chunks, encode_frame, frame_id
 from rpm_stream.records import UNREADABLE, Frame, Measurement, Notification, Reject
@@ -259,9 +261,11 @@ class Gateway:
 
     async def _pump(self, producer: AIOKafkaProducer) -> None:
         """Send, the devices in turn; a failure leaves by exception: nothing of a device overtakes a failed frame."""
+        pace = Pace(self._options.catch_up_octets)
         while True:
             self._wake.clear()
-            frames = await self._disk(lambda: self._spool.in_turn(self._sent, BATCH, BATCH_OCTETS))
+            octets = pace.room(BATCH_OCTETS)
+            frames = await self._disk(partial(self._spool.in_turn, self._sent, BATCH, octets))
             if not frames:
                 await self._wake.wait()
                 continue
@@ -273,6 +277,8 @@ class Gateway:
             self.meters.acknowledged.inc(len(frames))
             await self._disk(self._forget)
             self._progress.set()
+            pace.spend(sum(len(frame.wire) for frame in frames))
+            await pace.rest(self._wake)
 
     def _forget(self) -> None:
         try:

@@ -36,6 +36,9 @@ class GatewayOptions:
     topic: str = FRAMES
     rejects_topic: str = REJECTS
     max_spool_bytes: int | None = None  # None: as much as the disk has
+    # What waits goes out at so many octets a second, beside one frame of each device at once: half of what one worker
+    # takes, so that a day that one gateway stored delays nobody else. None: as fast as the broker takes it.
+    catch_up_octets: int | None = 512 * 1024
     close_within: float = 10.0  # seconds that leaving the context waits for the broker; the rest stays in the spool
     retry_first: float = 0.2  # seconds
     retry_longest: float = 15.0  # seconds
