@@ -13,6 +13,7 @@ from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.agents.ingest import ingest_app
+from rpm_stream.app.engine.watermark import parts
 from rpm_stream.app.settings import Settings
 from rpm_stream.knowledge import shipped
 
@@ -64,3 +65,14 @@ async def test_state_that_is_fetched_as_a_rebalance_ends_is_restored(
     draining.cancel()
     await asyncio.gather(draining, return_exceptions=True)
     assert restored == [7, 8]
+
+
+def test_a_large_fetch_is_acked_in_parts() -> None:
+    """In order, none left out, each part about a mebibyte of values; a record that is larger alone."""
+    sizes = [10, 700_000, 400_000, 2_000_000, 0, 5]
+    records = [
+        ConsumerRecord("t", 0, place, 0, 0, None, bytes(size), None, 0, size, ()) for place, size in enumerate(sizes)
+    ]
+    found = list(parts(records))
+    assert [[one.offset for one in part] for part in found] == [[0, 1, 2], [3], [4, 5]]
+    assert not list(parts([]))

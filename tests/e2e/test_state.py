@@ -19,7 +19,7 @@ from replaying import frame, measurement
 from service_for_tests import Service, drained, read, running, send
 
 from rpm_stream.app import names
-from rpm_stream.app.engine.application import EXIT_STATE
+from rpm_stream.app.engine.end import EXIT_STATE
 from rpm_stream.app.registry_topic import write
 from rpm_stream.app.state_rebuild import changelog
 from rpm_stream.pipeline.sealed import unpack_device

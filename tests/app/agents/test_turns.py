@@ -70,3 +70,12 @@ def test_who_has_one_waits_for_one_of_each_other(arrivals: list[tuple[str, int]]
         before += found
     before += found[: found.index(-1)]
     assert len(before) <= len({key for key, _ in arrivals})
+
+
+def test_what_is_let_go_of_does_not_come() -> None:
+    turns: Turns[int] = Turns(1)
+    turns.add("a", [waiting(0, 1), waiting(1, 1)])
+    turns.clear()
+    assert not turns
+    turns.add("a", [waiting(2, 1)])
+    assert taken(turns, 10) == [2]

@@ -20,7 +20,7 @@ from faults.stand import PUTS_OUT, Stand
 from service_for_tests import read, until
 
 from rpm_stream.app import names, topics
-from rpm_stream.app.engine.application import EXIT_STUCK
+from rpm_stream.app.engine.end import EXIT_STUCK
 
 LAUNCHER = Path(__file__).parent / "stage_killed_at.py"
 POINTS = ("among-outputs", "before-state", "before-ack", "after-ack")
@@ -66,18 +66,21 @@ async def kills_between(stand: Stand, times: int) -> str:
     return f"{len(points)} kills, {len(POINTS)} points of both agents"
 
 
-async def worker_stopped(stand: Stand, seconds: float) -> str:
-    """SIGSTOP of one of two workers of each agent, until the other has its partitions; then it wakes as a zombie."""
+async def worker_stopped(stand: Stand, seconds: tuple[float, ...]) -> str:
+    """SIGSTOP of one of two workers of each agent, until the other has its partitions; then it wakes as a zombie.
+
+    Also for about as long as its session, when it may or may not have been given up: it ends all the same.
+    """
     await stand.start()
     for stage in PUTS_OUT:
         stand.service.start(stage, "b")
 
     async def stopping() -> None:
-        for stage in sorted(PUTS_OUT):
+        for stage, length in zip(sorted(PUTS_OUT), lengths, strict=True):
             await stand.at_work(stage)
             process = stand.service.processes[f"{stage}-a"]
             process.send_signal(signal.SIGSTOP)
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(length)
             process.send_signal(signal.SIGCONT)
 
             async def gone(process: Any = process) -> bool:
@@ -85,13 +88,14 @@ async def worker_stopped(stand: Stand, seconds: float) -> str:
 
             await until(f"{stage} ends for having stood still", gone, 20)
 
+    lengths = stand.chance.sample(seconds, len(seconds))
     busy = asyncio.create_task(stopping())
     await stand.send_while(busy, 2 * len(PUTS_OUT))  # the second half while it stands still
     await busy
     await stand.settled()
     zombies = [status for _, status in stand.service.exits if status == EXIT_STUCK]
     assert len(zombies) >= len(PUTS_OUT), stand.service.exits
-    return f"both agents, for {seconds:.0f} s beside a second worker"
+    return "beside a second worker, for " + ", ".join(f"{length:.0f}" for length in lengths) + " s"
 
 
 async def broker_stopped(stand: Stand, seconds: tuple[float, ...]) -> str:
@@ -289,7 +293,7 @@ class Fault(NamedTuple):
 FAULTS = (
     Fault("kill -9 at random", kills_at_random, {"times": 12}, {"times": 50}, {"times": 200}),
     Fault("kill -9 between outputs, state and ack", kills_between, None, {"times": 1}, {"times": 4}),
-    Fault("worker stopped (SIGSTOP)", worker_stopped, None, {"seconds": 16.0}),
+    Fault("worker stopped (SIGSTOP)", worker_stopped, None, {"seconds": (9.0, 16.0)}),
     Fault("broker stopped (SIGSTOP)", broker_stopped, None, {"seconds": (5, 15, 30)}),
     Fault("broker killed", broker_killed, None, {"times": 3}),
     Fault("broker's disk full", disk_full, None, {}, on_small_disk=True),

@@ -9,7 +9,8 @@ import msgspec
 from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.agents.keyed import BatchWork, Form, KeyedStates, Place
-from rpm_stream.app.engine.application import BatchApp, Outgoing, guarded, new_app, source, state_table
+from rpm_stream.app.engine.application import BatchApp, Outgoing, new_app, source, state_table
+from rpm_stream.app.engine.end import guarded
 from rpm_stream.app.engine.watch import watch
 from rpm_stream.app.metrics import MESSAGES, PARTS, REJECTS, REPEATED, STEP_SECONDS
 from rpm_stream.app.names import ACCOUNTS, FRAMES, GROUP_INGEST, READINGS

@@ -13,7 +13,8 @@ from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.agents.turns import Turns, Waiting
-from rpm_stream.app.engine.application import EXIT_STATE, BatchApp, Outgoing, die, guarded, settle_collector
+from rpm_stream.app.engine.application import BatchApp, Outgoing, settle_collector
+from rpm_stream.app.engine.end import EXIT_STATE, die, guarded
 from rpm_stream.app.engine.recovery import BytesTable
 from rpm_stream.app.metrics import KEYS, STATE_BYTES
 from rpm_stream.pipeline.sealed import StateError
@@ -115,6 +116,7 @@ class BatchWork(Generic[State]):
         self._some = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
         table.on_restored = self._check
+        app.let_go = self._let_go
         self.lock = asyncio.Lock()  # one slice or tick at a time changes states
 
     def add(self, event: Any, step: Callable[[State, ConsumerRecord], list[Outgoing] | None]) -> None:
@@ -131,7 +133,7 @@ class BatchWork(Generic[State]):
         """Work for ever. Raises what the broker says."""
         await self._some.wait()
         settle_collector()  # all is loaded by now: code, tables, registry, the changelog's blobs
-        while True:
+        while not self._app.should_stop:
             await self._some.wait()
             async with self.lock:
                 await self._apply(self._turns.take(self._place.slice_octets))
@@ -174,8 +176,19 @@ class BatchWork(Generic[State]):
                     done.touched.setdefault(partition, set()).add(key)
             await self._write(done, self._packed(done))
 
+    async def _let_go(self) -> None:
+        """Before partitions go to another worker: drop what has not begun, finish what has.
+
+        What is dropped is read again from the commit. Worked off first, a backlog would hold up the whole group, and
+        Faust waits for every message that somebody still holds.
+        """
+        self._turns.clear()
+        async with self.lock:
+            self._turns.clear()
+            await _ended(self._writing)
+
     async def forget(self, *_: Any, **__: Any) -> None:
-        """Before partitions go to another worker (all is acked by then): let a tick finish, drop what is live."""
+        """When partitions go to another worker (nothing waits any more): let a tick finish, drop what is live."""
         async with self.lock:
             await _ended(self._writing)
             self.states.live.clear()
@@ -221,6 +234,11 @@ class BatchWork(Generic[State]):
 
 
 async def _ended(writing: asyncio.Task[None] | None) -> None:
-    """Wait until a slice is written; whoever waits and is cancelled does not cancel the writing."""
+    """Wait until a slice is written; whoever waits and is cancelled does not cancel the writing.
+
+    Raises CancelledError if the writing itself was cancelled: nothing may be written after it.
+    """
     if writing is not None:
         await asyncio.wait({writing})
+        if writing.cancelled():
+            raise asyncio.CancelledError

@@ -38,6 +38,11 @@ class Turns(Generic[Delivery]):
             self._ring.append(key)
         queue.extend(waiting)
 
+    def clear(self) -> None:
+        """Let go of all that waits."""
+        self._ring.clear()
+        self._queues.clear()
+
     def take(self, octets: int) -> list[Waiting[Delivery]]:
         """A turn of each key, round and round, until the values have ``octets``; at least one record, if any waits."""
         found: list[Waiting[Delivery]] = []

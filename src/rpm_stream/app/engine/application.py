@@ -1,29 +1,24 @@
-"""The Faust application of one agent: settings, transport, table, and how the process ends when something is wrong."""
+"""The Faust application of one agent: settings, transport, table."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import os
-import sys
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NoReturn
 
 import faust
-import structlog
 from faust.transport.drivers import aiokafka as driver
 
 from rpm_stream.app.engine.consumer import BatchConsumer, BatchSchema
+from rpm_stream.app.engine.end import EXIT_STUCK, die
 from rpm_stream.app.engine.pulse import Pulse
 from rpm_stream.app.engine.recovery import BatchTableManager, BytesTable
 from rpm_stream.app.settings import Settings
 
-log = structlog.get_logger()
-
-EXIT_CRASHED = 70  # EX_SOFTWARE: something of ours or of the broker's; the supervisor starts the stage again
-EXIT_STATE = 65  # EX_DATAERR: a state in the changelog cannot be restored; a person must act (rpm-stream state rebuild)
-EXIT_STUCK = 75  # EX_TEMPFAIL: assigned, but not consuming; or it stood still for longer than its session
 SESSION_SECONDS = 10.0  # with Faust's 60 a killed worker's patients wait a minute
+HEARTBEAT_SECONDS = 2.0
+STILL_SECONDS = SESSION_SECONDS - HEARTBEAT_SECONDS - 1.0  # the session runs from the last heartbeat
 COLLECT_AFTER = 10_000  # objects made between two looks for cycles; 60 frames leave that many
 
 Outgoing = tuple[str, bytes | None, bytes, int | None]  # topic, key, value, partition (None: by key)
@@ -56,8 +51,17 @@ class BatchApp(faust.App):  # type: ignore[misc]
     """Faust's application on that transport. Once its ``pulse`` has begun, it writes nothing as a zombie."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.pulse = Pulse(SESSION_SECONDS, _stood_still)
+        self.pulse = Pulse(STILL_SECONDS, _stood_still)
+        self.let_go: Callable[[], Awaitable[None]] = _nothing_held  # drops what waits; returns when all is written
         super().__init__(*args, **kwargs)
+
+    async def _stop_consumer(self) -> None:
+        """Faust waits here for all that was delivered: let go of what has not begun, it is read again."""
+        if self._consumer is not None:
+            self._consumer.stop_flow()
+            self.flow_control.suspend()
+            await self.let_go()
+        await super()._stop_consumer()
 
     def _new_transport(self) -> Any:
         return BatchTransport(self.conf.broker_consumer, self)
@@ -82,7 +86,7 @@ def new_app(group: str, partitions: int, settings: Settings) -> BatchApp:
         broker_commit_interval=1.0,
         consumer_group_instance_id=f"{group}-{settings.instance}" if settings.instance else None,
         broker_session_timeout=SESSION_SECONDS,
-        broker_heartbeat_interval=2.0,
+        broker_heartbeat_interval=HEARTBEAT_SECONDS,
         broker_rebalance_timeout=60.0,
         broker_max_poll_records=500,
         stream_buffer_maxsize=65_536,
@@ -122,6 +126,10 @@ def state_table(app: BatchApp, partitions: int) -> BytesTable:
     return table
 
 
+async def _nothing_held() -> None:
+    """What an application without work has to let go of."""
+
+
 def _stood_still() -> NoReturn:
     die("the process stood still for longer than its session: another may have carried on with its work", EXIT_STUCK)
 
@@ -135,23 +143,3 @@ def settle_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER, 10, 10)
-
-
-def die(reason: str, status: int = EXIT_CRASHED, **facts: object) -> NoReturn:
-    """End the process at once, with one clear record: never carry on with the next message."""
-    log.error(reason, exit_status=status, **facts)
-    sys.stderr.flush()
-    os._exit(status)
-
-
-async def guarded(work: Callable[[], Awaitable[None]], what: str) -> None:
-    """Run ``work``; anything unexpected ends the process."""
-    try:
-        await work()
-    except asyncio.CancelledError:
-        raise
-    except BaseException as error:  # noqa: BLE001  # River raises BaseExceptions; whatever it is, the process ends
-        import traceback
-
-        sys.stderr.write(traceback.format_exc())
-        die(f"{what} failed", error=type(error).__name__)

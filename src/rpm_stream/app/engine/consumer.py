@@ -3,54 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import faust
+from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.structs import ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 from mode.utils.futures import notify
 
+from rpm_stream.app.engine.end import EXIT_STUCK, die
+from rpm_stream.app.engine.watermark import Batch, Watermark, parts
+
 FETCH_WAIT_MS = 50  # Faust's 1,500 lets a poll of an idle partition hold up the busy ones
-MOST_IN_FLIGHT = 4_000  # records delivered and not yet acked; from here on fetching waits
-# Batches of one partition likewise, and then that one alone waits: the others are fetched beside its backlog. Fetched
-# late, records come many at a time, which costs less than one by one.
+# Batches of one partition that are delivered and not yet acked: from here on it is not fetched, the others are, beside
+# its backlog. Fetched late, records come many at a time, which costs less than one by one.
 MOST_BATCHES = 2
 BRIEF_SECONDS = 0.05  # a poll that leaves a partition out must not keep it waiting
 
 
 class GapError(Exception):
     """Records were skipped between two fetches: going on would lose them."""
-
-
-class Batch:
-    """One delivered fetch of a partition: its last offset, how many records, and whether it is done."""
-
-    __slots__ = ("acked", "last", "size")
-
-    def __init__(self, last: int, size: int) -> None:
-        self.last, self.size, self.acked = last, size, False
-
-
-class Watermark:
-    """Delivered batches of one partition in order; ``commit`` is the end of the contiguous acked ones."""
-
-    def __init__(self) -> None:
-        self.batches: deque[Batch] = deque()
-        self.commit: int | None = None
-
-    def settle(self) -> None:
-        """Move on over the batches that are done."""
-        while self.batches and self.batches[0].acked:
-            self.commit = self.batches.popleft().last + 1
-
-    @property
-    def in_flight(self) -> int:
-        """Records delivered and not yet part of the commit."""
-        return sum(batch.size for batch in self.batches)
 
 
 class BatchMessage(ConsumerMessage):  # type: ignore[misc]  # Faust ships no types for it
@@ -91,7 +66,6 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         try:
             while not (self._stopped.is_set() or fetcher._stopped.is_set()):
                 await asyncio.sleep(0)
-                await self._wait_for_room()
                 records, active = await self._wait_next_records(timeout=1.0)
                 if not records or self._stopped.is_set() or fetcher._stopped.is_set():
                     continue
@@ -129,12 +103,6 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         mark = self._watermarks.get(tp)
         return mark is not None and len(mark.batches) >= MOST_BATCHES
 
-    async def _wait_for_room(self) -> None:
-        while self.flow_active and sum(mark.in_flight for mark in self._watermarks.values()) >= MOST_IN_FLIGHT:
-            await self._some_room(0.25)
-            if self._stopped.is_set():
-                return
-
     async def _some_room(self, timeout: float) -> None:
         """Wait for an ack, ``timeout`` seconds at most."""
         self._room.clear()
@@ -165,12 +133,18 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             start = (await self._thread.earliest_offsets(tp))[tp]
             if found[0].offset > max(following, start):
                 raise GapError(f"{tp.topic}[{tp.partition}]: expected {following}, got {found[0].offset}")
+        for part in parts(found):
+            if not self.flow_active or generation != self.app.consumer_generation_id:
+                return  # revoked meanwhile: nobody would ack it, and it would hold up the commit for ever
+            await self._hand_over(tp, part, generation)
+
+    async def _hand_over(self, tp: TP, found: list[ConsumerRecord], generation: int) -> None:
         last = found[-1]
         message = BatchMessage(
             tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, last.timestamp_type, None, None, found,
             None, 0, 0, tp, generation_id=generation,
         )  # fmt: skip
-        message.batch = Batch(last.offset, len(found))
+        message.batch = Batch(last.offset)
         mark = self._watermarks.setdefault(tp, Watermark())
         mark.batches.append(message.batch)
         self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
@@ -236,7 +210,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     def owns(self, partition: int) -> bool:
         """Whether this worker holds the partition now, restored and with no rebalance under way."""
         app = self.app
-        if app.rebalancing or app.in_recovery:
+        if app.rebalancing or app.in_recovery or app.should_stop:
             return False
         return any(tp.partition == partition for tp in self.applied_positions())
 
@@ -263,8 +237,18 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return {tp: end - max(applied.get(tp, 0), starts[tp]) for tp, end in ends.items()}
 
     async def on_partitions_revoked(self, revoked: Iterable[TP]) -> None:
-        """Forget what another worker will carry on with."""
-        gone = set(revoked)
+        """Forget what another worker will carry on with. A worker that the group has given up ends here.
+
+        Its generation is reset then, which an ordinary rebalance does not do: somebody else has its patients already,
+        and whatever it still wrote would stand behind theirs.
+        """
+        gone, app = set(revoked), self.app
+        if gone and not app.should_stop and self._thread.is_outside():
+            die("the group has given this worker up: another has carried on with its work", EXIT_STUCK)
+        if gone:
+            self.stop_flow()
+            app.flow_control.suspend()
+            await app.let_go()
         await super().on_partitions_revoked(gone)  # stops the flow, waits for acks, commits
         for tp in gone:
             self._watermarks.pop(tp, None)
@@ -279,3 +263,8 @@ class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # read when the consumer starts
         return consumer
+
+    def is_outside(self) -> bool:
+        """Whether the group knows this member no longer."""
+        coordinator = getattr(self._consumer, "_coordinator", None)
+        return coordinator is not None and coordinator.generation == OffsetCommitRequest.DEFAULT_GENERATION_ID

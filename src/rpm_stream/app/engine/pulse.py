@@ -28,7 +28,7 @@ class Pulse:
         self._last: float | None = None
 
     def start(self) -> None:
-        """From the running event loop: begin to beat. By call_later, whose calls come before any task goes on."""
+        """From the running event loop: begin to beat. Awake again, the beat is among the first to run."""
         self.check()
         self._last = self._clock()
         asyncio.get_running_loop().call_later(EVERY_SECONDS, self.start)

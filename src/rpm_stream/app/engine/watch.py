@@ -8,7 +8,8 @@ from time import monotonic
 from aiokafka.errors import KafkaError
 from faust.types import TP
 
-from rpm_stream.app.engine.application import EXIT_STUCK, BatchApp, die
+from rpm_stream.app.engine.application import BatchApp
+from rpm_stream.app.engine.end import EXIT_STUCK, die
 from rpm_stream.app.metrics import COMMIT_AGE, LAG
 
 EVERY_SECONDS = 2.0
@@ -19,16 +20,15 @@ STUCK_SECONDS = 60.0  # six session timeouts; a rebalance or a slow broker is ov
 async def watch(app: BatchApp, stage: str) -> None:
     """Measure lag for ever; end the process when the consumer is stuck."""
     app.pulse.start()
-    positions: dict[TP, int] = {}
-    moved = monotonic()
+    moved: dict[TP, tuple[int | None, float]] = {}  # by partition that is behind: where it stood, and since when
     while True:
         await asyncio.sleep(EVERY_SECONDS)
         lags = await _lags(app)
-        now_at = app.consumer.applied_positions()
-        if now_at != positions or not any(lags.values()):
-            positions, moved = now_at, monotonic()
+        now_at, now = app.consumer.applied_positions(), monotonic()
+        behind = {tp: now_at.get(tp) for tp, lag in lags.items() if lag}
+        moved = {tp: moved[tp] if tp in moved and moved[tp][0] == at else (at, now) for tp, at in behind.items()}
         LAG.labels(stage).set(sum(lags.values()))
-        age = monotonic() - moved
+        age = max((now - since for _, since in moved.values()), default=0.0)
         COMMIT_AGE.labels(stage).set(age)
         if age > STUCK_SECONDS:
             die("assigned but not consuming", EXIT_STUCK, stage=stage, lag=sum(lags.values()))

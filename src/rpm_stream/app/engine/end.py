@@ -1,0 +1,37 @@
+"""How an agent's process ends when something is wrong: at once, with one clear record and a status that says what."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+import structlog
+
+log = structlog.get_logger()
+
+EXIT_CRASHED = 70  # EX_SOFTWARE: something of ours or of the broker's; the supervisor starts the stage again
+EXIT_STATE = 65  # EX_DATAERR: a state in the changelog cannot be restored; a person must act (rpm-stream state rebuild)
+# EX_TEMPFAIL: assigned, but not consuming; or no member of its group any more, so that another does its work
+EXIT_STUCK = 75
+
+
+def die(reason: str, status: int = EXIT_CRASHED, **facts: object) -> NoReturn:
+    """End the process at once, with one clear record: never carry on with the next message."""
+    log.error(reason, exit_status=status, **facts)
+    sys.stderr.flush()
+    os._exit(status)
+
+
+async def guarded(work: Callable[[], Awaitable[None]], what: str) -> None:
+    """Run ``work``; anything unexpected ends the process."""
+    try:
+        await work()
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:  # noqa: BLE001  # River raises BaseExceptions; whatever it is, the process ends
+        sys.stderr.write(traceback.format_exc())
+        die(f"{what} failed", error=type(error).__name__)

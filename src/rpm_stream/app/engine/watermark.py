@@ -1,0 +1,42 @@
+"""What of a partition was delivered, what of it is done, and so how far the commit may go."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+from aiokafka.structs import ConsumerRecord
+
+BATCH_OCTETS = 1024 * 1024  # of values; a compressed fetch may hold many times that, and would be acked late
+
+
+class Batch:
+    """Delivered records of a partition: their last offset, and whether they are done."""
+
+    __slots__ = ("acked", "last")
+
+    def __init__(self, last: int) -> None:
+        self.last, self.acked = last, False
+
+
+class Watermark:
+    """Delivered batches of one partition in order; ``commit`` is the end of the contiguous acked ones."""
+
+    def __init__(self) -> None:
+        self.batches: deque[Batch] = deque()
+        self.commit: int | None = None
+
+    def settle(self) -> None:
+        """Move on over the batches that are done."""
+        while self.batches and self.batches[0].acked:
+            self.commit = self.batches.popleft().last + 1
+
+
+def parts(records: list[ConsumerRecord]) -> Iterator[list[ConsumerRecord]]:
+    """The records in order, so many at a time that their values have about ``BATCH_OCTETS``."""
+    start = size = 0
+    for end, record in enumerate(records, 1):
+        size += len(record.value or b"")
+        if size >= BATCH_OCTETS or end == len(records):
+            yield records[start:end]
+            start, size = end, 0
