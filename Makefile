@@ -42,10 +42,10 @@ scenarios: setup ## draw every story of tests/scenarios into one page: build/sce
 	@$(BIN)/python tests/scenarios/draw.py build/scenarios.html
 
 faults: setup ## every fault on a real broker, 50 kills, and the table of README (under 30 minutes)
-	@RPM_FAULTS=full $(PYTEST) -q tests/e2e/faults
+	@RPM_FAULTS=full $(PYTEST) -q -o faulthandler_timeout=1200 tests/e2e/faults
 
 faults-long: setup ## the same with 200 kills
-	@RPM_FAULTS=long $(PYTEST) -q tests/e2e/faults
+	@RPM_FAULTS=long $(PYTEST) -q -o faulthandler_timeout=3600 tests/e2e/faults
 
 fuzz: setup ## an hour of mutated payloads and frames (RPM_FUZZ_SECONDS=3600); a failure names its seed
 	@RPM_FUZZ_SECONDS="$${RPM_FUZZ_SECONDS:-3600}" $(PYTEST) -q -s -o faulthandler_timeout=0 tests/ingest/test_fuzz.py

@@ -18,6 +18,7 @@ from rpm_stream.app.settings import Settings
 
 SESSION_SECONDS = 10.0  # with Faust's 60 a killed worker's patients wait a minute
 HEARTBEAT_SECONDS = 2.0
+MAX_IDLE_SECONDS = 7 * 86_400.0  # a spare worker has nothing to poll; `watch` notices one that should and does not
 STILL_SECONDS = SESSION_SECONDS - HEARTBEAT_SECONDS - 1.0  # the session runs from the last heartbeat
 COLLECT_AFTER = 10_000  # objects made between two looks for cycles; 60 frames leave that many
 
@@ -33,6 +34,7 @@ class IdempotentProducer(driver.Producer):  # type: ignore[misc]
     async def send_all(self, records: Iterable[Outgoing]) -> list[asyncio.Future[Any]]:
         """Hand records over; the futures carry what the broker said."""
         self.app.pulse.check()
+        self.app.consumer.end_if_outside()
         producer = self._ensure_producer()
         return [
             await producer.send(topic, value=value, key=key, partition=partition)
@@ -58,9 +60,7 @@ class BatchApp(faust.App):  # type: ignore[misc]
     async def _stop_consumer(self) -> None:
         """Faust waits here for all that was delivered: let go of what has not begun, it is read again."""
         if self._consumer is not None:
-            self._consumer.stop_flow()
-            self.flow_control.suspend()
-            await self.let_go()
+            await self._consumer.let_go()
         await super()._stop_consumer()
 
     def _new_transport(self) -> Any:
@@ -88,6 +88,7 @@ def new_app(group: str, partitions: int, settings: Settings) -> BatchApp:
         broker_session_timeout=SESSION_SECONDS,
         broker_heartbeat_interval=HEARTBEAT_SECONDS,
         broker_rebalance_timeout=60.0,
+        broker_max_poll_interval=MAX_IDLE_SECONDS,
         broker_max_poll_records=500,
         stream_buffer_maxsize=65_536,
         stream_wait_empty=True,

@@ -54,6 +54,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self._watermarks: dict[TP, Watermark] = {}
         self._room = asyncio.Event()
         self._fetched_in = 0
+        self._revoked = False  # partitions were taken back, and none are assigned yet
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> Any:
@@ -210,7 +211,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     def owns(self, partition: int) -> bool:
         """Whether this worker holds the partition now, restored and with no rebalance under way."""
         app = self.app
-        if app.rebalancing or app.in_recovery or app.should_stop:
+        if self._revoked or app.rebalancing or app.in_recovery or app.should_stop:
             return False
         return any(tp.partition == partition for tp in self.applied_positions())
 
@@ -236,19 +237,42 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         applied = self.applied_positions()
         return {tp: end - max(applied.get(tp, 0), starts[tp]) for tp, end in ends.items()}
 
+    def end_if_outside(self) -> None:
+        """End the process if its group has given it up, unless it is leaving by itself."""
+        if not self.app.should_stop and self._thread.is_outside():
+            die("the group has given this worker up: another may have carried on with its work", EXIT_STUCK)
+
+    async def let_go(self) -> None:
+        """Take nothing more, drop what has not begun, return when the rest is written and acked.
+
+        Faust would wait for each message that anything still refers to, and the last of each stream is such a one.
+        """
+        self.stop_flow()
+        self.app.flow_control.suspend()
+        await self.app.let_go()
+        self._unacked_messages.clear()
+
+    def resume_flow(self) -> None:
+        """Not between a revocation and the assignment that follows it: a recovery that ends meanwhile is an old one."""
+        if not self._revoked:
+            super().resume_flow()
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """The rebalance is over for the group; recovery comes next."""
+        self._revoked = False
+        await super().on_partitions_assigned(assigned, generation_id)
+
     async def on_partitions_revoked(self, revoked: Iterable[TP]) -> None:
         """Forget what another worker will carry on with. A worker that the group has given up ends here.
 
         Its generation is reset then, which an ordinary rebalance does not do: somebody else has its patients already,
         and whatever it still wrote would stand behind theirs.
         """
-        gone, app = set(revoked), self.app
-        if gone and not app.should_stop and self._thread.is_outside():
-            die("the group has given this worker up: another has carried on with its work", EXIT_STUCK)
+        gone = set(revoked)
         if gone:
-            self.stop_flow()
-            app.flow_control.suspend()
-            await app.let_go()
+            self.end_if_outside()
+        self._revoked = True
+        await self.let_go()
         await super().on_partitions_revoked(gone)  # stops the flow, waits for acks, commits
         for tp in gone:
             self._watermarks.pop(tp, None)

@@ -37,12 +37,17 @@ class Pace:
         """How long until there is room for a quarter of a second's worth; 0 where there is."""
         if self._rate is None:
             return 0.0
-        wanted = self._rate // 4
-        return 0.0 if self.room(wanted) >= wanted else (wanted - self._free) / self._rate
+        wanted = self._rate / 4
+        self.room(0)
+        return max(0.0, (wanted - self._free) / self._rate)
+
+    def _owed(self) -> float:
+        return -self._free / self._rate if self._rate else 0.0
 
     async def rest(self, new: asyncio.Event) -> None:
-        """Wait for that long; something new ends the wait early."""
+        """Wait for that long; something new ends the wait early, but not before what is owed is made up for."""
         if (seconds := self.seconds()) > 0:
-            await asyncio.sleep(min(seconds, SHORTEST))
+            first = min(seconds, max(SHORTEST, self._owed()))
+            await asyncio.sleep(first)
             with suppress(TimeoutError):
-                await asyncio.wait_for(new.wait(), max(0.0, seconds - SHORTEST))
+                await asyncio.wait_for(new.wait(), seconds - first)
