@@ -72,10 +72,12 @@ async def worker_stopped(stand: Stand, seconds: tuple[float, ...]) -> str:
     Also for about as long as its session, when it may or may not have been given up: it ends all the same.
     """
     await stand.start()
-    for stage in PUTS_OUT:
-        stand.service.start(stage, "b")
 
     async def stopping() -> None:
+        for stage in PUTS_OUT:
+            await stand.at_work(stage)  # alone: one that has not begun can be no zombie
+        for stage in PUTS_OUT:
+            stand.service.start(stage, "b")
         for stage, length in zip(sorted(PUTS_OUT), lengths, strict=True):
             await stand.at_work(stage)
             process = stand.service.processes[f"{stage}-a"]
@@ -90,7 +92,7 @@ async def worker_stopped(stand: Stand, seconds: tuple[float, ...]) -> str:
 
     lengths = stand.chance.sample(seconds, len(seconds))
     busy = asyncio.create_task(stopping())
-    await stand.send_while(busy, 2 * len(PUTS_OUT))  # the second half while it stands still
+    await stand.send_while(busy, 3 * len(PUTS_OUT))  # the last third while it stands still
     await busy
     await stand.settled()
     zombies = [status for _, status in stand.service.exits if status == EXIT_STUCK]
