@@ -14,6 +14,7 @@ from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.judge import Judge, Judged
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
 
+EACH = [1, 3, 15]  # seconds between the readings of an oximeter
 SILENT = {"v": 1, "patient": "p", "expected_every": {"heart_rate": 60}}
 
 
@@ -50,6 +51,35 @@ def test_a_late_value_that_no_rule_keeps_ends_nothing(absent: str | None) -> Non
     judged = ward.judge.step(ward.patient, msgspec.structs.replace(message, readings=(pulse, mean)))
     assert judged is not None
     assert [(each.state, each.historical) for each in judged.alerts] == [("open", True)]
+
+
+def _oximeter(ward: Ward, begins: int, lasts: int, each: int, *values: str) -> list[tuple[int, str]]:
+    """Second and state of each alert record while ``values`` take turns every ``each`` seconds."""
+    return [
+        (second, alert.state)
+        for number, second in enumerate(range(begins, begins + lasts, each))
+        for alert in ward.now("oxygen_saturation", values[number % len(values)], second / 60)
+    ]
+
+
+@pytest.mark.parametrize("each", EACH)
+@pytest.mark.parametrize("calm", [("96",), ("95", "96"), ("95", "96", "97", "95")])
+def test_who_is_well_again_leaves_the_list_however_the_values_change(each: int, calm: tuple[str, ...]) -> None:
+    """95 has a point of NEWS2 and 96 none: many short runs, all inside. Ten minutes of them are ten minutes."""
+    ward = Ward()
+    red = _oximeter(ward, 0, 60, each, "88")
+    assert {state for _, state in red} == {"open"}
+    assert _oximeter(ward, 60, 15 * 60, each, *calm) == [(60 + 600, "resolved")]
+
+
+@pytest.mark.parametrize("each", EACH)
+@pytest.mark.parametrize("outside", ["93", "88"], ids=["amber", "red"])
+def test_a_reading_outside_begins_the_ten_minutes_anew(each: int, outside: str) -> None:
+    ward = Ward()
+    _oximeter(ward, 0, 60, each, "88")
+    assert _oximeter(ward, 60, 9 * 60, each, "95", "96") == []
+    assert "resolved" not in {state for _, state in _oximeter(ward, 600, each, each, outside)}
+    assert _oximeter(ward, 600 + each, 15 * 60, each, "95", "96") == [(600 + each + 600, "resolved")]
 
 
 def test_age_alone_never_silences() -> None:
