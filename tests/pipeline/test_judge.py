@@ -82,6 +82,21 @@ def test_a_reading_outside_begins_the_ten_minutes_anew(each: int, outside: str) 
     assert _oximeter(ward, 600 + each, 15 * 60, each, "95", "96") == [(600 + each + 600, "resolved")]
 
 
+@pytest.mark.parametrize("values", [("95",), ("85", "95"), ("85", "95", "115")])
+def test_a_limit_that_must_last_for_longer_than_a_day_is_told_in_time_however_the_values_change(
+    values: tuple[str, ...],
+) -> None:
+    """Each of them has points of its own on the NEWS2 chart: the day that is kept holds only a part of the run."""
+    own = {"vital": "heart_rate", "high": "80", "unit": "/min", "owner": "dr-7", "priority": "high", "for": 36 * 60}
+    ward = Ward({"v": 1, "patient": "p", "limits": [own]})
+    told = [
+        hour
+        for number, hour in enumerate(range(0, 48, 3))
+        if ward.now("heart_rate", values[number % len(values)], hour * 60)
+    ]
+    assert told[:1] == [36]
+
+
 def test_age_alone_never_silences() -> None:
     (alert,) = Ward().send(5 * 1440, (0, "heart_rate", "135"))
     assert (alert.historical, alert.state) == (False, "open")

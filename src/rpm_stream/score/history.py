@@ -130,7 +130,7 @@ def _forget(history: VitalHistory, newest: datetime) -> None:
     """Forget what is over a day old; of a run that still lasts its beginning is kept, however long ago it began."""
     segments, oldest = history.segments, newest - KEPT_FOR
     while len(segments) > 1 and segments[0].end < oldest:
-        _drop_first(history, segments[0].matches(segments[1]))
+        _drop_first(history)
     shorten(history, MOST_SEGMENTS)
 
 
@@ -138,12 +138,11 @@ def shorten(history: VitalHistory, most: int) -> None:
     """Keep the newest ``most`` (1 or more). Neither a time inside nor one beyond a limit gets shorter by it, not even
     where the values jump from one limit to another: an alert may come early for it, and none stays away (law 3).
     """
-    segments = history.segments
-    while len(segments) > most:
-        _drop_first(history, not set(segments[0].broken).isdisjoint(segments[1].broken))
+    while len(history.segments) > most:
+        _drop_first(history)
 
 
-def _drop_first(history: VitalHistory, goes_on: bool) -> None:
+def _drop_first(history: VitalHistory) -> None:
     """Drop the oldest segment. Where its run beyond a limit goes on, the next one takes its beginning and count.
 
     A time inside is kept beside the segments: one that took the beginning of another would give NEWS2 its points then.
@@ -154,7 +153,7 @@ def _drop_first(history: VitalHistory, goes_on: bool) -> None:
         history.inside_from = max(known or second.start, second.start)
     elif known is None:
         history.inside_from = first.start
-    if first.broken and goes_on:
+    if not set(first.broken).isdisjoint(second.broken):
         second.start, second.count = first.start, first.count + second.count
     del history.segments[0]
 
