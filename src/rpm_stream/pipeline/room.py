@@ -6,7 +6,8 @@ of the vitals that are too large or of all. What is kept follows from the messag
 what is sealed only now and then (detectors) have room of their own, and a replay gives up the same.
 
 Never given up: an open alert, its priority and state, since when it waits, one limit of each vital in it, a vital that
-is silent, the place of each message that was applied, what was learned. An ordinary patient takes 6 to 12 KB and gives up nothing.
+is silent, the place of each message that was applied, what was learned. An ordinary patient takes 6 to 12 KB and gives
+up nothing.
 """
 
 from __future__ import annotations
