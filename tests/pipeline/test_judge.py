@@ -13,6 +13,7 @@ from ward_for_tests import Ward
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.judge import Judge, Judged
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.score.room import forget_vital
 
 EACH = [1, 3, 15]  # seconds between the readings of an oximeter
 SILENT = {"v": 1, "patient": "p", "expected_every": {"heart_rate": 60}}
@@ -176,6 +177,29 @@ def test_unassigning_the_device_ends_its_silence() -> None:
     )
     (ended,) = ward.judge.tick(ward.patient, START + timedelta(minutes=90)).alerts
     assert (ended.id, ended.state) == (opened.id, "resolved")
+
+
+def test_a_silence_whose_last_reading_is_forgotten_lasts_until_it_is_heard_or_not_expected() -> None:
+    """A full state forgets a vital (pipeline/room.py): nobody knows then that its device was handed in."""
+    for further, ended in ((SILENT | {"expected_every": {}}, "tick"), (SILENT, "heard")):
+        ward = Ward(SILENT)
+        ward.now("heart_rate", "70", 0)
+        (opened,) = ward.tick(70)
+        forget_vital(ward.patient.state.score, "heart_rate")
+        assert ward.tick(90) == ()
+        ward.registry.put(registry_of([further]).patient("p"))
+        told = ward.tick(100) if ended == "tick" else (*ward.tick(100), *ward.now("heart_rate", "70", 101))
+        assert [(alert.id, alert.state) for alert in told] == [(opened.id, "resolved")]
+
+
+def test_a_silence_ends_when_what_was_not_heard_is_no_longer_expected() -> None:
+    ward = Ward({**SILENT, "expected_every": {"heart_rate": 60, "glucose": 60}})
+    ward.now("heart_rate", "70", 0)
+    ward.now("glucose", "110", 0)
+    ward.tick(70)
+    assert ward.now("heart_rate", "70", 80) == ()
+    ward.registry.put(registry_of([SILENT]).patient("p"))
+    assert [alert.state for alert in ward.tick(90)] == ["resolved"]
 
 
 def test_a_rise_or_a_further_rule_opens_what_was_acknowledged() -> None:
