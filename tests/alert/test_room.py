@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from rpm_stream.alert.decisions import decide
 from rpm_stream.alert.episodes import RANK, Episodes, apply
 from rpm_stream.alert.room import lighten
+from rpm_stream.alert.waiting import overdue
 from rpm_stream.knowledge import shipped
 from rpm_stream.records import Action, Finding, Origin, Reading
 
@@ -84,3 +85,29 @@ def test_the_life_of_an_alert_stays_whole_where_more_than_a_few_are_kept(
         return [each for number, each in enumerate(told) if number == 0 or told[number - 1] != each]
 
     assert courses(new) == courses(old)
+
+
+def _escalations(found: list[tuple[str, str, str, int, bool]], further: int, most: int | None) -> list[datetime]:
+    """When it escalates: after ``found`` its pulse is high, then a low rule joins every ten minutes."""
+    episodes = _course([*found, ("heart_rate", "limit:{}:low", "high", 0, False)])
+    told: list[datetime] = []
+    for number in range(1, further):
+        reading = _reading("heart_rate", (len(found) + number) * 10)
+        finding = Finding(
+            member=f"detector:{number}:heart_rate", rule="rule", group="vital_signs", priority="low", title="Title",
+            why=f"why {number}", evidence=(reading,), vital="heart_rate", measured_at=reading.measured_at,
+        )  # fmt: skip
+        apply(episodes, "p", finding, reading.measured_at)
+        if most is not None:
+            lighten(episodes.values(), most)
+        told += [alert.history[-1].at for alert in overdue(episodes, shipped().priorities, reading.measured_at)]
+    return told
+
+
+@given(FOUND, st.integers(4, 12), st.sampled_from((40, 10, 5, 2, 1)))
+def test_an_alert_escalates_when_it_would_have_whatever_it_gave_up(
+    found: list[tuple[str, str, str, int, bool]], further: int, most: int
+) -> None:
+    """Law 3: also where the step since which it waits lies behind many of further rules."""
+    assert _escalations(found, further, most) == _escalations(found, further, None)
+    assert _escalations([("heart_rate", "limit:{}:high", "low", 0, False)], further, most)

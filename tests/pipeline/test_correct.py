@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from replaying import START
+from ward_for_tests import after
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.correct import MOST_READINGS, Correction, Holdings, adopted_id, as_message
@@ -19,8 +20,9 @@ from rpm_stream.pipeline.state import pack_patient, unpack_patient
 from rpm_stream.publish.ids import observation_id, summary_id
 from rpm_stream.publish.remaining import Remaining
 from rpm_stream.publish.summaries import Bin
-from rpm_stream.records import Action, Assignment, Origin, Reading, Readings
+from rpm_stream.records import Action, Assignment, Origin, PatientEntry, Reading, Readings
 from rpm_stream.registry import Registry
+from rpm_stream.score.room import forget_evidence
 
 CORRECTED_AT = START + timedelta(hours=5)
 
@@ -186,6 +188,33 @@ def test_an_alert_that_a_right_reading_confirms_now_is_not_withdrawn(sent_as: An
     if state == "open":
         assert alert.history[-1].reason.startswith("1 of its readings were taken back")
         assert observation_id(right.id) in bench.records
+
+
+def test_an_alert_stays_where_right_values_are_beyond_of_which_only_the_time_is_kept() -> None:
+    """Law 3: a full state (pipeline/room.py) forgets the readings of its runs, and no red one is hidden for it."""
+    bench, wrong = Bench(), [reading(0, "140"), reading(5, "140")]
+    for each in (*wrong, *(reading(minutes, "140") for minutes in (10, 15, 20, 25))):
+        bench.step(each)
+    forget_evidence(bench.patient.state.score, ["heart_rate"], 0)
+    (alert,) = bench.act(void(*wrong, at=START + timedelta(minutes=26))).alerts
+    assert (alert.priority, alert.state, alert.evidence) == ("high", "open", ())
+    assert alert.history[-1].reason == "2 of its readings were taken back: her husband wore it"
+    bench.step(reading(30, "80"))
+    (*_, ended) = bench.step(reading(45, "80")).alerts
+    assert ended.state == "resolved"
+
+
+def test_another_wearers_readings_end_no_silence() -> None:
+    """The last reading was of somebody else: the vital is expected, and not heard, as before."""
+    bench = Bench()
+    bench.judge.registry.put(PatientEntry(patient="ada", expected_every={"heart_rate": 60, "glucose": 60}))
+    right, wrong = reading(0, "110", "glucose", unit="mg/dL"), reading(1, "80")
+    bench.step(right, wrong)
+    (*_, opened) = bench.tick(after(90)).alerts
+    bench.judge.registry.put(PatientEntry(patient="ada", expected_every={"heart_rate": 60}))
+    bench.act(void(wrong, at=after(92)))
+    bench.tick(after(93))
+    assert bench.alerts[opened.id].state == "open"
 
 
 def test_what_was_taken_back_among_right_red_ones_ends_no_alert_early() -> None:

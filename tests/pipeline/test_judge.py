@@ -13,7 +13,9 @@ from ward_for_tests import Ward
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.judge import Judge, Judged
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.score.room import forget_vital
 
+EACH = [1, 3, 15]  # seconds between the readings of an oximeter
 SILENT = {"v": 1, "patient": "p", "expected_every": {"heart_rate": 60}}
 
 
@@ -50,6 +52,50 @@ def test_a_late_value_that_no_rule_keeps_ends_nothing(absent: str | None) -> Non
     judged = ward.judge.step(ward.patient, msgspec.structs.replace(message, readings=(pulse, mean)))
     assert judged is not None
     assert [(each.state, each.historical) for each in judged.alerts] == [("open", True)]
+
+
+def _oximeter(ward: Ward, begins: int, lasts: int, each: int, *values: str) -> list[tuple[int, str]]:
+    """Second and state of each alert record while ``values`` take turns every ``each`` seconds."""
+    return [
+        (second, alert.state)
+        for number, second in enumerate(range(begins, begins + lasts, each))
+        for alert in ward.now("oxygen_saturation", values[number % len(values)], second / 60)
+    ]
+
+
+@pytest.mark.parametrize("each", EACH)
+@pytest.mark.parametrize("calm", [("96",), ("95", "96"), ("95", "96", "97", "95")])
+def test_who_is_well_again_leaves_the_list_however_the_values_change(each: int, calm: tuple[str, ...]) -> None:
+    """95 has a point of NEWS2 and 96 none: many short runs, all inside. Ten minutes of them are ten minutes."""
+    ward = Ward()
+    red = _oximeter(ward, 0, 60, each, "88")
+    assert {state for _, state in red} == {"open"}
+    assert _oximeter(ward, 60, 15 * 60, each, *calm) == [(60 + 600, "resolved")]
+
+
+@pytest.mark.parametrize("each", EACH)
+@pytest.mark.parametrize("outside", ["93", "88"], ids=["amber", "red"])
+def test_a_reading_outside_begins_the_ten_minutes_anew(each: int, outside: str) -> None:
+    ward = Ward()
+    _oximeter(ward, 0, 60, each, "88")
+    assert _oximeter(ward, 60, 9 * 60, each, "95", "96") == []
+    assert "resolved" not in {state for _, state in _oximeter(ward, 600, each, each, outside)}
+    assert _oximeter(ward, 600 + each, 15 * 60, each, "95", "96") == [(600 + each + 600, "resolved")]
+
+
+@pytest.mark.parametrize("values", [("95",), ("85", "95"), ("85", "95", "115")])
+def test_a_limit_that_must_last_for_longer_than_a_day_is_told_in_time_however_the_values_change(
+    values: tuple[str, ...],
+) -> None:
+    """Each of them has points of its own on the NEWS2 chart: the day that is kept holds only a part of the run."""
+    own = {"vital": "heart_rate", "high": "80", "unit": "/min", "owner": "dr-7", "priority": "high", "for": 36 * 60}
+    ward = Ward({"v": 1, "patient": "p", "limits": [own]})
+    told = [
+        hour
+        for number, hour in enumerate(range(0, 48, 3))
+        if ward.now("heart_rate", values[number % len(values)], hour * 60)
+    ]
+    assert told[:1] == [36]
 
 
 def test_age_alone_never_silences() -> None:
@@ -131,6 +177,29 @@ def test_unassigning_the_device_ends_its_silence() -> None:
     )
     (ended,) = ward.judge.tick(ward.patient, START + timedelta(minutes=90)).alerts
     assert (ended.id, ended.state) == (opened.id, "resolved")
+
+
+def test_a_silence_whose_last_reading_is_forgotten_lasts_until_it_is_heard_or_not_expected() -> None:
+    """A full state forgets a vital (pipeline/room.py): nobody knows then that its device was handed in."""
+    for further, ended in ((SILENT | {"expected_every": {}}, "tick"), (SILENT, "heard")):
+        ward = Ward(SILENT)
+        ward.now("heart_rate", "70", 0)
+        (opened,) = ward.tick(70)
+        forget_vital(ward.patient.state.score, "heart_rate")
+        assert ward.tick(90) == ()
+        ward.registry.put(registry_of([further]).patient("p"))
+        told = ward.tick(100) if ended == "tick" else (*ward.tick(100), *ward.now("heart_rate", "70", 101))
+        assert [(alert.id, alert.state) for alert in told] == [(opened.id, "resolved")]
+
+
+def test_a_silence_ends_when_what_was_not_heard_is_no_longer_expected() -> None:
+    ward = Ward({**SILENT, "expected_every": {"heart_rate": 60, "glucose": 60}})
+    ward.now("heart_rate", "70", 0)
+    ward.now("glucose", "110", 0)
+    ward.tick(70)
+    assert ward.now("heart_rate", "70", 80) == ()
+    ward.registry.put(registry_of([SILENT]).patient("p"))
+    assert [alert.state for alert in ward.tick(90)] == ["resolved"]
 
 
 def test_a_rise_or_a_further_rule_opens_what_was_acknowledged() -> None:

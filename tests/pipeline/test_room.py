@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rpm_stream.alert.decisions import FULL
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.judge import Judge, Judged, Patient
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
@@ -217,3 +218,87 @@ def test_a_limit_that_must_last_is_told_in_time_however_values_jump_and_whatever
         assert judged is not None
         told += [number for alert in judged.alerts if (alert.group, alert.priority) == ("weight", "high")]
     assert told[:1] == [60]
+
+
+class Silenced:
+    """A patient each of whose ``vitals`` was heard once, an hour before it is missed."""
+
+    def __init__(self, vitals: tuple[str, ...]) -> None:
+        self.vitals, self.calm = vitals, Hostile(seed=1, vitals=vitals, late=0, hung=0, devices=1)
+        entry = PatientEntry(patient="p", expected_every=dict.fromkeys(vitals, 60))
+        self.judge, self.patient = Judge(KNOWLEDGE, Registry([entry])), unpack_patient(None, "p")
+        self.heard(vitals, 0)
+
+    def heard(self, vitals: tuple[str, ...], minutes: int) -> None:
+        message = _message(
+            msgspec.structs.replace(self.calm, vitals=vitals), random.Random(1), minutes, START + _minutes(minutes)
+        )
+        readings = (msgspec.structs.replace(each, flags=(), value="50") for each in message.readings)
+        judged = self.judge.step(self.patient, msgspec.structs.replace(message, readings=tuple(readings)))
+        assert judged is not None and not judged.rejects
+
+    def tick(self, minutes: int) -> None:
+        self.judge.tick(self.patient, START + _minutes(minutes))
+
+    def comment(self, letters: int, minutes: int, letter: str = "w") -> None:
+        action = Action(
+            patient="p", alert=self.alert.id, action="comment", who="nurse", at=START + _minutes(minutes),
+            reason=letter * letters,
+        )  # fmt: skip
+        self.judge.act(self.patient, action)
+
+    @property
+    def alert(self) -> Alert:
+        return self.patient.state.episodes["device:silence"].alert
+
+    @property
+    def said(self) -> list[tuple[str, str]]:
+        """People's words, as the alert's history has them."""
+        return [(step.who, step.reason) for step in self.alert.history if step.who == "nurse"]
+
+
+def _minutes(minutes: int) -> timedelta:
+    return timedelta(minutes=minutes)
+
+
+@pytest.mark.parametrize(("silent", "comments"), [(7, 3), (12, 0), (len(VITALS), 12)])
+def test_a_silence_lasts_until_every_vital_is_heard_however_much_is_said(silent: int, comments: int) -> None:
+    ward = Silenced(VITALS[:silent])
+    ward.tick(61)
+    for number in range(comments):
+        ward.comment(900, 62 + number)
+    ward.tick(80)
+    assert set(ward.patient.state.episodes["device:silence"].members) == {f"silence:{each}" for each in ward.vitals}
+    ward.heard(ward.vitals[1:], 90)
+    ward.tick(91)
+    assert ward.alert.state == "open"
+    ward.heard(ward.vitals[:1], 92)
+    assert "device:silence" not in ward.patient.state.episodes
+    assert len(pack_patient(ward.patient)) <= STATE_BYTES
+
+
+def test_what_people_say_of_a_silence_stays_until_they_are_told_that_there_is_no_room() -> None:
+    """CONTRACT 8: 12,000 octets of words, as of any other alert."""
+    ward = Silenced(VITALS[:9])
+    ward.tick(61)
+    for number in range(20):
+        ward.comment(900, 62 + number)
+        ward.tick(62 + number)
+    told = ward.said
+    assert told[-1] == ("nurse", FULL)
+    assert told[:-1] == [("nurse", f"comment: {'w' * 900}")] * (len(told) - 1)
+    assert 11 <= len(told) - 1 <= 13
+
+
+def test_what_people_say_is_kept_whenever_a_tick_comes() -> None:
+    """Law 2: a replay, whose ticks come at other moments, has the same words."""
+    often, seldom = Silenced(VITALS[:12]), Silenced(VITALS[:12])
+    for ward in (often, seldom):
+        ward.tick(61)
+    for number in range(14):
+        for ward in (often, seldom):
+            ward.comment(900, 62 + number, chr(97 + number))
+        often.tick(62 + number)
+    seldom.tick(75)
+    assert often.said == seldom.said
+    assert len(often.said) > 10

@@ -6,8 +6,7 @@ that the alert does not show, and steps of the history by which nothing changed 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import pairwise
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -26,15 +25,12 @@ def lighten(episodes: Iterable[Episode], most: int) -> None:
 
     NEWS2 and one limit of each vital stay, however few: the alert must wait for their recovery, and all limits of a
     vital recover together. Where few are kept, people's steps go too, the oldest first, and long texts are cut. The
-    opening step and reading always stay.
+    opening step and reading always stay, and the step since which the alert waits.
     """
     for episode in episodes:
         _merge(episode.members, most)
-        shown = frozenset(episode.alert.why)
-        for member in episode.members.values():
-            if member.why not in shown:
-                member.why = _cut(member.why, SHORT)
-        steps = _life(episode.alert.history, most)
+        _cut_unseen(episode)
+        steps = _life(episode.alert.history, most, lambda _: True)
         if most <= FEW:
             _cut_members(episode.members)
             steps = tuple(msgspec.structs.replace(step, reason=_cut(step.reason, LONG)) for step in steps)
@@ -46,6 +42,37 @@ def lighten(episodes: Iterable[Episode], most: int) -> None:
             evidence=(*alert.evidence[:1], *alert.evidence[1:][-most:]),
             history=steps,
         )
+
+
+def lighten_service(episode: Episode, most: int) -> None:
+    """Of what the service says in an episode keep its ``most`` newest steps. All members stay, and people's steps."""
+    _cut_unseen(episode)
+    steps = _life(episode.alert.history, most, lambda step: step.who == SERVICE)
+    episode.alert = msgspec.structs.replace(episode.alert, history=steps)
+
+
+def lighten_people(episode: Episode, most: int) -> None:
+    """Where few are kept: of people's steps in an episode the ``most`` newest, their words cut. All else stays."""
+    if most > FEW:
+        return
+    steps = (
+        step if step.who == SERVICE else msgspec.structs.replace(step, reason=_cut(step.reason, LONG))
+        for step in _life(episode.alert.history, most, lambda step: step.who != SERVICE)
+    )
+    episode.alert = msgspec.structs.replace(episode.alert, history=tuple(steps))
+
+
+def without_people(episode: Episode) -> Episode:
+    """The episode as the service alone has written it."""
+    steps = tuple(step for step in episode.alert.history if step.who == SERVICE)
+    return msgspec.structs.replace(episode, alert=msgspec.structs.replace(episode.alert, history=steps))
+
+
+def _cut_unseen(episode: Episode) -> None:
+    shown = frozenset(episode.alert.why)
+    for member in episode.members.values():
+        if member.why not in shown:
+            member.why = _cut(member.why, SHORT)
 
 
 def _cut_members(members: dict[str, Member]) -> None:
@@ -68,18 +95,30 @@ def _weight(member: Member) -> tuple[int, float]:
     return RANK[member.priority], member.measured_at.timestamp()
 
 
-def _life(history: tuple[Transition, ...], most: int) -> tuple[Transition, ...]:
-    """The opening step, those by which the state or the priority changed, those of people, and the newest."""
-    if len(history) <= most:
-        return history
-    old = list(history[:-most])
-    told = [
-        step
-        for before, step in pairwise(old)
-        if step.who != SERVICE or (step.state, step.priority) != (before.state, before.priority)
-    ]
-    kept = (old[0], *told, *history[-most:])
-    return kept if most > FEW else (kept[0], *kept[1:][-most:])
+def _life(history: tuple[Transition, ...], most: int, may_go: Callable[[Transition], bool]) -> tuple[Transition, ...]:
+    """Without the steps that ``may_go`` but the ``most`` newest of these; where more than a few are kept, those by
+    which the state or the priority changed and those of people stay.
+
+    The opening step stays, and the one with which the present state and priority began, and what was before: since then
+    the alert waits, and escalates.
+    """
+    began = _began(history)
+    gone = [place for place, step in enumerate(history) if may_go(step)][:-most]
+    if most > FEW:
+        gone = [place for place in gone if history[place].who == SERVICE and not _changes(history, place)]
+    left = set(range(len(history))) - set(gone) | {0, max(0, began - 1), began}
+    return tuple(history[place] for place in sorted(left))
+
+
+def _began(history: tuple[Transition, ...]) -> int:
+    """The place of the step with which the present state and priority began."""
+    return next(place for place in reversed(range(len(history))) if _changes(history, place))
+
+
+def _changes(history: tuple[Transition, ...], place: int) -> bool:
+    """Whether the state or the priority changed with a step; with the first they did."""
+    before, step = history[place - 1], history[place]
+    return place == 0 or (step.state, step.priority) != (before.state, before.priority)
 
 
 def _cut(text: str, octets: int) -> str:

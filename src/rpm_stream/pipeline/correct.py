@@ -74,8 +74,9 @@ def void(
         if ids.isdisjoint(episode.alert.evidence):
             continue
         left = [each for each in episode.alert.evidence if each not in ids]
-        beyond = [] if left else _beyond(state, episode, ids)
-        if left or beyond:
+        tails = [] if left else _tails(state, episode)
+        beyond = [each for each in tails if each is not None and each.id not in ids][:MOST_EVIDENCE]
+        if left or beyond or None in tails:
             alerts.append(_weaken(episode, [*left, *(reading.id for reading in beyond)], action, now))
             standing += beyond
         else:
@@ -85,12 +86,13 @@ def void(
     return alerts, (*taken_back(windows, wrong, shown, action.windows, knowledge), *singly)
 
 
-def _beyond(state: PatientState, episode: Episode, wrong: Collection[str]) -> list[Reading]:
-    """Right readings that are the newest of their vital and beyond a limit: the alert may stand on these (law 3)."""
+def _tails(state: PatientState, episode: Episode) -> list[Reading | None]:
+    """What the vitals of an alert end with where that is beyond a limit: it may stand on these (law 3). None: values of
+    which only the time was kept, and what is left of it here is not the time of the wrong ones.
+    """
     vitals = sorted({member.vital for member in episode.members.values()} & state.score.histories.keys())
     tails = [segment for vital in vitals for segment in state.score.histories[vital].segments[-1:]]
-    readings = [segment.reading for segment in tails if segment.level == "beyond" and segment.reading is not None]
-    return [reading for reading in readings if reading.id not in wrong][:MOST_EVIDENCE]
+    return [segment.reading for segment in tails if segment.level == "beyond"]
 
 
 def _weaken(episode: Episode, left: Sequence[str], action: Action, now: datetime) -> Alert:

@@ -5,8 +5,9 @@ message and each action the state is measured; where it is too large it gives up
 of the vitals that are too large or of all. What is kept follows from the messages alone: what ticks add (silence) and
 what is sealed only now and then (detectors) have room of their own, and a replay gives up the same.
 
-Never given up: an open alert, its priority and state, one limit of each vital in it, the place of each message that was
-applied, what was learned. An ordinary patient takes 6 to 12 KB and gives up nothing.
+Never given up: an open alert, its priority and state, since when it waits, one limit of each vital in it, a vital that
+is silent, the place of each message that was applied, what was learned. An ordinary patient takes 6 to 12 KB and gives
+up nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from rpm_stream.alert.episodes import Episode
-from rpm_stream.alert.room import lighten
+from rpm_stream.alert.room import lighten, lighten_people, lighten_service, without_people
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.patient import PatientState
 from rpm_stream.pipeline.silence import GROUP as SILENCE
@@ -33,8 +34,8 @@ from rpm_stream.score.half_space_trees import HalfSpaceTrees
 
 STATE_BYTES: Final = 48 * 1024
 VITAL_BYTES: Final = 16 * 1024
-SILENCE_BYTES: Final = 6_000  # of the alert about silence, which grows by ticks
-TOLD_BYTES: Final = 64  # of a vital whose silence was told
+SILENCE_BYTES: Final = 3_000  # of what ticks write in the alert about silence, without its members
+SILENT_BYTES: Final = 260  # of a vital whose silence was told: a member of that alert, and the mark that it was told
 PLACE_BYTES: Final = 20  # of a partition of rpm.frames or rpm.actions: its number, an offset of 64 bits, a chunk
 NAME_BYTES: Final = 32  # of a detector's name and framing
 FRAME_BYTES: Final = 128  # names of the fields, checksum, versions
@@ -56,7 +57,15 @@ Step: TypeAlias = Callable[[Crowd], None]
 
 
 def _alerts(most: int, of_devices: bool) -> Step:
-    return lambda crowd: lighten(_episodes(crowd.state, of_devices), most) if crowd.whole else None
+    def step(crowd: Crowd) -> None:
+        if not crowd.whole:
+            return
+        lighten(_episodes(crowd.state, of_devices), most)
+        silence = crowd.state.episodes.get(SILENCE)
+        if silence is not None and not of_devices:
+            lighten_people(silence, most)
+
+    return step
 
 
 def _runs(most: int) -> Step:
@@ -103,11 +112,13 @@ class Room:
         each = kind.state_bytes + NAME_BYTES
         vital = each + drift.state_bytes + NAME_BYTES
         learned = len(table.personal.vitals) * each + len(table.lasting.vitals) * (vital - each)
-        set_aside = learned + trees.state_bytes + NAME_BYTES + SILENCE_BYTES + len(knowledge.vitals) * TOLD_BYTES
+        self._most_of_silence = SILENCE_BYTES + len(knowledge.vitals) * SILENT_BYTES
+        set_aside = learned + trees.state_bytes + NAME_BYTES + self._most_of_silence
         self._most, self._most_of_vital = STATE_BYTES - FRAME_BYTES - set_aside, VITAL_BYTES - vital
 
     def make(self, state: PatientState) -> tuple[Published, ...]:
         """Make the state fit; the summaries that had to be published before their time for it."""
+        self.make_for_silence(state)
         crowd = self._crowd(state)
         if crowd is None:
             return ()
@@ -134,12 +145,16 @@ class Room:
                 yield fhir.summary(window, self._knowledge)
 
     def make_for_silence(self, state: PatientState) -> None:
-        """Make what a tick has told of silence fit."""
+        """Make fit what is told of silence. What people have said of it has room among all else, and no silent vital
+        is given up: the alert lasts until all of them are heard.
+        """
         episode = state.episodes.get(SILENCE)
+        if episode is None:
+            return
         for most in (32, 12, 5, 1):
-            if episode is None or len(_encode(episode)) <= SILENCE_BYTES:
+            if len(_encode((without_people(episode), state.score.told_silent))) <= self._most_of_silence:
                 return
-            lighten((episode,), most)
+            lighten_service(episode, most)
 
     def _crowd(self, state: PatientState) -> Crowd | None:
         """What is too large; None where all fits. A state smaller than one vital may be costs one look."""
@@ -160,8 +175,9 @@ def _places(state: PatientState) -> int:
 
 def _aside(state: PatientState) -> int:
     """Octets of what has room of its own."""
-    score = state.score
-    return len(_encode((score.detectors, score.told_silent, state.applied, state.actions, state.episodes.get(SILENCE))))
+    score, silence = state.score, state.episodes.get(SILENCE)
+    told = without_people(silence) if silence is not None else None
+    return len(_encode((score.detectors, score.told_silent, state.applied, state.actions, told)))
 
 
 def _vitals(state: PatientState) -> frozenset[str]:

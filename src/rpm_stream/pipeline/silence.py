@@ -66,13 +66,19 @@ class Silence:
         return last is not None and last.measured_at > known.measured_at
 
     def ended(self, score: ScoreState, patient: PatientEntry, episodes: Episodes, now: datetime) -> Iterator[str]:
-        """The silence episode, when none of its vitals is expected any more (device unassigned, setting removed)."""
+        """The silence episode, when none of its vitals that are not heard is expected any more (device unassigned,
+        setting removed). Of a vital whose last reading is forgotten or taken back nobody knows that it is not.
+        """
         if GROUP not in episodes:
             return
-        vitals = [member.vital for member in episodes[GROUP].members.values()]
-        last = [score.latest[vital] for vital in vitals if vital in patient.expected_every and vital in score.latest]
-        if not any(self._assigned(reading, now) for reading in last):
+        members = episodes[GROUP].members
+        silent = [member.vital for name, member in members.items() if not self.heard(score, name, episodes)]
+        if not any(self._expected(score, patient, vital, now) for vital in silent):
             yield GROUP
+
+    def _expected(self, score: ScoreState, patient: PatientEntry, vital: str, now: datetime) -> bool:
+        last = score.latest.get(vital)
+        return vital in patient.expected_every and (last is None or self._assigned(last, now))
 
     def stale(self, score: ScoreState, episodes: Episodes, now: datetime) -> Iterator[tuple[str, datetime]]:
         """Groups with an open alert none of whose vitals was heard within the freshness of NEWS2 (12 hours)."""

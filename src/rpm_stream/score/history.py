@@ -42,9 +42,12 @@ class Segment(msgspec.Struct, array_like=True):
 
 
 class VitalHistory(msgspec.Struct):
-    """Segments of one vital, oldest first."""
+    """Segments of one vital, oldest first. ``inside_from``: since when those that were forgotten lay inside, up to the
+    first that is kept; a time inside that reaches back to that one begins here. None: none was forgotten.
+    """
 
     segments: list[Segment] = []
+    inside_from: datetime | None = None
 
 
 class Placing(msgspec.Struct, frozen=True):
@@ -77,12 +80,12 @@ def add(history: VitalHistory, new: Segment) -> Placing:
         return Placing(0, False, True)
     tail = segments[-1]
     if at < tail.end:
-        _forget(segments, tail.end)
+        _forget(history, tail.end)
         return _add_late(segments, new)
     if tail.matches(new) and at - tail.end <= SAME_RUN:
         tail.end, tail.count, tail.reading = at, tail.count + 1, new.reading
         return Placing(len(segments) - 1, False, False)
-    _forget(segments, at)
+    _forget(history, at)
     segments.append(new)
     _drop_readings(segments)
     return Placing(len(segments) - 1, False, True)
@@ -123,28 +126,36 @@ def _split(segments: list[Segment], index: int, new: Segment) -> Placing:
     return Placing(place, True, True)
 
 
-def _forget(segments: list[Segment], newest: datetime) -> None:
+def _forget(history: VitalHistory, newest: datetime) -> None:
     """Forget what is over a day old; of a run that still lasts its beginning is kept, however long ago it began."""
-    oldest = newest - KEPT_FOR
+    segments, oldest = history.segments, newest - KEPT_FOR
     while len(segments) > 1 and segments[0].end < oldest:
-        _drop_first(segments, segments[0].matches(segments[1]))
-    shorten(segments, MOST_SEGMENTS)
+        _drop_first(history)
+    shorten(history, MOST_SEGMENTS)
 
 
-def shorten(segments: list[Segment], most: int) -> None:
-    """Keep the newest ``most`` (1 or more). A time inside gets shorter by it; a time beyond a limit never does, not
-    even where the values jump from one limit to another: an alert may come early for it, and none stays away (law 3).
+def shorten(history: VitalHistory, most: int) -> None:
+    """Keep the newest ``most`` (1 or more). Neither a time inside nor one beyond a limit gets shorter by it, not even
+    where the values jump from one limit to another: an alert may come early for it, and none stays away (law 3).
     """
-    while len(segments) > most:
-        _drop_first(segments, not set(segments[0].broken).isdisjoint(segments[1].broken))
+    while len(history.segments) > most:
+        _drop_first(history)
 
 
-def _drop_first(segments: list[Segment], goes_on: bool) -> None:
-    """Drop the oldest segment; where its run goes on, the next one takes its beginning and count."""
-    first, second = segments[0], segments[1]
-    if first.broken and goes_on:
+def _drop_first(history: VitalHistory) -> None:
+    """Drop the oldest segment. Where its run beyond a limit goes on, the next one takes its beginning and count.
+
+    A time inside is kept beside the segments: one that took the beginning of another would give NEWS2 its points then.
+    """
+    first, second = history.segments[:2]
+    known = history.inside_from
+    if first.level != "inside":
+        history.inside_from = max(known or second.start, second.start)
+    elif known is None:
+        history.inside_from = first.start
+    if not set(first.broken).isdisjoint(second.broken):
         second.start, second.count = first.start, first.count + second.count
-    del segments[0]
+    del history.segments[0]
 
 
 def cut(history: VitalHistory, first: datetime, last: datetime, count: int) -> None:
@@ -163,7 +174,7 @@ def cut(history: VitalHistory, first: datetime, last: datetime, count: int) -> N
             elif segment.end <= last:
                 segment.end = first
         kept.append(segment)
-    history.segments = kept
+    history.segments, history.inside_from = kept, None
 
 
 def _drop_readings(segments: list[Segment]) -> None:
@@ -202,9 +213,9 @@ def inside_since(history: VitalHistory) -> datetime | None:
     since = None
     for segment in reversed(history.segments):
         if segment.level != "inside":
-            break
+            return since
         since = segment.start
-    return since
+    return since and (history.inside_from or since)
 
 
 def as_of(history: VitalHistory, at: datetime, fresh_for: timedelta) -> Segment | None:

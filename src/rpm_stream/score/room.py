@@ -1,7 +1,8 @@
 """What score gives up where a patient's state would grow too large (pipeline/room.py says when and in which order).
 
-All of it makes what is remembered shorter, not other: no reading is judged otherwise when it comes. A time inside a
-limit gets shorter by it, a time beyond one never does (history.py), and a doubt about a signal is no longer said.
+All of it makes what is remembered shorter, not other: no reading is judged otherwise when it comes. A time beyond a
+limit never gets shorter by it, a time inside one only where a whole vital is forgotten (history.py), and a doubt about
+a signal is no longer said.
 """
 
 from __future__ import annotations
@@ -68,9 +69,9 @@ def forget_evidence(state: ScoreState, vitals: Collection[str], most: int) -> No
 def forget_runs(state: ScoreState, vitals: Collection[str], most: int) -> None:
     """All but the ``most`` newest runs of each vital, and of its readings one by one those that no limit counts."""
     for vital in vitals:
-        shorten(_segments(state, vital), most)
-        if (drop := state.drops.get(vital)) is not None:
-            shorten(drop.segments, most)
+        for history in (state.histories.get(vital), state.drops.get(vital)):
+            if history is not None:
+                shorten(history, most)
         for name in _counted(vital):
             del state.recent.get(name, [])[:-RECENT]
 
@@ -95,7 +96,7 @@ def forget_vital(state: ScoreState, vital: str) -> None:
         kept.pop(vital, None)
     state.recent.pop(_counted(vital)[1], None)
     if history is not None:
-        shorten(history.segments, 1)
+        shorten(history, 1)
         history.segments = [each for each in history.segments if each.broken or each.points]
         for segment in history.segments:
             segment.reading = None
