@@ -105,6 +105,24 @@ def test_law_2b_reordered_frames_give_the_same_readings_and_miss_no_high_alert(
     assert _high_by_rules(first) <= _high_by_rules(second)
 
 
+@pytest.mark.parametrize("calm", [(1, 9), (1, 2, 9), (1, 2, 8, 9)])
+def test_law_2b_two_late_reds_in_a_row_are_two_in_a_row(calm: tuple[int, ...]) -> None:
+    """They split a time inside; between them lies nothing, though nobody remembers how many lay on which side."""
+    values = [
+        *((minute, "respiratory_rate", "15") for minute in calm),
+        *((m, "respiratory_rate", "26") for m in (4, 5)),
+    ]
+    output = replay_frames(frames_of(values), [worn(), {**PATIENT, "expected_every": {}}])
+    assert _high_by_rules(output) == {"vital_signs"}
+
+
+def test_law_2b_a_known_calm_value_between_two_late_reds_parts_them() -> None:
+    values = [(minute, "respiratory_rate", value) for minute, value in ((1, "15"), (9, "15"), (4, "26"), (6, "15"))]
+    values += [(5, "respiratory_rate", "16"), (7, "respiratory_rate", "26")]
+    output = replay_frames(frames_of(values), [worn(), {**PATIENT, "expected_every": {}}])
+    assert not _high_by_rules(output)
+
+
 def _high_by_rules(output: Output) -> set[str]:
     """Groups that limits or NEWS2 opened at high."""
     return {alert["group"] for alert in of_type(output, "alert") if alert["priority"] == "high"}

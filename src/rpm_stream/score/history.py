@@ -98,6 +98,7 @@ def _add_late(segments: list[Segment], new: Segment) -> Placing:
     if segment.start <= at:
         if segment.matches(new):
             segment.count += 1
+            _narrow(segments, after, at)
             return Placing(after, True, False)
         return _split(segments, after, new)
     if segment.matches(new) and segment.start - at <= SAME_RUN:
@@ -109,6 +110,23 @@ def _add_late(segments: list[Segment], new: Segment) -> Placing:
         return Placing(after - 1, True, True)
     segments.insert(after, new)
     return Placing(after, True, True)
+
+
+def _narrow(segments: list[Segment], index: int, at: datetime) -> None:
+    """A calm piece that a split left reaches to the reading that split it, whoever lay there; now one is known.
+
+    It begins or ends there from now on, so that it is known to part two that are beyond a limit. Those between are
+    forgotten, which no alert stays away for: its neighbour is beyond a limit and has no fewer points.
+    """
+    piece = segments[index]
+    if index and segments[index - 1].end == piece.start and _is_worse(segments[index - 1], piece):
+        piece.start = at
+    if index + 1 < len(segments) and segments[index + 1].start == piece.end and _is_worse(segments[index + 1], piece):
+        piece.end = at
+
+
+def _is_worse(other: Segment, calm: Segment) -> bool:
+    return bool(other.broken) and not calm.broken and (other.points or 0) >= (calm.points or 0)
 
 
 def _split(segments: list[Segment], index: int, new: Segment) -> Placing:
@@ -190,15 +208,40 @@ def _drop_readings(segments: list[Segment]) -> None:
 
 
 def run(history: VitalHistory, index: int, limit: str) -> Run:
-    """The run beyond ``limit`` that segment ``index`` belongs to, to both sides."""
+    """The run beyond ``limit`` that segment ``index`` belongs to, to both sides.
+
+    Where late readings split a segment twice, the piece between them may hold no reading at all: it ends no run, as an
+    alert may come early for it, but must not stay away (CONTRACT 4 b).
+    """
     segments = history.segments
     first = last = index
-    while first and limit in segments[first - 1].broken:
-        first -= 1
-    while last + 1 < len(segments) and limit in segments[last + 1].broken:
-        last += 1
-    count = sum(segment.count for segment in segments[first : last + 1])
+    while (before := _next_beyond(segments, first, limit, -1)) is not None:
+        first = before
+    while (after := _next_beyond(segments, last, limit, 1)) is not None:
+        last = after
+    count = sum(segment.count for segment in segments[first : last + 1] if limit in segment.broken)
     return Run(segments[first].start, segments[last].end, count)
+
+
+def _next_beyond(segments: list[Segment], index: int, limit: str, step: int) -> int | None:
+    """The neighbour on one side that is beyond ``limit``, past a piece that may be empty; None where the run ends."""
+    near, far = index + step, index + 2 * step
+    if not 0 <= near < len(segments):
+        return None
+    if limit in segments[near].broken:
+        return near
+    beyond = 0 <= far < len(segments) and limit in segments[far].broken
+    return far if beyond and _may_be_empty(segments, near) else None
+
+
+def _may_be_empty(segments: list[Segment], index: int) -> bool:
+    """Whether a segment is what two splits left between them: it begins and ends where readings of others are."""
+    piece = segments[index]
+    return (
+        0 < index < len(segments) - 1
+        and segments[index - 1].end == piece.start
+        and piece.end == segments[index + 1].start
+    )
 
 
 def beside(history: VitalHistory, at: datetime) -> Iterator[Segment]:
