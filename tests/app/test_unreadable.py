@@ -103,7 +103,7 @@ def test_an_action_with_a_time_that_utc_does_not_have_or_with_strange_words_is_r
 @pytest.mark.parametrize(
     "read",
     [
-        lambda value: correcting._decoded(msgspec.json.Decoder(Action), record(ACTIONS, value)),
+        lambda value: correcting._decoded(msgspec.json.Decoder(Action), value),
         lambda value: redrive._decoded(record(REJECTS, value)),
         lambda value: replay_compare._bodies("reject", value) or None,
         sink._read,
