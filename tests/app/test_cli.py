@@ -16,6 +16,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from rpm_stream import __version__
+from rpm_stream.app.engine.end import EXIT_AWAY
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = [
@@ -39,9 +40,9 @@ def run(*arguments: str, folder: Path, code: str | None = None, **settings: str)
     )  # fmt: skip
 
 
-def one_line(ran: subprocess.CompletedProcess[str]) -> str:
+def one_line(ran: subprocess.CompletedProcess[str], status: int = 2) -> str:
     """What a wrong use ends with: status 2, nothing on stdout, one line on stderr."""
-    assert (ran.returncode, ran.stdout) == (2, ""), (ran.returncode, ran.stdout, ran.stderr)
+    assert (ran.returncode, ran.stdout) == (status, ""), (ran.returncode, ran.stdout, ran.stderr)
     assert re.fullmatch(r"rpm-stream: [^\n]+\n", ran.stderr), ran.stderr
     return ran.stderr
 
@@ -118,7 +119,7 @@ def test_wrong_use_is_one_line(arguments: list[str], settings: dict[str, str], s
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["stage", "ingest"], ["stage", "feed"], ["worker"], ["registry", "show"], ["registry", "assign", "d", "p"],
+        ["worker"], ["registry", "show"], ["registry", "assign", "d", "p"],
         ["topics", "check"], ["topics", "apply"], ["gateway", "simulate", "--hours", "1"],
     ],
 )  # fmt: skip
@@ -127,8 +128,11 @@ def test_a_broker_that_is_away_is_one_line(arguments: list[str], tmp_path: Path)
     assert NOTHING_LISTENS in one_line(run(*arguments, folder=tmp_path))
 
 
-def test_a_sink_without_a_broker_is_one_line(tmp_path: Path) -> None:
-    assert NOTHING_LISTENS in one_line(run("stage", "sink", folder=tmp_path, RPM_FHIR_URL="http://127.0.0.1:1/fhir"))
+@pytest.mark.parametrize("stage", ["ingest", "judge", "sink", "feed"])
+def test_a_stage_without_a_broker_is_one_line_and_is_started_again(stage: str, tmp_path: Path) -> None:
+    """Its worker had reached the broker: it went away while the stage started."""
+    ran = run("stage", stage, folder=tmp_path, RPM_FHIR_URL="http://127.0.0.1:1/fhir")
+    assert NOTHING_LISTENS in one_line(ran, EXIT_AWAY)
 
 
 def test_a_wrong_header_is_one_line_that_names_the_right_one(tmp_path: Path) -> None:

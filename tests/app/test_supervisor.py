@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from rpm_stream.app import supervisor
+from rpm_stream.app.engine.end import EXIT_AWAY
 from rpm_stream.app.supervisor import Stage, supervise
 
 NOTES_ITSELF = "import os, pathlib, sys; pathlib.Path(sys.argv[1], str(os.getpid())).touch(); "
@@ -79,12 +80,25 @@ async def test_a_wrong_setting_ends_all_with_its_status(tmp_path: Path) -> None:
 
 @pytest.mark.asyncio
 async def test_the_same_status_of_one_that_ran_before_is_tried_again(tmp_path: Path) -> None:
-    """Its settings were right; now the broker is away, and will come back."""
+    """Its settings were right once; what is wrong now (a topic that is missing) may be mended beside it."""
     (tmp_path / "one").mkdir()
     code = NOTES_ITSELF + "n = len(os.listdir(sys.argv[1])); sys.exit({1: 70, 2: 2}[n]) if n < 3 else signal.pause()"
     stop = asyncio.Event()
     running = asyncio.create_task(supervise([stage(tmp_path / "one", "import signal; " + code)], stop))
     await until(lambda: len(started(tmp_path / "one")) == 3)
+    stop.set()
+    assert await running == 0
+
+
+@pytest.mark.asyncio
+async def test_a_broker_that_goes_away_during_the_first_start_ends_nothing(tmp_path: Path) -> None:
+    """It ended the whole worker with status 2, as a wrong setting does; nobody was judged from then on."""
+    (tmp_path / "one").mkdir()
+    code = f"sys.exit({EXIT_AWAY}) if len(os.listdir(sys.argv[1])) == 1 else signal.pause()"
+    stop = asyncio.Event()
+    one = stage(tmp_path / "one", f"import signal; {NOTES_ITSELF}{code}")
+    running = asyncio.create_task(supervise([one], stop))
+    await until(lambda: len(started(tmp_path / "one")) == 2)
     stop.set()
     assert await running == 0
 

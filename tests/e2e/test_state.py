@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -77,6 +78,19 @@ async def damage(service: Service, record: ConsumerRecord) -> None:
         await producer.send_and_wait(record.topic, bytes(octets), key=record.key, partition=record.partition)
     finally:
         await producer.stop()
+
+
+def test_more_copies_than_there_are_brokers_is_one_line_and_not_tried_again(service: Service) -> None:
+    """Before any state was kept: a wrong setting, and no broker that is away."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "rpm_stream", "worker"], capture_output=True, text=True, timeout=60, check=False,
+        env={
+            **os.environ, "RPM_BOOTSTRAP": service.bootstrap, "RPM_REPLICATION": "3", "RPM_METRICS_PORT": "0",
+            "RPM_LOG_LEVEL": "ERROR", "RPM_DATA_DIR": str(service.folder),
+        },
+    )  # fmt: skip
+    assert (ran.returncode, ran.stdout) == (2, ""), ran.stderr
+    assert all(re.search("state-changelog: InvalidReplicationFactorError$", line) for line in ran.stderr.splitlines())
 
 
 def test_a_damaged_state_ends_the_stage_and_can_be_rebuilt(service: Service, tmp_path: Path) -> None:

@@ -10,5 +10,9 @@ class UsageError(Exception):
     """
 
 
+class BrokerAway(UsageError):
+    """No Kafka answers: wrongly named, or away for a while. To whoever typed a command it is the first."""
+
+
 class CheckFailed(Exception):
     """The answer of a check is no; the text says why; exit status 1."""

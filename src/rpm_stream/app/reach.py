@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from rpm_stream.app.errors import UsageError
+from rpm_stream.app.errors import BrokerAway, UsageError
 from rpm_stream.app.names import TOPICS
 from rpm_stream.app.partitions import partitions_of
 
@@ -15,7 +15,7 @@ REQUEST_TIMEOUT_MS = 10_000
 
 
 async def partition_counts(bootstrap: str, topics: Sequence[str] = TOPICS) -> dict[str, int]:
-    """Partitions of each of ``topics``. Raises UsageError when the broker is away or a topic is missing."""
+    """Partitions of each of ``topics``. Raises BrokerAway, and UsageError when a topic is missing."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
     try:
         await admin.start()
@@ -23,7 +23,7 @@ async def partition_counts(bootstrap: str, topics: Sequence[str] = TOPICS) -> di
     except ValueError:
         raise UsageError(f"not a Kafka address, host:port[,host:port]: {bootstrap}") from None
     except (KafkaError, OSError) as error:
-        raise UsageError(
+        raise BrokerAway(
             f"no Kafka answers at {bootstrap} ({type(error).__name__}): start one (rpm-stream broker), or name it "
             "with --bootstrap or RPM_BOOTSTRAP"
         ) from None

@@ -11,9 +11,9 @@ import asyncio
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import BrokerResponseError, KafkaError, TopicAlreadyExistsError, for_code
 
-from rpm_stream.app.errors import UsageError
+from rpm_stream.app.errors import BrokerAway, UsageError
 from rpm_stream.app.partitions import partitions_of
 from rpm_stream.app.settings import Settings
 
@@ -22,7 +22,7 @@ POLL_SECONDS = 0.1
 
 
 async def make_state_topic(settings: Settings, topic: Any, partitions: int) -> None:
-    """Create ``topic``, the changelog of a Faust table, unless it is there. Raises UsageError when Kafka refuses."""
+    """Create ``topic``, the changelog of a Faust table, unless it exists. Raises UsageError if refused, BrokerAway."""
     name: str = topic.get_topic_name()
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
     try:
@@ -33,8 +33,9 @@ async def make_state_topic(settings: Settings, topic: Any, partitions: int) -> N
             async with asyncio.timeout(SHOWN_SECONDS):
                 while len(await partitions_of(admin, name)) < partitions:
                     await asyncio.sleep(POLL_SECONDS)
-    except (KafkaError, TimeoutError) as error:
-        raise UsageError(
+    except (KafkaError, OSError) as error:
+        refused = isinstance(error, BrokerResponseError) and not error.retriable  # no right, too few brokers
+        raise (UsageError if refused else BrokerAway)(
             f"Kafka at {settings.bootstrap} did not create the topic {name}: {type(error).__name__}"
         ) from None
     finally:

@@ -17,7 +17,7 @@ log = structlog.get_logger()
 GRACE_SECONDS = 20.0  # a stage finishes its batch and commits
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
 STEADY_SECONDS = 60.0  # after so long a run the pause begins anew
-WRONG_USE = 2  # at the first start a setting is wrong and starting again would not help; later the broker is away
+WRONG_USE = 2  # at the first start a setting is wrong and starting again would not help; later it was right once
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 

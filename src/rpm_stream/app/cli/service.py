@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from rpm_stream.app.errors import UsageError
+from rpm_stream.app.engine.end import EXIT_AWAY
+from rpm_stream.app.errors import BrokerAway, UsageError
 from rpm_stream.app.logs import configure_log
 from rpm_stream.app.settings import Settings
 
@@ -48,12 +49,16 @@ def stage(name: Annotated[str, typer.Argument(help="ingest, judge, sink or feed"
 
     settings = Settings()
     configure_log(settings.log_level)
-    if name in ("ingest", "judge"):
-        run_agent(settings, name)
-    elif name in ("sink", "feed"):
-        asyncio.run(run_service(settings, name))
-    else:
+    if name not in STAGES:
         raise UsageError(f"{name!r} is none of {', '.join(STAGES)}")
+    try:
+        if name in ("ingest", "judge"):
+            run_agent(settings, name)
+        else:
+            asyncio.run(run_service(settings, name))
+    except BrokerAway as error:  # the worker has just reached it: it will be back, no setting is wrong
+        sys.stderr.write(f"rpm-stream: {error}\n")
+        sys.exit(EXIT_AWAY)
 
 
 def up(

@@ -17,6 +17,7 @@ EXIT_CRASHED = 70  # EX_SOFTWARE: something of ours or of the broker's; the supe
 EXIT_STATE = 65  # EX_DATAERR: a state in the changelog cannot be restored; a person must act (rpm-stream state rebuild)
 # EX_TEMPFAIL: assigned, but not consuming; or no member of its group any more, so that another does its work
 EXIT_STUCK = 75
+EXIT_AWAY = 69  # EX_UNAVAILABLE: the broker went away while the stage started
 
 
 def die(reason: str, status: int = EXIT_CRASHED, **facts: object) -> NoReturn:
