@@ -48,8 +48,6 @@ def ingest_app(settings: Settings, knowledge: Knowledge, partitions: int) -> Bat
     app.task(lambda: guarded(work.run, "ingest"))
     app.task(lambda: guarded(reader.run, "reading the registry"))
     app.task(lambda: guarded(lambda: watch(app, STAGE), "watching the consumer"))
-
-    app.on_partitions_revoked.connect(work.forget)
     return app
 
 

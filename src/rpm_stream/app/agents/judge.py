@@ -83,8 +83,6 @@ def judge_app(settings: Settings, knowledge: Knowledge, partitions: int) -> Batc
     app.task(lambda: guarded(reader.run, "reading the registry"))
     app.task(lambda: guarded(ticks, "time without data"))
     app.task(lambda: guarded(lambda: watch(app, STAGE), "watching the consumer"))
-
-    app.on_partitions_revoked.connect(work.forget)
     return app
 
 

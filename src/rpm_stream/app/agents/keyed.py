@@ -42,7 +42,7 @@ class Form(NamedTuple, Generic[State]):
 
 
 class KeyedStates(Generic[State]):
-    """States by key: live objects over the table's sealed blobs, dropped at every revocation."""
+    """States by key: live objects over the table's sealed blobs."""
 
     def __init__(self, table: BytesTable, form: Form[State]) -> None:
         self._table, self._form = table, form
@@ -58,8 +58,12 @@ class KeyedStates(Generic[State]):
                 raise UnreadableState(self._table.place_of(key), str(error)) from None
         return state
 
-    def check(self) -> None:
-        """Raises UnreadableState if a state cannot be restored: a silent person's would else be missed for long."""
+    def begin(self) -> None:
+        """Drop what is live: somebody else may have carried on with it meanwhile, and the table was restored.
+
+        Raises UnreadableState if a state cannot be restored: a silent person's would else be missed for long.
+        """
+        self.live.clear()
         for key, blob in self._table.restored().items():
             try:
                 self._form.check(blob)
@@ -115,12 +119,14 @@ class BatchWork(Generic[State]):
         self._turns: Turns[Delivery] = Turns(place.turn_octets)
         self._some = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
-        table.on_restored = self._check
+        table.on_restored = self._restored
         app.let_go = self._let_go
         self.lock = asyncio.Lock()  # one slice or tick at a time changes states
 
     def add(self, event: Any, step: Callable[[State, ConsumerRecord], list[Outgoing] | None]) -> None:
         """Let the records of one event wait for ``step`` to be run over them; it gives None for one applied before."""
+        if self._app.consumer.revoked:
+            return  # delivered in the moment of the revocation: read again from the commit, by whoever has it then
         delivery = Delivery(event, step)
         by_turn: dict[Hashable, list[Waiting[Delivery]]] = {}
         for record in event.value:
@@ -163,7 +169,7 @@ class BatchWork(Generic[State]):
         """Run ``step`` over states without a record (a tick); only what put something out is written.
 
         Nothing is done for a partition that is no longer ours: another worker may have carried on with it, and our
-        state would go behind its own. ``forget`` waits for the lock, so ownership cannot end in the middle.
+        state would go behind its own. ``_let_go`` waits for the lock, so ownership cannot end in the middle.
         """
         async with self.lock:
             await _ended(self._writing)  # no state may overtake the outputs that it holds the effects of
@@ -177,7 +183,7 @@ class BatchWork(Generic[State]):
             await self._write(done, self._packed(done))
 
     async def _let_go(self) -> None:
-        """Before partitions go to another worker: drop what has not begun, finish what has.
+        """Before partitions go to another worker: drop what has not begun, finish what has (a slice or a tick).
 
         What is dropped is read again from the commit. Worked off first, a backlog would hold up the whole group, and
         Faust waits for every message that somebody still holds.
@@ -187,12 +193,6 @@ class BatchWork(Generic[State]):
             self._turns.clear()
             await _ended(self._writing)
 
-    async def forget(self, *_: Any, **__: Any) -> None:
-        """When partitions go to another worker (nothing waits any more): let a tick finish, drop what is live."""
-        async with self.lock:
-            await _ended(self._writing)
-            self.states.live.clear()
-
     async def _finish(self, before: asyncio.Task[None] | None, done: Slice, states: Packed) -> None:
         await _ended(before)
         await self._write(done, states)
@@ -201,9 +201,9 @@ class BatchWork(Generic[State]):
             if not delivery.left:
                 delivery.event.ack()
 
-    def _check(self) -> None:
+    def _restored(self) -> None:
         try:
-            self.states.check()
+            self.states.begin()
         except UnreadableState as error:
             self._end(error)
 

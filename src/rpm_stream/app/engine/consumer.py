@@ -54,7 +54,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self._watermarks: dict[TP, Watermark] = {}
         self._room = asyncio.Event()
         self._fetched_in = 0
-        self._revoked = False  # partitions were taken back, and none are assigned yet
+        self.revoked = False  # partitions were taken back, and none are assigned yet
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> Any:
@@ -211,7 +211,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     def owns(self, partition: int) -> bool:
         """Whether this worker holds the partition now, restored and with no rebalance under way."""
         app = self.app
-        if self._revoked or app.rebalancing or app.in_recovery or app.should_stop:
+        if self.revoked or app.rebalancing or app.in_recovery or app.should_stop:
             return False
         return any(tp.partition == partition for tp in self.applied_positions())
 
@@ -254,12 +254,12 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
 
     def resume_flow(self) -> None:
         """Not between a revocation and the assignment that follows it: a recovery that ends meanwhile is an old one."""
-        if not self._revoked:
+        if not self.revoked:
             super().resume_flow()
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """The rebalance is over for the group; recovery comes next."""
-        self._revoked = False
+        self.revoked = False
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def on_partitions_revoked(self, revoked: Iterable[TP]) -> None:
@@ -271,7 +271,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         gone = set(revoked)
         if gone:
             self.end_if_outside()
-        self._revoked = True
+        self.revoked = True
         await self.let_go()
         await super().on_partitions_revoked(gone)  # stops the flow, waits for acks, commits
         for tp in gone:
