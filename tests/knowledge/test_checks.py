@@ -37,6 +37,16 @@ category = "humour"
 resolution = "1"
 source = "x"
 """
+MANY_MOODS = "".join(VITAL.replace("mood]", f"mood{number}]") for number in range(30))
+PERSONAL = """
+[personal]
+detector = "gaussian"
+vitals = {vitals}
+sustained_count = 3
+sustained_minutes = 10
+source = "x"
+"""
+SEVENTEEN = sorted(shipped().vitals)[:17]
 
 
 def test_the_shipped_tables_are_good_and_every_number_has_its_source() -> None:
@@ -61,6 +71,9 @@ def test_the_shipped_tables_are_good_and_every_number_has_its_source() -> None:
         ("trends", "kept_days = 20\n", "trends.toml: average of weight: its windows are longer than kept_days"),
         ("trends", AVERAGE, "there is no average of heart_rate, pulse_rate"),
         ("device_rules", '[battery]\nbelow = "20"\nrecover = "30"\n', "battery.below: a number without a source"),
+        ("detectors", PERSONAL.format(vitals=["moods"]), "detectors.toml: personal.vitals: unknown vital moods"),
+        ("detectors", PERSONAL.format(vitals=SEVENTEEN), "personal.vitals: 17 vitals; a patient's state has room for"),
+        ("vitals", MANY_MOODS, "vitals; a patient's state has room"),
         ("moods", "x = 1\n", "moods.toml: no such table"),
         ("units", "[x\n", "units.toml:"),
     ],

@@ -21,6 +21,7 @@ import msgspec
 from rpm_stream.knowledge.alerting import DeviceRuleTable, Priorities
 from rpm_stream.knowledge.checks import (
     KnowledgeError,
+    check_detectors,
     check_devices,
     check_limits,
     check_news2,
@@ -157,6 +158,7 @@ def _checks(parts: dict[str, Any]) -> Iterator[str]:
     yield from check_vitals(vitals)
     yield from check_news2(parts["news2"], vitals)
     yield from check_limits(parts["limits"], vitals)
+    yield from check_detectors(parts["detectors"], vitals)
     yield from check_rules(parts["priorities"], parts["device_rules"], vitals)
     yield from check_priorities(parts["priorities"], parts["limits"])
     yield from check_signal(parts["signal"], vitals)

@@ -9,7 +9,7 @@ from typing import get_args
 
 from rpm_stream.knowledge.alerting import DeviceKind, DeviceRuleTable, Priorities
 from rpm_stream.knowledge.devices import DeviceModel
-from rpm_stream.knowledge.scoring import Band, Limits, News2, ShippedLimit
+from rpm_stream.knowledge.scoring import Band, Detectors, Limits, News2, ShippedLimit
 from rpm_stream.knowledge.signal import Signal
 from rpm_stream.knowledge.tables import Unit, Vital
 from rpm_stream.knowledge.trends import Trends
@@ -30,6 +30,10 @@ OTHER_RULES = (
 )
 
 
+# Design choices: with so many, what is learned and told of each fits into a patient's 48 KB (pipeline/room.py) and
+# leaves 14 of them for what is heard.
+MOST_VITALS, MOST_LEARNED = 48, 16
+
 CATEGORIES = frozenset(
     "social-history vital-signs imaging laboratory procedure survey exam therapy activity".split()
 )  # http://terminology.hl7.org/CodeSystem/observation-category
@@ -48,7 +52,9 @@ def check_units(vitals: dict[str, Vital], units: dict[str, Unit]) -> Iterator[st
 
 
 def check_vitals(vitals: dict[str, Vital]) -> Iterator[str]:
-    """Categories are those of FHIR R4, and no LOINC code has a slip of the pen."""
+    """Categories are those of FHIR R4, no LOINC code has a slip of the pen, and a patient's state has room for all."""
+    if len(vitals) > MOST_VITALS:
+        yield f"vitals.toml: {len(vitals)} vitals; a patient's state has room for {MOST_VITALS}"
     for name, row in vitals.items():
         if row.category not in CATEGORIES:
             yield f"vitals.toml: {name}.category: {row.category} is none of FHIR's: {', '.join(sorted(CATEGORIES))}"
@@ -94,6 +100,21 @@ def check_limits(limits: Limits, vitals: dict[str, Vital]) -> Iterator[str]:
             yield f"limits.toml: limit {number}: give one of below and above"
         if row.together_with is not None and row.together_with not in vitals:
             yield f"limits.toml: limit {number}: together_with: unknown vital {row.together_with}"
+
+
+def check_detectors(detectors: Detectors, vitals: dict[str, Vital]) -> Iterator[str]:
+    """Detectors name known vitals, and no more than a patient's state has room for."""
+    named = {
+        "personal.vitals": detectors.personal.vitals,
+        "combined.features": frozenset(detectors.combined.features) - {"pulse"},  # whichever device told it last
+        "lasting.vitals": detectors.lasting.vitals,
+    }
+    for key, names in named.items():
+        if unknown := sorted(names - vitals.keys()):
+            yield f"detectors.toml: {key}: unknown vital {', '.join(unknown)}"
+    for key in ("personal.vitals", "lasting.vitals"):
+        if len(named[key]) > MOST_LEARNED:
+            yield f"detectors.toml: {key}: {len(named[key])} vitals; a patient's state has room for {MOST_LEARNED}"
 
 
 def check_rules(priorities: Priorities, rules: DeviceRuleTable, vitals: dict[str, Vital]) -> Iterator[str]:
