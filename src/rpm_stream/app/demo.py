@@ -16,7 +16,8 @@ from rich.panel import Panel
 from rpm_stream.app import topics
 from rpm_stream.app.broker import Broker
 from rpm_stream.app.clock import Clock
-from rpm_stream.app.gateway import Gateway, GatewayOptions
+from rpm_stream.app.gateway import Gateway
+from rpm_stream.app.gateway.link import AT_FULL_SPEED
 from rpm_stream.app.gateway.replay import WardPlan, register, run_ward
 from rpm_stream.app.gateway.simulate import all_registry
 from rpm_stream.app.logs import configure_log
@@ -72,8 +73,7 @@ async def run_demo(patients: int, speed: float, port: int) -> int:
 
 async def _play(bootstrap: str, folder: Path, patients: int, clock: Clock) -> None:
     """The ward, until it is cancelled; when its stories are told, the service goes on."""
-    at_full_speed = GatewayOptions(catch_up_octets=None)
-    async with Gateway(bootstrap, "demo", spool_dir=folder / "spool", options=at_full_speed) as gateway:
+    async with Gateway(bootstrap, "demo", spool_dir=folder / "spool", options=AT_FULL_SPEED) as gateway:
         await run_ward(gateway, WardPlan(start=clock.now(), patients=patients, speed=clock.speed))
         await asyncio.Event().wait()
 

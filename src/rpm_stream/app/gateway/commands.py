@@ -18,7 +18,7 @@ from rpm_stream.app.gateway.client import Gateway
 from rpm_stream.app.gateway.encode_csv import Encoder, Row, SharedDevice
 from rpm_stream.app.gateway.faults import Faults, inject, received
 from rpm_stream.app.gateway.files import csv_rows, frame_lines, progress_bar
-from rpm_stream.app.gateway.link import GatewayOptions
+from rpm_stream.app.gateway.link import AT_FULL_SPEED
 from rpm_stream.app.gateway.replay import check_broker, deliver, play, register
 from rpm_stream.app.gateway.scenario import read_scenario
 from rpm_stream.app.gateway.simulate import all_frames, all_registry, cohort, ward
@@ -127,9 +127,8 @@ async def _send(
     if entries:
         await register(sending.bootstrap, entries)
     try:
-        at_full_speed = GatewayOptions(catch_up_octets=None)
         async with Gateway(
-            sending.bootstrap, sending.gateway_id, spool_dir=sending.spool_dir, options=at_full_speed
+            sending.bootstrap, sending.gateway_id, spool_dir=sending.spool_dir, options=AT_FULL_SPEED
         ) as gateway:
             count = await play(gateway, frames, sending.speed, _shown(gateway, progress))
             await gateway.drain()

@@ -48,6 +48,9 @@ class GatewayOptions:
     kafka: Mapping[str, Any] = field(default_factory=dict)
 
 
+AT_FULL_SPEED = GatewayOptions(catch_up_octets=None)  # of simulated and recorded data: nobody waits beside it
+
+
 class Link:
     """Makes started producers and consumers for one gateway."""
 
