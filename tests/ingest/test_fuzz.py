@@ -27,13 +27,14 @@ from rpm_stream.ingest.quirks import reader
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingested
 from rpm_stream.pipeline.sealed import pack_device, unpack_device
-from rpm_stream.records import Position
+from rpm_stream.records import Position, Readings
 
 SHARED = Path(os.environ.get("RPM_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 FILE = SHARED / "data" / "gatt" / "vectors.jsonl"
 SECONDS = float(os.environ.get("RPM_FUZZ_SECONDS", "10"))
 SEED = int(os.environ.get("RPM_FUZZ_SEED") or random.SystemRandom().randrange(2**32))
 FROM = int(os.environ.get("RPM_FUZZ_FROM", "0"))
+READINGS_TAKES = 2 * 1024 * 1024  # topics/2-readings/topic.yaml
 BLOCK = 64  # frames that share a device's state
 TIMES_MEDIAN, TOO_LONG = 200, 0.020  # slow: so many times the run's median by octet, and seconds of this thread
 KNOWN_REASONS = frozenset({
@@ -194,6 +195,10 @@ def check_frame(done: Ingested) -> None:
     assert account.readings == sum(len(message.readings) for message in done.readings)
     assert sum(account.rejects.values()) == len(done.rejects)
     assert account.context <= account.entries <= account.context + account.parts
+    for message in done.readings:  # the judge must be able to read what the broker must be able to take
+        encoded = msgspec.json.encode(message)
+        assert len(encoded) < READINGS_TAKES
+        assert msgspec.json.decode(encoded, type=Readings) == message
 
 
 def test_frames() -> None:

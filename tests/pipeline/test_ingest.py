@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import msgspec
@@ -254,6 +255,35 @@ def test_an_absent_value_is_a_reading_with_its_reason() -> None:
 def test_readings_of_a_frame_are_chunked_by_500() -> None:
     done = Bench().step(frame([measurement(minute / 60, "heart_rate", "70") for minute in range(1000)], 20))
     assert [(message.chunk, len(message.readings)) for message in done.readings] == [(0, 500), (1, 500)]
+
+
+def compound(text: int, numbers: int, value: int = 12) -> str:
+    """2B8B: so many octets of text, which JSON writes with six each, and so many breathing rates beside it."""
+    components = struct.pack("<IBH", 1234, 3, text) + b"\x01" * text
+    components += struct.pack("<IBHI", 151562, 1, 2784, value) * numbers
+    body = struct.pack("<HB", 0, numbers + 1) + components
+    return (struct.pack("<BBH", 3, 7, len(body) + 3) + body).hex()
+
+
+def test_readings_that_are_large_are_chunked_by_octets() -> None:
+    """By count alone this frame of 78 KB gave messages of 2.9 MB, which no broker takes: ingest would have ended at it
+    again and again.
+    """
+    bench = Bench()
+    done = bench.step(frame([notification(minute, "2B8B", compound(900 + minute, 90)) for minute in range(20)], 20))
+    assert (balanced(done), done.account.readings) == (True, 1800)
+    assert [message.chunk for message in done.readings] == list(range(len(done.readings)))
+    assert max(len(msgspec.json.encode(message)) for message in done.readings) < 1024 * 1024
+    told = [(reading.measured_at, reading.id) for message in done.readings for reading in message.readings]
+    assert told == sorted(told)
+
+
+def test_refused_values_that_are_large_do_not_fill_a_message_either() -> None:
+    done = Bench().step(frame([notification(minute, "2B8B", compound(900, 90, 999)) for minute in range(8)], 20))
+    assert (balanced(done), reasons(done)) == (True, ["implausible"] * 720)
+    (message,) = done.readings
+    assert message.refused
+    assert len(msgspec.json.encode(message)) < 1024 * 1024
 
 
 def test_the_dense_past_is_known_for_seven_days() -> None:

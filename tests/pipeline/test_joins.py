@@ -22,7 +22,7 @@ from rpm_stream.pipeline.device import MOST_EARLIER
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingested
 from rpm_stream.pipeline.joins import MOST_BODIES, MOST_CONTEXTS
 from rpm_stream.pipeline.sealed import pack_device, unpack_device
-from rpm_stream.records import Position, Reading
+from rpm_stream.records import Position, Reading, Readings
 
 Entry = dict[str, Any]
 LOCAL = START.replace(tzinfo=None)
@@ -328,6 +328,14 @@ def test_a_zone_change_keeps_time_and_identity() -> None:
     assert minutes_of(readings(first, moved)) == [5, 12]
     assert moved.account.duplicates == 1
     assert [each.utc_offset for each in readings(first, moved)] == ["+01:00", "+02:00"]
+
+
+def test_a_zone_that_no_place_has_counts_as_untold() -> None:
+    """14 hours and an hour of summer time: "+15:00" was written, and the judge could read nothing of such a message."""
+    told = gatt.SessionStart(time=LOCAL, zone_quarters=56, dst=4)
+    done = Bench().send([said("2AAA", gatt.session_start(told), 0), cgm(5, 5)], 5)
+    assert [msgspec.json.decode(msgspec.json.encode(each), type=Readings) for each in done.readings] == [*done.readings]
+    assert minutes_of(readings(done)) == [5]  # by the frame's offset, as where the device tells none
 
 
 def test_sessions_are_bounded_and_an_unknown_one_is_said() -> None:

@@ -5,7 +5,7 @@ What is not mended: what a learned detector has learned (it forgets by itself), 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Literal
@@ -15,6 +15,7 @@ import msgspec
 from rpm_stream.alert.episodes import MOST_EVIDENCE, Episode, change, resolve
 from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import Knowledge
+from rpm_stream.pipeline.chunks import chunks
 from rpm_stream.pipeline.identity import USER
 from rpm_stream.pipeline.patient import PatientState
 from rpm_stream.pipeline.publishing import publish
@@ -27,7 +28,7 @@ from rpm_stream.score.history import cut
 from rpm_stream.score.taken_back import forget
 
 CORRECTED = -2  # no partition of Kafka: adopted readings are no message of rpm.readings
-MOST_READINGS = 250  # of one action: half of what the contract allows, as a reading may be large
+MOST_READINGS = 250  # of one action: half of what the contract allows, as it also names the windows around them
 ADOPTED = "adopted"  # flag of a reading that was first taken for another person's
 
 
@@ -166,7 +167,7 @@ class Holdings:
         """
         actions: list[Action] = []
         for wearer, readings in groupby(self.wrong(order.patient), key=lambda reading: reading.patient):
-            for batch in _batches(readings):
+            for batch in chunks(readings, MOST_READINGS):
                 if order.patient and (new := self._not_yet(batch, order.patient)):
                     actions.append(_action(order, "adopt", order.patient, new))
                 singly = tuple(reading.id for reading in batch if reading.id in shown)
@@ -196,9 +197,3 @@ class Correction(Record, frozen=True, kw_only=True):
 
 def _action(order: Correction, kind: Literal["adopt", "void"], patient: str, readings: tuple[Reading, ...]) -> Action:
     return Action(patient=patient, action=kind, who=order.who, at=order.at, reason=order.reason, readings=readings)
-
-
-def _batches(readings: Iterable[Reading]) -> Iterator[tuple[Reading, ...]]:
-    every = list(readings)
-    for start in range(0, len(every), MOST_READINGS):
-        yield tuple(every[start : start + MOST_READINGS])

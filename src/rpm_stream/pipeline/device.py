@@ -18,6 +18,7 @@ from rpm_stream.normalise import Offsets, offset_minutes, offset_text
 from rpm_stream.records import Decoded
 
 MOST_EARLIER = 3  # sessions before the present one: sensors last days, re-sent frames seldom longer
+FARTHEST_EAST_MIN = 14 * 60 + 59  # records.Offset; of zone and summer time together no place is farther than 14 hours
 FOREVER_AGO = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -75,7 +76,8 @@ def note_session(state: DeviceState, entry: Entry) -> None:
     if None in start:
         return
     zone = entry.payload.attributes.get("tz_min")
-    offset = None if zone is None else offset_text(zone + (entry.payload.attributes.get("dst_min") or 0))
+    east = None if zone is None else zone + (entry.payload.attributes.get("dst_min") or 0)
+    offset = None if east is None or east > FARTHEST_EAST_MIN else offset_text(east)
     told = Session(start=datetime(*start), offset=offset, since=entry.at)
     known = session_at(state, entry.at)
     if known is not None and (known.start, known.offset) == (told.start, told.offset):

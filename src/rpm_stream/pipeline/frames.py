@@ -14,6 +14,7 @@ from rpm_stream.duplicates import Mark, Seen, Verdict, frame_refused_before, ref
 from rpm_stream.ids import deterministic_id
 from rpm_stream.ingest.frames import BadEntry, Entry, Envelope
 from rpm_stream.normalise import Placed, Refusal
+from rpm_stream.pipeline.chunks import chunks
 from rpm_stream.records import Account, Decoded, Origin, Position, Reading, Readings, Record, Reject, Stage
 
 READINGS_A_MESSAGE = 500  # CONTRACT 1
@@ -175,9 +176,8 @@ class Work:
                 patient=patient, frame=self.envelope.frame, partition=self.message.position.partition,
                 offset=self.message.position.offset, chunk=0, received_at=self.received_at, readings=(),
             )  # fmt: skip
-            refused = tuple(self.refused.get(patient, ()))
-            for chunk, start in enumerate(range(0, max(1, len(readings)), READINGS_A_MESSAGE)):
-                part = tuple(readings[start : start + READINGS_A_MESSAGE])
+            refused = next(chunks(self.refused.get(patient, ()), READINGS_A_MESSAGE), ())
+            for chunk, part in enumerate(chunks(readings, READINGS_A_MESSAGE) if readings else ((),)):
                 told = () if chunk else refused
                 messages.append(msgspec.structs.replace(whole, chunk=chunk, readings=part, refused=told))
         return tuple(messages)

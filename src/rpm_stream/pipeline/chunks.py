@@ -1,0 +1,33 @@
+"""Readings cut into messages that the broker takes.
+
+By count alone a frame of 256 KiB can become megabytes: what a compound says beside its numbers stands with each of
+them. A message that the broker refuses would end the stage at the same frame again and again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+import msgspec
+
+from rpm_stream.records import Reading
+
+MOST_OCTETS: Final = 512 * 1024  # rpm.readings takes 2 MiB and rpm.actions 1; other fields stand beside the readings
+
+_encode = msgspec.json.Encoder().encode
+
+
+def chunks(readings: Iterable[Reading], most: int) -> Iterator[tuple[Reading, ...]]:
+    """``readings`` in their order, at most ``most`` and half a MiB at once; one that is larger comes alone."""
+    chunk: list[Reading] = []
+    size = 0
+    for reading in readings:
+        octets = len(_encode(reading))
+        if chunk and (len(chunk) == most or size + octets > MOST_OCTETS):
+            yield tuple(chunk)
+            chunk, size = [], 0
+        chunk.append(reading)
+        size += octets
+    if chunk:
+        yield tuple(chunk)
