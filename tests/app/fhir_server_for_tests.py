@@ -31,6 +31,7 @@ class FhirServer:
         self.refused: dict[str, int] = {}
         self.always: int | str | None = None
         self.readable = True
+        self.read_faults: list[str] = []  # statuses of single entries of a batch, used up one an entry
         self._changed = asyncio.Condition()
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -86,6 +87,8 @@ class FhirServer:
     def _read(self, request: dict[str, str]) -> dict[str, Any]:
         if not self.readable:
             return {"response": {"status": "403 Forbidden"}}
+        if self.read_faults:
+            return {"response": {"status": self.read_faults.pop(0)}}
         kept = self.versions.get(request["url"])
         if kept is None:
             return {"response": {"status": "404 Not Found"}}

@@ -165,3 +165,28 @@ def test_where_the_server_does_not_let_us_read_nothing_is_overwritten() -> None:
         assert len(server.versions["Patient/p-1"]) == 1
 
     with_server(body)
+
+
+@pytest.mark.parametrize("status", ["429 Too Many Requests", "500 Internal Server Error", "503 Service Unavailable"])
+def test_a_patient_that_the_server_had_no_time_for_is_asked_for_again(status: str) -> None:
+    """It passed for the EHR's until the next restart, was never put, and the server refused all that named it."""
+
+    async def body(server: FhirServer, client: FhirClient, causes: list[str]) -> None:
+        server.read_faults = [status]
+        await settle(Subjects(client), client, "Patient/p-1", "Patient/p-2")
+        assert server.versions.keys() == {"Patient/p-1", "Patient/p-2"}
+        assert len(causes) == 1
+
+    with_server(body)
+
+
+def test_a_read_that_stays_unanswered_holds_nobody_up_and_is_tried_with_the_next() -> None:
+    async def body(server: FhirServer, client: FhirClient, causes: list[str]) -> None:
+        server.read_faults = ["503 Service Unavailable"] * CONFLICTS
+        subjects = Subjects(client)
+        await settle(subjects, client, "Patient/p-1")
+        assert server.versions == {}
+        await settle(subjects, client, "Patient/p-1")
+        assert server.versions.keys() == {"Patient/p-1"}
+
+    with_server(body)

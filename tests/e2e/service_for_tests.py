@@ -98,14 +98,25 @@ async def until(what: str, condition: Callable[[], Awaitable[bool]], seconds: fl
         await asyncio.sleep(0.1)
 
 
-async def send(bootstrap: str, frames: list[bytes], pause: Callable[[], float] = lambda: 0.0, size: int = 200) -> None:
-    """Frames to rpm.frames in order, keyed by their device; ``pause`` says how long to wait after each ``size``."""
+async def send(
+    bootstrap: str,
+    frames: list[bytes],
+    pause: Callable[[], float] = lambda: 0.0,
+    size: int = 200,
+    partition: int | None = None,
+) -> None:
+    """Frames to rpm.frames in order, keyed by their device; ``pause`` says how long to wait after each ``size``.
+
+    ``partition``: where they go; None: where the usual partitioner puts the device.
+    """
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, linger_ms=5)
     await producer.start()
     try:
         for start in range(0, len(frames), size):
             futures = [
-                await producer.send(names.FRAMES, frame, key=msgspec.json.decode(frame)["device"].encode())
+                await producer.send(
+                    names.FRAMES, frame, key=msgspec.json.decode(frame)["device"].encode(), partition=partition
+                )
                 for frame in frames[start : start + size]
             ]
             await asyncio.gather(*futures)

@@ -14,10 +14,15 @@ from typing import Any
 
 import msgspec
 import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.partitioner import murmur2
 from service_for_tests import Service, drained, read, running, send, until
 
 from rpm_stream.app import names
 from rpm_stream.app.redrive import redrive, rejects_where
+from rpm_stream.app.replay_compare import Comparison
+from rpm_stream.app.settings import Settings
+from rpm_stream.pipeline.replay import Line
 from rpm_stream.publish.ids import summary_id
 
 DEVICE = "strap-é"
@@ -79,7 +84,9 @@ def strap_frame(begin: datetime, minutes: list[int], now: datetime) -> bytes:
 def test_refused_assigned_read_and_given_to_whom_it_belongs(service: Service, tmp_path: Path) -> None:
     now = datetime.now(UTC)
     start, end = ((now - timedelta(minutes=minutes)).isoformat() for minutes in (60, 5))
-    asyncio.run(send(service.bootstrap, [frame(now)]))
+    # by a gateway whose Kafka client puts keys elsewhere than ours does
+    elsewhere = ((murmur2(DEVICE.encode()) & 0x7FFFFFFF) + 1) % Settings().partitions
+    asyncio.run(send(service.bootstrap, [frame(now)], partition=elsewhere))
     assert {each["reason"] for each in settled(service, names.REJECTS, 2)} == {"unknown_device"}
 
     # a wearer, and with it what was refused
@@ -95,6 +102,8 @@ def test_refused_assigned_read_and_given_to_whom_it_belongs(service: Service, tm
     assert [(each["readings"], each["duplicates"], len(each["rejects"])) for each in accounts] == [
         (0, 0, 1), (2, 0, 0), (0, 2, 0)
     ]  # fmt: skip
+
+    assert {record.partition for record in asyncio.run(read(service.bootstrap, names.FRAMES))} == {elsewhere}
 
     # it was somebody else's
     order = f"--device {DEVICE} --from {start} --until {end} --to ben --who nurse --reason swapped".split()
@@ -149,3 +158,37 @@ def test_a_frame_that_the_topic_has_dropped_is_counted_as_gone(service: Service)
     selection = [msgspec.structs.replace(reject, position=place) for place in (far, judged)]
     done = asyncio.run(redrive(service.bootstrap, selection))
     assert msgspec.structs.asdict(done) == {"rejects": 2, "frames": 0, "gone": 1, "judge": 1}
+
+
+def observation(name: str, value: int, status: str = "final") -> bytes:
+    return msgspec.json.encode(
+        {"id": name, "status": status, "subject": {"reference": "Patient/p"}, "valueQuantity": {"value": value}}
+    )
+
+
+def test_a_replay_corrects_nothing_that_was_written_since_it_began_or_taken_back(
+    service: Service, tmp_path: Path
+) -> None:
+    """A summary that the running service completed would lose what came meanwhile; a value that is another person's
+    would stand in the record again.
+    """
+
+    async def write(*bodies: bytes) -> None:
+        async with AIOKafkaProducer(bootstrap_servers=service.bootstrap) as producer:
+            for body in bodies:
+                await producer.send_and_wait(names.OBSERVATIONS, body, key=b"p")
+
+    async def corrected() -> set[str]:
+        await write(observation("wrong", 1), observation("completed", 1), observation("back", 1, "entered-in-error"))
+        comparison = Comparison(tmp_path / "records.sqlite")
+        try:
+            await comparison.begin(service.bootstrap, None)
+            for name in ("wrong", "completed", "back"):
+                comparison.replayed(Line("observation", msgspec.Raw(observation(name, 2))))
+            await write(observation("completed", 3))
+            await comparison.read(service.bootstrap, "observation", (None, None), lambda *_: None)
+            return {msgspec.json.decode(body)["id"] for _, body in comparison.corrections()}
+        finally:
+            comparison.close()
+
+    assert asyncio.run(corrected()) == {"wrong"}

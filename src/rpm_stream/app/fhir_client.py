@@ -21,7 +21,7 @@ Kind: TypeAlias = Literal["Observation", "Patient", "Device"]
 Cause: TypeAlias = Literal["transport", "conflict", "throttled", "server", "unauthorised", "not_fhir"]
 
 BUNDLE_SIZE = 100  # HAPI JPA: 0.6 s a bundle; larger ones gain little and are refused whole for one bad resource
-CONFLICTS = 8  # a 409 settles when the other writer is done; one that stays is a refusal
+CONFLICTS = 8  # attempts: a 409 settles when the other writer is done; one that stays is a refusal
 RETRY_AFTER_MAX = 600.0  # seconds; a server that asks for more is asked again after that
 TIMEOUT = httpx.Timeout(120.0, connect=10.0)  # a validating HAPI takes 30 s for its first bundle
 CAUSES: dict[int, Cause] = {
@@ -70,6 +70,7 @@ class _Answer(msgspec.Struct, frozen=True):
     status: int
     text: str
     entries: tuple[Any, ...] = ()
+    passing: Cause | None = None  # it may be another one the next time, and is final if it stays
 
 
 class _Unanswered(Exception):
@@ -130,27 +131,29 @@ class FhirClient:
     async def read(self, references: Sequence[str]) -> dict[str, dict[str, Any] | None]:
         """What stands under each reference: the resource, or ``None`` where there is none.
 
-        A reference is left out where the server does not say (it may lack the right to read).
+        A resource without content where we may not read it. A reference is left out that the server does not answer.
         """
         found: dict[str, dict[str, Any] | None] = {}
         for first in range(0, len(references), BUNDLE_SIZE):
             chunk = references[first : first + BUNDLE_SIZE]
             entries = [{"request": {"method": "GET", "url": reference}} for reference in chunk]
             answer = await self._post("batch", entries)
-            if answer.status >= REFUSED_FROM or len(answer.entries) != len(chunk):
+            if answer.status >= REFUSED_FROM or len(answer.entries) != len(chunk):  # a server that lets nobody read so
+                found |= {reference: {} for reference in chunk}
                 continue
             for reference, entry in zip(chunk, answer.entries, strict=True):
                 status = _status_of(entry)
                 if status in (404, 410):
                     found[reference] = None
-                elif status == 200 and isinstance(entry.get("resource"), dict):
-                    found[reference] = entry["resource"]
+                elif not _is_passing(status):
+                    there = entry.get("resource") if status == 200 else None
+                    found[reference] = there if isinstance(there, dict) else {}
         return found
 
     async def _post(self, bundle: Literal["transaction", "batch"], entries: list[dict[str, Any]]) -> _Answer:
-        """Send until answered. A status of 400 or more in the answer is final."""
+        """Send until answered. A status of 400 or more in the answer is final; of an entry, if it is no passing one."""
         body = msgspec.json.encode({"resourceType": "Bundle", "type": bundle, "entry": entries})
-        conflicts = 0
+        unsettled = 0
         async for attempt in stamina.retry_context(
             on=self._wait,
             attempts=None,
@@ -161,8 +164,8 @@ class FhirClient:
         ):
             with attempt:
                 answer = await self._once(bundle, body)
-                if answer.status == 409 and (conflicts := conflicts + 1) < CONFLICTS:
-                    raise _Unanswered("conflict")
+                if answer.passing and (unsettled := unsettled + 1) < CONFLICTS:
+                    raise _Unanswered(answer.passing)
                 return answer
         raise AssertionError("attempts without limit ended")
 
@@ -170,7 +173,7 @@ class FhirClient:
         """One attempt: a final answer (409 too), or ``_Unanswered``."""
         try:
             response = await self._http.post(self._base, content=body)
-        except httpx.TransportError:
+        except httpx.RequestError:  # also an answer that cannot be unpacked
             raise _Unanswered("transport") from None  # its text may hold the address and what was sent
         answer = _parse(response, bundle)
         if answer.status == 409 or (answer.status not in CAUSES and answer.status < SERVER_FROM):
@@ -188,7 +191,7 @@ class FhirClient:
 def _parse(response: httpx.Response, bundle: str) -> _Answer:
     """A 2xx counts only as a Bundle: a log-in page in front of the server answers 200 too."""
     if response.status_code >= REFUSED_FROM:
-        return _Answer(response.status_code, response.text)
+        return _Answer(response.status_code, response.text, passing="conflict" if response.status_code == 409 else None)
     try:
         parsed = msgspec.json.decode(response.content)
         if parsed["resourceType"] != "Bundle":
@@ -200,8 +203,15 @@ def _parse(response: httpx.Response, bundle: str) -> _Answer:
     if bundle == "transaction":
         for status in statuses:
             if status >= REFUSED_FROM:  # no transaction may answer so; take it as the answer to the whole
-                return _Answer(status, response.text)
-    return _Answer(response.status_code, "", entries)
+                return _Answer(status, response.text, passing="conflict" if status == 409 else None)
+        return _Answer(response.status_code, "", entries)
+    passing = next((CAUSES.get(status, "server") for status in statuses if _is_passing(status)), None)
+    return _Answer(response.status_code, "", entries, passing)
+
+
+def _is_passing(status: int) -> bool:
+    """Whether one entry may be answered otherwise the next time."""
+    return status >= SERVER_FROM or CAUSES.get(status) in ("transport", "throttled")
 
 
 def _status_of(entry: Any) -> int:

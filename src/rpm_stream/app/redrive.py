@@ -96,10 +96,15 @@ async def _producer(bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
 async def _resend(
     consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, partition: TopicPartition, offsets: list[int]
 ) -> int:
-    """Produce the records at ``offsets`` of one partition again; how many were still there. No timestamp of ours."""
+    """Produce the records at ``offsets`` of one partition again; how many were still there. No timestamp of ours.
+
+    Into the partition where they lay: what ingest knows of the device is there, wherever our own partitioner, which
+    the gateway's may not be, would put its key.
+    """
     sent = 0
     async for record in _at(consumer, partition, offsets):
-        send = producer.send_and_wait(partition.topic, record.value, key=record.key, headers=list(record.headers))
+        place = {"partition": partition.partition, "headers": list(record.headers)}
+        send = producer.send_and_wait(partition.topic, record.value, key=record.key, **place)
         await asyncio.wait_for(send, PATIENCE_SECONDS)
         sent += 1
     return sent

@@ -18,7 +18,7 @@ from aiokafka.errors import KafkaError
 
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.names import ALERTS, OBSERVATIONS, READINGS, REJECTS, SCORES
-from rpm_stream.app.topic_window import Progress, reaching, records, window
+from rpm_stream.app.topic_window import Progress, Spans, reaching, records, window
 from rpm_stream.pipeline.replay import Kind, Line
 from rpm_stream.records import UNREADABLE, Record
 
@@ -29,6 +29,7 @@ EDGE = timedelta(minutes=1)  # what follows from a record comes a little later t
 TIME_DRIVEN = ("stale", "updated_at", "historical", "escalation")
 ESCALATED = "escalated:"
 CORRECTED = "corrected"  # FHIR: modified after it was final, because it was wrong
+TAKEN_BACK = "entered-in-error"  # FHIR: somebody said that it is not this person's
 
 What = Literal["only_replayed", "only_on_topic", "different"]
 
@@ -63,9 +64,16 @@ class Comparison:
         self._db = sqlite3.connect(path, isolation_level=None)
         self._db.execute("PRAGMA synchronous=OFF")  # a scratch file
         self._db.execute(
-            "CREATE TABLE record (kind TEXT, id TEXT, replayed BLOB, found BLOB, PRIMARY KEY (kind, id)) WITHOUT ROWID"
+            "CREATE TABLE record (kind TEXT, id TEXT, replayed BLOB, found BLOB, later INT NOT NULL DEFAULT 0, "
+            "PRIMARY KEY (kind, id)) WITHOUT ROWID"
         )
         self._db.execute("BEGIN")
+        self._known: Spans = {}
+
+    async def begin(self, bootstrap: str, until: datetime | None) -> None:
+        """Before the replay: which Observations it can know of. What is written after them may stand on more."""
+        async with reaching(bootstrap, (OBSERVATIONS,)) as broker:
+            self._known = await window(broker, OBSERVATIONS, None, until)
 
     def close(self) -> None:
         """Give the file back."""
@@ -93,6 +101,16 @@ class Comparison:
                     inside = (inner[0] or 0) <= record.timestamp < (inner[1] or float("inf"))
                     for body in _bodies(kind, record.value or b""):
                         self._found(kind, body, inside)
+            if kind == "observation":
+                ends = await window(broker, OBSERVATIONS, None, None)
+                after = {tp: (known[1], ends[tp][1]) for tp, known in self._known.items()}
+                async for batch in records(broker, after, progress):
+                    for record in batch:
+                        for body in _bodies(kind, record.value or b""):
+                            self._later(body)
+
+    def _later(self, body: bytes) -> None:
+        self._db.execute("UPDATE record SET later = 1 WHERE kind = 'observation' AND id = ?", (_id.decode(body).id,))
 
     def _found(self, kind: Kind, body: bytes, inside: bool) -> None:
         name = _id.decode(body).id
@@ -112,14 +130,19 @@ class Comparison:
                 yield Difference(kind=kind, id=name, what="different", fields=fields)
 
     def corrections(self) -> Iterator[tuple[str, bytes]]:
-        """Patient and body of each Observation that the replay gives and the topic lacks or holds otherwise."""
-        for kind, _, replayed, found in self._rows():
-            if kind != "observation" or replayed is None:
+        """Patient and body of each Observation that the replay gives and the topic lacks or holds otherwise.
+
+        Not of one that was written again since the replay began: a summary would lose what came meanwhile. Not of one
+        that somebody took back: another person's value would stand in the record again.
+        """
+        later = {name for (name,) in self._db.execute("SELECT id FROM record WHERE later")}
+        for kind, name, replayed, found in self._rows():
+            if kind != "observation" or replayed is None or name in later:
                 continue
             if found is None:
                 if not _is_summary(replayed):
                     yield _patient(replayed), replayed
-            elif _fields(kind, replayed, found):
+            elif _object.decode(found).get("status") != TAKEN_BACK and _fields(kind, replayed, found):
                 yield _patient(replayed), _corrected(replayed)
 
     def _rows(self) -> Iterator[tuple[Kind, str, bytes | None, bytes | None]]:

@@ -69,7 +69,9 @@ class Subjects:
         reference = resource.reference
         if reference in self._settled:  # ours, and the registry has changed
             return True
-        there = found.get(reference, {})
+        if reference not in found:  # not answered: asked again with the next that names it
+            return False
+        there = found[reference]
         if there is None:
             return True
         if not _is_ours(resource.kind, there):

@@ -117,6 +117,7 @@ async def _compare(asked: Asked, run: Replay, kinds: Sequence[Kind], scratch: tu
 
     comparison = Comparison(scratch[0] / "records.sqlite")
     try:
+        await comparison.begin(asked.bootstrap, asked.until)
         with TopicBars() as progress:
             async for line in replayed(asked, run, progress):
                 comparison.replayed(line)
