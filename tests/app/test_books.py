@@ -369,6 +369,20 @@ def test_a_gap_that_is_filled_later_is_none(tmp_path: Path) -> None:
     assert gaps_of(tmp_path, [0, 1, 5, 6, 2, 3, 4, 4]) == []
 
 
+@pytest.mark.parametrize(("first", "found"), [(0, [(101, 4999), (5001, 5001)]), (700, [(5001, 5001)])])
+def test_an_old_frame_that_was_sent_again_opens_no_gap_in_a_window(
+    first: int, found: list[tuple[int, int]], tmp_path: Path
+) -> None:
+    """The periodic run over a day had called all between lost, after each redrive of an older frame."""
+    store = Store(tmp_path / "books")
+    store.db.execute("INSERT INTO place VALUES ('rpm.frames', 0, ?, 1000)", (first,))
+    rows = [(0, 700 + place, 500_000, "d", f"f{place}", "g", "b", seq) for place, seq in enumerate((5000, 100, 5002))]
+    store.db.executemany("INSERT INTO frame VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    lines = Report(store, Clock(), LATER).lines()
+    assert [(line.first, line.last) for line in lines if isinstance(line, Gap)] == found
+    store.close()
+
+
 def test_a_frame_without_a_readable_number_may_be_the_one(tmp_path: Path) -> None:
     assert gaps_of(tmp_path, [0, b"{", 2]) == [(1, 1, 1)]
 
