@@ -97,6 +97,24 @@ def test_a_bad_file_is_one_clear_line_without_its_content(tmp_path: Path, conten
     assert "secret" not in str(told.value)
 
 
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b'{"v":1,"frame":"secret', "line 1: no frame: Input data was truncated"),
+        (b'{"v":1,"frame":"\xff"}', "line 1: no frame: not UTF-8"),
+        (b'{"v":1,"resources":[' + b'{"a":' * 5000, "line 1: no frame: maximum recursion depth"),
+    ],
+)
+def test_a_line_that_is_no_frame_is_one_clear_line(tmp_path: Path, line: bytes, says: str) -> None:
+    """Cut short, not UTF-8, nested without end."""
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(line + b"\n")
+    with pytest.raises(UsageError, match=says) as told:
+        call("replay", str(path), "--bootstrap", "127.0.0.1:9")
+    assert "\n" not in str(told.value)
+    assert "secret" not in str(told.value)
+
+
 def test_missing_files_and_absent_brokers_are_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         call("encode", str(tmp_path / "none.csv"))

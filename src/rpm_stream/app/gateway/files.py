@@ -27,7 +27,7 @@ from rpm_stream.app.gateway.wire import MAX_NAME
 from rpm_stream.ingest import DecodeError
 from rpm_stream.ingest import csv_rows as csv_file
 from rpm_stream.ingest.csv_columns import ColumnMap
-from rpm_stream.records import Frame, Measurement
+from rpm_stream.records import UNREADABLE, Frame, Measurement
 
 _frames = msgspec.json.Decoder(Frame, float_hook=Decimal)  # the digits of a FHIR value are part of it
 
@@ -96,5 +96,6 @@ def frame_lines(path: str, progress: Progress) -> Iterator[Frame]:
             if line.strip():
                 try:
                     yield _frames.decode(line)
-                except msgspec.DecodeError as error:
-                    raise UsageError(f"{path}, line {number}: no frame: {error}") from error
+                except UNREADABLE as error:
+                    said = "not UTF-8" if isinstance(error, UnicodeDecodeError) else error  # its words hold the octet
+                    raise UsageError(f"{path}, line {number}: no frame: {said}") from error
