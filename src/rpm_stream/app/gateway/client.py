@@ -26,15 +26,16 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 import structlog
-from aiokafka import AIOKafkaProducer, ConsumerRecord
+from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from rpm_stream.app.gateway.link import GatewayOptions, Link, abandon, position
+from rpm_stream.app.gateway.link import GatewayOptions, Link, abandon
 from rpm_stream.app.gateway.meters import Meters
 from rpm_stream.app.gateway.pace import Pace
+from rpm_stream.app.gateway.rejects import rejects_of
 from rpm_stream.app.gateway.spool import Spool, SpoolFull
 from rpm_stream.app.gateway.wire import Entries, chunks, encode_frame, frame_id
-from rpm_stream.records import UNREADABLE, Frame, Measurement, Notification, Reject
+from rpm_stream.records import Frame, Measurement, Notification, Reject
 
 Result = TypeVar("Result")
 
@@ -43,7 +44,6 @@ BATCH = 500  # frames in flight at a time,
 BATCH_OCTETS = 512 * 1024  # and how much of them: a live frame waits for what is in flight, also on a slow link
 
 _log = structlog.get_logger(__name__)
-_rejects = msgspec.json.Decoder(Reject)
 
 
 class _Sent(msgspec.Struct):
@@ -174,34 +174,13 @@ class Gateway:
             return False
         return True
 
-    async def rejects(self) -> AsyncGenerator[Reject, None]:
+    def rejects(self) -> AsyncGenerator[Reject, None]:
         """What the service refused of this gateway's devices, oldest first, without end; each once it is asked on.
 
         The position is kept in the broker (consumer group ``rpm-gateway-<id>``): a gateway that starts again reads on
         behind the last reject for which it had come back.
         """
-        consumer = await self._link.consumer()
-        try:
-            while True:
-                for messages in (await consumer.getmany(timeout_ms=1000, max_records=BATCH)).values():
-                    for message in messages:
-                        reject = self._own(message)
-                        if reject is not None:
-                            yield reject
-                    await consumer.commit(dict([position(messages[-1])]))
-        finally:
-            await consumer.stop()
-
-    def _own(self, message: ConsumerRecord) -> Reject | None:
-        """The reject, if it is about a device that this gateway has sent for."""
-        if message.key is None or message.key.decode(errors="replace") not in self._devices:
-            return None
-        try:
-            return _rejects.decode(message.value)
-        except UNREADABLE:
-            # Not what the contract says; the gateway can do nothing about it, and must not stop reading for it.
-            _log.error("gateway_reject_unreadable", partition=message.partition, offset=message.offset)
-            return None
+        return rejects_of(self._devices, self._link)
 
     # --- inside -----------------------------------------------------------------------------------------------
 
