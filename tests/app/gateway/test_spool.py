@@ -148,7 +148,7 @@ def test_every_device_has_its_turn_and_keeps_its_order(
     sent: dict[str, list[bytes]] = {device: [] for device in "abcd"}
     done: dict[str, int] = {}
     with tempfile.TemporaryDirectory() as folder:
-        spool = Spool(Path(folder) / "a.spool")
+        spool = Spool(Path(folder) / "a.spool", max_bytes=10**6)  # a small ballast too
         for device, count in [*steps, (None, 10_000)]:
             if device is not None:
                 spool.put(device, [wire] * count)

@@ -18,6 +18,7 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -246,7 +247,7 @@ class Gateway:
             octets = pace.room(BATCH_OCTETS)
             frames = await self._disk(partial(self._spool.in_turn, self._sent, BATCH, octets))
             if not frames:
-                await self._wake.wait()
+                await self._idle()
                 continue
             topic = self._options.topic
             sends = [await producer.send(topic, frame.wire, key=frame.device.encode()) for frame in frames]
@@ -258,6 +259,14 @@ class Gateway:
             self._progress.set()
             pace.spend(sum(len(frame.wire) for frame in frames))
             await pace.rest(self._wake)
+
+    async def _idle(self) -> None:
+        """Until there is something to send; what there was no room to delete is tried again meanwhile."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), self._options.retry_longest if self._unforgotten else None)
+        if self._unforgotten:
+            await self._disk(self._forget)
+            self._progress.set()
 
     def _forget(self) -> None:
         try:

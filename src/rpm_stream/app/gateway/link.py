@@ -35,7 +35,7 @@ class GatewayOptions:
 
     topic: str = FRAMES
     rejects_topic: str = REJECTS
-    max_spool_bytes: int | None = None  # None: as much as the disk has
+    max_spool_bytes: int | None = None  # None: as much as the disk has; beside it a ballast, 8 MiB at most
     # What waits goes out at so many octets a second, beside one frame of each device at once: half of what one worker
     # takes, so that a day that one gateway stored delays nobody else. None: as fast as the broker takes it.
     catch_up_octets: int | None = 512 * 1024

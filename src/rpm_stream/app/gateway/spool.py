@@ -4,7 +4,8 @@ Frames of one device keep their order; devices take turns, so that no live value
 One SQLite file a gateway, write-ahead log, ``synchronous=FULL``: a frame that ``put`` has returned for survives kill -9
 and power loss. The counter of each device lives in the same file and the same transaction, so that a frame keeps its id
 and ``seq`` for ever and no number is given twice. One process at a time holds the file.
-All methods block on the disk: the client calls them in a thread of its own.
+All methods block on the disk: the client calls them in a thread of its own. Beside the file lies a ballast, so that a
+disk that is full does not stay so: see ``forget``.
 """
 
 from __future__ import annotations
@@ -13,10 +14,15 @@ import secrets
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from rpm_stream.app.gateway.ballast import BALLAST, Ballast
+
 PAGE = 4096
+SHRINK = 256 * 1024  # octets free in the file of an empty spool
+LOGGED = 500  # frames that are deleted at a time when there is no more room than the ballast's
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS frame (id INTEGER PRIMARY KEY AUTOINCREMENT, device TEXT NOT NULL, wire BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS frame_of_device ON frame (device, id);
@@ -33,6 +39,7 @@ WITH RECURSIVE waiting (device) AS (
 SELECT device FROM waiting WHERE device IS NOT NULL
 """
 NEXT = "SELECT id, device, wire FROM frame WHERE device = ? AND id > ? ORDER BY id LIMIT ?"
+FORGET = "DELETE FROM frame WHERE id IN (SELECT id FROM frame WHERE device = ? AND id <= ? LIMIT ?)"
 
 
 class SpoolFull(OSError):
@@ -55,7 +62,10 @@ class Spool:
     """The frames of one gateway that the broker has not acknowledged yet, in the order in which they were put."""
 
     def __init__(self, path: Path, max_bytes: int | None = None) -> None:
-        """Open or create; ``max_bytes`` bounds the file (None: the disk does). Raises ``SpoolInUse``, ``OSError``."""
+        """Open or create; ``max_bytes`` bounds the file (None: the disk does). Raises ``SpoolInUse``, ``OSError``.
+
+        The ballast beside it is no larger than ``max_bytes``.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0.5)
@@ -75,6 +85,10 @@ class Spool:
             self._db.close()
             raise OSError(f"{path} is no spool: {error}") from error
         self.boot: str = self._db.execute("SELECT value FROM fact WHERE name = 'boot'").fetchone()[0]
+        self._ballast = Ballast(path.with_name(path.name + "-ballast"), min(BALLAST, max_bytes or BALLAST))
+        self._ballast.take()
+        # Half of the ballast holds what the log has before it goes into the file, the other half what is put at once.
+        self._db.execute(f"PRAGMA wal_autocheckpoint={max(1, self._ballast.octets // 2 // PAGE)}")
 
     def put(self, device: str, make: Sequence[Callable[[int], bytes]]) -> int:
         """Store frames of ``device``; each maker gets its ``seq`` and gives the JSON. All or none; returns the count.
@@ -85,12 +99,14 @@ class Spool:
             row = self._db.execute("SELECT next FROM counter WHERE device = ?", (device,)).fetchone()
             first: int = row[0] if row else 0
             wires = [(device, maker(first + place)) for place, maker in enumerate(make)]
+            self._check_room(wires)
             self._db.executemany("INSERT INTO frame (device, wire) VALUES (?, ?)", wires)
             self._db.execute("INSERT OR REPLACE INTO counter VALUES (?, ?)", (device, first + len(make)))
         return len(wires)
 
     def put_ready(self, frames: Sequence[tuple[str, bytes]]) -> int:
         """Store (device, JSON) pairs as they are, uncounted. All or none; returns the count. Raises ``SpoolFull``."""
+        self._check_room(frames)
         with _Transaction(self._db, self._path):
             self._db.executemany("INSERT INTO frame (device, wire) VALUES (?, ?)", frames)
             known = [(device,) for device in sorted({device for device, _ in frames})]
@@ -120,10 +136,55 @@ class Spool:
     def forget(self, done: Mapping[str, int]) -> None:
         """Delete each device's frames up to its place in ``done``: the broker has them.
 
-        Raises ``SpoolFull`` where even that has no room.
+        On a full disk the ballast makes the room for it. Raises ``SpoolFull`` where even that does not do.
         """
-        with _Transaction(self._db, self._path):
-            self._db.executemany("DELETE FROM frame WHERE device = ? AND id <= ?", done.items())
+        try:
+            with _Transaction(self._db, self._path):
+                self._db.executemany("DELETE FROM frame WHERE device = ? AND id <= ?", done.items())
+        except SpoolFull:
+            self._forget_without_room(done)
+        if not self._ballast.whole:
+            with suppress(SpoolFull):  # the next time, then: what was to be forgotten is
+                self._give_back()
+            self._ballast.take()
+
+    def _forget_without_room(self, done: Mapping[str, int]) -> None:
+        self._ballast.drop()
+        try:
+            self._empty_log()  # it holds what did not fit into the file any more; from here on the file does not grow
+            for device, place in done.items():
+                gone = LOGGED
+                while gone == LOGGED:
+                    with _Transaction(self._db, self._path):
+                        gone = self._db.execute(FORGET, (device, place, LOGGED)).rowcount
+                    self._empty_log()
+        finally:
+            self._ballast.take()
+
+    def _give_back(self) -> None:
+        """Give the disk what an empty spool does not need any more: the file never becomes shorter by itself."""
+        free = self._db.execute("PRAGMA freelist_count").fetchone()[0]
+        if free * PAGE >= SHRINK and self.oldest() is None:
+            self._ballast.drop()
+            self._empty_log()
+            self._db.execute("PRAGMA temp_store=MEMORY")  # a few pages; the folder for temporary files may be full too
+            try:
+                self._db.execute("VACUUM")
+            except sqlite3.OperationalError as error:
+                raise _translated(error, self._path) from error
+            self._empty_log()
+
+    def _empty_log(self) -> None:
+        try:
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.OperationalError as error:
+            raise _translated(error, self._path) from error
+
+    def _check_room(self, frames: Sequence[tuple[str, bytes]]) -> None:
+        """Refuse what the ballast could not get out of the log again, on a disk that has no room for it twice."""
+        octets = sum(len(wire) for _, wire in frames)
+        if octets > self._ballast.octets // 2 and self._ballast.free() < 2 * octets:
+            raise _full(self._path)
 
     def count(self) -> int:
         """How many frames wait."""
@@ -177,7 +238,11 @@ class _Transaction:
 
 def _translated(error: sqlite3.OperationalError, path: Path) -> OSError:
     if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
-        return SpoolFull(f"no room left for the spool {path}: nothing of this call was stored")
+        return _full(path)
     if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return SpoolInUse(f"the spool {path} is in use by another process")
     return OSError(f"the spool {path} cannot be used: {error}")
+
+
+def _full(path: Path) -> SpoolFull:
+    return SpoolFull(f"no room left for the spool {path}: nothing of this call was stored")

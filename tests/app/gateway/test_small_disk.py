@@ -1,0 +1,37 @@
+"""A disk that the spool has filled: when the broker is back, there is room again."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import small_disk_for_tests
+
+MOUNTED = 'mount -t tmpfs -o size="$1" tmpfs "$2" || exit 77; shift 2; exec "$@"'
+NO_RIGHT = 77
+
+
+@pytest.mark.parametrize(
+    ("story", "disk", "octets"),
+    [
+        ("recovers", "3m", 400),
+        ("recovers", "8m", 9_000),
+        ("recovers", "21m", 100_000),
+        ("live_beside_backlog", "8m", 9_000),
+        ("ends_without_a_new_frame", "8m", 9_000),
+    ],
+)
+def test_a_full_disk_recovers(tmp_path: Path, story: str, disk: str, octets: int) -> None:
+    """On a real small file system, which only the child process sees."""
+    script = str(small_disk_for_tests.__file__)
+    child = [str(tmp_path), sys.executable, script, str(tmp_path), story, str(octets)]
+    command = ["unshare", "-Urm", "sh", "-c", MOUNTED, "sh", disk, *child]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    if done.returncode == NO_RIGHT or "unshare" in done.stderr:
+        reason = f"no right to mount a small disk here: {done.stderr.strip()}"
+        print(reason)
+        pytest.skip(reason)
+    assert done.returncode == 0, done.stdout + done.stderr
+    print(done.stdout)
