@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-BALLAST = 8 * 1024 * 1024  # half for the spool's log, which must fit into the database file, half for what is put at once
+BALLAST = 8 * 1024 * 1024  # half for the log, which must fit into the database file, half for what is put at once
 PIECE = 1024 * 1024
 
 _log = structlog.get_logger(__name__)
