@@ -29,14 +29,25 @@ GATHER_S = 0.1  # a burst of changes goes out together
 NO_STORE = {"cache-control": "no-store"}
 
 
+class SeenBody(BaseModel):
+    """``priority`` and ``why`` of the alert as they were when somebody decided."""
+
+    priority: Priority
+    why: list[str] | None = None
+
+
 class Body(BaseModel):
-    """What goes with a decision: who decides (or the cookie of the page says it), and what the action needs."""
+    """What goes with a decision: who decides (or the cookie of the page says it), and what the action needs.
+
+    With ``seen``, the decision is refused where the alert has become worse since.
+    """
 
     who: str | None = Field(None, min_length=1, max_length=128, pattern=r"\S")
     reason: str = Field("", max_length=1000)
     until: AwareDatetime | None = None
     direction: Direction | None = None
     to: str | None = Field(None, min_length=1, max_length=128, pattern=r"\S")
+    seen: SeenBody | None = None
 
 
 class Query(BaseModel):
@@ -109,11 +120,11 @@ def _decisions(service: Service) -> APIRouter:
     async def decide(alert: UUID, action: Kind, body: Body, request: Request) -> JSONResponse:
         """Accepted: the decision is in ``rpm.actions``; the alert changes when the service has applied it.
 
-        409 with one plain line where it cannot be done (a high alert cannot be snoozed), 404 where the alert is not
-        listed, 503 where it could not be stored.
+        409 with one plain line where it cannot be done (a high alert cannot be snoozed; the alert is worse than it was
+        ``seen``), 404 where the alert is not listed, 503 where it could not be stored.
         """
-        given = body.model_dump(exclude={"who"})
-        decision = Decision(action=action, who=body.who or who_of(request.cookies), **given)
+        who = body.who or who_of(request.cookies)
+        decision = msgspec.convert(body.model_dump() | {"action": action, "who": who}, Decision)
         try:
             await service.decide(str(alert), decision)
         except KafkaError:

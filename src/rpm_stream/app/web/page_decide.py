@@ -6,12 +6,13 @@ from collections.abc import Callable
 from datetime import datetime, tzinfo
 
 from aiokafka.errors import KafkaError
+from msgspec.structs import replace
 from nicegui import ui
 
 from rpm_stream.app.web.feed_state import Kind
 from rpm_stream.app.web.page_style import WORDS
 from rpm_stream.app.web.page_words import snooze_ends
-from rpm_stream.app.web.service import NEEDS_REASON, Decision, Refused, Service, Unlisted
+from rpm_stream.app.web.service import NEEDS_REASON, Decision, Refused, Seen, Service, Unlisted, Worse
 from rpm_stream.publish.feed import Row
 from rpm_stream.records import Direction, Record
 
@@ -118,7 +119,7 @@ class DecisionDialog:
         detail = self._service.detail(key)
         if detail is None:
             return
-        self._row, self._kind = detail.alert.row, kind
+        self._kind = kind
         self._card.clear()
         with self._card:
             self._build(detail.alert.row, ASKS[kind], who, zone)
@@ -126,7 +127,8 @@ class DecisionDialog:
 
     def _build(self, row: Row, ask: Ask, who: str, zone: tzinfo) -> None:
         ui.html(f"<h2>{ask.title}</h2>", sanitize=False)
-        ui.label(f"{WORDS[row.priority]}: {row.title}, {row.name}")
+        self._about = ui.element("div")
+        self._write_about(row)
         self._side = None
         if self._kind == "snooze":
             self._build_snooze(row, zone)
@@ -150,6 +152,17 @@ class DecisionDialog:
             self._why.on("keydown.enter", self._send)
             self._who.on("keydown.enter", self._send)
 
+    def _write_about(self, row: Row) -> None:
+        """What is decided about: as it stands here it is seen, and nothing worse is decided on by pressing."""
+        self._row = row
+        self._about.clear()
+        with self._about:
+            ui.label(f"{WORDS[row.priority]}: {row.title}, {row.name}")
+            with ui.element("ul").classes("r-why"):
+                for line in row.why:
+                    with ui.element("li"):
+                        ui.label(line)
+
     def _build_snooze(self, row: Row, zone: tzinfo) -> None:
         self._ends = snooze_ends(self._service.now(), zone)
         self._end = ui.radio({index: words for index, (words, _) in enumerate(self._ends)}, value=0)
@@ -158,25 +171,28 @@ class DecisionDialog:
             sides = [words for _, words in SIDES.items()]
             self._side = ui.radio(sides, value=sides[0]).props('dense aria-label="Which values"')
 
-    def _decision(self) -> Decision:
+    def _decision(self, row: Row) -> Decision:
         decision = Decision(
-            action=self._kind, who=str(self._who.value or "").strip(), reason=str(self._why.value or "").strip()
+            action=self._kind,
+            who=str(self._who.value or "").strip(),
+            reason=str(self._why.value or "").strip(),
+            seen=Seen(priority=row.priority, why=row.why),
         )
         if self._kind == "assign":
             if not str(self._to.value or "").strip():
                 raise Refused("Please say to whom.")
-            return Decision(action="assign", who=decision.who, reason=decision.reason, to=str(self._to.value))
+            return replace(decision, to=str(self._to.value))
         if self._kind != "snooze":
             return decision
         side = next((side for side, words in SIDES.items() if self._side and words == self._side.value), None)
         until = self._ends[int(self._end.value)][1]
-        return Decision(action="snooze", who=decision.who, reason=decision.reason, until=until, direction=side)
+        return replace(decision, until=until, direction=side)
 
     async def _send(self) -> None:
         if self._row is None:
             return
         try:
-            decision = self._decision()
+            decision = self._decision(self._row)
             if not decision.who:
                 raise Refused("Please say who you are.")
             if decision.action in NEEDS_REASON and not decision.reason:
@@ -187,6 +203,9 @@ class DecisionDialog:
         except Unlisted:
             self._wrong.set_text("This alert is already resolved.")
         except Refused as refused:
+            detail = self._service.detail(self._row.id) if isinstance(refused, Worse) else None
+            if detail is not None:
+                self._write_about(detail.alert.row)
             text = str(refused)
             self._wrong.set_text(f"{text[:1].upper()}{text[1:]}")
         else:

@@ -12,11 +12,12 @@ from rpm_stream.app.web.feed_state import PENDING_FOR, FeedState, Kind, Pending
 from rpm_stream.app.web.progress import Progress
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.publish import feed, life
-from rpm_stream.publish.feed import Filter, Row
+from rpm_stream.publish.feed import PRIORITIES, Filter, Row
 from rpm_stream.publish.life import Step
 from rpm_stream.records import Action, Alert, Direction, Priority, Record, Transition
 from rpm_stream.words import SERVICE
 
+ANY_TIME: tuple[Kind, ...] = ("comment", "assign")  # these take nothing off the list, whatever has come since
 NEEDS_REASON: dict[Kind, str] = {"comment": "something", "resolve": "why", "withdraw": "why"}
 
 
@@ -28,8 +29,19 @@ class Refused(Exception):
     """What cannot be done; the text is one plain line for the person who asked."""
 
 
+class Worse(Refused):
+    """The alert has become worse since the person who decides saw it."""
+
+
+class Seen(Record, frozen=True, kw_only=True):
+    """What somebody saw of an alert when deciding: its priority, and its reasons (None: only the priority counts)."""
+
+    priority: Priority
+    why: tuple[str, ...] | None = None
+
+
 class Decision(Record, frozen=True, kw_only=True):
-    """What somebody wants done with an alert; fields as in ``records.Action``."""
+    """What somebody wants done with an alert; fields as in ``records.Action``. Without ``seen``, it holds anyway."""
 
     action: Kind
     who: str
@@ -37,6 +49,7 @@ class Decision(Record, frozen=True, kw_only=True):
     until: datetime | None = None
     direction: Direction | None = None
     to: str | None = None
+    seen: Seen | None = None
 
 
 class View(Record, frozen=True, kw_only=True):
@@ -133,10 +146,13 @@ class Service:
         return priority not in self.knowledge.priorities.snooze.never
 
     async def decide(self, key: str, decision: Decision) -> None:
-        """Send what somebody decided. Raises Unlisted, Refused (nothing was sent) and KafkaError (try again)."""
+        """Send what somebody decided. Raises Unlisted, Refused (nothing was sent; Worse where it is another alert
+        than the one seen) and KafkaError (try again)."""
         alert = self.state.alerts.get(key)
         if alert is None or not feed.listed(alert):
             raise Unlisted
+        if worse := _worse(alert, decision):
+            raise Worse(worse)
         now = self.now()
         action = _action(alert, decision, now)
         if why := refusal(alert, action, self.knowledge.priorities, now):
@@ -149,6 +165,18 @@ class Service:
         if current is not None and not pending.is_confirmed_by(current):  # the answer may have overtaken us
             self.state.pending[key] = pending
             self.state.touch(key)
+
+
+def _worse(alert: Alert, decision: Decision) -> str | None:
+    """What has come since the alert was seen and may change the decision, in a sentence; None where nothing has."""
+    seen = decision.seen
+    if seen is None or decision.action in ANY_TIME:
+        return None
+    if PRIORITIES.index(alert.priority) < PRIORITIES.index(seen.priority):
+        return f"it has become {alert.priority} since you looked; please look again"
+    if seen.why is not None and not set(alert.why) <= set(seen.why):
+        return "it has a further reason since you looked; please look again"
+    return None
 
 
 def _action(alert: Alert, decision: Decision, now: datetime) -> Action:

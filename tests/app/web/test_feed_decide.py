@@ -1,0 +1,89 @@
+"""A decision is about the alert as it was seen: what has become worse since is looked at again."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import msgspec
+import pytest
+from feed_for_tests import alert
+from page_for_tests import Kept, answer_of, button, opened, until, until_seen
+
+from rpm_stream.app.web.feed_state import Kind
+from rpm_stream.app.web.service import Decision, Seen, Worse
+from rpm_stream.records import Action, Alert
+
+KEY = "00000000-0000-4000-8000-000000000001"
+MEDIUM = alert(KEY, "p", "medium", title="Glucose low")
+HIGH = msgspec.structs.replace(MEDIUM, priority="high", title="Oxygen low", why=("Oxygen 84 %.", *MEDIUM.why))
+FURTHER = msgspec.structs.replace(MEDIUM, why=(*MEDIUM.why, "Pulse 118 /min."))
+SEEN = Seen(priority="medium", why=MEDIUM.why)
+FINAL: tuple[Kind, ...] = ("acknowledge", "snooze", "new_normal", "resolve", "withdraw")
+
+
+def decided(now: Alert, kind: Kind, seen: Seen | None) -> list[str]:
+    """What was sent after a decision on what was seen, about an alert that reads as it does now."""
+    kept = Kept(now)
+    until = kept.now() + timedelta(hours=1)
+    decision = Decision(action=kind, who="N. Adeyemi", reason="calling", until=until, to="M. Keller", seen=seen)
+    asyncio.run(kept.service.decide(KEY, decision))
+    return [action.action for action in kept.actions]
+
+
+@pytest.mark.parametrize("kind", FINAL)
+@pytest.mark.parametrize(("now", "said"), [(HIGH, "become high"), (FURTHER, "further reason")])
+def test_law_3_nothing_worse_than_what_was_seen_is_decided_on(now: Alert, said: str, kind: Kind) -> None:
+    with pytest.raises(Worse, match=said):
+        decided(now, kind, SEEN)
+
+
+@pytest.mark.parametrize("kind", ["comment", "assign"])
+def test_a_word_about_it_always_passes(kind: Kind) -> None:
+    assert decided(HIGH, kind, SEEN) == [kind]
+
+
+@pytest.mark.parametrize(
+    ("now", "seen"),
+    [
+        (MEDIUM, SEEN),
+        (HIGH, None),
+        (HIGH, Seen(priority="high")),
+        (FURTHER, Seen(priority="medium")),
+        (MEDIUM, Seen(priority="high", why=(*MEDIUM.why, "more"))),
+    ],
+)
+def test_what_is_no_worse_than_what_was_seen_is_decided_on(now: Alert, seen: Seen | None) -> None:
+    assert decided(now, "resolve", seen) == ["resolve"]
+
+
+@pytest.mark.parametrize(
+    ("seen", "status"),
+    [({"priority": "medium"}, 409), ({"priority": "high", "why": [*HIGH.why]}, 202), (None, 202), ({}, 422)],
+)
+def test_a_client_may_say_what_it_has_seen(seen: dict[str, object] | None, status: int) -> None:
+    kept = Kept(HIGH)
+    body = {"who": "N. Adeyemi", "seen": seen}
+    assert asyncio.run(answer_of(kept, f"/api/alerts/{KEY}/acknowledge", body)).status_code == status
+    assert len(kept.actions) == (status == 202)
+
+
+def test_law_3_the_dialog_shows_what_an_alert_has_become_before_it_is_resolved() -> None:
+    async def resolve() -> list[Action]:
+        kept = Kept(MEDIUM)
+        async with opened(kept) as user:
+            await until_seen(user, "Glucose low")
+            user.find("Acknowledge").trigger("click.stop")
+            await until_seen(user, "Medium: Glucose low, p")
+            press = button(user, "Acknowledge")
+            user.find("Your name").type("N. Adeyemi")
+            kept.state.put_alert(HIGH)
+            press()
+            await until_seen(user, "High: Oxygen low, p")
+            await user.should_see("It has become high since you looked; please look again")
+            assert kept.actions == []
+            press()
+            await until(lambda: bool(kept.actions))
+        return kept.actions
+
+    assert [action.action for action in asyncio.run(resolve())] == ["acknowledge"]

@@ -1,0 +1,88 @@
+"""A feed's service in this process: no broker; what is decided is kept in a list."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import httpx
+from nicegui import ui
+from nicegui.testing.user import User
+from nicegui.testing.user_interaction import UserInteraction
+from nicegui.testing.user_simulation import user_simulation
+
+from rpm_stream.app.web.api import create_app
+from rpm_stream.app.web.feed_state import FeedState
+from rpm_stream.app.web.page import FeedPage
+from rpm_stream.app.web.progress import Progress
+from rpm_stream.app.web.service import Service
+from rpm_stream.knowledge import shipped
+from rpm_stream.records import Action, Alert
+
+
+class Kept:
+    """A service, the actions that it sent, and its clock, which a test moves."""
+
+    def __init__(self, *alerts: Alert) -> None:
+        self.state = FeedState()
+        self.state.ready = True
+        self.actions: list[Action] = []
+        self.ahead = timedelta()
+        for each in alerts:
+            self.state.put_alert(each)
+        self.service = Service(self.state, self.progress, self.act, self.now, shipped(), b"key")
+
+    def now(self) -> datetime:
+        """The wall clock, and what the test added."""
+        return datetime.now(UTC) + self.ahead
+
+    def progress(self) -> Progress:
+        """Somebody judges, and nothing waits."""
+        now = self.now()
+        return Progress(status="current", judged_up_to=now, checked_at=now, lag={}, workers={"g": 1})
+
+    async def act(self, action: Action) -> None:
+        """The broker has it at once."""
+        self.actions.append(action)
+
+
+@asynccontextmanager
+async def opened(kept: Kept, zone: str | None = "UTC") -> AsyncIterator[User]:
+    """The page in a simulated browser that says which zone it is in (None: it never answers)."""
+
+    async def show() -> None:
+        await FeedPage(kept.service).show()
+
+    async with user_simulation(show) as user:
+        if zone is not None:
+            user.javascript_rules[re.compile("Intl.*")] = lambda _: zone
+        await user.open("/")
+        yield user
+
+
+async def answer_of(kept: Kept, path: str, body: dict[str, object]) -> httpx.Response:
+    """What the API says to a POST."""
+    transport = httpx.ASGITransport(create_app(kept.service, "token", asyncio.Event()))
+    async with httpx.AsyncClient(transport=transport, base_url="http://feed") as client:
+        return await client.post(path, json=body)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the page work until it is true; fails after five seconds."""
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def until_seen(user: User, text: str) -> None:
+    """Wait until the page shows the text."""
+    await user.should_see(text, retries=50)
+
+
+def button(user: User, text: str) -> Callable[[], None]:
+    """Press the button of the dialogue that reads so, the one that came last; also one that is disabled."""
+    found = max(user.find(kind=ui.button, content=text).elements, key=lambda each: each.id)
+    return lambda: UserInteraction(user, {found}, text).click() and None
