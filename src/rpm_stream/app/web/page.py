@@ -24,6 +24,7 @@ from rpm_stream.publish import feed
 
 LOOK_S = 0.5  # how often a tab looks whether something changed
 WORDS_S = 10.0  # how often "12 minutes ago" is written anew
+ZONE_S = 5.0  # how long a tab may take to say its zone
 ZONE_SCRIPT = "Intl.DateTimeFormat().resolvedOptions().timeZone"
 
 
@@ -53,7 +54,7 @@ class FeedPage:
         self._hidden_words = ""
 
     async def show(self) -> None:
-        """Build the page, then learn the reader's time zone from the tab."""
+        """Build the page and keep it current, then learn the reader's time zone from the tab."""
         request = ui.context.client.request
         self._who = who_of(request.cookies) if request is not None else ""
         ui.add_css(CSS)
@@ -67,10 +68,19 @@ class FeedPage:
             self._hidden = ui.element("div")
             self._list = AlertList(RowDoors(self._open, self._ask, self._can_snooze))
         self._build_footer()
-        await ui.context.client.connected()
-        self._zone = zone(str(await ui.run_javascript(ZONE_SCRIPT, timeout=5.0)))
         self._refresh()
         ui.timer(LOOK_S, self._look)
+        await ui.context.client.connected()
+        await self._learn_zone()
+
+    async def _learn_zone(self) -> None:
+        """On a slow line the tab does not answer in time: the page stays on UTC, and says UTC beside each time."""
+        try:
+            name = await ui.run_javascript(ZONE_SCRIPT, timeout=ZONE_S)
+        except TimeoutError:
+            return
+        self._zone = zone(str(name))
+        self._refresh()
 
     def _build_header(self) -> None:
         self._alarm = ui.element("div").props("role=alert")
@@ -81,7 +91,7 @@ class FeedPage:
                 ui.element("div").classes("r-grow")
                 self._you = ui.button(on_click=self._ask_name).props("flat dense no-caps icon=person")
                 with ui.element("div").classes("r-judged").props('role=status data-test="judged"') as self._judged:
-                    self._judged_icon = ui.icon("check_circle")
+                    self._judged_icon = ui.icon("hourglass_empty")
                     self._judged_text = ui.label()
             self._tools = Tools(self._refresh, self._ask_name)
 
