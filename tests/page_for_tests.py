@@ -31,6 +31,7 @@ class Kept:
         self.state.ready = True
         self.actions: list[Action] = []
         self.ahead = timedelta()
+        self.is_away = False
         for each in alerts:
             self.state.put_alert(each)
         self.service = Service(self.state, self.progress, self.act, self.now, shipped(), b"key")
@@ -44,9 +45,13 @@ class Kept:
         now = self.now()
         return Progress(status="current", judged_up_to=now, checked_at=now, lag={}, workers={"g": 1})
 
-    async def act(self, action: Action) -> None:
-        """The broker has it at once."""
+    async def act(self, action: Action) -> asyncio.Future[None]:
+        """The broker has it at once; with ``is_away``, when the test says so."""
         self.actions.append(action)
+        self.sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if not self.is_away:
+            self.sent.set_result(None)
+        return self.sent
 
 
 @asynccontextmanager
@@ -82,7 +87,13 @@ async def until_seen(user: User, text: str) -> None:
     await user.should_see(text, retries=50)
 
 
-def button(user: User, text: str) -> Callable[[], None]:
-    """Press the button of the dialogue that reads so, the one that came last; also one that is disabled."""
+def ask(user: User, text: str) -> None:
+    """Press the button of the list's first row that reads so."""
+    found = min(user.find(kind=ui.button, content=text).elements, key=lambda each: each.id)
+    UserInteraction(user, {found}, text).trigger("click.stop")
+
+
+def button(user: User, text: str) -> Callable[[], object]:
+    """Presses the button of the dialogue that reads so: the one that came last; nothing while it is disabled."""
     found = max(user.find(kind=ui.button, content=text).elements, key=lambda each: each.id)
-    return lambda: UserInteraction(user, {found}, text).click() and None
+    return lambda: UserInteraction(user, {found}, text).click()

@@ -8,7 +8,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 from feed_for_tests import alert
-from page_for_tests import Kept, answer_of, button, opened, until, until_seen
+from page_for_tests import Kept, answer_of, ask, button, opened, until, until_seen
 
 from rpm_stream.app.web.feed_state import Kind
 from rpm_stream.app.web.service import Decision, Seen, Worse
@@ -73,7 +73,7 @@ def test_law_3_the_dialog_shows_what_an_alert_has_become_before_it_is_resolved()
         kept = Kept(MEDIUM)
         async with opened(kept) as user:
             await until_seen(user, "Glucose low")
-            user.find("Acknowledge").trigger("click.stop")
+            ask(user, "Acknowledge")
             await until_seen(user, "Medium: Glucose low, p")
             press = button(user, "Acknowledge")
             user.find("Your name").type("N. Adeyemi")

@@ -19,7 +19,7 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from rpm_stream.app.web.auth import COOKIE, cookie_value, same
 from rpm_stream.app.web.feed_state import Kind
 from rpm_stream.app.web.login import login_html
-from rpm_stream.app.web.service import Decision, Refused, Service, Unlisted
+from rpm_stream.app.web.service import KEPT, Decision, Refused, Service, Unanswered, Unlisted
 from rpm_stream.app.web.who import WHO_COOKIE, who_of
 from rpm_stream.publish.feed import PRIORITIES, Filter
 from rpm_stream.records import Direction, Priority
@@ -121,7 +121,8 @@ def _decisions(service: Service) -> APIRouter:
         """Accepted: the decision is in ``rpm.actions``; the alert changes when the service has applied it.
 
         409 with one plain line where it cannot be done (a high alert cannot be snoozed; the alert is worse than it was
-        ``seen``), 404 where the alert is not listed, 503 where it could not be stored.
+        ``seen``), 404 where the alert is not listed, 503 where it could not be stored, or is not yet: the line says
+        which.
         """
         who = body.who or who_of(request.cookies)
         decision = msgspec.convert(body.model_dump() | {"action": action, "who": who}, Decision)
@@ -129,6 +130,8 @@ def _decisions(service: Service) -> APIRouter:
             await service.decide(str(alert), decision)
         except KafkaError:
             raise HTTPException(503, "it could not be stored; try again") from None
+        except Unanswered:
+            raise HTTPException(503, KEPT) from None
         except Unlisted:
             raise HTTPException(404, "no such alert, or it is resolved") from None
         except Refused as refused:

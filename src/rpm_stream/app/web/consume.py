@@ -10,12 +10,13 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
 
 from rpm_stream.app import names
 from rpm_stream.app.partitions import partitions_of
@@ -27,6 +28,7 @@ READ_BACK = timedelta(hours=24)  # of append time: what the charts show at a sta
 READ_BACK_MESSAGES = 100_000  # at most so many a partition, so that a start takes seconds
 RETRY_S = 1.0
 PRUNE_S = 60.0
+ENTER_S = 5.0  # how long a decision may wait for the first contact with the broker
 
 log = structlog.get_logger("rpm_stream.feed")
 _alert = msgspec.json.Decoder(Alert)
@@ -176,7 +178,7 @@ async def _existing(bootstrap: str, topic: str) -> list[TopicPartition]:
 
 
 class Actions:
-    """Sends what a person decided to ``rpm.actions``, keyed by patient; returns when the broker has it."""
+    """Sends what a person decided to ``rpm.actions``, keyed by patient."""
 
     def __init__(self, bootstrap: str, topic: str) -> None:
         self._bootstrap = bootstrap
@@ -184,10 +186,20 @@ class Actions:
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
 
-    async def send(self, action: Action) -> None:
-        """Raises KafkaError when the broker does not take it."""
-        producer = await self._running()
-        await producer.send_and_wait(self._topic, msgspec.json.encode(action), key=action.patient.encode())
+    async def send(self, action: Action) -> asyncio.Future[Any]:
+        """Enter it; what comes back ends when the broker has it, which may be long after a broker has gone away.
+
+        Raises KafkaError where it could not be entered: then it is not sent later either.
+        """
+        try:
+            async with asyncio.timeout(ENTER_S):
+                producer = await self._running()
+                sent: asyncio.Future[Any] = await producer.send(
+                    self._topic, msgspec.json.encode(action), key=action.patient.encode()
+                )
+        except TimeoutError:
+            raise KafkaTimeoutError from None
+        return sent
 
     async def stop(self) -> None:
         """Flush and close."""
@@ -200,6 +212,10 @@ class Actions:
                 producer = AIOKafkaProducer(
                     bootstrap_servers=self._bootstrap, acks="all", enable_idempotence=True, request_timeout_ms=10_000
                 )
-                await producer.start()
+                try:
+                    await producer.start()
+                except BaseException:
+                    await producer.stop()
+                    raise
                 self._producer = producer
             return self._producer

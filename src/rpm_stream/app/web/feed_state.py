@@ -40,15 +40,19 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A decision that was sent and is not yet in the alert."""
+    """A decision that was sent and is not yet in the alert.
+
+    From ``overdue_at`` on it is shown as unconfirmed; None while the broker has not taken it.
+    """
 
     who: str
     at: datetime
     action: Kind
+    overdue_at: datetime | None = None
 
     def is_confirmed_by(self, alert: Alert) -> bool:
         """Whether the alert shows it: a step of this person since then, or a state that leaves nothing to wait for."""
-        if alert.state == "resolved" or (self.action == "acknowledge" and alert.state != "open"):
+        if alert.state == "resolved" or (self.action == "acknowledge" and alert.state == "acknowledged"):
             return True
         return any(step.who == self.who and step.at >= self.at for step in alert.history)
 

@@ -12,7 +12,17 @@ from nicegui import ui
 from rpm_stream.app.web.feed_state import Kind
 from rpm_stream.app.web.page_style import WORDS
 from rpm_stream.app.web.page_words import snooze_ends
-from rpm_stream.app.web.service import NEEDS_REASON, Decision, Refused, Seen, Service, Unlisted, Worse
+from rpm_stream.app.web.service import (
+    KEPT,
+    NEEDS_REASON,
+    Decision,
+    Refused,
+    Seen,
+    Service,
+    Unanswered,
+    Unlisted,
+    Worse,
+)
 from rpm_stream.publish.feed import Row
 from rpm_stream.records import Direction, Record
 
@@ -108,6 +118,8 @@ class DecisionDialog:
         self._service, self._on_done = service, on_done
         self._row: Row | None = None
         self._kind: Kind = "acknowledge"
+        self._asked = 0  # how many questions were asked: tells this one's answer from an earlier one's
+        self._is_sending = False
         self._ends: list[tuple[str, datetime]] = []
         self._who: ui.input
         self._side: ui.radio | None = None
@@ -120,6 +132,8 @@ class DecisionDialog:
         if detail is None:
             return
         self._kind = kind
+        self._asked += 1
+        self._is_sending = False
         self._card.clear()
         with self._card:
             self._build(detail.alert.row, ASKS[kind], who, zone)
@@ -145,9 +159,9 @@ class DecisionDialog:
         if ask.final:
             ui.label("This cannot be undone.").classes("r-final")
         with ui.row().style("width:100%;justify-content:flex-end"):
-            ui.button("Cancel", on_click=self._dialog.close).props("flat no-caps")
+            self._leave = ui.button("Cancel", on_click=self._dialog.close).props("flat no-caps")
             colour = "color=negative" if ask.final else ""
-            ui.button(ask.button, on_click=self._send).props(f"no-caps unelevated {colour}")
+            self._button = ui.button(ask.button, on_click=self._send).props(f"no-caps unelevated {colour}")
         if not ask.final:  # what cannot be undone is not sent by a slip on the Enter key
             self._why.on("keydown.enter", self._send)
             self._who.on("keydown.enter", self._send)
@@ -189,25 +203,44 @@ class DecisionDialog:
         return replace(decision, until=until, direction=side)
 
     async def _send(self) -> None:
-        if self._row is None:
+        """Send it once: until that is answered, neither the button nor the Enter key sends it again."""
+        if self._row is None or self._is_sending:
             return
-        try:
-            decision = self._decision(self._row)
-            if not decision.who:
-                raise Refused("Please say who you are.")
-            if decision.action in NEEDS_REASON and not decision.reason:
-                raise Refused(f"Please say {NEEDS_REASON[decision.action]}.")
-            await self._service.decide(self._row.id, decision)
-        except KafkaError:
-            self._wrong.set_text("It could not be stored. Please try again.")
-        except Unlisted:
-            self._wrong.set_text("This alert is already resolved.")
-        except Refused as refused:
-            detail = self._service.detail(self._row.id) if isinstance(refused, Worse) else None
-            if detail is not None:
-                self._write_about(detail.alert.row)
-            text = str(refused)
-            self._wrong.set_text(f"{text[:1].upper()}{text[1:]}")
-        else:
+        self._is_sending = True
+        self._button.disable()
+        asked, who = self._asked, str(self._who.value or "").strip()
+        wrong = await self._answer(self._row)
+        if asked != self._asked:  # another question is open by now, in which this answer has nothing to say
+            return
+        self._wrong.set_text(f"{wrong[:1].upper()}{wrong[1:]}")
+        if wrong == KEPT:  # nothing is left to press: once more would be a second decision
+            self._leave.set_text("Close")
+            return
+        self._is_sending = False
+        self._button.enable()
+        if not wrong:
             self._dialog.close()
-            self._on_done(decision.who)
+            self._on_done(who)
+
+    async def _answer(self, row: Row) -> str:
+        """What is wrong with the decision, in a sentence; "" when it is stored."""
+        try:
+            decision = self._decision(row)
+            if not decision.who:
+                raise Refused("please say who you are.")
+            if decision.action in NEEDS_REASON and not decision.reason:
+                raise Refused(f"please say {NEEDS_REASON[decision.action]}.")
+            await self._service.decide(row.id, decision)
+        except KafkaError:
+            return "it could not be stored. Please try again."
+        except Unanswered:
+            return KEPT
+        except Unlisted:
+            return "this alert is already resolved."
+        except Worse as worse:
+            if detail := self._service.detail(row.id):
+                self._write_about(detail.alert.row)
+            return str(worse)
+        except Refused as refused:
+            return str(refused)
+        return ""

@@ -90,7 +90,7 @@ class Tools:
         kind.props('title="High alerts always stay in the list"' if is_high else "type=button")
         with kind as chip:
             ui.icon(ICONS[priority])
-            count = ui.html("<b>–</b>", sanitize=False)
+            count = ui.html("<b>-</b>", sanitize=False)
             ui.label(WORDS[priority])
         if not is_high:
             chip.on("click", lambda: self._toggle(priority))

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+import structlog
 
 from rpm_stream.alert.decisions import refusal
 from rpm_stream.app.web.chart import Chart, charts
@@ -17,8 +22,12 @@ from rpm_stream.publish.life import Step
 from rpm_stream.records import Action, Alert, Direction, Priority, Record, Transition
 from rpm_stream.words import SERVICE
 
+ANSWER_S = 5.0  # how long somebody waits for the broker to have stored a decision
+KEPT = "the broker does not answer; your decision is kept and stored when it does"
 ANY_TIME: tuple[Kind, ...] = ("comment", "assign")  # these take nothing off the list, whatever has come since
 NEEDS_REASON: dict[Kind, str] = {"comment": "something", "resolve": "why", "withdraw": "why"}
+
+log = structlog.get_logger("rpm_stream.feed")
 
 
 class Unlisted(Exception):
@@ -31,6 +40,10 @@ class Refused(Exception):
 
 class Worse(Refused):
     """The alert has become worse since the person who decides saw it."""
+
+
+class Unanswered(Exception):
+    """The broker does not answer; the decision is kept and stored when it does."""
 
 
 class Seen(Record, frozen=True, kw_only=True):
@@ -89,11 +102,14 @@ class Detail(Record, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """State, progress, knowledge and clock, and how an action is sent. ``ref_key`` keys the opaque patient names."""
+    """State, progress, knowledge and clock, and how an action is sent (a future that ends when the broker has it).
+
+    ``ref_key`` keys the opaque patient names.
+    """
 
     state: FeedState
     progress: Callable[[], Progress]
-    act: Callable[[Action], Awaitable[None]]
+    act: Callable[[Action], Awaitable[asyncio.Future[Any]]]
     now: Callable[[], datetime]
     knowledge: Knowledge
     ref_key: bytes
@@ -107,7 +123,7 @@ class Service:
             row=feed.row(alert, self.state.registry.patient(alert.patient), ref, now),
             pending=pending.action if pending else None,
             pending_by=pending.who if pending else None,
-            unconfirmed=pending is not None and now - pending.at > PENDING_FOR,
+            unconfirmed=pending is not None and pending.overdue_at is not None and now >= pending.overdue_at,
         )
 
     def listing(self, *, resolved: bool = False, wanted: Filter | None = None) -> Listing:
@@ -147,7 +163,8 @@ class Service:
 
     async def decide(self, key: str, decision: Decision) -> None:
         """Send what somebody decided. Raises Unlisted, Refused (nothing was sent; Worse where it is another alert
-        than the one seen) and KafkaError (try again)."""
+        than the one seen), KafkaError (try again) and Unanswered (it is stored later: nobody need try again).
+        """
         alert = self.state.alerts.get(key)
         if alert is None or not feed.listed(alert):
             raise Unlisted
@@ -159,10 +176,26 @@ class Service:
             raise Refused(f"{decision.action} refused: {why}")
         if decision.action == "acknowledge" and alert.state == "acknowledged":
             raise Refused("acknowledge refused: somebody has acknowledged it already")
-        await self.act(action)
-        current = self.state.alerts.get(key)
+        sent = await self.act(action)
         pending = Pending(action.who, now, decision.action)
-        if current is not None and not pending.is_confirmed_by(current):  # the answer may have overtaken us
+        self._note(key, pending)
+        sent.add_done_callback(partial(self._ended, key, pending))
+        await asyncio.wait([sent], timeout=ANSWER_S)  # leaves it going when the time is over
+        if not sent.done():
+            raise Unanswered
+        sent.result()
+
+    def _ended(self, key: str, pending: Pending, sent: asyncio.Future[Any]) -> None:
+        """The broker has it, or never will: then it is shown as unconfirmed, so that somebody tries again."""
+        error = asyncio.CancelledError() if sent.cancelled() else sent.exception()
+        if error is not None:
+            log.error("feed.decision_lost", error=type(error).__name__)
+        if self.state.pending.get(key) is pending:  # no later decision, and no answer has overtaken us
+            self._note(key, replace(pending, overdue_at=self.now() + (PENDING_FOR if error is None else timedelta())))
+
+    def _note(self, key: str, pending: Pending) -> None:
+        current = self.state.alerts.get(key)
+        if current is not None and not pending.is_confirmed_by(current):
             self.state.pending[key] = pending
             self.state.touch(key)
 
