@@ -177,6 +177,7 @@ def test_the_alert_confirms_a_pending_acknowledgement() -> None:
     state.put_alert(alert())
     state.pending["a"] = Pending("N. Adeyemi", NOW, "acknowledge")
     state.put_alert(alert())
+    state.put_alert(msgspec.structs.replace(alert(), state="snoozed"))
     assert "a" in state.pending
     state.put_alert(msgspec.structs.replace(alert(), state="acknowledged"))
     assert "a" not in state.pending

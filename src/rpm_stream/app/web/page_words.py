@@ -57,6 +57,8 @@ def snooze_ends(now: datetime, zone: tzinfo) -> list[tuple[str, datetime]]:
     for hours in (1, 4):
         end = (now + timedelta(hours=hours, seconds=59)).replace(second=0, microsecond=0)
         found.append((f"{hours} hour{'s' if hours > 1 else ''}, until {clock(end, now, zone)}", end))
-    tomorrow = now.astimezone(zone).date() + timedelta(days=1)
-    morning = datetime.combine(tomorrow, MORNING, zone).astimezone(UTC)
-    return [*found, (f"Until tomorrow {MORNING:%H:%M}{' UTC' if zone is UTC else ''}", morning)]
+    local = now.astimezone(zone)
+    is_early = local.time() < MORNING
+    day = local.date() if is_early else local.date() + timedelta(days=1)
+    morning = datetime.combine(day, MORNING, zone).astimezone(UTC)
+    return [*found, (f"Until {'today' if is_early else 'tomorrow'}, {clock(morning, now, zone)}", morning)]
