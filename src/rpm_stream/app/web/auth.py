@@ -37,9 +37,10 @@ SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
 
 
 def choose_token(settings: Settings) -> tuple[str, bool]:
-    """The configured token, or a new random one (256 bits); the second value says that it is new."""
-    if settings.token is not None and settings.token.get_secret_value():
-        return settings.token.get_secret_value(), False
+    """The configured token (without the line end of a mounted file), or a new random one (256 bits); the second value
+    says that it is new."""
+    if settings.token is not None and (token := settings.token.get_secret_value().strip()):
+        return token, False
     return secrets.token_urlsafe(32), True
 
 
