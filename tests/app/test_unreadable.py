@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,8 @@ def test_every_worker_passes_over_it_in_the_registry(value: bytes) -> None:
 def test_the_feed_passes_over_it_and_shows_that_there_was_one(value: bytes) -> None:
     state = FeedState()
     with capture_logs() as logs:
-        for topic, apply in (("a", consume.apply_alert), (READINGS, consume.apply_readings)):
-            apply(state, record(topic, value))
+        consume.apply_alert(state, record("a", value), datetime.now(UTC))
+        consume.apply_readings(state, record(READINGS, value))
         consume.apply_entry(state, record(REGISTRY, value))
     assert (len(logs), state.unreadable) == (3, 1)
 

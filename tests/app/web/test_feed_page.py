@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 from feed_for_tests import alert
 from nicegui import ui
-from page_for_tests import Kept, opened, until, until_seen
+from nicegui.testing.user import User
+from page_for_tests import Kept, button, opened, until, until_seen
+from pydantic import SecretStr
 
+from rpm_stream.app.settings import Settings
 from rpm_stream.app.web import page as page_module
+from rpm_stream.app.web import page_list
+from rpm_stream.app.web.api import events
+from rpm_stream.app.web.auth import choose_token
 
 HIGH = alert("00000000-0000-4000-8000-000000000001", "p", title="Oxygen low")
 LATER = alert("00000000-0000-4000-8000-000000000002", "q", title="Pulse high")
@@ -38,3 +45,61 @@ def test_times_are_the_readers_own_once_the_tab_has_said_its_zone() -> None:
             await until(lambda: not any("UTC" in label.text for label in user.find(ui.label).elements))
 
     asyncio.run(look())
+
+
+def icons(user: User) -> set[str]:
+    """The icons that the page shows."""
+    return {icon.name for icon in user.find(ui.icon).elements}
+
+
+def test_law_3_while_alerts_are_still_being_read_a_list_does_not_pass_for_whole() -> None:
+    async def look() -> None:
+        kept = Kept(HIGH)
+        kept.state.ready = False
+        async with opened(kept) as user:
+            await until_seen(user, "Oxygen low")
+            await user.should_see("Still reading: alerts may be missing here.")
+            assert "check_circle" not in icons(user)
+            kept.state.ready = True
+            kept.state.touch()
+            await until(lambda: "check_circle" in icons(user))
+            await user.should_not_see("Still reading: alerts may be missing here.")
+
+    asyncio.run(look())
+
+
+def test_a_stream_is_told_when_the_alerts_have_been_read() -> None:
+    async def read() -> list[tuple[str | None, bool]]:
+        kept, found = Kept(HIGH), []
+        kept.state.ready = False
+        async for event in events(kept.service, asyncio.Event()):
+            if event.event == "snapshot":
+                found.append((event.event, json.loads(event.data or "")["ready"]))
+            if len(found) == 2:
+                break
+            kept.state.ready = True
+            kept.state.touch()
+        return found
+
+    assert asyncio.run(asyncio.wait_for(read(), 5)) == [("snapshot", False), ("snapshot", True)]
+
+
+def test_more_of_a_long_list_is_there_as_soon_as_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_list, "FIRST_SHOWN", 2)
+    monkeypatch.setattr(page_module, "LOOK_S", 60.0)
+
+    async def look() -> None:
+        low = [alert(str(number), "p", "low", title=f"Number {number}", minutes=number) for number in range(4)]
+        async with opened(Kept(*low)) as user:
+            await until_seen(user, "Number 1")
+            await user.should_not_see("Number 3")
+            button(user, "Show more")()
+            await until_seen(user, "Number 3")
+
+    asyncio.run(look())
+
+
+def test_a_token_from_a_mounted_file_opens_whatever_line_end_it_has() -> None:
+    assert choose_token(Settings(token=SecretStr("secret\r\n"))) == ("secret", False)
+    made, is_new = choose_token(Settings(token=SecretStr("\n")))
+    assert is_new and len(made) >= 43

@@ -7,10 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rpm_stream.app.web import feed_state
+from rpm_stream.app.web.consume import apply_alert
 from rpm_stream.app.web.feed_state import FeedState, Pending, Point, thinned
 from rpm_stream.records import Alert, Origin, PatientEntry, Reading, Readings, Transition
 
@@ -200,3 +202,21 @@ def test_a_tombstone_takes_the_alert_away() -> None:
     seen = state.version
     state.remove_alert("a")
     assert state.alerts == {} and state.removed_at > seen
+
+
+def arrives(state: FeedState, found: Alert) -> None:
+    """As a message of rpm.alerts, read at NOW."""
+    value = msgspec.json.encode(found)
+    apply_alert(state, ConsumerRecord("a", 0, 0, 0, 0, found.id.encode(), value, None, 0, len(value), ()), NOW)
+
+
+def test_what_was_resolved_over_a_day_ago_is_never_held() -> None:
+    """A feed that starts over a long topic reads every alert that ever was."""
+    state = FeedState()
+    old = NOW - timedelta(hours=25)
+    arrives(state, alert("a"))
+    arrives(state, alert("b"))
+    arrives(state, resolved(alert("a"), old))
+    arrives(state, resolved(alert("c"), old))
+    arrives(state, resolved(alert("d"), NOW - timedelta(hours=23)))
+    assert set(state.alerts) == {"b", "d"}

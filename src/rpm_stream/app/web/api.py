@@ -180,7 +180,7 @@ async def events(service: Service, stop: asyncio.Event) -> AsyncIterator[ServerS
     """The stream of one viewer: the snapshot, then what changes. Nothing is queued for a slow reader: it is sent the
     latest record of each alert that changed since its last turn."""
     state = service.state
-    seen = state.version
+    seen, ready = state.version, state.ready
     yield _event("snapshot", service.listing())
     progress = service.progress()
     while not stop.is_set():
@@ -189,7 +189,8 @@ async def events(service: Service, stop: asyncio.Event) -> AsyncIterator[ServerS
             return
         await asyncio.sleep(GATHER_S)
         since, seen = seen, state.version
-        if state.removed_at > since:
+        if state.removed_at > since or state.ready != ready:
+            ready = state.ready
             yield _event("snapshot", service.listing())
         else:
             for alert in state.changed_since(since):

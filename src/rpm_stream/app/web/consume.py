@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -20,7 +21,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
 
 from rpm_stream.app import names
 from rpm_stream.app.partitions import partitions_of
-from rpm_stream.app.web.feed_state import FeedState
+from rpm_stream.app.web.feed_state import FeedState, is_over
 from rpm_stream.records import UNREADABLE, Action, Alert, Readings
 from rpm_stream.registry import RegistryError, parse_entry
 
@@ -46,17 +47,25 @@ class Sources:
     groups: dict[str, str] = field(default_factory=lambda: dict(names.GROUPS))
 
 
-def apply_alert(state: FeedState, record: ConsumerRecord[bytes, bytes]) -> None:
-    """A message of ``rpm.alerts``. One that is no alert is counted and shown: it could be a red one."""
+def apply_alert(state: FeedState, record: ConsumerRecord[bytes, bytes], now: datetime) -> None:
+    """A message of ``rpm.alerts``. One that is no alert is counted and shown: it could be a red one.
+
+    What is over is not kept: a long topic holds every alert that ever was.
+    """
     if record.value is None:
         state.remove_alert((record.key or b"").decode(errors="replace"))
         return
     try:
-        state.put_alert(_alert.decode(record.value))
+        alert = _alert.decode(record.value)
     except UNREADABLE:
         state.unreadable += 1
         state.touch()
         _log_unreadable(record)
+        return
+    if is_over(alert, now):
+        state.remove_alert(alert.id)
+    else:
+        state.put_alert(alert)
 
 
 def apply_entry(state: FeedState, record: ConsumerRecord[bytes, bytes]) -> None:
@@ -87,7 +96,7 @@ def _log_unreadable(record: ConsumerRecord[bytes, bytes]) -> None:
 Apply = Callable[[FeedState, ConsumerRecord[bytes, bytes]], None]
 
 
-async def follow_alerts(bootstrap: str, topic: str, state: FeedState) -> None:
+async def follow_alerts(bootstrap: str, topic: str, state: FeedState, now: Callable[[], datetime]) -> None:
     """Read the alerts from the beginning, for ever; ``state.ready`` once the end of the start has been reached."""
     consumer = await _assigned(bootstrap, topic)
     try:
@@ -95,7 +104,7 @@ async def follow_alerts(bootstrap: str, topic: str, state: FeedState) -> None:
         await consumer.seek_to_beginning(*partitions)
         goal = await consumer.end_offsets(partitions)
         while True:
-            await _apply_some(consumer, state, apply_alert)
+            await _apply_some(consumer, state, partial(apply_alert, now=now()))
             if not state.ready and all([await consumer.position(p) >= end for p, end in goal.items()]):
                 state.ready = True
                 state.touch()

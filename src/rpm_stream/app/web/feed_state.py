@@ -60,6 +60,11 @@ class Pending:
 Series = dict[str, Point]
 
 
+def is_over(alert: Alert, now: datetime) -> bool:
+    """Resolved, and longer ago than anybody is shown."""
+    return not feed.listed(alert) and not feed.recently_resolved(alert, now)
+
+
 def thinned(points: Iterable[Point]) -> list[Point]:
     """About half of the points, in time order: of each four neighbours the lowest and the highest stay.
 
@@ -173,7 +178,7 @@ class FeedState:
 
     def prune(self, now: datetime) -> None:
         """Forget alerts resolved over 24 hours ago with their evidence, and readings outside the window."""
-        gone = [a.id for a in self.alerts.values() if not feed.listed(a) and not feed.recently_resolved(a, now)]
+        gone = [alert.id for alert in self.alerts.values() if is_over(alert, now)]
         for key in gone:
             del self.alerts[key]
             self._changed_at.pop(key, None)

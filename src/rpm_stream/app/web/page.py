@@ -66,7 +66,7 @@ class FeedPage:
             self._build_header()
         with ui.element("main").classes("r-wrap"):
             self._hidden = ui.element("div")
-            self._list = AlertList(RowDoors(self._open, self._ask, self._can_snooze))
+            self._list = AlertList(RowDoors(self._open, self._ask, self._can_snooze), self._refresh)
         self._build_footer()
         self._refresh()
         ui.timer(LOOK_S, self._look)
@@ -152,9 +152,10 @@ class FeedPage:
         progress = self._service.progress()
         self._judged_text.set_text(judged(progress, self._zone))
         problem = alarm(progress)
-        self._judged_icon.set_name("error" if problem else "check_circle")
+        good = "check_circle" if self._service.state.ready else "hourglass_empty"
+        self._judged_icon.set_name("error" if problem else good)
         self._judged.classes(add="bad" if problem else "", remove="" if problem else "bad")
-        self._write_alarm(problem, self._service.state.unreadable)
+        self._write_alarm(problem)
 
     def _write_header(self, everything: Listing) -> None:
         self._tools.write(everything, self._who)
@@ -162,9 +163,11 @@ class FeedPage:
         high = everything.counts["high"]
         ui.page_title(f"({high} high) Alerts" if high else "Alerts")
 
-    def _write_alarm(self, problem: str | None, unreadable: int) -> None:
+    def _write_alarm(self, problem: str | None) -> None:
         texts = [problem] if problem else []
-        if unreadable:
+        if not self._service.state.ready:
+            texts.append("Still reading: alerts may be missing here.")
+        if unreadable := self._service.state.unreadable:
             texts.append(f"{unreadable} alert records could not be read, so an alert may be missing here.")
         if texts == self._alarm_texts:
             return

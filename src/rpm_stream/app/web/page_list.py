@@ -5,7 +5,9 @@ One element a row, kept while its alert stays where it is, so that focus and scr
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import tzinfo
+from functools import partial
 
 from nicegui import ui
 
@@ -25,8 +27,8 @@ FOLDED: dict[Section, str] = {
 class Rows:
     """The rows of one section."""
 
-    def __init__(self, doors: RowDoors, label: str) -> None:
-        self._doors = doors
+    def __init__(self, doors: RowDoors, label: str, on_more: Callable[[], None]) -> None:
+        self._doors, self._on_more = doors, on_more
         self._most = FIRST_SHOWN
         self._rows: dict[str, RowElement] = {}
         self._box = ui.element("section").classes("r-list").props(f'aria-label="{label}"')
@@ -52,17 +54,23 @@ class Rows:
 
     def _show_more(self) -> None:
         self._most += FIRST_SHOWN
+        self._on_more()
 
 
 class AlertList:
-    """Writes views into their sections; only what changed is sent to the browser."""
+    """Writes views into their sections; only what changed is sent to the browser.
 
-    def __init__(self, doors: RowDoors) -> None:
+    ``on_more`` is called when the reader wants to see more rows than were written.
+    """
+
+    def __init__(self, doors: RowDoors, on_more: Callable[[], None]) -> None:
         self._empty = ui.element("div").classes("r-note")
         self._empty.set_visibility(False)
         self._empty_text = ""
-        self._now = Rows(doors, "Alerts")
-        self._folded = {section: _Fold(doors, section, title) for section, title in FOLDED.items()}
+        self._now = Rows(doors, "Alerts", on_more)
+        self._folded = {
+            section: _Fold(section, partial(Rows, doors, title, on_more)) for section, title in FOLDED.items()
+        }
 
     def write(self, views: list[View], listing: Listing, zone: tzinfo) -> None:
         """Show ``views``, each section in their order."""
@@ -89,12 +97,12 @@ class AlertList:
 class _Fold:
     """A section that a click opens; not there at all while it is empty."""
 
-    def __init__(self, doors: RowDoors, section: Section, title: str) -> None:
-        self._title = title
+    def __init__(self, section: Section, build: Callable[[], Rows]) -> None:
+        title = self._title = FOLDED[section]
         with ui.element("details").classes("r-fold").props(f'data-test="{section}"') as self._box:
             with ui.element("summary"):
                 self._words = ui.label(title)
-            self._rows = Rows(doors, title)
+            self._rows = build()
 
     def write(self, views: list[View], listing: Listing, zone: tzinfo) -> None:
         """Show ``views`` in their order."""

@@ -75,7 +75,7 @@ async def run(settings: Settings, stop: asyncio.Event, sources: Sources | None =
             (stop, ending),
             server,
             [
-                consume.follow_alerts(settings.bootstrap, sources.alerts, state),
+                consume.follow_alerts(settings.bootstrap, sources.alerts, state, now),
                 consume.follow_registry(settings.bootstrap, sources.registry, state),
                 consume.follow_readings(settings.bootstrap, sources.readings, state, wall),
                 consume.prune_for_ever(state, now),
