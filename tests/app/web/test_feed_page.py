@@ -47,6 +47,19 @@ def test_times_are_the_readers_own_once_the_tab_has_said_its_zone() -> None:
     asyncio.run(look())
 
 
+def test_a_press_on_a_row_is_not_lost_when_the_tab_says_its_zone() -> None:
+    """The rows are there before; one that was built anew would no longer know what was pressed."""
+
+    async def look() -> None:
+        kept = Kept(HIGH)
+        async with opened(kept, zone="Asia/Tokyo") as user:
+            before = user.find(kind=ui.button, content="Acknowledge").elements
+            await until(lambda: not any("UTC" in label.text for label in user.find(ui.label).elements))
+            assert user.find(kind=ui.button, content="Acknowledge").elements == before
+
+    asyncio.run(look())
+
+
 def icons(user: User) -> set[str]:
     """The icons that the page shows."""
     return {icon.name for icon in user.find(ui.icon).elements}
@@ -90,7 +103,7 @@ def test_more_of_a_long_list_is_there_as_soon_as_it_is_asked_for(monkeypatch: py
 
     async def look() -> None:
         low = [alert(str(number), "p", "low", title=f"Number {number}", minutes=number) for number in range(4)]
-        async with opened(Kept(*low)) as user:
+        async with opened(Kept(*low), zone=None) as user:
             await until_seen(user, "Number 1")
             await user.should_not_see("Number 3")
             button(user, "Show more")()

@@ -42,7 +42,7 @@ class RowElement:
     def __init__(self, key: str, doors: RowDoors) -> None:
         self._key = key
         self._doors = doors
-        self._written: tuple[View, tzinfo] | None = None
+        self._written: tuple[View, tzinfo | None] | None = None
         self._times: ui.html | None = None
         self.box = ui.element("article").props(f'data-alert="{key}"')
         self.box.on("click", lambda: doors.open(key))
@@ -52,8 +52,9 @@ class RowElement:
         timeless = msgspec.structs.replace(
             view, row=msgspec.structs.replace(view.row, since_words="", measured_words="")
         )
-        if self._times is None or self._written != (timeless, zone):
-            self._written = (timeless, zone)
+        content = (timeless, zone if view.row.snoozed_until else None)  # a press on what is built anew would be lost
+        if self._times is None or self._written != content:
+            self._written = content
             self._build(view, now, zone)
         if self._times is not None:
             self._times.set_content(_times(view.row, now, zone))
