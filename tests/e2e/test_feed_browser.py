@@ -334,7 +334,7 @@ def test_a_dead_worker_shows(feed: RunningFeed, context: BrowserContext) -> None
 def test_on_a_phone_nothing_is_cut_off(feed: RunningFeed, context: BrowserContext) -> None:
     page = signed_in(feed, context)
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    page.wait_for_function(f"document.documentElement.scrollWidth <= {PHONE['width']}")  # once icons have their font
     picture(page, "list-phone")
     page.get_by_role("button", name="Amelia Hart").click()
     page.wait_for_selector(".q-dialog canvas")
