@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -15,8 +16,19 @@ from rpm_stream.app.broker import Broker
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
+
+def may_mount() -> bool:
+    """Whether a process may mount a file system that it alone sees: containers often may not."""
+    try:
+        command = ["unshare", "-Urm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+        return subprocess.run(command, capture_output=True, check=False, timeout=10).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
 REQUIRE_ALL = os.environ.get("REQUIRE_ALL") == "1"  # CI: what cannot run here counts as failed
 HEAVY = os.environ.get("RPM_HEAVY") == "1"
+SMALL_DISK = may_mount()
 E2E = Path(__file__).parent / "e2e"  # all below it; elsewhere the fixtures tell
 KAFKA_FIXTURES = frozenset({"kafka", "broker", "service"})  # the last two: a module's own broker
 
@@ -41,21 +53,22 @@ def _starts_kafka(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects by the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what needs Kafka; leave the heavy tests out (pytest counts them as deselected) unless RPM_HEAVY=1."""
+    """Mark what needs Kafka; leave out (pytest counts them as deselected) what the header says is left out."""
     for item in items:
         if _starts_kafka(item):
             item.add_marker(pytest.mark.e2e)
-    heavy = [item for item in items if item.get_closest_marker("heavy")]
-    if heavy and not HEAVY:
-        config.hook.pytest_deselected(items=heavy)
-        items[:] = [item for item in items if item not in set(heavy)]
+    for mark, runs in (("heavy", HEAVY), ("small_disk", SMALL_DISK)):
+        left_out = {item for item in items if not runs and item.get_closest_marker(mark)}
+        config.hook.pytest_deselected(items=list(left_out))
+        items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say what this run will and will not do."""
     heavy = "run" if HEAVY else "are left out (RPM_HEAVY=1 runs them)"
     skipped = "fail the run (REQUIRE_ALL=1)" if REQUIRE_ALL else "are named at the end"
-    return [f"heavy tests {heavy}; skipped tests {skipped}"]
+    disk = "run" if SMALL_DISK else "are left out (nobody may mount one here)"
+    return [f"heavy tests {heavy}; tests on a small disk {disk}; skipped tests {skipped}"]
 
 
 @pytest.hookimpl(wrapper=True)
