@@ -162,7 +162,7 @@ class Reading(Record, frozen=True, kw_only=True):
 
 
 class Readings(Record, frozen=True, kw_only=True):
-    """A message of ``rpm.readings``: the readings of one frame and patient (at most 500, then chunks).
+    """A message of ``rpm.readings``: the readings of one frame and patient (at most 500 and half a MiB, then chunks).
 
     ``partition``, ``offset`` and ``chunk`` name the frame's place in ``rpm.frames``, so that the judge applies
     each message once. ``refused``: values that no body can have, each under the id of its reject and with the flag
