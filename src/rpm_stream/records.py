@@ -277,7 +277,8 @@ class Action(Record, frozen=True, kw_only=True):
     """What a person decided about an alert, or found wrong with readings; key of the message is the patient.
 
     ``snooze`` needs ``until`` and may name the ``direction`` that it covers; ``assign`` needs ``to``; ``comment`` and
-    ``withdraw`` need a ``reason``. What cannot be done is told in the alert's history.
+    ``withdraw`` need a ``reason``. What cannot be done is told in the alert's history. ``seen``: the alert's priority
+    as the person saw it; on one that has become higher since, nothing but ``comment`` and ``assign`` is carried out.
     ``void`` takes ``readings`` back that are wrong or another person's; ``adopt`` gives a patient the readings of a
     device that was taken for somebody else's. These two name no alert. ``shown`` are the ids of those ``readings``
     that were published singly although their vital is summed; ``windows`` what else, and right, is in their 15-minute
@@ -294,6 +295,7 @@ class Action(Record, frozen=True, kw_only=True):
     until: Annotated[Time | None, Meta(description="when a snooze ends")] = None
     direction: Annotated[Direction | None, Meta(description="the side of the limits that a snooze covers")] = None
     to: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    seen: Priority | None = None
     readings: Annotated[tuple[Reading, ...], Meta(max_length=500)] = ()
     shown: Annotated[tuple[str, ...], Meta(max_length=500)] = ()
     windows: Annotated[tuple[Window, ...], Meta(max_length=500)] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -369,18 +370,16 @@ def test_a_gap_that_is_filled_later_is_none(tmp_path: Path) -> None:
     assert gaps_of(tmp_path, [0, 1, 5, 6, 2, 3, 4, 4]) == []
 
 
-@pytest.mark.parametrize(("first", "found"), [(0, [(101, 4999), (5001, 5001)]), (700, [(5001, 5001)])])
-def test_an_old_frame_that_was_sent_again_opens_no_gap_in_a_window(
-    first: int, found: list[tuple[int, int]], tmp_path: Path
-) -> None:
+def test_an_old_frame_that_was_redriven_opens_no_gap(tmp_path: Path) -> None:
     """The periodic run over a day had called all between lost, after each redrive of an older frame."""
-    store = Store(tmp_path / "books")
-    store.db.execute("INSERT INTO place VALUES ('rpm.frames', 0, ?, 1000)", (first,))
-    rows = [(0, 700 + place, 500_000, "d", f"f{place}", "g", "b", seq) for place, seq in enumerate((5000, 100, 5002))]
-    store.db.executemany("INSERT INTO frame VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
-    lines = Report(store, Clock(), LATER).lines()
-    assert [(line.first, line.last) for line in lines if isinstance(line, Gap)] == found
-    store.close()
+    topics = topics_of([frame([measurement(seq, "weight", "80")], seq, seq) for seq in (7, 50, 51)], [worn()])
+    first, *others = topics[names.FRAMES]
+    redriven = dataclasses.replace(first, headers=((names.REDRIVEN, b""),))
+    lines, _ = balanced(tmp_path, topics)
+    assert [(line.first, line.last) for line in lines if isinstance(line, Gap)] == [(8, 49)]
+    lines, total = balanced(tmp_path, {**topics, names.FRAMES: [redriven, *others]})
+    assert [line for line in lines if isinstance(line, Gap)] == []
+    assert total.balanced
 
 
 def test_a_frame_without_a_readable_number_may_be_the_one(tmp_path: Path) -> None:

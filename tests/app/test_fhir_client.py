@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ import pytest
 import stamina.instrumentation
 from fhir_server_for_tests import FhirServer, fhir_server
 
+from rpm_stream.app import subjects as subjects_module
 from rpm_stream.app.fhir_client import CONFLICTS, FhirClient, Refusal, Resource, Waits
 from rpm_stream.app.subjects import Named, Subjects
 
@@ -180,12 +182,17 @@ def test_a_patient_that_the_server_had_no_time_for_is_asked_for_again(status: st
     with_server(body)
 
 
-def test_a_read_that_stays_unanswered_holds_nobody_up_and_is_tried_with_the_next() -> None:
+def test_a_read_that_stays_unanswered_is_tried_again_only_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each attempt takes a minute: with each batch that names it, the sink would hardly move."""
+
     async def body(server: FhirServer, client: FhirClient, causes: list[str]) -> None:
         server.read_faults = ["503 Service Unavailable"] * CONFLICTS
         subjects = Subjects(client)
         await settle(subjects, client, "Patient/p-1")
-        assert server.versions == {}
+        asked = len(server.requests)
+        await settle(subjects, client, "Patient/p-1")
+        assert (server.versions, len(server.requests)) == ({}, asked)
+        monkeypatch.setattr(subjects_module, "monotonic", lambda: monotonic() + subjects_module.ASK_AGAIN_SECONDS)
         await settle(subjects, client, "Patient/p-1")
         assert server.versions.keys() == {"Patient/p-1"}
 

@@ -285,3 +285,32 @@ def test_what_a_clock_said_before_is_not_taken_back_by_a_message_from_behind_it(
     assert (stale.stale, stale.updated_at) == (True, after(12 * 60))
     (again,) = ward.send(60, (59, "glucose", "50"))
     assert (again.stale, again.updated_at) == (False, after(12 * 60))
+
+
+# --- what was seen ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("action", ["resolve", "withdraw", "acknowledge", "new_normal"])
+def test_a_decision_about_less_than_it_has_become_is_refused_and_said(action: str) -> None:
+    """The click was on its way, or waited for the broker, while the alert became high: nobody has seen that."""
+    ward, alert = medium()
+    (worse,) = ward.now("glucose", "50", 5)
+    assert (worse.id, worse.priority) == (alert.id, "high")
+    (refused,) = ward.act(action, alert.id, 6, reason="fine", seen="medium")
+    assert (refused.state, refused.priority) == ("open", "high")
+    assert last_step(refused)[1:] == ("nurse", f"{action} refused: it has become high since it was seen")
+    (done,) = ward.act(action, alert.id, 7, reason="fine", seen="high")
+    assert "refused" not in done.history[-1].reason
+
+
+def test_a_comment_and_an_assignment_hold_whatever_was_seen() -> None:
+    ward, alert = medium()
+    ward.now("glucose", "50", 5)
+    (noted,) = ward.act("comment", alert.id, 6, reason="calls her", seen="medium")
+    assert noted.history[-1].reason == "comment: calls her"
+
+
+def test_what_has_become_less_than_it_was_seen_is_decided() -> None:
+    ward, alert = medium()
+    (done,) = ward.act("resolve", alert.id, 6, reason="seen to", seen="high")
+    assert done.state == "resolved"

@@ -1,7 +1,8 @@
 """What people decide about an alert. What cannot be done is said in the alert's history; nothing is refused silently.
 
 Only ``resolve`` and ``withdraw`` take an alert off the list, and ``new_normal`` one that nothing but a learned detector
-holds. A high alert can be acknowledged, not snoozed (law 3).
+holds. A high alert can be acknowledged, not snoozed (law 3); one that has become high while somebody decided about less
+stays as it is.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from math import ceil
 
 import msgspec
 
-from rpm_stream.alert.episodes import Episode, Episodes, Snoozed, change, resolve, why_of
+from rpm_stream.alert.episodes import RANK, Episode, Episodes, Snoozed, change, resolve, why_of
 from rpm_stream.knowledge.alerting import Priorities
 from rpm_stream.records import Action, Alert, Direction
 from rpm_stream.words import SERVICE, assigned_words, snoozed_words
 
 BOTH: tuple[Direction, ...] = ("low", "high")
+ANY_TIME = ("comment", "assign")  # these silence nothing, whatever has come since
 LEARNED = "detector:"  # the name of a member that only a learned detector holds begins so
 MOST_SAID = 12_000  # octets of a patient's histories that people may fill: a quarter of the state (CONTRACT 8)
 EACH_STEP = 100  # octets that a step takes besides its words
@@ -27,16 +29,17 @@ def decide(episodes: Episodes, group: str, action: Action, priorities: Prioritie
     """Apply a decision about the open episode of ``group``; its alert's new record, None where nothing changes."""
     episode = episodes[group]
     refused = refusal(episode.alert, action, priorities, now)
-    if action.action == "resolve":
-        return resolve(episodes, group, now, action.reason, action.who)
-    if action.action == "withdraw" and refused is None:
-        return resolve(episodes, group, now, f"withdrawn: {action.reason}", action.who)
-    if action.action == "acknowledge":
-        if episode.alert.state == "acknowledged":
-            return None
-        return change(episode, "acknowledged", now, action.who, action.reason)
-    if action.action == "new_normal" and not _forget_learned(episode):
-        return resolve(episodes, group, now, _said("new normal: learning resumes", action), action.who)
+    if action.action == "acknowledge" and episode.alert.state == "acknowledged":
+        return None
+    if refused is None:
+        if action.action == "resolve":
+            return resolve(episodes, group, now, action.reason, action.who)
+        if action.action == "withdraw":
+            return resolve(episodes, group, now, f"withdrawn: {action.reason}", action.who)
+        if action.action == "acknowledge":
+            return change(episode, "acknowledged", now, action.who, action.reason)
+        if action.action == "new_normal" and not _forget_learned(episode):
+            return resolve(episodes, group, now, _said("new normal: learning resumes", action), action.who)
     if _is_full(episodes):
         is_told = episode.alert.history[-1].reason == FULL
         return None if is_told else change(episode, episode.alert.state, now, action.who, FULL)
@@ -49,6 +52,8 @@ def decide(episodes: Episodes, group: str, action: Action, priorities: Prioritie
 
 def refusal(alert: Alert, action: Action, priorities: Priorities, now: datetime) -> str | None:
     """Why a decision about an alert cannot be carried out, in a few plain words; None where it can."""
+    if action.seen is not None and action.action not in ANY_TIME and RANK[alert.priority] > RANK[action.seen]:
+        return f"it has become {alert.priority} since it was seen"
     if action.action == "snooze":
         return _snooze_refusal(alert, action, priorities, now)
     if action.action == "assign" and not assigned_words(action.to or ""):

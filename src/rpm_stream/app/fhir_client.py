@@ -34,7 +34,7 @@ CAUSES: dict[int, Cause] = {
     425: "throttled",
     429: "throttled",
 }
-REFUSED_FROM, SERVER_FROM = 400, 500
+REFUSED_FROM, SERVER_FROM, NOT_IMPLEMENTED = 400, 500, 501
 
 
 class Waits(msgspec.Struct, frozen=True):
@@ -211,7 +211,7 @@ def _parse(response: httpx.Response, bundle: str) -> _Answer:
 
 def _is_passing(status: int) -> bool:
     """Whether one entry may be answered otherwise the next time."""
-    return status >= SERVER_FROM or CAUSES.get(status) in ("transport", "throttled")
+    return (status >= SERVER_FROM and status != NOT_IMPLEMENTED) or CAUSES.get(status) in ("transport", "throttled")
 
 
 def _status_of(entry: Any) -> int:

@@ -1,4 +1,4 @@
-"""Names on the wire that more than one process must agree on: the topics, and the consumer groups of the agents."""
+"""Names on the wire that more than one process must agree on: the topics, a header, the agents' consumer groups."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ ACCOUNTS: Final = "rpm.accounts"
 REJECTS: Final = "rpm.rejects"
 
 TOPICS: Final = (FRAMES, READINGS, SCORES, ALERTS, OBSERVATIONS, ACTIONS, REGISTRY, ACCOUNTS, REJECTS)
+
+REDRIVEN: Final = "rpm-redriven"  # header of a frame that we sent again, out of its order
 
 GROUP_INGEST: Final = "rpm-ingest"
 GROUP_JUDGE: Final = "rpm-judge"

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
-from rpm_stream.app.names import FRAMES, REJECTS
+from rpm_stream.app.names import FRAMES, REDRIVEN, REJECTS
 from rpm_stream.app.topic_window import reaching, records, window
 from rpm_stream.records import UNREADABLE, Record, Reject
 
@@ -103,7 +103,8 @@ async def _resend(
     """
     sent = 0
     async for record in _at(consumer, partition, offsets):
-        place = {"partition": partition.partition, "headers": list(record.headers)}
+        headers = [*(each for each in record.headers if each[0] != REDRIVEN), (REDRIVEN, b"")]
+        place = {"partition": partition.partition, "headers": headers}
         send = producer.send_and_wait(partition.topic, record.value, key=record.key, **place)
         await asyncio.wait_for(send, PATIENCE_SECONDS)
         sent += 1

@@ -19,7 +19,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectionError
 from prometheus_client import Counter
 
-from rpm_stream.app.errors import UsageError
+from rpm_stream.app.errors import BrokerAway, UsageError
 from rpm_stream.app.fhir_client import Cause, FhirClient, Resource
 from rpm_stream.app.names import GROUP_SINK, OBSERVATIONS, REGISTRY
 from rpm_stream.app.refused import RefusedFile
@@ -97,7 +97,7 @@ class Sink:
             while not stop.is_set():
                 await self._step(stop)
         except KafkaConnectionError:
-            raise UsageError("no Kafka broker answers: see RPM_BOOTSTRAP") from None
+            raise BrokerAway("no Kafka broker answers: see RPM_BOOTSTRAP") from None
         finally:
             await self._observations.stop()
             await self._registry.stop()

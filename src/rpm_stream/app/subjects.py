@@ -7,6 +7,7 @@ identifier and the registry knows more than the bare id.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from time import monotonic
 from typing import Any, cast
 
 import msgspec
@@ -15,6 +16,8 @@ from rpm_stream.app.fhir_client import FhirClient, Kind, Resource
 from rpm_stream.publish.resources import IDENTIFIER_SYSTEMS, device_resource, identifier, patient_resource
 from rpm_stream.records import DeviceEntry, PatientEntry
 from rpm_stream.registry import RegistryError, parse_entry
+
+ASK_AGAIN_SECONDS = 600.0
 
 
 class Named(msgspec.Struct, frozen=True):
@@ -32,6 +35,7 @@ class Subjects:
         self._registry: dict[str, Resource] = {}
         self._settled: dict[str, bytes] = {}
         self._foreign: set[str] = set()
+        self._unanswered: dict[str, float] = {}  # until when they are not asked for again, which takes a minute
 
     def learn(self, value: bytes) -> bool:
         """Take a registry entry. ``False`` where it cannot be read."""
@@ -58,7 +62,9 @@ class Subjects:
             if self._settled.get(one.reference) != resource.body:
                 wanted.append(resource)
         new = [resource.reference for resource in wanted if resource.reference not in self._settled]
-        found = await self._client.read(new) if new else {}
+        asked = [reference for reference in new if self._unanswered.get(reference, 0.0) <= monotonic()]
+        found = await self._client.read(asked) if asked else {}
+        self._unanswered |= dict.fromkeys(set(asked) - found.keys(), monotonic() + ASK_AGAIN_SECONDS)
         return [resource for resource in wanted if self._must_put(resource, found)]
 
     def stored(self, resources: Iterable[Resource]) -> None:
@@ -69,7 +75,7 @@ class Subjects:
         reference = resource.reference
         if reference in self._settled:  # ours, and the registry has changed
             return True
-        if reference not in found:  # not answered: asked again with the next that names it
+        if reference not in found:  # not answered: asked again later
             return False
         there = found[reference]
         if there is None:

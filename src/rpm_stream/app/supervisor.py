@@ -49,10 +49,10 @@ class Stage:
             status = await self.process.wait()
             if stop.is_set():
                 return 0
-            if first and status == WRONG_USE:
+            steady = asyncio.get_running_loop().time() - began > STEADY_SECONDS
+            if first and status == WRONG_USE and not steady:
                 return status
             first = False
-            steady = asyncio.get_running_loop().time() - began > STEADY_SECONDS
             pause = FIRST_PAUSE if steady else min(pause * 2, LONGEST_PAUSE)
             log.warning("stage ended, starting it again", stage=self.name, exit_status=status, pause_seconds=pause)
             try:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
+from typing import Any, ClassVar
 
 import pytest
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError, LeaderNotAvailableError
 from feed_for_tests import alert
 from page_for_tests import Kept, answer_of, ask, button, opened, until, until_seen
 
+from rpm_stream.app.web import consume
 from rpm_stream.app.web import service as service_module
 from rpm_stream.app.web.consume import Actions
 from rpm_stream.app.web.feed_state import PENDING_FOR
@@ -132,3 +135,45 @@ def test_a_broker_that_was_never_there_keeps_nothing_and_says_so() -> None:
         await actions.stop()
 
     asyncio.run(send())
+
+
+class Producer:
+    """Stands in for aiokafka's: the first that is made loses what it is given, as after a lost leader."""
+
+    made: ClassVar[list[Producer]] = []
+
+    def __init__(self, **_: Any) -> None:
+        self.made.append(self)
+        self.stopped = False
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None:
+        self.stopped = True
+
+    async def send(self, *_: Any, **__: Any) -> asyncio.Future[Any]:
+        sent: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if len(self.made) == 1:
+            sent.set_exception(LeaderNotAvailableError())
+        else:
+            sent.set_result(None)
+        return sent
+
+
+def test_after_a_lost_decision_the_next_goes_out_by_a_new_producer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lost one left a gap in the old one's numbers: the broker refuses all that it sends from then on."""
+    monkeypatch.setattr(consume, "AIOKafkaProducer", Producer)
+    monkeypatch.setattr(Producer, "made", [])
+    action = Action(patient="p", alert="a", action="acknowledge", who="nurse", at=datetime.now(UTC))
+
+    async def decide() -> None:
+        actions = Actions("nowhere:9", "rpm.actions")
+        with pytest.raises(LeaderNotAvailableError):
+            await (await actions.send(action))
+        await asyncio.sleep(0)
+        await (await actions.send(action))
+        await asyncio.sleep(0)
+        assert [producer.stopped for producer in Producer.made] == [True, False]
+        await actions.stop()
+
+    asyncio.run(decide())

@@ -14,7 +14,7 @@ import msgspec
 from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.books.store import Store, digest, key_of
-from rpm_stream.app.names import ACCOUNTS, ACTIONS, FRAMES, OBSERVATIONS, READINGS, REJECTS
+from rpm_stream.app.names import ACCOUNTS, ACTIONS, FRAMES, OBSERVATIONS, READINGS, REDRIVEN, REJECTS
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.balance import due, told
 from rpm_stream.publish.feed import patient_ref
@@ -255,6 +255,7 @@ class Notes:
 
 
 def _frame(record: ConsumerRecord) -> Row:
+    """One that was redriven has no sender here: its number stands in an order that its place does not follow."""
     try:
         told = _glance.decode(record.value or b"")
     except UNREADABLE:
@@ -266,6 +267,8 @@ def _frame(record: ConsumerRecord) -> Row:
         if record.key is None and isinstance(told.device, str)
         else (record.key or b"").decode(errors="replace")
     )
+    if any(name == REDRIVEN for name, _ in record.headers):
+        gateway = None
     boot = str(told.boot) if isinstance(told.boot, str | int) else None
     hour = record.timestamp // HOUR_MS
     return (record.partition, record.offset, hour, *map(_plain, (device, frame, gateway, boot)), seq)

@@ -24,13 +24,6 @@ CREATE INDEX temp.windows ON window (id);
 CREATE TEMP TABLE lost (device TEXT, hour INT, frames INT);
 CREATE INDEX temp.losses ON lost (device, hour);
 """  # noqa: S608  # no value of a record stands in it
-# Where the books do not begin with the topic, an old frame that was sent again says nothing of those between.
-NUMBERS_SQL = """
-SELECT gateway, device, boot, seq FROM frame JOIN (
-  SELECT gateway, device, boot, seq AS first, MIN(place) FROM frame WHERE seq IS NOT NULL GROUP BY 1, 2, 3
-) USING (gateway, device, boot)
-WHERE gateway IS NOT NULL AND boot IS NOT NULL AND (? OR seq >= first) ORDER BY gateway, device, boot, seq
-"""
 FRAMES_SQL = f"""
 SELECT f.device, f.hour, f.part, f.place, f.frame, a.body,
   (SELECT IFNULL(SUM(count), 0) FROM message m WHERE m.part = f.part AND m.place = f.place),

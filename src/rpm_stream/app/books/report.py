@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from rpm_stream.app.books.lines import Gap, Hour, Line, Missing, Total
-from rpm_stream.app.books.queries import FRAMES_SQL, LATER_SQL, NUMBERS_SQL, READINGS_SQL, TEMPORARY, WINDOWS_SQL
+from rpm_stream.app.books.queries import FRAMES_SQL, LATER_SQL, READINGS_SQL, TEMPORARY, WINDOWS_SQL
 from rpm_stream.app.books.store import Store
 from rpm_stream.app.clock import Clock
 from rpm_stream.app.names import FRAMES, OBSERVATIONS, READINGS
@@ -55,9 +55,13 @@ class Report:
 
     def _gaps(self) -> Iterator[Line]:
         db = self._db
+        sql = (
+            "SELECT gateway, device, boot, seq FROM frame WHERE gateway IS NOT NULL AND boot IS NOT NULL "
+            "AND seq IS NOT NULL ORDER BY gateway, device, boot, seq"
+        )
         blind = "SELECT device, COUNT(*) FROM frame WHERE seq IS NULL GROUP BY device"
         unreadable: dict[str, int] = dict(db.execute(blind).fetchall())
-        for sender, rows in groupby(db.execute(NUMBERS_SQL, (self._whole_from == 0,)), key=lambda row: row[:3]):
+        for sender, rows in groupby(db.execute(sql), key=lambda row: row[:3]):
             for first, last in gaps(row[3] for row in rows):
                 after = (*sender, last + 1)
                 closing = "SELECT MIN(hour) FROM frame WHERE gateway = ? AND device = ? AND boot = ? AND seq = ?"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Set
+from contextlib import suppress
+from typing import Any
 
 import msgspec
 import structlog
 from aiokafka import ConsumerRecord
+from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from rpm_stream.app.gateway.link import Link, position
 from rpm_stream.records import UNREADABLE, Reject
@@ -31,10 +34,18 @@ async def rejects_of(devices: Set[str], link: Link) -> AsyncGenerator[Reject, No
                     reject = _own(message, devices)
                     if reject is not None:
                         yield reject
-                        await consumer.commit(dict([position(message)]))
-                await consumer.commit(dict([position(messages[-1])]))
+                        await _commit(consumer, message)
+                await _commit(consumer, messages[-1])
     finally:
         await consumer.stop()
+
+
+async def _commit(consumer: Any, message: ConsumerRecord) -> None:
+    """Note that all up to ``message`` are done with, unless the broker has given up a reader that was away for long:
+    then they come again.
+    """
+    with suppress(CommitFailedError, IllegalStateError):
+        await consumer.commit(dict([position(message)]))
 
 
 def _own(message: ConsumerRecord, devices: Set[str]) -> Reject | None:

@@ -86,9 +86,7 @@ class Spool:
             raise OSError(f"{path} is no spool: {error}") from error
         self.boot: str = self._db.execute("SELECT value FROM fact WHERE name = 'boot'").fetchone()[0]
         self._ballast = Ballast(path.with_name(path.name + "-ballast"), min(BALLAST, max_bytes or BALLAST))
-        self._ballast.take()
-        # Half of the ballast holds what the log has before it goes into the file, the other half what is put at once.
-        self._db.execute(f"PRAGMA wal_autocheckpoint={max(1, self._ballast.octets // 2 // PAGE)}")
+        self._take_ballast()
 
     def put(self, device: str, make: Sequence[Callable[[int], bytes]]) -> int:
         """Store frames of ``device``; each maker gets its ``seq`` and gives the JSON. All or none; returns the count.
@@ -146,7 +144,12 @@ class Spool:
         if not self._ballast.whole:
             with suppress(SpoolFull):  # the next time, then: what was to be forgotten is
                 self._give_back()
-            self._ballast.take()
+            self._take_ballast()
+
+    def _take_ballast(self) -> None:
+        """Half of it holds what the log has before it goes into the file, the other half what is put at once."""
+        self._ballast.take()
+        self._db.execute(f"PRAGMA wal_autocheckpoint={max(1, self._ballast.octets // 2 // PAGE)}")
 
     def _forget_without_room(self, done: Mapping[str, int]) -> None:
         self._ballast.drop()
@@ -159,7 +162,7 @@ class Spool:
                         gone = self._db.execute(FORGET, (device, place, LOGGED)).rowcount
                     self._empty_log()
         finally:
-            self._ballast.take()
+            self._take_ballast()
 
     def _give_back(self) -> None:
         """Give the disk what an empty spool does not need any more: the file never becomes shorter by itself."""

@@ -192,8 +192,9 @@ class Actions:
     def __init__(self, bootstrap: str, topic: str) -> None:
         self._bootstrap = bootstrap
         self._topic = topic
-        self._producer: AIOKafkaProducer | None = None
+        self._producer: Any = None  # an AIOKafkaProducer, from the first decision on
         self._starting = asyncio.Lock()
+        self._leaving: asyncio.Task[None] | None = None  # a producer that is no good any more, until it has stopped
 
     async def send(self, action: Action) -> asyncio.Future[Any]:
         """Enter it; what comes back ends when the broker has it, which may be long after a broker has gone away.
@@ -208,7 +209,15 @@ class Actions:
                 )
         except TimeoutError:
             raise KafkaTimeoutError from None
+        sent.add_done_callback(partial(self._ended, producer))
         return sent
+
+    def _ended(self, producer: Any, sent: asyncio.Future[Any]) -> None:
+        """A record that failed leaves a gap in the producer's numbers, at which the broker refuses all that follow."""
+        if self._producer is not producer or not (sent.cancelled() or sent.exception()):
+            return
+        self._producer = None
+        self._leaving = asyncio.create_task(producer.stop())
 
     async def stop(self) -> None:
         """Flush and close."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from rpm_stream.alert.decisions import refusal
+from rpm_stream.alert.decisions import ANY_TIME, refusal
 from rpm_stream.app.web.chart import Chart, charts
 from rpm_stream.app.web.feed_state import PENDING_FOR, FeedState, Kind, Pending
 from rpm_stream.app.web.progress import Progress
@@ -23,8 +23,7 @@ from rpm_stream.records import Action, Alert, Direction, Priority, Record, Trans
 from rpm_stream.words import SERVICE
 
 ANSWER_S = 5.0  # how long somebody waits for the broker to have stored a decision
-KEPT = "the broker does not answer; your decision is kept and stored when it does"
-ANY_TIME: tuple[Kind, ...] = ("comment", "assign")  # these take nothing off the list, whatever has come since
+KEPT = "the broker does not answer; your decision is kept here and stored when it does: look again later"
 NEEDS_REASON: dict[Kind, str] = {"comment": "something", "resolve": "why", "withdraw": "why"}
 
 log = structlog.get_logger("rpm_stream.feed")
@@ -230,4 +229,5 @@ def _action(alert: Alert, decision: Decision, now: datetime) -> Action:
         until=decision.until,
         direction=decision.direction,
         to=decision.to.strip() or None if decision.to else None,
+        seen=decision.seen.priority if decision.seen else None,
     )
