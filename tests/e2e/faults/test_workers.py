@@ -24,6 +24,7 @@ from rpm_stream.app.registry_topic import write
 
 PEOPLE, ROUNDS = 24, 160
 AWAY_SECONDS = 3.0
+ENDED = "stage ended, starting it again"
 
 
 @pytest.fixture
@@ -94,7 +95,8 @@ async def members(service: Service) -> dict[str, int]:
         await admin.close()
 
 
-async def join_leave_and_lose_the_broker(service: Service, workers: Workers) -> None:
+async def join_leave_and_lose_the_broker(service: Service, workers: Workers) -> tuple[int, int]:
+    """How many frames there were, and how many records were repeated."""
     frames, registry = ward(service.folder)
     await write(service.bootstrap, list(read_registry(registry)))
     quarter = len(frames) // 4
@@ -137,15 +139,20 @@ async def join_leave_and_lose_the_broker(service: Service, workers: Workers) -> 
     repeated = await check_against_replay(service, replayed(service.folder, registry, frames), len(frames))
     say(f"{len(frames)} frames, 0 lost, 0 different; repeated {repeated}")
     assert await read(service.bootstrap, names.ALERTS), "nobody was judged"
+    return len(frames), sum(repeated.values())
 
 
-def test_workers_that_come_and_go_and_a_broker_that_dies_change_nothing(service: Service) -> None:
-    workers = Workers(service)
+def test_workers_that_come_and_go_and_a_broker_that_dies_change_nothing(
+    service: Service, table: list[list[str]]
+) -> None:
+    workers, began = Workers(service), monotonic()
     try:
-        asyncio.run(join_leave_and_lose_the_broker(service, workers))
+        frames, repeated = asyncio.run(join_leave_and_lose_the_broker(service, workers))
     finally:
         ended = workers.end_all()
         said = workers.said()
         print(said[-4_000:])
     assert ended == [0, 0]
     assert "assigned but not consuming" not in said, "a stage had to be ended by its watchdog"
+    row = ["two workers join and leave", "one thrice, then the broker is killed", f"{frames:,}", "0", "0"]
+    table.append([*row, f"{repeated:,}", str(said.count(ENDED)), f"{monotonic() - began:.0f} s"])
