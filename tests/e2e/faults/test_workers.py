@@ -154,5 +154,11 @@ def test_workers_that_come_and_go_and_a_broker_that_dies_change_nothing(
         print(said[-4_000:])
     assert ended == [0, 0]
     assert "assigned but not consuming" not in said, "a stage had to be ended by its watchdog"
-    row = ["two workers join and leave", "one thrice, then the broker is killed", f"{frames:,}", "0", "0"]
+    row = [
+        "two workers join and leave",
+        "one joins, leaves, comes back; then the broker is killed",
+        f"{frames:,}",
+        "0",
+        "0",
+    ]
     table.append([*row, f"{repeated:,}", str(said.count(ENDED)), f"{monotonic() - began:.0f} s"])
