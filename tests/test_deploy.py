@@ -127,10 +127,10 @@ def kafka_users() -> dict[str, dict[str, Any]]:
 
 def test_a_gateway_may_write_frames_read_rejects_and_no_more_than_its_quota() -> None:
     """The client's consumer group is named after the gateway."""
-    gateway = kafka_users()["gateway-17"]
+    gateway = kafka_users()["gw-17"]
     rights = {rule["resource"]["name"]: set(rule["operations"]) for rule in gateway["authorization"]["acls"]}
     assert rights == {
-        FRAMES: {"Describe", "Write"}, REJECTS: {"Describe", "Read"}, "rpm-gateway-17": {"Describe", "Read"},
+        FRAMES: {"Describe", "Write"}, REJECTS: {"Describe", "Read"}, "rpm-gateway-gw-17": {"Describe", "Read"},
     }  # fmt: skip
     assert all(rule["resource"]["patternType"] == "literal" for rule in gateway["authorization"]["acls"])
     assert gateway["quotas"]["producerByteRate"] > 0

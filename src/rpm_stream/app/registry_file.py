@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from rpm_stream.app.errors import UsageError
 from rpm_stream.knowledge import Vital
-from rpm_stream.records import RegistryEntry
-from rpm_stream.registry import RegistryError, parse_entry
+from rpm_stream.records import PatientEntry, RegistryEntry
+from rpm_stream.registry import Registry, RegistryError, parse_entry
 from rpm_stream.score.own_limits import faults
 
 
@@ -31,3 +35,38 @@ def read_registry(path: Path, vitals: Mapping[str, Vital] | None = None) -> Iter
         if vitals is not None and (found := faults(entry, vitals)):
             raise UsageError(f"{path}: line {number}: {'; '.join(found)}")
         yield entry
+
+
+def ignored(path: Path) -> Iterator[str]:
+    """What of a file that can be read nobody will read: misspelt fields, most often. A line each, with its number."""
+    for number, line in enumerate(path.read_bytes().splitlines(), start=1):
+        if line.strip():
+            given = msgspec.json.decode(line)
+            given = given["value"] if isinstance(given, dict) and {"key", "value"} <= given.keys() else given
+            for name in _unknown(given, msgspec.to_builtins(parse_entry(line))):
+                yield f"line {number}: {name}: no such field, it is ignored"
+
+
+def without_group(entries: Iterable[RegistryEntry], registry: Registry) -> Iterator[str]:
+    """Which panels and programmes of the patients in ``entries`` the registry does not have: nothing of them holds."""
+    patients = [entry for entry in entries if isinstance(entry, PatientEntry)]
+    for kind, names, known in (
+        ("panel", {entry.panel for entry in patients}, registry.panels),
+        ("programme", {entry.programme for entry in patients}, registry.programmes),
+    ):
+        missing = len({name for name in names if name is not None} - known.keys())
+        if missing:
+            yield f"{missing} {kind}{'s' if missing > 1 else ''} that patients name, but the registry does not have"
+
+
+def _unknown(given: Any, known: Any) -> Iterator[str]:
+    """Names of fields in ``given`` that are not in ``known``, which has all that there are."""
+    if isinstance(given, dict) and isinstance(known, dict):
+        for name, value in given.items():
+            if name in known:
+                yield from _unknown(value, known[name])
+            else:
+                yield name if re.fullmatch("[a-z_]{1,40}", name) else "a field"  # another might be somebody's name
+    elif isinstance(given, list) and isinstance(known, list | tuple):
+        for one, read in zip(given, known, strict=False):
+            yield from _unknown(one, read)

@@ -27,6 +27,16 @@ def test_good_tables_are_shown() -> None:
     ).items()
 
 
+def test_shipped_limits_that_a_clinic_left_out_are_shown(tmp_path: Path) -> None:
+    """All [[limit]] rows are one entry: whoever writes one has taken the others away."""
+    row = 'vital = "systolic"\nunit = "mm[Hg]"\nabove = "170"\nrecover = "165"\nfirst = "medium"\nsource = "Dr. A"\n'
+    (tmp_path / "limits.toml").write_text(f"[[limit]]\n{row}")
+    _, lines, _ = call(tmp_path)
+    dropped = [(line["vital"], line["limit"]) for line in lines if line.get("table") == "dropped"]
+    assert ("glucose", "below 54 mg/dL") in dropped
+    assert ("systolic", "above 170 mm[Hg]") not in dropped
+
+
 def test_each_fault_is_told_with_file_key_and_reason(tmp_path: Path) -> None:
     (tmp_path / "vitals.toml").write_text('[mood]\ndisplay = "x"\n')
     (tmp_path / "device_rules.toml").write_text('[battery]\nbelow = "20"\nrecover = "30"\n')

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from rpm_stream.app.errors import CheckFailed, UsageError
-from rpm_stream.knowledge import Bounds, Knowledge, KnowledgeError, examine, load
+from rpm_stream.knowledge import Bounds, Knowledge, KnowledgeError, examine, load, shipped
 
 Rows = Iterator[tuple[str, ...]]
 WIDE = {"source": 5, "why": 6, "points": 4, "rule": 4}  # columns of words, against 2 of the others
@@ -47,6 +47,8 @@ def check(
         return
     console = Console()
     for name, (columns, found) in tables.items():
+        if not found:
+            continue
         table = Table(title=name, title_justify="left", box=SIMPLE, expand=True)
         for column in columns:
             table.add_column(column, overflow="fold", ratio=WIDE.get(column, 2))
@@ -70,6 +72,7 @@ def _tables(knowledge: Knowledge) -> Iterator[tuple[str, tuple[str, ...], Rows]]
     yield "limits", ("vital", "limit", "recovers", "first", "repeated", "source"), _limits(knowledge)
     yield "news2", ("line", "unit", "points", "source"), _news2(knowledge)
     yield "rules", ("rule", "priority", "harm", "onset", "why"), _rules(knowledge)
+    yield "dropped", ("vital", "limit"), _dropped(knowledge)
 
 
 def _vitals(knowledge: Knowledge) -> Rows:
@@ -86,6 +89,12 @@ def _limits(knowledge: Knowledge) -> Rows:
     for row in knowledge.limits.limit:
         bound = f"below {row.below}" if row.below is not None else f"above {row.above}"
         yield row.vital, f"{bound} {row.unit}", str(row.recover), row.first, row.repeated or "", row.source
+
+
+def _dropped(knowledge: Knowledge) -> Rows:
+    """A clinic's [[limit]] rows stand in place of all shipped ones, also of those that it did not think of."""
+    holds = {row[:2] for row in _limits(knowledge)}
+    yield from (row[:2] for row in _limits(shipped()) if row[:2] not in holds)
 
 
 def _news2(knowledge: Knowledge) -> Rows:

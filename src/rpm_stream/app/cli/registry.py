@@ -25,18 +25,25 @@ User = Annotated[int | None, typer.Option(min=0, max=254, help="The slot on a sh
 def load(
     file: Annotated[Path, typer.Argument(help="Entries, one JSON object a line.")], bootstrap: Bootstrap = None
 ) -> None:
-    """Write the entries of a file to the registry; a limit that cannot be used is refused, and then nothing is written.
+    """Write the entries of a file to the registry, each in place of the whole former one (registry show prints it).
+
+    A limit that cannot be used is refused, and then nothing is written. What is ignored is told on stderr.
 
     Example: rpm-stream registry load registry.jsonl
     """
     from rpm_stream.app.cli.tables import own_tables
-    from rpm_stream.app.registry_file import read_registry
-    from rpm_stream.app.registry_topic import write
+    from rpm_stream.app.registry_file import ignored, read_registry, without_group
+    from rpm_stream.app.registry_topic import read, write
+    from rpm_stream.registry import Registry
 
     settings = Settings()
     entries = list(read_registry(file, own_tables(settings.knowledge).vitals))
-    asyncio.run(write(bootstrap or settings.bootstrap, entries))
+    broker = bootstrap or settings.bootstrap
+    asyncio.run(write(broker, entries))
     _say({"written": len(entries)})
+    registry = Registry(asyncio.run(read(broker)).values())
+    for warning in (*ignored(file), *without_group(entries, registry)):
+        sys.stderr.write(f"rpm-stream: {warning}\n")
 
 
 def assign(
