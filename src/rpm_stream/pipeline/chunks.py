@@ -6,7 +6,7 @@ them. A message that the broker refuses would end the stage at the same frame ag
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
@@ -18,8 +18,11 @@ MOST_OCTETS: Final = 512 * 1024  # rpm.readings takes 2 MiB and rpm.actions 1; o
 _encode = msgspec.json.Encoder().encode
 
 
-def chunks(readings: Iterable[Reading], most: int) -> Iterator[tuple[Reading, ...]]:
+def chunks(readings: Sequence[Reading], most: int) -> Iterator[tuple[Reading, ...]]:
     """``readings`` in their order, at most ``most`` and half a MiB at once; one that is larger comes alone."""
+    if 0 < len(readings) <= most and len(_encode(readings)) <= MOST_OCTETS:  # at once costs half of one by one
+        yield tuple(readings)
+        return
     chunk: list[Reading] = []
     size = 0
     for reading in readings:

@@ -167,7 +167,7 @@ class Holdings:
         """
         actions: list[Action] = []
         for wearer, readings in groupby(self.wrong(order.patient), key=lambda reading: reading.patient):
-            for batch in chunks(readings, MOST_READINGS):
+            for batch in chunks(list(readings), MOST_READINGS):
                 if order.patient and (new := self._not_yet(batch, order.patient)):
                     actions.append(_action(order, "adopt", order.patient, new))
                 singly = tuple(reading.id for reading in batch if reading.id in shown)
