@@ -14,7 +14,7 @@ import msgspec
 
 from rpm_stream.alert.episodes import RANK, Episode, Episodes, Snoozed, change, resolve, why_of
 from rpm_stream.knowledge.alerting import Priorities
-from rpm_stream.records import Action, Alert, Direction
+from rpm_stream.records import Action, Alert, Direction, Priority
 from rpm_stream.words import SERVICE, assigned_words, snoozed_words
 
 BOTH: tuple[Direction, ...] = ("low", "high")
@@ -52,7 +52,7 @@ def decide(episodes: Episodes, group: str, action: Action, priorities: Prioritie
 
 def refusal(alert: Alert, action: Action, priorities: Priorities, now: datetime) -> str | None:
     """Why a decision about an alert cannot be carried out, in a few plain words; None where it can."""
-    if action.seen is not None and action.action not in ANY_TIME and RANK[alert.priority] > RANK[action.seen]:
+    if action.seen is not None and action.action not in ANY_TIME and has_risen(alert, action.seen):
         return f"it has become {alert.priority} since it was seen"
     if action.action == "snooze":
         return _snooze_refusal(alert, action, priorities, now)
@@ -63,6 +63,11 @@ def refusal(alert: Alert, action: Action, priorities: Priorities, now: datetime)
     if action.action == "withdraw" and not action.reason:
         return "it does not say why"
     return None
+
+
+def has_risen(alert: Alert, seen: Priority) -> bool:
+    """Whether the alert has become higher than somebody saw it."""
+    return RANK[alert.priority] > RANK[seen]
 
 
 def _note(action: Action) -> str:

@@ -11,13 +11,13 @@ from typing import Any
 
 import structlog
 
-from rpm_stream.alert.decisions import ANY_TIME, refusal
+from rpm_stream.alert.decisions import ANY_TIME, has_risen, refusal
 from rpm_stream.app.web.chart import Chart, charts
 from rpm_stream.app.web.feed_state import PENDING_FOR, FeedState, Kind, Pending
 from rpm_stream.app.web.progress import Progress
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.publish import feed, life
-from rpm_stream.publish.feed import PRIORITIES, Filter, Row
+from rpm_stream.publish.feed import Filter, Row
 from rpm_stream.publish.life import Step
 from rpm_stream.records import Action, Alert, Direction, Priority, Record, Transition
 from rpm_stream.words import SERVICE
@@ -204,7 +204,7 @@ def _worse(alert: Alert, decision: Decision) -> str | None:
     seen = decision.seen
     if seen is None or decision.action in ANY_TIME:
         return None
-    if PRIORITIES.index(alert.priority) < PRIORITIES.index(seen.priority):
+    if has_risen(alert, seen.priority):
         return f"it has become {alert.priority} since you looked; please look again"
     if seen.why is not None and not set(alert.why) <= set(seen.why):
         return "it has a further reason since you looked; please look again"
