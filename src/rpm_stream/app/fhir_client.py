@@ -191,7 +191,7 @@ class FhirClient:
 def _parse(response: httpx.Response, bundle: str) -> _Answer:
     """A 2xx counts only as a Bundle: a log-in page in front of the server answers 200 too."""
     if response.status_code >= REFUSED_FROM:
-        return _Answer(response.status_code, response.text, passing="conflict" if response.status_code == 409 else None)
+        return _refused(response.status_code, response.text)
     try:
         parsed = msgspec.json.decode(response.content)
         if parsed["resourceType"] != "Bundle":
@@ -203,10 +203,15 @@ def _parse(response: httpx.Response, bundle: str) -> _Answer:
     if bundle == "transaction":
         for status in statuses:
             if status >= REFUSED_FROM:  # no transaction may answer so; take it as the answer to the whole
-                return _Answer(status, response.text, passing="conflict" if status == 409 else None)
+                return _refused(status, response.text)
         return _Answer(response.status_code, "", entries)
     passing = next((CAUSES.get(status, "server") for status in statuses if _is_passing(status)), None)
     return _Answer(response.status_code, "", entries, passing)
+
+
+def _refused(status: int, text: str) -> _Answer:
+    """An answer to the whole that is not taken; a conflict may settle."""
+    return _Answer(status, text, passing="conflict" if status == 409 else None)
 
 
 def _is_passing(status: int) -> bool:

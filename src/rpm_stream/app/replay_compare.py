@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.names import ALERTS, OBSERVATIONS, READINGS, REJECTS, SCORES
 from rpm_stream.app.topic_window import Progress, Spans, reaching, records, window
+from rpm_stream.pipeline.balance import IN_ERROR
 from rpm_stream.pipeline.replay import Kind, Line
 from rpm_stream.records import UNREADABLE, Record
 
@@ -29,7 +30,6 @@ EDGE = timedelta(minutes=1)  # what follows from a record comes a little later t
 TIME_DRIVEN = ("stale", "updated_at", "historical", "escalation")
 ESCALATED = "escalated:"
 CORRECTED = "corrected"  # FHIR: modified after it was final, because it was wrong
-TAKEN_BACK = "entered-in-error"  # FHIR: somebody said that it is not this person's
 
 What = Literal["only_replayed", "only_on_topic", "different"]
 
@@ -142,7 +142,7 @@ class Comparison:
             if found is None:
                 if not _is_summary(replayed):
                     yield _patient(replayed), replayed
-            elif _object.decode(found).get("status") != TAKEN_BACK and _fields(kind, replayed, found):
+            elif _object.decode(found).get("status") != IN_ERROR and _fields(kind, replayed, found):
                 yield _patient(replayed), _corrected(replayed)
 
     def _rows(self) -> Iterator[tuple[Kind, str, bytes | None, bytes | None]]:
