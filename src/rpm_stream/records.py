@@ -18,17 +18,23 @@ from msgspec import Meta
 
 Time: TypeAlias = Annotated[datetime, Meta(tz=True, description="RFC 3339 with a zone; written in UTC with Z")]
 DecimalText: TypeAlias = Annotated[
-    str, Meta(pattern=r"^-?[0-9]{1,24}(\.[0-9]{1,24})?$", description="plain decimal, the sensor's digits, no exponent")
+    str,
+    Meta(
+        pattern=r"^-?[0-9]{1,24}(\.[0-9]{1,24})?(?!\n)$", description="plain decimal, the sensor's digits, no exponent"
+    ),
 ]
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
 ExactText: TypeAlias = Annotated[
     str,
-    Meta(pattern=r"^-?[0-9]{1,64}(\.[0-9]{1,64})?$", description="plain decimal, converted or a mean: no digit lost"),
+    Meta(
+        pattern=r"^-?[0-9]{1,64}(\.[0-9]{1,64})?(?!\n)$",
+        description="plain decimal, converted or a mean: no digit lost",
+    ),
 ]
 LimitValue: TypeAlias = DecimalText | int | float
 Version: TypeAlias = Literal[1]
 Offset: TypeAlias = Annotated[
-    str, Meta(pattern=r"^(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])$", description="offset from UTC, such as +02:00")
+    str, Meta(pattern=r"^(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])(?!\n)$", description="offset from UTC, such as +02:00")
 ]
 
 # All that decoding octets of a stranger may raise: no JSON or another form, text that is no UTF-8, nesting without end.
@@ -58,6 +64,32 @@ Reason: TypeAlias = Literal[
     "internal_error",
 ]
 Direction: TypeAlias = Literal["low", "high"]
+Trend: TypeAlias = Literal["rising", "falling", "steady"]
+Event: TypeAlias = Literal[
+    # the service
+    "opened",  # the first finding
+    "raised",  # a finding of higher priority than the alert had
+    "joined",  # a further finding that changes neither state nor priority
+    "reopened",  # a further rule at the alert's priority, or a side that a snooze does not cover
+    "worse",  # a tier of danger beyond what a person decided about
+    "returned",  # a further finding after all values had been back
+    "over",  # all values are back and no person has seen the alert
+    "escalated",
+    "snooze_ended",
+    "recovered",  # resolved by readings
+    "ended",  # resolved without readings: the device is unassigned, the setting was mended
+    "corrected",  # readings were taken back, or given to whom they belong
+    # a person
+    "acknowledged",
+    "snoozed",
+    "resolved",
+    "withdrawn",
+    "new_normal",
+    "assigned",
+    "commented",
+    "seen",
+    "refused",  # what a person asked for was not done; the reason says why
+]
 Absent: TypeAlias = Literal[
     "not-a-number", "positive-infinity", "negative-infinity", "error", "not-performed", "unknown"
 ]
@@ -204,7 +236,8 @@ class Score(Record, frozen=True, kw_only=True):
 class Finding(Record, frozen=True, kw_only=True):
     """In-house, what score hands to alert: a rule that holds at one moment. ``member`` names the rule's place in its
     episode; ``vital`` the one whose return makes it historical; ``evidence`` the readings, the deciding one first;
-    ``direction`` the side of a limit that it is beyond, where it has one.
+    ``direction`` the side of a limit that it is beyond, where it has one. ``opened_by``: what the alert's id is made of
+    besides patient and group, where there is no reading (a device that was never heard, a setting).
     """
 
     member: str
@@ -218,20 +251,56 @@ class Finding(Record, frozen=True, kw_only=True):
     measured_at: Time
     late: bool = False
     direction: Direction | None = None
+    opened_by: tuple[str, ...] = ()
 
 
-class Transition(Record, frozen=True, kw_only=True):
-    """One step in the life of an alert."""
+class Transition(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """One step in the life of an alert. ``reason``: a person's own words, or the rule's of what was found.
+
+    ``event`` says what happened, ``until`` and ``direction`` what a snooze covers, ``assignee`` who has it now. Records
+    that were written before these fields existed have none of them.
+    """
 
     at: Time
     state: State
     priority: Priority
     who: str
     reason: str
+    event: Event | None = None
+    until: Time | None = None
+    direction: Direction | None = None
+    assignee: str | None = None
+
+
+class Sample(Record, frozen=True, kw_only=True):
+    """One value at its time; ``value`` is null where the device shows none, then ``absent`` says why."""
+
+    value: str | None
+    unit: str
+    measured_at: Time
+    absent: Absent | None = None
+
+
+class Now(Record, frozen=True, kw_only=True):
+    """What is so now of one vital of an alert: its newest value, the worst since the alert opened, and the trend.
+
+    ``trend`` compares the newest value with the last one at least 10 minutes older: by more than the vital's
+    resolution it rises or falls.
+    """
+
+    vital: str
+    newest: Sample
+    worst: Sample
+    trend: Trend | None = None
 
 
 class Alert(Record, frozen=True, kw_only=True):
-    """One episode of one patient and group, whole in every record. ``why`` is plain words; ``evidence`` reading ids."""
+    """One episode of one patient and group, whole in every record. ``why`` is plain words; ``evidence`` the ids of the
+    readings that ``why`` names, in its order.
+
+    ``over``: all values are back inside, and the alert waits for a person who sees it. ``now``: one entry a vital of
+    the alert, the one that matters most first.
+    """
 
     v: Version = 1
     id: str
@@ -251,6 +320,8 @@ class Alert(Record, frozen=True, kw_only=True):
     stale: bool = False
     late: bool = False
     escalation: int = 0
+    over: bool = False
+    now: tuple[Now, ...] = ()
 
 
 class Window(Record, frozen=True, kw_only=True):
@@ -279,6 +350,8 @@ class Action(Record, frozen=True, kw_only=True):
     ``snooze`` needs ``until`` and may name the ``direction`` that it covers; ``assign`` needs ``to``; ``comment`` and
     ``withdraw`` need a ``reason``. What cannot be done is told in the alert's history. ``seen``: the alert's priority
     as the person saw it; on one that has become higher since, nothing but ``comment`` and ``assign`` is carried out.
+    ``record``: the ``updated_at`` of the alert record that the person saw; a decision about one that a tier of danger
+    has passed since is not carried out. ``see`` says that a person has looked at the alert, and changes nothing else.
     ``void`` takes ``readings`` back that are wrong or another person's; ``adopt`` gives a patient the readings of a
     device that was taken for somebody else's. These two name no alert. ``shown`` are the ids of those ``readings``
     that were published singly although their vital is summed; ``windows`` what else, and right, is in their 15-minute
@@ -288,7 +361,9 @@ class Action(Record, frozen=True, kw_only=True):
     v: Version = 1
     patient: Name
     alert: Name | None = None
-    action: Literal["acknowledge", "snooze", "resolve", "assign", "comment", "new_normal", "withdraw", "void", "adopt"]
+    action: Literal[
+        "acknowledge", "snooze", "resolve", "assign", "comment", "new_normal", "withdraw", "see", "void", "adopt"
+    ]
     who: Annotated[str, Meta(min_length=1, max_length=128)]
     at: Time
     reason: Annotated[str, Meta(max_length=1000)] = ""
@@ -296,6 +371,7 @@ class Action(Record, frozen=True, kw_only=True):
     direction: Annotated[Direction | None, Meta(description="the side of the limits that a snooze covers")] = None
     to: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
     seen: Priority | None = None
+    record: Annotated[Time | None, Meta(description="updated_at of the alert record that the person saw")] = None
     readings: Annotated[tuple[Reading, ...], Meta(max_length=500)] = ()
     shown: Annotated[tuple[str, ...], Meta(max_length=500)] = ()
     windows: Annotated[tuple[Window, ...], Meta(max_length=500)] = ()
@@ -411,10 +487,19 @@ class Limit(Record, frozen=True, kw_only=True, rename={"for_": "for"}):
     until: Time | None = None
 
 
+class TargetWeight(Record, frozen=True, kw_only=True):
+    """What a patient weighed at ``at`` (at discharge), or is to weigh: compared with before days are known."""
+
+    value: LimitValue
+    unit: str
+    at: Time
+
+
 class PatientEntry(Record, frozen=True, kw_only=True):
     """``patient/<id>`` of the registry. ``oxygen_scale`` 2 only on prescription (NEWS2).
 
-    ``panel`` and ``programme`` name entries whose limits hold where the patient has none (CONTRACT 7).
+    ``panel`` and ``programme`` name entries whose limits hold where the patient has none (CONTRACT 7). ``team``: who
+    looks after the patient.
     """
 
     v: Version = 1
@@ -428,6 +513,8 @@ class PatientEntry(Record, frozen=True, kw_only=True):
     limits: tuple[Limit, ...] = ()
     panel: Name | None = None
     programme: Name | None = None
+    team: Name | None = None
+    target_weight: TargetWeight | None = None
 
 
 class PanelEntry(Record, frozen=True, kw_only=True):
