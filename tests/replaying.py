@@ -11,6 +11,7 @@ import msgspec
 from rpm_stream.ingest.csv_rows import frames, rows
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.replay import Replay
+from rpm_stream.records import Origin, Reading
 from rpm_stream.registry import Registry, parse_entry
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
@@ -113,3 +114,14 @@ def news2_scores(output: Output) -> list[tuple[float, float]]:
     """Range of every NEWS2 score."""
     scores = of_type(output, "score")
     return [(score["score_min"], score["score_max"]) for score in scores if score["detector"] == "news2"]
+
+
+def reading_of(vital: str, value: str | None, unit: str, minutes: float = 0, **fields: Any) -> Reading:
+    """One reading of the patient ``p``, as the pipeline would have it."""
+    at = START + timedelta(minutes=minutes)
+    given: dict[str, Any] = {
+        "id": f"r-{vital}-{minutes}", "patient": "p", "device": "d", "vital": vital, "value": value, "unit": unit,
+        "measured_at": at, "received_at": at, "utc_offset": None, "absent": None, "flags": (), "attributes": {},
+        "origin": Origin(frame="f", index=0, part=0),
+    }  # fmt: skip
+    return Reading(**{**given, **fields})

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from decimal import ROUND_HALF_UP, Decimal
 
 from rpm_stream.records import Direction, Reading
 
 UNIT_WORDS = {"mm[Hg]": "mmHg", "Cel": "°C", "[degF]": "°F", "[lb_av]": "lb", "/min": "a minute"}
+MOST_DECIMALS = 3  # of a number that was converted
 ABSENT_WORDS = {
     "positive-infinity": "above what the device can show",
     "negative-infinity": "below what the device can show",
@@ -17,6 +19,24 @@ ABSENT_WORDS = {
 def plain_unit(unit: str) -> str:
     """``mmHg`` of ``mm[Hg]``."""
     return UNIT_WORDS.get(unit, unit)
+
+
+def plain_number(number: Decimal, decimals: int, beside: Decimal | None = None) -> str:
+    """A converted number with ``decimals``; with more, 3 at most, where it would read like ``beside``.
+
+    >>> plain_number(Decimal("13.8768"), 1), plain_number(Decimal("13.8768"), 1, Decimal("13.9"))
+    ('13.9', '13.88')
+    """
+    said = number.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
+    if said == beside and said != number and decimals < MOST_DECIMALS:
+        return plain_number(number, decimals + 1, beside)
+    return f"{said:f}"
+
+
+def decimals_of(value: Decimal) -> int:
+    """How many decimal places a number is written with."""
+    exponent = value.as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
 def plain_value(reading: Reading) -> str:

@@ -11,6 +11,7 @@ from rpm_stream.knowledge.checks import CATEGORIES
 from rpm_stream.knowledge.sources import unsourced
 
 LIMIT = 'vital = "{vital}"\nunit = "{unit}"\nabove = "3"\nrecover = "3"\nfirst = "low"\nsource = "x"\n'
+PULSE = '[pulse]\nvitals = ["heart_rate"]\nunit = "/min"\nstep = "1"\nrows = '
 LINE = 'unit = "/min"\nstep = "1"\n'
 AVERAGE = """
 [[average]]
@@ -68,6 +69,20 @@ def test_the_shipped_tables_are_good_and_every_number_has_its_source() -> None:
             f'[pulse]\nvitals = ["heart_rate"]\n{LINE}rows = [["9", 1], ["8", 0], ["", 2]]\n',
             "news2.toml: pulse: rows ascend",
         ),
+        (
+            "news2",
+            f'{PULSE}[["40", 3], ["90", 0], ["", 1]]\n',
+            "news2.toml: pulse: no recover.low of scale 1",
+        ),
+        (
+            "news2",
+            f'{PULSE}[["40", 3], ["90", 0], ["", 1]]\nrecover = {{ low = "40" }}\n',
+            "news2.toml: pulse: recover.low of scale 1 lies in a band",
+        ),
+        ("news2", f'{PULSE}[["40", 3], ["", 1]]\n', "pulse: no row of 0 points"),
+        ("limits", '[step.moods]\nunit = "kg"\nlow = "1"\nhigh = "1"\n', "limits.toml: step.moods: unknown vital"),
+        ("limits", '[step.weight]\nunit = "g"\nlow = "1"\nhigh = "1"\n', "step.weight: a step is a difference in the"),
+        ("limits", '[step.weight]\nunit = "kg"\nlow = "0"\nhigh = "1"\n', "step.weight: a step is more than nothing"),
         ("trends", "kept_days = 20\n", "trends.toml: average of weight: its windows are longer than kept_days"),
         ("trends", AVERAGE, "there is no average of heart_rate, pulse_rate"),
         ("device_rules", '[battery]\nbelow = "20"\nrecover = "30"\n', "battery.below: a number without a source"),

@@ -9,7 +9,7 @@ from typing import get_args
 
 from rpm_stream.knowledge.alerting import DeviceKind, DeviceRuleTable, Priorities
 from rpm_stream.knowledge.devices import DeviceModel
-from rpm_stream.knowledge.scoring import Band, Detectors, Limits, News2, ShippedLimit
+from rpm_stream.knowledge.scoring import Band, Detectors, Limits, News2, Points, Rows, ShippedLimit
 from rpm_stream.knowledge.signal import Signal
 from rpm_stream.knowledge.tables import Unit, Vital
 from rpm_stream.knowledge.trends import Trends
@@ -33,6 +33,10 @@ OTHER_RULES = (
 # Design choices: with so many, what is learned and told of each fits into a patient's 48 KB (pipeline/room.py) and
 # leaves 14 of them for what is heard.
 MOST_VITALS, MOST_LEARNED = 48, 16
+
+SCALES = ("1", "2 on air", "2 on oxygen")  # of oxygen saturation
+BAND_POINTS = 2  # from so many points of NEWS2 on a value rings by itself
+UNBANDED = frozenset({"oxygen_flow", "inspired_oxygen"})  # being on oxygen is a treatment and rings nothing
 
 CATEGORIES = frozenset(
     "social-history vital-signs imaging laboratory procedure survey exam therapy activity".split()
@@ -87,6 +91,26 @@ def check_news2(news2: News2, vitals: dict[str, Vital]) -> Iterator[str]:
             ends = [Decimal(upto) for upto, _ in rows[:-1]]
             if rows[-1][0] or ends != sorted(set(ends)):
                 yield f"news2.toml: {name}: rows ascend, and only the last has no upper end"
+            if all(points for _, points in rows):
+                yield f"news2.toml: {name}: no row of 0 points, and so no sides"
+        for scale in SCALES:
+            yield from (f"news2.toml: {name}: {fault}" for fault in _recover_faults(line, scale))
+
+
+def _recover_faults(line: Points, scale: str) -> Iterator[str]:
+    """A band without a recovery of its side would never end; a recovery inside a band would end at once."""
+    rows, recover = line.on(scale)
+    normal = next((place for place, row in enumerate(rows) if row[1] == 0), 0)
+    for side, back, beside in (("low", recover.low, rows[:normal]), ("high", recover.high, rows[normal + 1 :])):
+        banded = any(points >= BAND_POINTS for _, points in beside)
+        if banded and back is not None and _points(rows, back) >= BAND_POINTS:
+            yield f"recover.{side} of scale {scale} lies in a band of {BAND_POINTS} points or more"
+        elif banded and back is None and not set(line.vitals) <= UNBANDED:
+            yield f"no recover.{side} of scale {scale}, and that side has a band of {BAND_POINTS} points or more"
+
+
+def _points(rows: Rows, value: Decimal) -> int:
+    return next(points for upto, points in rows if not upto or value <= Decimal(upto))
 
 
 def check_limits(limits: Limits, vitals: dict[str, Vital]) -> Iterator[str]:
@@ -100,6 +124,13 @@ def check_limits(limits: Limits, vitals: dict[str, Vital]) -> Iterator[str]:
             yield f"limits.toml: limit {number}: give one of below and above"
         if row.together_with is not None and row.together_with not in vitals:
             yield f"limits.toml: limit {number}: together_with: unknown vital {row.together_with}"
+    for name, step in limits.step.items():
+        if name not in vitals:
+            yield f"limits.toml: step.{name}: unknown vital"
+        elif step.unit != vitals[name].unit:
+            yield f"limits.toml: step.{name}: a step is a difference in the vital's first unit, {vitals[name].unit}"
+        if min(step.low, step.high) <= 0:
+            yield f"limits.toml: step.{name}: a step is more than nothing"
 
 
 def check_detectors(detectors: Detectors, vitals: dict[str, Vital]) -> Iterator[str]:

@@ -6,20 +6,41 @@ from decimal import Decimal
 from typing import Literal, TypeAlias
 
 from rpm_stream.knowledge.tables import Table
-from rpm_stream.records import Priority
+from rpm_stream.records import Direction, Priority
 
 VitalDetectorName: TypeAlias = Literal["gaussian", "quantile", "drift"]  # the table of score/detectors.py
 
 
+Rows: TypeAlias = tuple[tuple[str, int], ...]
+
+
+class Recover(Table, frozen=True, forbid_unknown_fields=True):
+    """The values from which on what lay in a band below, or above, counts as back."""
+
+    low: Decimal | None = None
+    high: Decimal | None = None
+
+
 class Points(Table, frozen=True, forbid_unknown_fields=True):
-    """One line of the NEWS2 chart: ascending rows of (up to and including, points)."""
+    """One line of the NEWS2 chart: ascending rows of (up to and including, points), and where its bands recover."""
 
     vitals: tuple[str, ...]
     unit: str
     step: Decimal
-    rows: tuple[tuple[str, int], ...]
-    rows_scale_2_air: tuple[tuple[str, int], ...] = ()
-    rows_scale_2_oxygen: tuple[tuple[str, int], ...] = ()
+    rows: Rows
+    rows_scale_2_air: Rows = ()
+    rows_scale_2_oxygen: Rows = ()
+    recover: Recover = Recover()
+    recover_scale_2_air: Recover = Recover()
+    recover_scale_2_oxygen: Recover = Recover()
+
+    def on(self, scale: str) -> tuple[Rows, Recover]:
+        """The rows of a scale (1, 2 on air, 2 on oxygen, 2 unknown: as on air), and where their bands recover."""
+        if scale == "1" or not self.rows_scale_2_air:
+            return self.rows, self.recover
+        if scale == "2 on oxygen":
+            return self.rows_scale_2_oxygen, self.recover_scale_2_oxygen
+        return self.rows_scale_2_air, self.recover_scale_2_air
 
 
 class News2(Table, frozen=True, forbid_unknown_fields=True):
@@ -82,17 +103,49 @@ class ShippedLimit(Table, frozen=True, forbid_unknown_fields=True):
     together_with: str | None = None
 
 
+class Step(Table, frozen=True, forbid_unknown_fields=True):
+    """How far beyond another value one is worse: a difference in ``unit``, below and above."""
+
+    unit: str
+    low: Decimal
+    high: Decimal
+
+
+class StepElse(Table, frozen=True, forbid_unknown_fields=True):
+    """The step of a vital that has none of its own, in percent of its limit."""
+
+    percent: Decimal
+
+
 class Limits(Table, frozen=True, forbid_unknown_fields=True):
-    """The shipped limits."""
+    """The shipped limits, and how long what is beyond one, or back, must last."""
 
     version: str
-    repeated_after_minutes: int
+    row_seconds: int
     recovery_minutes: int
+    band_recovery_hours: int
+    band_recovery_readings: int
+    news2_recovery_minutes: int
+    tier_wait_minutes: int
+    tier_again_minutes: int
+    now_every_minutes: int
+    step: dict[str, Step]
+    step_else: StepElse
     silence_priority: Priority
     amber: Band
     red: Band
     beyond_query: Band
     limit: tuple[ShippedLimit, ...]
+
+    def step_of(self, vital: str, side: Direction, bound: Decimal, unit: str) -> tuple[Decimal, str]:
+        """The step of ``vital`` on one side, and the unit in which two values are compared by it.
+
+        ``bound`` in ``unit``: the limit that the value is beyond.
+        """
+        row = self.step.get(vital)
+        if row is None:
+            return abs(bound) * self.step_else.percent / 100, unit
+        return (row.low if side == "low" else row.high), row.unit
 
 
 class Personal(Table, frozen=True, forbid_unknown_fields=True):

@@ -16,10 +16,11 @@ import msgspec
 from rpm_stream.knowledge import Knowledge, ShippedLimit
 from rpm_stream.records import Direction, Limit, Of, PatientEntry, Priority, Reading, Record
 from rpm_stream.registry import Registry
+from rpm_stream.score.bands import Bands
 from rpm_stream.score.history import Level
 from rpm_stream.score.news2 import Chart, Scale
 from rpm_stream.score.own_limits import OwnLimits, OwnSide
-from rpm_stream.words import plain_flags, plain_unit, plain_value
+from rpm_stream.words import decimals_of, plain_flags, plain_number, plain_unit, plain_value
 
 Side = Direction
 WORD: dict[Side, str] = {"low": "below", "high": "above"}
@@ -29,14 +30,17 @@ REMEMBERED = 50_000
 class Breach(Record, frozen=True, kw_only=True):
     """One limit that a reading is beyond. ``limit`` names it in the history; ``member`` is its place in an episode.
 
-    ``first`` is the priority of one such reading, ``repeated`` that of a second in a row, or of one of ``partner``, the
-    (vital, limit) that one measurement gives together with it; ``minutes`` and ``of``: how long it must last before it
-    counts at all.
+    ``bound`` in ``unit`` is the number that it is beyond, as the limit is written; of a band its edge towards the
+    normal. ``first`` is the priority of one such reading, ``repeated`` that of a second in a row, or of one of
+    ``partner``, the (vital, limit) that one measurement gives together with it; ``minutes`` and ``of``: how long it
+    must last before it counts at all.
     """
 
     limit: str
     member: str
     side: Side
+    bound: Decimal
+    unit: str
     first: Priority
     repeated: Priority | None = None
     partner: tuple[str, str] | None = None
@@ -48,9 +52,15 @@ class Breach(Record, frozen=True, kw_only=True):
 
 
 class Verdict(Record, frozen=True, kw_only=True):
-    """What the limits say of one reading. ``counted``: one of them counts the last readings."""
+    """What the limits say of one reading. ``counted``: one of them counts the last readings.
+
+    ``side``: the one that is not inside its recovery limits, None where both are. ``banded``: the sides on which no
+    limit holds but the bands of a chart.
+    """
 
     level: Level
+    side: Side | None = None
+    banded: tuple[Side, ...] = ()
     points: int | None
     counted: bool = False
     breaches: tuple[Breach, ...] = ()
@@ -62,7 +72,7 @@ class LimitTable:
 
     def __init__(self, knowledge: Knowledge, chart: Chart, registry: Registry) -> None:
         self._knowledge, self._chart = knowledge, chart
-        self._own_limits = OwnLimits(registry, knowledge.vitals)
+        self._own_limits, self._bands = OwnLimits(registry, knowledge.vitals), Bands(knowledge)
         self._rows: dict[str, list[ShippedLimit]] = {}
         for row in knowledge.limits.limit:
             self._rows.setdefault(row.vital, []).append(row)
@@ -94,15 +104,23 @@ class LimitTable:
             *self._beyond_query(reading, value),
             *self._own(own, reading, value),
             *(self._shipped(row, reading) for row in rows if self._beyond(row, unit, value)),
-            *(breach for side, breach in self._band(reading, points, scale) if side not in covered),
+            *self._band(reading, value, scale, covered, bool(exempt)),
         ]
         if exempt and self._chart.knows(reading.vital):
             words = f"; NEWS2 does not apply ({exempt})"
             breaches = [msgspec.structs.replace(breach, why=f"{breach.why}{words}") for breach in breaches]
-        recovered = all(self._recovered(side, unit, value) for side in own)
-        recovered = recovered and all(self._back(row, unit, value) for row in rows)
+        off = [
+            *(breach.side for breach in breaches),
+            *(each.side for each in own if not self._recovered(each, unit, value)),
+            *(_side(row) for row in rows if not self._back(row, unit, value)),
+            *(side for side in self._not_back(reading.vital, value, unit, scale, bool(exempt)) if side not in covered),
+        ]
+        written = covered | {_side(row) for row in rows}
+        bands = () if exempt else self._bands.sides(reading.vital, scale)
         return Verdict(
-            level="beyond" if breaches else "inside" if recovered else "between",
+            level="beyond" if breaches else "between" if off else "inside",
+            side=off[0] if off else None,
+            banded=tuple(side for side in bands if side not in written),
             points=points,
             counted=any(side.source.of for side in own),
             breaches=tuple(breaches),
@@ -132,38 +150,54 @@ class LimitTable:
             return
         side: Side = "high" if row.query.above is not None and number > row.query.above else "low"
         bound = row.query.above if side == "high" else row.query.below
+        assert bound is not None
         yield Breach(
             limit="red",
             member=f"limit:{reading.vital}:{side}",
             side=side,
+            bound=bound,
+            unit=row.unit,
             first=limits.beyond_query.first,
             repeated=limits.beyond_query.repeated,
             rule=f"limit.query.{reading.vital}.{WORD[side]}_{bound}@{limits.version}",
             title=self._title(reading, side, "very "),
-            why=f"{self._said(reading)}: {WORD[side]} {bound} {plain_unit(row.unit)}, rarely real: look and repeat now "
-            "(shipped)",
+            why=f"{self._said(reading)}: {WORD[side]} {self._limit_said(reading, bound, row.unit)}, rarely real: "
+            "look and repeat now (shipped)",
         )
 
-    def _band(self, reading: Reading, points: int | None, scale: Scale) -> Iterator[tuple[Side, Breach]]:
-        if points is None or points < 2 or not self._chart.has_bands(reading.vital):
+    def _band(
+        self, reading: Reading, value: Decimal, scale: Scale, covered: set[Side], exempt: bool
+    ) -> Iterator[Breach]:
+        found = None if exempt else self._bands.of(reading.vital, value, reading.unit, scale)
+        if found is None or found.side in covered:
             return
         limits = self._knowledge.limits
-        band, word = (limits.red, "red") if points == 3 else (limits.amber, "amber")
-        side: Side = "low" if self._chart.side(reading, scale) == "low" else "high"
-        where = "" if self._knowledge.vitals[reading.vital].words else f"{side}, "
-        yield (
-            side,
-            Breach(
-                limit=word,
-                member=f"limit:{reading.vital}:{side}",
-                side=side,
-                first=band.first,
-                repeated=band.repeated,
-                rule=f"limit.news2_{word}.{reading.vital}@{limits.version}",
-                title=self._title(reading, side),
-                why=f"{self._said(reading)}: {where}{word} on the NEWS2 chart with {points} points (shipped)",
-            ),
+        band = limits.red if found.band == "red" else limits.amber
+        yield Breach(
+            limit=found.band,
+            member=f"limit:{reading.vital}:{found.side}",
+            side=found.side,
+            bound=found.bound,
+            unit=found.unit,
+            first=band.first,
+            repeated=band.repeated,
+            rule=f"limit.news2_{found.band}.{reading.vital}@{limits.version}",
+            title=self._title(reading, found.side),
+            why=f"{self._said(reading)}: {found.words} (shipped)",
         )
+
+    def _not_back(self, vital: str, value: Decimal, unit: str, scale: Scale, exempt: bool) -> Iterator[Side]:
+        if not exempt:
+            yield from self._bands.not_back(vital, value, unit, scale)
+
+    def _limit_said(self, reading: Reading, bound: Decimal, unit: str) -> str:
+        """A limit as it is written, and in the reading's unit where that is another one."""
+        said = f"{bound} {plain_unit(unit)}"
+        if unit == reading.unit or plain_unit(unit) == plain_unit(reading.unit):
+            return said
+        number = self._knowledge.convert(bound, unit, reading.unit)
+        beside = None if reading.value is None else Decimal(reading.value)
+        return f"{said} ({plain_number(number, decimals_of(bound) + 1, beside)} {plain_unit(reading.unit)})"
 
     def _beyond(self, row: ShippedLimit, unit: str, value: Decimal) -> bool:
         number = self._knowledge.convert(value, unit, row.unit)
@@ -180,12 +214,14 @@ class LimitTable:
             limit=limit,
             member=f"limit:{row.vital}:{side}",
             side=side,
+            bound=_bound(row),
+            unit=row.unit,
             first=row.first,
             repeated=row.repeated,
             partner=self._partner(row),
             rule=f"limit.shipped.{row.vital}.{limit}@{self._knowledge.limits.version}",
             title=self._title(reading, side),
-            why=f"{self._said(reading)}: {limit.replace('_', ' ')} {plain_unit(row.unit)} (shipped)"
+            why=f"{self._said(reading)}: {WORD[side]} {self._limit_said(reading, _bound(row), row.unit)} (shipped)"
             f"{f'; {row.advice}' if row.advice else ''}",
         )
 
@@ -200,7 +236,7 @@ class LimitTable:
         if not rows:
             return None
         breach = self._shipped(rows[0], reading)
-        return Verdict(level="beyond", points=None, breaches=(breach,), broken=(breach.limit,))
+        return Verdict(level="beyond", side=breach.side, points=None, breaches=(breach,), broken=(breach.limit,))
 
     def _partner(self, row: ShippedLimit) -> tuple[str, str] | None:
         """The limit of the other pressure of a cuff: one of either, then one of the other, is one pressure twice."""
@@ -222,13 +258,15 @@ class LimitTable:
                 limit=name,
                 member=f"limit:{limit.vital}:{name}",
                 side=own.side,
+                bound=own.bound,
+                unit=limit.unit,
                 first=limit.priority,
                 minutes=limit.for_,
                 of=limit.of,
                 rule=f"limit.{own.level}.{group}{limit.vital}.{name}",
                 title=self._title(reading, own.side),
-                why=f"{self._said(reading)}: {WORD[own.side]} {written} {plain_unit(limit.unit)}{_lasting(limit)} "
-                f"({own.said()})",
+                why=f"{self._said(reading)}: {WORD[own.side]} {self._limit_said(reading, own.bound, limit.unit)}"
+                f"{_lasting(limit)} ({own.said()})",
             )
 
     def _recovered(self, own: OwnSide, unit: str, value: Decimal) -> bool:
@@ -240,9 +278,14 @@ def _side(row: ShippedLimit) -> Side:
     return "low" if row.below is not None else "high"
 
 
+def _bound(row: ShippedLimit) -> Decimal:
+    bound = row.above if row.below is None else row.below
+    assert bound is not None
+    return bound
+
+
 def _name(row: ShippedLimit) -> str:
-    side = _side(row)
-    return f"{WORD[side]}_{row.below if side == 'low' else row.above}"
+    return f"{WORD[_side(row)]}_{_bound(row)}"
 
 
 def _lasting(limit: Limit) -> str:

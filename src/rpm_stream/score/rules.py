@@ -27,7 +27,7 @@ class Rules:
         self._knowledge = knowledge
         self.chart = Chart(knowledge)
         self._limits = LimitTable(knowledge, self.chart, registry)
-        self._repeated_after = timedelta(minutes=knowledge.limits.repeated_after_minutes)
+        self._row = timedelta(seconds=knowledge.limits.row_seconds)
         self.recovery = timedelta(minutes=knowledge.limits.recovery_minutes)
 
     def limits(
@@ -73,9 +73,7 @@ class Rules:
         if lasted < timedelta(minutes=breach.minutes) and not self._by_count(reading, breach):
             return None
         priority: Priority = breach.first
-        if breach.repeated and (
-            around.count >= 2 or lasted >= self._repeated_after or _partnered(state, reading, breach)
-        ):
+        if breach.repeated and ((around.count >= 2 and lasted >= self._row) or _partnered(state, reading, breach)):
             priority = breach.repeated
         return Finding(
             member=breach.member,
