@@ -11,6 +11,7 @@ exponent; units are UCUM; ``absent`` says why there is no value (FHIR data-absen
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
@@ -237,7 +238,9 @@ class Finding(Record, frozen=True, kw_only=True):
     """In-house, what score hands to alert: a rule that holds at one moment. ``member`` names the rule's place in its
     episode; ``vital`` the one whose return makes it historical; ``evidence`` the readings, the deciding one first;
     ``direction`` the side of a limit that it is beyond, where it has one. ``opened_by``: what the alert's id is made of
-    besides patient and group, where there is no reading (a device that was never heard, a setting).
+    besides patient and group, where there is no reading (a device that was never heard, a setting). ``number`` and
+    ``bound``: the value and the mildest limit that it is beyond, in the vital's first unit (infinite for LO and HI);
+    ``points`` of NEWS2; ``apart``: seconds to the nearest reading of the vital before.
     """
 
     member: str
@@ -252,6 +255,27 @@ class Finding(Record, frozen=True, kw_only=True):
     late: bool = False
     direction: Direction | None = None
     opened_by: tuple[str, ...] = ()
+    number: Decimal | None = None
+    bound: Decimal | None = None
+    beyond_query: bool = False
+    points: int = 0
+    apart: float | None = None
+
+
+class Total(Record, frozen=True, kw_only=True):
+    """In-house, what NEWS2 is now: the range that is known, in words, and the readings that give points.
+
+    ``priority``: of an alert that it opens by itself; None below its limit.
+    """
+
+    at: Time
+    minimum: int
+    maximum: int
+    priority: Priority | None
+    title: str
+    why: str
+    evidence: tuple[str, ...]
+    vitals: tuple[str, ...]
 
 
 class Transition(Record, frozen=True, kw_only=True, omit_defaults=True):

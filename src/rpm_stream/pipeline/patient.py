@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from rpm_stream.alert.episodes import Episodes
+from rpm_stream.alert.episode import Episodes
 from rpm_stream.publish.summaries import Summaries
 from rpm_stream.records import Action, Readings
 from rpm_stream.score.learning import LiveDetectors

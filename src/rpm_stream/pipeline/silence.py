@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from rpm_stream.alert.episodes import Episode, Episodes
+from rpm_stream.alert.episode import Episode, Episodes
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Finding, PatientEntry, Reading
 from rpm_stream.registry import Registry, wearers

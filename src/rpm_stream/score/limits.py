@@ -46,6 +46,7 @@ class Breach(Record, frozen=True, kw_only=True):
     partner: tuple[str, str] | None = None
     minutes: int = 0
     of: Of | None = None
+    beyond_query: bool = False
     rule: str
     title: str
     why: str
@@ -157,6 +158,7 @@ class LimitTable:
             side=side,
             bound=bound,
             unit=row.unit,
+            beyond_query=True,
             first=limits.beyond_query.first,
             repeated=limits.beyond_query.repeated,
             rule=f"limit.query.{reading.vital}.{WORD[side]}_{bound}@{limits.version}",

@@ -109,7 +109,7 @@ def forget_counts(state: ScoreState, vital: str) -> None:
 
 
 def _by_vital(state: ScoreState) -> tuple[dict[str, Any], ...]:
-    return state.histories, state.latest, state.courses, state.days, state.drops, state.points
+    return state.histories, state.latest, state.courses, state.days, state.drops, state.points, state.trail
 
 
 def _by_device(state: ScoreState) -> tuple[dict[str, Any], ...]:

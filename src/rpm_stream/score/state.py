@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from rpm_stream.records import Reading
+from rpm_stream.records import Reading, Total
 from rpm_stream.score.days import Days
 from rpm_stream.score.history import VitalHistory
 from rpm_stream.score.recent import Recent
@@ -93,7 +93,7 @@ class ScoreState(msgspec.Struct):
     learned_at: dict[str, datetime] = {}
     emitted: dict[str, Emitted] = {}
     calm: dict[str, Calm] = {}
-    breach_parts: tuple[str, ...] = ()  # parts of NEWS2 that were known at its last breach
+    breach_parts: tuple[str, ...] = ()  # parts of NEWS2 that gave points at its last breach
     told_silent: dict[str, str] = {}  # vital -> id of the last reading before a silence that was told
     accepted: dict[str, datetime] = {}  # group -> up to when measured values are a person's new normal
     faults: dict[str, DeviceRun] = {}  # member of a device group -> its device's faults in a row; empty for most
@@ -108,3 +108,7 @@ class ScoreState(msgspec.Struct):
     drops: dict[str, VitalHistory] = {}  # vital that streams -> since when it lies below this person's usual
     cut: dict[str, datetime] = {}  # vital -> up to when readings of it were taken back
     points: dict[str, list[Point]] = {}  # vital -> its values of the last minutes, where a rule looks at the rate
+    breach_at: datetime | None = None  # when NEWS2 was last at or above its limit
+    total: Total | None = None  # NEWS2 as of the newest reading that it stands on
+    on_oxygen: VitalHistory | None = None  # the saturation of a patient on scale 2 as it counts on oxygen
+    trail: dict[str, list[Point]] = {}  # vital -> its values of the last quarter of an hour or so, minutes apart

@@ -17,8 +17,9 @@ def forget(state: ScoreState, reading: Reading, slot_hours: int) -> None:
     for name, recent in state.recent.items():
         if name in (vital, f"detector:trend:{vital}"):
             recent[:] = [one for one in recent if one.at != at]
-    if vital in state.points:
-        state.points[vital] = [point for point in state.points[vital] if point.at != at]
+    for kept_points in (state.points, state.trail):
+        if vital in kept_points:
+            kept_points[vital] = [point for point in kept_points[vital] if point.at != at]
     kept = state.days.get(vital)
     if kept is not None and kept.days.get(day_of(at), {}).pop(at.hour // slot_hours, None) is not None:
         kept.usual = kept.told = None
