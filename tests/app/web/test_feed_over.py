@@ -116,7 +116,7 @@ def test_no_text_of_a_device_becomes_part_of_the_page() -> None:
 def test_the_values_in_sentences_name_the_time() -> None:
     row = row_of(OVER)
     (line,) = now_lines(row, datetime.now(UTC), UTC)
-    assert line.startswith("Now oxygen saturation 96 %, rising, measured ")
+    assert line.startswith("Oxygen saturation now 96 %, rising, measured ")
     assert line.endswith(" UTC; worst 84 %.")
 
 

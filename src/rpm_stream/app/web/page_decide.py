@@ -47,7 +47,7 @@ class Ask(Record, frozen=True, kw_only=True):
 ASKS: dict[Kind, Ask] = {
     "see": Ask(
         button="Seen",
-        title="You have looked at this alert",
+        title="Mark this alert as seen",
         says="It says that you have looked. It stays in the list, and escalates until somebody acknowledges it.",
         reason="Note (optional)",
     ),

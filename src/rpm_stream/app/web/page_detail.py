@@ -18,7 +18,7 @@ from rpm_stream.app.web.page_style import ICONS, WORDS
 from rpm_stream.app.web.page_words import clock
 from rpm_stream.app.web.service import Detail, Service
 from rpm_stream.publish import life
-from rpm_stream.publish.feed import rule_words
+from rpm_stream.publish.feed import OVER, rule_words
 from rpm_stream.publish.life import STATE_WORDS
 
 
@@ -96,14 +96,12 @@ class DetailDialog:
     def _state(self, detail: Detail, zone: tzinfo) -> str:
         """State, who has it, and what is on its way."""
         row, view = detail.alert.row, detail.alert
-        words = [STATE_WORDS[row.state]]
+        words = [OVER[0] if row.over and not row.seen_by else STATE_WORDS[row.state]]
         if row.snoozed_until:
             words.append(f"until {clock(row.snoozed_until, self._service.now(), zone)}")
         if row.acknowledged_by:
             words.append(f"by {row.acknowledged_by}")
         said = " ".join(words)
-        if row.over:
-            said += " · over"
         if row.state == "open" and row.seen_by:
             said += f" · seen by {', '.join(row.seen_by)}"
         if row.assigned_to:
@@ -131,7 +129,7 @@ class DetailDialog:
             for line in row.why:
                 with ui.element("li"):
                     ui.label(line)
-        for mark in row.marks:
+        for mark in row.marks[1 if row.over else 0 :]:  # what is over is said on top
             ui.label(f"{mark.word}: {mark.meaning}").classes("r-caption")
         for chart in _drawn(detail):
             self._build_chart(chart, detail)

@@ -23,14 +23,14 @@ def now_html(row: Row) -> str:
 
 def _item(each: Latest) -> str:
     is_number = each.value[:1].isdigit() or each.value[:1] == "-"
-    size = "" if is_number else ' class="is-words"'
     unit = f" <small>{escape(each.unit)}</small>" if each.unit else ""
-    arrow = f'<i aria-hidden="true">{ARROWS[each.trend]}</i> {escape(each.trend_words)}, ' if each.trend else ""
-    age = f"old: {escape(each.age_words)}" if each.is_old else escape(each.age_words)
+    arrow = f' <i aria-hidden="true">{ARROWS[each.trend]}</i>' if each.trend else ""
+    age = f"old: {each.age_words}" if each.is_old else each.age_words
+    said = ", ".join(part for part in (each.trend_words, age, f"worst {each.worst_words}") if part)
     return (
         f'<li class="{"is-old" if each.is_old else ""}"><span>{escape(each.name)}</span>'
-        f"<b{size}>{escape(each.value)}{unit}</b><span>{arrow}{age}</span>"
-        f"<span>worst {escape(each.worst_words)}</span></li>"
+        f'<b class="{"" if is_number else "is-words"}">{escape(each.value)}{unit}{arrow}</b>'
+        f"<span>{escape(said)}</span></li>"
     )
 
 
@@ -39,7 +39,7 @@ def now_lines(row: Row, now: datetime, zone: tzinfo) -> list[str]:
     lines = []
     for each in row.now:
         value = " ".join(part for part in (each.value, each.unit) if part)
-        parts = [f"Now {each.name.lower()} {value}", *([each.trend_words] if each.trend else [])]
+        parts = [f"{each.name} now {value}", *([each.trend_words] if each.trend else [])]
         old = " (old)" if each.is_old else ""
         measured = f"measured {clock(each.measured_at, now, zone)}{old}"
         lines.append(f"{', '.join([*parts, measured])}; worst {each.worst_words}.")
