@@ -97,7 +97,7 @@ def test_a_whole_life_reads_plainly() -> None:
 
 
 @pytest.mark.parametrize(
-    ("direction", "side"), [(None, ""), ("low", ", low values only"), ("high", ", high values only")]
+    ("direction", "side"), [(None, ""), ("low", " (low values only)"), ("high", " (high values only)")]
 )
 def test_a_snooze_says_until_when_in_the_readers_time_and_for_which_side(
     direction: Direction | None, side: str

@@ -44,7 +44,7 @@ EVENT_WORDS: dict[Event, str] = {
     "seen": "Seen",
     "refused": "Not carried out",
 }
-SIDE_WORDS: dict[Direction, str] = {"low": ", low values only", "high": ", high values only"}
+SIDE_WORDS: dict[Direction, str] = {"low": " (low values only)", "high": " (high values only)"}
 AGAIN = " and opened again"
 WAITED = " for {length}"
 UNTIL = " until {moment}"
