@@ -52,8 +52,8 @@ ASSIGNEE = " to {name}"
 BY = "{what} by {who}"
 REFUSED_BY = "{what}, asked for by {who}"
 
-# After these whoever saw the alert before has not seen what it says now.
-ANEW: frozenset[Event] = frozenset({"opened", "raised", "reopened", "worse", "returned", "snooze_ended"})
+# After these whoever saw the alert before has not seen what it says now ("over": the judge says that nobody has).
+ANEW: frozenset[Event] = frozenset({"opened", "raised", "reopened", "worse", "returned", "snooze_ended", "over"})
 SEEING: frozenset[Event] = frozenset({"seen", "acknowledged"})
 WORSE: frozenset[Event] = frozenset({"raised", "worse", "returned"})
 
@@ -124,9 +124,9 @@ def acknowledgement(alert: Alert) -> Transition | None:
 
 
 def seen_by(alert: Alert) -> tuple[str, ...]:
-    """Who has said that they looked at the alert (seen, acknowledged) since it last opened or rose, in order.
+    """Who has said that they looked at the alert (seen, acknowledged) since it last opened, rose or was over, in order.
 
-    What was seen before an alert opened again, rose or came back is not what it says now.
+    What was seen before one of these is not what the alert says now.
     """
     found: list[str] = []
     for step in reversed(typed(alert.history)):

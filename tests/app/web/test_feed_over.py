@@ -91,10 +91,9 @@ def test_seen_is_offered_first_where_an_alert_is_over_and_only_there_or_on_high(
         ("see", HIGH, "escalates until somebody acknowledges it"),
         ("see", OVER, "can leave the list"),
         ("acknowledge", OVER, "can leave the list"),
-        ("resolve", HIGH, "it is acknowledged, and stays in the list"),
-        ("resolve", OVER, "It leaves the list"),
-        ("resolve", msgspec.structs.replace(HIGH, historical=True), "It leaves the list"),
-        ("resolve", msgspec.structs.replace(HIGH, now=()), "It leaves the list"),
+        ("resolve", HIGH, "otherwise it is acknowledged, and stays there"),
+        ("resolve", OVER, "It leaves the list. The next"),
+        ("resolve", msgspec.structs.replace(HIGH, now=()), "It leaves the list. The next"),
     ],
 )
 def test_a_dialog_says_what_the_decision_does_to_this_alert(kind: str, found: Alert, words: str) -> None:

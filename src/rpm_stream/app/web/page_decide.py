@@ -106,15 +106,14 @@ OVER_SAYS: dict[Kind, str] = {
     "see": "All values are back inside their limits. Once somebody has looked, the alert can leave the list.",
     "acknowledge": "You have looked at it. All values are back inside their limits, so it can leave the list.",
 }
-HELD = "Values are not back inside their limits: it is acknowledged, and stays in the list until they are."
+HELD = "It leaves the list if all values are back inside their limits; otherwise it is acknowledged, and stays there."
 
 
 def what_it_does(kind: Kind, row: Row) -> str:
     """What a decision does to this alert, in a sentence or two."""
     if row.over and kind in OVER_SAYS:
         return OVER_SAYS[kind]
-    is_beyond = bool(row.now) and not row.over and not row.historical
-    if kind == "resolve" and row.priority == "high" and is_beyond:  # what has no readings ends by a person
+    if kind == "resolve" and row.priority == "high" and row.now and not row.over:  # without values a person ends it
         return HELD
     return ASKS[kind].says
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from rpm_stream.alert.decisions import ANY_TIME, has_risen, refusal
+from rpm_stream.alert.decisions import has_risen, refusal
 from rpm_stream.app.web.chart import Chart, charts
 from rpm_stream.app.web.feed_state import PENDING_FOR, FeedState, Kind, Pending
 from rpm_stream.app.web.progress import Progress
@@ -24,6 +24,7 @@ from rpm_stream.words import SERVICE
 
 ANSWER_S = 5.0  # how long somebody waits for the broker to have stored a decision
 KEPT = "the broker does not answer; your decision is kept here and stored when it does: look again later"
+WHATEVER_CAME: frozenset[Kind] = frozenset({"comment", "assign"})  # these take nothing worse for seen
 NEEDS_REASON: dict[Kind, str] = {"comment": "something", "resolve": "why", "withdraw": "why"}
 
 log = structlog.get_logger("rpm_stream.feed")
@@ -220,7 +221,7 @@ def _worse(alert: Alert, decision: Decision) -> str | None:
     has not reached this process yet).
     """
     seen = decision.seen
-    if decision.action in ANY_TIME:
+    if decision.action in WHATEVER_CAME:
         return None
     if seen is not None and has_risen(alert, seen.priority):
         return WORSE_WORDS["raised"].format(priority=alert.priority)
