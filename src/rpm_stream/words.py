@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -52,11 +51,10 @@ def plain_flags(flags: Iterable[str]) -> str:
     return ", ".join(flag.replace("_", " ") for flag in flags)
 
 
-# --- what people decide about an alert, as its history has it: written by alert, read again by publish ---------------
+# --- what people decide about an alert, as its history has it --------------------------------------------------
 
 SERVICE = "rpm-stream"  # who, when no person did it
 _ASSIGNED = "assigned to "
-_SNOOZED = re.compile(r"snoozed for ([0-9]+) minutes(?:, (low|high) values only)?(?:: |$)")
 
 
 def assigned_words(to: str) -> str:
@@ -65,20 +63,6 @@ def assigned_words(to: str) -> str:
     return _ASSIGNED + name if name else ""
 
 
-def assigned_in(reason: str) -> str | None:
-    """The name in a step's words, None where they assign nothing."""
-    return reason.removeprefix(_ASSIGNED).partition(": ")[0] if reason.startswith(_ASSIGNED) else None
-
-
 def snoozed_words(minutes: int, direction: Direction | None) -> str:
     """``snoozed for 60 minutes, low values only``"""
     return f"snoozed for {minutes} minutes{f', {direction} values only' if direction else ''}"
-
-
-def snoozed_in(reason: str) -> tuple[int, Direction | None] | None:
-    """For how many minutes, and for which side alone; None where the step's words snooze nothing."""
-    found = _SNOOZED.match(reason)
-    if found is None:
-        return None
-    sides: dict[str | None, Direction] = {"low": "low", "high": "high"}
-    return int(found[1]), sides.get(found[2])
