@@ -17,7 +17,7 @@ from rpm_stream.knowledge import Knowledge
 from rpm_stream.normalise import Refusal
 from rpm_stream.pipeline.actions import read_action
 from rpm_stream.pipeline.frames import Refused, make_reject
-from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
+from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingested
 from rpm_stream.pipeline.judge import Judge, Judged, Patient
 from rpm_stream.pipeline.order import act_once, is_applied, is_forwarded, read_message
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
@@ -124,15 +124,27 @@ class Replay:
 
     def frame(self, message: FrameMessage) -> Iterator[Line]:
         """A message of rpm.frames."""
-        state = self._devices.setdefault(message.key or "", DeviceState())
-        done = self._ingest.step(state, message)
+        done = self.ingested(message)
+        yield from self.refused(done)
+        for readings in done.readings:
+            yield from self.read(readings)
+
+    def ingested(self, message: FrameMessage) -> Ingested:
+        """What ingest makes of a message of rpm.frames; nothing of it is judged or told."""
+        done = self._ingest.step(self._devices.setdefault(message.key or "", DeviceState()), message)
         self._clock = done.account.received_at
+        return done
+
+    def refused(self, done: Ingested) -> Iterator[Line]:
+        """The rejects of a frame."""
         for reject in done.rejects:
             yield from self._lines("reject", reject)
-        for readings in done.readings:
-            for reading in readings.readings:
-                yield from self._lines("reading", reading)
-            yield from self._judged(readings)
+
+    def read(self, message: Readings) -> Iterator[Line]:
+        """Readings that were made of a frame here: each a line, then what the judge says of them."""
+        for reading in message.readings:
+            yield from self._lines("reading", reading)
+        yield from self._judged(message)
 
     def finish(self, until: datetime | None) -> Iterator[Line]:
         """End of the input."""

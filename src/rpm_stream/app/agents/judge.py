@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 import structlog
-from aiokafka.partitioner import murmur2
 from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.agents.barrier import Barrier
@@ -35,6 +34,7 @@ from rpm_stream.app.names import ALERTS as ALERTS_TOPIC
 from rpm_stream.app.names import GROUP_JUDGE, READINGS, REJECTS
 from rpm_stream.app.names import OBSERVATIONS as OBSERVATIONS_TOPIC
 from rpm_stream.app.names import SCORES as SCORES_TOPIC
+from rpm_stream.app.partitions import home_of
 from rpm_stream.app.registry_reader import RegistryReader
 from rpm_stream.app.settings import Settings
 from rpm_stream.knowledge import Knowledge
@@ -128,7 +128,7 @@ class Step:
 
     def _outputs(self, patient: Patient, judged: Judged) -> list[Outgoing]:
         name = patient.state.patient.encode()
-        home = (murmur2(name) & 0x7FFFFFFF) % self._partitions  # an alert lies where its patient does
+        home = home_of(name, self._partitions)  # an alert lies where its patient does
         outputs: list[Outgoing] = [(SCORES_TOPIC, name, _encode(score), None) for score in judged.scores]
         outputs += [(ALERTS_TOPIC, alert.id.encode(), _encode(alert), home) for alert in judged.alerts]
         outputs += [(OBSERVATIONS_TOPIC, name, observation.body, None) for observation in judged.observations]
