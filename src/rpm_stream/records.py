@@ -213,6 +213,22 @@ class Readings(Record, frozen=True, kw_only=True):
     refused: tuple[Reading, ...] = ()
 
 
+class Forwarded(Record, frozen=True, kw_only=True):
+    """A message of ``rpm.readings`` that holds what a person decided, in its place among the patient's readings.
+
+    ``topic``, ``partition`` and ``offset`` name the place that it came from, so that the judge applies each once.
+    ``received_at``: when the broker got it there. ``action``: as it was sent, with what this release does not know.
+    """
+
+    v: Version = 1
+    patient: str
+    topic: str
+    partition: int
+    offset: int
+    received_at: Time
+    action: Action
+
+
 class Score(Record, frozen=True, kw_only=True):
     """What one detector or score said of one moment. ``score_min`` to ``score_max`` spans what is ``missing``."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
 
-from rpm_stream.records import Direction, Reading
+from rpm_stream.records import Reading
 
 UNIT_WORDS = {"mm[Hg]": "mmHg", "Cel": "°C", "[degF]": "°F", "[lb_av]": "lb", "/min": "a minute"}
 MOST_DECIMALS = 3  # of a number that was converted
@@ -51,18 +51,4 @@ def plain_flags(flags: Iterable[str]) -> str:
     return ", ".join(flag.replace("_", " ") for flag in flags)
 
 
-# --- what people decide about an alert, as its history has it --------------------------------------------------
-
 SERVICE = "rpm-stream"  # who, when no person did it
-_ASSIGNED = "assigned to "
-
-
-def assigned_words(to: str) -> str:
-    """``assigned to dr-7``; a colon ends what is said, so the name has none. Empty where no name is left."""
-    name = " ".join(to.replace(":", " ").split())
-    return _ASSIGNED + name if name else ""
-
-
-def snoozed_words(minutes: int, direction: Direction | None) -> str:
-    """``snoozed for 60 minutes, low values only``"""
-    return f"snoozed for {minutes} minutes{f', {direction} values only' if direction else ''}"

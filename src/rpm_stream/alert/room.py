@@ -24,8 +24,9 @@ def lighten(episodes: Iterable[Episode], most: int) -> None:
     """Keep of each episode the ``most`` members that weigh most, as many lines and steps and pieces of evidence.
 
     NEWS2 and one limit of each side of a vital stay, however few: the alert must wait for their recovery, and all
-    limits of a side recover together. A decision about a record of long ago is then about the limits themselves. Where few are kept, people's steps go too, the oldest first, and long texts are cut. The
-    opening step and reading always stay, and the step since which the alert waits.
+    limits of a side recover together. A decision about a record of long ago is then about the limits themselves.
+    Where few are kept, people's steps go too, the oldest first, and long texts are cut. The opening step and reading
+    always stay, and the step since which the alert waits.
     """
     for episode in episodes:
         _merge(episode.members, most)

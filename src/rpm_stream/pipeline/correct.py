@@ -39,12 +39,11 @@ def adopted_id(reading_id: str, patient: str) -> str:
     return deterministic_id("adopted", reading_id, patient)
 
 
-def as_message(action: Action, patient: str) -> Readings:
-    """The readings of a correction as a message of ``patient``, received when the correction was made."""
+def as_message(action: Action, patient: str, received_at: datetime | None = None) -> Readings:
+    """The readings of a correction as a message of ``patient``, received with it (None: when it was made)."""
+    at = action.at if received_at is None else received_at
     adopted = tuple(_adopted(reading, patient) for reading in action.readings)
-    return Readings(
-        patient=patient, frame="", partition=CORRECTED, offset=0, chunk=0, received_at=action.at, readings=adopted
-    )
+    return Readings(patient=patient, frame="", partition=CORRECTED, offset=0, chunk=0, received_at=at, readings=adopted)
 
 
 def _adopted(reading: Reading, patient: str) -> Reading:

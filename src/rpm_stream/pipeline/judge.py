@@ -19,7 +19,7 @@ from rpm_stream.pipeline.decide import decided
 from rpm_stream.pipeline.devices import GROUPS as DEVICE_GROUPS
 from rpm_stream.pipeline.devices import DeviceAlerts
 from rpm_stream.pipeline.not_judged import finding_of, reject_of
-from rpm_stream.pipeline.patient import MOST_SINCE, Input, Patient, PatientState
+from rpm_stream.pipeline.patient import MOST_SINCE, Acted, Input, Patient, PatientState
 from rpm_stream.pipeline.publishing import publish
 from rpm_stream.pipeline.room import Room
 from rpm_stream.pipeline.scoring import Scoring
@@ -63,15 +63,19 @@ class Judge:
         self._note(patient, message)
         return judged
 
-    def act(self, patient: Patient, action: Action) -> Judged:
-        """Apply what a person decided; nothing happens where the alert is not open any more."""
+    def act(self, patient: Patient, action: Action, received_at: datetime | None = None) -> Judged:
+        """Apply what a person decided; nothing happens where the alert is not open any more.
+
+        ``received_at``: when the decision was received; None: when it was made.
+        """
+        acted = Acted(action, action.at if received_at is None else received_at)
         try:
-            judged = self._act(patient, action)
+            judged = self._act(patient, acted)
         except Exception as error:  # as of a step, where there are readings to tell of
             if not action.readings:
                 raise
-            return self._not_judged(patient, as_message(action, patient.state.patient), error)
-        self._note(patient, action)
+            return self._not_judged(patient, as_message(action, patient.state.patient, acted.received_at), error)
+        self._note(patient, acted)
         return judged
 
     def tick(self, patient: Patient, at: datetime) -> Judged:
@@ -106,12 +110,12 @@ class Judge:
 
     def _rewind(self, patient: Patient) -> None:
         """Rebuild the state before the input in hand: the last sealed one, and again what was applied since."""
-        actions = patient.state.actions  # places in rpm.actions, kept by the agent
+        actions = patient.state.actions  # places in rpm.actions, noted after the step
         patient.restore(unpack_patient(patient.sealed, patient.state.patient).state)
         for applied in patient.since:
             if isinstance(applied, Readings):
                 self._step(patient, applied)
-            elif isinstance(applied, Action):
+            elif isinstance(applied, Acted):
                 self._act(patient, applied)
             else:
                 self._tick(patient, applied)
@@ -133,10 +137,11 @@ class Judge:
         observations = publish(patient.windows, ordered, work.evidence.values(), self.knowledge)
         return Judged(scores=tuple(work.scores), alerts=alerts, observations=(*observations, *self._room.make(state)))
 
-    def _act(self, patient: Patient, action: Action) -> Judged:
-        work = self._work(patient, action.at)
+    def _act(self, patient: Patient, acted: Acted) -> Judged:
+        action, received_at = acted
+        work = self._work(patient, received_at)
         if action.action == "adopt":
-            return self._step(patient, as_message(action, patient.state.patient))
+            return self._step(patient, as_message(action, patient.state.patient, received_at))
         self._alerting.wait(work)
         if action.action == "void":
             observations = void(work, action, self._alerting, self._scoring, self.knowledge)

@@ -8,7 +8,7 @@ changelog) begins the list anew.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -19,11 +19,22 @@ from rpm_stream.score.learning import LiveDetectors
 from rpm_stream.score.state import ScoreState
 
 MOST_SINCE = 64  # weight of what is kept since the last seal: an input weighs one, and each of its readings one
-Input: TypeAlias = Readings | Action | datetime  # of a step, of a person, of a tick
+
+
+class Acted(NamedTuple):
+    """What a person decided, and when it was received."""
+
+    action: Action
+    received_at: datetime
+
+
+Input: TypeAlias = Readings | Acted | datetime  # of a step, of a person, of a tick
 
 
 class PatientState(msgspec.Struct):
-    """What judge remembers of one patient. ``applied``: partition of rpm.frames -> (offset, chunk) last applied."""
+    """What judge remembers of one patient. ``applied``: partition of rpm.frames -> (offset, chunk) last applied;
+    ``actions``: partition of rpm.actions -> offset last applied.
+    """
 
     patient: str
     now: datetime | None = None
@@ -53,7 +64,7 @@ class Patient:
     def note(self, applied: Input) -> None:
         """Remember what was applied since the last seal."""
         self.since.append(applied)
-        self.weight += 1 + (0 if isinstance(applied, datetime) else len(applied.readings))
+        self.weight += 1 + _readings(applied)
 
     def note_sealed(self, blob: bytes) -> None:
         """``blob`` holds everything up to now."""
@@ -64,3 +75,10 @@ class Patient:
         """The patient's 15-minute windows."""
         assert self.state.summaries is not None
         return self.state.summaries
+
+
+def _readings(applied: Input) -> int:
+    """How many readings an input holds."""
+    if isinstance(applied, datetime):
+        return 0
+    return len(applied.action.readings if isinstance(applied, Acted) else applied.readings)

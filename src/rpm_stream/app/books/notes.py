@@ -14,11 +14,12 @@ import msgspec
 from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.books.store import Store, digest, key_of
-from rpm_stream.app.names import ACCOUNTS, ACTIONS, FRAMES, OBSERVATIONS, READINGS, REDRIVEN, REJECTS
+from rpm_stream.app.names import ACCOUNTS, FRAMES, OBSERVATIONS, READINGS, REDRIVEN, REJECTS
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.balance import due, told
+from rpm_stream.pipeline.order import read_message
 from rpm_stream.publish.feed import patient_ref
-from rpm_stream.records import UNREADABLE, Account, Action, Position, Reading, Readings
+from rpm_stream.records import UNREADABLE, Account, Action, Forwarded, Position, Reading, Readings
 
 Row: TypeAlias = tuple[Any, ...]
 Statements: TypeAlias = list[tuple[str, list[Row]]]
@@ -72,10 +73,8 @@ class _Id(msgspec.Struct, frozen=True):
 
 _glance = msgspec.json.Decoder(_Glance)
 _account = msgspec.json.Decoder(Account)
-_readings = msgspec.json.Decoder(Readings)
 _reject = msgspec.json.Decoder(_RejectNote)
 _id = msgspec.json.Decoder(_Id)
-_action = msgspec.json.Decoder(Action)
 
 
 class Notes:
@@ -90,7 +89,6 @@ class Notes:
             ACCOUNTS: self._accounts,
             READINGS: self._messages,
             REJECTS: self._rejects,
-            ACTIONS: self._actions,
             OBSERVATIONS: self._observations,
         }
 
@@ -121,16 +119,21 @@ class Notes:
         return [(ACCOUNT, rows), (FAULT, faults)]
 
     def _messages(self, records: list[ConsumerRecord]) -> Statements:
-        """Each message with its count, each reading with its debt."""
+        """Each message with its count, each reading with its debt; after them, what people decided about readings."""
         messages: list[Row] = []
         readings: list[Row] = []
         summaries: list[Row] = []
+        back: list[Row] = []
+        adopted: list[Row] = []
         faults: list[Row] = []
         for record in records:
             try:
-                message = _readings.decode(record.value or b"")
+                message = read_message(record.value or b"")
             except UNREADABLE:
                 faults.append(_fault("unreadable", record, "not a message of readings"))
+                continue
+            if isinstance(message, Forwarded):
+                self._decided(message.action, back, adopted)
                 continue
             ref = self._ref(message.patient)
             place = (message.partition, message.offset, ref, message.chunk)
@@ -142,7 +145,8 @@ class Notes:
                 continue
             messages.append((*place, seen, len(message.readings)))
             faults += self._readings(record, message, ref, (readings, summaries))
-        return [(MESSAGE, messages), (READING, readings), (SUMMARY, summaries), (FAULT, faults)]
+        rows = [(MESSAGE, messages), (READING, readings), (SUMMARY, summaries)]
+        return [*rows, (BACK, back), (ADOPTED, adopted), (FAULT, faults)]
 
     def _readings(
         self, record: ConsumerRecord, message: Readings, ref: str, rows: tuple[list[Row], list[Row]]
@@ -185,22 +189,12 @@ class Notes:
             rows.append((*place, reject.reason, seen))
         return [(REJECT, rows), (BACK, back), (FAULT, faults)]
 
-    def _actions(self, records: list[ConsumerRecord]) -> Statements:
-        """Readings that were taken back, or given to another patient; no other action owes anything here."""
-        back: list[Row] = []
-        adopted: list[Row] = []
-        for record in records:
-            try:
-                action = _action.decode(record.value or b"")
-            except UNREADABLE:
-                continue  # a stranger's: the judge logs it and does nothing
-            if action.action == "void":
-                back += [(key_of(reading.id),) for reading in action.readings]
-            elif action.action == "adopt":
-                adopted += [
-                    (self._summary_of(reading, action.patient), key_of(reading.id)) for reading in action.readings
-                ]
-        return [(BACK, back), (ADOPTED, adopted)]
+    def _decided(self, action: Action, back: list[Row], adopted: list[Row]) -> None:
+        """Add the readings that were taken back, or given to another patient; no other action owes anything here."""
+        if action.action == "void":
+            back += [(key_of(reading.id),) for reading in action.readings]
+        elif action.action == "adopt":
+            adopted += [(self._summary_of(reading, action.patient), key_of(reading.id)) for reading in action.readings]
 
     def _summary_of(self, reading: Reading, patient: str) -> bytes:
         """The window of another patient into which a reading may come."""
