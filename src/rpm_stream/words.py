@@ -5,13 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from rpm_stream.records import Direction, Reading
+from rpm_stream.records import CLEAN, Direction, Reading
 
 UNIT_WORDS = {"mm[Hg]": "mmHg", "Cel": "°C", "[degF]": "°F", "[lb_av]": "lb", "/min": "a minute"}
 ABSENT_WORDS = {
     "positive-infinity": "above what the device can show",
     "negative-infinity": "below what the device can show",
 }
+
+
+_CLEAN = re.compile(CLEAN)
+
+
+def is_clean(name: str) -> bool:
+    """Whether a name may stand in a record: it has no control character, and nothing that ends a line."""
+    return _CLEAN.search(name) is not None
 
 
 def plain_unit(unit: str) -> str:
