@@ -1,22 +1,24 @@
 """Fifteen-minute summaries of continuous vitals: what one patient's windows hold, and when one is due.
 
 A window counts how often each value text came, so an hour at 1 Hz is a few hundred bytes, and median, minimum and
-maximum stay exact. It is due when a reading of its vital lies 5 minutes past its end, or by tick; a reading that
-comes late into a kept window makes it due again, under the same id. What a window says depends on its readings
-alone, never on the tick that noticed it, so a replay writes the same bytes.
+maximum are found among exact numbers; converted ones are rounded when they are told (numbers.py). It is due when a
+reading of its vital lies 5 minutes past its end, or by tick; a reading that comes late into a kept window makes it due
+again, under the same id. What a window says depends on its readings alone, never on the tick that noticed it, so a
+replay writes the same bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import TypeAlias
 
 import msgspec
 
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.publish.codes import converted, published_unit
+from rpm_stream.publish.codes import published_unit
+from rpm_stream.publish.numbers import exact, mean, number_of, published
 from rpm_stream.records import Reading, Window
 
 SPAN_SECONDS = 900
@@ -25,11 +27,12 @@ KEPT_WINDOWS = 8
 KEPT_BYTES = 6_000  # of one vital's values: a device that never repeats a value must not fill the state
 COUNT_BYTES = 4  # of one value's count and framing in the state
 Place: TypeAlias = tuple[str, str, int]  # of a window: patient, vital, start in epoch seconds
-EXACT = Context(prec=60)  # value texts have at most 48 digits
 
 
 class Bin(msgspec.Struct):
-    """One window in the state. ``counts``: how often each value text came, in ``unit``. ``start``: epoch seconds."""
+    """One window in the state. ``counts``: how often each value text came, in ``unit`` (numbers.py). ``start``: epoch
+    seconds.
+    """
 
     start: int
     unit: str
@@ -72,7 +75,7 @@ class Counted:
         window = self._bins.get(place)
         if window is None:
             window = self._bins[place] = _opened(place[2], reading, self._knowledge)
-        _count(window, reading, converted(reading.value, reading.unit, window.unit, self._knowledge))
+        _count(window, reading, exact(reading.value, reading.unit, window.unit, self._knowledge))
 
     def window(self, place: Place) -> Window | None:
         """What the readings of a window say; ``None`` where there was none."""
@@ -135,7 +138,7 @@ def take_out(
 
 def _take_out(window: Bin, reading: Reading, knowledge: Knowledge) -> bool:
     """Count one reading less; whether the window had such a value."""
-    text = None if reading.value is None else converted(reading.value, reading.unit, window.unit, knowledge)
+    text = None if reading.value is None else exact(reading.value, reading.unit, window.unit, knowledge)
     count = 0 if text is None else window.counts.get(text, 0)
     if text is None or not count:
         return False
@@ -188,7 +191,7 @@ def _put(state: Summaries, reading: Reading, knowledge: Knowledge, due: list[Win
     window = _window_for(course, start, reading, knowledge)
     if window is None:
         return False
-    text = converted(reading.value, reading.unit, window.unit, knowledge)
+    text = exact(reading.value, reading.unit, window.unit, knowledge)
     if text not in window.counts:
         grown = window.size + len(text) + COUNT_BYTES
         if grown > KEPT_BYTES:
@@ -255,7 +258,7 @@ def _due(patient: str, vital: str, course: Course, at: float) -> list[Window]:
 
 
 def _finish(patient: str, vital: str, window: Bin) -> Window:
-    values = sorted((Decimal(text), text) for text in window.counts)
+    values = sorted((number_of(text), text) for text in window.counts)
     start = datetime.fromtimestamp(window.start, UTC)
     return Window(
         patient=patient,
@@ -264,8 +267,8 @@ def _finish(patient: str, vital: str, window: Bin) -> Window:
         end=start + timedelta(seconds=SPAN_SECONDS),
         unit=window.unit,
         count=sum(window.counts.values()),
-        minimum=values[0][1],
-        maximum=values[-1][1],
+        minimum=published(values[0][1]),
+        maximum=published(values[-1][1]),
         median=_median(values, window.counts),
         device=window.device,
         utc_offset=window.utc_offset,
@@ -274,19 +277,16 @@ def _finish(patient: str, vital: str, window: Bin) -> Window:
 
 
 def _median(values: list[tuple[Decimal, str]], counts: dict[str, int]) -> str:
-    """The middle value, or the exact mean of the two middle ones (at most one digit more than theirs)."""
+    """The middle value, or the mean of the two middle ones (at most one digit more than theirs)."""
     total = sum(counts.values())
-    low = _at_rank(values, counts, (total - 1) // 2)
-    high = _at_rank(values, counts, total // 2)
-    if low[1] == high[1]:
-        return low[1]
-    return format(EXACT.divide(EXACT.add(low[0], high[0]), Decimal(2)), "f")
+    low, high = (_at_rank(values, counts, rank) for rank in ((total - 1) // 2, total // 2))
+    return published(low) if low == high else mean(low, high)
 
 
-def _at_rank(values: list[tuple[Decimal, str]], counts: dict[str, int], rank: int) -> tuple[Decimal, str]:
+def _at_rank(values: list[tuple[Decimal, str]], counts: dict[str, int], rank: int) -> str:
     """The value with ``rank`` values before it; ``values`` ascend."""
-    for value in values:
-        rank -= counts[value[1]]
+    for _, text in values:
+        rank -= counts[text]
         if rank < 0:
-            return value
+            return text
     raise ValueError("rank beyond the counts")
