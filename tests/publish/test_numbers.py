@@ -15,7 +15,8 @@ from rpm_stream.knowledge import shipped
 from rpm_stream.publish.fhir import observation
 from rpm_stream.publish.numbers import converted, exact, mean, published
 from rpm_stream.publish.remaining import Remaining
-from rpm_stream.publish.summaries import Summaries, add_all, close, place_of
+from rpm_stream.publish.summaries import Summaries, add_all, close
+from rpm_stream.publish.windows import place_of
 from rpm_stream.records import Window
 
 PAIRS = [(vital, unit, to) for vital, row in sorted(shipped().vitals.items()) for unit in row.units for to in row.units]

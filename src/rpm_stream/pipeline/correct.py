@@ -22,8 +22,9 @@ from rpm_stream.pipeline.publishing import publish
 from rpm_stream.publish.corrections import taken_back
 from rpm_stream.publish.fhir import Published
 from rpm_stream.publish.remaining import Remaining
-from rpm_stream.publish.summaries import Summaries
+from rpm_stream.publish.summaries import Summaries, drop_again
 from rpm_stream.records import Action, Alert, Assignment, Reading, Readings, Record
+from rpm_stream.score import same
 from rpm_stream.score.history import cut
 from rpm_stream.score.taken_back import forget
 
@@ -39,9 +40,12 @@ def adopted_id(reading_id: str, patient: str) -> str:
 
 def as_message(action: Action, patient: str) -> Readings:
     """The readings of a correction as a message of ``patient``, received when the correction was made."""
-    adopted = tuple(_adopted(reading, patient) for reading in action.readings)
+    return _message(action, patient, tuple(_adopted(reading, patient) for reading in action.readings))
+
+
+def _message(action: Action, patient: str, readings: tuple[Reading, ...]) -> Readings:
     return Readings(
-        patient=patient, frame="", partition=CORRECTED, offset=0, chunk=0, received_at=action.at, readings=adopted
+        patient=patient, frame="", partition=CORRECTED, offset=0, chunk=0, received_at=action.at, readings=readings
     )
 
 
@@ -60,14 +64,16 @@ def void(
     """
     wrong = [reading for reading in action.readings if reading.patient == state.patient]
     ids = {reading.id for reading in wrong}
+    second = same.not_counted(state.score, wrong)
     evidence = {each for episode in state.episodes.values() for each in episode.alert.evidence}
     shown = frozenset(ids & (evidence | set(action.shown)))
-    for vital in sorted({reading.vital for reading in wrong}):
-        _forget(state, vital, [reading for reading in wrong if reading.vital == vital])
+    first = [reading for reading in wrong if reading.id not in second]
+    _forget_all(state, first, knowledge)
     for reading in wrong:
-        forget(state.score, reading, knowledge.trends.slot_hours)
-    if wrong:
-        state.score.calm.clear()  # who was calm may have been somebody else: each begins anew
+        if reading.id in second:
+            same.forget(state.score, reading)
+            if reading.id not in shown:
+                drop_again(windows, reading, knowledge)
     alerts: list[Alert] = []
     standing: list[Reading] = []
     for group in sorted(state.episodes):
@@ -83,8 +89,20 @@ def void(
         else:
             reason = f"withdrawn: {action.reason or 'its readings were taken back'}"
             alerts.append(resolve(state.episodes, group, now, reason, action.who))
-    singly = publish(windows, (), standing, knowledge) if standing else ()
-    return alerts, (*taken_back(windows, wrong, shown, action.windows, knowledge), *singly)
+    singly = publish(windows, (), standing, (), knowledge) if standing else ()
+    told = [reading for reading in wrong if reading.id not in second - shown]
+    return alerts, (*taken_back(windows, told, shown, action.windows, knowledge), *singly)
+
+
+def heirs(state: PatientState, windows: Summaries, action: Action, knowledge: Knowledge) -> Readings | None:
+    """What told of the same measurements as readings that are taken back, as a message of its own: it takes their place
+    when they are gone. Asked before ``void``, which ends what is known of them; None where there is nothing.
+    """
+    wrong = [reading for reading in action.readings if reading.patient == state.patient]
+    found = same.heirs(state.score, state.patient, wrong)
+    for reading in found:
+        drop_again(windows, reading, knowledge)
+    return _message(action, state.patient, found) if found else None
 
 
 def _tails(state: PatientState, episode: Episode) -> list[Reading | None]:
@@ -102,6 +120,16 @@ def _weaken(episode: Episode, left: Sequence[str], action: Action, now: datetime
     episode.alert = msgspec.structs.replace(episode.alert, evidence=tuple(left))
     reason = f"{said}: {action.reason}" if action.reason else said
     return change(episode, episode.alert.state, now, action.who, reason)
+
+
+def _forget_all(state: PatientState, wrong: Sequence[Reading], knowledge: Knowledge) -> None:
+    """All that is remembered of wrong readings."""
+    for vital in sorted({reading.vital for reading in wrong}):
+        _forget(state, vital, [reading for reading in wrong if reading.vital == vital])
+    for reading in wrong:
+        forget(state.score, reading, knowledge.trends.slot_hours)
+    if wrong:
+        state.score.calm.clear()  # who was calm may have been somebody else: each begins anew
 
 
 def _forget(state: PatientState, vital: str, wrong: Sequence[Reading]) -> None:

@@ -25,7 +25,7 @@ from rpm_stream.alert.episodes import (
 )
 from rpm_stream.alert.waiting import overdue
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.pipeline.correct import as_message, void
+from rpm_stream.pipeline.correct import as_message, heirs, void
 from rpm_stream.pipeline.decide import decided
 from rpm_stream.pipeline.devices import GROUPS as DEVICE_GROUPS
 from rpm_stream.pipeline.devices import DeviceAlerts
@@ -62,6 +62,7 @@ class _Work:
         self.scores: list[Score] = []
         self.alerts: list[Alert] = []
         self.evidence: dict[str, Reading] = {}
+        self.also_seen: list[Reading] = []
 
 
 class Judge:
@@ -149,7 +150,7 @@ class Judge:
             self._instant(work, list(group))
         state.applied[message.partition] = (message.offset, message.chunk)
         alerts = (*waited, *self._marked(work))
-        observations = publish(patient.windows, ordered, work.evidence.values(), self.knowledge)
+        observations = publish(patient.windows, ordered, work.evidence.values(), work.also_seen, self.knowledge)
         return Judged(scores=tuple(work.scores), alerts=alerts, observations=(*observations, *self._room.make(state)))
 
     def _act(self, patient: Patient, action: Action) -> Judged:
@@ -159,7 +160,10 @@ class Judge:
         late = overdue(patient.state.episodes, self.knowledge.priorities, work.now)
         alerts: Sequence[Alert]
         if action.action == "void":
+            heir = heirs(patient.state, patient.windows, action, self.knowledge)
             alerts, observations = void(patient.state, patient.windows, action, self.knowledge, work.now)
+            if heir is not None:
+                return _after(late, alerts, observations, self._step(patient, heir))
         else:
             alerts, observations = decided(patient.state, action, self.knowledge, work.now), ()
         closed = self._room.make(patient.state)
@@ -198,6 +202,7 @@ class Judge:
         state = work.patient.state
         found = self._scoring.instant(work.patient, work.entry, readings)
         work.scores += found.scores
+        work.also_seen += found.also_seen
         findings = [*found.findings, *self._devices.findings(state.score, readings)]
         findings.sort(key=lambda finding: -RANK[finding.priority])
         for finding in findings:
@@ -256,6 +261,13 @@ class Judge:
         history = state.score.histories.get(episode.vital)
         tail = history.segments[-1] if history else None
         return tail is not None and tail.level == "inside" and tail.end > episode.decided_at
+
+
+def _after(late: Sequence[Alert], alerts: Sequence[Alert], observations: Sequence[Published], judged: Judged) -> Judged:
+    """What a step gave, after what a correction gave."""
+    return msgspec.structs.replace(
+        judged, alerts=(*late, *alerts, *judged.alerts), observations=(*observations, *judged.observations)
+    )
 
 
 def _order(reading: Reading) -> tuple[datetime, str, str]:

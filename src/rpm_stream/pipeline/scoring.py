@@ -18,13 +18,16 @@ from rpm_stream.score.learning import Paused
 from rpm_stream.score.quality import Quality
 from rpm_stream.score.rates import Rates
 from rpm_stream.score.rules import Rules
+from rpm_stream.score.same import Same
 from rpm_stream.score.trends import Trends
 
 SCORE_EVERY = timedelta(minutes=5)  # an unchanged NEWS2 is looked at this often
 
 
 class Moment(msgspec.Struct, gc=False):
-    """One moment on its way. ``judged``: readings that say something of the patient; ``late``: ids among them."""
+    """One moment on its way. ``judged``: readings that say something of the patient; ``late``: ids among them;
+    ``also_seen``: readings that tell again of a measurement that is known, and are judged no second time.
+    """
 
     patient: Patient
     entry: PatientEntry
@@ -33,6 +36,7 @@ class Moment(msgspec.Struct, gc=False):
     scores: list[Score] = []
     placings: list[Placing] = []
     late: set[str] = set()
+    also_seen: list[Reading] = []
 
 
 class Scoring:
@@ -42,12 +46,17 @@ class Scoring:
         self._never_judged, self._vitals = knowledge.signal.never_judged, knowledge.vitals
         self._kept = knowledge.detectors.personal.vitals
         self._rules, self._learned = Rules(knowledge, registry), Learned(knowledge)
+        self._same = Same(knowledge)
         self._quality, self._trends, self._rates = Quality(knowledge), Trends(knowledge), Rates(knowledge)
 
     def instant(self, patient: Patient, entry: PatientEntry, readings: Sequence[Reading]) -> Moment:
         """Score all readings of one moment; the patient's score state moves on."""
         judged = [reading for reading in readings if not reading.flags or self._is_judged(reading)]
         moment = Moment(patient=patient, entry=entry, judged=judged)
+        if also := self._same.also_seen(patient.state.score, judged):
+            moment.also_seen = also
+            again = {reading.id for reading in also}
+            moment.judged = judged = [reading for reading in judged if reading.id not in again]
         self._limits(moment)
         if judged and self._needs_news2(patient.state, moment.placings, judged[0]):
             scores, findings = self._rules.news2(patient.state.score, judged, moment.placings, entry)
