@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import msgspec
 from aiokafka.structs import ConsumerRecord
 
+from rpm_stream.app.books.marks import marks
 from rpm_stream.app.books.store import Store, digest, key_of
 from rpm_stream.app.names import ACCOUNTS, ACTIONS, FRAMES, OBSERVATIONS, READINGS, REDRIVEN, REJECTS
 from rpm_stream.knowledge import Knowledge
@@ -29,8 +30,8 @@ FRAME = "INSERT OR IGNORE INTO frame VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 ACCOUNT = "INSERT OR IGNORE INTO account VALUES (?, ?, ?, ?)"
 MESSAGE = "INSERT OR IGNORE INTO message VALUES (?, ?, ?, ?, ?, ?)"
 READING = (
-    "INSERT OR IGNORE INTO reading (id, part, place, entry, value, policy, summary, at_part, at_place) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT OR IGNORE INTO reading (id, part, place, entry, value, policy, summary, at_part, at_place, "
+    "same, at, device, told, loose) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 SUMMARY = (
     "INSERT INTO summary VALUES (?, ?, ?, ?, ?, ?) "
@@ -38,7 +39,7 @@ SUMMARY = (
 )
 REJECT = "INSERT OR IGNORE INTO reject VALUES (?, ?, ?, ?, ?)"
 BACK = "UPDATE reading SET back = 1 WHERE id = ?"
-ADOPTED = "INSERT OR IGNORE INTO adopted VALUES (?, ?)"
+ADOPTED = "INSERT OR IGNORE INTO adopted VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 SINGLE = "UPDATE reading SET single = 1 WHERE id = ?"
 OBSERVATION = (
     "INSERT INTO observation VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
@@ -160,7 +161,7 @@ class Notes:
                 faults.append(_fault("two_contents", record, "a reading was taken from two frames"))
             readings.append((
                 name, message.partition, message.offset, reading.origin.index, reading.origin.part, owed.policy, key,
-                record.partition, record.offset,
+                record.partition, record.offset, *marks(reading, owed.policy, self._ref_key),
             ))  # fmt: skip
         return faults
 
@@ -197,15 +198,15 @@ class Notes:
             if action.action == "void":
                 back += [(key_of(reading.id),) for reading in action.readings]
             elif action.action == "adopt":
-                adopted += [
-                    (self._summary_of(reading, action.patient), key_of(reading.id)) for reading in action.readings
-                ]
+                adopted += [self._adopted(reading, action.patient, record) for reading in action.readings]
         return [(BACK, back), (ADOPTED, adopted)]
 
-    def _summary_of(self, reading: Reading, patient: str) -> bytes:
-        """The window of another patient into which a reading may come."""
-        owed = due(msgspec.structs.replace(reading, patient=patient), self._knowledge)
-        return key_of(owed.summary or "")
+    def _adopted(self, reading: Reading, patient: str, record: ConsumerRecord) -> Row:
+        """The window of another patient into which a reading may come, and what of theirs it may be the same as."""
+        theirs = msgspec.structs.replace(reading, patient=patient)
+        owed = due(theirs, self._knowledge)
+        known = marks(theirs, owed.policy, self._ref_key)
+        return (key_of(owed.summary or ""), key_of(reading.id), *known, record.timestamp // HOUR_MS)
 
     def _observations(self, records: list[ConsumerRecord]) -> Statements:
         """The readings that an Observation holds, or the count of a summary."""
