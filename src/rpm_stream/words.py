@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
 
-from rpm_stream.records import Reading
+from rpm_stream.records import CLEAN, Reading
 
 UNIT_WORDS = {"mm[Hg]": "mmHg", "Cel": "°C", "[degF]": "°F", "[lb_av]": "lb", "/min": "a minute"}
 MOST_DECIMALS = 3  # of a number that was converted
@@ -13,6 +14,14 @@ ABSENT_WORDS = {
     "positive-infinity": "above what the device can show",
     "negative-infinity": "below what the device can show",
 }
+
+
+_CLEAN = re.compile(CLEAN)
+
+
+def is_clean(name: str) -> bool:
+    """Whether a name may stand in a record: it has no control character, and nothing that ends a line."""
+    return _CLEAN.search(name) is not None
 
 
 def plain_unit(unit: str) -> str:

@@ -40,6 +40,7 @@ class Work:
         self.known: dict[str, Reading] = {}  # readings of this message and of its findings
         self.told: dict[str, Episode] = {}  # alert id -> its episode, of those with a record
         self.touched: set[str] = set()  # vitals that had a reading
+        self.also_seen: list[Reading] = []  # readings that tell again of a measurement that is known
 
     @property
     def state(self) -> PatientState:

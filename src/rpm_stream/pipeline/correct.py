@@ -24,7 +24,9 @@ from rpm_stream.pipeline.withdraw import correct_alerts
 from rpm_stream.publish.corrections import taken_back
 from rpm_stream.publish.fhir import Published
 from rpm_stream.publish.remaining import Remaining
+from rpm_stream.publish.summaries import drop_again
 from rpm_stream.records import Action, Assignment, Reading, Readings, Record
+from rpm_stream.score import same
 from rpm_stream.score.history import cut
 from rpm_stream.score.news2 import SATURATION
 from rpm_stream.score.taken_back import forget
@@ -42,8 +44,13 @@ def adopted_id(reading_id: str, patient: str) -> str:
 def as_message(action: Action, patient: str, received_at: datetime | None = None) -> Readings:
     """The readings of a correction as a message of ``patient``, received with it (None: when it was made)."""
     at = action.at if received_at is None else received_at
-    adopted = tuple(_adopted(reading, patient) for reading in action.readings)
-    return Readings(patient=patient, frame="", partition=CORRECTED, offset=0, chunk=0, received_at=at, readings=adopted)
+    return _message(at, patient, tuple(_adopted(reading, patient) for reading in action.readings))
+
+
+def _message(at: datetime, patient: str, readings: tuple[Reading, ...]) -> Readings:
+    return Readings(
+        patient=patient, frame="", partition=CORRECTED, offset=0, chunk=0, received_at=at, readings=readings
+    )  # fmt: skip
 
 
 def _adopted(reading: Reading, patient: str) -> Reading:
@@ -58,18 +65,44 @@ def void(
     state, windows = work.state, work.patient.windows
     wrong = [reading for reading in action.readings if reading.patient == state.patient]
     ids = frozenset(reading.id for reading in wrong)
+    second = same.not_counted(state.score, wrong)
     evidence = {each for episode in state.episodes.values() for each in episode.alert.evidence}
     shown = frozenset(ids & (evidence | set(action.shown)))
+    first = [reading for reading in wrong if reading.id not in second]
+    _forget_all(state, first, knowledge)
+    for reading in wrong:
+        if reading.id in second:
+            same.forget(state.score, reading)
+            if reading.id not in shown:
+                drop_again(windows, reading, knowledge)
+    if wrong:
+        scoring.renew_total(state, work.entry)
+        correct_alerts(work, action, ids, alerting, scoring)
+    singly = publish(windows, (), work.evidence.values(), (), knowledge) if work.evidence else ()
+    told = [reading for reading in wrong if reading.id not in second - shown]
+    return (*taken_back(windows, told, shown, action.windows, knowledge), *singly)
+
+
+def heirs(work: Work, action: Action, knowledge: Knowledge) -> Readings | None:
+    """What told of the same measurements as readings that are taken back, as a message of its own: it takes their place
+    when they are gone. Asked before ``void``, which ends what is known of them; None where there is nothing.
+    """
+    state, windows = work.state, work.patient.windows
+    wrong = [reading for reading in action.readings if reading.patient == state.patient]
+    found = same.heirs(state.score, state.patient, wrong)
+    for reading in found:
+        drop_again(windows, reading, knowledge)
+    return _message(work.now, state.patient, found) if found else None
+
+
+def _forget_all(state: PatientState, wrong: Sequence[Reading], knowledge: Knowledge) -> None:
+    """All that is remembered of wrong readings."""
     for vital in sorted({reading.vital for reading in wrong}):
         _forget(state, vital, [reading for reading in wrong if reading.vital == vital])
     for reading in wrong:
         forget(state.score, reading, knowledge.trends.slot_hours)
     if wrong:
         state.score.calm.clear()  # who was calm may have been somebody else: each begins anew
-        scoring.renew_total(state, work.entry)
-        correct_alerts(work, action, ids, alerting, scoring)
-    singly = publish(windows, (), work.evidence.values(), knowledge) if work.evidence else ()
-    return (*taken_back(windows, wrong, shown, action.windows, knowledge), *singly)
 
 
 def _forget(state: PatientState, vital: str, wrong: Sequence[Reading]) -> None:

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from itertools import groupby
 
+import msgspec
+
 from rpm_stream.alert.episodes import end, mark_stale
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.alerting import Alerting, Work
-from rpm_stream.pipeline.correct import as_message, void
+from rpm_stream.pipeline.correct import as_message, heirs, void
 from rpm_stream.pipeline.decide import decided
 from rpm_stream.pipeline.devices import GROUPS as DEVICE_GROUPS
 from rpm_stream.pipeline.devices import DeviceAlerts
@@ -134,7 +136,7 @@ class Judge:
             self._instant(work, list(group))
         state.applied[message.partition] = (message.offset, message.chunk)
         alerts = (*waited, *self._alerting.finish(work))
-        observations = publish(patient.windows, ordered, work.evidence.values(), self.knowledge)
+        observations = publish(patient.windows, ordered, work.evidence.values(), work.also_seen, self.knowledge)
         return Judged(scores=tuple(work.scores), alerts=alerts, observations=(*observations, *self._room.make(state)))
 
     def _act(self, patient: Patient, acted: Acted) -> Judged:
@@ -144,10 +146,13 @@ class Judge:
             return self._step(patient, as_message(action, patient.state.patient, received_at))
         self._alerting.wait(work)
         if action.action == "void":
+            heir = heirs(work, action, self.knowledge)
             observations = void(work, action, self._alerting, self._scoring, self.knowledge)
+            if heir is not None:
+                return _after(work.alerts, observations, self._step(patient, heir))
         else:
             decided(work, action, self._alerting, self.knowledge)
-            observations = publish(patient.windows, (), work.evidence.values(), self.knowledge)
+            observations = publish(patient.windows, (), work.evidence.values(), (), self.knowledge)
         closed = self._room.make(patient.state)
         return Judged(alerts=tuple(work.alerts), observations=(*observations, *closed))
 
@@ -169,7 +174,7 @@ class Judge:
             for group in self._devices.ended(state, work.now):
                 self._end(work, group, "no longer worn: the device is unassigned")
             self._room.make_for_silence(state)
-        singly = publish(patient.windows, (), work.evidence.values(), self.knowledge)
+        singly = publish(patient.windows, (), work.evidence.values(), (), self.knowledge)
         summed = tuple(fhir.summary(window, self.knowledge) for window in due)
         return Judged(alerts=tuple(work.alerts), observations=(*summed, *singly))
 
@@ -190,12 +195,20 @@ class Judge:
         work.known.update((reading.id, reading) for reading in readings)
         found = self._scoring.instant(work.patient, work.entry, readings)
         work.scores += found.scores
+        work.also_seen += found.also_seen
         self._alerting.enter(work, found, [*found.findings, *self._devices.findings(state.score, readings)])
         # What came late ends nothing: a night that arrives in the morning is one alert, and somebody can see it. Of a
         # reading that no rule keeps (a mean pressure, one without a value) nobody knows whether it came late.
         latest, vitals = state.score.latest, self.knowledge.vitals
         heard = {vitals[reading.vital].group for reading in found.judged if latest.get(reading.vital) is reading}
         self._alerting.recover(work, heard | DEVICE_GROUPS)
+
+
+def _after(alerts: Sequence[Alert], observations: Sequence[Published], judged: Judged) -> Judged:
+    """What a step gave, after what a correction gave."""
+    return msgspec.structs.replace(
+        judged, alerts=(*alerts, *judged.alerts), observations=(*observations, *judged.observations)
+    )
 
 
 def _order(reading: Reading) -> tuple[datetime, str, str]:

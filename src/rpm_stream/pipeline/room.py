@@ -78,6 +78,7 @@ def _signal(most: int) -> Step:
 
 STEPS: Final[tuple[Step | int, ...]] = (
     lambda crowd: room.slim_readings(crowd.state.score, crowd.vitals, ATTRIBUTES),
+    lambda crowd: room.forget_twins(crowd.state.score, crowd.vitals),
     _alerts(24, of_devices=True),
     _alerts(40, of_devices=False),
     _alerts(8, of_devices=True),

@@ -19,6 +19,7 @@ from rpm_stream.score.learning import Numbers, Paused
 from rpm_stream.score.quality import Quality
 from rpm_stream.score.rates import Rates
 from rpm_stream.score.rules import Rules
+from rpm_stream.score.same import Same
 from rpm_stream.score.state import Point, ScoreState
 from rpm_stream.score.total import NEWS2, Totals
 from rpm_stream.score.trends import Trends
@@ -30,7 +31,9 @@ LIMIT = "limit:"  # how the name of a member begins that a limit holds
 
 
 class Moment(msgspec.Struct, gc=False):
-    """One moment on its way. ``judged``: readings that say something of the patient; ``late``: ids among them."""
+    """One moment on its way. ``judged``: readings that say something of the patient; ``late``: ids among them;
+    ``also_seen``: readings that tell again of a measurement that is known, and are judged no second time.
+    """
 
     patient: Patient
     entry: PatientEntry
@@ -40,12 +43,17 @@ class Moment(msgspec.Struct, gc=False):
     placings: list[Placing] = []
     late: set[str] = set()
     total: Total | None = None  # NEWS2, where this moment may have changed it
+    also_seen: list[Reading] = []
 
     @property
     def apart(self) -> float | None:
         """Seconds since the reading before, of the vital where that is shortest; None where none is known."""
-        at = self.judged[0].measured_at
-        gaps = [(at - each.before).total_seconds() for each in self.placings if each.before is not None]
+        gaps = [
+            (reading.measured_at - each.before).total_seconds()
+            for reading in self.judged[:1]
+            for each in self.placings
+            if each.before is not None
+        ]
         return min(gaps, default=None)
 
 
@@ -57,13 +65,17 @@ class Scoring:
         self._kept = knowledge.detectors.personal.vitals
         self._rules, self._learned, self._numbers = Rules(knowledge, registry), Learned(knowledge), Numbers(knowledge)
         self._recovery, self._totals = self._rules.recovery, Totals(knowledge, self._rules.chart)
-        self._calm_for = timedelta(minutes=knowledge.limits.recovery_minutes)
+        self._calm_for, self._same = timedelta(minutes=knowledge.limits.recovery_minutes), Same(knowledge)
         self._quality, self._trends, self._rates = Quality(knowledge), Trends(knowledge), Rates(knowledge)
 
     def instant(self, patient: Patient, entry: PatientEntry, readings: Sequence[Reading]) -> Moment:
         """Score all readings of one moment; the patient's score state moves on."""
         judged = [reading for reading in readings if not reading.flags or self._is_judged(reading)]
         moment = Moment(patient=patient, entry=entry, judged=judged)
+        if also := self._same.also_seen(patient.state.score, judged):
+            moment.also_seen = also
+            again = {reading.id for reading in also}
+            moment.judged = judged = [reading for reading in judged if reading.id not in again]
         self._limits(moment)
         if judged and self._needs_news2(patient.state, moment.placings, judged[0]):
             scores, findings = self._totals.look(patient.state.score, judged, moment.placings, entry)

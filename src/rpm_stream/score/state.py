@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -82,6 +83,24 @@ class Point(msgspec.Struct, array_like=True):
     number: float
 
 
+class Twin(msgspec.Struct, array_like=True):
+    """A reading that came second, of the measurement whose first reading has the marks ``of`` (same.py)."""
+
+    of: bytes
+    id: str
+    device: str
+    value: str
+    unit: str
+    measured_at: datetime
+    received_at: datetime
+    utc_offset: str | None
+    flags: tuple[str, ...]
+    attributes: dict[str, Any]
+    frame: str
+    index: int
+    part: int
+
+
 class ScoreState(msgspec.Struct):
     """State of score for one patient. ``detectors`` holds sealed states (score/codec.py) by detector and vital."""
 
@@ -112,3 +131,5 @@ class ScoreState(msgspec.Struct):
     total: Total | None = None  # NEWS2 as of the newest reading that it stands on
     on_oxygen: VitalHistory | None = None  # the saturation of a patient on scale 2 as it counts on oxygen
     trail: dict[str, list[Point]] = {}  # vital -> its values of the last quarter of an hour or so, minutes apart
+    seen: dict[str, bytes] = {}  # vital -> the marks of its newest measurements
+    twins: dict[str, list[Twin]] = {}  # vital -> the newest readings that told of one of these again

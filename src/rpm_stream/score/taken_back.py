@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rpm_stream.records import Reading
+from rpm_stream.score import same
 from rpm_stream.score.days import day_of
 from rpm_stream.score.state import ScoreState
 
@@ -14,6 +15,7 @@ def forget(state: ScoreState, reading: Reading, slot_hours: int) -> None:
     eight; a wrong one would stay for a month.
     """
     at, vital = reading.measured_at, reading.vital
+    same.forget(state, reading)
     for name, recent in state.recent.items():
         if name in (vital, f"detector:trend:{vital}"):
             recent[:] = [one for one in recent if one.at != at]

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import msgspec
 from aiokafka.structs import ConsumerRecord
 
+from rpm_stream.app.books.marks import marks
 from rpm_stream.app.books.store import Store, digest, key_of
 from rpm_stream.app.names import ACCOUNTS, FRAMES, OBSERVATIONS, READINGS, REDRIVEN, REJECTS
 from rpm_stream.knowledge import Knowledge
@@ -30,8 +31,8 @@ FRAME = "INSERT OR IGNORE INTO frame VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 ACCOUNT = "INSERT OR IGNORE INTO account VALUES (?, ?, ?, ?)"
 MESSAGE = "INSERT OR IGNORE INTO message VALUES (?, ?, ?, ?, ?, ?)"
 READING = (
-    "INSERT OR IGNORE INTO reading (id, part, place, entry, value, policy, summary, at_part, at_place) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT OR IGNORE INTO reading (id, part, place, entry, value, policy, summary, at_part, at_place, "
+    "same, at, device, told, loose) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 SUMMARY = (
     "INSERT INTO summary VALUES (?, ?, ?, ?, ?, ?) "
@@ -39,7 +40,7 @@ SUMMARY = (
 )
 REJECT = "INSERT OR IGNORE INTO reject VALUES (?, ?, ?, ?, ?)"
 BACK = "UPDATE reading SET back = 1 WHERE id = ?"
-ADOPTED = "INSERT OR IGNORE INTO adopted VALUES (?, ?)"
+ADOPTED = "INSERT OR IGNORE INTO adopted VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 SINGLE = "UPDATE reading SET single = 1 WHERE id = ?"
 OBSERVATION = (
     "INSERT INTO observation VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
@@ -133,7 +134,7 @@ class Notes:
                 faults.append(_fault("unreadable", record, "not a message of readings"))
                 continue
             if isinstance(message, Forwarded):
-                self._decided(message.action, back, adopted)
+                self._decided(message.action, record, back, adopted)
                 continue
             ref = self._ref(message.patient)
             place = (message.partition, message.offset, ref, message.chunk)
@@ -164,7 +165,7 @@ class Notes:
                 faults.append(_fault("two_contents", record, "a reading was taken from two frames"))
             readings.append((
                 name, message.partition, message.offset, reading.origin.index, reading.origin.part, owed.policy, key,
-                record.partition, record.offset,
+                record.partition, record.offset, *marks(reading, owed.policy, self._ref_key),
             ))  # fmt: skip
         return faults
 
@@ -189,17 +190,19 @@ class Notes:
             rows.append((*place, reject.reason, seen))
         return [(REJECT, rows), (BACK, back), (FAULT, faults)]
 
-    def _decided(self, action: Action, back: list[Row], adopted: list[Row]) -> None:
+    def _decided(self, action: Action, record: ConsumerRecord, back: list[Row], adopted: list[Row]) -> None:
         """Add the readings that were taken back, or given to another patient; no other action owes anything here."""
         if action.action == "void":
             back += [(key_of(reading.id),) for reading in action.readings]
         elif action.action == "adopt":
-            adopted += [(self._summary_of(reading, action.patient), key_of(reading.id)) for reading in action.readings]
+            adopted += [self._adopted(reading, action.patient, record) for reading in action.readings]
 
-    def _summary_of(self, reading: Reading, patient: str) -> bytes:
-        """The window of another patient into which a reading may come."""
-        owed = due(msgspec.structs.replace(reading, patient=patient), self._knowledge)
-        return key_of(owed.summary or "")
+    def _adopted(self, reading: Reading, patient: str, record: ConsumerRecord) -> Row:
+        """The window of another patient into which a reading may come, and what of theirs it may be the same as."""
+        theirs = msgspec.structs.replace(reading, patient=patient)
+        owed = due(theirs, self._knowledge)
+        known = marks(theirs, owed.policy, self._ref_key)
+        return (key_of(owed.summary or ""), key_of(reading.id), *known, record.timestamp // HOUR_MS)
 
     def _observations(self, records: list[ConsumerRecord]) -> Statements:
         """The readings that an Observation holds, or the count of a summary."""

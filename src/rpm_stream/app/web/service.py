@@ -20,7 +20,7 @@ from rpm_stream.publish import feed, life
 from rpm_stream.publish.feed import Filter, Row
 from rpm_stream.publish.life import Step
 from rpm_stream.records import Action, Alert, Direction, Event, Priority, Record, Transition
-from rpm_stream.words import SERVICE
+from rpm_stream.words import SERVICE, is_clean
 
 ANSWER_S = 5.0  # how long somebody waits for the broker to have stored a decision
 KEPT = "the broker does not answer; your decision is kept here and stored when it does: look again later"
@@ -236,6 +236,8 @@ def _action(alert: Alert, decision: Decision, now: datetime) -> Action:
     """The action as it is sent. Raises Refused where it does not say who, or why where that is needed."""
     if not decision.who.strip():
         raise Refused("please say who you are")
+    if not (is_clean(decision.who.strip()) and is_clean((decision.to or "").strip())):
+        raise Refused("a name holds no control characters and no line ends")
     if decision.who.strip() == SERVICE:
         raise Refused(f"{SERVICE} is the service's own name; please say yours")
     if decision.action in NEEDS_REASON and not decision.reason.strip():
