@@ -15,8 +15,9 @@ from rpm_stream.records import Direction, Reading, Total, Trend
 class Unknown:
     """Nothing newer is known than what rang."""
 
-    latest: dict[str, Reading] = {}
-    total: Total | None = None
+    def __init__(self) -> None:
+        self.latest: dict[str, Reading] = {}
+        self.total: Total | None = None
 
     @property
     def limits(self) -> Limits:

@@ -17,6 +17,7 @@ from rpm_stream.words import SERVICE
 SHORT = 60  # octets of what nobody is shown
 LONG = 160  # octets of each text where only few are kept
 FEW = 6
+FEWEST = 2  # from here on no single value is kept of a member: what it is now follows with its next finding
 LIMIT, NEWS2 = "limit:", "news2"  # how the names of members begin that score gives
 
 
@@ -35,6 +36,8 @@ def lighten(episodes: Iterable[Episode], most: int) -> None:
         steps = _life(episode.alert.history, most, lambda _: True)
         if most <= FEW:
             _cut_members(episode)
+            if most <= FEWEST:
+                _forget_values(episode)
             steps = tuple(msgspec.structs.replace(step, reason=_cut(step.reason, LONG)) for step in steps)
         alert = episode.alert
         episode.alert = msgspec.structs.replace(
@@ -84,6 +87,14 @@ def _cut_members(episode: Episode) -> None:
             member.newest.why = _cut(member.newest.why, LONG)
     if episode.first is not None:
         episode.first.why = _cut(episode.first.why, LONG)
+
+
+def _forget_values(episode: Episode) -> None:
+    for member in episode.members.values():
+        member.newest = member.worst = None
+        member.evidence, member.why = member.evidence[:1], _cut(member.why, SHORT)
+    episode.told, episode.first = None, None
+    del episode.moments[:-1]
 
 
 def _merge(members: dict[str, Member], most: int) -> None:
