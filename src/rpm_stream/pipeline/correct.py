@@ -89,7 +89,7 @@ def void(
         else:
             reason = f"withdrawn: {action.reason or 'its readings were taken back'}"
             alerts.append(resolve(state.episodes, group, now, reason, action.who))
-    singly = publish(windows, (), standing, (), knowledge) if standing else ()
+    singly = publish(windows, (), standing, knowledge) if standing else ()
     told = [reading for reading in wrong if reading.id not in second - shown]
     return alerts, (*taken_back(windows, told, shown, action.windows, knowledge), *singly)
 

@@ -150,7 +150,7 @@ class Judge:
             self._instant(work, list(group))
         state.applied[message.partition] = (message.offset, message.chunk)
         alerts = (*waited, *self._marked(work))
-        observations = publish(patient.windows, ordered, work.evidence.values(), work.also_seen, self.knowledge)
+        observations = publish(patient.windows, ordered, work.evidence.values(), self.knowledge, work.also_seen)
         return Judged(scores=tuple(work.scores), alerts=alerts, observations=(*observations, *self._room.make(state)))
 
     def _act(self, patient: Patient, action: Action) -> Judged:
