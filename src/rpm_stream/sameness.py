@@ -36,12 +36,12 @@ class Measured(NamedTuple):
 def measured(reading: Reading) -> Measured:
     """The marks of a reading that has a value."""
     assert reading.value is not None
-    origin = reading.origin
-    return Measured(
-        at=(reading.measured_at - _EPOCH) // _MICROSECOND,
-        said=_said(reading.value, reading.unit),
-        device=_named(reading.device),
-        entry=crc32(f"{reading.device}\x1f{origin.frame}\x1f{origin.index}".encode(errors="surrogatepass")),
+    origin, device = reading.origin, _named(reading.device)
+    return Measured(  # by place and not by name: half a microsecond, for each value of a vital that streams
+        (reading.measured_at - _EPOCH) // _MICROSECOND,
+        _said(reading.value, reading.unit),
+        device,
+        crc32(origin.frame.encode("utf-8", "surrogatepass"), device ^ origin.index),
     )
 
 

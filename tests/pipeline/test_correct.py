@@ -453,3 +453,28 @@ def test_an_old_window_stays_whole_when_its_correction_was_cut_in_the_middle() -
         assert counted(bench.records[name])[2][0]["valueInteger"] == 60
     holdings.act(first)
     assert corrected(holdings, order, [*wrong, *right]) == [second]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_of_two_ways_one_stands_in_for_the_other_in_summaries_of_any_kind(restarts: bool) -> None:
+    """An hour by strap and by app, second for second: whichever is taken back, the other counts as much."""
+    ways = {
+        device: [
+            strap(
+                minute, "70", device=device, id=f"{device}-{minute}", origin=Origin(frame=device, index=minute, part=0)
+            )
+            for minute in range(45)
+        ]
+        for device in ("d", "app")
+    }
+    for device in ways:
+        bench = Bench(restarts=restarts)
+        for pair in zip(*ways.values(), strict=True):
+            for each in pair:
+                bench.step(each)
+        bench.tick(START + timedelta(hours=2))
+        assert [record["component"][0]["valueInteger"] for record in bench.records.values()] == [15, 15, 15]
+        bench.act(void(*ways[device]))
+        assert [window.counts for window in bench.windows] == [{"70": 15}] * 3
+        bench.act(void(*ways["app" if device == "d" else "d"]))
+        assert {record["status"] for record in bench.records.values()} == {"entered-in-error"}

@@ -110,10 +110,10 @@ def test_whatever_is_forwarded_again_is_applied_once(both: tuple[list[bytes], li
 
 
 def test_the_place_in_the_order_decides_not_the_time() -> None:
-    """A resolve that lies before a reading ends the episode; behind it, it ends the one that this reading is in."""
-    resolve = decided(0, "resolve", 25)
-    before = last_alerts(outputs([*READINGS[:2], resolve, *READINGS[2:4]]))
-    after = last_alerts(outputs([*READINGS[:4], resolve]))
+    """A withdrawal before a reading ends the episode; behind it, it ends the one that this reading is in."""
+    withdraw = decided(0, "withdraw", 25)
+    before = last_alerts(outputs([*READINGS[:2], withdraw, *READINGS[2:4]]))
+    after = last_alerts(outputs([*READINGS[:4], withdraw]))
     assert {each["state"] for each in before.values()} == {"resolved", "open"}
     assert [each["state"] for each in after.values()] == ["resolved"]
 

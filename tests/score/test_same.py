@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from rpm_stream.knowledge import shipped
@@ -17,7 +17,7 @@ from rpm_stream.records import Origin, Reading
 from rpm_stream.sameness import Measurements, are_one, measured, plain_number
 from rpm_stream.score import same
 from rpm_stream.score.room import forget_vital, size, vitals
-from rpm_stream.score.same import MOST_TWINS, Same
+from rpm_stream.score.same import MOST, MOST_A_MINUTE, MOST_TWINS, Same
 from rpm_stream.score.state import ScoreState
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
@@ -127,6 +127,7 @@ def test_values_apart_are_found_whenever_the_second_arrives(order: list[int], ag
 @given(st.lists(st.tuples(st.integers(0, 6), st.sampled_from("abc"), st.integers(70, 71)), max_size=14), st.data())
 def test_kept_marks_and_the_whole_list_say_the_same(course: list[tuple[int, str, int]], data: st.DataObject) -> None:
     """As long as all of it is kept, what a correction counts from the topics is what the judge counted."""
+    assume(len(course) <= MOST_A_MINUTE or len({at for at, *_ in course}) * 3 <= MOST_A_MINUTE)
     state, whole = ScoreState(), Measurements()
     for number, (at, device, value) in enumerate(course):
         fact = reading(
@@ -143,9 +144,28 @@ def test_at_one_hertz_it_stays_small() -> None:
     for second in range(2000):
         for device in ("a", "b"):
             SAME.also_seen(state, [reading(second, str(chance.randint(60, 62)), device)])
-    assert len(state.seen["systolic"]) == 14 * 20 < 300
+    assert len(state.seen["systolic"]) == MOST_A_MINUTE * 20
     assert len(msgspec.msgpack.encode(state.twins)) < 600
     assert size(state, "systolic") < 900
+
+
+def test_a_flood_pushes_out_nothing_older() -> None:
+    """A night on the oximeter between a spot value and what its app tells of it in the morning."""
+    state = ScoreState()
+    spot = [reading(-day * 86_400, "97") for day in range(5, 0, -1)]
+    night = [reading(second, "97", "clip") for second in range(3600)]
+    assert SAME.also_seen(state, [*spot, *night]) == []
+    assert len(state.seen["systolic"]) == (5 + MOST_A_MINUTE) * 20 <= MOST * 20 < 300
+    again = [reading(-day * 86_400, "97", "app") for day in range(1, 6)]
+    assert SAME.also_seen(state, again) == again
+
+
+def test_two_beats_of_a_second_are_two() -> None:
+    beats = [
+        reading(0, "800", vital="rr_interval", unit="ms", origin=Origin(frame="f", index=index, part=0))
+        for index in (0, 1)
+    ]
+    assert SAME.also_seen(ScoreState(), beats) == []
 
 
 def test_it_is_measured_and_forgotten_with_its_vital() -> None:

@@ -78,7 +78,7 @@ def void(
     if wrong:
         scoring.renew_total(state, work.entry)
         correct_alerts(work, action, ids, alerting, scoring)
-    singly = publish(windows, (), work.evidence.values(), (), knowledge) if work.evidence else ()
+    singly = publish(windows, (), work.evidence.values(), knowledge) if work.evidence else ()
     told = [reading for reading in wrong if reading.id not in second - shown]
     return (*taken_back(windows, told, shown, action.windows, knowledge), *singly)
 

@@ -136,7 +136,7 @@ class Judge:
             self._instant(work, list(group))
         state.applied[message.partition] = (message.offset, message.chunk)
         alerts = (*waited, *self._alerting.finish(work))
-        observations = publish(patient.windows, ordered, work.evidence.values(), work.also_seen, self.knowledge)
+        observations = publish(patient.windows, ordered, work.evidence.values(), self.knowledge, work.also_seen)
         return Judged(scores=tuple(work.scores), alerts=alerts, observations=(*observations, *self._room.make(state)))
 
     def _act(self, patient: Patient, acted: Acted) -> Judged:
@@ -152,7 +152,7 @@ class Judge:
                 return _after(work.alerts, observations, self._step(patient, heir))
         else:
             decided(work, action, self._alerting, self.knowledge)
-            observations = publish(patient.windows, (), work.evidence.values(), (), self.knowledge)
+            observations = publish(patient.windows, (), work.evidence.values(), self.knowledge)
         closed = self._room.make(patient.state)
         return Judged(alerts=tuple(work.alerts), observations=(*observations, *closed))
 
@@ -174,7 +174,7 @@ class Judge:
             for group in self._devices.ended(state, work.now):
                 self._end(work, group, "no longer worn: the device is unassigned")
             self._room.make_for_silence(state)
-        singly = publish(patient.windows, (), work.evidence.values(), (), self.knowledge)
+        singly = publish(patient.windows, (), work.evidence.values(), self.knowledge)
         summed = tuple(fhir.summary(window, self.knowledge) for window in due)
         return Judged(alerts=tuple(work.alerts), observations=(*summed, *singly))
 

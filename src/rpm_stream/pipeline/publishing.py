@@ -15,8 +15,8 @@ def publish(
     windows: Summaries,
     readings: Sequence[Reading],
     evidence: Iterable[Reading],
-    also_seen: Sequence[Reading],
     knowledge: Knowledge,
+    also_seen: Sequence[Reading] = (),
 ) -> tuple[Published, ...]:
     """Every reading in one Observation, one summary, or none by policy; evidence singly besides.
 

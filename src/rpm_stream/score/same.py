@@ -1,8 +1,9 @@
 """Which readings tell of a measurement that the patient's record has already: they are heard and not counted again.
 
 Kept are the marks of the newest readings of each vital by measured time, so that what an app delivers hours later is
-still known: 20 octets each (sameness.py). Of a vital at 1 Hz that is a quarter of a minute, of a cuff some days. And
-the newest few that came second, whole: where the first is taken back, one of them takes its place.
+still known: 20 octets each (sameness.py). Of a cuff these are some days; of a vital at 1 Hz only a few of the last
+minute are kept, and they push out nothing older. And the newest few that came second are kept whole: where the first is
+taken back, one of them takes its place.
 """
 
 from __future__ import annotations
@@ -18,17 +19,24 @@ from rpm_stream.score.state import ScoreState, Twin
 
 MOST = 14  # readings of a vital that are kept: 280 octets
 MOST_BY_TWO_WAYS = 36  # three hours of a glucose sensor: its maker's servers may come as late as that
+MOST_A_MINUTE = 6  # of them, while values come faster than that
 MOST_TWINS = 3  # of a vital
+BEATS = frozenset({"rr_interval"})
 MOST_TEXT = 64  # characters of an attribute that is kept
-_FORM = Struct("<qIII")
+_FORM, _TIME, _WORD = Struct("<qIII"), Struct("<q"), Struct("<I")
+_SIZE = _FORM.size
 
 
 class Same:
-    """The measurements of patients, bound to the knowledge table: what a device says of itself is none."""
+    """The measurements of patients, bound to the knowledge table. What a device says of itself is none, and a beat of
+    the heart has no time of its own: two equal ones of one second are two.
+    """
 
     def __init__(self, knowledge: Knowledge) -> None:
         self._vitals = frozenset(
-            vital for vital, row in knowledge.vitals.items() if not row.group.startswith("device:")
+            vital
+            for vital, row in knowledge.vitals.items()
+            if not row.group.startswith("device:") and vital not in BEATS
         )
 
     def also_seen(self, state: ScoreState, readings: Sequence[Reading]) -> list[Reading]:
@@ -53,8 +61,13 @@ class Same:
 def _first(state: ScoreState, vital: str, one: Measured) -> Measured | None:
     """The reading of which ``one`` is the second."""
     kept = state.seen.get(vital)
-    if kept is None or one.at - MINUTE >= _FORM.unpack_from(kept, len(kept) - _FORM.size)[0]:
+    if kept is None:
+        return None
+    newest = _time(kept, len(kept) - _SIZE)
+    if one.at - MINUTE >= newest:
         return None  # nearly always, where values are rare
+    if one.at > newest and kept.count(_WORD.pack(one.device)) * _SIZE >= len(kept):
+        return None  # nearly always, where one device sends them every second
     alike = [Measured._make(each) for each in _FORM.iter_unpack(kept) if each[1] == one.said]
     near = [each for each in alike if are_one(each, one, vital)]
     return closest(one, ((each, _twins(state, vital, each)) for each in near), vital) if near else None
@@ -71,10 +84,18 @@ def _marks(kept: bytes) -> Iterator[Measured]:
 
 def _entered(kept: bytes, one: Measured, vital: str) -> bytes:
     """With one more, in the order of time; the oldest goes where there are too many."""
-    most = (MOST_BY_TWO_WAYS if vital in BY_TWO_WAYS else MOST) * _FORM.size
-    if not kept or one.at >= _FORM.unpack_from(kept, len(kept) - _FORM.size)[0]:
-        return (kept + _FORM.pack(*one))[-most:]
-    return _packed(sorted((*_marks(kept), one)))[-most:]
+    most = (MOST_BY_TWO_WAYS if vital in BY_TWO_WAYS else MOST) * _SIZE
+    if kept and one.at < _time(kept, len(kept) - _SIZE):
+        return _packed(sorted((*_marks(kept), one)))[-most:]
+    place = len(kept) - MOST_A_MINUTE * _SIZE
+    if place >= 0 and one.at - _time(kept, place) < MINUTE:
+        return kept[:place] + kept[place + _SIZE :] + _FORM.pack(*one)
+    return (kept + _FORM.pack(*one))[-most:]
+
+
+def _time(kept: bytes, place: int) -> int:
+    at: int = _TIME.unpack_from(kept, place)[0]
+    return at
 
 
 def _packed(marks: Iterable[Measured]) -> bytes:
