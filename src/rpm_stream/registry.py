@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
+from functools import cache
 
 import msgspec
 
@@ -132,12 +133,34 @@ def wearers(device: DeviceEntry, at: datetime) -> list[str]:
     return list(dict.fromkeys(assignment.patient for assignment in holders(device, at)))
 
 
-def years_old(entry: PatientEntry, at: datetime) -> int | None:
-    """Whole years at ``at``; None when ``born`` (YYYY, YYYY-MM or YYYY-MM-DD) is unknown or unreadable."""
-    if not entry.born:
+_BORN = re.compile(r"[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?")
+
+
+@cache
+def _birthday(born: str) -> date | None:
+    if _BORN.fullmatch(born) is None:
         return None
     try:
-        born = date.fromisoformat((entry.born + "-01-01"[len(entry.born) - 4 :])[:10])
+        return date.fromisoformat(born + "-01-01"[len(born) - 4 :])
     except ValueError:
+        return None
+
+
+def has_unreadable_birth(entry: PatientEntry) -> bool:
+    """Whether ``born`` is given and is no YYYY, YYYY-MM or YYYY-MM-DD: then nobody knows whether it is an adult."""
+    return entry.born is not None and _birthday(entry.born) is None
+
+
+def months_old(entry: PatientEntry, at: datetime) -> int:
+    """Whole months at ``at``, not below 0. ``born`` must be readable."""
+    born = _birthday(entry.born or "")
+    assert born is not None
+    return max(0, 12 * (at.year - born.year) + at.month - born.month - (at.day < born.day))
+
+
+def years_old(entry: PatientEntry, at: datetime) -> int | None:
+    """Whole years at ``at``; None when ``born`` (YYYY, YYYY-MM or YYYY-MM-DD) is unknown or unreadable."""
+    born = _birthday(entry.born or "")
+    if born is None:
         return None
     return at.year - born.year - ((at.month, at.day) < (born.month, born.day))

@@ -35,7 +35,10 @@ NEWS2_7 = [*NEWS2_5, (0, "body_temperature", "39.5")]
 
 
 def in_tables(knowledge: Knowledge) -> dict[str, Priority]:
-    return {**limit_rules(knowledge.limits), "limits.silence": knowledge.limits.silence_priority}
+    return {
+        **limit_rules(knowledge.limits, knowledge.maternity, knowledge.child),
+        "limits.silence": knowledge.limits.silence_priority,
+    }
 
 
 def by_behaviour() -> Iterator[tuple[str, Priority]]:

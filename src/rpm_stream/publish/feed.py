@@ -37,6 +37,8 @@ RULE_KINDS: tuple[tuple[str, str], ...] = (
     ("limit.programme.", "A limit set for a programme"),
     ("limit.shipped.", "A limit that is shipped with the service"),
     ("limit.news2_", "A single vital on the NEWS2 chart, as shipped with the service"),
+    ("limit.maternity_", "A single vital in the chart for pregnancy, as shipped with the service"),
+    ("limit.child_", "A single vital in the chart for children of this age, as shipped with the service"),
     ("limit.query.", "A value so far out that it alerts at once, as shipped with the service"),
     ("news2@", "NEWS2, the score of all vital signs together, as shipped with the service"),
     ("detector.", "Learned: unusual for this person"),

@@ -56,7 +56,7 @@ def judge_app(settings: Settings, knowledge: Knowledge, partitions: int) -> Batc
     states = KeyedStates(table, Form(unpack_patient, pack_patient, check_patient))
     patients_in_turn = Place(STAGE, lambda record: record.key, SLICE_OCTETS, TURN_OCTETS)
     work = BatchWork(app, table, states, patients_in_turn)
-    reader, clock = RegistryReader(settings.bootstrap, knowledge.vitals), Clock.of(settings)
+    reader, clock = RegistryReader(settings.bootstrap, knowledge), Clock.of(settings)
     step = Step(Judge(knowledge, reader.registry), clock, partitions)
 
     async def readings(stream: Any) -> None:
