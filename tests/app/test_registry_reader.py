@@ -62,3 +62,18 @@ def test_a_file_is_refused_whole_with_line_and_reason(tmp_path: Path) -> None:
     assert len(list(read_registry(file))) == 2  # as a replay reads what is on the topic already
     with pytest.raises(UsageError, match=r"line 2: limit 2: heart_rate is not measured in 'kg'"):
         list(read_registry(file, shipped()))
+
+
+def test_all_settings_that_cannot_be_used_are_told_a_line_each_and_name_nobody(tmp_path: Path) -> None:
+    file = tmp_path / "registry.jsonl"
+    born = json.dumps({"patient": "Ada", "born": "01.05.2017"}).encode()
+    file.write_bytes(patient(GOOD, WRONG, WRONG) + b"\n" + born + b"\n" + patient(GOOD) + b"\n")
+    with pytest.raises(UsageError) as raised:
+        list(read_registry(file, shipped()))
+    said = str(raised.value).splitlines()
+    assert [line.removeprefix(f"{file}: ").split(": ")[:2] for line in said] == [
+        ["line 1", "limit 2"],
+        ["line 1", "limit 3"],
+        ["line 2", "born is none of YYYY, YYYY-MM and YYYY-MM-DD, so that nobody knows whether it is a child"],
+    ]
+    assert "Ada" not in str(raised.value)

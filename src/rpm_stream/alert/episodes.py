@@ -103,8 +103,9 @@ def why_of(members: dict[str, Member]) -> tuple[str, ...]:
 
 def _open(patient: str, finding: Finding, now: datetime) -> Episode:
     step = Transition(at=now, state="open", priority=finding.priority, who=SERVICE, reason=finding.why)
+    opened_by = finding.opened_by or (finding.evidence[0].id,)
     alert = Alert(
-        id=deterministic_id("alert", patient, finding.group, finding.evidence[0].id),
+        id=deterministic_id("alert", patient, finding.group, *opened_by),
         patient=patient,
         group=finding.group,
         priority=finding.priority,

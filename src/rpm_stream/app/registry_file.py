@@ -19,8 +19,10 @@ from rpm_stream.score.own_limits import faults
 def read_registry(path: Path, knowledge: Knowledge | None = None) -> Iterator[RegistryEntry]:
     """The entries in order. Raises UsageError naming the line; nothing of its content is said but a wrong setting.
 
-    With ``knowledge`` a setting that cannot be used is an error too (a limit in a unit that its vital does not have).
+    With ``knowledge`` a setting that cannot be used is an error too (a limit in a unit that its vital does not have);
+    all of them are told at once, a line each.
     """
+    wrong: list[str] = []
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
@@ -33,8 +35,10 @@ def read_registry(path: Path, knowledge: Knowledge | None = None) -> Iterator[Re
         except RegistryError as error:
             raise UsageError(f"{path}: line {number}: {error}") from None
         if knowledge is not None and (found := faults(entry, knowledge)):
-            raise UsageError(f"{path}: line {number}: {'; '.join(found)}")
+            wrong += [f"{path}: line {number}: {fault}" for fault in found]
         yield entry
+    if wrong:
+        raise UsageError("\n".join(wrong))
 
 
 def ignored(path: Path) -> Iterator[str]:

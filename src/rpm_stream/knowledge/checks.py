@@ -22,6 +22,7 @@ OTHER_RULES = (
     "device.not_judged",
     "detector",
     "limits.silence",
+    *(f"settings.{kind}" for kind in ("limit", "born", "no_limits", "oxygen")),
     "news2.medium",
     "news2.high",
     "trend.average",

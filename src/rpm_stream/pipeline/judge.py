@@ -34,6 +34,8 @@ from rpm_stream.pipeline.patient import MOST_SINCE, Input, Patient, PatientState
 from rpm_stream.pipeline.publishing import publish
 from rpm_stream.pipeline.room import Room
 from rpm_stream.pipeline.scoring import Scoring
+from rpm_stream.pipeline.settings import GROUP as SETTINGS
+from rpm_stream.pipeline.settings import MENDED, Settings
 from rpm_stream.pipeline.silence import GROUP as SILENCE
 from rpm_stream.pipeline.silence import Silence
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
@@ -70,6 +72,7 @@ class Judge:
     def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
         self.knowledge, self.registry = knowledge, registry
         self._scoring, self._room = Scoring(knowledge, registry), Room(knowledge)
+        self._settings = Settings(knowledge, registry)
         self._silence, self._devices = Silence(knowledge, registry), DeviceAlerts(knowledge, registry)
 
     def step(self, patient: Patient, message: Readings) -> Judged | None:
@@ -148,6 +151,10 @@ class Judge:
         for _, group in groupby(told, key=lambda reading: reading.measured_at):
             self._instant(work, list(group))
         state.applied[message.partition] = (message.offset, message.chunk)
+        for finding in self._settings.findings(state.score, work.entry, work.now):
+            if alert := apply(state.episodes, state.patient, finding, work.now):
+                work.alerts.append(alert)
+        self._end_settings(work)
         alerts = (*waited, *self._marked(work))
         observations = publish(patient.windows, ordered, work.evidence.values(), self.knowledge)
         return Judged(scores=tuple(work.scores), alerts=alerts, observations=(*observations, *self._room.make(state)))
@@ -179,6 +186,7 @@ class Judge:
             for group, moment in list(self._silence.stale(state.score, state.episodes, work.now)):
                 if alert := mark_stale(state.episodes, group, moment):
                     work.alerts.append(alert)
+            self._end_settings(work)
             for group in list(self._silence.ended(state.score, work.entry, state.episodes, work.now)):
                 work.alerts.append(resolve(state.episodes, group, work.now, "no longer expected from this device"))
             for group in self._devices.ended(state, work.now):
@@ -187,6 +195,11 @@ class Judge:
         return Judged(
             alerts=tuple(work.alerts), observations=tuple(fhir.summary(window, self.knowledge) for window in due)
         )
+
+    def _end_settings(self, work: _Work) -> None:
+        state = work.patient.state
+        if SETTINGS in state.episodes and self._settings.is_mended(state.score, work.entry, work.now):
+            work.alerts.append(resolve(state.episodes, SETTINGS, work.now, MENDED))
 
     def _work(self, patient: Patient, at: datetime) -> _Work:
         """``now`` never goes back. Only data moves the state's own: a tick or a click must change no later alert."""
@@ -248,7 +261,7 @@ class Judge:
         return tuple(msgspec.structs.replace(alert, historical=final[alert.id]) for alert in work.alerts)
 
     def _is_over(self, state: PatientState, episode: Episode) -> bool:
-        if episode.alert.group.startswith("device:"):  # a good value says nothing of the device's own trouble
+        if episode.alert.group.startswith(("device:", SETTINGS)):  # a good value says nothing of other trouble
             return False
         if all(name.startswith(LEARNED) for name in episode.members):  # its values may be inside every limit all along
             known = [state.score.calm.get(name) for name in episode.members]

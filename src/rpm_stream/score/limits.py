@@ -112,6 +112,7 @@ class LimitTable:
             side=side,
             bound=bound,
             unit=row.unit,
+            beyond_query=True,
             first=limits.beyond_query.first,
             repeated=limits.beyond_query.repeated,
             rule=f"limit.query.{vital}.{WORD[side]}_{bound}@{limits.version}",

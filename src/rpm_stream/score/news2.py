@@ -17,7 +17,7 @@ from rpm_stream.records import PatientEntry, Reading, Record
 from rpm_stream.registry import has_unreadable_birth, years_old
 from rpm_stream.score.history import Segment, VitalHistory, as_of
 
-Scale = Literal["1", "2 on air", "2 on oxygen"]  # of oxygen saturation; 2 by prescription only
+Scale = Literal["1", "2 on air", "2 on oxygen", "2 unknown"]  # of oxygen saturation; 2 by prescription only
 SATURATION, OXYGEN = "oxygen_saturation", "oxygen"
 
 
@@ -69,7 +69,7 @@ class Chart:
             return "1"
         segment = self._newest(histories, self._oxygen, at)
         on_oxygen = segment.points if segment is not None else patient.on_oxygen
-        return "2 on oxygen" if on_oxygen else "2 on air"
+        return "2 unknown" if on_oxygen is None else "2 on oxygen" if on_oxygen else "2 on air"
 
     @staticmethod
     def _rows(parameter: Points, scale: Scale) -> tuple[tuple[str, int], ...]:

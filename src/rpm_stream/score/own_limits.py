@@ -19,6 +19,7 @@ import msgspec
 from rpm_stream.knowledge import Knowledge, Vital
 from rpm_stream.records import DeviceEntry, Direction, Limit, LimitValue, PatientEntry, Record, Recovery, RegistryEntry
 from rpm_stream.registry import Registry, has_unreadable_birth
+from rpm_stream.words import plain_unit
 
 Level = Literal["patient", "panel", "programme"]
 LEVELS: tuple[Level, ...] = ("patient", "panel", "programme")  # whose limits come first
@@ -166,7 +167,7 @@ def _unreachable(limit: Limit, row: Vital, knowledge: Knowledge) -> str | None:
     low, high = _recoveries(limit)
     for name, bound in (("low", limit.low), ("high", limit.high), ("recover", low), ("recover", high)):
         if bound is not None and row.reject.excludes(knowledge.convert(_number(bound), limit.unit, row.unit)):
-            return f"has a {name} of {bound} {limit.unit}, which no body has: is the unit right?"
+            return f"has a {name} of {bound} {plain_unit(limit.unit)}, which no body has: is the unit right?"
     return None
 
 

@@ -94,6 +94,7 @@ class ScoreState(msgspec.Struct):
     emitted: dict[str, Emitted] = {}
     calm: dict[str, Calm] = {}
     breach_parts: tuple[str, ...] = ()  # parts of NEWS2 that were known at its last breach
+    told_settings: list[str] = []  # members of the group settings that were told and are not mended
     told_silent: dict[str, str] = {}  # vital -> id of the last reading before a silence that was told
     accepted: dict[str, datetime] = {}  # group -> up to when measured values are a person's new normal
     faults: dict[str, DeviceRun] = {}  # member of a device group -> its device's faults in a row; empty for most

@@ -30,6 +30,7 @@ class Breach(Record, frozen=True, kw_only=True):
     partner: tuple[str, str] | None = None
     minutes: int = 0
     of: Of | None = None
+    beyond_query: bool = False
     rule: str
     title: str
     why: str
