@@ -79,6 +79,10 @@ class Registry:
         self.patients: dict[str, PatientEntry] = {}
         self.panels: dict[str, PanelEntry] = {}
         self.programmes: dict[str, ProgrammeEntry] = {}
+        self.expecting: dict[
+            str, None
+        ] = {}  # the patients of whom something is expected, in the order of their entries
+        self._worn: dict[str, set[str]] = {}  # patient -> devices that have an assignment of theirs
         for entry in entries:
             self.put(entry)
 
@@ -86,19 +90,27 @@ class Registry:
         """Take an entry in place of the one of the same key."""
         match entry:
             case DeviceEntry():
+                self._unlink(entry.device)
                 self.devices[entry.device] = entry
+                for assignment in entry.assignments:
+                    self._worn.setdefault(assignment.patient, set()).add(entry.device)
             case PanelEntry():
                 self.panels[entry.panel] = entry
             case ProgrammeEntry():
                 self.programmes[entry.programme] = entry
             case _:
                 self.patients[entry.patient] = entry
+                if entry.expected_every:
+                    self.expecting[entry.patient] = None
+                else:
+                    self.expecting.pop(entry.patient, None)
 
     def remove(self, key: str) -> None:
         """Apply a tombstone of ``device/<id>``, ``patient/<id>``, ``panel/<id>`` or ``programme/<id>``."""
         kind, _, name = key.partition("/")
         match kind:
             case "device":
+                self._unlink(name)
                 self.devices.pop(name, None)
             case "panel":
                 self.panels.pop(name, None)
@@ -106,6 +118,16 @@ class Registry:
                 self.programmes.pop(name, None)
             case _:
                 self.patients.pop(name, None)
+                self.expecting.pop(name, None)
+
+    def _unlink(self, device: str) -> None:
+        known = self.devices.get(device)
+        for assignment in known.assignments if known else ():
+            self._worn[assignment.patient].discard(device)
+
+    def worn_by(self, patient: str) -> Iterator[DeviceEntry]:
+        """The devices that have ever been assigned to ``patient``, in the order of their names."""
+        yield from (self.devices[device] for device in sorted(self._worn.get(patient, ())))
 
     def entries(self) -> Iterator[RegistryEntry]:
         """All entries: what a dump of the topic would hold."""

@@ -120,9 +120,10 @@ def test_a_historical_alert_is_of_today_again_with_the_next_breach() -> None:
 def test_without_data_it_is_stale_and_fresh_again_with_the_next_reading() -> None:
     ward = Ward()
     ward.now("heart_rate", "135", 0)
-    (stale,) = ward.judge.tick(ward.patient, START + timedelta(hours=13)).alerts
-    assert (stale.stale, stale.state, stale.updated_at) == (True, "open", START + timedelta(hours=12))
-    (fresh,) = ward.now("heart_rate", "100", 800)
+    assert ward.tick(36 * 60 - 1) == ()
+    (stale,) = ward.tick(37 * 60)
+    assert (stale.stale, stale.state, stale.updated_at) == (True, "open", START + timedelta(hours=36))
+    (fresh,) = ward.now("heart_rate", "100", 38 * 60)
     assert (fresh.stale, fresh.state) == (False, "open")
 
 

@@ -119,7 +119,7 @@ class Judge:
         self._rewind(patient)
         state = patient.state
         work = self._work(patient, message.received_at)
-        state.now = work.now
+        state.now, state.first_at = work.now, state.first_at or work.now
         state.applied[message.partition] = (message.offset, message.chunk)
         if message.readings and (alert := apply(state.episodes, state.patient, finding_of(message.readings), work.now)):
             work.alerts.append(alert)
@@ -144,7 +144,7 @@ class Judge:
     def _step(self, patient: Patient, message: Readings) -> Judged:
         state = patient.state
         work = self._work(patient, message.received_at)
-        state.now = work.now
+        state.now, state.first_at = work.now, state.first_at or work.now
         waited = overdue(state.episodes, self.knowledge.priorities, work.now)
         ordered = sorted(message.readings, key=_order)
         told = sorted((*message.readings, *message.refused), key=_order) if message.refused else ordered
@@ -178,12 +178,12 @@ class Judge:
         due = summaries.tick(patient.windows, work.now)
         work.alerts += overdue(state.episodes, self.knowledge.priorities, work.now)
         if work.entry.expected_every:
-            for finding, moment in self._silence.findings(state.score, work.entry, work.now):
+            for finding, moment in self._silence.findings(state, work.entry, work.now):
                 if alert := apply(state.episodes, state.patient, finding, moment):
                     work.alerts.append(alert)
         if state.episodes:
             work.alerts += overdue(state.episodes, self.knowledge.priorities, work.now)
-            for group, moment in list(self._silence.stale(state.score, state.episodes, work.now)):
+            for group, moment in list(self._silence.stale(state.score, work.entry, state.episodes, work.now)):
                 if alert := mark_stale(state.episodes, group, moment):
                     work.alerts.append(alert)
             self._end_settings(work)
@@ -247,7 +247,7 @@ class Judge:
         told = {alert.id for alert in work.alerts}
         for group, episode in state.episodes.items():
             alert = episode.alert
-            if alert.stale and not self._silence.is_stale(state.score, episode, work.now):
+            if alert.stale and not self._silence.is_stale(state.score, work.entry, episode, work.now):
                 work.alerts.append(mark_fresh(state.episodes, group, work.now))
             if not (alert.id in told or alert.historical):
                 continue

@@ -23,10 +23,14 @@ Input: TypeAlias = Readings | Action | datetime  # of a step, of a person, of a 
 
 
 class PatientState(msgspec.Struct):
-    """What judge remembers of one patient. ``applied``: partition of rpm.frames -> (offset, chunk) last applied."""
+    """What judge remembers of one patient. ``applied``: partition of rpm.frames -> (offset, chunk) last applied.
+
+    ``first_at``: when the first record was received.
+    """
 
     patient: str
     now: datetime | None = None
+    first_at: datetime | None = None
     applied: dict[int, tuple[int, int]] = {}
     actions: dict[int, int] = {}
     score: ScoreState = msgspec.field(default_factory=ScoreState)

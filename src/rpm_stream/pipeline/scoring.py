@@ -18,6 +18,7 @@ from rpm_stream.score.learning import Paused
 from rpm_stream.score.quality import Quality
 from rpm_stream.score.rates import Rates
 from rpm_stream.score.rules import Rules
+from rpm_stream.score.state import note_distance
 from rpm_stream.score.trends import Trends
 
 SCORE_EVERY = timedelta(minutes=5)  # an unchanged NEWS2 is looked at this often
@@ -80,6 +81,7 @@ class Scoring:
             if newest is not None and reading.measured_at < newest.measured_at:
                 moment.late.add(reading.id)
             elif placing or (reading.value is not None and (reading.vital in self._kept or reading.vital in expected)):
+                note_distance(state, newest, reading)
                 state.latest[reading.vital] = reading
             if placing is not None and self._rules.chart.knows(reading.vital):
                 moment.placings.append(placing)

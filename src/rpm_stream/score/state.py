@@ -11,6 +11,8 @@ from rpm_stream.score.days import Days
 from rpm_stream.score.history import VitalHistory
 from rpm_stream.score.recent import Recent
 
+MOST_DISTANCES = 8
+
 
 class Calm(msgspec.Struct, array_like=True):
     """Since when a member is inside its recovery limit, and up to when that is known, by readings."""
@@ -95,7 +97,9 @@ class ScoreState(msgspec.Struct):
     calm: dict[str, Calm] = {}
     breach_parts: tuple[str, ...] = ()  # parts of NEWS2 that were known at its last breach
     told_settings: list[str] = []  # members of the group settings that were told and are not mended
-    told_silent: dict[str, str] = {}  # vital -> id of the last reading before a silence that was told
+    told_silent: dict[str, str] = {}  # vital -> what its last silence that was told began with (pipeline/silence.py)
+    heard: dict[str, datetime] = {}  # vital -> when its last reading was, where that one is forgotten
+    distances: dict[str, list[int]] = {}  # vital -> seconds between its newest readings
     accepted: dict[str, datetime] = {}  # group -> up to when measured values are a person's new normal
     faults: dict[str, DeviceRun] = {}  # member of a device group -> its device's faults in a row; empty for most
     repeats: dict[str, DeviceRun] = {}  # member of device:stuck -> equal values in a row
@@ -109,3 +113,12 @@ class ScoreState(msgspec.Struct):
     drops: dict[str, VitalHistory] = {}  # vital that streams -> since when it lies below this person's usual
     cut: dict[str, datetime] = {}  # vital -> up to when readings of it were taken back
     points: dict[str, list[Point]] = {}  # vital -> its values of the last minutes, where a rule looks at the rate
+
+
+def note_distance(state: ScoreState, before: Reading | None, reading: Reading) -> None:
+    """Keep how far apart the newest readings of a vital lie."""
+    if before is None or (apart := int((reading.measured_at - before.measured_at).total_seconds())) <= 0:
+        return
+    kept = state.distances.setdefault(reading.vital, [])
+    kept.append(apart)
+    del kept[:-MOST_DISTANCES]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
+from functools import cache
 from time import perf_counter
 from typing import Any
 
@@ -39,7 +41,7 @@ from rpm_stream.pipeline.actions import read_action
 from rpm_stream.pipeline.judge import Judge, Judged, Patient
 from rpm_stream.pipeline.state import check_patient, pack_patient, unpack_patient
 from rpm_stream.records import UNREADABLE, Readings
-from rpm_stream.registry import plain_fault
+from rpm_stream.registry import Registry, plain_fault
 
 STAGE = "judge"
 SLICE_OCTETS = 512 * 1024  # 1,600 readings
@@ -76,7 +78,8 @@ def judge_app(settings: Settings, knowledge: Knowledge, partitions: int) -> Batc
     async def ticks() -> None:
         await reader.ready.wait()
         async for partition, at in barrier.passed():
-            keys = barrier.due(table.keys_of({partition}), at)
+            silent = step.expecting(reader.registry, partition)
+            keys = barrier.due(dict.fromkeys((*table.keys_of({partition}), *silent)), at)
             await work.change(partition, keys, lambda patient, at=at: step.tick(patient, at))  # type: ignore[misc]
 
     app.task(lambda: guarded(work.run, "judging"))
@@ -90,7 +93,8 @@ class Step:
     """One message through the pure steps, counted."""
 
     def __init__(self, judge: Judge, clock: Clock, partitions: int) -> None:
-        self._judge, self._clock, self._partitions = judge, clock, partitions
+        self._judge, self._clock = judge, clock
+        self._home = cache(lambda name: (murmur2(name) & 0x7FFFFFFF) % partitions)
 
     def readings(self, patient: Patient, record: ConsumerRecord) -> list[Outgoing] | None:
         """What a message of readings causes; None for one that this patient's state has applied."""
@@ -129,6 +133,11 @@ class Step:
         self._count(judged, None)
         return self._outputs(patient, judged)
 
+    def expecting(self, registry: Registry, partition: int) -> Iterator[bytes]:
+        """Those of a partition of whom something is expected: they tick too before anything was heard of them."""
+        names = (name.encode() for name in registry.expecting)
+        return (name for name in names if self._home(name) == partition)
+
     def tick(self, patient: Patient, at: datetime) -> list[Outgoing]:
         """What time without data causes."""
         judged = self._judge.tick(patient, at)
@@ -137,7 +146,7 @@ class Step:
 
     def _outputs(self, patient: Patient, judged: Judged) -> list[Outgoing]:
         name = patient.state.patient.encode()
-        home = (murmur2(name) & 0x7FFFFFFF) % self._partitions  # an alert lies where its patient does
+        home = self._home(name)  # an alert lies where its patient does
         outputs: list[Outgoing] = [(SCORES_TOPIC, name, _encode(score), None) for score in judged.scores]
         outputs += [(ALERTS_TOPIC, alert.id.encode(), _encode(alert), home) for alert in judged.alerts]
         outputs += [(OBSERVATIONS_TOPIC, name, observation.body, None) for observation in judged.observations]
