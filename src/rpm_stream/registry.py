@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
+from functools import cache
 
 import msgspec
 
@@ -78,6 +79,10 @@ class Registry:
         self.patients: dict[str, PatientEntry] = {}
         self.panels: dict[str, PanelEntry] = {}
         self.programmes: dict[str, ProgrammeEntry] = {}
+        self.expecting: dict[
+            str, None
+        ] = {}  # the patients of whom something is expected, in the order of their entries
+        self._worn: dict[str, set[str]] = {}  # patient -> devices that have an assignment of theirs
         for entry in entries:
             self.put(entry)
 
@@ -85,19 +90,27 @@ class Registry:
         """Take an entry in place of the one of the same key."""
         match entry:
             case DeviceEntry():
+                self._unlink(entry.device)
                 self.devices[entry.device] = entry
+                for assignment in entry.assignments:
+                    self._worn.setdefault(assignment.patient, set()).add(entry.device)
             case PanelEntry():
                 self.panels[entry.panel] = entry
             case ProgrammeEntry():
                 self.programmes[entry.programme] = entry
             case _:
                 self.patients[entry.patient] = entry
+                if entry.expected_every:
+                    self.expecting[entry.patient] = None
+                else:
+                    self.expecting.pop(entry.patient, None)
 
     def remove(self, key: str) -> None:
         """Apply a tombstone of ``device/<id>``, ``patient/<id>``, ``panel/<id>`` or ``programme/<id>``."""
         kind, _, name = key.partition("/")
         match kind:
             case "device":
+                self._unlink(name)
                 self.devices.pop(name, None)
             case "panel":
                 self.panels.pop(name, None)
@@ -105,6 +118,16 @@ class Registry:
                 self.programmes.pop(name, None)
             case _:
                 self.patients.pop(name, None)
+                self.expecting.pop(name, None)
+
+    def _unlink(self, device: str) -> None:
+        known = self.devices.get(device)
+        for assignment in known.assignments if known else ():
+            self._worn[assignment.patient].discard(device)
+
+    def worn_by(self, patient: str) -> Iterator[DeviceEntry]:
+        """The devices that have ever been assigned to ``patient``, in the order of their names."""
+        yield from (self.devices[device] for device in sorted(self._worn.get(patient, ())))
 
     def entries(self) -> Iterator[RegistryEntry]:
         """All entries: what a dump of the topic would hold."""
@@ -132,12 +155,34 @@ def wearers(device: DeviceEntry, at: datetime) -> list[str]:
     return list(dict.fromkeys(assignment.patient for assignment in holders(device, at)))
 
 
-def years_old(entry: PatientEntry, at: datetime) -> int | None:
-    """Whole years at ``at``; None when ``born`` (YYYY, YYYY-MM or YYYY-MM-DD) is unknown or unreadable."""
-    if not entry.born:
+_BORN = re.compile(r"[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?")
+
+
+@cache
+def _birthday(born: str) -> date | None:
+    if _BORN.fullmatch(born) is None:
         return None
     try:
-        born = date.fromisoformat((entry.born + "-01-01"[len(entry.born) - 4 :])[:10])
+        return date.fromisoformat(born + "-01-01"[len(born) - 4 :])
     except ValueError:
+        return None
+
+
+def has_unreadable_birth(entry: PatientEntry) -> bool:
+    """Whether ``born`` is given and is no YYYY, YYYY-MM or YYYY-MM-DD: then nobody knows whether it is an adult."""
+    return entry.born is not None and _birthday(entry.born) is None
+
+
+def months_old(entry: PatientEntry, at: datetime) -> int:
+    """Whole months at ``at``, not below 0. ``born`` must be readable."""
+    born = _birthday(entry.born or "")
+    assert born is not None
+    return max(0, 12 * (at.year - born.year) + at.month - born.month - (at.day < born.day))
+
+
+def years_old(entry: PatientEntry, at: datetime) -> int | None:
+    """Whole years at ``at``; None when ``born`` (YYYY, YYYY-MM or YYYY-MM-DD) is unknown or unreadable."""
+    born = _birthday(entry.born or "")
+    if born is None:
         return None
     return at.year - born.year - ((at.month, at.day) < (born.month, born.day))

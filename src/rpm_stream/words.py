@@ -55,6 +55,12 @@ def plain_value(reading: Reading) -> str:
     return f"{name} {reading.value} {plain_unit(reading.unit)}"
 
 
+def plain_list(names: Iterable[str]) -> str:
+    """``pulse, breathing and temperature``"""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def plain_flags(flags: Iterable[str]) -> str:
     """``poor signal, low perfusion``"""
     return ", ".join(flag.replace("_", " ") for flag in flags)

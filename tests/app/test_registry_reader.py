@@ -28,7 +28,7 @@ def faulty() -> float:
 
 
 def test_a_limit_in_a_wrong_unit_is_told_loudly_and_names_nobody() -> None:
-    reader = RegistryReader("nowhere", shipped().vitals)
+    reader = RegistryReader("nowhere", shipped())
     with capture_logs() as logs:
         reader.apply(b"patient/ada-lovelace", patient(WRONG, GOOD))
     (told,) = logs
@@ -45,7 +45,7 @@ def test_a_limit_in_a_wrong_unit_is_told_loudly_and_names_nobody() -> None:
 
 
 def test_panels_and_programmes_are_kept_and_told_alike() -> None:
-    reader = RegistryReader("nowhere", shipped().vitals)
+    reader = RegistryReader("nowhere", shipped())
     with capture_logs() as logs:
         for kind in ("panel", "programme"):
             reader.apply(f"{kind}/x".encode(), json.dumps({kind: "x", "limits": [WRONG]}).encode())
@@ -61,4 +61,19 @@ def test_a_file_is_refused_whole_with_line_and_reason(tmp_path: Path) -> None:
     file.write_bytes(patient(GOOD) + b"\n" + patient(GOOD, WRONG) + b"\n")
     assert len(list(read_registry(file))) == 2  # as a replay reads what is on the topic already
     with pytest.raises(UsageError, match=r"line 2: limit 2: heart_rate is not measured in 'kg'"):
-        list(read_registry(file, shipped().vitals))
+        list(read_registry(file, shipped()))
+
+
+def test_all_settings_that_cannot_be_used_are_told_a_line_each_and_name_nobody(tmp_path: Path) -> None:
+    file = tmp_path / "registry.jsonl"
+    born = json.dumps({"patient": "Ada", "born": "01.05.2017"}).encode()
+    file.write_bytes(patient(GOOD, WRONG, WRONG) + b"\n" + born + b"\n" + patient(GOOD) + b"\n")
+    with pytest.raises(UsageError) as raised:
+        list(read_registry(file, shipped()))
+    said = str(raised.value).splitlines()
+    assert [line.removeprefix(f"{file}: ").split(": ")[:2] for line in said] == [
+        ["line 1", "limit 2"],
+        ["line 1", "limit 3"],
+        ["line 2", "born is none of YYYY, YYYY-MM and YYYY-MM-DD, so that nobody knows whether it is a child"],
+    ]
+    assert "Ada" not in str(raised.value)

@@ -12,6 +12,8 @@ from rpm_stream.knowledge.sources import unsourced
 
 LIMIT = 'vital = "{vital}"\nunit = "{unit}"\nabove = "3"\nrecover = "3"\nfirst = "low"\nsource = "x"\n'
 PULSE = '[pulse]\nvitals = ["heart_rate"]\nunit = "/min"\nstep = "1"\nrows = '
+ROW = 'vitals = ["{}"]\nunit = "/min"\nstep = "1"\nrows = [["8", "red"], ["", "normal"]]\nrecover = {{ low = "{}" }}\n'
+AGE = '[[age]]\nwords = "x"\nfrom_months = 0\n'
 LINE = 'unit = "/min"\nstep = "1"\n'
 AVERAGE = """
 [[average]]
@@ -83,6 +85,12 @@ def test_the_shipped_tables_are_good_and_every_number_has_its_source() -> None:
         ("limits", '[step.moods]\nunit = "kg"\nlow = "1"\nhigh = "1"\n', "limits.toml: step.moods: unknown vital"),
         ("limits", '[step.weight]\nunit = "g"\nlow = "1"\nhigh = "1"\n', "step.weight: a step is a difference in the"),
         ("limits", '[step.weight]\nunit = "kg"\nlow = "0"\nhigh = "1"\n', "step.weight: a step is more than nothing"),
+        ("maternity", f"[[line]]\n{ROW.format('puls', 9)}", "maternity.toml: puls: unknown vital puls"),
+        ("maternity", f"[[line]]\n{ROW.format('weight', 9)}", "weight: there is no unit /min of it"),
+        ("maternity", f"[[line]]\n{ROW.format('heart_rate', 8)}", "heart_rate: a recovery lies in a band"),
+        ("child", f"{AGE}below_months = 12\n[[age.line]]\n{ROW.format('heart_rate', 9)}", "child.toml: age:"),
+        ("limits", '[beyond_query]\nfirst = "high"\nvitals = ["moods"]\n', "beyond_query.vitals: unknown vital moods"),
+        ("limits", '[beyond_query]\nfirst = "high"\nvitals = []\n', "glucose has limits and a query bound"),
         ("trends", "kept_days = 20\n", "trends.toml: average of weight: its windows are longer than kept_days"),
         ("trends", AVERAGE, "there is no average of heart_rate, pulse_rate"),
         ("device_rules", '[battery]\nbelow = "20"\nrecover = "30"\n', "battery.below: a number without a source"),

@@ -30,12 +30,21 @@ first = "high"
 source = "nobody has said how urgent this is"
 """
 TRENDS = {"trend.average", "trend.drop", "trend.joined", "rate.falling"}  # they read the table: tests/score
+SETTINGS = {
+    "settings.limit",
+    "settings.born",
+    "settings.no_limits",
+    "settings.oxygen",
+}  # tests/pipeline/test_settings.py
 NEWS2_5 = [(0, "respiratory_rate", "22"), (0, "systolic", "95"), (0, "heart_rate", "95")]
 NEWS2_7 = [*NEWS2_5, (0, "body_temperature", "39.5")]
 
 
 def in_tables(knowledge: Knowledge) -> dict[str, Priority]:
-    return {**limit_rules(knowledge.limits), "limits.silence": knowledge.limits.silence_priority}
+    return {
+        **limit_rules(knowledge.limits, knowledge.maternity, knowledge.child),
+        "limits.silence": knowledge.limits.silence_priority,
+    }
 
 
 def by_behaviour() -> Iterator[tuple[str, Priority]]:
@@ -64,7 +73,7 @@ def test_every_shipped_priority_follows_from_its_harm_and_onset() -> None:
 def test_every_row_is_about_a_rule_that_there_is() -> None:
     """The learned detectors' priority is held by their own tests (at most low); the device rules read the table."""
     device = {f"device.{kind}" for kind in get_args(DeviceKind)}
-    known = {*in_tables(shipped()), *dict(by_behaviour())} | device | {"detector"} | TRENDS
+    known = {*in_tables(shipped()), *dict(by_behaviour())} | device | {"detector"} | TRENDS | SETTINGS
     assert set(shipped().priorities.rule) == known
     assert shipped().priorities.of("detector") == "low"
 

@@ -46,14 +46,14 @@ def test_a_night_that_arrives_in_the_morning_is_one_alert_until_the_next_reading
 
 @pytest.mark.parametrize("absent", [None, "error"])
 def test_a_late_value_that_no_rule_keeps_ends_nothing(absent: str | None) -> None:
-    """A cuff sends a mean pressure with each measurement, or none: a late one ends what nobody has seen no more."""
+    """An oximeter sends its signal's strength with each value: a late one ends what nobody has seen no more."""
     ward = Ward()
     for minute in (600, 620):
         ward.now("heart_rate", "80", minute)
-    message = ward.message(640, (300, "heart_rate", "135"), (300, "mean_arterial", "90"))
-    pulse, mean = sorted(message.readings, key=lambda reading: reading.vital)
-    mean = msgspec.structs.replace(mean, value=None if absent else mean.value, absent=absent)
-    judged = ward.judge.step(ward.patient, msgspec.structs.replace(message, readings=(pulse, mean)))
+    message = ward.message(640, (300, "heart_rate", "135"), (300, "perfusion_index", "9"))
+    pulse, signal = sorted(message.readings, key=lambda reading: reading.vital)
+    signal = msgspec.structs.replace(signal, value=None if absent else signal.value, absent=absent)
+    judged = ward.judge.step(ward.patient, msgspec.structs.replace(message, readings=(pulse, signal)))
     assert judged is not None
     assert [(each.state, each.historical) for each in judged.alerts] == [("open", True)]
 
@@ -124,9 +124,10 @@ def test_a_historical_alert_is_of_today_again_with_the_next_breach() -> None:
 def test_without_data_it_is_stale_and_fresh_again_with_the_next_reading() -> None:
     ward = Ward()
     ward.now("heart_rate", "135", 0)
-    (stale,) = ward.judge.tick(ward.patient, START + timedelta(hours=13)).alerts
-    assert (stale.stale, stale.state, stale.updated_at) == (True, "open", START + timedelta(hours=12))
-    (fresh,) = ward.now("heart_rate", "100", 800)
+    assert ward.tick(36 * 60 - 1) == ()
+    (stale,) = ward.tick(37 * 60)
+    assert (stale.stale, stale.state, stale.updated_at) == (True, "open", START + timedelta(hours=36))
+    (fresh,) = ward.now("heart_rate", "100", 38 * 60)
     assert (fresh.stale, fresh.state) == (False, "open")
 
 

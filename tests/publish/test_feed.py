@@ -174,6 +174,11 @@ def test_a_further_finding_does_not_take_the_place_of_who_acknowledged() -> None
     [
         ("limit.patient.oxygen_saturation.below_88_%", "A limit set for this patient"),
         ("limit.news2_red.oxygen_saturation@1", "A single vital on the NEWS2 chart, as shipped with the service"),
+        ("limit.maternity_red.systolic@1", "A single vital in the chart for pregnancy, as shipped with the service"),
+        (
+            "limit.child_amber.heart_rate@1",
+            "A single vital in the chart for children of this age, as shipped with the service",
+        ),
         ("news2@2017", "NEWS2, the score of all vital signs together, as shipped with the service"),
         ("detector.personal.heart_rate@1", "Learned: unusual for this person"),
         ("something.new", "Another rule"),

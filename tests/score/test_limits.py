@@ -228,4 +228,7 @@ def test_it_recovers_inside_its_recovery_limit_for_ten_minutes(recover: object, 
 
 def test_a_limit_in_a_unit_that_its_vital_has_not_leaves_the_shipped_ones_in_force() -> None:
     output = replay_values([(0, "heart_rate", "135")], own(high=200, unit="kg"))
-    assert alerts(output) == [("vital_signs", "medium", "open", "Heart rate high")]
+    assert alerts(output) == [
+        ("vital_signs", "medium", "open", "Heart rate high"),
+        ("settings", "low", "open", "A limit that cannot be used"),
+    ]

@@ -17,7 +17,7 @@ from rpm_stream.score.own_limits import faults
 PATIENT = {"v": 1, "patient": "p", "panel": "heart-failure", "programme": "ward"}
 
 
-def limit(high: int | None = 100, **fields: Any) -> dict[str, Any]:
+def limit(high: float | None = 100, **fields: Any) -> dict[str, Any]:
     given = {"vital": "heart_rate", "unit": "/min", "priority": "medium", "owner": "Dr A", **fields}
     return given if high is None else {"high": high, **given}
 
@@ -177,19 +177,101 @@ def test_law_2b_what_order_opens_at_high_any_order_opens(values: list[str], chan
         (limit(50, low=60), "a low that is not below its high"),
         (limit(100, of={"count": 4, "last": 3, "within": 60}), "wants more readings than the last 3"),
         (limit(100, valid_from=stamp(5), until=stamp(5)), "ends before it begins"),
+        (
+            limit(100.4, vital="body_temperature", unit="Cel"),
+            "the limit of body_temperature has a high of 100.4 °C, which no body has: is the unit right?",
+        ),
+        (limit(None, low=3.9, vital="glucose", unit="mg/dL"), "has a low of 3.9 mg/dL"),
+        (limit(180, vital="systolic", unit="kPa"), "has a high of 180 kPa"),
+        (limit(None, low=50, recover=400), "has a recover of 400 a minute"),
+        (limit(120, low=50, recover={"low": 0}), "has a recover of 0 a minute"),
+        (limit(None, low=50, recover=45), "recovers at 45, on the wrong side of its low"),
+        (limit(100, recover=105), "recovers at 105, on the wrong side of its high"),
+        (limit(120, low=50, recover=100), "has two sides and one recover: write recover with low and high"),
+        (limit(120, low=50, recover={"low": 90, "high": 80}), "recovers where no value is inside both sides"),
+        (limit(60, low=50, recover={"low": 65}), "recovers where no value is inside both sides"),
     ],
 )
 def test_a_limit_that_cannot_be_used_is_named_and_leaves_the_others_in_force(wrong: dict[str, Any], said: str) -> None:
     for entry in (panel(limit(), wrong), programme(wrong), {**PATIENT, "limits": [wrong]}):
         (only,) = registry_of([entry]).entries()
-        (fault,) = faults(only, shipped().vitals)
+        (fault,) = faults(only, shipped())
         assert said in fault
     assert alerts(replay_values([(0, "heart_rate", "105")], [{**PATIENT, "limits": [wrong, limit(100)]}]))
 
 
+@pytest.mark.parametrize(
+    "born", ["01.05.2017", "", "2017-13", "20170501", "2017-05-01T00:00:00Z", "2017-02-30", " 2017"]
+)
+def test_a_date_of_birth_that_cannot_be_read_is_a_fault(born: str) -> None:
+    (entry,) = registry_of([{"v": 1, "patient": "p", "born": born}]).entries()
+    (fault,) = faults(entry, shipped())
+    assert fault.startswith("born is none of YYYY, YYYY-MM and YYYY-MM-DD")
+
+
+@pytest.mark.parametrize("born", [None, "2017", "2017-05", "2017-05-01"])
+def test_a_date_of_birth_that_can_be_read_is_none(born: str | None) -> None:
+    (entry,) = registry_of([{"v": 1, "patient": "p", "born": born}]).entries()
+    assert faults(entry, shipped()) == []
+
+
+def test_of_one_priority_the_later_limit_holds_and_other_tiers_stay() -> None:
+    """Whoever set it: the later valid_from, then the later in the list."""
+    tiers = [
+        limit(100, priority="low"),
+        limit(120, priority="high", valid_from=stamp(-60)),
+        limit(110, priority="low", owner="Dr B"),
+        limit(130, priority="high", owner="Dr B", valid_from=stamp(-30)),
+        limit(115, priority="medium", valid_from=stamp(-90)),
+    ]
+    registry = registry_of([{**PATIENT, "limits": tiers}])
+    rows = in_force(registry, shipped(), registry.patient("p"), START)
+    found = {row.priority: str(row.bound) for row in rows if (row.vital, row.side) == ("heart_rate", "high")}
+    assert found == {"low": "110", "medium": "115", "high": "130"}
+
+
+# --- whatever the registry holds -------------------------------------------------------------------------------------
+
+UNITS_OF = {name: shipped().vitals[name].units for name in sorted(shipped().limits.beyond_query.vitals)}
+NUMBERS = st.one_of(st.none(), st.integers(-10, 500), st.decimals(-10, 500, places=1).map(str))
+
+
+def limits_of(vital: str) -> st.SearchStrategy[dict[str, Any]]:
+    """Limits of all kinds, also such as cannot be used."""
+    recover = st.one_of(NUMBERS, st.fixed_dictionaries({"low": NUMBERS, "high": NUMBERS}))
+    return st.fixed_dictionaries(
+        {
+            "vital": st.just(vital),
+            "unit": st.sampled_from([*UNITS_OF[vital], "kg"]),
+            "owner": st.sampled_from(["Dr A", "Dr B"]),
+            "low": NUMBERS,
+            "high": NUMBERS,
+            "recover": recover,
+            "priority": st.sampled_from(["low", "medium", "high"]),
+            "for": st.sampled_from([0, 60]),
+            "valid_from": st.sampled_from([None, stamp(-60), stamp(60)]),
+        }
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_whatever_the_registry_holds_a_value_beyond_the_query_bound_rings_high(data: st.DataObject) -> None:
+    vital = data.draw(st.sampled_from(sorted(UNITS_OF)))
+    lists = [data.draw(st.lists(limits_of(vital), max_size=3)) for _ in range(3)]
+    born = data.draw(st.sampled_from([None, "1950", "no date"]))
+    pregnant = data.draw(st.booleans())
+    person = {**PATIENT, "born": born, "pregnant": pregnant, "limits": lists[0]}
+    bounds = shipped().vitals[vital].query
+    out = [str(bound + by) for bound, by in ((bounds.below, -1), (bounds.above, 1)) if bound is not None]
+    value = data.draw(st.sampled_from(out))
+    found = replay_values([(0, vital, value)], [person, panel(*lists[1]), programme(*lists[2])])
+    assert "high" in {alert["priority"] for alert in of_type(found, "alert")}
+
+
 def test_an_expected_vital_that_there_is_not_is_a_fault() -> None:
     (entry,) = registry_of([{"v": 1, "patient": "p", "expected_every": {"hart_rate": 60}}]).entries()
-    assert faults(entry, shipped().vitals) == ["expected_every: there is no vital 'hart_rate'"]
+    assert faults(entry, shipped()) == ["expected_every: there is no vital 'hart_rate'"]
 
 
 # --- what holds ------------------------------------------------------------------------------------------------------
@@ -203,4 +285,30 @@ def test_what_is_in_force_names_level_owner_and_since() -> None:
     assert found["heart_rate", "low", "45"] == ("patient", "", "Dr A", START)
     assert found["heart_rate", "high", "100"] == ("panel", "heart-failure", "Dr A", None)
     assert found["systolic", "high", "180"] == ("shipped", "", "shipped", None)
-    assert not [key for key in found if key[2] in ("95", "40")]
+    assert not [key for key in found if key[0] == "heart_rate" and key[2] not in ("45", "100")]
+    assert found["pulse_rate", "low", "40"] == ("shipped", "news2_red", "shipped", None)
+
+
+@pytest.mark.parametrize(
+    ("entry", "vital", "bands"),
+    [
+        ({"pregnant": True}, "systolic", {
+            "maternity_red <=84 >=95", "maternity_amber <=89 >=95", "maternity_red >=160 <=154",
+        }),
+        ({"born": "2016-09-14"}, "respiratory_rate", {
+            "child_red <=10 >=17", "child_amber <=14 >=17", "child_amber >=41 <=38", "child_red >=51 <=38",
+        }),
+        ({"oxygen_scale": 2, "on_oxygen": True}, "oxygen_saturation", {
+            "news2_red <=83 >=87", "news2_amber <=85 >=87", "news2_amber >=95 <=93", "news2_red >=97 <=93",
+        }),
+    ],
+)  # fmt: skip
+def test_the_bands_of_the_chart_that_is_the_patients_are_in_force(
+    entry: dict[str, Any], vital: str, bands: set[str]
+) -> None:
+    registry = registry_of([{"v": 1, "patient": "p", **entry}])
+    rows = [row for row in in_force(registry, shipped(), registry.patient("p"), START) if row.vital == vital]
+    signs = {"low": ("<=", ">="), "high": (">=", "<=")}
+    said = {f"{row.group} {signs[row.side][0]}{row.bound} {signs[row.side][1]}{row.recover}" for row in rows}
+    assert said == bands
+    assert all(row.including for row in rows)

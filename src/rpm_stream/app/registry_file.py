@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from rpm_stream.app.errors import UsageError
-from rpm_stream.knowledge import Vital
+from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import PatientEntry, RegistryEntry
 from rpm_stream.registry import Registry, RegistryError, parse_entry
 from rpm_stream.score.own_limits import faults
 
 
-def read_registry(path: Path, vitals: Mapping[str, Vital] | None = None) -> Iterator[RegistryEntry]:
+def read_registry(path: Path, knowledge: Knowledge | None = None) -> Iterator[RegistryEntry]:
     """The entries in order. Raises UsageError naming the line; nothing of its content is said but a wrong setting.
 
-    With ``vitals`` a setting that cannot be used is an error too (a limit in a unit that its vital does not have).
+    With ``knowledge`` a setting that cannot be used is an error too (a limit in a unit that its vital does not have);
+    all of them are told at once, a line each.
     """
+    wrong: list[str] = []
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
@@ -32,9 +34,11 @@ def read_registry(path: Path, vitals: Mapping[str, Vital] | None = None) -> Iter
             entry = parse_entry(line)
         except RegistryError as error:
             raise UsageError(f"{path}: line {number}: {error}") from None
-        if vitals is not None and (found := faults(entry, vitals)):
-            raise UsageError(f"{path}: line {number}: {'; '.join(found)}")
+        if knowledge is not None and (found := faults(entry, knowledge)):
+            wrong += [f"{path}: line {number}: {fault}" for fault in found]
         yield entry
+    if wrong:
+        raise UsageError("\n".join(wrong))
 
 
 def ignored(path: Path) -> Iterator[str]:

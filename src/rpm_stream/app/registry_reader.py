@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -12,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from rpm_stream.app import metrics
 from rpm_stream.app.names import REGISTRY
 from rpm_stream.app.partitions import partitions_of
-from rpm_stream.knowledge import Vital
+from rpm_stream.knowledge import Knowledge
 from rpm_stream.registry import Registry, RegistryError, entry_key, parse_entry
 from rpm_stream.score.own_limits import faults
 
@@ -22,13 +21,13 @@ log = structlog.get_logger()
 class RegistryReader:
     """Keeps ``registry`` as the topic has it; ``ready`` is set once it was read to its end.
 
-    With ``vitals`` it tells of settings that cannot be used: each in the log, and how many there are as a metric.
+    With ``knowledge`` it tells of settings that cannot be used: each in the log, and how many there are as a metric.
     """
 
-    def __init__(self, bootstrap: str, vitals: Mapping[str, Vital] | None = None) -> None:
+    def __init__(self, bootstrap: str, knowledge: Knowledge | None = None) -> None:
         self.registry = Registry()
         self.ready = asyncio.Event()
-        self._bootstrap, self._vitals = bootstrap, vitals
+        self._bootstrap, self._knowledge = bootstrap, knowledge
         self._faulty: dict[str, int] = {}
 
     async def run(self) -> None:
@@ -74,7 +73,7 @@ class RegistryReader:
             log.warning("registry entry ignored", fault=str(error))
             return
         self.registry.put(entry)
-        self._tell(entry_key(entry), faults(entry, self._vitals) if self._vitals is not None else [])
+        self._tell(entry_key(entry), faults(entry, self._knowledge) if self._knowledge is not None else [])
 
     def _tell(self, name: str, found: list[str]) -> None:
         """Somebody set this and believes that it holds: what cannot be used is never passed over in silence."""

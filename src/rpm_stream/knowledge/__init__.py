@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from rpm_stream.knowledge.alerting import DeviceRuleTable, Priorities
+from rpm_stream.knowledge.charts import Child, Maternity, check_charts
 from rpm_stream.knowledge.checks import (
     KnowledgeError,
     check_detectors,
@@ -31,6 +32,7 @@ from rpm_stream.knowledge.checks import (
     check_trends,
     check_units,
     check_vitals,
+    limit_rules,
 )
 from rpm_stream.knowledge.devices import DeviceModel
 from rpm_stream.knowledge.scoring import Detectors, Limits, News2, Points, ShippedLimit
@@ -54,6 +56,8 @@ class Knowledge(msgspec.Struct, frozen=True):
     signal: Signal
     news2: News2
     limits: Limits
+    maternity: Maternity
+    child: Child
     detectors: Detectors
     priorities: Priorities
     device_rules: DeviceRuleTable
@@ -80,6 +84,8 @@ TABLES: dict[str, Any] = {
     "signal": Signal,
     "news2": News2,
     "limits": Limits,
+    "maternity": Maternity,
+    "child": Child,
     "detectors": Detectors,
     "priorities": Priorities,
     "device_rules": DeviceRuleTable,
@@ -158,9 +164,10 @@ def _checks(parts: dict[str, Any]) -> Iterator[str]:
     yield from check_vitals(vitals)
     yield from check_news2(parts["news2"], vitals)
     yield from check_limits(parts["limits"], vitals)
+    yield from check_charts(parts["maternity"], parts["child"], vitals)
     yield from check_detectors(parts["detectors"], vitals)
     yield from check_rules(parts["priorities"], parts["device_rules"], vitals)
-    yield from check_priorities(parts["priorities"], parts["limits"])
+    yield from check_priorities(parts["priorities"], limit_rules(parts["limits"], parts["maternity"], parts["child"]))
     yield from check_signal(parts["signal"], vitals)
     yield from check_devices(parts["devices"], vitals)
     yield from check_trends(parts["trends"], vitals)

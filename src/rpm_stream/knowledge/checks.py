@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from itertools import combinations
 from typing import get_args
 
 from rpm_stream.knowledge.alerting import DeviceKind, DeviceRuleTable, Priorities
+from rpm_stream.knowledge.charts import Child, Maternity
 from rpm_stream.knowledge.devices import DeviceModel
 from rpm_stream.knowledge.scoring import Band, Detectors, Limits, News2, Points, Rows, ShippedLimit
 from rpm_stream.knowledge.signal import Signal
-from rpm_stream.knowledge.tables import Unit, Vital
+from rpm_stream.knowledge.tables import Bounds, Unit, Vital
 from rpm_stream.knowledge.trends import Trends
 from rpm_stream.records import Priority
 
@@ -21,6 +22,7 @@ OTHER_RULES = (
     "device.not_judged",
     "detector",
     "limits.silence",
+    *(f"settings.{kind}" for kind in ("limit", "born", "no_limits", "oxygen")),
     "news2.medium",
     "news2.high",
     "trend.average",
@@ -124,6 +126,12 @@ def check_limits(limits: Limits, vitals: dict[str, Vital]) -> Iterator[str]:
             yield f"limits.toml: limit {number}: give one of below and above"
         if row.together_with is not None and row.together_with not in vitals:
             yield f"limits.toml: limit {number}: together_with: unknown vital {row.together_with}"
+    query = limits.beyond_query.vitals
+    if unknown := sorted(query - vitals.keys()):
+        yield f"limits.toml: beyond_query.vitals: unknown vital {', '.join(unknown)}"
+    for name in sorted({row.vital for row in limits.limit} & vitals.keys() - query):
+        if vitals[name].query != Bounds():
+            yield f"limits.toml: beyond_query.vitals: {name} has limits and a query bound, and does not stand there"
     for name, step in limits.step.items():
         if name not in vitals:
             yield f"limits.toml: step.{name}: unknown vital"
@@ -156,17 +164,19 @@ def check_rules(priorities: Priorities, rules: DeviceRuleTable, vitals: dict[str
         yield "priorities.toml: snooze.never: a high alert must not be snoozed"
 
 
-def check_priorities(priorities: Priorities, limits: Limits) -> Iterator[str]:
+def check_priorities(priorities: Priorities, limits: Iterable[str]) -> Iterator[str]:
     """Every rule says its harm and onset, from which its priority follows."""
-    for name in (*OTHER_RULES, *limit_rules(limits)):
+    for name in (*OTHER_RULES, *limits):
         if name not in priorities.rule:
             yield f'priorities.toml: no row [rule."{name}"]: a rule needs its harm, onset and why before it may alert'
 
 
-def limit_rules(limits: Limits) -> dict[str, Priority]:
-    """The rules of limits.toml by the names that they have in priorities.toml, with the priority that each gives."""
+def limit_rules(limits: Limits, maternity: Maternity, child: Child) -> dict[str, Priority]:
+    """The rules of the limit tables by their names in priorities.toml, with the priority that each gives."""
     rows: list[tuple[str, Band | ShippedLimit]] = [
         ("limits.amber", limits.amber), ("limits.red", limits.red), ("limits.beyond_query", limits.beyond_query),
+        ("limits.maternity_amber", maternity.amber), ("limits.maternity_red", maternity.red),
+        ("limits.child_amber", child.amber), ("limits.child_red", child.red),
     ]  # fmt: skip
     found: dict[str, Priority] = {}
     for name, row in [*rows, *((name_of_limit(row), row) for row in limits.limit)]:

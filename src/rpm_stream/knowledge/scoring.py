@@ -84,6 +84,12 @@ class Band(Table, frozen=True, forbid_unknown_fields=True):
     repeated: Priority | None = None
 
 
+class BeyondQuery(Band, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The vitals of which a value beyond the query bound rings by itself."""
+
+    vitals: frozenset[str]
+
+
 class ShippedLimit(Table, frozen=True, forbid_unknown_fields=True):
     """A limit with one side; ``meter`` says which meter display without a number (LO, HI) counts as beyond it.
 
@@ -135,7 +141,7 @@ class Limits(Table, frozen=True, forbid_unknown_fields=True):
     silence_priority: Priority
     amber: Band
     red: Band
-    beyond_query: Band
+    beyond_query: BeyondQuery
     limit: tuple[ShippedLimit, ...]
 
     def step_of(self, vital: str, side: Direction, bound: Decimal, unit: str) -> tuple[Decimal, str]:

@@ -45,7 +45,9 @@ class Vital(Table, frozen=True, forbid_unknown_fields=True):
     """One vital: codes (LOINC pairs of code and display, MDC code and term), accepted units, bounds, publishing.
 
     ``loinc_also``: codes that are read as this vital and never written. ``words``: what the numbers of a coded vital
-    mean. ``by_user``: anybody in the house may have stood on the device, so a value of an unknown user is not judged.
+    mean. ``reading``: what a reading is called where ``plain`` alone would read as a sign of life or of death.
+    ``usual_every``: minutes between two values where nobody has said and none is known. ``by_user``: anybody in the
+    house may have stood on the device, so a value of an unknown user is not judged.
     """
 
     display: str
@@ -65,6 +67,8 @@ class Vital(Table, frozen=True, forbid_unknown_fields=True):
     loinc_also: tuple[str, ...] = ()
     by_user: bool = False
     words: dict[str, str] = {}
+    reading: str = ""
+    usual_every: int = 720
 
     def word(self, value: str | None) -> str | None:
         """What a value of a coded vital means; None for a number that is a number."""

@@ -180,7 +180,7 @@ class Alerting:
     def _mark(self, work: Work, episode: Episode) -> None:
         """Fresh data, and whether all that rang is back inside already, for however short a time."""
         alert = episode.alert
-        if alert.stale and not self._silence.is_stale(work.state.score, episode, work.now):
+        if alert.stale and not self._silence.is_stale(work.state.score, work.entry, episode, work.now):
             episode.alert = msgspec.structs.replace(alert, stale=False, updated_at=max(work.now, alert.updated_at))
             self.put(work, episode)
         if not (alert.id in work.told or alert.historical):

@@ -123,6 +123,7 @@ def _forget(state: PatientState, vital: str, wrong: Sequence[Reading]) -> None:
         state.score.latest[vital] = left[-1]
     else:
         del state.score.latest[vital]
+        state.score.heard[vital] = latest.measured_at
 
 
 class Holdings:

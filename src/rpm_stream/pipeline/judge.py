@@ -25,6 +25,8 @@ from rpm_stream.pipeline.patient import MOST_SINCE, Acted, Input, Patient, Patie
 from rpm_stream.pipeline.publishing import publish
 from rpm_stream.pipeline.room import Room
 from rpm_stream.pipeline.scoring import Scoring
+from rpm_stream.pipeline.settings import GROUP as SETTINGS
+from rpm_stream.pipeline.settings import MENDED, Settings
 from rpm_stream.pipeline.silence import Silence
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
 from rpm_stream.publish import fhir, summaries
@@ -50,6 +52,7 @@ class Judge:
     def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
         self.knowledge, self.registry = knowledge, registry
         self._scoring, self._room = Scoring(knowledge, registry), Room(knowledge)
+        self._settings = Settings(knowledge, registry)
         self._silence, self._devices = Silence(knowledge, registry), DeviceAlerts(knowledge, registry)
         self._alerting = Alerting(knowledge, self._scoring, self._silence, self._devices)
 
@@ -101,7 +104,7 @@ class Judge:
         self._rewind(patient)
         state = patient.state
         work = self._work(patient, message.received_at)
-        state.now = work.now
+        state.now, state.first_at = work.now, state.first_at or work.now
         state.applied[message.partition] = (message.offset, message.chunk)
         if message.readings:
             self._alerting.enter_one(work, finding_of(message.readings), work.now)
@@ -126,7 +129,7 @@ class Judge:
     def _step(self, patient: Patient, message: Readings) -> Judged:
         state = patient.state
         work = self._work(patient, message.received_at)
-        state.now = work.now
+        state.now, state.first_at = work.now, state.first_at or work.now
         self._alerting.wait(work)
         waited, work.alerts, work.told = work.alerts, [], {}
         self._alerting.begin(work)
@@ -135,6 +138,9 @@ class Judge:
         for _, group in groupby(told, key=lambda reading: reading.measured_at):
             self._instant(work, list(group))
         state.applied[message.partition] = (message.offset, message.chunk)
+        for finding in self._settings.findings(state.score, work.entry, work.now):
+            self._alerting.enter_one(work, finding, work.now)
+        self._end_settings(work)
         alerts = (*waited, *self._alerting.finish(work))
         observations = publish(patient.windows, ordered, work.evidence.values(), self.knowledge, work.also_seen)
         return Judged(scores=tuple(work.scores), alerts=alerts, observations=(*observations, *self._room.make(state)))
@@ -162,13 +168,14 @@ class Judge:
         due = summaries.tick(patient.windows, work.now)
         self._alerting.wait(work)
         if work.entry.expected_every:
-            for finding, moment in self._silence.findings(state.score, work.entry, work.now):
+            for finding, moment in self._silence.findings(state, work.entry, work.now):
                 self._alerting.enter_one(work, finding, moment)
         if state.episodes:
             self._alerting.wait(work)
-            for group, moment in list(self._silence.stale(state.score, state.episodes, work.now)):
+            for group, moment in list(self._silence.stale(state.score, work.entry, state.episodes, work.now)):
                 if mark_stale(state.episodes, group, moment):
                     self._alerting.put(work, state.episodes[group])
+            self._end_settings(work)
             for group in list(self._silence.ended(state.score, work.entry, state.episodes, work.now)):
                 self._end(work, group, "no longer expected from this device")
             for group in self._devices.ended(state, work.now):
@@ -177,6 +184,10 @@ class Judge:
         singly = publish(patient.windows, (), work.evidence.values(), self.knowledge)
         summed = tuple(fhir.summary(window, self.knowledge) for window in due)
         return Judged(alerts=tuple(work.alerts), observations=(*summed, *singly))
+
+    def _end_settings(self, work: Work) -> None:
+        if SETTINGS in work.state.episodes and self._settings.is_mended(work.state.score, work.entry, work.now):
+            self._end(work, SETTINGS, MENDED)
 
     def _end(self, work: Work, group: str, reason: str) -> None:
         episode = work.state.episodes[group]

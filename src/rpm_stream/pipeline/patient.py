@@ -33,11 +33,12 @@ Input: TypeAlias = Readings | Acted | datetime  # of a step, of a person, of a t
 
 class PatientState(msgspec.Struct):
     """What judge remembers of one patient. ``applied``: partition of rpm.frames -> (offset, chunk) last applied;
-    ``actions``: partition of rpm.actions -> offset last applied.
+    ``actions``: partition of rpm.actions -> offset last applied; ``first_at``: when the first record was received.
     """
 
     patient: str
     now: datetime | None = None
+    first_at: datetime | None = None
     applied: dict[int, tuple[int, int]] = {}
     actions: dict[int, int] = {}
     score: ScoreState = msgspec.field(default_factory=ScoreState)

@@ -1,7 +1,8 @@
 """The whole pipeline without Kafka: messages in, output lines out, in the order of cause. Debugger, test and oracle.
 
 Time is the records' own: ``now`` of a frame is its received_at, else sent_at. Before each record its patient's clock
-ticks; with ``until`` all clocks tick once more at the end; windows still open come last.
+ticks; with ``until`` all clocks tick once more at the end, also of those of whom something is expected and nothing was
+heard; windows still open come last.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class Replay:
         self, knowledge: Knowledge, registry: Registry, emit: Collection[Kind] = KINDS, recorded_time: bool = True
     ) -> None:
         self._ingest = Ingest(knowledge, registry, recorded_time)
-        self._judge = Judge(knowledge, registry)
+        self._judge, self._registry = Judge(knowledge, registry), registry
         self._devices: dict[str, DeviceState] = {}
         self._patients: dict[str, Patient] = {}
         self._emit = frozenset(emit)
@@ -148,8 +149,8 @@ class Replay:
 
     def finish(self, until: datetime | None) -> Iterator[Line]:
         """End of the input."""
-        for patient in self._patients.values() if until else ():
-            yield from self._output(self._judge.tick(patient, until or UNKNOWN_TIME))
+        for name in list(dict.fromkeys([*self._patients, *self._registry.expecting])) if until else ():
+            yield from self._output(self._judge.tick(self._patient(name), until or UNKNOWN_TIME))
         for patient in self._patients.values():
             yield from self._output(self._judge.close(patient))
 

@@ -20,7 +20,7 @@ from rpm_stream.score.quality import Quality
 from rpm_stream.score.rates import Rates
 from rpm_stream.score.rules import Rules
 from rpm_stream.score.same import Same
-from rpm_stream.score.state import Point, ScoreState
+from rpm_stream.score.state import Point, ScoreState, note_distance
 from rpm_stream.score.total import NEWS2, Totals
 from rpm_stream.score.trends import Trends
 
@@ -146,6 +146,7 @@ class Scoring:
             if newest is not None and reading.measured_at < newest.measured_at:
                 moment.late.add(reading.id)
             elif placing or (reading.value is not None and (reading.vital in self._kept or reading.vital in expected)):
+                note_distance(state, newest, reading)
                 state.latest[reading.vital] = reading
                 self._note_trail(state, reading, placing)
             if placing is not None and self._rules.chart.knows(reading.vital):

@@ -1,21 +1,51 @@
 """Time-driven facts of a patient: a vital that is expected and does not come, an alert without fresh readings.
 
-A time-driven alert has the id of the last reading before it and is opened at that reading's time plus the limit,
-whenever it is noticed (CONTRACT 3): so a restart or a slow tick changes nothing but the moment of noticing.
+A silence runs from the last reading while its device is assigned; else from the earliest assignment of another device
+that may measure the vital, so that a device that never speaks is missed too. Its alert has the id of that reading, or
+of device and assignment, and is opened at that time plus the limit, whenever it is noticed (CONTRACT 3): so a restart
+or a slow tick changes nothing but the moment of noticing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from statistics import median
 
 from rpm_stream.alert.episode import Episode, Episodes
+from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.records import Finding, PatientEntry, Reading
-from rpm_stream.registry import Registry, wearers
+from rpm_stream.pipeline.patient import PatientState
+from rpm_stream.records import DeviceEntry, Finding, PatientEntry, Reading, Record
+from rpm_stream.registry import Registry, holders, wearers
+from rpm_stream.score.rules import is_continuous
 from rpm_stream.score.state import ScoreState
 
 GROUP = "device:silence"
+LEAST_DISTANCES = 2  # of three readings: from then on their median counts
+CONTINUOUS = timedelta(minutes=15)  # what is usual of a stream before that: its summaries' window
+STALE_TIMES, STALE_LEAST, STALE_MOST = 3, timedelta(hours=1), timedelta(hours=48)  # CONTRACT 10: design choice
+NOT_OF_VALUES = ("device:", "settings")  # groups that tell of no value of the patient's, so that none is too old
+
+
+class _Run(Record, frozen=True, kw_only=True):
+    """A silence that may have begun: ``start`` is the last reading, else when a ``device`` was given out."""
+
+    start: datetime
+    until: datetime | None
+    last: Reading | None
+    device: str
+    is_given: bool = False  # it begins when the device was given out
+
+    @property
+    def opened_by(self) -> tuple[str, ...]:
+        """What its alert's id is made of where no reading was before it."""
+        return () if self.last else (self.device, self.start.astimezone(UTC).isoformat().replace("+00:00", "Z"))
+
+    @property
+    def key(self) -> str:
+        """What is kept of a silence that was told."""
+        return self.last.id if self.last else deterministic_id(*self.opened_by)
 
 
 class Silence:
@@ -23,44 +53,85 @@ class Silence:
 
     def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
         self._knowledge, self._registry = knowledge, registry
-        self._stale_after = timedelta(hours=knowledge.news2.fresh_for_hours)
 
-    def findings(self, score: ScoreState, patient: PatientEntry, now: datetime) -> Iterator[tuple[Finding, datetime]]:
+    def findings(self, state: PatientState, patient: PatientEntry, now: datetime) -> Iterator[tuple[Finding, datetime]]:
         """A finding for each expected vital that is overdue, with the moment at which it became so.
 
         A silence is told once: what a person has ended does not come again before the vital was heard.
         """
+        told = state.score.told_silent
         for vital, minutes in sorted(patient.expected_every.items()):
-            last = score.latest.get(vital)
-            if last is None or score.told_silent.get(vital) == last.id:
+            runs = self._runs(state, vital, timedelta(minutes=minutes), now)
+            known = [run.key for run in runs]
+            for run in runs[known.index(told[vital]) + 1 if told.get(vital) in known else 0 :]:
+                told[vital] = run.key
+                yield self._finding(vital, run, minutes), run.start + timedelta(minutes=minutes)
+
+    def _runs(self, state: PatientState, vital: str, every: timedelta, now: datetime) -> list[_Run]:
+        """The silences of a vital up to now, one after the other: each was overdue while its device was assigned."""
+        found: list[_Run] = []
+        ends: datetime | None = None
+        for run in sorted(
+            self._candidates(state, vital, every), key=lambda run: (run.start, run.last is None, run.device)
+        ):
+            due = run.start + every
+            if due > now or (run.until is not None and run.until <= due):
                 continue
-            due = last.measured_at + timedelta(minutes=minutes)
-            if due <= now and self._assigned(last, due):
-                score.told_silent[vital] = last.id
-                yield self._finding(last, minutes), due
+            if found and (ends is None or run.start < ends):  # the earlier one is still assigned
+                ends = None if ends is None or run.until is None else max(ends, run.until)
+                continue
+            found.append(run)
+            ends = run.until
+        return found
 
-    def _assigned(self, last: Reading, at: datetime) -> bool:
-        """Whether the device that was heard last still belongs to the patient; an unregistered one does."""
+    def _candidates(self, state: PatientState, vital: str, every: timedelta) -> Iterator[_Run]:
+        last = state.score.latest.get(vital)
+        heard = last.measured_at if last is not None else state.score.heard.get(vital)
+        if last is not None:
+            yield from self._from_last(last, every)
+        for device in self._registry.worn_by(state.patient):
+            for each in device.assignments if self._carries(device, vital) else ():
+                begin = each.from_ or state.first_at
+                if each.patient == state.patient and begin is not None:
+                    start = begin if heard is None else max(begin, heard)
+                    known = last if last is not None and start == last.measured_at else None
+                    is_given = heard is None or begin > heard
+                    yield _Run(start=start, until=each.until, last=known, device=device.device, is_given=is_given)
+
+    def _from_last(self, last: Reading, every: timedelta) -> Iterator[_Run]:
+        """From the last reading on, while its device belongs to the patient; an unregistered one does."""
         device = self._registry.devices.get(last.device)
-        return device is None or last.patient in wearers(device, at)
+        if device is None:
+            yield _Run(start=last.measured_at, until=None, last=last, device=last.device)
+            return
+        for each in holders(device, last.measured_at + every):
+            if each.patient == last.patient:
+                yield _Run(start=last.measured_at, until=each.until, last=last, device=last.device)
 
-    def _finding(self, last: Reading, minutes: int) -> Finding:
-        row = self._knowledge.vitals[last.vital]
+    def _carries(self, device: DeviceEntry, vital: str) -> bool:
+        """Whether a device may measure a vital: of a model that nobody has described everything is possible."""
+        row = self._knowledge.devices.get(device.model or "")
+        return row is None or vital not in row.not_measured
+
+    def _finding(self, vital: str, run: _Run, minutes: int) -> Finding:
+        row = self._knowledge.vitals[vital]
+        since = " since the device was given out" if run.is_given else ""
         return Finding(
-            member=f"silence:{last.vital}",
-            rule=f"silence.{last.vital}@{self._knowledge.limits.version}",
+            member=f"silence:{vital}",
+            rule=f"silence.{vital}@{self._knowledge.limits.version}",
             group=GROUP,
             priority=self._knowledge.limits.silence_priority,
-            title=f"No {row.plain} reading",
-            why=f"no {row.plain} for {minutes} minutes, one is expected every {minutes} minutes: "
+            title=f"No {row.reading or row.plain} reading",
+            why=f"no reading of {row.plain} for {minutes} minutes{since}, one is expected every {minutes} minutes: "
             "device off, empty or not worn?",
-            evidence=(last,),
-            vital=last.vital,
-            measured_at=last.measured_at,
+            evidence=(run.last,) if run.last else (),
+            vital=vital,
+            measured_at=run.start,
+            opened_by=run.opened_by,
         )
 
     def heard(self, score: ScoreState, member: str, episodes: Episodes) -> bool:
-        """Whether a silent vital has spoken again."""
+        """Whether a silent vital has spoken again, or for the first time."""
         known = episodes[GROUP].members[member]
         last = score.latest.get(known.vital)
         return last is not None and last.measured_at > known.measured_at
@@ -77,21 +148,47 @@ class Silence:
             yield GROUP
 
     def _expected(self, score: ScoreState, patient: PatientEntry, vital: str, now: datetime) -> bool:
-        last = score.latest.get(vital)
-        return vital in patient.expected_every and (last is None or self._assigned(last, now))
+        if vital not in patient.expected_every:
+            return False
+        last, worn = score.latest.get(vital), list(self._registry.worn_by(patient.patient))
+        if last is not None and last.device not in self._registry.devices:
+            return True
+        if last is None and not worn:
+            return True
+        return any(
+            patient.patient in wearers(device, now)
+            and (self._carries(device, vital) or (last is not None and last.device == device.device))
+            for device in worn
+        )
 
-    def stale(self, score: ScoreState, episodes: Episodes, now: datetime) -> Iterator[tuple[str, datetime]]:
-        """Groups with an open alert none of whose vitals was heard within the freshness of NEWS2 (12 hours)."""
+    # --- stale: nothing new for three times the usual distance -------------------------------------------------------
+
+    def stale(
+        self, score: ScoreState, patient: PatientEntry, episodes: Episodes, now: datetime
+    ) -> Iterator[tuple[str, datetime]]:
+        """Groups with an open alert none of whose vitals was heard for three times its usual distance, since when."""
         for group, episode in sorted(episodes.items()):
-            heard = self._heard_at(score, episode)
-            if not group.startswith("device:") and heard is not None and heard + self._stale_after <= now:
-                yield group, heard + self._stale_after
+            moment = self._stale_at(score, patient, episode)
+            if not group.startswith(NOT_OF_VALUES) and moment is not None and moment <= now:
+                yield group, moment
 
-    def is_stale(self, score: ScoreState, episode: Episode, now: datetime) -> bool:
-        """Whether none of the episode's vitals was heard within the freshness of NEWS2."""
-        heard = self._heard_at(score, episode)
-        return heard is None or heard + self._stale_after <= now
+    def is_stale(self, score: ScoreState, patient: PatientEntry, episode: Episode, now: datetime) -> bool:
+        """Whether none of the episode's vitals was heard for three times its usual distance."""
+        moment = self._stale_at(score, patient, episode)
+        return moment is None or moment <= now
 
-    def _heard_at(self, score: ScoreState, episode: Episode) -> datetime | None:
-        vitals = {member.vital for member in episode.members.values()}
-        return max((score.latest[vital].measured_at for vital in vitals if vital in score.latest), default=None)
+    def _stale_at(self, score: ScoreState, patient: PatientEntry, episode: Episode) -> datetime | None:
+        vitals = {member.vital for member in episode.members.values()} & score.latest.keys()
+        return max((self._of_today_until(score, vital, patient.expected_every) for vital in vitals), default=None)
+
+    def _of_today_until(self, score: ScoreState, vital: str, expected: Mapping[str, int]) -> datetime:
+        last, known = score.latest[vital], score.distances.get(vital, [])
+        if vital in expected:
+            usual = timedelta(minutes=expected[vital])
+        elif len(known) >= LEAST_DISTANCES:
+            usual = timedelta(seconds=median(known))
+        elif is_continuous(last, self._knowledge):
+            usual = CONTINUOUS
+        else:
+            usual = timedelta(minutes=self._knowledge.vitals[vital].usual_every)
+        return last.measured_at + min(STALE_MOST, max(STALE_LEAST, STALE_TIMES * usual))

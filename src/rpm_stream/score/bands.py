@@ -1,92 +1,205 @@
-"""The bands of a chart for one value: the one that it lies in, and which sides are not back.
+"""The bands of the chart that is a person's, for one value: the one that it lies in, and which sides are not back.
 
-A band is red (3 points of NEWS2) or amber (2). Values are rounded to the chart's step before they are looked up, as the
-chart is written in whole numbers. Each side recovers at a distance of its own from its outermost band (news2.toml).
+Adults have the NEWS2 chart, pregnant women and children one of their own (knowledge/charts.py). Whose date of birth
+cannot be read has what holds for adults and children alike: saturation, temperature, consciousness. Values are rounded
+to the chart's step before they are looked up. Each side recovers at a distance of its own from its outermost band.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 
-from rpm_stream.knowledge import Knowledge, Points
-from rpm_stream.records import Direction, Record
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.charts import BandLine, BandName, Child, Maternity, as_line
+from rpm_stream.knowledge.scoring import Band, Limits
+from rpm_stream.records import Direction, PatientEntry, Reading, Record
+from rpm_stream.registry import has_unreadable_birth, months_old
+from rpm_stream.score.news2 import Scale
 
-RED, AMBER = 3, 2
 SCALE_WORDS = {
+    "1": "",
     "2 on air": " on scale 2, on air",
     "2 on oxygen": " on scale 2, on oxygen",
     "2 unknown": " on scale 2, oxygen not known",
 }
+NEWS2_POINTS: dict[BandName, int] = {"red": 3, "amber": 2}
+ADULT, PREGNANT, NO_AGE, CHILD = (
+    "adult",
+    "pregnant",
+    "no age",
+    "child",
+)  # whose charts they are; of children: and a number
+ONE_SCALE = "1"
+
+
+class Person(Record, frozen=True, kw_only=True):
+    """What of a patient decides which bands hold. ``exempt``: why NEWS2 does not apply, empty where it does."""
+
+    chart: str
+    scale: Scale
+    exempt: str
 
 
 class InBand(Record, frozen=True, kw_only=True):
     """The band that a value lies in: ``bound`` is its edge towards the normal, ``words`` what to say of it."""
 
     side: Direction
-    band: str
+    band: BandName
     bound: Decimal
+    recover: Decimal
     unit: str
+    rule: str
+    version: str
+    priority: Band
     words: str
+    partner: tuple[str, str] | None = None
 
 
 class Bands:
-    """The NEWS2 chart's bands, bound to the knowledge table."""
+    """The charts, bound to the knowledge table."""
 
     def __init__(self, knowledge: Knowledge) -> None:
         self._knowledge = knowledge
-        lines = knowledge.news2.parameters().values()
-        self._of_vital = {vital: line for line in lines for vital in line.vitals}
+        parameters = knowledge.news2.parameters().values()
+        self._news2 = {
+            (vital, scale): as_line(row, scale) for row in parameters for vital in row.vitals for scale in SCALE_WORDS
+        }
+        self._scaled = frozenset(vital for row in parameters if row.rows_scale_2_air for vital in row.vitals)
+        self._maternity = {vital: line for line in knowledge.maternity.line for vital in line.vitals}
+        self._child = [{vital: line for line in age.line for vital in line.vitals} for age in knowledge.child.age]
+        self._by_age = frozenset(vital for age in self._child for vital in age)
+
+    def chart_of(self, patient: PatientEntry, at: datetime) -> str:
+        """Whose chart is the patient's at ``at``."""
+        if patient.pregnant:
+            return PREGNANT
+        if patient.born is None:
+            return ADULT
+        if has_unreadable_birth(patient):
+            return NO_AGE
+        months = months_old(patient, at)
+        if months >= self._knowledge.news2.adult_from_years * 12:
+            return ADULT
+        ages = self._knowledge.child.age
+        place = next(place for place, age in enumerate(ages) if age.below_months is None or months < age.below_months)
+        return f"{CHILD} {place}"
+
+    def person(self, patient: PatientEntry, at: datetime) -> Person:
+        """As the registry has it; what a check-in says of the oxygen is not known here."""
+        scale: Scale = "1"
+        if patient.oxygen_scale == 2:
+            scale = "2 on oxygen" if patient.on_oxygen else "2 on air"
+        return Person(chart=self.chart_of(patient, at), scale=scale, exempt="")
+
+    def all(self, person: Person, vital: str) -> Iterator[InBand]:
+        """Every band of a vital, from low to high."""
+        found = self.line(person, vital)
+        if found is not None:
+            table, line = found
+            for place, (_, band) in enumerate(line.rows):
+                if band != "normal":
+                    yield self._in_band(table, line, place, "")
 
     def knows(self, vital: str) -> bool:
-        """Whether the chart has bands of the vital; "air or oxygen" has none, being on oxygen is a treatment."""
-        return vital in self._of_vital
+        """Whether any chart has bands of the vital."""
+        return (vital, ONE_SCALE) in self._news2 or vital in self._maternity or vital in self._by_age
 
-    def sides(self, vital: str, scale: str) -> tuple[Direction, ...]:
+    def has_query(self, person: Person, vital: str) -> bool:
+        """Whether the vital's query bound holds: an adult's does not for a child."""
+        return not (person.chart.startswith(CHILD) and vital in self._knowledge.child.no_query)
+
+    def line(self, person: Person, vital: str) -> tuple[str, BandLine] | None:
+        """The line that holds for a vital, and of which table it is: news2, maternity or child."""
+        is_scaled = vital in self._scaled and person.scale != ONE_SCALE
+        if person.chart == PREGNANT and not is_scaled:  # a scale is prescribed and holds in pregnancy too
+            line = self._maternity.get(vital)
+            return ("maternity", line) if line is not None else None
+        if person.chart.startswith(CHILD) and vital in self._by_age:
+            line = self._child[_place(person.chart)].get(vital)
+            return ("child", line) if line is not None else None
+        if (person.chart == NO_AGE and vital in self._by_age) or (vital, person.scale) not in self._news2:
+            return None
+        return "news2", self._news2[vital, person.scale]
+
+    def sides(self, person: Person, vital: str) -> tuple[Direction, ...]:
         """The sides on which a value can lie in a band."""
-        line = self._of_vital.get(vital)
-        if line is None:
+        found = self.line(person, vital)
+        if found is None:
             return ()
-        rows, _ = line.on(scale)
-        normal = _normal(rows)
-        below = any(points >= AMBER for _, points in rows[:normal])
-        above = any(points >= AMBER for _, points in rows[normal + 1 :])
-        return (*(("low",) if below else ()), *(("high",) if above else ()))
+        rows = found[1].rows
+        low: tuple[Direction, ...] = () if rows[0][1] == "normal" else ("low",)
+        return low if rows[-1][1] == "normal" else (*low, "high")
 
-    def of(self, vital: str, value: Decimal, unit: str, scale: str) -> InBand | None:
+    def of(self, person: Person, reading: Reading) -> InBand | None:
         """The band that a value lies in, if any."""
-        line = self._of_vital.get(vital)
-        if line is None:
+        found = self.line(person, reading.vital)
+        if found is None:
             return None
-        rows, _ = line.on(scale)
-        number = self._rounded(line, value, unit)
-        place = next(place for place, (upto, _) in enumerate(rows) if not upto or number <= Decimal(upto))
-        points = rows[place][1]
-        if points < AMBER:
+        table, line = found
+        number = self._rounded(line, reading)
+        place = next(place for place, (upto, _) in enumerate(line.rows) if not upto or number <= Decimal(upto))
+        if line.rows[place][1] == "normal":
             return None
-        side: Direction = "low" if place < _normal(rows) else "high"
-        edge = Decimal(rows[place][0]) if side == "low" else Decimal(rows[place - 1][0]) + line.step
-        band = "red" if points == RED else "amber"
-        where = "" if self._knowledge.vitals[vital].words else f"{side}, "
-        named = SCALE_WORDS.get(scale, "") if line.rows_scale_2_air else ""
-        words = f"{where}{band} on the NEWS2 chart with {points} points{named}"
-        return InBand(side=side, band=band, bound=edge, unit=line.unit, words=words)
+        return self._in_band(
+            table, line, place, self._words(table, person, reading.vital, (line.rows[place][1], line.side(place)))
+        )
 
-    def not_back(self, vital: str, value: Decimal, unit: str, scale: str) -> Iterator[Direction]:
+    def _in_band(self, table: str, line: BandLine, place: int, words: str) -> InBand:
+        band, side = line.rows[place][1], line.side(place)
+        version, priority = self._priority(table, band)
+        is_severe = band == "red" and side == "high"
+        advice = f"; {line.advice}" if is_severe and line.advice else ""
+        recover = line.recover.low if side == "low" else line.recover.high
+        bound = Decimal(line.rows[place][0]) if side == "low" else Decimal(line.rows[place - 1][0]) + line.step
+        return InBand(
+            side=side,
+            band=band,
+            bound=bound,
+            recover=bound if recover is None else recover,
+            unit=line.unit,
+            rule=f"{table}_{band}",
+            version=version,
+            priority=priority,
+            words=f"{words} (shipped){advice}",
+            partner=(line.together_with, band) if is_severe and line.together_with else None,
+        )
+
+    def _words(self, table: str, person: Person, vital: str, row: tuple[BandName, Direction]) -> str:
+        band, side = row
+        said = band if self._knowledge.vitals[vital].words else f"{side}, {band}"
+        if table == "maternity":
+            return f"{said} in the chart for pregnancy"
+        if table == "child":
+            return f"{said} for {self._knowledge.child.age[_place(person.chart)].words}"
+        named = SCALE_WORDS[person.scale] if vital in self._scaled else ""
+        if person.chart != ADULT:
+            return f"{said}{named}, as for adults"
+        return f"{said} on the NEWS2 chart with {NEWS2_POINTS[band]} points{named}"
+
+    def _priority(self, table: str, band: BandName) -> tuple[str, Band]:
+        found: Limits | Maternity | Child = self._knowledge.limits
+        if table != "news2":
+            found = self._knowledge.maternity if table == "maternity" else self._knowledge.child
+        return found.version, found.red if band == "red" else found.amber
+
+    def not_back(self, person: Person, reading: Reading) -> Iterator[Direction]:
         """The sides on which a value that lay in a band would not be back yet."""
-        line = self._of_vital.get(vital)
-        if line is None:
+        found = self.line(person, reading.vital)
+        if found is None:
             return
-        number, (_, recover) = self._rounded(line, value, unit), line.on(scale)
-        if recover.low is not None and number < recover.low:
+        line = found[1]
+        number = self._rounded(line, reading)
+        if line.recover.low is not None and number < line.recover.low:
             yield "low"
-        if recover.high is not None and number > recover.high:
+        if line.recover.high is not None and number > line.recover.high:
             yield "high"
 
-    def _rounded(self, line: Points, value: Decimal, unit: str) -> Decimal:
-        return self._knowledge.convert(value, unit, line.unit).quantize(line.step, ROUND_HALF_UP)
+    def _rounded(self, line: BandLine, reading: Reading) -> Decimal:
+        value = Decimal(reading.value or 0)
+        return self._knowledge.convert(value, reading.unit, line.unit).quantize(line.step, ROUND_HALF_UP)
 
 
-def _normal(rows: tuple[tuple[str, int], ...]) -> int:
-    """The place of the row of 0 points: what lies before it is low."""
-    return next(place for place, row in enumerate(rows) if row[1] == 0)
+def _place(chart: str) -> int:
+    return int(chart.removeprefix(CHILD))

@@ -1,4 +1,7 @@
-"""Which limits hold for a patient at a moment, one row a vital and side: what a person may ask before changing one."""
+"""Which limits hold for a patient at a moment, one row a vital and side: what a person may ask before changing one.
+
+Of the chart that is the patient's (NEWS2, pregnancy, a child's) each band is a row, where nobody has set that side.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,15 @@ from datetime import datetime
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Direction, LimitValue, Of, PatientEntry, Priority, Record, Time
 from rpm_stream.registry import Registry
+from rpm_stream.score.bands import PREGNANT, Bands
 from rpm_stream.score.own_limits import OwnLimits
 
 
 class InForce(Record, frozen=True, kw_only=True, rename={"for_": "for"}):
-    """A limit that holds: ``level`` is whose (patient, panel, programme, shipped), ``since`` when it began."""
+    """A limit that holds: ``level`` is whose (patient, panel, programme, shipped), ``since`` when it began.
+
+    Of a band ``group`` names chart and colour, and the bound itself is in it (``including``).
+    """
 
     vital: str
     side: Direction
@@ -26,11 +33,13 @@ class InForce(Record, frozen=True, kw_only=True, rename={"for_": "for"}):
     since: Time | None = None
     for_: int = 0
     of: Of | None = None
+    including: bool = False
 
 
 def in_force(registry: Registry, knowledge: Knowledge, patient: PatientEntry, at: datetime) -> Iterator[InForce]:
     """The limits of ``patient`` at ``at``, set ones and, where nobody set that side, shipped ones."""
-    own = OwnLimits(registry, knowledge.vitals)
+    own, bands = OwnLimits(registry, knowledge), Bands(knowledge)
+    person = bands.person(patient, at)
     for vital in knowledge.vitals:
         sides = own.at(patient, vital, at).sides
         for side in sides:
@@ -41,6 +50,14 @@ def in_force(registry: Registry, knowledge: Knowledge, patient: PatientEntry, at
                 for_=limit.for_, of=limit.of,
             )  # fmt: skip
         covered = {side.side for side in sides}
+        banded = [band for band in bands.all(person, vital) if band.side not in covered]
+        for band in banded:
+            yield InForce(
+                vital=vital, side=band.side, bound=str(band.bound), recover=str(band.recover), unit=band.unit,
+                priority=band.priority.first, level="shipped", group=band.rule, owner="shipped", including=True,
+            )  # fmt: skip
+        if person.chart == PREGNANT:
+            covered |= {band.side for band in banded}
         for row in knowledge.limits.limit:
             where: Direction = "low" if row.below is not None else "high"
             if row.vital == vital and where not in covered:

@@ -1,4 +1,4 @@
-"""One reading against the limits that hold for its patient: query bound, own limits, the shipped chart and table.
+"""One reading against the limits that hold for its patient: query bound, own limits, shipped ones, bands of a chart.
 
 Precedence (CONTRACT 7): a limit that somebody has set (own_limits.py) takes the place of the shipped ones for its vital
 and side (who sets only an upper limit keeps the shipped lower one); a value beyond the query bound is high whoever's
@@ -14,66 +14,25 @@ from decimal import Decimal
 import msgspec
 
 from rpm_stream.knowledge import Knowledge, ShippedLimit
-from rpm_stream.records import Direction, Limit, Of, PatientEntry, Priority, Reading, Record
+from rpm_stream.records import PatientEntry, Reading
 from rpm_stream.registry import Registry
-from rpm_stream.score.bands import Bands
-from rpm_stream.score.history import Level
+from rpm_stream.score.bands import PREGNANT, Bands, Person
+from rpm_stream.score.limit_words import LimitWords, lasting
 from rpm_stream.score.news2 import Chart, Scale
 from rpm_stream.score.own_limits import OwnLimits, OwnSide
-from rpm_stream.words import decimals_of, plain_flags, plain_number, plain_unit, plain_value
+from rpm_stream.score.verdict import WORD, Breach, Side, Verdict
 
-Side = Direction
-WORD: dict[Side, str] = {"low": "below", "high": "above"}
+__all__ = ["Breach", "LimitTable", "Side", "Verdict"]
+
 REMEMBERED = 50_000
-
-
-class Breach(Record, frozen=True, kw_only=True):
-    """One limit that a reading is beyond. ``limit`` names it in the history; ``member`` is its place in an episode.
-
-    ``bound`` in ``unit`` is the number that it is beyond, as the limit is written; of a band its edge towards the
-    normal. ``first`` is the priority of one such reading, ``repeated`` that of a second in a row, or of one of
-    ``partner``, the (vital, limit) that one measurement gives together with it; ``minutes`` and ``of``: how long it
-    must last before it counts at all.
-    """
-
-    limit: str
-    member: str
-    side: Side
-    bound: Decimal
-    unit: str
-    first: Priority
-    repeated: Priority | None = None
-    partner: tuple[str, str] | None = None
-    minutes: int = 0
-    of: Of | None = None
-    beyond_query: bool = False
-    rule: str
-    title: str
-    why: str
-
-
-class Verdict(Record, frozen=True, kw_only=True):
-    """What the limits say of one reading. ``counted``: one of them counts the last readings.
-
-    ``side``: the one that is not inside its recovery limits, None where both are. ``banded``: the sides on which no
-    limit holds but the bands of a chart.
-    """
-
-    level: Level
-    side: Side | None = None
-    banded: tuple[Side, ...] = ()
-    points: int | None
-    counted: bool = False
-    breaches: tuple[Breach, ...] = ()
-    broken: tuple[str, ...] = ()
 
 
 class LimitTable:
     """The limits of all patients; answers for the shipped ones are remembered (values repeat)."""
 
     def __init__(self, knowledge: Knowledge, chart: Chart, registry: Registry) -> None:
-        self._knowledge, self._chart = knowledge, chart
-        self._own_limits, self._bands = OwnLimits(registry, knowledge.vitals), Bands(knowledge)
+        self._knowledge, self._chart, self._words = knowledge, chart, LimitWords(knowledge)
+        self._own_limits, self._bands = OwnLimits(registry, knowledge), Bands(knowledge)
         self._rows: dict[str, list[ShippedLimit]] = {}
         for row in knowledge.limits.limit:
             self._rows.setdefault(row.vital, []).append(row)
@@ -83,123 +42,102 @@ class LimitTable:
         """The verdict; None where no limit knows the vital or the reading has no value that matters."""
         if reading.value is None:
             return self._meter(reading)
-        held = self._own_limits.at(patient, reading.vital, reading.measured_at)
+        at = reading.measured_at
+        held = self._own_limits.at(patient, reading.vital, at)
         doubts = reading.flags and tuple(flag for flag in reading.flags if flag in self._knowledge.signal.ask_repeat)
-        exempt = self._chart.exempt(patient, reading.measured_at)
-        key = (held.serial, reading.vital, reading.value, reading.unit, doubts, exempt, scale)
+        chart = self._bands.chart_of(patient, at)
+        key = (held.serial, reading.vital, reading.value, reading.unit, doubts, chart, scale)
         if key not in self._known:
             if len(self._known) > REMEMBERED:
                 self._known.clear()
-            self._known[key] = self._judge(reading, exempt, scale, held.sides)
+            person = Person(chart=chart, scale=scale, exempt=self._chart.exempt(patient, at))
+            self._known[key] = self._judge(reading, person, held.sides)
         return self._known[key]
 
-    def _judge(self, reading: Reading, exempt: str, scale: Scale, own: Sequence[OwnSide]) -> Verdict | None:
+    def _judge(self, reading: Reading, person: Person, own: Sequence[OwnSide]) -> Verdict | None:
         assert reading.value is not None
-        if not own and not self._has_limits(reading.vital):
+        vital, unit, value = reading.vital, reading.unit, Decimal(reading.value)
+        if not own and not self._has_limits(vital):
             return None
-        value, unit = Decimal(reading.value), reading.unit
         covered = {side.side for side in own}
-        rows = [row for row in self._rows.get(reading.vital, ()) if _side(row) not in covered]
-        points = None if exempt else self._chart.points(reading.vital, value, unit, scale)
+        bands = tuple(side for side in self._bands.sides(person, vital) if side not in covered)
+        replaced = covered.union(bands) if person.chart == PREGNANT else covered
+        rows = [row for row in self._rows.get(vital, ()) if _side(row) not in replaced]
+        points = None if person.exempt else self._chart.points(vital, value, unit, person.scale)
         breaches = [
-            *self._beyond_query(reading, value),
+            *self._beyond_query(reading, person),
             *self._own(own, reading, value),
             *(self._shipped(row, reading) for row in rows if self._beyond(row, unit, value)),
-            *self._band(reading, value, scale, covered, bool(exempt)),
+            *(breach for breach in self._band(reading, person) if breach.side in bands),
         ]
-        if exempt and self._chart.knows(reading.vital):
-            words = f"; NEWS2 does not apply ({exempt})"
-            breaches = [msgspec.structs.replace(breach, why=f"{breach.why}{words}") for breach in breaches]
         off = [
             *(breach.side for breach in breaches),
             *(each.side for each in own if not self._recovered(each, unit, value)),
             *(_side(row) for row in rows if not self._back(row, unit, value)),
-            *(side for side in self._not_back(reading.vital, value, unit, scale, bool(exempt)) if side not in covered),
+            *(side for side in self._bands.not_back(person, reading) if side in bands),
         ]
-        written = covered | {_side(row) for row in rows}
-        bands = () if exempt else self._bands.sides(reading.vital, scale)
+        written = {_side(row) for row in rows}
         return Verdict(
             level="beyond" if breaches else "between" if off else "inside",
             side=off[0] if off else None,
             banded=tuple(side for side in bands if side not in written),
             points=points,
             counted=any(side.source.of for side in own),
-            breaches=tuple(breaches),
+            breaches=tuple(self._exempt_said(breach, vital, person) for breach in breaches),
             broken=tuple(dict.fromkeys(breach.limit for breach in breaches)),
         )
 
+    def _exempt_said(self, breach: Breach, vital: str, person: Person) -> Breach:
+        if not person.exempt or not self._chart.knows(vital):
+            return breach
+        return msgspec.structs.replace(breach, why=f"{breach.why}; NEWS2 does not apply ({person.exempt})")
+
     def _has_limits(self, vital: str) -> bool:
-        return vital in self._rows or self._chart.knows(vital)
+        named = vital in self._rows or vital in self._knowledge.limits.beyond_query.vitals
+        return named or self._chart.knows(vital) or self._bands.knows(vital)
 
-    def _said(self, reading: Reading) -> str:
-        """The value, and whether the device itself doubts it."""
-        doubts = plain_flags(flag for flag in reading.flags if flag in self._knowledge.signal.ask_repeat)
-        row = self._knowledge.vitals[reading.vital]
-        word = row.word(reading.value)
-        value = f"{row.plain}: {word}" if word else plain_value(reading)
-        return f"{value}{f' (the device doubts it: {doubts})' if doubts else ''}"
-
-    def _title(self, reading: Reading, side: Side, how: str = "") -> str:
-        row = self._knowledge.vitals[reading.vital]
-        word = row.word(reading.value)
-        return f"{row.display}: {word}" if word else f"{row.display} {how}{side}"
-
-    def _beyond_query(self, reading: Reading, value: Decimal) -> Iterator[Breach]:
-        row, limits = self._knowledge.vitals[reading.vital], self._knowledge.limits
-        number = self._knowledge.convert(value, reading.unit, row.unit)
-        if not self._has_limits(reading.vital) or not row.query.excludes(number):
+    def _beyond_query(self, reading: Reading, person: Person) -> Iterator[Breach]:
+        row, limits, vital = self._knowledge.vitals[reading.vital], self._knowledge.limits, reading.vital
+        number = self._knowledge.convert(Decimal(reading.value or 0), reading.unit, row.unit)
+        if vital not in limits.beyond_query.vitals or not self._bands.has_query(person, vital):
+            return
+        if not row.query.excludes(number):
             return
         side: Side = "high" if row.query.above is not None and number > row.query.above else "low"
         bound = row.query.above if side == "high" else row.query.below
         assert bound is not None
         yield Breach(
             limit="red",
-            member=f"limit:{reading.vital}:{side}",
+            member=f"limit:{vital}:{side}",
             side=side,
             bound=bound,
             unit=row.unit,
             beyond_query=True,
             first=limits.beyond_query.first,
             repeated=limits.beyond_query.repeated,
-            rule=f"limit.query.{reading.vital}.{WORD[side]}_{bound}@{limits.version}",
-            title=self._title(reading, side, "very "),
-            why=f"{self._said(reading)}: {WORD[side]} {self._limit_said(reading, bound, row.unit)}, rarely real: "
-            "look and repeat now (shipped)",
+            rule=f"limit.query.{vital}.{WORD[side]}_{bound}@{limits.version}",
+            title=self._words.title(reading, side, "very "),
+            why=f"{self._words.value(reading)}: {WORD[side]} {self._words.limit(reading, bound, row.unit)}, rarely "
+            "real: look and repeat now (shipped)",
         )
 
-    def _band(
-        self, reading: Reading, value: Decimal, scale: Scale, covered: set[Side], exempt: bool
-    ) -> Iterator[Breach]:
-        found = None if exempt else self._bands.of(reading.vital, value, reading.unit, scale)
-        if found is None or found.side in covered:
+    def _band(self, reading: Reading, person: Person) -> Iterator[Breach]:
+        found = self._bands.of(person, reading)
+        if found is None:
             return
-        limits = self._knowledge.limits
-        band = limits.red if found.band == "red" else limits.amber
         yield Breach(
             limit=found.band,
             member=f"limit:{reading.vital}:{found.side}",
             side=found.side,
             bound=found.bound,
             unit=found.unit,
-            first=band.first,
-            repeated=band.repeated,
-            rule=f"limit.news2_{found.band}.{reading.vital}@{limits.version}",
-            title=self._title(reading, found.side),
-            why=f"{self._said(reading)}: {found.words} (shipped)",
+            first=found.priority.first,
+            repeated=found.priority.repeated,
+            partner=found.partner,
+            rule=f"limit.{found.rule}.{reading.vital}@{found.version}",
+            title=self._words.title(reading, found.side),
+            why=f"{self._words.value(reading)}: {found.words}",
         )
-
-    def _not_back(self, vital: str, value: Decimal, unit: str, scale: Scale, exempt: bool) -> Iterator[Side]:
-        if not exempt:
-            yield from self._bands.not_back(vital, value, unit, scale)
-
-    def _limit_said(self, reading: Reading, bound: Decimal, unit: str) -> str:
-        """A limit as it is written, and in the reading's unit where that is another one."""
-        said = f"{bound} {plain_unit(unit)}"
-        if unit == reading.unit or plain_unit(unit) == plain_unit(reading.unit):
-            return said
-        number = self._knowledge.convert(bound, unit, reading.unit)
-        beside = None if reading.value is None else Decimal(reading.value)
-        return f"{said} ({plain_number(number, decimals_of(bound) + 1, beside)} {plain_unit(reading.unit)})"
 
     def _beyond(self, row: ShippedLimit, unit: str, value: Decimal) -> bool:
         number = self._knowledge.convert(value, unit, row.unit)
@@ -210,20 +148,19 @@ class LimitTable:
         return number >= row.recover if row.below is not None else number <= row.recover
 
     def _shipped(self, row: ShippedLimit, reading: Reading) -> Breach:
-        side = _side(row)
-        limit = _name(row)
+        side, bound, limit = _side(row), _bound(row), _name(row)
         return Breach(
             limit=limit,
             member=f"limit:{row.vital}:{side}",
             side=side,
-            bound=_bound(row),
+            bound=bound,
             unit=row.unit,
             first=row.first,
             repeated=row.repeated,
             partner=self._partner(row),
             rule=f"limit.shipped.{row.vital}.{limit}@{self._knowledge.limits.version}",
-            title=self._title(reading, side),
-            why=f"{self._said(reading)}: {WORD[side]} {self._limit_said(reading, _bound(row), row.unit)} (shipped)"
+            title=self._words.title(reading, side),
+            why=f"{self._words.value(reading)}: {WORD[side]} {self._words.limit(reading, bound, row.unit)} (shipped)"
             f"{f'; {row.advice}' if row.advice else ''}",
         )
 
@@ -266,9 +203,9 @@ class LimitTable:
                 minutes=limit.for_,
                 of=limit.of,
                 rule=f"limit.{own.level}.{group}{limit.vital}.{name}",
-                title=self._title(reading, own.side),
-                why=f"{self._said(reading)}: {WORD[own.side]} {self._limit_said(reading, own.bound, limit.unit)}"
-                f"{_lasting(limit)} ({own.said()})",
+                title=self._words.title(reading, own.side),
+                why=f"{self._words.value(reading)}: {WORD[own.side]} "
+                f"{self._words.limit(reading, own.bound, limit.unit)}{lasting(limit)} ({own.said()})",
             )
 
     def _recovered(self, own: OwnSide, unit: str, value: Decimal) -> bool:
@@ -288,11 +225,3 @@ def _bound(row: ShippedLimit) -> Decimal:
 
 def _name(row: ShippedLimit) -> str:
     return f"{WORD[_side(row)]}_{_bound(row)}"
-
-
-def _lasting(limit: Limit) -> str:
-    """How long it must last, in words; of two forms the reading's cadence chooses one, so both are said."""
-    spans = [f"for {limit.for_} minutes"] if limit.for_ else []
-    if limit.of is not None:
-        spans.append(f"in {limit.of.count} of the last {limit.of.last} readings")
-    return f" {' or '.join(spans)}" if spans else ""

@@ -16,7 +16,7 @@ import msgspec
 
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import PatientEntry, Reading, Record
-from rpm_stream.registry import years_old
+from rpm_stream.registry import has_unreadable_birth, years_old
 from rpm_stream.score.history import Segment, VitalHistory, as_of
 
 Scale = Literal["1", "2 on air", "2 on oxygen", "2 unknown"]  # of oxygen saturation; 2 by prescription only
@@ -78,6 +78,8 @@ class Chart:
         """Why the chart does not apply, empty where it does; someone of unknown age counts as an adult."""
         if patient.pregnant:
             return "pregnant"
+        if has_unreadable_birth(patient):
+            return "the date of birth cannot be read"
         years = years_old(patient, at) if patient.born else None
         is_child = years is not None and years < self.news2.adult_from_years
         return f"under {self.news2.adult_from_years}" if is_child else ""

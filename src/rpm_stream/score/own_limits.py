@@ -1,23 +1,25 @@
 """Limits that people have set: which of them hold for a patient at a moment, and what is wrong with one.
 
 A limit holds in [valid_from, until). Of those that hold, the patient's own come before the panel's, the panel's before
-the programme's, per vital and side (CONTRACT 7); within one level the one that began last takes the others' place.
-Because what ended stays listed, a late reading meets the limits of its own time.
+the programme's, per vital and side (CONTRACT 7); within one level the one that began last takes the place of the others
+of its priority, whoever set them, so that a person may have tiers. A limit that cannot be used is left out, and what
+comes next holds. Because what ended stays listed, a late reading meets the limits of its own time.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
 import msgspec
 
-from rpm_stream.knowledge import Vital
+from rpm_stream.knowledge import Knowledge, Vital
 from rpm_stream.records import DeviceEntry, Direction, Limit, LimitValue, PatientEntry, Record, Recovery, RegistryEntry
-from rpm_stream.registry import Registry
+from rpm_stream.registry import Registry, has_unreadable_birth
+from rpm_stream.words import plain_unit
 
 Level = Literal["patient", "panel", "programme"]
 LEVELS: tuple[Level, ...] = ("patient", "panel", "programme")  # whose limits come first
@@ -68,8 +70,8 @@ class _Known(msgspec.Struct, frozen=True):
 class OwnLimits:
     """The set limits of all patients, each worked out once as long as the registry stays the same."""
 
-    def __init__(self, registry: Registry, vitals: Mapping[str, Vital]) -> None:
-        self._registry, self._vitals = registry, vitals
+    def __init__(self, registry: Registry, knowledge: Knowledge) -> None:
+        self._registry, self._knowledge = registry, knowledge
         self._known: dict[object, _Known] = {}
         self._serial = 0
 
@@ -105,7 +107,7 @@ class OwnLimits:
         by_vital: dict[str, list[OwnSide]] = {}
         for level, group, limits in held:
             for limit in limits:
-                if limit_fault(limit, self._vitals) is None:  # the registry's reader tells of the others
+                if limit_fault(limit, self._knowledge) is None:  # the registry's reader tells of the others
                     by_vital.setdefault(limit.vital, []).extend(_sides(limit, level, group))
         return {vital: self._timeline(sides) for vital, sides in by_vital.items()}
 
@@ -122,8 +124,8 @@ class OwnLimits:
             here = [own for own in holding if own.side == side]
             first = min((LEVELS.index(own.level) for own in here), default=0)
             here = [own for own in here if LEVELS.index(own.level) == first]
-            newest = max((_begin(own.source) for own in here), default=0.0)
-            kept += [own for own in here if _begin(own.source) == newest]
+            tiers = {own.source.priority: own for own in sorted(here, key=lambda own: _begin(own.source))}
+            kept += [own for own in here if tiers[own.source.priority] is own]
         if not kept:
             return NOTHING
         self._serial += 1
@@ -160,9 +162,31 @@ def _number(value: LimitValue) -> Decimal:
     return Decimal(str(value))
 
 
-def limit_fault(limit: Limit, vitals: Mapping[str, Vital]) -> str | None:
+def _unreachable(limit: Limit, row: Vital, knowledge: Knowledge) -> str | None:
+    """A bound or a recovery that no value can be beyond, or inside of: such a value is refused as none of a body."""
+    low, high = _recoveries(limit)
+    for name, bound in (("low", limit.low), ("high", limit.high), ("recover", low), ("recover", high)):
+        if bound is not None and row.reject.excludes(knowledge.convert(_number(bound), limit.unit, row.unit)):
+            return f"has a {name} of {bound} {plain_unit(limit.unit)}, which no body has: is the unit right?"
+    return None
+
+
+def _recovery_fault(limit: Limit) -> str | None:
+    """A recovery that says nothing, or that nothing is inside of."""
+    if limit.recover is not None and not isinstance(limit.recover, Recovery) and None not in (limit.low, limit.high):
+        return "has two sides and one recover: write recover with low and high"
+    sides = list(_sides(limit, "patient", ""))
+    for own in sides:
+        if own.recover < own.bound if own.side == "low" else own.recover > own.bound:
+            return f"recovers at {own.recover}, on the wrong side of its {own.side}"
+    if len(sides) > 1 and sides[0].recover > sides[1].recover:
+        return "recovers where no value is inside both sides"
+    return None
+
+
+def limit_fault(limit: Limit, knowledge: Knowledge) -> str | None:
     """Why a limit cannot be used, in words; None for a good one. A faulty limit leaves the others in force."""
-    row = vitals.get(limit.vital)
+    row = knowledge.vitals.get(limit.vital)
     if row is None:
         return f"there is no vital {limit.vital!r}"
     if limit.unit not in row.units:
@@ -171,6 +195,8 @@ def limit_fault(limit: Limit, vitals: Mapping[str, Vital]) -> str | None:
         return f"the limit of {limit.vital} has neither low nor high"
     if limit.low is not None and limit.high is not None and _number(limit.low) >= _number(limit.high):
         return f"the limit of {limit.vital} has a low that is not below its high"
+    if (fault := _unreachable(limit, row, knowledge) or _recovery_fault(limit)) is not None:
+        return f"the limit of {limit.vital} {fault}"
     if limit.of is not None and limit.of.count > limit.of.last:
         return f"the limit of {limit.vital} wants more readings than the last {limit.of.last}"
     if limit.valid_from is not None and limit.until is not None and limit.until <= limit.valid_from:
@@ -178,12 +204,15 @@ def limit_fault(limit: Limit, vitals: Mapping[str, Vital]) -> str | None:
     return None
 
 
-def faults(entry: RegistryEntry, vitals: Mapping[str, Vital]) -> list[str]:
+def faults(entry: RegistryEntry, knowledge: Knowledge) -> list[str]:
     """What of a registry entry cannot be used, in words that name nobody; empty for a good one."""
     if isinstance(entry, DeviceEntry):
         return []
-    found = [(number, limit_fault(limit, vitals)) for number, limit in enumerate(entry.limits, start=1)]
+    found = [(number, limit_fault(limit, knowledge)) for number, limit in enumerate(entry.limits, start=1)]
     told = [f"limit {number}: {fault}" for number, fault in found if fault]
     if isinstance(entry, PatientEntry):
-        told += [f"expected_every: there is no vital {name!r}" for name in entry.expected_every if name not in vitals]
+        strangers = [name for name in entry.expected_every if name not in knowledge.vitals]
+        told += [f"expected_every: there is no vital {name!r}" for name in strangers]
+        if has_unreadable_birth(entry):
+            told.append("born is none of YYYY, YYYY-MM and YYYY-MM-DD, so that nobody knows whether it is a child")
     return told

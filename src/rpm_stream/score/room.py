@@ -98,6 +98,8 @@ def forget_vital(state: ScoreState, vital: str) -> None:
     points of NEWS2, and what its limits count: on those a later red alert rests (law 3). The rest begins anew.
     """
     history = state.histories.get(vital)
+    if vital in state.latest:
+        state.heard[vital] = state.latest[vital].measured_at
     for kept in _by_vital(state):
         kept.pop(vital, None)
     state.recent.pop(_counted(vital)[1], None)
@@ -117,7 +119,7 @@ def forget_counts(state: ScoreState, vital: str) -> None:
 def _by_vital(state: ScoreState) -> tuple[dict[str, Any], ...]:
     return (
         state.histories, state.latest, state.courses, state.days, state.drops, state.points, state.trail, state.seen,
-        state.twins,
+        state.twins, state.distances,
     )  # fmt: skip
 
 

@@ -12,6 +12,8 @@ from rpm_stream.score.days import Days
 from rpm_stream.score.history import VitalHistory
 from rpm_stream.score.recent import Recent
 
+MOST_DISTANCES = 8
+
 
 class Calm(msgspec.Struct, array_like=True):
     """Since when a member is inside its recovery limit, and up to when that is known, by readings."""
@@ -113,7 +115,10 @@ class ScoreState(msgspec.Struct):
     emitted: dict[str, Emitted] = {}
     calm: dict[str, Calm] = {}
     breach_parts: tuple[str, ...] = ()  # parts of NEWS2 that gave points at its last breach
-    told_silent: dict[str, str] = {}  # vital -> id of the last reading before a silence that was told
+    told_settings: list[str] = []  # members of the group settings that were told and are not mended
+    told_silent: dict[str, str] = {}  # vital -> what its last silence that was told began with (pipeline/silence.py)
+    heard: dict[str, datetime] = {}  # vital -> when its last reading was, where that one is forgotten
+    distances: dict[str, list[int]] = {}  # vital -> seconds between its newest readings
     accepted: dict[str, datetime] = {}  # group -> up to when measured values are a person's new normal
     faults: dict[str, DeviceRun] = {}  # member of a device group -> its device's faults in a row; empty for most
     repeats: dict[str, DeviceRun] = {}  # member of device:stuck -> equal values in a row
@@ -133,3 +138,12 @@ class ScoreState(msgspec.Struct):
     trail: dict[str, list[Point]] = {}  # vital -> its values of the last quarter of an hour or so, minutes apart
     seen: dict[str, bytes] = {}  # vital -> the marks of its newest measurements
     twins: dict[str, list[Twin]] = {}  # vital -> the newest readings that told of one of these again
+
+
+def note_distance(state: ScoreState, before: Reading | None, reading: Reading) -> None:
+    """Keep how far apart the newest readings of a vital lie."""
+    if before is None or (apart := int((reading.measured_at - before.measured_at).total_seconds())) <= 0:
+        return
+    kept = state.distances.setdefault(reading.vital, [])
+    kept.append(apart)
+    del kept[:-MOST_DISTANCES]

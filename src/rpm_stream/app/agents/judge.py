@@ -5,7 +5,9 @@ It reads nothing else: what people decide comes in its place among the readings 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
+from functools import cache
 from time import perf_counter
 from typing import Any
 
@@ -42,7 +44,7 @@ from rpm_stream.pipeline.judge import Judge, Judged, Patient
 from rpm_stream.pipeline.order import act_once, read_message
 from rpm_stream.pipeline.state import check_patient, pack_patient, unpack_patient
 from rpm_stream.records import UNREADABLE, Forwarded
-from rpm_stream.registry import plain_fault
+from rpm_stream.registry import Registry, plain_fault
 
 STAGE = "judge"
 SLICE_OCTETS = 512 * 1024  # 1,600 readings
@@ -58,7 +60,7 @@ def judge_app(settings: Settings, knowledge: Knowledge, partitions: int) -> Batc
     states = KeyedStates(table, Form(unpack_patient, pack_patient, check_patient))
     patients_in_turn = Place(STAGE, lambda record: record.key, SLICE_OCTETS, TURN_OCTETS)
     work = BatchWork(app, table, states, patients_in_turn)
-    reader, clock = RegistryReader(settings.bootstrap, knowledge.vitals), Clock.of(settings)
+    reader, clock = RegistryReader(settings.bootstrap, knowledge), Clock.of(settings)
     step = Step(Judge(knowledge, reader.registry), clock, partitions)
 
     async def readings(stream: Any) -> None:
@@ -72,7 +74,8 @@ def judge_app(settings: Settings, knowledge: Knowledge, partitions: int) -> Batc
     async def ticks() -> None:
         await reader.ready.wait()
         async for partition, at in barrier.passed():
-            keys = barrier.due(table.keys_of({partition}), at)
+            silent = step.expecting(reader.registry, partition)
+            keys = barrier.due(dict.fromkeys((*table.keys_of({partition}), *silent)), at)
             await work.change(partition, keys, lambda patient, at=at: step.tick(patient, at))  # type: ignore[misc]
 
     app.task(lambda: guarded(work.run, "judging"))
@@ -86,7 +89,8 @@ class Step:
     """One message through the pure steps, counted."""
 
     def __init__(self, judge: Judge, clock: Clock, partitions: int) -> None:
-        self._judge, self._clock, self._partitions = judge, clock, partitions
+        self._judge, self._clock = judge, clock
+        self._home = cache(lambda name: home_of(name, partitions))
 
     def apply(self, patient: Patient, record: ConsumerRecord) -> list[Outgoing] | None:
         """What a message of rpm.readings causes; None for one that this patient's state has applied."""
@@ -120,6 +124,11 @@ class Step:
         self._count(judged, None)
         return self._outputs(patient, judged)
 
+    def expecting(self, registry: Registry, partition: int) -> Iterator[bytes]:
+        """Those of a partition of whom something is expected: they tick too before anything was heard of them."""
+        names = (name.encode() for name in registry.expecting)
+        return (name for name in names if self._home(name) == partition)
+
     def tick(self, patient: Patient, at: datetime) -> list[Outgoing]:
         """What time without data causes."""
         judged = self._judge.tick(patient, at)
@@ -128,7 +137,7 @@ class Step:
 
     def _outputs(self, patient: Patient, judged: Judged) -> list[Outgoing]:
         name = patient.state.patient.encode()
-        home = home_of(name, self._partitions)  # an alert lies where its patient does
+        home = self._home(name)  # an alert lies where its patient does
         outputs: list[Outgoing] = [(SCORES_TOPIC, name, _encode(score), None) for score in judged.scores]
         outputs += [(ALERTS_TOPIC, alert.id.encode(), _encode(alert), home) for alert in judged.alerts]
         outputs += [(OBSERVATIONS_TOPIC, name, observation.body, None) for observation in judged.observations]

@@ -38,7 +38,7 @@ def load(
     from rpm_stream.registry import Registry
 
     settings = Settings()
-    entries = list(read_registry(file, own_tables(settings.knowledge).vitals))
+    entries = list(read_registry(file, own_tables(settings.knowledge)))
     broker = bootstrap or settings.bootstrap
     asyncio.run(write(broker, entries))
     _say({"written": len(entries)})

@@ -23,7 +23,8 @@ def limits(
     """Print the limits that hold for a patient, a line each: vital, side, bound, and whose setting since when.
 
     Of a vital and side only the level that counts is shown: patient, panel, programme, shipped. Where nobody set one,
-    amber and red of NEWS2 hold besides; the NEWS2 total and the query bounds always do (rpm-stream knowledge check).
+    amber and red of the chart that is the patient's (NEWS2, pregnancy, a child's) are shown too. The NEWS2 total (where
+    it applies) and the query bounds hold besides (rpm-stream knowledge check).
 
     Example: rpm-stream registry limits patient-4
     """

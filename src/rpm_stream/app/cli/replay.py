@@ -90,7 +90,7 @@ def _replay(kinds: list[Kind], registry: Path | None, folder: Path | None, asked
     else:
         entries = list(read_registry(registry)) if registry else []
     for entry in entries:
-        for fault in faults(entry, tables.vitals):
+        for fault in faults(entry, tables):
             log.warning("registry setting ignored, the others hold", fault=fault)
     return Replay(tables, Registry(entries), kinds, recorded_time=asked is None or Settings().time == "recorded")
 

@@ -1,0 +1,118 @@
+"""The charts that stand in for NEWS2 where it does not apply: pregnancy, and children by age.
+
+A line is written like one of the NEWS2 chart: ascending rows of (up to and including, band). What a chart has no line
+for is judged by the NEWS2 chart's own bands in children (saturation, temperature, consciousness).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Literal, TypeAlias
+
+from rpm_stream.knowledge.scoring import Band, Points, Recover
+from rpm_stream.knowledge.tables import Table, Vital
+from rpm_stream.records import Direction
+
+BandName: TypeAlias = Literal["red", "amber", "normal"]
+
+
+class BandLine(Table, frozen=True, forbid_unknown_fields=True):
+    """One line of a chart. Values are rounded half up to ``step``; the last row has no upper end.
+
+    ``advice`` is said beside what is red and high; ``together_with`` names the vital of the same measurement whose red
+    repeats this one's.
+    """
+
+    vitals: tuple[str, ...]
+    unit: str
+    step: Decimal
+    rows: tuple[tuple[str, BandName], ...]
+    recover: Recover
+    advice: str | None = None
+    together_with: str | None = None
+
+    def side(self, place: int) -> Direction:
+        """On which side of the normal the row at ``place`` lies."""
+        return "low" if place < [band for _, band in self.rows].index("normal") else "high"
+
+
+class Maternity(Table, frozen=True, forbid_unknown_fields=True):
+    """The chart for pregnancy. It takes the place of the NEWS2 chart and of shipped limits of its vitals and sides."""
+
+    version: str
+    red: Band
+    amber: Band
+    line: tuple[BandLine, ...]
+
+
+class Age(Table, frozen=True, forbid_unknown_fields=True):
+    """The lines of one age, in months completed: from, and below (none: up to the age at which NEWS2 applies)."""
+
+    words: str
+    from_months: int
+    line: tuple[BandLine, ...]
+    below_months: int | None = None
+
+
+class Child(Table, frozen=True, forbid_unknown_fields=True):
+    """The charts for children. ``no_query``: the vitals whose query bounds are an adult's and do not hold."""
+
+    version: str
+    red: Band
+    amber: Band
+    no_query: frozenset[str]
+    age: tuple[Age, ...]
+
+
+def check_charts(maternity: Maternity, child: Child, vitals: dict[str, Vital]) -> Iterator[str]:
+    """Lines are of known vitals and ascend, each banded side recovers outside its bands, and no age is left out."""
+    for line in maternity.line:
+        yield from (f"maternity.toml: {line.vitals[0]}: {fault}" for fault in _faults(line, vitals))
+    for age in child.age:
+        for line in age.line:
+            yield from (f"child.toml: {age.words}: {line.vitals[0]}: {fault}" for fault in _faults(line, vitals))
+    ends = [0, *(age.below_months for age in child.age)]
+    if ends[-1] is not None or [age.from_months for age in child.age] != ends[:-1]:
+        yield "child.toml: age: each age begins where the one before it ends, the first at 0, the last has no end"
+    if unknown := sorted(child.no_query - vitals.keys()):
+        yield f"child.toml: no_query: unknown vital {', '.join(unknown)}"
+
+
+def _faults(line: BandLine, vitals: dict[str, Vital]) -> Iterator[str]:
+    named = {*line.vitals, *([line.together_with] if line.together_with else [])}
+    if unknown := sorted(named - vitals.keys()):
+        yield f"unknown vital {', '.join(unknown)}"
+        return
+    if any(line.unit not in vitals[vital].units for vital in line.vitals):
+        yield f"there is no unit {line.unit} of it"
+    ends = [Decimal(upto) for upto, _ in line.rows[:-1]]
+    bands = [band for _, band in line.rows]
+    if line.rows[-1][0] or ends != sorted(set(ends)):
+        yield "rows ascend, and only the last has no upper end"
+    elif bands.count("normal") != 1:
+        yield "one row is normal: what lies before it is low"
+    else:
+        place = bands.index("normal")
+        low = ends[place - 1] if place else None
+        high = ends[place] if place < len(ends) else None
+        if (low is None) != (line.recover.low is None) or (high is None) != (line.recover.high is None):
+            yield "a side recovers where it has a band, and only there"
+        elif (line.recover.low is not None and low is not None and line.recover.low <= low) or (
+            line.recover.high is not None and high is not None and line.recover.high > high
+        ):
+            yield "a recovery lies in a band"
+
+
+def as_line(points: Points, scale: str) -> BandLine:
+    """A line of the NEWS2 chart on a scale: 3 points are red, 2 are amber."""
+    rows, recover = points.on(scale)
+    names: dict[int, BandName] = {3: "red", 2: "amber"}
+    merged: list[tuple[str, BandName]] = []
+    for upto, given in rows:
+        name = names.get(given, "normal")
+        if merged and merged[-1][1] == name:
+            merged[-1] = (upto, name)
+        else:
+            merged.append((upto, name))
+    return BandLine(vitals=points.vitals, unit=points.unit, step=points.step, rows=tuple(merged), recover=recover)

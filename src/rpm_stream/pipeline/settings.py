@@ -1,0 +1,177 @@
+"""Settings of a patient that need a hand: told once each, at the first record after they were set, until mended.
+
+A limit that cannot be used is left out and what comes next holds (own_limits.py); here somebody learns of it. So too of
+a date of birth that cannot be read, of measured vital signs that no limit holds for, and of oxygen that nobody has said
+for a patient whose saturation is judged by it. What a person has ended is not told again before it was mended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+import msgspec
+
+from rpm_stream.ids import deterministic_id
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.records import Finding, Limit, PatientEntry, Record
+from rpm_stream.registry import Registry, has_unreadable_birth
+from rpm_stream.score.bands import NO_AGE, Bands
+from rpm_stream.score.news2 import SATURATION, Chart
+from rpm_stream.score.own_limits import OwnLimits, limit_fault
+from rpm_stream.score.state import ScoreState
+from rpm_stream.words import plain_list
+
+GROUP = "settings"
+MENDED = "the setting is mended"
+MOST_LIMITS = 8  # told of a patient one by one; the others are counted, or they would fill the patient's state
+REMEMBERED = 50_000
+Levels = tuple[object, ...]  # the entries whose limits hold for a patient
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Problem(Record, frozen=True, kw_only=True):
+    """One thing that is wrong. ``opened_by``: what it is told by, if it is the first one of its patient."""
+
+    rule: str
+    title: str
+    why: str
+    opened_by: tuple[str, ...]
+    member: str
+
+
+class Settings:
+    """Problems of settings, bound to the tables; nothing is looked at twice while the registry stays the same."""
+
+    def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
+        self._knowledge, self._registry = knowledge, registry
+        self._chart, self._bands, self._own = Chart(knowledge), Bands(knowledge), OwnLimits(registry, knowledge)
+        self._known: dict[str, tuple[Levels, tuple[Problem, ...]]] = {}
+        self._of_news2 = [vital for row in knowledge.news2.parameters().values() for vital in row.vitals]
+
+    def findings(self, score: ScoreState, entry: PatientEntry, at: datetime) -> list[Finding]:
+        """What is wrong and not told yet, the gravest first; notes it as told."""
+        if entry.patient not in self._registry.patients and not score.told_settings:
+            return []
+        found = self.problems(score, entry, at)
+        score.told_settings = [name for name in score.told_settings if any(name == each.member for each in found)]
+        new = [each for each in found if each.member not in score.told_settings]
+        score.told_settings += [each.member for each in new]
+        return new
+
+    def problems(self, score: ScoreState, entry: PatientEntry, at: datetime) -> list[Finding]:
+        """All that is wrong at ``at``, the gravest first."""
+        found = [*self._without_limits(score, entry, at), *self._of_entry(entry), *self._oxygen(score, entry, at)]
+        return [self._finding(each, at) for each in found]
+
+    def is_mended(self, score: ScoreState, entry: PatientEntry, at: datetime) -> bool:
+        """Whether nothing is wrong any more."""
+        return not self.problems(score, entry, at)
+
+    # --- what the entries say ----------------------------------------------------------------------------------------
+
+    def _of_entry(self, entry: PatientEntry) -> tuple[Problem, ...]:
+        panel = self._registry.panels.get(entry.panel or "")
+        programme = self._registry.programmes.get(entry.programme or "")
+        levels: Levels = (entry, panel, programme)
+        known = self._known.get(entry.patient)
+        if known is not None and all(one is other for one, other in zip(known[0], levels, strict=True)):
+            return known[1]
+        if len(self._known) > REMEMBERED:
+            self._known.clear()
+        limits = [("", "", limit) for limit in entry.limits]
+        limits += [("panel", entry.panel or "", limit) for limit in (panel.limits if panel else ())]
+        limits += [("programme", entry.programme or "", limit) for limit in (programme.limits if programme else ())]
+        found = (*self._birth(entry), *self._limits(limits))
+        self._known[entry.patient] = (levels, found)
+        return found
+
+    def _birth(self, entry: PatientEntry) -> Iterator[Problem]:
+        if has_unreadable_birth(entry):
+            yield _problem(
+                "born",
+                "Date of birth cannot be read",
+                "the date of birth cannot be read, so nobody knows whether this is a child: NEWS2 does not apply; "
+                "write it as YYYY-MM-DD, YYYY-MM or YYYY",
+                ("born",),
+            )
+
+    def _limits(self, limits: Sequence[tuple[str, str, Limit]]) -> Iterator[Problem]:
+        faulty = [
+            (level, name, limit, fault)
+            for level, name, limit in limits
+            if (fault := limit_fault(limit, self._knowledge)) is not None
+        ]
+        for each in faulty[:MOST_LIMITS]:
+            yield self._limit(*each)
+        if len(faulty) > MOST_LIMITS:
+            why = f"{len(faulty) - MOST_LIMITS} further limits are left out, as they cannot be used"
+            yield _problem("limit", "Limits that cannot be used", why, ("limit", "further"), "limit:further")
+
+    def _limit(self, level: str, name: str, limit: Limit, fault: str) -> Problem:
+        content = _encode(limit).decode()
+        row = self._knowledge.vitals.get(limit.vital)
+        said = fault.replace(f"the limit of {limit.vital} ", "it ", 1)
+        whose = f" for the {level} {name}" if level else ""
+        what = f"a limit of {row.plain}" if row is not None else "a limit"
+        return _problem(
+            "limit",
+            "A limit that cannot be used",
+            f"{what}, set by {limit.owner}{whose}, is left out and what comes next holds: {said}",
+            ("limit", content),
+            f"limit:{deterministic_id(content)[:8]}",
+        )
+
+    # --- what the entries say together with what is measured ---------------------------------------------------------
+
+    def _without_limits(self, score: ScoreState, entry: PatientEntry, at: datetime) -> Iterator[Problem]:
+        if self._bands.chart_of(entry, at) != NO_AGE:
+            return
+        person = self._bands.person(entry, at)
+        without = [
+            self._knowledge.vitals[vital].plain
+            for vital in self._of_news2
+            if (vital in score.histories or vital in entry.expected_every)
+            and self._bands.line(person, vital) is None
+            and not self._own.at(entry, vital, at).sides
+        ]
+        if without:
+            yield _problem(
+                "no_limits",
+                "No limits for this person",
+                f"no limits for this person: of {plain_list(without)} only what is rarely real rings; set limits, or "
+                "the date of birth",
+                ("no limits",),
+            )
+
+    def _oxygen(self, score: ScoreState, entry: PatientEntry, at: datetime) -> Iterator[Problem]:
+        last = score.latest.get(SATURATION)
+        if entry.oxygen_scale != 2 or entry.on_oxygen is not None or last is None:
+            return
+        if self._chart.scale(entry, score.histories, at) == "2 unknown":
+            yield _problem(
+                "oxygen",
+                "Air or oxygen?",
+                "nobody has said whether this patient breathes air or oxygen, and on scale 2 the saturation is judged "
+                "by it: ask, or set it in the registry",
+                ("oxygen", last.id),
+            )
+
+    def _finding(self, problem: Problem, at: datetime) -> Finding:
+        return Finding(
+            member=problem.member,
+            rule=f"{problem.rule}@{self._knowledge.priorities.version}",
+            group=GROUP,
+            priority=self._knowledge.priorities.of(problem.rule),
+            title=problem.title,
+            why=problem.why,
+            evidence=(),
+            vital="",
+            measured_at=at,
+            opened_by=problem.opened_by,
+        )
+
+
+def _problem(kind: str, title: str, why: str, opened_by: tuple[str, ...], name: str = "") -> Problem:
+    return Problem(rule=f"{GROUP}.{kind}", title=title, why=why, opened_by=opened_by, member=f"{GROUP}:{name or kind}")

@@ -1,0 +1,47 @@
+"""How a breach of a limit is said: the value with the device's doubts, the title, the limit in the reading's unit."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.records import Direction, Limit, Reading
+from rpm_stream.words import decimals_of, plain_flags, plain_number, plain_unit, plain_value
+
+
+class LimitWords:
+    """The words, bound to the knowledge table."""
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self._knowledge = knowledge
+
+    def value(self, reading: Reading) -> str:
+        """The value, and whether the device itself doubts it."""
+        doubts = plain_flags(flag for flag in reading.flags if flag in self._knowledge.signal.ask_repeat)
+        row = self._knowledge.vitals[reading.vital]
+        word = row.word(reading.value)
+        value = f"{row.plain}: {word}" if word else plain_value(reading)
+        return f"{value}{f' (the device doubts it: {doubts})' if doubts else ''}"
+
+    def title(self, reading: Reading, side: Direction, how: str = "") -> str:
+        """``Heart rate high``; of a coded vital its word."""
+        row = self._knowledge.vitals[reading.vital]
+        word = row.word(reading.value)
+        return f"{row.display}: {word}" if word else f"{row.display} {how}{side}"
+
+    def limit(self, reading: Reading, bound: Decimal, unit: str) -> str:
+        """A limit as it is written, and in the reading's unit where that is another one."""
+        said = f"{bound} {plain_unit(unit)}"
+        if plain_unit(unit) == plain_unit(reading.unit):
+            return said
+        number = self._knowledge.convert(bound, unit, reading.unit)
+        beside = None if reading.value is None else Decimal(reading.value)
+        return f"{said} ({plain_number(number, decimals_of(bound) + 1, beside)} {plain_unit(reading.unit)})"
+
+
+def lasting(limit: Limit) -> str:
+    """How long it must last, in words; of two forms the reading's cadence chooses one, so both are said."""
+    spans = [f"for {limit.for_} minutes"] if limit.for_ else []
+    if limit.of is not None:
+        spans.append(f"in {limit.of.count} of the last {limit.of.last} readings")
+    return f" {' or '.join(spans)}" if spans else ""

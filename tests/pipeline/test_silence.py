@@ -1,0 +1,215 @@
+"""Silence of devices that were replaced or never spoke, and when an alert's values are of yesterday."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from replaying import START, frame, measurement, new_replay, of_type, registry_of, replay_frames, stamp, worn
+from replaying import decoded as lines_of
+from ward_for_tests import Ward, after
+
+from rpm_stream.ids import deterministic_id
+from rpm_stream.knowledge import shipped
+from rpm_stream.score.room import forget_vital
+from rpm_stream.score.state import MOST_DISTANCES
+
+SILENT = {"v": 1, "patient": "p", "expected_every": {"heart_rate": 60}}
+
+
+def given_out(device: str, start: float | None, until: float | None = None, **fields: Any) -> dict[str, Any]:
+    """A device of patient p from one minute to another."""
+    span = {"patient": "p", **({} if start is None else {"from": stamp(start)})}
+    return {
+        "v": 1,
+        "device": device,
+        "assignments": [{**span, **({} if until is None else {"until": stamp(until)})}],
+        **fields,
+    }
+
+
+def told(entries: list[dict[str, Any]], until: float, heard: list[tuple[float, str]] = ()) -> list[dict[str, Any]]:  # type: ignore[assignment]
+    """The alerts of a replay: heart rates by (minute, device), then silence until a minute."""
+    frames = [
+        frame([measurement(minute, "heart_rate", "72")], minute, seq, device=device)
+        for seq, (minute, device) in enumerate(heard)
+    ]
+    return of_type(replay_frames(frames, entries, until), "alert")
+
+
+def test_a_device_that_replaced_another_and_never_speaks_is_missed_from_when_it_was_given_out() -> None:
+    entries = [SILENT, given_out("a", None, 30), given_out("b", 30)]
+    (alert,) = told(entries, 5000, [(5, "a"), (10, "a")])
+    assert (alert["group"], alert["priority"], alert["opened_at"]) == ("device:silence", "medium", stamp(90))
+    assert alert["id"] == deterministic_id("alert", "p", "device:silence", "b", stamp(30))
+    assert alert["evidence"] == []
+    (why,) = alert["why"]
+    assert why == (
+        "no reading of heart rate for 60 minutes since the device was given out, one is expected every 60 minutes: "
+        "device off, empty or not worn?"
+    )
+    assert told(entries, 89, [(5, "a"), (10, "a")]) == []
+
+
+def test_the_old_device_is_missed_while_it_is_assigned() -> None:
+    entries = [SILENT, given_out("a", None, 71), given_out("b", 60)]
+    (alert,) = told(entries, 5000, [(10, "a")])
+    assert (alert["opened_at"], len(alert["evidence"])) == (stamp(70), 1)
+
+
+def test_a_device_that_was_there_before_the_last_reading_is_missed_from_that_reading() -> None:
+    (alert,) = told([SILENT, given_out("a", None, 30), given_out("b", 0)], 5000, [(10, "a")])
+    assert (alert["opened_at"], len(alert["evidence"])) == (stamp(70), 1)
+
+
+@pytest.mark.parametrize("start", [-30, 0])
+def test_a_device_that_never_spoke_is_missed(start: float) -> None:
+    (alert,) = told([SILENT, given_out("a", start)], 500)
+    assert (alert["opened_at"], alert["evidence"]) == (stamp(start + 60), [])
+    assert alert["title"] == "No heart rate reading"
+
+
+def test_without_a_beginning_it_is_missed_from_the_first_record_of_the_patient() -> None:
+    entries = [SILENT, given_out("a", None), given_out("ox", None)]
+    assert told(entries, 500) == []
+    sent = [frame([measurement(20, "oxygen_saturation", "97")], 20, device="ox")]
+    (alert,) = of_type(replay_frames(sent, entries, 500), "alert")
+    assert (alert["opened_at"], alert["id"]) == (
+        stamp(80), deterministic_id("alert", "p", "device:silence", "a", stamp(20)),
+    )  # fmt: skip
+
+
+def test_a_model_that_cannot_measure_the_vital_is_not_missed_for_it() -> None:
+    expected = {"v": 1, "patient": "p", "expected_every": {"mean_arterial": 60}}
+    assert told([expected, given_out("cuff", 0, model="Omron")], 500) == []
+    assert len(told([expected, given_out("cuff", 0, model="another")], 500)) == 1
+
+
+def test_nobody_is_missed_without_a_device_or_after_it_was_handed_in() -> None:
+    assert told([SILENT], 500) == []
+    assert told([SILENT, given_out("a", 0, 60)], 500) == []
+    assert [alert["opened_at"] for alert in told([SILENT, given_out("a", 0, 61)], 500)][:1] == [stamp(60)]
+
+
+def test_a_silence_without_a_reading_ends_with_the_first_one_or_with_the_device() -> None:
+    entries = [SILENT, given_out("d", 0)]
+    (opened, ended) = told(entries, 70, [(70, "d")])
+    assert (opened["id"], ended["state"]) == (ended["id"], "resolved")
+    handed_in = told([SILENT, given_out("d", 0, 90)], 100)
+    assert [alert["state"] for alert in handed_in] == ["open", "resolved"]
+
+
+def test_stored_values_from_before_a_device_was_given_out_end_no_silence() -> None:
+    ward = Ward(SILENT)
+    ward.registry.put(
+        next(iter(registry_of([worn(assignments=[{"patient": "p", "from": stamp(30)}])]).devices.values()))
+    )
+    ward.judge.tick(ward.patient, after(95))
+    member = ward.patient.state.episodes["device:silence"].members["silence:heart_rate"]
+    assert member.measured_at == after(30)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(61, 900), max_size=8, unique=True))
+def test_whenever_it_is_noticed_the_same_silences_are_told(moments: list[int]) -> None:
+    """Law 2: ticks that come late or not at all change neither id nor opened_at."""
+    entries = [SILENT, given_out("a", 0, 200), given_out("b", 300, 500), given_out("c", 520)]
+    ward = Ward(*entries)
+    ward.registry.remove("device/d")
+    found = [alert for at in [*sorted(moments), 1000] for alert in ward.tick(at)]
+    told_once = {(alert.id, alert.opened_at) for alert in found}
+    assert {opened for _, opened in told_once} >= {after(60)}
+    often = Ward(*entries)
+    often.registry.remove("device/d")
+    seen = {(alert.id, alert.opened_at) for at in range(61, 1001, 7) for alert in often.tick(at)}
+    assert told_once <= seen
+
+
+def test_what_a_person_has_ended_is_not_told_again_and_the_next_device_is_missed_anew() -> None:
+    ward = Ward(SILENT, given_out("a", 0, 200), given_out("b", 300))
+    ward.registry.remove("device/d")
+    (first,) = ward.tick(70)
+    ward.act("resolve", first.id, 71)
+    assert ward.tick(190) == ()
+    assert ward.tick(359) == ()
+    (second,) = ward.tick(361)
+    assert (second.opened_at, second.id != first.id) == (after(360), True)
+
+
+def test_a_vital_that_was_forgotten_is_missed_from_when_it_was_heard() -> None:
+    """A full state forgets a vital: nobody says then that it never came."""
+    ward = Ward(SILENT)
+    ward.now("heart_rate", "70", 100)
+    forget_vital(ward.patient.state.score, "heart_rate")
+    assert ward.tick(159) == ()
+    (alert,) = ward.tick(161)
+    assert alert.opened_at == after(160)
+    assert "given out" not in alert.why[0]
+
+
+def test_who_was_never_heard_costs_nothing_until_the_silence_is_told() -> None:
+    run = new_replay([SILENT, given_out("a", 0), {"v": 1, "patient": "q", "expected_every": {"weight": 60}}])
+    assert lines_of(run.finish(START + timedelta(minutes=59))) == []
+    run = new_replay([SILENT, given_out("a", 0)])
+    assert [kind for kind, _ in lines_of(run.finish(START + timedelta(minutes=60)))] == ["alert"]
+
+
+@pytest.mark.parametrize("vital", sorted(shipped().vitals))
+def test_no_title_reads_as_a_sign_of_life_or_of_death(vital: str) -> None:
+    """ "No breathing for 120 minutes" was sent for an empty battery."""
+    expected = {"v": 1, "patient": "p", "expected_every": {vital: 120}}
+    (alert,) = told([expected, given_out("a", 0)], 200)
+    assert alert["title"].endswith(" reading")
+    assert alert["why"][0].startswith("no reading of ")
+    assert not any(alert["title"] == f"No {word} reading" for word in ("breathing", "pulse", "consciousness"))
+
+
+# --- stale -----------------------------------------------------------------------------------------------------------
+
+
+def stale_at(ward: Ward, *hours: float) -> list[float]:
+    return [hour for hour in hours if any(alert.stale for alert in ward.tick(hour * 60))]
+
+
+def test_a_daily_weight_is_of_today_for_two_days() -> None:
+    limit = {"vital": "weight", "high": 85, "unit": "kg", "owner": "dr-a"}
+    ward = Ward({"v": 1, "patient": "p", "limits": [limit]})
+    for day in range(5):
+        assert stale_at(ward, *(24 * day + hour / 2 for hour in range(1, 48) if day and hour % 2)) == []
+        ward.now("weight", "90", day * 1440)
+    assert stale_at(ward, 96 + 47.9, 96 + 48) == [96 + 48]
+
+
+@pytest.mark.parametrize(("distance", "stale_after"), [(1, 60), (15, 60), (30, 90), (240, 720), (1200, 2880)])
+def test_three_times_the_usual_distance_between_an_hour_and_two_days(distance: int, stale_after: int) -> None:
+    ward = Ward()
+    for number in range(3):
+        ward.now("heart_rate", "135", number * distance)
+    last = 2 * distance
+    assert stale_at(ward, (last + stale_after - 1) / 60, (last + stale_after) / 60) == [(last + stale_after) / 60]
+
+
+def test_what_is_expected_comes_before_what_was_usual() -> None:
+    ward = Ward({"v": 1, "patient": "p", "expected_every": {"heart_rate": 480}})
+    for number in range(4):
+        ward.now("heart_rate", "135", number)
+    assert stale_at(ward, 23.9, 24.1) == [24.1]
+
+
+def test_an_alert_is_stale_when_all_its_vitals_are() -> None:
+    ward = Ward({"v": 1, "patient": "p", "expected_every": {"heart_rate": 60, "body_temperature": 600}})
+    ward.now("heart_rate", "135", 0)
+    ward.now("body_temperature", "39.5", 0)
+    assert stale_at(ward, 4, 29.9, 30) == [30]
+
+
+def test_few_distances_are_kept() -> None:
+    ward = Ward()
+    for number in range(50):
+        ward.now("heart_rate", "80", number)
+    assert ward.patient.state.score.distances == {"heart_rate": [60] * MOST_DISTANCES}
+    ward.send(60, (20.5, "heart_rate", "80"))
+    assert len(ward.patient.state.score.distances["heart_rate"]) == MOST_DISTANCES
