@@ -191,7 +191,7 @@ def test_beyond_the_query_bound_never_waits() -> None:
 
 def test_one_value_of_many_a_minute_is_no_tier() -> None:
     """At a value a second one dip opens nothing; half a minute of it does."""
-    ward, alert, at = decided(VALUES[0], "acknowledge", 5)
+    ward, _, at = decided(VALUES[0], "acknowledge", 5)
     told = []
     for second in range(150):
         value = "80" if second == 20 or second >= 90 else "88"  # over a minute apart: no row
@@ -200,7 +200,7 @@ def test_one_value_of_many_a_minute_is_no_tier() -> None:
 
 
 def test_a_value_after_an_hour_without_one_is_told_again() -> None:
-    ward, alert, _ = decided(VALUES[12], "acknowledge", 5)
+    ward, _, _ = decided(VALUES[12], "acknowledge", 5)
     ward.now("glucose", "75", 20)  # not low, and not back either
     assert [each.state for each in ward.now("glucose", "66", 59)] in ([], ["acknowledged"])
     assert [each.history[-1].event for each in ward.now("glucose", "66", 119)][-1:] == ["worse"]
