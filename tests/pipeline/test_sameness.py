@@ -29,7 +29,7 @@ from replaying import (
 from rpm_stream.knowledge import shipped
 from rpm_stream.publish.fhir import publishes
 from rpm_stream.publish.ids import observation_id
-from rpm_stream.records import Action, Reading
+from rpm_stream.records import Action, Origin, Reading, Readings
 from rpm_stream.sameness import Measurements
 
 PATIENT = {"v": 1, "patient": "p"}
