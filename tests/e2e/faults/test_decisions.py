@@ -32,11 +32,11 @@ async def broker_killed(stand: Stand, times: int) -> str:
     await stand.start()
     for part in range(PARTS * times):
         if part % PARTS == PARTS // 2:
+            await asyncio.sleep(stand.chance.uniform(0, 0.6))
             await asyncio.to_thread(stand.service.broker.kill)
             await asyncio.sleep(stand.chance.uniform(0, 5))
             await asyncio.to_thread(stand.service.broker.start)
-        await stand.send(part / (PARTS * times), (part + 1) / (PARTS * times))
-        await asyncio.sleep(0.5)
+        await stand.judged(part / (PARTS * times), (part + 1) / (PARTS * times))
     await stand.settled()
     return f"{times} times"
 
