@@ -55,7 +55,7 @@ class Scoring:
             moment.scores += scores
             moment.findings += findings
         self._detect(moment)
-        moment.findings += self._trends.look(patient.state.score, judged, moment.late)
+        moment.findings += self._trends.look(patient.state.score, judged, moment.late, entry)
         moment.findings += self._rates.look(patient.state.score, judged, moment.late)
         moment.findings = self._quality.look(patient.state.score, judged, moment.findings)
         return moment
