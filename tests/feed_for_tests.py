@@ -24,7 +24,20 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from rpm_stream.records import Action, Alert, Origin, PatientEntry, Priority, Reading, Readings, State, Transition
+from rpm_stream.records import (
+    Action,
+    Alert,
+    Now,
+    Origin,
+    PatientEntry,
+    Priority,
+    Reading,
+    Readings,
+    Sample,
+    State,
+    Transition,
+    Trend,
+)
 
 T = TypeVar("T")
 TOKEN = "a token with ümlaut; and more"
@@ -221,6 +234,20 @@ def alert(
         updated_at=now,
     )
     return msgspec.structs.replace(made, **other)
+
+
+def now_of(
+    vital: str, newest_and_worst: tuple[str, str], *, minutes: float = 4, unit: str = "%", trend: Trend | None = None
+) -> Now:
+    """What is so now of a vital: measured so many minutes ago; the worst was 20 minutes before that."""
+    at = datetime.now(UTC) - timedelta(minutes=minutes)
+    newest, worst = newest_and_worst
+    return Now(
+        vital=vital,
+        newest=Sample(value=newest, unit=unit, measured_at=at),
+        worst=Sample(value=worst, unit=unit, measured_at=at - timedelta(minutes=20)),
+        trend=trend,
+    )
 
 
 def readings(patient: str, keys_and_values: list[tuple[str, str]], vital: str = "oxygen_saturation") -> Readings:

@@ -5,12 +5,14 @@ hands to the next (``Decoded``, ``Payload``, ``Finding``). What must not: a rule
 that means something clinical, a clock. The JSON Schemas in ``topics/`` are generated from these types.
 
 Times are timezone-aware UTC ``datetime``; values are plain decimal strings with the sensor's digits, never an
-exponent; units are UCUM; ``absent`` says why there is no value (FHIR data-absent-reason codes).
+exponent; units are UCUM; ``absent`` says why there is no value (FHIR data-absent-reason codes). A value, unit, offset,
+code or name holds no control character: it stands in lines of output, in keys and in what people read.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
@@ -23,13 +25,23 @@ DecimalText: TypeAlias = Annotated[
         pattern=r"^-?[0-9]{1,24}(\.[0-9]{1,24})?(?!\n)$", description="plain decimal, the sensor's digits, no exponent"
     ),
 ]
-Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
+# Without control characters and without the separators of lines and paragraphs, which cut a line in two as well. As
+# ``$`` lets one line end pass in Python, the pattern refuses that too.
+CLEAN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*(?!\n)$"
+Code: TypeAlias = Annotated[str, Meta(pattern=CLEAN)]
+Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128, pattern=CLEAN)]
+Short: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64, pattern=CLEAN)]
+Unit: TypeAlias = Annotated[str, Meta(max_length=32, pattern=CLEAN, description="UCUM")]
 ExactText: TypeAlias = Annotated[
     str,
     Meta(
         pattern=r"^-?[0-9]{1,64}(\.[0-9]{1,64})?(?!\n)$",
         description="plain decimal, converted or a mean: no digit lost",
     ),
+]
+SensedText: TypeAlias = Annotated[
+    str,
+    Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?(?!\n)$", description="plain decimal as sensed, however long a device makes it"),
 ]
 LimitValue: TypeAlias = DecimalText | int | float
 Version: TypeAlias = Literal[1]
@@ -106,7 +118,9 @@ class Notification(Record, frozen=True, kw_only=True):
     """One GATT notification or indication as the device sent it; ``payload`` is hexadecimal."""
 
     at: Time
-    characteristic: Annotated[str, Meta(min_length=4, max_length=36, description="4 hex digits or the 128-bit form")]
+    characteristic: Annotated[
+        str, Meta(min_length=4, max_length=36, pattern=CLEAN, description="4 hex digits or the 128-bit form")
+    ]
     payload: Annotated[str, Meta(max_length=4096, description="the payload's bytes in hexadecimal")]
 
 
@@ -114,9 +128,9 @@ class Measurement(Record, frozen=True, kw_only=True):
     """One value that an app measured or a person typed; ``vital`` and ``unit`` from the knowledge table."""
 
     at: Time
-    vital: Annotated[str, Meta(min_length=1, max_length=64)]
+    vital: Short
     value: DecimalText
-    unit: Annotated[str, Meta(max_length=32, description="UCUM")]
+    unit: Unit
 
 
 class Frame(Record, frozen=True, kw_only=True):
@@ -130,7 +144,7 @@ class Frame(Record, frozen=True, kw_only=True):
     gateway: Name
     device: Name
     seq: Annotated[int, Meta(ge=0, le=2**53)]
-    boot: Annotated[str, Meta(min_length=1, max_length=64)] | Annotated[int, Meta(ge=0, le=2**53)]
+    boot: Short | Annotated[int, Meta(ge=0, le=2**53)]
     sent_at: Time
     utc_offset: Offset | None = None
     received_at: Time | None = None
@@ -169,7 +183,7 @@ class Payload(Record, frozen=True, kw_only=True):
 class Origin(Record, frozen=True, kw_only=True):
     """Where a reading stood: frame id, index of the entry in it, part of the entry."""
 
-    frame: str
+    frame: Code
     index: int
     part: int
 
@@ -178,17 +192,17 @@ class Reading(Record, frozen=True, kw_only=True):
     """One value of one patient at one time, value and unit as sensed."""
 
     v: Version = 1
-    id: str
-    patient: str
-    device: str
-    vital: str
-    value: str | None
-    unit: str
+    id: Code
+    patient: Code
+    device: Code
+    vital: Code
+    value: SensedText | None
+    unit: Code
     measured_at: Time
     received_at: Time
     utc_offset: Offset | None
     absent: Absent | None
-    flags: tuple[str, ...]
+    flags: tuple[Code, ...]
     attributes: dict[str, Any]
     origin: Origin
 
@@ -202,8 +216,8 @@ class Readings(Record, frozen=True, kw_only=True):
     """
 
     v: Version = 1
-    patient: str
-    frame: str
+    patient: Code
+    frame: Code
     partition: int
     offset: int
     chunk: int
@@ -212,21 +226,37 @@ class Readings(Record, frozen=True, kw_only=True):
     refused: tuple[Reading, ...] = ()
 
 
+class Forwarded(Record, frozen=True, kw_only=True):
+    """A message of ``rpm.readings`` that holds what a person decided, in its place among the patient's readings.
+
+    ``topic``, ``partition`` and ``offset`` name the place that it came from, so that the judge applies each once.
+    ``received_at``: when the broker got it there. ``action``: as it was sent, with what this release does not know.
+    """
+
+    v: Version = 1
+    patient: str
+    topic: str
+    partition: int
+    offset: int
+    received_at: Time
+    action: Action
+
+
 class Score(Record, frozen=True, kw_only=True):
     """What one detector or score said of one moment. ``score_min`` to ``score_max`` spans what is ``missing``."""
 
     v: Version = 1
-    id: str
-    patient: str
-    readings: tuple[str, ...]
-    vital: str | None
-    value: str | None
-    detector: str
-    version: str
+    id: Code
+    patient: Code
+    readings: tuple[Code, ...]
+    vital: Code | None
+    value: Code | None
+    detector: Code
+    version: Code
     score: float
     score_min: float
     score_max: float
-    missing: tuple[str, ...] = ()
+    missing: tuple[Code, ...] = ()
     threshold: float | None = None
     contributions: dict[str, float] = {}
     limits: dict[str, Any] = {}
@@ -237,7 +267,9 @@ class Finding(Record, frozen=True, kw_only=True):
     """In-house, what score hands to alert: a rule that holds at one moment. ``member`` names the rule's place in its
     episode; ``vital`` the one whose return makes it historical; ``evidence`` the readings, the deciding one first;
     ``direction`` the side of a limit that it is beyond, where it has one. ``opened_by``: what the alert's id is made of
-    besides patient and group, where there is no reading (a device that was never heard, a setting).
+    besides patient and group, where there is no reading (a device that was never heard, a setting). ``number`` and
+    ``bound``: the value and the mildest limit that it is beyond, in the vital's first unit (infinite for LO and HI);
+    ``points`` of NEWS2; ``apart``: seconds to the nearest reading of the vital before.
     """
 
     member: str
@@ -252,6 +284,27 @@ class Finding(Record, frozen=True, kw_only=True):
     late: bool = False
     direction: Direction | None = None
     opened_by: tuple[str, ...] = ()
+    number: Decimal | None = None
+    bound: Decimal | None = None
+    beyond_query: bool = False
+    points: int = 0
+    apart: float | None = None
+
+
+class Total(Record, frozen=True, kw_only=True):
+    """In-house, what NEWS2 is now: the range that is known, in words, and the readings that give points.
+
+    ``priority``: of an alert that it opens by itself; None below its limit.
+    """
+
+    at: Time
+    minimum: int
+    maximum: int
+    priority: Priority | None
+    title: str
+    why: str
+    evidence: tuple[str, ...]
+    vitals: tuple[str, ...]
 
 
 class Transition(Record, frozen=True, kw_only=True, omit_defaults=True):
@@ -264,19 +317,19 @@ class Transition(Record, frozen=True, kw_only=True, omit_defaults=True):
     at: Time
     state: State
     priority: Priority
-    who: str
+    who: Code
     reason: str
     event: Event | None = None
     until: Time | None = None
     direction: Direction | None = None
-    assignee: str | None = None
+    assignee: Code | None = None
 
 
 class Sample(Record, frozen=True, kw_only=True):
     """One value at its time; ``value`` is null where the device shows none, then ``absent`` says why."""
 
-    value: str | None
-    unit: str
+    value: SensedText | None
+    unit: Code
     measured_at: Time
     absent: Absent | None = None
 
@@ -288,7 +341,7 @@ class Now(Record, frozen=True, kw_only=True):
     resolution it rises or falls.
     """
 
-    vital: str
+    vital: Code
     newest: Sample
     worst: Sample
     trend: Trend | None = None
@@ -303,15 +356,15 @@ class Alert(Record, frozen=True, kw_only=True):
     """
 
     v: Version = 1
-    id: str
-    patient: str
-    group: str
+    id: Code
+    patient: Code
+    group: Code
     priority: Priority
     state: State
     title: str
     why: tuple[str, ...]
-    rule: str
-    evidence: tuple[str, ...]
+    rule: Code
+    evidence: tuple[Code, ...]
     history: tuple[Transition, ...]
     opened_at: Time
     measured_at: Time
@@ -330,16 +383,16 @@ class Window(Record, frozen=True, kw_only=True):
     ``received_at`` is the latest of its readings; ``device`` is ``None`` when several took part.
     """
 
-    patient: str
-    vital: str
+    patient: Code
+    vital: Code
     start: Time
     end: Time
-    unit: str
+    unit: Code
     count: Annotated[int, Meta(ge=1)]
     minimum: ExactText
     maximum: ExactText
     median: ExactText
-    device: str | None
+    device: Code | None
     utc_offset: Offset | None
     received_at: Time
 
@@ -364,16 +417,16 @@ class Action(Record, frozen=True, kw_only=True):
     action: Literal[
         "acknowledge", "snooze", "resolve", "assign", "comment", "new_normal", "withdraw", "see", "void", "adopt"
     ]
-    who: Annotated[str, Meta(min_length=1, max_length=128)]
+    who: Name
     at: Time
     reason: Annotated[str, Meta(max_length=1000)] = ""
     until: Annotated[Time | None, Meta(description="when a snooze ends")] = None
     direction: Annotated[Direction | None, Meta(description="the side of the limits that a snooze covers")] = None
-    to: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    to: Name | None = None
     seen: Priority | None = None
     record: Annotated[Time | None, Meta(description="updated_at of the alert record that the person saw")] = None
     readings: Annotated[tuple[Reading, ...], Meta(max_length=500)] = ()
-    shown: Annotated[tuple[str, ...], Meta(max_length=500)] = ()
+    shown: Annotated[tuple[Code, ...], Meta(max_length=500)] = ()
     windows: Annotated[tuple[Window, ...], Meta(max_length=500)] = ()
 
 
@@ -446,7 +499,7 @@ class DeviceEntry(Record, frozen=True, kw_only=True):
 
     v: Version = 1
     device: Name
-    model: str | None = None
+    model: Code | None = None
     assignments: tuple[Assignment, ...] = ()
     utc_offset: Offset | None = None
 
@@ -481,7 +534,7 @@ class Limit(Record, frozen=True, kw_only=True, rename={"for_": "for"}):
     for_: Annotated[int, Meta(ge=0, le=10080, description="minutes")] = 0
     of: Of | None = None
     priority: Priority = "medium"
-    unit: str
+    unit: Code
     owner: Name
     valid_from: Time | None = None
     until: Time | None = None
@@ -491,7 +544,7 @@ class TargetWeight(Record, frozen=True, kw_only=True):
     """What a patient weighed at ``at`` (at discharge), or is to weigh: compared with before days are known."""
 
     value: LimitValue
-    unit: str
+    unit: Code
     at: Time
 
 
@@ -504,12 +557,12 @@ class PatientEntry(Record, frozen=True, kw_only=True):
 
     v: Version = 1
     patient: Name
-    display: str | None = None
-    born: str | None = None
+    display: Code | None = None
+    born: Code | None = None
     pregnant: bool | None = None
     oxygen_scale: Literal[1, 2] = 1
     on_oxygen: bool | None = None
-    expected_every: dict[str, Annotated[int, Meta(ge=1, description="minutes")]] = {}
+    expected_every: dict[Code, Annotated[int, Meta(ge=1, description="minutes")]] = {}
     limits: tuple[Limit, ...] = ()
     panel: Name | None = None
     programme: Name | None = None
@@ -522,7 +575,7 @@ class PanelEntry(Record, frozen=True, kw_only=True):
 
     v: Version = 1
     panel: Name
-    display: str | None = None
+    display: Code | None = None
     limits: tuple[Limit, ...] = ()
 
 
@@ -531,7 +584,7 @@ class ProgrammeEntry(Record, frozen=True, kw_only=True):
 
     v: Version = 1
     programme: Name
-    display: str | None = None
+    display: Code | None = None
     limits: tuple[Limit, ...] = ()
 
 

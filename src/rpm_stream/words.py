@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
 
-from rpm_stream.records import Direction, Reading
+from rpm_stream.records import CLEAN, Reading
 
 UNIT_WORDS = {"mm[Hg]": "mmHg", "Cel": "°C", "[degF]": "°F", "[lb_av]": "lb", "/min": "a minute"}
 MOST_DECIMALS = 3  # of a number that was converted
@@ -14,6 +14,14 @@ ABSENT_WORDS = {
     "positive-infinity": "above what the device can show",
     "negative-infinity": "below what the device can show",
 }
+
+
+_CLEAN = re.compile(CLEAN)
+
+
+def is_clean(name: str) -> bool:
+    """Whether a name may stand in a record: it has no control character, and nothing that ends a line."""
+    return _CLEAN.search(name) is not None
 
 
 def plain_unit(unit: str) -> str:
@@ -58,33 +66,4 @@ def plain_flags(flags: Iterable[str]) -> str:
     return ", ".join(flag.replace("_", " ") for flag in flags)
 
 
-# --- what people decide about an alert, as its history has it: written by alert, read again by publish ---------------
-
 SERVICE = "rpm-stream"  # who, when no person did it
-_ASSIGNED = "assigned to "
-_SNOOZED = re.compile(r"snoozed for ([0-9]+) minutes(?:, (low|high) values only)?(?:: |$)")
-
-
-def assigned_words(to: str) -> str:
-    """``assigned to dr-7``; a colon ends what is said, so the name has none. Empty where no name is left."""
-    name = " ".join(to.replace(":", " ").split())
-    return _ASSIGNED + name if name else ""
-
-
-def assigned_in(reason: str) -> str | None:
-    """The name in a step's words, None where they assign nothing."""
-    return reason.removeprefix(_ASSIGNED).partition(": ")[0] if reason.startswith(_ASSIGNED) else None
-
-
-def snoozed_words(minutes: int, direction: Direction | None) -> str:
-    """``snoozed for 60 minutes, low values only``"""
-    return f"snoozed for {minutes} minutes{f', {direction} values only' if direction else ''}"
-
-
-def snoozed_in(reason: str) -> tuple[int, Direction | None] | None:
-    """For how many minutes, and for which side alone; None where the step's words snooze nothing."""
-    found = _SNOOZED.match(reason)
-    if found is None:
-        return None
-    sides: dict[str | None, Direction] = {"low": "low", "high": "high"}
-    return int(found[1]), sides.get(found[2])

@@ -6,9 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
+from situation_for_tests import Unknown, context
 
 from rpm_stream.alert.decisions import decide
-from rpm_stream.alert.episodes import RANK, Episodes, apply
+from rpm_stream.alert.episode import RANK, Episodes
+from rpm_stream.alert.episodes import apply
 from rpm_stream.alert.room import lighten
 from rpm_stream.alert.waiting import overdue
 from rpm_stream.knowledge import shipped
@@ -47,7 +49,7 @@ def _course(found: list[tuple[str, str, str, int, bool]]) -> Episodes:
         apply(episodes, "p", finding, reading.measured_at)
         if acknowledged:
             action = Action(patient="p", action="acknowledge", who="nurse", at=reading.measured_at)
-            decide(episodes, "vital_signs", action, shipped().priorities, reading.measured_at)
+            decide(episodes, "vital_signs", action, context(reading.measured_at))
     return episodes
 
 
@@ -100,7 +102,8 @@ def _escalations(found: list[tuple[str, str, str, int, bool]], further: int, mos
         apply(episodes, "p", finding, reading.measured_at)
         if most is not None:
             lighten(episodes.values(), most)
-        told += [alert.history[-1].at for alert in overdue(episodes, shipped().priorities, reading.measured_at)]
+        waited = overdue(episodes, shipped().priorities, Unknown(), reading.measured_at)
+        told += [alert.history[-1].at for _, alert in waited]
     return told
 
 

@@ -21,6 +21,7 @@ from rpm_stream.app.clock import Clock
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
 from rpm_stream.pipeline.judge import Judge
+from rpm_stream.pipeline.order import forward
 from rpm_stream.pipeline.state import unpack_patient
 from rpm_stream.records import Action, Position
 
@@ -76,8 +77,9 @@ def topics_of(
                 put(names.OBSERVATIONS, observation.body, minutes)
             for reject in judged.rejects:
                 put(names.REJECTS, msgspec.json.encode(reject), minutes)
-    for action in actions(found) if actions else ():
-        put(names.ACTIONS, msgspec.json.encode(action), 120)
+    for place, action in enumerate(actions(found) if actions else ()):
+        origin = Position(topic=names.ACTIONS, partition=0, offset=place)
+        put(names.READINGS, forward(msgspec.json.encode(action), action.patient, origin, None), 120)
         patient = patients.setdefault(action.patient, unpack_patient(None, action.patient))
         for observation in judge.act(patient, action).observations:
             put(names.OBSERVATIONS, observation.body, 120)

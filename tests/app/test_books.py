@@ -244,7 +244,7 @@ def test_a_correction_is_no_loss(tmp_path: Path) -> None:
     lines, total = balanced(tmp_path, topics)
     assert missing(lines) == []
     assert total.balanced
-    without(topics, names.ACTIONS, b'"void"')
+    without(topics, names.READINGS, b'"void"')
     assert "summary_too_small" in {each.kind for each in missing(balanced(tmp_path, topics)[0])}
 
 

@@ -34,7 +34,7 @@ async def test_state_that_is_fetched_as_a_rebalance_ends_is_restored(
 
     Dropped, the records would never come again: the position has moved on. Recovery hangs, or misses them.
     """
-    app = ingest_app(Settings(data_dir=tmp_path), shipped(), 4)
+    app = ingest_app(Settings(data_dir=tmp_path), shipped(), 4, 4)
     consumer = app.consumer
     restored: list[int] = []
     fetches: list[dict[TopicPartition, list[ConsumerRecord]]] = [{CHANGELOG: [record(7), record(8)]}]

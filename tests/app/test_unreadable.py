@@ -13,6 +13,7 @@ from aiokafka.structs import ConsumerRecord
 from structlog.testing import capture_logs
 
 from rpm_stream.app import correcting, redrive, replay_compare, sink
+from rpm_stream.app.agents.forwarding import Forwarding
 from rpm_stream.app.agents.judge import Step
 from rpm_stream.app.books.notes import Notes
 from rpm_stream.app.books.store import Store
@@ -55,12 +56,16 @@ def judge_step() -> Step:
 
 
 def test_the_judge_passes_over_it_and_goes_on(value: bytes) -> None:
-    step, patient = judge_step(), unpack_patient(None, "ada")
     with capture_logs() as logs:
-        assert step.readings(patient, record(READINGS, value)) is None
-        assert step.action(patient, record(ACTIONS, value)) == []
-    assert [each["log_level"] for each in logs] == ["error", "error"]
-    assert patient.state.actions == {0: 7}
+        assert judge_step().apply(unpack_patient(None, "ada"), record(READINGS, value)) is None
+    assert [each["log_level"] for each in logs] == ["error"]
+
+
+def test_ingest_passes_over_it_among_the_actions(value: bytes) -> None:
+    """Logged and acked: nobody could carry it out, and what lies behind it goes on."""
+    with capture_logs() as logs:
+        assert Forwarding(recorded_time=False).apply(record(ACTIONS, value)) == []
+    assert [(each["event"], each["log_level"]) for each in logs] == [("not an action", "error")]
 
 
 def test_every_worker_passes_over_it_in_the_registry(value: bytes) -> None:
@@ -85,7 +90,6 @@ def test_the_books_note_it(value: bytes, tmp_path: Path) -> None:
     for topic in (ACCOUNTS, READINGS, REJECTS, OBSERVATIONS):
         faults = notes.rows(topic, [record(topic, value)])[-1][1]
         assert [(fault[0], fault[1]) for fault in faults] == [("unreadable", topic)]
-    assert notes.rows(ACTIONS, [record(ACTIONS, value)])[0][1] == []
 
 
 def test_an_action_with_a_time_that_utc_does_not_have_or_with_strange_words_is_refused_and_not_repeated() -> None:
@@ -93,7 +97,7 @@ def test_an_action_with_a_time_that_utc_does_not_have_or_with_strange_words_is_r
     for change in ({"at": "9999-12-31T23:59:59-14:00"}, {"direction": "Ada Lovelace"}):
         value = msgspec.json.encode({**given, **change})
         with capture_logs() as logs:
-            assert judge_step().action(unpack_patient(None, "ada"), record(ACTIONS, value)) == []
+            assert Forwarding(recorded_time=False).apply(record(ACTIONS, value)) == []
         assert "Ada" not in str(logs)
         (line,) = Replay(shipped(), Registry()).jsonl(value, 1)
         reject = msgspec.json.decode(line.encode())["record"]

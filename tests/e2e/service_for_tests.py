@@ -19,7 +19,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app import names, topics
+from rpm_stream.app import names
+from rpm_stream.app import topics as all_topics
 from rpm_stream.app.broker import Broker
 from rpm_stream.app.partitions import partitions_of
 
@@ -82,7 +83,7 @@ class Service:
 def running(folder: Path, settings: Mapping[str, str] | None = None, data: Path | None = None) -> Iterator[Service]:
     """A broker with the nine topics, and no stage yet; ``data`` is where the broker writes."""
     with Broker(data or folder / "broker", port=0) as broker:
-        asyncio.run(topics.apply(broker.bootstrap))
+        asyncio.run(all_topics.apply(broker.bootstrap))
         service = Service(broker, folder, settings or {})
         try:
             yield service
@@ -170,8 +171,8 @@ async def drained(service: Service) -> None:
 
     async def empty() -> bool:
         service.revive()
-        for group, topic in names.GROUPS.items():
-            left[group] = await lag(service.bootstrap, group, topic)
+        for group, topics in names.GROUPS.items():
+            left[group] = sum([await lag(service.bootstrap, group, topic) for topic in topics])
         return not any(left.values())
 
     try:

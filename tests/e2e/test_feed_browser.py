@@ -7,18 +7,20 @@ import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import msgspec
 import pytest
-from feed_for_tests import TOKEN, RunningFeed, alert, person, readings, running_feed, wait_until
+from feed_for_tests import TOKEN, RunningFeed, alert, now_of, person, readings, running_feed, wait_until
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from rpm_stream.records import Action, Alert, State, Transition
+from rpm_stream.records import Action, Alert, Event, State, Transition
 
 pytestmark = pytest.mark.browser
 QUIET = ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 DESKTOP = {"width": 1280, "height": 800}
+WIDE = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
 
 
@@ -75,6 +77,7 @@ def signed_in(feed: RunningFeed, context: BrowserContext) -> Page:
 def picture(page: Page, name: str) -> None:
     """A screenshot for people, where RPM_SCREENSHOTS names a folder."""
     if folder := os.environ.get("RPM_SCREENSHOTS"):
+        page.wait_for_timeout(600)  # a dialogue has come or gone by then
         page.screenshot(path=Path(folder) / f"{name}.png")
 
 
@@ -268,18 +271,86 @@ def test_what_cannot_be_undone_says_so_and_asks_why(feed: RunningFeed, context: 
         assert all(action.action != kind or action.who != "N. Adeyemi" for _, action in feed.actions())
 
 
-def test_what_was_over_when_it_arrived_stands_apart_and_says_why(feed: RunningFeed, context: BrowserContext) -> None:
+def test_what_is_lower_and_back_inside_its_limits_stands_apart_and_says_why(
+    feed: RunningFeed, context: BrowserContext
+) -> None:
     key = str(uuid4())
     feed.put("alerts", (key, alert(key, "p6", "medium", title="Glucose low", historical=True)))
     page = signed_in(feed, context)
-    folded = page.get_by_test_id("over")
-    expect(folded).to_contain_text("Already over when it arrived (1)")
+    folded = page.get_by_test_id("back")
+    expect(folded).to_contain_text("Values are back inside their limits (1)")
     row = page.locator(f'[data-alert="{key}"]')
     expect(row).not_to_be_visible()
     folded.locator("summary").click()
-    expect(row).to_contain_text("A newer measurement is back inside its limits.")
+    expect(row).to_contain_text("Newer measurements are back inside their limits.")
     feed.put("alerts", (key, alert(key, "p6", "medium", "resolved")))
     expect(folded).not_to_be_visible()
+
+
+def step_of(event: Event, minutes: float, **fields: Any) -> Transition:
+    """A step of the service so many minutes ago, of a high alert that stays open."""
+    at = datetime.now(UTC) - timedelta(minutes=minutes)
+    return Transition(
+        **{"at": at, "state": "open", "priority": "high", "who": "rpm-stream", "reason": ""} | fields, event=event
+    )
+
+
+def test_what_is_over_says_so_until_somebody_has_looked(feed: RunningFeed, context: BrowserContext) -> None:
+    """Drawing the page says nothing; a press on Seen does."""
+    key, other = str(uuid4()), str(uuid4())
+    history = (
+        step_of("opened", 70, reason="Oxygen saturation 84 % is at or below 91 %."),
+        step_of("escalated", 40),
+        step_of("over", 12),
+    )
+    values = (
+        now_of("oxygen_saturation", ("96", "84"), minutes=2, trend="rising"),
+        now_of("respiratory_rate", ("16", "26"), minutes=9, unit="/min", trend="steady"),
+    )
+    found = alert(key, "p5", minutes=70, over=True, escalation=1, history=history, now=values)
+    stale = now_of("weight", ("84.6", "84.6"), minutes=60 * 30, unit="kg")
+    feed.put("registry", person("p5", "Chidi Okafor"))
+    feed.put(
+        "alerts", (key, found), (other, alert(other, "p4", "medium", title="Weight high", stale=True, now=(stale,)))
+    )
+    page = signed_in(feed, context)
+    row = page.locator(f'[data-alert="{key}"]')
+    expect(row).to_contain_text("Over, not seen")
+    expect(row).to_contain_text("All values are back inside their limits. Nobody has looked at it yet.")
+    expect(row).to_contain_text("2 minutes ago")
+    expect(row).to_contain_text("worst 84 %")
+    expect(row.get_by_role("button", name="Acknowledge")).to_have_count(0)
+    expect(page.locator(f'[data-alert="{other}"]')).to_contain_text("old: 30 hours ago")
+    assert names(page)[:3] == ["Amelia Hart", "Chidi Okafor", "p4"]
+    page.set_viewport_size(WIDE)  # type: ignore[arg-type]
+    picture(page, "over-wide")
+    page.get_by_role("button", name="Chidi Okafor").click()
+    dialog, asked = page.get_by_role("dialog", name="Alert"), page.get_by_role("dialog", name="Decide")
+    expect(dialog).to_contain_text("Escalated: nobody has acknowledged it for 30 minutes")
+    expect(dialog).to_contain_text("All values are back inside their limits; nobody has seen it yet")
+    picture(page, "over-detail")
+    page.set_viewport_size(PHONE)  # type: ignore[arg-type]
+    picture(page, "over-detail-phone")
+    page.keyboard.press("Escape")
+    page.wait_for_function(f"document.documentElement.scrollWidth <= {PHONE['width']}")
+    expect(dialog).to_have_count(0)
+    row.scroll_into_view_if_needed()
+    picture(page, "over-phone")
+    page.set_viewport_size(DESKTOP)  # type: ignore[arg-type]
+    assert not [action for _, action in feed.actions() if action.alert == key]
+    row.get_by_role("button", name="Seen").click()
+    asked.get_by_label("Your name").fill("N. Adeyemi")
+    picture(page, "over-seen")
+    asked.get_by_role("button", name="Seen").click()
+    expect(row).to_contain_text("Marking as seen for N. Adeyemi")
+    (sent,) = decided(feed, key, "see")
+    assert (sent.record, sent.seen) == (found.updated_at, "high")
+    seen = step_of("seen", 0, who="N. Adeyemi", at=datetime.now(UTC))
+    feed.put("alerts", (key, msgspec.structs.replace(found, history=(*history, seen))))
+    expect(row).to_contain_text("Seen by N. Adeyemi")
+    expect(row).not_to_contain_text("Nobody has looked")
+    feed.put("alerts", (key, alert(key, "p5", state="resolved")), (other, alert(other, "p4", "medium", "resolved")))
+    expect(row).to_have_count(0)
 
 
 def test_the_detail_shows_chart_history_and_rule_by_keyboard(feed: RunningFeed, context: BrowserContext) -> None:

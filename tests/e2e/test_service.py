@@ -49,8 +49,12 @@ def worn(device: str, patient: str) -> dict[str, Any]:
 
 def heard(service: World, device: str) -> list[tuple[str, str]]:
     """Patient and value of every reading of a device."""
-    messages = service.records(names.READINGS)
-    return [(one["patient"], one["value"]) for each in messages for one in each["readings"] if one["device"] == device]
+    return [(one["patient"], one["value"]) for each in messages(service) for one in each if one["device"] == device]
+
+
+def messages(service: World) -> list[list[dict[str, Any]]]:
+    """The readings of every message of rpm.readings that holds some; the others hold what people decided."""
+    return [each["readings"] for each in service.records(names.READINGS) if "readings" in each]
 
 
 def books(service: World) -> Counter[str]:
@@ -60,7 +64,7 @@ def books(service: World) -> Counter[str]:
         found.update({"in": account["parts"], "reading": account["readings"], "duplicate": account["duplicates"]})
         found.update({"reject": sum(account["rejects"].values()), "context": account["context"]})
         found.update(account["rejects"])
-    found["judged"] = sum(len(each["readings"]) for each in service.records(names.READINGS))
+    found["judged"] = sum(len(each) for each in messages(service))
     return found
 
 

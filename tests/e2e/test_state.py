@@ -67,6 +67,16 @@ def cli(service: Service, *arguments: str) -> tuple[int, list[dict[str, Any]], s
     return ran.returncode, [json.loads(line) for line in ran.stdout.splitlines()], ran.stderr
 
 
+async def acknowledge(service: Service, patient: str) -> None:
+    """Somebody is on the patient's alert."""
+    found = [msgspec.json.decode(record.value) for record in await read(service.bootstrap, names.ALERTS)]
+    last = [alert for alert in found if alert["patient"] == patient][-1]
+    action = {"v": 1, "patient": patient, "alert": last["id"], "action": "acknowledge", "who": "nurse"}
+    action["at"] = last["updated_at"]
+    async with AIOKafkaProducer(bootstrap_servers=service.bootstrap) as producer:
+        await producer.send_and_wait(names.ACTIONS, msgspec.json.encode(action), key=patient.encode())
+
+
 async def damage(service: Service, record: ConsumerRecord) -> None:
     """The same record once more, some octets of it changed."""
     octets = bytearray(record.value)
@@ -96,9 +106,13 @@ def test_more_copies_than_there_are_brokers_is_one_line_and_not_tried_again(serv
 def test_a_damaged_state_ends_the_stage_and_can_be_rebuilt(service: Service, tmp_path: Path) -> None:
     worn = [DeviceEntry(device=f"{name}-ring", assignments=(Assignment(patient=name),)) for name in PEOPLE]
     asyncio.run(write(service.bootstrap, worn))
-    asyncio.run(send(service.bootstrap, frames(range(6))))
+    asyncio.run(send(service.bootstrap, frames(range(4))))
     for stage in ("ingest", "judge"):
         service.start(stage)
+    asyncio.run(drained(service))
+    asyncio.run(acknowledge(service, "zaphod"))
+    asyncio.run(drained(service))
+    asyncio.run(send(service.bootstrap, frames(range(4, 6))))
     asyncio.run(drained(service))
     for name in list(service.processes):
         service.kill(name, 15)
@@ -130,7 +144,7 @@ def test_a_damaged_state_ends_the_stage_and_can_be_rebuilt(service: Service, tmp
     status, found, _ = cli(service, "state", "check")
     assert (status, [one["stage"] for one in found]) == (1, ["ingest", "judge"])
     status, made, fault = cli(service, "state", "rebuild")
-    assert (status, [one["messages"] for one in made], fault) == (0, [6, 6], "")
+    assert (status, [one["messages"] for one in made], fault) == (0, [6, 7], "")
     assert cli(service, "state", "check")[:2] == (0, [])
     device = last_states(service, "ingest")[b"zaphod-ring"].value
     assert unpack_device(device) == unpack_device(whole["ingest"].value)
@@ -139,7 +153,9 @@ def test_a_damaged_state_ends_the_stage_and_can_be_rebuilt(service: Service, tmp
         for blob in (last_states(service, "judge")[b"zaphod"].value, whole["judge"].value)
     )
     assert (rebuilt.applied, rebuilt.score.detectors) == (original.applied, original.score.detectors)
+    assert rebuilt.actions == original.actions != {}
     alert, known = (state.episodes["vital_signs"].alert for state in (rebuilt, original))
+    assert "nurse" in {step.who for step in alert.history}
     told = [each for each in known.history if each.at <= alert.updated_at]  # later, time without data passed by ticks
     assert (alert.id, alert.priority, alert.evidence, list(alert.history)) == (
         known.id, known.priority, known.evidence, told,
@@ -151,7 +167,7 @@ def test_a_damaged_state_ends_the_stage_and_can_be_rebuilt(service: Service, tmp
         service.processes.pop(f"{stage}-a")
         service.start(stage)
     asyncio.run(drained(service))
-    readings = {one["id"] for message in decoded(service, names.READINGS) for one in message["readings"]}
+    readings = {one["id"] for message in decoded(service, names.READINGS) for one in message.get("readings", ())}
     assert len(readings) == len(PEOPLE) * 9 * 2
     counted = [account["readings"] for account in decoded(service, names.ACCOUNTS)]
     assert sum(counted) == len(readings), "no reading twice"

@@ -12,8 +12,10 @@ from ward_for_tests import Ward, after
 from rpm_stream.records import Alert
 
 
-def last_step(alert: Alert) -> tuple[str, str, str]:
-    return alert.state, alert.history[-1].who, alert.history[-1].reason
+def last_step(alert: Alert) -> tuple[str, str | None, str, str]:
+    """The state, the event, who, and in which words."""
+    step = alert.history[-1]
+    return alert.state, step.event, step.who, step.reason
 
 
 def of_glucose(alerts: tuple[Alert, ...]) -> tuple[Alert, ...]:
@@ -40,10 +42,11 @@ def test_a_snooze_ends_by_time_at_its_end_whenever_that_is_noticed() -> None:
     for noticed in (40, 90):
         ward, alert = medium()
         (snoozed,) = ward.act("snooze", alert.id, 10, until=after(40), reason="eating")
-        assert last_step(snoozed) == ("snoozed", "nurse", "snoozed for 30 minutes: eating")
+        assert last_step(snoozed) == ("snoozed", "snoozed", "nurse", "eating")
+        assert (snoozed.history[-1].until, snoozed.history[-1].direction) == (after(40), None)
         assert ward.tick(39) == ()
         (woken,) = ward.tick(noticed)
-        assert last_step(woken) == ("open", "rpm-stream", "the snooze is over")
+        assert last_step(woken) == ("open", "snooze_ended", "rpm-stream", "")
         assert (woken.history[-1].at, woken.updated_at) == (after(40), after(40))
         assert ward.tick(200) == ()
 
@@ -83,10 +86,10 @@ def both_sides() -> tuple[Ward, Alert]:
 def test_the_other_side_opens_it_also_when_it_was_known_before() -> None:
     ward, alert = both_sides()
     (snoozed,) = ward.act("snooze", alert.id, 2, until=after(60), direction="low")
-    assert last_step(snoozed)[2] == "snoozed for 58 minutes, low values only"
-    assert of_glucose(ward.now("glucose", "66", 3)) == ()
+    assert (snoozed.history[-1].until, snoozed.history[-1].direction) == (after(60), "low")
+    assert [each.state for each in of_glucose(ward.now("glucose", "66", 3))] == ["snoozed"]
     (told,) = of_glucose(ward.now("glucose", "261", 4))
-    assert (told.state, told.priority, told.why) == ("open", "medium", alert.why)
+    assert (told.state, told.priority, told.history[-1].event) == ("open", "medium", "reopened")
 
 
 def test_a_snooze_without_direction_covers_the_sides_that_were_seen() -> None:
@@ -106,22 +109,23 @@ def test_a_snooze_without_direction_covers_the_sides_that_were_seen() -> None:
 def test_a_snooze_that_cannot_be_is_refused_with_its_reason(fields: dict[str, Any], why: str) -> None:
     ward, alert = medium()
     (refused,) = ward.act("snooze", alert.id, 10, **fields)
-    assert last_step(refused) == ("open", "nurse", f"snooze refused: {why}")
+    assert last_step(refused) == ("open", "refused", "nurse", f"snooze refused: {why}")
 
 
 def test_a_high_alert_cannot_be_snoozed_also_when_it_is_acknowledged() -> None:
     ward, alert = high()
     ward.act("acknowledge", alert.id, 1)
     (refused,) = ward.act("snooze", alert.id, 2, until=after(60))
-    assert last_step(refused) == ("acknowledged", "nurse", "snooze refused: high alerts cannot be snoozed")
+    assert last_step(refused) == ("acknowledged", "refused", "nurse", "snooze refused: high alerts cannot be snoozed")
 
 
 def test_notes_leave_the_state_and_the_clock_as_they_are() -> None:
     ward, alert = high()
     (assigned,) = ward.act("assign", alert.id, 1, to="dr-7", reason="knows her")
     (said,) = ward.act("comment", alert.id, 2, reason="no answer")
-    assert last_step(assigned) == ("open", "nurse", "assigned to dr-7: knows her")
-    assert last_step(said) == ("open", "nurse", "comment: no answer")
+    assert last_step(assigned) == ("open", "assigned", "nurse", "knows her")
+    assert assigned.history[-1].assignee == "dr-7"
+    assert last_step(said) == ("open", "commented", "nurse", "no answer")
     (escalated,) = ward.tick(31)
     assert escalated.escalation == 1
 
@@ -137,13 +141,13 @@ def test_notes_leave_the_state_and_the_clock_as_they_are() -> None:
 def test_a_note_that_says_nothing_is_refused_aloud(action: str, why: str) -> None:
     ward, alert = high()
     (refused,) = ward.act(action, alert.id, 1)
-    assert last_step(refused) == ("open", "nurse", why)
+    assert last_step(refused) == ("open", "refused", "nurse", why)
 
 
 def test_withdrawing_ends_it_and_says_why() -> None:
     ward, alert = high()
     (ended,) = ward.act("withdraw", alert.id, 1, reason="her husband wore it")
-    assert last_step(ended) == ("resolved", "nurse", "withdrawn: her husband wore it")
+    assert last_step(ended) == ("resolved", "withdrawn", "nurse", "her husband wore it")
     (again,) = ward.now("glucose", "50", 2)
     assert again.id != alert.id
 
@@ -155,7 +159,7 @@ def test_words_without_end_do_not_fill_the_state() -> None:
     (full,) = next(found for found in records if found and found[0].history[-1].reason.startswith("refused"))
     assert "no more room" in full.history[-1].reason
     assert records[-1] == ()
-    (ended,) = ward.act("resolve", alert.id, 2, reason="she is fine")
+    (ended,) = ward.act("withdraw", alert.id, 2, reason="she is fine")
     assert ended.state == "resolved"
     assert sum(len(step.reason) for step in ended.history) < 20_000
 
@@ -169,7 +173,7 @@ def test_a_high_alert_that_nobody_acknowledges_escalates_three_times_and_no_more
         (2, "open", after(60)),
         (3, "open", after(90)),
     ]
-    assert found[0].history[-1].reason == "escalated: nobody has acknowledged it for 30 minutes"
+    assert last_step(found[0]) == ("open", "escalated", "rpm-stream", "")
     assert ward.tick(719) == ()
 
 
@@ -210,7 +214,7 @@ def test_escalation_needs_no_tick_and_is_the_same_with_one() -> None:
 def test_a_replay_escalates_at_the_same_moments() -> None:
     found = replay_values([(0, "glucose", "50"), (45, "glucose", "51")], until=70)
     told = [(each["escalation"], each["updated_at"]) for kind, each in found if kind == "alert"]
-    assert told == [(0, stamp(0)), (1, stamp(30)), (2, stamp(60))]
+    assert told == [(0, stamp(0)), (1, stamp(30)), (1, stamp(45)), (2, stamp(60))]  # at 45 the newest value is told
 
 
 def shifted() -> tuple[Ward, Alert, int]:
@@ -228,7 +232,7 @@ def test_new_normal_ends_what_only_a_detector_holds_and_learning_resumes() -> No
     ward, alert, hour = shifted()
     assert (alert.priority, alert.rule.split(".")[0]) == ("low", "detector")
     (ended,) = ward.act("new_normal", alert.id, hour * 60 + 1, reason="beta blocker stopped")
-    assert last_step(ended) == ("resolved", "nurse", "new normal: learning resumes: beta blocker stopped")
+    assert last_step(ended) == ("resolved", "new_normal", "nurse", "beta blocker stopped")
     told = [ward.now("heart_rate", str(88 + minute % 3), (hour + 1 + minute) * 60) for minute in range(60)]
     assert told == [()] * 60
     assert ward.patient.detectors.vitals["heart_rate"].expected()[0] > 75
@@ -245,7 +249,7 @@ def test_new_normal_of_a_trend_holds_from_the_next_reading_on() -> None:
     for day in range(12):
         for hour in (0, 3, 6):
             opened += ward.now("heart_rate", "70" if day < 9 else "86", (day * 24 + hour) * 60)
-    (alert,) = opened
+    (alert,) = {each.id: each for each in opened}.values()
     assert alert.rule.startswith("trend.average")
     now = (11 * 24 + 6) * 60
     assert [last_step(each)[0] for each in ward.act("new_normal", alert.id, now + 1)] == ["resolved"]
@@ -298,16 +302,17 @@ def test_a_decision_about_less_than_it_has_become_is_refused_and_said(action: st
     assert (worse.id, worse.priority) == (alert.id, "high")
     (refused,) = ward.act(action, alert.id, 6, reason="fine", seen="medium")
     assert (refused.state, refused.priority) == ("open", "high")
-    assert last_step(refused)[1:] == ("nurse", f"{action} refused: it has become high since it was seen")
-    (done,) = ward.act(action, alert.id, 7, reason="fine", seen="high")
-    assert "refused" not in done.history[-1].reason
+    words = f"{action.replace('_', ' ')} refused: it has become high since it was seen"
+    assert last_step(refused)[1:] == ("refused", "nurse", words)
+    done = ward.act(action, alert.id, 7, reason="fine", seen="high")[0]
+    assert "since it was seen" not in done.history[-1].reason
 
 
 def test_a_comment_and_an_assignment_hold_whatever_was_seen() -> None:
     ward, alert = medium()
     ward.now("glucose", "50", 5)
     (noted,) = ward.act("comment", alert.id, 6, reason="calls her", seen="medium")
-    assert noted.history[-1].reason == "comment: calls her"
+    assert last_step(noted) == ("open", "commented", "nurse", "calls her")
 
 
 def test_what_has_become_less_than_it_was_seen_is_decided() -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from replaying import START, registry_of, worn
 
-from rpm_stream.alert.episodes import RANK
+from rpm_stream.alert.episode import RANK
 from rpm_stream.app.web.feed_state import FeedState
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.judge import Judge, Judged

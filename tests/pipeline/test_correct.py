@@ -19,7 +19,7 @@ from rpm_stream.pipeline.judge import Judge, Judged, Patient
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
 from rpm_stream.publish.ids import observation_id, summary_id
 from rpm_stream.publish.remaining import Remaining
-from rpm_stream.publish.summaries import Bin
+from rpm_stream.publish.windows import Bin
 from rpm_stream.records import Action, Assignment, Origin, PatientEntry, Reading, Readings
 from rpm_stream.registry import Registry
 from rpm_stream.score.room import forget_evidence
@@ -153,8 +153,7 @@ def test_an_alert_that_rests_on_wrong_readings_alone_is_withdrawn_with_the_reaso
     bench.act(void(*wrong))
     (alert,) = bench.alerts.values()
     assert (alert.state, alert.history[-1].who) == ("resolved", "nurse")
-    assert alert.history[-1].reason == "withdrawn: her husband wore it"
-    assert alert.evidence == ("heart_rate-0", "heart_rate-5")
+    assert (alert.history[-1].event, alert.history[-1].reason) == ("withdrawn", "her husband wore it")
     assert not bench.patient.state.score.latest
     bench.step(reading(400, "141"))
     assert [each.priority for each in bench.alerts.values() if each.state == "open"] == ["medium"]  # not twice in a row
@@ -168,7 +167,8 @@ def test_an_alert_that_rests_on_right_readings_too_stays_and_says_so() -> None:
     bench.act(void(both[0]))
     (alert,) = bench.alerts.values()
     assert (alert.state, alert.priority, alert.evidence) == ("open", "high", ("heart_rate-5",))
-    assert alert.history[-1].reason == "1 of its readings were taken back: her husband wore it"
+    assert (alert.history[-1].event, alert.history[-1].reason) == ("corrected", "her husband wore it")
+    assert "140" not in str((alert.title, alert.why, alert.now))
     bench.act(void(both[1]))
     (alert,) = bench.alerts.values()
     assert alert.state == "resolved"
@@ -184,9 +184,9 @@ def test_an_alert_that_a_right_reading_confirms_now_is_not_withdrawn(sent_as: An
     bench.step(right)
     *_, alert = bench.act(void(wrong)).alerts  # before it: nobody has acknowledged it
     assert (alert.priority, alert.state) == ("high", state)
-    assert alert.evidence == ((right.id,) if state == "open" else (wrong.id,))
+    assert alert.history[-1].event == ("corrected" if state == "open" else "withdrawn")
     if state == "open":
-        assert alert.history[-1].reason.startswith("1 of its readings were taken back")
+        assert alert.evidence == (right.id,)
         assert observation_id(right.id) in bench.records
 
 
@@ -197,11 +197,11 @@ def test_an_alert_stays_where_right_values_are_beyond_of_which_only_the_time_is_
         bench.step(each)
     forget_evidence(bench.patient.state.score, ["heart_rate"], 0)
     (alert,) = bench.act(void(*wrong, at=START + timedelta(minutes=26))).alerts
-    assert (alert.priority, alert.state, alert.evidence) == ("high", "open", ())
-    assert alert.history[-1].reason == "2 of its readings were taken back: her husband wore it"
+    assert (alert.priority, alert.state, alert.history[-1].event) == ("high", "open", "corrected")
+    assert set(alert.evidence).isdisjoint(each.id for each in wrong)
     bench.step(reading(30, "80"))
     (*_, ended) = bench.step(reading(45, "80")).alerts
-    assert ended.state == "resolved"
+    assert (ended.state, ended.over) == ("open", True)
 
 
 def test_another_wearers_readings_end_no_silence() -> None:
@@ -228,9 +228,9 @@ def test_what_was_taken_back_among_right_red_ones_ends_no_alert_early() -> None:
     bench.step(reading(30, "80"))
     assert [(alert.state, alert.priority) for alert in bench.alerts.values()] == [("open", "high")]
     bench.step(reading(36, "80"))
-    assert [alert.state for alert in bench.alerts.values()] == ["open"]
+    assert [alert.over for alert in bench.alerts.values()] == [False]
     bench.step(reading(38, "80"))
-    assert [alert.state for alert in bench.alerts.values()] == ["resolved"]
+    assert [alert.over for alert in bench.alerts.values()] == [True]
 
 
 def test_another_persons_calm_ends_no_news2_alert() -> None:
@@ -255,8 +255,9 @@ def test_another_persons_calm_ends_no_news2_alert() -> None:
     bench.step(*wrong)
     bench.act(void(*wrong, at=START + timedelta(minutes=14)))
     bench.step(*measured(16, good, "right"))
+    bench.step(*measured(70, good, "right"))  # an hour after what was taken back, and not after what was right
     assert [alert.state for alert in bench.alerts.values()] == ["open"]
-    bench.step(*measured(27, good, "right"))
+    bench.step(*measured(77, good, "right"))
     assert [alert.state for alert in bench.alerts.values()] == ["resolved"]
 
 
@@ -452,3 +453,28 @@ def test_an_old_window_stays_whole_when_its_correction_was_cut_in_the_middle() -
         assert counted(bench.records[name])[2][0]["valueInteger"] == 60
     holdings.act(first)
     assert corrected(holdings, order, [*wrong, *right]) == [second]
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+def test_of_two_ways_one_stands_in_for_the_other_in_summaries_of_any_kind(restarts: bool) -> None:
+    """An hour by strap and by app, second for second: whichever is taken back, the other counts as much."""
+    ways = {
+        device: [
+            strap(
+                minute, "70", device=device, id=f"{device}-{minute}", origin=Origin(frame=device, index=minute, part=0)
+            )
+            for minute in range(45)
+        ]
+        for device in ("d", "app")
+    }
+    for device in ways:
+        bench = Bench(restarts=restarts)
+        for pair in zip(*ways.values(), strict=True):
+            for each in pair:
+                bench.step(each)
+        bench.tick(START + timedelta(hours=2))
+        assert [record["component"][0]["valueInteger"] for record in bench.records.values()] == [15, 15, 15]
+        bench.act(void(*ways[device]))
+        assert [window.counts for window in bench.windows] == [{"70": 15}] * 3
+        bench.act(void(*ways["app" if device == "d" else "d"]))
+        assert {record["status"] for record in bench.records.values()} == {"entered-in-error"}

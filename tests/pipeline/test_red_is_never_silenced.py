@@ -37,7 +37,16 @@ USUAL = {
     "glucose": ("110", "60"),
     "systolic": ("120", "185"),
 }
-ACTIONS = ("acknowledge", "snooze", "resolve", "assign", "comment", "new_normal", "withdraw")
+ACTIONS = ("acknowledge", "snooze", "resolve", "assign", "comment", "new_normal", "withdraw", "see")
+OPENS = ("opened", "raised", "reopened", "worse", "returned")
+
+
+def _was_seen(alert: Alert) -> bool:
+    """Whether a person has seen the alert since it last became open."""
+    places = [place for place, step in enumerate(alert.history) if step.event in OPENS]
+    return any(step.event in ("seen", "acknowledged") for step in alert.history[places[-1] :])
+
+
 vitals = st.sampled_from(sorted(GROUPS))
 
 
@@ -59,10 +68,11 @@ class Feed(RuleBasedStateMachine):
                 assert not (known.priority == "high" and alert.priority != "high"), "a high alert fell"
                 assert alert.history[: len(known.history)] == known.history, "history was rewritten"
             if alert.state == "resolved" and alert.history[-1].who == "rpm-stream":
-                assert alert.history[-1].reason.startswith(("back inside", "no longer expected"))
+                assert alert.history[-1].event in ("recovered", "ended")
+                assert alert.priority != "high" or _was_seen(alert), "a high alert that nobody saw ended by itself"
                 here = [vital for vital, group in GROUPS.items() if group == alert.group and vital in self.newest]
                 assert not any(self.newest[vital][1] in GROSS[vital] for vital in here), "one of its vitals is not back"
-            if alert.state == "resolved" and alert.history[-1].reason.startswith("new normal"):
+            if alert.state == "resolved" and alert.history[-1].event == "new_normal":
                 assert alert.priority == "low", "new normal ended more than what a detector held"
             assert (alert.priority, alert.state) != ("high", "snoozed"), "a high alert sleeps"
             self.feed[alert.id] = alert
@@ -116,9 +126,11 @@ class Feed(RuleBasedStateMachine):
         given["direction"] = data.draw(st.sampled_from([None, "low", "high"]))
         before = len(self.feed[alert.id].history)
         self._take(self.judge.act(self.patient, msgspec.convert(given, Action)))
-        if action not in ("resolve", "withdraw") and alert.priority == "high":
-            assert self.feed[alert.id].state in ("open", "acknowledged")
-        if action != "acknowledge":
+        if action != "withdraw" and alert.priority == "high" and not alert.over:
+            values = [self.newest[vital][1] for vital, group in GROUPS.items() if vital in self.newest]
+            is_back = action == "resolve" and not any(value in GROSS[v] for v in GROUPS for value in values)
+            assert self.feed[alert.id].state in ("open", "acknowledged") or is_back
+        if action not in ("acknowledge", "see"):
             assert len(self.feed[alert.id].history) > before, "a decision that left no word"
 
     @rule(lasts=st.floats(5, 600), direction=st.sampled_from([None, "low", "high"]))

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpm_stream.publish import feed
-from rpm_stream.records import Alert, PatientEntry, Priority, State, Transition
+from rpm_stream.knowledge import shipped
+from rpm_stream.publish import feed, moments
+from rpm_stream.publish.latest import short_unit
+from rpm_stream.records import Alert, Event, Now, PatientEntry, Priority, Sample, State, Transition, Trend
 
 NOW = datetime(2026, 7, 14, 7, 2, 11, tzinfo=UTC)
 
@@ -25,7 +27,7 @@ def alert(
     updated: timedelta = timedelta(minutes=1),
     **marks: Any,
 ) -> Alert:
-    """An alert that was opened and updated so long before NOW; ``marks`` are historical, stale, late."""
+    """An alert that was opened and updated so long before NOW; ``marks`` are historical, stale, late, over, now."""
     history = [Transition(at=NOW - opened, state="open", priority=priority, who="", reason="first value")]
     if state != "open":
         history.append(Transition(at=NOW - updated, state=state, priority=priority, who="N. Adeyemi", reason="calling"))
@@ -56,6 +58,7 @@ alerts = st.builds(
     historical=st.booleans(),
     stale=st.booleans(),
     late=st.booleans(),
+    over=st.booleans(),
 )
 
 
@@ -68,6 +71,16 @@ def test_priority_then_unacknowledged_then_newest() -> None:
         alert("medium new", "medium", opened=hour),
         alert("medium snoozed", "medium", "snoozed", opened=timedelta(minutes=2)),
         alert("low", "low", opened=timedelta(minutes=1)),
+    ]
+    assert [each.id for each in feed.ranked(reversed(wanted))] == [each.id for each in wanted]
+
+
+def test_a_high_alert_that_is_over_stands_below_those_that_go_on_and_above_what_is_lower() -> None:
+    wanted = [
+        alert("high old", opened=timedelta(days=1)),
+        alert("high acknowledged", state="acknowledged"),
+        alert("high over", opened=timedelta(minutes=2), over=True),
+        alert("medium new", "medium", opened=timedelta(minutes=1)),
     ]
     assert [each.id for each in feed.ranked(reversed(wanted))] == [each.id for each in wanted]
 
@@ -115,7 +128,7 @@ def test_a_listed_alert_is_not_among_the_resolved() -> None:
     ],
 )
 def test_lengths_in_words(length: timedelta, words: str) -> None:
-    assert feed.duration_words(length) == words
+    assert moments.duration_words(length) == words
 
 
 @pytest.mark.parametrize(
@@ -128,7 +141,7 @@ def test_lengths_in_words(length: timedelta, words: str) -> None:
     ],
 )
 def test_moments_in_words(before: timedelta, words: str) -> None:
-    assert feed.ago_words(NOW - before, NOW) == words
+    assert moments.ago_words(NOW - before, NOW) == words
 
 
 def test_a_row_says_who_since_when_and_why() -> None:
@@ -190,6 +203,87 @@ def test_an_escalated_alert_is_marked_until_somebody_takes_it_on(times: int, wor
     assert feed.row(taken, PatientEntry(patient="p"), "ref", NOW).marks == ()
 
 
+def seen(found: Alert, *who_and_event: tuple[str, Event]) -> Alert:
+    """The alert after these steps, each of which leaves its state."""
+    steps = [
+        Transition(at=NOW, state=found.state, priority=found.priority, who=who, reason="", event=event)
+        for who, event in who_and_event
+    ]
+    return msgspec.structs.replace(found, history=(*found.history, *steps))
+
+
+@given(st.booleans(), st.booleans(), st.integers(0, 3))
+def test_what_is_over_says_that_values_are_back_and_that_nobody_has_looked(
+    historical: bool, stale: bool, times: int
+) -> None:
+    """And no other mark says less of it, or otherwise."""
+    found = alert(over=True, historical=historical, stale=stale, escalation=times)
+    shown = feed.row(found, PatientEntry(patient="p"), "ref", NOW)
+    first, *others = shown.marks
+    assert (first.word, first.meaning) == ("Over, not seen", feed.OVER[1])
+    assert "back inside" in first.meaning and "until somebody has looked" in first.meaning
+    assert "Values are back" not in [mark.word for mark in others]
+    assert shown.over and feed.counts([found])["high"] == 1
+
+
+def test_what_somebody_has_looked_at_is_not_said_to_be_unseen() -> None:
+    found = seen(alert(over=True), ("N. Adeyemi", "seen"), ("M. Keller", "commented"))
+    shown = feed.row(found, PatientEntry(patient="p"), "ref", NOW)
+    assert shown.seen_by == ("N. Adeyemi",)
+    assert [mark.word for mark in shown.marks] == ["Over"]
+    assert "N. Adeyemi" in shown.marks[0].meaning
+
+
+def test_a_resolved_alert_is_not_over() -> None:
+    shown = feed.row(alert(state="resolved", over=True), PatientEntry(patient="p"), "ref", NOW)
+    assert not shown.over and shown.marks == ()
+
+
+def vital(
+    name: str, newest: str | None, worst: str, unit: str = "%", *, minutes: float = 4, trend: Trend | None = None
+) -> Now:
+    """What is so now of a vital: measured so many minutes ago, the worst 20 minutes before."""
+    at = NOW - timedelta(minutes=minutes)
+    absent = None if newest is not None else "positive-infinity"
+    return Now(
+        vital=name,
+        newest=Sample(value=newest, unit=unit, measured_at=at, absent=absent),  # type: ignore[arg-type]
+        worst=Sample(value=worst, unit=unit, measured_at=at - timedelta(minutes=20)),
+        trend=trend,
+    )
+
+
+def test_the_newest_values_are_said_with_unit_age_worst_and_trend() -> None:
+    found = alert(
+        now=(
+            vital("oxygen_saturation", "93", "84", trend="rising"),
+            vital("glucose", None, "400", "mg/dL"),
+            vital("consciousness", "1", "3", "{ACVPU}"),
+            vital("never_heard_of", "1", "2", "{beats}/min"),
+        )
+    )
+    shown = feed.row(found, PatientEntry(patient="p"), "ref", NOW, shipped().vitals).now
+    assert [(each.name, each.value, each.unit, each.worst_words) for each in shown] == [
+        ("Oxygen saturation", "93", "%", "84 %"),
+        ("Blood glucose", "above what the device can show", "", "400 mg/dL"),
+        ("Consciousness", "new confusion", "", "responds to pain"),
+        ("Never heard of", "1", "/min", "2 /min"),
+    ]
+    assert (shown[0].age_words, shown[0].trend_words, shown[1].trend_words) == ("4 minutes ago", "rising", "")
+    assert not any(each.is_old for each in shown)
+
+
+@pytest.mark.parametrize(("stale", "hours", "old"), [(True, 1, True), (False, 1, False), (False, 48, True)])
+def test_a_value_that_may_have_changed_is_said_to_be_old(stale: bool, hours: float, old: bool) -> None:
+    found = alert(stale=stale, now=(vital("weight", "84.1", "86", "kg", minutes=60 * hours),))
+    assert [each.is_old for each in feed.row(found, PatientEntry(patient="p"), "ref", NOW).now] == [old]
+
+
+@pytest.mark.parametrize(("unit", "words"), [("{beats}/min", "/min"), ("mm[Hg]", "mmHg"), ("1", ""), ("kg", "kg")])
+def test_units_are_short_beside_a_large_number(unit: str, words: str) -> None:
+    assert short_unit(unit) == words
+
+
 filters = st.builds(
     feed.Filter,
     priorities=st.frozensets(st.sampled_from(feed.PRIORITIES)),
@@ -206,6 +300,8 @@ def test_law_3_no_filter_and_no_section_hides_a_high_alert(wanted: feed.Filter, 
     if found.priority == "high" and feed.listed(found):
         assert feed.kept(wanted, shown)
     if found.priority == "high":
+        assert shown.section == "now"
+    if shown.over:
         assert shown.section == "now"
 
 
@@ -233,13 +329,13 @@ def test_a_filter_keeps_what_it_asks_for(wanted: feed.Filter, names: list[str]) 
 @pytest.mark.parametrize(
     ("found", "section"),
     [
-        (alert(priority="medium", historical=True), "over"),
+        (alert(priority="medium", historical=True), "back"),
         (alert(priority="medium", state="snoozed", historical=True), "snoozed"),
         (alert(priority="low"), "now"),
         (alert(priority="high", historical=True), "now"),
     ],
 )
-def test_what_sleeps_and_what_is_over_stands_apart_unless_it_is_high(found: Alert, section: str) -> None:
+def test_what_sleeps_and_what_is_back_stands_apart_unless_it_is_high(found: Alert, section: str) -> None:
     assert feed.row(found, PatientEntry(patient="p"), "ref", NOW).section == section
 
 

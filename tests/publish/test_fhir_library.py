@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta, timezone
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from uuid import UUID
 
@@ -219,6 +219,14 @@ def test_observation_equals_the_library(
     assert normal(made.body) == library(elements)
 
 
+def millimetres(kilopascal: str) -> Decimal:
+    """With one place more than the sensor's, at most three; zeros at its end are not written."""
+    places = min(len(kilopascal.partition(".")[2]) + 1, 3)
+    number = Decimal(kilopascal) * Decimal("7.50062")
+    found = number.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP)
+    return Decimal(format(found.normalize(), "f")) if number else Decimal(kilopascal)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     sides=st.dictionaries(st.sampled_from(sorted(SIDES)), st.one_of(VALUES, ABSENTS), min_size=1),
@@ -250,7 +258,7 @@ def test_blood_pressure_equals_the_library(sides: dict[str, str], kilopascal: bo
         if said in DISPLAYS:
             content["dataAbsentReason"] = reason(said)
         else:
-            exact = Decimal(said) * Decimal("7.50062") if kilopascal else Decimal(said)
+            exact = millimetres(said) if kilopascal else Decimal(said)
             content["valueQuantity"] = quantity(str(exact), "mm[Hg]")
         components.append(ObservationComponent(**content))
     elements["component"] = components

@@ -86,3 +86,20 @@ def test_a_full_window_of_values_that_never_repeat_is_a_few_hundred_octets() -> 
     assert window.count == 900
     assert len(msgspec.json.encode(window)) < 600
     assert msgspec.json.decode(msgspec.json.encode(window), type=Window) == window
+
+
+def test_a_measurement_that_came_twice_counts_once_and_by_the_other_where_the_first_is_wrong() -> None:
+    """The maker's servers told of the sensor's values again, some seconds later."""
+    own = [_sensor("a", second, "a") for second in (0, 300)]
+    again = [_sensor("b", second + 20, "b") for second in (0, 300, 600)]
+    wrong = _sensor("c", 100, "c")
+    (window,) = left([wrong], own, again)
+    assert window.count == 3
+    (window,) = left(own, own, again)
+    assert (window.count, window.device) == (3, "b")
+    (window,) = left(again, own, again)
+    assert (window.count, window.device) == (2, "a")
+
+
+def _sensor(name: str, seconds: float, device: str) -> Reading:
+    return reading("glucose_interstitial", "100", "mg/dL", seconds, device=device, id=f"{name}-{seconds}")

@@ -125,7 +125,7 @@ def test_the_first_unit_wins_and_others_are_converted_exactly() -> None:
     add(state, reading("glucose_interstitial", "100", "mg/dL", 0), shipped())
     add(state, reading("glucose_interstitial", "10.0", "mmol/L", 60), shipped())
     (window,) = close(state)
-    assert (window.unit, window.minimum, window.maximum, window.median) == ("mg/dL", "100", "180.156", "140.078")
+    assert (window.unit, window.minimum, window.maximum, window.median) == ("mg/dL", "100", "180.16", "140.08")
 
 
 def test_a_unit_that_the_profile_forbids_is_summarised_in_the_one_that_it_fixes() -> None:

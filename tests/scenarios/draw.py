@@ -27,6 +27,8 @@ from rpm_stream.app.web.chart import UNIT_WORDS, Chart, ChartPoint, LimitLine, l
 from rpm_stream.app.web.page_chart import options
 from rpm_stream.app.web.page_style import COLOURS
 from rpm_stream.knowledge import Knowledge, shipped
+from rpm_stream.publish import life
+from rpm_stream.publish.latest import latest
 from rpm_stream.records import Alert, Priority, Reading, Reject, Score
 from rpm_stream.registry import Registry
 
@@ -128,19 +130,32 @@ def alert_table(found: Told) -> str:
 
 
 def alert_row(alert: Alert) -> str:
-    """One alert."""
+    """One alert as it was in the end; whether it was over and unseen before stands in its history."""
     why = "".join(f"<li>{escape(each)}</li>" for each in alert.why)
-    marks = [name for name in ("historical", "stale", "late") if getattr(alert, name)]
-    history = "".join(
-        f"<li>{clock(each.at)} {each.priority}, {each.state}: {escape(each.reason)} ({escape(each.who)})</li>"
-        for each in alert.history
-    )
+    marks = [name for name in ("over", "historical", "stale", "late") if getattr(alert, name)]
+    history = "".join(f"<li>{escape(step_words(each))}</li>" for each in life.steps(alert.history, clock))
     return (
         f'<tr><td class="time">{clock(alert.opened_at)}</td><td>{escape(alert.patient)}</td>'
         f'<td><span class="chip {alert.priority}">{alert.priority}</span></td><td>{escape(alert.title)}</td>'
-        f"<td><ul>{why}</ul><details><summary>steps: {len(alert.history)}</summary><ul>{history}</ul></details></td>"
+        f"<td><ul>{why}</ul>{now_list(alert)}"
+        f"<details><summary>steps: {len(alert.history)}</summary><ul>{history}</ul></details></td>"
         f"<td>{', '.join([alert.state, *marks])}</td></tr>"
     )
+
+
+def step_words(step: life.Step) -> str:
+    """A step as the feed writes it, with its time."""
+    return f"{clock(step.at)} {life.told(step)}{f': {step.why}' if step.why else ''}"
+
+
+def now_list(alert: Alert) -> str:
+    """The newest values when the last record was written, with the worst since the alert opened."""
+    lines = [
+        f"{each.name} {each.value} {each.unit} {each.trend_words} ({clock(each.measured_at)}), worst {each.worst_words}"
+        for each in latest(alert, shipped().vitals, alert.updated_at)
+    ]
+    items = "".join(f"<li>{escape(' '.join(line.split()))}</li>" for line in lines)
+    return f'<ul class="now">{items}</ul>' if lines else ""
 
 
 def reject_table(found: Told) -> str:

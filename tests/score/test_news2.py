@@ -163,7 +163,7 @@ def test_a_fresh_check_in_wins_over_the_registry_and_the_newest_over_an_older_on
 ) -> None:
     entry = {"v": 1, "patient": "p", "on_oxygen": registry}
     other = "2" if value == "0" else "0"
-    values = [check_in(0, FLOW, other), check_in(5, FLOW, value), (6, "heart_rate", "80")]
+    values = [check_in(0, FLOW, other), check_in(61, FLOW, value), (62, "heart_rate", "80")]  # within the hour: both
     assert of_type(replay_values(values, [entry]), "score")[-1]["contributions"]["oxygen"] == points
 
 

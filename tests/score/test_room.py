@@ -13,6 +13,7 @@ from rpm_stream.registry import Registry
 from rpm_stream.score.room import forget_vital, slim_readings
 from rpm_stream.score.rules import Rules
 from rpm_stream.score.state import ScoreState
+from rpm_stream.score.total import Totals
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -35,7 +36,7 @@ def judged(state: ScoreState, entry: PatientEntry, readings: Sequence[Reading], 
             forget_vital(state, each.vital)
     placing, found = rules.limits(state, readings[-1], entry)
     assert placing is not None
-    return [*found, *rules.news2(state, readings[-1:], [placing], entry)[1]]
+    return [*found, *Totals(shipped(), rules.chart).look(state, readings[-1:], [placing], entry)[1]]
 
 
 LASTING = Limit(vital="heart_rate", high="100", unit="/min", owner="dr-7", priority="high", for_=30)

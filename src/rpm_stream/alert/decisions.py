@@ -1,62 +1,99 @@
 """What people decide about an alert. What cannot be done is said in the alert's history; nothing is refused silently.
 
 Only ``resolve`` and ``withdraw`` take an alert off the list, and ``new_normal`` one that nothing but a learned detector
-holds. A high alert can be acknowledged, not snoozed (law 3); one that has become high while somebody decided about less
-stays as it is.
+holds; of a high alert whose values are not back, ``resolve`` is carried out as ``acknowledge``. A high alert can be
+acknowledged, not snoozed (law 3); one that has become high while somebody decided about less stays as it is, and so
+does one that has got worse by a tier since the record that the person saw.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from math import ceil
+from typing import Any
 
 import msgspec
 
-from rpm_stream.alert.episodes import RANK, Episode, Episodes, Snoozed, change, resolve, why_of
+from rpm_stream.alert.episode import RANK, Episode, Episodes, Member, Snoozed
+from rpm_stream.alert.episodes import change, settle
+from rpm_stream.alert.situation import Situation
+from rpm_stream.alert.tiers import decision_at, has_passed
 from rpm_stream.knowledge.alerting import Priorities
-from rpm_stream.records import Action, Alert, Direction, Priority
-from rpm_stream.words import SERVICE, assigned_words, snoozed_words
+from rpm_stream.records import Action, Alert, Direction, Event, Priority, Transition
+from rpm_stream.words import SERVICE
 
 BOTH: tuple[Direction, ...] = ("low", "high")
 ANY_TIME = ("comment", "assign")  # these silence nothing, whatever has come since
 LEARNED = "detector:"  # the name of a member that only a learned detector holds begins so
-MOST_SAID = 12_000  # octets of a patient's histories that people may fill: a quarter of the state (CONTRACT 8)
-EACH_STEP = 100  # octets that a step takes besides its words
+MOST_SAID = 12_000  # bytes of a patient's histories that people may fill: a quarter of the state (CONTRACT 8)
+EACH_STEP = 100  # bytes that a step takes besides its words
 FULL = "refused, as this one and all further notes: this alert's history has no more room"
+NOT_BACK = "resolve refused: its values are not back inside, so it is acknowledged and stays listed"
+EVENTS: dict[str, Event] = {
+    "acknowledge": "acknowledged", "snooze": "snoozed", "resolve": "resolved", "withdraw": "withdrawn",
+    "new_normal": "new_normal", "assign": "assigned", "comment": "commented", "see": "seen",
+}  # fmt: skip
 
 
-def decide(episodes: Episodes, group: str, action: Action, priorities: Priorities, now: datetime) -> Alert | None:
-    """Apply a decision about the open episode of ``group``; its alert's new record, None where nothing changes."""
+class Context(msgspec.Struct, frozen=True):
+    """What a decision depends on beside the alert. ``recovered``: whether a member's values are back inside."""
+
+    priorities: Priorities
+    situation: Situation
+    recovered: Callable[[str, Member], bool]
+    now: datetime
+
+
+def decide(episodes: Episodes, group: str, action: Action, context: Context) -> list[Alert]:
+    """Apply a decision about the open episode of ``group``; its alert's new records, none where nothing changes."""
     episode = episodes[group]
-    refused = refusal(episode.alert, action, priorities, now)
-    if action.action == "acknowledge" and episode.alert.state == "acknowledged":
-        return None
-    if refused is None:
-        if action.action == "resolve":
-            return resolve(episodes, group, now, action.reason, action.who)
-        if action.action == "withdraw":
-            return resolve(episodes, group, now, f"withdrawn: {action.reason}", action.who)
-        if action.action == "acknowledge":
-            return change(episode, "acknowledged", now, action.who, action.reason)
-        if action.action == "new_normal" and not _forget_learned(episode):
-            return resolve(episodes, group, now, _said("new normal: learning resumes", action), action.who)
+    refused = _overtaken(episode, action, context) or refusal(episode.alert, action, context.priorities, context.now)
+    if action.action == "acknowledge" and episode.alert.state == "acknowledged" and refused is None:
+        return []
+    if refused is None and (done := _final(episodes, group, action, context)):
+        return done
     if _is_full(episodes):
         is_told = episode.alert.history[-1].reason == FULL
-        return None if is_told else change(episode, episode.alert.state, now, action.who, FULL)
+        return [] if is_told else [_step(episode, action, context.now, "refused", reason=FULL)]
     if refused is not None:
-        return change(episode, episode.alert.state, now, action.who, f"{action.action} refused: {refused}")
+        words = f"{action.action.replace('_', ' ')} refused: {refused}"
+        return [_step(episode, action, context.now, "refused", reason=words)]
     if action.action == "snooze" and action.until is not None:
-        return _snooze(episode, action, action.until, now)
-    return change(episode, episode.alert.state, now, action.who, _note(action))
+        return [_snooze(episode, action, action.until, context.now)]
+    return [_step(episode, action, context.now, EVENTS[action.action])]
+
+
+def _final(episodes: Episodes, group: str, action: Action, context: Context) -> list[Alert]:
+    """Decisions that always have room: to see, acknowledge, resolve and withdraw, and what ends by a new normal."""
+    episode, now = episodes[group], context.now
+    match action.action:
+        case "withdraw":
+            return [_end(episodes, group, action, now)]
+        case "resolve":
+            if episode.alert.priority != "high" or _is_back(episode, context):
+                return [_end(episodes, group, action, now)]
+            first = [] if episode.alert.state == "acknowledged" else _acknowledge(episode, action, now)
+            return [*first, _step(episode, action, now, "refused", reason=NOT_BACK)]
+        case "acknowledge":
+            return [*_acknowledge(episode, action, now), *_settled(episodes, group, now)]
+        case "see":
+            if episode.seen:
+                return []
+            episode.seen = True
+            return [_step(episode, action, now, "seen"), *_settled(episodes, group, now)]
+        case "new_normal" if not _forget_learned(episode):
+            return [_end(episodes, group, action, now)]
+        case _:
+            return []
 
 
 def refusal(alert: Alert, action: Action, priorities: Priorities, now: datetime) -> str | None:
     """Why a decision about an alert cannot be carried out, in a few plain words; None where it can."""
-    if action.seen is not None and action.action not in ANY_TIME and has_risen(alert, action.seen):
+    if action.action not in ANY_TIME and action.seen is not None and has_risen(alert, action.seen):
         return f"it has become {alert.priority} since it was seen"
     if action.action == "snooze":
         return _snooze_refusal(alert, action, priorities, now)
-    if action.action == "assign" and not assigned_words(action.to or ""):
+    if action.action == "assign" and not assignee_of(action):
         return "it does not say to whom"
     if action.action == "comment" and not action.reason:
         return "it says nothing"
@@ -65,29 +102,65 @@ def refusal(alert: Alert, action: Action, priorities: Priorities, now: datetime)
     return None
 
 
+def _overtaken(episode: Episode, action: Action, context: Context) -> str | None:
+    """Whether the alert has got worse by a tier since the record that the person saw."""
+    if action.action in ANY_TIME or (action.seen is not None and has_risen(episode.alert, action.seen)):
+        return None
+    is_passed = has_passed(episode, action.record or action.at, context.situation)
+    return "it has got worse since it was seen" if is_passed else None
+
+
 def has_risen(alert: Alert, seen: Priority) -> bool:
     """Whether the alert has become higher than somebody saw it."""
     return RANK[alert.priority] > RANK[seen]
 
 
-def _note(action: Action) -> str:
-    """The words of a decision that leaves the state as it is."""
-    if action.action == "assign":
-        return _said(assigned_words(action.to or ""), action)
-    if action.action == "new_normal":
-        return _said("new normal: learning resumes; the limits stay as they are", action)
-    return f"comment: {action.reason}"
+def assignee_of(action: Action) -> str:
+    """The name of who gets the alert; empty where none is given."""
+    return " ".join((action.to or "").split())
 
 
-def _said(what: str, action: Action) -> str:
-    return f"{what}: {action.reason}" if action.reason else what
+def _is_back(episode: Episode, context: Context) -> bool:
+    return episode.alert.over or all(context.recovered(name, member) for name, member in episode.members.items())
+
+
+def _acknowledge(episode: Episode, action: Action, now: datetime) -> list[Alert]:
+    episode.seen = True
+    alert = _step(episode, action, now, "acknowledged", state="acknowledged")
+    episode.decided = decision_at(episode, action.record or action.at)
+    return [alert]
+
+
+def _settled(episodes: Episodes, group: str, now: datetime) -> list[Alert]:
+    """An alert that was over and is seen now has nothing to wait for."""
+    alert = settle(episodes, group, now) if episodes[group].alert.over else None
+    return [] if alert is None else [alert]
+
+
+def _end(episodes: Episodes, group: str, action: Action, now: datetime) -> Alert:
+    episode = episodes.pop(group)
+    episode.alert = msgspec.structs.replace(episode.alert, over=False)
+    return _step(episode, action, now, EVENTS[action.action], state="resolved")
+
+
+def _step(episode: Episode, action: Action, now: datetime, event: Event, **other: Any) -> Alert:
+    """A person's step, with their own words; ``other``: fields of the step that are other ones."""
+    alert = episode.alert
+    step = Transition(
+        at=now, state=alert.state, priority=alert.priority, who=action.who, reason=action.reason, event=event,
+        assignee=assignee_of(action) if event == "assigned" else None,
+        until=action.until if event == "snoozed" else None,
+        direction=action.direction if event == "snoozed" else None,
+    )  # fmt: skip
+    return change(episode, msgspec.structs.replace(step, **other))
 
 
 def _snooze(episode: Episode, action: Action, until: datetime, now: datetime) -> Alert:
     covers = (action.direction,) if action.direction else _directions(episode)
+    alert = _step(episode, action, now, "snoozed", state="snoozed")
     episode.snoozed = Snoozed(until=until, covers=covers)
-    words = snoozed_words(_minutes(until - now), action.direction)
-    return change(episode, "snoozed", now, action.who, _said(words, action))
+    episode.decided, episode.seen = decision_at(episode, action.record or action.at), True
+    return alert
 
 
 def _snooze_refusal(alert: Alert, action: Action, priorities: Priorities, now: datetime) -> str | None:
@@ -109,17 +182,13 @@ def _directions(episode: Episode) -> tuple[Direction, ...]:
     return tuple(side for side in BOTH if side in seen) or BOTH
 
 
-def _minutes(lasts: timedelta) -> int:
-    """Begun minutes: rounded, half a minute more or less was read back as another end."""
-    return max(1, ceil(lasts.total_seconds() / 60))
-
-
 def _forget_learned(episode: Episode) -> bool:
     """Drop the members that only a learned detector holds; whether any other is left."""
     left = {name: member for name, member in episode.members.items() if not name.startswith(LEARNED)}
     if left and len(left) < len(episode.members):
         episode.members = left
-        episode.alert = msgspec.structs.replace(episode.alert, why=why_of(left))
+        if episode.first is not None and not any(member.why == episode.first.why for member in left.values()):
+            episode.first = None
     return bool(left)
 
 

@@ -1,69 +1,31 @@
 """The life of an alert: one episode a patient and group, from the first finding to the recovery of every member.
 
-Rules (CONTRACT 7): a further rule joins ``why``; a rise in priority, or a further rule at the same priority, opens
-what was acknowledged or snoozed, and so does a breach to a side that a snooze does not cover; priority never falls
-before it is resolved; missing data resolves nothing. Nothing here drops, delays or hides a finding (law 3). Whether a
-member has recovered is told by score; time by the caller; what people decide is in decisions.py.
+Rules (CONTRACT 7 and 10): a further rule joins; a rise in priority, or a further rule at the same priority, opens what
+was acknowledged or snoozed, and so does a breach to a side that a snooze does not cover; priority never falls before
+it is resolved; missing data resolves nothing. A high alert that nobody has seen does not resolve by itself: it is over,
+and waits. Nothing here drops, delays or hides a finding (law 3). Whether a member has recovered is told by score; time
+by the caller; what people decide is in decisions.py, what gets worse after it in tiers.py, the words in telling.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from decimal import Decimal
 
 import msgspec
 
+from rpm_stream.alert.episode import MOST_EVIDENCE, RANK, Episode, Episodes, Fact, Found, Member, is_of_values
 from rpm_stream.ids import deterministic_id
-from rpm_stream.records import Alert, Direction, Finding, Priority, State, Transition
+from rpm_stream.records import Alert, Direction, Event, Finding, State, Transition
 from rpm_stream.words import SERVICE
 
-RANK: dict[Priority, int] = {"low": 1, "medium": 2, "high": 3}
-MOST_EVIDENCE = 8  # CONTRACT 1
-MOST_WHY = 12
 
+def apply(episodes: Episodes, patient: str, finding: Finding, now: datetime, still_over: bool = False) -> Alert | None:
+    """Enter a finding; the alert's new record if anything changed.
 
-class Member(msgspec.Struct):
-    """A rule inside an episode: its highest priority, its words then, and its vital."""
-
-    rule: str
-    why: str
-    priority: Priority
-    vital: str
-    measured_at: datetime
-    direction: Direction | None = None
-
-
-class Snoozed(msgspec.Struct):
-    """Until when an alert is snoozed, and which sides of the limits that covers."""
-
-    until: datetime
-    covers: tuple[Direction, ...]
-
-
-class Escalated(msgspec.Struct):
-    """How often an alert has escalated since it was last opened."""
-
-    since: datetime
-    times: int
-
-
-class Episode(msgspec.Struct):
-    """An alert that is not resolved, with its members by name."""
-
-    alert: Alert
-    members: dict[str, Member]
-    since: datetime  # when its first finding was measured
-    vital: str  # of the finding that decided last
-    decided_at: datetime  # when that finding was measured
-    snoozed: Snoozed | None = None
-    escalated: Escalated | None = None
-
-
-Episodes = dict[str, Episode]
-
-
-def apply(episodes: Episodes, patient: str, finding: Finding, now: datetime) -> Alert | None:
-    """Enter a finding; the alert's new record if anything changed."""
+    ``still_over``: the finding came late and all that it tells of is over again: an alert that is over stays so.
+    """
     episode = episodes.get(finding.group)
     if episode is None:
         episode = episodes[finding.group] = _open(patient, finding, now)
@@ -71,15 +33,16 @@ def apply(episodes: Episodes, patient: str, finding: Finding, now: datetime) -> 
     member = episode.members.get(finding.member)
     if RANK[finding.priority] >= RANK[episode.alert.priority] and finding.measured_at >= episode.decided_at:
         episode.vital, episode.decided_at = finding.vital, finding.measured_at
+    is_new = member is None
     if member is None:
-        episode.members[finding.member] = _member(finding)
+        member = episode.members[finding.member] = found_member(finding)
+    has_risen = RANK[finding.priority] > RANK[member.priority]
+    _note(member, finding)
+    if episode.alert.over and not still_over:
+        return _return(episode, finding, now)
+    if is_new or has_risen or _is_uncovered(episode, finding):
         return _join(episode, finding, now)
-    member.measured_at = max(member.measured_at, finding.measured_at)
-    if RANK[finding.priority] > RANK[member.priority]:
-        member.priority, member.rule, member.why = finding.priority, finding.rule, finding.why
-    elif not _is_uncovered(episode, finding):
-        return None
-    return _join(episode, finding, now)
+    return None
 
 
 def _is_uncovered(episode: Episode, finding: Finding) -> bool:
@@ -88,21 +51,63 @@ def _is_uncovered(episode: Episode, finding: Finding) -> bool:
     return snoozed is not None and finding.direction is not None and finding.direction not in snoozed.covers
 
 
-def _member(finding: Finding) -> Member:
-    return Member(
-        rule=finding.rule, why=finding.why, priority=finding.priority, vital=finding.vital,
-        measured_at=finding.measured_at, direction=finding.direction,
+def evidence_of(finding: Finding) -> tuple[str, ...]:
+    """The ids of the readings that a finding stands on, as many as an alert may name."""
+    return tuple(dict.fromkeys(reading.id for reading in finding.evidence))[:MOST_EVIDENCE]
+
+
+def found_of(finding: Finding) -> Found:
+    """What a finding said of its moment."""
+    return Found(
+        measured_at=finding.measured_at, priority=finding.priority, title=finding.title, why=finding.why,
+        evidence=evidence_of(finding), points=finding.points, number=_number(finding),
     )  # fmt: skip
 
 
-def why_of(members: dict[str, Member]) -> tuple[str, ...]:
-    """One line a member, what weighs most first: a reader begins with the reason to act."""
-    ordered = sorted(members.values(), key=lambda member: -RANK[member.priority])
-    return tuple(dict.fromkeys(member.why for member in ordered))[:MOST_WHY]
+def _number(finding: Finding) -> str:
+    return "" if finding.number is None else str(finding.number)
+
+
+def found_member(finding: Finding) -> Member:
+    """A finding as a member of an episode that has none of its name yet."""
+    return Member(
+        rule=finding.rule, why=finding.why, priority=finding.priority, vital=finding.vital,
+        measured_at=finding.measured_at, direction=finding.direction, evidence=evidence_of(finding),
+        title=finding.title if is_of_values(finding.group) else "",
+        bound="" if finding.bound is None else str(finding.bound),
+    )  # fmt: skip
+
+
+def _note(member: Member, finding: Finding) -> None:
+    """Keep what a finding adds to its member: the highest priority, the newest, the worst value."""
+    if RANK[finding.priority] > RANK[member.priority]:
+        member.priority, member.rule, member.why = finding.priority, finding.rule, finding.why
+        member.title, member.evidence = finding.title, evidence_of(finding)
+    member.measured_at = max(member.measured_at, finding.measured_at)
+    if not is_of_values(finding.group):
+        return
+    if member.newest is None or finding.measured_at >= member.newest.measured_at:
+        member.newest = found_of(finding)
+    if finding.number is None or finding.direction is None:
+        return
+    if member.worst is None or is_worse(finding.direction, str(finding.number), member.worst.number):
+        reading = finding.evidence[0]
+        member.worst = Fact(
+            reading.id, reading.value, reading.unit, reading.absent, reading.measured_at, str(finding.number)
+        )
+    if finding.bound is not None and (
+        not member.bound or is_worse(finding.direction, member.bound, str(finding.bound))
+    ):
+        member.bound = str(finding.bound)
+
+
+def is_worse(side: Direction, number: str, than: str) -> bool:
+    """Whether a number lies further out on a side than another one."""
+    return Decimal(number) < Decimal(than) if side == "low" else Decimal(number) > Decimal(than)
 
 
 def _open(patient: str, finding: Finding, now: datetime) -> Episode:
-    step = Transition(at=now, state="open", priority=finding.priority, who=SERVICE, reason=finding.why)
+    step = Transition(at=now, state="open", priority=finding.priority, who=SERVICE, reason=finding.why, event="opened")
     opened_by = finding.opened_by or (finding.evidence[0].id,)
     alert = Alert(
         id=deterministic_id("alert", patient, finding.group, *opened_by),
@@ -113,19 +118,22 @@ def _open(patient: str, finding: Finding, now: datetime) -> Episode:
         title=finding.title,
         why=(finding.why,),
         rule=finding.rule,
-        evidence=tuple(dict.fromkeys(reading.id for reading in finding.evidence))[:MOST_EVIDENCE],
+        evidence=evidence_of(finding),
         history=(step,),
         opened_at=now,
         measured_at=finding.measured_at,
         updated_at=now,
         late=finding.late,
     )
+    member = found_member(finding)
+    _note(member, finding)
     return Episode(
         alert=alert,
-        members={finding.member: _member(finding)},
+        members={finding.member: member},
         since=finding.measured_at,
         vital=finding.vital,
         decided_at=finding.measured_at,
+        first=found_of(finding) if is_of_values(finding.group) else None,
     )
 
 
@@ -134,25 +142,37 @@ def _join(episode: Episode, finding: Finding, now: datetime) -> Alert:
     alert = episode.alert
     rises = RANK[finding.priority] > RANK[alert.priority]
     reaches = RANK[finding.priority] >= RANK[alert.priority]
-    state: State = "open" if reaches or _is_uncovered(episode, finding) else alert.state
+    state: State = "open" if (reaches and not alert.over) or _is_uncovered(episode, finding) else alert.state
+    event: Event = "raised" if rises else "reopened" if state != alert.state else "joined"
+    if state == "open" and (reaches or state != alert.state) and not alert.over:
+        _becomes_open(episode)
+    return _with_finding(episode, finding, now, (state, event))
+
+
+def _return(episode: Episode, finding: Finding, now: datetime) -> Alert:
+    """A further finding after all values had been back, before anybody saw it: it is told like a new one."""
+    episode.escalated = None
+    _becomes_open(episode)
+    episode.alert = msgspec.structs.replace(episode.alert, over=False, escalation=0)
+    return _with_finding(episode, finding, now, ("open", "returned"))
+
+
+def _becomes_open(episode: Episode) -> None:
+    """What a person saw or decided before holds no more."""
+    episode.seen, episode.snoozed, episode.decided = False, None, None
+
+
+def _with_finding(episode: Episode, finding: Finding, now: datetime, step: tuple[State, Event]) -> Alert:
+    alert, (state, event) = episode.alert, step
+    rises = RANK[finding.priority] > RANK[alert.priority]
     priority = finding.priority if rises else alert.priority
-    evidence = tuple(dict.fromkeys((*alert.evidence, *(reading.id for reading in finding.evidence))))
-    if len(evidence) > MOST_EVIDENCE:  # the opening reading stays, the newest tell the rest
-        evidence = (evidence[0], *evidence[-(MOST_EVIDENCE - 1) :])
-    if state == "open":
-        episode.snoozed = None
+    done = Transition(at=now, state=state, priority=priority, who=SERVICE, reason=finding.why, event=event)
     episode.alert = msgspec.structs.replace(
         alert,
         priority=priority,
         state=state,
-        title=finding.title if rises else alert.title,
         rule=finding.rule if rises else alert.rule,
-        why=why_of(episode.members),
-        evidence=evidence,
-        history=(
-            *alert.history,
-            Transition(at=now, state=state, priority=priority, who=SERVICE, reason=finding.why),
-        ),
+        history=(*alert.history, done),
         measured_at=max(alert.measured_at, finding.measured_at),
         updated_at=max(now, alert.updated_at),
         historical=False,
@@ -162,35 +182,67 @@ def _join(episode: Episode, finding: Finding, now: datetime) -> Alert:
     return episode.alert
 
 
-def change(episode: Episode, state: State, at: datetime, who: str, reason: str) -> Alert:
+def change(episode: Episode, step: Transition) -> Alert:
     """Enter a step of the alert's life, which may leave its state as it is; the alert's new record.
 
-    ``at`` is when it holds from; ``updated_at`` never goes back, as a time-driven step may be noticed later.
+    ``step.at`` is when it holds from; ``updated_at`` never goes back, as a time-driven step may be noticed later.
     """
     alert = episode.alert
-    step = Transition(at=at, state=state, priority=alert.priority, who=who, reason=reason)
-    if state != "snoozed":
+    if step.state != "snoozed":
         episode.snoozed = None
+    if step.state == "open" and alert.state != "open":
+        _becomes_open(episode)
     episode.alert = msgspec.structs.replace(
-        alert, state=state, history=(*alert.history, step), updated_at=max(at, alert.updated_at)
+        alert, state=step.state, history=(*alert.history, step), updated_at=max(step.at, alert.updated_at)
     )
     return episode.alert
 
 
-def resolve(episodes: Episodes, group: str, now: datetime, reason: str, who: str = SERVICE) -> Alert:
-    """End an episode; its alert leaves the list."""
-    return change(episodes.pop(group), "resolved", now, who, reason)
+def service_step(episode: Episode, at: datetime, event: Event, reason: str = "", state: State | None = None) -> Alert:
+    """Enter a step that no person took; the state stays unless another is given."""
+    alert = episode.alert
+    step = Transition(
+        at=at, state=state or alert.state, priority=alert.priority, who=SERVICE, reason=reason, event=event
+    )
+    return change(episode, step)
 
 
-def resolve_recovered(
+def open_worse(episode: Episode, at: datetime, reason: str) -> Alert:
+    """A tier of danger beyond what a person decided about: open again, and told (CONTRACT 10)."""
+    episode.worse_at = at
+    episode.alert = msgspec.structs.replace(episode.alert, historical=False, stale=False)
+    return service_step(episode, at, "worse", reason, state="open")
+
+
+def end(episodes: Episodes, group: str, now: datetime, reason: str) -> Alert:
+    """End an episode without readings: what it tells of is there no more."""
+    return service_step(episodes.pop(group), now, "ended", reason, state="resolved")
+
+
+def settle(episodes: Episodes, group: str, now: datetime) -> Alert | None:
+    """All members have recovered: the alert resolves, or is over and waits where it is high and nobody has seen it."""
+    episode = episodes[group]
+    alert = episode.alert
+    if alert.priority == "high" and not (episode.seen or alert.state == "acknowledged"):
+        if alert.over:
+            return None
+        episode.alert = msgspec.structs.replace(alert, over=True, stale=False)
+        return service_step(episode, now, "over")
+    episode.alert = msgspec.structs.replace(alert, over=False)
+    return service_step(episodes.pop(group), now, "recovered", state="resolved")
+
+
+def settle_recovered(
     episodes: Episodes, groups: Iterable[str], recovered: Callable[[str, Member], bool], now: datetime
-) -> list[Alert]:
-    """Resolve each episode of ``groups`` whose members have all recovered."""
+) -> list[tuple[Episode, Alert]]:
+    """Settle each episode of ``groups`` whose members have all recovered; each with its new record."""
     ended = []
     for group in sorted(set(groups) & episodes.keys()):
-        members = episodes[group].members
-        if all(recovered(name, member) for name, member in members.items()):
-            ended.append(resolve(episodes, group, now, "back inside the recovery limits"))
+        episode = episodes[group]
+        if all(recovered(name, member) for name, member in episode.members.items()):
+            alert = settle(episodes, group, now)
+            if alert is not None:
+                ended.append((episode, alert))
     return ended
 
 

@@ -10,29 +10,34 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from rpm_stream.alert.episodes import RANK, Episode, Member
+from rpm_stream.alert.episode import RANK, Episode, Member
 from rpm_stream.records import Transition
 from rpm_stream.words import SERVICE
 
 SHORT = 60  # octets of what nobody is shown
 LONG = 160  # octets of each text where only few are kept
 FEW = 6
+FEWEST = 2  # from here on no single value is kept of a member: what it is now follows with its next finding
 LIMIT, NEWS2 = "limit:", "news2"  # how the names of members begin that score gives
 
 
 def lighten(episodes: Iterable[Episode], most: int) -> None:
     """Keep of each episode the ``most`` members that weigh most, as many lines and steps and pieces of evidence.
 
-    NEWS2 and one limit of each vital stay, however few: the alert must wait for their recovery, and all limits of a
-    vital recover together. Where few are kept, people's steps go too, the oldest first, and long texts are cut. The
-    opening step and reading always stay, and the step since which the alert waits.
+    NEWS2 and one limit of each side of a vital stay, however few: the alert must wait for their recovery, and all
+    limits of a side recover together. A decision about a record of long ago is then about the limits themselves.
+    Where few are kept, people's steps go too, the oldest first, and long texts are cut. The opening step and reading
+    always stay, and the step since which the alert waits.
     """
     for episode in episodes:
         _merge(episode.members, most)
         _cut_unseen(episode)
+        del episode.moments[: max(0, len(episode.moments) - max(2, most // 5))]
         steps = _life(episode.alert.history, most, lambda _: True)
         if most <= FEW:
-            _cut_members(episode.members)
+            _cut_members(episode)
+            if most <= FEWEST:
+                _forget_values(episode)
             steps = tuple(msgspec.structs.replace(step, reason=_cut(step.reason, LONG)) for step in steps)
         alert = episode.alert
         episode.alert = msgspec.structs.replace(
@@ -69,15 +74,27 @@ def without_people(episode: Episode) -> Episode:
 
 
 def _cut_unseen(episode: Episode) -> None:
-    shown = frozenset(episode.alert.why)
+    shown = "\n".join(episode.alert.why)
     for member in episode.members.values():
         if member.why not in shown:
             member.why = _cut(member.why, SHORT)
 
 
-def _cut_members(members: dict[str, Member]) -> None:
-    for member in members.values():
+def _cut_members(episode: Episode) -> None:
+    for member in episode.members.values():
         member.why, member.rule = _cut(member.why, LONG), _cut(member.rule, LONG)
+        if member.newest is not None:
+            member.newest.why = _cut(member.newest.why, LONG)
+    if episode.first is not None:
+        episode.first.why = _cut(episode.first.why, LONG)
+
+
+def _forget_values(episode: Episode) -> None:
+    for member in episode.members.values():
+        member.newest = member.worst = None
+        member.evidence, member.why = member.evidence[:1], _cut(member.why, SHORT)
+    episode.told, episode.first = None, None
+    del episode.moments[:-1]
 
 
 def _merge(members: dict[str, Member], most: int) -> None:
@@ -85,7 +102,8 @@ def _merge(members: dict[str, Member], most: int) -> None:
     if len(members) <= most:
         return
     ordered = sorted(members, key=lambda name: (*_weight(members[name]), name))
-    decisive = frozenset({members[name].vital: name for name in ordered if name.startswith(LIMIT)}.values())
+    limits = {(members[name].vital, members[name].direction): name for name in ordered if name.startswith(LIMIT)}
+    decisive = frozenset(limits.values())
     spare = [name for name in ordered if name not in decisive and name != NEWS2]
     for name in spare[: len(members) - most]:
         del members[name]
@@ -116,9 +134,10 @@ def _began(history: tuple[Transition, ...]) -> int:
 
 
 def _changes(history: tuple[Transition, ...], place: int) -> bool:
-    """Whether the state or the priority changed with a step; with the first they did."""
+    """Whether the state or the priority changed with a step, or whether all is over; with the first they did."""
     before, step = history[place - 1], history[place]
-    return place == 0 or (step.state, step.priority) != (before.state, before.priority)
+    is_of_both = step.event in ("over", "returned")  # since then it waits otherwise, or escalates anew
+    return place == 0 or is_of_both or (step.state, step.priority) != (before.state, before.priority)
 
 
 def _cut(text: str, octets: int) -> str:

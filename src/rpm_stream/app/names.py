@@ -22,5 +22,5 @@ GROUP_INGEST: Final = "rpm-ingest"
 GROUP_JUDGE: Final = "rpm-judge"
 GROUP_SINK: Final = "rpm-sink"
 
-# The two agents that must keep up for the feed to be true, each with the topic that it works through.
-GROUPS: Final = {GROUP_INGEST: FRAMES, GROUP_JUDGE: READINGS}
+# The two agents that must keep up for the feed to be true, each with the topics that it works through.
+GROUPS: Final = {GROUP_INGEST: (FRAMES, ACTIONS), GROUP_JUDGE: (READINGS,)}

@@ -1,9 +1,10 @@
-"""Which partitions a topic has, asked freshly: a consumer's own picture of the cluster can be minutes old."""
+"""Which partitions a topic has, asked freshly (a consumer's own picture can be minutes old), and where a key lies."""
 
 from __future__ import annotations
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.partitioner import murmur2
 
 
 async def partitions_of(admin: AIOKafkaAdminClient, topic: str) -> list[TopicPartition]:
@@ -12,3 +13,8 @@ async def partitions_of(admin: AIOKafkaAdminClient, topic: str) -> list[TopicPar
         return []
     described = await admin.describe_topics([topic])
     return sorted(TopicPartition(topic, each["partition"]) for each in described[0]["partitions"])
+
+
+def home_of(key: bytes, partitions: int) -> int:
+    """The partition of ``key``, as Java's and aiokafka's partitioner choose it."""
+    return int((murmur2(key) & 0x7FFFFFFF) % partitions)

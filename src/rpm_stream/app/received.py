@@ -1,4 +1,4 @@
-"""A record of ``rpm.frames`` as the pure core takes it: one way for the agent, a replay and a rebuilt state."""
+"""A record of Kafka as the pure core takes it: one way for the agents, a replay and a rebuilt state."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ def received_at(record: ConsumerRecord) -> datetime:
     return datetime.fromtimestamp(record.timestamp / 1000, UTC)
 
 
+def position(record: ConsumerRecord) -> Position:
+    """Where the record lies."""
+    return Position(topic=record.topic, partition=record.partition, offset=record.offset)
+
+
 def frame_message(record: ConsumerRecord) -> FrameMessage:
-    """The record with its place and the time of its receipt."""
+    """The record of ``rpm.frames`` with its place and the time of its receipt."""
     return FrameMessage(
         key=(record.key or b"").decode(errors="replace"),
         value=record.value or b"",
-        position=Position(topic=record.topic, partition=record.partition, offset=record.offset),
+        position=position(record),
         received_at=received_at(record),
     )

@@ -14,7 +14,7 @@ from rpm_stream.app.names import REGISTRY
 from rpm_stream.app.reach import partition_counts
 from rpm_stream.app.registry_reader import RegistryReader
 from rpm_stream.records import RegistryEntry
-from rpm_stream.registry import entry_key
+from rpm_stream.registry import RegistryError, entry_key, parse_entry
 
 Entry = RegistryEntry
 PATIENCE_SECONDS = 30.0
@@ -25,12 +25,18 @@ def _away(bootstrap: str, error: Exception) -> UsageError:
 
 
 async def write(bootstrap: str, entries: Iterable[Entry]) -> None:
-    """Write entries durably. Raises UsageError when the broker is away or lacks the topic."""
+    """Write entries durably. Raises UsageError when the broker is away or lacks the topic, or nobody could read one."""
+    sent = [(entry_key(entry), msgspec.json.encode(entry)) for entry in entries]
+    try:
+        for _, value in sent:
+            parse_entry(value)
+    except RegistryError as error:
+        raise UsageError(f"this would be no registry entry: {error}") from None
     await partition_counts(bootstrap, (REGISTRY,))
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, acks="all")
     try:
         await producer.start()
-        futures = [await producer.send(REGISTRY, msgspec.json.encode(e), key=entry_key(e).encode()) for e in entries]
+        futures = [await producer.send(REGISTRY, value, key=key.encode()) for key, value in sent]
         await asyncio.wait_for(asyncio.gather(*futures), PATIENCE_SECONDS)
     except (KafkaError, TimeoutError) as error:
         raise _away(bootstrap, error) from None

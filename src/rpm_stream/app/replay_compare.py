@@ -1,7 +1,8 @@
 """What a replay says against what the topics hold: the last record of each id (CONTRACT 4 a), kept in a file.
 
-What wall time alone moves is left out: it depends on when somebody looked (an escalation, a stale mark, a window that
-is still open). A record that was put right by ``publish`` differs by its status only, and counts as equal.
+What wall time alone moves is left out: it depends on when somebody looked (an escalation, the end of a snooze, a stale
+mark, a window that is still open). All else in the history of an alert is compared: what people decided has its place
+in the order of record. A record that was put right by ``publish`` differs by its status only, and counts as equal.
 """
 
 from __future__ import annotations
@@ -22,13 +23,15 @@ from rpm_stream.app.topic_window import Progress, Spans, reaching, records, wind
 from rpm_stream.pipeline.balance import IN_ERROR
 from rpm_stream.pipeline.replay import Kind, Line
 from rpm_stream.records import UNREADABLE, Record
+from rpm_stream.words import SERVICE
 
 TOPIC_OF: Final[dict[Kind, str]] = {
     "reading": READINGS, "score": SCORES, "alert": ALERTS, "observation": OBSERVATIONS, "reject": REJECTS,
 }  # fmt: skip
 EDGE = timedelta(minutes=1)  # what follows from a record comes a little later than the record
 TIME_DRIVEN = ("stale", "updated_at", "historical", "escalation")
-ESCALATED = "escalated:"
+TIME_EVENTS = frozenset({"escalated", "snooze_ended"})
+TIME_WORDS = ("escalated:", "the snooze is over")  # of the service, in records from before steps had an event
 CORRECTED = "corrected"  # FHIR: modified after it was final, because it was wrong
 
 What = Literal["only_replayed", "only_on_topic", "different"]
@@ -191,9 +194,17 @@ def _fields(kind: Kind, replayed: bytes, found: bytes) -> tuple[str, ...]:
 def _plain(kind: Kind, body: bytes) -> dict[str, Any]:
     record = _object.decode(body)
     if kind == "alert":
-        history = [step for step in record["history"] if not step["reason"].startswith(ESCALATED)]
-        return {name: part for name, part in record.items() if name not in TIME_DRIVEN} | {"history": history}
+        history = [step for step in record["history"] if not _is_of_time(step)]
+        kept = {name: part for name, part in record.items() if name not in TIME_DRIVEN}
+        return {**kept, "history": history, "state": history[-1]["state"] if history else None}
     return record
+
+
+def _is_of_time(step: dict[str, Any]) -> bool:
+    """Whether time alone took a step of an alert's history."""
+    if step.get("event") is not None:
+        return step["event"] in TIME_EVENTS
+    return bool(step["who"] == SERVICE and step["reason"].startswith(TIME_WORDS))
 
 
 def _is_summary(body: bytes) -> bool:

@@ -8,28 +8,29 @@ person who runs it, and rings nowhere.
 from __future__ import annotations
 
 import heapq
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from typing import Literal
 
+from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.names import ACTIONS, FRAMES, READINGS
-from rpm_stream.app.received import frame_message
-from rpm_stream.app.topic_window import Progress, Spans, reaching, records, window
+from rpm_stream.app.names import FRAMES, READINGS
+from rpm_stream.app.replay_order import Frames, OrderOfRecord, Told
+from rpm_stream.app.topic_window import Progress, Span, Spans, reaching, records, window
 from rpm_stream.pipeline.replay import Line, Replay
 from rpm_stream.records import Record
 
 Stage = Literal["ingest", "judge"]
-SOURCES: dict[Stage, str] = {"ingest": FRAMES, "judge": READINGS}
+SOURCES: dict[Stage, tuple[str, ...]] = {"ingest": (FRAMES, READINGS), "judge": (READINGS,)}
 
 
 class Asked(Record, frozen=True, kw_only=True):
     """Which window: records from [since, until) by their times on the broker (None: all that is there).
 
-    ``stage`` "ingest" begins with frames, "judge" with readings in the order of record. ``warm_up`` before the window
-    is replayed for its state alone: what it causes is not told.
+    ``stage`` "ingest" begins with frames, "judge" with readings; both in the order of record, which rpm.readings has.
+    ``warm_up`` before the window is replayed for its state alone: what it causes is not told.
     """
 
     bootstrap: str
@@ -41,63 +42,73 @@ class Asked(Record, frozen=True, kw_only=True):
 
 async def replayed(asked: Asked, run: Replay, progress: Progress) -> AsyncIterator[Line]:
     """The lines of a window. Raises UsageError when the broker is away or lacks a topic."""
-    source = SOURCES[asked.stage]
     first = asked.since and asked.since - asked.warm_up
-    async with reaching(asked.bootstrap, (source, ACTIONS)) as broker:
-        spans = {
-            **await window(broker, source, first, asked.until),
-            **await window(broker, ACTIONS, first, asked.until),
-        }
+    topics = SOURCES[asked.stage]
+    async with reaching(asked.bootstrap, topics) as broker:
+        spans = {topic: await window(broker, topic, first, asked.until) for topic in topics}
     begin = 0.0 if asked.since is None else asked.since.timestamp() * 1000
-    async for record in _in_order(asked, spans, progress):
-        for line in _applied(run, record):
-            if record.timestamp >= begin:
+    async with AsyncExitStack() as stack:
+        reader = Reader(asked.bootstrap, stack, progress)
+        told = (
+            _from_readings(reader, run, spans[READINGS])
+            if asked.stage == "judge"
+            else _from_frames(reader, run, spans[FRAMES], spans[READINGS])
+        )
+        async for stamp, line in told:
+            if stamp >= begin:
                 yield line
     for line in run.finish(asked.until):
         yield line
 
 
-async def _in_order(asked: Asked, spans: Spans, progress: Progress) -> AsyncIterator[ConsumerRecord]:
-    """Frames or readings, and decisions, by the times at which the broker got them; of a partition in its order."""
-    if asked.stage == "judge":  # a patient's readings and decisions lie in partitions of one number
-        for number in sorted({tp.partition for tp in spans}):
-            async for record in _merged(asked, {tp: s for tp, s in spans.items() if tp.partition == number}, progress):
-                yield record
-        return
-    async for record in _merged(asked, spans, progress):
-        yield record
+class Reader:
+    """Opens a consumer for each stretch of a partition; ``stack`` closes them."""
 
+    def __init__(self, bootstrap: str, stack: AsyncExitStack, progress: Progress) -> None:
+        self._bootstrap, self._stack, self._progress = bootstrap, stack, progress
 
-async def _merged(asked: Asked, spans: Spans, progress: Progress) -> AsyncIterator[ConsumerRecord]:
-    async with AsyncExitStack() as stack:
-        streams = []
-        for tp, span in spans.items():
-            if span[0] < span[1]:
-                broker = await stack.enter_async_context(reaching(asked.bootstrap))
-                streams.append(_one_by_one(records(broker, {tp: span}, progress)))
-        heads: list[tuple[int, str, int, int, ConsumerRecord]] = []
+    async def one(self, tp: TopicPartition, span: Span) -> AsyncIterator[ConsumerRecord]:
+        """The records of one partition."""
+        if span[0] < span[1]:
+            broker = await self._stack.enter_async_context(reaching(self._bootstrap))
+            async for batch in records(broker, {tp: span}, self._progress):
+                for record in batch:
+                    yield record
 
-        async def push(number: int) -> None:
-            record = await anext(streams[number], None)
-            if record is not None:
-                heapq.heappush(heads, (record.timestamp, record.topic, record.partition, number, record))
-
+    async def merged(self, spans: Spans) -> AsyncIterator[ConsumerRecord]:
+        """Several partitions by the records' times on the broker; each in its order."""
+        streams = [self.one(tp, span) for tp, span in spans.items()]
+        heads: list[tuple[int, int, ConsumerRecord]] = []
         for number in range(len(streams)):
-            await push(number)
+            await _push(heads, streams, number)
         while heads:
-            *_, number, record = heapq.heappop(heads)
+            _, number, record = heapq.heappop(heads)
             yield record
-            await push(number)
+            await _push(heads, streams, number)
 
 
-async def _one_by_one(batches: AsyncIterator[list[ConsumerRecord]]) -> AsyncIterator[ConsumerRecord]:
-    async for batch in batches:
-        for record in batch:
-            yield record
+async def _push(
+    heads: list[tuple[int, int, ConsumerRecord]], streams: list[AsyncIterator[ConsumerRecord]], number: int
+) -> None:
+    record = await anext(streams[number], None)
+    if record is not None:
+        heapq.heappush(heads, (record.timestamp, number, record))
 
 
-def _applied(run: Replay, record: ConsumerRecord) -> Iterable[Line]:
-    """What one record causes; a decision or message that cannot be read causes nothing, as in the service."""
-    if record.topic == FRAMES:
-        return run.frame(frame_message(record))
-    return run.message(record.value or b"")
+async def _from_readings(reader: Reader, run: Replay, spans: Spans) -> AsyncIterator[Told]:
+    """A partition after the other: no patient is in two. What cannot be read causes nothing, as in the service."""
+    for tp, span in sorted(spans.items()):
+        async for record in reader.one(tp, span):
+            for line in run.message(record.value or b""):
+                yield record.timestamp, line
+
+
+async def _from_frames(reader: Reader, run: Replay, frames: Spans, order: Spans) -> AsyncIterator[Told]:
+    """Frames, in the order in which rpm.readings has what came of them."""
+    made = {tp.partition: Frames(reader.one(tp, span)) for tp, span in frames.items()}
+    replay = OrderOfRecord(run, made, len(order))
+    async for record in reader.merged(order):
+        async for told in replay.follow(record):
+            yield told
+    async for told in replay.finish():
+        yield told

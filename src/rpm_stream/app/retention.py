@@ -24,8 +24,8 @@ from rpm_stream.app.web.progress import Observed, observe
 EVERY_SECONDS = 60.0
 READ = (
     (GROUP_INGEST, FRAMES),
+    (GROUP_INGEST, ACTIONS),
     (GROUP_JUDGE, READINGS),
-    (GROUP_JUDGE, ACTIONS),
     (GROUP_SINK, OBSERVATIONS),
 )
 OPTIONAL = (GROUP_SINK,)  # without a FHIR server nobody is to read them: watched once it has begun

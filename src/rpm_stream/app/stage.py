@@ -18,7 +18,7 @@ from rpm_stream.knowledge import Knowledge, KnowledgeError, load
 if TYPE_CHECKING:
     from rpm_stream.app.engine.application import BatchApp
 
-TOGETHER = (READINGS, ACTIONS, ALERTS)  # what the judge reads and writes of a patient, each in the patient's partition
+TOGETHER = (READINGS, ALERTS)  # what the judge reads and writes of a patient, each in the patient's partition
 
 
 def knowledge_of(settings: Settings) -> Knowledge:
@@ -49,7 +49,7 @@ def _app(stage: str, settings: Settings, knowledge: Knowledge, counts: dict[str,
     if stage == "ingest":
         from rpm_stream.app.agents.ingest import ingest_app
 
-        return ingest_app(settings, knowledge, counts[FRAMES]), FRAMES
+        return ingest_app(settings, knowledge, counts[FRAMES], counts[ACTIONS]), FRAMES
     from rpm_stream.app.agents.judge import judge_app
 
     return judge_app(settings, knowledge, counts[READINGS]), READINGS

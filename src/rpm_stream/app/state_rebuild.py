@@ -15,21 +15,21 @@ from typing import Literal
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.names import ACTIONS, FRAMES, GROUP_INGEST, GROUP_JUDGE, READINGS
+from rpm_stream.app.names import FRAMES, GROUP_INGEST, GROUP_JUDGE, READINGS
 from rpm_stream.app.received import frame_message, received_at
 from rpm_stream.app.registry_topic import read
 from rpm_stream.app.settings import Settings
-from rpm_stream.app.topic_window import Broker, Span, reaching, records, starts, window
+from rpm_stream.app.topic_window import Broker, Spans, reaching, records, starts, window
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.ingest import DeviceState, Ingest
 from rpm_stream.pipeline.replay import Replay
 from rpm_stream.pipeline.sealed import StateError, pack_device, unpack_device
-from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.pipeline.state import unpack_patient
 from rpm_stream.records import Record
 from rpm_stream.registry import Registry
 
 Stage = Literal["ingest", "judge"]
-SOURCES: Mapping[Stage, tuple[str, ...]] = {"ingest": (FRAMES,), "judge": (READINGS, ACTIONS)}
+SOURCES: Mapping[Stage, str] = {"ingest": FRAMES, "judge": READINGS}  # what ingest forwards besides needs no state
 GROUP_OF: Mapping[Stage, str] = {"ingest": GROUP_INGEST, "judge": GROUP_JUDGE}
 UNPACK: Mapping[Stage, Callable[[bytes, str], object]] = {
     "ingest": lambda blob, _: unpack_device(blob),
@@ -80,13 +80,13 @@ async def broken(bootstrap: str) -> list[Broken]:
 async def rebuild(settings: Settings, knowledge: Knowledge, one: Broken) -> Rebuilt:
     """Make the state anew and write it. Raises UsageError when the broker is away or lacks a topic."""
     registry = Registry((await read(settings.bootstrap)).values())
-    async with reaching(settings.bootstrap, SOURCES[one.stage]) as broker:
-        spans = await _applied(broker, one)
-        messages = [record async for record in _messages(broker, spans, one.key)]
+    async with reaching(settings.bootstrap, (SOURCES[one.stage],)) as broker:
+        span = await _applied(broker, one)
+        messages = [record async for record in _messages(broker, span, one.key)]
     if one.stage == "ingest":
         blob = _device(Ingest(knowledge, registry, recorded_time=settings.time == "recorded"), messages)
     else:
-        blob = _patient(Replay(knowledge, registry, emit=()), messages, one, spans)
+        blob = _patient(Replay(knowledge, registry, emit=()), messages, one)
     producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap, enable_idempotence=True, acks="all")
     await producer.start()
     try:
@@ -98,25 +98,20 @@ async def rebuild(settings: Settings, knowledge: Knowledge, one: Broken) -> Rebu
     return Rebuilt(messages=len(messages), since=received_at(messages[0]) if messages else None)
 
 
-async def _applied(broker: Broker, one: Broken) -> dict[TopicPartition, Span]:
-    """What the agent has committed of the partition's sources, and the topics still hold."""
+async def _applied(broker: Broker, one: Broken) -> Spans:
+    """What the agent has committed of the partition of its source, and the topic still holds."""
+    tp = TopicPartition(SOURCES[one.stage], one.partition)
     committed = await broker.admin.list_consumer_group_offsets(GROUP_OF[one.stage])
-    spans: dict[TopicPartition, Span] = {}
-    for topic in SOURCES[one.stage]:
-        tp = TopicPartition(topic, one.partition)
-        first = (await starts(broker, topic))[tp]
-        spans[tp] = (first, max(first, committed[tp].offset if tp in committed else 0))
-    return spans
+    first = (await starts(broker, tp.topic))[tp]
+    return {tp: (first, max(first, committed[tp].offset if tp in committed else 0))}
 
 
-async def _messages(broker: Broker, spans: dict[TopicPartition, Span], key: bytes) -> AsyncIterator[ConsumerRecord]:
-    """The key's messages by the times at which the broker got them; those of a topic in their order."""
-    found: list[ConsumerRecord] = []
-    for tp, span in spans.items():
-        async for batch in records(broker, {tp: span}, lambda *_: None):
-            found += [record for record in batch if record.key == key]
-    for record in sorted(found, key=lambda record: record.timestamp):
-        yield record
+async def _messages(broker: Broker, span: Spans, key: bytes) -> AsyncIterator[ConsumerRecord]:
+    """The key's messages in their order."""
+    async for batch in records(broker, span, lambda *_: None):
+        for record in batch:
+            if record.key == key:
+                yield record
 
 
 def _device(ingest: Ingest, messages: list[ConsumerRecord]) -> bytes:
@@ -127,11 +122,9 @@ def _device(ingest: Ingest, messages: list[ConsumerRecord]) -> bytes:
     return pack_device(state)
 
 
-def _patient(run: Replay, messages: list[ConsumerRecord], one: Broken, spans: dict[TopicPartition, Span]) -> bytes:
+def _patient(run: Replay, messages: list[ConsumerRecord], one: Broken) -> bytes:
     name = one.key.decode(errors="replace")
     for record in messages:
         for _ in run.message(record.value or b""):
             pass  # it was put out when the message was applied first
-    patient = unpack_patient(run.state_of(name) if messages else None, name)
-    patient.state.actions[one.partition] = spans[TopicPartition(ACTIONS, one.partition)][1] - 1
-    return pack_patient(patient)
+    return run.state_of(name)

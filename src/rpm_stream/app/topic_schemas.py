@@ -20,6 +20,7 @@ from rpm_stream.records import (
     Action,
     Alert,
     DeviceEntry,
+    Forwarded,
     Frame,
     PanelEntry,
     PatientEntry,
@@ -32,7 +33,7 @@ from rpm_stream.records import (
 
 RECORDS: dict[str, tuple[type[Record], ...]] = {
     "rpm.frames": (Frame,),
-    "rpm.readings": (Readings,),
+    "rpm.readings": (Readings, Forwarded),
     "rpm.scores": (Score,),
     "rpm.alerts": (Alert,),
     "rpm.actions": (Action,),
@@ -88,7 +89,7 @@ def _patched(topic: str, schema: Schema) -> Schema:
         frame, notification = patched["$defs"]["Frame"], patched["$defs"]["Notification"]
         frame["oneOf"] = [{"required": [kind], "properties": {kind: {"type": "array"}}} for kind in KINDS]
         notification["properties"]["payload"]["pattern"] = HEXADECIMAL_PATTERN
-    if topic == "rpm.actions":
+    if "Action" in patched["$defs"]:
         about_readings = {"required": ["readings"], "properties": {"action": {"enum": list(CORRECTIONS)}}}
         named = {"required": ["alert"], "properties": {"alert": {"type": "string"}}}
         patched["$defs"]["Action"]["anyOf"] = [named, about_readings]

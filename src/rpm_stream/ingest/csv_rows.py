@@ -19,6 +19,7 @@ import msgspec
 from rpm_stream.ingest.csv_columns import AS_IT_STANDS, LONG, OPTIONAL, WHO_AND_WHEN, ColumnMap, Wide
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.records import Reason, Record, Time
+from rpm_stream.words import is_clean
 
 COLUMNS = WHO_AND_WHEN + LONG
 MOST_ROWS = 1000  # entries a frame (CONTRACT 1)
@@ -181,6 +182,8 @@ def _fault(row: Row) -> str | None:
         return "no patient"
     if len(row.patient) > MOST_NAME or len(row.device) > MOST_NAME:
         return f"patient or device has over {MOST_NAME} characters"
+    if not (is_clean(row.patient) and is_clean(row.device)):
+        return "patient or device has a control character"
     at = _time(row.measured_at)
     if at is None:
         return "measured_at is no RFC 3339 time with a zone"

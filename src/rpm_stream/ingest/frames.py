@@ -17,7 +17,7 @@ from rpm_stream.ingest.fhir_in import decode_observation
 from rpm_stream.ingest.quirks import Read
 from rpm_stream.ingest.segments import is_segment
 from rpm_stream.ingest.values import decode_measurement
-from rpm_stream.records import Measurement, Name, Notification, Offset, Payload, Reason, Record, Time, Version
+from rpm_stream.records import Measurement, Name, Notification, Offset, Payload, Reason, Record, Short, Time, Version
 
 MOST_BYTES = 256 * 1024  # CONTRACT 1
 MOST_ENTRIES = 1000
@@ -39,7 +39,7 @@ class Envelope(Record, frozen=True, kw_only=True):
     gateway: Name
     device: Name
     seq: Annotated[int, Meta(ge=0, le=2**53)]
-    boot: Annotated[str, Meta(min_length=1, max_length=64)] | Annotated[int, Meta(ge=0, le=2**53)]
+    boot: Short | Annotated[int, Meta(ge=0, le=2**53)]
     sent_at: Time
     utc_offset: Offset | None = None
     received_at: Time | None = None

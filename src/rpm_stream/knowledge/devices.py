@@ -38,6 +38,6 @@ class DeviceModel(Table, frozen=True, forbid_unknown_fields=True):
     below_zero_bit: Annotated[int, Meta(ge=4, le=7)] | None = None
     zeroed_stub: frozenset[str] = frozenset()
     header_octets: dict[str, Annotated[int, Meta(ge=2, le=16)]] = msgspec.field(default_factory=dict)
-    meals: dict[Annotated[str, Meta(pattern="^[0-9]{1,3}$")], str] = msgspec.field(default_factory=dict)
+    meals: dict[Annotated[str, Meta(pattern=r"^[0-9]{1,3}(?!\n)$")], str] = msgspec.field(default_factory=dict)
     placeholders: tuple[Placeholder, ...] = ()
     not_measured: frozenset[str] = frozenset()

@@ -128,6 +128,7 @@ class Limits(Table, frozen=True, forbid_unknown_fields=True):
 
     version: str
     row_seconds: int
+    dense_seconds: int
     recovery_minutes: int
     band_recovery_hours: int
     band_recovery_readings: int

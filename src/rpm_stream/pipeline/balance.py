@@ -16,7 +16,8 @@ import msgspec
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.publish.fhir import Policy, publishes
 from rpm_stream.publish.ids import summary_id
-from rpm_stream.publish.summaries import GRACE_SECONDS, SPAN_SECONDS, place_of
+from rpm_stream.publish.summaries import GRACE_SECONDS
+from rpm_stream.publish.windows import SPAN_SECONDS, place_of
 from rpm_stream.records import Account, Reading, Record
 
 Imbalance = Literal[
@@ -51,9 +52,10 @@ class WindowBooks(Record, frozen=True, kw_only=True):
     """One 15-minute window of one patient and vital, counted from the topics.
 
     ``judged`` readings owe a place in it, ``waiting`` ones lie before the judge and may be in it. Of the judged,
-    ``single`` have an Observation of their own (as evidence, or because they came too late for the window) and
-    ``taken_back`` were withdrawn or could not be judged: these may be missing in ``n``, the summary's own count
-    (None: there is no summary). ``whole``: no reading of it can lie outside these books.
+    ``single`` have an Observation of their own (as evidence, or because they came too late for the window),
+    ``taken_back`` were withdrawn or could not be judged, and ``also_seen`` are the same measurement as one that came
+    before: these may be missing in ``n``, the summary's own count (None: there is no summary). ``whole``: no reading of
+    it can lie outside these books.
     """
 
     judged: int
@@ -62,6 +64,7 @@ class WindowBooks(Record, frozen=True, kw_only=True):
     taken_back: int
     n: int | None
     whole: bool
+    also_seen: int = 0
 
 
 class Due(Record, frozen=True, kw_only=True):
@@ -159,7 +162,7 @@ def window_fault(books: WindowBooks) -> Fault | None:
 
     Each judged reading without an Observation of its own must be in the summary; evidence may be in both.
     """
-    least = books.judged - books.single - books.taken_back
+    least = books.judged - books.single - books.taken_back - books.also_seen
     n = books.n or 0
     if n < least:
         why = f"{least} readings have no Observation of their own, and the summary counts {n}"

@@ -12,19 +12,23 @@ from typing import Literal
 
 import msgspec
 
-from rpm_stream.alert.episodes import MOST_EVIDENCE, Episode, change, resolve
 from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import Knowledge
+from rpm_stream.pipeline.alerting import Alerting, Work
 from rpm_stream.pipeline.chunks import chunks
 from rpm_stream.pipeline.identity import USER
 from rpm_stream.pipeline.patient import PatientState
 from rpm_stream.pipeline.publishing import publish
+from rpm_stream.pipeline.scoring import Scoring
+from rpm_stream.pipeline.withdraw import correct_alerts
 from rpm_stream.publish.corrections import taken_back
 from rpm_stream.publish.fhir import Published
 from rpm_stream.publish.remaining import Remaining
-from rpm_stream.publish.summaries import Summaries
-from rpm_stream.records import Action, Alert, Assignment, Reading, Readings, Record
+from rpm_stream.publish.summaries import drop_again
+from rpm_stream.records import Action, Assignment, Reading, Readings, Record
+from rpm_stream.score import same
 from rpm_stream.score.history import cut
+from rpm_stream.score.news2 import SATURATION
 from rpm_stream.score.taken_back import forget
 
 CORRECTED = -2  # no partition of Kafka: adopted readings are no message of rpm.readings
@@ -37,12 +41,16 @@ def adopted_id(reading_id: str, patient: str) -> str:
     return deterministic_id("adopted", reading_id, patient)
 
 
-def as_message(action: Action, patient: str) -> Readings:
-    """The readings of a correction as a message of ``patient``, received when the correction was made."""
-    adopted = tuple(_adopted(reading, patient) for reading in action.readings)
+def as_message(action: Action, patient: str, received_at: datetime | None = None) -> Readings:
+    """The readings of a correction as a message of ``patient``, received with it (None: when it was made)."""
+    at = action.at if received_at is None else received_at
+    return _message(at, patient, tuple(_adopted(reading, patient) for reading in action.readings))
+
+
+def _message(at: datetime, patient: str, readings: tuple[Reading, ...]) -> Readings:
     return Readings(
-        patient=patient, frame="", partition=CORRECTED, offset=0, chunk=0, received_at=action.at, readings=adopted
-    )
+        patient=patient, frame="", partition=CORRECTED, offset=0, chunk=0, received_at=at, readings=readings
+    )  # fmt: skip
 
 
 def _adopted(reading: Reading, patient: str) -> Reading:
@@ -51,57 +59,50 @@ def _adopted(reading: Reading, patient: str) -> Reading:
 
 
 def void(
-    state: PatientState, windows: Summaries, action: Action, knowledge: Knowledge, now: datetime
-) -> tuple[list[Alert], tuple[Published, ...]]:
-    """Take ``action.readings`` back: the alerts that change, and what their Observations say now.
-
-    An alert all of whose readings were wrong is withdrawn, unless a right one is beyond a limit now; one that rests on
-    others too stays, and says so (law 3).
-    """
+    work: Work, action: Action, alerting: Alerting, scoring: Scoring, knowledge: Knowledge
+) -> tuple[Published, ...]:
+    """Take ``action.readings`` back: put the alerts that change; what their Observations say now."""
+    state, windows = work.state, work.patient.windows
     wrong = [reading for reading in action.readings if reading.patient == state.patient]
-    ids = {reading.id for reading in wrong}
+    ids = frozenset(reading.id for reading in wrong)
+    second = same.not_counted(state.score, wrong)
     evidence = {each for episode in state.episodes.values() for each in episode.alert.evidence}
     shown = frozenset(ids & (evidence | set(action.shown)))
+    first = [reading for reading in wrong if reading.id not in second]
+    _forget_all(state, first, knowledge)
+    for reading in wrong:
+        if reading.id in second:
+            same.forget(state.score, reading)
+            if reading.id not in shown:
+                drop_again(windows, reading, knowledge)
+    if wrong:
+        scoring.renew_total(state, work.entry)
+        correct_alerts(work, action, ids, alerting, scoring)
+    singly = publish(windows, (), work.evidence.values(), knowledge) if work.evidence else ()
+    told = [reading for reading in wrong if reading.id not in second - shown]
+    return (*taken_back(windows, told, shown, action.windows, knowledge), *singly)
+
+
+def heirs(work: Work, action: Action, knowledge: Knowledge) -> Readings | None:
+    """What told of the same measurements as readings that are taken back, as a message of its own: it takes their place
+    when they are gone. Asked before ``void``, which ends what is known of them; None where there is nothing.
+    """
+    state, windows = work.state, work.patient.windows
+    wrong = [reading for reading in action.readings if reading.patient == state.patient]
+    found = same.heirs(state.score, state.patient, wrong)
+    for reading in found:
+        drop_again(windows, reading, knowledge)
+    return _message(work.now, state.patient, found) if found else None
+
+
+def _forget_all(state: PatientState, wrong: Sequence[Reading], knowledge: Knowledge) -> None:
+    """All that is remembered of wrong readings."""
     for vital in sorted({reading.vital for reading in wrong}):
         _forget(state, vital, [reading for reading in wrong if reading.vital == vital])
     for reading in wrong:
         forget(state.score, reading, knowledge.trends.slot_hours)
     if wrong:
         state.score.calm.clear()  # who was calm may have been somebody else: each begins anew
-    alerts: list[Alert] = []
-    standing: list[Reading] = []
-    for group in sorted(state.episodes):
-        episode = state.episodes[group]
-        if ids.isdisjoint(episode.alert.evidence):
-            continue
-        left = [each for each in episode.alert.evidence if each not in ids]
-        tails = [] if left else _tails(state, episode)
-        beyond = [each for each in tails if each is not None and each.id not in ids][:MOST_EVIDENCE]
-        if left or beyond or None in tails:
-            alerts.append(_weaken(episode, [*left, *(reading.id for reading in beyond)], action, now))
-            standing += beyond
-        else:
-            reason = f"withdrawn: {action.reason or 'its readings were taken back'}"
-            alerts.append(resolve(state.episodes, group, now, reason, action.who))
-    singly = publish(windows, (), standing, knowledge) if standing else ()
-    return alerts, (*taken_back(windows, wrong, shown, action.windows, knowledge), *singly)
-
-
-def _tails(state: PatientState, episode: Episode) -> list[Reading | None]:
-    """What the vitals of an alert end with where that is beyond a limit: it may stand on these (law 3). None: values of
-    which only the time was kept, and what is left of it here is not the time of the wrong ones.
-    """
-    vitals = sorted({member.vital for member in episode.members.values()} & state.score.histories.keys())
-    tails = [segment for vital in vitals for segment in state.score.histories[vital].segments[-1:]]
-    return [segment.reading for segment in tails if segment.level == "beyond"]
-
-
-def _weaken(episode: Episode, left: Sequence[str], action: Action, now: datetime) -> Alert:
-    """An alert with less evidence: nobody but a person can say what is left of it."""
-    said = f"{len(set(episode.alert.evidence) - set(left))} of its readings were taken back"
-    episode.alert = msgspec.structs.replace(episode.alert, evidence=tuple(left))
-    reason = f"{said}: {action.reason}" if action.reason else said
-    return change(episode, episode.alert.state, now, action.who, reason)
 
 
 def _forget(state: PatientState, vital: str, wrong: Sequence[Reading]) -> None:
@@ -110,6 +111,8 @@ def _forget(state: PatientState, vital: str, wrong: Sequence[Reading]) -> None:
     history = state.score.histories.get(vital)
     if history is not None:
         cut(history, min(times), max(times), len(times))
+        if vital == SATURATION and state.score.on_oxygen is not None:
+            cut(state.score.on_oxygen, min(times), max(times), len(times))
         state.score.cut[vital] = max(*times, state.score.cut.get(vital, times[0]))
     latest, ids = state.score.latest.get(vital), {reading.id for reading in wrong}
     if latest is None or latest.id not in ids:

@@ -4,25 +4,38 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from rpm_stream.alert.decisions import decide
-from rpm_stream.alert.episodes import Episode, group_of
+from rpm_stream.alert.decisions import Context, decide
+from rpm_stream.alert.episode import Episode
+from rpm_stream.alert.episodes import group_of
+from rpm_stream.alert.telling import note_told
 from rpm_stream.knowledge import Knowledge
+from rpm_stream.pipeline.alerting import Alerting, Work
 from rpm_stream.pipeline.patient import PatientState
-from rpm_stream.records import Action, Alert
+from rpm_stream.records import Action
 
 
-def decided(state: PatientState, action: Action, knowledge: Knowledge, now: datetime) -> tuple[Alert, ...]:
-    """The alert's new record; nothing where it is not open any more."""
+def decided(work: Work, action: Action, alerting: Alerting, knowledge: Knowledge) -> None:
+    """Put the alert's new records; nothing where it is not open any more."""
+    state = work.state
     group = None if action.alert is None else group_of(state.episodes, action.alert)
     if group is None:
-        return ()
+        return
+    episode = state.episodes[group]
     if action.action == "new_normal":
-        state.score.accepted[group] = _seen_up_to(state, group, state.episodes[group], knowledge)
+        state.score.accepted[group] = _seen_up_to(state, group, episode, knowledge)
         for vital, days in state.score.days.items():
             if knowledge.vitals[vital].group == group:
                 days.told = None
-    alert = decide(state.episodes, group, action, knowledge.priorities, now)
-    return () if alert is None else (alert,)
+    context = Context(knowledge.priorities, work.situation, alerting.recovered(work), work.now)
+    records = decide(state.episodes, group, action, context)
+    for alert in records:
+        work.alerts.append(alert)
+    if not records:
+        return
+    work.alerts.pop()
+    alerting.put(work, episode)
+    if group in state.episodes:
+        note_told(episode, work.situation)
 
 
 def _seen_up_to(state: PatientState, group: str, episode: Episode, knowledge: Knowledge) -> datetime:

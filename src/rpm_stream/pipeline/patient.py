@@ -8,24 +8,32 @@ changelog) begins the list anew.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from rpm_stream.alert.episodes import Episodes
+from rpm_stream.alert.episode import Episodes
 from rpm_stream.publish.summaries import Summaries
 from rpm_stream.records import Action, Readings
 from rpm_stream.score.learning import LiveDetectors
 from rpm_stream.score.state import ScoreState
 
 MOST_SINCE = 64  # weight of what is kept since the last seal: an input weighs one, and each of its readings one
-Input: TypeAlias = Readings | Action | datetime  # of a step, of a person, of a tick
+
+
+class Acted(NamedTuple):
+    """What a person decided, and when it was received."""
+
+    action: Action
+    received_at: datetime
+
+
+Input: TypeAlias = Readings | Acted | datetime  # of a step, of a person, of a tick
 
 
 class PatientState(msgspec.Struct):
-    """What judge remembers of one patient. ``applied``: partition of rpm.frames -> (offset, chunk) last applied.
-
-    ``first_at``: when the first record was received.
+    """What judge remembers of one patient. ``applied``: partition of rpm.frames -> (offset, chunk) last applied;
+    ``actions``: partition of rpm.actions -> offset last applied; ``first_at``: when the first record was received.
     """
 
     patient: str
@@ -57,7 +65,7 @@ class Patient:
     def note(self, applied: Input) -> None:
         """Remember what was applied since the last seal."""
         self.since.append(applied)
-        self.weight += 1 + (0 if isinstance(applied, datetime) else len(applied.readings))
+        self.weight += 1 + _readings(applied)
 
     def note_sealed(self, blob: bytes) -> None:
         """``blob`` holds everything up to now."""
@@ -68,3 +76,10 @@ class Patient:
         """The patient's 15-minute windows."""
         assert self.state.summaries is not None
         return self.state.summaries
+
+
+def _readings(applied: Input) -> int:
+    """How many readings an input holds."""
+    if isinstance(applied, datetime):
+        return 0
+    return len(applied.action.readings if isinstance(applied, Acted) else applied.readings)

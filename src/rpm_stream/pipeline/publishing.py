@@ -12,16 +12,27 @@ from rpm_stream.records import Reading
 
 
 def publish(
-    windows: Summaries, readings: Sequence[Reading], evidence: Iterable[Reading], knowledge: Knowledge
+    windows: Summaries,
+    readings: Sequence[Reading],
+    evidence: Iterable[Reading],
+    knowledge: Knowledge,
+    also_seen: Sequence[Reading] = (),
 ) -> tuple[Published, ...]:
-    """Every reading in one Observation, one summary, or none by policy; evidence singly besides."""
-    policies = [(reading, fhir.publishes(reading, knowledge)) for reading in readings]
+    """Every reading in one Observation, one summary, or none by policy; evidence singly besides.
+
+    One of ``also_seen`` is the same measurement as another: it is published as evidence alone.
+    """
+    again = {reading.id for reading in also_seen}
+    policies = [(reading, fhir.publishes(reading, knowledge)) for reading in readings if reading.id not in again]
     summed = [reading for reading, policy in policies if policy == "summary"]
     taken, closed = summaries.add_all(windows, summed, knowledge)
+    for reading in also_seen:
+        summaries.note_again(windows, reading, knowledge)
     single = [reading for reading, policy in policies if policy == "single"]
     single += [reading for reading, was_taken in zip(summed, taken, strict=True) if not was_taken]
     shown = {reading.id for reading in single}
-    single += [
-        reading for reading in evidence if reading.id not in shown and fhir.publishes(reading, knowledge) == "summary"
-    ]
+    for reading in evidence:
+        policy = fhir.publishes(reading, knowledge)
+        if reading.id not in shown and (policy == "summary" or (reading.id in again and policy == "single")):
+            single.append(reading)
     return (*fhir.singles(single, knowledge), *(fhir.summary(window, knowledge) for window in closed))

@@ -18,10 +18,11 @@ from rpm_stream.knowledge import Knowledge
 from rpm_stream.normalise import Refusal
 from rpm_stream.pipeline.actions import read_action
 from rpm_stream.pipeline.frames import Refused, make_reject
-from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
+from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingested
 from rpm_stream.pipeline.judge import Judge, Judged, Patient
+from rpm_stream.pipeline.order import act_once, is_applied, is_forwarded, read_message
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
-from rpm_stream.records import UNREADABLE, Action, Position, Readings, Time
+from rpm_stream.records import UNREADABLE, Action, Forwarded, Position, Readings, Time
 from rpm_stream.registry import Registry, plain_fault
 
 Kind = Literal["reading", "score", "alert", "observation", "reject"]
@@ -30,7 +31,6 @@ UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)  # receipt of what names no time
 FILE = -1  # no partition of Kafka: a frame of a file never passes for a re-sent message of rpm.readings
 
 _encoder = msgspec.json.Encoder()
-_readings = msgspec.json.Decoder(Readings)
 _keys = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -79,9 +79,10 @@ class Replay:
         return self._count
 
     def jsonl(self, value: bytes, line: int) -> Iterator[Line]:
-        """A line of JSON: a frame; with the key ``readings`` a message of rpm.readings, with ``action`` of rpm.actions.
+        """A line of JSON: a frame; with the key ``readings`` a message of rpm.readings, with ``action`` a decision.
 
-        A line with both keys is an action: a correction has readings.
+        ``action`` is a text in a message of rpm.actions (a line with both keys is one: a correction has readings), and
+        an object in a message of rpm.readings that holds one.
         """
         try:
             message = _message_of(value)
@@ -90,12 +91,10 @@ class Replay:
             why = Refusal(reason="bad_schema" if is_schema else "bad_json", detail=plain_fault(error))
             yield from self._refused(self._message(None, value, (line,)), why)
             return
-        if isinstance(message, Action):
-            yield from self._acted(message)
-        elif message is not None:
-            yield from self._judged(message)
-        else:
+        if message is None:
             yield from self.frame(self._message(None, value, (line,)))
+        else:
+            yield from self.applied(message)
 
     def message(self, value: bytes) -> Iterator[Line]:
         """A message of rpm.readings or rpm.actions; one that cannot be read causes nothing, as in the service."""
@@ -103,10 +102,15 @@ class Replay:
             message = _message_of(value)
         except UNREADABLE:
             return
+        if message is not None:
+            yield from self.applied(message)
+
+    def applied(self, message: Readings | Forwarded | Action) -> Iterator[Line]:
+        """A message of rpm.readings or rpm.actions. One of rpm.readings that was applied before causes nothing."""
         if isinstance(message, Action):
             yield from self._acted(message)
-        elif message is not None:
-            yield from self._judged(message)
+        elif not is_applied(self._patient(message.patient).state, message):
+            yield from self._forwarded(message) if isinstance(message, Forwarded) else self._judged(message)
 
     def csv(self, found: CsvFrame | BadRow) -> Iterator[Line]:
         """A frame of a CSV file, or a row of it that is no record."""
@@ -121,15 +125,27 @@ class Replay:
 
     def frame(self, message: FrameMessage) -> Iterator[Line]:
         """A message of rpm.frames."""
-        state = self._devices.setdefault(message.key or "", DeviceState())
-        done = self._ingest.step(state, message)
+        done = self.ingested(message)
+        yield from self.refused(done)
+        for readings in done.readings:
+            yield from self.read(readings)
+
+    def ingested(self, message: FrameMessage) -> Ingested:
+        """What ingest makes of a message of rpm.frames; nothing of it is judged or told."""
+        done = self._ingest.step(self._devices.setdefault(message.key or "", DeviceState()), message)
         self._clock = done.account.received_at
+        return done
+
+    def refused(self, done: Ingested) -> Iterator[Line]:
+        """The rejects of a frame."""
         for reject in done.rejects:
             yield from self._lines("reject", reject)
-        for readings in done.readings:
-            for reading in readings.readings:
-                yield from self._lines("reading", reading)
-            yield from self._judged(readings)
+
+    def read(self, message: Readings) -> Iterator[Line]:
+        """Readings that were made of a frame here: each a line, then what the judge says of them."""
+        for reading in message.readings:
+            yield from self._lines("reading", reading)
+        yield from self._judged(message)
 
     def finish(self, until: datetime | None) -> Iterator[Line]:
         """End of the input."""
@@ -139,8 +155,8 @@ class Replay:
             yield from self._output(self._judge.close(patient))
 
     def state_of(self, patient: str) -> bytes:
-        """The sealed state of a patient, as the service would keep it."""
-        return pack_patient(self._patients[patient])
+        """The sealed state of a patient, as the service would keep it; a fresh one of whom nothing was said."""
+        return pack_patient(self._patient(patient))
 
     def _message(self, key: str | None, value: bytes, lines: tuple[int, ...]) -> FrameMessage:
         """The next message of the input. A frame that will be refused still tells, if it can, when and by whom."""
@@ -155,6 +171,12 @@ class Replay:
         patient = self._patient(message.patient)
         yield from self._output(self._judge.tick(patient, message.received_at))
         if judged := self._judge.step(patient, message):
+            yield from self._output(judged)
+
+    def _forwarded(self, message: Forwarded) -> Iterator[Line]:
+        patient = self._patient(message.patient)
+        yield from self._output(self._judge.tick(patient, message.received_at))
+        if judged := act_once(self._judge, patient, message):
             yield from self._output(judged)
 
     def _acted(self, action: Action) -> Iterator[Line]:
@@ -187,7 +209,7 @@ class Replay:
         yield from self._lines("reject", make_reject(message, message.received_at, refused))
 
 
-def _message_of(value: bytes) -> Readings | Action | None:
+def _message_of(value: bytes) -> Readings | Forwarded | Action | None:
     """The message of another topic than rpm.frames that a line is; None for a frame, or what may be one.
 
     Raises msgspec.MsgspecError for what is marked as such a message and is none.
@@ -195,9 +217,9 @@ def _message_of(value: bytes) -> Readings | Action | None:
     if b'"readings"' not in value and b'"action"' not in value:
         return None
     keys = _keys.decode(value)
-    if "action" in keys:
+    if "action" in keys and not is_forwarded(keys):
         return read_action(value)
-    return _readings.decode(value) if "readings" in keys else None
+    return read_message(value) if keys.keys() & {"action", "readings"} else None
 
 
 def _told(value: bytes) -> tuple[str | None, datetime | None]:

@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from rpm_stream.alert.episodes import Episode
+from rpm_stream.alert.episode import Episode
 from rpm_stream.alert.room import lighten, lighten_people, lighten_service, without_people
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.patient import PatientState
@@ -35,7 +35,7 @@ from rpm_stream.score.half_space_trees import HalfSpaceTrees
 STATE_BYTES: Final = 48 * 1024
 VITAL_BYTES: Final = 16 * 1024
 SILENCE_BYTES: Final = 3_000  # of what ticks write in the alert about silence, without its members
-SILENT_BYTES: Final = 260  # of a vital whose silence was told: a member of that alert, and the mark that it was told
+SILENT_BYTES: Final = 300  # of a vital whose silence was told: a member of that alert, and the mark that it was told
 PLACE_BYTES: Final = 20  # of a partition of rpm.frames or rpm.actions: its number, an offset of 64 bits, a chunk
 NAME_BYTES: Final = 32  # of a detector's name and framing
 FRAME_BYTES: Final = 128  # names of the fields, checksum, versions
@@ -78,6 +78,7 @@ def _signal(most: int) -> Step:
 
 STEPS: Final[tuple[Step | int, ...]] = (
     lambda crowd: room.slim_readings(crowd.state.score, crowd.vitals, ATTRIBUTES),
+    lambda crowd: room.forget_twins(crowd.state.score, crowd.vitals),
     _alerts(24, of_devices=True),
     _alerts(40, of_devices=False),
     _alerts(8, of_devices=True),

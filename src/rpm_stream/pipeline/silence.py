@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from statistics import median
 
-from rpm_stream.alert.episodes import Episode, Episodes
+from rpm_stream.alert.episode import Episode, Episodes
 from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.patient import PatientState

@@ -6,7 +6,6 @@ from a row of ``vitals.toml`` all that does not change from reading to reading. 
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -140,22 +139,6 @@ def published_unit(row: Vital, unit: str) -> str:
     if row.profile is None or unit in PROFILE_UNITS.get(row.profile, frozenset({row.unit})):
         return unit
     return row.unit
-
-
-def converted(value: str, unit: str, to: str, knowledge: Knowledge) -> str:
-    """``value`` in unit ``to`` as plain decimal text: the sensor's digits where both are one unit, else exact.
-
-    >>> from rpm_stream.knowledge import shipped
-    >>> converted("16.0", "kPa", "mm[Hg]", shipped()), converted("72.0", "{beats}/min", "/min", shipped())
-    ('120.00992', '72.0')
-    """
-    if unit == to:
-        return value
-    number = knowledge.convert(Decimal(value), unit, to)
-    text = format(number, "f")
-    if number == Decimal(value):  # another name of the same unit: "72.0" keeps its digits
-        return value
-    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def kind_of(reading: Reading) -> object:

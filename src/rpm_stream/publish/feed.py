@@ -1,34 +1,43 @@
 """An alert as a clinician reads it: the order of the list, and the plain words of a row.
 
-What lives here: ranking, sections, a reader's filter, wording of times and marks (the life of an alert in words is in
-life.py). What must not: a clock (``now`` is given), colours, a socket. ``listed`` leaves out what is resolved and
-nothing else; a reader's ``Filter`` and the sections that are shown apart never touch a high alert (law 3).
+What lives here: ranking, sections, a reader's filter, the words of marks and rules (an alert's life in words is in
+life.py, its newest values in latest.py). What must not: a clock (``now`` is given), colours, a socket. ``listed``
+leaves out what is resolved and nothing else; a reader's ``Filter`` and the sections that are shown apart never touch a
+high alert (law 3).
 """
 
 from __future__ import annotations
 
 import hmac
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Literal
 
+from rpm_stream.knowledge import Vital
 from rpm_stream.publish import life
+from rpm_stream.publish.latest import Latest, latest
+from rpm_stream.publish.moments import ago_words, duration_words
 from rpm_stream.records import Alert, Direction, PatientEntry, Priority, Record, State
 from rpm_stream.registry import years_old
 
 PRIORITIES: tuple[Priority, ...] = ("high", "medium", "low")
 RESOLVED_SHOWN_FOR = timedelta(hours=24)
 
-# Where in the list an alert stands: what needs somebody now; what sleeps; what was over before it could be told.
-Section = Literal["now", "snoozed", "over"]
+NO_VITALS: Mapping[str, Vital] = MappingProxyType({})
+
+# Where in the list an alert stands: what needs somebody now; what sleeps; what is lower and back inside its limits.
+Section = Literal["now", "snoozed", "back"]
 
 # How each mark of an alert reads on the page: (field of Alert, word, what it means).
 MARKS: tuple[tuple[str, str, str], ...] = (
-    ("historical", "Already over", "A newer measurement is back inside its limits."),
+    ("historical", "Values are back", "Newer measurements are back inside their limits."),
     ("stale", "No new data", "Nothing newer was measured; the situation may have changed."),
     ("late", "Arrived late", "These measurements reached the service after newer ones."),
 )
+OVER = ("Over, not seen", "All values are back inside their limits; it stays until somebody has looked at it.")
+OVER_SEEN = ("Over", "All values are back inside their limits. Looked at by {names}.")
 
 # How a rule's name begins, what kind of rule that is, and whose setting it is (law 12).
 RULE_KINDS: tuple[tuple[str, str], ...] = (
@@ -61,7 +70,9 @@ class Mark(Record, frozen=True, kw_only=True):
 class Row(Record, frozen=True, kw_only=True):
     """One line of the feed. Times are UTC; ``*_words`` say the same relative to the moment that the row was made.
 
-    ``snoozed_side`` is the side of the limits that a snooze covers, where it covers one alone.
+    ``snoozed_side`` is the side of the limits that a snooze covers, where it covers one alone. ``over``: all values are
+    back, and the alert waits for somebody who looks at it. ``seen_by``: who has, since it last opened or rose. ``now``:
+    the newest value of each of its vitals, the one that matters most first.
     """
 
     id: str
@@ -92,6 +103,9 @@ class Row(Record, frozen=True, kw_only=True):
     stale: bool
     late: bool
     escalation: int
+    over: bool
+    seen_by: tuple[str, ...]
+    now: tuple[Latest, ...]
 
 
 class Filter(Record, frozen=True, kw_only=True):
@@ -122,22 +136,32 @@ def recently_resolved(alert: Alert, now: datetime) -> bool:
     return alert.state == "resolved" and now - alert.updated_at <= RESOLVED_SHOWN_FOR
 
 
+def is_over(alert: Alert) -> bool:
+    """Whether all values are back and the alert is listed only so that somebody looks at it."""
+    return alert.over and listed(alert)
+
+
 def ranked(alerts: Iterable[Alert]) -> list[Alert]:
-    """High before medium before low, then what nobody has acknowledged, then the newest; ties by id."""
+    """High before medium before low; within a priority what goes on before what is over, then what nobody has
+    acknowledged, then the newest; ties by id.
+
+    So a high alert that is over stands below every high one that goes on, and above every medium one.
+    """
     return sorted(alerts, key=_rank)
 
 
-def _rank(alert: Alert) -> tuple[int, bool, float, str]:
-    return (PRIORITIES.index(alert.priority), alert.state != "open", -alert.opened_at.timestamp(), alert.id)
+def _rank(alert: Alert) -> tuple[int, bool, bool, float, str]:
+    opened = -alert.opened_at.timestamp()
+    return (PRIORITIES.index(alert.priority), is_over(alert), alert.state != "open", opened, alert.id)
 
 
 def section_of(alert: Alert) -> Section:
-    """Where the alert stands. A high one always stands with what needs somebody now, whatever its marks."""
-    if alert.priority == "high":
+    """Where the alert stands. A high one, and one that waits to be looked at, stand with what needs somebody now."""
+    if alert.priority == "high" or is_over(alert):
         return "now"
     if alert.state == "snoozed":
         return "snoozed"
-    return "over" if alert.historical else "now"
+    return "back" if alert.historical else "now"
 
 
 def is_of(row: Row, person: str) -> bool:
@@ -166,31 +190,6 @@ def counts(alerts: Iterable[Alert]) -> dict[Priority, int]:
     return {priority: found[priority] for priority in PRIORITIES}
 
 
-def duration_words(length: timedelta) -> str:
-    """A length of time in the largest fitting unit: "less than a minute", "1 minute", "26 hours", "3 days"."""
-    minutes = int(length.total_seconds() // 60)
-    if minutes < 1:
-        return "less than a minute"
-    if minutes < 120:
-        return _count(minutes, "minute")
-    if minutes < 48 * 60:
-        return _count(minutes // 60, "hour")
-    return _count(minutes // 1440, "day")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def ago_words(at: datetime, now: datetime) -> str:
-    """How long before ``now`` something happened; what a clock puts up to a minute ahead is "just now"."""
-    if at - now > timedelta(minutes=1):
-        return f"{duration_words(at - now)} ahead of this clock"
-    if now - at < timedelta(minutes=1):
-        return "just now"
-    return f"{duration_words(now - at)} ago"
-
-
 def group_words(group: str) -> str:
     """What an episode is about: "Vital signs", "Device: stuck"."""
     words = group.replace("_", " ").replace(":", ": ")
@@ -202,36 +201,36 @@ def rule_words(rule: str) -> str:
     return next((words for start, words in RULE_KINDS if rule.startswith(start)), "Another rule")
 
 
-def _marks(alert: Alert) -> Iterator[Mark]:
+def _marks(alert: Alert, seen_by: tuple[str, ...]) -> Iterator[Mark]:
+    if is_over(alert):
+        word, meaning = OVER_SEEN if seen_by else OVER
+        yield Mark(word=word, meaning=meaning.format(names=", ".join(seen_by)))
     if alert.escalation and alert.state == "open":
         times = {1: "once", 2: "twice"}.get(alert.escalation, f"{alert.escalation} times")
         yield Mark(word="Escalated", meaning=f"Nobody acknowledged it in time: escalated {times}.")
     for field, word, meaning in MARKS:
-        if getattr(alert, field):
+        if getattr(alert, field) and not (field == "historical" and is_over(alert)):  # "over" says it, and more
             yield Mark(word=word, meaning=meaning)
 
 
-def row(alert: Alert, entry: PatientEntry, ref: str, now: datetime) -> Row:
-    """The alert with its patient, in words as of ``now``; ``ref`` is the ``patient_ref``."""
-    step, sleep = life.acknowledgement(alert), life.sleep(alert)
+# What a row has of its alert as it stands there.
+AS_RECORDED = (
+    "id", "patient", "group", "priority", "state", "title", "why", "rule", "opened_at", "measured_at", "updated_at",
+    "historical", "stale", "late", "escalation",
+)  # fmt: skip
+
+
+def row(alert: Alert, entry: PatientEntry, ref: str, now: datetime, vitals: Mapping[str, Vital] = NO_VITALS) -> Row:
+    """The alert with its patient, in words as of ``now``; ``ref`` is the ``patient_ref``, ``vitals`` have names."""
+    step, sleep, seen_by = life.acknowledgement(alert), life.sleep(alert), life.seen_by(alert)
     return Row(
-        id=alert.id,
-        patient=alert.patient,
+        **{field: getattr(alert, field) for field in AS_RECORDED},
         patient_ref=ref,
         name=entry.display or alert.patient,
         age=years_old(entry, now),
-        group=alert.group,
         group_words=group_words(alert.group),
         section=section_of(alert),
-        priority=alert.priority,
-        state=alert.state,
-        title=alert.title,
-        why=alert.why,
-        rule=alert.rule,
-        marks=tuple(_marks(alert)),
-        opened_at=alert.opened_at,
-        measured_at=alert.measured_at,
-        updated_at=alert.updated_at,
+        marks=tuple(_marks(alert, seen_by)),
         since_words=duration_words(max(now - alert.opened_at, timedelta())),
         measured_words=ago_words(alert.measured_at, now),
         acknowledged_by=step.who if step else None,
@@ -239,8 +238,7 @@ def row(alert: Alert, entry: PatientEntry, ref: str, now: datetime) -> Row:
         assigned_to=life.assignee(alert),
         snoozed_until=sleep.until if sleep else None,
         snoozed_side=sleep.direction if sleep else None,
-        historical=alert.historical,
-        stale=alert.stale,
-        late=alert.late,
-        escalation=alert.escalation,
+        over=is_over(alert),
+        seen_by=seen_by,
+        now=latest(alert, vitals, now),
     )

@@ -1,7 +1,8 @@
 """Readings and summaries as FHIR R4 Observations, in bytes.
 
 Its rules: a template dict of ready parts, because a library object costs 250 times as much (the tests build the same
-resource with the library and compare). Numbers are written as the sensor's text, so that 72.0 stays 72.0. What the
+resource with the library and compare). Numbers are written as the sensor's text, so that 72.0 stays 72.0
+(converted ones: numbers.py). What the
 R4 4.0.1 vital-signs profiles demand and a template must not break: effectiveDateTime, never a period; a value or a
 dataAbsentReason, never both; 2708-6 beside 59408-5; both components of a blood pressure, always.
 """
@@ -30,12 +31,12 @@ from rpm_stream.publish.codes import (
     VALUE_REQUIRED,
     category,
     concept,
-    converted,
     kind_of,
     raw,
     shape,
 )
 from rpm_stream.publish.ids import fhir_id, observation_id, summary_id
+from rpm_stream.publish.numbers import converted
 from rpm_stream.publish.resources import identifier
 from rpm_stream.records import Absent, Reading, Window
 

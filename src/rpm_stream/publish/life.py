@@ -1,16 +1,17 @@
-"""What an alert's history says of its life: each step in plain words, whose it is, and until when it sleeps.
+"""What an alert's history says of its life: each step in plain words, whose it is, who has seen it, how long it sleeps.
 
-The record's fields are few (CONTRACT 1); the rest is read from the words that alert wrote into the history. A step
-that leaves the state as it is and was taken by a person is a note, and only a note can assign: so nobody's free text
-(why somebody acknowledged, what a comment says) passes for more than it is.
+Read from the typed fields of the steps alone; a step's ``reason`` is shown and never searched. Records that were
+written before steps had these fields are read by old_life.py first.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from rpm_stream.records import Alert, Direction, Record, State, Transition
-from rpm_stream.words import SERVICE, assigned_in, snoozed_in
+from rpm_stream.publish.moments import duration_words, utc_words
+from rpm_stream.publish.old_life import is_person, typed
+from rpm_stream.records import Alert, Direction, Event, Record, State, Transition
 
 STATE_WORDS: dict[State, str] = {
     "open": "Open",
@@ -18,54 +19,96 @@ STATE_WORDS: dict[State, str] = {
     "snoozed": "Snoozed",
     "resolved": "Resolved",
 }
-NEW_NORMAL = ("new normal: learning resumes; the limits stay as they are", "new normal: learning resumes")
+
+# Every step in words. The names in braces are filled in by _words; a part that is not known stays empty.
+EVENT_WORDS: dict[Event, str] = {
+    "opened": "Opened at {priority} priority",
+    "raised": "Raised to {priority}{again}",
+    "joined": "A further finding",
+    "reopened": "Opened again: a further finding",
+    "worse": "Opened again: it got worse",
+    "returned": "Opened again after all values had been back",
+    "over": "All values are back inside their limits; nobody has seen it yet",
+    "escalated": "Escalated: nobody has acknowledged it{waited}",
+    "snooze_ended": "Opened again: the snooze has ended",
+    "recovered": "Resolved by new values",
+    "ended": "Resolved without new values",
+    "corrected": "Readings corrected",
+    "acknowledged": "Acknowledged",
+    "snoozed": "Snoozed{until}{side}",
+    "resolved": "Resolved",
+    "withdrawn": "Withdrawn",
+    "new_normal": "New normal: learning resumes; no limit changes",
+    "assigned": "Assigned{assignee}",
+    "commented": "Comment",
+    "seen": "Seen",
+    "refused": "Not carried out",
+}
+SIDE_WORDS: dict[Direction, str] = {"low": " (low values only)", "high": " (high values only)"}
+AGAIN = " and opened again"
+WAITED = " for {length}"
+UNTIL = " until {moment}"
+ASSIGNEE = " to {name}"
+BY = "{what} by {who}"
+REFUSED_BY = "{what}, asked for by {who}"
+
+# After these whoever saw the alert before has not seen what it says now ("over": the judge says that nobody has).
+ANEW: frozenset[Event] = frozenset({"opened", "raised", "reopened", "worse", "returned", "snooze_ended", "over"})
+SEEING: frozenset[Event] = frozenset({"seen", "acknowledged"})
+WORSE: frozenset[Event] = frozenset({"raised", "worse", "returned"})
+
+Clock = Callable[[datetime], str]
 
 
 class Step(Record, frozen=True, kw_only=True):
     """One step in words: when, who (None where it was the service), what, and why ("" where nobody said)."""
 
     at: datetime
+    event: Event
     who: str | None
     what: str
     why: str
 
 
 class Sleep(Record, frozen=True, kw_only=True):
-    """A snooze: its end, to the minute, and the side of the limits that it covers where it covers one alone."""
+    """A snooze: its end, and the side of the limits that it covers where it covers one alone."""
 
     until: datetime
     direction: Direction | None
 
 
-def steps(alert: Alert) -> tuple[Step, ...]:
-    """The history in words, in its own order."""
-    found: list[Step] = []
-    before: Transition | None = None
-    for transition in alert.history:
-        what, why = _words(transition, before)
-        who = transition.who if _is_person(transition) else None
-        found.append(Step(at=transition.at, who=who, what=what, why=why))
-        before = transition
-    return tuple(found)
+def steps(history: Sequence[Transition], clock: Clock = utc_words) -> tuple[Step, ...]:
+    """The history in words, in its own order; ``clock`` writes a moment."""
+    known = typed(history)
+    return tuple(
+        Step(
+            at=step.at,
+            event=_event(step),
+            who=step.who if is_person(step) else None,
+            what=_words(known, place, clock),
+            why=step.reason,
+        )
+        for place, step in enumerate(known)
+    )
+
+
+def told(step: Step) -> str:
+    """What happened and who did it: "Acknowledged by N. Adeyemi"."""
+    if step.who is None:
+        return step.what
+    return (REFUSED_BY if step.event == "refused" else BY).format(what=step.what, who=step.who)
 
 
 def assignee(alert: Alert) -> str | None:
     """To whom the alert was last assigned."""
-    for index in range(len(alert.history) - 1, 0, -1):
-        step = alert.history[index]
-        if _is_person(step) and step.state == alert.history[index - 1].state and (to := assigned_in(step.reason)):
-            return to
-    return None
+    return next((step.assignee for step in reversed(typed(alert.history)) if step.event == "assigned"), None)
 
 
 def sleep(alert: Alert) -> Sleep | None:
     """The snooze that holds, None for an alert that is not snoozed."""
-    for step in reversed(alert.history if alert.state == "snoozed" else ()):
-        if step.state != "snoozed":
-            return None
-        if _is_person(step) and (said := snoozed_in(step.reason)):
-            minutes, direction = said
-            return Sleep(until=_to_the_minute(step.at + timedelta(minutes=minutes)), direction=direction)
+    for step in _of_the_present_state(alert, "snoozed"):
+        if step.event == "snoozed" and step.until is not None:
+            return Sleep(until=step.until, direction=step.direction)
     return None
 
 
@@ -74,53 +117,66 @@ def acknowledgement(alert: Alert) -> Transition | None:
 
     Later steps may keep the state (a further finding of lower priority): those acknowledged nothing.
     """
-    found: Transition | None = None
-    for step in reversed(alert.history if alert.state == "acknowledged" else ()):
-        if step.state != "acknowledged":
+    found = _of_the_present_state(alert, "acknowledged")
+    if not found:
+        return None
+    return next((step for step in reversed(found) if step.event == "acknowledged"), found[-1])
+
+
+def seen_by(alert: Alert) -> tuple[str, ...]:
+    """Who has said that they looked at the alert (seen, acknowledged) since it last opened, rose or was over, in order.
+
+    What was seen before one of these is not what the alert says now.
+    """
+    found: list[str] = []
+    for step in reversed(typed(alert.history)):
+        if step.event in SEEING and is_person(step):
+            found.append(step.who)
+        if step.event in ANEW:
             break
-        found = step
+    return tuple(dict.fromkeys(reversed(found)))
+
+
+def worse_since(history: Sequence[Transition], record: datetime) -> Transition | None:
+    """The last step after ``record`` (the ``updated_at`` of what somebody saw) with which the alert became worse."""
+    return next((step for step in reversed(typed(history)) if step.event in WORSE and step.at > record), None)
+
+
+def _of_the_present_state(alert: Alert, state: State) -> list[Transition]:
+    """The steps since the alert is in this state, the latest first; none where it is in another."""
+    found: list[Transition] = []
+    for step in reversed(typed(alert.history) if alert.state == state else ()):
+        if step.state != state:
+            break
+        found.append(step)
     return found
 
 
-def _is_person(step: Transition) -> bool:
-    return step.who not in ("", SERVICE)
+def _event(step: Transition) -> Event:
+    assert step.event is not None, "old_life.typed leaves no step without an event"
+    return step.event
 
 
-def _to_the_minute(at: datetime) -> datetime:
-    """The words count begun minutes: an end on a whole minute is the last one before what they give."""
-    return at.replace(second=0, microsecond=0)
+def _words(history: tuple[Transition, ...], place: int, clock: Clock) -> str:
+    step, before = history[place], history[place - 1] if place else None
+    was_shut = before is not None and before.state != "open" and step.state == "open"
+    return EVENT_WORDS[_event(step)].format(
+        priority=step.priority,
+        again=AGAIN if was_shut else "",
+        waited=_waited(history, place),
+        until=UNTIL.format(moment=clock(step.until)) if step.until is not None else "",
+        side=SIDE_WORDS[step.direction] if step.direction is not None else "",
+        assignee=ASSIGNEE.format(name=step.assignee) if step.assignee else "",
+    )
 
 
-def _words(step: Transition, before: Transition | None) -> tuple[str, str]:
-    """What a step did, and why."""
-    if before is None:
-        return f"Opened at {step.priority} priority", step.reason
-    if before.priority != step.priority:
-        again = " and opened again" if before.state != "open" and step.state == "open" else ""
-        return f"Raised to {step.priority}{again}", step.reason
-    if step.state != before.state and step.state in ("open", "acknowledged"):
-        return "Opened again" if step.state == "open" else "Acknowledged", step.reason
-    if step.state != before.state and step.state == "resolved":
-        return _end(step.reason)
-    if not _is_person(step) and not step.reason.startswith("escalated: "):
-        return "A further finding", step.reason
-    return _said(step.reason)
-
-
-def _end(reason: str) -> tuple[str, str]:
-    if reason.startswith(("withdrawn: ", "new normal: ")):
-        return _said(reason)
-    return "Resolved", reason
-
-
-def _said(reason: str) -> tuple[str, str]:
-    """``Comment`` and what it says, of ``comment: …``."""
-    for words in NEW_NORMAL:
-        if reason.startswith(words):
-            return _capital(words), reason.removeprefix(words).removeprefix(": ")
-    what, _, why = reason.partition(": ")
-    return _capital(what), why
-
-
-def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]
+def _waited(history: tuple[Transition, ...], place: int) -> str:
+    """For how long the alert had been open at its priority; empty where the history holds no more of that time."""
+    begin = place
+    while begin and history[begin].event != "returned":
+        before = history[begin - 1]
+        if before.state != "open" or before.priority != history[begin].priority:
+            break
+        begin -= 1
+    length = history[place].at - history[begin].at
+    return WAITED.format(length=duration_words(length)) if length >= timedelta(minutes=1) else ""

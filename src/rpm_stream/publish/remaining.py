@@ -9,14 +9,16 @@ from collections.abc import Iterable
 
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.publish.fhir import publishes
-from rpm_stream.publish.summaries import Counted, place_of
+from rpm_stream.publish.windows import Counted, place_of
 from rpm_stream.records import Reading, Window
+from rpm_stream.sameness import Measurements
 
 
 class Remaining:
     """What else is in the windows of ``wrong``: of every device of the wearer, each reading once.
 
     Fill it with what rpm.readings holds, then with what was adopted: the first reading of a window fixes its unit.
+    A measurement that came twice is counted once, and where its first reading is wrong by the other.
     ``voided``: ids of what was taken back before. It remembers ids and counts of these windows, whatever comes.
     """
 
@@ -25,7 +27,7 @@ class Remaining:
         summed = [reading for reading in wrong if publishes(reading, knowledge) == "summary"]
         self._places = {place_of(reading) for reading in summed}
         self._passed = {*voided, *(reading.id for reading in summed)}
-        self._counted = Counted(knowledge)
+        self._counted, self._measurements = Counted(knowledge), Measurements()
 
     @property
     def patients(self) -> frozenset[str]:
@@ -38,7 +40,8 @@ class Remaining:
         for reading in sorted(inside, key=lambda each: (each.measured_at, each.id)):
             if reading.id not in self._passed and publishes(reading, self._knowledge) == "summary":
                 self._passed.add(reading.id)
-                self._counted.add(reading)
+                if self._measurements.add(reading):
+                    self._counted.add(reading)
 
     def of(self, wrong: Iterable[Reading]) -> tuple[Window, ...]:
         """The windows of some of the wrong readings as they are without all of them; none for an empty one."""

@@ -1,45 +1,26 @@
 """Fifteen-minute summaries of continuous vitals: what one patient's windows hold, and when one is due.
 
-A window counts how often each value text came, so an hour at 1 Hz is a few hundred bytes, and median, minimum and
-maximum stay exact. It is due when a reading of its vital lies 5 minutes past its end, or by tick; a reading that
-comes late into a kept window makes it due again, under the same id. What a window says depends on its readings
-alone, never on the tick that noticed it, so a replay writes the same bytes.
+A window (windows.py) counts how often each value text came, so an hour at 1 Hz is a few hundred bytes. It is due when a
+reading of its vital lies 5 minutes past its end, or by tick; a reading that comes late into a kept window makes it due
+again, under the same id. What a window says depends on its readings alone, never on the tick that noticed it, so a
+replay writes the same bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
-from decimal import Context, Decimal
-from typing import TypeAlias
+from datetime import datetime
 
 import msgspec
 
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.publish.codes import converted, published_unit
+from rpm_stream.publish.numbers import exact
+from rpm_stream.publish.windows import COUNT_BYTES, SPAN_SECONDS, Bin, Counted, count_in, finish, opened, place_of
 from rpm_stream.records import Reading, Window
 
-SPAN_SECONDS = 900
 GRACE_SECONDS = 300
 KEPT_WINDOWS = 8
 KEPT_BYTES = 6_000  # of one vital's values: a device that never repeats a value must not fill the state
-COUNT_BYTES = 4  # of one value's count and framing in the state
-Place: TypeAlias = tuple[str, str, int]  # of a window: patient, vital, start in epoch seconds
-EXACT = Context(prec=60)  # value texts have at most 48 digits
-
-
-class Bin(msgspec.Struct):
-    """One window in the state. ``counts``: how often each value text came, in ``unit``. ``start``: epoch seconds."""
-
-    start: int
-    unit: str
-    device: str | None
-    utc_offset: str | None
-    received_at: datetime
-    counts: dict[str, int] = {}
-    size: int = 0
-    changed: bool = False
-    sent: bool = False
 
 
 class Course(msgspec.Struct):
@@ -55,38 +36,6 @@ class Summaries(msgspec.Struct):
 
     patient: str
     courses: dict[str, Course] = {}
-
-
-class Counted:
-    """Windows counted from readings at hand, however many and however old: none is closed or due. First come first."""
-
-    def __init__(self, knowledge: Knowledge) -> None:
-        self._knowledge = knowledge
-        self._bins: dict[Place, Bin] = {}
-
-    def add(self, reading: Reading) -> None:
-        """Count one reading; one without a value says nothing."""
-        if reading.value is None:
-            return
-        place = place_of(reading)
-        window = self._bins.get(place)
-        if window is None:
-            window = self._bins[place] = _opened(place[2], reading, self._knowledge)
-        _count(window, reading, converted(reading.value, reading.unit, window.unit, self._knowledge))
-
-    def window(self, place: Place) -> Window | None:
-        """What the readings of a window say; ``None`` where there was none."""
-        window = self._bins.get(place)
-        return None if window is None else _finish(place[0], place[1], window)
-
-    def windows(self) -> list[Window]:
-        """All of them."""
-        return [_finish(patient, vital, window) for (patient, vital, _), window in self._bins.items()]
-
-
-def place_of(reading: Reading) -> Place:
-    """The window of a reading."""
-    return reading.patient, reading.vital, int(reading.measured_at.timestamp() // SPAN_SECONDS) * SPAN_SECONDS
 
 
 def add(state: Summaries, reading: Reading, knowledge: Knowledge) -> tuple[bool, list[Window]]:
@@ -109,6 +58,41 @@ def add_all(
     return taken, due
 
 
+def note_again(state: Summaries, reading: Reading, knowledge: Knowledge) -> None:
+    """Note that a value which is counted came again, as the same measurement: it is not counted, and where one of the
+    two is taken back the other keeps the place.
+    """
+    window = _kept(state, reading)
+    if window is not None and reading.value is not None:
+        text = exact(reading.value, reading.unit, window.unit, knowledge)
+        if text in window.counts:
+            window.size += 0 if text in window.again else len(text) + COUNT_BYTES
+            window.again[text] = window.again.get(text, 0) + 1
+
+
+def drop_again(state: Summaries, reading: Reading, knowledge: Knowledge) -> None:
+    """Undo ``note_again``: the reading is wrong, or to be counted by itself."""
+    window = _kept(state, reading)
+    if window is not None and reading.value is not None:
+        _drop(window, window.again, exact(reading.value, reading.unit, window.unit, knowledge))
+
+
+def _kept(state: Summaries, reading: Reading) -> Bin | None:
+    course, (*_, start) = state.courses.get(reading.vital), place_of(reading)
+    return next((each for each in course.bins if each.start == start), None) if course is not None else None
+
+
+def _drop(window: Bin, counts: dict[str, int], text: str) -> bool:
+    """Count one less; whether there was one."""
+    count = counts.get(text, 0)
+    if count > 1:
+        counts[text] = count - 1
+    elif count:
+        del counts[text]
+        window.size -= len(text) + COUNT_BYTES
+    return bool(count)
+
+
 def take_out(
     state: Summaries, readings: Iterable[Reading], knowledge: Knowledge
 ) -> tuple[list[Window], list[Window], list[Reading]]:
@@ -118,15 +102,13 @@ def take_out(
     """
     lost, untaken = Counted(knowledge), []
     for reading in readings:
-        course = state.courses.get(reading.vital)
-        *_, start = place_of(reading)
-        window = next((each for each in course.bins if each.start == start), None) if course is not None else None
-        if course is None or window is None:
+        window = _kept(state, reading)
+        if window is None:
             lost.add(reading)
         elif not _take_out(window, reading, knowledge):
             untaken.append(reading)
         elif not window.counts:
-            course.bins.remove(window)
+            state.courses[reading.vital].bins.remove(window)
             if window.sent:
                 lost.add(reading)
     changed = [window for vital, course in state.courses.items() for window in _due(state.patient, vital, course, 0)]
@@ -134,17 +116,15 @@ def take_out(
 
 
 def _take_out(window: Bin, reading: Reading, knowledge: Knowledge) -> bool:
-    """Count one reading less; whether the window had such a value."""
-    text = None if reading.value is None else converted(reading.value, reading.unit, window.unit, knowledge)
-    count = 0 if text is None else window.counts.get(text, 0)
-    if text is None or not count:
+    """Count one reading less, of a value that came again as the same measurement that; whether it had such a value."""
+    text = None if reading.value is None else exact(reading.value, reading.unit, window.unit, knowledge)
+    if text is None:
+        return False
+    if _drop(window, window.again, text):
+        return True
+    if not _drop(window, window.counts, text):
         return False
     window.changed = True
-    if count > 1:
-        window.counts[text] = count - 1
-    else:
-        del window.counts[text]
-        window.size -= len(text) + COUNT_BYTES
     return True
 
 
@@ -188,30 +168,16 @@ def _put(state: Summaries, reading: Reading, knowledge: Knowledge, due: list[Win
     window = _window_for(course, start, reading, knowledge)
     if window is None:
         return False
-    text = converted(reading.value, reading.unit, window.unit, knowledge)
+    text = exact(reading.value, reading.unit, window.unit, knowledge)
     if text not in window.counts:
         grown = window.size + len(text) + COUNT_BYTES
         if grown > KEPT_BYTES:
             return False
         window.size = grown
-    _count(window, reading, text)
+    count_in(window, reading, text)
     course.newest = max(course.newest, at)
     _make_room(state.patient, reading.vital, course, due)
     return True
-
-
-def _count(window: Bin, reading: Reading, text: str) -> None:
-    window.counts[text] = window.counts.get(text, 0) + 1
-    window.changed = True
-    window.received_at = max(window.received_at, reading.received_at)
-    if window.device != reading.device:
-        window.device = None
-
-
-def _opened(start: int, reading: Reading, knowledge: Knowledge) -> Bin:
-    """A window without values yet: its first reading fixes the unit."""
-    unit = published_unit(knowledge.vitals[reading.vital], reading.unit)
-    return Bin(start, unit, reading.device, reading.utc_offset, reading.received_at)
 
 
 def _window_for(course: Course, start: int, reading: Reading, knowledge: Knowledge) -> Bin | None:
@@ -223,7 +189,7 @@ def _window_for(course: Course, start: int, reading: Reading, knowledge: Knowled
         return course.bins[place]
     if place == 0 and len(course.bins) >= KEPT_WINDOWS:
         return None
-    window = _opened(start, reading, knowledge)
+    window = opened(start, reading, knowledge)
     course.bins.insert(place, window)
     return window
 
@@ -240,7 +206,7 @@ def _close_oldest(patient: str, vital: str, course: Course, due: list[Window]) -
     oldest = course.bins.pop(0)
     course.floor = oldest.start + SPAN_SECONDS
     if oldest.changed:
-        due.append(_finish(patient, vital, oldest))
+        due.append(finish(patient, vital, oldest))
 
 
 def _due(patient: str, vital: str, course: Course, at: float) -> list[Window]:
@@ -250,43 +216,5 @@ def _due(patient: str, vital: str, course: Course, at: float) -> list[Window]:
         if window.changed and (window.sent or window.start + SPAN_SECONDS + GRACE_SECONDS <= at):
             window.changed = False
             window.sent = True
-            windows.append(_finish(patient, vital, window))
+            windows.append(finish(patient, vital, window))
     return windows
-
-
-def _finish(patient: str, vital: str, window: Bin) -> Window:
-    values = sorted((Decimal(text), text) for text in window.counts)
-    start = datetime.fromtimestamp(window.start, UTC)
-    return Window(
-        patient=patient,
-        vital=vital,
-        start=start,
-        end=start + timedelta(seconds=SPAN_SECONDS),
-        unit=window.unit,
-        count=sum(window.counts.values()),
-        minimum=values[0][1],
-        maximum=values[-1][1],
-        median=_median(values, window.counts),
-        device=window.device,
-        utc_offset=window.utc_offset,
-        received_at=window.received_at,
-    )
-
-
-def _median(values: list[tuple[Decimal, str]], counts: dict[str, int]) -> str:
-    """The middle value, or the exact mean of the two middle ones (at most one digit more than theirs)."""
-    total = sum(counts.values())
-    low = _at_rank(values, counts, (total - 1) // 2)
-    high = _at_rank(values, counts, total // 2)
-    if low[1] == high[1]:
-        return low[1]
-    return format(EXACT.divide(EXACT.add(low[0], high[0]), Decimal(2)), "f")
-
-
-def _at_rank(values: list[tuple[Decimal, str]], counts: dict[str, int], rank: int) -> tuple[Decimal, str]:
-    """The value with ``rank`` values before it; ``values`` ascend."""
-    for value in values:
-        rank -= counts[value[1]]
-        if rank < 0:
-            return value
-    raise ValueError("rank beyond the counts")

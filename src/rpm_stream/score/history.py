@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from rpm_stream.records import Reading
+from rpm_stream.records import Direction, Reading
 
 Level = Literal["inside", "between", "beyond"]
 
@@ -21,11 +21,12 @@ KEPT_FOR = timedelta(hours=24)  # twice NEWS2's freshness
 MOST_SEGMENTS = 32
 READINGS_KEPT = 4
 SAME_RUN = timedelta(hours=1)  # a longer pause starts a new segment: freshness is judged at a segment's end
+ROW_GAP = timedelta(seconds=60)  # two values beyond a limit no further apart are of one row, whatever lies between
 
 
 class Segment(msgspec.Struct, array_like=True):
     """Consecutive readings of one vital that mean the same. ``reading`` is the last of them, where it may become
-    evidence; ``broken`` names the limits that they are beyond; ``points`` are those of NEWS2.
+    evidence; ``broken`` names the limits that they are beyond; ``points`` are those of NEWS2; ``side`` is not inside.
     """
 
     start: datetime
@@ -35,10 +36,20 @@ class Segment(msgspec.Struct, array_like=True):
     broken: tuple[str, ...]
     count: int
     reading: Reading | None
+    side: Direction | None = None
 
     def matches(self, other: Segment) -> bool:
         """Whether both mean the same."""
-        return self.broken == other.broken and self.level == other.level and self.points == other.points
+        return (
+            self.broken == other.broken
+            and self.level == other.level
+            and self.points == other.points
+            and self.side == other.side
+        )
+
+    def is_inside(self, side: Direction | None) -> bool:
+        """Whether the readings are back inside on a side; of an older state's segment the side is not known."""
+        return self.level == "inside" or (self.side is not None and side is not None and self.side != side)
 
 
 class VitalHistory(msgspec.Struct):
@@ -51,25 +62,30 @@ class VitalHistory(msgspec.Struct):
 
 
 class Placing(msgspec.Struct, frozen=True):
-    """Where a reading came to lie. ``changed``: the course of levels is another one than before."""
+    """Where a reading came to lie. ``changed``: the course of levels is another one than before. ``before``: when the
+    reading before it was measured, where that is known.
+    """
 
     index: int
     late: bool
     changed: bool
+    before: datetime | None = None
 
 
 class Run(msgspec.Struct, frozen=True):
-    """Neighbouring segments beyond the same limit."""
+    """Values beyond the same limit of which each follows the one before it, directly or within ``ROW_GAP``."""
 
     start: datetime
     end: datetime
     count: int
 
 
-def segment_of(reading: Reading, level: Level, points: int | None, broken: tuple[str, ...]) -> Segment:
+def segment_of(
+    reading: Reading, level: Level, points: int | None, broken: tuple[str, ...], side: Direction | None = None
+) -> Segment:
     """The segment that one reading is by itself."""
     at = reading.measured_at
-    return Segment(at, at, level, points, broken, 1, reading)
+    return Segment(at, at, level, points, broken, 1, reading, side)
 
 
 def add(history: VitalHistory, new: Segment) -> Placing:
@@ -82,13 +98,14 @@ def add(history: VitalHistory, new: Segment) -> Placing:
     if at < tail.end:
         _forget(history, tail.end)
         return _add_late(segments, new)
+    before = tail.end
     if tail.matches(new) and at - tail.end <= SAME_RUN:
         tail.end, tail.count, tail.reading = at, tail.count + 1, new.reading
-        return Placing(len(segments) - 1, False, False)
+        return Placing(len(segments) - 1, False, False, before)
     _forget(history, at)
     segments.append(new)
     _drop_readings(segments)
-    return Placing(len(segments) - 1, False, True)
+    return Placing(len(segments) - 1, False, True, before)
 
 
 def _add_late(segments: list[Segment], new: Segment) -> Placing:
@@ -208,9 +225,9 @@ def _drop_readings(segments: list[Segment]) -> None:
 
 
 def run(history: VitalHistory, index: int, limit: str) -> Run:
-    """The run beyond ``limit`` that segment ``index`` belongs to, to both sides.
+    """The row beyond ``limit`` that segment ``index`` belongs to, to both sides.
 
-    Where late readings split a segment twice, the piece between them may hold no reading at all: it ends no run, as an
+    Where late readings split a segment twice, the piece between them may hold no reading at all: it ends no row, as an
     alert may come early for it, but must not stay away (CONTRACT 4 b).
     """
     segments = history.segments
@@ -224,14 +241,17 @@ def run(history: VitalHistory, index: int, limit: str) -> Run:
 
 
 def _next_beyond(segments: list[Segment], index: int, limit: str, step: int) -> int | None:
-    """The neighbour on one side that is beyond ``limit``, past a piece that may be empty; None where the run ends."""
-    near, far = index + step, index + 2 * step
-    if not 0 <= near < len(segments):
-        return None
-    if limit in segments[near].broken:
-        return near
-    beyond = 0 <= far < len(segments) and limit in segments[far].broken
-    return far if beyond and _may_be_empty(segments, near) else None
+    """The next segment of the row on one side; None where the row ends."""
+    here, near = segments[index], index + step
+    for place in range(near, len(segments) if step > 0 else -1, step):
+        there = segments[place]
+        gap = there.start - here.end if step > 0 else here.start - there.end
+        if limit in there.broken:
+            is_next = place == near or (place == near + step and _may_be_empty(segments, near))
+            return place if is_next or gap <= ROW_GAP else None
+        if gap > ROW_GAP and not (place == near and _may_be_empty(segments, near)):
+            return None
+    return None
 
 
 def _may_be_empty(segments: list[Segment], index: int) -> bool:
@@ -251,14 +271,24 @@ def beside(history: VitalHistory, at: datetime) -> Iterator[Segment]:
     yield from (*before[-1:], *after[:1])
 
 
-def inside_since(history: VitalHistory) -> datetime | None:
-    """Since when the newest readings are all inside their recovery limit; None when the newest is not."""
+def inside_since(history: VitalHistory, side: Direction | None = None) -> datetime | None:
+    """Since when the newest readings are all back inside on a side (None: on both); None when the newest is not."""
     since = None
     for segment in reversed(history.segments):
-        if segment.level != "inside":
+        if not segment.is_inside(side):
             return since
         since = segment.start
     return since and (history.inside_from or since)
+
+
+def since_beyond(history: VitalHistory, side: Direction | None) -> tuple[datetime | None, int]:
+    """When the newest reading beyond a limit of a side was measured, and how many have come since; None: none known."""
+    count = 0
+    for segment in reversed(history.segments):
+        if segment.level == "beyond" and segment.side in (None, side):
+            return segment.end, count
+        count += segment.count
+    return None, count
 
 
 def as_of(history: VitalHistory, at: datetime, fresh_for: timedelta) -> Segment | None:

@@ -12,23 +12,44 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
 
-from rpm_stream.knowledge import Knowledge, Points
+import msgspec
+
+from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import PatientEntry, Reading, Record
 from rpm_stream.registry import has_unreadable_birth, years_old
 from rpm_stream.score.history import Segment, VitalHistory, as_of
 
 Scale = Literal["1", "2 on air", "2 on oxygen", "2 unknown"]  # of oxygen saturation; 2 by prescription only
 SATURATION, OXYGEN = "oxygen_saturation", "oxygen"
+TICK = timedelta(microseconds=1)
+ANSWER_BEFORE = timedelta(minutes=60)  # an answer about oxygen counts from so long before it (CONTRACT 10)
+SCALE_SAID: dict[Scale, str] = {
+    "2 on air": "scale 2, on air",
+    "2 on oxygen": "scale 2, on oxygen",
+    "2 unknown": "scale 2, oxygen not known",
+}
 
 
 class News2Score(Record, frozen=True, kw_only=True):
-    """The score at one moment. ``points`` holds the known parts, ``readings`` what each measured part stands on."""
+    """The score at one moment. ``points`` holds the known parts, ``readings`` what each measured part stands on.
+
+    ``until``: when the newest reading of each part was measured. ``scale`` is that of the oxygen saturation.
+    """
 
     score_min: int
     score_max: int
     points: dict[str, int]
     missing: tuple[str, ...]
     readings: dict[str, Reading]
+    until: dict[str, datetime]
+    scale: Scale
+
+
+class Histories(msgspec.Struct, frozen=True):
+    """What the score stands on: the history of each vital; on scale 2 that of the saturation as it counts on oxygen."""
+
+    vitals: Mapping[str, VitalHistory]
+    on_oxygen: VitalHistory | None = None
 
 
 class Chart:
@@ -67,28 +88,56 @@ class Chart:
         """The scale of oxygen saturation as of ``at``."""
         if patient.oxygen_scale != 2:
             return "1"
-        segment = self._newest(histories, self._oxygen, at)
-        on_oxygen = segment.points if segment is not None else patient.on_oxygen
-        return "2 unknown" if on_oxygen is None else "2 on oxygen" if on_oxygen else "2 on air"
+        points = self.oxygen_points(patient, histories, at)
+        return "2 unknown" if points is None else "2 on oxygen" if points else "2 on air"
 
-    @staticmethod
-    def _rows(parameter: Points, scale: Scale) -> tuple[tuple[str, int], ...]:
-        if scale == "1" or not parameter.rows_scale_2_air:
-            return parameter.rows
-        return parameter.rows_scale_2_oxygen if scale == "2 on oxygen" else parameter.rows_scale_2_air
+    def oxygen_points(self, patient: PatientEntry, histories: Mapping[str, VitalHistory], at: datetime) -> int | None:
+        """Points of "air or oxygen" as of ``at``; None where nobody says it (CONTRACT 10, Oxygen).
+
+        The answer before ``at`` counts, at most 12 hours, else the registry; answers within an hour of it contradict
+        it, and so does one that comes within the hour: more points count.
+        """
+        answers = [
+            (moment, segment.points or 0)
+            for vital in self._oxygen
+            for segment in (histories[vital].segments if vital in histories else ())
+            for moment in {segment.start, min(max(at, segment.start), segment.end), segment.end}
+        ]
+        before = max((moment for moment, _ in answers if moment <= at), default=None)
+        counted = [points for moment, points in answers if at < moment <= at + ANSWER_BEFORE]
+        if before is not None and at - before <= self.fresh_for:
+            counted += [points for moment, points in answers if before - ANSWER_BEFORE <= moment <= at]
+        elif patient.on_oxygen is not None:
+            counted.append(self.news2.max_oxygen if patient.on_oxygen else 0)
+        return max(counted, default=None)
+
+    def reach(
+        self, patient: PatientEntry, histories: Mapping[str, VitalHistory], at: datetime
+    ) -> tuple[datetime | None, datetime | None]:
+        """From when to when, around ``at``, oxygen is what it is then; None: without end."""
+        times = {
+            moment
+            for vital in self._oxygen
+            for segment in (histories[vital].segments if vital in histories else ())
+            for end in (segment.start, segment.end)
+            for moment in (end - ANSWER_BEFORE, end, end + ANSWER_BEFORE, end + self.fresh_for)
+        }
+        here = self.oxygen_points(patient, histories, at)
+        since = until = None
+        for moment in sorted((each for each in times if each <= at), reverse=True):
+            if self.oxygen_points(patient, histories, moment - TICK) != here:
+                since = moment
+                break
+        for moment in sorted(each for each in times if each > at):
+            if self.oxygen_points(patient, histories, moment) != here:
+                until = moment
+                break
+        return since, until
 
     def points(self, vital: str, value: Decimal, unit: str, scale: Scale) -> int | None:
         """Points of one value, rounded half up to the chart's step; None for a vital that is not on the chart."""
         found = self._row(vital, value, unit, scale)
         return None if found is None else found[1]
-
-    def side(self, reading: Reading, scale: Scale) -> str:
-        """``low`` or ``high``: on which side of the chart's 0 points the value of ``reading`` lies."""
-        found = self._row(reading.vital, Decimal(reading.value or "0"), reading.unit, scale)
-        assert found is not None
-        rows = self._rows(self._of_vital[reading.vital], scale)
-        normal = next(index for index, row in enumerate(rows) if row[1] == 0)
-        return "low" if found[0] < normal else "high"
 
     def _row(self, vital: str, value: Decimal, unit: str, scale: Scale) -> tuple[int, int] | None:
         """Index of the chart's row that holds the value, and its points."""
@@ -96,50 +145,70 @@ class Chart:
         if parameter is None:
             return None
         number = self._knowledge.convert(value, unit, parameter.unit).quantize(parameter.step, ROUND_HALF_UP)
-        for index, (upto, points) in enumerate(self._rows(parameter, scale)):
+        for index, (upto, points) in enumerate(parameter.on(scale)[0]):
             if not upto or number <= Decimal(upto):
                 return index, points
         raise AssertionError("the chart's last row has no upper end")
 
-    def score(self, histories: Mapping[str, VitalHistory], at: datetime, patient: PatientEntry) -> News2Score | None:
+    def score(self, histories: Histories, at: datetime, patient: PatientEntry) -> News2Score | None:
         """The score as of ``at``; None where it does not apply or nothing is known."""
         if self.exempt(patient, at):
             return None
-        known: dict[str, tuple[int, Reading | None]] = {}
+        known: dict[str, tuple[int, Segment]] = {}
+        add = 0
         for name, parameter in self._parameters.items():
-            segment = self._newest(histories, parameter.vitals, at)
+            segment = self._newest(histories.vitals, parameter.vitals, at)
             if segment is not None and segment.points is not None:
-                known[name] = (self._as_measured(name, segment, histories, patient), segment.reading)
+                known[name] = (segment.points, segment)
         if not known:
             return None
-        add = sum(self._worst[name] for name in self._parameters if name not in known)
+        if patient.oxygen_scale == 2 and SATURATION in known:
+            least, most = self._on_scale_2(known[SATURATION][1], at, histories, patient)
+            known[SATURATION] = (least, known[SATURATION][1])
+            add += most - least
+        add += sum(self._worst[name] for name in self._parameters if name not in known)
         missing = [name for name in self._parameters if name not in known]
-        segment = self._newest(histories, self._oxygen, at)
-        if segment is not None:
-            known[OXYGEN] = (segment.points or 0, segment.reading)
-        elif patient.on_oxygen is not None:
-            known[OXYGEN] = (self.news2.max_oxygen if patient.on_oxygen else 0, None)
-        else:
+        parts = {name: points for name, (points, _) in known.items()}
+        oxygen = self.oxygen_points(patient, histories.vitals, at)
+        answer = self._newest(histories.vitals, self._oxygen, at)
+        if oxygen is None:
             add += self.news2.max_oxygen
             missing.append(OXYGEN)
-        total = sum(points for points, _ in known.values())
+        else:
+            parts[OXYGEN] = oxygen
+            if answer is not None:
+                known[OXYGEN] = (oxygen, answer)
         return News2Score(
-            score_min=total,
-            score_max=total + add,
-            points={name: points for name, (points, _) in known.items()},
+            score_min=sum(parts.values()),
+            score_max=sum(parts.values()) + add,
+            points=parts,
             missing=tuple(missing),
-            readings={name: reading for name, (_, reading) in known.items() if reading is not None},
+            readings={name: segment.reading for name, (_, segment) in known.items() if segment.reading is not None},
+            until={name: min(segment.end, at) for name, (_, segment) in known.items()},
+            scale=self.scale(patient, histories.vitals, at),
         )
 
-    def _as_measured(
-        self, name: str, segment: Segment, histories: Mapping[str, VitalHistory], patient: PatientEntry
-    ) -> int:
-        """The segment's points; on scale 2 by what is known today of the oxygen when its reading was taken."""
-        reading, points = segment.reading, segment.points or 0
-        if name != SATURATION or patient.oxygen_scale != 2 or reading is None or reading.value is None:
-            return points
-        scale = self.scale(patient, histories, reading.measured_at)
-        return self.points(reading.vital, Decimal(reading.value), reading.unit, scale) or 0
+    def _on_scale_2(
+        self, segment: Segment, at: datetime, histories: Histories, patient: PatientEntry
+    ) -> tuple[int, int]:
+        """The fewest and the most points of a saturation, by what is known today of the oxygen when it was measured."""
+        scale = self.scale(patient, histories.vitals, min(segment.end, at))
+        on_air, on_oxygen = segment.points or 0, self._on_oxygen(segment, histories)
+        if scale == "2 unknown":
+            return min(on_air, on_oxygen), max(on_air, on_oxygen)
+        points = on_oxygen if scale == "2 on oxygen" else on_air
+        return points, points
+
+    def _on_oxygen(self, segment: Segment, histories: Histories) -> int:
+        """The points that the saturation of a segment has on oxygen."""
+        history = histories.on_oxygen
+        beside = None if history is None else as_of(history, segment.end, self.fresh_for)
+        if beside is not None and beside.points is not None:
+            return beside.points
+        reading = segment.reading
+        if reading is None or reading.value is None:
+            return segment.points or 0
+        return self.points(reading.vital, Decimal(reading.value), reading.unit, "2 on oxygen") or 0
 
     def _newest(self, histories: Mapping[str, VitalHistory], vitals: tuple[str, ...], at: datetime) -> Segment | None:
         found = [as_of(histories[vital], at, self.fresh_for) for vital in vitals if vital in histories]

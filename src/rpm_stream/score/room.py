@@ -58,6 +58,12 @@ def _slim(reading: Reading, attributes: Collection[str]) -> Reading:
     return reading if len(kept) == len(reading.attributes) else msgspec.structs.replace(reading, attributes=kept)
 
 
+def forget_twins(state: ScoreState, vitals: Collection[str]) -> None:
+    """What came second: where the first is taken back nothing takes its place."""
+    for vital in vitals:
+        state.twins.pop(vital, None)
+
+
 def forget_evidence(state: ScoreState, vitals: Collection[str], most: int) -> None:
     """The readings of all but the ``most`` newest runs: a NEWS2 names fewer of those that it stands on."""
     for vital in vitals:
@@ -111,7 +117,10 @@ def forget_counts(state: ScoreState, vital: str) -> None:
 
 
 def _by_vital(state: ScoreState) -> tuple[dict[str, Any], ...]:
-    return state.histories, state.latest, state.courses, state.days, state.drops, state.points, state.distances
+    return (
+        state.histories, state.latest, state.courses, state.days, state.drops, state.points, state.trail, state.seen,
+        state.twins, state.distances,
+    )  # fmt: skip
 
 
 def _by_device(state: ScoreState) -> tuple[dict[str, Any], ...]:

@@ -1,61 +1,133 @@
-"""Limits and NEWS2 over one instant of one patient: readings in, findings and scores out; histories move on."""
+"""Limits over one reading of one patient: findings out; histories move on. What is back is told by recovery.py.
+
+A saturation on scale 2 counts otherwise on air and on oxygen, and what a person says of the oxygen may come later: such
+a patient has a history of each, and what an answer reaches is judged again (CONTRACT 10, Oxygen).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TypeAlias
 
-from rpm_stream.ids import deterministic_id
+import msgspec
+
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.records import Finding, PatientEntry, Priority, Reading, Score
+from rpm_stream.records import Direction, Finding, PatientEntry, Priority, Reading
 from rpm_stream.registry import Registry
-from rpm_stream.score.history import Placing, VitalHistory, add, beside, inside_since, run, segment_of
-from rpm_stream.score.limits import Breach, LimitTable
-from rpm_stream.score.news2 import Chart, News2Score
+from rpm_stream.score.history import (
+    Placing,
+    Run,
+    VitalHistory,
+    add,
+    beside,
+    run,
+    segment_of,
+)
+from rpm_stream.score.limits import Breach, LimitTable, Verdict
+from rpm_stream.score.news2 import SATURATION, Chart
 from rpm_stream.score.recent import Recent, among_last, enter, forget
+from rpm_stream.score.recovery import Recovery, history_of
 from rpm_stream.score.state import Calm, Emitted, ScoreState
 
 EMIT_EVERY = timedelta(minutes=5)  # an unchanged score of a continuous vital is put out this often
-MEMBER_NEWS2 = "news2"
+LEAST_GAP = timedelta(minutes=15)  # a pause up to so long is no gap in "for m minutes" (CONTRACT 10, In a row)
 RANK: dict[Priority, int] = {"low": 1, "medium": 2, "high": 3}
+UNKNOWN_BETWEEN = "nothing known between"
+Reach: TypeAlias = tuple[datetime | None, datetime | None]  # from when to when; None: without end
+
+
+class _Seen(msgspec.Struct, frozen=True, gc=False):
+    """What the limits say of a reading, in which history it lies and where; ``reach``: of its scale of saturation."""
+
+    verdict: Verdict
+    history: VitalHistory
+    placing: Placing
+    reach: Reach = (None, None)
 
 
 class Rules:
-    """Limits and NEWS2, bound to the knowledge table."""
+    """The limits, bound to the knowledge table."""
 
     def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
         self._knowledge = knowledge
         self.chart = Chart(knowledge)
         self._limits = LimitTable(knowledge, self.chart, registry)
         self._row = timedelta(seconds=knowledge.limits.row_seconds)
-        self.recovery = timedelta(minutes=knowledge.limits.recovery_minutes)
+        self.recovery = Recovery(knowledge, self.chart, self._limits)
 
     def limits(
         self, state: ScoreState, reading: Reading, patient: PatientEntry
     ) -> tuple[Placing | None, list[Finding]]:
         """Enter one reading into its history; a finding for each limit that is broken for as long as it must be."""
-        at = reading.measured_at
-        scale = self.chart.scale(patient, state.histories, at) if patient.oxygen_scale == 2 else "1"
-        verdict = self._limits.judge(reading, patient, scale)
-        if verdict is None:
+        seen = self._entered(state, reading, patient)
+        if seen is None:
             return None, []
-        history = state.histories.get(reading.vital)
-        if history is None:
-            history = state.histories[reading.vital] = VitalHistory()
-        placing = add(history, segment_of(reading, verdict.level, verdict.points, verdict.broken))
-        breaches = verdict.breaches
+        verdict, breaches = seen.verdict, seen.verdict.breaches
         if verdict.counted:
             recent = state.recent.setdefault(reading.vital, [])
-            place = enter(recent, at, verdict.broken)
+            place = enter(recent, reading.measured_at, verdict.broken)
             breaches = tuple(each for each in breaches if self._is_frequent(recent, place, reading, each))
             forget(recent)
-        found = [self._finding(state, placing, reading, breach) for breach in breaches]
-        worst: dict[str, Finding] = {}
-        for finding in found:
-            known = worst.get(finding.member) if finding else None
-            if finding and (known is None or RANK[finding.priority] > RANK[known.priority]):
-                worst[finding.member] = finding
-        return placing, list(worst.values())
+        return seen.placing, _worst_of(self._finding(state, reading, each, seen) for each in breaches)
+
+    def _entered(self, state: ScoreState, reading: Reading, patient: PatientEntry) -> _Seen | None:
+        """Put a reading into its history; on scale 2 into both, and what counts is that of its time."""
+        if patient.oxygen_scale != 2 or reading.vital != SATURATION:
+            verdict = self._limits.judge(reading, patient, "1")
+            if verdict is None:
+                return None
+            history = state.histories.get(reading.vital)
+            if history is None:
+                history = state.histories[reading.vital] = VitalHistory()
+            return _Seen(verdict, history, _enter(history, reading, verdict))
+        on_air, on_oxygen = (self._limits.judge(reading, patient, scale) for scale in ("2 on air", "2 on oxygen"))
+        if on_air is None or on_oxygen is None:
+            return None
+        history = state.histories.setdefault(reading.vital, VitalHistory())
+        if state.on_oxygen is None:
+            state.on_oxygen = VitalHistory()
+        placing, beside_it = _enter(history, reading, on_air), _enter(state.on_oxygen, reading, on_oxygen)
+        placing = msgspec.structs.replace(placing, changed=placing.changed or beside_it.changed)
+        scale = self.chart.scale(patient, state.histories, reading.measured_at)
+        reach = self.chart.reach(patient, state.histories, reading.measured_at)
+        if scale == "2 on oxygen":
+            placing = msgspec.structs.replace(placing, index=beside_it.index)
+            return _Seen(on_oxygen, state.on_oxygen, placing, reach)
+        return _Seen(self._limits.judge(reading, patient, scale) or on_air, history, placing, reach)
+
+    def again(self, state: ScoreState, patient: PatientEntry, answer: Reading) -> list[Finding]:
+        """What an answer about oxygen makes of the saturations that it reaches, on scale 2: they count as late ones."""
+        history = history_of(self.chart, state, patient, SATURATION, answer.measured_at)
+        if patient.oxygen_scale != 2 or history is None:
+            return []
+        scale = self.chart.scale(patient, state.histories, answer.measured_at)
+        since, until = reach = self.chart.reach(patient, state.histories, answer.measured_at)
+        found: list[Finding | None] = []
+        for index, segment in enumerate(history.segments):
+            is_reached = (since is None or segment.end >= since) and (until is None or segment.start < until)
+            verdict = self._limits.judge(segment.reading, patient, scale) if segment.reading and is_reached else None
+            if verdict is not None and segment.reading is not None:
+                seen = _Seen(verdict, history, Placing(index, True, True), reach)
+                found += [self._finding(state, segment.reading, each, seen) for each in verdict.breaches]
+        return _worst_of(found)
+
+    def standing(self, state: ScoreState, patient: PatientEntry, vital: str) -> list[Finding]:
+        """What the kept readings of a vital are beyond, oldest first: after others of them were taken back."""
+        latest = state.latest.get(vital)
+        history = history_of(self.chart, state, patient, vital, latest.measured_at) if latest is not None else None
+        found: list[Finding] = []
+        for index, segment in enumerate(history.segments if history is not None else ()):
+            reading = segment.reading
+            if history is None or reading is None or segment.level != "beyond":
+                continue
+            scale = self.chart.scale(patient, state.histories, reading.measured_at) if vital == SATURATION else "1"
+            verdict = self._limits.judge(reading, patient, scale)
+            if verdict is not None:
+                seen = _Seen(verdict, history, Placing(index, False, False))
+                found += _worst_of(self._finding(state, reading, each, seen) for each in verdict.breaches)
+        return found
 
     def _by_count(self, reading: Reading, breach: Breach) -> bool:
         """Whether a breach counts readings, not minutes: of a limit that has both the cadence chooses."""
@@ -66,116 +138,88 @@ class Rules:
         counts = breach.of if self._by_count(reading, breach) else None
         return counts is None or among_last(recent, place, breach.limit, counts)
 
-    def _finding(self, state: ScoreState, placing: Placing, reading: Reading, breach: Breach) -> Finding | None:
-        history = state.histories[reading.vital]
-        around = run(history, placing.index, breach.limit)
-        lasted = around.end - around.start
-        if lasted < timedelta(minutes=breach.minutes) and not self._by_count(reading, breach):
-            return None
-        priority: Priority = breach.first
-        if breach.repeated and ((around.count >= 2 and lasted >= self._row) or _partnered(state, reading, breach)):
-            priority = breach.repeated
+    def _finding(self, state: ScoreState, reading: Reading, breach: Breach, seen: _Seen) -> Finding | None:
+        row, at = _clipped(run(seen.history, seen.placing.index, breach.limit), seen.reach), reading.measured_at
+        why = breach.why
+        if breach.minutes and not self._by_count(reading, breach):
+            if row.end - row.start < timedelta(minutes=breach.minutes):
+                return None
+            if _is_gap(seen.placing.before, row, at, breach.minutes):
+                why = f"{why}; {UNKNOWN_BETWEEN}"
+        is_row = (row.count >= 2 and row.end - row.start >= self._row) or self._partnered(state, reading, breach)
+        before = seen.placing.before
         return Finding(
             member=breach.member,
             rule=breach.rule,
             group=self._knowledge.vitals[reading.vital].group,
-            priority=priority,
+            priority=breach.repeated if breach.repeated and is_row else breach.first,
             title=breach.title,
-            why=breach.why,
+            why=why,
             evidence=(reading,),
             vital=reading.vital,
-            measured_at=reading.measured_at,
-            late=placing.late,
-            direction=breach.side,
-        )
-
-    def news2(
-        self, state: ScoreState, instant: Sequence[Reading], placings: Sequence[Placing], patient: PatientEntry
-    ) -> tuple[list[Score], list[Finding]]:
-        """NEWS2 as of the instant, and at each later moment that a late reading reaches."""
-        instant = [reading for reading in instant if self.chart.knows(reading.vital)]  # what the score can stand on
-        at = instant[0].measured_at
-        scores: list[Score] = []
-        findings: list[Finding] = []
-        moments = [at]
-        if any(placing.changed for placing in placings):
-            moments += self.chart.later_changes(state.histories, at)
-        for moment in moments:
-            score = self.chart.score(state.histories, moment, patient)
-            if score is None:
-                continue
-            if moment == at and (record := self._record(state, score, instant)):
-                scores.append(record)
-            if finding := self._news2_finding(score, moment, instant, late=moment != moments[-1]):
-                findings.append(finding)
-                state.breach_parts = tuple(score.points)
-            if moment is moments[-1]:
-                self._note_calm(state, score, moment)
-        return scores, findings
-
-    def _note_calm(self, state: ScoreState, score: News2Score, at: datetime) -> None:
-        """Recovery needs the parts that were known at the breach: a part that went stale has not recovered."""
-        calm = score.score_min < self.chart.news2.medium_from and set(state.breach_parts) <= set(score.points)
-        note_calm(state, MEMBER_NEWS2, at, calm)
-
-    def _record(self, state: ScoreState, score: News2Score, instant: Sequence[Reading]) -> Score | None:
-        at = instant[0].measured_at
-        said = f"{sorted(score.points.items())}"
-        if not emits(state, MEMBER_NEWS2, at, said):
-            return None
-        return Score(
-            id=deterministic_id("score", MEMBER_NEWS2, instant[0].id),
-            patient=instant[0].patient,
-            readings=tuple(reading.id for reading in score.readings.values()),
-            vital=None,
-            value=None,
-            detector=MEMBER_NEWS2,
-            version=self.chart.news2.version,
-            score=float(score.score_min),
-            score_min=float(score.score_min),
-            score_max=float(score.score_max),
-            missing=score.missing,
-            threshold=float(self.chart.news2.medium_from),
-            contributions={name: float(points) for name, points in score.points.items()},
-            limits={"medium": self.chart.news2.medium_from, "high": self.chart.news2.high_from},
             measured_at=at,
+            late=seen.placing.late,
+            direction=breach.side,
+            number=number_of(self._knowledge, reading, breach.side),
+            bound=self._mildest(reading.vital, breach.side, seen.verdict.breaches),
+            beyond_query=breach.beyond_query or reading.value is None,
+            points=seen.verdict.points or 0,
+            apart=None if before is None else (at - before).total_seconds(),
         )
 
-    def _news2_finding(
-        self, score: News2Score, moment: datetime, instant: Sequence[Reading], late: bool
-    ) -> Finding | None:
-        news2 = self.chart.news2
-        if score.score_min < news2.medium_from:
-            return None
-        high = score.score_min >= news2.high_from
-        deciding = sorted(score.readings.items(), key=lambda item: -score.points[item[0]])
-        here = {reading.id for reading in instant}
-        opening = next((reading for _, reading in deciding if reading.id in here), instant[0])
-        others = (reading for name, reading in deciding if score.points[name] and reading.id != opening.id)
-        return Finding(
-            member=MEMBER_NEWS2,
-            rule=f"news2@{news2.version}",
-            group=self._knowledge.vitals[opening.vital].group,
-            priority="high" if high else "medium",
-            title=f"NEWS2 {'at least ' if score.score_max > score.score_min else ''}{score.score_min}",
-            why=news2_words(score),
-            evidence=(opening, *others),
-            vital=opening.vital,
-            measured_at=max(moment, opening.measured_at),
-            late=late,
+    def _mildest(self, vital: str, side: Direction, breaches: Iterable[Breach]) -> Decimal:
+        """The limit nearest to the normal that a value is beyond, in the vital's first unit."""
+        unit = self._knowledge.vitals[vital].unit
+        bounds = [self._knowledge.convert(each.bound, each.unit, unit) for each in breaches if each.side == side]
+        return max(bounds) if side == "low" else min(bounds)
+
+    def _partnered(self, state: ScoreState, reading: Reading, breach: Breach) -> bool:
+        """Whether the measurement before or after this one was beyond the limit that one measurement gives together."""
+        if breach.partner is None:
+            return False
+        vital, limit = breach.partner
+        history, at = state.histories.get(vital), reading.measured_at
+        return history is not None and any(
+            limit in segment.broken and (at - segment.start >= self._row or segment.end - at >= self._row)
+            for segment in beside(history, at)
         )
 
-    def recovered(self, state: ScoreState, member: str, vital: str) -> bool:
-        """Whether a member has been inside its recovery limit for its recovery time, by readings."""
-        if member.startswith("limit:"):
-            history = state.histories.get(vital)
-            since = inside_since(history) if history else None
-            if history is None or since is None:
-                return False
-            # Of the time in which readings were taken back nobody knows: it was no time inside.
-            return history.segments[-1].end - max(since, state.cut.get(vital, since)) >= self.recovery
-        calm = state.calm.get(member)
-        return calm is not None and calm.until - calm.since >= self.recovery
+
+def number_of(knowledge: Knowledge, reading: Reading, side: Direction | None = None) -> Decimal:
+    """The value in its vital's first unit; infinite where the device shows LO or HI."""
+    if reading.value is None:
+        is_low = reading.absent == "negative-infinity" or side == "low"
+        return Decimal("-Infinity") if is_low else Decimal("Infinity")
+    return knowledge.convert(Decimal(reading.value), reading.unit, knowledge.vitals[reading.vital].unit)
+
+
+def _enter(history: VitalHistory, reading: Reading, verdict: Verdict) -> Placing:
+    return add(history, segment_of(reading, verdict.level, verdict.points, verdict.broken, verdict.side))
+
+
+def _clipped(row: Run, reach: Reach) -> Run:
+    """What of a row lies where the oxygen is what it is; how many values that are is not known exactly."""
+    since, until = reach
+    start = row.start if since is None else max(row.start, since)
+    end = row.end if until is None else min(row.end, until)
+    if (start, end) == (row.start, row.end):
+        return row
+    return Run(start, max(start, end), min(row.count, 2) if end > start else 1)
+
+
+def _is_gap(before: datetime | None, row: Run, at: datetime, minutes: int) -> bool:
+    """Whether nothing was known for long just before a value of a row."""
+    return before is not None and row.start < at and at - before > max(LEAST_GAP, timedelta(minutes=minutes))
+
+
+def _worst_of(found: Iterable[Finding | None]) -> list[Finding]:
+    """Of each member the finding of highest priority, the first of equals."""
+    worst: dict[str, Finding] = {}
+    for finding in found:
+        known = worst.get(finding.member) if finding else None
+        if finding and (known is None or RANK[finding.priority] > RANK[known.priority]):
+            worst[finding.member] = finding
+    return list(worst.values())
 
 
 def is_continuous(reading: Reading, knowledge: Knowledge) -> bool:
@@ -184,24 +228,6 @@ def is_continuous(reading: Reading, knowledge: Knowledge) -> bool:
     return (characteristic is not None and characteristic.continuous) or (
         knowledge.vitals[reading.vital].publish == "summary"
     )
-
-
-def _partnered(state: ScoreState, reading: Reading, breach: Breach) -> bool:
-    """Whether the measurement before or after this one was beyond the limit that one measurement gives together."""
-    if breach.partner is None:
-        return False
-    vital, limit = breach.partner
-    history = state.histories.get(vital)
-    return history is not None and any(limit in segment.broken for segment in beside(history, reading.measured_at))
-
-
-def news2_words(score: News2Score) -> str:
-    """The score in words: range, what gave points, what is not known."""
-    total = f"{score.score_min}" if score.score_min == score.score_max else f"{score.score_min} to {score.score_max}"
-    ranked = sorted(score.points.items(), key=lambda part: (-part[1], part[0]))
-    gave = ", ".join(f"{name.replace('_', ' ')} {points}" for name, points in ranked if points)
-    missing = f"; not known: {', '.join(name.replace('_', ' ') for name in score.missing)}" if score.missing else ""
-    return f"NEWS2 is {total}: {gave}{missing}"
 
 
 def note_calm(state: ScoreState, member: str, at: datetime, calm: bool) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
-from rpm_stream.records import Reading
+from rpm_stream.records import Reading, Total
 from rpm_stream.score.days import Days
 from rpm_stream.score.history import VitalHistory
 from rpm_stream.score.recent import Recent
@@ -84,6 +85,24 @@ class Point(msgspec.Struct, array_like=True):
     number: float
 
 
+class Twin(msgspec.Struct, array_like=True):
+    """A reading that came second, of the measurement whose first reading has the marks ``of`` (same.py)."""
+
+    of: bytes
+    id: str
+    device: str
+    value: str
+    unit: str
+    measured_at: datetime
+    received_at: datetime
+    utc_offset: str | None
+    flags: tuple[str, ...]
+    attributes: dict[str, Any]
+    frame: str
+    index: int
+    part: int
+
+
 class ScoreState(msgspec.Struct):
     """State of score for one patient. ``detectors`` holds sealed states (score/codec.py) by detector and vital."""
 
@@ -95,7 +114,7 @@ class ScoreState(msgspec.Struct):
     learned_at: dict[str, datetime] = {}
     emitted: dict[str, Emitted] = {}
     calm: dict[str, Calm] = {}
-    breach_parts: tuple[str, ...] = ()  # parts of NEWS2 that were known at its last breach
+    breach_parts: tuple[str, ...] = ()  # parts of NEWS2 that gave points at its last breach
     told_settings: list[str] = []  # members of the group settings that were told and are not mended
     told_silent: dict[str, str] = {}  # vital -> what its last silence that was told began with (pipeline/silence.py)
     heard: dict[str, datetime] = {}  # vital -> when its last reading was, where that one is forgotten
@@ -113,6 +132,12 @@ class ScoreState(msgspec.Struct):
     drops: dict[str, VitalHistory] = {}  # vital that streams -> since when it lies below this person's usual
     cut: dict[str, datetime] = {}  # vital -> up to when readings of it were taken back
     points: dict[str, list[Point]] = {}  # vital -> its values of the last minutes, where a rule looks at the rate
+    breach_at: datetime | None = None  # when NEWS2 was last at or above its limit
+    total: Total | None = None  # NEWS2 as of the newest reading that it stands on
+    on_oxygen: VitalHistory | None = None  # the saturation of a patient on scale 2 as it counts on oxygen
+    trail: dict[str, list[Point]] = {}  # vital -> its values of the last quarter of an hour or so, minutes apart
+    seen: dict[str, bytes] = {}  # vital -> the marks of its newest measurements
+    twins: dict[str, list[Twin]] = {}  # vital -> the newest readings that told of one of these again
 
 
 def note_distance(state: ScoreState, before: Reading | None, reading: Reading) -> None:

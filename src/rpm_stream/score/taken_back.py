@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rpm_stream.records import Reading
+from rpm_stream.score import same
 from rpm_stream.score.days import day_of
 from rpm_stream.score.state import ScoreState
 
@@ -14,11 +15,13 @@ def forget(state: ScoreState, reading: Reading, slot_hours: int) -> None:
     eight; a wrong one would stay for a month.
     """
     at, vital = reading.measured_at, reading.vital
+    same.forget(state, reading)
     for name, recent in state.recent.items():
         if name in (vital, f"detector:trend:{vital}"):
             recent[:] = [one for one in recent if one.at != at]
-    if vital in state.points:
-        state.points[vital] = [point for point in state.points[vital] if point.at != at]
+    for kept_points in (state.points, state.trail):
+        if vital in kept_points:
+            kept_points[vital] = [point for point in kept_points[vital] if point.at != at]
     kept = state.days.get(vital)
     if kept is not None and kept.days.get(day_of(at), {}).pop(at.hour // slot_hours, None) is not None:
         kept.usual = kept.told = None

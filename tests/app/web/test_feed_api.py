@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from feed_for_tests import TOKEN, RunningFeed, alert, person, readings, running_feed, wait_until
+from feed_for_tests import TOKEN, RunningFeed, alert, now_of, person, readings, running_feed, wait_until
 
 from rpm_stream.records import Priority, State
 
@@ -168,6 +168,19 @@ def test_a_resolved_alert_moves_to_the_resolved(feed: RunningFeed) -> None:
         assert [view["row"]["id"] for view in rows(client, patient, resolved=True)] == [key]
 
 
+def test_what_is_over_stays_listed_and_brings_its_newest_values(feed: RunningFeed) -> None:
+    patient, key = f"p-{uuid4()}", str(uuid4())
+    values = (now_of("pulse_rate", ("88", "141"), minutes=4, unit="/min", trend="falling"),)
+    feed.put("alerts", (key, alert(key, patient, over=True, now=values)))
+    with feed.client() as client:
+        wait_until(lambda: len(rows(client, patient)) == 1, feed)
+        row = rows(client, patient)[0]["row"]
+    assert (row["over"], row["seen_by"], row["section"], row["state"]) == (True, [], "now", "open")
+    (now,) = row["now"]
+    assert (now["name"], now["value"], now["unit"], now["trend"]) == ("Pulse", "88", "/min", "falling")
+    assert (now["age_words"], now["worst_words"], now["is_old"]) == ("4 minutes ago", "141 /min", False)
+
+
 def test_one_alert_with_its_chart_and_its_life(feed: RunningFeed) -> None:
     patient, key = f"p-{uuid4()}", str(uuid4())
     ids = [str(uuid4()) for _ in range(3)]
@@ -285,6 +298,7 @@ def soon(hours: float) -> str:
         ("snooze", {"until": "4", "direction": "low"}, {"direction": "low"}),
         ("assign", {"to": " M. Keller "}, {"to": "M. Keller"}),
         ("comment", {"reason": "no answer"}, {"reason": "no answer"}),
+        ("see", {}, {}),
         ("new_normal", {}, {}),
         ("resolve", {"reason": "she is fine"}, {"reason": "she is fine"}),
         ("withdraw", {"reason": "her husband wore it"}, {"reason": "her husband wore it"}),

@@ -12,14 +12,14 @@ from page_for_tests import Kept, answer_of, ask, button, opened, until, until_se
 
 from rpm_stream.app.web.feed_state import Kind
 from rpm_stream.app.web.service import Decision, Seen, Worse
-from rpm_stream.records import Action, Alert
+from rpm_stream.records import Action, Alert, Event, Transition
 
 KEY = "00000000-0000-4000-8000-000000000001"
 MEDIUM = alert(KEY, "p", "medium", title="Glucose low")
 HIGH = msgspec.structs.replace(MEDIUM, priority="high", title="Oxygen low", why=("Oxygen 84 %.", *MEDIUM.why))
 FURTHER = msgspec.structs.replace(MEDIUM, why=(*MEDIUM.why, "Pulse 118 /min."))
 SEEN = Seen(priority="medium", why=MEDIUM.why)
-FINAL: tuple[Kind, ...] = ("acknowledge", "snooze", "new_normal", "resolve", "withdraw")
+FINAL: tuple[Kind, ...] = ("see", "acknowledge", "snooze", "new_normal", "resolve", "withdraw")
 
 
 def decided(now: Alert, kind: Kind, seen: Seen | None) -> list[str]:
@@ -68,6 +68,47 @@ def test_a_client_may_say_what_it_has_seen(seen: dict[str, object] | None, statu
     assert len(kept.actions) == (status == 202)
 
 
+def changed(event: Event, minutes: float) -> Alert:
+    """The high alert, with a step so many minutes after the record that somebody saw."""
+    at = HIGH.updated_at + timedelta(minutes=minutes)
+    step = Transition(at=at, state="open", priority="high", who="rpm-stream", reason="Oxygen 79 %.", event=event)
+    return msgspec.structs.replace(HIGH, history=(*HIGH.history, step), updated_at=at)
+
+
+@pytest.mark.parametrize("kind", FINAL)
+@pytest.mark.parametrize(
+    ("event", "said"), [("worse", "got worse"), ("returned", "outside"), ("raised", "become high")]
+)
+def test_law_3_a_record_that_got_worse_since_is_not_decided_on(event: Event, said: str, kind: Kind) -> None:
+    kept = Kept(changed(event, 1))
+    decision = Decision(action=kind, who="N. Adeyemi", reason="calling", record=HIGH.updated_at)
+    with pytest.raises(Worse, match=said):
+        asyncio.run(kept.service.decide(KEY, decision))
+    assert kept.actions == []
+
+
+@pytest.mark.parametrize(
+    ("event", "minutes", "kind"),
+    [("worse", 0, "resolve"), ("joined", 1, "resolve"), ("over", 1, "see"), ("worse", 1, "comment")],
+)
+def test_a_record_that_is_no_worse_is_decided_on_and_named(event: Event, minutes: float, kind: Kind) -> None:
+    """Not worse: what the record says already, and what changes nothing."""
+    kept = Kept(changed(event, minutes))
+    decision = Decision(action=kind, who="N. Adeyemi", reason="calling", record=HIGH.updated_at)
+    asyncio.run(kept.service.decide(KEY, decision))
+    assert [(action.action, action.record) for action in kept.actions] == [(kind, HIGH.updated_at)]
+
+
+def test_a_client_may_name_the_record_that_it_has_seen() -> None:
+    kept = Kept(changed("worse", 1))
+    for record, status in ((HIGH.updated_at, 409), (HIGH.updated_at + timedelta(minutes=1), 202)):
+        body = {"who": "N. Adeyemi", "record": record.isoformat()}
+        assert asyncio.run(answer_of(kept, f"/api/alerts/{KEY}/see", body)).status_code == status
+    bare = {"who": "N. Adeyemi", "record": "2026-07-14T07:00:00"}
+    assert asyncio.run(answer_of(kept, f"/api/alerts/{KEY}/see", bare)).status_code == 422
+    assert [action.action for action in kept.actions] == ["see"]
+
+
 def test_law_3_the_dialog_shows_what_an_alert_has_become_before_it_is_resolved() -> None:
     async def resolve() -> list[Action]:
         kept = Kept(MEDIUM)
@@ -86,4 +127,5 @@ def test_law_3_the_dialog_shows_what_an_alert_has_become_before_it_is_resolved()
             await until(lambda: bool(kept.actions))
         return kept.actions
 
-    assert [action.action for action in asyncio.run(resolve())] == ["acknowledge"]
+    sent = asyncio.run(resolve())
+    assert [(action.action, action.record) for action in sent] == [("acknowledge", HIGH.updated_at)]

@@ -83,7 +83,7 @@ async def _life_of_a_worker(bootstrap: str) -> list[Progress]:
     await admin.create_topics([NewTopic(topic, 2, 1, topic_configs={"message.timestamp.type": "LogAppendTime"})])
     await admin.close()
     told = asyncio.Event()
-    watcher = Watcher(bootstrap, {group: topic}, lambda: datetime.now(UTC))
+    watcher = Watcher(bootstrap, {group: (topic,)}, lambda: datetime.now(UTC))
     watching = asyncio.create_task(watcher.run(told.set))
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
     await producer.start()

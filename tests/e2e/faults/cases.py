@@ -45,7 +45,7 @@ async def kills_between(stand: Stand, times: int) -> str:
     """SIGKILL of both agents among the outputs, before the state, before the ack, and before the commit."""
     points = [(point, stage) for point in POINTS for stage in sorted(PUTS_OUT)] * times
     stand.chance.shuffle(points)
-    await stand.start("sink", "feed")
+    await stand.start(*(stage for stage in stand.stages if stage not in PUTS_OUT))
     other = {"ingest": "judge", "judge": "ingest"}
     for place, (point, stage) in enumerate(points):
         if f"{other[stage]}-a" not in stand.service.processes:

@@ -38,6 +38,7 @@ class Stand:
     def __init__(self, service: Service, load: Load, server: FhirServer, chance: random.Random) -> None:
         self.service, self.load, self.server, self.chance = service, load, server, chance
         self.begun = monotonic()
+        self.stages: tuple[str, ...] = ALL  # which a fault starts
         self.asked = 0  # how many parts of the load the harm has asked for
 
     @property
@@ -47,7 +48,7 @@ class Stand:
     async def start(self, *stages: str) -> None:
         """The registry is written, the stages begin."""
         await write(self.bootstrap, list(read_registry(self.load.registry)))
-        for stage in stages or ALL:
+        for stage in stages or self.stages:
             self.service.start(stage)
 
     def part(self, begin: float, end: float) -> list[bytes]:
@@ -120,14 +121,15 @@ class Stand:
         ``extra``: messages of rpm.frames beside the load, all of them refused.
         """
         repeated = await check_against_replay(self.service, self.load.wanted, len(self.load.frames), extra)
-        await self._books_balance()
+        await self.books_balance()
         if "sink-a" in self.service.processes:
             await self._stored()
         if "feed-a" in self.service.processes:
             await self._listed()
         return repeated
 
-    async def _books_balance(self) -> None:
+    async def books_balance(self) -> None:
+        """``rpm-stream reconcile`` finds nothing missing."""
         command = [sys.executable, "-m", "rpm_stream", "reconcile", "--bootstrap", self.bootstrap]
         run = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
         assert run.returncode == 0, f"reconcile says {run.returncode}: {run.stderr[-2000:]}{run.stdout[-2000:]}"

@@ -68,7 +68,7 @@ async def all_seen(ward: LiveWard, end: float) -> None:
 
 async def behind(bootstrap: str) -> int:
     """Messages that the agents have not worked through."""
-    return sum([await lag(bootstrap, group, topic) for group, topic in names.GROUPS.items()])
+    return sum([await lag(bootstrap, group, topic) for group, topics in names.GROUPS.items() for topic in topics])
 
 
 def a_day(now: datetime) -> list[list[Notification]]:

@@ -1,8 +1,9 @@
 """When time without data may be told to a partition: all that was sent before is applied (CONTRACT 3).
 
-At a moment T the ends of rpm.frames are noted; when ingest has committed up to them, the ends of this judge's
-rpm.readings; when those are applied too, nothing from before T can still come, and the patients tick at T. So a slow
-or dead ingest makes no patient silent, and steady traffic does not keep the ticks away.
+At a moment T the ends of rpm.frames and rpm.actions are noted; when ingest has committed up to them, the ends of this
+judge's rpm.readings; when those are applied too, nothing from before T can still come, and the patients tick at T. So a
+slow or dead ingest makes no patient silent and no alert escalate that somebody has acknowledged, and steady traffic
+does not keep the ticks away.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from aiokafka.errors import KafkaError
 
 from rpm_stream.app.clock import Clock
 from rpm_stream.app.engine.application import BatchApp
-from rpm_stream.app.names import FRAMES, GROUP_INGEST, READINGS
+from rpm_stream.app.names import GROUP_INGEST, GROUPS, READINGS
 from rpm_stream.app.partitions import partitions_of
 from rpm_stream.app.settings import Settings
 
@@ -75,8 +76,8 @@ class Barrier:
             await admin.close()
 
     async def _ingested(self, consumer: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> None:
-        """Wait until ingest has applied every frame that is there now."""
-        partitions = await partitions_of(admin, FRAMES)
+        """Wait until ingest has applied every frame, and forwarded every action, that is there now."""
+        partitions = [tp for topic in GROUPS[GROUP_INGEST] for tp in await partitions_of(admin, topic)]
         ends: dict[Any, int] = await consumer.end_offsets(partitions)
         starts: dict[Any, int] = await consumer.beginning_offsets(partitions)
         while True:

@@ -1,4 +1,4 @@
-"""The ingest agent: rpm.frames by device -> rpm.readings, rpm.rejects, rpm.accounts."""
+"""The ingest agent: rpm.frames by device -> rpm.readings, rpm.rejects, rpm.accounts; rpm.actions -> rpm.readings."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 from aiokafka.structs import ConsumerRecord
 
+from rpm_stream.app.agents.forwarding import Forwarding
 from rpm_stream.app.agents.keyed import BatchWork, Form, KeyedStates, Place
 from rpm_stream.app.engine.application import BatchApp, Outgoing, new_app, source, state_table
 from rpm_stream.app.engine.end import guarded
 from rpm_stream.app.engine.watch import watch
 from rpm_stream.app.metrics import MESSAGES, PARTS, REJECTS, REPEATED, STEP_SECONDS
-from rpm_stream.app.names import ACCOUNTS, FRAMES, GROUP_INGEST, READINGS
+from rpm_stream.app.names import ACCOUNTS, ACTIONS, FRAMES, GROUP_INGEST, READINGS
 from rpm_stream.app.names import REJECTS as REJECTS_TOPIC
 from rpm_stream.app.received import frame_message
 from rpm_stream.app.registry_reader import RegistryReader
@@ -27,24 +28,31 @@ SLICE_OCTETS = 256 * 1024  # 3,300 notifications
 _encode = msgspec.json.Encoder().encode
 
 
-def ingest_app(settings: Settings, knowledge: Knowledge, partitions: int) -> BatchApp:
-    """The Faust application of the ingest stage."""
+def ingest_app(settings: Settings, knowledge: Knowledge, partitions: int, of_actions: int) -> BatchApp:
+    """The Faust application of the ingest stage. ``partitions``: of rpm.frames; ``of_actions``: of rpm.actions."""
     app = new_app(GROUP_INGEST, partitions, settings)
     table = state_table(app, partitions)
     states = KeyedStates(table, Form(lambda blob, _: unpack_device(blob), pack_device, check_device))
-    # The judge tells by the place of a frame whether it knows it: the frames of a patient's devices must not overtake
-    # each other within a partition, and a device may be anybody's tomorrow. So partitions take turns, not devices.
-    partitions_in_turn = Place(STAGE, lambda record: record.partition, SLICE_OCTETS, SLICE_OCTETS)
-    work = BatchWork(app, table, states, partitions_in_turn)
+    # The judge tells by the place of a frame or an action whether it knows it: those of a partition must not overtake
+    # each other on their way to a patient, and a device may be anybody's tomorrow. So partitions take turns, not keys;
+    # each of either topic for itself, so that a decision does not wait behind a backlog of frames.
+    by_partition = Place(STAGE, lambda record: (record.topic, record.partition), SLICE_OCTETS, SLICE_OCTETS)
+    work = BatchWork(app, table, states, by_partition)
     reader = RegistryReader(settings.bootstrap)
-    step = Step(Ingest(knowledge, reader.registry, recorded_time=settings.time == "recorded"))
+    recorded_time = settings.time == "recorded"
+    step, forwarding = Step(Ingest(knowledge, reader.registry, recorded_time)), Forwarding(recorded_time)
 
     async def frames(stream: Any) -> None:
         await reader.ready.wait()
         async for event in stream.noack().events():
             work.add(event, step.apply)
 
+    async def actions(stream: Any) -> None:
+        async for event in stream.noack().events():
+            work.pass_on(event, forwarding.apply)
+
     app.agent(source(app, FRAMES, partitions), concurrency=1, name="ingest")(frames)
+    app.agent(source(app, ACTIONS, of_actions), concurrency=1, name="actions")(actions)
     app.task(lambda: guarded(work.run, "ingest"))
     app.task(lambda: guarded(reader.run, "reading the registry"))
     app.task(lambda: guarded(lambda: watch(app, STAGE), "watching the consumer"))

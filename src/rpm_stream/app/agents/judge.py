@@ -1,4 +1,7 @@
-"""The judge agent: rpm.readings and rpm.actions by patient -> rpm.scores, rpm.alerts, rpm.observations."""
+"""The judge agent: rpm.readings by patient -> rpm.scores, rpm.alerts, rpm.observations.
+
+It reads nothing else: what people decide comes in its place among the readings (``pipeline/order.py``).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,6 @@ from typing import Any
 
 import msgspec
 import structlog
-from aiokafka.partitioner import murmur2
 from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.agents.barrier import Barrier
@@ -30,17 +32,18 @@ from rpm_stream.app.metrics import (
     SCORES,
     STEP_SECONDS,
 )  # fmt: skip
-from rpm_stream.app.names import ACTIONS, GROUP_JUDGE, READINGS, REJECTS
 from rpm_stream.app.names import ALERTS as ALERTS_TOPIC
+from rpm_stream.app.names import GROUP_JUDGE, READINGS, REJECTS
 from rpm_stream.app.names import OBSERVATIONS as OBSERVATIONS_TOPIC
 from rpm_stream.app.names import SCORES as SCORES_TOPIC
+from rpm_stream.app.partitions import home_of
 from rpm_stream.app.registry_reader import RegistryReader
 from rpm_stream.app.settings import Settings
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.pipeline.actions import read_action
 from rpm_stream.pipeline.judge import Judge, Judged, Patient
+from rpm_stream.pipeline.order import act_once, read_message
 from rpm_stream.pipeline.state import check_patient, pack_patient, unpack_patient
-from rpm_stream.records import UNREADABLE, Readings
+from rpm_stream.records import UNREADABLE, Forwarded
 from rpm_stream.registry import Registry, plain_fault
 
 STAGE = "judge"
@@ -48,7 +51,6 @@ SLICE_OCTETS = 512 * 1024  # 1,600 readings
 TURN_OCTETS = 64 * 1024  # 200 readings of one patient
 log = structlog.get_logger()
 _encode = msgspec.json.Encoder().encode
-_readings = msgspec.json.Decoder(Readings)
 
 
 def judge_app(settings: Settings, knowledge: Knowledge, partitions: int) -> BatchApp:
@@ -64,15 +66,9 @@ def judge_app(settings: Settings, knowledge: Knowledge, partitions: int) -> Batc
     async def readings(stream: Any) -> None:
         await reader.ready.wait()
         async for event in stream.noack().events():
-            work.add(event, step.readings)
-
-    async def actions(stream: Any) -> None:
-        await reader.ready.wait()
-        async for event in stream.noack().events():
-            work.add(event, step.action)
+            work.add(event, step.apply)
 
     app.agent(source(app, READINGS, partitions), concurrency=1, name="judge")(readings)
-    app.agent(source(app, ACTIONS, partitions), concurrency=1, name="actions")(actions)
     barrier = Barrier(app, settings, clock)
 
     async def ticks() -> None:
@@ -94,18 +90,20 @@ class Step:
 
     def __init__(self, judge: Judge, clock: Clock, partitions: int) -> None:
         self._judge, self._clock = judge, clock
-        self._home = cache(lambda name: (murmur2(name) & 0x7FFFFFFF) % partitions)
+        self._home = cache(lambda name: home_of(name, partitions))
 
-    def readings(self, patient: Patient, record: ConsumerRecord) -> list[Outgoing] | None:
-        """What a message of readings causes; None for one that this patient's state has applied."""
+    def apply(self, patient: Patient, record: ConsumerRecord) -> list[Outgoing] | None:
+        """What a message of rpm.readings causes; None for one that this patient's state has applied."""
         began = perf_counter()
         try:
-            message = _readings.decode(record.value or b"")
+            message = read_message(record.value or b"")
         except UNREADABLE as error:  # not ours: only ingest writes this topic
             log.error(
                 "not a message of readings", partition=record.partition, offset=record.offset, fault=plain_fault(error)
             )
             return None
+        if isinstance(message, Forwarded):
+            return self._forwarded(patient, message)
         judged = self._judge.step(patient, message)
         if judged is None:
             REPEATED.labels(STAGE).inc()
@@ -117,19 +115,12 @@ class Step:
         self._count(judged, message.received_at)
         return outputs
 
-    def action(self, patient: Patient, record: ConsumerRecord) -> list[Outgoing] | None:
+    def _forwarded(self, patient: Patient, message: Forwarded) -> list[Outgoing] | None:
         """What a person's decision causes."""
-        if record.offset <= patient.state.actions.get(record.partition, -1):
+        judged = act_once(self._judge, patient, message)
+        if judged is None:
             REPEATED.labels(STAGE).inc()
             return None
-        try:
-            action = read_action(record.value or b"")
-        except UNREADABLE as error:
-            log.error("not an action", partition=record.partition, offset=record.offset, fault=plain_fault(error))
-            patient.state.actions[record.partition] = record.offset
-            return []
-        judged = self._judge.act(patient, action)
-        patient.state.actions[record.partition] = record.offset
         self._count(judged, None)
         return self._outputs(patient, judged)
 

@@ -1,4 +1,4 @@
-"""What both agents do with what is delivered: pure steps by key, outputs awaited, then state, then the ack.
+"""What both agents do with what is delivered: pure steps, outputs awaited, then the states by key, then the ack.
 
 It is done in slices, whose records are taken in turn (``turns``). An interruption at any point repeats from the last
 written states: offsets that a state has applied are skipped, later ones give the same bytes again.
@@ -102,12 +102,17 @@ class Place(NamedTuple):
 
 
 class Delivery:
-    """One event: the fetched records of one partition, acked when the last of them is done."""
+    """One event: the fetched records of one partition, acked when the last of them is done.
 
-    __slots__ = ("event", "left", "step")
+    ``step`` gives what a record causes, None for one that was applied before; ``has_state``: it changes the state of
+    the record's key.
+    """
 
-    def __init__(self, event: Any, step: Callable[[Any, ConsumerRecord], list[Outgoing] | None]) -> None:
-        self.event, self.step, self.left = event, step, len(event.value)
+    __slots__ = ("event", "has_state", "left", "step")
+
+    def __init__(self, event: Any, step: Callable[[ConsumerRecord], list[Outgoing] | None], has_state: bool) -> None:
+        self.event, self.step, self.has_state = event, step, has_state
+        self.left = len(event.value)
 
 
 class BatchWork(Generic[State]):
@@ -124,12 +129,21 @@ class BatchWork(Generic[State]):
         self.lock = asyncio.Lock()  # one slice or tick at a time changes states
 
     def add(self, event: Any, step: Callable[[State, ConsumerRecord], list[Outgoing] | None]) -> None:
-        """Let the records of one event wait for ``step`` to be run over them; it gives None for one applied before."""
+        """Let the records of one event wait for ``step`` to be run over them, each with the state of its key.
+
+        It gives None for a record that the state has applied before.
+        """
+        self._wait(Delivery(event, lambda record: step(self._state(record.key or b""), record), has_state=True))
+
+    def pass_on(self, event: Any, step: Callable[[ConsumerRecord], list[Outgoing]]) -> None:
+        """As ``add``, for a step without state: the same turns, the ack after the outputs, nothing kept of it."""
+        self._wait(Delivery(event, step, has_state=False))
+
+    def _wait(self, delivery: Delivery) -> None:
         if self._app.consumer.revoked:
             return  # delivered in the moment of the revocation: read again from the commit, by whoever has it then
-        delivery = Delivery(event, step)
         by_turn: dict[Hashable, list[Waiting[Delivery]]] = {}
-        for record in event.value:
+        for record in delivery.event.value:
             by_turn.setdefault(self._place.turn_of(record), []).append(Waiting(delivery, record))
         for turn, waiting in by_turn.items():
             self._turns.add(turn, waiting)
@@ -152,11 +166,11 @@ class BatchWork(Generic[State]):
         for start in range(0, len(taken), AT_ONCE):
             outputs: list[Outgoing] = []
             for delivery, record in taken[start : start + AT_ONCE]:
-                key = record.key or b""
-                made = delivery.step(self._state(key), record)
+                made = delivery.step(record)
                 if made is not None:
                     outputs += made
-                    done.touched.setdefault(record.partition, set()).add(key)
+                    if delivery.has_state:
+                        done.touched.setdefault(record.partition, set()).add(record.key or b"")
                 done.deliveries.append(delivery)
             done.futures += await self._app.producer.send_all(outputs)
             await asyncio.sleep(0)

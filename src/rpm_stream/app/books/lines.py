@@ -54,7 +54,8 @@ class Hour(msgspec.Struct, kw_only=True, tag_field="type", tag="hour"):
     """What became of one device's frames of one hour (of receipt by the broker).
 
     ``lost`` frames the gateway counted and that never came; ``besides`` readings of a summary that were published
-    singly too; ``in_flight`` what an agent has not yet worked through.
+    singly too; ``also_seen`` those of ``not_published`` that are the same measurement as one that came before (or may
+    be, where that could have come before these books begin); ``in_flight`` what an agent has not yet worked through.
     """
 
     device: str
@@ -71,6 +72,7 @@ class Hour(msgspec.Struct, kw_only=True, tag_field="type", tag="hour"):
     summary: int = 0
     besides: int = 0
     not_published: int = 0
+    also_seen: int = 0
     taken_back: int = 0
     in_flight: InFlight = msgspec.field(default_factory=InFlight)
     missing: int = 0

@@ -13,12 +13,14 @@ from typing import Any, TypeAlias
 import msgspec
 from aiokafka.structs import ConsumerRecord
 
+from rpm_stream.app.books.marks import marks
 from rpm_stream.app.books.store import Store, digest, key_of
-from rpm_stream.app.names import ACCOUNTS, ACTIONS, FRAMES, OBSERVATIONS, READINGS, REDRIVEN, REJECTS
+from rpm_stream.app.names import ACCOUNTS, FRAMES, OBSERVATIONS, READINGS, REDRIVEN, REJECTS
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.balance import due, told
+from rpm_stream.pipeline.order import read_message
 from rpm_stream.publish.feed import patient_ref
-from rpm_stream.records import UNREADABLE, Account, Action, Position, Reading, Readings
+from rpm_stream.records import UNREADABLE, Account, Action, Forwarded, Position, Reading, Readings
 
 Row: TypeAlias = tuple[Any, ...]
 Statements: TypeAlias = list[tuple[str, list[Row]]]
@@ -29,8 +31,8 @@ FRAME = "INSERT OR IGNORE INTO frame VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 ACCOUNT = "INSERT OR IGNORE INTO account VALUES (?, ?, ?, ?)"
 MESSAGE = "INSERT OR IGNORE INTO message VALUES (?, ?, ?, ?, ?, ?)"
 READING = (
-    "INSERT OR IGNORE INTO reading (id, part, place, entry, value, policy, summary, at_part, at_place) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT OR IGNORE INTO reading (id, part, place, entry, value, policy, summary, at_part, at_place, "
+    "same, at, device, told, loose) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 SUMMARY = (
     "INSERT INTO summary VALUES (?, ?, ?, ?, ?, ?) "
@@ -38,7 +40,7 @@ SUMMARY = (
 )
 REJECT = "INSERT OR IGNORE INTO reject VALUES (?, ?, ?, ?, ?)"
 BACK = "UPDATE reading SET back = 1 WHERE id = ?"
-ADOPTED = "INSERT OR IGNORE INTO adopted VALUES (?, ?)"
+ADOPTED = "INSERT OR IGNORE INTO adopted VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 SINGLE = "UPDATE reading SET single = 1 WHERE id = ?"
 OBSERVATION = (
     "INSERT INTO observation VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
@@ -72,10 +74,8 @@ class _Id(msgspec.Struct, frozen=True):
 
 _glance = msgspec.json.Decoder(_Glance)
 _account = msgspec.json.Decoder(Account)
-_readings = msgspec.json.Decoder(Readings)
 _reject = msgspec.json.Decoder(_RejectNote)
 _id = msgspec.json.Decoder(_Id)
-_action = msgspec.json.Decoder(Action)
 
 
 class Notes:
@@ -90,7 +90,6 @@ class Notes:
             ACCOUNTS: self._accounts,
             READINGS: self._messages,
             REJECTS: self._rejects,
-            ACTIONS: self._actions,
             OBSERVATIONS: self._observations,
         }
 
@@ -121,16 +120,21 @@ class Notes:
         return [(ACCOUNT, rows), (FAULT, faults)]
 
     def _messages(self, records: list[ConsumerRecord]) -> Statements:
-        """Each message with its count, each reading with its debt."""
+        """Each message with its count, each reading with its debt; after them, what people decided about readings."""
         messages: list[Row] = []
         readings: list[Row] = []
         summaries: list[Row] = []
+        back: list[Row] = []
+        adopted: list[Row] = []
         faults: list[Row] = []
         for record in records:
             try:
-                message = _readings.decode(record.value or b"")
+                message = read_message(record.value or b"")
             except UNREADABLE:
                 faults.append(_fault("unreadable", record, "not a message of readings"))
+                continue
+            if isinstance(message, Forwarded):
+                self._decided(message.action, record, back, adopted)
                 continue
             ref = self._ref(message.patient)
             place = (message.partition, message.offset, ref, message.chunk)
@@ -142,7 +146,8 @@ class Notes:
                 continue
             messages.append((*place, seen, len(message.readings)))
             faults += self._readings(record, message, ref, (readings, summaries))
-        return [(MESSAGE, messages), (READING, readings), (SUMMARY, summaries), (FAULT, faults)]
+        rows = [(MESSAGE, messages), (READING, readings), (SUMMARY, summaries)]
+        return [*rows, (BACK, back), (ADOPTED, adopted), (FAULT, faults)]
 
     def _readings(
         self, record: ConsumerRecord, message: Readings, ref: str, rows: tuple[list[Row], list[Row]]
@@ -160,7 +165,7 @@ class Notes:
                 faults.append(_fault("two_contents", record, "a reading was taken from two frames"))
             readings.append((
                 name, message.partition, message.offset, reading.origin.index, reading.origin.part, owed.policy, key,
-                record.partition, record.offset,
+                record.partition, record.offset, *marks(reading, owed.policy, self._ref_key),
             ))  # fmt: skip
         return faults
 
@@ -185,27 +190,19 @@ class Notes:
             rows.append((*place, reject.reason, seen))
         return [(REJECT, rows), (BACK, back), (FAULT, faults)]
 
-    def _actions(self, records: list[ConsumerRecord]) -> Statements:
-        """Readings that were taken back, or given to another patient; no other action owes anything here."""
-        back: list[Row] = []
-        adopted: list[Row] = []
-        for record in records:
-            try:
-                action = _action.decode(record.value or b"")
-            except UNREADABLE:
-                continue  # a stranger's: the judge logs it and does nothing
-            if action.action == "void":
-                back += [(key_of(reading.id),) for reading in action.readings]
-            elif action.action == "adopt":
-                adopted += [
-                    (self._summary_of(reading, action.patient), key_of(reading.id)) for reading in action.readings
-                ]
-        return [(BACK, back), (ADOPTED, adopted)]
+    def _decided(self, action: Action, record: ConsumerRecord, back: list[Row], adopted: list[Row]) -> None:
+        """Add the readings that were taken back, or given to another patient; no other action owes anything here."""
+        if action.action == "void":
+            back += [(key_of(reading.id),) for reading in action.readings]
+        elif action.action == "adopt":
+            adopted += [self._adopted(reading, action.patient, record) for reading in action.readings]
 
-    def _summary_of(self, reading: Reading, patient: str) -> bytes:
-        """The window of another patient into which a reading may come."""
-        owed = due(msgspec.structs.replace(reading, patient=patient), self._knowledge)
-        return key_of(owed.summary or "")
+    def _adopted(self, reading: Reading, patient: str, record: ConsumerRecord) -> Row:
+        """The window of another patient into which a reading may come, and what of theirs it may be the same as."""
+        theirs = msgspec.structs.replace(reading, patient=patient)
+        owed = due(theirs, self._knowledge)
+        known = marks(theirs, owed.policy, self._ref_key)
+        return (key_of(owed.summary or ""), key_of(reading.id), *known, record.timestamp // HOUR_MS)
 
     def _observations(self, records: list[ConsumerRecord]) -> Statements:
         """The readings that an Observation holds, or the count of a summary."""

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from rpm_stream.app.books.marks import NEAR
 from rpm_stream.app.names import FRAMES
 
 WAITING = "r.at_place >= IFNULL((SELECT next FROM done WHERE topic = 'rpm.readings' AND part = r.at_part), 0)"
 TEMPORARY = f"""
+DROP TABLE IF EXISTS temp.again;
+CREATE TEMP TABLE again AS
+  SELECT r.id FROM reading r WHERE r.same IS NOT NULL AND NOT r.single AND NOT {WAITING} AND (
+    EXISTS (SELECT 1 FROM reading o WHERE {NEAR} AND (o.at_place, o.at, o.id) < (r.at_place, r.at, r.id))
+    OR EXISTS (SELECT 1 FROM adopted o WHERE {NEAR}) OR r.at < (SELECT at FROM temp.beginning)
+  );
+CREATE INDEX temp.agains ON again (id);
 DROP TABLE IF EXISTS temp.outcome; DROP TABLE IF EXISTS temp.window; DROP TABLE IF EXISTS temp.lost;
 CREATE TEMP TABLE outcome AS
   SELECT f.device, f.hour, CASE
-    WHEN r.policy = 'none' THEN 'not_published' WHEN r.back THEN 'taken_back' WHEN r.policy = 'summary' THEN 'summary'
+    WHEN r.policy = 'none' THEN 'not_published' WHEN r.back THEN 'taken_back'
+    WHEN r.id IN (SELECT id FROM temp.again) THEN 'also_seen' WHEN r.policy = 'summary' THEN 'summary'
     WHEN r.single THEN 'single' WHEN {WAITING} THEN 'waiting' ELSE 'missing' END AS state,
   COUNT(*) AS count, SUM(r.policy = 'summary' AND r.single) AS besides
   FROM reading r JOIN frame f USING (part, place) GROUP BY 1, 2, 3;
@@ -18,6 +27,7 @@ CREATE TEMP TABLE window AS
   SELECT r.summary AS id, SUM(NOT {WAITING}) AS judged,
   SUM({WAITING}) AS waiting, (SELECT COUNT(*) FROM adopted a WHERE a.summary = r.summary) AS adopted,
   SUM(r.single AND NOT r.back AND NOT {WAITING}) AS single, SUM(r.back AND NOT {WAITING}) AS back,
+  SUM(NOT r.back AND r.id IN (SELECT id FROM temp.again)) AS again,
   MIN(CASE WHEN NOT r.single THEN r.part END) AS part, MIN(CASE WHEN NOT r.single THEN r.place END) AS place
   FROM reading r WHERE r.policy = 'summary' GROUP BY 1;
 CREATE INDEX temp.windows ON window (id);
@@ -36,10 +46,11 @@ READINGS_SQL = f"""
 SELECT f.device, f.frame, r.at_part, r.at_place, COUNT(*), MIN(r.entry), MIN(r.value)
 FROM reading r JOIN frame f USING (part, place)
 WHERE r.policy = 'single' AND NOT r.single AND NOT r.back AND NOT {WAITING}
+  AND r.id NOT IN (SELECT id FROM temp.again)
 GROUP BY r.at_part, r.at_place ORDER BY r.at_part, r.at_place
 """  # noqa: S608
 WINDOWS_SQL = """
-SELECT s.id, s.patient, s.vital, s.start, s.seen, w.judged, w.waiting + w.adopted, w.single, w.back,
+SELECT s.id, s.patient, s.vital, s.start, s.seen, w.judged, w.waiting + w.adopted, w.single, w.back, w.again,
   o.n, o.at_part, o.at_place, f.device, f.frame, f.part, f.place
 FROM summary s JOIN temp.window w USING (id) LEFT JOIN observation o USING (id)
 LEFT JOIN frame f ON f.part = w.part AND f.place = w.place ORDER BY s.start, s.id

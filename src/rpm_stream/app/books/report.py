@@ -23,6 +23,7 @@ from rpm_stream.records import Account
 SETTLE = timedelta(minutes=10)  # ticks come every 15 s, when no message waits
 AHEAD_SECONDS = 15 * 3600  # as much as a measurement's time may lie ahead of its frame's (a wrong zone), and an hour
 HOUR_SECONDS = 3600
+MICROSECONDS = 1_000_000
 _account = msgspec.json.Decoder(Account)
 
 
@@ -35,10 +36,14 @@ class Report:
         oldest = self._db.execute("SELECT MIN(hour) FROM frame").fetchone()[0]
         from_the_start = not any(firsts.values())
         self._whole_from = 0 if from_the_start else (oldest or 0) * HOUR_SECONDS + AHEAD_SECONDS
+        self._begins = 0 if from_the_start else (oldest or 0) * HOUR_SECONDS + HOUR_SECONDS
         self.total = Total()
 
     def lines(self) -> Iterator[Line]:
         """Gaps, what was noted while reading, hours with what is missing in their frames, readings, windows, total."""
+        self._db.execute("CREATE TEMP TABLE IF NOT EXISTS beginning (at INT)")
+        self._db.execute("DELETE FROM temp.beginning")
+        self._db.execute("INSERT INTO temp.beginning VALUES (?)", (self._begins * MICROSECONDS,))
         self._db.executescript(TEMPORARY)
         yield from self._gaps()
         for kind, topic, part, place, why in self._db.execute("SELECT kind, topic, part, place, why FROM fault"):
@@ -123,6 +128,7 @@ class Report:
                 line.in_flight.readings += count
             else:
                 setattr(line, state, getattr(line, state) + count)
+                line.not_published += count if state == "also_seen" else 0
             line.besides += besides
         sql = "SELECT IFNULL(SUM(frames), 0) FROM temp.lost WHERE device = ? AND hour = ?"
         line.lost = self._db.execute(sql, (line.device, hour)).fetchone()[0]
@@ -155,10 +161,16 @@ class Report:
 
     def _windows(self) -> Iterator[Missing]:
         for row in self._db.execute(WINDOWS_SQL):
-            _, patient, vital, start, seen, judged, waiting, single, back, n, at_part, at_place, *first = row
+            _, patient, vital, start, seen, judged, waiting, single, back, again, n, at_part, at_place, *first = row
             fault = window_fault(
                 WindowBooks(
-                    judged=judged, waiting=waiting, single=single, taken_back=back, n=n, whole=start >= self._whole_from
+                    judged=judged,
+                    waiting=waiting,
+                    single=single,
+                    taken_back=back,
+                    also_seen=again,
+                    n=n,
+                    whole=start >= self._whole_from,
                 )
             )
             if fault is None:

@@ -24,7 +24,7 @@ from rpm_stream.app.books.report import Report
 from rpm_stream.app.books.store import Store
 from rpm_stream.app.clock import Clock
 from rpm_stream.app.errors import UsageError
-from rpm_stream.app.names import ACCOUNTS, ACTIONS, FRAMES, GROUPS, OBSERVATIONS, READINGS, REJECTS
+from rpm_stream.app.names import ACCOUNTS, FRAMES, GROUPS, OBSERVATIONS, READINGS, REJECTS
 from rpm_stream.app.settings import Settings
 from rpm_stream.app.topic_window import Broker, Progress, Spans, at_time, ends, reaching, records, starts
 from rpm_stream.knowledge import Knowledge
@@ -32,8 +32,8 @@ from rpm_stream.records import Record
 
 log = structlog.get_logger()
 
-READ = (FRAMES, ACCOUNTS, READINGS, REJECTS, ACTIONS, OBSERVATIONS)  # each after what it follows from
-ASKED = (OBSERVATIONS, ACCOUNTS, REJECTS, ACTIONS, READINGS, FRAMES)  # the ends, the other way round
+READ = (FRAMES, ACCOUNTS, READINGS, REJECTS, OBSERVATIONS)  # each after what it follows from
+ASKED = (OBSERVATIONS, ACCOUNTS, REJECTS, READINGS, FRAMES)  # the ends, the other way round
 CLOCKS_APART = timedelta(minutes=10)  # a frame is stamped by the broker, what follows from it by a worker's clock
 
 SAID = 20  # lines of the log a run
@@ -66,8 +66,9 @@ class Books:
     async def update(self, progress: Progress) -> None:
         """Read every topic up to its end of now. Raises UsageError when the broker is away or lacks a topic."""
         async with reaching(self._settings.bootstrap, READ) as broker:
-            for group, topic in GROUPS.items():
-                self._store.set_done(topic, await _committed(broker, group, topic))
+            for group, topics in GROUPS.items():
+                for topic in topics:
+                    self._store.set_done(topic, await _committed(broker, group, topic))
             spans = {topic: await self._span(broker, topic) for topic in ASKED}
             for topic in READ:
                 async for batch in records(broker, spans[topic], progress):

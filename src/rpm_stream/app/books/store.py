@@ -1,7 +1,8 @@
 """The books' file: one SQLite database that holds what the topics say, so that memory stays small however much came.
 
-No patient's name stands in it, only the opaque ``patient_ref``; readings are ids and debts, without values. All rows
-of a batch and how far it was read are one transaction: a run that was interrupted goes on where it stood.
+No patient's name stands in it, only the opaque ``patient_ref``; readings are ids, debts and keyed marks, without
+values. All rows of a batch and how far it was read are one transaction: a run that was interrupted goes on where it
+stood.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from aiokafka import TopicPartition
 from rpm_stream.app.errors import UsageError
 
 OWNER_ONLY = 0o600
-LAYOUT = 1
+LAYOUT = 2
 SCHEMA = """
 CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE place (topic TEXT, part INT, first INT, next INT, PRIMARY KEY (topic, part)) WITHOUT ROWID;
@@ -36,11 +37,15 @@ CREATE TABLE message (
 ) WITHOUT ROWID;
 CREATE TABLE reading (
   id BLOB PRIMARY KEY, part INT, place INT, entry INT, value INT, policy TEXT, summary BLOB, at_part INT, at_place INT,
-  single INT DEFAULT 0, back INT DEFAULT 0
+  single INT DEFAULT 0, back INT DEFAULT 0, same BLOB, at INT, device INT, told INT, loose INT
 ) WITHOUT ROWID;
+CREATE INDEX measurement ON reading (same, at) WHERE same IS NOT NULL;
 CREATE TABLE summary (id BLOB PRIMARY KEY, patient TEXT, vital TEXT, start INT, newest INT, seen INT) WITHOUT ROWID;
 CREATE INDEX course ON summary (patient, vital, newest);
-CREATE TABLE adopted (summary BLOB, id BLOB, PRIMARY KEY (summary, id)) WITHOUT ROWID;
+CREATE TABLE adopted (
+  summary BLOB, id BLOB, same BLOB, at INT, device INT, told INT, loose INT, hour INT, PRIMARY KEY (summary, id)
+) WITHOUT ROWID;
+CREATE INDEX moved ON adopted (same, at);
 CREATE TABLE reject (
   part INT, place INT, id BLOB, reason TEXT, digest BLOB, PRIMARY KEY (part, place, id)
 ) WITHOUT ROWID;
@@ -150,7 +155,7 @@ class Store:
                 db.execute(f"DELETE FROM {table} WHERE part = ? AND place < ?", (part, place))  # noqa: S608  # ours
             db.execute("UPDATE place SET first = ? WHERE topic = 'rpm.frames' AND part = ?", (place, part))
         db.execute("DELETE FROM summary WHERE id NOT IN (SELECT summary FROM reading WHERE summary IS NOT NULL)")
-        db.execute("DELETE FROM adopted WHERE summary NOT IN (SELECT id FROM summary)")
+        db.execute("DELETE FROM adopted WHERE hour < ? AND summary NOT IN (SELECT id FROM summary)", (hour,))
         db.execute("DELETE FROM observation WHERE hour < ? AND id NOT IN (SELECT id FROM summary)", (hour,))
         db.execute("DELETE FROM fault WHERE hour < ?", (hour,))
         db.execute("COMMIT")

@@ -9,7 +9,7 @@ from rpm_stream.app.books.lines import Gap, Hour, Line, Missing, Total
 
 HOURS = (
     "device", "hour", "frames", "lost", "parts", "readings", "duplicates", "rejects", "single", "summary",
-    "not published", "in flight", "missing",
+    "not published", "also seen", "in flight", "missing",
 )  # fmt: skip
 
 
@@ -42,7 +42,7 @@ def _hour(line: Hour) -> tuple[object, ...]:
     rejects = ", ".join(f"{count} {reason}" for reason, count in sorted(line.rejects.items()))
     return (
         line.device, f"{line.hour:%Y-%m-%d %H}", line.frames, line.lost, line.parts, line.readings, line.duplicates,
-        rejects or 0, line.single, line.summary, line.not_published,
+        rejects or 0, line.single, line.summary, line.not_published, line.also_seen,
         line.in_flight.frames + line.in_flight.readings, line.missing,
     )  # fmt: skip
 

@@ -15,6 +15,7 @@ from rpm_stream.app.cli.times import zoned_time
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.settings import Settings
 from rpm_stream.records import Assignment
+from rpm_stream.words import is_clean
 
 Bootstrap = Annotated[str | None, typer.Option(help="Kafka, host:port[,host:port]; default: RPM_BOOTSTRAP.")]
 At = Annotated[str | None, typer.Option(help="From when (RFC 3339); default: now.")]
@@ -115,6 +116,8 @@ def correct(
 
     if not who.strip() or not reason.strip():
         raise UsageError("--who and --reason must say something")
+    if not is_clean(who):
+        raise UsageError("--who holds a control character")
     span = _span(to or "-", (start, until), user)
     order = Correction(patient=to, who=who, at=datetime.now(UTC), reason=reason)
     settings = Settings()

@@ -39,7 +39,8 @@ class SeenBody(BaseModel):
 class Body(BaseModel):
     """What goes with a decision: who decides (or the cookie of the page says it), and what the action needs.
 
-    With ``seen``, the decision is refused where the alert has become worse since.
+    ``record`` is the ``updated_at`` of the alert as it was shown, ``seen`` what it said. With either, the decision is
+    refused where the alert has become worse since (``comment`` and ``assign`` never are).
     """
 
     who: str | None = Field(None, min_length=1, max_length=128, pattern=r"\S")
@@ -48,6 +49,7 @@ class Body(BaseModel):
     direction: Direction | None = None
     to: str | None = Field(None, min_length=1, max_length=128, pattern=r"\S")
     seen: SeenBody | None = None
+    record: AwareDatetime | None = None
 
 
 class Query(BaseModel):
@@ -120,9 +122,10 @@ def _decisions(service: Service) -> APIRouter:
     async def decide(alert: UUID, action: Kind, body: Body, request: Request) -> JSONResponse:
         """Accepted: the decision is in ``rpm.actions``; the alert changes when the service has applied it.
 
-        409 with one plain line where it cannot be done (a high alert cannot be snoozed; the alert is worse than it was
-        ``seen``), 404 where the alert is not listed, 503 where it could not be stored, or is not yet: the line says
-        which.
+        ``see`` says that somebody has looked at the alert, and nothing else: send it when a person says so, never
+        because a list was shown. An alert that is ``over`` waits for that. 409 with one plain line where it cannot be
+        done (a high alert cannot be snoozed; the alert got worse since its ``record``), 404 where the alert is not
+        listed, 503 where it could not be stored, or is not yet: the line says which.
         """
         who = body.who or who_of(request.cookies)
         decision = msgspec.convert(body.model_dump() | {"action": action, "who": who}, Decision)

@@ -22,6 +22,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
 from rpm_stream.app import names
 from rpm_stream.app.partitions import partitions_of
 from rpm_stream.app.web.feed_state import FeedState, is_over
+from rpm_stream.pipeline.order import read_message
 from rpm_stream.records import UNREADABLE, Action, Alert, Readings
 from rpm_stream.registry import RegistryError, parse_entry
 
@@ -33,18 +34,17 @@ ENTER_S = 5.0  # how long a decision may wait for the first contact with the bro
 
 log = structlog.get_logger("rpm_stream.feed")
 _alert = msgspec.json.Decoder(Alert)
-_readings = msgspec.json.Decoder(Readings)
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The topics that the feed reads and writes, and the groups that it watches (group -> its input topic)."""
+    """The topics that the feed reads and writes, and the groups that it watches (group -> its input topics)."""
 
     alerts: str = names.ALERTS
     registry: str = names.REGISTRY
     readings: str = names.READINGS
     actions: str = names.ACTIONS
-    groups: dict[str, str] = field(default_factory=lambda: dict(names.GROUPS))
+    groups: dict[str, tuple[str, ...]] = field(default_factory=lambda: dict(names.GROUPS))
 
 
 def apply_alert(state: FeedState, record: ConsumerRecord[bytes, bytes], now: datetime) -> None:
@@ -81,12 +81,14 @@ def apply_entry(state: FeedState, record: ConsumerRecord[bytes, bytes]) -> None:
 
 
 def apply_readings(state: FeedState, record: ConsumerRecord[bytes, bytes]) -> None:
-    """A message of ``rpm.readings``."""
+    """A message of ``rpm.readings``. A decision among them draws nothing: the alert tells what came of it."""
     try:
-        if record.value is not None:
-            state.put_readings(_readings.decode(record.value))
+        message = None if record.value is None else read_message(record.value)
     except UNREADABLE:
         _log_unreadable(record)
+        return
+    if isinstance(message, Readings):
+        state.put_readings(message)
 
 
 def _log_unreadable(record: ConsumerRecord[bytes, bytes]) -> None:

@@ -23,7 +23,7 @@ TOTAL_POINTS = 400_000  # about 150 MB
 PENDING_FOR = timedelta(seconds=30)  # a decision that is not confirmed by then is shown as unconfirmed
 
 
-Kind = Literal["acknowledge", "snooze", "assign", "comment", "new_normal", "resolve", "withdraw"]
+Kind = Literal["see", "acknowledge", "snooze", "assign", "comment", "new_normal", "resolve", "withdraw"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 
 from aiokafka.errors import KafkaError
 from msgspec.structs import replace
 from nicegui import ui
 
 from rpm_stream.app.web.feed_state import Kind
+from rpm_stream.app.web.page_now import looked_words, now_lines
 from rpm_stream.app.web.page_style import WORDS
 from rpm_stream.app.web.page_words import snooze_ends
 from rpm_stream.app.web.service import (
@@ -44,6 +45,12 @@ class Ask(Record, frozen=True, kw_only=True):
 
 
 ASKS: dict[Kind, Ask] = {
+    "see": Ask(
+        button="Seen",
+        title="Mark this alert as seen",
+        says="It says that you have looked. It stays in the list, and escalates until somebody acknowledges it.",
+        reason="Note (optional)",
+    ),
     "acknowledge": Ask(
         button="Acknowledge",
         title="Acknowledge this alert",
@@ -94,14 +101,33 @@ ASKS: dict[Kind, Ask] = {
 }
 
 
+# What it does to an alert all of whose values are back.
+OVER_SAYS: dict[Kind, str] = {
+    "see": "All values are back inside their limits. Once somebody has looked, the alert can leave the list.",
+    "acknowledge": "You have looked at it. All values are back inside their limits, so it can leave the list.",
+}
+HELD = "It leaves the list if all values are back inside their limits; otherwise it is acknowledged, and stays there."
+
+
+def what_it_does(kind: Kind, row: Row) -> str:
+    """What a decision does to this alert, in a sentence or two."""
+    if row.over and kind in OVER_SAYS:
+        return OVER_SAYS[kind]
+    if kind == "resolve" and row.priority == "high" and row.now and not row.over:  # without values a person ends it
+        return HELD
+    return ASKS[kind].says
+
+
 def offered(row: Row, *, can_snooze: bool) -> list[Kind]:
     """What can be decided about an alert now, what is asked for most often first."""
     if row.state == "resolved":
         return []
     is_device = row.group.startswith("device:")
     wanted: dict[Kind, bool] = {
+        **({"see": not row.seen_by} if row.over else {}),
         "acknowledge": row.state != "acknowledged",
         "snooze": can_snooze,
+        **({} if row.over else {"see": row.priority == "high" and row.state == "open" and not row.seen_by}),
         "assign": True,
         "comment": True,
         "new_normal": not is_device,
@@ -120,6 +146,7 @@ class DecisionDialog:
         self._kind: Kind = "acknowledge"
         self._asked = 0  # how many questions were asked: tells this one's answer from an earlier one's
         self._is_sending = False
+        self._zone: tzinfo = UTC
         self._ends: list[tuple[str, datetime]] = []
         self._who: ui.input
         self._side: ui.radio | None = None
@@ -131,7 +158,7 @@ class DecisionDialog:
         detail = self._service.detail(key)
         if detail is None:
             return
-        self._kind = kind
+        self._kind, self._zone = kind, zone
         self._asked += 1
         self._is_sending = False
         self._card.clear()
@@ -155,7 +182,7 @@ class DecisionDialog:
         self._who = ui.input("Your name", value=who).props("outlined dense maxlength=128").style("width:100%")
         (self._who if not who else self._to if self._kind == "assign" else self._why).props("autofocus")
         self._wrong = ui.label().classes("r-late-ack").props("role=alert")
-        ui.label(ask.says).classes("r-says")
+        ui.label(what_it_does(self._kind, row)).classes("r-says")
         if ask.final:
             ui.label("This cannot be undone.").classes("r-final")
         with ui.row().style("width:100%;justify-content:flex-end"):
@@ -172,8 +199,10 @@ class DecisionDialog:
         self._about.clear()
         with self._about:
             ui.label(f"{WORDS[row.priority]}: {row.title}, {row.name}")
+            if looked := looked_words(row):
+                ui.label(looked).classes("r-over")
             with ui.element("ul").classes("r-why"):
-                for line in row.why:
+                for line in [*row.why, *now_lines(row, self._service.now(), self._zone)]:
                     with ui.element("li"):
                         ui.label(line)
 
@@ -191,6 +220,7 @@ class DecisionDialog:
             who=str(self._who.value or "").strip(),
             reason=str(self._why.value or "").strip(),
             seen=Seen(priority=row.priority, why=row.why),
+            record=row.updated_at,
         )
         if self._kind == "assign":
             if not str(self._to.value or "").strip():

@@ -12,11 +12,13 @@ from rpm_stream.app.web.chart import Chart
 from rpm_stream.app.web.feed_state import Kind
 from rpm_stream.app.web.page_chart import describe, options
 from rpm_stream.app.web.page_decide import ASKS, offered
+from rpm_stream.app.web.page_now import looked_words, now_html
 from rpm_stream.app.web.page_row import WAITING
 from rpm_stream.app.web.page_style import ICONS, WORDS
 from rpm_stream.app.web.page_words import clock
 from rpm_stream.app.web.service import Detail, Service
-from rpm_stream.publish.feed import rule_words
+from rpm_stream.publish import life
+from rpm_stream.publish.feed import OVER, rule_words
 from rpm_stream.publish.life import STATE_WORDS
 
 
@@ -29,6 +31,7 @@ class DetailDialog:
         self._key: str | None = None
         self._written: Detail | None = None
         self._charts: list[tuple[ui.echart, ui.label]] = []
+        self._now: ui.html | None = None
         with ui.dialog().props('aria-label="Alert"') as self._dialog:
             self._sheet = ui.card().classes("r-sheet")
         self._dialog.on("hide", self._closed)
@@ -46,6 +49,7 @@ class DetailDialog:
             return
         before, self._written = self._written, detail
         if before is not None and _content(detail) == _content(before):
+            self._write_now(detail)
             if detail.charts != before.charts:
                 self._redraw(detail)
             return
@@ -55,6 +59,10 @@ class DetailDialog:
             self._build_head(detail, zone)
             with ui.element("div").classes("r-body"):
                 self._build_body(detail, zone)
+
+    def _write_now(self, detail: Detail) -> None:
+        if self._now is not None:
+            self._now.set_content(now_html(detail.alert.row))
 
     def _redraw(self, detail: Detail) -> None:
         """New points into the charts that stand, so that the reader's place and focus stay."""
@@ -83,34 +91,45 @@ class DetailDialog:
         if kinds:
             with ui.element("div").classes("r-decide").props('role=group aria-label="What to do"'):
                 for kind in kinds:
-                    self._build_button(row.id, kind)
+                    self._build_button(row.id, kind, is_first=kind == kinds[0])
 
     def _state(self, detail: Detail, zone: tzinfo) -> str:
         """State, who has it, and what is on its way."""
         row, view = detail.alert.row, detail.alert
-        words = [STATE_WORDS[row.state]]
+        words = [OVER[0] if row.over and not row.seen_by else STATE_WORDS[row.state]]
         if row.snoozed_until:
             words.append(f"until {clock(row.snoozed_until, self._service.now(), zone)}")
         if row.acknowledged_by:
             words.append(f"by {row.acknowledged_by}")
         said = " ".join(words)
+        if row.state == "open" and row.seen_by:
+            said += f" · seen by {', '.join(row.seen_by)}"
         if row.assigned_to:
             said += f" · assigned to {row.assigned_to}"
         return f"{said} · {WAITING[view.pending]} for {view.pending_by}…" if view.pending else said
 
-    def _build_button(self, key: str, kind: Kind) -> None:
-        weight = "unelevated" if kind == "acknowledge" else "flat" if ASKS[kind].final else "outline"
+    def _build_button(self, key: str, kind: Kind, *, is_first: bool) -> None:
+        weight = (
+            "unelevated" if is_first and kind in ("see", "acknowledge") else "flat" if ASKS[kind].final else "outline"
+        )
         button = ui.button(ASKS[kind].button, on_click=lambda: self._on_ask(key, kind))
         button.props(f'no-caps dense {weight} padding="4px 12px"')
 
     def _build_body(self, detail: Detail, zone: tzinfo) -> None:
         row = detail.alert.row
+        if looked := looked_words(row):
+            ui.label(looked).classes("r-over")
+        self._now = None
+        if row.now:
+            _heading("Now")
+            self._now = ui.html("", sanitize=False)
+            self._write_now(detail)
         _heading("Why")
         with ui.element("ul").classes("r-why"):
             for line in row.why:
                 with ui.element("li"):
                     ui.label(line)
-        for mark in row.marks:
+        for mark in row.marks[1 if row.over else 0 :]:  # what is over is said on top
             ui.label(f"{mark.word}: {mark.meaning}").classes("r-caption")
         for chart in _drawn(detail):
             self._build_chart(chart, detail)
@@ -134,11 +153,11 @@ class DetailDialog:
         """What happened, the latest first: when, what, by whom, why."""
         now = self._service.now()
         with ui.element("ol").classes("r-steps"):
-            for step in reversed(detail.steps):
+            for step in reversed(life.steps(detail.history, lambda at: clock(at, now, zone))):
                 with ui.element("li"):
                     ui.html(f"<time>{clock(step.at, now, zone, seconds=True)}</time>", sanitize=False)
                     with ui.element("div"):
-                        ui.label(f"{step.what} by {step.who}" if step.who else step.what)
+                        ui.label(life.told(step))
                         if step.why:
                             ui.label(step.why).classes("r-caption")
 
@@ -171,5 +190,5 @@ def _content(detail: Detail) -> tuple[object, ...]:
     row = detail.alert.row
     pending = (detail.alert.pending, detail.alert.pending_by, detail.alert.unconfirmed)
     view = (pending, row.name, row.age, row.marks, row.why, row.title)
-    vitals = [chart.vital for chart in _drawn(detail)]
+    vitals = [chart.vital for chart in _drawn(detail)] + [each.vital for each in row.now]
     return (view, row.priority, row.state, detail.history, vitals, detail.evidence_known)

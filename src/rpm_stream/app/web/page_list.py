@@ -1,4 +1,4 @@
-"""The list in its sections: what needs somebody now; below it, folded, what sleeps and what was over when it came.
+"""The list in its sections: what needs somebody now; below it, folded, what sleeps and what is back inside its limits.
 
 One element a row, kept while its alert stays where it is, so that focus and scroll survive an update.
 """
@@ -20,7 +20,7 @@ FIRST_SHOWN = 200  # rows of a section below the high ones; the rest on demand, 
 # The sections below the first, in their order, with their summaries.
 FOLDED: dict[Section, str] = {
     "snoozed": "Snoozed",
-    "over": "Already over when it arrived",
+    "back": "Values are back inside their limits",
 }
 
 

@@ -10,13 +10,15 @@ import msgspec
 from nicegui import ui
 
 from rpm_stream.app.web.feed_state import Kind
+from rpm_stream.app.web.page_now import looked_words, now_html
 from rpm_stream.app.web.page_style import ICONS, WORDS
 from rpm_stream.app.web.page_words import clock
 from rpm_stream.app.web.service import View
-from rpm_stream.publish.feed import Row
+from rpm_stream.publish.feed import OVER, Row
 
 # What a row says while a decision is on its way.
 WAITING: dict[Kind, str] = {
+    "see": "Marking as seen",
     "acknowledge": "Acknowledging",
     "snooze": "Snoozing",
     "assign": "Assigning",
@@ -44,25 +46,25 @@ class RowElement:
         self._doors = doors
         self._written: tuple[View, tzinfo | None] | None = None
         self._times: ui.html | None = None
+        self._now: ui.html | None = None
         self.box = ui.element("article").props(f'data-alert="{key}"')
         self.box.on("click", lambda: doors.open(key))
 
     def write(self, view: View, now: datetime, zone: tzinfo) -> None:
-        """Build anew when the alert itself changed; otherwise only the words of time."""
-        timeless = msgspec.structs.replace(
-            view, row=msgspec.structs.replace(view.row, since_words="", measured_words="")
-        )
-        content = (timeless, zone if view.row.snoozed_until else None)  # a press on what is built anew would be lost
+        """Build anew when the alert itself changed; otherwise only the words of time and the newest values."""
+        content = (_lasting(view), zone if view.row.snoozed_until else None)
         if self._times is None or self._written != content:
             self._written = content
             self._build(view, now, zone)
-        if self._times is not None:
+        if self._times is not None and self._now is not None:
             self._times.set_content(_times(view.row, now, zone))
+            self._now.set_content(now_html(view.row))
+            self._now.set_visibility(bool(view.row.now))
 
     def _build(self, view: View, now: datetime, zone: tzinfo) -> None:
         row = view.row
         self.box.clear()
-        self.box.classes(replace=f"r-row {row.priority} is-{row.state}")
+        self.box.classes(replace=f"r-row {row.priority} is-{row.state} {'is-over' if row.over else ''}")
         with self.box:
             with ui.element("div").classes(f"r-prio {row.priority}"):
                 ui.icon(ICONS[row.priority])
@@ -82,18 +84,21 @@ class RowElement:
             if row.age is not None:
                 ui.label(f"{row.age} years").classes("r-age")
             for mark in row.marks:
-                with ui.element("span").classes(f"r-mark {'is-escalated' if mark.word == 'Escalated' else ''}"):
+                with ui.element("span").classes(f"r-mark {_mark_class(mark.word)}"):
                     ui.label(mark.word)
                     ui.tooltip(mark.meaning)
         ui.label(row.title).classes("r-title")
+        if looked := looked_words(row):
+            ui.label(looked).classes("r-over")
         if row.why:
             with ui.element("ul").classes("r-why"):
                 for line in row.why:
                     with ui.element("li"):
                         ui.label(line)
-        if row.section == "over":
+        if row.section == "back":
             for mark in row.marks:
                 ui.label(f"{mark.word}: {mark.meaning}").classes("r-waiting")
+        self._now = ui.html("", sanitize=False)
 
     def _build_state(self, view: View, now: datetime, zone: tzinfo) -> None:
         """Who has it, and what is on its way."""
@@ -106,6 +111,8 @@ class RowElement:
             ui.label(f"Snoozed{until}{side}").classes("r-acked")
         elif row.state == "resolved":
             ui.label("Resolved").classes("r-acked")
+        if row.state == "open" and row.seen_by:
+            ui.label(f"Seen by {', '.join(row.seen_by)}").classes("r-acked")
         if row.assigned_to:
             ui.label(f"Assigned to {row.assigned_to}").classes("r-assigned")
         if view.pending and view.unconfirmed:
@@ -116,9 +123,12 @@ class RowElement:
     def _build_actions(self, view: View) -> None:
         row = view.row
         is_waiting = view.pending is not None and not view.unconfirmed
-        if row.state not in ("open", "snoozed") or (is_waiting and view.pending in ("acknowledge", "resolve")):
+        if row.state not in ("open", "snoozed") or (is_waiting and view.pending in ("see", "acknowledge", "resolve")):
             return
         with ui.element("div").classes("r-buttons"):
+            if row.over and row.state == "open" and not row.seen_by:
+                self._button("Seen", "see", "unelevated")
+                return
             if row.state == "open" and self._doors.can_snooze(row):
                 self._button("Snooze", "snooze", "flat")
             self._button("Acknowledge", "acknowledge", "unelevated" if row.priority == "high" else "outline")
@@ -126,6 +136,18 @@ class RowElement:
     def _button(self, text: str, kind: Kind, weight: str) -> None:
         button = ui.button(text).props(f'no-caps {weight} dense padding="4px 12px" aria-label="{text}"')
         button.on("click.stop", lambda: self._doors.ask(self._key, kind))
+
+
+def _lasting(view: View) -> View:
+    """The view without what changes by itself: a press on what is built anew for that would be lost."""
+    row = view.row
+    if row.state != "resolved":  # only a resolved row says when it was written
+        row = msgspec.structs.replace(row, updated_at=row.opened_at, measured_at=row.opened_at)
+    return msgspec.structs.replace(view, row=msgspec.structs.replace(row, since_words="", measured_words="", now=()))
+
+
+def _mark_class(word: str) -> str:
+    return {"Escalated": "is-escalated", OVER[0]: "is-over"}.get(word, "")
 
 
 def _times(row: Row, now: datetime, zone: tzinfo) -> str:

@@ -64,6 +64,19 @@ text-align:left}
 .r-mark{display:inline-flex;align-items:center;gap:4px;font-size:12.5px;font-weight:600;border:1px solid #c5ced6;
 background:#eef1f4;border-radius:4px;padding:0 6px;color:#3c4955}
 .r-mark.is-escalated{background:var(--high);border-color:var(--high);color:#fff}
+.r-mark.is-over{background:var(--paper);border-color:var(--ink);color:var(--ink)}
+.is-over .r-mark.is-escalated{background:#eef1f4;border-color:#c5ced6;color:#3c4955}
+.r-over{font-weight:600;margin-top:2px}
+.r-now{list-style:none;display:flex;flex-wrap:wrap;gap:8px 10px;margin:8px 0 2px;padding:0}
+.r-now li{display:flex;flex-direction:column;min-width:150px;max-width:100%;border:1px solid var(--line);
+border-radius:6px;padding:4px 10px 6px;background:var(--paper);font-size:13px;color:var(--soft);line-height:1.35}
+.r-now b{font-size:24px;line-height:1.2;font-weight:700;color:var(--ink);font-variant-numeric:tabular-nums}
+.r-now b.is-words{font-size:16px;line-height:1.35}
+.r-now small{font-size:14px;font-weight:500}
+.r-now i{font-style:normal;font-weight:700;color:var(--ink)}
+.r-now .is-old{border-style:dashed;background:var(--ground)}
+.r-now .is-old b{color:var(--soft);font-weight:500}
+.r-now .is-old i{color:var(--soft)}
 .r-fold{margin:0 0 14px}
 .r-fold summary{cursor:pointer;padding:10px 4px;font-weight:600;color:var(--soft);border-top:1px solid var(--line)}
 .r-fold summary div{display:inline}
@@ -117,6 +130,6 @@ background:#fafbfc}
 .q-dialog .r-sheet{width:100vw;max-width:100vw;height:100dvh;max-height:100dvh;border-radius:0}
 .r-find .q-input,.r-find .q-select{flex:1 1 140px}.r-buttons{flex:1}
 .r-sheet .r-head,.r-sheet .r-body,.r-decide{padding-left:14px;padding-right:14px}.r-sheet .r-chart{height:230px}
-.r-steps li{grid-template-columns:1fr;gap:0}}
+.r-steps li{grid-template-columns:1fr;gap:0}.r-now li{flex:1 1 150px}}
 @media (prefers-reduced-motion:reduce){*{transition:none!important;animation:none!important}}
 """

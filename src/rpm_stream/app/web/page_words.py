@@ -6,7 +6,7 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from rpm_stream.app.web.progress import Progress
-from rpm_stream.publish.feed import ago_words
+from rpm_stream.publish.moments import ago_words
 
 MORNING = time(8)  # the day shift has read the list
 

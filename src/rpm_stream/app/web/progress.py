@@ -1,6 +1,6 @@
 """How far the service has judged, seen from outside: a dead worker must show even though nothing else changes.
 
-For each agent's consumer group: its committed offsets against the ends of its input topic, and whether it has live
+For each agent's consumer group: its committed offsets against the ends of its input topics, and whether it has live
 members. "Judged up to" is now when nothing waits and every agent lives; else the append time of the first record
 that waits. It cannot be fooled by a worker that hangs: that one commits nothing, so the time stands still.
 """
@@ -8,7 +8,7 @@ that waits. It cannot be fooled by a worker that hangs: that one commits nothing
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -39,7 +39,7 @@ class Progress(Record, frozen=True, kw_only=True):
 
 
 class Observed(Record, frozen=True, kw_only=True):
-    """One look at one group: messages that wait, live members, and the append time of the first that waits.
+    """One look at one group and topic: messages that wait, live members, and the append time of the first that waits.
 
     ``begun``: it has read of the topic before. ``expired``: how many the broker deleted before the group read them.
     """
@@ -62,6 +62,7 @@ def judge(observed: Iterable[Observed], now: datetime, before: Progress) -> Prog
     waits, but silence and escalation are not being judged.
     """
     groups = list(observed)
+    names = dict.fromkeys(group.group for group in groups)
     waiting = [group.first_waiting for group in groups if group.first_waiting is not None]
     missing = any(group.members == 0 for group in groups)
     judged = min(waiting) if waiting else (before.judged_up_to if missing else now)
@@ -74,7 +75,7 @@ def judge(observed: Iterable[Observed], now: datetime, before: Progress) -> Prog
         status=status,
         judged_up_to=min(judged, now) if judged else None,
         checked_at=now,
-        lag={group.group: group.lag for group in groups},
+        lag={name: sum(group.lag for group in groups if group.group == name) for name in names},
         workers={group.group: group.members for group in groups},
     )
 
@@ -95,7 +96,7 @@ def aged(progress: Progress, now: datetime) -> Progress:
 class Watcher:
     """Looks every ``INTERVAL_S`` seconds and keeps the last finding. An unreachable broker makes it unknown."""
 
-    def __init__(self, bootstrap: str, groups: Mapping[str, str], now: Callable[[], datetime]) -> None:
+    def __init__(self, bootstrap: str, groups: Mapping[str, Sequence[str]], now: Callable[[], datetime]) -> None:
         self._bootstrap = bootstrap
         self._groups = groups
         self._now = now
@@ -122,7 +123,11 @@ class Watcher:
             await admin.start()
             await consumer.start()
             while True:
-                seen = [await observe(admin, consumer, group, topic) for group, topic in self._groups.items()]
+                seen = [
+                    await observe(admin, consumer, group, topic)
+                    for group, topics in self._groups.items()
+                    for topic in topics
+                ]
                 self.latest = judge(seen, self._now(), self.latest)
                 tell()
                 await asyncio.sleep(INTERVAL_S)

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from rpm_stream.alert.decisions import ANY_TIME, has_risen, refusal
+from rpm_stream.alert.decisions import has_risen, refusal
 from rpm_stream.app.web.chart import Chart, charts
 from rpm_stream.app.web.feed_state import PENDING_FOR, FeedState, Kind, Pending
 from rpm_stream.app.web.progress import Progress
@@ -19,11 +19,12 @@ from rpm_stream.knowledge import Knowledge
 from rpm_stream.publish import feed, life
 from rpm_stream.publish.feed import Filter, Row
 from rpm_stream.publish.life import Step
-from rpm_stream.records import Action, Alert, Direction, Priority, Record, Transition
-from rpm_stream.words import SERVICE
+from rpm_stream.records import Action, Alert, Direction, Event, Priority, Record, Transition
+from rpm_stream.words import SERVICE, is_clean
 
 ANSWER_S = 5.0  # how long somebody waits for the broker to have stored a decision
 KEPT = "the broker does not answer; your decision is kept here and stored when it does: look again later"
+WHATEVER_CAME: frozenset[Kind] = frozenset({"comment", "assign"})  # these take nothing worse for seen
 NEEDS_REASON: dict[Kind, str] = {"comment": "something", "resolve": "why", "withdraw": "why"}
 
 log = structlog.get_logger("rpm_stream.feed")
@@ -53,7 +54,11 @@ class Seen(Record, frozen=True, kw_only=True):
 
 
 class Decision(Record, frozen=True, kw_only=True):
-    """What somebody wants done with an alert; fields as in ``records.Action``. Without ``seen``, it holds anyway."""
+    """What somebody wants done with an alert; fields as in ``records.Action``.
+
+    ``seen`` and ``record`` say what of the alert was before their eyes: what has become worse since is looked at again.
+    Without them the decision holds for the alert as it is.
+    """
 
     action: Kind
     who: str
@@ -62,6 +67,7 @@ class Decision(Record, frozen=True, kw_only=True):
     direction: Direction | None = None
     to: str | None = None
     seen: Seen | None = None
+    record: datetime | None = None
 
 
 class View(Record, frozen=True, kw_only=True):
@@ -119,7 +125,7 @@ class Service:
         ref = feed.patient_ref(alert.patient, self.ref_key)
         pending = self.state.pending.get(alert.id)
         return View(
-            row=feed.row(alert, self.state.registry.patient(alert.patient), ref, now),
+            row=feed.row(alert, self.state.registry.patient(alert.patient), ref, now, self.knowledge.vitals),
             pending=pending.action if pending else None,
             pending_by=pending.who if pending else None,
             unconfirmed=pending is not None and pending.overdue_at is not None and now >= pending.overdue_at,
@@ -149,7 +155,7 @@ class Service:
         return Detail(
             alert=self.view(alert),
             history=alert.history,
-            steps=life.steps(alert),
+            steps=life.steps(alert.history),
             can_snooze=self.can_snooze(alert.priority),
             evidence_total=len(alert.evidence),
             evidence_known=len(self.state.evidence(alert)),
@@ -199,15 +205,30 @@ class Service:
             self.state.touch(key)
 
 
+# What an alert that got worse since somebody looked says to them.
+WORSE_WORDS: dict[Event, str] = {
+    "raised": "it has become {priority} since you looked; please look again",
+    "worse": "it got worse since you looked; please look again",
+    "returned": "values are outside their limits again since you looked; please look again",
+}
+FURTHER = "it has a further reason since you looked; please look again"
+
+
 def _worse(alert: Alert, decision: Decision) -> str | None:
-    """What has come since the alert was seen and may change the decision, in a sentence; None where nothing has."""
+    """What has come since the alert was seen and may change the decision, in a sentence; None where nothing has.
+
+    This spares somebody a decision that the judge would not carry out; the judge has the last word (it also knows what
+    has not reached this process yet).
+    """
     seen = decision.seen
-    if seen is None or decision.action in ANY_TIME:
+    if decision.action in WHATEVER_CAME:
         return None
-    if has_risen(alert, seen.priority):
-        return f"it has become {alert.priority} since you looked; please look again"
-    if seen.why is not None and not set(alert.why) <= set(seen.why):
-        return "it has a further reason since you looked; please look again"
+    if seen is not None and has_risen(alert, seen.priority):
+        return WORSE_WORDS["raised"].format(priority=alert.priority)
+    if decision.record is not None and (step := life.worse_since(alert.history, decision.record)):
+        return WORSE_WORDS[step.event or "worse"].format(priority=step.priority)
+    if seen is not None and seen.why is not None and not set(alert.why) <= set(seen.why):
+        return FURTHER
     return None
 
 
@@ -215,6 +236,8 @@ def _action(alert: Alert, decision: Decision, now: datetime) -> Action:
     """The action as it is sent. Raises Refused where it does not say who, or why where that is needed."""
     if not decision.who.strip():
         raise Refused("please say who you are")
+    if not (is_clean(decision.who.strip()) and is_clean((decision.to or "").strip())):
+        raise Refused("a name holds no control characters and no line ends")
     if decision.who.strip() == SERVICE:
         raise Refused(f"{SERVICE} is the service's own name; please say yours")
     if decision.action in NEEDS_REASON and not decision.reason.strip():
@@ -230,4 +253,5 @@ def _action(alert: Alert, decision: Decision, now: datetime) -> Action:
         direction=decision.direction,
         to=decision.to.strip() or None if decision.to else None,
         seen=decision.seen.priority if decision.seen else None,
+        record=decision.record,
     )

@@ -1,0 +1,138 @@
+"""What is kept of an alert that is not resolved: its members, what a person saw and decided, what was told."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TypeAlias
+
+import msgspec
+
+from rpm_stream.records import Absent, Alert, Direction, Priority
+
+RANK: dict[Priority, int] = {"low": 1, "medium": 2, "high": 3}
+MOST_EVIDENCE = 8  # CONTRACT 1
+NOT_OF_VALUES = ("device:", "settings")  # how groups begin of alerts that are not about values of the patient
+
+
+def is_of_values(group: str) -> bool:
+    """Whether an alert is about values of the patient: only of these is told what is so now."""
+    return not group.startswith(NOT_OF_VALUES)
+
+
+class Fact(msgspec.Struct, array_like=True):
+    """One reading as an alert needs it; ``number`` in the vital's first unit, infinite for LO and HI."""
+
+    id: str
+    value: str | None
+    unit: str
+    absent: Absent | None
+    measured_at: datetime
+    number: str
+
+
+class Found(msgspec.Struct, array_like=True):
+    """What a rule said of one moment; ``points`` of NEWS2 that the value has."""
+
+    measured_at: datetime
+    priority: Priority
+    title: str
+    why: str
+    evidence: tuple[str, ...]
+    points: int = 0
+    number: str = ""
+
+
+class Member(msgspec.Struct, omit_defaults=True):
+    """A rule inside an episode: its highest priority, its words and readings then, its vital and side of a limit.
+
+    ``measured_at``: of its newest finding. ``newest``: what it said then. ``worst``: the reading that was furthest
+    beyond the limit since the alert opened, ``bound`` the mildest limit of that side, in the vital's first unit.
+    """
+
+    rule: str
+    why: str
+    priority: Priority
+    vital: str
+    measured_at: datetime
+    direction: Direction | None = None
+    title: str = ""
+    evidence: tuple[str, ...] = ()
+    newest: Found | None = None
+    worst: Fact | None = None
+    bound: str = ""
+
+
+class Snoozed(msgspec.Struct):
+    """Until when an alert is snoozed, and which sides of the limits that covers."""
+
+    until: datetime
+    covers: tuple[Direction, ...]
+
+
+class Escalated(msgspec.Struct):
+    """How often an alert has escalated since it was last opened."""
+
+    since: datetime
+    times: int
+
+
+class Row(msgspec.Struct, array_like=True):
+    """Values a tier beyond what stood, less than a minute after each other: from when to when."""
+
+    since: datetime
+    last: datetime
+
+
+class Moment(msgspec.Struct, array_like=True):
+    """What stood after one message: the newest number of each vital, and NEWS2. ``is_record``: a record said so.
+
+    ``worst``: the worst number that came since, up to the next moment, by vital and side; ``worst_news2`` likewise.
+    """
+
+    at: datetime
+    is_record: bool
+    numbers: dict[str, str]
+    news2: int | None
+    worst: dict[str, str] = {}
+    worst_news2: int | None = None
+
+
+class Decision(msgspec.Struct, omit_defaults=True):
+    """What stood when a person acknowledged or snoozed. ``rows``: tiers that have begun; ``again``: vital and side of
+    values that came again after an hour without one and wait to be told.
+    """
+
+    numbers: dict[str, str]
+    news2: int | None
+    rows: dict[str, Row] = {}
+    again: list[str] = []
+
+
+class Told(msgspec.Struct, array_like=True):
+    """What the last record told: when, the worst number by vital and side, and on which side of its limits each is."""
+
+    at: datetime
+    worst: dict[str, str]
+    levels: dict[str, str]
+
+
+class Episode(msgspec.Struct, omit_defaults=True):
+    """An alert that is not resolved, with its members by name."""
+
+    alert: Alert
+    members: dict[str, Member]
+    since: datetime  # when its first finding was measured
+    vital: str  # of the finding that decided last
+    decided_at: datetime  # when that finding was measured
+    snoozed: Snoozed | None = None
+    escalated: Escalated | None = None
+    first: Found | None = None  # what rang first; None of an older release's, or when its readings were taken back
+    seen: bool = False  # whether a person has seen it since it last became open
+    moments: list[Moment] = []
+    decided: Decision | None = None
+    worse_at: datetime | None = None  # when a tier opened it last
+    held: bool = False  # whether a tier was held back since then
+    told: Told | None = None
+
+
+Episodes: TypeAlias = dict[str, Episode]

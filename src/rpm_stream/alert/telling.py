@@ -1,0 +1,263 @@
+"""What an alert says: what is so now and what rang, from the facts of its members (CONTRACT 10, What is so now).
+
+The member that matters most stands first and gives the title: one whose newest value is beyond its limit before one
+that is back, then by the priority of that value, a low glucose before a high one, the points of NEWS2, the newest. A
+line for what rang first stays. ``evidence`` is what the lines name, in their order; a line whose readings do not fit is
+left out (law 12).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import msgspec
+
+from rpm_stream.alert.episode import MOST_EVIDENCE, RANK, Episode, Found, Member, Moment, Told, is_of_values
+from rpm_stream.alert.episodes import is_worse
+from rpm_stream.alert.situation import Situation
+from rpm_stream.alert.tiers import step_of
+from rpm_stream.records import Alert, Now, Reading, Sample
+
+MOST_WHY = 12
+MOST_RECORDS = 8  # moments that a person may have seen: two hours of records, where nothing gets worse
+MOST_OTHERS = 3  # moments since the last record
+NEWS2 = "news2"
+Line = tuple[str, tuple[str, ...]]  # words, and the ids of the readings that they name
+Ranked = tuple[str, Member]
+
+
+def tell(episode: Episode, situation: Situation) -> Alert:
+    """Say anew what is so now; the alert's record."""
+    if not is_of_values(episode.alert.group):
+        return _tell_of_devices(episode)
+    ranked = _ranked(episode, situation)
+    why, evidence = _fitted(list(_lines(episode, ranked, situation)))
+    episode.alert = msgspec.structs.replace(
+        episode.alert,
+        title=_title(episode, ranked[0], situation),
+        why=why or episode.alert.why,
+        evidence=evidence or episode.alert.evidence,
+        now=tuple(_now(ranked, situation)),
+        measured_at=max([episode.alert.measured_at, *_newest(episode, situation)]),
+    )
+    return episode.alert
+
+
+def _newest(episode: Episode, situation: Situation) -> Iterator[datetime]:
+    for member in episode.members.values():
+        if (at := situation.heard_at(member.vital)) is not None and member.newest is not None:
+            yield at
+
+
+def _tell_of_devices(episode: Episode) -> Alert:
+    """One line a member, what weighs most first: what is the matter with a device has no course of values."""
+    ordered = sorted(episode.members.values(), key=lambda member: -RANK[member.priority])
+    why, evidence = _fitted([(member.why, member.evidence) for member in ordered])
+    episode.alert = msgspec.structs.replace(
+        episode.alert,
+        title=ordered[0].title or episode.alert.title,
+        why=why,
+        evidence=evidence or episode.alert.evidence,
+    )
+    return episode.alert
+
+
+# --- which member matters most ------------------------------------------------------------------------------------
+
+
+def _ranked(episode: Episode, situation: Situation) -> list[Ranked]:
+    return sorted(episode.members.items(), key=lambda each: _rank(each[0], each[1], situation))
+
+
+def is_beyond(name: str, member: Member, situation: Situation) -> bool:
+    """Whether the newest value of a member is what its rule rings for."""
+    if name == NEWS2:
+        return situation.total is not None and situation.total.priority is not None
+    return member.newest is not None and member.newest.measured_at == situation.heard_at(member.vital)
+
+
+def _rank(name: str, member: Member, situation: Situation) -> tuple[bool, int, bool, int, float, str, str]:
+    beyond = is_beyond(name, member, situation)
+    priority, points, at = member.priority, 0, member.measured_at
+    if name == NEWS2 and situation.total is not None:
+        priority, points, at = situation.total.priority or priority, situation.total.minimum, situation.total.at
+    elif beyond and member.newest is not None:
+        priority, points, at = member.newest.priority, member.newest.points, member.newest.measured_at
+    is_high_glucose = member.vital.startswith("glucose") and member.direction == "high"
+    return not beyond, -RANK[priority], is_high_glucose, -points, -at.timestamp(), member.vital, name
+
+
+# --- words --------------------------------------------------------------------------------------------------------
+
+
+def _title(episode: Episode, top: Ranked, situation: Situation) -> str:
+    name, member = top
+    total, reading = situation.total, situation.latest.get(member.vital)
+    rang = member.title or episode.alert.title
+    if name == NEWS2 and total is not None:
+        return total.title if total.priority is not None else f"{rang}, now {total.minimum}"
+    if member.newest is not None and is_beyond(name, member, situation):
+        return member.newest.title
+    return f"{rang}, now {situation.short(reading)}" if reading is not None and member.direction else rang
+
+
+def _lines(episode: Episode, ranked: list[Ranked], situation: Situation) -> Iterator[Line]:
+    """The first member, what rang first, the others."""
+    (top, *others), first = ranked, episode.first
+    why, evidence = _line(*top, situation)
+    said = [why]
+    yield why, evidence
+    if first is not None and first.why not in why:
+        said.append(first.why)
+        yield f"rang first: {first.why}", first.evidence
+    vitals = {top[1].vital}
+    for name, member in others:
+        if member.vital in vitals and name != NEWS2 and not is_beyond(name, member, situation):
+            why, evidence = f"before: {member.why}", member.evidence  # what it is now stands above
+        else:
+            why, evidence = _line(name, member, situation)
+        vitals.add(member.vital)
+        if why not in said and member.why not in said:
+            yield why, evidence
+
+
+def _line(name: str, member: Member, situation: Situation) -> Line:
+    total, reading, newest = situation.total, situation.latest.get(member.vital), member.newest
+    if name == NEWS2 and total is not None:
+        was = "" if total.priority is not None else f"; before: {member.title}"
+        return f"{total.why}{was}", total.evidence
+    if newest is not None and is_beyond(name, member, situation):
+        return _beyond(member, newest, situation)
+    if reading is None or member.direction is None:
+        return member.why, member.evidence
+    if not member.why:
+        return f"{situation.said(reading)} now", (reading.id,)
+    return f"{situation.said(reading)} now; before: {member.why}", (reading.id, *member.evidence)
+
+
+def _beyond(member: Member, newest: Found, situation: Situation) -> Line:
+    """What the newest value is beyond, and where it goes."""
+    trend = situation.trend(member.vital) if member.bound else None
+    goes = f"; {trend}" if trend in ("rising", "falling") else ""
+    return f"{newest.why}{goes}", newest.evidence
+
+
+def _fitted(lines: list[Line]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The lines whose readings all fit among the evidence, each once. The first line stays, cut to what fits."""
+    why: dict[str, None] = {}
+    named: dict[str, None] = {}
+    for words, evidence in lines[:MOST_WHY]:
+        more = [each for each in evidence if each not in named]
+        if why and len(named) + len(more) > MOST_EVIDENCE:
+            continue
+        why[words] = None
+        named.update(dict.fromkeys(more[:MOST_EVIDENCE]))
+    return tuple(why), tuple(named)
+
+
+# --- what is so now ------------------------------------------------------------------------------------------------
+
+
+def _now(ranked: list[Ranked], situation: Situation) -> Iterator[Now]:
+    """One entry a vital, the one that matters most first."""
+    known: set[str] = set()
+    for name, member in ranked:
+        vitals = situation.total.vitals if name == NEWS2 and situation.total is not None else (member.vital,)
+        for vital in vitals:
+            reading = situation.latest.get(vital)
+            if vital not in known and reading is not None:
+                known.add(vital)
+                newest = _sample(reading)
+                yield Now(
+                    vital=vital, newest=newest, worst=_worst(ranked, vital) or newest, trend=situation.trend(vital)
+                )
+
+
+def _sample(reading: Reading) -> Sample:
+    return Sample(value=reading.value, unit=reading.unit, measured_at=reading.measured_at, absent=reading.absent)
+
+
+def _worst(ranked: list[Ranked], vital: str) -> Sample | None:
+    """Of the first member that has one: where both sides were broken, the side that matters more now."""
+    for _, member in ranked:
+        if member.vital == vital and (worst := member.worst) is not None:
+            return Sample(value=worst.value, unit=worst.unit, measured_at=worst.measured_at, absent=worst.absent)
+    return None
+
+
+# --- when what is so now is worth a record, and what was told -------------------------------------------------------
+
+
+def is_news(episode: Episode, situation: Situation, now: datetime) -> bool:
+    """Whether what is so now is worth a record of its own: a step worse, a limit crossed, or a while has passed."""
+    told = episode.told
+    if told is None:
+        return False
+    for name, member in episode.members.items():
+        if told.levels.get(name, "") != situation.level(name, member):
+            return True
+        newest, before = member.newest, told.worst.get(name)
+        if newest is None or not newest.number or before is None or member.direction is None or not member.bound:
+            continue
+        step = step_of(situation, member.vital, member.direction, Decimal(member.bound))
+        if is_beyond(name, member, situation) and _is_by(member, newest.number, before, step):
+            return True
+    is_due = now - told.at >= timedelta(minutes=situation.limits.now_every_minutes)
+    return is_due and tuple(_now(_ranked(episode, situation), situation)) != episode.alert.now
+
+
+def _is_by(member: Member, number: str, than: str, step: Decimal) -> bool:
+    """Whether ``number`` is a step or more worse than another one."""
+    further = Decimal(than) - Decimal(number) if member.direction == "low" else Decimal(number) - Decimal(than)
+    return further >= step
+
+
+def note_told(episode: Episode, situation: Situation) -> None:
+    """Keep what the record just made tells, and that a person may have seen it."""
+    if not is_of_values(episode.alert.group):
+        return
+    worst = {name: member.worst.number for name, member in episode.members.items() if member.worst is not None}
+    levels = {name: situation.level(name, member) for name, member in episode.members.items()}
+    episode.told = Told(episode.alert.updated_at, worst, dict(levels))
+    note_moment(episode, situation, episode.alert.updated_at, is_record=True)
+
+
+def note_moment(episode: Episode, situation: Situation, at: datetime, is_record: bool) -> None:
+    """Keep what stands after a message, for a decision about it that is on its way."""
+    vitals = {member.vital for member in episode.members.values()}
+    numbers = {
+        vital: str(number)
+        for vital in sorted(vitals & situation.latest.keys())
+        if (number := situation.number(situation.latest[vital])) is not None
+    }
+    moments = episode.moments
+    minimum = situation.total.minimum if situation.total is not None else None
+    moments.append(Moment(at, is_record, numbers, minimum))
+    for kind, most in ((True, MOST_RECORDS), (False, MOST_OTHERS)):
+        places = [place for place, moment in enumerate(moments) if moment.is_record is kind]
+        if len(places) > most:
+            _drop(moments, places[0])
+
+
+def _drop(moments: list[Moment], place: int) -> None:
+    """Forget a moment; what came after it came after the one before."""
+    gone = moments.pop(place)
+    if place:
+        for key, number in gone.worst.items():
+            note_worst(moments[place - 1], key, number)
+        note_worst_total(moments[place - 1], gone.worst_news2)
+
+
+def note_worst(moment: Moment, key: str, number: str) -> None:
+    """A value that came after a moment, by vital and side."""
+    known = moment.worst.get(key)
+    if known is None or is_worse("low" if key.endswith(":low") else "high", number, known):
+        moment.worst[key] = number
+
+
+def note_worst_total(moment: Moment, total: int | None) -> None:
+    """A NEWS2 that came after a moment."""
+    if total is not None and total > (moment.worst_news2 or -1):
+        moment.worst_news2 = total

@@ -1,0 +1,174 @@
+"""Worse is told again: what opens an alert that somebody acknowledged or snoozed (CONTRACT 10).
+
+A tier is (a) a value beyond the query bound where the one that stood was not, (b) NEWS2 by two or more, or from below
+to 7 or 9, (c) a step or more beyond the value that stood, (d) a value beyond its limit after an hour without one. What
+*stood* is what the person could see; where that was inside, the limit. (b) to (d) wait for a quarter of an hour after
+such an opening, and then what is still so counts: held back, never dropped. Of values less than a minute apart one
+alone does not count for them.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from rpm_stream.alert.episode import Decision, Episode, Member, Moment, Row
+from rpm_stream.alert.episodes import is_worse, open_worse
+from rpm_stream.alert.situation import Situation
+from rpm_stream.records import Alert, Direction, Finding, Total
+
+EDGES = (7, 9)  # totals of NEWS2 that are told again: emergency response, and the next step above (CONTRACT 10)
+TOTAL_STEP = 2  # of NEWS2; design choice (CONTRACT 10)
+TOTAL = "news2"
+
+
+def step_of(situation: Situation, vital: str, side: Direction, bound: Decimal) -> Decimal:
+    """How much further out a value must be to be told again; ``bound`` in the vital's first unit, as is the step."""
+    return situation.limits.step_of(vital, side, bound, "")[0]
+
+
+def look(
+    episode: Episode, finding: Finding, last: datetime | None, situation: Situation, now: datetime
+) -> Alert | None:
+    """Open the alert again where a value beyond a limit is a tier worse than what a person decided about.
+
+    ``last``: when a value beyond that limit was measured before.
+    """
+    decided, side = episode.decided, finding.direction
+    if decided is None or side is None or finding.number is None:
+        return None
+    key, limits = f"{finding.vital}:{side}", situation.limits
+    if finding.beyond_query and not _stood_beyond_query(decided.numbers, finding.vital, side, situation):
+        return open_worse(episode, now, finding.why)
+    is_again = last is not None and finding.measured_at - last >= timedelta(minutes=limits.tier_again_minutes)
+    if is_again and key not in decided.again:
+        decided.again.append(key)
+    member = episode.members[finding.member]
+    if not (key in decided.again or is_step(decided.numbers, member, finding.number, situation)):
+        return None
+    if not _is_row(decided, key, finding.measured_at, finding.apart, situation):
+        return None
+    return _open(episode, now, finding.why, situation)
+
+
+def look_at_total(
+    episode: Episode, total: Total, apart: float | None, situation: Situation, now: datetime
+) -> Alert | None:
+    """Open the alert again where NEWS2 is a tier above the one that stood."""
+    decided = episode.decided
+    if decided is None or not is_total_tier(decided.news2, total.minimum):
+        return None
+    if not _is_row(decided, TOTAL, total.at, apart, situation):
+        return None
+    return _open(episode, now, total.why, situation)
+
+
+def held(episode: Episode, situation: Situation, now: datetime) -> Alert | None:
+    """What was held back, if it is still so when the wait is over."""
+    decided, since = episode.decided, episode.worse_at
+    if decided is None or since is None or not episode.held:
+        return None
+    at = since + timedelta(minutes=situation.limits.tier_wait_minutes)
+    if at > now:
+        return None
+    episode.held = False
+    for member in episode.members.values():
+        newest = member.newest
+        if newest is None or member.direction is None or newest.measured_at != situation.heard_at(member.vital):
+            continue
+        key = f"{member.vital}:{member.direction}"
+        if newest.number and (
+            key in decided.again or is_step(decided.numbers, member, Decimal(newest.number), situation)
+        ):
+            return open_worse(episode, at, newest.why)
+    total = situation.total
+    if total is not None and is_total_tier(decided.news2, total.minimum):
+        return open_worse(episode, at, total.why)
+    return None
+
+
+def is_step(stood: dict[str, str], member: Member, number: Decimal, situation: Situation) -> bool:
+    """Whether a value is a step or more beyond what stood, or beyond the limit where that was inside."""
+    side = member.direction
+    if side is None or not member.bound:
+        return False
+    bound = Decimal(member.bound)
+    base = bound
+    if (known := stood.get(member.vital)) is not None and is_worse(side, known, member.bound):
+        base = Decimal(known)
+    if not base.is_finite():
+        return False
+    step = step_of(situation, member.vital, side, bound)
+    return number <= base - step if side == "low" else number >= base + step
+
+
+def is_total_tier(stood: int | None, total: int) -> bool:
+    """Whether NEWS2 is a tier above the one that stood."""
+    before = stood or 0
+    return total >= before + TOTAL_STEP or any(before < edge <= total for edge in EDGES)
+
+
+def moment_of(episode: Episode, at: datetime) -> int | None:
+    """The place of what stood at ``at``; None where that is not known any more."""
+    places = [place for place, moment in enumerate(episode.moments) if moment.at <= at]
+    return places[-1] if places else None
+
+
+def decision_at(episode: Episode, at: datetime) -> Decision:
+    """What stood at ``at``: nothing where that is not known any more, so that the limits themselves count."""
+    place = moment_of(episode, at)
+    if place is None:
+        return Decision({}, None)
+    moment = episode.moments[place]
+    return Decision(dict(moment.numbers), moment.news2)
+
+
+def has_passed(episode: Episode, at: datetime, situation: Situation) -> bool:
+    """Whether a tier has come since the record that a person saw."""
+    place = moment_of(episode, at)
+    return place is not None and any(
+        _is_passed_by(episode, episode.moments[place], later, situation) for later in episode.moments[place:]
+    )
+
+
+def _is_passed_by(episode: Episode, stood: Moment, later: Moment, situation: Situation) -> bool:
+    if later.worst_news2 is not None and is_total_tier(stood.news2, later.worst_news2):
+        return True
+    for member in episode.members.values():
+        if member.direction is None:
+            continue
+        text = later.worst.get(f"{member.vital}:{member.direction}")
+        if text is None:
+            continue
+        number = Decimal(text)
+        if is_step(stood.numbers, member, number, situation):
+            return True
+        if situation.is_beyond_query(member.vital, member.direction, number) and not _stood_beyond_query(
+            stood.numbers, member.vital, member.direction, situation
+        ):
+            return True
+    return False
+
+
+def _stood_beyond_query(stood: dict[str, str], vital: str, side: Direction, situation: Situation) -> bool:
+    known = stood.get(vital)
+    return known is not None and situation.is_beyond_query(vital, side, Decimal(known))
+
+
+def _is_row(decided: Decision, key: str, at: datetime, apart: float | None, situation: Situation) -> bool:
+    """Whether a tier counts: at once where readings are rare, in a row of some length where they are dense."""
+    row = decided.rows.get(key)
+    if row is None or abs((at - row.last).total_seconds()) > situation.limits.dense_seconds:
+        row = decided.rows[key] = Row(at, at)
+    row.since, row.last = min(row.since, at), max(row.last, at)
+    is_dense = apart is not None and apart < situation.limits.dense_seconds
+    return not is_dense or row.last - row.since >= timedelta(seconds=situation.limits.row_seconds)
+
+
+def _open(episode: Episode, now: datetime, why: str, situation: Situation) -> Alert | None:
+    """Open the alert again, or hold it back for what is left of the wait."""
+    wait = timedelta(minutes=situation.limits.tier_wait_minutes)
+    if episode.worse_at is not None and now < episode.worse_at + wait:
+        episode.held = True
+        return None
+    return open_worse(episode, now, why)

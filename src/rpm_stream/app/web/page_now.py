@@ -1,0 +1,53 @@
+"""The newest values of an alert as the page writes them: large, with their age; what is old looks old and says so."""
+
+from __future__ import annotations
+
+from datetime import datetime, tzinfo
+from html import escape
+
+from rpm_stream.app.web.page_words import clock
+from rpm_stream.publish.feed import OVER_SEEN, Row
+from rpm_stream.publish.latest import Latest
+from rpm_stream.records import Trend
+
+ARROWS: dict[Trend, str] = {"rising": "↑", "falling": "↓", "steady": "→"}
+NOBODY_LOOKED = "All values are back inside their limits. Nobody has looked at it yet."
+
+
+def now_html(row: Row) -> str:
+    """A list of the newest values, empty where the alert has none; every text in it is escaped."""
+    if not row.now:
+        return ""
+    return f'<ul class="r-now" aria-label="Newest values">{"".join(map(_item, row.now))}</ul>'
+
+
+def _item(each: Latest) -> str:
+    is_number = each.value[:1].isdigit() or each.value[:1] == "-"
+    unit = f" <small>{escape(each.unit)}</small>" if each.unit else ""
+    arrow = f' <i aria-hidden="true">{ARROWS[each.trend]}</i>' if each.trend else ""
+    age = f"old: {each.age_words}" if each.is_old else each.age_words
+    said = ", ".join(part for part in (each.trend_words, age, f"worst {each.worst_words}") if part)
+    return (
+        f'<li class="{"is-old" if each.is_old else ""}"><span>{escape(each.name)}</span>'
+        f'<b class="{"" if is_number else "is-words"}">{escape(each.value)}{unit}{arrow}</b>'
+        f"<span>{escape(said)}</span></li>"
+    )
+
+
+def now_lines(row: Row, now: datetime, zone: tzinfo) -> list[str]:
+    """The same in sentences, with the time instead of an age, for what stands still while somebody reads it."""
+    lines = []
+    for each in row.now:
+        value = " ".join(part for part in (each.value, each.unit) if part)
+        parts = [f"{each.name} now {value}", *([each.trend_words] if each.trend else [])]
+        old = " (old)" if each.is_old else ""
+        measured = f"measured {clock(each.measured_at, now, zone)}{old}"
+        lines.append(f"{', '.join([*parts, measured])}; worst {each.worst_words}.")
+    return lines
+
+
+def looked_words(row: Row) -> str:
+    """Whether somebody has looked at an alert that is over; "" for one that goes on."""
+    if not row.over:
+        return ""
+    return OVER_SEEN[1].format(names=", ".join(row.seen_by)) if row.seen_by else NOBODY_LOOKED

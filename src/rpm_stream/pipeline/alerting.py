@@ -1,0 +1,240 @@
+"""The verb alert for one patient: findings enter episodes, time and readings end them; each record tells what is so.
+
+Everything that becomes a record of an alert goes through ``put``: it says anew what is so now, and notes which readings
+it names, so that each of them is published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+
+import msgspec
+
+from rpm_stream.alert.episode import RANK, Episode, Member, is_of_values
+from rpm_stream.alert.episodes import apply, found_member, settle_recovered
+from rpm_stream.alert.telling import is_news, note_moment, note_told, note_worst, note_worst_total, tell
+from rpm_stream.alert.tiers import decision_at, look, look_at_total
+from rpm_stream.alert.waiting import overdue
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.pipeline.devices import DeviceAlerts
+from rpm_stream.pipeline.patient import Patient, PatientState
+from rpm_stream.pipeline.scoring import Moment, Scoring
+from rpm_stream.pipeline.silence import GROUP as SILENCE
+from rpm_stream.pipeline.silence import Silence
+from rpm_stream.pipeline.situation import PatientSituation
+from rpm_stream.records import Alert, Direction, Finding, PatientEntry, Reading, Score
+from rpm_stream.score.total import NEWS2
+
+VITAL_SIGNS = "vital_signs"
+
+
+class Work:
+    """One message, decision or tick on its way: its patient, and what came of it so far."""
+
+    def __init__(self, patient: Patient, entry: PatientEntry, now: datetime, situation: PatientSituation) -> None:
+        self.patient, self.entry, self.now, self.situation = patient, entry, now, situation
+        self.scores: list[Score] = []
+        self.alerts: list[Alert] = []
+        self.evidence: dict[str, Reading] = {}  # readings that an alert names for the first time
+        self.known: dict[str, Reading] = {}  # readings of this message and of its findings
+        self.told: dict[str, Episode] = {}  # alert id -> its episode, of those with a record
+        self.touched: set[str] = set()  # vitals that had a reading
+        self.also_seen: list[Reading] = []  # readings that tell again of a measurement that is known
+
+    @property
+    def state(self) -> PatientState:
+        """What judge remembers of the patient."""
+        return self.patient.state
+
+
+class Alerting:
+    """Alerts, bound to the tables."""
+
+    def __init__(self, knowledge: Knowledge, scoring: Scoring, silence: Silence, devices: DeviceAlerts) -> None:
+        self._knowledge, self._scoring, self._silence, self._devices = knowledge, scoring, silence, devices
+
+    def work(self, patient: Patient, entry: PatientEntry, now: datetime) -> Work:
+        """The work of one step."""
+        return Work(patient, entry, now, PatientSituation(self._knowledge, self._scoring, patient.state, entry))
+
+    def put(self, work: Work, episode: Episode) -> None:
+        """Make a record of an episode as it is now."""
+        named = set(episode.alert.evidence) if len(episode.alert.history) > 1 else set()
+        alert = tell(episode, work.situation)
+        work.alerts.append(alert)
+        work.told[alert.id] = episode
+        for each in alert.evidence:
+            if each not in named and each not in work.evidence and (reading := self._reading(work, each)):
+                work.evidence[each] = reading
+
+    def _reading(self, work: Work, identity: str) -> Reading | None:
+        if identity in work.known:
+            return work.known[identity]
+        score = work.state.score
+        kept = (segment.reading for history in score.histories.values() for segment in history.segments)
+        known = (*score.latest.values(), *(reading for reading in kept if reading is not None))
+        return next((reading for reading in known if reading.id == identity), None)
+
+    # --- time ---------------------------------------------------------------------------------------------------------
+
+    def wait(self, work: Work) -> None:
+        """What time alone has done to alerts up to now."""
+        for episode, _ in overdue(work.state.episodes, self._knowledge.priorities, work.situation, work.now):
+            self.put(work, episode)
+            note_told(episode, work.situation)
+
+    def begin(self, work: Work) -> None:
+        """Before readings are looked at: a decision of an older release, of which nothing is kept, is as of now."""
+        for episode in work.state.episodes.values():
+            if episode.alert.state in ("acknowledged", "snoozed") and episode.decided is None:
+                note_moment(episode, work.situation, work.now, is_record=False)
+                episode.decided = decision_at(episode, work.now)
+
+    # --- one moment ---------------------------------------------------------------------------------------------------
+
+    def enter(self, work: Work, found: Moment, findings: Sequence[Finding]) -> None:
+        """Let the findings of one moment enter their episodes, highest first, and tell again what is worse."""
+        work.known.update((reading.id, reading) for finding in findings for reading in finding.evidence)
+        work.touched.update(reading.vital for reading in found.judged)
+        for finding in sorted(findings, key=lambda finding: -RANK[finding.priority]):
+            self.enter_one(work, finding, work.now)
+        episode, total = work.state.episodes.get(VITAL_SIGNS), found.total
+        if episode is None or total is None:
+            return
+        if episode.moments:
+            note_worst_total(episode.moments[-1], total.minimum)
+        apart = min((each.apart for each in findings if each.apart is not None), default=found.apart)
+        if look_at_total(episode, total, apart, work.situation, work.now):
+            self.put(work, episode)
+
+    def enter_one(self, work: Work, finding: Finding, now: datetime) -> None:
+        """Let one finding enter its episode."""
+        state = work.state
+        episode = state.episodes.get(finding.group)
+        last = None if episode is None else _last_beyond(episode, finding)
+        still_over = episode is not None and self._is_still_over(work, episode, finding)
+        alert = apply(state.episodes, state.patient, finding, now, still_over)
+        episode = state.episodes[finding.group]
+        if finding.direction is not None and finding.number is not None and episode.moments:
+            note_worst(episode.moments[-1], f"{finding.vital}:{finding.direction}", str(finding.number))
+        worse = look(episode, finding, last, work.situation, now)
+        if alert is not None or worse is not None:
+            self.put(work, episode)
+
+    def _is_still_over(self, work: Work, episode: Episode, finding: Finding) -> bool:
+        """Whether a late finding tells of nothing that is not over again."""
+        if not (episode.alert.over and finding.late):
+            return False
+        members = {finding.member: found_member(finding), **episode.members}
+        return all(self._recovered(work, name, member) for name, member in members.items())
+
+    def recover(self, work: Work, groups: Iterable[str]) -> None:
+        """Settle what has recovered among the groups that have heard something new."""
+        episodes = work.state.episodes
+        if not episodes:
+            return
+        for episode, _ in settle_recovered(
+            episodes, (*groups, SILENCE), lambda name, member: self._recovered(work, name, member), work.now
+        ):
+            self.put(work, episode)
+
+    def recovered(self, work: Work) -> Callable[[str, Member], bool]:
+        """Whether a member has recovered, for a decision."""
+        return lambda name, member: self._recovered(work, name, member)
+
+    def _recovered(self, work: Work, name: str, member: Member) -> bool:
+        score = work.state.score
+        if name.startswith("silence:"):
+            return SILENCE in work.state.episodes and self._silence.heard(score, name, work.state.episodes)
+        if name.startswith("device:"):
+            return self._devices.recovered(score, name)
+        return self._scoring.recovered(work.state, work.entry, name, member)
+
+    # --- the whole message --------------------------------------------------------------------------------------------
+
+    def finish(self, work: Work) -> tuple[Alert, ...]:
+        """The message's alert records, with what holds after the whole message."""
+        state = work.state
+        for group, episode in list(state.episodes.items()):
+            if not is_of_values(group):
+                continue
+            late = episode.alert.priority == "high" and not (episode.seen or episode.alert.state == "acknowledged")
+            if late and episode.alert.id in work.told:  # what came late ends nothing, and may be over already
+                self._settle_late(work, group)
+            self._mark(work, episode)
+        for episode in work.told.values():
+            self._say_last(work, episode)
+        for group, episode in state.episodes.items():
+            if episode.alert.id in work.told:
+                note_told(episode, work.situation)
+            elif is_of_values(group) and self._is_touched(work, episode):
+                self._tell_what_is_so(work, episode)
+        return tuple(work.alerts)
+
+    def _settle_late(self, work: Work, group: str) -> None:
+        episode = work.state.episodes[group]
+        if not episode.alert.over and all(self._recovered(work, *each) for each in episode.members.items()):
+            self.recover(work, [group])
+
+    def _mark(self, work: Work, episode: Episode) -> None:
+        """Fresh data, and whether all that rang is back inside already, for however short a time."""
+        alert = episode.alert
+        if alert.stale and not self._silence.is_stale(work.state.score, work.entry, episode, work.now):
+            episode.alert = msgspec.structs.replace(alert, stale=False, updated_at=max(work.now, alert.updated_at))
+            self.put(work, episode)
+        if not (alert.id in work.told or alert.historical):
+            return
+        is_back = all(
+            self._scoring.is_back(work.state, work.entry, name, member) for name, member in episode.members.items()
+        )
+        if is_back != episode.alert.historical:
+            episode.alert = msgspec.structs.replace(episode.alert, historical=is_back)
+            if alert.id not in work.told:
+                self.put(work, episode)
+
+    def _say_last(self, work: Work, episode: Episode) -> None:
+        """The last record of an alert in a message tells what is so after it; all of them whether it is historical."""
+        is_open = work.state.episodes.get(episode.alert.group) is episode
+        if is_open:
+            tell(episode, work.situation)
+        last = episode.alert
+        historical = last.historical or (last.state == "resolved" and last.opened_at == last.updated_at)
+        places = [place for place, alert in enumerate(work.alerts) if alert.id == last.id]
+        for place in places:
+            work.alerts[place] = msgspec.structs.replace(work.alerts[place], historical=historical)
+        if is_open:
+            work.alerts[places[-1]] = msgspec.structs.replace(last, history=work.alerts[places[-1]].history)
+            self._note_evidence(work, last)
+
+    def _note_evidence(self, work: Work, alert: Alert) -> None:
+        for each in alert.evidence:
+            if each in work.known and each not in work.evidence:
+                work.evidence[each] = work.known[each]
+
+    def _is_touched(self, work: Work, episode: Episode) -> bool:
+        if not work.touched.isdisjoint(member.vital for member in episode.members.values()):
+            return True
+        total = work.state.score.total
+        return NEWS2 in episode.members and total is not None and not work.touched.isdisjoint(total.vitals)
+
+    def _tell_what_is_so(self, work: Work, episode: Episode) -> None:
+        """What is so now is worth a record where it is a step worse, crosses a limit, or was not told for a while."""
+        if is_news(episode, work.situation, work.now):
+            at = max(work.now, episode.alert.updated_at)
+            episode.alert = msgspec.structs.replace(episode.alert, updated_at=at)
+            self.put(work, episode)
+            note_told(episode, work.situation)
+        else:
+            note_moment(episode, work.situation, work.now, is_record=False)
+
+
+def _last_beyond(episode: Episode, finding: Finding) -> datetime | None:
+    """When a value beyond that side of the vital's limits was measured before."""
+    times: Iterator[datetime] = (
+        member.measured_at
+        for member in episode.members.values()
+        if member.vital == finding.vital and member.direction == finding.direction
+    )
+    side: Direction | None = finding.direction
+    return max(times, default=None) if side is not None else None

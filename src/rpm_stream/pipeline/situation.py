@@ -1,0 +1,98 @@
+"""A patient as alert sees them: what is newest, where it goes, what has recovered; read from score's state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from rpm_stream.alert.episode import Member
+from rpm_stream.alert.situation import Level
+from rpm_stream.knowledge import Knowledge, Limits
+from rpm_stream.pipeline.patient import PatientState
+from rpm_stream.records import Direction, PatientEntry, Reading, Total, Trend
+from rpm_stream.score.rules import number_of
+from rpm_stream.words import plain_unit, plain_value
+
+if TYPE_CHECKING:
+    from rpm_stream.pipeline.scoring import Scoring
+
+TREND_OVER = timedelta(minutes=10)  # CONTRACT 10, What is so now
+
+
+class PatientSituation:
+    """See alert/situation.py; as of now, which moves on with the patient's state."""
+
+    def __init__(self, knowledge: Knowledge, scoring: Scoring, state: PatientState, entry: PatientEntry) -> None:
+        self._knowledge, self._scoring, self._state, self._entry = knowledge, scoring, state, entry
+
+    @property
+    def latest(self) -> Mapping[str, Reading]:
+        """The newest reading of each vital."""
+        return self._state.score.latest
+
+    @property
+    def total(self) -> Total | None:
+        """NEWS2 as of the newest reading that it stands on."""
+        return self._state.score.total
+
+    @property
+    def limits(self) -> Limits:
+        """The table of limits."""
+        return self._knowledge.limits
+
+    def number(self, reading: Reading) -> Decimal | None:
+        """The value in its vital's first unit, infinite for LO and HI; None where there is none."""
+        if reading.value is None and reading.absent not in ("positive-infinity", "negative-infinity"):
+            return None
+        return number_of(self._knowledge, reading)
+
+    def plain(self, vital: str) -> str:
+        """The vital's name in words."""
+        return self._knowledge.vitals[vital].plain
+
+    def said(self, reading: Reading) -> str:
+        """``oxygen saturation 88 %``"""
+        row = self._knowledge.vitals[reading.vital]
+        word = row.word(reading.value)
+        return f"{row.plain}: {word}" if word else plain_value(reading)
+
+    def short(self, reading: Reading) -> str:
+        """``88 %``"""
+        word = self._knowledge.vitals[reading.vital].word(reading.value)
+        if word is not None:
+            return word
+        if reading.value is not None:
+            return f"{reading.value} {plain_unit(reading.unit)}"
+        return {"positive-infinity": "HI", "negative-infinity": "LO"}.get(reading.absent or "", "without a value")
+
+    def trend(self, vital: str) -> Trend | None:
+        """Where the vital goes, against its last value at least 10 minutes older."""
+        newest = self.latest.get(vital)
+        if newest is None or newest.value is None:
+            return None
+        until = newest.measured_at - TREND_OVER
+        older = [point for point in self._state.score.trail.get(vital, ()) if point.at <= until]
+        if not older:
+            return None
+        moved = float(number_of(self._knowledge, newest)) - older[-1].number
+        if abs(moved) <= float(self._knowledge.vitals[vital].resolution):
+            return "steady"
+        return "rising" if moved > 0 else "falling"
+
+    def level(self, name: str, member: Member) -> Level:
+        """Where the newest value of a member stands to its limit."""
+        return self._scoring.level(self._state, self._entry, name, member)
+
+    def is_beyond_query(self, vital: str, side: Direction, number: Decimal) -> bool:
+        """Whether a value lies beyond the query bound of a side."""
+        query = self._knowledge.vitals[vital].query
+        if side == "low":
+            return query.below is not None and number < query.below
+        return query.above is not None and number > query.above
+
+    def heard_at(self, vital: str) -> datetime | None:
+        """When the newest reading of a vital was measured."""
+        newest = self.latest.get(vital)
+        return None if newest is None else newest.measured_at

@@ -1,0 +1,132 @@
+"""What is left of a patient's open alerts when readings were taken back (CONTRACT 10, What is so now).
+
+An alert of which nothing right is left is withdrawn; one that rests on others too stays, names none of the wrong ones
+any more, and says that it was corrected (law 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from rpm_stream.alert.episode import RANK, Decision, Episode, Fact, Member
+from rpm_stream.alert.episodes import change, evidence_of, found_of, is_worse
+from rpm_stream.alert.telling import note_told
+from rpm_stream.pipeline.alerting import Alerting, Work
+from rpm_stream.pipeline.scoring import LIMIT, Scoring
+from rpm_stream.records import Action, Finding, Transition
+from rpm_stream.score.total import NEWS2
+
+SILENT = "silence:"
+NOT_KEPT = "was beyond its limit, by readings that are not kept one by one"
+
+
+class Right(NamedTuple):
+    """The ids of what was taken back, and what the readings that are left are beyond, by member."""
+
+    wrong: frozenset[str]
+    findings: Mapping[str, Sequence[Finding]]
+    scoring: Scoring
+
+
+def correct_alerts(work: Work, action: Action, wrong: frozenset[str], alerting: Alerting, scoring: Scoring) -> None:
+    """Put a record of each alert that named one of the ``wrong`` readings (ids)."""
+    episodes = work.state.episodes
+    for group in sorted(episodes):
+        episode = episodes[group]
+        if not _names(episode, wrong):
+            continue
+        vitals = sorted({member.vital for member in episode.members.values()})
+        standing = [finding for vital in vitals for finding in scoring.standing(work.patient, work.entry, vital)]
+        by_member: dict[str, list[Finding]] = {}
+        for finding in standing:
+            if finding.group == group and wrong.isdisjoint(evidence_of(finding)):
+                by_member.setdefault(finding.member, []).append(finding)
+        _correct(work, episode, Right(wrong, by_member, scoring))
+        work.known.update((reading.id, reading) for finding in standing for reading in finding.evidence)
+        _end_or_tell(work, episode, action, alerting)
+
+
+def _names(episode: Episode, wrong: frozenset[str]) -> bool:
+    named = set(episode.alert.evidence) | set(episode.first.evidence if episode.first else ())
+    for member in episode.members.values():
+        named |= set(member.evidence) | set(member.newest.evidence if member.newest else ())
+        named |= {member.worst.id} if member.worst else set()
+    return not named.isdisjoint(wrong)
+
+
+def _correct(work: Work, episode: Episode, right: Right) -> None:
+    for name, member in list(episode.members.items()):
+        if not _correct_member(work, name, member, right):
+            del episode.members[name]
+    if episode.first is not None and not set(episode.first.evidence).isdisjoint(right.wrong):
+        episode.first = None
+    # What stood may have been a wrong value: a decision about it holds, what gets worse is measured by the limits.
+    episode.moments, episode.told = [], None
+    if episode.decided is not None:
+        episode.decided = Decision({}, episode.decided.news2)
+
+
+def _correct_member(work: Work, name: str, member: Member, known: Right) -> bool:
+    """Whether anything right is left of a member, which then names only that."""
+    wrong, right = known.wrong, known.findings.get(name, ())
+    if member.worst is not None and member.worst.id in wrong:
+        member.worst = _worst(right)
+    newest = member.newest
+    if newest is not None and not set(newest.evidence).isdisjoint(wrong):
+        member.newest = newest = found_of(right[-1]) if right else None
+    if set(member.evidence).isdisjoint(wrong) and member.evidence:
+        return True
+    if right:
+        best = max(right, key=lambda finding: (RANK[finding.priority], finding.measured_at))
+        member.why, member.title, member.evidence = best.why, best.title, evidence_of(best)
+        member.rule, member.priority, member.measured_at = best.rule, best.priority, right[-1].measured_at
+        return True
+    if newest is not None:
+        member.why, member.title, member.evidence = newest.why, newest.title, newest.evidence
+        member.priority = newest.priority
+        return True
+    left = [each for each in member.evidence if each not in wrong]
+    if name.startswith(SILENT):  # the vital is expected, and not heard, as before
+        member.evidence = tuple(left)
+        return True
+    if name == NEWS2 and left:
+        member.why, member.evidence = "", tuple(left)
+        return True
+    if name.startswith(LIMIT) and known.scoring.is_beyond_unnamed(work.state, work.entry, member.vital):
+        plain = work.situation.plain(member.vital)
+        member.why, member.evidence = f"{plain} {NOT_KEPT}", tuple(left)
+        return True
+    return bool(left) and not name.startswith(LIMIT)
+
+
+def _worst(right: Sequence[Finding]) -> Fact | None:
+    found: Fact | None = None
+    for finding in right:
+        reading, number, side = finding.evidence[0], finding.number, finding.direction
+        if number is not None and side and (found is None or is_worse(side, str(number), found.number)):
+            found = Fact(reading.id, reading.value, reading.unit, reading.absent, reading.measured_at, str(number))
+    return found
+
+
+def _end_or_tell(work: Work, episode: Episode, action: Action, alerting: Alerting) -> None:
+    alert = episode.alert
+    is_left = bool(episode.members)
+    step = Transition(
+        at=work.now,
+        state=alert.state if is_left else "resolved",
+        priority=alert.priority,
+        who=action.who,
+        reason=action.reason or ("" if is_left else "its readings were taken back"),
+        event="corrected" if is_left else "withdrawn",
+    )
+    change(episode, step)
+    if is_left:
+        alerting.put(work, episode)
+        note_told(episode, work.situation)
+        return
+    del work.state.episodes[alert.group]
+    episode.alert = msgspec.structs.replace(episode.alert, over=False)
+    work.alerts.append(episode.alert)

@@ -1,0 +1,121 @@
+"""One 15-minute window: how often each value text came in it, and what that says.
+
+Median, minimum and maximum are found among exact numbers; converted ones are rounded when they are told (numbers.py).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TypeAlias
+
+import msgspec
+
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.publish.codes import published_unit
+from rpm_stream.publish.numbers import exact, mean, number_of, published
+from rpm_stream.records import Reading, Window
+
+SPAN_SECONDS = 900
+COUNT_BYTES = 4  # of one value's count and framing in the state
+Place: TypeAlias = tuple[str, str, int]  # of a window: patient, vital, start in epoch seconds
+
+
+class Bin(msgspec.Struct, omit_defaults=True):
+    """One window in the state. ``counts``: how often each value text came, in ``unit`` (numbers.py). ``start``: epoch
+    seconds. ``again``: how often a value came that is the same measurement as one that is counted.
+    """
+
+    start: int
+    unit: str
+    device: str | None
+    utc_offset: str | None
+    received_at: datetime
+    counts: dict[str, int] = {}
+    size: int = 0
+    changed: bool = False
+    sent: bool = False
+    again: dict[str, int] = {}
+
+
+class Counted:
+    """Windows counted from readings at hand, however many and however old: none is closed or due. First come first."""
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self._knowledge = knowledge
+        self._bins: dict[Place, Bin] = {}
+
+    def add(self, reading: Reading) -> None:
+        """Count one reading; one without a value says nothing."""
+        if reading.value is None:
+            return
+        place = place_of(reading)
+        window = self._bins.get(place)
+        if window is None:
+            window = self._bins[place] = opened(place[2], reading, self._knowledge)
+        count_in(window, reading, exact(reading.value, reading.unit, window.unit, self._knowledge))
+
+    def window(self, place: Place) -> Window | None:
+        """What the readings of a window say; ``None`` where there was none."""
+        window = self._bins.get(place)
+        return None if window is None else finish(place[0], place[1], window)
+
+    def windows(self) -> list[Window]:
+        """All of them."""
+        return [finish(patient, vital, window) for (patient, vital, _), window in self._bins.items()]
+
+
+def place_of(reading: Reading) -> Place:
+    """The window of a reading."""
+    return reading.patient, reading.vital, int(reading.measured_at.timestamp() // SPAN_SECONDS) * SPAN_SECONDS
+
+
+def count_in(window: Bin, reading: Reading, text: str) -> None:
+    """Count one reading, whose value in the window's unit is ``text``."""
+    window.counts[text] = window.counts.get(text, 0) + 1
+    window.changed = True
+    window.received_at = max(window.received_at, reading.received_at)
+    if window.device != reading.device:
+        window.device = None
+
+
+def opened(start: int, reading: Reading, knowledge: Knowledge) -> Bin:
+    """A window without values yet: its first reading fixes the unit."""
+    unit = published_unit(knowledge.vitals[reading.vital], reading.unit)
+    return Bin(start, unit, reading.device, reading.utc_offset, reading.received_at)
+
+
+def finish(patient: str, vital: str, window: Bin) -> Window:
+    """What the window says."""
+    values = sorted((number_of(text), text) for text in window.counts)
+    start = datetime.fromtimestamp(window.start, UTC)
+    return Window(
+        patient=patient,
+        vital=vital,
+        start=start,
+        end=start + timedelta(seconds=SPAN_SECONDS),
+        unit=window.unit,
+        count=sum(window.counts.values()),
+        minimum=published(values[0][1]),
+        maximum=published(values[-1][1]),
+        median=_median(values, window.counts),
+        device=window.device,
+        utc_offset=window.utc_offset,
+        received_at=window.received_at,
+    )
+
+
+def _median(values: list[tuple[Decimal, str]], counts: dict[str, int]) -> str:
+    """The middle value, or the mean of the two middle ones (at most one digit more than theirs)."""
+    total = sum(counts.values())
+    low, high = (_at_rank(values, counts, rank) for rank in ((total - 1) // 2, total // 2))
+    return published(low) if low == high else mean(low, high)
+
+
+def _at_rank(values: list[tuple[Decimal, str]], counts: dict[str, int], rank: int) -> str:
+    """The value with ``rank`` values before it; ``values`` ascend."""
+    for _, text in values:
+        rank -= counts[text]
+        if rank < 0:
+            return text
+    raise ValueError("rank beyond the counts")

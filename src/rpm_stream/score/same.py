@@ -1,0 +1,174 @@
+"""Which readings tell of a measurement that the patient's record has already: they are heard and not counted again.
+
+Kept are the marks of the newest readings of each vital by measured time, so that what an app delivers hours later is
+still known: 20 octets each (sameness.py). Of a cuff these are some days; of a vital at 1 Hz only a few of the last
+minute are kept, and they push out nothing older. And the newest few that came second are kept whole: where the first is
+taken back, one of them takes its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from struct import Struct
+from typing import Any
+
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.records import Origin, Reading
+from rpm_stream.sameness import BY_TWO_WAYS, MINUTE, Measured, are_one, closest, measured
+from rpm_stream.score.state import ScoreState, Twin
+
+MOST = 14  # readings of a vital that are kept: 280 octets
+MOST_BY_TWO_WAYS = 36  # three hours of a glucose sensor: its maker's servers may come as late as that
+MOST_A_MINUTE = 6  # of them, while values come faster than that
+MOST_TWINS = 3  # of a vital
+BEATS = frozenset({"rr_interval"})
+MOST_TEXT = 64  # characters of an attribute that is kept
+_FORM, _TIME, _WORD = Struct("<qIII"), Struct("<q"), Struct("<I")
+_SIZE = _FORM.size
+
+
+class Same:
+    """The measurements of patients, bound to the knowledge table. What a device says of itself is none, and a beat of
+    the heart has no time of its own: two equal ones of one second are two.
+    """
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self._vitals = frozenset(
+            vital
+            for vital, row in knowledge.vitals.items()
+            if not row.group.startswith("device:") and vital not in BEATS
+        )
+
+    def also_seen(self, state: ScoreState, readings: Sequence[Reading]) -> list[Reading]:
+        """Those of ``readings`` that tell of a measurement that is known; the others are known from now on."""
+        return [reading for reading in readings if self._is_known(state, reading)]
+
+    def _is_known(self, state: ScoreState, reading: Reading) -> bool:
+        vital = reading.vital
+        if reading.value is None or vital not in self._vitals:
+            return False
+        one = measured(reading)
+        first = _first(state, vital, one)
+        if first is None:
+            state.seen[vital] = _entered(state.seen.get(vital, b""), one, vital)
+            return False
+        twins = state.twins.setdefault(vital, [])
+        twins.append(_twin(first, reading))
+        del twins[:-MOST_TWINS]
+        return True
+
+
+def _first(state: ScoreState, vital: str, one: Measured) -> Measured | None:
+    """The reading of which ``one`` is the second."""
+    kept = state.seen.get(vital)
+    if kept is None:
+        return None
+    newest = _time(kept, len(kept) - _SIZE)
+    if one.at - MINUTE >= newest:
+        return None  # nearly always, where values are rare
+    if one.at > newest and kept.count(_WORD.pack(one.device)) * _SIZE >= len(kept):
+        return None  # nearly always, where one device sends them every second
+    alike = [Measured._make(each) for each in _FORM.iter_unpack(kept) if each[1] == one.said]
+    near = [each for each in alike if are_one(each, one, vital)]
+    return closest(one, ((each, _twins(state, vital, each)) for each in near), vital) if near else None
+
+
+def _twins(state: ScoreState, vital: str, first: Measured) -> Iterator[Measured]:
+    of = _FORM.pack(*first)
+    yield from (measured(_reading("", vital, twin)) for twin in state.twins.get(vital, ()) if twin.of == of)
+
+
+def _marks(kept: bytes) -> Iterator[Measured]:
+    return map(Measured._make, _FORM.iter_unpack(kept))
+
+
+def _entered(kept: bytes, one: Measured, vital: str) -> bytes:
+    """With one more, in the order of time; the oldest goes where there are too many."""
+    most = (MOST_BY_TWO_WAYS if vital in BY_TWO_WAYS else MOST) * _SIZE
+    if kept and one.at < _time(kept, len(kept) - _SIZE):
+        return _packed(sorted((*_marks(kept), one)))[-most:]
+    place = len(kept) - MOST_A_MINUTE * _SIZE
+    if place >= 0 and one.at - _time(kept, place) < MINUTE:
+        return kept[:place] + kept[place + _SIZE :] + _FORM.pack(*one)
+    return (kept + _FORM.pack(*one))[-most:]
+
+
+def _time(kept: bytes, place: int) -> int:
+    at: int = _TIME.unpack_from(kept, place)[0]
+    return at
+
+
+def _packed(marks: Iterable[Measured]) -> bytes:
+    return b"".join(_FORM.pack(*each) for each in marks)
+
+
+# --- when readings are taken back -------------------------------------------------------------------------------------
+
+
+def not_counted(state: ScoreState, readings: Iterable[Reading]) -> frozenset[str]:
+    """The ids of those that came second, as far as that is still known: nothing rests on them."""
+    return frozenset(reading.id for reading in readings if reading.value is not None and _came_second(state, reading))
+
+
+def _came_second(state: ScoreState, reading: Reading) -> bool:
+    if any(twin.id == reading.id for twin in state.twins.get(reading.vital, ())):
+        return True
+    one, kept = measured(reading), list(_marks(state.seen.get(reading.vital, b"")))
+    return one not in kept and any(are_one(each, one, reading.vital) for each in kept)
+
+
+def forget(state: ScoreState, reading: Reading) -> None:
+    """Forget a reading that is taken back, whichever it was; what came second to it is asked for by ``heirs``."""
+    vital = reading.vital
+    if twins := state.twins.get(vital):
+        twins[:] = [twin for twin in twins if twin.id != reading.id]
+        if not twins:
+            del state.twins[vital]
+    if reading.value is None or vital not in state.seen:
+        return
+    marks, one = list(_marks(state.seen[vital])), measured(reading)
+    if one in marks:
+        marks.remove(one)
+        state.seen |= {vital: _packed(marks)}
+        if not marks:
+            del state.seen[vital]
+
+
+def heirs(state: ScoreState, patient: str, wrong: Sequence[Reading]) -> tuple[Reading, ...]:
+    """What came second to readings that are taken back, and is right: to be judged and published in their place.
+
+    They are second to nothing any more, and forgotten here.
+    """
+    ids = {reading.id for reading in wrong}
+    lost = {_FORM.pack(*measured(reading)) for reading in wrong if reading.value is not None}
+    found = []
+    for vital in sorted({reading.vital for reading in wrong} & state.twins.keys()):
+        twins = state.twins[vital]
+        free = [twin for twin in twins if twin.of in lost and twin.id not in ids]
+        found += [_reading(patient, vital, twin) for twin in free]
+        twins[:] = [twin for twin in twins if twin not in free]
+    return tuple(found)
+
+
+def _twin(first: Measured, reading: Reading) -> Twin:
+    origin = reading.origin
+    return Twin(
+        of=_FORM.pack(*first), id=reading.id, device=reading.device, value=str(reading.value), unit=reading.unit,
+        measured_at=reading.measured_at, received_at=reading.received_at, utc_offset=reading.utc_offset,
+        flags=reading.flags, attributes=_small(reading.attributes), frame=origin.frame, index=origin.index,
+        part=origin.part,
+    )  # fmt: skip
+
+
+def _small(attributes: dict[str, Any]) -> dict[str, Any]:
+    """A device may hang kilobytes on each value."""
+    return {name: text for name, text in attributes.items() if isinstance(text, str) and len(text) <= MOST_TEXT}
+
+
+def _reading(patient: str, vital: str, twin: Twin) -> Reading:
+    return Reading(
+        id=twin.id, patient=patient, device=twin.device, vital=vital, value=twin.value, unit=twin.unit,
+        measured_at=twin.measured_at, received_at=twin.received_at, utc_offset=twin.utc_offset, absent=None,
+        flags=twin.flags, attributes=twin.attributes,
+        origin=Origin(frame=twin.frame, index=twin.index, part=twin.part),
+    )  # fmt: skip

@@ -1,0 +1,163 @@
+"""NEWS2 over one instant of one patient: the score as a record, what it finds, and what it is now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from rpm_stream.ids import deterministic_id
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.records import Finding, PatientEntry, Priority, Reading, Score, Total
+from rpm_stream.score.history import Placing
+from rpm_stream.score.news2 import ANSWER_BEFORE, SATURATION, SCALE_SAID, Chart, Histories, News2Score
+from rpm_stream.score.rules import emits, note_calm
+from rpm_stream.score.state import ScoreState
+
+NEWS2 = "news2"  # its member in an episode
+
+
+class Totals:
+    """NEWS2, bound to the knowledge table."""
+
+    def __init__(self, knowledge: Knowledge, chart: Chart) -> None:
+        self._knowledge, self.chart = knowledge, chart
+        self._recovery = timedelta(minutes=knowledge.limits.news2_recovery_minutes)
+
+    def look(
+        self, state: ScoreState, instant: Sequence[Reading], placings: Sequence[Placing], patient: PatientEntry
+    ) -> tuple[list[Score], list[Finding]]:
+        """NEWS2 as of the instant, and at each other moment that a late reading or an answer reaches."""
+        instant = [reading for reading in instant if self.chart.knows(reading.vital)]  # what the score can stand on
+        at = instant[0].measured_at
+        scores: list[Score] = []
+        findings: list[Finding] = []
+        histories = Histories(state.histories, state.on_oxygen)
+        moments = self._moments(state, instant, placings)
+        for moment in moments:
+            score = self.chart.score(histories, moment, patient)
+            if score is None:
+                continue
+            if moment == at and (record := self._record(state, score, instant)):
+                scores.append(record)
+            if finding := self._finding(score, moment, instant, late=moment != moments[-1]):
+                findings.append(finding)
+                state.breach_parts = tuple(name for name, points in score.points.items() if points)
+                state.breach_at = max(moment, state.breach_at or moment)
+            if moment is moments[-1]:
+                self._note(state, score, moment)
+        return scores, findings
+
+    def _moments(self, state: ScoreState, instant: Sequence[Reading], placings: Sequence[Placing]) -> list[datetime]:
+        at = instant[0].measured_at
+        if not any(placing.changed for placing in placings):
+            return [at]
+        moments = [at, *self.chart.later_changes(state.histories, at)]
+        if any(not self.chart.has_bands(reading.vital) for reading in instant):  # an answer counts before it, too
+            earlier = self.chart.later_changes(state.histories, at - ANSWER_BEFORE)
+            moments = [*(moment for moment in earlier if moment < at), *moments]
+        return moments
+
+    def _note(self, state: ScoreState, score: News2Score, at: datetime) -> None:
+        """What NEWS2 is now; it is calm below its limit as long as the parts that gave points are known."""
+        priority = self._priority(score)
+        note_calm(state, NEWS2, at, priority is None and set(state.breach_parts) <= set(score.points))
+        given = {name: reading for name, reading in score.readings.items() if score.points[name]}
+        ranked = sorted(given.items(), key=lambda part: (-score.points[part[0]], part[0]))
+        state.total = Total(
+            at=at,
+            minimum=score.score_min,
+            maximum=score.score_max,
+            priority=priority,
+            title=_title(score),
+            why=news2_words(score),
+            evidence=tuple(reading.id for _, reading in ranked),
+            vitals=tuple(reading.vital for _, reading in ranked),
+        )
+
+    def renew(self, state: ScoreState, patient: PatientEntry) -> None:
+        """What NEWS2 is now, after readings were taken back."""
+        times = [state.latest[vital].measured_at for vital in self.chart.vitals if vital in state.latest]
+        score = self.chart.score(Histories(state.histories, state.on_oxygen), max(times), patient) if times else None
+        state.total = None
+        if score is not None:
+            self._note(state, score, max(times))
+
+    def _priority(self, score: News2Score) -> Priority | None:
+        news2 = self.chart.news2
+        if score.score_min < news2.medium_from:
+            return None
+        return "high" if score.score_min >= news2.high_from else "medium"
+
+    def _record(self, state: ScoreState, score: News2Score, instant: Sequence[Reading]) -> Score | None:
+        at = instant[0].measured_at
+        said = f"{sorted(score.points.items())}"
+        if not emits(state, NEWS2, at, said):
+            return None
+        return Score(
+            id=deterministic_id("score", NEWS2, instant[0].id),
+            patient=instant[0].patient,
+            readings=tuple(reading.id for reading in score.readings.values()),
+            vital=None,
+            value=None,
+            detector=NEWS2,
+            version=self.chart.news2.version,
+            score=float(score.score_min),
+            score_min=float(score.score_min),
+            score_max=float(score.score_max),
+            missing=score.missing,
+            threshold=float(self.chart.news2.medium_from),
+            contributions={name: float(points) for name, points in score.points.items()},
+            limits={"medium": self.chart.news2.medium_from, "high": self.chart.news2.high_from},
+            measured_at=at,
+        )
+
+    def _finding(self, score: News2Score, moment: datetime, instant: Sequence[Reading], late: bool) -> Finding | None:
+        priority = self._priority(score)
+        if priority is None:
+            return None
+        deciding = sorted(score.readings.items(), key=lambda item: -score.points[item[0]])
+        here = {reading.id for reading in instant}
+        opening = next((reading for _, reading in deciding if reading.id in here), instant[0])
+        others = (reading for name, reading in deciding if score.points[name] and reading.id != opening.id)
+        return Finding(
+            member=NEWS2,
+            rule=f"news2@{self.chart.news2.version}",
+            group=self._knowledge.vitals[opening.vital].group,
+            priority=priority,
+            title=_title(score),
+            why=news2_words(score),
+            evidence=(opening, *others),
+            vital=opening.vital,
+            measured_at=max(moment, opening.measured_at),
+            late=late,
+            points=score.score_min,
+        )
+
+    def recovered(self, state: ScoreState) -> bool:
+        """Whether NEWS2 has been below its limit for its recovery time, by readings."""
+        calm = state.calm.get(NEWS2)
+        return calm is not None and calm.until - calm.since >= self._recovery
+
+    def is_back(self, state: ScoreState, patient: PatientEntry) -> bool:
+        """Whether NEWS2 is below its limit, with a newer reading of each part that gave points at the breach."""
+        calm, breach_at = state.calm.get(NEWS2), state.breach_at
+        if calm is None or breach_at is None:
+            return False
+        score = self.chart.score(Histories(state.histories, state.on_oxygen), calm.until, patient)
+        return score is not None and all(
+            name in score.until and score.until[name] > breach_at for name in state.breach_parts if name != "oxygen"
+        )
+
+
+def _title(score: News2Score) -> str:
+    return f"NEWS2 {'at least ' if score.score_max > score.score_min else ''}{score.score_min}"
+
+
+def news2_words(score: News2Score) -> str:
+    """The score in words: range, what gave points, what is not known, and the scale where it is not the usual one."""
+    total = f"{score.score_min}" if score.score_min == score.score_max else f"{score.score_min} to {score.score_max}"
+    ranked = sorted(score.points.items(), key=lambda part: (-part[1], part[0]))
+    gave = ", ".join(f"{name.replace('_', ' ')} {points}" for name, points in ranked if points)
+    missing = f"; not known: {', '.join(name.replace('_', ' ') for name in score.missing)}" if score.missing else ""
+    scale = SCALE_SAID.get(score.scale) if SATURATION in score.points else None
+    return f"NEWS2 is {total}{f': {gave}' if gave else ''}{missing}{f'; saturation by {scale}' if scale else ''}"

@@ -1,0 +1,123 @@
+"""What is over and what is so now, on the page: nobody is left to guess whether somebody has looked."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from feed_for_tests import alert, now_of
+from nicegui import ui
+from nicegui.testing.user import User
+from page_for_tests import Kept, ask, button, opened, until, until_seen
+
+from rpm_stream.app.web.page_decide import offered, what_it_does
+from rpm_stream.app.web.page_now import NOBODY_LOOKED, now_html, now_lines
+from rpm_stream.publish import feed
+from rpm_stream.publish.feed import Row
+from rpm_stream.records import Action, Alert, PatientEntry, Transition
+
+KEY = "00000000-0000-4000-8000-000000000001"
+VALUES = now_of("oxygen_saturation", ("96", "84"), minutes=200, trend="rising")  # this module may be minutes old
+OVER = alert(KEY, "p", title="Oxygen low", over=True, now=(VALUES,))
+HIGH = msgspec.structs.replace(OVER, over=False)
+
+
+def row_of(found: Alert) -> Row:
+    return feed.row(found, PatientEntry(patient="p"), "ref", datetime.now(UTC))
+
+
+def texts(user: User) -> str:
+    """All labels and all HTML of the page."""
+    return " ".join(
+        [*(each.text for each in user.find(ui.label).elements), *(each.content for each in user.find(ui.html).elements)]
+    )
+
+
+def test_an_alert_that_is_over_says_that_nobody_has_looked_and_a_click_on_seen_sends_that() -> None:
+    async def look() -> list[Action]:
+        kept = Kept(OVER)
+        async with opened(kept) as user:
+            await until_seen(user, NOBODY_LOOKED)
+            await user.should_see("Over, not seen")
+            assert "3 hours ago" in texts(user) and "84 " in texts(user)
+            await asyncio.sleep(0.1)
+            assert kept.actions == []  # nothing is sent because it is shown
+            ask(user, "Seen")
+            await until_seen(user, "the alert can leave the list")
+            user.find("Your name").type("N. Adeyemi")
+            assert kept.actions == []
+            button(user, "Seen")()
+            await until(lambda: bool(kept.actions))
+            await until_seen(user, "Marking as seen for N. Adeyemi…")
+        return kept.actions
+
+    (sent,) = asyncio.run(look())
+    assert (sent.action, sent.who, sent.alert) == ("see", "N. Adeyemi", KEY)
+    assert (sent.record, sent.seen) == (OVER.updated_at, "high")
+
+
+def test_newer_values_do_not_take_a_press_away() -> None:
+    """A record that brings values alone comes every few minutes: the button that somebody is pressing stays."""
+
+    async def look() -> None:
+        kept = Kept(OVER)
+        async with opened(kept) as user:
+            await until(lambda: "3 hours ago" in texts(user))
+            before = user.find(kind=ui.button, content="Seen").elements
+            values = now_of("oxygen_saturation", ("97", "84"), minutes=0)
+            at = OVER.updated_at + timedelta(minutes=4)
+            kept.state.put_alert(msgspec.structs.replace(OVER, now=(values,), updated_at=at, measured_at=at))
+            await until(lambda: "just now" in texts(user))
+            assert user.find(kind=ui.button, content="Seen").elements == before
+
+    asyncio.run(look())
+
+
+def test_seen_is_offered_first_where_an_alert_is_over_and_only_there_or_on_high() -> None:
+    seen = Transition(at=OVER.updated_at, state="open", priority="high", who="N.", reason="", event="seen")
+    after = msgspec.structs.replace(OVER, history=(*OVER.history, seen))
+    assert offered(row_of(OVER), can_snooze=False)[:2] == ["see", "acknowledge"]
+    assert offered(row_of(HIGH), can_snooze=False)[:2] == ["acknowledge", "see"]
+    assert "see" not in offered(row_of(after), can_snooze=False)
+    assert "see" not in offered(row_of(alert(KEY, "p", "medium")), can_snooze=True)
+    assert "see" not in offered(row_of(alert(KEY, "p", state="acknowledged")), can_snooze=False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "found", "words"),
+    [
+        ("see", HIGH, "escalates until somebody acknowledges it"),
+        ("see", OVER, "can leave the list"),
+        ("acknowledge", OVER, "can leave the list"),
+        ("resolve", HIGH, "otherwise it is acknowledged, and stays there"),
+        ("resolve", OVER, "It leaves the list. The next"),
+        ("resolve", msgspec.structs.replace(HIGH, now=()), "It leaves the list. The next"),
+    ],
+)
+def test_a_dialog_says_what_the_decision_does_to_this_alert(kind: str, found: Alert, words: str) -> None:
+    assert words in what_it_does(kind, row_of(found))  # type: ignore[arg-type]
+
+
+def test_an_old_value_says_that_it_is_old() -> None:
+    assert 'class="is-old"' not in now_html(row_of(OVER))
+    stale = now_html(row_of(msgspec.structs.replace(OVER, stale=True)))
+    assert 'class="is-old"' in stale and "old: 3 hours ago" in stale
+
+
+def test_no_text_of_a_device_becomes_part_of_the_page() -> None:
+    odd = now_of("<b>vital</b>", ("1", "2"), minutes=1, unit="<script>")
+    shown = now_html(row_of(msgspec.structs.replace(OVER, now=(odd,))))
+    assert "<script>" not in shown and "<b>vital" not in shown
+
+
+def test_the_values_in_sentences_name_the_time() -> None:
+    row = row_of(OVER)
+    (line,) = now_lines(row, datetime.now(UTC), UTC)
+    assert line.startswith("Oxygen saturation now 96 %, rising, measured ")
+    assert line.endswith(" UTC; worst 84 %.")
+
+
+def test_an_alert_without_values_has_no_place_for_them() -> None:
+    assert now_html(row_of(alert(KEY, "p"))) == ""
