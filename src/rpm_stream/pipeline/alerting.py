@@ -37,10 +37,18 @@ class Work:
         self.scores: list[Score] = []
         self.alerts: list[Alert] = []
         self.evidence: dict[str, Reading] = {}  # readings that an alert names for the first time
-        self.known: dict[str, Reading] = {}  # readings of this message and of its findings
+        self.readings: Sequence[Reading] = ()  # of the message
+        self.found: list[Reading] = []  # readings of its findings
+        self._known: dict[str, Reading] = {}
         self.told: dict[str, Episode] = {}  # alert id -> its episode, of those with a record
         self.touched: set[str] = set()  # vitals that had a reading
         self.also_seen: list[Reading] = []  # readings that tell again of a measurement that is known
+
+    def known(self, identity: str) -> Reading | None:
+        """A reading of this message or of its findings, by its id."""
+        if len(self._known) < len(self.readings) + len(self.found):
+            self._known = {reading.id: reading for reading in (*self.readings, *self.found)}
+        return self._known.get(identity)
 
     @property
     def state(self) -> PatientState:
@@ -69,12 +77,12 @@ class Alerting:
                 work.evidence[each] = reading
 
     def _reading(self, work: Work, identity: str) -> Reading | None:
-        if identity in work.known:
-            return work.known[identity]
+        if (known := work.known(identity)) is not None:
+            return known
         score = work.state.score
         kept = (segment.reading for history in score.histories.values() for segment in history.segments)
-        known = (*score.latest.values(), *(reading for reading in kept if reading is not None))
-        return next((reading for reading in known if reading.id == identity), None)
+        others = (*score.latest.values(), *(reading for reading in kept if reading is not None))
+        return next((reading for reading in others if reading.id == identity), None)
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
@@ -95,8 +103,10 @@ class Alerting:
 
     def enter(self, work: Work, found: Moment, findings: Sequence[Finding]) -> None:
         """Let the findings of one moment enter their episodes, highest first, and tell again what is worse."""
-        work.known.update((reading.id, reading) for finding in findings for reading in finding.evidence)
-        work.touched.update(reading.vital for reading in found.judged)
+        if not (findings or work.state.episodes):
+            return
+        work.found += [reading for finding in findings for reading in finding.evidence]
+        work.touched.update([reading.vital for reading in found.judged])
         for finding in sorted(findings, key=lambda finding: -RANK[finding.priority]):
             self.enter_one(work, finding, work.now)
         episode, total = work.state.episodes.get(VITAL_SIGNS), found.total
@@ -162,6 +172,7 @@ class Alerting:
             late = episode.alert.priority == "high" and not (episode.seen or episode.alert.state == "acknowledged")
             if late and episode.alert.id in work.told:  # what came late ends nothing, and may be over already
                 self._settle_late(work, group)
+            self._freshen(work, episode)
             if episode.alert.id not in work.told and self._is_touched(work, episode):
                 self._tell_what_is_so(work, episode)
             self._mark(work, episode)
@@ -179,12 +190,16 @@ class Alerting:
         if not episode.alert.over and all(self._recovered(work, *each) for each in episode.members.items()):
             self.recover(work, [group])
 
-    def _mark(self, work: Work, episode: Episode) -> None:
-        """Fresh data, and whether all that rang is back inside already, for however short a time."""
+    def _freshen(self, work: Work, episode: Episode) -> None:
+        """Newer data came: what the alert says of the situation is of today again."""
         alert = episode.alert
         if alert.stale and not self._silence.is_stale(work.state.score, work.entry, episode, work.now):
             episode.alert = msgspec.structs.replace(alert, stale=False, updated_at=max(work.now, alert.updated_at))
             self.put(work, episode)
+
+    def _mark(self, work: Work, episode: Episode) -> None:
+        """Whether all that rang is back inside already, for however short a time."""
+        alert = episode.alert
         if not (alert.id in work.told or alert.historical):
             return
         is_back = all(
@@ -211,8 +226,8 @@ class Alerting:
 
     def _note_evidence(self, work: Work, alert: Alert) -> None:
         for each in alert.evidence:
-            if each in work.known and each not in work.evidence:
-                work.evidence[each] = work.known[each]
+            if each not in work.evidence and (reading := work.known(each)):
+                work.evidence[each] = reading
 
     def _is_touched(self, work: Work, episode: Episode) -> bool:
         if not work.touched.isdisjoint(member.vital for member in episode.members.values()):

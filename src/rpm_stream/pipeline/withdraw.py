@@ -45,7 +45,7 @@ def correct_alerts(work: Work, action: Action, wrong: frozenset[str], alerting: 
             if finding.group == group and wrong.isdisjoint(evidence_of(finding)):
                 by_member.setdefault(finding.member, []).append(finding)
         _correct(work, episode, Right(wrong, by_member, scoring))
-        work.known.update((reading.id, reading) for finding in standing for reading in finding.evidence)
+        work.found += [reading for finding in standing for reading in finding.evidence]
         _end_or_tell(work, episode, action, alerting)
 
 
