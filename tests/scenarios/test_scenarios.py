@@ -1,7 +1,7 @@
 """Every story of this folder: load, run, compare. A new story is a folder; its README says what a nurse expects.
 
-``expected.jsonl`` holds each alert line reduced to what a nurse sees. A story about whose and when it was also has
-``expected-readings.jsonl``, ``-rejects`` and ``-observations``, reduced to that.
+``expected.jsonl`` holds each alert line reduced to what a nurse sees. A story about the words of an alert also has
+``expected-alerts.jsonl``; one about whose and when it was has ``-readings``, ``-rejects`` or ``-observations``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from rpm_stream.pipeline.replay import Kind
 
 SEEN = ("patient", "group", "priority", "state", "title", "opened_at", "historical")
 ALSO: dict[Kind, tuple[str, ...]] = {
+    "alert": ("patient", "priority", "state", "title", "why"),
     "reading": ("patient", "vital", "value", "unit", "measured_at", "utc_offset", "flags"),
     "reject": ("device", "reason", "detail"),
     "observation": ("status", "subject", "effectiveDateTime", "valueQuantity"),
@@ -44,7 +45,7 @@ def test_story(story: Path) -> None:
     [(story, kind) for story in STORIES for kind in ALSO if (story / f"expected-{kind}s.jsonl").exists()],
     ids=lambda each: each.name if isinstance(each, Path) else each,
 )
-def test_whose_and_when(story: Path, kind: Kind) -> None:
+def test_words_whose_and_when(story: Path, kind: Kind) -> None:
     expected = [msgspec.json.decode(line) for line in (story / f"expected-{kind}s.jsonl").read_bytes().splitlines()]
     assert seen_of(story, kind, ALSO[kind]) == expected
 
