@@ -28,7 +28,7 @@ class Ward:
         self.device, self.patient = DeviceState(), unpack_patient(None, "p")
         self.offset = 0
 
-    def message(self, minutes: float, *values: tuple[float, str, str]) -> Readings:
+    def message(self, minutes: float, *values: tuple[Any, ...]) -> Readings:
         self.offset += 1
         sent = frame([measurement(*value) for value in values], minutes, seq=self.offset)
         position = Position(topic="rpm.frames", partition=0, offset=self.offset)
@@ -38,7 +38,7 @@ class Ward:
         (message,) = done.readings
         return message
 
-    def send(self, minutes: float, *values: tuple[float, str, str]) -> tuple[Alert, ...]:
+    def send(self, minutes: float, *values: tuple[Any, ...]) -> tuple[Alert, ...]:
         judged = self.judge.step(self.patient, self.message(minutes, *values))
         assert judged is not None
         return judged.alerts

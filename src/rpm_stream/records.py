@@ -234,8 +234,8 @@ class Forwarded(Record, frozen=True, kw_only=True):
     """
 
     v: Version = 1
-    patient: str
-    topic: str
+    patient: Code
+    topic: Code
     partition: int
     offset: int
     received_at: Time

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from books_for_tests import LATER, Topics, balanced, take, topics_of
+from books_for_tests import LATER, Topics, balanced, record, take, topics_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from replaying import frame, measurement, worn
@@ -65,7 +65,7 @@ def test_the_books_balance_and_say_what_came_twice(tmp_path: Path) -> None:
 
 
 def lost(topics: Topics, text: bytes) -> Topics:
-    kept = [record for record in topics[names.OBSERVATIONS] if text not in record.value]
+    kept = [each for each in topics[names.OBSERVATIONS] if text not in each.value]
     assert len(kept) < len(topics[names.OBSERVATIONS])
     return {**topics, names.OBSERVATIONS: kept}
 
@@ -109,7 +109,10 @@ def test_what_was_given_to_a_patient_is_the_same_as_what_comes_then(tmp_path: Pa
 
     topics = topics_of([first], entries, actions=actions)
     later = topics_of([first, second], entries)
-    topics |= {topic: later[topic] for topic in (names.FRAMES, names.READINGS, names.ACCOUNTS)}
+    topics |= {topic: later[topic] for topic in (names.FRAMES, names.ACCOUNTS)}
+    (second_message,) = later[names.READINGS][1:]
+    place = len(topics[names.READINGS])  # behind the first reading and the correction
+    topics[names.READINGS].append(record(names.READINGS, place, second_message.value, minutes=900))
     lines, _ = balanced(tmp_path, topics)
     assert missing(lines) == []
     assert sum(line.also_seen for line in hours(lines)) == 1

@@ -320,6 +320,35 @@ def test_nobody_is_silent_while_ingest_is_down_with_their_data(service: World) -
     assert silence(service, "held-patient") == []
 
 
+def test_what_was_acknowledged_does_not_escalate_while_ingest_is_down_with_the_decision(service: World) -> None:
+    """The decision is there, only not yet forwarded: time waits for it."""
+    service.up()
+    register(service, worn("calling", "called-patient"))
+    lows = [(minutes, "oxygen_saturation", "88") for minutes in (-20.0, -10.0, 0.0)]
+    service.put(names.FRAMES, service.frame("calling", *lows))
+
+    def last() -> dict[str, Any]:
+        return (service.alerts("called-patient", "vital_signs") or [{"priority": None}])[-1]
+
+    service.wait("a high alert", lambda: last()["priority"] == "high")
+    alert = last()["id"]
+    service.wait("the feed has it", lambda: service.http("GET", f"/api/alerts/{alert}").status_code == 200)
+    ingest = service.pid("ingest")
+    os.kill(ingest, signal.SIGSTOP)
+    try:
+        taken = service.http("POST", f"/api/alerts/{alert}/acknowledge", json={"who": "N. Adeyemi"})
+        assert taken.status_code == 202
+        decided = service.clock.now()
+        over = decided + timedelta(minutes=70)  # two rounds of ticks after it would have escalated
+        service.wait("the time is over", lambda: service.clock.now() > over)
+        assert last()["state"] == "open", "somebody else forwarded it"
+    finally:
+        os.kill(ingest, signal.SIGCONT)
+    service.wait("acknowledged", lambda: last()["state"] == "acknowledged")
+    late = [step for step in last()["history"] if datetime.fromisoformat(step["at"]) > decided]
+    assert late == []
+
+
 def _ingested(service: World, device: str) -> bool:
     service.put(names.FRAMES, service.frame(device, SOUND))
     return bool(heard(service, device))

@@ -20,8 +20,9 @@ from rpm_stream.knowledge import shipped
 from rpm_stream.normalise import offset_text
 from rpm_stream.pipeline.device import DeviceState
 from rpm_stream.pipeline.ingest import FrameMessage, Ingest, Ingested
-from rpm_stream.publish.codes import BLOOD_PRESSURE, converted, published_unit
+from rpm_stream.publish.codes import BLOOD_PRESSURE, published_unit
 from rpm_stream.publish.fhir import observation
+from rpm_stream.publish.numbers import converted
 from rpm_stream.records import Origin, Position, Reading
 
 LOINC, MDC, UCUM = "http://loinc.org", "urn:iso:std:iso:11073:10101", "http://unitsofmeasure.org"

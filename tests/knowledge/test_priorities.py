@@ -29,7 +29,13 @@ recover = "300"
 first = "high"
 source = "nobody has said how urgent this is"
 """
-TRENDS = {"trend.average", "trend.drop", "trend.joined", "rate.falling"}  # they read the table: tests/score
+TRENDS = {
+    "trend.average",
+    "trend.discharge",
+    "trend.drop",
+    "trend.joined",
+    "rate.falling",
+}  # they read the table: tests/score
 SETTINGS = {
     "settings.limit",
     "settings.born",

@@ -29,7 +29,7 @@ from replaying import (
 from rpm_stream.knowledge import shipped
 from rpm_stream.publish.fhir import publishes
 from rpm_stream.publish.ids import observation_id
-from rpm_stream.records import Action, Reading
+from rpm_stream.records import Action, Origin, Reading, Readings
 from rpm_stream.sameness import Measurements
 
 PATIENT = {"v": 1, "patient": "p"}
@@ -241,3 +241,41 @@ def test_the_state_is_restored_in_between() -> None:
     for each in frames:
         list(run.jsonl(msgspec.json.encode(each), 1))
     assert len(run.state_of("p")) < 4000
+
+
+@pytest.mark.parametrize("device", ["d", "app"])
+def test_whatever_is_taken_back_of_many_leaves_no_wrong_observation(device: str) -> None:
+    """More than the state remembers: none of the wrong stays as it was, and each of the right is there."""
+    frames = [
+        sent(way, seq, 120 + 60 * seq, ("systolic", "140")) for seq in range(8) for way in ("d", "app")
+    ]  # fmt: skip
+    before, then = after_void(frames, device)
+    found = published([*before, *then])
+    wrong = [record["id"] for record in of_type(before, "reading") if record["device"] == device]
+    status = {reading: found.get(observation_id(reading), {}).get("status") for reading in wrong}
+    assert set(status.values()) <= {"entered-in-error", None}
+    if device == "app":
+        assert sum(body["status"] == "final" for body in found.values()) == 8
+
+
+def test_a_weight_of_nobody_known_is_no_copy_of_a_known_one() -> None:
+    """Who stood there is not known: nobody is judged by it, nothing hides behind it, and taken back it is in error."""
+    weighed = Reading(
+        id="w-1", patient="p", device="scale", vital="weight", value="80.5", unit="kg", measured_at=START,
+        received_at=START, utc_offset=None, absent=None, flags=("user_unknown",),
+        attributes={"characteristic": "2A9D"}, origin=Origin(frame="f", index=0, part=0),
+    )  # fmt: skip
+    typed = msgspec.structs.replace(
+        weighed, id="w-2", device="app", flags=(), origin=Origin(frame="a", index=0, part=0)
+    )
+    run = new_replay([PATIENT])
+    output: Output = []
+    for offset, each in enumerate((weighed, typed)):
+        message = Readings(
+            patient="p", frame="f", partition=0, offset=offset, chunk=0, received_at=START, readings=(each,)
+        )
+        output += [(line.type, msgspec.json.decode(line.record)) for line in run.jsonl(msgspec.json.encode(message), 1)]
+    assert len(published(output)) == 2
+    action = Action(patient="p", action="void", who="n", at=TURNED_BACK, readings=(weighed,))
+    output += [(line.type, msgspec.json.decode(line.record)) for line in run.jsonl(msgspec.json.encode(action), 1)]
+    assert {found["status"] for found in published(output).values()} == {"final", "entered-in-error"}

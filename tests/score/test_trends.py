@@ -17,15 +17,19 @@ from replaying import (
     measurement,
     new_replay,
     of_type,
+    registry_of,
     replay_csv,
     replay_frames,
     replay_values,
+    stamp,
     worn,
 )
 from ward_for_tests import Ward
 
+from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
 from rpm_stream.score.days import Days
+from rpm_stream.score.own_limits import faults
 
 DAY = 1440
 BREATH = ("breathlessness", "{score}")
@@ -284,3 +288,61 @@ def test_weights_that_are_taken_back_leave_the_days() -> None:
 def test_the_file_of_a_month_is_deterministic() -> None:
     lines = csv_lines(weights(*STEADY, *[81.5] * 20))
     assert replay_csv(lines) == replay_csv(lines)
+
+
+# --- new patients: the weight at discharge --------------------------------------------------------------------------
+
+
+def discharged(value: object = 80, unit: str = "kg", day: int = 0) -> list[dict[str, Any]]:
+    return [{"v": 1, "patient": "p", "target_weight": {"value": value, "unit": unit, "at": stamp(day * DAY)}}]
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ((80.0, 81.0, 82.0), False),  # ESC: more than 2 kg in 3 days
+        ((80.0, 81.0, 82.1), True),
+        ((83.0,), True),
+        ((80.0, 81.0, 81.5, 82.0, 82.2, 82.3), False),  # 2.3 kg in a week
+        ((80.0, 81.0, 81.5, 82.0, 82.2, 82.4), True),
+        ((80.0, 79.0, 78.5, 78.0, 79.0, 80.5), False),  # after discharge it normally falls first
+    ],
+)
+def test_a_new_patient_is_compared_with_the_weight_at_discharge(values: tuple[float, ...], told: bool) -> None:
+    assert bool(trends(weights(*values), discharged())) is told
+    assert trends(weights(*values)) == []
+
+
+def test_above_the_discharge_weight_is_low_alone_and_says_so() -> None:
+    (alert,) = trends(weights(80.0, 81.5, 83.0), discharged())
+    assert (alert["group"], alert["priority"], alert["rule"]) == ("weight", "low", "trend.discharge.weight@1")
+    assert alert["why"][0] == (
+        "weight 83.0 kg, 3.0 kg above the discharge weight of 80.0 kg; up 3.0 kg within 2 days (rule of thumb) (trend)"
+    )
+
+
+def test_above_the_discharge_weight_with_breathlessness_is_medium() -> None:
+    breath = [(2 * DAY - 5, BREATH[0], "6", BREATH[1])]
+    (alert,) = trends([*weights(80.0, 81.5, 83.0), *breath], discharged())
+    assert (alert["priority"], alert["rule"]) == ("medium", "trend.joined.weight@1")
+
+
+def test_own_days_take_the_place_of_the_weight_at_discharge_and_so_does_a_month() -> None:
+    steady = weights(*(84.0 + number / 10 % 0.2 for number in range(12)), start=1)
+    found = trends(steady, discharged())
+    assert [alert["state"] for alert in found[:1]] == ["open"]
+    assert trends(weights(84.0, 84.1, start=31), discharged()) == []
+    assert trends(weights(84.0, start=0), discharged(day=1)) == []
+
+
+def test_the_weight_at_discharge_may_be_in_pounds_and_one_that_cannot_be_is_left_out() -> None:
+    assert trends(weights(80.0, 83.0), discharged("176.4", "[lb_av]"))
+    assert trends(weights(80.0, 83.0), discharged(80, "%")) == []
+    assert trends(weights(80.0, 83.0), discharged(80, "g")) == []
+
+
+@pytest.mark.parametrize(("value", "unit"), [(80, "%"), (80, "g"), (800, "kg")])
+def test_a_weight_at_discharge_that_cannot_be_is_refused(value: int, unit: str) -> None:
+    (entry,) = registry_of(discharged(value, unit)).entries()
+    (fault,) = faults(entry, shipped())
+    assert fault.startswith("target_weight")

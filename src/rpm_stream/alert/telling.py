@@ -210,8 +210,10 @@ def is_news(episode: Episode, situation: Situation, now: datetime) -> bool:
 
 def _is_by(member: Member, number: str, than: str, step: Decimal) -> bool:
     """Whether ``number`` is a step or more worse than another one."""
-    further = Decimal(than) - Decimal(number) if member.direction == "low" else Decimal(number) - Decimal(than)
-    return further >= step
+    here, there = Decimal(number), Decimal(than)
+    if not (here.is_finite() and there.is_finite()):  # a display without a number is further out than any
+        return member.direction is not None and is_worse(member.direction, number, than)
+    return (there - here if member.direction == "low" else here - there) >= step
 
 
 def note_told(episode: Episode, situation: Situation) -> None:

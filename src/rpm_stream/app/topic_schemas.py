@@ -43,8 +43,10 @@ RECORDS: dict[str, tuple[type[Record], ...]] = {
 }
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 # "format" is only a remark to most validators; a time without a zone must fail.
-TIME_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
-HEXADECIMAL_PATTERN = "^([0-9A-Fa-f]{2})*$"
+TIME_PATTERN = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})(?!\n)$"
+)
+HEXADECIMAL_PATTERN = r"^([0-9A-Fa-f]{2})*(?!\n)$"
 KINDS = ("notifications", "measurements", "resources")
 CORRECTIONS = ("void", "adopt")  # actions about readings; every other one is about an alert
 

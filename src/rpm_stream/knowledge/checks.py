@@ -26,6 +26,7 @@ OTHER_RULES = (
     "news2.medium",
     "news2.high",
     "trend.average",
+    "trend.discharge",
     "trend.drop",
     "trend.joined",
     "rate.falling",
@@ -211,6 +212,8 @@ def check_trends(trends: Trends, vitals: dict[str, Vital]) -> Iterator[str]:
         if row.fast_days + row.slow_days > trends.kept_days + 1:
             yield f"trends.toml: average of {row.vital}: its windows are longer than kept_days"
     averaged = {row.vital for row in trends.average}
+    if strangers := sorted({row.vital for row in trends.discharge} - averaged):
+        yield f"trends.toml: discharge: there is no average of {', '.join(strangers)} that would follow it"
     for joined in trends.joined:
         if missing := sorted({joined.vital, *joined.averages} - averaged):
             yield f"trends.toml: joined of {joined.vital}: there is no average of {', '.join(missing)}"

@@ -42,6 +42,15 @@ class RuleOfThumb(Table, frozen=True, forbid_unknown_fields=True):
     source: str
 
 
+class Discharge(Table, frozen=True, forbid_unknown_fields=True):
+    """More than ``by`` above the weight at discharge within ``days`` of it, while no days of one's own are known."""
+
+    vital: str
+    by: Decimal
+    days: int
+    source: str
+
+
 class Joined(Table, frozen=True, forbid_unknown_fields=True):
     """What gives the rise of ``vital`` more weight: an answer above the usual, or one of the averages."""
 
@@ -78,10 +87,15 @@ class Trends(Table, frozen=True, forbid_unknown_fields=True):
     average: tuple[Average, ...] = ()
     drop: tuple[Drop, ...] = ()
     rule_of_thumb: tuple[RuleOfThumb, ...] = ()
+    discharge: tuple[Discharge, ...] = ()
     joined: tuple[Joined, ...] = ()
     falling: tuple[Falling, ...] = ()
 
     def vitals(self) -> set[str]:
         """Every vital that a rule names."""
-        named = {row.vital for rows in (self.average, self.drop, self.rule_of_thumb, self.falling) for row in rows}
+        named = {
+            row.vital
+            for rows in (self.average, self.drop, self.rule_of_thumb, self.discharge, self.falling)
+            for row in rows
+        }
         return named.union(*({row.vital, row.answer, *row.averages} for row in self.joined))

@@ -162,14 +162,16 @@ class Alerting:
             late = episode.alert.priority == "high" and not (episode.seen or episode.alert.state == "acknowledged")
             if late and episode.alert.id in work.told:  # what came late ends nothing, and may be over already
                 self._settle_late(work, group)
+            if episode.alert.id not in work.told and self._is_touched(work, episode):
+                self._tell_what_is_so(work, episode)
             self._mark(work, episode)
         for episode in work.told.values():
             self._say_last(work, episode)
-        for group, episode in state.episodes.items():
+        for episode in state.episodes.values():
             if episode.alert.id in work.told:
                 note_told(episode, work.situation)
-            elif is_of_values(group) and self._is_touched(work, episode):
-                self._tell_what_is_so(work, episode)
+            elif is_of_values(episode.alert.group) and self._is_touched(work, episode):
+                note_moment(episode, work.situation, work.now, is_record=False)
         return tuple(work.alerts)
 
     def _settle_late(self, work: Work, group: str) -> None:
@@ -224,9 +226,6 @@ class Alerting:
             at = max(work.now, episode.alert.updated_at)
             episode.alert = msgspec.structs.replace(episode.alert, updated_at=at)
             self.put(work, episode)
-            note_told(episode, work.situation)
-        else:
-            note_moment(episode, work.situation, work.now, is_record=False)
 
 
 def _last_beyond(episode: Episode, finding: Finding) -> datetime | None:

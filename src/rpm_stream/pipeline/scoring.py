@@ -83,7 +83,7 @@ class Scoring:
             moment.findings += findings
             moment.total = patient.state.score.total
         self._detect(moment)
-        moment.findings += self._trends.look(patient.state.score, judged, moment.late)
+        moment.findings += self._trends.look(patient.state.score, judged, moment.late, entry)
         moment.findings += self._rates.look(patient.state.score, judged, moment.late)
         moment.findings = self._quality.look(patient.state.score, judged, moment.findings)
         return moment

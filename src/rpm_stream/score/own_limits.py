@@ -19,6 +19,7 @@ import msgspec
 from rpm_stream.knowledge import Knowledge, Vital
 from rpm_stream.records import DeviceEntry, Direction, Limit, LimitValue, PatientEntry, Record, Recovery, RegistryEntry
 from rpm_stream.registry import Registry, has_unreadable_birth
+from rpm_stream.score.discharge import target_fault
 from rpm_stream.words import plain_unit
 
 Level = Literal["patient", "panel", "programme"]
@@ -213,6 +214,8 @@ def faults(entry: RegistryEntry, knowledge: Knowledge) -> list[str]:
     if isinstance(entry, PatientEntry):
         strangers = [name for name in entry.expected_every if name not in knowledge.vitals]
         told += [f"expected_every: there is no vital {name!r}" for name in strangers]
+        if entry.target_weight is not None and (fault := target_fault(entry.target_weight, knowledge)) is not None:
+            told.append(fault)
         if has_unreadable_birth(entry):
             told.append("born is none of YYYY, YYYY-MM and YYYY-MM-DD, so that nobody knows whether it is a child")
     return told

@@ -106,15 +106,14 @@ def _packed(marks: Iterable[Measured]) -> bytes:
 
 
 def not_counted(state: ScoreState, readings: Iterable[Reading]) -> frozenset[str]:
-    """The ids of those that came second, as far as that is still known: nothing rests on them."""
-    return frozenset(reading.id for reading in readings if reading.value is not None and _came_second(state, reading))
+    """The ids of those that came second, as far as that is still known: nothing rests on them.
 
-
-def _came_second(state: ScoreState, reading: Reading) -> bool:
-    if any(twin.id == reading.id for twin in state.twins.get(reading.vital, ())):
-        return True
-    one, kept = measured(reading), list(_marks(state.seen.get(reading.vital, b"")))
-    return one not in kept and any(are_one(each, one, reading.vital) for each in kept)
+    One of which it is not known any more is taken back like any other: an Observation too many is said to be in error
+    rather than one that is wrong left as it is.
+    """
+    return frozenset(
+        reading.id for reading in readings if any(twin.id == reading.id for twin in state.twins.get(reading.vital, ()))
+    )
 
 
 def forget(state: ScoreState, reading: Reading) -> None:

@@ -13,8 +13,9 @@ from statistics import fmean
 
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.trends import Average, Drop, Joined
-from rpm_stream.records import Finding, Reading, Record
+from rpm_stream.records import Finding, PatientEntry, Reading, Record
 from rpm_stream.score.days import Days, DayTable, day_of, spread
+from rpm_stream.score.discharge import DischargeWeight
 from rpm_stream.score.history import VitalHistory, add, run, segment_of
 from rpm_stream.score.learning import Numbers
 from rpm_stream.score.recent import among_last, enter, forget
@@ -24,6 +25,7 @@ from rpm_stream.score.usual_words import UsualWords
 
 MEMBER = "detector:trend:"  # of the learned ones: a person may call it the new normal
 DROPPED = "dropped"
+LEAST_ABOVE = 1e-6  # "more than": days are kept in steps, so that equal weights differ by less
 
 
 class Rise(Record, frozen=True, kw_only=True):
@@ -45,6 +47,7 @@ class Trends:
     def __init__(self, knowledge: Knowledge) -> None:
         self._knowledge, self._rules = knowledge, knowledge.trends
         self._numbers, self._words = Numbers(knowledge), UsualWords(knowledge)
+        self._discharge = DischargeWeight(knowledge)
         self._averages = {row.vital: row for row in self._rules.average}
         self._drops = {row.vital: row for row in self._rules.drop}
         self._joined = {row.vital: row for row in self._rules.joined}
@@ -56,7 +59,9 @@ class Trends:
         }
         self._doubted = knowledge.signal.ask_repeat | {"query"}
 
-    def look(self, state: ScoreState, readings: Sequence[Reading], late: Collection[str]) -> Iterator[Finding]:
+    def look(
+        self, state: ScoreState, readings: Sequence[Reading], late: Collection[str], patient: PatientEntry
+    ) -> Iterator[Finding]:
         """What the readings of one instant add to their days, and what holds then."""
         for reading in readings:
             table = self._tables.get(reading.vital)
@@ -68,24 +73,27 @@ class Trends:
             is_late = reading.id in late
             entered = table.enter(kept, reading.measured_at, self._numbers.of(reading))
             if reading.vital in self._averages and (entered or kept.told is not None):
-                yield from self._average(state, reading, entered, is_late)
+                yield from self._average(state, reading, patient, (entered, is_late))
             if reading.vital in self._drops:
                 yield from self._drop(state, reading, is_late)
 
     # --- the mean of the last days -----------------------------------------------------------------------------------
 
-    def _average(self, state: ScoreState, reading: Reading, entered: bool, is_late: bool) -> Iterator[Finding]:
+    def _average(
+        self, state: ScoreState, reading: Reading, patient: PatientEntry, how: tuple[bool, bool]
+    ) -> Iterator[Finding]:
         """The rule as of the reading's day; where it came late also of the newest day that it reaches."""
+        entered, is_late = how
         row, kept, day = self._averages[reading.vital], state.days[reading.vital], day_of(reading.measured_at)
         newest = max(kept.days)
         told = kept.told if day == newest else None
         if entered:
-            told = self._risen(state, row, day)
-            kept.told = told if day == newest else self._risen(state, row, newest)
+            told = self._risen(state, row, day, patient)
+            kept.told = told if day == newest else self._risen(state, row, newest, patient)
             if newest - day < row.fast_days:
                 told = kept.told or told
             if not is_late:
-                rise = self._rise(state, row, newest)
+                rise = self._rise(state, row, newest) or self._above_discharge(state, row, newest, patient)
                 is_calm = kept.told is None and (rise is None or rise.by < rise.threshold / 2)
                 note_calm(state, f"{MEMBER}{reading.vital}", reading.measured_at, is_calm)
         if told is not None:
@@ -108,17 +116,37 @@ class Trends:
         accepted = state.accepted.get(self._knowledge.vitals[vital].group)
         return 0 if accepted is None else day_of(accepted)
 
-    def _risen(self, state: ScoreState, row: Average, day: int) -> tuple[str, str] | None:
+    def _above_discharge(self, state: ScoreState, row: Average, day: int, patient: PatientEntry) -> Rise | None:
+        """How far the day lies above the weight at discharge, where no days of one's own are known."""
+        compared = self._discharge.compared(patient, row.vital, day)
+        today = self._tables[row.vital].medians(state.days[row.vital], day, day)
+        if compared is None or not today:
+            return None
+        return Rise(fast=today[0], slow=compared[0], threshold=compared[1] + LEAST_ABOVE)
+
+    def _risen(self, state: ScoreState, row: Average, day: int, patient: PatientEntry) -> tuple[str, str] | None:
         """Why the rule holds of ``day`` in words, and its name for the priority; None where it does not."""
-        rise = self._rise(state, row, day)
+        rise, rule, words = self._rise(state, row, day), "trend.average", self._said
+        if rise is None:
+            rise, rule, words = (
+                self._above_discharge(state, row, day, patient),
+                "trend.discharge",
+                self._said_of_discharge,
+            )
         is_over = rise is not None and rise.by >= rise.threshold
         thumb, joined = self._thumb(state, row.vital, day), self._joined.get(row.vital)
         beside = self._beside(state, joined, day) if joined is not None else ""
         if not is_over and not (thumb and beside):
             return None
-        said = [self._said(row, rise)] if is_over and rise is not None else []
-        rule = "trend.joined" if beside else "trend.average"
-        return f"{'; '.join([*said, *filter(None, (thumb, beside))])} (trend)", rule
+        said = [words(row, rise)] if is_over and rise is not None else []
+        return f"{'; '.join([*said, *filter(None, (thumb, beside))])} (trend)", "trend.joined" if beside else rule
+
+    def _said_of_discharge(self, row: Average, rise: Rise) -> str:
+        vital = self._knowledge.vitals[row.vital]
+        return (
+            f"{vital.plain} {rise.fast:.1f} {vital.unit}, {rise.by:.1f} {vital.unit} above the discharge weight of "
+            f"{rise.slow:.1f} {vital.unit}"
+        )
 
     def _said(self, row: Average, rise: Rise) -> str:
         vital = self._knowledge.vitals[row.vital]

@@ -18,7 +18,7 @@ def call(*arguments: str | Path) -> tuple[int, list[dict[str, Any]], str]:
 def test_good_tables_are_shown() -> None:
     status, lines, error = call()
     assert (status, error) == (0, "")
-    assert {line["table"] for line in lines} == {"vitals", "limits", "news2", "rules"}
+    assert {line["table"] for line in lines} == {"vitals", "limits", "news2", "charts", "rules"}
     glucose = [line for line in lines if line["table"] == "limits" and line["vital"] == "glucose"]
     assert {line["limit"] for line in glucose} == {"below 54 mg/dL", "below 70 mg/dL", "above 250 mg/dL"}
     assert all(line["source"] for line in lines if "source" in line)

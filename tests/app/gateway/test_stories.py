@@ -44,7 +44,7 @@ PROMISED = [
     ("heart-failure", "vital_signs", "medium", "NEWS2", 72, 96),
     ("hypertension", "vital_signs", "high", "", 56, 68),
     ("diabetes-sensor", "glucose", "high", "low", 20, 23.5),
-    ("diabetes-sensor", "glucose", "medium", "high", 24, 28),
+    ("diabetes-sensor", "glucose", "high", "high", 24, 28),  # nobody has seen the low of the night: the same alert
     ("diabetes-meter", "glucose", "medium", "high", 28, 48),
     ("diabetes-meter", "glucose", "medium", "low", 60, 72),
     ("sepsis", "vital_signs", "medium", "NEWS2", 18, 30),

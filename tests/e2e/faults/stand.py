@@ -84,12 +84,20 @@ class Stand:
         before = await self._written(stage)
         self.asked += 1
         if stage in PUTS_OUT:
+            await self._grown(stage, before)
 
-            async def grown() -> bool:
-                self.service.revive()
-                return await self._written(stage) > before
+    async def judged(self, begin: float, end: float) -> None:
+        """Send a share of the frames, and wait until the judge has put something of it out."""
+        before = await self._written("judge")
+        await self.send(begin, end)
+        await self._grown("judge", before)
 
-            await until(f"{stage} is at work", grown)
+    async def _grown(self, stage: str, before: int) -> None:
+        async def grown() -> bool:
+            self.service.revive()
+            return await self._written(stage) > before
+
+        await until(f"{stage} is at work", grown)
 
     async def _written(self, stage: str) -> int:
         """How many records there are of what ``stage`` puts out; 0 for one whose work is not looked at."""

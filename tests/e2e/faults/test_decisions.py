@@ -16,13 +16,29 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 from against_replay import check_against_replay, last_by_id
-from faults.cases import broker_killed, kills_at_random, kills_between
+from faults.cases import kills_at_random, kills_between
 from faults.decisions import KINDS, between_readings, by_the_order_of_record, deciding, ward, without_marks
 from faults.stand import Stand, standing
 from faults.test_fault_table import HOW_MANY, SEED
 from service_for_tests import read
 
 from rpm_stream.app import names
+
+PARTS = 12  # of the load, to each kill of the broker: people need time to see and decide
+
+
+async def broker_killed(stand: Stand, times: int) -> str:
+    """SIGKILL of the broker while readings and decisions come; it comes back with what it had."""
+    await stand.start()
+    for part in range(PARTS * times):
+        if part % PARTS == PARTS // 2:
+            await asyncio.sleep(stand.chance.uniform(0, 0.6))
+            await asyncio.to_thread(stand.service.broker.kill)
+            await asyncio.sleep(stand.chance.uniform(0, 5))
+            await asyncio.to_thread(stand.service.broker.start)
+        await stand.judged(part / (PARTS * times), (part + 1) / (PARTS * times))
+    await stand.settled()
+    return f"{times} times"
 
 
 class Harm(NamedTuple):

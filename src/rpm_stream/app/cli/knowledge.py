@@ -71,6 +71,7 @@ def _tables(knowledge: Knowledge) -> Iterator[tuple[str, tuple[str, ...], Rows]]
     yield "vitals", ("vital", "units", "refused", "queried", "source"), _vitals(knowledge)
     yield "limits", ("vital", "limit", "recovers", "first", "repeated", "source"), _limits(knowledge)
     yield "news2", ("line", "unit", "points", "source"), _news2(knowledge)
+    yield "charts", ("chart", "vital", "unit", "bands", "recovers", "source"), _charts(knowledge)
     yield "rules", ("rule", "priority", "harm", "onset", "why"), _rules(knowledge)
     yield "dropped", ("vital", "limit"), _dropped(knowledge)
 
@@ -103,6 +104,17 @@ def _news2(knowledge: Knowledge) -> Rows:
     for name, line in lines.items():
         said = ", ".join(f"to {upto}: {points}" if upto else f"then {points}" for upto, points in line.rows)
         yield name, line.unit, said, line.source or chart.source
+
+
+def _charts(knowledge: Knowledge) -> Rows:
+    """The charts that stand in for NEWS2, a line each."""
+    lines = [("pregnancy", line) for line in knowledge.maternity.line]
+    lines += [(age.words, line) for age in knowledge.child.age for line in age.line]
+    for chart, line in lines:
+        said = ", ".join(f"to {upto}: {band}" if upto else f"then {band}" for upto, band in line.rows)
+        back = [f"from {line.recover.low}" if line.recover.low is not None else ""]
+        back.append(f"to {line.recover.high}" if line.recover.high is not None else "")
+        yield chart, ", ".join(line.vitals), line.unit, said, " ".join(filter(None, back)), line.source
 
 
 def _rules(knowledge: Knowledge) -> Rows:
