@@ -23,9 +23,6 @@ ALSO: dict[Kind, tuple[str, ...]] = {
     "observation": ("status", "subject", "effectiveDateTime", "valueQuantity"),
 }
 
-TWICE = "an alert that was stale and hears a value tells it twice: once still as stale, and once as fresh"
-NOT_YET = {"glucose-borders": TWICE, "two-of-three-of-the-panel": TWICE}  # what the service does not do as expected
-
 
 def seen_of(story: Path, kind: Kind, names: tuple[str, ...]) -> list[dict[str, Any]]:
     found = [msgspec.json.decode(line.record) for line in output_of(story, emit=(kind,))]
@@ -36,12 +33,7 @@ def seen_of(story: Path, kind: Kind, names: tuple[str, ...]) -> list[dict[str, A
     return seen
 
 
-def _marked(story: Path) -> Any:
-    reason = NOT_YET.get(story.name)
-    return pytest.param(story, marks=pytest.mark.xfail(reason=reason, strict=True) if reason else ())
-
-
-@pytest.mark.parametrize("story", [_marked(story) for story in STORIES], ids=[story.name for story in STORIES])
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
 def test_story(story: Path) -> None:
     assert seen_of(story, "alert", SEEN) == [
         msgspec.json.decode(line) for line in (story / "expected.jsonl").read_bytes().splitlines()

@@ -17,6 +17,7 @@ from rpm_stream.words import SERVICE
 SHORT = 60  # octets of what nobody is shown
 LONG = 160  # octets of each text where only few are kept
 FEW = 6
+MOST_STEPS, KEPT_STEPS = 80, 40  # of an alert's history; a busy alert that is seen has under 20
 FEWEST = 2  # from here on no single value is kept of a member: what it is now follows with its next finding
 LIMIT, NEWS2 = "limit:", "news2"  # how the names of members begin that score gives
 
@@ -47,6 +48,17 @@ def lighten(episodes: Iterable[Episode], most: int) -> None:
             evidence=(*alert.evidence[:1], *alert.evidence[1:][-most:]),
             history=steps,
         )
+
+
+def shorten_history(episode: Episode) -> None:
+    """Of what the service did in an alert that nobody sees for weeks keep the newest: each record holds all steps."""
+    history = episode.alert.history
+    if len(history) <= MOST_STEPS:
+        return
+    began = _began(history)
+    gone = [place for place, step in enumerate(history) if step.who == SERVICE][:-KEPT_STEPS]
+    left = set(range(len(history))) - set(gone) | {0, max(0, began - 1), began}
+    episode.alert = msgspec.structs.replace(episode.alert, history=tuple(history[place] for place in sorted(left)))
 
 
 def lighten_service(episode: Episode, most: int) -> None:

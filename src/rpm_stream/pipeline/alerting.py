@@ -13,6 +13,7 @@ import msgspec
 
 from rpm_stream.alert.episode import RANK, Episode, Member, is_of_values
 from rpm_stream.alert.episodes import apply, found_member, settle_recovered
+from rpm_stream.alert.room import shorten_history
 from rpm_stream.alert.telling import is_news, note_moment, note_told, note_worst, note_worst_total, tell
 from rpm_stream.alert.tiers import decision_at, is_graver, look, look_at_total
 from rpm_stream.alert.waiting import overdue
@@ -75,6 +76,7 @@ class Alerting:
 
     def _add(self, work: Work, episode: Episode) -> None:
         """Make a record whose words follow when all findings of its moment are known."""
+        shorten_history(episode)
         work.alerts.append(episode.alert)
         work.told[episode.alert.id] = episode
         work.unsaid.setdefault(episode.alert.id, len(work.alerts) - 1)
