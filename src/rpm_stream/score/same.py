@@ -52,10 +52,10 @@ class Same:
         vital = reading.vital
         if reading.value is None or vital not in self._vitals:
             return False
-        one = measured(reading)
-        first = _first(state, vital, one)
+        one, kept = measured(reading), state.seen.get(vital, b"")
+        first = _first(state, kept, one, vital) if kept else None
         if first is None:
-            state.seen[vital] = _entered(state.seen.get(vital, b""), one, vital)
+            state.seen[vital] = _entered(kept, one, vital)
             return False
         _note_copy(state, vital, first, one)
         twins = state.twins.setdefault(vital, [])
@@ -64,17 +64,17 @@ class Same:
         return True
 
 
-def _first(state: ScoreState, vital: str, one: Measured) -> Measured | None:
+def _first(state: ScoreState, kept: bytes, one: Measured, vital: str) -> Measured | None:
     """The reading of which ``one`` is the second."""
-    kept = state.seen.get(vital)
-    if kept is None:
-        return None
-    newest = _time(kept, len(kept) - _SIZE)
-    if one.at - MINUTE >= newest:
+    at, said, device, _ = one
+    newest = _TIME.unpack_from(kept, len(kept) - _SIZE)[0]
+    if at - MINUTE >= newest:
         return None  # nearly always, where values are rare
-    if one.at > newest and kept.count(_WORD.pack(one.device)) * _SIZE >= len(kept):
+    if at > newest and kept.count(_WORD.pack(device)) * _SIZE >= len(kept):
         return None  # nearly always, where one device sends them every second
-    alike = [Measured._make(each) for each in _FORM.iter_unpack(kept) if each[1] == one.said]
+    if _WORD.pack(said) not in kept:
+        return None  # mostly, where two devices do
+    alike = [Measured._make(each) for each in _FORM.iter_unpack(kept) if each[1] == said]
     near = [each for each in alike if are_one(each, one, vital)]
     return closest(one, ((each, _copies(state, vital, each)) for each in near), vital) if near else None
 
@@ -114,25 +114,20 @@ def _marks(kept: bytes) -> Iterator[Measured]:
 
 def _entered(kept: bytes, one: Measured, vital: str) -> bytes:
     """With one more, in the order of time; the oldest goes where there are too many."""
-    most = _most(vital) * _SIZE
-    if kept and one.at < _time(kept, len(kept) - _SIZE):
-        return _packed(sorted((*_marks(kept), one)))[-most:]
-    place = len(kept) - MOST_A_MINUTE * _SIZE
-    if place >= 0 and one.at - _time(kept, place) < MINUTE:
-        return kept[:place] + kept[place + _SIZE :] + _FORM.pack(*one)
-    return (kept + _FORM.pack(*one))[-most:]
+    at, mark, end = one.at, _FORM.pack(*one), len(kept)
+    if end and at < _TIME.unpack_from(kept, end - _SIZE)[0]:
+        return _packed(sorted((*_FORM.iter_unpack(kept), one)))[-_most(vital) * _SIZE :]
+    crowded = end - MOST_A_MINUTE * _SIZE
+    if crowded >= 0 and at - _TIME.unpack_from(kept, crowded)[0] < MINUTE:
+        return kept[:crowded] + kept[crowded + _SIZE :] + mark
+    return (kept + mark)[-_most(vital) * _SIZE :]
 
 
 def _most(vital: str) -> int:
     return MOST_BY_TWO_WAYS if vital in BY_TWO_WAYS else MOST
 
 
-def _time(kept: bytes, place: int) -> int:
-    at: int = _TIME.unpack_from(kept, place)[0]
-    return at
-
-
-def _packed(marks: Iterable[Measured]) -> bytes:
+def _packed(marks: Iterable[tuple[Any, ...]]) -> bytes:
     return b"".join(_FORM.pack(*each) for each in marks)
 
 
