@@ -217,7 +217,7 @@ def test_a_rise_or_a_further_rule_opens_what_was_acknowledged() -> None:
     ward.act("acknowledge", first.id, 6)
     assert ward.now("heart_rate", "135", 7) == ()
     further, score = ward.now("oxygen_saturation", "65", 8)
-    assert (further.state, len(further.why)) == ("open", 2)
+    assert (further.state, len(further.why)) == ("open", 3)
     assert score.why[2].startswith("NEWS2 is 6")
 
 

@@ -87,7 +87,8 @@ def test_the_last_record_tells_the_newest_value_of_each_vital(course: list[Any])
     for minutes, vital, value in timed(course):
         newest[vital] = value
         told = ward.now(vital, value, minutes)
-        for alert in {each.id: each for each in told}.values():
+        after_it = {each.id: each for each in told if each.updated_at == after(minutes)}  # others: of time before it
+        for alert in after_it.values():
             for entry in alert.now:
                 assert entry.newest.value == newest[entry.vital]
             beyond = [entry.vital for entry in alert.now if is_beyond(entry.vital, newest[entry.vital])]

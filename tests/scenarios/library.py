@@ -1,7 +1,8 @@
 """The stories of this folder, loaded and played through the pipeline: for the tests, and for the page that draws them.
 
 A story is a folder: ``README.md`` (who, what happens, what a nurse should see and should not), ``input.csv`` or
-``frames.jsonl`` (or both), and where needed ``registry.jsonl`` and ``until.txt`` (when the clocks stop).
+``frames.jsonl`` (or both; a case from outside calls it ``input.jsonl``), and where needed ``registry.jsonl`` and
+``until.txt`` (when the clocks stop).
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def output_of(story: Path, emit: Sequence[Kind] = KINDS) -> Iterator[Line]:
         with (story / "input.csv").open(encoding="utf-8") as table:
             for found in frames(rows(table)):
                 yield from run.csv(found)
-    if (story / "frames.jsonl").exists():
-        for number, line in enumerate((story / "frames.jsonl").read_bytes().splitlines(), start=1):
+    for file in (story / "frames.jsonl", story / "input.jsonl"):
+        for number, line in enumerate(file.read_bytes().splitlines() if file.exists() else (), start=1):
             yield from run.jsonl(line, number)
     yield from run.finish(until_of(story))

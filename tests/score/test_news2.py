@@ -39,6 +39,22 @@ ROUNDED = [
     ("systolic", "219.4", "mm[Hg]", 0), ("systolic", "219.5", "mm[Hg]", 3), ("heart_rate", "40.4", "/min", 3),
     ("heart_rate", "40.5", "/min", 1), ("body_temperature", "39.04", "Cel", 1), ("body_temperature", "39.05", "Cel", 2),
     ("systolic", "12", "kPa", 3), ("systolic", "14", "kPa", 1),  # 90.007 and 105.009 mm[Hg]
+    ("respiratory_rate", "11.49", "/min", 1), ("respiratory_rate", "11.5", "/min", 0),
+    ("respiratory_rate", "24.49", "/min", 2), ("respiratory_rate", "24.5", "/min", 3),
+    ("oxygen_saturation", "91.49", "%", 3), ("oxygen_saturation", "91.5", "%", 2),
+    ("oxygen_saturation", "93.49", "%", 2), ("oxygen_saturation", "93.5", "%", 1),
+    ("systolic", "100.49", "mm[Hg]", 2), ("systolic", "100.5", "mm[Hg]", 1),
+    ("systolic", "110.49", "mm[Hg]", 1), ("systolic", "110.5", "mm[Hg]", 0),
+    ("heart_rate", "50.49", "/min", 1), ("heart_rate", "50.5", "/min", 0), ("heart_rate", "90.49", "/min", 0),
+    ("heart_rate", "90.5", "/min", 1), ("heart_rate", "110.49", "/min", 1), ("heart_rate", "110.5", "/min", 2),
+    ("heart_rate", "130.49", "/min", 2), ("heart_rate", "130.5", "/min", 3),
+    ("body_temperature", "36.049", "Cel", 1), ("body_temperature", "36.05", "Cel", 0),
+]  # fmt: skip
+WHOLE = [  # rate, saturation, oxygen, systolic, pulse, consciousness, temperature; the sum
+    (("17", "97", "0", "128", "72", "0", "36.9"), 0), (("32", "82", "3", "84", "145", "3", "34.6"), 20),
+    (("14", "99", "0", "134", "39", "0", "37.2"), 3), (("15", "96", "0", "122", "101", "0", "36.8"), 1),
+    (("21", "97", "0", "108", "95", "0", "38.3"), 5), (("23", "96", "0", "97", "115", "0", "38.6"), 7),
+    (("18", "89", "0", "125", "80", "0", "37.1"), 3), (("16", "98", "2", "118", "66", "0", "36.6"), 2),
 ]  # fmt: skip
 
 
@@ -172,6 +188,26 @@ def test_a_check_in_counts_for_twelve_hours(minutes: int, points: int) -> None:
     entry = {"v": 1, "patient": "p", "on_oxygen": False}
     output = replay_values([check_in(0, FLOW, "2"), (minutes, "heart_rate", "80")], [entry])
     assert of_type(output, "score")[-1]["contributions"]["oxygen"] == points
+
+
+@pytest.mark.parametrize(("values", "total"), WHOLE)
+def test_the_parts_of_a_whole_set_are_added(values: tuple[str, ...], total: int) -> None:
+    vitals = ("respiratory_rate", "oxygen_saturation", "oxygen_flow", "systolic", "heart_rate")
+    units = {"consciousness": "{ACVPU}", "oxygen_flow": "L/min"}
+    given = zip((*vitals, "consciousness", "body_temperature"), values, strict=True)
+    rows = [(0, vital, value, *([units[vital]] if vital in units else [])) for vital, value in given]
+    score = of_type(replay_values(rows), "score")[-1]
+    assert (score["score_min"], score["score_max"], score["missing"]) == (total, total, [])
+
+
+def test_on_scale_2_the_range_holds_the_answer_that_is_not_known() -> None:
+    """97 % and more is nothing on air, and three points and two for the oxygen where there is some."""
+    rows = [
+        (0, "systolic", "126"), (0, "heart_rate", "68"), (0, "respiratory_rate", "15"), (0, "body_temperature", "36.7"),
+        (0, "consciousness", "0", "{ACVPU}"), (0, "oxygen_saturation", "98"),
+    ]  # fmt: skip
+    score = of_type(replay_values(rows, [{"v": 1, "patient": "p", "oxygen_scale": 2}]), "score")[-1]
+    assert (score["score_min"], score["score_max"], score["missing"]) == (0, 5, ["oxygen"])
 
 
 def test_a_complete_score_is_no_range() -> None:

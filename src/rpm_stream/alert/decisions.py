@@ -116,8 +116,9 @@ def has_risen(alert: Alert, seen: Priority) -> bool:
 
 
 def assignee_of(action: Action) -> str:
-    """The name of who gets the alert; empty where none is given."""
-    return " ".join((action.to or "").split())
+    """The name of who gets the alert; empty where none is given: a name has a letter or a digit."""
+    name = " ".join((action.to or "").split())
+    return name if any(letter.isalnum() for letter in name) else ""
 
 
 def _is_back(episode: Episode, context: Context) -> bool:

@@ -43,10 +43,11 @@ class Found(msgspec.Struct, array_like=True):
 
 
 class Member(msgspec.Struct, omit_defaults=True):
-    """A rule inside an episode: its highest priority, its words and readings then, its vital and side of a limit.
+    """A rule inside an episode: its highest priority, its worst words that were told, its vital and side of a limit.
 
     ``measured_at``: of its newest finding. ``newest``: what it said then. ``worst``: the reading that was furthest
     beyond the limit since the alert opened, ``bound`` the mildest limit of that side, in the vital's first unit.
+    ``told``, ``points``: the number, or the points of NEWS2, that ``why`` and ``title`` tell.
     """
 
     rule: str
@@ -60,6 +61,8 @@ class Member(msgspec.Struct, omit_defaults=True):
     newest: Found | None = None
     worst: Fact | None = None
     bound: str = ""
+    points: int = 0
+    told: str = ""
 
 
 class Snoozed(msgspec.Struct):
@@ -86,7 +89,8 @@ class Row(msgspec.Struct, array_like=True):
 class Moment(msgspec.Struct, array_like=True):
     """What stood after one message: the newest number of each vital, and NEWS2. ``is_record``: a record said so.
 
-    ``worst``: the worst number that came since, up to the next moment, by vital and side; ``worst_news2`` likewise.
+    ``beyond``: by vital and side, which of these were beyond a limit. ``worst``: the worst number that came since, up
+    to the next moment, by vital and side; ``worst_news2`` likewise.
     """
 
     at: datetime
@@ -95,15 +99,19 @@ class Moment(msgspec.Struct, array_like=True):
     news2: int | None
     worst: dict[str, str] = {}
     worst_news2: int | None = None
+    beyond: tuple[str, ...] = ()
 
 
 class Decision(msgspec.Struct, omit_defaults=True):
-    """What stood when a person acknowledged or snoozed. ``rows``: tiers that have begun; ``again``: vital and side of
-    values that came again after an hour without one and wait to be told.
+    """What stood when a person acknowledged or snoozed; ``beyond``: by vital and side, what was beyond a limit.
+
+    ``rows``: tiers that have begun; ``again``: vital and side of values that came again after an hour without one and
+    wait to be told.
     """
 
     numbers: dict[str, str]
     news2: int | None
+    beyond: tuple[str, ...] = ()
     rows: dict[str, Row] = {}
     again: list[str] = []
 

@@ -157,6 +157,13 @@ def _return(episode: Episode, finding: Finding, now: datetime) -> Alert:
     return _with_finding(episode, finding, now, ("open", "returned"))
 
 
+def take_over_back(episode: Episode, now: datetime) -> Alert:
+    """What an alert was over by has been taken back: it waits for a person like a new one."""
+    episode.escalated = None
+    episode.alert = msgspec.structs.replace(episode.alert, over=False, historical=False, escalation=0)
+    return service_step(episode, now, "returned")
+
+
 def _becomes_open(episode: Episode) -> None:
     """What a person saw or decided before holds no more."""
     episode.seen, episode.snoozed, episode.decided = False, None, None

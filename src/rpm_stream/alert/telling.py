@@ -46,9 +46,12 @@ def tell(episode: Episode, situation: Situation) -> Alert:
 
 
 def _newest(episode: Episode, situation: Situation) -> Iterator[datetime]:
-    for member in episode.members.values():
-        if (at := situation.heard_at(member.vital)) is not None and member.newest is not None:
+    """When what the alert is about was measured last."""
+    for name, member in episode.members.items():
+        if (at := situation.heard_at(member.vital)) is not None:
             yield at
+        if name == NEWS2 and situation.total is not None:
+            yield situation.total.at
 
 
 def _tell_of_devices(episode: Episode) -> Alert:
@@ -196,7 +199,7 @@ def is_news(episode: Episode, situation: Situation, now: datetime) -> bool:
     if told is None:
         return False
     for name, member in episode.members.items():
-        if told.levels.get(name, "") != situation.level(name, member):
+        if told.levels.get(name, "") != _level(name, member, situation):
             return True
         newest, before = member.newest, told.worst.get(name)
         if newest is None or not newest.number or before is None or member.direction is None or not member.bound:
@@ -216,14 +219,35 @@ def _is_by(member: Member, number: str, than: str, step: Decimal) -> bool:
     return (there - here if member.direction == "low" else here - there) >= step
 
 
+def _level(name: str, member: Member, situation: Situation) -> str:
+    """Where the newest value stands: inside, between, or beyond which of its limits."""
+    if name != NEWS2 and member.bound and member.newest is not None and is_beyond(name, member, situation):
+        return f"{member.newest.priority} {member.newest.title}"
+    return situation.level(name, member)
+
+
 def note_told(episode: Episode, situation: Situation) -> None:
     """Keep what the record just made tells, and that a person may have seen it."""
     if not is_of_values(episode.alert.group):
         return
     worst = {name: member.worst.number for name, member in episode.members.items() if member.worst is not None}
-    levels = {name: situation.level(name, member) for name, member in episode.members.items()}
+    levels = {name: _level(name, member, situation) for name, member in episode.members.items()}
+    for name, member in episode.members.items():
+        _note_worst_told(name, member, situation)
     episode.told = Told(episode.alert.updated_at, worst, dict(levels))
     note_moment(episode, situation, episode.alert.updated_at, is_record=True)
+
+
+def _note_worst_told(name: str, member: Member, situation: Situation) -> None:
+    """Once it is back, a member is told by the worst that was told of it."""
+    total, newest = situation.total, member.newest
+    if name == NEWS2 and total is not None and total.minimum > member.points:
+        member.title, member.points = total.title, total.minimum
+    elif newest is not None and newest.number and member.direction and is_beyond(name, member, situation):
+        is_as_grave = RANK[newest.priority] >= RANK[member.priority]
+        if is_as_grave and (not member.told or is_worse(member.direction, newest.number, member.told)):
+            member.why, member.title, member.told = newest.why, newest.title, newest.number
+            member.evidence = newest.evidence
 
 
 def note_moment(episode: Episode, situation: Situation, at: datetime, is_record: bool) -> None:
@@ -236,7 +260,12 @@ def note_moment(episode: Episode, situation: Situation, at: datetime, is_record:
     }
     moments = episode.moments
     minimum = situation.total.minimum if situation.total is not None else None
-    moments.append(Moment(at, is_record, numbers, minimum))
+    beyond = tuple(
+        f"{member.vital}:{member.direction}"
+        for name, member in episode.members.items()
+        if member.direction is not None and is_beyond(name, member, situation)
+    )
+    moments.append(Moment(at, is_record, numbers, minimum, beyond=beyond))
     for kind, most in ((True, MOST_RECORDS), (False, MOST_OTHERS)):
         places = [place for place, moment in enumerate(moments) if moment.is_record is kind]
         if len(places) > most:

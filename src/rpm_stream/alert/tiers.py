@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from rpm_stream.alert.episode import Decision, Episode, Member, Moment, Row
-from rpm_stream.alert.episodes import is_worse, open_worse
+from rpm_stream.alert.episodes import open_worse
 from rpm_stream.alert.situation import Situation
 from rpm_stream.records import Alert, Direction, Finding, Total
 
@@ -44,7 +44,7 @@ def look(
     if is_again and key not in decided.again:
         decided.again.append(key)
     member = episode.members[finding.member]
-    if not (key in decided.again or is_step(decided.numbers, member, finding.number, situation)):
+    if not (key in decided.again or is_step(decided, member, finding.number, situation)):
         return None
     if not _is_row(decided, key, finding.measured_at, finding.apart, situation):
         return None
@@ -77,9 +77,7 @@ def held(episode: Episode, situation: Situation, now: datetime) -> Alert | None:
         if newest is None or member.direction is None or newest.measured_at != situation.heard_at(member.vital):
             continue
         key = f"{member.vital}:{member.direction}"
-        if newest.number and (
-            key in decided.again or is_step(decided.numbers, member, Decimal(newest.number), situation)
-        ):
+        if newest.number and (key in decided.again or is_step(decided, member, Decimal(newest.number), situation)):
             return open_worse(episode, at, newest.why)
     total = situation.total
     if total is not None and is_total_tier(decided.news2, total.minimum):
@@ -87,19 +85,32 @@ def held(episode: Episode, situation: Situation, now: datetime) -> Alert | None:
     return None
 
 
-def is_step(stood: dict[str, str], member: Member, number: Decimal, situation: Situation) -> bool:
+def is_step(stood: Decision | Moment, member: Member, number: Decimal, situation: Situation) -> bool:
     """Whether a value is a step or more beyond what stood, or beyond the limit where that was inside."""
     side = member.direction
     if side is None or not member.bound:
         return False
     bound = Decimal(member.bound)
-    base = bound
-    if (known := stood.get(member.vital)) is not None and is_worse(side, known, member.bound):
-        base = Decimal(known)
+    is_known = f"{member.vital}:{side}" in stood.beyond and member.vital in stood.numbers
+    base = Decimal(stood.numbers[member.vital]) if is_known else bound
     if not base.is_finite():
         return False
     step = step_of(situation, member.vital, side, bound)
     return number <= base - step if side == "low" else number >= base + step
+
+
+def is_graver(episode: Episode, finding: Finding, situation: Situation) -> bool:
+    """Whether a value is a tier worse than the worst of its side since the alert opened."""
+    member, side, number = episode.members.get(finding.member), finding.direction, finding.number
+    if side is None or number is None:
+        return False
+    if member is None or member.worst is None:
+        return True
+    worst = Decimal(member.worst.number)
+    if finding.beyond_query and not situation.is_beyond_query(finding.vital, side, worst):
+        return True
+    step = step_of(situation, finding.vital, side, Decimal(member.bound or "0"))
+    return worst.is_finite() and (number <= worst - step if side == "low" else number >= worst + step)
 
 
 def is_total_tier(stood: int | None, total: int) -> bool:
@@ -120,7 +131,7 @@ def decision_at(episode: Episode, at: datetime) -> Decision:
     if place is None:
         return Decision({}, None)
     moment = episode.moments[place]
-    return Decision(dict(moment.numbers), moment.news2)
+    return Decision(dict(moment.numbers), moment.news2, moment.beyond)
 
 
 def has_passed(episode: Episode, at: datetime, situation: Situation) -> bool:
@@ -141,7 +152,7 @@ def _is_passed_by(episode: Episode, stood: Moment, later: Moment, situation: Sit
         if text is None:
             continue
         number = Decimal(text)
-        if is_step(stood.numbers, member, number, situation):
+        if is_step(stood, member, number, situation):
             return True
         if situation.is_beyond_query(member.vital, member.direction, number) and not _stood_beyond_query(
             stood.numbers, member.vital, member.direction, situation

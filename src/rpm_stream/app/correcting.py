@@ -59,6 +59,7 @@ async def correct(bootstrap: str, device: str, span: Assignment, order: Correcti
         name = msgspec.json.encode(device)
         async for message in _messages(broker, _readings, READINGS, lambda record: name in record.value):
             holdings.add(message.readings)
+        # Of corrections the order does not matter, but that none is missing: also one that is not forwarded yet.
         async for action in _messages(broker, _action, ACTIONS):
             holdings.act(action)
         wrong = holdings.wrong(order.patient)
@@ -106,7 +107,7 @@ async def _messages(
 
 
 def _decoded(decoder: msgspec.json.Decoder[Message], value: bytes) -> Message | None:
-    """None for what is no such message: the agents pass over it too."""
+    """None for what is no such message: a forwarded action among readings, or nothing of ours."""
     try:
         return decoder.decode(value)
     except UNREADABLE:

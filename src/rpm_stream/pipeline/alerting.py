@@ -14,7 +14,7 @@ import msgspec
 from rpm_stream.alert.episode import RANK, Episode, Member, is_of_values
 from rpm_stream.alert.episodes import apply, found_member, settle_recovered
 from rpm_stream.alert.telling import is_news, note_moment, note_told, note_worst, note_worst_total, tell
-from rpm_stream.alert.tiers import decision_at, look, look_at_total
+from rpm_stream.alert.tiers import decision_at, is_graver, look, look_at_total
 from rpm_stream.alert.waiting import overdue
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.devices import DeviceAlerts
@@ -37,10 +37,20 @@ class Work:
         self.scores: list[Score] = []
         self.alerts: list[Alert] = []
         self.evidence: dict[str, Reading] = {}  # readings that an alert names for the first time
-        self.known: dict[str, Reading] = {}  # readings of this message and of its findings
+        self.readings: Sequence[Reading] = ()  # of the message
+        self.found: list[Reading] = []  # readings of its findings
+        self._known: dict[str, Reading] = {}
         self.told: dict[str, Episode] = {}  # alert id -> its episode, of those with a record
+        self.unsaid: dict[str, int] = {}  # alert id -> place of its first record whose words are not made yet
         self.touched: set[str] = set()  # vitals that had a reading
+        self.is_totalled = False  # whether NEWS2 was looked at
         self.also_seen: list[Reading] = []  # readings that tell again of a measurement that is known
+
+    def known(self, identity: str) -> Reading | None:
+        """A reading of this message or of its findings, by its id."""
+        if len(self._known) < len(self.readings) + len(self.found):
+            self._known = {reading.id: reading for reading in (*self.readings, *self.found)}
+        return self._known.get(identity)
 
     @property
     def state(self) -> PatientState:
@@ -60,21 +70,39 @@ class Alerting:
 
     def put(self, work: Work, episode: Episode) -> None:
         """Make a record of an episode as it is now."""
-        named = set(episode.alert.evidence) if len(episode.alert.history) > 1 else set()
-        alert = tell(episode, work.situation)
-        work.alerts.append(alert)
-        work.told[alert.id] = episode
-        for each in alert.evidence:
-            if each not in named and each not in work.evidence and (reading := self._reading(work, each)):
-                work.evidence[each] = reading
+        self._add(work, episode)
+        self._say(work)
+
+    def _add(self, work: Work, episode: Episode) -> None:
+        """Make a record whose words follow when all findings of its moment are known."""
+        work.alerts.append(episode.alert)
+        work.told[episode.alert.id] = episode
+        work.unsaid.setdefault(episode.alert.id, len(work.alerts) - 1)
+
+    def _say(self, work: Work) -> None:
+        """Say in the records of this moment what is so then."""
+        for identity, first in work.unsaid.items():
+            episode = work.told[identity]
+            named = set(episode.alert.evidence) if len(work.alerts[first].history) > 1 else set()
+            said = tell(episode, work.situation)
+            for place in range(first, len(work.alerts)):
+                if work.alerts[place].id == identity:
+                    work.alerts[place] = msgspec.structs.replace(
+                        work.alerts[place], title=said.title, why=said.why, evidence=said.evidence, now=said.now,
+                        measured_at=said.measured_at,
+                    )  # fmt: skip
+            for each in said.evidence:
+                if each not in named and each not in work.evidence and (reading := self._reading(work, each)):
+                    work.evidence[each] = reading
+        work.unsaid.clear()
 
     def _reading(self, work: Work, identity: str) -> Reading | None:
-        if identity in work.known:
-            return work.known[identity]
+        if (known := work.known(identity)) is not None:
+            return known
         score = work.state.score
         kept = (segment.reading for history in score.histories.values() for segment in history.segments)
-        known = (*score.latest.values(), *(reading for reading in kept if reading is not None))
-        return next((reading for reading in known if reading.id == identity), None)
+        others = (*score.latest.values(), *(reading for reading in kept if reading is not None))
+        return next((reading for reading in others if reading.id == identity), None)
 
     # --- time ---------------------------------------------------------------------------------------------------------
 
@@ -95,21 +123,32 @@ class Alerting:
 
     def enter(self, work: Work, found: Moment, findings: Sequence[Finding]) -> None:
         """Let the findings of one moment enter their episodes, highest first, and tell again what is worse."""
-        work.known.update((reading.id, reading) for finding in findings for reading in finding.evidence)
-        work.touched.update(reading.vital for reading in found.judged)
+        if not (findings or work.state.episodes):
+            return
+        work.found += [reading for finding in findings for reading in finding.evidence]
+        work.touched.update([reading.vital for reading in found.judged])
         for finding in sorted(findings, key=lambda finding: -RANK[finding.priority]):
-            self.enter_one(work, finding, work.now)
+            self._enter(work, finding, work.now)
+        self._look_at_total(work, found, findings)
+        self._say(work)
+
+    def _look_at_total(self, work: Work, found: Moment, findings: Sequence[Finding]) -> None:
         episode, total = work.state.episodes.get(VITAL_SIGNS), found.total
         if episode is None or total is None:
             return
+        work.is_totalled = True
         if episode.moments:
             note_worst_total(episode.moments[-1], total.minimum)
         apart = min((each.apart for each in findings if each.apart is not None), default=found.apart)
         if look_at_total(episode, total, apart, work.situation, work.now):
-            self.put(work, episode)
+            self._add(work, episode)
 
     def enter_one(self, work: Work, finding: Finding, now: datetime) -> None:
-        """Let one finding enter its episode."""
+        """Let one finding enter its episode, and say so."""
+        self._enter(work, finding, now)
+        self._say(work)
+
+    def _enter(self, work: Work, finding: Finding, now: datetime) -> None:
         state = work.state
         episode = state.episodes.get(finding.group)
         last = None if episode is None else _last_beyond(episode, finding)
@@ -120,11 +159,11 @@ class Alerting:
             note_worst(episode.moments[-1], f"{finding.vital}:{finding.direction}", str(finding.number))
         worse = look(episode, finding, last, work.situation, now)
         if alert is not None or worse is not None:
-            self.put(work, episode)
+            self._add(work, episode)
 
     def _is_still_over(self, work: Work, episode: Episode, finding: Finding) -> bool:
-        """Whether a late finding tells of nothing that is not over again."""
-        if not (episode.alert.over and finding.late):
+        """Whether a late finding tells of nothing that is not over again, and of nothing worse than was told."""
+        if not (episode.alert.over and finding.late) or is_graver(episode, finding, work.situation):
             return False
         members = {finding.member: found_member(finding), **episode.members}
         return all(self._recovered(work, name, member) for name, member in members.items())
@@ -138,6 +177,10 @@ class Alerting:
             episodes, (*groups, SILENCE), lambda name, member: self._recovered(work, name, member), work.now
         ):
             self.put(work, episode)
+
+    def is_recovered(self, work: Work, episode: Episode) -> bool:
+        """Whether all members of an episode have recovered."""
+        return all(self._recovered(work, name, member) for name, member in episode.members.items())
 
     def recovered(self, work: Work) -> Callable[[str, Member], bool]:
         """Whether a member has recovered, for a decision."""
@@ -162,6 +205,7 @@ class Alerting:
             late = episode.alert.priority == "high" and not (episode.seen or episode.alert.state == "acknowledged")
             if late and episode.alert.id in work.told:  # what came late ends nothing, and may be over already
                 self._settle_late(work, group)
+            self._freshen(work, episode)
             if episode.alert.id not in work.told and self._is_touched(work, episode):
                 self._tell_what_is_so(work, episode)
             self._mark(work, episode)
@@ -176,15 +220,19 @@ class Alerting:
 
     def _settle_late(self, work: Work, group: str) -> None:
         episode = work.state.episodes[group]
-        if not episode.alert.over and all(self._recovered(work, *each) for each in episode.members.items()):
+        if not episode.alert.over and self.is_recovered(work, episode):
             self.recover(work, [group])
 
-    def _mark(self, work: Work, episode: Episode) -> None:
-        """Fresh data, and whether all that rang is back inside already, for however short a time."""
+    def _freshen(self, work: Work, episode: Episode) -> None:
+        """Newer data came: what the alert says of the situation is of today again."""
         alert = episode.alert
         if alert.stale and not self._silence.is_stale(work.state.score, work.entry, episode, work.now):
             episode.alert = msgspec.structs.replace(alert, stale=False, updated_at=max(work.now, alert.updated_at))
             self.put(work, episode)
+
+    def _mark(self, work: Work, episode: Episode) -> None:
+        """Whether all that rang is back inside already, for however short a time."""
+        alert = episode.alert
         if not (alert.id in work.told or alert.historical):
             return
         is_back = all(
@@ -211,14 +259,13 @@ class Alerting:
 
     def _note_evidence(self, work: Work, alert: Alert) -> None:
         for each in alert.evidence:
-            if each in work.known and each not in work.evidence:
-                work.evidence[each] = work.known[each]
+            if each not in work.evidence and (reading := work.known(each)):
+                work.evidence[each] = reading
 
     def _is_touched(self, work: Work, episode: Episode) -> bool:
         if not work.touched.isdisjoint(member.vital for member in episode.members.values()):
             return True
-        total = work.state.score.total
-        return NEWS2 in episode.members and total is not None and not work.touched.isdisjoint(total.vitals)
+        return NEWS2 in episode.members and work.is_totalled
 
     def _tell_what_is_so(self, work: Work, episode: Episode) -> None:
         """What is so now is worth a record where it is a step worse, crosses a limit, or was not told for a while."""

@@ -117,11 +117,10 @@ def _forget(state: PatientState, vital: str, wrong: Sequence[Reading]) -> None:
     latest, ids = state.score.latest.get(vital), {reading.id for reading in wrong}
     if latest is None or latest.id not in ids:
         return
-    segments = history.segments if history is not None else []
-    left = [segment.reading for segment in segments if segment.reading is not None and segment.reading.id not in ids]
-    if left:
-        state.score.latest[vital] = left[-1]
-    else:
+    tail = history.segments[-1].reading if history is not None and history.segments else None
+    if tail is not None and tail.id not in ids:
+        state.score.latest[vital] = tail
+    else:  # of what it ends with only the time is kept, or nothing
         del state.score.latest[vital]
         state.score.heard[vital] = latest.measured_at
 

@@ -135,6 +135,7 @@ class Judge:
         self._alerting.begin(work)
         ordered = sorted(message.readings, key=_order)
         told = sorted((*message.readings, *message.refused), key=_order) if message.refused else ordered
+        work.readings = told
         for _, group in groupby(told, key=lambda reading: reading.measured_at):
             self._instant(work, list(group))
         state.applied[message.partition] = (message.offset, message.chunk)
@@ -203,7 +204,6 @@ class Judge:
     def _instant(self, work: Work, readings: Sequence[Reading]) -> None:
         """All readings of one moment: findings of limits, NEWS2 and detectors, then episodes."""
         state = work.state
-        work.known.update((reading.id, reading) for reading in readings)
         found = self._scoring.instant(work.patient, work.entry, readings)
         work.scores += found.scores
         work.also_seen += found.also_seen

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from rpm_stream.alert.episode import RANK, Decision, Episode, Fact, Member
-from rpm_stream.alert.episodes import change, evidence_of, found_of, is_worse
+from rpm_stream.alert.episodes import change, evidence_of, found_of, is_worse, take_over_back
 from rpm_stream.alert.telling import note_told
 from rpm_stream.pipeline.alerting import Alerting, Work
 from rpm_stream.pipeline.scoring import LIMIT, Scoring
@@ -45,8 +45,13 @@ def correct_alerts(work: Work, action: Action, wrong: frozenset[str], alerting: 
             if finding.group == group and wrong.isdisjoint(evidence_of(finding)):
                 by_member.setdefault(finding.member, []).append(finding)
         _correct(work, episode, Right(wrong, by_member, scoring))
-        work.known.update((reading.id, reading) for finding in standing for reading in finding.evidence)
+        work.found += [reading for finding in standing for reading in finding.evidence]
         _end_or_tell(work, episode, action, alerting)
+    for episode in episodes.values():
+        if episode.alert.over and not alerting.is_recovered(work, episode):
+            take_over_back(episode, work.now)
+            alerting.put(work, episode)
+            note_told(episode, work.situation)
 
 
 def _names(episode: Episode, wrong: frozenset[str]) -> bool:

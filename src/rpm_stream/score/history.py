@@ -96,7 +96,7 @@ def add(history: VitalHistory, new: Segment) -> Placing:
         return Placing(0, False, True)
     tail = segments[-1]
     if at < tail.end:
-        _forget(history, tail.end)
+        _forget(history, at)
         return _add_late(segments, new)
     before = tail.end
     if tail.matches(new) and at - tail.end <= SAME_RUN:

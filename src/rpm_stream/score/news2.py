@@ -97,19 +97,29 @@ class Chart:
         The answer before ``at`` counts, at most 12 hours, else the registry; answers within an hour of it contradict
         it, and so does one that comes within the hour: more points count.
         """
+        said, answer = self._oxygen_said(patient, histories, at)
+        given = [points for points in (said, answer.points if answer is not None else None) if points is not None]
+        return max(given, default=None)
+
+    def _oxygen_said(
+        self, patient: PatientEntry, histories: Mapping[str, VitalHistory], at: datetime
+    ) -> tuple[int | None, Segment | None]:
+        """What the registry says, where it counts, and the answer that counts, the newest of those with most points."""
         answers = [
-            (moment, segment.points or 0)
+            (moment, segment)
             for vital in self._oxygen
             for segment in (histories[vital].segments if vital in histories else ())
             for moment in {segment.start, min(max(at, segment.start), segment.end), segment.end}
         ]
         before = max((moment for moment, _ in answers if moment <= at), default=None)
-        counted = [points for moment, points in answers if at < moment <= at + ANSWER_BEFORE]
+        counted = [each for each in answers if at < each[0] <= at + ANSWER_BEFORE]
+        registry = None
         if before is not None and at - before <= self.fresh_for:
-            counted += [points for moment, points in answers if before - ANSWER_BEFORE <= moment <= at]
+            counted += [each for each in answers if before - ANSWER_BEFORE <= each[0] <= at]
         elif patient.on_oxygen is not None:
-            counted.append(self.news2.max_oxygen if patient.on_oxygen else 0)
-        return max(counted, default=None)
+            registry = self.news2.max_oxygen if patient.on_oxygen else 0
+        newest = max(counted, key=lambda each: (each[1].points or 0, each[0]), default=None)
+        return registry, None if newest is None else newest[1]
 
     def reach(
         self, patient: PatientEntry, histories: Mapping[str, VitalHistory], at: datetime
@@ -170,7 +180,7 @@ class Chart:
         missing = [name for name in self._parameters if name not in known]
         parts = {name: points for name, (points, _) in known.items()}
         oxygen = self.oxygen_points(patient, histories.vitals, at)
-        answer = self._newest(histories.vitals, self._oxygen, at)
+        _, answer = self._oxygen_said(patient, histories.vitals, at)
         if oxygen is None:
             add += self.news2.max_oxygen
             missing.append(OXYGEN)
