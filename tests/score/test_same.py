@@ -17,7 +17,7 @@ from rpm_stream.records import Origin, Reading
 from rpm_stream.sameness import Measurements, are_one, measured, plain_number
 from rpm_stream.score import same
 from rpm_stream.score.room import forget_vital, size, vitals
-from rpm_stream.score.same import MOST, MOST_A_MINUTE, MOST_TWINS, Same
+from rpm_stream.score.same import MOST, MOST_A_MINUTE, MOST_COPIES, MOST_TWINS, Same
 from rpm_stream.score.state import ScoreState
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
@@ -113,6 +113,27 @@ def test_a_second_value_of_a_device_is_no_copy_of_a_copy() -> None:
     assert [is_again(ScoreState(), each) for each in cuff] == [False, False]
 
 
+def test_a_second_value_of_a_device_is_none_however_much_came_since() -> None:
+    """More than is kept whole: the app has told of the first measurement, at its minute, and sends another."""
+    state = ScoreState()
+    for day in range(MOST_TWINS + 1):
+        assert not is_again(state, reading(day * 86_400 + 7, "140"))
+        assert is_again(state, reading(day * 86_400, "140", "app"))
+    assert not is_again(stored(state), reading(7, "140", "app"))
+
+
+@pytest.mark.parametrize("days", [1, 5])
+def test_where_too_many_tell_of_a_measurement_one_is_published_twice(days: int) -> None:
+    """An app that sends all again and again, each time as something new."""
+    state, most = ScoreState(), MOST_COPIES * MOST
+    told = [
+        is_again(state, reading(day * 86_400, "140", origin=Origin(frame=f"{day} {turn}", index=0, part=0)))
+        for turn in range(3 * most) for day in range(days)
+    ]  # fmt: skip
+    assert days < told.count(False) < len(told) / 8
+    assert len(state.copies["systolic"]) <= most * 20
+
+
 @given(st.permutations(range(12)), st.lists(st.integers(0, 11), max_size=20))
 def test_values_apart_are_found_whenever_the_second_arrives(order: list[int], again: list[int]) -> None:
     """A cuff's values of some days, an app that delivers them when it likes: each once, whatever came between."""
@@ -134,8 +155,6 @@ def test_kept_marks_and_the_whole_list_say_the_same(course: list[tuple[int, str,
             at * data.draw(st.sampled_from([1, 20, 60])), str(value), device,
             origin=Origin(frame=str(number), index=0, part=0),
         )  # fmt: skip
-        if len(state.twins.get("systolic", ())) == MOST_TWINS:
-            return
         assert is_again(state, fact) != whole.add(fact)
 
 
@@ -193,6 +212,7 @@ def test_the_second_takes_the_place_of_the_first() -> None:
     found = same.heirs(state, "p", [first])
     assert found == (second, third)
     same.forget(state, first)
+    assert (state.seen, state.copies) == ({}, {})
     assert SAME.also_seen(state, found) == [third]
     assert same.not_counted(state, [second, third]) == {third.id}
 
@@ -202,6 +222,7 @@ def test_a_second_that_is_taken_back_takes_no_place() -> None:
     first, second = reading(0, "140"), reading(0, "140", "app")
     SAME.also_seen(state, [first, second])
     same.forget(state, second)
+    assert (len(state.seen), state.copies, state.twins) == (1, {}, {})
     assert same.heirs(state, "p", [first]) == ()
     assert same.not_counted(state, [first]) == frozenset()
     assert is_again(state, second)  # the first is known all the same

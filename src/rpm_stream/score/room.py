@@ -119,7 +119,7 @@ def forget_counts(state: ScoreState, vital: str) -> None:
 def _by_vital(state: ScoreState) -> tuple[dict[str, Any], ...]:
     return (
         state.histories, state.latest, state.courses, state.days, state.drops, state.points, state.trail, state.seen,
-        state.twins, state.distances,
+        state.copies, state.twins, state.distances,
     )  # fmt: skip
 
 

@@ -2,15 +2,19 @@
 
 Kept are the marks of the newest readings of each vital by measured time, so that what an app delivers hours later is
 still known: 20 octets each (sameness.py). Of a cuff these are some days; of a vital at 1 Hz only a few of the last
-minute are kept, and they push out nothing older. And the newest few that came second are kept whole: where the first is
-taken back, one of them takes its place.
+minute are kept, and they push out nothing older. With each measurement are kept the marks of what told of it again: a
+device tells of it once, and what it sends then at another second is another. Where there are too many of these, a
+measurement is forgotten with all of them: of what is in doubt one Observation too many is made, never one too few.
+
+And the newest few that came second are kept whole: where the first is taken back, one of them takes its place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from struct import Struct
 from typing import Any
+from zlib import crc32
 
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Origin, Reading
@@ -20,7 +24,8 @@ from rpm_stream.score.state import ScoreState, Twin
 MOST = 14  # readings of a vital that are kept: 280 octets
 MOST_BY_TWO_WAYS = 36  # three hours of a glucose sensor: its maker's servers may come as late as that
 MOST_A_MINUTE = 6  # of them, while values come faster than that
-MOST_TWINS = 3  # of a vital
+MOST_COPIES = 2  # readings that told again of a measurement, for each that may be kept
+MOST_TWINS = 3  # of these of a vital that are kept whole
 BEATS = frozenset({"rr_interval"})
 MOST_TEXT = 64  # characters of an attribute that is kept
 _FORM, _TIME, _WORD = Struct("<qIII"), Struct("<q"), Struct("<I")
@@ -47,35 +52,60 @@ class Same:
         vital = reading.vital
         if reading.value is None or vital not in self._vitals:
             return False
-        one = measured(reading)
-        first = _first(state, vital, one)
+        one, kept = measured(reading), state.seen.get(vital, b"")
+        first = _first(state, kept, one, vital) if kept else None
         if first is None:
-            state.seen[vital] = _entered(state.seen.get(vital, b""), one, vital)
+            state.seen[vital] = _entered(kept, one, vital)
             return False
+        _note_copy(state, vital, first, one)
         twins = state.twins.setdefault(vital, [])
         twins.append(_twin(first, reading))
         del twins[:-MOST_TWINS]
         return True
 
 
-def _first(state: ScoreState, vital: str, one: Measured) -> Measured | None:
+def _first(state: ScoreState, kept: bytes, one: Measured, vital: str) -> Measured | None:
     """The reading of which ``one`` is the second."""
-    kept = state.seen.get(vital)
-    if kept is None:
-        return None
-    newest = _time(kept, len(kept) - _SIZE)
-    if one.at - MINUTE >= newest:
+    at, said, device, _ = one
+    newest = _TIME.unpack_from(kept, len(kept) - _SIZE)[0]
+    if at - MINUTE >= newest:
         return None  # nearly always, where values are rare
-    if one.at > newest and kept.count(_WORD.pack(one.device)) * _SIZE >= len(kept):
+    if at > newest and kept.count(_WORD.pack(device)) * _SIZE >= len(kept):
         return None  # nearly always, where one device sends them every second
-    alike = [Measured._make(each) for each in _FORM.iter_unpack(kept) if each[1] == one.said]
+    if _WORD.pack(said) not in kept:
+        return None  # mostly, where two devices do
+    alike = [Measured._make(each) for each in _FORM.iter_unpack(kept) if each[1] == said]
     near = [each for each in alike if are_one(each, one, vital)]
-    return closest(one, ((each, _twins(state, vital, each)) for each in near), vital) if near else None
+    return closest(one, ((each, _copies(state, vital, each)) for each in near), vital) if near else None
 
 
-def _twins(state: ScoreState, vital: str, first: Measured) -> Iterator[Measured]:
-    of = _FORM.pack(*first)
-    yield from (measured(_reading("", vital, twin)) for twin in state.twins.get(vital, ()) if twin.of == of)
+def _copies(state: ScoreState, vital: str, first: Measured) -> Iterator[Measured]:
+    """What told of a measurement again."""
+    of, kept = _checksum(first), state.copies.get(vital, b"")
+    return (each._replace(said=first.said) for each in _marks(kept) if each.said == of)
+
+
+def _note_copy(state: ScoreState, vital: str, first: Measured, one: Measured) -> None:
+    """Keep ``one`` with its measurement: in place of what it said, that is equal, it names the first."""
+    copies = [*_marks(state.copies.get(vital, b"")), one._replace(said=_checksum(first))]
+    firsts = {_checksum(each): each for each in _marks(state.seen[vital])}
+    copies = [each for each in copies if each.said in firsts]
+    while len(copies) > MOST_COPIES * _most(vital):
+        oldest = copies[0].said
+        copies = [each for each in copies if each.said != oldest]
+        del firsts[oldest]
+        _keep(state.seen, vital, firsts.values())
+    _keep(state.copies, vital, copies)
+
+
+def _checksum(first: Measured) -> int:
+    return crc32(_FORM.pack(*first))
+
+
+def _keep(kept: dict[str, bytes], vital: str, marks: Collection[Measured]) -> None:
+    kept[vital] = _packed(marks)
+    if not marks:
+        del kept[vital]
 
 
 def _marks(kept: bytes) -> Iterator[Measured]:
@@ -84,21 +114,20 @@ def _marks(kept: bytes) -> Iterator[Measured]:
 
 def _entered(kept: bytes, one: Measured, vital: str) -> bytes:
     """With one more, in the order of time; the oldest goes where there are too many."""
-    most = (MOST_BY_TWO_WAYS if vital in BY_TWO_WAYS else MOST) * _SIZE
-    if kept and one.at < _time(kept, len(kept) - _SIZE):
-        return _packed(sorted((*_marks(kept), one)))[-most:]
-    place = len(kept) - MOST_A_MINUTE * _SIZE
-    if place >= 0 and one.at - _time(kept, place) < MINUTE:
-        return kept[:place] + kept[place + _SIZE :] + _FORM.pack(*one)
-    return (kept + _FORM.pack(*one))[-most:]
+    at, mark, end = one.at, _FORM.pack(*one), len(kept)
+    if end and at < _TIME.unpack_from(kept, end - _SIZE)[0]:
+        return _packed(sorted((*_FORM.iter_unpack(kept), one)))[-_most(vital) * _SIZE :]
+    crowded = end - MOST_A_MINUTE * _SIZE
+    if crowded >= 0 and at - _TIME.unpack_from(kept, crowded)[0] < MINUTE:
+        return kept[:crowded] + kept[crowded + _SIZE :] + mark
+    return (kept + mark)[-_most(vital) * _SIZE :]
 
 
-def _time(kept: bytes, place: int) -> int:
-    at: int = _TIME.unpack_from(kept, place)[0]
-    return at
+def _most(vital: str) -> int:
+    return MOST_BY_TWO_WAYS if vital in BY_TWO_WAYS else MOST
 
 
-def _packed(marks: Iterable[Measured]) -> bytes:
+def _packed(marks: Iterable[tuple[Any, ...]]) -> bytes:
     return b"".join(_FORM.pack(*each) for each in marks)
 
 
@@ -123,14 +152,20 @@ def forget(state: ScoreState, reading: Reading) -> None:
         twins[:] = [twin for twin in twins if twin.id != reading.id]
         if not twins:
             del state.twins[vital]
-    if reading.value is None or vital not in state.seen:
-        return
-    marks, one = list(_marks(state.seen[vital])), measured(reading)
-    if one in marks:
-        marks.remove(one)
-        state.seen |= {vital: _packed(marks)}
-        if not marks:
-            del state.seen[vital]
+    if reading.value is not None and vital in state.seen:
+        _forget_mark(state, vital, measured(reading))
+
+
+def _forget_mark(state: ScoreState, vital: str, one: Measured) -> None:
+    firsts, copies = list(_marks(state.seen[vital])), list(_marks(state.copies.get(vital, b"")))
+    if one in firsts:
+        firsts.remove(one)
+        copies = [each for each in copies if each.said != _checksum(one)]
+    else:
+        alike = {_checksum(first) for first in firsts if first.said == one.said}
+        copies = [each for each in copies if each.said not in alike or each._replace(said=one.said) != one]
+    _keep(state.seen, vital, firsts)
+    _keep(state.copies, vital, copies)
 
 
 def heirs(state: ScoreState, patient: str, wrong: Sequence[Reading]) -> tuple[Reading, ...]:

@@ -137,7 +137,8 @@ class ScoreState(msgspec.Struct):
     on_oxygen: VitalHistory | None = None  # the saturation of a patient on scale 2 as it counts on oxygen
     trail: dict[str, list[Point]] = {}  # vital -> its values of the last quarter of an hour or so, minutes apart
     seen: dict[str, bytes] = {}  # vital -> the marks of its newest measurements
-    twins: dict[str, list[Twin]] = {}  # vital -> the newest readings that told of one of these again
+    copies: dict[str, bytes] = {}  # vital -> the marks of what told of one of these again
+    twins: dict[str, list[Twin]] = {}  # vital -> the newest of that, whole
 
 
 def note_distance(state: ScoreState, before: Reading | None, reading: Reading) -> None:
