@@ -121,7 +121,7 @@ def test_refused_assigned_read_and_given_to_whom_it_belongs(service: Service, tm
     found = {each["patient"]: (each["priority"], each["state"]) for each in alerts.values()}
     assert found == {"ada": ("high", "resolved"), "ben": ("high", "open")}
     (withdrawn,) = (each for each in alerts.values() if each["patient"] == "ada")
-    assert withdrawn["history"][-1]["reason"] == "withdrawn: swapped"
+    assert (withdrawn["history"][-1]["event"], withdrawn["history"][-1]["reason"]) == ("withdrawn", "swapped")
     (entry,) = cli(service, "registry", "show", f"device/{DEVICE}")
     assert [each["patient"] for each in entry["assignments"]] == ["ada", "ben"]
     assert cli(service, "registry", "correct", *order) == [{"corrected": {"readings": 0, "actions": 0}}]

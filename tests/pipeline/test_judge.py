@@ -233,7 +233,8 @@ def test_low_then_high_glucose_is_a_further_rule() -> None:
 def test_priority_never_falls_and_resolving_begins_a_new_episode() -> None:
     ward = Ward()
     (first,) = ward.now("heart_rate", "225", 0)
-    assert ward.now("heart_rate", "112", 5) == ()
+    (amber,) = ward.now("heart_rate", "112", 5)
+    assert (amber.priority, amber.title, len(amber.history)) == ("high", "Heart rate high", 1)
     (stays,) = ward.act("resolve", first.id, 6)[:1]
     assert (stays.priority, stays.state) == ("high", "acknowledged")  # 112 is amber: it is not back
     (ended,) = ward.act("withdraw", first.id, 6, reason="the strap slipped")

@@ -263,7 +263,7 @@ def note_moment(episode: Episode, situation: Situation, at: datetime, is_record:
     beyond = tuple(
         f"{member.vital}:{member.direction}"
         for name, member in episode.members.items()
-        if member.direction is not None and is_beyond(name, member, situation)
+        if member.direction is not None and situation.level(name, member) == "beyond"
     )
     moments.append(Moment(at, is_record, numbers, minimum, beyond=beyond))
     for kind, most in ((True, MOST_RECORDS), (False, MOST_OTHERS)):
