@@ -38,7 +38,7 @@ def replayed(folder: Path, registry: Path, frames: list[bytes]) -> Wanted:
 def without_time_driven(body: dict[str, Any]) -> dict[str, Any]:
     """What readings alone decide: ticks of wall time come between these records of a year long past."""
     kept = {key: value for key, value in body.items() if key not in TIME_DRIVEN}
-    kept["history"] = [step for step in body["history"] if not step["reason"].startswith("escalated:")]
+    kept["history"] = [step for step in body["history"] if step.get("event") != "escalated"]
     return kept
 
 

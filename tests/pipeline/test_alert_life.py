@@ -54,7 +54,8 @@ def test_a_snooze_ends_by_time_at_its_end_whenever_that_is_noticed() -> None:
 def test_a_reading_notices_the_end_too_so_that_no_tick_is_needed() -> None:
     ward, alert = medium()
     ward.act("snooze", alert.id, 10, until=after(40))
-    (woken,) = ward.now("glucose", "66", 50)
+    woken, newer = ward.now("glucose", "66", 50)
+    assert (newer.state, newer.now[0].newest.value) == ("open", "66")
     assert (woken.state, woken.history[-1].at) == ("open", after(40))
 
 

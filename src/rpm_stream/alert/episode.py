@@ -117,11 +117,14 @@ class Decision(msgspec.Struct, omit_defaults=True):
 
 
 class Told(msgspec.Struct, array_like=True):
-    """What the last record told: when, the worst number by vital and side, and on which side of its limits each is."""
+    """What the last record told that data caused: when, the worst number of each member, where each stands to its
+    limits, and up to which measurement.
+    """
 
     at: datetime
     worst: dict[str, str]
     levels: dict[str, str]
+    until: datetime | None = None
 
 
 class Episode(msgspec.Struct, omit_defaults=True):

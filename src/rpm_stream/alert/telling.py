@@ -207,8 +207,9 @@ def is_news(episode: Episode, situation: Situation, now: datetime) -> bool:
         step = step_of(situation, member.vital, member.direction, Decimal(member.bound))
         if is_beyond(name, member, situation) and _is_by(member, newest.number, before, step):
             return True
-    is_due = now - told.at >= timedelta(minutes=situation.limits.now_every_minutes)
-    return is_due and tuple(_now(_ranked(episode, situation), situation)) != episode.alert.now
+    if now - told.at < timedelta(minutes=situation.limits.now_every_minutes):
+        return False
+    return told.until is None or any(at > told.until for at in _newest(episode, situation))
 
 
 def _is_by(member: Member, number: str, than: str, step: Decimal) -> bool:
@@ -226,7 +227,7 @@ def _level(name: str, member: Member, situation: Situation) -> str:
     return situation.level(name, member)
 
 
-def note_told(episode: Episode, situation: Situation) -> None:
+def note_told(episode: Episode, situation: Situation, now: datetime) -> None:
     """Keep what the record just made tells, and that a person may have seen it."""
     if not is_of_values(episode.alert.group):
         return
@@ -234,8 +235,8 @@ def note_told(episode: Episode, situation: Situation) -> None:
     levels = {name: _level(name, member, situation) for name, member in episode.members.items()}
     for name, member in episode.members.items():
         _note_worst_told(name, member, situation)
-    episode.told = Told(episode.alert.updated_at, worst, dict(levels))
-    note_moment(episode, situation, episode.alert.updated_at, is_record=True)
+    episode.told = Told(now, worst, levels, max(_newest(episode, situation), default=episode.alert.measured_at))
+    note_moment(episode, situation, now, is_record=True)
 
 
 def _note_worst_told(name: str, member: Member, situation: Situation) -> None:

@@ -74,6 +74,11 @@ class Alerting:
         self._add(work, episode)
         self._say(work)
 
+    def put_as_told(self, work: Work, episode: Episode) -> None:
+        """Make a record that time alone causes: its words stay, so that no tick changes what later records tell."""
+        shorten_history(episode)
+        work.alerts.append(episode.alert)
+
     def _add(self, work: Work, episode: Episode) -> None:
         """Make a record whose words follow when all findings of its moment are known."""
         shorten_history(episode)
@@ -110,9 +115,11 @@ class Alerting:
 
     def wait(self, work: Work) -> None:
         """What time alone has done to alerts up to now."""
-        for episode, _ in overdue(work.state.episodes, self._knowledge.priorities, work.situation, work.now):
-            self.put(work, episode)
-            note_told(episode, work.situation)
+        for episode, alert in overdue(work.state.episodes, self._knowledge.priorities, work.situation, work.now):
+            if alert.history[-1].event == "worse":
+                self.put(work, episode)
+            else:
+                self.put_as_told(work, episode)
 
     def begin(self, work: Work) -> None:
         """Before readings are looked at: a decision of an older release, of which nothing is kept, is as of now."""
@@ -215,7 +222,7 @@ class Alerting:
             self._say_last(work, episode)
         for episode in state.episodes.values():
             if episode.alert.id in work.told:
-                note_told(episode, work.situation)
+                note_told(episode, work.situation, work.now)
             elif is_of_values(episode.alert.group) and self._is_touched(work, episode):
                 note_moment(episode, work.situation, work.now, is_record=False)
         return tuple(work.alerts)

@@ -175,7 +175,7 @@ class Judge:
             self._alerting.wait(work)
             for group, moment in list(self._silence.stale(state.score, work.entry, state.episodes, work.now)):
                 if mark_stale(state.episodes, group, moment):
-                    self._alerting.put(work, state.episodes[group])
+                    self._alerting.put_as_told(work, state.episodes[group])
             self._end_settings(work)
             for group in list(self._silence.ended(state.score, work.entry, state.episodes, work.now)):
                 self._end(work, group, "no longer expected from this device")
@@ -193,7 +193,7 @@ class Judge:
     def _end(self, work: Work, group: str, reason: str) -> None:
         episode = work.state.episodes[group]
         end(work.state.episodes, group, work.now, reason)
-        self._alerting.put(work, episode)
+        self._alerting.put_as_told(work, episode)
 
     def _work(self, patient: Patient, at: datetime) -> Work:
         """``now`` never goes back. Only data moves the state's own: a tick or a click must change no later alert."""
