@@ -124,7 +124,9 @@ async def check_against_replay(
     assert refused == wanted.get("reject", {}).keys()
     assert found["score"] == wanted["score"]
     for key, body in wanted["alert"].items():
-        assert alert_as(found["alert"][key]) == alert_as(body)
+        ours, theirs = alert_as(found["alert"][key]), alert_as(body)
+        differing = {name: (ours.get(name), theirs.get(name)) for name in theirs if ours.get(name) != theirs.get(name)}
+        assert not differing, f"alert {key} differs from the replay: {differing}"
     assert found["alert"].keys() == wanted["alert"].keys()
     missing = wanted["observation"].keys() - found["observation"].keys()
     assert all(is_summary(wanted["observation"][key]) for key in missing)  # windows still open when it was read

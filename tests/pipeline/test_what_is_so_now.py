@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -117,6 +118,31 @@ def test_historical_is_what_is_over_of_every_member(course: list[Any], chance: A
             rang = {m.vital for name, m in episode.members.items() if name.startswith("limit:")}
             assert not any(is_beyond(each, newest[each]) for each in rang), (alert.why, newest)
             assert not (alert.over and not alert.historical)
+
+
+TIME_DRIVEN = ("stale", "updated_at", "escalation", "history")
+
+
+@settings(max_examples=80, deadline=None)
+@given(courses, st.lists(st.integers(0, 400_000), min_size=14, max_size=14))
+def test_no_tick_changes_what_a_later_record_tells(course: list[Any], ticks: list[int]) -> None:
+    """A worker that is ahead of its data (a replay of old recordings into a running service) tells the same."""
+    ward, twin = Ward(), Ward()
+    for (minutes, vital, value), later in zip(timed(course), ticks, strict=False):
+        ward.now(vital, value, minutes)
+        twin.now(vital, value, minutes)
+        ward.tick(minutes + later)
+    for group, episode in twin.patient.state.episodes.items():
+        ours = msgspec.to_builtins(ward.patient.state.episodes[group].alert)
+        theirs = msgspec.to_builtins(episode.alert)
+        assert {k: v for k, v in ours.items() if k not in TIME_DRIVEN} == {
+            k: v for k, v in theirs.items() if k not in TIME_DRIVEN
+        }
+        steps = [
+            [(step["at"], step["event"]) for step in alert["history"] if step["event"] != "escalated"]
+            for alert in (ours, theirs)
+        ]
+        assert steps[0] == steps[1]
 
 
 def test_glucose_that_was_high_and_is_low_is_low() -> None:

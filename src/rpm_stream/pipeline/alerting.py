@@ -214,9 +214,9 @@ class Alerting:
             late = episode.alert.priority == "high" and not (episode.seen or episode.alert.state == "acknowledged")
             if late and episode.alert.id in work.told:  # what came late ends nothing, and may be over already
                 self._settle_late(work, group)
-            self._freshen(work, episode)
-            if episode.alert.id not in work.told and self._is_touched(work, episode):
-                self._tell_what_is_so(work, episode)
+            was_stale = self._freshen(work, episode)
+            if episode.alert.id not in work.told:
+                self._tell_what_is_so(work, episode, was_stale)
             self._mark(work, episode)
         for episode in work.told.values():
             self._say_last(work, episode)
@@ -232,12 +232,13 @@ class Alerting:
         if not episode.alert.over and self.is_recovered(work, episode):
             self.recover(work, [group])
 
-    def _freshen(self, work: Work, episode: Episode) -> None:
-        """Newer data came: what the alert says of the situation is of today again."""
+    def _freshen(self, work: Work, episode: Episode) -> bool:
+        """Whether newer data came to an alert that was stale: what it says of the situation is of today again."""
         alert = episode.alert
         if alert.stale and not self._silence.is_stale(work.state.score, work.entry, episode, work.now):
             episode.alert = msgspec.structs.replace(alert, stale=False, updated_at=max(work.now, alert.updated_at))
-            self.put(work, episode)
+            return True
+        return False
 
     def _mark(self, work: Work, episode: Episode) -> None:
         """Whether all that rang is back inside already, for however short a time."""
@@ -276,12 +277,14 @@ class Alerting:
             return True
         return NEWS2 in episode.members and work.is_totalled
 
-    def _tell_what_is_so(self, work: Work, episode: Episode) -> None:
+    def _tell_what_is_so(self, work: Work, episode: Episode, was_stale: bool) -> None:
         """What is so now is worth a record where it is a step worse, crosses a limit, or was not told for a while."""
-        if is_news(episode, work.situation, work.now):
+        if self._is_touched(work, episode) and is_news(episode, work.situation, work.now):
             at = max(work.now, episode.alert.updated_at)
             episode.alert = msgspec.structs.replace(episode.alert, updated_at=at)
             self.put(work, episode)
+        elif was_stale:
+            self.put_as_told(work, episode)
 
 
 def _last_beyond(episode: Episode, finding: Finding) -> datetime | None:
