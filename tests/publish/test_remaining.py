@@ -101,5 +101,16 @@ def test_a_measurement_that_came_twice_counts_once_and_by_the_other_where_the_fi
     assert (window.count, window.device) == (2, "a")
 
 
+def test_a_measurement_whose_first_reading_is_in_the_window_beside_counts_there() -> None:
+    """The app keeps whole minutes; each way round, and for the window before and the one after."""
+    at = {"app": beat("60", 900, device="app", id="app"), "own": beat("60", 870, device="own", id="own")}
+    before, after = beat("140", 0), beat("140", 1500)
+    assert left([before], [at["app"]], [at["own"]]) == ()
+    assert left([after], [at["own"]], [at["app"]]) == ()
+    for wrong, first, second in ((before, "own", "app"), (after, "app", "own")):
+        (window,) = left([wrong], [at[first]], [at[second]])
+        assert (window.count, window.device) == (1, first)
+
+
 def _sensor(name: str, seconds: float, device: str) -> Reading:
     return reading("glucose_interstitial", "100", "mg/dL", seconds, device=device, id=f"{name}-{seconds}")

@@ -5,7 +5,7 @@ What is not mended: what a learned detector has learned (it forgets by itself), 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Literal
@@ -24,8 +24,10 @@ from rpm_stream.pipeline.withdraw import correct_alerts
 from rpm_stream.publish.corrections import taken_back
 from rpm_stream.publish.fhir import Published
 from rpm_stream.publish.remaining import Remaining
-from rpm_stream.publish.summaries import drop_again
+from rpm_stream.publish.summaries import drop_again, note_again
+from rpm_stream.publish.windows import SPAN_SECONDS, place_of
 from rpm_stream.records import Action, Assignment, Reading, Readings, Record
+from rpm_stream.sameness import measured
 from rpm_stream.score import same
 from rpm_stream.score.history import cut
 from rpm_stream.score.news2 import SATURATION
@@ -60,8 +62,10 @@ def _adopted(reading: Reading, patient: str) -> Reading:
 
 def void(
     work: Work, action: Action, alerting: Alerting, scoring: Scoring, knowledge: Knowledge
-) -> tuple[Published, ...]:
-    """Take ``action.readings`` back: put the alerts that change; what their Observations say now."""
+) -> tuple[tuple[Published, ...], Readings | None]:
+    """Take ``action.readings`` back: put the alerts that change; what their Observations say now, and what told of the
+    same measurements, as a message of its own (None where there is nothing): it takes their place now they are gone.
+    """
     state, windows = work.state, work.patient.windows
     wrong = [reading for reading in action.readings if reading.patient == state.patient]
     ids = frozenset(reading.id for reading in wrong)
@@ -69,6 +73,10 @@ def void(
     evidence = {each for episode in state.episodes.values() for each in episode.alert.evidence}
     shown = frozenset(ids & (evidence | set(action.shown)))
     first = [reading for reading in wrong if reading.id not in second]
+    heirs = same.heirs(state.score, state.patient, wrong)
+    right = list(_right_copies(state, wrong, heirs))
+    for reading in heirs:
+        drop_again(windows, reading, knowledge)
     _forget_all(state, first, knowledge)
     for reading in wrong:
         if reading.id in second:
@@ -80,19 +88,26 @@ def void(
         correct_alerts(work, action, ids, alerting, scoring)
     singly = publish(windows, (), work.evidence.values(), knowledge) if work.evidence else ()
     told = [reading for reading in wrong if reading.id not in second - shown]
-    return (*taken_back(windows, told, shown, action.windows, knowledge), *singly)
+    right = [each for each in right if drop_again(windows, each, knowledge)]  # they keep no place of a wrong one
+    observations = taken_back(windows, told, shown, action.windows, knowledge)
+    for reading in right:
+        note_again(windows, reading, knowledge)
+    return (*observations, *singly), _message(work.now, state.patient, heirs) if heirs else None
 
 
-def heirs(work: Work, action: Action, knowledge: Knowledge) -> Readings | None:
-    """What told of the same measurements as readings that are taken back, as a message of its own: it takes their place
-    when they are gone. Asked before ``void``, which ends what is known of them; None where there is nothing.
+def _right_copies(state: PatientState, wrong: Sequence[Reading], heirs: Sequence[Reading]) -> Iterator[Reading]:
+    """A window knows how often a value came again, and not of which measurement. For each copy of one that stays, or
+    that an heir takes over: one of the wrong readings with its value and in its window.
     """
-    state, windows = work.state, work.patient.windows
-    wrong = [reading for reading in action.readings if reading.patient == state.patient]
-    found = same.heirs(state.score, state.patient, wrong)
-    for reading in found:
-        drop_again(windows, reading, knowledge)
-    return _message(work.now, state.patient, found) if found else None
+    lost, taking = ({measured(each) for each in some if each.value is not None} for some in (wrong, heirs))
+    alike = {(place_of(each), measured(each).said): each for each in wrong if each.value is not None}
+    for vital in sorted({reading.vital for reading in wrong}):
+        known = sorted(same.copies(state.score, vital))
+        gone = lost - {first for first, copy in known if copy in taking}
+        for first, copy in known:
+            place = state.patient, vital, copy.at // (SPAN_SECONDS * 1_000_000) * SPAN_SECONDS
+            if first not in gone and copy not in lost | taking and (place, copy.said) in alike:
+                yield alike[place, copy.said]
 
 
 def _forget_all(state: PatientState, wrong: Sequence[Reading], knowledge: Knowledge) -> None:

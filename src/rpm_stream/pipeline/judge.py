@@ -16,7 +16,7 @@ import msgspec
 from rpm_stream.alert.episodes import end, mark_stale
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.alerting import Alerting, Work
-from rpm_stream.pipeline.correct import as_message, heirs, void
+from rpm_stream.pipeline.correct import as_message, void
 from rpm_stream.pipeline.decide import decided
 from rpm_stream.pipeline.devices import GROUPS as DEVICE_GROUPS
 from rpm_stream.pipeline.devices import DeviceAlerts
@@ -153,8 +153,7 @@ class Judge:
             return self._step(patient, as_message(action, patient.state.patient, received_at))
         self._alerting.wait(work)
         if action.action == "void":
-            heir = heirs(work, action, self.knowledge)
-            observations = void(work, action, self._alerting, self._scoring, self.knowledge)
+            observations, heir = void(work, action, self._alerting, self._scoring, self.knowledge)
             if heir is not None:
                 return _after(work.alerts, observations, self._step(patient, heir))
         else:

@@ -9,9 +9,11 @@ from collections.abc import Iterable
 
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.publish.fhir import publishes
-from rpm_stream.publish.windows import Counted, place_of
+from rpm_stream.publish.windows import SPAN_SECONDS, Counted, Place, place_of
 from rpm_stream.records import Reading, Window
-from rpm_stream.sameness import Measurements
+from rpm_stream.sameness import MINUTE, Measurements
+
+NEAR_SECONDS = MINUTE // 1_000_000
 
 
 class Remaining:
@@ -36,12 +38,19 @@ class Remaining:
 
     def add(self, readings: Iterable[Reading]) -> None:
         """Count those of one message that are in one of the windows, right, and not counted yet, as the judge would."""
-        inside = [reading for reading in readings if place_of(reading) in self._places]
-        for reading in sorted(inside, key=lambda each: (each.measured_at, each.id)):
+        near = [reading for reading in readings if self._is_near(place_of(reading), reading)]
+        for reading in sorted(near, key=lambda each: (each.measured_at, each.id)):
             if reading.id not in self._passed and publishes(reading, self._knowledge) == "summary":
                 self._passed.add(reading.id)
-                if self._measurements.add(reading):
+                if self._measurements.add(reading) and place_of(reading) in self._places:
                     self._counted.add(reading)
+
+    def _is_near(self, place: Place, reading: Reading) -> bool:
+        """In one of the windows, or so close to it that something in it may be the same measurement."""
+        patient, vital, start = place
+        passed = reading.measured_at.timestamp() - start
+        beside = -SPAN_SECONDS if passed < NEAR_SECONDS else SPAN_SECONDS if passed > SPAN_SECONDS - NEAR_SECONDS else 0
+        return place in self._places or (patient, vital, start + beside) in self._places
 
     def of(self, wrong: Iterable[Reading]) -> tuple[Window, ...]:
         """The windows of some of the wrong readings as they are without all of them; none for an empty one."""

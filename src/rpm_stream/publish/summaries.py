@@ -70,11 +70,12 @@ def note_again(state: Summaries, reading: Reading, knowledge: Knowledge) -> None
             window.again[text] = window.again.get(text, 0) + 1
 
 
-def drop_again(state: Summaries, reading: Reading, knowledge: Knowledge) -> None:
-    """Undo ``note_again``: the reading is wrong, or to be counted by itself."""
+def drop_again(state: Summaries, reading: Reading, knowledge: Knowledge) -> bool:
+    """Undo ``note_again``: the reading is wrong, or to be counted by itself. Whether there was one of its value."""
     window = _kept(state, reading)
-    if window is not None and reading.value is not None:
-        _drop(window, window.again, exact(reading.value, reading.unit, window.unit, knowledge))
+    if window is None or reading.value is None:
+        return False
+    return _drop(window, window.again, exact(reading.value, reading.unit, window.unit, knowledge))
 
 
 def _kept(state: Summaries, reading: Reading) -> Bin | None:

@@ -168,6 +168,16 @@ def _forget_mark(state: ScoreState, vital: str, one: Measured) -> None:
     _keep(state.copies, vital, copies)
 
 
+def copies(state: ScoreState, vital: str) -> frozenset[tuple[Measured, Measured]]:
+    """Each reading that is known to have come second, after the first of its measurement."""
+    kept = list(_marks(state.copies.get(vital, b"")))
+    firsts = {_checksum(first): first for first in _marks(state.seen.get(vital, b""))} if kept else {}
+    found = {(first, each._replace(said=first.said)) for each in kept if (first := firsts.get(each.said)) is not None}
+    for twin in state.twins.get(vital, ()):
+        found.add((Measured._make(_FORM.unpack(twin.of)), measured(_reading("", vital, twin))))
+    return frozenset(found)
+
+
 def heirs(state: ScoreState, patient: str, wrong: Sequence[Reading]) -> tuple[Reading, ...]:
     """What came second to readings that are taken back, and is right: to be judged and published in their place.
 
