@@ -133,8 +133,7 @@ class Episode(msgspec.Struct, omit_defaults=True):
     alert: Alert
     members: dict[str, Member]
     since: datetime  # when its first finding was measured
-    vital: str  # of the finding that decided last
-    decided_at: datetime  # when that finding was measured
+    decided_at: datetime  # when the finding that decided last was measured
     snoozed: Snoozed | None = None
     escalated: Escalated | None = None
     first: Found | None = None  # what rang first; None of an older release's, or when its readings were taken back

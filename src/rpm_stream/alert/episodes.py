@@ -32,7 +32,7 @@ def apply(episodes: Episodes, patient: str, finding: Finding, now: datetime, sti
         return episode.alert
     member = episode.members.get(finding.member)
     if RANK[finding.priority] >= RANK[episode.alert.priority] and finding.measured_at >= episode.decided_at:
-        episode.vital, episode.decided_at = finding.vital, finding.measured_at
+        episode.decided_at = finding.measured_at
     is_new = member is None
     if member is None:
         member = episode.members[finding.member] = found_member(finding)
@@ -131,7 +131,6 @@ def _open(patient: str, finding: Finding, now: datetime) -> Episode:
         alert=alert,
         members={finding.member: member},
         since=finding.measured_at,
-        vital=finding.vital,
         decided_at=finding.measured_at,
         first=found_of(finding) if is_of_values(finding.group) else None,
     )
@@ -264,11 +263,4 @@ def mark_stale(episodes: Episodes, group: str, at: datetime) -> Alert | None:
     if episode.alert.stale:
         return None
     episode.alert = msgspec.structs.replace(episode.alert, stale=True, updated_at=max(at, episode.alert.updated_at))
-    return episode.alert
-
-
-def mark_fresh(episodes: Episodes, group: str, now: datetime) -> Alert:
-    """Newer data came: what the alert says of the situation is of today again."""
-    episode = episodes[group]
-    episode.alert = msgspec.structs.replace(episode.alert, stale=False, updated_at=max(now, episode.alert.updated_at))
     return episode.alert
