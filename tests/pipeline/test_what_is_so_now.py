@@ -109,7 +109,7 @@ def test_historical_is_what_is_over_of_every_member(course: list[Any], chance: A
     for place, (minutes, vital, value) in enumerate(sent):
         known = sent[: place + 1]
         newest = {v: max((m, x) for m, w, x in known if w == v)[1] for v in {w for _, w, _ in known}}
-        for alert in ward.send(1000 + place, (minutes, vital, value)):
+        for alert in ward.send(5000 + place, (minutes, vital, value)):
             if not alert.historical or alert.state == "resolved" or alert.group.startswith("device:"):
                 continue
             episode = ward.patient.state.episodes.get(alert.group)

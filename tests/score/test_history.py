@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rpm_stream.score.history import Level, Segment, VitalHistory, add, cut, inside_since, shorten
@@ -73,6 +73,7 @@ def test_a_time_inside_is_as_long_as_it_was_whatever_is_forgotten(
         assert inside_since(history) == since
 
 
+@example([(2, "between", 0), (2, "inside", 0), (1443, "inside", 0), (1, "inside", 0), (1, "between", 0)], 3)
 @given(
     st.lists(st.tuples(st.integers(1, 5000), st.sampled_from(LEVELS), st.integers(0, 1)), min_size=1, max_size=50),
     st.integers(1, 40),

@@ -197,7 +197,7 @@ def is_news(episode: Episode, situation: Situation, now: datetime) -> bool:
     """Whether what is so now is worth a record of its own: a step worse, a limit crossed, or a while has passed."""
     told = episode.told
     if told is None:
-        return False
+        return True  # of an older release's alert, or where the state was full, it is not known what was told
     for name, member in episode.members.items():
         if told.levels.get(name, "") != _level(name, member, situation):
             return True

@@ -137,9 +137,19 @@ def decision_at(episode: Episode, at: datetime) -> Decision:
 def has_passed(episode: Episode, at: datetime, situation: Situation) -> bool:
     """Whether a tier has come since the record that a person saw."""
     place = moment_of(episode, at)
-    return place is not None and any(
-        _is_passed_by(episode, episode.moments[place], later, situation) for later in episode.moments[place:]
-    )
+    if place is not None:
+        stood = episode.moments[place]
+        return any(_is_passed_by(episode, stood, later, situation) for later in episode.moments[place:])
+    if at < episode.alert.opened_at:
+        return False  # a clock that is behind: nothing of the alert was there to be seen
+    # Too long ago to be known: whatever is a tier beyond a limit since the alert opened may have come since then.
+    worst = {
+        f"{member.vital}:{member.direction}": member.worst.number
+        for member in episode.members.values()
+        if member.worst is not None and member.direction is not None
+    }
+    unknown = Moment(at, True, {}, None)
+    return _is_passed_by(episode, unknown, Moment(at, True, {}, None, worst), situation)
 
 
 def _is_passed_by(episode: Episode, stood: Moment, later: Moment, situation: Situation) -> bool:

@@ -25,7 +25,10 @@ def overdue(
     """Each alert that time has changed up to ``now``, a record a step, oldest first within an alert."""
     for _, episode in sorted(episodes.items()):
         snoozed = episode.snoozed
-        if snoozed is not None and snoozed.until <= now:
+        until = now if snoozed is None else min(now, snoozed.until)  # what was due before the snooze ends comes first
+        if (alert := held(episode, situation, until)) is not None:
+            yield episode, alert
+        if (snoozed := episode.snoozed) is not None and snoozed.until <= now:
             yield episode, service_step(episode, snoozed.until, "snooze_ended", state="open")
         if (alert := held(episode, situation, now)) is not None:
             yield episode, alert

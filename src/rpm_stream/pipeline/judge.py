@@ -186,8 +186,17 @@ class Judge:
         return Judged(alerts=tuple(work.alerts), observations=(*summed, *singly))
 
     def _end_settings(self, work: Work) -> None:
-        if SETTINGS in work.state.episodes and self._settings.is_mended(work.state.score, work.entry, work.now):
+        """What is mended leaves the alert about settings; with the last of it the alert ends."""
+        episode = work.state.episodes.get(SETTINGS)
+        if episode is None:
+            return
+        wrong = {each.member for each in self._settings.problems(work.state.score, work.entry, work.now)}
+        mended = episode.members.keys() - wrong
+        if mended == episode.members.keys():
             self._end(work, SETTINGS, MENDED)
+        elif mended:
+            episode.members = {name: each for name, each in episode.members.items() if name in wrong}
+            self._alerting.put(work, episode)
 
     def _end(self, work: Work, group: str, reason: str) -> None:
         episode = work.state.episodes[group]

@@ -36,6 +36,7 @@ STATE_BYTES: Final = 48 * 1024
 VITAL_BYTES: Final = 16 * 1024
 SILENCE_BYTES: Final = 3_000  # of what ticks write in the alert about silence, without its members
 SILENT_BYTES: Final = 300  # of a vital whose silence was told: a member of that alert, and the mark that it was told
+TICKED_BYTES: Final = 400  # of the steps that ticks enter in an alert: a snooze's end, what was held back, escalations
 PLACE_BYTES: Final = 20  # of a partition of rpm.frames or rpm.actions: its number, an offset of 64 bits, a chunk
 NAME_BYTES: Final = 32  # of a detector's name and framing
 FRAME_BYTES: Final = 128  # names of the fields, checksum, versions
@@ -160,18 +161,18 @@ class Room:
     def _crowd(self, state: PatientState) -> Crowd | None:
         """What is too large; None where all fits. A state smaller than one vital may be costs one look."""
         _encoder.encode_into(state, self._buffer)
-        if len(self._buffer) + _places(state) <= self._most_of_vital:
+        if len(self._buffer) + _to_come(state) <= self._most_of_vital:
             return None
         vitals = _vitals(state)
-        if len(self._buffer) + _places(state) - _aside(state) > self._most:
+        if len(self._buffer) + _to_come(state) - _aside(state) > self._most:
             return Crowd(state, vitals, whole=True)
         large = frozenset(vital for vital in vitals if _vital_size(state, vital) > self._most_of_vital)
         return Crowd(state, large, whole=False) if large else None
 
 
-def _places(state: PatientState) -> int:
-    """Octets that the places of messages can take at most."""
-    return PLACE_BYTES * (len(state.applied) + 1)
+def _to_come(state: PatientState) -> int:
+    """Octets that the places of messages, and the ticks until the next message, can take at most."""
+    return PLACE_BYTES * (len(state.applied) + 1) + TICKED_BYTES * len(state.episodes)
 
 
 def _aside(state: PatientState) -> int:

@@ -140,6 +140,8 @@ class Scoring:
         state = moment.patient.state.score
         expected = moment.entry.expected_every
         for reading in moment.judged:
+            is_answer = not self._rules.chart.has_bands(reading.vital)
+            before = self._rules.on_oxygen(state, moment.entry) if is_answer else {}
             placing, found = self._rules.limits(state, reading, moment.entry)
             moment.findings += found
             newest = state.latest.get(reading.vital)
@@ -151,8 +153,8 @@ class Scoring:
                 self._note_trail(state, reading, placing)
             if placing is not None and self._rules.chart.knows(reading.vital):
                 moment.placings.append(placing)
-                if not self._rules.chart.has_bands(reading.vital):
-                    moment.findings += self._rules.again(state, moment.entry, reading)
+                if is_answer:
+                    moment.findings += self._rules.again(state, moment.entry, reading, before)
 
     def _note_trail(self, state: ScoreState, reading: Reading, placing: Placing | None) -> None:
         """Keep a value every few minutes, so that a trend is known from the first alert on."""

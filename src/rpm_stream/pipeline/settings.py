@@ -65,10 +65,6 @@ class Settings:
         found = [*self._without_limits(score, entry, at), *self._of_entry(entry), *self._oxygen(score, entry, at)]
         return [self._finding(each, at) for each in found]
 
-    def is_mended(self, score: ScoreState, entry: PatientEntry, at: datetime) -> bool:
-        """Whether nothing is wrong any more."""
-        return not self.problems(score, entry, at)
-
     # --- what the entries say ----------------------------------------------------------------------------------------
 
     def _of_entry(self, entry: PatientEntry) -> tuple[Problem, ...]:

@@ -94,6 +94,9 @@ def _correct_member(work: Work, name: str, member: Member, known: Right) -> bool
         member.priority = newest.priority
         return True
     left = [each for each in member.evidence if each not in wrong]
+    if not member.evidence and not name.startswith(LIMIT):  # of an older release: a doubt keeps it
+        total = work.situation.total
+        return name != NEWS2 or (total is not None and total.priority is not None)
     if name.startswith(SILENT):  # the vital is expected, and not heard, as before
         member.evidence = tuple(left)
         return True

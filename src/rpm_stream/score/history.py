@@ -273,12 +273,12 @@ def beside(history: VitalHistory, at: datetime) -> Iterator[Segment]:
 
 def inside_since(history: VitalHistory, side: Direction | None = None) -> datetime | None:
     """Since when the newest readings are all back inside on a side (None: on both); None when the newest is not."""
-    since = None
+    since, forgotten = None, history.inside_from
     for segment in reversed(history.segments):
         if not segment.is_inside(side):
-            return since
+            return since and max(since, forgotten or since)  # a late one may lie before one that was forgotten
         since = segment.start
-    return since and (history.inside_from or since)
+    return since and (forgotten or since)
 
 
 def since_beyond(history: VitalHistory, side: Direction | None) -> tuple[datetime | None, int]:

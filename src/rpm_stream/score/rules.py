@@ -6,7 +6,7 @@ a patient has a history of each, and what an answer reaches is judged again (CON
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TypeAlias
@@ -34,6 +34,7 @@ from rpm_stream.score.state import Calm, Emitted, ScoreState
 EMIT_EVERY = timedelta(minutes=5)  # an unchanged score of a continuous vital is put out this often
 LEAST_GAP = timedelta(minutes=15)  # a pause up to so long is no gap in "for m minutes" (CONTRACT 10, In a row)
 RANK: dict[Priority, int] = {"low": 1, "medium": 2, "high": 3}
+NO_LIMIT = Verdict(level="inside", points=None)
 UNKNOWN_BETWEEN = "nothing known between"
 Reach: TypeAlias = tuple[datetime | None, datetime | None]  # from when to when; None: without end
 
@@ -76,9 +77,11 @@ class Rules:
         """Put a reading into its history; on scale 2 into both, and what counts is that of its time."""
         if patient.oxygen_scale != 2 or reading.vital != SATURATION:
             verdict = self._limits.judge(reading, patient, "1")
+            history = state.histories.get(reading.vital)
+            if verdict is None and history is not None and reading.value is not None:
+                verdict = NO_LIMIT  # any more: what rang by one that ended recovers by this
             if verdict is None:
                 return None
-            history = state.histories.get(reading.vital)
             if history is None:
                 history = state.histories[reading.vital] = VitalHistory()
             return _Seen(verdict, history, _enter(history, reading, verdict))
@@ -97,8 +100,24 @@ class Rules:
             return _Seen(on_oxygen, state.on_oxygen, placing, reach)
         return _Seen(self._limits.judge(reading, patient, scale) or on_air, history, placing, reach)
 
-    def again(self, state: ScoreState, patient: PatientEntry, answer: Reading) -> list[Finding]:
-        """What an answer about oxygen makes of the saturations that it reaches, on scale 2: they count as late ones."""
+    def on_oxygen(self, state: ScoreState, patient: PatientEntry) -> dict[str, bool]:
+        """Of the saturations that are kept on scale 2, by their ids, whether each counts as on oxygen."""
+        if patient.oxygen_scale != 2:
+            return {}
+        kept = [history for history in (state.histories.get(SATURATION), state.on_oxygen) if history is not None]
+        return {
+            segment.reading.id: bool(self.chart.oxygen_points(patient, state.histories, segment.reading.measured_at))
+            for history in kept
+            for segment in history.segments
+            if segment.reading is not None
+        }
+
+    def again(
+        self, state: ScoreState, patient: PatientEntry, answer: Reading, before: Mapping[str, bool]
+    ) -> list[Finding]:
+        """What an answer about oxygen makes of the saturations that count otherwise than ``before`` it: they count as
+        late ones.
+        """
         history = history_of(self.chart, state, patient, SATURATION, answer.measured_at)
         if patient.oxygen_scale != 2 or history is None:
             return []
@@ -107,6 +126,7 @@ class Rules:
         found: list[Finding | None] = []
         for index, segment in enumerate(history.segments):
             is_reached = (since is None or segment.end >= since) and (until is None or segment.start < until)
+            is_reached &= segment.reading is not None and before.get(segment.reading.id) != (scale == "2 on oxygen")
             verdict = self._limits.judge(segment.reading, patient, scale) if segment.reading and is_reached else None
             if verdict is not None and segment.reading is not None:
                 seen = _Seen(verdict, history, Placing(index, True, True), reach)

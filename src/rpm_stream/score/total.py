@@ -9,7 +9,7 @@ from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Finding, PatientEntry, Priority, Reading, Score, Total
 from rpm_stream.score.history import Placing
-from rpm_stream.score.news2 import ANSWER_BEFORE, SATURATION, SCALE_SAID, Chart, Histories, News2Score
+from rpm_stream.score.news2 import ANSWER_BEFORE, OXYGEN, SATURATION, SCALE_SAID, Chart, Histories, News2Score
 from rpm_stream.score.rules import emits, note_calm
 from rpm_stream.score.state import ScoreState
 
@@ -36,6 +36,7 @@ class Totals:
         for moment in moments:
             score = self.chart.score(histories, moment, patient)
             if score is None:
+                self._note_exempt(state, patient, moment)
                 continue
             if moment == at and (record := self._record(state, score, instant)):
                 scores.append(record)
@@ -43,9 +44,21 @@ class Totals:
                 findings.append(finding)
                 state.breach_parts = tuple(name for name, points in score.points.items() if points)
                 state.breach_at = max(moment, state.breach_at or moment)
-            if moment is moments[-1]:
-                self._note(state, score, moment)
+        self._note_newest(state, histories, moments[-1], patient)
         return scores, findings
+
+    def _note_newest(self, state: ScoreState, histories: Histories, at: datetime, patient: PatientEntry) -> None:
+        """What NEWS2 is now: as of the newest moment that is known, also where what came is late."""
+        newest = at if state.total is None else max(at, state.total.at)
+        score = self.chart.score(histories, newest, patient)
+        if score is not None:
+            self._note(state, score, newest)
+
+    def _note_exempt(self, state: ScoreState, patient: PatientEntry, at: datetime) -> None:
+        """Where NEWS2 does not apply any more it is nothing now, and what it rang for is over with time."""
+        if self.chart.exempt(patient, at):
+            state.total, state.breach_parts = None, ()
+            note_calm(state, NEWS2, at, calm=True)
 
     def _moments(self, state: ScoreState, instant: Sequence[Reading], placings: Sequence[Placing]) -> list[datetime]:
         at = instant[0].measured_at
@@ -60,7 +73,8 @@ class Totals:
     def _note(self, state: ScoreState, score: News2Score, at: datetime) -> None:
         """What NEWS2 is now; it is calm below its limit as long as the parts that gave points are known."""
         priority = self._priority(score)
-        note_calm(state, NEWS2, at, priority is None and set(state.breach_parts) <= set(score.points))
+        is_known = set(state.breach_parts) - {OXYGEN} <= set(score.points)  # an answer about oxygen just ages
+        note_calm(state, NEWS2, at, priority is None and is_known)
         given = {name: reading for name, reading in score.readings.items() if score.points[name]}
         ranked = sorted(given.items(), key=lambda part: (-score.points[part[0]], part[0]))
         state.total = Total(
@@ -80,6 +94,7 @@ class Totals:
         score = self.chart.score(Histories(state.histories, state.on_oxygen), max(times), patient) if times else None
         state.total = None
         if score is not None:
+            state.breach_parts = tuple(name for name in state.breach_parts if name in score.points)
             self._note(state, score, max(times))
 
     def _priority(self, score: News2Score) -> Priority | None:
@@ -135,17 +150,21 @@ class Totals:
 
     def recovered(self, state: ScoreState) -> bool:
         """Whether NEWS2 has been below its limit for its recovery time, by readings."""
-        calm = state.calm.get(NEWS2)
-        return calm is not None and calm.until - calm.since >= self._recovery
+        calm, breach_at = state.calm.get(NEWS2), state.breach_at
+        if calm is None:
+            return False
+        return calm.until - (calm.since if breach_at is None else max(calm.since, breach_at)) >= self._recovery
 
     def is_back(self, state: ScoreState, patient: PatientEntry) -> bool:
         """Whether NEWS2 is below its limit, with a newer reading of each part that gave points at the breach."""
         calm, breach_at = state.calm.get(NEWS2), state.breach_at
         if calm is None or breach_at is None:
             return False
+        if self.chart.exempt(patient, calm.until):
+            return calm.until > breach_at
         score = self.chart.score(Histories(state.histories, state.on_oxygen), calm.until, patient)
         return score is not None and all(
-            name in score.until and score.until[name] > breach_at for name in state.breach_parts if name != "oxygen"
+            name in score.until and score.until[name] > breach_at for name in state.breach_parts if name != OXYGEN
         )
 
 

@@ -27,9 +27,7 @@ SEEN = ("patient", "group", "priority", "state", "opened_at", "historical")
 READ = ("id", "patient", "vital", "value", "unit", "measured_at")
 BY_RECEIPT = {"hub-ahead-of-time"}  # what is in the future when it comes on time is not when it comes late
 # What a nurse decides goes to rpm.actions, which is not a gateway's to write.
-WITH_DECISIONS = {
-    "wrong-wearer", "acknowledged-then-worse", "snoozed-then-worse", "strangers-low-glucose-taken-back"
-}  # fmt: skip
+WITH_DECISIONS = {path.parent.name for path in FOLDER.glob("*/frames.jsonl") if b'"action"' in path.read_bytes()}
 UNSENDABLE = {"meter-sends-a-line-end"}  # a frame that the client refuses to send
 
 
