@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rpm_stream.alert.decisions import FULL
@@ -163,7 +163,14 @@ def size_of(patient: Patient, vital: str) -> int:
     return len(_encode(named))
 
 
+CROWDED = Hostile(  # alerts of every group, and nothing left of them to give up but words
+    seed=2318037079, vitals=VITALS, messages=80, devices=5, seconds=(1,), late=90_000, digits=3, hung=60,
+    letter="device" * 16, tiers=3, of=None, words=1000, ticks=True,
+)  # fmt: skip
+
+
 @settings(max_examples=14, deadline=None)
+@example(CROWDED)
 @given(HOSTILE)
 def test_no_state_is_larger_than_its_bound_and_no_open_alert_is_lost(hostile: Hostile) -> None:
     """CONTRACT 8, law 3: every alert that was opened is either still open, at its priority, or told as resolved."""

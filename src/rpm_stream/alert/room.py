@@ -39,13 +39,15 @@ def lighten(episodes: Iterable[Episode], most: int) -> None:
             _cut_members(episode)
             if most <= FEWEST:
                 _forget_values(episode)
-            steps = tuple(msgspec.structs.replace(step, reason=_cut(step.reason, LONG)) for step in steps)
+            words = SHORT if most <= FEWEST else LONG
+            steps = tuple(msgspec.structs.replace(step, reason=_cut(step.reason, words)) for step in steps)
         alert = episode.alert
         episode.alert = msgspec.structs.replace(
             alert,
             title=_cut(alert.title, LONG),
             why=tuple(_cut(line, LONG) if most <= FEW else line for line in alert.why[:most]),
             evidence=(*alert.evidence[:1], *alert.evidence[1:][-most:]),
+            now=alert.now if most > FEWEST else alert.now[:FEWEST],
             history=steps,
         )
 
@@ -102,9 +104,11 @@ def _cut_members(episode: Episode) -> None:
 
 
 def _forget_values(episode: Episode) -> None:
+    shown = frozenset(episode.alert.evidence)
     for member in episode.members.values():
         member.newest = member.worst = None
-        member.evidence, member.why = member.evidence[:1], _cut(member.why, SHORT)
+        member.evidence = tuple(reading for reading in member.evidence[:1] if reading in shown)
+        member.why = _cut(member.why, SHORT)
     episode.told, episode.first = None, None
     del episode.moments[:-1]
 

@@ -33,6 +33,7 @@ class Totals:
         findings: list[Finding] = []
         histories = Histories(state.histories, state.on_oxygen)
         moments = self._moments(state, instant, placings)
+        score: News2Score | None = None
         for moment in moments:
             score = self.chart.score(histories, moment, patient)
             if score is None:
@@ -44,15 +45,13 @@ class Totals:
                 findings.append(finding)
                 state.breach_parts = tuple(name for name, points in score.points.items() if points)
                 state.breach_at = max(moment, state.breach_at or moment)
-        self._note_newest(state, histories, moments[-1], patient)
-        return scores, findings
-
-    def _note_newest(self, state: ScoreState, histories: Histories, at: datetime, patient: PatientEntry) -> None:
-        """What NEWS2 is now: as of the newest moment that is known, also where what came is late."""
-        newest = at if state.total is None else max(at, state.total.at)
-        score = self.chart.score(histories, newest, patient)
+        newest = moments[-1]
+        if state.total is not None and state.total.at > newest:  # all of this is late: NEWS2 now is as of the newest
+            newest = state.total.at
+            score = self.chart.score(histories, newest, patient)
         if score is not None:
             self._note(state, score, newest)
+        return scores, findings
 
     def _note_exempt(self, state: ScoreState, patient: PatientEntry, at: datetime) -> None:
         """Where NEWS2 does not apply any more it is nothing now, and what it rang for is over with time."""

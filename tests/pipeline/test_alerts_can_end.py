@@ -1,0 +1,174 @@
+"""What made an alert may go: a limit ends, a score applies no more, a reading is taken back. Each alert can still end.
+
+And what is so now is of the newest moment, whatever comes late or is answered afterwards.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from ward_for_tests import Ward, after
+
+from rpm_stream.alert.episode import Episode
+from rpm_stream.knowledge import shipped
+from rpm_stream.records import Action, Alert
+from rpm_stream.registry import parse_entry
+
+SCALE_2 = {"v": 1, "patient": "p", "oxygen_scale": 2}
+FEVER = {"vital": "body_temperature", "high": 100.4, "unit": "Cel", "owner": "dr-a"}
+ILL = (("heart_rate", "95"), ("respiratory_rate", "10"), ("oxygen_saturation", "95"), ("systolic", "105"))
+FIVE = (*ILL, ("body_temperature", "38.5"))
+WELL = (
+    ("heart_rate", "80"), ("respiratory_rate", "15"), ("oxygen_saturation", "97"), ("systolic", "120"),
+    ("body_temperature", "37.0"),
+)  # fmt: skip
+
+
+def put(ward: Ward, **fields: Any) -> None:
+    ward.registry.put(parse_entry(msgspec.json.encode({"v": 1, "patient": "p", **fields})))
+
+
+def send(ward: Ward, minutes: float, *values: tuple[str, str]) -> tuple[Alert, ...]:
+    return ward.send(minutes, *((minutes, *value) for value in values))
+
+
+def episode(ward: Ward, group: str = "vital_signs") -> Episode:
+    return ward.patient.state.episodes[group]
+
+
+# --- now is now --------------------------------------------------------------------------------------------------
+
+
+def test_a_calm_value_that_comes_late_does_not_say_what_news2_is_now() -> None:
+    ward = Ward()
+    send(ward, 100, *FIVE)
+    before = ward.patient.state.score.total
+    assert before is not None
+    assert (before.minimum, before.at) == (5, after(100))
+    ward.send(101, (60, "heart_rate", "80"), (60, "systolic", "120"))
+    assert ward.patient.state.score.total == before
+
+
+def test_an_answer_about_oxygen_opens_nothing_that_is_over() -> None:
+    """82 % rang, was back, and ended; the answer that it was on air changes nothing about it."""
+    ward = Ward(SCALE_2)
+    ids = set()
+    for minutes, value in ((0, "82"), (5, "82"), (10, "90"), (25, "90"), (41, "90")):
+        ids |= {alert.id for alert in ward.now("oxygen_saturation", value, minutes) if alert.group == "vital_signs"}
+    ward.act("see", *ids, 42)
+    assert "vital_signs" not in ward.patient.state.episodes
+    told = ward.send(43, (43, "oxygen_flow", "0", "L/min"))
+    assert [alert.title for alert in told if alert.group == "vital_signs"] == []
+
+
+def test_what_is_not_known_to_have_been_told_is_told() -> None:
+    """An alert of an older release has no note of what was told last."""
+    ward = Ward()
+    ward.now("oxygen_saturation", "88", 0)
+    ward.now("oxygen_saturation", "88", 5)
+    episode(ward).told = None
+    (told,) = ward.now("oxygen_saturation", "87", 6)
+    assert told.now[0].newest.value == "87"
+
+
+# --- decisions -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("worst", "event"), [("80", "refused"), ("90", "acknowledged")])
+def test_a_decision_about_a_record_of_long_ago_is_refused_if_anything_worse_came(worst: str, event: str) -> None:
+    """The state keeps the newest moments; of a record before them it is known only how bad it ever was."""
+    ward = Ward()
+    ward.now("oxygen_saturation", "91", 0)
+    (seen,) = ward.now("oxygen_saturation", "91", 5)
+    ward.now("oxygen_saturation", worst, 15)
+    ward.now("oxygen_saturation", "91", 30)
+    del episode(ward).moments[:-1]
+    (answered,) = ward.act("acknowledge", seen.id, 31, record=seen.updated_at)
+    assert answered.history[-1].event == event
+
+
+def test_what_was_held_back_is_told_although_a_snooze_ends_at_the_same_look() -> None:
+    """It got worse within the wait after the decision; the wait was over before the snooze was."""
+    ward, stood = Ward(), Decimal(260)
+    step, _ = shipped().limits.step_of("glucose", "high", stood, "")
+    for minutes in (0, 15):
+        ward.now("glucose", f"{stood}", minutes)
+    alert = episode(ward, "glucose").alert
+    assert alert.priority == "medium"
+    ward.act("snooze", alert.id, 16, until=after(60))
+    assert ward.now("glucose", f"{stood + step}", 22)[-1].state == "open"  # a step worse
+    ward.act("snooze", alert.id, 23, until=after(60))
+    assert ward.now("glucose", f"{stood + 2 * step}", 24)[-1].state == "snoozed"  # and again, within the wait
+    events = [(alert.history[-1].event, alert.history[-1].at) for alert in ward.tick(90)]
+    assert ("worse", after(37)) in events
+    assert episode(ward, "glucose").alert.state == "open"
+
+
+# --- ends ------------------------------------------------------------------------------------------------------------
+
+
+def test_what_rang_by_a_limit_that_was_taken_away_ends_by_readings() -> None:
+    own = {"vital": "peak_flow", "low": 300, "unit": "L/min", "owner": "dr-a"}
+    ward = Ward({"v": 1, "patient": "p", "limits": [own]})
+    ward.send(0, (0, "peak_flow", "250", "L/min"))
+    ward.send(5, (5, "peak_flow", "250", "L/min"))
+    assert episode(ward, "lung").alert.state == "open"
+    put(ward)
+    for minutes in (60, 120, 180, 240, 300):
+        ward.send(minutes, (minutes, "peak_flow", "280", "L/min"))
+    assert "lung" not in ward.patient.state.episodes
+
+
+def test_news2_of_who_is_pregnant_now_ends() -> None:
+    """NEWS2 applies no more: what it rang for is over an hour after the last breach, by readings."""
+    ward = Ward()
+    send(ward, 0, *FIVE)
+    assert "news2" in episode(ward).members
+    put(ward, pregnant=True)
+    for minutes in (10, 40, 80, 120):
+        send(ward, minutes, *WELL)
+    assert "vital_signs" not in ward.patient.state.episodes
+
+
+def test_news2_ends_without_the_part_that_was_taken_back() -> None:
+    """Another person's fever was one of its six points: nobody need send a temperature for it to end."""
+    ward, fast = Ward(), ("respiratory_rate", "22")
+    message = ward.message(0, *((0, *value) for value in (FIVE[0], *FIVE[2:], fast)))
+    ward.judge.step(ward.patient, message)
+    assert "news2" in episode(ward).members
+    fever = tuple(reading for reading in message.readings if reading.vital == "body_temperature")
+    ward.judge.act(
+        ward.patient,
+        Action(patient="p", action="void", who="nurse", at=after(2), reason="her husband's", readings=fever),
+    )
+    assert "news2" in episode(ward).members
+    well = tuple(value for value in WELL if value[0] != "body_temperature")
+    for minutes in (10, 50, 71, 130):
+        send(ward, minutes, *well)
+    assert "vital_signs" not in ward.patient.state.episodes
+
+
+def test_news2_ends_though_nobody_answers_about_oxygen_again() -> None:
+    """The answer that gave two points is too old after a while; no newer one need come."""
+    ward = Ward()
+    send(ward, 0, *FIVE)
+    ward.send(0.5, (0.5, "oxygen_flow", "2", "L/min"))
+    assert "news2" in episode(ward).members
+    for hours in (1, 10, 13, 14, 15):
+        send(ward, hours * 60, *WELL)
+    assert "vital_signs" not in ward.patient.state.episodes or episode(ward).alert.over
+
+
+def test_what_is_mended_leaves_the_alert_about_settings() -> None:
+    ward = Ward()
+    other = {**FEVER, "vital": "systolic", "unit": "kg", "high": 180}
+    put(ward, limits=[FEVER, other])
+    ward.now("body_temperature", "37.0", 0)
+    assert len(episode(ward, "settings").members) == 2
+    put(ward, limits=[FEVER])
+    ward.now("body_temperature", "37.0", 10)
+    left = episode(ward, "settings")
+    assert (len(left.members), len(left.alert.why), left.alert.state) == (1, 1, "open")
