@@ -99,6 +99,22 @@ async def until(what: str, condition: Callable[[], Awaitable[bool]], seconds: fl
         await asyncio.sleep(0.1)
 
 
+async def _producer(bootstrap: str) -> AIOKafkaProducer:
+    """An idempotent producer, begun; where the broker is away just then, it waits for it, as a gateway does."""
+    end = time.monotonic() + 60
+    while True:
+        producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, linger_ms=5)
+        try:
+            await producer.start()
+        except KafkaError:
+            await producer.stop()
+            if time.monotonic() > end:
+                raise
+            await asyncio.sleep(0.2)
+        else:
+            return producer
+
+
 async def send(
     bootstrap: str,
     frames: list[bytes],
@@ -110,8 +126,7 @@ async def send(
 
     ``partition``: where they go; None: where the usual partitioner puts the device.
     """
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, linger_ms=5)
-    await producer.start()
+    producer = await _producer(bootstrap)
     try:
         for start in range(0, len(frames), size):
             futures = [
