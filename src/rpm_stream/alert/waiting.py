@@ -30,8 +30,8 @@ def overdue(
             yield episode, alert
         if (snoozed := episode.snoozed) is not None and snoozed.until <= now:
             yield episode, service_step(episode, snoozed.until, "snooze_ended", state="open")
-        if (alert := held(episode, situation, now)) is not None:
-            yield episode, alert
+            if (alert := held(episode, situation, now)) is not None:
+                yield episode, alert
         for alert in _escalations(episode, priorities, now):
             yield episode, alert
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from statistics import median
 
-from rpm_stream.alert.episode import Episode, Episodes
+from rpm_stream.alert.episode import Episode, Episodes, is_of_values
 from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.patient import PatientState
@@ -25,7 +25,6 @@ GROUP = "device:silence"
 LEAST_DISTANCES = 2  # of three readings: from then on their median counts
 CONTINUOUS = timedelta(minutes=15)  # what is usual of a stream before that: its summaries' window
 STALE_TIMES, STALE_LEAST, STALE_MOST = 3, timedelta(hours=1), timedelta(hours=48)  # CONTRACT 10: design choice
-NOT_OF_VALUES = ("device:", "settings")  # groups that tell of no value of the patient's, so that none is too old
 
 
 class _Run(Record, frozen=True, kw_only=True):
@@ -169,7 +168,7 @@ class Silence:
         """Groups with an open alert none of whose vitals was heard for three times its usual distance, since when."""
         for group, episode in sorted(episodes.items()):
             moment = self._stale_at(score, patient, episode)
-            if not group.startswith(NOT_OF_VALUES) and moment is not None and moment <= now:
+            if is_of_values(group) and moment is not None and moment <= now:
                 yield group, moment
 
     def is_stale(self, score: ScoreState, patient: PatientEntry, episode: Episode, now: datetime) -> bool:

@@ -16,22 +16,12 @@ from rpm_stream.knowledge.charts import BandLine, BandName, Child, Maternity, as
 from rpm_stream.knowledge.scoring import Band, Limits
 from rpm_stream.records import Direction, PatientEntry, Reading, Record
 from rpm_stream.registry import has_unreadable_birth, months_old
-from rpm_stream.score.news2 import Scale
+from rpm_stream.score.news2 import SCALE_SAID, Scale
 
-SCALE_WORDS = {
-    "1": "",
-    "2 on air": " on scale 2, on air",
-    "2 on oxygen": " on scale 2, on oxygen",
-    "2 unknown": " on scale 2, oxygen not known",
-}
 NEWS2_POINTS: dict[BandName, int] = {"red": 3, "amber": 2}
-ADULT, PREGNANT, NO_AGE, CHILD = (
-    "adult",
-    "pregnant",
-    "no age",
-    "child",
-)  # whose charts they are; of children: and a number
-ONE_SCALE = "1"
+ADULT, PREGNANT, NO_AGE, CHILD = "adult", "pregnant", "no age", "child"  # whose chart; of a child with a number
+ONE_SCALE: Scale = "1"
+SCALES: tuple[Scale, ...] = (ONE_SCALE, *SCALE_SAID)
 
 
 class Person(Record, frozen=True, kw_only=True):
@@ -64,7 +54,7 @@ class Bands:
         self._knowledge = knowledge
         parameters = knowledge.news2.parameters().values()
         self._news2 = {
-            (vital, scale): as_line(row, scale) for row in parameters for vital in row.vitals for scale in SCALE_WORDS
+            (vital, scale): as_line(row, scale) for row in parameters for vital in row.vitals for scale in SCALES
         }
         self._scaled = frozenset(vital for row in parameters if row.rows_scale_2_air for vital in row.vitals)
         self._maternity = {vital: line for line in knowledge.maternity.line for vital in line.vitals}
@@ -88,7 +78,7 @@ class Bands:
 
     def person(self, patient: PatientEntry, at: datetime) -> Person:
         """As the registry has it; what a check-in says of the oxygen is not known here."""
-        scale: Scale = "1"
+        scale = ONE_SCALE
         if patient.oxygen_scale == 2:
             scale = "2 on oxygen" if patient.on_oxygen else "2 on air"
         return Person(chart=self.chart_of(patient, at), scale=scale, exempt="")
@@ -173,7 +163,8 @@ class Bands:
             return f"{said} in the chart for pregnancy"
         if table == "child":
             return f"{said} for {self._knowledge.child.age[_place(person.chart)].words}"
-        named = SCALE_WORDS[person.scale] if vital in self._scaled else ""
+        said_scale = SCALE_SAID.get(person.scale) if vital in self._scaled else None
+        named = f" on {said_scale}" if said_scale else ""
         if person.chart != ADULT:
             return f"{said}{named}, as for adults"
         return f"{said} on the NEWS2 chart with {NEWS2_POINTS[band]} points{named}"
