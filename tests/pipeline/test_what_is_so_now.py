@@ -175,6 +175,15 @@ def test_the_worst_is_told_beside_the_newest() -> None:
     assert (entry.newest.value, entry.worst.value, entry.trend) == ("86", "80", "rising")
 
 
+def test_words_do_not_rise() -> None:
+    """A patient who responds no more does not get higher, though the code of the answer does."""
+    ward = Ward()
+    ward.send(0, (0, "consciousness", "2", "{ACVPU}"))
+    told = ward.send(20, (20, "consciousness", "4", "{ACVPU}"))
+    assert [entry.trend for entry in told[-1].now] == [None]
+    assert "rising" not in str(told[-1].why)
+
+
 @pytest.mark.parametrize(("minutes", "value", "is_told"), [(6, "86", False), (6, "85", True), (20, "87", True)])
 def test_what_is_so_now_is_told_where_it_is_a_step_worse_or_a_quarter_of_an_hour_has_passed(
     minutes: int, value: str, is_told: bool

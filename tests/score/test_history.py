@@ -1,13 +1,16 @@
-"""Wrong readings leave the history, and what lies outside their time stays; a time inside is as long as it was."""
+"""Wrong readings leave the history, and right ones stay; a time inside is as long as it was."""
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rpm_stream.score.history import Level, Segment, VitalHistory, add, cut, inside_since, shorten
+from rpm_stream.score.history import Level, Segment, VitalHistory, add, inside_since, shorten
+from rpm_stream.score.taken_back import forget_in
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 MINUTES = st.integers(0, 240)
@@ -26,29 +29,54 @@ def course(values: list[tuple[int, Level]]) -> VitalHistory:
     return history
 
 
-@given(st.lists(st.tuples(MINUTES, st.sampled_from(LEVELS)), max_size=25), MINUTES, MINUTES, st.integers(1, 30))
-def test_outside_of_the_cut_nothing_is_forgotten(
-    values: list[tuple[int, Level]], one: int, other: int, count: int
-) -> None:
-    """Law 3 for corrections: a red run of right readings is still there afterwards."""
-    first, last = sorted((at(one), at(other)))
-    before, history = course(values), course(values)
-    cut(history, first, last, count)
-    for segment in before.segments:
-        if segment.end < first or segment.start > last:
-            assert segment in history.segments
+VALUES = st.lists(st.tuples(MINUTES, st.sampled_from(LEVELS), st.booleans()), max_size=25)
+
+
+def alone(minute: int, level: Level) -> Segment:
+    """The segment that one reading is by itself."""
+    broken = ("limit",) if level == "beyond" else ()
+    return Segment(at(minute), at(minute), level, None, broken, 1, None)
+
+
+def without_wrong(values: list[tuple[int, Level, bool]]) -> VitalHistory:
+    """The history of ``values`` (the last of each: whether it was wrong) after the wrong ones were taken back."""
+    history = course([(minute, level) for minute, level, _ in values])
+    forget_in(history, [alone(minute, level) for minute, level, is_wrong in values if is_wrong])
+    return history
+
+
+@given(VALUES)
+def test_each_right_reading_beyond_a_limit_is_still_there(values: list[tuple[int, Level, bool]]) -> None:
+    """Law 3 for corrections: in whatever order the readings came, and wherever the wrong ones lie among them."""
+    history = without_wrong(values)
+    for minute, level, is_wrong in values:
+        if level == "beyond" and not is_wrong:
+            assert any(
+                segment.level == level and segment.start <= at(minute) <= segment.end for segment in history.segments
+            )
     for segment in history.segments:
         assert segment.count >= 1
         assert segment.start <= segment.end
-        assert segment.start <= first or segment.end >= last
-    levels = {(segment.level, segment.broken) for segment in history.segments}
-    assert levels <= {(segment.level, segment.broken) for segment in before.segments}
 
 
-def test_what_lay_wholly_inside_is_gone() -> None:
-    history = course([(0, "inside"), (10, "beyond"), (20, "beyond"), (30, "inside")])
-    cut(history, at(10), at(20), 2)
-    assert [(segment.level, segment.count) for segment in history.segments] == [("inside", 1), ("inside", 1)]
+@given(VALUES)
+def test_in_order_nothing_wrong_is_left(values: list[tuple[int, Level, bool]]) -> None:
+    """Each segment counts as many as there are right readings in it: none is a ghost of the wrong ones."""
+    values = [next(each) for _, each in groupby(sorted(values, key=lambda each: each[0]), key=lambda each: each[0])]
+    history = without_wrong(values)
+    right = Counter(level for _, level, is_wrong in values if not is_wrong)
+    counted = Counter[Level]()
+    for segment in history.segments:
+        counted[segment.level] += segment.count
+    assert counted == right
+
+
+@given(VALUES)
+def test_no_time_inside_is_longer_than_the_right_readings_make_it(values: list[tuple[int, Level, bool]]) -> None:
+    history = without_wrong(values)
+    since = inside_since(history)
+    outside = [at(minute) for minute, level, is_wrong in values if level != "inside" and not is_wrong]
+    assert since is None or since >= max(outside, default=since)
 
 
 RUNS = st.lists(st.tuples(st.integers(1, 3000), st.sampled_from(LEVELS), st.integers(0, 1)), min_size=1, max_size=50)
@@ -95,5 +123,5 @@ def test_after_a_cut_a_time_inside_is_what_is_left_of_it() -> None:
         told(history, minute, "inside", minute % 2)
     shorten(history, 2)
     assert inside_since(history) == at(0)
-    cut(history, at(8), at(8), 1)
+    forget_in(history, [Segment(at(8), at(8), "inside", 0, (), 1, None)])
     assert inside_since(history) == at(9)

@@ -191,6 +191,12 @@ class Alerting:
         """Whether all members of an episode have recovered."""
         return all(self._recovered(work, name, member) for name, member in episode.members.items())
 
+    def is_back(self, work: Work, episode: Episode) -> bool:
+        """Whether all that rang is back inside by newer readings, for however short a time."""
+        return all(
+            self._scoring.is_back(work.state, work.entry, name, member) for name, member in episode.members.items()
+        )
+
     def recovered(self, work: Work) -> Callable[[str, Member], bool]:
         """Whether a member has recovered, for a decision."""
         return lambda name, member: self._recovered(work, name, member)
@@ -245,9 +251,7 @@ class Alerting:
         alert = episode.alert
         if not (alert.id in work.told or alert.historical):
             return
-        is_back = all(
-            self._scoring.is_back(work.state, work.entry, name, member) for name, member in episode.members.items()
-        )
+        is_back = self.is_back(work, episode)
         if is_back != episode.alert.historical:
             episode.alert = msgspec.structs.replace(episode.alert, historical=is_back)
             if alert.id not in work.told:

@@ -29,8 +29,7 @@ from rpm_stream.publish.windows import SPAN_SECONDS, place_of
 from rpm_stream.records import Action, Assignment, Reading, Readings, Record
 from rpm_stream.sameness import measured
 from rpm_stream.score import same
-from rpm_stream.score.history import cut
-from rpm_stream.score.news2 import SATURATION
+from rpm_stream.score.state import ScoreState
 from rpm_stream.score.taken_back import forget
 
 CORRECTED = -2  # no partition of Kafka: adopted readings are no message of rpm.readings
@@ -77,7 +76,7 @@ def void(
     right = list(_right_copies(state, wrong, heirs))
     for reading in heirs:
         drop_again(windows, reading, knowledge)
-    _forget_all(state, first, knowledge)
+    _forget_all(work, first, scoring, knowledge)
     for reading in wrong:
         if reading.id in second:
             same.forget(state.score, reading)
@@ -110,34 +109,33 @@ def _right_copies(state: PatientState, wrong: Sequence[Reading], heirs: Sequence
                 yield alike[place, copy.said]
 
 
-def _forget_all(state: PatientState, wrong: Sequence[Reading], knowledge: Knowledge) -> None:
+def _forget_all(work: Work, wrong: Sequence[Reading], scoring: Scoring, knowledge: Knowledge) -> None:
     """All that is remembered of wrong readings."""
+    score = work.state.score
     for vital in sorted({reading.vital for reading in wrong}):
-        _forget(state, vital, [reading for reading in wrong if reading.vital == vital])
+        of_vital = [reading for reading in wrong if reading.vital == vital]
+        scoring.forget(work.state, work.entry, of_vital)
+        _forget_newest(score, vital, of_vital)
     for reading in wrong:
-        forget(state.score, reading, knowledge.trends.slot_hours)
+        forget(score, reading, knowledge.trends.slot_hours)
     if wrong:
-        state.score.calm.clear()  # who was calm may have been somebody else: each begins anew
+        score.calm.clear()  # who was calm may have been somebody else: each begins anew
 
 
-def _forget(state: PatientState, vital: str, wrong: Sequence[Reading]) -> None:
-    """The history of a vital without the time of its wrong readings, and its newest reading that is left."""
-    times = [reading.measured_at for reading in wrong]
-    history = state.score.histories.get(vital)
+def _forget_newest(score: ScoreState, vital: str, wrong: Sequence[Reading]) -> None:
+    """The newest reading of a vital that is left; up to when readings of it were taken back."""
+    times, ids = [reading.measured_at for reading in wrong], {reading.id for reading in wrong}
+    history, latest = score.histories.get(vital), score.latest.get(vital)
     if history is not None:
-        cut(history, min(times), max(times), len(times))
-        if vital == SATURATION and state.score.on_oxygen is not None:
-            cut(state.score.on_oxygen, min(times), max(times), len(times))
-        state.score.cut[vital] = max(*times, state.score.cut.get(vital, times[0]))
-    latest, ids = state.score.latest.get(vital), {reading.id for reading in wrong}
+        score.cut[vital] = max(*times, score.cut.get(vital, times[0]))
     if latest is None or latest.id not in ids:
         return
     tail = history.segments[-1].reading if history is not None and history.segments else None
-    if tail is not None and tail.id not in ids:
-        state.score.latest[vital] = tail
+    if tail is not None:
+        score.latest[vital] = tail
     else:  # of what it ends with only the time is kept, or nothing
-        del state.score.latest[vital]
-        state.score.heard[vital] = latest.measured_at
+        del score.latest[vital]
+        score.heard[vital] = latest.measured_at
 
 
 class Holdings:

@@ -131,6 +131,10 @@ class Scoring:
         """Whether a vital ends with values beyond a limit of which only the time is kept."""
         return self._recovery.is_beyond_unnamed(state.score, entry, vital)
 
+    def forget(self, state: PatientState, entry: PatientEntry, wrong: Sequence[Reading]) -> None:
+        """Take readings of one vital that were taken back out of its history."""
+        self._rules.forget(state.score, entry, wrong)
+
     def renew_total(self, state: PatientState, entry: PatientEntry) -> None:
         """NEWS2 as it is after readings were taken back."""
         self._totals.renew(state.score, entry)

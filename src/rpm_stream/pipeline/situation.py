@@ -68,9 +68,9 @@ class PatientSituation:
         return {"positive-infinity": "HI", "negative-infinity": "LO"}.get(reading.absent or "", "without a value")
 
     def trend(self, vital: str) -> Trend | None:
-        """Where the vital goes, against its last value at least 10 minutes older."""
+        """Where the vital goes, against its last value at least 10 minutes older; the codes of words go nowhere."""
         newest = self.latest.get(vital)
-        if newest is None or newest.value is None:
+        if newest is None or newest.value is None or self._knowledge.vitals[vital].words:
             return None
         until = newest.measured_at - TREND_OVER
         older = [point for point in self._state.score.trail.get(vital, ()) if point.at <= until]

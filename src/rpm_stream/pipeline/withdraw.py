@@ -66,6 +66,9 @@ def _correct(work: Work, episode: Episode, right: Right) -> None:
     for name, member in list(episode.members.items()):
         if not _correct_member(work, name, member, right):
             del episode.members[name]
+    alert = episode.alert
+    evidence = tuple(each for each in alert.evidence if each not in right.wrong)
+    episode.alert = msgspec.structs.replace(alert, evidence=evidence)
     if episode.first is not None and not set(episode.first.evidence).isdisjoint(right.wrong):
         episode.first = None
     # What stood may have been a wrong value: a decision about it holds, what gets worse is measured by the limits.
@@ -132,6 +135,8 @@ def _end_or_tell(work: Work, episode: Episode, action: Action, alerting: Alertin
     )
     change(episode, step)
     if is_left:
+        historical = alert.historical and alerting.is_back(work, episode)
+        episode.alert = msgspec.structs.replace(episode.alert, historical=historical)
         alerting.put(work, episode)
         note_told(episode, work.situation, work.now)
         return

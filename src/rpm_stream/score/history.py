@@ -193,25 +193,6 @@ def _drop_first(history: VitalHistory) -> None:
     del history.segments[0]
 
 
-def cut(history: VitalHistory, first: datetime, last: datetime, count: int) -> None:
-    """Forget the ``count`` readings from ``first`` to ``last``. What reaches beyond them on a side stays on that side.
-
-    How many of a run's readings lay outside is not known exactly: at least one, so that no right one is forgotten.
-    """
-    kept = []
-    for segment in history.segments:
-        if first <= segment.start and segment.end <= last:
-            continue
-        if segment.end >= first and segment.start <= last:
-            segment.count = max(1, segment.count - count)
-            if segment.start >= first:
-                segment.start = last
-            elif segment.end <= last:
-                segment.end = first
-        kept.append(segment)
-    history.segments, history.inside_from = kept, None
-
-
 def _drop_readings(segments: list[Segment]) -> None:
     """Keep the few readings that may still become evidence."""
     kept = READINGS_KEPT

@@ -6,7 +6,7 @@ a patient has a history of each, and what an answer reaches is judged again (CON
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TypeAlias
@@ -19,6 +19,7 @@ from rpm_stream.registry import Registry
 from rpm_stream.score.history import (
     Placing,
     Run,
+    Segment,
     VitalHistory,
     add,
     beside,
@@ -26,10 +27,11 @@ from rpm_stream.score.history import (
     segment_of,
 )
 from rpm_stream.score.limits import Breach, LimitTable, Verdict
-from rpm_stream.score.news2 import SATURATION, Chart
+from rpm_stream.score.news2 import SATURATION, Chart, Scale
 from rpm_stream.score.recent import Recent, among_last, enter, forget
 from rpm_stream.score.recovery import Recovery, history_of
 from rpm_stream.score.state import Calm, Emitted, ScoreState
+from rpm_stream.score.taken_back import forget_in
 
 EMIT_EVERY = timedelta(minutes=5)  # an unchanged score of a continuous vital is put out this often
 LEAST_GAP = timedelta(minutes=15)  # a pause up to so long is no gap in "for m minutes" (CONTRACT 10, In a row)
@@ -133,6 +135,19 @@ class Rules:
                 found += [self._finding(state, segment.reading, each, seen) for each in verdict.breaches]
         return _worst_of(found)
 
+    def forget(self, state: ScoreState, patient: PatientEntry, wrong: Sequence[Reading]) -> None:
+        """Take readings of one vital that were taken back out of its history: of a saturation out of both."""
+        vital = wrong[0].vital
+        is_of_two = vital == SATURATION and patient.oxygen_scale == 2
+        places: tuple[tuple[VitalHistory | None, Scale], ...] = (
+            (state.histories.get(vital), "2 on air" if is_of_two else "1"),
+            (state.on_oxygen if vital == SATURATION else None, "2 on oxygen"),
+        )
+        for history, scale in places:
+            if history is not None:
+                verdicts = [(reading, self._limits.judge(reading, patient, scale) or NO_LIMIT) for reading in wrong]
+                forget_in(history, [_alone(reading, verdict) for reading, verdict in verdicts])
+
     def standing(self, state: ScoreState, patient: PatientEntry, vital: str) -> list[Finding]:
         """What the kept readings of a vital are beyond, oldest first: after others of them were taken back."""
         latest = state.latest.get(vital)
@@ -214,7 +229,11 @@ def number_of(knowledge: Knowledge, reading: Reading, side: Direction | None = N
 
 
 def _enter(history: VitalHistory, reading: Reading, verdict: Verdict) -> Placing:
-    return add(history, segment_of(reading, verdict.level, verdict.points, verdict.broken, verdict.side))
+    return add(history, _alone(reading, verdict))
+
+
+def _alone(reading: Reading, verdict: Verdict) -> Segment:
+    return segment_of(reading, verdict.level, verdict.points, verdict.broken, verdict.side)
 
 
 def _clipped(row: Run, reach: Reach) -> Run:

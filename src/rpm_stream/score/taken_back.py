@@ -1,10 +1,13 @@
-"""What trends and counting limits keep of a reading that was wrong, or another person's, is forgotten."""
+"""What score keeps of readings that were wrong, or another person's, is forgotten: all of theirs, and nothing else."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from rpm_stream.records import Reading
 from rpm_stream.score import same
 from rpm_stream.score.days import day_of
+from rpm_stream.score.history import Segment, VitalHistory
 from rpm_stream.score.state import ScoreState
 
 
@@ -27,3 +30,56 @@ def forget(state: ScoreState, reading: Reading, slot_hours: int) -> None:
         kept.usual = kept.told = None
         if not kept.days[day_of(at)]:
             del kept.days[day_of(at)]
+
+
+def forget_in(history: VitalHistory, wrong: Sequence[Segment]) -> None:
+    """Take readings out of a history; each is given as the segment that it is by itself.
+
+    A segment of which none is left goes. Where right readings of a segment lie between wrong ones is not kept: beyond a
+    limit it stays as long as it was, and a calm one gets as short as it may be, so that no alert stays away for it.
+    """
+    taken: dict[int, list[Segment]] = {}
+    for one in sorted(wrong, key=lambda each: each.start):
+        place = _place_of(history.segments, one, taken)
+        if place is not None:
+            taken.setdefault(place, []).append(one)
+    ids = {one.reading.id for one in wrong if one.reading is not None}
+    kept = []
+    for place, segment in enumerate(history.segments):
+        gone = taken.get(place, [])
+        segment.count -= len(gone)
+        if segment.reading is not None and segment.reading.id in ids:  # the pieces of a split run name the same one
+            segment.reading = None
+        if segment.count > 0:
+            _trim(segment, gone)
+            kept.append(segment)
+    history.segments, history.inside_from = kept, None
+
+
+def _place_of(segments: Sequence[Segment], one: Segment, taken: dict[int, list[Segment]]) -> int | None:
+    """In which segment a reading was counted: the one that names it, the one that means the same, the calmest."""
+    around = [
+        place
+        for place, segment in enumerate(segments)
+        if segment.start <= one.start <= segment.end and segment.count > len(taken.get(place, []))
+    ]
+    return min(around, key=lambda place: _likeness(segments[place], one), default=None)
+
+
+def _likeness(segment: Segment, one: Segment) -> tuple[bool, bool, int, int]:
+    """Least for the segment that a reading is most likely of."""
+    is_named = segment.reading is not None and one.reading is not None and segment.reading.id == one.reading.id
+    return not is_named, not segment.matches(one), len(segment.broken), segment.points or 0
+
+
+def _trim(segment: Segment, gone: Sequence[Segment]) -> None:
+    """Take wrong readings off the ends of a segment of which others are left."""
+    if not gone:
+        return
+    first, last = gone[0].start, gone[-1].start
+    is_first, is_last = first == segment.start, last == segment.end
+    if segment.count == 1 and is_first != is_last:  # the one that is left is at the other end
+        segment.start = segment.end = segment.end if is_first else segment.start
+    elif segment.level == "inside" and not segment.points:
+        segment.start = last if is_first else segment.start
+        segment.end = first if is_last and not is_first else segment.end
