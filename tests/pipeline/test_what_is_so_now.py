@@ -175,6 +175,28 @@ def test_the_worst_is_told_beside_the_newest() -> None:
     assert (entry.newest.value, entry.worst.value, entry.trend) == ("86", "80", "rising")
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.sampled_from(["88", "87", "80", "66", "97"]), min_size=1, max_size=6),
+    st.lists(st.sampled_from(["88", "84", "76", "62", "97"]), min_size=1, max_size=6),
+    st.booleans(),
+)
+def test_a_value_a_tier_worse_is_named_also_where_a_better_one_is_newer(
+    before: list[str], batch: list[str], is_late: bool
+) -> None:
+    """A night comes in the morning, in one message: what is told names its worst, and when it was no better before."""
+    ward = Ward()
+    for place, value in enumerate(before):
+        ward.now("oxygen_saturation", value, place * 20)
+    begin = len(before) * 20 - 35 * is_late
+    told = ward.send(len(before) * 20 + 10, *((begin + place, "oxygen_saturation", v) for place, v in enumerate(batch)))
+    worst, known = min(map(int, batch)), min(map(int, before))
+    if worst <= known - 3 and worst <= 88:
+        record = told[-1]
+        assert f"oxygen saturation {worst} %" in " ".join(record.why)
+        assert [entry.worst.value for entry in record.now] == [str(worst)]
+
+
 def test_words_do_not_rise() -> None:
     """A patient who responds no more does not get higher, though the code of the answer does."""
     ward = Ward()

@@ -15,10 +15,10 @@ from decimal import Decimal
 import msgspec
 
 from rpm_stream.alert.episode import MOST_EVIDENCE, RANK, Episode, Found, Member, Moment, Told, is_of_values
-from rpm_stream.alert.episodes import LEAST_LATER, is_worse
+from rpm_stream.alert.episodes import LEAST_LATER, evidence_of, is_worse
 from rpm_stream.alert.situation import Situation
 from rpm_stream.alert.tiers import step_of
-from rpm_stream.records import Alert, Now, Reading, Sample
+from rpm_stream.records import Alert, Finding, Now, Reading, Sample
 
 MOST_WHY = 12
 MOST_RECORDS = 8  # moments that a person may have seen: two hours of records, where nothing gets worse
@@ -112,7 +112,10 @@ def _lines(episode: Episode, ranked: list[Ranked], situation: Situation) -> Iter
     why, evidence = _line(*top, situation)
     said = [why]
     yield why, evidence
-    if first is not None and first.why not in why:
+    if _was_graver(*top, situation):
+        said.append(top[1].why)
+        yield f"before: {top[1].why}", top[1].evidence
+    if first is not None and not any(first.why in each for each in said):
         said.append(first.why)
         yield f"rang first: {first.why}", first.evidence
     vitals = {top[1].vital}
@@ -124,6 +127,8 @@ def _lines(episode: Episode, ranked: list[Ranked], situation: Situation) -> Iter
         vitals.add(member.vital)
         if why not in said and member.why not in said:
             yield why, evidence
+            if _was_graver(name, member, situation):
+                yield f"before: {member.why}", member.evidence
 
 
 def _line(name: str, member: Member, situation: Situation) -> Line:
@@ -138,6 +143,15 @@ def _line(name: str, member: Member, situation: Situation) -> Line:
     if not member.why:
         return f"{situation.said(reading)} now", (reading.id,)
     return f"{situation.said(reading)} now; before: {member.why}", (reading.id, *member.evidence)
+
+
+def _was_graver(name: str, member: Member, situation: Situation) -> bool:
+    """Whether a member whose newest value is beyond its limit was told by one that was a tier beyond that."""
+    newest = member.newest
+    if name == NEWS2 or newest is None or not (is_beyond(name, member, situation) and newest.number and member.told):
+        return False
+    is_higher = RANK[member.priority] > RANK[newest.priority]
+    return member.why != newest.why and (is_higher or _is_tier(member, member.told, newest.number, situation))
 
 
 def _beyond(member: Member, newest: Found, situation: Situation) -> Line:
@@ -212,6 +226,31 @@ def is_news(episode: Episode, situation: Situation, now: datetime) -> bool:
     return told.until is None or any(at > told.until for at in _newest(episode, situation))
 
 
+def note_graver(member: Member, finding: Finding, situation: Situation) -> bool:
+    """Whether a value is a tier worse than what was told of a member. Its words are kept then: the message's record has
+    them, also where a newer value is better already.
+    """
+    number = None if finding.number is None else str(finding.number)
+    if number is None or member.direction is None or not member.bound:
+        return False
+    if member.told and not _is_tier(member, number, member.told, situation):
+        return False
+    member.why, member.title, member.told = finding.why, finding.title, number
+    member.evidence = evidence_of(finding)
+    return True
+
+
+def _is_tier(member: Member, number: str, than: str, situation: Situation) -> bool:
+    """Whether ``number`` is a step or more worse than another one, or beyond the query bound where that is not."""
+    side = member.direction
+    if side is None or not member.bound:
+        return False
+    is_beyond_query = situation.is_beyond_query(member.vital, side, Decimal(number))
+    if is_beyond_query and not situation.is_beyond_query(member.vital, side, Decimal(than)):
+        return True
+    return _is_by(member, number, than, step_of(situation, member.vital, side, Decimal(member.bound)))
+
+
 def _is_by(member: Member, number: str, than: str, step: Decimal) -> bool:
     """Whether ``number`` is a step or more worse than another one."""
     here, there = Decimal(number), Decimal(than)
@@ -227,17 +266,16 @@ def _level(name: str, member: Member, situation: Situation) -> str:
     return situation.level(name, member)
 
 
-def note_told(episode: Episode, situation: Situation) -> None:
+def note_told(episode: Episode, situation: Situation, now: datetime) -> None:
     """Keep what the record just made tells, and that a person may have seen it."""
     if not is_of_values(episode.alert.group):
         return
-    now = episode.alert.updated_at
     worst = {name: member.worst.number for name, member in episode.members.items() if member.worst is not None}
     levels = {name: _level(name, member, situation) for name, member in episode.members.items()}
     for name, member in episode.members.items():
         _note_worst_told(name, member, situation)
     episode.told = Told(now, worst, levels, max(_newest(episode, situation), default=episode.alert.measured_at))
-    note_moment(episode, situation, now, is_record=True)
+    note_moment(episode, situation, episode.alert.updated_at, is_record=True)
 
 
 def _note_worst_told(name: str, member: Member, situation: Situation) -> None:

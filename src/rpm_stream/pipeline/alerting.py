@@ -14,7 +14,7 @@ import msgspec
 from rpm_stream.alert.episode import RANK, Episode, Member, is_of_values
 from rpm_stream.alert.episodes import LEAST_LATER, apply, found_member, settle_recovered
 from rpm_stream.alert.room import shorten_history
-from rpm_stream.alert.telling import is_news, note_moment, note_told, note_worst, note_worst_total, tell
+from rpm_stream.alert.telling import is_news, note_graver, note_moment, note_told, note_worst, note_worst_total, tell
 from rpm_stream.alert.tiers import decision_at, is_graver, look, look_at_total
 from rpm_stream.alert.waiting import overdue
 from rpm_stream.knowledge import Knowledge
@@ -43,6 +43,7 @@ class Work:
         self._known: dict[str, Reading] = {}
         self.told: dict[str, Episode] = {}  # alert id -> its episode, of those with a record
         self.unsaid: dict[str, int] = {}  # alert id -> place of its first record whose words are not made yet
+        self.graver: set[str] = set()  # alerts that had a value a tier worse than what was told
         self.touched: set[str] = set()  # vitals that had a reading
         self.is_totalled = False  # whether NEWS2 was looked at
         self.also_seen: list[Reading] = []  # readings that tell again of a measurement that is known
@@ -179,6 +180,8 @@ class Alerting:
         episode = state.episodes[finding.group]
         if finding.direction is not None and finding.number is not None and episode.moments:
             note_worst(episode.moments[-1], f"{finding.vital}:{finding.direction}", str(finding.number))
+        if note_graver(episode.members[finding.member], finding, work.situation):
+            work.graver.add(episode.alert.id)
         worse = look(episode, finding, last, work.situation, now)
         if alert is not None or worse is not None:
             self._add(work, episode)
@@ -241,7 +244,7 @@ class Alerting:
             self._say_last(work, episode)
         for episode in state.episodes.values():
             if episode.alert.id in work.told:
-                note_told(episode, work.situation)
+                note_told(episode, work.situation, work.now)
             elif is_of_values(episode.alert.group) and self._is_touched(work, episode):
                 note_moment(episode, work.situation, work.now, is_record=False)
         return tuple(work.alerts)
@@ -296,7 +299,8 @@ class Alerting:
 
     def _tell_what_is_so(self, work: Work, episode: Episode, was_stale: bool) -> None:
         """What is so now is worth a record where it is a step worse, crosses a limit, or was not told for a while."""
-        if self._is_touched(work, episode) and is_news(episode, work.situation, work.now):
+        is_graver = episode.alert.id in work.graver
+        if is_graver or (self._is_touched(work, episode) and is_news(episode, work.situation, work.now)):
             at = max(work.now, episode.alert.updated_at)
             episode.alert = msgspec.structs.replace(episode.alert, updated_at=at)
             self.put(work, episode)

@@ -51,7 +51,7 @@ def correct_alerts(work: Work, action: Action, wrong: frozenset[str], alerting: 
         if episode.alert.over and not alerting.is_recovered(work, episode):
             take_over_back(episode, work.now)
             alerting.put(work, episode)
-            note_told(episode, work.situation)
+            note_told(episode, work.situation, work.now)
 
 
 def _names(episode: Episode, wrong: frozenset[str]) -> bool:
@@ -91,11 +91,13 @@ def _correct_member(work: Work, name: str, member: Member, known: Right) -> bool
         best = max(right, key=lambda finding: (RANK[finding.priority], finding.measured_at))
         member.why, member.title, member.evidence = best.why, best.title, evidence_of(best)
         member.rule, member.priority, member.measured_at = best.rule, best.priority, right[-1].measured_at
+        member.told = "" if best.number is None else str(best.number)
         return True
     if newest is not None:
         member.why, member.title, member.evidence = newest.why, newest.title, newest.evidence
-        member.priority = newest.priority
+        member.priority, member.told = newest.priority, newest.number
         return True
+    member.told = ""
     left = [each for each in member.evidence if each not in wrong]
     if not member.evidence and not name.startswith(LIMIT):  # of an older release: a doubt keeps it
         total = work.situation.total
@@ -138,7 +140,7 @@ def _end_or_tell(work: Work, episode: Episode, action: Action, alerting: Alertin
         historical = alert.historical and alerting.is_back(work, episode)
         episode.alert = msgspec.structs.replace(episode.alert, historical=historical)
         alerting.put(work, episode)
-        note_told(episode, work.situation)
+        note_told(episode, work.situation, work.now)
         return
     del work.state.episodes[alert.group]
     episode.alert = msgspec.structs.replace(episode.alert, over=False)

@@ -148,15 +148,12 @@ def _is_worse(other: Segment, calm: Segment) -> bool:
 
 def _split(segments: list[Segment], index: int, new: Segment) -> Placing:
     """Put a reading of another level inside a segment; how many lay on each side is unknown, so rounded up."""
-    whole = segments[index]
-    rest = max(1, whole.count - 1)
-    pieces = []
-    if whole.start < new.start:
-        pieces.append(msgspec.structs.replace(whole, end=new.start, count=rest))
-    place = index + len(pieces)
-    pieces.append(new)
-    if whole.end > new.start or not whole.start < new.start:
-        pieces.append(msgspec.structs.replace(whole, start=new.start, count=rest))
+    whole, at = segments[index], new.start
+    has_first, has_last = whole.start < at, whole.end > at or not whole.start < at
+    rest = max(1, whole.count - 1) if has_first and has_last else whole.count
+    first = [msgspec.structs.replace(whole, end=at, count=rest)] if has_first else []
+    last = [msgspec.structs.replace(whole, start=at, count=rest)] if has_last else []
+    pieces, place = [*first, new, *last], index + len(first)
     segments[index : index + 1] = pieces
     return Placing(place, True, True)
 

@@ -57,19 +57,26 @@ def forget_in(history: VitalHistory, wrong: Sequence[Segment]) -> None:
 
 
 def _place_of(segments: Sequence[Segment], one: Segment, taken: dict[int, list[Segment]]) -> int | None:
-    """In which segment a reading was counted: the one that names it, the one that means the same, the calmest."""
+    """In which segment a reading was counted: the one that names it, the one that means the same, the calmest.
+
+    A limit may have changed since. A calm reading was none of those beyond, for all that is known today.
+    """
     around = [
         place
         for place, segment in enumerate(segments)
         if segment.start <= one.start <= segment.end and segment.count > len(taken.get(place, []))
+        if one.level == "beyond" or segment.level != "beyond" or _is_named(segment, one)
     ]
     return min(around, key=lambda place: _likeness(segments[place], one), default=None)
 
 
 def _likeness(segment: Segment, one: Segment) -> tuple[bool, bool, int, int]:
     """Least for the segment that a reading is most likely of."""
-    is_named = segment.reading is not None and one.reading is not None and segment.reading.id == one.reading.id
-    return not is_named, not segment.matches(one), len(segment.broken), segment.points or 0
+    return not _is_named(segment, one), not segment.matches(one), len(segment.broken), segment.points or 0
+
+
+def _is_named(segment: Segment, one: Segment) -> bool:
+    return segment.reading is not None and one.reading is not None and segment.reading.id == one.reading.id
 
 
 def _trim(segment: Segment, gone: Sequence[Segment]) -> None:

@@ -55,14 +55,15 @@ async def kills_between(stand: Stand, times: int) -> str:
             stand.service.kill(f"{stage}-a")
         stand.service.start(stage, command=command)
         process = stand.service.processes[f"{stage}-a"]
-        await stand.send(place / len(points), (place + 1) / len(points), lambda: 0.05)
+        await stand.send(place / len(points), (place + 0.5) / len(points), lambda: 0.05)
 
         async def gone(process: Any = process) -> bool:
             return process.poll() is not None
 
         await until(f"{stage} has reached the point {point}", gone)
-    stand.service.revive()
-    await stand.settled()
+        stand.service.revive()  # and what it left is worked through: people see it, and decide before the next kill
+        await stand.send((place + 0.5) / len(points), (place + 1) / len(points))
+        await stand.settled()
     return f"{len(points)} kills, {len(POINTS)} points of both agents"
 
 
