@@ -269,6 +269,29 @@ def test_a_changed_usual_is_no_thing_of_the_past_because_it_lies_inside_the_limi
     ]
 
 
+def full_of_words(ward: Ward, alert: Alert, minutes: float) -> None:
+    """Comments until this patient's alerts have no more room for any."""
+    while ward.act("comment", alert.id, minutes, reason="x" * 1000)[0].history[-1].event != "refused":
+        pass
+
+
+@pytest.mark.parametrize("seen", [None, "low"])
+def test_a_new_normal_that_is_refused_changes_nothing_of_what_is_learned(seen: str | None) -> None:
+    """Refused because the alert has become more than was seen, or has no more room for words."""
+    ward, alert, hour = shifted()
+    risen = ward.now("heart_rate", "135", (hour + 1) * 60)[-1]
+    assert (risen.id, risen.priority) == (alert.id, "medium")
+    if seen is None:
+        full_of_words(ward, alert, (hour + 1) * 60 + 1)
+        ward.act("comment", alert.id, (hour + 1) * 60 + 1, reason="no room")
+    members = set(ward.patient.state.episodes["vital_signs"].members)
+    ward.patient.state.score.days["heart_rate"].told = ("70 to 88 in 3 days", "trend")
+    ward.act("new_normal", alert.id, (hour + 1) * 60 + 2, seen=seen)
+    assert ward.patient.state.score.accepted == {}
+    assert set(ward.patient.state.episodes["vital_signs"].members) == members
+    assert ward.patient.state.score.days["heart_rate"].told == ("70 to 88 in 3 days", "trend")
+
+
 def test_new_normal_never_ends_a_limit() -> None:
     ward, alert, hour = shifted()
     (joined,) = ward.now("heart_rate", "115", (hour + 1) * 60)

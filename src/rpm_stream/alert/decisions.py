@@ -60,6 +60,8 @@ def decide(episodes: Episodes, group: str, action: Action, context: Context) -> 
         return [_step(episode, action, context.now, "refused", reason=words)]
     if action.action == "snooze" and action.until is not None:
         return [_snooze(episode, action, action.until, context.now)]
+    if action.action == "new_normal":
+        _forget_learned(episode)
     return [_step(episode, action, context.now, EVENTS[action.action])]
 
 
@@ -81,7 +83,7 @@ def _final(episodes: Episodes, group: str, action: Action, context: Context) -> 
                 return []
             episode.seen = True
             return [_step(episode, action, now, "seen"), *_settled(episodes, group, now)]
-        case "new_normal" if not _forget_learned(episode):
+        case "new_normal" if all(name.startswith(LEARNED) for name in episode.members):
             return [_end(episodes, group, action, now)]
         case _:
             return []
@@ -183,14 +185,13 @@ def _directions(episode: Episode) -> tuple[Direction, ...]:
     return tuple(side for side in BOTH if side in seen) or BOTH
 
 
-def _forget_learned(episode: Episode) -> bool:
-    """Drop the members that only a learned detector holds; whether any other is left."""
+def _forget_learned(episode: Episode) -> None:
+    """Drop the members that only a learned detector holds."""
     left = {name: member for name, member in episode.members.items() if not name.startswith(LEARNED)}
-    if left and len(left) < len(episode.members):
+    if len(left) < len(episode.members):
         episode.members = left
         if episode.first is not None and not any(member.why == episode.first.why for member in left.values()):
             episode.first = None
-    return bool(left)
 
 
 def _is_full(episodes: Episodes) -> bool:
