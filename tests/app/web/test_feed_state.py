@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import msgspec
 import pytest
@@ -12,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rpm_stream.app.web import feed_state
-from rpm_stream.app.web.consume import apply_alert
+from rpm_stream.app.web.consume import apply_alert, apply_readings
 from rpm_stream.app.web.feed_state import FeedState, Pending, Point, thinned
-from rpm_stream.records import Alert, Origin, PatientEntry, Reading, Readings, Transition
+from rpm_stream.pipeline.correct import adopted_id
+from rpm_stream.pipeline.order import forward
+from rpm_stream.records import Action, Alert, Origin, PatientEntry, Position, Reading, Readings, Transition
 
 NOW = datetime(2026, 7, 14, 7, 0, tzinfo=UTC)
 
@@ -220,3 +223,53 @@ def test_what_was_resolved_over_a_day_ago_is_never_held() -> None:
     arrives(state, resolved(alert("c"), old))
     arrives(state, resolved(alert("d"), NOW - timedelta(hours=23)))
     assert set(state.alerts) == {"b", "d"}
+
+
+def sent(state: FeedState, value: bytes) -> None:
+    """As a message of rpm.readings."""
+    apply_readings(state, ConsumerRecord("r", 0, 0, 0, 0, b"p", value, None, 0, len(value), ()))
+
+
+def corrected(state: FeedState, kind: Literal["void", "adopt"], patient: str, *readings: Reading) -> None:
+    """A correction of readings, forwarded among the patient's own."""
+    action = Action(patient=patient, action=kind, who="N. Adeyemi", at=NOW, reason="her husband's", readings=readings)
+    place = Position(topic="rpm.actions", partition=0, offset=3)
+    sent(state, forward(msgspec.json.encode(action), patient, place, NOW))
+
+
+def drawn(state: FeedState, patient: str) -> list[tuple[str, float | None]]:
+    """What the chart of a patient's oxygen saturation shows."""
+    points = state.series(patient, "oxygen_saturation", NOW - timedelta(days=1), NOW + timedelta(days=1))
+    return [(point.id, point.value) for point in points]
+
+
+def test_readings_of_somebody_else_leave_the_chart_and_stand_in_their_wearers() -> None:
+    state = FeedState()
+    wrong, right = reading("r1", NOW, "85"), reading("r2", NOW + timedelta(minutes=5))
+    new = adopted_id("r1", "q")
+    sent(state, msgspec.json.encode(message(wrong, right)))
+    state.put_alert(alert("a", evidence=("r1", "r2")))
+    corrected(state, "adopt", "q", wrong)
+    corrected(state, "void", "p", wrong)
+    state.put_alert(alert("b", evidence=(new,), patient="q"))
+    assert (drawn(state, "p"), drawn(state, "q")) == ([("r2", 96)], [(new, 85)])
+    assert list(state.evidence(state.alerts["a"])) == ["r2"]
+    assert list(state.evidence(state.alerts["b"])) == [new]
+    assert state.points == 2
+
+
+def test_what_was_taken_back_does_not_come_again_with_its_alert() -> None:
+    state = FeedState()
+    state.put_alert(alert("a", evidence=("r1",)))
+    sent(state, msgspec.json.encode(message(reading("r1", NOW))))
+    corrected(state, "void", "p", reading("r1", NOW), reading("never read", NOW))
+    state.put_alert(resolved(alert("a", evidence=("r1",)), NOW))
+    assert state.evidence(state.alerts["a"]) == {}
+    assert (state.vitals("p"), state.points) == ([], 0)
+
+
+def test_a_decision_among_the_readings_draws_nothing() -> None:
+    state = FeedState()
+    action = Action(patient="p", alert="a", action="acknowledge", who="N. Adeyemi", at=NOW)
+    sent(state, forward(msgspec.json.encode(action), "p", Position(topic="rpm.actions", partition=0, offset=3), NOW))
+    assert (state.vitals("p"), state.points) == ([], 0)

@@ -176,6 +176,14 @@ class FeedState:
             _, oldest = self._vitals.popitem(last=False)
             self._points -= sum(len(series) for series in oldest.values())
 
+    def take_back(self, patient: str, readings: Iterable[Reading]) -> None:
+        """Forget readings that were wrong or another person's, also as evidence."""
+        vitals, evidence = self._vitals.get(patient, {}), self._evidence.get(patient, {})
+        for reading in readings:
+            evidence.pop(reading.id, None)
+            if vitals.get(reading.vital, {}).pop(reading.id, None) is not None:
+                self._points -= 1
+
     def prune(self, now: datetime) -> None:
         """Forget alerts resolved over 24 hours ago with their evidence, and readings outside the window."""
         gone = [alert.id for alert in self.alerts.values() if is_over(alert, now)]

@@ -136,8 +136,8 @@ class DetailDialog:
         if detail.evidence_known < detail.evidence_total:
             missing = detail.evidence_total - detail.evidence_known
             ui.label(
-                f"{missing} of the {detail.evidence_total} measurements behind this alert are older than what the "
-                "charts keep, and are not drawn."
+                f"{missing} of the {detail.evidence_total} measurements behind this alert are not drawn: they are "
+                "older than what the charts keep, or were taken back."
             ).classes("r-caption")
         _heading("What happened")
         self._build_steps(detail, zone)
