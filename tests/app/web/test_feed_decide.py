@@ -129,3 +129,17 @@ def test_law_3_the_dialog_shows_what_an_alert_has_become_before_it_is_resolved()
 
     sent = asyncio.run(resolve())
     assert [(action.action, action.record) for action in sent] == [("acknowledge", HIGH.updated_at)]
+
+
+def test_a_comment_that_was_applied_is_not_shown_as_unconfirmed_whatever_the_clocks_say() -> None:
+    """The feed's clock is a minute ahead of the broker's, of which the history has the time."""
+    kept = Kept(MEDIUM)
+    kept.ahead = timedelta(minutes=1)
+    asyncio.run(kept.service.decide(KEY, Decision(action="comment", who="N. Adeyemi", reason="calling")))
+    assert kept.service.view(kept.state.alerts[KEY]).pending == "comment"
+    stamped = kept.actions[0].at - kept.ahead
+    step = Transition(
+        at=stamped, state="open", priority="medium", who="N. Adeyemi", reason="calling", event="commented"
+    )
+    kept.state.put_alert(msgspec.structs.replace(MEDIUM, history=(*MEDIUM.history, step)))
+    assert kept.service.view(kept.state.alerts[KEY]).pending is None

@@ -17,7 +17,7 @@ from rpm_stream.app.web.consume import apply_alert, apply_readings
 from rpm_stream.app.web.feed_state import FeedState, Pending, Point, thinned
 from rpm_stream.pipeline.correct import adopted_id
 from rpm_stream.pipeline.order import forward
-from rpm_stream.records import Action, Alert, Origin, PatientEntry, Position, Reading, Readings, Transition
+from rpm_stream.records import Action, Alert, Event, Origin, PatientEntry, Position, Reading, Readings, Transition
 
 NOW = datetime(2026, 7, 14, 7, 0, tzinfo=UTC)
 
@@ -177,10 +177,19 @@ def test_waiting_ends_with_the_next_change() -> None:
     assert asyncio.run(watch()) == 1
 
 
+def after(found: Alert, *steps: tuple[str, Event, float]) -> Alert:
+    """The alert after further steps: who, what, and how many seconds after NOW."""
+    made = tuple(
+        Transition(at=NOW + timedelta(seconds=late), state="open", priority="high", who=who, reason="", event=event)
+        for who, event, late in steps
+    )
+    return msgspec.structs.replace(found, history=(*found.history, *made))
+
+
 def test_the_alert_confirms_a_pending_acknowledgement() -> None:
     state = FeedState()
     state.put_alert(alert())
-    state.pending["a"] = Pending("N. Adeyemi", NOW, "acknowledge")
+    state.pending["a"] = Pending("N. Adeyemi", "acknowledge", alert().history)
     state.put_alert(alert())
     state.put_alert(msgspec.structs.replace(alert(), state="snoozed"))
     assert "a" in state.pending
@@ -188,15 +197,39 @@ def test_the_alert_confirms_a_pending_acknowledgement() -> None:
     assert "a" not in state.pending
 
 
+@pytest.mark.parametrize("late", [-60, -0.0005, 1])
 @pytest.mark.parametrize(
-    ("who", "late", "is_confirmed"), [("N. Adeyemi", 1, True), ("M. Keller", 1, False), ("N. Adeyemi", -1, False)]
+    ("who", "event", "is_confirmed"),
+    [
+        ("N. Adeyemi", "commented", True),
+        ("N. Adeyemi", "refused", True),
+        ("N. Adeyemi", "assigned", False),
+        ("M. Keller", "commented", False),
+    ],
 )
-def test_a_later_step_of_the_same_person_confirms_what_is_pending(who: str, late: int, is_confirmed: bool) -> None:
-    pending = Pending("N. Adeyemi", NOW, "comment")
-    at = NOW + timedelta(seconds=late)
-    step = Transition(at=at, state="open", priority="high", who=who, reason="comment: calling")
-    found = msgspec.structs.replace(alert(), history=(*alert().history, step))
-    assert pending.is_confirmed_by(found) is is_confirmed
+def test_a_further_step_of_the_same_person_confirms_what_is_pending(
+    who: str, event: Event, is_confirmed: bool, late: float
+) -> None:
+    """Whatever its time: that is the broker's, and the feed's clock may be ahead of it."""
+    pressed = after(alert(), ("N. Adeyemi", "commented", 0))
+    pending = Pending("N. Adeyemi", "comment", pressed.history)
+    assert not pending.is_confirmed_by(pressed)
+    assert pending.is_confirmed_by(after(pressed, (who, event, late))) is is_confirmed
+
+
+def test_the_same_once_more_in_the_same_moment_confirms_too() -> None:
+    pressed = after(alert(), ("N. Adeyemi", "commented", 0))
+    pending = Pending("N. Adeyemi", "comment", pressed.history)
+    assert pending.is_confirmed_by(after(pressed, ("N. Adeyemi", "commented", 0)))
+
+
+def test_a_history_that_gave_up_old_steps_confirms_nothing() -> None:
+    """A full patient's histories are cut: what is left of them is no news."""
+    pressed = after(alert(), ("N. Adeyemi", "commented", 0), ("N. Adeyemi", "commented", 1))
+    pending = Pending("N. Adeyemi", "comment", pressed.history)
+    cut = msgspec.structs.replace(pressed, history=(pressed.history[0], pressed.history[-1]))
+    assert not pending.is_confirmed_by(cut)
+    assert pending.is_confirmed_by(after(cut, ("N. Adeyemi", "commented", 2)))
 
 
 def test_a_tombstone_takes_the_alert_away() -> None:

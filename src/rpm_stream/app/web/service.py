@@ -182,7 +182,7 @@ class Service:
         if decision.action == "acknowledge" and alert.state == "acknowledged":
             raise Refused("acknowledge refused: somebody has acknowledged it already")
         sent = await self.act(action)
-        pending = Pending(action.who, now, decision.action)
+        pending = Pending(action.who, decision.action, alert.history)
         self._note(key, pending)
         sent.add_done_callback(partial(self._ended, key, pending))
         await asyncio.wait([sent], timeout=ANSWER_S)  # leaves it going when the time is over
