@@ -56,6 +56,7 @@ REFUSED_BY = "{what}, asked for by {who}"
 ANEW: frozenset[Event] = frozenset({"opened", "raised", "reopened", "worse", "returned", "snooze_ended", "over"})
 SEEING: frozenset[Event] = frozenset({"seen", "acknowledged"})
 WORSE: frozenset[Event] = frozenset({"raised", "worse", "returned"})
+FURTHER: frozenset[Event] = frozenset({"joined", "reopened"})  # a further rule, or one that counts more than before
 
 Clock = Callable[[datetime], str]
 
@@ -138,8 +139,11 @@ def seen_by(alert: Alert) -> tuple[str, ...]:
 
 
 def worse_since(history: Sequence[Transition], record: datetime) -> Transition | None:
-    """The last step after ``record`` (the ``updated_at`` of what somebody saw) with which the alert became worse."""
-    return next((step for step in reversed(typed(history)) if step.event in WORSE and step.at > record), None)
+    """The last step after ``record`` (the ``updated_at`` of what somebody saw) with which the alert became worse; where
+    there is none, the last with which it got a further reason.
+    """
+    since = [step for step in reversed(typed(history)) if step.at > record]
+    return next((step for events in (WORSE, FURTHER) for step in since if step.event in events), None)
 
 
 def _of_the_present_state(alert: Alert, state: State) -> list[Transition]:

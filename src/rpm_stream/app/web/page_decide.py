@@ -219,7 +219,7 @@ class DecisionDialog:
             action=self._kind,
             who=str(self._who.value or "").strip(),
             reason=str(self._why.value or "").strip(),
-            seen=Seen(priority=row.priority, why=row.why),
+            seen=Seen(priority=row.priority),
             record=row.updated_at,
         )
         if self._kind == "assign":
