@@ -1,7 +1,8 @@
 """What people decide about an alert. What cannot be done is said in the alert's history; nothing is refused silently.
 
 Only ``resolve`` and ``withdraw`` take an alert off the list, and ``new_normal`` one that nothing but a learned detector
-holds; of a high alert whose values are not back, ``resolve`` is carried out as ``acknowledge``. A high alert can be
+holds; of a high alert whose values are not back, ``resolve`` is carried out as ``acknowledge``; one that is not about
+values (a silence, a device, a setting) a person ends, whatever its priority. A high alert can be
 acknowledged, not snoozed (law 3); one that has become high while somebody decided about less stays as it is, and so
 does one that has got worse by a tier since the record that the person saw.
 """
@@ -20,7 +21,7 @@ from rpm_stream.alert.situation import Situation
 from rpm_stream.alert.tiers import decision_at, has_passed
 from rpm_stream.knowledge.alerting import Priorities
 from rpm_stream.records import Action, Alert, Direction, Event, Priority, Transition
-from rpm_stream.words import SERVICE
+from rpm_stream.words import SERVICE, is_of_values
 
 BOTH: tuple[Direction, ...] = ("low", "high")
 ANY_TIME = ("comment", "assign")  # these silence nothing, whatever has come since
@@ -72,7 +73,7 @@ def _final(episodes: Episodes, group: str, action: Action, context: Context) -> 
         case "withdraw":
             return [_end(episodes, group, action, now)]
         case "resolve":
-            if episode.alert.priority != "high" or _is_back(episode, context):
+            if episode.alert.priority != "high" or not is_of_values(group) or _is_back(episode, context):
                 return [_end(episodes, group, action, now)]
             first = [] if episode.alert.state == "acknowledged" else _acknowledge(episode, action, now)
             return [*first, _step(episode, action, now, "refused", reason=NOT_BACK)]

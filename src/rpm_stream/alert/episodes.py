@@ -15,10 +15,10 @@ from decimal import Decimal
 
 import msgspec
 
-from rpm_stream.alert.episode import MOST_EVIDENCE, RANK, Episode, Episodes, Fact, Found, Member, is_of_values
+from rpm_stream.alert.episode import MOST_EVIDENCE, RANK, Episode, Episodes, Fact, Found, Member
 from rpm_stream.ids import deterministic_id
 from rpm_stream.records import Alert, Direction, Event, Finding, State, Transition
-from rpm_stream.words import SERVICE
+from rpm_stream.words import SERVICE, is_of_values
 
 
 def apply(episodes: Episodes, patient: str, finding: Finding, now: datetime, still_over: bool = False) -> Alert | None:

@@ -81,7 +81,7 @@ def changed(event: Event, minutes: float) -> Alert:
     ("event", "said"),
     [
         ("worse", "got worse"),
-        ("returned", "outside"),
+        ("returned", "there again"),
         ("raised", "become high"),
         ("joined", "further reason"),
         ("reopened", "further reason"),

@@ -151,9 +151,9 @@ class DetailDialog:
 
     def _build_steps(self, detail: Detail, zone: tzinfo) -> None:
         """What happened, the latest first: when, what, by whom, why."""
-        now = self._service.now()
+        now, words = self._service.now(), life.words_of(detail.alert.row.group)
         with ui.element("ol").classes("r-steps"):
-            for step in reversed(life.steps(detail.history, lambda at: clock(at, now, zone))):
+            for step in reversed(life.steps(detail.history, lambda at: clock(at, now, zone), words)):
                 with ui.element("li"):
                     ui.html(f"<time>{clock(step.at, now, zone, seconds=True)}</time>", sanitize=False)
                     with ui.element("div"):

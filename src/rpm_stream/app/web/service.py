@@ -158,7 +158,7 @@ class Service:
         return Detail(
             alert=self.view(alert),
             history=alert.history,
-            steps=life.steps(alert.history),
+            steps=life.steps(alert.history, words=life.words_of(alert.group)),
             can_snooze=self.can_snooze(alert.priority),
             evidence_total=len(alert.evidence),
             evidence_known=len(self.state.evidence(alert)),
@@ -213,7 +213,7 @@ FURTHER = "it has a further reason since you looked; please look again"
 WORSE_WORDS: dict[Event, str] = {
     "raised": "it has become {priority} since you looked; please look again",
     "worse": "it got worse since you looked; please look again",
-    "returned": "values are outside their limits again since you looked; please look again",
+    "returned": "it is there again since you looked; please look again",
     "joined": FURTHER,
     "reopened": FURTHER,
 }
