@@ -1,4 +1,6 @@
 """What people decide about an alert. What cannot be done is said in the alert's history; nothing is refused silently.
+A refusal that the history says already, since a person's decision was last carried out, is not said again: presses
+without end would fill it.
 
 Only ``resolve`` and ``withdraw`` take an alert off the list, and ``new_normal`` one that nothing but a learned detector
 holds; of a high alert whose values are not back, ``resolve`` is carried out as ``acknowledge``; one that is not about
@@ -9,8 +11,9 @@ does one that has got worse by a tier since the record that the person saw.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 import msgspec
@@ -49,16 +52,12 @@ def decide(episodes: Episodes, group: str, action: Action, context: Context) -> 
     """Apply a decision about the open episode of ``group``; its alert's new records, none where nothing changes."""
     episode = episodes[group]
     refused = _overtaken(episode, action, context) or refusal(episode.alert, action, context.priorities, context.now)
-    if action.action == "acknowledge" and episode.alert.state == "acknowledged" and refused is None:
-        return []
-    if refused is None and (done := _final(episodes, group, action, context)):
+    if refused is None and (done := _final(episodes, group, action, context)) is not None:
         return done
     if _is_full(episodes):
-        is_told = episode.alert.history[-1].reason == FULL
-        return [] if is_told else [_step(episode, action, context.now, "refused", reason=FULL)]
+        return _refuse(episode, action, context.now, FULL)
     if refused is not None:
-        words = f"{action.action.replace('_', ' ')} refused: {refused}"
-        return [_step(episode, action, context.now, "refused", reason=words)]
+        return _refuse(episode, action, context.now, f"{action.action.replace('_', ' ')} refused: {refused}")
     if action.action == "snooze" and action.until is not None:
         return [_snooze(episode, action, action.until, context.now)]
     if action.action == "new_normal":
@@ -66,8 +65,10 @@ def decide(episodes: Episodes, group: str, action: Action, context: Context) -> 
     return [_step(episode, action, context.now, EVENTS[action.action])]
 
 
-def _final(episodes: Episodes, group: str, action: Action, context: Context) -> list[Alert]:
-    """Decisions that always have room: to see, acknowledge, resolve and withdraw, and what ends by a new normal."""
+def _final(episodes: Episodes, group: str, action: Action, context: Context) -> list[Alert] | None:
+    """Decisions that always have room: to see, acknowledge, resolve and withdraw, and what ends by a new normal. None
+    of any other.
+    """
     episode, now = episodes[group], context.now
     match action.action:
         case "withdraw":
@@ -76,18 +77,18 @@ def _final(episodes: Episodes, group: str, action: Action, context: Context) -> 
             if episode.alert.priority != "high" or not is_of_values(group) or _is_back(episode, context):
                 return [_end(episodes, group, action, now)]
             first = [] if episode.alert.state == "acknowledged" else _acknowledge(episode, action, now)
-            return [*first, _step(episode, action, now, "refused", reason=NOT_BACK)]
-        case "acknowledge":
-            return [*_acknowledge(episode, action, now), *_settled(episodes, group, now)]
-        case "see":
-            if episode.seen:
-                return []
+            return [*first, *_refuse(episode, action, now, NOT_BACK)]
+        case "see" if not episode.seen:
             episode.seen = True
             return [_step(episode, action, now, "seen"), *_settled(episodes, group, now)]
+        case "acknowledge" | "see" if is_needless(episode.alert, action.action, action.who):
+            return []
+        case "acknowledge":
+            return [*_acknowledge(episode, action, now), *_settled(episodes, group, now)]
         case "new_normal" if all(name.startswith(LEARNED) for name in episode.members):
             return [_end(episodes, group, action, now)]
         case _:
-            return []
+            return None
 
 
 def refusal(alert: Alert, action: Action, priorities: Priorities, now: datetime) -> str | None:
@@ -113,6 +114,28 @@ def _overtaken(episode: Episode, action: Action, context: Context) -> str | None
     return "it has got worse since it was seen" if is_passed else None
 
 
+def is_needless(alert: Alert, kind: str, who: str) -> bool:
+    """Whether an alert says already what would come of a decision, so that no record follows. (Of ``resolve``: unless
+    the values are back by now.)
+    """
+    match kind:
+        case "acknowledge":
+            return alert.state == "acknowledged"
+        case "resolve":
+            return alert.state == "acknowledged" and _is_told(alert.history, NOT_BACK)
+        case "see":  # since the service last changed anything
+            newest = takewhile(lambda step: step.who != SERVICE, reversed(alert.history))
+            return any((step.event, step.who) == ("seen", who) for step in newest)
+        case _:
+            return False
+
+
+def _is_told(history: Sequence[Transition], refused: str) -> bool:
+    """Whether a history says this refusal since a person's decision was last carried out."""
+    by_people = (step for step in reversed(history) if step.who != SERVICE)
+    return any(step.reason == refused for step in takewhile(lambda step: step.event == "refused", by_people))
+
+
 def has_risen(alert: Alert, seen: Priority) -> bool:
     """Whether the alert has become higher than somebody saw it."""
     return RANK[alert.priority] > RANK[seen]
@@ -126,6 +149,12 @@ def assignee_of(action: Action) -> str:
 
 def _is_back(episode: Episode, context: Context) -> bool:
     return episode.alert.over or all(context.recovered(name, member) for name, member in episode.members.items())
+
+
+def _refuse(episode: Episode, action: Action, now: datetime, words: str) -> list[Alert]:
+    if _is_told(episode.alert.history, words):
+        return []
+    return [_step(episode, action, now, "refused", reason=words)]
 
 
 def _acknowledge(episode: Episode, action: Action, now: datetime) -> list[Alert]:

@@ -12,6 +12,7 @@ from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rpm_stream.alert.decisions import NOT_BACK
 from rpm_stream.app.web import feed_state
 from rpm_stream.app.web.consume import apply_alert, apply_readings
 from rpm_stream.app.web.feed_state import FeedState, Pending, Point, thinned
@@ -230,6 +231,20 @@ def test_a_history_that_gave_up_old_steps_confirms_nothing() -> None:
     cut = msgspec.structs.replace(pressed, history=(pressed.history[0], pressed.history[-1]))
     assert not pending.is_confirmed_by(cut)
     assert pending.is_confirmed_by(after(cut, ("N. Adeyemi", "commented", 2)))
+
+
+def test_a_decision_waits_for_nothing_where_its_alert_says_already_what_comes_of_it() -> None:
+    """The judge says it once; whoever presses next finds it in the history."""
+    held = msgspec.structs.replace(alert(), state="acknowledged")
+    step = Transition(at=NOW, state="acknowledged", priority="high", who="M. Keller", reason=NOT_BACK, event="refused")
+    refused = msgspec.structs.replace(held, history=(*held.history, step))
+    assert Pending("N. Adeyemi", "resolve", refused.history).is_confirmed_by(refused)
+    for other in (after(refused, ("M. Keller", "commented", 1)), msgspec.structs.replace(refused, state="open")):
+        assert not Pending("N. Adeyemi", "resolve", other.history).is_confirmed_by(other)
+    assert not Pending("N. Adeyemi", "comment", refused.history).is_confirmed_by(refused)
+    seen = after(alert(), ("M. Keller", "seen", 1))
+    assert Pending("M. Keller", "see", seen.history).is_confirmed_by(seen)
+    assert not Pending("N. Adeyemi", "see", seen.history).is_confirmed_by(seen)
 
 
 def test_a_tombstone_takes_the_alert_away() -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from rpm_stream.alert.decisions import EVENTS
+from rpm_stream.alert.decisions import EVENTS, is_needless
 from rpm_stream.publish import feed
 from rpm_stream.publish.old_life import typed
 from rpm_stream.records import (
@@ -67,7 +67,7 @@ class Pending:
 
         No clock decides: the steps have the broker's time, and the feed's own may be ahead of it.
         """
-        if alert.state == "resolved" or (self.action == "acknowledge" and alert.state == "acknowledged"):
+        if alert.state == "resolved" or is_needless(alert, self.action, self.who):
             return True
         return bool(self._answers(alert.history) - self._answers(self.known))
 
