@@ -47,8 +47,8 @@ class Ward:
         return self.send(minutes, (minutes, vital, value))
 
     def act(self, action: Any, alert: str, minutes: float = 60, **fields: Any) -> tuple[Alert, ...]:
-        given = Action(patient="p", alert=alert, action=action, who="nurse", at=after(minutes), **fields)
-        return self.judge.act(self.patient, given).alerts
+        given = {"patient": "p", "alert": alert, "action": action, "who": "nurse", "at": after(minutes)}
+        return self.judge.act(self.patient, Action(**(given | fields))).alerts
 
     def tick(self, minutes: float) -> tuple[Alert, ...]:
         return self.judge.tick(self.patient, after(minutes)).alerts

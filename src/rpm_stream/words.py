@@ -67,3 +67,12 @@ def plain_flags(flags: Iterable[str]) -> str:
 
 
 SERVICE = "rpm-stream"  # who, when no person did it
+NOT_OF_VALUES = ("device:", "settings")  # how groups begin of alerts that are not about values of the patient
+
+
+def is_of_values(group: str) -> bool:
+    """Whether an alert is about values of the patient: only of these is told what is so now.
+
+    Of the others no value is ever back: a person ends them, also where they are high.
+    """
+    return not group.startswith(NOT_OF_VALUES)

@@ -165,6 +165,54 @@ def test_words_without_end_do_not_fill_the_state() -> None:
     assert sum(len(step.reason) for step in ended.history) < 20_000
 
 
+@pytest.mark.parametrize(
+    ("action", "fields", "why"),
+    [
+        ("resolve", {}, "not back inside"),
+        ("snooze", {"until": after(99)}, "high alerts cannot be snoozed"),
+        ("withdraw", {}, "it does not say why"),
+        ("new_normal", {"seen": "medium"}, "it has become high since it was seen"),
+    ],
+)
+def test_a_refusal_is_said_once_however_often_it_is_pressed(action: str, fields: dict[str, Any], why: str) -> None:
+    """Said each time it took the room that is kept for people's words."""
+    ward, alert = high()
+    first, *others = [ward.act(action, alert.id, 1 + press / 100, **fields) for press in range(150)]
+    assert why in first[-1].history[-1].reason
+    assert others == [()] * 149
+    (said,) = ward.act("comment", alert.id, 3, reason="no answer")
+    assert last_step(said)[1:] == ("commented", "nurse", "no answer")
+    (again,) = ward.act(action, alert.id, 4, **fields)
+    assert why in again.history[-1].reason
+
+
+def test_who_has_looked_is_said_once_for_each_person() -> None:
+    ward, alert = high()
+    looks = [(who, ward.act("see", alert.id, 1, who=who)) for who in ("nurse", "doctor") * 20]
+    assert [who for who, told in looks if told] == ["nurse", "doctor"]
+    (escalated,) = ward.tick(31)
+    assert escalated.history[-1].event == "escalated"
+    assert len(ward.act("see", alert.id, 32, who="doctor")) == 1
+
+
+def test_presses_in_turns_do_not_fill_a_history_that_is_full() -> None:
+    ward, alert = high()
+    full_of_words(ward, alert, 1)
+    told = [ward.act(action, alert.id, 2) for _ in range(50) for action in ("resolve", "snooze", "comment", "see")]
+    resolve, snooze, *others = [found[-1].history[-1].reason for found in told if found]
+    assert "not back inside" in resolve and "no more room" in snooze
+    assert others == []
+
+
+def test_a_resolve_that_cannot_be_is_said_again_when_the_alert_had_opened_again() -> None:
+    ward, alert = high()
+    assert [each.state for each in ward.act("resolve", alert.id, 1)] == ["acknowledged"] * 2
+    assert ward.act("resolve", alert.id, 2) == ()
+    assert ward.now("glucose", "34", 20)[-1].history[-1].event == "worse"
+    told = ward.act("resolve", alert.id, 21)
+    assert [each.history[-1].event for each in told] == ["acknowledged", "refused"]
+
+
 def test_a_high_alert_that_nobody_acknowledges_escalates_three_times_and_no_more() -> None:
     ward, _ = high()
     assert ward.tick(29.9) == ()
@@ -267,6 +315,29 @@ def test_a_changed_usual_is_no_thing_of_the_past_because_it_lies_inside_the_limi
         ("detector.drift.heart_rate", "open", False),
         ("detector.drift.heart_rate", "resolved", False),
     ]
+
+
+def full_of_words(ward: Ward, alert: Alert, minutes: float) -> None:
+    """Comments until this patient's alerts have no more room for any."""
+    while ward.act("comment", alert.id, minutes, reason="x" * 1000)[0].history[-1].event != "refused":
+        pass
+
+
+@pytest.mark.parametrize("seen", [None, "low"])
+def test_a_new_normal_that_is_refused_changes_nothing_of_what_is_learned(seen: str | None) -> None:
+    """Refused because the alert has become more than was seen, or has no more room for words."""
+    ward, alert, hour = shifted()
+    risen = ward.now("heart_rate", "135", (hour + 1) * 60)[-1]
+    assert (risen.id, risen.priority) == (alert.id, "medium")
+    if seen is None:
+        full_of_words(ward, alert, (hour + 1) * 60 + 1)
+        ward.act("comment", alert.id, (hour + 1) * 60 + 1, reason="no room")
+    members = set(ward.patient.state.episodes["vital_signs"].members)
+    ward.patient.state.score.days["heart_rate"].told = ("70 to 88 in 3 days", "trend")
+    ward.act("new_normal", alert.id, (hour + 1) * 60 + 2, seen=seen)
+    assert ward.patient.state.score.accepted == {}
+    assert set(ward.patient.state.episodes["vital_signs"].members) == members
+    assert ward.patient.state.score.days["heart_rate"].told == ("70 to 88 in 3 days", "trend")
 
 
 def test_new_normal_never_ends_a_limit() -> None:

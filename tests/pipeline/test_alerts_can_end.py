@@ -13,7 +13,8 @@ import pytest
 from ward_for_tests import Ward, after
 
 from rpm_stream.alert.episode import Episode
-from rpm_stream.knowledge import shipped
+from rpm_stream.knowledge import Knowledge, shipped
+from rpm_stream.pipeline.judge import Judge
 from rpm_stream.records import Action, Alert
 from rpm_stream.registry import parse_entry
 
@@ -172,3 +173,40 @@ def test_what_is_mended_leaves_the_alert_about_settings() -> None:
     ward.now("body_temperature", "37.0", 10)
     left = episode(ward, "settings")
     assert (len(left.members), len(left.alert.why), left.alert.state) == (1, 1, "open")
+
+
+# --- what has no values: a person ends it ----------------------------------------------------------------------------
+
+
+def grave() -> Knowledge:
+    """A clinic's own tables, by which everything that is not about values is high."""
+    known = shipped()
+    limits = msgspec.structs.replace(known.limits, silence_priority="high")
+    risk = known.priorities.rule["limits.glucose.below_54.first"]
+    names = [name for name in known.priorities.rule if name.startswith(("device.", "settings."))]
+    priorities = msgspec.structs.replace(known.priorities, rule={**known.priorities.rule, **dict.fromkeys(names, risk)})
+    return msgspec.structs.replace(known, limits=limits, priorities=priorities)
+
+
+@pytest.mark.parametrize("group", ["device:silence", "device:battery", "settings"])
+@pytest.mark.parametrize("is_acknowledged", [False, True])
+def test_a_high_alert_without_values_is_ended_by_a_person(group: str, is_acknowledged: bool) -> None:
+    ward = Ward({"v": 1, "patient": "p", "expected_every": {"heart_rate": 30}, "limits": [FEVER]})
+    ward.judge = Judge(grave(), ward.registry)
+    ward.send(0, (0, "heart_rate", "70"), (0, "battery", "5"))
+    ward.tick(40)
+    alert = episode(ward, group).alert
+    assert (alert.priority, alert.state) == ("high", "open")
+    if is_acknowledged:
+        ward.act("acknowledge", alert.id, 41)
+    (ended,) = ward.act("resolve", alert.id, 42, reason="she is in hospital")
+    assert (ended.state, ended.history[-1].event) == ("resolved", "resolved")
+    assert group not in ward.patient.state.episodes
+    assert group not in {each.group for each in (*ward.tick(200), *ward.send(201, (201, "battery", "5")))}
+
+
+def test_law_3_a_high_alert_of_values_is_not() -> None:
+    ward = Ward()
+    ward.judge = Judge(grave(), ward.registry)
+    (alert,) = ward.now("glucose", "50", 0)
+    assert ward.act("resolve", alert.id, 1, reason="she is fine")[-1].state == "acknowledged"

@@ -130,8 +130,10 @@ class Feed(RuleBasedStateMachine):
             values = [self.newest[vital][1] for vital, group in GROUPS.items() if vital in self.newest]
             is_back = action == "resolve" and not any(value in GROSS[v] for v in GROUPS for value in values)
             assert self.feed[alert.id].state in ("open", "acknowledged") or is_back
-        if action not in ("acknowledge", "see"):
-            assert len(self.feed[alert.id].history) > before, "a decision that left no word"
+        history = self.feed[alert.id].history
+        if action not in ("acknowledge", "see") and len(history) == before:
+            last = next(step for step in reversed(history) if step.who == "nurse")
+            assert last.event == "refused", "a decision that left no word, and none before it that was refused"
 
     @rule(lasts=st.floats(5, 600), direction=st.sampled_from([None, "low", "high"]))
     def sleep(self, lasts: float, direction: str | None) -> None:

@@ -220,7 +220,7 @@ def test_what_is_over_says_that_values_are_back_and_that_nobody_has_looked(
     found = alert(over=True, historical=historical, stale=stale, escalation=times)
     shown = feed.row(found, PatientEntry(patient="p"), "ref", NOW)
     first, *others = shown.marks
-    assert (first.word, first.meaning) == ("Over, not seen", feed.OVER[1])
+    assert (first.word, first.meaning) == ("Over, not seen", feed.OVER[1].format(back=feed.BACK))
     assert "back inside" in first.meaning and "until somebody has looked" in first.meaning
     assert "Values are back" not in [mark.word for mark in others]
     assert shown.over and feed.counts([found])["high"] == 1

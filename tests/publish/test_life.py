@@ -174,8 +174,15 @@ def test_other_steps_do_not_say_that_somebody_looked() -> None:
 def test_what_made_an_alert_worse_after_a_record(event: Event) -> None:
     history = (step("opened", 0), step(event, 5))
     found = life.worse_since(history, after(4))
-    assert (found is not None) == (event in ("raised", "worse", "returned"))
+    assert (found is not None) == (event in ("raised", "worse", "returned", "joined", "reopened"))
     assert life.worse_since(history, after(5)) is None  # this record says it
+
+
+@pytest.mark.parametrize("event", ["raised", "worse", "returned"])
+def test_of_all_that_came_after_a_record_the_gravest_is_named(event: Event) -> None:
+    history = (step("opened", 0), step("raised", 5), step("joined", 6), step(event, 7), step("joined", 8))
+    found = life.worse_since(history, after(4))
+    assert found is not None and (found.event, found.at) == (event, after(7))
 
 
 # --- histories from before ----------------------------------------------------------------------------------------

@@ -1,15 +1,19 @@
 """What people decide about an alert. What cannot be done is said in the alert's history; nothing is refused silently.
+A refusal that the history says already, since a person's decision was last carried out, is not said again: presses
+without end would fill it.
 
 Only ``resolve`` and ``withdraw`` take an alert off the list, and ``new_normal`` one that nothing but a learned detector
-holds; of a high alert whose values are not back, ``resolve`` is carried out as ``acknowledge``. A high alert can be
+holds; of a high alert whose values are not back, ``resolve`` is carried out as ``acknowledge``; one that is not about
+values (a silence, a device, a setting) a person ends, whatever its priority. A high alert can be
 acknowledged, not snoozed (law 3); one that has become high while somebody decided about less stays as it is, and so
 does one that has got worse by a tier since the record that the person saw.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 import msgspec
@@ -20,7 +24,7 @@ from rpm_stream.alert.situation import Situation
 from rpm_stream.alert.tiers import decision_at, has_passed
 from rpm_stream.knowledge.alerting import Priorities
 from rpm_stream.records import Action, Alert, Direction, Event, Priority, Transition
-from rpm_stream.words import SERVICE
+from rpm_stream.words import SERVICE, is_of_values
 
 BOTH: tuple[Direction, ...] = ("low", "high")
 ANY_TIME = ("comment", "assign")  # these silence nothing, whatever has come since
@@ -48,43 +52,43 @@ def decide(episodes: Episodes, group: str, action: Action, context: Context) -> 
     """Apply a decision about the open episode of ``group``; its alert's new records, none where nothing changes."""
     episode = episodes[group]
     refused = _overtaken(episode, action, context) or refusal(episode.alert, action, context.priorities, context.now)
-    if action.action == "acknowledge" and episode.alert.state == "acknowledged" and refused is None:
-        return []
-    if refused is None and (done := _final(episodes, group, action, context)):
+    if refused is None and (done := _final(episodes, group, action, context)) is not None:
         return done
     if _is_full(episodes):
-        is_told = episode.alert.history[-1].reason == FULL
-        return [] if is_told else [_step(episode, action, context.now, "refused", reason=FULL)]
+        return _refuse(episode, action, context.now, FULL)
     if refused is not None:
-        words = f"{action.action.replace('_', ' ')} refused: {refused}"
-        return [_step(episode, action, context.now, "refused", reason=words)]
+        return _refuse(episode, action, context.now, f"{action.action.replace('_', ' ')} refused: {refused}")
     if action.action == "snooze" and action.until is not None:
         return [_snooze(episode, action, action.until, context.now)]
+    if action.action == "new_normal":
+        _forget_learned(episode)
     return [_step(episode, action, context.now, EVENTS[action.action])]
 
 
-def _final(episodes: Episodes, group: str, action: Action, context: Context) -> list[Alert]:
-    """Decisions that always have room: to see, acknowledge, resolve and withdraw, and what ends by a new normal."""
+def _final(episodes: Episodes, group: str, action: Action, context: Context) -> list[Alert] | None:
+    """Decisions that always have room: to see, acknowledge, resolve and withdraw, and what ends by a new normal. None
+    of any other.
+    """
     episode, now = episodes[group], context.now
     match action.action:
         case "withdraw":
             return [_end(episodes, group, action, now)]
         case "resolve":
-            if episode.alert.priority != "high" or _is_back(episode, context):
+            if episode.alert.priority != "high" or not is_of_values(group) or _is_back(episode, context):
                 return [_end(episodes, group, action, now)]
             first = [] if episode.alert.state == "acknowledged" else _acknowledge(episode, action, now)
-            return [*first, _step(episode, action, now, "refused", reason=NOT_BACK)]
-        case "acknowledge":
-            return [*_acknowledge(episode, action, now), *_settled(episodes, group, now)]
-        case "see":
-            if episode.seen:
-                return []
+            return [*first, *_refuse(episode, action, now, NOT_BACK)]
+        case "see" if not episode.seen:
             episode.seen = True
             return [_step(episode, action, now, "seen"), *_settled(episodes, group, now)]
-        case "new_normal" if not _forget_learned(episode):
+        case "acknowledge" | "see" if is_needless(episode.alert, action.action, action.who):
+            return []
+        case "acknowledge":
+            return [*_acknowledge(episode, action, now), *_settled(episodes, group, now)]
+        case "new_normal" if all(name.startswith(LEARNED) for name in episode.members):
             return [_end(episodes, group, action, now)]
         case _:
-            return []
+            return None
 
 
 def refusal(alert: Alert, action: Action, priorities: Priorities, now: datetime) -> str | None:
@@ -110,6 +114,28 @@ def _overtaken(episode: Episode, action: Action, context: Context) -> str | None
     return "it has got worse since it was seen" if is_passed else None
 
 
+def is_needless(alert: Alert, kind: str, who: str) -> bool:
+    """Whether an alert says already what would come of a decision, so that no record follows. (Of ``resolve``: unless
+    the values are back by now.)
+    """
+    match kind:
+        case "acknowledge":
+            return alert.state == "acknowledged"
+        case "resolve":
+            return alert.state == "acknowledged" and _is_told(alert.history, NOT_BACK)
+        case "see":  # since the service last changed anything
+            newest = takewhile(lambda step: step.who != SERVICE, reversed(alert.history))
+            return any((step.event, step.who) == ("seen", who) for step in newest)
+        case _:
+            return False
+
+
+def _is_told(history: Sequence[Transition], refused: str) -> bool:
+    """Whether a history says this refusal since a person's decision was last carried out."""
+    by_people = (step for step in reversed(history) if step.who != SERVICE)
+    return any(step.reason == refused for step in takewhile(lambda step: step.event == "refused", by_people))
+
+
 def has_risen(alert: Alert, seen: Priority) -> bool:
     """Whether the alert has become higher than somebody saw it."""
     return RANK[alert.priority] > RANK[seen]
@@ -123,6 +149,12 @@ def assignee_of(action: Action) -> str:
 
 def _is_back(episode: Episode, context: Context) -> bool:
     return episode.alert.over or all(context.recovered(name, member) for name, member in episode.members.items())
+
+
+def _refuse(episode: Episode, action: Action, now: datetime, words: str) -> list[Alert]:
+    if _is_told(episode.alert.history, words):
+        return []
+    return [_step(episode, action, now, "refused", reason=words)]
 
 
 def _acknowledge(episode: Episode, action: Action, now: datetime) -> list[Alert]:
@@ -183,14 +215,13 @@ def _directions(episode: Episode) -> tuple[Direction, ...]:
     return tuple(side for side in BOTH if side in seen) or BOTH
 
 
-def _forget_learned(episode: Episode) -> bool:
-    """Drop the members that only a learned detector holds; whether any other is left."""
+def _forget_learned(episode: Episode) -> None:
+    """Drop the members that only a learned detector holds."""
     left = {name: member for name, member in episode.members.items() if not name.startswith(LEARNED)}
-    if left and len(left) < len(episode.members):
+    if len(left) < len(episode.members):
         episode.members = left
         if episode.first is not None and not any(member.why == episode.first.why for member in left.values()):
             episode.first = None
-    return bool(left)
 
 
 def _is_full(episodes: Episodes) -> bool:

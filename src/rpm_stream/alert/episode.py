@@ -11,12 +11,6 @@ from rpm_stream.records import Absent, Alert, Direction, Priority
 
 RANK: dict[Priority, int] = {"low": 1, "medium": 2, "high": 3}
 MOST_EVIDENCE = 8  # CONTRACT 1
-NOT_OF_VALUES = ("device:", "settings")  # how groups begin of alerts that are not about values of the patient
-
-
-def is_of_values(group: str) -> bool:
-    """Whether an alert is about values of the patient: only of these is told what is so now."""
-    return not group.startswith(NOT_OF_VALUES)
 
 
 class Fact(msgspec.Struct, array_like=True):

@@ -15,10 +15,10 @@ from decimal import Decimal
 
 import msgspec
 
-from rpm_stream.alert.episode import MOST_EVIDENCE, RANK, Episode, Episodes, Fact, Found, Member, is_of_values
+from rpm_stream.alert.episode import MOST_EVIDENCE, RANK, Episode, Episodes, Fact, Found, Member
 from rpm_stream.ids import deterministic_id
 from rpm_stream.records import Alert, Direction, Event, Finding, State, Transition
-from rpm_stream.words import SERVICE
+from rpm_stream.words import SERVICE, is_of_values
 
 LEAST_LATER = timedelta(microseconds=1)  # a record is told from the one before by its time
 

@@ -14,11 +14,12 @@ from decimal import Decimal
 
 import msgspec
 
-from rpm_stream.alert.episode import MOST_EVIDENCE, RANK, Episode, Found, Member, Moment, Told, is_of_values
+from rpm_stream.alert.episode import MOST_EVIDENCE, RANK, Episode, Found, Member, Moment, Told
 from rpm_stream.alert.episodes import LEAST_LATER, evidence_of, is_worse
 from rpm_stream.alert.situation import Situation
 from rpm_stream.alert.tiers import step_of
 from rpm_stream.records import Alert, Finding, Now, Reading, Sample
+from rpm_stream.words import is_of_values
 
 MOST_WHY = 12
 MOST_RECORDS = 8  # moments that a person may have seen: two hours of records, where nothing gets worse

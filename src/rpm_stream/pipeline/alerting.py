@@ -11,7 +11,7 @@ from datetime import datetime
 
 import msgspec
 
-from rpm_stream.alert.episode import RANK, Episode, Member, is_of_values
+from rpm_stream.alert.episode import RANK, Episode, Member
 from rpm_stream.alert.episodes import LEAST_LATER, apply, found_member, settle_recovered
 from rpm_stream.alert.room import shorten_history
 from rpm_stream.alert.telling import is_news, note_graver, note_moment, note_told, note_worst, note_worst_total, tell
@@ -26,6 +26,7 @@ from rpm_stream.pipeline.silence import Silence
 from rpm_stream.pipeline.situation import PatientSituation
 from rpm_stream.records import Alert, Direction, Finding, PatientEntry, Reading, Score
 from rpm_stream.score.total import NEWS2
+from rpm_stream.words import is_of_values
 
 VITAL_SIGNS = "vital_signs"
 

@@ -21,21 +21,26 @@ def decided(work: Work, action: Action, alerting: Alerting, knowledge: Knowledge
     if group is None:
         return
     episode = state.episodes[group]
-    if action.action == "new_normal":
-        state.score.accepted[group] = _seen_up_to(state, group, episode, knowledge)
-        for vital, days in state.score.days.items():
-            if knowledge.vitals[vital].group == group:
-                days.told = None
     context = Context(knowledge.priorities, work.situation, alerting.recovered(work), work.now)
     records = decide(state.episodes, group, action, context)
     for alert in records:
         work.alerts.append(alert)
     if not records:
         return
+    if records[-1].history[-1].event == "new_normal":
+        _accept(state, group, episode, knowledge)
     work.alerts.pop()
     alerting.put(work, episode)
     if group in state.episodes:
         note_told(episode, work.situation, work.now)
+
+
+def _accept(state: PatientState, group: str, episode: Episode, knowledge: Knowledge) -> None:
+    """What was measured so far counts as usual: learning resumes, and a trend up to here is told no more."""
+    state.score.accepted[group] = _seen_up_to(state, group, episode, knowledge)
+    for vital, days in state.score.days.items():
+        if knowledge.vitals[vital].group == group:
+            days.told = None
 
 
 def _seen_up_to(state: PatientState, group: str, episode: Episode, knowledge: Knowledge) -> datetime:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from statistics import median
 
-from rpm_stream.alert.episode import Episode, Episodes, is_of_values
+from rpm_stream.alert.episode import Episode, Episodes
 from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.patient import PatientState
@@ -20,6 +20,7 @@ from rpm_stream.records import DeviceEntry, Finding, PatientEntry, Reading, Reco
 from rpm_stream.registry import Registry, holders, wearers
 from rpm_stream.score.rules import is_continuous
 from rpm_stream.score.state import ScoreState
+from rpm_stream.words import is_of_values
 
 GROUP = "device:silence"
 LEAST_DISTANCES = 2  # of three readings: from then on their median counts

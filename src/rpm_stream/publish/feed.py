@@ -21,6 +21,7 @@ from rpm_stream.publish.latest import Latest, latest
 from rpm_stream.publish.moments import ago_words, duration_words
 from rpm_stream.records import Alert, Direction, PatientEntry, Priority, Record, State
 from rpm_stream.registry import years_old
+from rpm_stream.words import is_of_values
 
 PRIORITIES: tuple[Priority, ...] = ("high", "medium", "low")
 RESOLVED_SHOWN_FOR = timedelta(hours=24)
@@ -36,8 +37,9 @@ MARKS: tuple[tuple[str, str, str], ...] = (
     ("stale", "No new data", "Nothing newer was measured; the situation may have changed."),
     ("late", "Arrived late", "These measurements reached the service after newer ones."),
 )
-OVER = ("Over, not seen", "All values are back inside their limits; it stays until somebody has looked at it.")
-OVER_SEEN = ("Over", "All values are back inside their limits. Looked at by {names}.")
+BACK, NOTHING_LEFT = "All values are back inside their limits", "What it told of is over"  # of values; of all others
+OVER = ("Over, not seen", "{back}; it stays until somebody has looked at it.")
+OVER_SEEN = ("Over", "{back}. Looked at by {names}.")
 
 # How a rule's name begins, what kind of rule that is, and whose setting it is (law 12).
 RULE_KINDS: tuple[tuple[str, str], ...] = (
@@ -196,6 +198,11 @@ def group_words(group: str) -> str:
     return words[:1].upper() + words[1:]
 
 
+def back_words(group: str) -> str:
+    """Why an alert of this group is over."""
+    return BACK if is_of_values(group) else NOTHING_LEFT
+
+
 def rule_words(rule: str) -> str:
     """What kind of rule it is, such as "A limit set for this patient"; "Another rule" for one not known here."""
     return next((words for start, words in RULE_KINDS if rule.startswith(start)), "Another rule")
@@ -204,7 +211,7 @@ def rule_words(rule: str) -> str:
 def _marks(alert: Alert, seen_by: tuple[str, ...]) -> Iterator[Mark]:
     if is_over(alert):
         word, meaning = OVER_SEEN if seen_by else OVER
-        yield Mark(word=word, meaning=meaning.format(names=", ".join(seen_by)))
+        yield Mark(word=word, meaning=meaning.format(back=back_words(alert.group), names=", ".join(seen_by)))
     if alert.escalation and alert.state == "open":
         times = {1: "once", 2: "twice"}.get(alert.escalation, f"{alert.escalation} times")
         yield Mark(word="Escalated", meaning=f"Nobody acknowledged it in time: escalated {times}.")

@@ -6,12 +6,13 @@ written before steps had these fields are read by old_life.py first.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from rpm_stream.publish.moments import duration_words, utc_words
 from rpm_stream.publish.old_life import is_person, typed
 from rpm_stream.records import Alert, Direction, Event, Record, State, Transition
+from rpm_stream.words import is_of_values
 
 STATE_WORDS: dict[State, str] = {
     "open": "Open",
@@ -44,6 +45,11 @@ EVENT_WORDS: dict[Event, str] = {
     "seen": "Seen",
     "refused": "Not carried out",
 }
+# Of alerts that are not about values (a silence, a device).
+OTHER_WORDS: dict[Event, str] = {
+    "over": "What it told of is over; nobody has seen it yet",
+    "returned": "Opened again after that was over",
+}
 SIDE_WORDS: dict[Direction, str] = {"low": " (low values only)", "high": " (high values only)"}
 AGAIN = " and opened again"
 WAITED = " for {length}"
@@ -56,6 +62,7 @@ REFUSED_BY = "{what}, asked for by {who}"
 ANEW: frozenset[Event] = frozenset({"opened", "raised", "reopened", "worse", "returned", "snooze_ended", "over"})
 SEEING: frozenset[Event] = frozenset({"seen", "acknowledged"})
 WORSE: frozenset[Event] = frozenset({"raised", "worse", "returned"})
+FURTHER: frozenset[Event] = frozenset({"joined", "reopened"})  # a further rule, or one that counts more than before
 
 Clock = Callable[[datetime], str]
 
@@ -77,19 +84,26 @@ class Sleep(Record, frozen=True, kw_only=True):
     direction: Direction | None
 
 
-def steps(history: Sequence[Transition], clock: Clock = utc_words) -> tuple[Step, ...]:
-    """The history in words, in its own order; ``clock`` writes a moment."""
+def steps(
+    history: Sequence[Transition], clock: Clock = utc_words, words: Mapping[Event, str] = EVENT_WORDS
+) -> tuple[Step, ...]:
+    """The history in words, in its own order; ``clock`` writes a moment, ``words`` are those of its alert's group."""
     known = typed(history)
     return tuple(
         Step(
             at=step.at,
             event=_event(step),
             who=step.who if is_person(step) else None,
-            what=_words(known, place, clock),
+            what=_words(known, place, clock, words),
             why=step.reason,
         )
         for place, step in enumerate(known)
     )
+
+
+def words_of(group: str) -> Mapping[Event, str]:
+    """Every step in words, for an alert of this group."""
+    return EVENT_WORDS if is_of_values(group) else EVENT_WORDS | OTHER_WORDS
 
 
 def told(step: Step) -> str:
@@ -138,8 +152,11 @@ def seen_by(alert: Alert) -> tuple[str, ...]:
 
 
 def worse_since(history: Sequence[Transition], record: datetime) -> Transition | None:
-    """The last step after ``record`` (the ``updated_at`` of what somebody saw) with which the alert became worse."""
-    return next((step for step in reversed(typed(history)) if step.event in WORSE and step.at > record), None)
+    """The last step after ``record`` (the ``updated_at`` of what somebody saw) with which the alert became worse; where
+    there is none, the last with which it got a further reason.
+    """
+    since = [step for step in reversed(typed(history)) if step.at > record]
+    return next((step for events in (WORSE, FURTHER) for step in since if step.event in events), None)
 
 
 def _of_the_present_state(alert: Alert, state: State) -> list[Transition]:
@@ -157,10 +174,10 @@ def _event(step: Transition) -> Event:
     return step.event
 
 
-def _words(history: tuple[Transition, ...], place: int, clock: Clock) -> str:
+def _words(history: tuple[Transition, ...], place: int, clock: Clock, words: Mapping[Event, str]) -> str:
     step, before = history[place], history[place - 1] if place else None
     was_shut = before is not None and before.state != "open" and step.state == "open"
-    return EVENT_WORDS[_event(step)].format(
+    return words[_event(step)].format(
         priority=step.priority,
         again=AGAIN if was_shut else "",
         waited=_waited(history, place),

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from feed_for_tests import alert
 from page_for_tests import Kept, answer_of, ask, button, opened, until, until_seen
+from ward_for_tests import Ward
 
 from rpm_stream.app.web.feed_state import Kind
 from rpm_stream.app.web.service import Decision, Seen, Worse
@@ -77,7 +78,14 @@ def changed(event: Event, minutes: float) -> Alert:
 
 @pytest.mark.parametrize("kind", FINAL)
 @pytest.mark.parametrize(
-    ("event", "said"), [("worse", "got worse"), ("returned", "outside"), ("raised", "become high")]
+    ("event", "said"),
+    [
+        ("worse", "got worse"),
+        ("returned", "there again"),
+        ("raised", "become high"),
+        ("joined", "further reason"),
+        ("reopened", "further reason"),
+    ],
 )
 def test_law_3_a_record_that_got_worse_since_is_not_decided_on(event: Event, said: str, kind: Kind) -> None:
     kept = Kept(changed(event, 1))
@@ -89,7 +97,7 @@ def test_law_3_a_record_that_got_worse_since_is_not_decided_on(event: Event, sai
 
 @pytest.mark.parametrize(
     ("event", "minutes", "kind"),
-    [("worse", 0, "resolve"), ("joined", 1, "resolve"), ("over", 1, "see"), ("worse", 1, "comment")],
+    [("worse", 0, "resolve"), ("escalated", 1, "resolve"), ("over", 1, "see"), ("worse", 1, "comment")],
 )
 def test_a_record_that_is_no_worse_is_decided_on_and_named(event: Event, minutes: float, kind: Kind) -> None:
     """Not worse: what the record says already, and what changes nothing."""
@@ -97,6 +105,32 @@ def test_a_record_that_is_no_worse_is_decided_on_and_named(event: Event, minutes
     decision = Decision(action=kind, who="N. Adeyemi", reason="calling", record=HIGH.updated_at)
     asyncio.run(kept.service.decide(KEY, decision))
     assert [(action.action, action.record) for action in kept.actions] == [(kind, HIGH.updated_at)]
+
+
+@pytest.mark.parametrize("value", ["255", "150"])
+@pytest.mark.parametrize("kind", FINAL)
+def test_a_value_that_got_better_since_is_no_further_reason(value: str, kind: Kind) -> None:
+    """The lines of an alert name the newest values: other words, and nothing worse."""
+    ward = Ward()
+    (seen,) = ward.now("glucose", "280", 0)
+    better = ward.now("glucose", value, 40)[-1]
+    assert better.why != seen.why
+    kept = Kept(better)
+    shown = Seen(priority=seen.priority, why=seen.why)
+    decision = Decision(action=kind, who="N. Adeyemi", reason="calling", seen=shown, record=seen.updated_at)
+    decision = msgspec.structs.replace(decision, until=kept.now() + timedelta(hours=1))
+    asyncio.run(kept.service.decide(better.id, decision))
+    assert [action.action for action in kept.actions] == [kind]
+
+
+def test_law_3_a_rule_that_joined_since_is_looked_at_first() -> None:
+    ward = Ward()
+    (seen,) = ward.now("heart_rate", "115", 0)
+    joined = ward.now("respiratory_rate", "23", 10)[-1]
+    assert (joined.id, joined.priority, joined.history[-1].event) == (seen.id, seen.priority, "joined")
+    decision = Decision(action="acknowledge", who="N. Adeyemi", record=seen.updated_at)
+    with pytest.raises(Worse, match="further reason"):
+        asyncio.run(Kept(joined).service.decide(joined.id, decision))
 
 
 def test_a_client_may_name_the_record_that_it_has_seen() -> None:
@@ -129,3 +163,17 @@ def test_law_3_the_dialog_shows_what_an_alert_has_become_before_it_is_resolved()
 
     sent = asyncio.run(resolve())
     assert [(action.action, action.record) for action in sent] == [("acknowledge", HIGH.updated_at)]
+
+
+def test_a_comment_that_was_applied_is_not_shown_as_unconfirmed_whatever_the_clocks_say() -> None:
+    """The feed's clock is a minute ahead of the broker's, of which the history has the time."""
+    kept = Kept(MEDIUM)
+    kept.ahead = timedelta(minutes=1)
+    asyncio.run(kept.service.decide(KEY, Decision(action="comment", who="N. Adeyemi", reason="calling")))
+    assert kept.service.view(kept.state.alerts[KEY]).pending == "comment"
+    stamped = kept.actions[0].at - kept.ahead
+    step = Transition(
+        at=stamped, state="open", priority="medium", who="N. Adeyemi", reason="calling", event="commented"
+    )
+    kept.state.put_alert(msgspec.structs.replace(MEDIUM, history=(*MEDIUM.history, step)))
+    assert kept.service.view(kept.state.alerts[KEY]).pending is None

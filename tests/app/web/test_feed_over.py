@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 import msgspec
 import pytest
@@ -13,10 +15,10 @@ from nicegui.testing.user import User
 from page_for_tests import Kept, ask, button, opened, until, until_seen
 
 from rpm_stream.app.web.page_decide import offered, what_it_does
-from rpm_stream.app.web.page_now import NOBODY_LOOKED, now_html, now_lines
+from rpm_stream.app.web.page_now import NOBODY_LOOKED, looked_words, now_html, now_lines
 from rpm_stream.publish import feed
 from rpm_stream.publish.feed import Row
-from rpm_stream.records import Action, Alert, PatientEntry, Transition
+from rpm_stream.records import Action, Alert, PatientEntry, Priority, Transition
 
 KEY = "00000000-0000-4000-8000-000000000001"
 VALUES = now_of("oxygen_saturation", ("96", "84"), minutes=200, trend="rising")  # this module may be minutes old
@@ -93,7 +95,10 @@ def test_seen_is_offered_first_where_an_alert_is_over_and_only_there_or_on_high(
         ("acknowledge", OVER, "can leave the list"),
         ("resolve", HIGH, "otherwise it is acknowledged, and stays there"),
         ("resolve", OVER, "It leaves the list. The next"),
-        ("resolve", msgspec.structs.replace(HIGH, now=()), "It leaves the list. The next"),
+        ("resolve", msgspec.structs.replace(HIGH, now=()), "otherwise it is acknowledged, and stays there"),
+        ("resolve", alert(KEY, "p", "medium"), "It leaves the list. The next"),
+        ("acknowledge", HIGH, "until measurements are back inside the limits"),
+        ("snooze", alert(KEY, "p", "medium"), "a side that is not snoozed"),
     ],
 )
 def test_a_dialog_says_what_the_decision_does_to_this_alert(kind: str, found: Alert, words: str) -> None:
@@ -121,3 +126,46 @@ def test_the_values_in_sentences_name_the_time() -> None:
 
 def test_an_alert_without_values_has_no_place_for_them() -> None:
     assert now_html(row_of(alert(KEY, "p"))) == ""
+
+
+# --- what is not about values ------------------------------------------------------------------------------------
+
+OTHERS = ("device:silence", "device:battery", "device:not_judged", "settings")
+OF_VALUES = re.compile("values?\\b|limits?\\b|measure", re.IGNORECASE)
+
+
+@pytest.mark.parametrize("group", OTHERS)
+@pytest.mark.parametrize("priority", get_args(Priority))
+@pytest.mark.parametrize("over", [False, True])
+def test_what_is_not_about_values_speaks_of_none(group: str, priority: Priority, over: bool) -> None:
+    """And a person ends it, whatever its priority."""
+    row = row_of(alert(KEY, "p", priority, group=group, over=over))
+    kinds = offered(row, can_snooze=priority != "high")
+    assert not {"new_normal", "withdraw"} & set(kinds)
+    assert what_it_does("resolve", row).startswith("It leaves the list. ")
+    said = [what_it_does(kind, row) for kind in kinds] + [looked_words(row)] + [mark.meaning for mark in row.marks]
+    assert [each for each in said if OF_VALUES.search(each)] == []
+
+
+@pytest.mark.parametrize(("group", "asks"), [("vital_signs", True), ("settings", False), ("device:silence", False)])
+def test_only_a_snooze_of_values_asks_for_a_side(group: str, asks: bool) -> None:
+    async def look() -> None:
+        kept = Kept(alert(KEY, "p", "medium", title="Odd", group=group))
+        async with opened(kept) as user:
+            await until_seen(user, "Odd")
+            ask(user, "Snooze")
+            await until_seen(user, "Snooze this alert")
+            await (user.should_see if asks else user.should_not_see)("Only low values")
+
+    asyncio.run(look())
+
+
+def test_the_life_of_a_silence_speaks_of_no_values() -> None:
+    history = tuple(
+        Transition(at=OVER.updated_at, state="open", priority="high", who="rpm-stream", reason="", event=event)
+        for event in ("opened", "over", "returned")
+    )
+    kept = Kept(alert(KEY, "p", title="No reading", group="device:silence", history=history))
+    detail = kept.service.detail(KEY)
+    assert detail is not None
+    assert [step.what for step in detail.steps if OF_VALUES.search(step.what)] == []

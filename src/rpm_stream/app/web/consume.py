@@ -22,6 +22,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
 from rpm_stream.app import names
 from rpm_stream.app.partitions import partitions_of
 from rpm_stream.app.web.feed_state import FeedState, is_over
+from rpm_stream.pipeline.correct import as_message
 from rpm_stream.pipeline.order import read_message
 from rpm_stream.records import UNREADABLE, Action, Alert, Readings
 from rpm_stream.registry import RegistryError, parse_entry
@@ -81,7 +82,9 @@ def apply_entry(state: FeedState, record: ConsumerRecord[bytes, bytes]) -> None:
 
 
 def apply_readings(state: FeedState, record: ConsumerRecord[bytes, bytes]) -> None:
-    """A message of ``rpm.readings``. A decision among them draws nothing: the alert tells what came of it."""
+    """A message of ``rpm.readings``. Readings that a person took back leave the charts, and stand in those of whoever
+    they were given to. A decision about an alert draws nothing: the alert tells what came of it.
+    """
     try:
         message = None if record.value is None else read_message(record.value)
     except UNREADABLE:
@@ -89,6 +92,10 @@ def apply_readings(state: FeedState, record: ConsumerRecord[bytes, bytes]) -> No
         return
     if isinstance(message, Readings):
         state.put_readings(message)
+    elif message is not None and message.action.action == "adopt":
+        state.put_readings(as_message(message.action, message.patient, message.received_at))
+    elif message is not None and message.action.action == "void":
+        state.take_back(message.patient, message.action.readings)
 
 
 def _log_unreadable(record: ConsumerRecord[bytes, bytes]) -> None:

@@ -7,14 +7,25 @@ patient and vital, and ``TOTAL_POINTS``; alerts by what is listed, plus 24 hours
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+from rpm_stream.alert.decisions import EVENTS, is_needless
 from rpm_stream.publish import feed
-from rpm_stream.records import Absent, Alert, PatientEntry, Reading, Readings, RegistryEntry
+from rpm_stream.publish.old_life import typed
+from rpm_stream.records import (
+    Absent,
+    Alert,
+    Event,
+    PatientEntry,
+    Reading,
+    Readings,
+    RegistryEntry,
+    Transition,
+)
 from rpm_stream.registry import Registry
 
 WINDOW = timedelta(hours=72)  # of measured time before the patient's newest: a home device is used daily or so
@@ -42,19 +53,29 @@ class Point:
 class Pending:
     """A decision that was sent and is not yet in the alert.
 
-    From ``overdue_at`` on it is shown as unconfirmed; None while the broker has not taken it.
+    ``known`` is the alert's history when it was sent. From ``overdue_at`` on it is shown as unconfirmed; None while the
+    broker has not taken it.
     """
 
     who: str
-    at: datetime
     action: Kind
+    known: tuple[Transition, ...]
     overdue_at: datetime | None = None
 
     def is_confirmed_by(self, alert: Alert) -> bool:
-        """Whether the alert shows it: a step of this person since then, or a state that leaves nothing to wait for."""
-        if alert.state == "resolved" or (self.action == "acknowledge" and alert.state == "acknowledged"):
+        """Whether the alert shows it: by a step that was not there before, or because nothing is left to wait for.
+
+        No clock decides: the steps have the broker's time, and the feed's own may be ahead of it.
+        """
+        if alert.state == "resolved" or is_needless(alert, self.action, self.who):
             return True
-        return any(step.who == self.who and step.at >= self.at for step in alert.history)
+        return bool(self._answers(alert.history) - self._answers(self.known))
+
+    def _answers(self, history: tuple[Transition, ...]) -> Counter[tuple[datetime, Event | None]]:
+        """The steps that may come of it: what this person asked for, or a refusal."""
+        events = (EVENTS[self.action], "refused")
+        steps = typed(history)
+        return Counter((step.at, step.event) for step in steps if step.who == self.who and step.event in events)
 
 
 Series = dict[str, Point]
@@ -175,6 +196,14 @@ class FeedState:
         while self._points > TOTAL_POINTS and len(self._vitals) > 1:
             _, oldest = self._vitals.popitem(last=False)
             self._points -= sum(len(series) for series in oldest.values())
+
+    def take_back(self, patient: str, readings: Iterable[Reading]) -> None:
+        """Forget readings that were wrong or another person's, also as evidence."""
+        vitals, evidence = self._vitals.get(patient, {}), self._evidence.get(patient, {})
+        for reading in readings:
+            evidence.pop(reading.id, None)
+            if vitals.get(reading.vital, {}).pop(reading.id, None) is not None:
+                self._points -= 1
 
     def prune(self, now: datetime) -> None:
         """Forget alerts resolved over 24 hours ago with their evidence, and readings outside the window."""

@@ -24,8 +24,9 @@ from rpm_stream.app.web.service import (
     Unlisted,
     Worse,
 )
-from rpm_stream.publish.feed import Row
+from rpm_stream.publish.feed import Row, back_words
 from rpm_stream.records import Direction, Record
+from rpm_stream.words import is_of_values
 
 SIDES: dict[Direction | None, str] = {
     None: "All that it shows now",
@@ -101,10 +102,16 @@ ASKS: dict[Kind, Ask] = {
 }
 
 
-# What it does to an alert all of whose values are back.
+# What it does to an alert that is over.
 OVER_SAYS: dict[Kind, str] = {
-    "see": "All values are back inside their limits. Once somebody has looked, the alert can leave the list.",
-    "acknowledge": "You have looked at it. All values are back inside their limits, so it can leave the list.",
+    "see": "{back}. Once somebody has looked, the alert can leave the list.",
+    "acknowledge": "{back}. You have looked at it, so it can leave the list.",
+}
+# What it does to an alert that is not about values: a silence, a device, a setting.
+OTHER_SAYS: dict[Kind, str] = {
+    "acknowledge": "It stays in the list until what it tells of is over, or somebody resolves it.",
+    "snooze": "It comes back at that time; at once when it gets worse, or when another rule strikes.",
+    "resolve": "It leaves the list. What it tells of opens a new alert only when it begins anew.",
 }
 HELD = "It leaves the list if all values are back inside their limits; otherwise it is acknowledged, and stays there."
 
@@ -112,8 +119,10 @@ HELD = "It leaves the list if all values are back inside their limits; otherwise
 def what_it_does(kind: Kind, row: Row) -> str:
     """What a decision does to this alert, in a sentence or two."""
     if row.over and kind in OVER_SAYS:
-        return OVER_SAYS[kind]
-    if kind == "resolve" and row.priority == "high" and row.now and not row.over:  # without values a person ends it
+        return OVER_SAYS[kind].format(back=back_words(row.group))
+    if kind in OTHER_SAYS and not is_of_values(row.group):
+        return OTHER_SAYS[kind]
+    if kind == "resolve" and row.priority == "high" and not row.over:
         return HELD
     return ASKS[kind].says
 
@@ -122,7 +131,7 @@ def offered(row: Row, *, can_snooze: bool) -> list[Kind]:
     """What can be decided about an alert now, what is asked for most often first."""
     if row.state == "resolved":
         return []
-    is_device = row.group.startswith("device:")
+    of_values = is_of_values(row.group)
     wanted: dict[Kind, bool] = {
         **({"see": not row.seen_by} if row.over else {}),
         "acknowledge": row.state != "acknowledged",
@@ -130,9 +139,9 @@ def offered(row: Row, *, can_snooze: bool) -> list[Kind]:
         **({} if row.over else {"see": row.priority == "high" and row.state == "open" and not row.seen_by}),
         "assign": True,
         "comment": True,
-        "new_normal": not is_device,
+        "new_normal": of_values,
         "resolve": True,
-        "withdraw": not is_device,
+        "withdraw": of_values,
     }
     return [kind for kind, is_offered in wanted.items() if is_offered]
 
@@ -210,7 +219,7 @@ class DecisionDialog:
         self._ends = snooze_ends(self._service.now(), zone)
         self._end = ui.radio({index: words for index, (words, _) in enumerate(self._ends)}, value=0)
         self._end.props('dense aria-label="Until when"')
-        if not row.group.startswith("device:"):
+        if is_of_values(row.group):
             sides = [words for _, words in SIDES.items()]
             self._side = ui.radio(sides, value=sides[0]).props('dense aria-label="Which values"')
 
@@ -219,7 +228,7 @@ class DecisionDialog:
             action=self._kind,
             who=str(self._who.value or "").strip(),
             reason=str(self._why.value or "").strip(),
-            seen=Seen(priority=row.priority, why=row.why),
+            seen=Seen(priority=row.priority),
             record=row.updated_at,
         )
         if self._kind == "assign":

@@ -136,8 +136,8 @@ class DetailDialog:
         if detail.evidence_known < detail.evidence_total:
             missing = detail.evidence_total - detail.evidence_known
             ui.label(
-                f"{missing} of the {detail.evidence_total} measurements behind this alert are older than what the "
-                "charts keep, and are not drawn."
+                f"{missing} of the {detail.evidence_total} measurements behind this alert are not drawn: they are "
+                "older than what the charts keep, or were taken back."
             ).classes("r-caption")
         _heading("What happened")
         self._build_steps(detail, zone)
@@ -151,9 +151,9 @@ class DetailDialog:
 
     def _build_steps(self, detail: Detail, zone: tzinfo) -> None:
         """What happened, the latest first: when, what, by whom, why."""
-        now = self._service.now()
+        now, words = self._service.now(), life.words_of(detail.alert.row.group)
         with ui.element("ol").classes("r-steps"):
-            for step in reversed(life.steps(detail.history, lambda at: clock(at, now, zone))):
+            for step in reversed(life.steps(detail.history, lambda at: clock(at, now, zone), words)):
                 with ui.element("li"):
                     ui.html(f"<time>{clock(step.at, now, zone, seconds=True)}</time>", sanitize=False)
                     with ui.element("div"):

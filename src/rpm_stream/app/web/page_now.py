@@ -6,12 +6,12 @@ from datetime import datetime, tzinfo
 from html import escape
 
 from rpm_stream.app.web.page_words import clock
-from rpm_stream.publish.feed import OVER_SEEN, Row
+from rpm_stream.publish.feed import OVER_SEEN, Row, back_words
 from rpm_stream.publish.latest import Latest
 from rpm_stream.records import Trend
 
 ARROWS: dict[Trend, str] = {"rising": "↑", "falling": "↓", "steady": "→"}
-NOBODY_LOOKED = "All values are back inside their limits. Nobody has looked at it yet."
+NOBODY_LOOKED = "Nobody has looked at it yet."
 
 
 def now_html(row: Row) -> str:
@@ -50,4 +50,5 @@ def looked_words(row: Row) -> str:
     """Whether somebody has looked at an alert that is over; "" for one that goes on."""
     if not row.over:
         return ""
-    return OVER_SEEN[1].format(names=", ".join(row.seen_by)) if row.seen_by else NOBODY_LOOKED
+    back = back_words(row.group)
+    return OVER_SEEN[1].format(back=back, names=", ".join(row.seen_by)) if row.seen_by else f"{back}. {NOBODY_LOOKED}"

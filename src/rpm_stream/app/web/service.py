@@ -47,7 +47,10 @@ class Unanswered(Exception):
 
 
 class Seen(Record, frozen=True, kw_only=True):
-    """What somebody saw of an alert when deciding: its priority, and its reasons (None: only the priority counts)."""
+    """What somebody saw of an alert when deciding: its priority, and its reasons (None: only the priority counts).
+
+    The reasons count only where no ``record`` is named: they hold values, and read otherwise with each newer one.
+    """
 
     priority: Priority
     why: tuple[str, ...] | None = None
@@ -155,7 +158,7 @@ class Service:
         return Detail(
             alert=self.view(alert),
             history=alert.history,
-            steps=life.steps(alert.history),
+            steps=life.steps(alert.history, words=life.words_of(alert.group)),
             can_snooze=self.can_snooze(alert.priority),
             evidence_total=len(alert.evidence),
             evidence_known=len(self.state.evidence(alert)),
@@ -182,7 +185,7 @@ class Service:
         if decision.action == "acknowledge" and alert.state == "acknowledged":
             raise Refused("acknowledge refused: somebody has acknowledged it already")
         sent = await self.act(action)
-        pending = Pending(action.who, now, decision.action)
+        pending = Pending(action.who, decision.action, alert.history)
         self._note(key, pending)
         sent.add_done_callback(partial(self._ended, key, pending))
         await asyncio.wait([sent], timeout=ANSWER_S)  # leaves it going when the time is over
@@ -205,13 +208,15 @@ class Service:
             self.state.touch(key)
 
 
+FURTHER = "it has a further reason since you looked; please look again"
 # What an alert that got worse since somebody looked says to them.
 WORSE_WORDS: dict[Event, str] = {
     "raised": "it has become {priority} since you looked; please look again",
     "worse": "it got worse since you looked; please look again",
-    "returned": "values are outside their limits again since you looked; please look again",
+    "returned": "it is there again since you looked; please look again",
+    "joined": FURTHER,
+    "reopened": FURTHER,
 }
-FURTHER = "it has a further reason since you looked; please look again"
 
 
 def _worse(alert: Alert, decision: Decision) -> str | None:
@@ -225,8 +230,9 @@ def _worse(alert: Alert, decision: Decision) -> str | None:
         return None
     if seen is not None and has_risen(alert, seen.priority):
         return WORSE_WORDS["raised"].format(priority=alert.priority)
-    if decision.record is not None and (step := life.worse_since(alert.history, decision.record)):
-        return WORSE_WORDS[step.event or "worse"].format(priority=step.priority)
+    if decision.record is not None:  # its steps say what has come; the lines hold values, which change when better too
+        step = life.worse_since(alert.history, decision.record)
+        return WORSE_WORDS[step.event or "worse"].format(priority=step.priority) if step else None
     if seen is not None and seen.why is not None and not set(alert.why) <= set(seen.why):
         return FURTHER
     return None
