@@ -145,6 +145,35 @@ def test_no_tick_changes_what_a_later_record_tells(course: list[Any], ticks: lis
         assert steps[0] == steps[1]
 
 
+DECIDED = st.sampled_from(["acknowledge", "see", "new_normal", "snooze", "resolve"])
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(("89", "86", "80", "97")), st.booleans(), st.integers(0, 3)), max_size=24),
+    st.lists(DECIDED, min_size=24, max_size=24),
+)
+def test_a_decision_means_the_same_whenever_somebody_ticked(course: list[Any], kinds: list[Any]) -> None:
+    """A replay ticks before each record: what is due at the very moment of a message is noticed apart from it."""
+    ward, twin, seen = Ward(), Ward(), list[Alert]()
+    for place, ((value, decides, back), kind) in enumerate(zip(course, kinds, strict=False)):
+        minutes = place * 5
+        ward.tick(minutes)
+        ward.now("oxygen_saturation", value, minutes)
+        seen += twin.now("oxygen_saturation", value, minutes)
+        if decides and seen:
+            alert = seen[-1 - min(back, len(seen) - 1)]
+            fields = {"record": alert.updated_at, "until": after(minutes + 30)}
+            ward.tick(minutes + 2)
+            ward.act(kind, alert.id, minutes + 2, **fields)
+            seen += twin.act(kind, alert.id, minutes + 2, **fields)
+        histories = [
+            {group: each.alert.history for group, each in bench.patient.state.episodes.items()}
+            for bench in (ward, twin)
+        ]
+        assert histories[0] == histories[1]
+
+
 def test_glucose_that_was_high_and_is_low_is_low() -> None:
     ward = Ward()
     ward.now("glucose", "300", 0)

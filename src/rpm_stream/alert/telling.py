@@ -15,7 +15,7 @@ from decimal import Decimal
 import msgspec
 
 from rpm_stream.alert.episode import MOST_EVIDENCE, RANK, Episode, Found, Member, Moment, Told
-from rpm_stream.alert.episodes import LEAST_LATER, evidence_of, is_worse
+from rpm_stream.alert.episodes import evidence_of, is_worse
 from rpm_stream.alert.situation import Situation
 from rpm_stream.alert.tiers import step_of
 from rpm_stream.records import Alert, Finding, Now, Reading, Sample
@@ -24,6 +24,7 @@ from rpm_stream.words import is_of_values
 MOST_WHY = 12
 MOST_RECORDS = 8  # moments that a person may have seen: two hours of records, where nothing gets worse
 MOST_OTHERS = 3  # moments since the last record
+LEAST_LATER = timedelta(microseconds=1)  # a record is told from the one before by its time
 NEWS2 = "news2"
 Line = tuple[str, tuple[str, ...]]  # words, and the ids of the readings that they name
 Ranked = tuple[str, Member]
@@ -276,7 +277,7 @@ def note_told(episode: Episode, situation: Situation, now: datetime) -> None:
     for name, member in episode.members.items():
         _note_worst_told(name, member, situation)
     episode.told = Told(now, worst, levels, max(_newest(episode, situation), default=episode.alert.measured_at))
-    note_moment(episode, situation, episode.alert.updated_at, is_record=True)
+    note_moment(episode, situation, now, is_record=True)
 
 
 def _note_worst_told(name: str, member: Member, situation: Situation) -> None:
@@ -291,10 +292,17 @@ def _note_worst_told(name: str, member: Member, situation: Situation) -> None:
             member.evidence = newest.evidence
 
 
-def note_moment(episode: Episode, situation: Situation, at: datetime, is_record: bool) -> None:
-    """Keep what stands after a message, for a decision about it that is on its way. It stands after what stood before,
-    though it may have been received earlier.
+def stands_at(episode: Episode, now: datetime) -> datetime:
+    """From when on the next moment stands: after the one before, though it may have been received earlier.
+
+    No tick has a part in it, so that a decision means the same whenever somebody ticked.
     """
+    moments = episode.moments
+    return max(now, moments[-1].at + LEAST_LATER) if moments else now
+
+
+def note_moment(episode: Episode, situation: Situation, at: datetime, is_record: bool) -> None:
+    """Keep what stands after a message, for a decision about it that is on its way."""
     vitals = {member.vital for member in episode.members.values()}
     numbers = {
         vital: str(number)
@@ -302,8 +310,7 @@ def note_moment(episode: Episode, situation: Situation, at: datetime, is_record:
         if (number := situation.number(situation.latest[vital])) is not None
     }
     moments = episode.moments
-    if moments:
-        at = max(at, moments[-1].at + LEAST_LATER)
+    at = stands_at(episode, at)
     minimum = situation.total.minimum if situation.total is not None else None
     beyond = tuple(
         f"{member.vital}:{member.direction}"

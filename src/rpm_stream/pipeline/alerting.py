@@ -12,9 +12,18 @@ from datetime import datetime
 import msgspec
 
 from rpm_stream.alert.episode import RANK, Episode, Member
-from rpm_stream.alert.episodes import LEAST_LATER, apply, found_member, settle_recovered
+from rpm_stream.alert.episodes import apply, found_member, settle_recovered
 from rpm_stream.alert.room import shorten_history
-from rpm_stream.alert.telling import is_news, note_graver, note_moment, note_told, note_worst, note_worst_total, tell
+from rpm_stream.alert.telling import (
+    is_news,
+    note_graver,
+    note_moment,
+    note_told,
+    note_worst,
+    note_worst_total,
+    stands_at,
+    tell,
+)
 from rpm_stream.alert.tiers import decision_at, is_graver, look, look_at_total
 from rpm_stream.alert.waiting import overdue
 from rpm_stream.knowledge import Knowledge
@@ -48,7 +57,6 @@ class Work:
         self.touched: set[str] = set()  # vitals that had a reading
         self.is_totalled = False  # whether NEWS2 was looked at
         self.also_seen: list[Reading] = []  # readings that tell again of a measurement that is known
-        self._dated = {each.alert.id: each.alert.updated_at for each in patient.state.episodes.values()}
 
     def known(self, identity: str) -> Reading | None:
         """A reading of this message or of its findings, by its id."""
@@ -57,15 +65,13 @@ class Work:
         return self._known.get(identity)
 
     def date(self, episode: Episode) -> None:
-        """Let a record be later than the alert's last one and than all that stood: a decision names it by its time.
+        """Let a record be later than all that stood: a decision names it by its time.
 
         What a person decided may have been received before readings whose turn is later.
         """
-        alert, before = episode.alert, self._dated.get(episode.alert.id)
-        stood = [each for each in (before, *(moment.at for moment in episode.moments[-1:])) if each is not None]
-        later = max((each + LEAST_LATER for each in stood), default=alert.updated_at)
-        if alert.updated_at < later:
-            episode.alert = msgspec.structs.replace(alert, updated_at=later)
+        later = stands_at(episode, self.now)
+        if episode.alert.updated_at < later:
+            episode.alert = msgspec.structs.replace(episode.alert, updated_at=later)
 
     @property
     def state(self) -> PatientState:
