@@ -145,6 +145,20 @@ def test_no_tick_changes_what_a_later_record_tells(course: list[Any], ticks: lis
         assert steps[0] == steps[1]
 
 
+def test_what_is_due_at_the_very_moment_of_a_message_changes_no_decision_about_it() -> None:
+    ward, twin = Ward(), Ward()
+    for bench in (ward, twin):
+        bench.now("oxygen_saturation", "86", 0)
+        bench.now("oxygen_saturation", "85", 5)
+    ward.tick(35)  # it escalates
+    ward.now("oxygen_saturation", "80", 35)
+    (*_, seen) = twin.now("oxygen_saturation", "80", 35)
+    assert [step.event for step in seen.history] == ["opened", "raised", "escalated"]
+    for bench in (ward, twin):
+        (done,) = bench.act("acknowledge", seen.id, 36, record=seen.updated_at)
+        assert done.state == "acknowledged"
+
+
 DECIDED = st.sampled_from(["acknowledge", "see", "new_normal", "snooze", "resolve"])
 
 
