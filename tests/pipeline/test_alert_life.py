@@ -168,7 +168,7 @@ def test_words_without_end_do_not_fill_the_state() -> None:
 @pytest.mark.parametrize(
     ("action", "fields", "why"),
     [
-        ("resolve", {}, "not back inside"),
+        ("resolve", {}, "not been back inside"),
         ("snooze", {"until": after(99)}, "high alerts cannot be snoozed"),
         ("withdraw", {}, "it does not say why"),
         ("new_normal", {"seen": "medium"}, "it has become high since it was seen"),
@@ -200,7 +200,7 @@ def test_presses_in_turns_do_not_fill_a_history_that_is_full() -> None:
     full_of_words(ward, alert, 1)
     told = [ward.act(action, alert.id, 2) for _ in range(50) for action in ("resolve", "snooze", "comment", "see")]
     resolve, snooze, *others = [found[-1].history[-1].reason for found in told if found]
-    assert "not back inside" in resolve and "no more room" in snooze
+    assert "not been back inside" in resolve and "no more room" in snooze
     assert others == []
 
 

@@ -333,7 +333,7 @@ def test_resolve_of_what_is_not_back_is_an_acknowledgement_that_says_so() -> Non
     assert told[-1].state == "acknowledged"
     assert [step.event for step in told[-1].history] == ["opened", "acknowledged", "refused"]
     assert told[-1].history[1].reason == "gave juice"
-    assert "not back inside" in told[-1].history[-1].reason
+    assert "not been back inside" in told[-1].history[-1].reason
 
 
 # --- rows and recovery ----------------------------------------------------------------------------------------------

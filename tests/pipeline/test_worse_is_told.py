@@ -235,6 +235,20 @@ def test_a_decision_about_a_record_that_a_tier_has_passed_is_not_carried_out() -
     assert done.state == "acknowledged"
 
 
+@pytest.mark.parametrize("action", ["acknowledge", "resolve", "withdraw", "see", "new_normal"])
+def test_a_decision_about_a_record_that_was_lower_is_not_carried_out(action: str) -> None:
+    """A second red in a row is no tier worse; the person named a record that was medium."""
+    ward = Ward()
+    (seen,) = ward.now("oxygen_saturation", "88", 0)
+    (*_, high) = ward.now("oxygen_saturation", "88", 5)
+    assert (seen.priority, high.priority) == ("medium", "high")
+    (refused,) = ward.act(action, seen.id, 6, record=seen.updated_at, reason="artefact")
+    assert (refused.state, refused.history[-1].event) == ("open", "refused")
+    assert refused.history[-1].reason.endswith("it has become high since it was seen")
+    (done,) = ward.act("withdraw", seen.id, 7, record=high.updated_at, reason="artefact")
+    assert done.state == "resolved"
+
+
 def test_a_record_is_told_from_the_one_before_whatever_came_first() -> None:
     """A comment may be received before readings whose turn is later: two records, two times, and one is worse."""
     ward = Ward()

@@ -32,7 +32,9 @@ LEARNED = "detector:"  # the name of a member that only a learned detector holds
 MOST_SAID = 12_000  # bytes of a patient's histories that people may fill: a quarter of the state (CONTRACT 8)
 EACH_STEP = 100  # bytes that a step takes besides its words
 FULL = "refused, as this one and all further notes: this alert's history has no more room"
-NOT_BACK = "resolve refused: its values are not back inside, so it is acknowledged and stays listed"
+NOT_BACK = (
+    "resolve refused: its values have not been back inside for long enough, so it is acknowledged and stays listed"
+)
 EVENTS: dict[str, Event] = {
     "acknowledge": "acknowledged", "snooze": "snoozed", "resolve": "resolved", "withdraw": "withdrawn",
     "new_normal": "new_normal", "assign": "assigned", "comment": "commented", "see": "seen",
@@ -93,7 +95,7 @@ def _final(episodes: Episodes, group: str, action: Action, context: Context) -> 
 
 def refusal(alert: Alert, action: Action, priorities: Priorities, now: datetime) -> str | None:
     """Why a decision about an alert cannot be carried out, in a few plain words; None where it can."""
-    if action.action not in ANY_TIME and action.seen is not None and has_risen(alert, action.seen):
+    if action.action not in ANY_TIME and has_risen(alert, action.seen, action.record):
         return f"it has become {alert.priority} since it was seen"
     if action.action == "snooze":
         return _snooze_refusal(alert, action, priorities, now)
@@ -108,7 +110,7 @@ def refusal(alert: Alert, action: Action, priorities: Priorities, now: datetime)
 
 def _overtaken(episode: Episode, action: Action, context: Context) -> str | None:
     """Whether the alert has got worse by a tier since the record that the person saw."""
-    if action.action in ANY_TIME or (action.seen is not None and has_risen(episode.alert, action.seen)):
+    if action.action in ANY_TIME or has_risen(episode.alert, action.seen, action.record):
         return None
     is_passed = has_passed(episode, action.record or action.at, context.situation)
     return "it has got worse since it was seen" if is_passed else None
@@ -136,9 +138,10 @@ def _is_told(history: Sequence[Transition], refused: str) -> bool:
     return any(step.reason == refused for step in takewhile(lambda step: step.event == "refused", by_people))
 
 
-def has_risen(alert: Alert, seen: Priority) -> bool:
-    """Whether the alert has become higher than somebody saw it."""
-    return RANK[alert.priority] > RANK[seen]
+def has_risen(alert: Alert, seen: Priority | None, record: datetime | None) -> bool:
+    """Whether the alert has become higher than a person saw it: as they say, or as the record said that they name."""
+    named = [step.priority for step in alert.history if record is not None and step.at <= record]
+    return any(RANK[alert.priority] > RANK[each] for each in (*named[-1:], seen) if each is not None)
 
 
 def assignee_of(action: Action) -> str:

@@ -17,7 +17,7 @@ from rpm_stream.records import Action, Alert, Event, Transition
 
 KEY = "00000000-0000-4000-8000-000000000001"
 MEDIUM = alert(KEY, "p", "medium", title="Glucose low")
-HIGH = msgspec.structs.replace(MEDIUM, priority="high", title="Oxygen low", why=("Oxygen 84 %.", *MEDIUM.why))
+HIGH = alert(KEY, "p", "high", title="Oxygen low", why=("Oxygen 84 %.", *MEDIUM.why))
 FURTHER = msgspec.structs.replace(MEDIUM, why=(*MEDIUM.why, "Pulse 118 /min."))
 SEEN = Seen(priority="medium", why=MEDIUM.why)
 FINAL: tuple[Kind, ...] = ("see", "acknowledge", "snooze", "new_normal", "resolve", "withdraw")

@@ -228,7 +228,7 @@ def _worse(alert: Alert, decision: Decision) -> str | None:
     seen = decision.seen
     if decision.action in WHATEVER_CAME:
         return None
-    if seen is not None and has_risen(alert, seen.priority):
+    if has_risen(alert, seen.priority if seen else None, decision.record):
         return WORSE_WORDS["raised"].format(priority=alert.priority)
     if decision.record is not None:  # its steps say what has come; the lines hold values, which change when better too
         step = life.worse_since(alert.history, decision.record)
