@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from ward_for_tests import Ward, after
 
 from rpm_stream.knowledge import shipped
-from rpm_stream.records import Alert, Direction, Record
+from rpm_stream.records import Alert, Direction, Readings, Record
 
 LIMITS = shipped().limits
 WAIT = LIMITS.tier_wait_minutes
@@ -233,6 +233,24 @@ def test_a_decision_about_a_record_that_a_tier_has_passed_is_not_carried_out() -
         assert refused.history[-1].reason == f"{action} refused: it has got worse since it was seen"
     (done,) = ward.act("acknowledge", seen.id, 12, record=after(10))
     assert done.state == "acknowledged"
+
+
+def test_a_record_is_told_from_the_one_before_whatever_came_first() -> None:
+    """A comment may be received before readings whose turn is later: two records, two times, and one is worse."""
+    ward = Ward()
+    ward.now("glucose", "69", 0)
+    (alert,) = [each.alert for each in ward.patient.state.episodes.values()]
+    (seen,) = ward.act("comment", alert.id, 5, reason="phoned")
+    (*_, worse) = ward.judge.step(ward.patient, behind(ward.message(2, (2, "glucose", "54")), 2)).alerts
+    assert worse.updated_at > seen.updated_at
+    (refused,) = ward.act("acknowledge", alert.id, 6, record=seen.updated_at)
+    assert refused.history[-1].event == "refused"
+    (done,) = ward.act("acknowledge", alert.id, 7, record=refused.updated_at)
+    assert done.state == "acknowledged"
+
+
+def behind(message: Readings, minutes: float) -> Readings:
+    return msgspec.structs.replace(message, received_at=after(minutes))
 
 
 def test_a_decision_on_its_way_while_it_got_worse_is_not_carried_out() -> None:

@@ -15,7 +15,7 @@ from decimal import Decimal
 import msgspec
 
 from rpm_stream.alert.episode import MOST_EVIDENCE, RANK, Episode, Found, Member, Moment, Told, is_of_values
-from rpm_stream.alert.episodes import is_worse
+from rpm_stream.alert.episodes import LEAST_LATER, is_worse
 from rpm_stream.alert.situation import Situation
 from rpm_stream.alert.tiers import step_of
 from rpm_stream.records import Alert, Now, Reading, Sample
@@ -227,10 +227,11 @@ def _level(name: str, member: Member, situation: Situation) -> str:
     return situation.level(name, member)
 
 
-def note_told(episode: Episode, situation: Situation, now: datetime) -> None:
+def note_told(episode: Episode, situation: Situation) -> None:
     """Keep what the record just made tells, and that a person may have seen it."""
     if not is_of_values(episode.alert.group):
         return
+    now = episode.alert.updated_at
     worst = {name: member.worst.number for name, member in episode.members.items() if member.worst is not None}
     levels = {name: _level(name, member, situation) for name, member in episode.members.items()}
     for name, member in episode.members.items():
@@ -252,7 +253,9 @@ def _note_worst_told(name: str, member: Member, situation: Situation) -> None:
 
 
 def note_moment(episode: Episode, situation: Situation, at: datetime, is_record: bool) -> None:
-    """Keep what stands after a message, for a decision about it that is on its way."""
+    """Keep what stands after a message, for a decision about it that is on its way. It stands after what stood before,
+    though it may have been received earlier.
+    """
     vitals = {member.vital for member in episode.members.values()}
     numbers = {
         vital: str(number)
@@ -260,6 +263,8 @@ def note_moment(episode: Episode, situation: Situation, at: datetime, is_record:
         if (number := situation.number(situation.latest[vital])) is not None
     }
     moments = episode.moments
+    if moments:
+        at = max(at, moments[-1].at + LEAST_LATER)
     minimum = situation.total.minimum if situation.total is not None else None
     beyond = tuple(
         f"{member.vital}:{member.direction}"

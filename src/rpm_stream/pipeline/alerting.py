@@ -12,7 +12,7 @@ from datetime import datetime
 import msgspec
 
 from rpm_stream.alert.episode import RANK, Episode, Member, is_of_values
-from rpm_stream.alert.episodes import apply, found_member, settle_recovered
+from rpm_stream.alert.episodes import LEAST_LATER, apply, found_member, settle_recovered
 from rpm_stream.alert.room import shorten_history
 from rpm_stream.alert.telling import is_news, note_moment, note_told, note_worst, note_worst_total, tell
 from rpm_stream.alert.tiers import decision_at, is_graver, look, look_at_total
@@ -46,12 +46,24 @@ class Work:
         self.touched: set[str] = set()  # vitals that had a reading
         self.is_totalled = False  # whether NEWS2 was looked at
         self.also_seen: list[Reading] = []  # readings that tell again of a measurement that is known
+        self._dated = {each.alert.id: each.alert.updated_at for each in patient.state.episodes.values()}
 
     def known(self, identity: str) -> Reading | None:
         """A reading of this message or of its findings, by its id."""
         if len(self._known) < len(self.readings) + len(self.found):
             self._known = {reading.id: reading for reading in (*self.readings, *self.found)}
         return self._known.get(identity)
+
+    def date(self, episode: Episode) -> None:
+        """Let a record be later than the alert's last one and than all that stood: a decision names it by its time.
+
+        What a person decided may have been received before readings whose turn is later.
+        """
+        alert, before = episode.alert, self._dated.get(episode.alert.id)
+        stood = [each for each in (before, *(moment.at for moment in episode.moments[-1:])) if each is not None]
+        later = max((each + LEAST_LATER for each in stood), default=alert.updated_at)
+        if alert.updated_at < later:
+            episode.alert = msgspec.structs.replace(alert, updated_at=later)
 
     @property
     def state(self) -> PatientState:
@@ -81,6 +93,7 @@ class Alerting:
 
     def _add(self, work: Work, episode: Episode) -> None:
         """Make a record whose words follow when all findings of its moment are known."""
+        work.date(episode)
         shorten_history(episode)
         work.alerts.append(episode.alert)
         work.told[episode.alert.id] = episode
@@ -228,7 +241,7 @@ class Alerting:
             self._say_last(work, episode)
         for episode in state.episodes.values():
             if episode.alert.id in work.told:
-                note_told(episode, work.situation, work.now)
+                note_told(episode, work.situation)
             elif is_of_values(episode.alert.group) and self._is_touched(work, episode):
                 note_moment(episode, work.situation, work.now, is_record=False)
         return tuple(work.alerts)

@@ -35,7 +35,7 @@ def decided(work: Work, action: Action, alerting: Alerting, knowledge: Knowledge
     work.alerts.pop()
     alerting.put(work, episode)
     if group in state.episodes:
-        note_told(episode, work.situation, work.now)
+        note_told(episode, work.situation)
 
 
 def _seen_up_to(state: PatientState, group: str, episode: Episode, knowledge: Knowledge) -> datetime:
