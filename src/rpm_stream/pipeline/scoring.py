@@ -101,7 +101,8 @@ class Scoring:
         if name == NEWS2:
             return self._totals.recovered(state.score)
         if name.startswith(LIMIT):
-            return self._recovery.recovered(state.score, entry, (member.vital, member.direction))
+            of = (member.vital, member.direction)
+            return self._recovery.recovered(state.score, entry, of, member.measured_at)
         calm = state.score.calm.get(name)
         return calm is not None and calm.until - calm.since >= self._calm_for
 

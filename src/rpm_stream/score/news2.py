@@ -101,16 +101,34 @@ class Chart:
         given = [points for points in (said, answer.points if answer is not None else None) if points is not None]
         return max(given, default=None)
 
-    def _oxygen_said(
-        self, patient: PatientEntry, histories: Mapping[str, VitalHistory], at: datetime
-    ) -> tuple[int | None, Segment | None]:
-        """What the registry says, where it counts, and the answer that counts, the newest of those with most points."""
-        answers = [
+    def is_still_on_oxygen(self, patient: PatientEntry, histories: Mapping[str, VitalHistory], at: datetime) -> bool:
+        """Whether somebody who was on oxygen before ``at`` counts as on it: an answer that has aged has not changed.
+
+        It takes a newer answer, or a registry that says air where nobody has ever answered, to be on air.
+        """
+        said, answer = self._oxygen_said(patient, histories, at)
+        if said or answer is not None:
+            return bool(said or (answer is not None and answer.points))
+        answers = [each for each in self._answers(histories, at) if each[0] <= at]
+        last = max((moment for moment, _ in answers), default=None)
+        if last is None:
+            return said is None
+        return any(segment.points for moment, segment in answers if moment >= last - ANSWER_BEFORE)
+
+    def _answers(self, histories: Mapping[str, VitalHistory], at: datetime) -> list[tuple[datetime, Segment]]:
+        """The answers about oxygen with their times; of a row of equal ones the first, the last, the one at ``at``."""
+        return [
             (moment, segment)
             for vital in self._oxygen
             for segment in (histories[vital].segments if vital in histories else ())
             for moment in {segment.start, min(max(at, segment.start), segment.end), segment.end}
         ]
+
+    def _oxygen_said(
+        self, patient: PatientEntry, histories: Mapping[str, VitalHistory], at: datetime
+    ) -> tuple[int | None, Segment | None]:
+        """What the registry says, where it counts, and the answer that counts, the newest of those with most points."""
+        answers = self._answers(histories, at)
         before = max((moment for moment, _ in answers if moment <= at), default=None)
         counted = [each for each in answers if at < each[0] <= at + ANSWER_BEFORE]
         registry = None
@@ -208,6 +226,14 @@ class Chart:
             return min(on_air, on_oxygen), max(on_air, on_oxygen)
         points = on_oxygen if scale == "2 on oxygen" else on_air
         return points, points
+
+    def minimum_on_oxygen(self, score: News2Score, histories: Histories, at: datetime, patient: PatientEntry) -> int:
+        """The least that a score would be if the patient were on oxygen at its moment."""
+        parts = {**score.points, OXYGEN: self.news2.max_oxygen}
+        segment = self._newest(histories.vitals, self._parameters[SATURATION].vitals, at)
+        if segment is not None and SATURATION in parts and patient.oxygen_scale == 2:
+            parts[SATURATION] = self._on_oxygen(segment, histories)
+        return sum(parts.values())
 
     def _on_oxygen(self, segment: Segment, histories: Histories) -> int:
         """The points that the saturation of a segment has on oxygen."""
