@@ -17,7 +17,7 @@ from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Finding, Limit, PatientEntry, Record
 from rpm_stream.registry import Registry, has_unreadable_birth
 from rpm_stream.score.bands import NO_AGE, Bands
-from rpm_stream.score.news2 import SATURATION, Chart
+from rpm_stream.score.news2 import SATURATION, Chart, has_scale_2
 from rpm_stream.score.own_limits import OwnLimits, limit_fault
 from rpm_stream.score.state import ScoreState
 from rpm_stream.words import plain_list
@@ -143,7 +143,7 @@ class Settings:
 
     def _oxygen(self, score: ScoreState, entry: PatientEntry, at: datetime) -> Iterator[Problem]:
         last = score.latest.get(SATURATION)
-        if entry.oxygen_scale != 2 or entry.on_oxygen is not None or last is None:
+        if last is None or entry.on_oxygen is not None or not has_scale_2(entry):
             return
         if self._chart.scale(entry, score.histories, at) == "2 unknown":
             yield _problem(

@@ -30,6 +30,11 @@ SCALE_SAID: dict[Scale, str] = {
 }
 
 
+def has_scale_2(patient: PatientEntry) -> bool:
+    """Whether a patient's saturation is judged on scale 2: whoever is pregnant has a chart of their own, without it."""
+    return patient.oxygen_scale == 2 and not patient.pregnant
+
+
 class News2Score(Record, frozen=True, kw_only=True):
     """The score at one moment. ``points`` holds the known parts, ``readings`` what each measured part stands on.
 
@@ -86,7 +91,7 @@ class Chart:
 
     def scale(self, patient: PatientEntry, histories: Mapping[str, VitalHistory], at: datetime) -> Scale:
         """The scale of oxygen saturation as of ``at``."""
-        if patient.oxygen_scale != 2:
+        if not has_scale_2(patient):
             return "1"
         points = self.oxygen_points(patient, histories, at)
         return "2 unknown" if points is None else "2 on oxygen" if points else "2 on air"
@@ -190,7 +195,7 @@ class Chart:
                 known[name] = (segment.points, segment)
         if not known:
             return None
-        if patient.oxygen_scale == 2 and SATURATION in known:
+        if has_scale_2(patient) and SATURATION in known:
             least, most = self._on_scale_2(known[SATURATION][1], at, histories, patient)
             known[SATURATION] = (least, known[SATURATION][1])
             add += most - least
@@ -231,7 +236,7 @@ class Chart:
         """The least that a score would be if the patient were on oxygen at its moment."""
         parts = {**score.points, OXYGEN: self.news2.max_oxygen}
         segment = self._newest(histories.vitals, self._parameters[SATURATION].vitals, at)
-        if segment is not None and SATURATION in parts and patient.oxygen_scale == 2:
+        if segment is not None and SATURATION in parts and has_scale_2(patient):
             parts[SATURATION] = self._on_oxygen(segment, histories)
         return sum(parts.values())
 

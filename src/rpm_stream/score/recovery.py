@@ -9,7 +9,7 @@ from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Direction, PatientEntry
 from rpm_stream.score.history import Level, Segment, VitalHistory, inside_since, since_beyond
 from rpm_stream.score.limits import LimitTable
-from rpm_stream.score.news2 import SATURATION, Chart, Scale
+from rpm_stream.score.news2 import SATURATION, Chart, Scale, has_scale_2
 from rpm_stream.score.state import ScoreState
 
 Of: TypeAlias = tuple[str, Direction | None]  # a vital and a side of its limits; None: both
@@ -17,7 +17,7 @@ Of: TypeAlias = tuple[str, Direction | None]  # a vital and a side of its limits
 
 def history_of(chart: Chart, state: ScoreState, patient: PatientEntry, vital: str, at: datetime) -> VitalHistory | None:
     """The history by which a vital counts at a time: of a saturation on scale 2 that on air or that on oxygen."""
-    is_of_two = vital == SATURATION and patient.oxygen_scale == 2 and state.on_oxygen is not None
+    is_of_two = vital == SATURATION and has_scale_2(patient) and state.on_oxygen is not None
     if is_of_two and chart.scale(patient, state.histories, at) == "2 on oxygen":
         return state.on_oxygen
     return state.histories.get(vital)
