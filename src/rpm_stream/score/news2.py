@@ -38,7 +38,8 @@ def has_scale_2(patient: PatientEntry) -> bool:
 class News2Score(Record, frozen=True, kw_only=True):
     """The score at one moment. ``points`` holds the known parts, ``readings`` what each measured part stands on.
 
-    ``until``: when the newest reading of each part was measured. ``scale`` is that of the oxygen saturation.
+    ``until``: when the newest reading of each part was measured. ``scale`` is that of the oxygen saturation when it was
+    measured; ``is_scale_past``: by now it is another one.
     """
 
     score_min: int
@@ -48,6 +49,7 @@ class News2Score(Record, frozen=True, kw_only=True):
     readings: dict[str, Reading]
     until: dict[str, datetime]
     scale: Scale
+    is_scale_past: bool = False
 
 
 class Histories(msgspec.Struct, frozen=True):
@@ -211,6 +213,8 @@ class Chart:
             parts[OXYGEN] = oxygen
             if answer is not None:
                 known[OXYGEN] = (oxygen, answer)
+        measured_at = min(known[SATURATION][1].end, at) if SATURATION in known else at
+        scale = self.scale(patient, histories.vitals, measured_at)
         return News2Score(
             score_min=sum(parts.values()),
             score_max=sum(parts.values()) + add,
@@ -218,7 +222,8 @@ class Chart:
             missing=tuple(missing),
             readings={name: segment.reading for name, (_, segment) in known.items() if segment.reading is not None},
             until={name: min(segment.end, at) for name, (_, segment) in known.items()},
-            scale=self.scale(patient, histories.vitals, at),
+            scale=scale,
+            is_scale_past=scale != self.scale(patient, histories.vitals, at),
         )
 
     def _on_scale_2(

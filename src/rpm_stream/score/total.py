@@ -189,4 +189,6 @@ def news2_words(score: News2Score) -> str:
     gave = ", ".join(f"{name.replace('_', ' ')} {points}" for name, points in ranked if points)
     missing = f"; not known: {', '.join(name.replace('_', ' ') for name in score.missing)}" if score.missing else ""
     scale = SCALE_SAID.get(score.scale) if SATURATION in score.points else None
-    return f"NEWS2 is {total}{f': {gave}' if gave else ''}{missing}{f'; saturation by {scale}' if scale else ''}"
+    when = " when it was measured" if score.is_scale_past else ""
+    by = f"; saturation by {scale}{when}" if scale else ""
+    return f"NEWS2 is {total}{f': {gave}' if gave else ''}{missing}{by}"
