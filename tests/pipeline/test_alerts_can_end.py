@@ -10,6 +10,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from ward_for_tests import Ward, after
 
 from rpm_stream.alert.episode import Episode
@@ -161,6 +163,82 @@ def test_news2_ends_though_nobody_answers_about_oxygen_again() -> None:
     for hours in (1, 10, 13, 14, 15):
         send(ward, hours * 60, *WELL)
     assert "vital_signs" not in ward.patient.state.episodes or episode(ward).alert.over
+
+
+# --- oxygen that nobody speaks of any more ---------------------------------------------------------------------------
+
+HALF_A_DAY = 12 * 60
+
+
+def too_much_oxygen(**entry: Any) -> Ward:
+    """On scale 2, on oxygen since minute 0, and 97 % since minute 5: high, and so is NEWS2 at its limit."""
+    ward = Ward({**SCALE_2, **entry})
+    ward.send(0, (0, "oxygen_flow", "2", "L/min"))
+    for minutes in (5, 15):
+        ward.now("oxygen_saturation", "97", minutes)
+    assert set(episode(ward).members) == {"limit:oxygen_saturation:high", "news2"}
+    return ward
+
+
+def calls_it_over(ward: Ward, minutes: float, value: str) -> bool:
+    told = [alert for alert in ward.now("oxygen_saturation", value, minutes) if alert.group == "vital_signs"]
+    return any(alert.historical or alert.over or alert.state == "resolved" for alert in told)
+
+
+@pytest.mark.parametrize("registry", [{}, {"on_oxygen": False}])
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(20, 2 * HALF_A_DAY), min_size=1, max_size=8), st.sampled_from(("97", "95", "100")))
+def test_too_much_oxygen_is_not_over_because_the_answer_has_aged(
+    registry: dict[str, Any], times: list[int], value: str
+) -> None:
+    """Nobody has said that the oxygen was taken away: no saturation that is too high with it tells that it was."""
+    ward = too_much_oxygen(**registry)
+    for minutes in sorted({*times, HALF_A_DAY + 100, HALF_A_DAY + 200}):
+        assert not calls_it_over(ward, minutes, value)
+    assert "vital_signs" in ward.patient.state.episodes
+
+
+def test_a_single_value_that_rang_is_not_back_because_the_answer_has_aged() -> None:
+    ward = Ward(SCALE_2)
+    ward.send(0, (0, "oxygen_flow", "2", "L/min"))
+    ward.now("oxygen_saturation", "97", HALF_A_DAY - 1)
+    assert not calls_it_over(ward, HALF_A_DAY + 1, "97")
+
+
+@pytest.mark.parametrize(
+    ("answer", "value"),
+    [(None, "90"), ("0", "97"), ("2", "90")],
+    ids=["inside also on oxygen", "on air now", "on oxygen and inside"],
+)
+def test_too_much_oxygen_ends_by_readings_after_the_answer_has_aged(answer: str | None, value: str) -> None:
+    ward = too_much_oxygen()
+    identity = episode(ward).alert.id
+    late = HALF_A_DAY + 30
+    assert not calls_it_over(ward, late, "97")
+    if answer is not None:
+        ward.send(late + 5, (late + 5, "oxygen_flow", answer, "L/min"))
+    for minutes in (10, 40, 75, 110):
+        ward.now("oxygen_saturation", value, late + minutes)
+    assert (episode(ward).alert.historical, episode(ward).alert.over) == (True, True)
+    ward.act("see", identity, late + 120)
+    assert "vital_signs" not in ward.patient.state.episodes
+
+
+def test_a_person_ends_an_alert_whose_answer_about_oxygen_has_aged() -> None:
+    ward = too_much_oxygen()
+    ward.now("oxygen_saturation", "97", HALF_A_DAY + 30)
+    ward.act("withdraw", episode(ward).alert.id, HALF_A_DAY + 40, reason="off oxygen since noon")
+    assert "vital_signs" not in ward.patient.state.episodes
+
+
+def test_what_was_too_high_on_oxygen_is_inside_on_air_from_its_first_reading_there() -> None:
+    """The readings before had rung: none of their time was time inside."""
+    ward = Ward({**SCALE_2, "on_oxygen": True})
+    for minutes in (0, 20):
+        ward.now("oxygen_saturation", "95", minutes)
+    put(ward, oxygen_scale=2, on_oxygen=False)
+    states = [ward.now("oxygen_saturation", "95", minutes)[-1].state for minutes in (25, 31)]
+    assert states == ["open", "resolved"]
 
 
 def test_what_is_mended_leaves_the_alert_about_settings() -> None:

@@ -95,7 +95,17 @@ def test_oxygen_that_nobody_has_said_is_asked_for_on_scale_2_until_it_is_answere
     assert (alert["priority"], alert["title"]) == ("low", "Air or oxygen?")
     answered = of_settings(replay_values([*values, (40, "oxygen_flow", "2", "L/min")], [entry]))
     assert [each["state"] for each in answered] == ["open", "resolved"]
+    assert answered[-1]["history"][-1]["reason"] == "answered: on oxygen"
     assert of_settings(replay_values([(0, "heart_rate", "80")], [entry])) == []
+
+
+def test_oxygen_that_was_told_long_ago_is_asked_for_as_such_and_may_be_set_in_the_registry() -> None:
+    ward = Ward(patient(oxygen_scale=2))
+    ward.send(0, (0, "oxygen_flow", "2", "L/min"))
+    told = ward.now("oxygen_saturation", "90", 13 * 60)
+    assert told[-1].why[0].startswith("nobody has said in the last 12 hours whether")
+    put(ward, oxygen_scale=2, on_oxygen=True)
+    assert ward.now("oxygen_saturation", "90", 13 * 60 + 5)[-1].history[-1].reason == "the setting is mended"
 
 
 # --- the life of it --------------------------------------------------------------------------------------------------

@@ -440,6 +440,38 @@ def test_an_answer_a_minute_later_judges_the_saturation_again_and_says_the_scale
     assert "on scale 2, on oxygen" in alert.why[0]
 
 
+def test_points_are_told_with_the_oxygen_of_their_time() -> None:
+    """97 % has three points on oxygen and none on air: an answer that comes later does not change its words alone."""
+    ward = Ward({**SCALE_2, "on_oxygen": True})
+    for minutes in (0, 10):
+        ward.now("oxygen_saturation", "97", minutes)
+    told = ward.send(30, (30, "oxygen_flow", "0", "L/min"))[-1]
+    (line,) = (each for each in told.why if each.startswith("NEWS2 is"))
+    assert "oxygen saturation 3;" in line
+    assert "saturation by scale 2, on oxygen when it was measured" in line
+    told = ward.now("oxygen_saturation", "97", 40)[-1]
+    (line,) = (each for each in told.why if each.startswith("NEWS2 is"))
+    assert "oxygen saturation 3" not in line
+    assert "saturation by scale 2, on air;" in line
+
+
+@pytest.mark.parametrize(("answer", "words"), [("0", "on air"), (None, "oxygen not known")])
+def test_what_is_now_and_what_was_before_name_their_oxygen(answer: str | None, words: str) -> None:
+    """The same number is too high on oxygen and right on air: without the oxygen the two would read alike."""
+    ward, late = Ward(SCALE_2), 13 * 60
+    ward.send(0, (0, "oxygen_flow", "2", "L/min"))
+    for minutes in (5, 15):
+        ward.now("oxygen_saturation", "97", minutes)
+    if answer is not None:
+        ward.send(late - 5, (late - 5, "oxygen_flow", answer, "L/min"))
+    told = [each for each in ward.now("oxygen_saturation", "97", late) if each.group == "vital_signs"][-1]
+    assert told.title == f"Oxygen saturation high, now 97 % ({words})"
+    now, before = told.why[0].split(" now; before: ")
+    assert now == f"oxygen saturation 97 % (scale 2, {words})"
+    assert before.startswith("oxygen saturation 97 %: high, red")
+    assert "on scale 2, on oxygen" in before
+
+
 def test_nobody_asked_is_a_range_that_holds_both() -> None:
     values = [
         (0, "systolic", "120"), (0, "heart_rate", "70"), (0, "respiratory_rate", "16"), (0, "body_temperature", "37.0"),

@@ -6,6 +6,8 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from replaying import START, alerts, news2_scores, of_type, replay_values
 
 UNIT = {"mean_arterial": "mm[Hg]", "consciousness": "{ACVPU}"}
@@ -73,9 +75,39 @@ def test_pressure_in_pregnancy_is_repeated_within_15_minutes_and_either_pressure
     )
 
 
-def test_a_prescribed_scale_of_saturation_holds_in_pregnancy() -> None:
-    assert priorities("oxygen_saturation", 90, pregnant=True, oxygen_scale=2, on_oxygen=False) == []
-    assert priorities("oxygen_saturation", 83, pregnant=True, oxygen_scale=2, on_oxygen=False) == ["medium"]
+SCALES = [{"oxygen_scale": scale, "on_oxygen": known} for scale in (1, 2) for known in (None, True, False)]
+PEOPLE: tuple[tuple[dict[str, Any], int, int], ...] = (  # who, and what is red of their saturation on scales 1 and 2
+    ({"pregnant": True}, 89, 89),
+    ({"pregnant": True, "born": "2012"}, 89, 89),
+    ({"pregnant": True, "born": "unreadable"}, 89, 89),
+    ({"born": "2020"}, 91, 83),
+    ({"born": "unreadable"}, 91, 83),
+    ({"born": "1950"}, 91, 83),
+    ({}, 91, 83),
+)
+ANSWERS = st.lists(st.tuples(st.sampled_from((0, 30, 90, 900)), st.sampled_from(("0", "2"))), max_size=3)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(PEOPLE), st.sampled_from(SCALES), ANSWERS, st.data())
+def test_a_red_saturation_of_the_persons_chart_rings_whatever_is_said_of_oxygen(
+    who: tuple[dict[str, Any], int, int], scale: dict[str, Any], answers: list[tuple[int, str]], data: st.DataObject
+) -> None:
+    person, red_on_1, red_on_2 = who
+    value = str(data.draw(st.integers(70, red_on_2 if scale["oxygen_scale"] == 2 else red_on_1)))
+    values = [(minute, "oxygen_flow", flow, "L/min") for minute, flow in dict(answers).items()]
+    values += [(minute, "oxygen_saturation", value) for minute in (60, 70)]
+    output = replay_values(sorted(values), [{"v": 1, "patient": "p", **person, **scale}])
+    found = [each["priority"] for each in of_type(output, "alert") if each["group"] == "vital_signs"]
+    assert (found[0], found[-1]) == ("medium", "high")
+
+
+@pytest.mark.parametrize("on_oxygen", [None, True, False])
+def test_pregnancy_has_one_scale_of_saturation(on_oxygen: bool | None) -> None:
+    """The chart for pregnancy knows no scale 2: neither a low value is right by it, nor is anything asked for it."""
+    for value, first in ((95, []), (97, []), (90, ["low"]), (89, ["medium"])):
+        assert priorities("oxygen_saturation", value, pregnant=True, oxygen_scale=2, on_oxygen=on_oxygen) == first
+    assert priorities("oxygen_saturation", 89, 88, pregnant=True, oxygen_scale=2) == ["medium", "high"]
 
 
 @pytest.mark.parametrize(("age", "vital"), [(age, vital) for age in PEWS for vital in VITALS])

@@ -268,10 +268,11 @@ def _level(name: str, member: Member, situation: Situation) -> str:
     return situation.level(name, member)
 
 
-def note_told(episode: Episode, situation: Situation, now: datetime) -> None:
+def note_told(episode: Episode, situation: Situation) -> None:
     """Keep what the record just made tells, and that a person may have seen it."""
     if not is_of_values(episode.alert.group):
         return
+    now = episode.alert.updated_at
     worst = {name: member.worst.number for name, member in episode.members.items() if member.worst is not None}
     levels = {name: _level(name, member, situation) for name, member in episode.members.items()}
     for name, member in episode.members.items():

@@ -57,6 +57,7 @@ class Work:
         self.touched: set[str] = set()  # vitals that had a reading
         self.is_totalled = False  # whether NEWS2 was looked at
         self.also_seen: list[Reading] = []  # readings that tell again of a measurement that is known
+        self._dated = {each.alert.id: each.alert.updated_at for each in patient.state.episodes.values()}
 
     def known(self, identity: str) -> Reading | None:
         """A reading of this message or of its findings, by its id."""
@@ -251,7 +252,7 @@ class Alerting:
             self._say_last(work, episode)
         for episode in state.episodes.values():
             if episode.alert.id in work.told:
-                note_told(episode, work.situation, work.now)
+                note_told(episode, work.situation)
             elif is_of_values(episode.alert.group) and self._is_touched(work, episode):
                 note_moment(episode, work.situation, work.now, is_record=False)
         return tuple(work.alerts)

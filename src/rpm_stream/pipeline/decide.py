@@ -32,7 +32,7 @@ def decided(work: Work, action: Action, alerting: Alerting, knowledge: Knowledge
     work.alerts.pop()
     alerting.put(work, episode)
     if group in state.episodes:
-        note_told(episode, work.situation, work.now)
+        note_told(episode, work.situation)
 
 
 def _accept(state: PatientState, group: str, episode: Episode, knowledge: Knowledge) -> None:

@@ -26,7 +26,7 @@ from rpm_stream.pipeline.publishing import publish
 from rpm_stream.pipeline.room import Room
 from rpm_stream.pipeline.scoring import Scoring
 from rpm_stream.pipeline.settings import GROUP as SETTINGS
-from rpm_stream.pipeline.settings import MENDED, Settings
+from rpm_stream.pipeline.settings import Settings
 from rpm_stream.pipeline.silence import Silence
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
 from rpm_stream.publish import fhir, summaries
@@ -193,7 +193,8 @@ class Judge:
         wrong = {each.member for each in self._settings.problems(work.state.score, work.entry, work.now)}
         mended = episode.members.keys() - wrong
         if mended == episode.members.keys():
-            self._end(work, SETTINGS, MENDED)
+            why = self._settings.mended(work.state.score, work.entry, mended, work.now)
+            self._end(work, SETTINGS, why)
         elif mended:
             episode.members = {name: each for name, each in episode.members.items() if name in wrong}
             self._alerting.put(work, episode)

@@ -16,6 +16,7 @@ from rpm_stream.score.history import Level, Placing
 from rpm_stream.score.lasting import pauses_learning
 from rpm_stream.score.learned import Learned
 from rpm_stream.score.learning import Numbers, Paused
+from rpm_stream.score.news2 import SATURATION, Scale
 from rpm_stream.score.quality import Quality
 from rpm_stream.score.rates import Rates
 from rpm_stream.score.rules import Rules
@@ -101,7 +102,8 @@ class Scoring:
         if name == NEWS2:
             return self._totals.recovered(state.score)
         if name.startswith(LIMIT):
-            return self._recovery.recovered(state.score, entry, (member.vital, member.direction))
+            of = (member.vital, member.direction)
+            return self._recovery.recovered(state.score, entry, of, member.measured_at)
         calm = state.score.calm.get(name)
         return calm is not None and calm.until - calm.since >= self._calm_for
 
@@ -122,6 +124,12 @@ class Scoring:
         if name.startswith(LIMIT):
             return self._recovery.level(state.score, entry, (member.vital, member.direction))
         return "inside"
+
+    def scale(self, state: PatientState, entry: PatientEntry, reading: Reading) -> Scale:
+        """The scale by which a reading counts: other than 1 only for a saturation."""
+        if reading.vital != SATURATION:
+            return "1"
+        return self._rules.chart.scale(entry, state.score.histories, reading.measured_at)
 
     def standing(self, patient: Patient, entry: PatientEntry, vital: str) -> list[Finding]:
         """What the kept readings of a vital are beyond, oldest first: after others of them were taken back."""

@@ -7,7 +7,7 @@ for a patient whose saturation is judged by it. What a person has ended is not t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from datetime import datetime
 
 import msgspec
@@ -17,13 +17,15 @@ from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Finding, Limit, PatientEntry, Record
 from rpm_stream.registry import Registry, has_unreadable_birth
 from rpm_stream.score.bands import NO_AGE, Bands
-from rpm_stream.score.news2 import SATURATION, Chart
+from rpm_stream.score.news2 import SATURATION, Chart, Scale, has_scale_2
 from rpm_stream.score.own_limits import OwnLimits, limit_fault
 from rpm_stream.score.state import ScoreState
 from rpm_stream.words import plain_list
 
 GROUP = "settings"
 MENDED = "the setting is mended"
+ANSWERED: dict[Scale, str] = {"2 on air": "answered: on air", "2 on oxygen": "answered: on oxygen"}
+OXYGEN = "oxygen"
 MOST_LIMITS = 8  # told of a patient one by one; the others are counted, or they would fill the patient's state
 REMEMBERED = 50_000
 Levels = tuple[object, ...]  # the entries whose limits hold for a patient
@@ -64,6 +66,12 @@ class Settings:
         """All that is wrong at ``at``, the gravest first."""
         found = [*self._without_limits(score, entry, at), *self._of_entry(entry), *self._oxygen(score, entry, at)]
         return [self._finding(each, at) for each in found]
+
+    def mended(self, score: ScoreState, entry: PatientEntry, members: Set[str], at: datetime) -> str:
+        """Why nothing that the alert had told is wrong any more: mended, or somebody has answered."""
+        if members != {f"{GROUP}:{OXYGEN}"} or entry.on_oxygen is not None:
+            return MENDED
+        return ANSWERED.get(self._chart.scale(entry, score.histories, at), MENDED)
 
     # --- what the entries say ----------------------------------------------------------------------------------------
 
@@ -143,14 +151,16 @@ class Settings:
 
     def _oxygen(self, score: ScoreState, entry: PatientEntry, at: datetime) -> Iterator[Problem]:
         last = score.latest.get(SATURATION)
-        if entry.oxygen_scale != 2 or entry.on_oxygen is not None or last is None:
+        if last is None or entry.on_oxygen is not None or not has_scale_2(entry):
             return
         if self._chart.scale(entry, score.histories, at) == "2 unknown":
+            has_aged = any(vital in score.histories for row in self._knowledge.news2.oxygen() for vital in row.vitals)
+            lately = f" in the last {self._knowledge.news2.fresh_for_hours} hours" if has_aged else ""
             yield _problem(
-                "oxygen",
+                OXYGEN,
                 "Air or oxygen?",
-                "nobody has said whether this patient breathes air or oxygen, and on scale 2 the saturation is judged "
-                "by it: ask, or set it in the registry",
+                f"nobody has said{lately} whether this patient breathes air or oxygen, and on scale 2 the saturation "
+                "is judged by it: ask, or set it in the registry",
                 ("oxygen", last.id),
             )
 

@@ -12,12 +12,14 @@ from rpm_stream.alert.situation import Level
 from rpm_stream.knowledge import Knowledge, Limits
 from rpm_stream.pipeline.patient import PatientState
 from rpm_stream.records import Direction, PatientEntry, Reading, Total, Trend
+from rpm_stream.score.news2 import SCALE_SAID
 from rpm_stream.score.rules import number_of
 from rpm_stream.words import plain_unit, plain_value
 
 if TYPE_CHECKING:
     from rpm_stream.pipeline.scoring import Scoring
 
+SCALE_2 = "scale 2, "  # how the words of its oxygen begin
 TREND_OVER = timedelta(minutes=10)  # CONTRACT 10, What is so now
 
 
@@ -53,18 +55,23 @@ class PatientSituation:
         return self._knowledge.vitals[vital].plain
 
     def said(self, reading: Reading) -> str:
-        """``oxygen saturation 88 %``"""
+        """``oxygen saturation 88 %``; on scale 2 with the oxygen: ``oxygen saturation 88 % (scale 2, on air)``"""
         row = self._knowledge.vitals[reading.vital]
         word = row.word(reading.value)
-        return f"{row.plain}: {word}" if word else plain_value(reading)
+        if word:
+            return f"{row.plain}: {word}"
+        scale = SCALE_SAID.get(self._scoring.scale(self._state, self._entry, reading))
+        return f"{plain_value(reading)} ({scale})" if scale else plain_value(reading)
 
     def short(self, reading: Reading) -> str:
-        """``88 %``"""
+        """``88 %``; on scale 2 with the oxygen: ``88 % (on air)``"""
         word = self._knowledge.vitals[reading.vital].word(reading.value)
         if word is not None:
             return word
         if reading.value is not None:
-            return f"{reading.value} {plain_unit(reading.unit)}"
+            scale = SCALE_SAID.get(self._scoring.scale(self._state, self._entry, reading))
+            oxygen = f" ({scale.removeprefix(SCALE_2)})" if scale else ""
+            return f"{reading.value} {plain_unit(reading.unit)}{oxygen}"
         return {"positive-infinity": "HI", "negative-infinity": "LO"}.get(reading.absent or "", "without a value")
 
     def trend(self, vital: str) -> Trend | None:

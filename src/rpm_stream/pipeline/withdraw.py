@@ -51,7 +51,7 @@ def correct_alerts(work: Work, action: Action, wrong: frozenset[str], alerting: 
         if episode.alert.over and not alerting.is_recovered(work, episode):
             take_over_back(episode, work.now)
             alerting.put(work, episode)
-            note_told(episode, work.situation, work.now)
+            note_told(episode, work.situation)
 
 
 def _names(episode: Episode, wrong: frozenset[str]) -> bool:
@@ -140,7 +140,7 @@ def _end_or_tell(work: Work, episode: Episode, action: Action, alerting: Alertin
         historical = alert.historical and alerting.is_back(work, episode)
         episode.alert = msgspec.structs.replace(episode.alert, historical=historical)
         alerting.put(work, episode)
-        note_told(episode, work.situation, work.now)
+        note_told(episode, work.situation)
         return
     del work.state.episodes[alert.group]
     episode.alert = msgspec.structs.replace(episode.alert, over=False)

@@ -16,7 +16,7 @@ from rpm_stream.knowledge.charts import BandLine, BandName, Child, Maternity, as
 from rpm_stream.knowledge.scoring import Band, Limits
 from rpm_stream.records import Direction, PatientEntry, Reading, Record
 from rpm_stream.registry import has_unreadable_birth, months_old
-from rpm_stream.score.news2 import SCALE_SAID, Scale
+from rpm_stream.score.news2 import SCALE_SAID, Scale, has_scale_2
 
 NEWS2_POINTS: dict[BandName, int] = {"red": 3, "amber": 2}
 ADULT, PREGNANT, NO_AGE, CHILD = "adult", "pregnant", "no age", "child"  # whose chart; of a child with a number
@@ -79,7 +79,7 @@ class Bands:
     def person(self, patient: PatientEntry, at: datetime) -> Person:
         """As the registry has it; what a check-in says of the oxygen is not known here."""
         scale = ONE_SCALE
-        if patient.oxygen_scale == 2:
+        if has_scale_2(patient):
             scale = "2 on oxygen" if patient.on_oxygen else "2 on air"
         return Person(chart=self.chart_of(patient, at), scale=scale, exempt="")
 
@@ -102,8 +102,7 @@ class Bands:
 
     def line(self, person: Person, vital: str) -> tuple[str, BandLine] | None:
         """The line that holds for a vital, and of which table it is: news2, maternity or child."""
-        is_scaled = vital in self._scaled and person.scale != ONE_SCALE
-        if person.chart == PREGNANT and not is_scaled:  # a scale is prescribed and holds in pregnancy too
+        if person.chart == PREGNANT:
             line = self._maternity.get(vital)
             return ("maternity", line) if line is not None else None
         if person.chart.startswith(CHILD) and vital in self._by_age:

@@ -30,10 +30,16 @@ SCALE_SAID: dict[Scale, str] = {
 }
 
 
+def has_scale_2(patient: PatientEntry) -> bool:
+    """Whether a patient's saturation is judged on scale 2: whoever is pregnant has a chart of their own, without it."""
+    return patient.oxygen_scale == 2 and not patient.pregnant
+
+
 class News2Score(Record, frozen=True, kw_only=True):
     """The score at one moment. ``points`` holds the known parts, ``readings`` what each measured part stands on.
 
-    ``until``: when the newest reading of each part was measured. ``scale`` is that of the oxygen saturation.
+    ``until``: when the newest reading of each part was measured. ``scale`` is that of the oxygen saturation when it was
+    measured; ``is_scale_past``: by now it is another one.
     """
 
     score_min: int
@@ -43,6 +49,7 @@ class News2Score(Record, frozen=True, kw_only=True):
     readings: dict[str, Reading]
     until: dict[str, datetime]
     scale: Scale
+    is_scale_past: bool = False
 
 
 class Histories(msgspec.Struct, frozen=True):
@@ -86,7 +93,7 @@ class Chart:
 
     def scale(self, patient: PatientEntry, histories: Mapping[str, VitalHistory], at: datetime) -> Scale:
         """The scale of oxygen saturation as of ``at``."""
-        if patient.oxygen_scale != 2:
+        if not has_scale_2(patient):
             return "1"
         points = self.oxygen_points(patient, histories, at)
         return "2 unknown" if points is None else "2 on oxygen" if points else "2 on air"
@@ -101,16 +108,34 @@ class Chart:
         given = [points for points in (said, answer.points if answer is not None else None) if points is not None]
         return max(given, default=None)
 
-    def _oxygen_said(
-        self, patient: PatientEntry, histories: Mapping[str, VitalHistory], at: datetime
-    ) -> tuple[int | None, Segment | None]:
-        """What the registry says, where it counts, and the answer that counts, the newest of those with most points."""
-        answers = [
+    def is_still_on_oxygen(self, patient: PatientEntry, histories: Mapping[str, VitalHistory], at: datetime) -> bool:
+        """Whether somebody who was on oxygen before ``at`` counts as on it: an answer that has aged has not changed.
+
+        It takes a newer answer, or a registry that says air where nobody has ever answered, to be on air.
+        """
+        said, answer = self._oxygen_said(patient, histories, at)
+        if said or answer is not None:
+            return bool(said or (answer is not None and answer.points))
+        answers = [each for each in self._answers(histories, at) if each[0] <= at]
+        last = max((moment for moment, _ in answers), default=None)
+        if last is None:
+            return said is None
+        return any(segment.points for moment, segment in answers if moment >= last - ANSWER_BEFORE)
+
+    def _answers(self, histories: Mapping[str, VitalHistory], at: datetime) -> list[tuple[datetime, Segment]]:
+        """The answers about oxygen with their times; of a row of equal ones the first, the last, the one at ``at``."""
+        return [
             (moment, segment)
             for vital in self._oxygen
             for segment in (histories[vital].segments if vital in histories else ())
             for moment in {segment.start, min(max(at, segment.start), segment.end), segment.end}
         ]
+
+    def _oxygen_said(
+        self, patient: PatientEntry, histories: Mapping[str, VitalHistory], at: datetime
+    ) -> tuple[int | None, Segment | None]:
+        """What the registry says, where it counts, and the answer that counts, the newest of those with most points."""
+        answers = self._answers(histories, at)
         before = max((moment for moment, _ in answers if moment <= at), default=None)
         counted = [each for each in answers if at < each[0] <= at + ANSWER_BEFORE]
         registry = None
@@ -172,7 +197,7 @@ class Chart:
                 known[name] = (segment.points, segment)
         if not known:
             return None
-        if patient.oxygen_scale == 2 and SATURATION in known:
+        if has_scale_2(patient) and SATURATION in known:
             least, most = self._on_scale_2(known[SATURATION][1], at, histories, patient)
             known[SATURATION] = (least, known[SATURATION][1])
             add += most - least
@@ -188,6 +213,8 @@ class Chart:
             parts[OXYGEN] = oxygen
             if answer is not None:
                 known[OXYGEN] = (oxygen, answer)
+        measured_at = min(known[SATURATION][1].end, at) if SATURATION in known else at
+        scale = self.scale(patient, histories.vitals, measured_at)
         return News2Score(
             score_min=sum(parts.values()),
             score_max=sum(parts.values()) + add,
@@ -195,7 +222,8 @@ class Chart:
             missing=tuple(missing),
             readings={name: segment.reading for name, (_, segment) in known.items() if segment.reading is not None},
             until={name: min(segment.end, at) for name, (_, segment) in known.items()},
-            scale=self.scale(patient, histories.vitals, at),
+            scale=scale,
+            is_scale_past=scale != self.scale(patient, histories.vitals, at),
         )
 
     def _on_scale_2(
@@ -208,6 +236,14 @@ class Chart:
             return min(on_air, on_oxygen), max(on_air, on_oxygen)
         points = on_oxygen if scale == "2 on oxygen" else on_air
         return points, points
+
+    def minimum_on_oxygen(self, score: News2Score, histories: Histories, at: datetime, patient: PatientEntry) -> int:
+        """The least that a score would be if the patient were on oxygen at its moment."""
+        parts = {**score.points, OXYGEN: self.news2.max_oxygen}
+        segment = self._newest(histories.vitals, self._parameters[SATURATION].vitals, at)
+        if segment is not None and SATURATION in parts and has_scale_2(patient):
+            parts[SATURATION] = self._on_oxygen(segment, histories)
+        return sum(parts.values())
 
     def _on_oxygen(self, segment: Segment, histories: Histories) -> int:
         """The points that the saturation of a segment has on oxygen."""

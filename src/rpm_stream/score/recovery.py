@@ -9,7 +9,7 @@ from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Direction, PatientEntry
 from rpm_stream.score.history import Level, Segment, VitalHistory, inside_since, since_beyond
 from rpm_stream.score.limits import LimitTable
-from rpm_stream.score.news2 import SATURATION, Chart
+from rpm_stream.score.news2 import SATURATION, Chart, Scale, has_scale_2
 from rpm_stream.score.state import ScoreState
 
 Of: TypeAlias = tuple[str, Direction | None]  # a vital and a side of its limits; None: both
@@ -17,7 +17,7 @@ Of: TypeAlias = tuple[str, Direction | None]  # a vital and a side of its limits
 
 def history_of(chart: Chart, state: ScoreState, patient: PatientEntry, vital: str, at: datetime) -> VitalHistory | None:
     """The history by which a vital counts at a time: of a saturation on scale 2 that on air or that on oxygen."""
-    is_of_two = vital == SATURATION and patient.oxygen_scale == 2 and state.on_oxygen is not None
+    is_of_two = vital == SATURATION and has_scale_2(patient) and state.on_oxygen is not None
     if is_of_two and chart.scale(patient, state.histories, at) == "2 on oxygen":
         return state.on_oxygen
     return state.histories.get(vital)
@@ -33,53 +33,70 @@ class Recovery:
 
     def is_back(self, state: ScoreState, patient: PatientEntry, of: Of, since: datetime) -> bool:
         """Whether the newest value of a vital lies inside the recovery limit of a side, measured after ``since``."""
-        vital, side = of
-        tail = self._tail(state, patient, vital)
-        return tail is not None and tail.is_inside(side) and tail.end > since
+        tail = self._tail(state, patient, of)
+        return tail is not None and tail.is_inside(of[1]) and tail.end > since
 
     def level(self, state: ScoreState, patient: PatientEntry, of: Of) -> Level:
         """Where the newest value of a vital stands to the limits of a side."""
-        vital, side = of
-        tail = self._tail(state, patient, vital)
-        return "inside" if tail is None or tail.is_inside(side) else tail.level
+        tail = self._tail(state, patient, of)
+        return "inside" if tail is None or tail.is_inside(of[1]) else tail.level
 
     def is_beyond_unnamed(self, state: ScoreState, patient: PatientEntry, vital: str) -> bool:
         """Whether a vital ends with values beyond a limit of which only the time is kept."""
-        tail = self._tail(state, patient, vital)
+        tail = self._tail(state, patient, (vital, None))
         return tail is not None and tail.level == "beyond" and tail.reading is None
 
-    def recovered(self, state: ScoreState, patient: PatientEntry, of: Of) -> bool:
-        """Whether a vital has been inside the recovery limit of a side for its recovery time, by readings.
+    def recovered(self, state: ScoreState, patient: PatientEntry, of: Of, rang: datetime) -> bool:
+        """Whether a vital has been inside the recovery limit of a side for its recovery time, by readings after the
+        one that ``rang`` last.
 
         Of a side whose only limits are bands also one that has not been beyond them for hours (CONTRACT 10).
         """
-        (vital, side), tail = of, self._tail(state, patient, of[0])
-        history = None if tail is None else history_of(self._chart, state, patient, vital, tail.end)
+        (vital, side), tail = of, self._tail(state, patient, of)
+        history = None if tail is None else self._history(state, patient, of, tail.end)
         if history is None or tail is None:
             return False
         newest, cut = tail.end, state.cut.get(vital)
+        # Of the time in which readings were taken back nobody knows: it was no time inside. Nor was that before the
+        # last one that rang, which may have counted by other oxygen.
+        least = rang if cut is None else max(rang, cut)
         since = inside_since(history, side)
-        # Of the time in which readings were taken back nobody knows: it was no time inside.
-        if since is not None and newest - (since if cut is None else max(since, cut)) >= self._recovery:
+        if since is not None and newest - max(since, least) >= self._recovery:
             return True
         beyond, count = since_beyond(history, side)
         if beyond is None or count < self._least:
             return False
-        is_long = newest - (beyond if cut is None else max(beyond, cut)) >= self._band_recovery
-        return is_long and self._is_banded(state, patient, vital, side)
+        return newest - max(beyond, least) >= self._band_recovery and self._is_banded(state, patient, of)
 
-    def _is_banded(self, state: ScoreState, patient: PatientEntry, vital: str, side: Direction | None) -> bool:
+    def _is_banded(self, state: ScoreState, patient: PatientEntry, of: Of) -> bool:
         """Whether no limit holds on a side but the bands of a chart."""
-        latest = state.latest.get(vital)
+        latest = state.latest.get(of[0])
         if latest is None or latest.value is None:
             return False
-        scale = self._chart.scale(patient, state.histories, latest.measured_at) if vital == SATURATION else "1"
-        verdict = self._limits.judge(latest, patient, scale)
-        return verdict is not None and side in verdict.banded
+        verdict = self._limits.judge(latest, patient, self._scale(state, patient, of, latest.measured_at))
+        return verdict is not None and of[1] in verdict.banded
 
-    def _tail(self, state: ScoreState, patient: PatientEntry, vital: str) -> Segment | None:
-        history = state.histories.get(vital)
+    def _tail(self, state: ScoreState, patient: PatientEntry, of: Of) -> Segment | None:
+        history = state.histories.get(of[0])
         if history is None or not history.segments:
             return None
-        history = history_of(self._chart, state, patient, vital, history.segments[-1].end)
+        history = self._history(state, patient, of, history.segments[-1].end)
         return history.segments[-1] if history is not None and history.segments else None
+
+    def _history(self, state: ScoreState, patient: PatientEntry, of: Of, at: datetime) -> VitalHistory | None:
+        """The history by which a side of a vital has recovered or not."""
+        if self._scale(state, patient, of, at) == "2 on oxygen" and state.on_oxygen is not None:
+            return state.on_oxygen
+        return state.histories.get(of[0])
+
+    def _scale(self, state: ScoreState, patient: PatientEntry, of: Of, at: datetime) -> Scale:
+        """The scale of a vital for the recovery of a side: only on oxygen a saturation is too high, and whoever was on
+        it stays so until somebody says otherwise.
+        """
+        vital, side = of
+        if vital != SATURATION:
+            return "1"
+        scale = self._chart.scale(patient, state.histories, at)
+        if scale == "1" or side != "high" or not self._chart.is_still_on_oxygen(patient, state.histories, at):
+            return scale
+        return "2 on oxygen"

@@ -27,7 +27,7 @@ from rpm_stream.score.history import (
     segment_of,
 )
 from rpm_stream.score.limits import Breach, LimitTable, Verdict
-from rpm_stream.score.news2 import SATURATION, Chart, Scale
+from rpm_stream.score.news2 import SATURATION, Chart, Scale, has_scale_2
 from rpm_stream.score.recent import Recent, among_last, enter, forget
 from rpm_stream.score.recovery import Recovery, history_of
 from rpm_stream.score.state import Calm, Emitted, ScoreState
@@ -77,7 +77,7 @@ class Rules:
 
     def _entered(self, state: ScoreState, reading: Reading, patient: PatientEntry) -> _Seen | None:
         """Put a reading into its history; on scale 2 into both, and what counts is that of its time."""
-        if patient.oxygen_scale != 2 or reading.vital != SATURATION:
+        if reading.vital != SATURATION or not has_scale_2(patient):
             verdict = self._limits.judge(reading, patient, "1")
             history = state.histories.get(reading.vital)
             if verdict is None and history is not None and reading.value is not None:
@@ -104,7 +104,7 @@ class Rules:
 
     def on_oxygen(self, state: ScoreState, patient: PatientEntry) -> dict[str, bool]:
         """Of the saturations that are kept on scale 2, by their ids, whether each counts as on oxygen."""
-        if patient.oxygen_scale != 2:
+        if not has_scale_2(patient):
             return {}
         kept = [history for history in (state.histories.get(SATURATION), state.on_oxygen) if history is not None]
         return {
@@ -121,7 +121,7 @@ class Rules:
         late ones.
         """
         history = history_of(self.chart, state, patient, SATURATION, answer.measured_at)
-        if patient.oxygen_scale != 2 or history is None:
+        if history is None or not has_scale_2(patient):
             return []
         scale = self.chart.scale(patient, state.histories, answer.measured_at)
         since, until = reach = self.chart.reach(patient, state.histories, answer.measured_at)
@@ -138,7 +138,7 @@ class Rules:
     def forget(self, state: ScoreState, patient: PatientEntry, wrong: Sequence[Reading]) -> None:
         """Take readings of one vital that were taken back out of its history: of a saturation out of both."""
         vital = wrong[0].vital
-        is_of_two = vital == SATURATION and patient.oxygen_scale == 2
+        is_of_two = vital == SATURATION and has_scale_2(patient)
         places: tuple[tuple[VitalHistory | None, Scale], ...] = (
             (state.histories.get(vital), "2 on air" if is_of_two else "1"),
             (state.on_oxygen if vital == SATURATION else None, "2 on oxygen"),

@@ -50,7 +50,7 @@ class Totals:
             newest = state.total.at
             score = self.chart.score(histories, newest, patient)
         if score is not None:
-            self._note(state, score, newest)
+            self._note(state, score, newest, patient)
         return scores, findings
 
     def _note_exempt(self, state: ScoreState, patient: PatientEntry, at: datetime) -> None:
@@ -69,11 +69,10 @@ class Totals:
             moments = [*(moment for moment in earlier if moment < at), *moments]
         return moments
 
-    def _note(self, state: ScoreState, score: News2Score, at: datetime) -> None:
+    def _note(self, state: ScoreState, score: News2Score, at: datetime, patient: PatientEntry) -> None:
         """What NEWS2 is now; it is calm below its limit as long as the parts that gave points are known."""
         priority = self._priority(score)
-        is_known = set(state.breach_parts) - {OXYGEN} <= set(score.points)  # an answer about oxygen just ages
-        note_calm(state, NEWS2, at, priority is None and is_known)
+        note_calm(state, NEWS2, at, priority is None and self._is_calm(state, score, at, patient))
         given = {name: reading for name, reading in score.readings.items() if score.points[name]}
         ranked = sorted(given.items(), key=lambda part: (-score.points[part[0]], part[0]))
         state.total = Total(
@@ -87,6 +86,18 @@ class Totals:
             vitals=tuple(reading.vital for _, reading in ranked),
         )
 
+    def _is_calm(self, state: ScoreState, score: News2Score, at: datetime, patient: PatientEntry) -> bool:
+        """Whether a score below the limit is calm: each part that gave points at the breach is known.
+
+        Nobody need answer about oxygen again. But an answer that has aged has taken no points away: it counts on.
+        """
+        if not set(state.breach_parts) - {OXYGEN} <= set(score.points):
+            return False
+        if OXYGEN not in state.breach_parts or not self.chart.is_still_on_oxygen(patient, state.histories, at):
+            return True
+        histories = Histories(state.histories, state.on_oxygen)
+        return self.chart.minimum_on_oxygen(score, histories, at, patient) < self.chart.news2.medium_from
+
     def renew(self, state: ScoreState, patient: PatientEntry) -> None:
         """What NEWS2 is now, after readings were taken back."""
         times = [state.latest[vital].measured_at for vital in self.chart.vitals if vital in state.latest]
@@ -94,7 +105,7 @@ class Totals:
         state.total = None
         if score is not None:
             state.breach_parts = tuple(name for name in state.breach_parts if name in score.points)
-            self._note(state, score, max(times))
+            self._note(state, score, max(times), patient)
 
     def _priority(self, score: News2Score) -> Priority | None:
         news2 = self.chart.news2
@@ -178,4 +189,6 @@ def news2_words(score: News2Score) -> str:
     gave = ", ".join(f"{name.replace('_', ' ')} {points}" for name, points in ranked if points)
     missing = f"; not known: {', '.join(name.replace('_', ' ') for name in score.missing)}" if score.missing else ""
     scale = SCALE_SAID.get(score.scale) if SATURATION in score.points else None
-    return f"NEWS2 is {total}{f': {gave}' if gave else ''}{missing}{f'; saturation by {scale}' if scale else ''}"
+    when = " when it was measured" if score.is_scale_past else ""
+    by = f"; saturation by {scale}{when}" if scale else ""
+    return f"NEWS2 is {total}{f': {gave}' if gave else ''}{missing}{by}"
