@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import cache
+from typing import Any
 
 import msgspec
 
@@ -29,6 +30,7 @@ _patient = msgspec.json.Decoder(PatientEntry)
 _panel = msgspec.json.Decoder(PanelEntry)
 _programme = msgspec.json.Decoder(ProgrammeEntry)
 _probe = msgspec.json.Decoder(dict[str, msgspec.Raw])
+OUTSIDE_UTC = "a time lies outside the years 1 to 9999 in UTC"
 
 
 def plain_fault(error: Exception) -> str:
@@ -41,21 +43,38 @@ def plain_fault(error: Exception) -> str:
 
 
 def parse_entry(value: bytes) -> RegistryEntry:
-    """A message value of ``rpm.registry``. Raises RegistryError."""
+    """A message value of ``rpm.registry``. Raises RegistryError, also for a time that UTC does not have."""
     try:
-        keys = _probe.decode(value)
-        if "key" in keys and "value" in keys:  # a dump of the topic with its keys
-            value = bytes(keys["value"])
-            keys = _probe.decode(value)
-        if "device" in keys:
-            return _device.decode(value)
-        if "patient" not in keys and "panel" in keys:
-            return _panel.decode(value)
-        if "patient" not in keys and "programme" in keys:
-            return _programme.decode(value)
-        return _patient.decode(value)
+        entry = _decoded(value)
+        for time in _times(msgspec.to_builtins(entry, builtin_types=(datetime,))):
+            time.astimezone(UTC)
     except UNREADABLE as error:
         raise RegistryError(plain_fault(error)) from None
+    except OverflowError:
+        raise RegistryError(OUTSIDE_UTC) from None
+    return entry
+
+
+def _times(value: Any) -> Iterator[datetime]:
+    if isinstance(value, datetime):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _times(each)
+
+
+def _decoded(value: bytes) -> RegistryEntry:
+    keys = _probe.decode(value)
+    if "key" in keys and "value" in keys:  # a dump of the topic with its keys
+        value = bytes(keys["value"])
+        keys = _probe.decode(value)
+    if "device" in keys:
+        return _device.decode(value)
+    if "patient" not in keys and "panel" in keys:
+        return _panel.decode(value)
+    if "patient" not in keys and "programme" in keys:
+        return _programme.decode(value)
+    return _patient.decode(value)
 
 
 def entry_key(entry: RegistryEntry) -> str:

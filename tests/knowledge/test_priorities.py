@@ -39,6 +39,8 @@ TRENDS = {
 SETTINGS = {
     "settings.limit",
     "settings.born",
+    "settings.expected",
+    "settings.target",
     "settings.no_limits",
     "settings.oxygen",
 }  # tests/pipeline/test_settings.py

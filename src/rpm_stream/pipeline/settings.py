@@ -1,8 +1,9 @@
 """Settings of a patient that need a hand: told once each, at the first record after they were set, until mended.
 
 A limit that cannot be used is left out and what comes next holds (own_limits.py); here somebody learns of it. So too of
-a date of birth that cannot be read, of measured vital signs that no limit holds for, and of oxygen that nobody has said
-for a patient whose saturation is judged by it. What a person has ended is not told again before it was mended.
+a date of birth that cannot be read, of what is expected or was weighed and cannot be, of measured vital signs that no
+limit holds for, and of oxygen that nobody has said for a patient whose saturation is judged by it. What a person has
+ended is not told again before it was mended.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Finding, Limit, PatientEntry, Record
 from rpm_stream.registry import Registry, has_unreadable_birth
 from rpm_stream.score.bands import NO_AGE, Bands
+from rpm_stream.score.discharge import target_fault
+from rpm_stream.score.expected import expected_faults, expected_of
 from rpm_stream.score.news2 import SATURATION, Chart
 from rpm_stream.score.own_limits import OwnLimits, limit_fault
 from rpm_stream.score.state import ScoreState
@@ -25,6 +28,7 @@ from rpm_stream.words import plain_list
 GROUP = "settings"
 MENDED = "the setting is mended"
 MOST_LIMITS = 8  # told of a patient one by one; the others are counted, or they would fill the patient's state
+MOST_EXPECTED = 3
 REMEMBERED = 50_000
 Levels = tuple[object, ...]  # the entries whose limits hold for a patient
 
@@ -79,7 +83,7 @@ class Settings:
         limits = [("", "", limit) for limit in entry.limits]
         limits += [("panel", entry.panel or "", limit) for limit in (panel.limits if panel else ())]
         limits += [("programme", entry.programme or "", limit) for limit in (programme.limits if programme else ())]
-        found = (*self._birth(entry), *self._limits(limits))
+        found = (*self._birth(entry), *self._limits(limits), *self._expected(entry), *self._target(entry))
         self._known[entry.patient] = (levels, found)
         return found
 
@@ -91,6 +95,28 @@ class Settings:
                 "the date of birth cannot be read, so nobody knows whether this is a child: NEWS2 does not apply; "
                 "write it as YYYY-MM-DD, YYYY-MM or YYYY",
                 ("born",),
+            )
+
+    def _expected(self, entry: PatientEntry) -> Iterator[Problem]:
+        found = sorted(expected_faults(entry, self._knowledge))
+        if found:
+            said = "; ".join(fault for _, fault in found[:MOST_EXPECTED])
+            more = f"; and {len(found) - MOST_EXPECTED} further ones" if len(found) > MOST_EXPECTED else ""
+            yield _problem(
+                "expected",
+                "Silence that cannot be noticed",
+                f"what is expected is left out where it cannot be used, so its silence is not noticed: {said}{more}",
+                ("expected", *(vital for vital, _ in found)),
+            )
+
+    def _target(self, entry: PatientEntry) -> Iterator[Problem]:
+        target = entry.target_weight
+        if target is not None and (fault := target_fault(target, self._knowledge)) is not None:
+            yield _problem(
+                "target",
+                "A weight at discharge that cannot be used",
+                f"the weight at discharge is left out, and nothing is compared with it: {fault}",
+                ("target", _encode(target).decode()),
             )
 
     def _limits(self, limits: Sequence[tuple[str, str, Limit]]) -> Iterator[Problem]:
@@ -125,10 +151,11 @@ class Settings:
         if self._bands.chart_of(entry, at) != NO_AGE:
             return
         person = self._bands.person(entry, at)
+        expected = expected_of(entry, self._knowledge)
         without = [
             self._knowledge.vitals[vital].plain
             for vital in self._of_news2
-            if (vital in score.histories or vital in entry.expected_every)
+            if (vital in score.histories or vital in expected)
             and self._bands.line(person, vital) is None
             and not self._own.at(entry, vital, at).sides
         ]
