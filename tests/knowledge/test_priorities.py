@@ -40,6 +40,7 @@ SETTINGS = {
     "settings.limit",
     "settings.born",
     "settings.expected",
+    "settings.unread",
     "settings.target",
     "settings.no_limits",
     "settings.oxygen",

@@ -1,9 +1,9 @@
 """Settings of a patient that need a hand: told once each, at the first record after they were set, until mended.
 
 A limit that cannot be used is left out and what comes next holds (own_limits.py); here somebody learns of it. So too of
-a date of birth that cannot be read, of what is expected or was weighed and cannot be, of measured vital signs that no
-limit holds for, and of oxygen that nobody has said for a patient whose saturation is judged by it. What a person has
-ended is not told again before it was mended.
+what of an entry cannot be read (stored_entry.py), of a date of birth that cannot be read, of what is expected or was
+weighed and cannot be, of measured vital signs that no limit holds for, and of oxygen that nobody has said for a patient
+whose saturation is judged by it. What a person has ended is not told again before it was mended.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ GROUP = "settings"
 MENDED = "the setting is mended"
 MOST_LIMITS = 8  # told of a patient one by one; the others are counted, or they would fill the patient's state
 MOST_EXPECTED = 3
+MOST_UNREAD = 3
 REMEMBERED = 50_000
 Levels = tuple[object, ...]  # the entries whose limits hold for a patient
 
@@ -83,7 +84,10 @@ class Settings:
         limits = [("", "", limit) for limit in entry.limits]
         limits += [("panel", entry.panel or "", limit) for limit in (panel.limits if panel else ())]
         limits += [("programme", entry.programme or "", limit) for limit in (programme.limits if programme else ())]
-        found = (*self._birth(entry), *self._limits(limits), *self._expected(entry), *self._target(entry))
+        found = (
+            *self._birth(entry), *self._unread(entry), *self._limits(limits), *self._expected(entry),
+            *self._target(entry),
+        )  # fmt: skip
         self._known[entry.patient] = (levels, found)
         return found
 
@@ -96,6 +100,23 @@ class Settings:
                 "write it as YYYY-MM-DD, YYYY-MM or YYYY",
                 ("born",),
             )
+
+    def _unread(self, entry: PatientEntry) -> Iterator[Problem]:
+        whose = {
+            "": f"patient/{entry.patient}", f" of the panel {entry.panel}": f"panel/{entry.panel}",
+            f" of the programme {entry.programme}": f"programme/{entry.programme}",
+        }  # fmt: skip
+        for level, key in whose.items():
+            if names := self._registry.left_out.get(key):
+                more = f" and {len(names) - MOST_UNREAD} more" if len(names) > MOST_UNREAD else ""
+                yield _problem(
+                    "unread",
+                    "Settings that cannot be read",
+                    f"what cannot be read in the registry{level} is left out, and what else is known holds: "
+                    f"{', '.join(names[:MOST_UNREAD])}{more}",
+                    ("unread", key, *names),
+                    f"unread:{deterministic_id(key, *names)[:8]}",
+                )
 
     def _expected(self, entry: PatientEntry) -> Iterator[Problem]:
         found = sorted(expected_faults(entry, self._knowledge))

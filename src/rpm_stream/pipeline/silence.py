@@ -46,7 +46,7 @@ class _Run(Record, frozen=True, kw_only=True):
     @property
     def opened_by(self) -> tuple[str, ...]:
         """What its alert's id is made of where no reading was before it."""
-        return () if self.last else (self.device, self.start.astimezone(UTC).isoformat().replace("+00:00", "Z"))
+        return () if self.last else (self.device, self.start.isoformat().replace("+00:00", "Z"))
 
     @property
     def key(self) -> str:
@@ -71,7 +71,7 @@ class Silence:
             known = [run.key for run in runs]
             for run in runs[known.index(told[vital]) + 1 if told.get(vital) in known else 0 :]:
                 told[vital] = run.key
-                yield self._finding(vital, run, minutes), run.start + timedelta(minutes=minutes)
+                yield self._finding(vital, run, minutes), later(run.start, timedelta(minutes=minutes))
 
     def _runs(self, state: PatientState, vital: str, every: timedelta, now: datetime) -> list[_Run]:
         """The silences of a vital up to now, one after the other: each was overdue while its device was assigned."""
@@ -99,7 +99,7 @@ class Silence:
             for each in device.assignments if self._carries(device, vital) else ():
                 begin = each.from_ or state.first_at
                 if each.patient == state.patient and begin is not None:
-                    start = begin if heard is None else max(begin, heard)
+                    start = (begin if heard is None else max(begin, heard)).astimezone(UTC)
                     known = last if last is not None and start == last.measured_at else None
                     is_given = heard is None or begin > heard
                     yield _Run(start=start, until=each.until, last=known, device=device.device, is_given=is_given)

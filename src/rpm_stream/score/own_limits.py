@@ -21,7 +21,7 @@ from rpm_stream.records import DeviceEntry, Direction, Limit, LimitValue, Patien
 from rpm_stream.registry import Registry, has_unreadable_birth
 from rpm_stream.score.discharge import target_fault
 from rpm_stream.score.expected import expected_faults
-from rpm_stream.words import plain_unit
+from rpm_stream.words import plain_given, plain_unit
 
 Level = Literal["patient", "panel", "programme"]
 LEVELS: tuple[Level, ...] = ("patient", "panel", "programme")  # whose limits come first
@@ -169,7 +169,8 @@ def _unreachable(limit: Limit, row: Vital, knowledge: Knowledge) -> str | None:
     low, high = _recoveries(limit)
     for name, bound in (("low", limit.low), ("high", limit.high), ("recover", low), ("recover", high)):
         if bound is not None and row.reject.excludes(knowledge.convert(_number(bound), limit.unit, row.unit)):
-            return f"has a {name} of {bound} {plain_unit(limit.unit)}, which no body has: is the unit right?"
+            said = f"{plain_given(bound)} {plain_unit(limit.unit)}"
+            return f"has a {name} of {said}, which no body has: is the unit right?"
     return None
 
 
