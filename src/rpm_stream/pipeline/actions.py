@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from rpm_stream.records import Action, Forwarded
-from rpm_stream.words import is_clean
+from rpm_stream.records import Action, Forwarded, Name
 
 NAMES = ("patient", "alert", "who", "to")
 _action = msgspec.json.Decoder(Action)
@@ -24,9 +23,11 @@ def read_action(value: bytes) -> Action:
 
 
 def check_name(name: str | None, place: str) -> None:
-    """Raises one of ``UNREADABLE`` for a name that may not enter; it stands in no message."""
-    if name is not None and not is_clean(name):
-        raise msgspec.ValidationError(f"a name holds a control character - at `$.{place}`")
+    """Raises one of ``UNREADABLE`` for what is no name that may enter; it stands in no message."""
+    try:
+        msgspec.convert(name, Name | None)
+    except msgspec.ValidationError:
+        raise msgspec.ValidationError(f"no name of 1 to 128 printable characters - at `$.{place}`") from None
 
 
 def check_times(record: Action | Forwarded) -> None:
