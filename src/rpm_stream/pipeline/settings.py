@@ -13,7 +13,7 @@ from datetime import datetime
 
 import msgspec
 
-from rpm_stream.ids import deterministic_id
+from rpm_stream.ids import deterministic_id, utc_text
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Finding, Limit, PatientEntry, Record
 from rpm_stream.registry import Registry, has_unreadable_birth
@@ -194,12 +194,13 @@ class Settings:
         if entry.oxygen_scale != 2 or entry.on_oxygen is not None or last is None:
             return
         if self._chart.scale(entry, score.histories, at) == "2 unknown":
+            since, _ = self._chart.reach(entry, score.histories, at)  # each time without an answer has its own alert
             yield _problem(
                 "oxygen",
                 "Air or oxygen?",
                 "nobody has said whether this patient breathes air or oxygen, and on scale 2 the saturation is judged "
                 "by it: ask, or set it in the registry",
-                ("oxygen", last.id),
+                ("oxygen", last.id if since is None else utc_text(since)),
             )
 
     def _finding(self, problem: Problem, at: datetime) -> Finding:

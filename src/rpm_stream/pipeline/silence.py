@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from statistics import median
 
 from rpm_stream.alert.episode import Episode, Episodes, is_of_values
-from rpm_stream.ids import deterministic_id
+from rpm_stream.ids import deterministic_id, utc_text
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.patient import PatientState
 from rpm_stream.records import DeviceEntry, Finding, PatientEntry, Reading, Record
@@ -46,7 +46,7 @@ class _Run(Record, frozen=True, kw_only=True):
     @property
     def opened_by(self) -> tuple[str, ...]:
         """What its alert's id is made of where no reading was before it."""
-        return () if self.last else (self.device, self.start.isoformat().replace("+00:00", "Z"))
+        return () if self.last else (self.device, utc_text(self.start))
 
     @property
     def key(self) -> str:
