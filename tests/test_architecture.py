@@ -23,7 +23,10 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"app"}),
     frozenset({"__main__"}),
 )
-SAME_STAGE = {"duplicates": "normalise"}  # DESIGN: normalise.py does duplicates too; the file was split for its size
+SAME_STAGE = {
+    "duplicates": "normalise",  # DESIGN: normalise.py does duplicates too; the file was split for its size
+    "registry": "words",  # what is clean is asked alike everywhere
+}
 
 # --- outside app/: no clock, no socket, no file, no environment ---------------------------------------------------
 

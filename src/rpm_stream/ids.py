@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from hashlib import sha1
 from uuid import UUID
 
 NAMESPACE = UUID("6b1f9f5e-2f0b-5c53-9d5e-3a1c6f0f7a11")
 _SEED = NAMESPACE.bytes
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+
+
+def utc_text(moment: datetime) -> str:
+    """A moment as a part of an id: the same in whatever zone it was said."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def deterministic_id(*parts: str) -> str:

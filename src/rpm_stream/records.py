@@ -28,20 +28,24 @@ DecimalText: TypeAlias = Annotated[
 # Without control characters and without the separators of lines and paragraphs, which cut a line in two as well. As
 # ``$`` lets one line end pass in Python, the pattern refuses that too.
 CLEAN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*(?!\n)$"
-Code: TypeAlias = Annotated[str, Meta(pattern=CLEAN)]
+# Texts of what enters (Frame): refused where they are decoded.
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128, pattern=CLEAN)]
 Short: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64, pattern=CLEAN)]
 Unit: TypeAlias = Annotated[str, Meta(max_length=32, pattern=CLEAN, description="UCUM")]
+# Texts of what the topics and the states keep. Their schema says the same, but decoding takes what is there: an older
+# release did not look, and a reader that refuses its records loses them. Who lets something in (ingest/frames.py,
+# pipeline/actions.py, registry.py) looks.
+Code: TypeAlias = Annotated[str, Meta(extra_json_schema={"pattern": CLEAN})]
+KeptName: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128, extra_json_schema={"pattern": CLEAN})]
 ExactText: TypeAlias = Annotated[
     str,
-    Meta(
-        pattern=r"^-?[0-9]{1,64}(\.[0-9]{1,64})?(?!\n)$",
-        description="plain decimal, converted or a mean: no digit lost",
-    ),
+    Meta(pattern=r"^-?[0-9]{1,64}(\.[0-9]{1,64})?$", description="plain decimal, converted or a mean: no digit lost"),
 ]
 SensedText: TypeAlias = Annotated[
-    str,
-    Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?(?!\n)$", description="plain decimal as sensed, however long a device makes it"),
+    str, Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?$", description="plain decimal as sensed, however long a device makes it")
+]
+KeptOffset: TypeAlias = Annotated[
+    str, Meta(pattern=r"^(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])$", description="offset from UTC, such as +02:00")
 ]
 LimitValue: TypeAlias = DecimalText | int | float
 Version: TypeAlias = Literal[1]
@@ -200,7 +204,7 @@ class Reading(Record, frozen=True, kw_only=True):
     unit: Code
     measured_at: Time
     received_at: Time
-    utc_offset: Offset | None
+    utc_offset: KeptOffset | None
     absent: Absent | None
     flags: tuple[Code, ...]
     attributes: dict[str, Any]
@@ -393,7 +397,7 @@ class Window(Record, frozen=True, kw_only=True):
     maximum: ExactText
     median: ExactText
     device: Code | None
-    utc_offset: Offset | None
+    utc_offset: KeptOffset | None
     received_at: Time
 
 
@@ -412,17 +416,17 @@ class Action(Record, frozen=True, kw_only=True):
     """
 
     v: Version = 1
-    patient: Name
-    alert: Name | None = None
+    patient: KeptName
+    alert: KeptName | None = None
     action: Literal[
         "acknowledge", "snooze", "resolve", "assign", "comment", "new_normal", "withdraw", "see", "void", "adopt"
     ]
-    who: Name
+    who: KeptName
     at: Time
     reason: Annotated[str, Meta(max_length=1000)] = ""
     until: Annotated[Time | None, Meta(description="when a snooze ends")] = None
     direction: Annotated[Direction | None, Meta(description="the side of the limits that a snooze covers")] = None
-    to: Name | None = None
+    to: KeptName | None = None
     seen: Priority | None = None
     record: Annotated[Time | None, Meta(description="updated_at of the alert record that the person saw")] = None
     readings: Annotated[tuple[Reading, ...], Meta(max_length=500)] = ()
@@ -488,7 +492,7 @@ class Assignment(Record, frozen=True, kw_only=True, rename={"from_": "from"}):
     ``user`` is the patient's slot on a device that several use (GATT user index); without it all slots are meant.
     """
 
-    patient: Name
+    patient: KeptName
     from_: Time | None = None
     until: Time | None = None
     user: Annotated[int, Meta(ge=0, le=254, description="GATT user index")] | None = None
@@ -498,7 +502,7 @@ class DeviceEntry(Record, frozen=True, kw_only=True):
     """``device/<id>`` of the registry, with all intervals."""
 
     v: Version = 1
-    device: Name
+    device: KeptName
     model: Code | None = None
     assignments: tuple[Assignment, ...] = ()
     utc_offset: Offset | None = None
@@ -527,7 +531,7 @@ class Limit(Record, frozen=True, kw_only=True, rename={"for_": "for"}):
     It holds in [valid_from, until): what ended stays listed, so that a late reading is judged by what held then.
     """
 
-    vital: Name
+    vital: KeptName
     low: LimitValue | None = None
     high: LimitValue | None = None
     recover: LimitValue | Recovery | None = None
@@ -535,7 +539,7 @@ class Limit(Record, frozen=True, kw_only=True, rename={"for_": "for"}):
     of: Of | None = None
     priority: Priority = "medium"
     unit: Code
-    owner: Name
+    owner: KeptName
     valid_from: Time | None = None
     until: Time | None = None
 
@@ -556,7 +560,7 @@ class PatientEntry(Record, frozen=True, kw_only=True):
     """
 
     v: Version = 1
-    patient: Name
+    patient: KeptName
     display: Code | None = None
     born: Code | None = None
     pregnant: bool | None = None
@@ -564,9 +568,9 @@ class PatientEntry(Record, frozen=True, kw_only=True):
     on_oxygen: bool | None = None
     expected_every: dict[Code, Annotated[int, Meta(ge=1, description="minutes")]] = {}
     limits: tuple[Limit, ...] = ()
-    panel: Name | None = None
-    programme: Name | None = None
-    team: Name | None = None
+    panel: KeptName | None = None
+    programme: KeptName | None = None
+    team: KeptName | None = None
     target_weight: TargetWeight | None = None
 
 
@@ -574,7 +578,7 @@ class PanelEntry(Record, frozen=True, kw_only=True):
     """``panel/<id>`` of the registry: limits for all patients that name the panel."""
 
     v: Version = 1
-    panel: Name
+    panel: KeptName
     display: Code | None = None
     limits: tuple[Limit, ...] = ()
 
@@ -583,7 +587,7 @@ class ProgrammeEntry(Record, frozen=True, kw_only=True):
     """``programme/<id>`` of the registry: limits for all patients that name the programme."""
 
     v: Version = 1
-    programme: Name
+    programme: KeptName
     display: Code | None = None
     limits: tuple[Limit, ...] = ()
 

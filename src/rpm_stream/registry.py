@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from datetime import date, datetime
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime
 from functools import cache
+from typing import Any
 
 import msgspec
 
@@ -16,18 +17,25 @@ from rpm_stream.records import (
     PanelEntry,
     PatientEntry,
     ProgrammeEntry,
+    Record,
     RegistryEntry,
 )
+from rpm_stream.words import is_clean
 
 
 class RegistryError(Exception):
     """A line is no registry entry; the text says why, without the entry's content."""
 
 
-_device = msgspec.json.Decoder(DeviceEntry)
-_patient = msgspec.json.Decoder(PatientEntry)
-_panel = msgspec.json.Decoder(PanelEntry)
-_programme = msgspec.json.Decoder(ProgrammeEntry)
+KINDS: dict[str, type[RegistryEntry]] = {  # by the field that names it; the first that an entry has tells its kind
+    "device": DeviceEntry,
+    "patient": PatientEntry,
+    "panel": PanelEntry,
+    "programme": ProgrammeEntry,
+}
+NAMED_BY = frozenset({*KINDS})  # fields that name something: by these entries find each other
+OUTSIDE_UTC = "a time lies outside the years 1 to 9999 in UTC"
+_decoders = {kind: msgspec.json.Decoder(kind) for kind in KINDS.values()}
 _probe = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -41,21 +49,54 @@ def plain_fault(error: Exception) -> str:
 
 
 def parse_entry(value: bytes) -> RegistryEntry:
-    """A message value of ``rpm.registry``. Raises RegistryError."""
+    """An entry that is to enter ``rpm.registry``. Raises RegistryError, also for a text with a control character and
+    for a time that UTC does not have. What stands on the topic is read by ``pipeline/stored_entry.py``.
+    """
     try:
-        keys = _probe.decode(value)
-        if "key" in keys and "value" in keys:  # a dump of the topic with its keys
-            value = bytes(keys["value"])
-            keys = _probe.decode(value)
-        if "device" in keys:
-            return _device.decode(value)
-        if "patient" not in keys and "panel" in keys:
-            return _panel.decode(value)
-        if "patient" not in keys and "programme" in keys:
-            return _programme.decode(value)
-        return _patient.decode(value)
+        value, kind = told(value)
+        entry = _decoders[kind].decode(value)
     except UNREADABLE as error:
         raise RegistryError(plain_fault(error)) from None
+    check(entry)
+    return entry
+
+
+def told(value: bytes) -> tuple[bytes, type[RegistryEntry]]:
+    """The entry in a message, without the key that a dump of the topic has, and its kind. Raises ``UNREADABLE``."""
+    keys = _probe.decode(value)
+    if "key" in keys and "value" in keys:
+        value = bytes(keys["value"])
+        keys = _probe.decode(value)
+    return value, next((kind for name, kind in KINDS.items() if name in keys), PatientEntry)
+
+
+def check(record: Record | dict[str, Any], kept: Collection[str] = ()) -> None:
+    """Raises RegistryError for a time or text in a part of the registry that may not be there.
+
+    Texts of the fields ``kept`` may be anything.
+    """
+    for place, value in _leaves(msgspec.to_builtins(record, builtin_types=(datetime,)), "$"):
+        if isinstance(value, datetime):
+            try:
+                value.astimezone(UTC)
+            except OverflowError:
+                raise RegistryError(OUTSIDE_UTC) from None
+        elif place.rpartition(".")[2] not in kept and not is_clean(value):
+            raise RegistryError(f"a text holds a control character - at `{place}`")
+
+
+def _leaves(value: Any, place: str) -> Iterator[tuple[str, datetime | str]]:
+    """Every time and text with its place; a name of a field that is somebody's own stands for itself."""
+    if isinstance(value, datetime | str):
+        yield place, value
+    elif isinstance(value, dict):
+        for name, each in value.items():
+            yield from _leaves(each, f"{place}.{name}" if is_clean(name) else place)
+            if not is_clean(name):
+                yield place, name
+    elif isinstance(value, list | tuple):
+        for number, each in enumerate(value):
+            yield from _leaves(each, f"{place}[{number}]")
 
 
 def entry_key(entry: RegistryEntry) -> str:
@@ -82,12 +123,16 @@ class Registry:
         self.expecting: dict[
             str, None
         ] = {}  # the patients of whom something is expected, in the order of their entries
+        self.left_out: dict[str, tuple[str, ...]] = {}  # key of an entry -> what of it cannot be read
         self._worn: dict[str, set[str]] = {}  # patient -> devices that have an assignment of theirs
         for entry in entries:
             self.put(entry)
 
-    def put(self, entry: RegistryEntry) -> None:
-        """Take an entry in place of the one of the same key."""
+    def put(self, entry: RegistryEntry, left_out: tuple[str, ...] = ()) -> None:
+        """Take an entry in place of the one of the same key. ``left_out``: what of it could not be read."""
+        self.left_out.pop(entry_key(entry), None)
+        if left_out:
+            self.left_out[entry_key(entry)] = left_out
         match entry:
             case DeviceEntry():
                 self._unlink(entry.device)
@@ -108,6 +153,7 @@ class Registry:
     def remove(self, key: str) -> None:
         """Apply a tombstone of ``device/<id>``, ``patient/<id>``, ``panel/<id>`` or ``programme/<id>``."""
         kind, _, name = key.partition("/")
+        self.left_out.pop(key, None)
         match kind:
             case "device":
                 self._unlink(name)
@@ -119,6 +165,14 @@ class Registry:
             case _:
                 self.patients.pop(name, None)
                 self.expecting.pop(name, None)
+
+    def entry(self, key: str) -> RegistryEntry | None:
+        """The entry of a key, such as ``device/<id>``."""
+        kind, _, name = key.partition("/")
+        by_kind: dict[str, Mapping[str, RegistryEntry]] = {
+            "device": self.devices, "patient": self.patients, "panel": self.panels, "programme": self.programmes,
+        }  # fmt: skip
+        return by_kind.get(kind, {}).get(name)
 
     def _unlink(self, device: str) -> None:
         known = self.devices.get(device)

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
 
-from rpm_stream.records import CLEAN, Reading
+from rpm_stream.records import CLEAN, LimitValue, Reading
 
 UNIT_WORDS = {"mm[Hg]": "mmHg", "Cel": "°C", "[degF]": "°F", "[lb_av]": "lb", "/min": "a minute"}
 MOST_DECIMALS = 3  # of a number that was converted
+MOST_GIVEN = 50  # characters of a number that somebody has set
 ABSENT_WORDS = {
     "positive-infinity": "above what the device can show",
     "negative-infinity": "below what the device can show",
@@ -22,6 +23,11 @@ _CLEAN = re.compile(CLEAN)
 def is_clean(name: str) -> bool:
     """Whether a name may stand in a record: it has no control character, and nothing that ends a line."""
     return _CLEAN.search(name) is not None
+
+
+def cleaned(name: str) -> str:
+    """The name with a space for each character that may not stand in a record."""
+    return "".join(letter if is_clean(letter) else " " for letter in name)
 
 
 def plain_unit(unit: str) -> str:
@@ -39,6 +45,12 @@ def plain_number(number: Decimal, decimals: int, beside: Decimal | None = None) 
     if said == beside and said != number and decimals < MOST_DECIMALS:
         return plain_number(number, decimals + 1, beside)
     return f"{said:f}"
+
+
+def plain_given(number: LimitValue) -> str:
+    """A number as somebody has set it, cut where no number of ours is so long."""
+    said = str(number)
+    return said if len(said) <= MOST_GIVEN else f"{said[:MOST_GIVEN]}…"
 
 
 def decimals_of(value: Decimal) -> int:

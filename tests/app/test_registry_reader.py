@@ -44,6 +44,21 @@ def test_a_limit_in_a_wrong_unit_is_told_loudly_and_names_nobody() -> None:
     assert (faulty(), reader.registry.patients) == (0, {})
 
 
+def test_what_cannot_be_read_is_told_and_counted_and_the_rest_holds() -> None:
+    reader = RegistryReader("nowhere", shipped())
+    with capture_logs() as logs:
+        reader.apply(b"patient/ada", b'{"v":1,"patient":"ada","born":"2022-01-01\\n","oxygen_scale":3,"panel":"x"}')
+    assert [each["fault"] for each in logs] == [
+        "oxygen_scale cannot be read and is left out",
+        "born is none of YYYY, YYYY-MM and YYYY-MM-DD, so that nobody knows whether it is a child",
+    ]
+    assert faulty() == 2
+    assert reader.registry.patients["ada"].panel == "x"
+    assert reader.registry.left_out == {"patient/ada": ("oxygen_scale",)}
+    reader.apply(b"patient/ada", None)
+    assert (faulty(), reader.registry.left_out) == (0, {})
+
+
 def test_panels_and_programmes_are_kept_and_told_alike() -> None:
     reader = RegistryReader("nowhere", shipped())
     with capture_logs() as logs:

@@ -12,7 +12,7 @@ import pytest
 from aiokafka.structs import ConsumerRecord
 from structlog.testing import capture_logs
 
-from rpm_stream.app import correcting, redrive, replay_compare, sink
+from rpm_stream.app import correcting, metrics, redrive, replay_compare, sink
 from rpm_stream.app.agents.forwarding import Forwarding
 from rpm_stream.app.agents.judge import Step
 from rpm_stream.app.books.notes import Notes
@@ -27,8 +27,8 @@ from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.judge import Judge
 from rpm_stream.pipeline.replay import Replay
 from rpm_stream.pipeline.state import unpack_patient
-from rpm_stream.records import Action
-from rpm_stream.registry import Registry
+from rpm_stream.records import Action, PatientEntry
+from rpm_stream.registry import Registry, has_unreadable_birth
 
 DEEP = b'{"value":' + b"[" * 20_000 + b"]" * 20_000 + b"}"
 STRANGE = {
@@ -73,7 +73,18 @@ def test_every_worker_passes_over_it_in_the_registry(value: bytes) -> None:
     with capture_logs() as logs:
         reader.apply(b"patient/ada", value)
     assert [each["event"] for each in logs] == ["registry entry ignored"]
-    assert list(reader.registry.entries()) == []
+    (entry,) = reader.registry.entries()
+    assert isinstance(entry, PatientEntry)
+    assert (entry.patient, has_unreadable_birth(entry)) == ("ada", True), "nobody knows whether it is a child"
+    assert metrics.REGISTRY_FAULTS._value.get() == 1
+    reader.apply(b"patient/ada", b'{"v":1,"patient":"ada"}')
+    assert metrics.REGISTRY_FAULTS._value.get() == 0
+
+
+def test_what_a_later_release_puts_there_is_no_fault(value: bytes) -> None:
+    reader = RegistryReader("nowhere")
+    reader.apply(b"model/x/copd", value)
+    assert (list(reader.registry.entries()), reader._faulty) == ([], {})
 
 
 def test_the_feed_passes_over_it_and_shows_that_there_was_one(value: bytes) -> None:

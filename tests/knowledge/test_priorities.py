@@ -39,6 +39,9 @@ TRENDS = {
 SETTINGS = {
     "settings.limit",
     "settings.born",
+    "settings.expected",
+    "settings.unread",
+    "settings.target",
     "settings.no_limits",
     "settings.oxygen",
 }  # tests/pipeline/test_settings.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from typing import Any
 
 import msgspec
@@ -106,6 +107,40 @@ def test_oxygen_that_was_told_long_ago_is_asked_for_as_such_and_may_be_set_in_th
     assert told[-1].why[0].startswith("nobody has said in the last 12 hours whether")
     put(ward, oxygen_scale=2, on_oxygen=True)
     assert ward.now("oxygen_saturation", "90", 13 * 60 + 5)[-1].history[-1].reason == "the setting is mended"
+
+
+def oxygen_ids(ward: Ward, *messages: tuple[Any, ...]) -> list[tuple[str, str]]:
+    """Id and state of each record about the oxygen that these messages give, each of (minutes, vital, value, unit)."""
+    return [
+        (alert.id, alert.state)
+        for minutes, *values in messages
+        for alert in ward.send(minutes, *values)
+        if alert.group == "settings"
+    ]
+
+
+SATURATION = (0, "oxygen_saturation", "90")
+ANSWER = (60, "oxygen_flow", "2", "L/min")
+PULSE = (20 * 60, "heart_rate", "70")
+
+
+def test_oxygen_that_is_unknown_again_is_another_alert_though_no_saturation_came_since() -> None:
+    """An answer counts for 12 hours; then it is asked for again, and the alert that was answered keeps its history."""
+    ward = Ward(patient(oxygen_scale=2))
+    first, answered, again = oxygen_ids(ward, (0, SATURATION), (60, ANSWER), (20 * 60, PULSE))
+    assert (first[1], answered, again[1]) == ("open", (first[0], "resolved"), "open")
+    assert again[0] != first[0]
+    _, third = oxygen_ids(ward, (21 * 60, (21 * 60, *ANSWER[1:])), (40 * 60, (40 * 60, *PULSE[1:])))
+    assert len({first[0], again[0], third[0]}) == 3
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_the_same_time_without_an_answer_is_the_same_alert_in_any_order(order: tuple[int, ...]) -> None:
+    later = [(19 * 60, "oxygen_saturation", "91"), (18 * 60, "oxygen_saturation", "92"), PULSE]
+    ward = Ward(patient(oxygen_scale=2))
+    oxygen_ids(ward, (0, SATURATION), (60, ANSWER))
+    ((known, _), *_) = oxygen_ids(ward, *((20 * 60 + place, later[which]) for place, which in enumerate(order)))
+    assert known == deterministic_id("alert", "p", "settings", "oxygen", "2026-03-01T21:00:00Z")
 
 
 # --- the life of it --------------------------------------------------------------------------------------------------

@@ -19,8 +19,7 @@ WORKERS_KNOW_SECONDS = 2.0
 
 async def device_entry(bootstrap: str, device: str) -> DeviceEntry | None:
     """The registry's entry of ``device``. Raises UsageError when the broker is away."""
-    entry = (await read(bootstrap)).get(f"device/{device}")
-    return entry if isinstance(entry, DeviceEntry) else None
+    return (await read(bootstrap)).devices.get(device)
 
 
 async def assign(bootstrap: str, device: str, new: Assignment, model: str | None) -> tuple[DeviceEntry, Redriven]:

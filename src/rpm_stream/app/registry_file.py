@@ -3,42 +3,58 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from rpm_stream.app.errors import UsageError
 from rpm_stream.knowledge import Knowledge
+from rpm_stream.pipeline.stored_entry import read_entry
 from rpm_stream.records import PatientEntry, RegistryEntry
 from rpm_stream.registry import Registry, RegistryError, parse_entry
 from rpm_stream.score.own_limits import faults
 
+Entry = TypeVar("Entry")
+
 
 def read_registry(path: Path, knowledge: Knowledge | None = None) -> Iterator[RegistryEntry]:
-    """The entries in order. Raises UsageError naming the line; nothing of its content is said but a wrong setting.
+    """The entries in order, as they may enter. Raises UsageError naming the line; nothing of its content is said but a
+    wrong setting.
 
     With ``knowledge`` a setting that cannot be used is an error too (a limit in a unit that its vital does not have);
     all of them are told at once, a line each.
     """
     wrong: list[str] = []
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            entry = parse_entry(line)
-        except RegistryError as error:
-            raise UsageError(f"{path}: line {number}: {error}") from None
+    for number, entry in _entries(path, parse_entry):
         if knowledge is not None and (found := faults(entry, knowledge)):
             wrong += [f"{path}: line {number}: {fault}" for fault in found]
         yield entry
     if wrong:
         raise UsageError("\n".join(wrong))
+
+
+def stored_registry(path: Path) -> Registry:
+    """The registry of a file that holds what stands on the topic, as a worker reads it. Raises UsageError."""
+    registry = Registry()
+    for _, stored in _entries(path, read_entry):
+        registry.put(stored.entry, stored.left_out)
+    return registry
+
+
+def _entries(path: Path, read: Callable[[bytes], Entry]) -> Iterator[tuple[int, Entry]]:
+    """What each line is, with its number."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                yield number, read(line)
+            except RegistryError as error:
+                raise UsageError(f"{path}: line {number}: {error}") from None
 
 
 def ignored(path: Path) -> Iterator[str]:

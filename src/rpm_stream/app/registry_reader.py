@@ -12,7 +12,8 @@ from rpm_stream.app import metrics
 from rpm_stream.app.names import REGISTRY
 from rpm_stream.app.partitions import partitions_of
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.registry import Registry, RegistryError, entry_key, parse_entry
+from rpm_stream.pipeline.stored_entry import put_unreadable, read_entry, stored_faults
+from rpm_stream.registry import KINDS, Registry, RegistryError, entry_key
 from rpm_stream.score.own_limits import faults
 
 log = structlog.get_logger()
@@ -68,19 +69,27 @@ class RegistryReader:
             self._tell(name, [])
             return
         try:
-            entry = parse_entry(value)
+            stored = read_entry(value)
         except RegistryError as error:  # its content may name a patient: only the fault is said
-            log.warning("registry entry ignored", fault=str(error))
+            log.error("registry entry ignored", of=name.partition("/")[0], fault=str(error))
+            if name.partition("/")[0] in KINDS:  # others are of a later release
+                put_unreadable(self.registry, name)
+                self._count(name, 1)
             return
-        self.registry.put(entry)
-        self._tell(entry_key(entry), faults(entry, self._knowledge) if self._knowledge is not None else [])
+        self.registry.put(stored.entry, stored.left_out)
+        found = [*stored_faults(stored), *(faults(stored.entry, self._knowledge) if self._knowledge else ())]
+        self._tell(entry_key(stored.entry), found)
 
     def _tell(self, name: str, found: list[str]) -> None:
         """Somebody set this and believes that it holds: what cannot be used is never passed over in silence."""
-        if found or name in self._faulty:
-            self._faulty.pop(name, None)
-            if found:
-                self._faulty[name] = len(found)
-            metrics.REGISTRY_FAULTS.set(sum(self._faulty.values()))
+        self._count(name, len(found))
         for fault in found:
             log.error("registry setting ignored, the others hold", of=name.partition("/")[0], fault=fault)
+
+    def _count(self, name: str, faulty: int) -> None:
+        """How many settings of an entry cannot be used."""
+        if faulty or name in self._faulty:
+            self._faulty[name] = faulty
+            metrics.REGISTRY_FAULTS.set(sum(self._faulty.values()))
+            if not faulty:
+                del self._faulty[name]

@@ -14,9 +14,8 @@ from rpm_stream.app.names import REGISTRY
 from rpm_stream.app.reach import partition_counts
 from rpm_stream.app.registry_reader import RegistryReader
 from rpm_stream.records import RegistryEntry
-from rpm_stream.registry import RegistryError, entry_key, parse_entry
+from rpm_stream.registry import Registry, RegistryError, entry_key, parse_entry
 
-Entry = RegistryEntry
 PATIENCE_SECONDS = 30.0
 
 
@@ -24,7 +23,7 @@ def _away(bootstrap: str, error: Exception) -> UsageError:
     return UsageError(f"no answer from Kafka at {bootstrap} ({type(error).__name__}): is it running?")
 
 
-async def write(bootstrap: str, entries: Iterable[Entry]) -> None:
+async def write(bootstrap: str, entries: Iterable[RegistryEntry]) -> None:
     """Write entries durably. Raises UsageError when the broker is away or lacks the topic, or nobody could read one."""
     sent = [(entry_key(entry), msgspec.json.encode(entry)) for entry in entries]
     try:
@@ -44,8 +43,8 @@ async def write(bootstrap: str, entries: Iterable[Entry]) -> None:
         await producer.stop()
 
 
-async def read(bootstrap: str) -> dict[str, Entry]:
-    """All entries by key. Raises UsageError when the broker is away or lacks the topic."""
+async def read(bootstrap: str) -> Registry:
+    """The registry as it is now. Raises UsageError when the broker is away or lacks the topic."""
     await partition_counts(bootstrap, (REGISTRY,))
     reader = RegistryReader(bootstrap)
     task = asyncio.create_task(reader.run())
@@ -59,4 +58,4 @@ async def read(bootstrap: str) -> dict[str, Entry]:
         ready.cancel()
         task.cancel()
         await asyncio.gather(task, ready, return_exceptions=True)
-    return {entry_key(entry): entry for entry in reader.registry.entries()}
+    return reader.registry

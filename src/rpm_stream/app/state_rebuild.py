@@ -26,7 +26,6 @@ from rpm_stream.pipeline.replay import Replay
 from rpm_stream.pipeline.sealed import StateError, pack_device, unpack_device
 from rpm_stream.pipeline.state import unpack_patient
 from rpm_stream.records import Record
-from rpm_stream.registry import Registry
 
 Stage = Literal["ingest", "judge"]
 SOURCES: Mapping[Stage, str] = {"ingest": FRAMES, "judge": READINGS}  # what ingest forwards besides needs no state
@@ -79,7 +78,7 @@ async def broken(bootstrap: str) -> list[Broken]:
 
 async def rebuild(settings: Settings, knowledge: Knowledge, one: Broken) -> Rebuilt:
     """Make the state anew and write it. Raises UsageError when the broker is away or lacks a topic."""
-    registry = Registry((await read(settings.bootstrap)).values())
+    registry = await read(settings.bootstrap)
     async with reaching(settings.bootstrap, (SOURCES[one.stage],)) as broker:
         span = await _applied(broker, one)
         messages = [record async for record in _messages(broker, span, one.key)]

@@ -13,9 +13,10 @@ from typing import Any, cast
 import msgspec
 
 from rpm_stream.app.fhir_client import FhirClient, Kind, Resource
+from rpm_stream.pipeline.stored_entry import read_entry
 from rpm_stream.publish.resources import IDENTIFIER_SYSTEMS, device_resource, identifier, patient_resource
 from rpm_stream.records import DeviceEntry, PatientEntry
-from rpm_stream.registry import RegistryError, parse_entry
+from rpm_stream.registry import RegistryError
 
 ASK_AGAIN_SECONDS = 600.0
 
@@ -40,7 +41,7 @@ class Subjects:
     def learn(self, value: bytes) -> bool:
         """Take a registry entry. ``False`` where it cannot be read."""
         try:
-            entry = parse_entry(value)
+            entry = read_entry(value).entry
         except RegistryError:
             return False
         if isinstance(entry, DeviceEntry):

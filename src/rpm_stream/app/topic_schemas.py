@@ -46,6 +46,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 TIME_PATTERN = (
     r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})(?!\n)$"
 )
+NO_LINE_END = r"(?!\n)"  # before ``$``, which in Python lets one pass
 HEXADECIMAL_PATTERN = r"^([0-9A-Fa-f]{2})*(?!\n)$"
 KINDS = ("notifications", "measurements", "resources")
 CORRECTIONS = ("void", "adopt")  # actions about readings; every other one is about an alert
@@ -99,7 +100,7 @@ def _patched(topic: str, schema: Schema) -> Schema:
 
 
 def _refine(node: Any) -> Any:
-    """The same schema with docstrings on one margin and times that must have a zone."""
+    """The same schema with docstrings on one margin, times that must have a zone, and patterns without a line end."""
     if isinstance(node, list):
         return [_refine(each) for each in node]
     if not isinstance(node, dict):
@@ -109,6 +110,8 @@ def _refine(node: Any) -> Any:
         refined["description"] = inspect.cleandoc(description).replace("``", "")
     if refined.get("format") == "date-time":
         refined["pattern"] = TIME_PATTERN
+    elif isinstance(pattern := refined.pop("pattern", None), str):
+        refined["pattern"] = pattern.removesuffix("$").removesuffix(NO_LINE_END) + NO_LINE_END + "$"
     return refined
 
 

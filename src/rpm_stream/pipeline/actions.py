@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import msgspec
 
-from rpm_stream.records import Action, Forwarded
+from rpm_stream.records import Action, Forwarded, Name
 
+NAMES = ("patient", "alert", "who", "to")
 _action = msgspec.json.Decoder(Action)
 _state = msgspec.msgpack.Encoder()
 
 
 def read_action(value: bytes) -> Action:
-    """The action. Raises one of ``UNREADABLE``, also for what no state can hold: a time that UTC does not have."""
+    """The action. Raises one of ``UNREADABLE``, also for a name with a control character, and for what no state can
+    hold: a time that UTC does not have. ``readings`` that it takes back are as they were kept.
+    """
     action = _action.decode(value)
     check_times(action)
+    for place in NAMES:
+        check_name(getattr(action, place), place)
     return action
+
+
+def check_name(name: str | None, place: str) -> None:
+    """Raises one of ``UNREADABLE`` for what is no name that may enter; it stands in no message."""
+    try:
+        msgspec.convert(name, Name | None)
+    except msgspec.ValidationError:
+        raise msgspec.ValidationError(f"no name of 1 to 128 printable characters - at `$.{place}`") from None
 
 
 def check_times(record: Action | Forwarded) -> None:

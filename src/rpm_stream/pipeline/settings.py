@@ -1,8 +1,9 @@
 """Settings of a patient that need a hand: told once each, at the first record after they were set, until mended.
 
 A limit that cannot be used is left out and what comes next holds (own_limits.py); here somebody learns of it. So too of
-a date of birth that cannot be read, of measured vital signs that no limit holds for, and of oxygen that nobody has said
-for a patient whose saturation is judged by it. What a person has ended is not told again before it was mended.
+what of an entry cannot be read (stored_entry.py), of a date of birth that cannot be read, of what is expected or was
+weighed and cannot be, of measured vital signs that no limit holds for, and of oxygen that nobody has said for a patient
+whose saturation is judged by it. What a person has ended is not told again before it was mended.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from datetime import datetime
 
 import msgspec
 
-from rpm_stream.ids import deterministic_id
+from rpm_stream.ids import deterministic_id, utc_text
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Finding, Limit, PatientEntry, Record
 from rpm_stream.registry import Registry, has_unreadable_birth
 from rpm_stream.score.bands import NO_AGE, Bands
+from rpm_stream.score.discharge import target_fault
+from rpm_stream.score.expected import expected_faults, expected_of
 from rpm_stream.score.news2 import SATURATION, Chart, Scale, has_scale_2
 from rpm_stream.score.own_limits import OwnLimits, limit_fault
 from rpm_stream.score.state import ScoreState
@@ -27,6 +30,8 @@ MENDED = "the setting is mended"
 ANSWERED: dict[Scale, str] = {"2 on air": "answered: on air", "2 on oxygen": "answered: on oxygen"}
 OXYGEN = "oxygen"
 MOST_LIMITS = 8  # told of a patient one by one; the others are counted, or they would fill the patient's state
+MOST_EXPECTED = 3
+MOST_UNREAD = 3
 REMEMBERED = 50_000
 Levels = tuple[object, ...]  # the entries whose limits hold for a patient
 
@@ -87,7 +92,10 @@ class Settings:
         limits = [("", "", limit) for limit in entry.limits]
         limits += [("panel", entry.panel or "", limit) for limit in (panel.limits if panel else ())]
         limits += [("programme", entry.programme or "", limit) for limit in (programme.limits if programme else ())]
-        found = (*self._birth(entry), *self._limits(limits))
+        found = (
+            *self._birth(entry), *self._unread(entry), *self._limits(limits), *self._expected(entry),
+            *self._target(entry),
+        )  # fmt: skip
         self._known[entry.patient] = (levels, found)
         return found
 
@@ -99,6 +107,45 @@ class Settings:
                 "the date of birth cannot be read, so nobody knows whether this is a child: NEWS2 does not apply; "
                 "write it as YYYY-MM-DD, YYYY-MM or YYYY",
                 ("born",),
+            )
+
+    def _unread(self, entry: PatientEntry) -> Iterator[Problem]:
+        whose = {
+            "": f"patient/{entry.patient}", f" of the panel {entry.panel}": f"panel/{entry.panel}",
+            f" of the programme {entry.programme}": f"programme/{entry.programme}",
+        }  # fmt: skip
+        for level, key in whose.items():
+            if names := self._registry.left_out.get(key):
+                more = f" and {len(names) - MOST_UNREAD} more" if len(names) > MOST_UNREAD else ""
+                yield _problem(
+                    "unread",
+                    "Settings that cannot be read",
+                    f"what cannot be read in the registry{level} is left out, and what else is known holds: "
+                    f"{', '.join(names[:MOST_UNREAD])}{more}",
+                    ("unread", key, *names),
+                    f"unread:{deterministic_id(key, *names)[:8]}",
+                )
+
+    def _expected(self, entry: PatientEntry) -> Iterator[Problem]:
+        found = sorted(expected_faults(entry, self._knowledge))
+        if found:
+            said = "; ".join(fault for _, fault in found[:MOST_EXPECTED])
+            more = f"; and {len(found) - MOST_EXPECTED} further ones" if len(found) > MOST_EXPECTED else ""
+            yield _problem(
+                "expected",
+                "Silence that cannot be noticed",
+                f"what is expected is left out where it cannot be used, so its silence is not noticed: {said}{more}",
+                ("expected", *(vital for vital, _ in found)),
+            )
+
+    def _target(self, entry: PatientEntry) -> Iterator[Problem]:
+        target = entry.target_weight
+        if target is not None and (fault := target_fault(target, self._knowledge)) is not None:
+            yield _problem(
+                "target",
+                "A weight at discharge that cannot be used",
+                f"the weight at discharge is left out, and nothing is compared with it: {fault}",
+                ("target", _encode(target).decode()),
             )
 
     def _limits(self, limits: Sequence[tuple[str, str, Limit]]) -> Iterator[Problem]:
@@ -133,10 +180,11 @@ class Settings:
         if self._bands.chart_of(entry, at) != NO_AGE:
             return
         person = self._bands.person(entry, at)
+        expected = expected_of(entry, self._knowledge)
         without = [
             self._knowledge.vitals[vital].plain
             for vital in self._of_news2
-            if (vital in score.histories or vital in entry.expected_every)
+            if (vital in score.histories or vital in expected)
             and self._bands.line(person, vital) is None
             and not self._own.at(entry, vital, at).sides
         ]
@@ -156,12 +204,13 @@ class Settings:
         if self._chart.scale(entry, score.histories, at) == "2 unknown":
             has_aged = any(vital in score.histories for row in self._knowledge.news2.oxygen() for vital in row.vitals)
             lately = f" in the last {self._knowledge.news2.fresh_for_hours} hours" if has_aged else ""
+            since, _ = self._chart.reach(entry, score.histories, at)  # each time without an answer has its own alert
             yield _problem(
                 OXYGEN,
                 "Air or oxygen?",
                 f"nobody has said{lately} whether this patient breathes air or oxygen, and on scale 2 the saturation "
                 "is judged by it: ask, or set it in the registry",
-                ("oxygen", last.id),
+                ("oxygen", last.id if since is None else utc_text(since)),
             )
 
     def _finding(self, problem: Problem, at: datetime) -> Finding:

@@ -13,11 +13,12 @@ from datetime import UTC, datetime, timedelta
 from statistics import median
 
 from rpm_stream.alert.episode import Episode, Episodes
-from rpm_stream.ids import deterministic_id
+from rpm_stream.ids import deterministic_id, utc_text
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.patient import PatientState
 from rpm_stream.records import DeviceEntry, Finding, PatientEntry, Reading, Record
 from rpm_stream.registry import Registry, holders, wearers
+from rpm_stream.score.expected import expected_of
 from rpm_stream.score.rules import is_continuous
 from rpm_stream.score.state import ScoreState
 from rpm_stream.words import is_of_values
@@ -26,6 +27,12 @@ GROUP = "device:silence"
 LEAST_DISTANCES = 2  # of three readings: from then on their median counts
 CONTINUOUS = timedelta(minutes=15)  # what is usual of a stream before that: its summaries' window
 STALE_TIMES, STALE_LEAST, STALE_MOST = 3, timedelta(hours=1), timedelta(hours=48)  # CONTRACT 10: design choice
+LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
+
+
+def later(moment: datetime, span: timedelta) -> datetime:
+    """``moment`` and ``span`` together, at most the last moment that there is: a registry may name any time."""
+    return moment + span if span <= LAST_MOMENT - moment else LAST_MOMENT
 
 
 class _Run(Record, frozen=True, kw_only=True):
@@ -40,7 +47,7 @@ class _Run(Record, frozen=True, kw_only=True):
     @property
     def opened_by(self) -> tuple[str, ...]:
         """What its alert's id is made of where no reading was before it."""
-        return () if self.last else (self.device, self.start.astimezone(UTC).isoformat().replace("+00:00", "Z"))
+        return () if self.last else (self.device, utc_text(self.start))
 
     @property
     def key(self) -> str:
@@ -60,12 +67,12 @@ class Silence:
         A silence is told once: what a person has ended does not come again before the vital was heard.
         """
         told = state.score.told_silent
-        for vital, minutes in sorted(patient.expected_every.items()):
+        for vital, minutes in sorted(expected_of(patient, self._knowledge).items()):
             runs = self._runs(state, vital, timedelta(minutes=minutes), now)
             known = [run.key for run in runs]
             for run in runs[known.index(told[vital]) + 1 if told.get(vital) in known else 0 :]:
                 told[vital] = run.key
-                yield self._finding(vital, run, minutes), run.start + timedelta(minutes=minutes)
+                yield self._finding(vital, run, minutes), later(run.start, timedelta(minutes=minutes))
 
     def _runs(self, state: PatientState, vital: str, every: timedelta, now: datetime) -> list[_Run]:
         """The silences of a vital up to now, one after the other: each was overdue while its device was assigned."""
@@ -74,7 +81,7 @@ class Silence:
         for run in sorted(
             self._candidates(state, vital, every), key=lambda run: (run.start, run.last is None, run.device)
         ):
-            due = run.start + every
+            due = later(run.start, every)
             if due > now or (run.until is not None and run.until <= due):
                 continue
             if found and (ends is None or run.start < ends):  # the earlier one is still assigned
@@ -93,7 +100,7 @@ class Silence:
             for each in device.assignments if self._carries(device, vital) else ():
                 begin = each.from_ or state.first_at
                 if each.patient == state.patient and begin is not None:
-                    start = begin if heard is None else max(begin, heard)
+                    start = (begin if heard is None else max(begin, heard)).astimezone(UTC)
                     known = last if last is not None and start == last.measured_at else None
                     is_given = heard is None or begin > heard
                     yield _Run(start=start, until=each.until, last=known, device=device.device, is_given=is_given)
@@ -104,7 +111,7 @@ class Silence:
         if device is None:
             yield _Run(start=last.measured_at, until=None, last=last, device=last.device)
             return
-        for each in holders(device, last.measured_at + every):
+        for each in holders(device, later(last.measured_at, every)):
             if each.patient == last.patient:
                 yield _Run(start=last.measured_at, until=each.until, last=last, device=last.device)
 
@@ -148,7 +155,7 @@ class Silence:
             yield GROUP
 
     def _expected(self, score: ScoreState, patient: PatientEntry, vital: str, now: datetime) -> bool:
-        if vital not in patient.expected_every:
+        if vital not in expected_of(patient, self._knowledge):
             return False
         last, worn = score.latest.get(vital), list(self._registry.worn_by(patient.patient))
         if last is not None and last.device not in self._registry.devices:
@@ -179,7 +186,8 @@ class Silence:
 
     def _stale_at(self, score: ScoreState, patient: PatientEntry, episode: Episode) -> datetime | None:
         vitals = {member.vital for member in episode.members.values()} & score.latest.keys()
-        return max((self._of_today_until(score, vital, patient.expected_every) for vital in vitals), default=None)
+        expected = expected_of(patient, self._knowledge)
+        return max((self._of_today_until(score, vital, expected) for vital in vitals), default=None)
 
     def _of_today_until(self, score: ScoreState, vital: str, expected: Mapping[str, int]) -> datetime:
         last, known = score.latest[vital], score.distances.get(vital, [])
@@ -191,4 +199,4 @@ class Silence:
             usual = CONTINUOUS
         else:
             usual = timedelta(minutes=self._knowledge.vitals[vital].usual_every)
-        return last.measured_at + min(STALE_MOST, max(STALE_LEAST, STALE_TIMES * usual))
+        return later(last.measured_at, min(STALE_MOST, max(STALE_LEAST, STALE_TIMES * usual)))

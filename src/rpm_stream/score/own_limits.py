@@ -20,7 +20,8 @@ from rpm_stream.knowledge import Knowledge, Vital
 from rpm_stream.records import DeviceEntry, Direction, Limit, LimitValue, PatientEntry, Record, Recovery, RegistryEntry
 from rpm_stream.registry import Registry, has_unreadable_birth
 from rpm_stream.score.discharge import target_fault
-from rpm_stream.words import plain_unit
+from rpm_stream.score.expected import expected_faults
+from rpm_stream.words import plain_given, plain_unit
 
 Level = Literal["patient", "panel", "programme"]
 LEVELS: tuple[Level, ...] = ("patient", "panel", "programme")  # whose limits come first
@@ -168,7 +169,8 @@ def _unreachable(limit: Limit, row: Vital, knowledge: Knowledge) -> str | None:
     low, high = _recoveries(limit)
     for name, bound in (("low", limit.low), ("high", limit.high), ("recover", low), ("recover", high)):
         if bound is not None and row.reject.excludes(knowledge.convert(_number(bound), limit.unit, row.unit)):
-            return f"has a {name} of {bound} {plain_unit(limit.unit)}, which no body has: is the unit right?"
+            said = f"{plain_given(bound)} {plain_unit(limit.unit)}"
+            return f"has a {name} of {said}, which no body has: is the unit right?"
     return None
 
 
@@ -212,8 +214,7 @@ def faults(entry: RegistryEntry, knowledge: Knowledge) -> list[str]:
     found = [(number, limit_fault(limit, knowledge)) for number, limit in enumerate(entry.limits, start=1)]
     told = [f"limit {number}: {fault}" for number, fault in found if fault]
     if isinstance(entry, PatientEntry):
-        strangers = [name for name in entry.expected_every if name not in knowledge.vitals]
-        told += [f"expected_every: there is no vital {name!r}" for name in strangers]
+        told += [f"expected_every: {fault}" for _, fault in expected_faults(entry, knowledge)]
         if entry.target_weight is not None and (fault := target_fault(entry.target_weight, knowledge)) is not None:
             told.append(fault)
         if has_unreadable_birth(entry):

@@ -9,6 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 from aiokafka.structs import ConsumerRecord
+from hypothesis import given
+from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from rpm_stream.app.agents.forwarding import Forwarding
@@ -16,6 +18,7 @@ from rpm_stream.app.agents.keyed import BatchWork, Form, KeyedStates, Place
 from rpm_stream.app.names import ACTIONS, READINGS
 from rpm_stream.pipeline.order import read_message
 from rpm_stream.records import Forwarded
+from rpm_stream.words import is_clean
 
 AT_MS = 1_772_352_000_000
 
@@ -96,6 +99,24 @@ def test_it_goes_to_the_patient_of_the_key_with_the_time_of_the_broker() -> None
     assert message.received_at.timestamp() * 1000 == AT_MS
     [(_, _, value, _)] = Forwarding(recorded_time=True).apply(record(7))
     assert b'"received_at":"2026-03-01T07:00:00Z"' in value
+
+
+@pytest.mark.parametrize("key", [b"", b"p\n1", "p\u2028".encode(), b"a" * 129])
+def test_a_key_that_is_no_name_of_a_patient_goes_no_further_and_is_told_with_its_place(key: bytes) -> None:
+    with capture_logs() as logs:
+        assert Forwarding(recorded_time=False).apply(record(7, key=key)) == []
+    assert [(each["event"], each["partition"], each["offset"]) for each in logs] == [("not an action", 1, 7)]
+    assert "p\\n1" not in str(logs)
+
+
+@given(st.text(min_size=0, max_size=130) | st.sampled_from(["p\n", "p"]), st.text(max_size=5), st.text(max_size=5))
+def test_what_is_forwarded_can_be_read_and_what_cannot_be_is_not(key: str, who: str, to: str) -> None:
+    """The judge's reader is no stricter than what lets an action in."""
+    forwarded = Forwarding(recorded_time=False).apply(record(7, key=key.encode(errors="replace"), who=who, to=to))
+    for _, _, value, _ in forwarded:
+        message = read_message(value)
+        assert isinstance(message, Forwarded)
+        assert all(is_clean(name) for name in (message.patient, message.action.who, message.action.to or ""))
 
 
 def test_without_a_key_it_is_nobodys() -> None:

@@ -24,7 +24,8 @@ log = structlog.get_logger()
 class Forwarding:
     """The step of ingest for a message of ``rpm.actions``. ``recorded_time``: it is received when it says it was made.
 
-    What is no action, or has no key, is logged and goes no further: nobody could carry it out.
+    What is no action, or has no key that names a patient, is logged with its place and goes no further: nobody could
+    carry it out.
     """
 
     def __init__(self, recorded_time: bool) -> None:

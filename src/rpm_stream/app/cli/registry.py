@@ -35,15 +35,13 @@ def load(
     from rpm_stream.app.cli.tables import own_tables
     from rpm_stream.app.registry_file import ignored, read_registry, without_group
     from rpm_stream.app.registry_topic import read, write
-    from rpm_stream.registry import Registry
 
     settings = Settings()
     entries = list(read_registry(file, own_tables(settings.knowledge)))
     broker = bootstrap or settings.bootstrap
     asyncio.run(write(broker, entries))
     _say({"written": len(entries)})
-    registry = Registry(asyncio.run(read(broker)).values())
-    for warning in (*ignored(file), *without_group(entries, registry)):
+    for warning in (*ignored(file), *without_group(entries, asyncio.run(read(broker)))):
         sys.stderr.write(f"rpm-stream: {warning}\n")
 
 
@@ -134,8 +132,10 @@ def show(
     Example: rpm-stream registry show device/strap-17
     """
     from rpm_stream.app.registry_topic import read
+    from rpm_stream.registry import entry_key
 
-    entries = asyncio.run(read(bootstrap or Settings().bootstrap))
+    registry = asyncio.run(read(bootstrap or Settings().bootstrap))
+    entries = {entry_key(entry): entry for entry in registry.entries()}
     if key is not None and key not in entries:
         raise UsageError("the registry has no such entry")
     for name, entry in sorted(entries.items()):

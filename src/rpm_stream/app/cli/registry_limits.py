@@ -30,13 +30,12 @@ def limits(
     """
     from rpm_stream.app.cli.tables import own_tables
     from rpm_stream.app.registry_topic import read
-    from rpm_stream.registry import Registry
     from rpm_stream.score.in_force import in_force
 
     settings = Settings()
     tables = own_tables(settings.knowledge)
     moment = datetime.now(UTC) if at is None else zoned_time("--at", at)
-    registry = Registry(asyncio.run(read(bootstrap or settings.bootstrap)).values())
+    registry = asyncio.run(read(bootstrap or settings.bootstrap))
     if patient not in registry.patients:
         raise UsageError("the registry has no such patient: the shipped limits hold")
     for row in in_force(registry, tables, registry.patient(patient), moment):

@@ -79,20 +79,22 @@ def _tables(folder: Path | None) -> Knowledge:
 
 def _replay(kinds: list[Kind], registry: Path | None, folder: Path | None, asked: topics.Options | None) -> Replay:
     """A replay with the entries of a file, or of the broker where ``asked`` says so and there is no file."""
-    from rpm_stream.app.registry_file import read_registry
+    from rpm_stream.app.registry_file import stored_registry
     from rpm_stream.pipeline.replay import Replay
-    from rpm_stream.registry import Registry
+    from rpm_stream.pipeline.stored_entry import Stored, stored_faults
+    from rpm_stream.registry import Registry, entry_key
     from rpm_stream.score.own_limits import faults
 
     tables = _tables(folder)
     if registry is None and asked is not None:
-        entries = topics.registry(asked)
+        known = topics.registry(asked)
     else:
-        entries = list(read_registry(registry)) if registry else []
-    for entry in entries:
-        for fault in faults(entry, tables):
+        known = stored_registry(registry) if registry else Registry()
+    for entry in known.entries():
+        stored = Stored(entry=entry, left_out=known.left_out.get(entry_key(entry), ()))
+        for fault in (*stored_faults(stored), *faults(entry, tables)):
             log.warning("registry setting ignored, the others hold", fault=fault)
-    return Replay(tables, Registry(entries), kinds, recorded_time=asked is None or Settings().time == "recorded")
+    return Replay(tables, known, kinds, recorded_time=asked is None or Settings().time == "recorded")
 
 
 def _files(files: list[str], run: Replay, mapped: ColumnMap | None, until: str | None) -> None:

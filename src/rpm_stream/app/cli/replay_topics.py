@@ -18,10 +18,10 @@ from rpm_stream.app.errors import CheckFailed, UsageError
 from rpm_stream.app.settings import Settings
 
 if TYPE_CHECKING:
-    from rpm_stream.app.registry_topic import Entry
     from rpm_stream.app.replay_compare import Comparison
     from rpm_stream.app.replay_topics import Asked
     from rpm_stream.pipeline.replay import Kind, Replay
+    from rpm_stream.registry import Registry
 
 FromKafka = Annotated[bool, typer.Option("--from-kafka", help="Replay the topics of a broker instead of files.")]
 Since = Annotated[str | None, typer.Option("--from", help="With --from-kafka: from then on (RFC 3339); none: all.")]
@@ -73,11 +73,11 @@ def from_kafka(options: Options, run: Replay, kinds: Sequence[Kind]) -> None:
         raise CheckFailed(f"{differ} records differ from what the topics hold")
 
 
-def registry(options: Options) -> list[Entry]:
-    """The entries of the broker's registry. Raises UsageError."""
+def registry(options: Options) -> Registry:
+    """The broker's registry. Raises UsageError."""
     from rpm_stream.app.registry_topic import read
 
-    return list(asyncio.run(read(options.bootstrap or Settings().bootstrap)).values())
+    return asyncio.run(read(options.bootstrap or Settings().bootstrap))
 
 
 def _asked(options: Options) -> Asked:

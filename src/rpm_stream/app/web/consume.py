@@ -24,8 +24,9 @@ from rpm_stream.app.partitions import partitions_of
 from rpm_stream.app.web.feed_state import FeedState, is_over
 from rpm_stream.pipeline.correct import as_message
 from rpm_stream.pipeline.order import read_message
+from rpm_stream.pipeline.stored_entry import read_entry
 from rpm_stream.records import UNREADABLE, Action, Alert, Readings
-from rpm_stream.registry import RegistryError, parse_entry
+from rpm_stream.registry import RegistryError
 
 READ_BACK = timedelta(hours=24)  # of append time: what the charts show at a start
 READ_BACK_MESSAGES = 100_000  # at most so many a partition, so that a start takes seconds
@@ -76,7 +77,7 @@ def apply_entry(state: FeedState, record: ConsumerRecord[bytes, bytes]) -> None:
         state.touch()
         return
     try:
-        state.put_entry(parse_entry(record.value))
+        state.put_entry(read_entry(record.value).entry)
     except RegistryError:
         _log_unreadable(record)
 

@@ -1,0 +1,29 @@
+"""How often the registry expects a vital of a patient: what of it can be used, and what is wrong with the rest.
+
+A vital that is in no table and a time that nobody waits for are left out: the others hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.records import PatientEntry
+
+MOST_DAYS = 366
+MOST_MINUTES = MOST_DAYS * 24 * 60
+
+
+def expected_of(entry: PatientEntry, knowledge: Knowledge) -> dict[str, int]:
+    """Minutes by vital, of those that can be used."""
+    wrong = {vital for vital, _ in expected_faults(entry, knowledge)}
+    return {vital: minutes for vital, minutes in entry.expected_every.items() if vital not in wrong}
+
+
+def expected_faults(entry: PatientEntry, knowledge: Knowledge) -> Iterator[tuple[str, str]]:
+    """Each vital whose ``expected_every`` cannot be used, and why, in words."""
+    for vital, minutes in entry.expected_every.items():
+        if vital not in knowledge.vitals:
+            yield vital, f"there is no vital {vital!r}"
+        elif minutes > MOST_MINUTES:
+            yield vital, f"{vital} is expected less often than every {MOST_MINUTES} minutes ({MOST_DAYS} days)"
