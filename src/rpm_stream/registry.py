@@ -210,6 +210,7 @@ def wearers(device: DeviceEntry, at: datetime) -> list[str]:
 
 
 _BORN = re.compile(r"[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?")
+UP_TO_ZONES = 1  # day: a birthday is a date of the patient's zone, which may be ahead of UTC
 
 
 @cache
@@ -222,9 +223,14 @@ def _birthday(born: str) -> date | None:
         return None
 
 
-def has_unreadable_birth(entry: PatientEntry) -> bool:
-    """Whether ``born`` is given and is no YYYY, YYYY-MM or YYYY-MM-DD: then nobody knows whether it is an adult."""
-    return entry.born is not None and _birthday(entry.born) is None
+def has_unreadable_birth(entry: PatientEntry, at: datetime | None = None) -> bool:
+    """Whether ``born`` is given and is no YYYY, YYYY-MM or YYYY-MM-DD, or was ahead at ``at`` (a 2062 for 1962): then
+    nobody knows whether it is an adult.
+    """
+    if entry.born is None:
+        return False
+    born = _birthday(entry.born)
+    return born is None or (at is not None and born.toordinal() > at.toordinal() + UP_TO_ZONES)
 
 
 def months_old(entry: PatientEntry, at: datetime) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -213,6 +214,41 @@ def test_a_date_of_birth_that_cannot_be_read_is_a_fault(born: str) -> None:
 def test_a_date_of_birth_that_can_be_read_is_none(born: str | None) -> None:
     (entry,) = registry_of([{"v": 1, "patient": "p", "born": born}]).entries()
     assert faults(entry, shipped()) == []
+
+
+@pytest.mark.parametrize("born", ["2062-05-01", "2026-03-04", "2026-04", "9999-12-31"])
+def test_who_is_not_born_yet_has_a_date_of_birth_that_cannot_be_read(born: str) -> None:
+    """A 2062 for 1962 must make nobody a newborn, whose limits are far from an adult's."""
+    entry = {"v": 1, "patient": "p", "born": born}
+    (known,) = registry_of([entry]).entries()
+    assert faults(known, shipped(), START) == ["born lies ahead, so that nobody knows whether it is a child"]
+    found = of_type(replay_values([(0, "heart_rate", "175")], [entry]), "alert")
+    assert [alert["title"] for alert in found][:1] == ["No limits for this person"]
+
+
+@pytest.mark.parametrize("born", ["2026", "2026-03", "2026-03-01", "2026-03-02"])
+def test_a_birthday_of_today_is_one_also_where_it_is_tomorrow_already(born: str) -> None:
+    (known,) = registry_of([{"v": 1, "patient": "p", "born": born}]).entries()
+    assert faults(known, shipped(), START) == []
+
+
+REJECTS = [
+    (name, side, bound)
+    for name, vital in sorted(shipped().vitals.items())
+    for side, bound in (("low", vital.reject.below), ("high", vital.reject.above))
+    if bound is not None
+]
+
+
+@pytest.mark.parametrize(("vital", "side", "bound"), REJECTS)
+def test_a_limit_on_the_edge_of_what_a_body_can_have_cannot_ring_and_is_refused(
+    vital: str, side: str, bound: Decimal
+) -> None:
+    """What lies beyond it is rejected: it would only take the place of a limit that rings."""
+    own = {"vital": vital, side: float(bound), "unit": shipped().vitals[vital].unit, "owner": "Dr A", "priority": "low"}
+    (known,) = registry_of([{"v": 1, "patient": "p", "limits": [own]}]).entries()
+    (fault,) = faults(known, shipped())
+    assert fault.endswith("which no value of a body can be beyond")
 
 
 def test_of_one_priority_the_later_limit_holds_and_other_tiers_stay() -> None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from rpm_stream.app.clock import Clock
 from rpm_stream.app.errors import UsageError
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.stored_entry import read_entry
@@ -27,8 +28,9 @@ def read_registry(path: Path, knowledge: Knowledge | None = None) -> Iterator[Re
     all of them are told at once, a line each.
     """
     wrong: list[str] = []
+    now = Clock().now()
     for number, entry in _entries(path, parse_entry):
-        if knowledge is not None and (found := faults(entry, knowledge)):
+        if knowledge is not None and (found := faults(entry, knowledge, now)):
             wrong += [f"{path}: line {number}: {fault}" for fault in found]
         yield entry
     if wrong:

@@ -69,7 +69,8 @@ class Settings:
 
     def problems(self, score: ScoreState, entry: PatientEntry, at: datetime) -> list[Finding]:
         """All that is wrong at ``at``, the gravest first."""
-        found = [*self._without_limits(score, entry, at), *self._of_entry(entry), *self._oxygen(score, entry, at)]
+        found = [*self._without_limits(score, entry, at), *self._birth(entry, at), *self._of_entry(entry)]
+        found += self._oxygen(score, entry, at)
         return [self._finding(each, at) for each in found]
 
     def mended(self, score: ScoreState, entry: PatientEntry, members: Set[str], at: datetime) -> str:
@@ -93,19 +94,18 @@ class Settings:
         limits += [("panel", entry.panel or "", limit) for limit in (panel.limits if panel else ())]
         limits += [("programme", entry.programme or "", limit) for limit in (programme.limits if programme else ())]
         found = (
-            *self._birth(entry), *self._unread(entry), *self._limits(limits), *self._expected(entry),
-            *self._target(entry),
+            *self._unread(entry), *self._limits(limits), *self._expected(entry), *self._target(entry),
         )  # fmt: skip
         self._known[entry.patient] = (levels, found)
         return found
 
-    def _birth(self, entry: PatientEntry) -> Iterator[Problem]:
-        if has_unreadable_birth(entry):
+    def _birth(self, entry: PatientEntry, at: datetime) -> Iterator[Problem]:
+        if has_unreadable_birth(entry, at):
             yield _problem(
                 "born",
                 "Date of birth cannot be read",
-                "the date of birth cannot be read, so nobody knows whether this is a child: NEWS2 does not apply; "
-                "write it as YYYY-MM-DD, YYYY-MM or YYYY",
+                "the date of birth cannot be read, or lies ahead, so nobody knows whether this is a child: NEWS2 does "
+                "not apply; write it as YYYY-MM-DD, YYYY-MM or YYYY",
                 ("born",),
             )
 

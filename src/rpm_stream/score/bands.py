@@ -67,7 +67,7 @@ class Bands:
             return PREGNANT
         if patient.born is None:
             return ADULT
-        if has_unreadable_birth(patient):
+        if has_unreadable_birth(patient, at):
             return NO_AGE
         months = months_old(patient, at)
         if months >= self._knowledge.news2.adult_from_years * 12:

@@ -85,8 +85,8 @@ class Chart:
         """Why the chart does not apply, empty where it does; someone of unknown age counts as an adult."""
         if patient.pregnant:
             return "pregnant"
-        if has_unreadable_birth(patient):
-            return "the date of birth cannot be read"
+        if has_unreadable_birth(patient, at):
+            return "the date of birth cannot be read, or lies ahead"
         years = years_old(patient, at) if patient.born else None
         is_child = years is not None and years < self.news2.adult_from_years
         return f"under {self.news2.adult_from_years}" if is_child else ""

@@ -166,6 +166,9 @@ def _number(value: LimitValue) -> Decimal:
 
 def _unreachable(limit: Limit, row: Vital, knowledge: Knowledge) -> str | None:
     """A bound or a recovery that no value can be beyond, or inside of: such a value is refused as none of a body."""
+    for name, bound, last in (("low", limit.low, row.reject.below), ("high", limit.high, row.reject.above)):
+        if bound is not None and knowledge.convert(_number(bound), limit.unit, row.unit) == last:
+            return f"has a {name} of {bound} {plain_unit(limit.unit)}, which no value of a body can be beyond"
     low, high = _recoveries(limit)
     for name, bound in (("low", limit.low), ("high", limit.high), ("recover", low), ("recover", high)):
         if bound is not None and row.reject.excludes(knowledge.convert(_number(bound), limit.unit, row.unit)):
@@ -207,8 +210,8 @@ def limit_fault(limit: Limit, knowledge: Knowledge) -> str | None:
     return None
 
 
-def faults(entry: RegistryEntry, knowledge: Knowledge) -> list[str]:
-    """What of a registry entry cannot be used, in words that name nobody; empty for a good one."""
+def faults(entry: RegistryEntry, knowledge: Knowledge, at: datetime | None = None) -> list[str]:
+    """What of a registry entry cannot be used (as of ``at``), in words that name nobody; empty for a good one."""
     if isinstance(entry, DeviceEntry):
         return []
     found = [(number, limit_fault(limit, knowledge)) for number, limit in enumerate(entry.limits, start=1)]
@@ -219,4 +222,6 @@ def faults(entry: RegistryEntry, knowledge: Knowledge) -> list[str]:
             told.append(fault)
         if has_unreadable_birth(entry):
             told.append("born is none of YYYY, YYYY-MM and YYYY-MM-DD, so that nobody knows whether it is a child")
+        elif has_unreadable_birth(entry, at):
+            told.append("born lies ahead, so that nobody knows whether it is a child")
     return told
