@@ -209,6 +209,23 @@ def wearers(device: DeviceEntry, at: datetime) -> list[str]:
     return list(dict.fromkeys(assignment.patient for assignment in holders(device, at)))
 
 
+def first_not_worn(assignments: Iterable[Assignment], since: datetime) -> datetime | None:
+    """The first moment from ``since`` on at which none of ``assignments`` holds; None where one has no end."""
+    spans, at = list(assignments), since
+    while True:
+        here = [
+            each.until
+            for each in spans
+            if (each.from_ is None or each.from_ <= at) and (each.until is None or at < each.until)
+        ]
+        ends = [until for until in here if until is not None]
+        if len(ends) < len(here):
+            return None
+        if not here:
+            return at
+        at = max(ends)
+
+
 _BORN = re.compile(r"[0-9]{4}(-[0-9]{2}(-[0-9]{2})?)?")
 UP_TO_ZONES = 1  # day: a birthday is a date of the patient's zone, which may be ahead of UTC
 

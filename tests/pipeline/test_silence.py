@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +16,7 @@ from ward_for_tests import Ward, after
 
 from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import shipped
+from rpm_stream.registry import parse_entry
 from rpm_stream.score.room import forget_vital
 from rpm_stream.score.state import MOST_DISTANCES
 
@@ -126,6 +129,62 @@ def test_whenever_it_is_noticed_the_same_silences_are_told(moments: list[int]) -
     often.registry.remove("device/d")
     seen = {(alert.id, alert.opened_at) for at in range(61, 1001, 7) for alert in often.tick(at)}
     assert told_once <= seen
+
+
+def lives(entries: list[dict[str, Any]], ticks: Iterable[int]) -> dict[str, Any]:
+    """What became of each alert by id, with these ticks and a last one: its steps and their times."""
+    ward = Ward(*entries)
+    ward.registry.remove("device/d")
+    found = [alert for at in sorted({*ticks, 1000}) for alert in ward.tick(at)]
+    return {alert.id: [(each.event, each.at, each.reason) for each in alert.history] for alert in found}
+
+
+TWO = {"v": 1, "patient": "p", "expected_every": {"heart_rate": 60, "oxygen_saturation": 40}}
+OF_TWO = [
+    given_out("a", 0, 200),
+    given_out("b", 300, 500),
+    given_out("c", 520, 700, model="A&D UC-352BLE"),
+    given_out("e", 690, 730),
+    given_out("f", 800),
+]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 1000), max_size=12), st.booleans())
+def test_whoever_ticks_whenever_each_alert_has_the_same_life(ticks: list[int], is_one: bool) -> None:
+    """Law 2: what ended with an assignment ended then, whoever noticed and whatever was given out since."""
+    entries = [SILENT if is_one else TWO, *OF_TWO]
+    often = lives(entries, range(1, 1000))
+    assert lives(entries, ticks) == often
+    assert len(often) == 4
+    steps = [step for life in often.values() for step in life]
+    assert [at for event, at, _ in steps if event == "ended"] == [after(at) for at in (200, 500, 730)]
+
+
+def test_a_silence_ends_when_the_device_was_unassigned_though_another_was_given_out_since() -> None:
+    entries = [SILENT, given_out("a", 0, 100), given_out("b", 190)]
+    (life,) = [each for each in lives(entries, [195, 200]).values() if each[0][1] == after(60)]
+    assert [(event, at) for event, at, _ in life] == [("opened", after(60)), ("ended", after(100))]
+
+
+def test_what_is_told_of_a_device_ends_when_it_was_unassigned() -> None:
+    def ended_at(*ticks: float) -> Any:
+        ward = Ward()
+        ward.registry.put(parse_entry(msgspec.json.encode(given_out("d", -100, 50))))
+        opened = [alert for at in (0, 10, 20) for alert in ward.send(at, (at, "battery", "2"))]
+        assert [alert.group for alert in opened] == ["device:battery"]
+        ended = [alert for at in ticks for alert in ward.tick(at)]
+        return [(alert.history[-1].event, alert.history[-1].at) for alert in ended]
+
+    assert ended_at(50, 51, 300) == ended_at(300) == [("ended", after(50))]
+
+
+def test_of_a_setting_that_was_removed_nobody_knows_when() -> None:
+    ward = Ward(SILENT, given_out("a", 0))
+    ward.tick(70)
+    ward.registry.put(parse_entry(msgspec.json.encode({"v": 1, "patient": "p"})))
+    (ended,) = ward.tick(90)
+    assert (ended.history[-1].event, ended.history[-1].at) == ("ended", after(90))
 
 
 def test_what_a_person_has_ended_is_not_told_again_and_the_next_device_is_missed_anew() -> None:

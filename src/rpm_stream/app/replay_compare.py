@@ -1,8 +1,9 @@
 """What a replay says against what the topics hold: the last record of each id (CONTRACT 4 a), kept in a file.
 
 What wall time alone moves is left out: it depends on when somebody looked (an escalation, the end of a snooze, a stale
-mark, a window that is still open). All else in the history of an alert is compared: what people decided has its place
-in the order of record. A record that was put right by ``publish`` differs by its status only, and counts as equal.
+mark, a window that is still open, a silence that was over before anybody noticed it). All else in the history of an
+alert is compared: what people decided has its place in the order of record, and what ended with an assignment has its
+moment in the registry. A record that was put right by ``publish`` differs by its status only, and counts as equal.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from rpm_stream.app.names import ALERTS, OBSERVATIONS, READINGS, REJECTS, SCORES
 from rpm_stream.app.topic_window import Progress, Spans, reaching, records, window
 from rpm_stream.pipeline.balance import IN_ERROR
 from rpm_stream.pipeline.replay import Kind, Line
+from rpm_stream.pipeline.silence import GROUP as SILENCE
 from rpm_stream.records import UNREADABLE, Record
 from rpm_stream.words import SERVICE
 
@@ -31,6 +33,7 @@ TOPIC_OF: Final[dict[Kind, str]] = {
 EDGE = timedelta(minutes=1)  # what follows from a record comes a little later than the record
 TIME_DRIVEN = ("stale", "updated_at", "historical", "escalation")
 TIME_EVENTS = frozenset({"escalated", "snooze_ended"})
+UNNOTICED = frozenset({"opened", "joined", "recovered", "ended"})  # events of a silence that nobody has decided about
 TIME_WORDS = ("escalated:", "the snooze is over")  # of the service, in records from before steps had an event
 CORRECTED = "corrected"  # FHIR: modified after it was final, because it was wrong
 
@@ -127,7 +130,7 @@ class Comparison:
             if replayed is None:
                 yield Difference(kind=kind, id=name, what="only_on_topic")
             elif found is None:
-                if not (kind == "observation" and _is_summary(replayed)):  # a window that may still be open
+                if not _may_be_replayed_alone(kind, replayed):
                     yield Difference(kind=kind, id=name, what="only_replayed")
             elif fields := _fields(kind, replayed, found):
                 yield Difference(kind=kind, id=name, what="different", fields=fields)
@@ -205,6 +208,15 @@ def _is_of_time(step: dict[str, Any]) -> bool:
     if step.get("event") is not None:
         return step["event"] in TIME_EVENTS
     return bool(step["who"] == SERVICE and step["reason"].startswith(TIME_WORDS))
+
+
+def _may_be_replayed_alone(kind: Kind, body: bytes) -> bool:
+    """Whether a record may be missing on its topic: a window that is still open, a silence that nobody noticed."""
+    if kind == "alert":
+        record = _object.decode(body)
+        events = {step.get("event") for step in record["history"]}
+        return record["group"] == SILENCE and record["state"] == "resolved" and events <= UNNOTICED
+    return kind == "observation" and _is_summary(body)
 
 
 def _is_summary(body: bytes) -> bool:

@@ -166,24 +166,31 @@ class Judge:
         state = patient.state
         work = self._work(patient, at)
         due = summaries.tick(patient.windows, work.now)
+        silent = self._silence.findings(state, work.entry, work.now) if work.entry.expected_every else []
+        self._end_unworn(work, silent[0][1] if silent else work.now)
         self._alerting.wait(work)
-        if work.entry.expected_every:
-            for finding, moment in self._silence.findings(state, work.entry, work.now):
-                self._alerting.enter_one(work, finding, moment)
+        for finding, moment in silent:
+            self._end_unworn(work, moment)  # what was over before this silence began
+            self._alerting.enter_one(work, finding, moment)
         if state.episodes:
             self._alerting.wait(work)
             for group, moment in list(self._silence.stale(state.score, work.entry, state.episodes, work.now)):
                 if mark_stale(state.episodes, group, moment):
                     self._alerting.put_as_told(work, state.episodes[group])
             self._end_settings(work)
-            for group in list(self._silence.ended(state.score, work.entry, state.episodes, work.now)):
-                self._end(work, group, "no longer expected from this device")
-            for group in self._devices.ended(state, work.now):
-                self._end(work, group, "no longer worn: the device is unassigned")
+            self._end_unworn(work, work.now)
             self._room.make_for_silence(state)
         singly = publish(patient.windows, (), work.evidence.values(), self.knowledge)
         summed = tuple(fhir.summary(window, self.knowledge) for window in due)
         return Judged(alerts=tuple(work.alerts), observations=(*summed, *singly))
+
+    def _end_unworn(self, work: Work, until: datetime) -> None:
+        """End what is told of devices that were unassigned up to a moment, as of when they were."""
+        state = work.state
+        for group, moment in list(self._silence.ended(state.score, work.entry, state.episodes, until)):
+            self._end(work, group, "no longer expected from this device", moment)
+        for group, moment in list(self._devices.ended(state, until)):
+            self._end(work, group, "no longer worn: the device is unassigned", moment)
 
     def _end_settings(self, work: Work) -> None:
         """What is mended leaves the alert about settings; with the last of it the alert ends."""
@@ -194,14 +201,14 @@ class Judge:
         mended = episode.members.keys() - wrong
         if mended == episode.members.keys():
             why = self._settings.mended(work.state.score, work.entry, mended, work.now)
-            self._end(work, SETTINGS, why)
+            self._end(work, SETTINGS, why, work.now)
         elif mended:
             episode.members = {name: each for name, each in episode.members.items() if name in wrong}
             self._alerting.put(work, episode)
 
-    def _end(self, work: Work, group: str, reason: str) -> None:
+    def _end(self, work: Work, group: str, reason: str, at: datetime) -> None:
         episode = work.state.episodes[group]
-        end(work.state.episodes, group, work.now, reason)
+        end(work.state.episodes, group, at, reason)
         self._alerting.put_as_told(work, episode)
 
     def _work(self, patient: Patient, at: datetime) -> Work:

@@ -2,8 +2,10 @@
 
 A silence runs from the last reading while its device is assigned; else from the earliest assignment of another device
 that may measure the vital, so that a device that never speaks is missed too. Its alert has the id of that reading, or
-of device and assignment, and is opened at that time plus the limit, whenever it is noticed (CONTRACT 3): so a restart
-or a slow tick changes nothing but the moment of noticing.
+of device and assignment, and is opened at that time plus the limit, whenever it is noticed (CONTRACT 3); it ends when
+the device was unassigned, by the registry, whatever was given out since. So a slow tick changes nothing but the moment
+of noticing. Two things it does change: a silence that was over before any tick is told by nobody (a replay, which ticks
+before each record, tells it), and when a setting was removed is known by who notices it alone.
 """
 
 from __future__ import annotations
@@ -16,8 +18,8 @@ from rpm_stream.alert.episode import Episode, Episodes
 from rpm_stream.ids import deterministic_id, utc_text
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.patient import PatientState
-from rpm_stream.records import DeviceEntry, Finding, PatientEntry, Reading, Record
-from rpm_stream.registry import Registry, holders, wearers
+from rpm_stream.records import Assignment, DeviceEntry, Finding, PatientEntry, Reading, Record
+from rpm_stream.registry import Registry, first_not_worn, holders
 from rpm_stream.score.expected import expected_of
 from rpm_stream.score.rules import is_continuous
 from rpm_stream.score.state import ScoreState
@@ -61,18 +63,20 @@ class Silence:
     def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
         self._knowledge, self._registry = knowledge, registry
 
-    def findings(self, state: PatientState, patient: PatientEntry, now: datetime) -> Iterator[tuple[Finding, datetime]]:
-        """A finding for each expected vital that is overdue, with the moment at which it became so.
+    def findings(self, state: PatientState, patient: PatientEntry, now: datetime) -> list[tuple[Finding, datetime]]:
+        """A finding for each expected vital that is overdue, with the moment at which it became so, in their order.
 
         A silence is told once: what a person has ended does not come again before the vital was heard.
         """
+        found: list[tuple[Finding, datetime]] = []
         told = state.score.told_silent
         for vital, minutes in sorted(expected_of(patient, self._knowledge).items()):
             runs = self._runs(state, vital, timedelta(minutes=minutes), now)
             known = [run.key for run in runs]
             for run in runs[known.index(told[vital]) + 1 if told.get(vital) in known else 0 :]:
                 told[vital] = run.key
-                yield self._finding(vital, run, minutes), later(run.start, timedelta(minutes=minutes))
+                found.append((self._finding(vital, run, minutes), later(run.start, timedelta(minutes=minutes))))
+        return sorted(found, key=lambda each: each[1])
 
     def _runs(self, state: PatientState, vital: str, every: timedelta, now: datetime) -> list[_Run]:
         """The silences of a vital up to now, one after the other: each was overdue while its device was assigned."""
@@ -143,30 +147,43 @@ class Silence:
         last = score.latest.get(known.vital)
         return last is not None and last.measured_at > known.measured_at
 
-    def ended(self, score: ScoreState, patient: PatientEntry, episodes: Episodes, now: datetime) -> Iterator[str]:
-        """The silence episode, when none of its vitals that are not heard is expected any more (device unassigned,
-        setting removed). Of a vital whose last reading is forgotten or taken back nobody knows that it is not.
+    def ended(
+        self, score: ScoreState, patient: PatientEntry, episodes: Episodes, now: datetime
+    ) -> Iterator[tuple[str, datetime]]:
+        """The silence episode and when it ended, once none of its vitals that are not heard is expected any more.
+
+        The registry says when a device was unassigned; when a setting was removed it does not: that is ``now``. Of a
+        vital whose last reading is forgotten or taken back nobody knows that it is not expected.
         """
         if GROUP not in episodes:
             return
-        members = episodes[GROUP].members
-        silent = [member.vital for name, member in members.items() if not self.heard(score, name, episodes)]
-        if not any(self._expected(score, patient, vital, now) for vital in silent):
-            yield GROUP
+        episode = episodes[GROUP]
+        silent = [member.vital for name, member in episode.members.items() if not self.heard(score, name, episodes)]
+        expected = [vital for vital in silent if vital in expected_of(patient, self._knowledge)]
+        if not expected:
+            yield GROUP, now
+            return
+        assignments: list[Assignment] = []
+        for vital in expected:
+            if (of_vital := self._measuring(score, patient.patient, vital)) is None:
+                return
+            assignments += of_vital
+        moment = first_not_worn(assignments, episode.alert.history[-1].at)
+        if moment is not None and moment <= now:
+            yield GROUP, moment
 
-    def _expected(self, score: ScoreState, patient: PatientEntry, vital: str, now: datetime) -> bool:
-        if vital not in expected_of(patient, self._knowledge):
-            return False
-        last, worn = score.latest.get(vital), list(self._registry.worn_by(patient.patient))
-        if last is not None and last.device not in self._registry.devices:
-            return True
-        if last is None and not worn:
-            return True
-        return any(
-            patient.patient in wearers(device, now)
-            and (self._carries(device, vital) or (last is not None and last.device == device.device))
+    def _measuring(self, score: ScoreState, patient: str, vital: str) -> list[Assignment] | None:
+        """The patient's assignments of devices that may measure a vital; None where the registry does not know."""
+        last, worn = score.latest.get(vital), list(self._registry.worn_by(patient))
+        if (last is None and not worn) or (last is not None and last.device not in self._registry.devices):
+            return None
+        return [
+            each
             for device in worn
-        )
+            if self._carries(device, vital) or (last is not None and last.device == device.device)
+            for each in device.assignments
+            if each.patient == patient
+        ]
 
     # --- stale: nothing new for three times the usual distance -------------------------------------------------------
 
