@@ -13,6 +13,7 @@ from ward_for_tests import Ward
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.judge import Judge, Judged
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.records import Action
 from rpm_stream.score.room import forget_vital
 
 EACH = [1, 3, 15]  # seconds between the readings of an oximeter
@@ -155,7 +156,43 @@ def test_silence_of_a_second_vital_keeps_the_episode_until_both_are_heard() -> N
     both = {**SILENT, "expected_every": {"heart_rate": 60, "weight": 60}}
     values = [(0, "heart_rate", "70"), (0, "weight", "80"), (90, "heart_rate", "70"), (170, "heart_rate", "70")]
     output = replay_values([*values, (171, "weight", "80")], [both])
-    assert [state for _, _, state, _ in alerts(output)] == ["open", "open", "resolved"]
+    found = of_type(output, "alert")
+    assert [alert["state"] for alert in found] == ["open", "open", "open", "open", "open", "resolved"]
+    assert {alert["id"] for alert in found} == {found[0]["id"]}
+    said = [[line.split(" for ")[0].removeprefix("no reading of ") for line in alert["why"]] for alert in found[:5]]
+    assert said == [["heart rate"], ["heart rate", "weight"], ["weight"], ["heart rate", "weight"], ["weight"]]
+    assert [alert["title"] for alert in found[1:3]] == ["No heart rate reading", "No weight reading"]
+
+
+def test_a_vital_that_is_heard_again_leaves_the_alert_about_silence_as_it_is() -> None:
+    """A person who has acknowledged it is not asked again; only its lines change."""
+    ward = Ward({**SILENT, "expected_every": {"heart_rate": 60, "weight": 90}})
+    ward.now("heart_rate", "70", 0)
+    ward.now("weight", "80", 0)
+    *_, opened = ward.judge.tick(ward.patient, START + timedelta(minutes=100)).alerts
+    ward.act("acknowledge", opened.id, 101)
+    (left,) = ward.now("heart_rate", "70", 110)
+    assert (left.id, left.state, left.title) == (opened.id, "acknowledged", "No weight reading")
+    assert (len(left.why), left.history[-1].event) == (1, "acknowledged")
+    assert left.updated_at == START + timedelta(minutes=110)
+    assert ward.now("heart_rate", "70", 111) == ()
+    (again,) = ward.judge.tick(ward.patient, START + timedelta(minutes=180)).alerts
+    assert (again.id, again.state, len(again.why)) == (opened.id, "open", 2)
+
+
+def test_a_silence_whose_end_is_taken_back_is_told_again() -> None:
+    ward = Ward({**SILENT, "expected_every": {"heart_rate": 60, "weight": 60}})
+    ward.now("heart_rate", "70", 0)
+    ward.now("weight", "80", 0)
+    ward.judge.tick(ward.patient, START + timedelta(minutes=70))
+    message = ward.message(80, (80, "heart_rate", "75"))
+    ward.judge.step(ward.patient, message)
+    his = Action(
+        patient="p", action="void", who="nurse", at=START + timedelta(minutes=82), reason="her husband's",
+        readings=message.readings,
+    )  # fmt: skip
+    (told,) = ward.judge.act(ward.patient, his).alerts
+    assert (told.state, len(told.why)) == ("open", 2)
 
 
 def test_a_silence_that_a_person_has_ended_is_not_told_again() -> None:
@@ -202,7 +239,7 @@ def test_a_silence_ends_when_what_was_not_heard_is_no_longer_expected() -> None:
     ward.now("heart_rate", "70", 0)
     ward.now("glucose", "110", 0)
     ward.tick(70)
-    assert ward.now("heart_rate", "70", 80) == ()
+    assert [alert.title for alert in ward.now("heart_rate", "70", 80)] == ["No blood glucose reading"]
     ward.registry.put(registry_of([SILENT]).patient("p"))
     assert [alert.state for alert in ward.tick(90)] == ["resolved"]
 

@@ -56,10 +56,12 @@ def test_a_battery_that_a_person_knows_of_is_not_told_again_before_it_was_charge
 def test_two_devices_are_one_alert_until_both_are_well() -> None:
     frames = [
         frame([measurement(minute, "battery", value)], minute, seq=minute, device=device, frame=f"f{minute}")
-        for minute, device, value in [(0, "d", "10"), (1, "e", "10"), (2, "d", "90"), (3, "e", "90")]
+        for minute, device, value in [(0, "d", "10"), (1, "e", "11"), (2, "d", "90"), (3, "e", "90")]
     ]
-    found = alerts(replay_frames(frames, [worn(), worn(device="e")]))
-    assert [state for _, _, state, _ in found] == ["open", "open", "resolved"]
+    found = of_type(replay_frames(frames, [worn(), worn(device="e")]), "alert")
+    assert [alert["state"] for alert in found] == ["open", "open", "open", "resolved"]
+    assert [len(alert["why"]) for alert in found] == [1, 2, 1, 1]
+    assert len({alert["id"] for alert in found}) == 1
 
 
 def test_handing_a_device_in_ends_its_alert() -> None:

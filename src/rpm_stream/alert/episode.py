@@ -42,6 +42,7 @@ class Member(msgspec.Struct, omit_defaults=True):
     ``measured_at``: of its newest finding. ``newest``: what it said then. ``worst``: the reading that was furthest
     beyond the limit since the alert opened, ``bound`` the mildest limit of that side, in the vital's first unit.
     ``told``, ``points``: the number, or the points of NEWS2, that ``why`` and ``title`` tell.
+    ``well``: it has recovered while others of an alert about devices have not, and is no line of it.
     """
 
     rule: str
@@ -57,6 +58,7 @@ class Member(msgspec.Struct, omit_defaults=True):
     bound: str = ""
     points: int = 0
     told: str = ""
+    well: bool = False
 
 
 class Snoozed(msgspec.Struct):

@@ -35,9 +35,10 @@ def apply(episodes: Episodes, patient: str, finding: Finding, now: datetime, sti
     member = episode.members.get(finding.member)
     if RANK[finding.priority] >= RANK[episode.alert.priority] and finding.measured_at >= episode.decided_at:
         episode.decided_at = finding.measured_at
-    is_new = member is None
+    is_new = member is None or member.well
     if member is None:
         member = episode.members[finding.member] = found_member(finding)
+    member.well = False
     has_risen = RANK[finding.priority] > RANK[member.priority]
     _note(member, finding)
     if episode.alert.over and not still_over:
@@ -75,7 +76,7 @@ def found_member(finding: Finding) -> Member:
     return Member(
         rule=finding.rule, why=finding.why, priority=finding.priority, vital=finding.vital,
         measured_at=finding.measured_at, direction=finding.direction, evidence=evidence_of(finding),
-        title=finding.title if is_of_values(finding.group) else "",
+        title=finding.title,
         bound="" if finding.bound is None else str(finding.bound),
     )  # fmt: skip
 
@@ -252,6 +253,18 @@ def settle_recovered(
             if alert is not None:
                 ended.append((episode, alert))
     return ended
+
+
+def note_well(episode: Episode, recovered: Callable[[str, Member], bool], now: datetime) -> bool:
+    """Note which members of an alert that others hold have recovered: it names the others alone. Whether it is news."""
+    well = [name for name, member in episode.members.items() if recovered(name, member)]
+    changed = [member for name, member in episode.members.items() if member.well is not (name in well)]
+    if not changed or len(well) == len(episode.members):
+        return False
+    for member in changed:
+        member.well = not member.well
+    episode.alert = msgspec.structs.replace(episode.alert, updated_at=max(now, episode.alert.updated_at))
+    return True
 
 
 def group_of(episodes: Episodes, alert_id: str) -> str | None:

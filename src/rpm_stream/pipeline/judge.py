@@ -13,7 +13,7 @@ from itertools import groupby
 
 import msgspec
 
-from rpm_stream.alert.episodes import end, mark_stale
+from rpm_stream.alert.episodes import end, mark_stale, note_well
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.alerting import Alerting, Work
 from rpm_stream.pipeline.correct import as_message, void
@@ -27,6 +27,7 @@ from rpm_stream.pipeline.room import Room
 from rpm_stream.pipeline.scoring import Scoring
 from rpm_stream.pipeline.settings import GROUP as SETTINGS
 from rpm_stream.pipeline.settings import Settings
+from rpm_stream.pipeline.silence import GROUP as SILENCE
 from rpm_stream.pipeline.silence import Silence
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
 from rpm_stream.publish import fhir, summaries
@@ -35,6 +36,7 @@ from rpm_stream.records import Action, Alert, Reading, Readings, Record, Reject,
 from rpm_stream.registry import Registry
 
 __all__ = ["Judge", "Judged", "Patient", "PatientState"]
+DEVICES = DEVICE_GROUPS | {SILENCE}
 
 
 class Judged(Record, frozen=True, kw_only=True):
@@ -154,6 +156,7 @@ class Judge:
         self._alerting.wait(work)
         if action.action == "void":
             observations, heir = void(work, action, self._alerting, self._scoring, self.knowledge)
+            self._note_well(work)
             if heir is not None:
                 return _after(work.alerts, observations, self._step(patient, heir))
         else:
@@ -229,6 +232,13 @@ class Judge:
         latest, vitals = state.score.latest, self.knowledge.vitals
         heard = {vitals[reading.vital].group for reading in found.judged if latest.get(reading.vital) is reading}
         self._alerting.recover(work, heard | DEVICE_GROUPS)
+        self._note_well(work)
+
+    def _note_well(self, work: Work) -> None:
+        """What is well or heard again is no line of an alert about devices, though others still are not."""
+        for group in sorted(DEVICES & work.state.episodes.keys()):
+            if note_well(work.state.episodes[group], self._alerting.recovered(work), work.now):
+                self._alerting.put(work, work.state.episodes[group])
 
 
 def _after(alerts: Sequence[Alert], observations: Sequence[Published], judged: Judged) -> Judged:
