@@ -244,7 +244,7 @@ def test_late_days_take_their_place(numbers: list[float], chance: random.Random)
             list(run.jsonl(msgspec.json.encode(each), number))
         return unpack_patient(run.state_of("p"), "p").state.score.days["weight"]
 
-    assert (kept(shuffled).days, kept(shuffled).told) == (kept(sent).days, kept(sent).told)
+    assert (kept(shuffled).days, kept(shuffled).risen) == (kept(sent).days, kept(sent).risen)
 
 
 @settings(max_examples=8, deadline=None)
@@ -282,7 +282,7 @@ def test_weights_that_are_taken_back_leave_the_days() -> None:
     ward.act("void", "-", minutes=12 * DAY - 60, readings=readings)
     days = ward.patient.state.score.days["weight"]
     assert len(days.days) == len(STEADY)
-    assert days.told is None
+    assert not days.is_told
 
 
 def test_the_file_of_a_month_is_deterministic() -> None:

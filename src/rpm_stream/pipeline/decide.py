@@ -25,7 +25,7 @@ def decided(work: Work, action: Action, alerting: Alerting, knowledge: Knowledge
         state.score.accepted[group] = _seen_up_to(state, group, episode, knowledge)
         for vital, days in state.score.days.items():
             if knowledge.vitals[vital].group == group:
-                days.told = None
+                days.forget_told()
     context = Context(knowledge.priorities, work.situation, alerting.recovered(work), work.now)
     records = decide(state.episodes, group, action, context)
     for alert in records:
