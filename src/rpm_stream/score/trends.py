@@ -62,7 +62,7 @@ class Trends:
         self._numbers, self._usual_words = Numbers(knowledge), UsualWords(knowledge)
         self._discharge = DischargeWeight(knowledge)
         self._averages = {row.vital: row for row in self._rules.average}
-        self._words = TrendWords(knowledge, self._averages)
+        self._words = TrendWords(knowledge, self._usual_words, self._averages)
         self._drops = {row.vital: row for row in self._rules.drop}
         self._joined = {row.vital: row for row in self._rules.joined}
         named = {*self._averages, *self._drops, *self._joined, *(row.answer for row in self._rules.joined)}
