@@ -13,7 +13,7 @@ from rpm_stream.knowledge import Knowledge, Limits
 from rpm_stream.pipeline.patient import PatientState
 from rpm_stream.records import Direction, PatientEntry, Reading, Total, Trend
 from rpm_stream.score.rules import number_of
-from rpm_stream.words import plain_unit, plain_value
+from rpm_stream.words import plain_value, with_unit
 
 if TYPE_CHECKING:
     from rpm_stream.pipeline.scoring import Scoring
@@ -64,7 +64,7 @@ class PatientSituation:
         if word is not None:
             return word
         if reading.value is not None:
-            return f"{reading.value} {plain_unit(reading.unit)}"
+            return with_unit(reading.value, reading.unit)
         return {"positive-infinity": "HI", "negative-infinity": "LO"}.get(reading.absent or "", "without a value")
 
     def trend(self, vital: str) -> Trend | None:

@@ -20,7 +20,7 @@ from rpm_stream.knowledge import Knowledge, Vital
 from rpm_stream.records import DeviceEntry, Direction, Limit, LimitValue, PatientEntry, Record, Recovery, RegistryEntry
 from rpm_stream.registry import Registry, has_unreadable_birth
 from rpm_stream.score.discharge import target_fault
-from rpm_stream.words import plain_unit
+from rpm_stream.words import with_unit
 
 Level = Literal["patient", "panel", "programme"]
 LEVELS: tuple[Level, ...] = ("patient", "panel", "programme")  # whose limits come first
@@ -168,7 +168,7 @@ def _unreachable(limit: Limit, row: Vital, knowledge: Knowledge) -> str | None:
     low, high = _recoveries(limit)
     for name, bound in (("low", limit.low), ("high", limit.high), ("recover", low), ("recover", high)):
         if bound is not None and row.reject.excludes(knowledge.convert(_number(bound), limit.unit, row.unit)):
-            return f"has a {name} of {bound} {plain_unit(limit.unit)}, which no body has: is the unit right?"
+            return f"has a {name} of {with_unit(bound, limit.unit)}, which no body has: is the unit right?"
     return None
 
 

@@ -52,7 +52,7 @@ class UsualWords:
         zero = self._knowledge.convert(Decimal(0), row.unit, unit)
         step = self._knowledge.convert(row.resolution, row.unit, unit) - zero
         digits = max(0, -step.adjusted())
-        written = "/min" if unit in RATES else f" {plain_unit(unit)}"
+        written = "/min" if unit in RATES else f" {plain_unit(unit)}".rstrip()
         return Scale(plain=row.plain, unit=unit, written=written, step=Decimal(1).scaleb(-digits))
 
     def _in_unit(self, scale: Scale, vital: str, number: float) -> Decimal:
