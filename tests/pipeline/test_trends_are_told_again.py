@@ -5,13 +5,14 @@ CONTRACT 10, Worse is told again and What is so now, for members that a trend ho
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from replaying import stamp
+from replaying import of_type, replay_values, stamp
 from ward_for_tests import Ward, after
 
 from rpm_stream.knowledge import shipped
@@ -197,6 +198,24 @@ def keep_readings(monkeypatch: pytest.MonkeyPatch) -> None:
         return made
 
     monkeypatch.setattr(Ward, "message", kept)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(795, 860), min_size=1, max_size=10, unique=True), st.sampled_from([("kg", 1), ("g", 1000)]))
+def test_law_12_each_line_names_the_reading_whose_weight_it_tells(tenths: list[int], unit: tuple[str, int]) -> None:
+    """In order: the evidence is what the lines tell, rising, back, and rising again."""
+    entry = {"v": 1, "patient": "p", "target_weight": {"value": "80", "unit": "kg", "at": stamp(-DAY)}}
+    values = [
+        (place * DAY, "weight", f"{Decimal(each * unit[1]) / 10:f}", unit[0]) for place, each in enumerate(tenths)
+    ]
+    output = replay_values(values, [entry])
+    known = {reading["id"]: reading for reading in of_type(output, "reading")}
+    for alert in of_type(output, "alert"):
+        told = [Decimal(each) for line in alert["why"] for each in re.findall(r"weight ([0-9.]+) k?g", line)]
+        named = [Decimal(known[each]["value"]) for each in alert["evidence"]]
+        assert list(dict.fromkeys(round(each / (1000 if each > 1000 else 1), 1) for each in told)) == [
+            round(each / unit[1], 1) for each in named
+        ]
 
 
 def test_between_the_threshold_and_its_half_it_is_not_over_and_says_what_is_so() -> None:
