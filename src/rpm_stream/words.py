@@ -9,6 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from rpm_stream.records import CLEAN, LimitValue, Reading
 
 UNIT_WORDS = {"mm[Hg]": "mmHg", "Cel": "°C", "[degF]": "°F", "[lb_av]": "lb", "/min": "a minute"}
+UNIT_WORDS |= {"[in_i]": "in", "1": ""}
 MOST_DECIMALS = 3  # of a number that was converted
 MOST_GIVEN = 50  # characters of a number that somebody has set
 ABSENT_WORDS = {
@@ -18,6 +19,7 @@ ABSENT_WORDS = {
 
 
 _CLEAN = re.compile(CLEAN)
+_ANNOTATION = re.compile(r"\{[^}]*\}")  # of UCUM: words for people who know the code, which are no unit
 
 
 def is_clean(name: str) -> bool:
@@ -31,8 +33,14 @@ def cleaned(name: str) -> str:
 
 
 def plain_unit(unit: str) -> str:
-    """``mmHg`` of ``mm[Hg]``."""
-    return UNIT_WORDS.get(unit, unit)
+    """``mmHg`` of ``mm[Hg]``, ``a minute`` of ``{beats}/min``, nothing of ``{score}``."""
+    bare = _ANNOTATION.sub("", unit)
+    return UNIT_WORDS.get(bare, bare)
+
+
+def with_unit(value: object, unit: str) -> str:
+    """``88 %``; of a unit that has no word the value alone."""
+    return f"{value} {plain_unit(unit)}".rstrip()
 
 
 def plain_number(number: Decimal, decimals: int, beside: Decimal | None = None) -> str:
@@ -64,7 +72,7 @@ def plain_value(reading: Reading) -> str:
     name = reading.vital.replace("_", " ")
     if reading.value is None:
         return f"{name} {ABSENT_WORDS.get(reading.absent or '', 'without a value')}"
-    return f"{name} {reading.value} {plain_unit(reading.unit)}"
+    return f"{name} {with_unit(reading.value, reading.unit)}"
 
 
 def plain_list(names: Iterable[str]) -> str:

@@ -242,6 +242,22 @@ def test_a_daily_weight_is_of_today_for_two_days() -> None:
     assert stale_at(ward, 96 + 47.9, 96 + 48) == [96 + 48]
 
 
+@given(st.lists(st.integers(1, 15), min_size=2, max_size=5), st.integers(1, 4))
+@settings(max_examples=25, deadline=None)
+def test_several_weights_of_one_sitting_are_one(apart: list[int], days: int) -> None:
+    """Who steps on the scale again and again in a morning is not missed before a daily weight would be."""
+    limit = {"vital": "weight", "high": 85, "unit": "kg", "owner": "dr-a"}
+    ward, last = Ward({"v": 1, "patient": "p", "limits": [limit]}), 0
+    for day in range(days):
+        last = day * 1440
+        if day:
+            assert stale_at(ward, last / 60 - 0.1) == []
+        for minutes in (0, *apart):
+            last += minutes
+            ward.now("weight", "90", last)
+    assert stale_at(ward, last / 60 + 47.9, last / 60 + 48) == [last / 60 + 48]
+
+
 @pytest.mark.parametrize(("distance", "stale_after"), [(1, 60), (15, 60), (30, 90), (240, 720), (1200, 2880)])
 def test_three_times_the_usual_distance_between_an_hour_and_two_days(distance: int, stale_after: int) -> None:
     ward = Ward()

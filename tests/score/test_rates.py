@@ -51,7 +51,10 @@ def test_it_tells_value_rate_and_time() -> None:
 def test_in_the_unit_of_the_sensor() -> None:
     values = [(0, "6.6"), (5, "6.0"), (10, "5.4"), (15, "4.8")]  # mmol/L; 2.16 mg/dL a minute, 86.5
     output = replay_values([(at, "glucose_interstitial", value, "mmol/L") for at, value in values])
-    assert [alert for alert in of_type(output, "alert") if alert["rule"].startswith(RULE)]
+    (alert,) = [alert for alert in of_type(output, "alert") if alert["rule"].startswith(RULE)]
+    assert alert["why"] == [
+        "glucose interstitial 4.8 mmol/L, falling 0.12 mmol/L a minute: 3.9 mmol/L in about 8 minutes (trend)"
+    ]
 
 
 @pytest.mark.parametrize(("trend", "told"), [("ecff", True), ("edff", False), ("ff07", False)])

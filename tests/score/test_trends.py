@@ -137,8 +137,10 @@ def test_the_unit_of_the_scale_does_not_matter() -> None:
     pounds = [
         (at, vital, f"{float(kilos) / 0.45359237:.1f}", "[lb_av]") for at, vital, kilos in weights(*STEADY, 82, 82)
     ]
-    found = trends(pounds)
-    assert "81" in found[0]["why"][0] or "82.0 kg" in found[0]["why"][0]
+    assert trends(pounds)[0]["why"][0] == (
+        "weight 180.8 lb; 179.2 lb over the last 3 days, 2.8 above the 176.4 of the 28 days before; "
+        "up 4.6 lb within 2 days (rule of thumb) (trend)"
+    )
 
 
 def test_what_the_scale_cannot_name_feeds_no_trend() -> None:
@@ -244,7 +246,7 @@ def test_late_days_take_their_place(numbers: list[float], chance: random.Random)
             list(run.jsonl(msgspec.json.encode(each), number))
         return unpack_patient(run.state_of("p"), "p").state.score.days["weight"]
 
-    assert (kept(shuffled).days, kept(shuffled).told) == (kept(sent).days, kept(sent).told)
+    assert (kept(shuffled).days, kept(shuffled).risen) == (kept(sent).days, kept(sent).risen)
 
 
 @settings(max_examples=8, deadline=None)
@@ -282,7 +284,7 @@ def test_weights_that_are_taken_back_leave_the_days() -> None:
     ward.act("void", "-", minutes=12 * DAY - 60, readings=readings)
     days = ward.patient.state.score.days["weight"]
     assert len(days.days) == len(STEADY)
-    assert days.told is None
+    assert not days.is_told
 
 
 def test_the_file_of_a_month_is_deterministic() -> None:
@@ -339,6 +341,32 @@ def test_the_weight_at_discharge_may_be_in_pounds_and_one_that_cannot_be_is_left
     assert trends(weights(80.0, 83.0), discharged("176.4", "[lb_av]"))
     assert trends(weights(80.0, 83.0), discharged(80, "%")) == []
     assert trends(weights(80.0, 83.0), discharged(80, "g")) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "said"),
+    [
+        ("83.0", "kg", "weight 83.0 kg, 3.0 kg above the discharge weight of 80.0 kg (trend)"),
+        ("83.14", "kg", "weight 83.14 kg, 3.1 kg above the discharge weight of 80.0 kg (trend)"),
+        ("183.0", "[lb_av]", "weight 183.0 lb, 6.6 lb above the discharge weight of 176.4 lb (trend)"),
+        ("183", "[lb_av]", "weight 183 lb, 7 lb above the discharge weight of 176 lb (trend)"),
+        ("83000", "g", "weight 83.0 kg, 3.0 kg above the discharge weight of 80.0 kg (trend)"),
+    ],
+)
+@pytest.mark.parametrize("target", [("80", "kg"), ("176.37", "[lb_av]")])
+def test_all_numbers_are_said_in_the_unit_of_the_scale(
+    value: str, unit: str, said: str, target: tuple[str, str]
+) -> None:
+    """Whatever unit the weight at discharge was written in."""
+    (alert,) = trends([(DAY, "weight", value, unit)], discharged(*target))
+    assert alert["why"] == [said]
+
+
+def test_a_day_of_several_weights_is_told_beside_the_reading_that_is_named() -> None:
+    (alert,) = trends([(DAY, "weight", "83.0"), (DAY + 240, "weight", "83.6")], discharged())[-1:]
+    assert alert["why"][0] == (
+        "weight 83.6 kg; 83.3 kg on the day, 3.3 kg above the discharge weight of 80.0 kg (trend)"
+    )
 
 
 @pytest.mark.parametrize(("value", "unit"), [(80, "%"), (80, "g"), (800, "kg")])

@@ -101,8 +101,8 @@ class Moment(msgspec.Struct, array_like=True):
 class Decision(msgspec.Struct, omit_defaults=True):
     """What stood when a person acknowledged or snoozed; ``beyond``: by vital and side, what was beyond a limit.
 
-    ``rows``: tiers that have begun; ``again``: vital and side of values that came again after an hour without one and
-    wait to be told.
+    ``rows``: tiers that have begun; ``again``: members of which a value came again after an hour without one and waits
+    to be told.
     """
 
     numbers: dict[str, str]

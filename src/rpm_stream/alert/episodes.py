@@ -87,6 +87,8 @@ def _note(member: Member, finding: Finding) -> None:
         member.priority, member.rule, member.why = finding.priority, finding.rule, finding.why
         member.title, member.evidence = finding.title, evidence_of(finding)
     member.measured_at = max(member.measured_at, finding.measured_at)
+    if member.direction is None:  # of a trend that an older release found
+        member.direction = finding.direction
     if not is_of_values(finding.group):
         return
     if member.newest is None or finding.measured_at >= member.newest.measured_at:

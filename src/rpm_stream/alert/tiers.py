@@ -9,11 +9,12 @@ alone does not count for them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from rpm_stream.alert.episode import Decision, Episode, Member, Moment, Row
-from rpm_stream.alert.episodes import open_worse
+from rpm_stream.alert.episodes import is_worse, open_worse
 from rpm_stream.alert.situation import Situation
 from rpm_stream.records import Alert, Direction, Finding, Total
 
@@ -37,16 +38,16 @@ def look(
     decided, side = episode.decided, finding.direction
     if decided is None or side is None or finding.number is None:
         return None
-    key, limits = f"{finding.vital}:{side}", situation.limits
+    name, limits = finding.member, situation.limits
     if finding.beyond_query and not _stood_beyond_query(decided.numbers, finding.vital, side, situation):
         return open_worse(episode, now, finding.why)
     is_again = last is not None and finding.measured_at - last >= timedelta(minutes=limits.tier_again_minutes)
-    if is_again and key not in decided.again:
-        decided.again.append(key)
-    member = episode.members[finding.member]
-    if not (key in decided.again or is_step(decided, member, finding.number, situation)):
+    if is_again and name not in decided.again:
+        decided.again.append(name)
+    member = episode.members[name]
+    if not (_is_again(decided, name, member) or is_step(decided, member, finding.number, situation)):
         return None
-    if not _is_row(decided, key, finding.measured_at, finding.apart, situation):
+    if not _is_row(decided, name, finding.measured_at, finding.apart, situation):
         return None
     return _open(episode, now, finding.why, situation)
 
@@ -72,17 +73,43 @@ def held(episode: Episode, situation: Situation, now: datetime) -> Alert | None:
     if at > now:
         return None
     episode.held = False
-    for member in episode.members.values():
+    for name, member in episode.members.items():
         newest = member.newest
         if newest is None or member.direction is None or newest.measured_at != situation.heard_at(member.vital):
             continue
-        key = f"{member.vital}:{member.direction}"
-        if newest.number and (key in decided.again or is_step(decided, member, Decimal(newest.number), situation)):
+        if newest.number and (
+            _is_again(decided, name, member) or is_step(decided, member, Decimal(newest.number), situation)
+        ):
             return open_worse(episode, at, newest.why)
     total = situation.total
     if total is not None and is_total_tier(decided.news2, total.minimum):
         return open_worse(episode, at, total.why)
     return None
+
+
+def last_beyond(episode: Episode, finding: Finding) -> datetime | None:
+    """When a value beyond that limit was measured before: one beyond a limit of its side that is no milder."""
+    side = finding.direction
+    if side is None:
+        return None
+    times: Iterator[datetime] = (
+        member.measured_at
+        for name, member in episode.members.items()
+        if member.vital == finding.vital
+        and member.direction == side
+        and (name == finding.member or _is_as_far_out(member, side, finding.bound))
+    )
+    return max(times, default=None)
+
+
+def _is_as_far_out(member: Member, side: Direction, bound: Decimal | None) -> bool:
+    """Whether what is beyond a member's limit is beyond a bound; of a prediction, which has no limit, it is not."""
+    return bool(member.bound) and bound is not None and not is_worse(side, str(bound), member.bound)
+
+
+def _is_again(decided: Decision, name: str, member: Member) -> bool:
+    """Whether a value of a member came again after an hour; an older release kept the vital and side instead."""
+    return name in decided.again or f"{member.vital}:{member.direction}" in decided.again
 
 
 def is_step(stood: Decision | Moment, member: Member, number: Decimal, situation: Situation) -> bool:

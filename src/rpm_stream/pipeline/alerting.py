@@ -6,7 +6,7 @@ it names, so that each of them is published.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 import msgspec
@@ -24,7 +24,7 @@ from rpm_stream.alert.telling import (
     stands_at,
     tell,
 )
-from rpm_stream.alert.tiers import decision_at, is_graver, look, look_at_total
+from rpm_stream.alert.tiers import decision_at, is_graver, last_beyond, look, look_at_total
 from rpm_stream.alert.waiting import overdue
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.devices import DeviceAlerts
@@ -33,7 +33,7 @@ from rpm_stream.pipeline.scoring import Moment, Scoring
 from rpm_stream.pipeline.silence import GROUP as SILENCE
 from rpm_stream.pipeline.silence import Silence
 from rpm_stream.pipeline.situation import PatientSituation
-from rpm_stream.records import Alert, Direction, Finding, PatientEntry, Reading, Score
+from rpm_stream.records import Alert, Finding, PatientEntry, Reading, Score
 from rpm_stream.score.total import NEWS2
 from rpm_stream.words import is_of_values
 
@@ -182,7 +182,7 @@ class Alerting:
     def _enter(self, work: Work, finding: Finding, now: datetime) -> None:
         state = work.state
         episode = state.episodes.get(finding.group)
-        last = None if episode is None else _last_beyond(episode, finding)
+        last = None if episode is None else last_beyond(episode, finding)
         still_over = episode is not None and self._is_still_over(work, episode, finding)
         alert = apply(state.episodes, state.patient, finding, now, still_over)
         episode = state.episodes[finding.group]
@@ -314,14 +314,3 @@ class Alerting:
             self.put(work, episode)
         elif was_stale:
             self.put_as_told(work, episode)
-
-
-def _last_beyond(episode: Episode, finding: Finding) -> datetime | None:
-    """When a value beyond that side of the vital's limits was measured before."""
-    times: Iterator[datetime] = (
-        member.measured_at
-        for member in episode.members.values()
-        if member.vital == finding.vital and member.direction == finding.direction
-    )
-    side: Direction | None = finding.direction
-    return max(times, default=None) if side is not None else None

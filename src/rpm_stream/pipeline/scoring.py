@@ -33,7 +33,8 @@ LIMIT = "limit:"  # how the name of a member begins that a limit holds
 
 class Moment(msgspec.Struct, gc=False):
     """One moment on its way. ``judged``: readings that say something of the patient; ``late``: ids among them;
-    ``also_seen``: readings that tell again of a measurement that is known, and are judged no second time.
+    ``also_seen``: readings that tell again of a measurement that is known, and are judged no second time. ``gaps``:
+    seconds to the newest reading of a vital before.
     """
 
     patient: Patient
@@ -45,6 +46,7 @@ class Moment(msgspec.Struct, gc=False):
     late: set[str] = set()
     total: Total | None = None  # NEWS2, where this moment may have changed it
     also_seen: list[Reading] = []
+    gaps: dict[str, float] = {}
 
     @property
     def apart(self) -> float | None:
@@ -84,7 +86,8 @@ class Scoring:
             moment.findings += findings
             moment.total = patient.state.score.total
         self._detect(moment)
-        moment.findings += self._trends.look(patient.state.score, judged, moment.late, entry)
+        for finding in self._trends.look(patient.state.score, judged, moment.late, entry):
+            moment.findings.append(msgspec.structs.replace(finding, apart=moment.gaps.get(finding.vital)))
         moment.findings += self._rates.look(patient.state.score, judged, moment.late)
         moment.findings = self._quality.look(patient.state.score, judged, moment.findings)
         return moment
@@ -118,12 +121,18 @@ class Scoring:
         return calm is not None and calm.until > member.measured_at
 
     def level(self, state: PatientState, entry: PatientEntry, name: str, member: Member) -> Level:
-        """Where the newest value of a member stands to its limit; of what is learned that is no news."""
+        """Where the newest value of a member stands to its limit; of what is learned that is no news.
+
+        A trend's is where the trend rang with it: between there and calm it is as good as inside, so that what hovers
+        about the trend's bound tells nothing at each turn.
+        """
         if name == NEWS2:
             return "beyond" if state.score.total is not None and state.score.total.priority else "inside"
         if name.startswith(LIMIT):
             return self._recovery.level(state.score, entry, (member.vital, member.direction))
-        return "inside"
+        latest, newest = state.score.latest.get(member.vital), member.newest
+        rings = latest is not None and newest is not None and newest.measured_at == latest.measured_at
+        return "beyond" if rings and newest is not None and newest.number else "inside"
 
     def scale(self, state: PatientState, entry: PatientEntry, reading: Reading) -> Scale:
         """The scale by which a reading counts: other than 1 only for a saturation."""
@@ -157,6 +166,8 @@ class Scoring:
             placing, found = self._rules.limits(state, reading, moment.entry)
             moment.findings += found
             newest = state.latest.get(reading.vital)
+            if newest is not None:
+                moment.gaps[reading.vital] = abs((reading.measured_at - newest.measured_at).total_seconds())
             if newest is not None and reading.measured_at < newest.measured_at:
                 moment.late.add(reading.id)
             elif placing or (reading.value is not None and (reading.vital in self._kept or reading.vital in expected)):

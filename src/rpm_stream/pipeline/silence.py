@@ -27,6 +27,8 @@ from rpm_stream.words import is_of_values
 
 GROUP = "device:silence"
 LEAST_DISTANCES = 2  # of three readings: from then on their median counts
+DAILY = 1440  # minutes: the usual distance of what a scale says (vitals.toml)
+SITTING = timedelta(hours=1)  # values of a scale closer than this are of one sitting; design choice
 CONTINUOUS = timedelta(minutes=15)  # what is usual of a stream before that: its summaries' window
 STALE_TIMES, STALE_LEAST, STALE_MOST = 3, timedelta(hours=1), timedelta(hours=48)  # CONTRACT 10: design choice
 LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
@@ -207,7 +209,15 @@ class Silence:
         return max((self._of_today_until(score, vital, expected) for vital in vitals), default=None)
 
     def _of_today_until(self, score: ScoreState, vital: str, expected: Mapping[str, int]) -> datetime:
+        """Until when the newest value is of today: three times the usual distance.
+
+        Who steps on a scale three times in a morning measures once a day: of a vital that is usually measured daily
+        the distances within one sitting do not count (design choice). Of others they do: a pulse that was measured
+        each minute is missed within the hour.
+        """
         last, known = score.latest[vital], score.distances.get(vital, [])
+        if self._knowledge.vitals[vital].usual_every >= DAILY:
+            known = [each for each in known if each >= SITTING.total_seconds()]
         if vital in expected:
             usual = timedelta(minutes=expected[vital])
         elif len(known) >= LEAST_DISTANCES:

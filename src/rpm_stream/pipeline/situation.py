@@ -14,7 +14,7 @@ from rpm_stream.pipeline.patient import PatientState
 from rpm_stream.records import Direction, PatientEntry, Reading, Total, Trend
 from rpm_stream.score.news2 import SCALE_SAID
 from rpm_stream.score.rules import number_of
-from rpm_stream.words import plain_unit, plain_value
+from rpm_stream.words import plain_value, with_unit
 
 if TYPE_CHECKING:
     from rpm_stream.pipeline.scoring import Scoring
@@ -71,7 +71,7 @@ class PatientSituation:
         if reading.value is not None:
             scale = SCALE_SAID.get(self._scoring.scale(self._state, self._entry, reading))
             oxygen = f" ({scale.removeprefix(SCALE_2)})" if scale else ""
-            return f"{reading.value} {plain_unit(reading.unit)}{oxygen}"
+            return f"{with_unit(reading.value, reading.unit)}{oxygen}"
         return {"positive-infinity": "HI", "negative-infinity": "LO"}.get(reading.absent or "", "without a value")
 
     def trend(self, vital: str) -> Trend | None:

@@ -8,11 +8,10 @@ from datetime import datetime, timedelta
 from rpm_stream.knowledge import Vital
 from rpm_stream.publish.moments import ago_words
 from rpm_stream.records import Alert, Record, Sample, Trend
-from rpm_stream.words import ABSENT_WORDS, UNIT_WORDS
+from rpm_stream.words import ABSENT_WORDS, UNIT_WORDS, plain_unit
 
 ALWAYS_OLD = timedelta(hours=48)  # no vital is measured so rarely that an older value is of today
 TREND_WORDS: dict[Trend, str] = {"rising": "rising", "falling": "falling", "steady": "steady"}
-SHORT_UNITS = UNIT_WORDS | {"/min": "/min", "1": ""}
 
 
 class Latest(Record, frozen=True, kw_only=True):
@@ -71,5 +70,5 @@ def _words(sample: Sample, vital: Vital | None) -> tuple[str, str]:
 
 def short_unit(unit: str) -> str:
     """``/min`` of ``{beats}/min``, ``mmHg`` of ``mm[Hg]``."""
-    bare = unit if "{" not in unit else unit[: unit.index("{")] + unit[unit.index("}") + 1 :]
-    return SHORT_UNITS.get(bare, bare)
+    word = plain_unit(unit)
+    return "/min" if word == UNIT_WORDS["/min"] else word

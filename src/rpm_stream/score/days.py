@@ -12,18 +12,47 @@ from statistics import median, pstdev
 import msgspec
 
 STEPS = 10  # of a vital's resolution
+AVERAGE, DISCHARGE, JOINED, DROP = "trend.average", "trend.discharge", "trend.joined", "trend.drop"  # rules
+
+
+class Risen(msgspec.Struct, array_like=True):
+    """Why a rule about a rise holds of a day, in the vital's first unit. ``bound``: the level from which it counts.
+
+    ``rule``: the one that compares; its priority is another one where something stands beside. ``fast`` lies above
+    ``slow``: the mean of the last days above that of the days before, or the day above the weight at discharge; None
+    where only the rule of thumb holds, a rise ``up`` within ``within`` days. ``beside``: what gives it more weight, in
+    words.
+    """
+
+    rule: str
+    bound: float
+    fast: float | None = None
+    slow: float = 0.0
+    up: float = 0.0
+    within: int = 0
+    beside: str = ""
 
 
 class Days(msgspec.Struct, array_like=True):
     """Day (ordinal) -> slot -> value in steps. ``usual``: the median that was asked for last, with its days.
 
-    ``told``: why a rule holds of the newest day, in words, and the rule; it is said again with every reading until the
-    days say otherwise, or the reading would pass for a return to normal.
+    ``risen``: why a rule holds of the newest day; it is said again with every reading until the days say otherwise, or
+    the reading would pass for a return to normal. ``told``: the same of an older release, in words, and the rule.
     """
 
     days: dict[int, dict[int, int]] = {}
     usual: tuple[int, int, float | None] | None = None
     told: tuple[str, str] | None = None
+    risen: Risen | None = None
+
+    @property
+    def is_told(self) -> bool:
+        """Whether a rule holds of the newest day."""
+        return self.risen is not None or self.told is not None
+
+    def forget_told(self) -> None:
+        """Nothing holds of the newest day any more."""
+        self.told = self.risen = None
 
 
 def day_of(at: datetime) -> int:

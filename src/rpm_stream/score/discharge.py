@@ -7,7 +7,7 @@ from decimal import Decimal
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import PatientEntry, TargetWeight
 from rpm_stream.score.days import day_of
-from rpm_stream.words import plain_given, plain_unit
+from rpm_stream.words import plain_given, with_unit
 
 VITAL = "weight"
 
@@ -18,7 +18,7 @@ def target_fault(target: TargetWeight, knowledge: Knowledge) -> str | None:
     if target.unit not in row.units:
         return f"target_weight is not measured in {target.unit!r}; it may be {', '.join(row.units)}"
     if row.reject.excludes(knowledge.convert(_number(target), target.unit, row.unit)):
-        said = f"{plain_given(target.value)} {plain_unit(target.unit)}"
+        said = with_unit(plain_given(target.value), target.unit)
         return f"target_weight of {said} is none of a body: is the unit right?"
     return None
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Direction, Limit, Reading
-from rpm_stream.words import decimals_of, plain_flags, plain_number, plain_unit, plain_value
+from rpm_stream.words import decimals_of, plain_flags, plain_number, plain_unit, plain_value, with_unit
 
 
 class LimitWords:
@@ -31,12 +31,15 @@ class LimitWords:
 
     def limit(self, reading: Reading, bound: Decimal, unit: str) -> str:
         """A limit as it is written, and in the reading's unit where that is another one."""
-        said = f"{bound} {plain_unit(unit)}"
+        said = with_unit(bound, unit)
         if plain_unit(unit) == plain_unit(reading.unit):
             return said
         number = self._knowledge.convert(bound, unit, reading.unit)
         beside = None if reading.value is None else Decimal(reading.value)
-        return f"{said} ({plain_number(number, decimals_of(bound) + 1, beside)} {plain_unit(reading.unit)})"
+        zero, one = (self._knowledge.convert(Decimal(each), unit, reading.unit) for each in (0, 1))
+        last = (one - zero).scaleb(-decimals_of(bound) - 1)  # a tenth of what the limit is written to
+        decimals = min(decimals_of(bound) + 1, max(0, -last.adjusted()))
+        return f"{said} ({with_unit(plain_number(number, decimals, beside), reading.unit)})"
 
 
 def lasting(limit: Limit) -> str:

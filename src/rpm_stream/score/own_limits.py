@@ -21,7 +21,7 @@ from rpm_stream.records import DeviceEntry, Direction, Limit, LimitValue, Patien
 from rpm_stream.registry import Registry, has_unreadable_birth
 from rpm_stream.score.discharge import target_fault
 from rpm_stream.score.expected import expected_faults
-from rpm_stream.words import plain_given, plain_unit
+from rpm_stream.words import plain_given, with_unit
 
 Level = Literal["patient", "panel", "programme"]
 LEVELS: tuple[Level, ...] = ("patient", "panel", "programme")  # whose limits come first
@@ -168,11 +168,11 @@ def _unreachable(limit: Limit, row: Vital, knowledge: Knowledge) -> str | None:
     """A bound or a recovery that no value can be beyond, or inside of: such a value is refused as none of a body."""
     for name, bound, last in (("low", limit.low, row.reject.below), ("high", limit.high, row.reject.above)):
         if bound is not None and knowledge.convert(_number(bound), limit.unit, row.unit) == last:
-            return f"has a {name} of {bound} {plain_unit(limit.unit)}, which no value of a body can be beyond"
+            return f"has a {name} of {with_unit(plain_given(bound), limit.unit)}, which no value of a body can be beyond"
     low, high = _recoveries(limit)
     for name, bound in (("low", limit.low), ("high", limit.high), ("recover", low), ("recover", high)):
         if bound is not None and row.reject.excludes(knowledge.convert(_number(bound), limit.unit, row.unit)):
-            said = f"{plain_given(bound)} {plain_unit(limit.unit)}"
+            said = with_unit(plain_given(bound), limit.unit)
             return f"has a {name} of {said}, which no body has: is the unit right?"
     return None
 

@@ -18,7 +18,7 @@ from rpm_stream.records import Finding, Reading
 from rpm_stream.score.device_runs import MOST_RUNS, Teller, Told, any_going_on, count, is_news, lasts, member_of
 from rpm_stream.score.other_unit import OtherUnits
 from rpm_stream.score.state import DeviceRun, LastValue, ScoreState
-from rpm_stream.words import plain_flags, plain_unit, plain_value
+from rpm_stream.words import plain_flags, plain_unit, plain_value, with_unit
 
 HEART, PULSE = "heart_rate", "pulse_rate"
 MOVEMENT = ("cadence", "speed")
@@ -134,7 +134,7 @@ class Quality:
             if run is not None and at - run.until >= timedelta(minutes=plan.step.hold_minutes):
                 count(state.doubts, member, at, False)
             return
-        said = f"a jump from {last.value} {plain_unit(last.unit)} {_before(at - last.at)} that hardly any body makes"
+        said = f"a jump from {with_unit(last.value, last.unit)} {_before(at - last.at)} that hardly any body makes"
         doubts[reading.id] = f"{said}: {AGAIN}"
         run = count(state.doubts, member, at, True)
         if run is not None and run.count == 1:
@@ -252,4 +252,6 @@ def _before(lasted: timedelta) -> str:
         return f"{seconds // 3600} hours before"
     if seconds >= 120:
         return f"{seconds // 60} minutes before"
-    return f"{seconds} seconds before" if seconds else "at the same moment"
+    if not seconds:
+        return "at the same moment"
+    return f"{seconds} second{'' if seconds == 1 else 's'} before"

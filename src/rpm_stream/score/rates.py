@@ -19,7 +19,7 @@ from rpm_stream.records import Finding, Reading
 from rpm_stream.score.learning import Numbers
 from rpm_stream.score.rules import note_calm
 from rpm_stream.score.state import Point, ScoreState
-from rpm_stream.words import plain_unit, plain_value
+from rpm_stream.score.usual_words import UsualWords
 
 MEMBER = "rate:"
 MOST_POINTS = 24  # a window of one value a minute, and late ones
@@ -31,7 +31,7 @@ class Rates:
     """The rules over minutes, bound to the knowledge table."""
 
     def __init__(self, knowledge: Knowledge) -> None:
-        self._knowledge, self._numbers = knowledge, Numbers(knowledge)
+        self._knowledge, self._numbers, self._words = knowledge, Numbers(knowledge), UsualWords(knowledge)
         self._falling = {row.vital: row for row in knowledge.trends.falling}
 
     def look(self, state: ScoreState, readings: Sequence[Reading], late: Collection[str]) -> Iterator[Finding]:
@@ -65,15 +65,17 @@ class Rates:
 
     def _finding(self, row: Falling, reading: Reading, slope: float, is_late: bool) -> Finding:
         vital = self._knowledge.vitals[row.vital]
-        minutes = max(1, round((self._numbers.of(reading) - float(row.to)) / -slope))
+        minutes, scale = max(1, round((self._numbers.of(reading) - float(row.to)) / -slope)), self._words.scale(reading)
+        fall = f"{self._words.difference(scale.finer(), reading, -slope)}{scale.written}"
+        low = f"{self._words.number(scale, reading, float(row.to))}{scale.written}"
         return Finding(
             member=f"{MEMBER}{row.vital}",
             rule=f"{RULE}.{row.vital}@{self._knowledge.trends.version}",
             group=vital.group,
             priority=self._knowledge.priorities.of(RULE),
             title=f"{vital.display} falling fast",
-            why=f"{plain_value(reading)}, falling {-slope:.1f} {plain_unit(vital.unit)} a minute: {row.to} "
-            f"{plain_unit(vital.unit)} in about {minutes} {'minute' if minutes == 1 else 'minutes'} (trend)",
+            why=f"{self._words.said(reading)}, falling {fall} a minute: {low} in about {minutes} "
+            f"{'minute' if minutes == 1 else 'minutes'} (trend)",
             evidence=(reading,),
             vital=reading.vital,
             measured_at=reading.measured_at,

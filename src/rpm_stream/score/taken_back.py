@@ -27,7 +27,8 @@ def forget(state: ScoreState, reading: Reading, slot_hours: int) -> None:
             kept_points[vital] = [point for point in kept_points[vital] if point.at != at]
     kept = state.days.get(vital)
     if kept is not None and kept.days.get(day_of(at), {}).pop(at.hour // slot_hours, None) is not None:
-        kept.usual = kept.told = None
+        kept.usual = None
+        kept.forget_told()
         if not kept.days[day_of(at)]:
             del kept.days[day_of(at)]
 

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
+from decimal import Decimal
 from statistics import fmean
 
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.trends import Average, Drop, Joined
-from rpm_stream.records import Finding, PatientEntry, Reading, Record
-from rpm_stream.score.days import Days, DayTable, day_of, spread
+from rpm_stream.records import Direction, Finding, PatientEntry, Reading, Record
+from rpm_stream.score.days import AVERAGE, DISCHARGE, DROP, JOINED, Days, DayTable, Risen, day_of, spread
 from rpm_stream.score.discharge import DischargeWeight
 from rpm_stream.score.history import VitalHistory, add, run, segment_of
 from rpm_stream.score.learning import Numbers
 from rpm_stream.score.recent import among_last, enter, forget
-from rpm_stream.score.rules import is_continuous, note_calm
+from rpm_stream.score.rules import is_continuous, note_calm, number_of
 from rpm_stream.score.state import ScoreState
+from rpm_stream.score.trend_words import TrendWords
 from rpm_stream.score.usual_words import UsualWords
 
 MEMBER = "detector:trend:"  # of the learned ones: a person may call it the new normal
@@ -29,7 +31,7 @@ LEAST_ABOVE = 1e-6  # "more than": days are kept in steps, so that equal weights
 
 
 class Rise(Record, frozen=True, kw_only=True):
-    """How far the mean of the last days lies above that of the days before, and what it would have to be."""
+    """How far the last days, or one, lie above those before, and how far it would have to be."""
 
     fast: float
     slow: float
@@ -40,15 +42,27 @@ class Rise(Record, frozen=True, kw_only=True):
         """The rise; below 0 a fall."""
         return self.fast - self.slow
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it is as much as it would have to be."""
+        return self.by >= self.threshold
+
+
+class Thumb(Rise, frozen=True, kw_only=True):
+    """A rise within so many days, by the rule of thumb."""
+
+    days: int
+
 
 class Trends:
     """The rules over days, bound to the knowledge table."""
 
     def __init__(self, knowledge: Knowledge) -> None:
         self._knowledge, self._rules = knowledge, knowledge.trends
-        self._numbers, self._words = Numbers(knowledge), UsualWords(knowledge)
+        self._numbers, self._usual_words = Numbers(knowledge), UsualWords(knowledge)
         self._discharge = DischargeWeight(knowledge)
         self._averages = {row.vital: row for row in self._rules.average}
+        self._words = TrendWords(knowledge, self._usual_words, self._averages)
         self._drops = {row.vital: row for row in self._rules.drop}
         self._joined = {row.vital: row for row in self._rules.joined}
         named = {*self._averages, *self._drops, *self._joined, *(row.answer for row in self._rules.joined)}
@@ -72,7 +86,7 @@ class Trends:
                 kept = state.days[reading.vital] = Days()
             is_late = reading.id in late
             entered = table.enter(kept, reading.measured_at, self._numbers.of(reading))
-            if reading.vital in self._averages and (entered or kept.told is not None):
+            if reading.vital in self._averages and (entered or kept.is_told):
                 yield from self._average(state, reading, patient, (entered, is_late))
             if reading.vital in self._drops:
                 yield from self._drop(state, reading, is_late)
@@ -86,18 +100,22 @@ class Trends:
         entered, is_late = how
         row, kept, day = self._averages[reading.vital], state.days[reading.vital], day_of(reading.measured_at)
         newest = max(kept.days)
-        told = kept.told if day == newest else None
+        risen, told = (kept.risen, kept.told) if day == newest else (None, None)
         if entered:
-            told = self._risen(state, row, day, patient)
-            kept.told = told if day == newest else self._risen(state, row, newest, patient)
+            risen, told = self._risen(state, row, day, patient), None
+            kept.told, kept.risen = None, risen if day == newest else self._risen(state, row, newest, patient)
             if newest - day < row.fast_days:
-                told = kept.told or told
+                risen = kept.risen or risen
             if not is_late:
                 rise = self._rise(state, row, newest) or self._above_discharge(state, row, newest, patient)
-                is_calm = kept.told is None and (rise is None or rise.by < rise.threshold / 2)
+                is_calm = kept.risen is None and (rise is None or rise.by < rise.threshold / 2)
                 note_calm(state, f"{MEMBER}{reading.vital}", reading.measured_at, is_calm)
+        if risen is not None:
+            rule = JOINED if risen.beside else risen.rule
+            told = self._words.rise(reading, risen), rule
         if told is not None:
-            yield self._finding(reading, told[1], f"{self._display(reading)} rising", told[0], is_late)
+            bound = None if risen is None else risen.bound
+            yield self._finding(reading, told[1], told[0], bound, is_late)
 
     def _rise(self, state: ScoreState, row: Average, day: int) -> Rise | None:
         kept, table = state.days.get(row.vital), self._tables[row.vital]
@@ -124,56 +142,40 @@ class Trends:
             return None
         return Rise(fast=today[0], slow=compared[0], threshold=compared[1] + LEAST_ABOVE)
 
-    def _risen(self, state: ScoreState, row: Average, day: int, patient: PatientEntry) -> tuple[str, str] | None:
-        """Why the rule holds of ``day`` in words, and its name for the priority; None where it does not."""
-        rise, rule, words = self._rise(state, row, day), "trend.average", self._said
+    def _risen(self, state: ScoreState, row: Average, day: int, patient: PatientEntry) -> Risen | None:
+        """Why the rule holds of ``day``; None where it does not."""
+        rise, rule = self._rise(state, row, day), AVERAGE
         if rise is None:
-            rise, rule, words = (
-                self._above_discharge(state, row, day, patient),
-                "trend.discharge",
-                self._said_of_discharge,
-            )
-        is_over = rise is not None and rise.by >= rise.threshold
+            rise, rule = self._above_discharge(state, row, day, patient), DISCHARGE
         thumb, joined = self._thumb(state, row.vital, day), self._joined.get(row.vital)
         beside = self._beside(state, joined, day) if joined is not None else ""
-        if not is_over and not (thumb and beside):
+        if rise is not None and rise.is_over:
+            risen = Risen(rule, rise.slow + rise.threshold, rise.fast, rise.slow)
+        elif thumb is not None and beside:
+            risen = Risen(rule, thumb.slow + thumb.threshold)
+        else:
             return None
-        said = [words(row, rise)] if is_over and rise is not None else []
-        return f"{'; '.join([*said, *filter(None, (thumb, beside))])} (trend)", "trend.joined" if beside else rule
+        if thumb is not None:
+            risen.up, risen.within = thumb.by, thumb.days
+        risen.beside = beside
+        return risen
 
-    def _said_of_discharge(self, row: Average, rise: Rise) -> str:
-        vital = self._knowledge.vitals[row.vital]
-        return (
-            f"{vital.plain} {rise.fast:.1f} {vital.unit}, {rise.by:.1f} {vital.unit} above the discharge weight of "
-            f"{rise.slow:.1f} {vital.unit}"
-        )
-
-    def _said(self, row: Average, rise: Rise) -> str:
-        vital = self._knowledge.vitals[row.vital]
-        digits = 1 if vital.resolution < 1 else 0
-        unit = f" {vital.unit}" if vital.unit.isalpha() else vital.unit
-        return (
-            f"{vital.plain} of the last {row.fast_days} days {rise.fast:.{digits}f}{unit}, {rise.by:.{digits}f} above "
-            f"the {rise.slow:.{digits}f} of the {row.slow_days} days before"
-        )
-
-    def _thumb(self, state: ScoreState, vital: str, day: int) -> str:
-        """The rule of thumb in words; empty where it does not hold."""
+    def _thumb(self, state: ScoreState, vital: str, day: int) -> Thumb | None:
+        """The first rule of thumb that holds of ``day``."""
         table, kept = self._tables[vital], state.days[vital]
         today = table.medians(kept, day, day)
         for row in self._rules.rule_of_thumb:
             before = table.medians(kept, max(day - row.days, self._since(state, vital)), day - 1)
             if row.vital == vital and today and before and today[0] - min(before) >= float(row.by) - 1e-6:
-                unit = self._knowledge.vitals[vital].unit
-                return f"up {today[0] - min(before):.1f} {unit} within {row.days} days (rule of thumb)"
-        return ""
+                return Thumb(fast=today[0], slow=min(before), threshold=float(row.by), days=row.days)
+        return None
 
     def _beside(self, state: ScoreState, row: Joined, day: int) -> str:
         """What stands beside a rise, in words: a worse answer, a heart rate above its usual; else empty."""
         found = [self._answer(state, row, day)]
         for vital in row.averages:
             rise = self._rise(state, self._averages[vital], day)
-            if rise is not None and rise.by >= rise.threshold:
+            if rise is not None and rise.is_over:
                 found.append(f"{self._knowledge.vitals[vital].plain} {rise.by:.0f} above usual")
         return ", ".join(filter(None, found))
 
@@ -205,8 +207,8 @@ class Trends:
         if not is_late:
             note_calm(state, f"{MEMBER}{reading.vital}", at, not is_low)
         if is_low and lasted:
-            why = f"{self._words.value(reading, usual)} of the last {row.days} days, {lasted} (trend)"
-            yield self._finding(reading, "trend.drop", f"{self._display(reading)} below usual", why, is_late)
+            why = f"{self._usual_words.value(reading, usual)} of the last {row.days} days, {lasted} (trend)"
+            yield self._finding(reading, DROP, why, usual - float(row.by), is_late)
 
     def _lasts(self, state: ScoreState, row: Drop, reading: Reading, is_low: bool) -> str:
         """For how long a drop has lasted, in words: by minutes in a stream, by number of single readings."""
@@ -227,19 +229,29 @@ class Trends:
 
     # --- telling -----------------------------------------------------------------------------------------------------
 
-    def _display(self, reading: Reading) -> str:
-        return self._knowledge.vitals[reading.vital].display
+    def _finding(self, reading: Reading, rule: str, why: str, bound: float | None, is_late: bool) -> Finding:
+        """``bound``: the level in the vital's first unit beyond which the rule rings; None of an older release's words.
 
-    def _finding(self, reading: Reading, rule: str, title: str, why: str, is_late: bool) -> Finding:
+        A rise is one of days: the reading's own value may be short of the bound, and then it is no number to measure
+        what comes after it by.
+        """
+        vital = self._knowledge.vitals[reading.vital]
+        side: Direction = "low" if rule == DROP else "high"
+        level = None if bound is None else round(Decimal(bound), 3)
+        number = number_of(self._knowledge, reading)
+        is_beyond = level is not None and (number <= level if side == "low" else number >= level)
         return Finding(
             member=f"{MEMBER}{reading.vital}",
             rule=f"{rule}.{reading.vital}@{self._rules.version}",
-            group=self._knowledge.vitals[reading.vital].group,
+            group=vital.group,
             priority=self._knowledge.priorities.of(rule),
-            title=title,
+            title=f"{vital.display} {'below usual' if rule == DROP else 'rising'}",
             why=why,
             evidence=(reading,),
             vital=reading.vital,
             measured_at=reading.measured_at,
             late=is_late,
+            direction=side,
+            number=number if is_beyond else None,
+            bound=level,
         )

@@ -12,11 +12,14 @@ from datetime import timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 
+import msgspec
+
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Reading, Record
-from rpm_stream.words import plain_unit
+from rpm_stream.words import decimals_of, plain_unit, plain_value
 
 SHOWN_IN = {"kg/L": "mg/dL", "g": "kg"}  # how devices send what nobody reads so
+TENTH = Decimal("0.1")
 RATES = ("/min", "{beats}/min", "{breaths}/min")
 
 
@@ -32,6 +35,10 @@ class Scale(Record, frozen=True, kw_only=True):
         """The value with the digits that mean something."""
         return value.quantize(self.step, ROUND_HALF_UP)
 
+    def finer(self) -> Scale:
+        """With one digit more, for what is small beside the values."""
+        return msgspec.structs.replace(self, step=self.step.scaleb(-1))
+
 
 class UsualWords:
     """Words for what is unusual, bound to the knowledge table."""
@@ -45,18 +52,46 @@ class UsualWords:
         zero = self._knowledge.convert(Decimal(0), row.unit, unit)
         step = self._knowledge.convert(row.resolution, row.unit, unit) - zero
         digits = max(0, -step.adjusted())
-        written = "/min" if unit in RATES else f" {plain_unit(unit)}"
+        written = "/min" if unit in RATES else f" {plain_unit(unit)}".rstrip()
         return Scale(plain=row.plain, unit=unit, written=written, step=Decimal(1).scaleb(-digits))
 
     def _in_unit(self, scale: Scale, vital: str, number: float) -> Decimal:
         """A number of a detector, which is in the vital's own unit, as it is shown."""
         return scale.shown(self._knowledge.convert(Decimal(number), self._knowledge.vitals[vital].unit, scale.unit))
 
+    def scale(self, reading: Reading) -> Scale:
+        """How a reading's vital is said in the unit that it came in; with a tenth where the value itself has one."""
+        known = self._scale(reading.vital, reading.unit)
+        if reading.value is None or known.unit != reading.unit or decimals_of(Decimal(reading.value)) == 0:
+            return known
+        return msgspec.structs.replace(known, step=min(known.step, TENTH))
+
+    def number(self, scale: Scale, reading: Reading, number: float) -> Decimal:
+        """A number in the vital's own unit, as it is shown on a scale."""
+        return self._in_unit(scale, reading.vital, number)
+
+    def difference(self, scale: Scale, reading: Reading, number: float) -> Decimal:
+        """A difference of two numbers in the vital's own unit, as it is shown on a scale."""
+        own = self._knowledge.vitals[reading.vital].unit
+        zero = self._knowledge.convert(Decimal(0), own, scale.unit)
+        return scale.shown(self._knowledge.convert(Decimal(number), own, scale.unit) - zero)
+
+    def said(self, reading: Reading) -> str:
+        """``weight 181.4 lb``: the value as it was sent, but where nobody reads its unit."""
+        scale = self._scale(reading.vital, reading.unit)
+        if reading.value is None or scale.unit == reading.unit:
+            return plain_value(reading)
+        return f"{reading.vital.replace('_', ' ')} {self.own(scale, reading)}{scale.written}"
+
+    def own(self, scale: Scale, reading: Reading) -> Decimal:
+        """The reading's value, which must be there, as it is shown on a scale."""
+        assert reading.value is not None
+        return scale.shown(self._knowledge.convert(Decimal(reading.value), reading.unit, scale.unit))
+
     def value(self, reading: Reading, usual: float) -> str:
         """``breathing 26/min, 7 above this person's usual of 19``; ``usual`` in the vital's own unit."""
         scale = self._scale(reading.vital, reading.unit)
-        assert reading.value is not None
-        value = scale.shown(self._knowledge.convert(Decimal(reading.value), reading.unit, scale.unit))
+        value = self.own(scale, reading)
         known = self._in_unit(scale, reading.vital, usual)
         away = value - known
         said = f"{scale.plain} {value}{scale.written}"

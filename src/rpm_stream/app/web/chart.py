@@ -17,7 +17,7 @@ NEWS2_BANDS: dict[int, tuple[Priority, str]] = {3: ("high", "NEWS2 red"), 2: ("m
 
 # UCUM as people write it.
 UNIT_WORDS = {"mm[Hg]": "mmHg", "Cel": "°C", "[degF]": "°F", "{beats}/min": "/min", "{breaths}/min": "/min"}
-UNIT_WORDS |= {"[lb_av]": "lb", "[in_i]": "in", "{steps}": "steps", "1": ""}
+UNIT_WORDS |= {"[lb_av]": "lb", "[in_i]": "in", "{steps}": "steps", "{score}": "", "1": ""}
 
 
 class ChartPoint(Record, frozen=True, kw_only=True):
