@@ -10,7 +10,7 @@ by the caller; what people decide is in decisions.py, what gets worse after it i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 import msgspec
@@ -19,8 +19,6 @@ from rpm_stream.alert.episode import MOST_EVIDENCE, RANK, Episode, Episodes, Fac
 from rpm_stream.ids import deterministic_id
 from rpm_stream.records import Alert, Direction, Event, Finding, State, Transition
 from rpm_stream.words import SERVICE, is_of_values
-
-LEAST_LATER = timedelta(microseconds=1)  # a record is told from the one before by its time
 
 
 def apply(episodes: Episodes, patient: str, finding: Finding, now: datetime, still_over: bool = False) -> Alert | None:

@@ -14,17 +14,15 @@ from decimal import Decimal
 
 import msgspec
 
-from rpm_stream.alert.episode import MOST_EVIDENCE, RANK, Episode, Found, Member, Moment, Told
+from rpm_stream.alert.episode import MOST_EVIDENCE, RANK, Episode, Found, Member, Told
 from rpm_stream.alert.episodes import evidence_of, is_worse
+from rpm_stream.alert.moments import note_moment
 from rpm_stream.alert.situation import Situation
 from rpm_stream.alert.tiers import step_of
 from rpm_stream.records import Alert, Finding, Now, Reading, Sample
 from rpm_stream.words import is_of_values
 
 MOST_WHY = 12
-MOST_RECORDS = 8  # moments that a person may have seen: two hours of records, where nothing gets worse
-MOST_OTHERS = 3  # moments since the last record
-LEAST_LATER = timedelta(microseconds=1)  # a record is told from the one before by its time
 NEWS2 = "news2"
 Line = tuple[str, tuple[str, ...]]  # words, and the ids of the readings that they name
 Ranked = tuple[str, Member]
@@ -268,11 +266,10 @@ def _level(name: str, member: Member, situation: Situation) -> str:
     return situation.level(name, member)
 
 
-def note_told(episode: Episode, situation: Situation) -> None:
+def note_told(episode: Episode, situation: Situation, now: datetime) -> None:
     """Keep what the record just made tells, and that a person may have seen it."""
     if not is_of_values(episode.alert.group):
         return
-    now = episode.alert.updated_at
     worst = {name: member.worst.number for name, member in episode.members.items() if member.worst is not None}
     levels = {name: _level(name, member, situation) for name, member in episode.members.items()}
     for name, member in episode.members.items():
@@ -291,57 +288,3 @@ def _note_worst_told(name: str, member: Member, situation: Situation) -> None:
         if is_as_grave and (not member.told or is_worse(member.direction, newest.number, member.told)):
             member.why, member.title, member.told = newest.why, newest.title, newest.number
             member.evidence = newest.evidence
-
-
-def stands_at(episode: Episode, now: datetime) -> datetime:
-    """From when on the next moment stands: after the one before, though it may have been received earlier.
-
-    No tick has a part in it, so that a decision means the same whenever somebody ticked.
-    """
-    moments = episode.moments
-    return max(now, moments[-1].at + LEAST_LATER) if moments else now
-
-
-def note_moment(episode: Episode, situation: Situation, at: datetime, is_record: bool) -> None:
-    """Keep what stands after a message, for a decision about it that is on its way."""
-    vitals = {member.vital for member in episode.members.values()}
-    numbers = {
-        vital: str(number)
-        for vital in sorted(vitals & situation.latest.keys())
-        if (number := situation.number(situation.latest[vital])) is not None
-    }
-    moments = episode.moments
-    at = stands_at(episode, at)
-    minimum = situation.total.minimum if situation.total is not None else None
-    beyond = tuple(
-        f"{member.vital}:{member.direction}"
-        for name, member in episode.members.items()
-        if member.direction is not None and situation.level(name, member) == "beyond"
-    )
-    moments.append(Moment(at, is_record, numbers, minimum, beyond=beyond))
-    for kind, most in ((True, MOST_RECORDS), (False, MOST_OTHERS)):
-        places = [place for place, moment in enumerate(moments) if moment.is_record is kind]
-        if len(places) > most:
-            _drop(moments, places[0])
-
-
-def _drop(moments: list[Moment], place: int) -> None:
-    """Forget a moment; what came after it came after the one before."""
-    gone = moments.pop(place)
-    if place:
-        for key, number in gone.worst.items():
-            note_worst(moments[place - 1], key, number)
-        note_worst_total(moments[place - 1], gone.worst_news2)
-
-
-def note_worst(moment: Moment, key: str, number: str) -> None:
-    """A value that came after a moment, by vital and side."""
-    known = moment.worst.get(key)
-    if known is None or is_worse("low" if key.endswith(":low") else "high", number, known):
-        moment.worst[key] = number
-
-
-def note_worst_total(moment: Moment, total: int | None) -> None:
-    """A NEWS2 that came after a moment."""
-    if total is not None and total > (moment.worst_news2 or -1):
-        moment.worst_news2 = total

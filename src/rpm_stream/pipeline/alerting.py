@@ -13,71 +13,24 @@ import msgspec
 
 from rpm_stream.alert.episode import RANK, Episode, Member
 from rpm_stream.alert.episodes import apply, found_member, settle_recovered
+from rpm_stream.alert.moments import note_moment, note_worst, note_worst_total
 from rpm_stream.alert.room import shorten_history
-from rpm_stream.alert.telling import (
-    is_news,
-    note_graver,
-    note_moment,
-    note_told,
-    note_worst,
-    note_worst_total,
-    stands_at,
-    tell,
-)
+from rpm_stream.alert.telling import is_news, note_graver, note_told, tell
 from rpm_stream.alert.tiers import decision_at, is_graver, last_beyond, look, look_at_total
 from rpm_stream.alert.waiting import overdue
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.devices import DeviceAlerts
-from rpm_stream.pipeline.patient import Patient, PatientState
+from rpm_stream.pipeline.patient import Patient
 from rpm_stream.pipeline.scoring import Moment, Scoring
 from rpm_stream.pipeline.silence import GROUP as SILENCE
 from rpm_stream.pipeline.silence import Silence
 from rpm_stream.pipeline.situation import PatientSituation
-from rpm_stream.records import Alert, Finding, PatientEntry, Reading, Score
+from rpm_stream.pipeline.work import Work
+from rpm_stream.records import Alert, Finding, PatientEntry, Reading
 from rpm_stream.score.total import NEWS2
 from rpm_stream.words import is_of_values
 
 VITAL_SIGNS = "vital_signs"
-
-
-class Work:
-    """One message, decision or tick on its way: its patient, and what came of it so far."""
-
-    def __init__(self, patient: Patient, entry: PatientEntry, now: datetime, situation: PatientSituation) -> None:
-        self.patient, self.entry, self.now, self.situation = patient, entry, now, situation
-        self.scores: list[Score] = []
-        self.alerts: list[Alert] = []
-        self.evidence: dict[str, Reading] = {}  # readings that an alert names for the first time
-        self.readings: Sequence[Reading] = ()  # of the message
-        self.found: list[Reading] = []  # readings of its findings
-        self._known: dict[str, Reading] = {}
-        self.told: dict[str, Episode] = {}  # alert id -> its episode, of those with a record
-        self.unsaid: dict[str, int] = {}  # alert id -> place of its first record whose words are not made yet
-        self.graver: set[str] = set()  # alerts that had a value a tier worse than what was told
-        self.touched: set[str] = set()  # vitals that had a reading
-        self.is_totalled = False  # whether NEWS2 was looked at
-        self.also_seen: list[Reading] = []  # readings that tell again of a measurement that is known
-        self._dated = {each.alert.id: each.alert.updated_at for each in patient.state.episodes.values()}
-
-    def known(self, identity: str) -> Reading | None:
-        """A reading of this message or of its findings, by its id."""
-        if len(self._known) < len(self.readings) + len(self.found):
-            self._known = {reading.id: reading for reading in (*self.readings, *self.found)}
-        return self._known.get(identity)
-
-    def date(self, episode: Episode) -> None:
-        """Let a record be later than all that stood: a decision names it by its time.
-
-        What a person decided may have been received before readings whose turn is later.
-        """
-        later = stands_at(episode, self.now)
-        if episode.alert.updated_at < later:
-            episode.alert = msgspec.structs.replace(episode.alert, updated_at=later)
-
-    @property
-    def state(self) -> PatientState:
-        """What judge remembers of the patient."""
-        return self.patient.state
 
 
 class Alerting:
@@ -252,7 +205,7 @@ class Alerting:
             self._say_last(work, episode)
         for episode in state.episodes.values():
             if episode.alert.id in work.told:
-                note_told(episode, work.situation)
+                note_told(episode, work.situation, work.now)
             elif is_of_values(episode.alert.group) and self._is_touched(work, episode):
                 note_moment(episode, work.situation, work.now, is_record=False)
         return tuple(work.alerts)

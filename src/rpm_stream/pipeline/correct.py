@@ -14,13 +14,14 @@ import msgspec
 
 from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.pipeline.alerting import Alerting, Work
+from rpm_stream.pipeline.alerting import Alerting
 from rpm_stream.pipeline.chunks import chunks
 from rpm_stream.pipeline.identity import USER
 from rpm_stream.pipeline.patient import PatientState
 from rpm_stream.pipeline.publishing import publish
 from rpm_stream.pipeline.scoring import Scoring
 from rpm_stream.pipeline.withdraw import correct_alerts
+from rpm_stream.pipeline.work import Work
 from rpm_stream.publish.corrections import taken_back
 from rpm_stream.publish.fhir import Published
 from rpm_stream.publish.remaining import Remaining

@@ -9,8 +9,9 @@ from rpm_stream.alert.episode import Episode
 from rpm_stream.alert.episodes import group_of
 from rpm_stream.alert.telling import note_told
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.pipeline.alerting import Alerting, Work
+from rpm_stream.pipeline.alerting import Alerting
 from rpm_stream.pipeline.patient import PatientState
+from rpm_stream.pipeline.work import Work
 from rpm_stream.records import Action
 
 
@@ -32,7 +33,7 @@ def decided(work: Work, action: Action, alerting: Alerting, knowledge: Knowledge
     work.alerts.pop()
     alerting.put(work, episode)
     if group in state.episodes:
-        note_told(episode, work.situation)
+        note_told(episode, work.situation, work.now)
 
 
 def _accept(state: PatientState, group: str, episode: Episode, knowledge: Knowledge) -> None:

@@ -15,7 +15,7 @@ import msgspec
 
 from rpm_stream.alert.episodes import end, mark_stale, note_well
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.pipeline.alerting import Alerting, Work
+from rpm_stream.pipeline.alerting import Alerting
 from rpm_stream.pipeline.correct import as_message, void
 from rpm_stream.pipeline.decide import decided
 from rpm_stream.pipeline.devices import GROUPS as DEVICE_GROUPS
@@ -30,6 +30,7 @@ from rpm_stream.pipeline.settings import Settings
 from rpm_stream.pipeline.silence import GROUP as SILENCE
 from rpm_stream.pipeline.silence import Silence
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.pipeline.work import Work
 from rpm_stream.publish import fhir, summaries
 from rpm_stream.publish.fhir import Published
 from rpm_stream.records import Action, Alert, Reading, Readings, Record, Reject, Score

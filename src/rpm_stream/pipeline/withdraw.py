@@ -14,8 +14,9 @@ import msgspec
 from rpm_stream.alert.episode import RANK, Decision, Episode, Fact, Member
 from rpm_stream.alert.episodes import change, evidence_of, found_of, is_worse, take_over_back
 from rpm_stream.alert.telling import note_told
-from rpm_stream.pipeline.alerting import Alerting, Work
+from rpm_stream.pipeline.alerting import Alerting
 from rpm_stream.pipeline.scoring import LIMIT, Scoring
+from rpm_stream.pipeline.work import Work
 from rpm_stream.records import Action, Finding, Transition
 from rpm_stream.score.total import NEWS2
 
@@ -51,7 +52,7 @@ def correct_alerts(work: Work, action: Action, wrong: frozenset[str], alerting: 
         if episode.alert.over and not alerting.is_recovered(work, episode):
             take_over_back(episode, work.now)
             alerting.put(work, episode)
-            note_told(episode, work.situation)
+            note_told(episode, work.situation, work.now)
 
 
 def _names(episode: Episode, wrong: frozenset[str]) -> bool:
@@ -140,7 +141,7 @@ def _end_or_tell(work: Work, episode: Episode, action: Action, alerting: Alertin
         historical = alert.historical and alerting.is_back(work, episode)
         episode.alert = msgspec.structs.replace(episode.alert, historical=historical)
         alerting.put(work, episode)
-        note_told(episode, work.situation)
+        note_told(episode, work.situation, work.now)
         return
     del work.state.episodes[alert.group]
     episode.alert = msgspec.structs.replace(episode.alert, over=False)

@@ -168,7 +168,9 @@ def _unreachable(limit: Limit, row: Vital, knowledge: Knowledge) -> str | None:
     """A bound or a recovery that no value can be beyond, or inside of: such a value is refused as none of a body."""
     for name, bound, last in (("low", limit.low, row.reject.below), ("high", limit.high, row.reject.above)):
         if bound is not None and knowledge.convert(_number(bound), limit.unit, row.unit) == last:
-            return f"has a {name} of {with_unit(plain_given(bound), limit.unit)}, which no value of a body can be beyond"
+            return (
+                f"has a {name} of {with_unit(plain_given(bound), limit.unit)}, which no value of a body can be beyond"
+            )
     low, high = _recoveries(limit)
     for name, bound in (("low", limit.low), ("high", limit.high), ("recover", low), ("recover", high)):
         if bound is not None and row.reject.excludes(knowledge.convert(_number(bound), limit.unit, row.unit)):
