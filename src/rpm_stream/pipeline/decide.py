@@ -41,7 +41,7 @@ def _accept(state: PatientState, group: str, episode: Episode, knowledge: Knowle
     state.score.accepted[group] = _seen_up_to(state, group, episode, knowledge)
     for vital, days in state.score.days.items():
         if knowledge.vitals[vital].group == group:
-            days.told = None
+            days.forget_told()
 
 
 def _seen_up_to(state: PatientState, group: str, episode: Episode, knowledge: Knowledge) -> datetime:
