@@ -33,7 +33,7 @@ def test_a_limit_in_a_wrong_unit_is_told_loudly_and_names_nobody() -> None:
         reader.apply(b"patient/ada-lovelace", patient(WRONG, GOOD))
     (told,) = logs
     assert (told["log_level"], told["of"]) == ("error", "patient")
-    assert told["fault"] == "limit 1: heart_rate is not measured in 'kg'; it may be /min, {beats}/min"
+    assert told["fault"] == "limit 1: heart rate is not measured in 'kg'; it may be /min, {beats}/min"
     assert "ada" not in str(told)
     assert faulty() == 1
     reader.apply(b"patient/ada-lovelace", patient(GOOD))  # mended
@@ -75,7 +75,7 @@ def test_a_file_is_refused_whole_with_line_and_reason(tmp_path: Path) -> None:
     file = tmp_path / "registry.jsonl"
     file.write_bytes(patient(GOOD) + b"\n" + patient(GOOD, WRONG) + b"\n")
     assert len(list(read_registry(file))) == 2  # as a replay reads what is on the topic already
-    with pytest.raises(UsageError, match=r"line 2: limit 2: heart_rate is not measured in 'kg'"):
+    with pytest.raises(UsageError, match=r"line 2: limit 2: heart rate is not measured in 'kg'"):
         list(read_registry(file, shipped()))
 
 

@@ -172,7 +172,7 @@ def test_law_2b_what_order_opens_at_high_any_order_opens(values: list[str], chan
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (limit(100, unit="kg"), "heart_rate is not measured in 'kg'; it may be /min, {beats}/min"),
+        (limit(100, unit="kg"), "heart rate is not measured in 'kg'; it may be /min, {beats}/min"),
         (limit(100, vital="mood"), "there is no vital 'mood'"),
         (limit(None), "has neither low nor high"),
         (limit(50, low=60), "a low that is not below its high"),

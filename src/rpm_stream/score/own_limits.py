@@ -198,7 +198,7 @@ def limit_fault(limit: Limit, knowledge: Knowledge) -> str | None:
     if row is None:
         return f"there is no vital {limit.vital!r}"
     if limit.unit not in row.units:
-        return f"{limit.vital} is not measured in {limit.unit!r}; it may be {', '.join(row.units)}"
+        return f"{row.plain} is not measured in {limit.unit!r}; it may be {', '.join(row.units)}"
     if limit.low is None and limit.high is None:
         return f"the limit of {limit.vital} has neither low nor high"
     if limit.low is not None and limit.high is not None and _number(limit.low) >= _number(limit.high):
