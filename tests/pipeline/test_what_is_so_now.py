@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import timedelta
+from itertools import permutations
 from typing import Any
 
 import msgspec
@@ -415,6 +416,19 @@ def test_law_2b_the_order_of_oximeter_and_check_in_decides_about_no_red(
     who = {**SCALE_2, "on_oxygen": registry}
     first, second = (_played(each, [worn(), who]) for each in (ordered, shuffled))
     assert _high(first) <= _high(second), (ordered, shuffled)
+
+
+@pytest.mark.parametrize("registry", [None, True, False])
+def test_a_reading_before_an_answer_reaches_is_of_no_row_in_any_order(registry: bool | None) -> None:
+    """The answer of minute 61 says the oxygen from minute 1 on: of two saturations only one lies there."""
+    entries = [
+        (0, "oxygen_saturation", "97", "%"),
+        (5, "oxygen_saturation", "97", "%"),
+        (61, "oxygen_flow", "2", "L/min"),
+    ]
+    who = {**SCALE_2, "on_oxygen": registry}
+    found = [_high(_played(each, [worn(), who])) for each in permutations(entries)]
+    assert found == [{"vital_signs"} if registry else set()] * 6
 
 
 def _played(entries: Sequence[tuple[int, str, str, str]], registry: list[dict[str, Any]]) -> Output:

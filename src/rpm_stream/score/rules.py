@@ -237,13 +237,18 @@ def _alone(reading: Reading, verdict: Verdict) -> Segment:
 
 
 def _clipped(row: Run, reach: Reach) -> Run:
-    """What of a row lies where the oxygen is what it is; how many values that are is not known exactly."""
+    """What of a row lies where the oxygen is what it is. The reading at an end that is cut off lies outside; how many
+    others do is not known, so as many as may be are counted.
+    """
     since, until = reach
-    start = row.start if since is None else max(row.start, since)
-    end = row.end if until is None else min(row.end, until)
-    if (start, end) == (row.start, row.end):
-        return row
-    return Run(start, max(start, end), min(row.count, 2) if end > start else 1)
+    is_begun, is_ended = since is not None and since > row.start, until is not None and until < row.end
+    count = row.count - is_begun - is_ended
+    start = since if is_begun and since is not None else row.start
+    end = until if is_ended and until is not None else row.end
+    if count > 1 and end > start:
+        return Run(start, end, count)
+    at = row.start if is_ended and not is_begun else max(start, end)
+    return Run(at, at, 1)
 
 
 def _is_gap(before: datetime | None, row: Run, at: datetime, minutes: int) -> bool:
