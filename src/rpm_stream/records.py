@@ -57,6 +57,7 @@ Offset: TypeAlias = Annotated[
 UNREADABLE: tuple[type[Exception], ...] = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 Priority: TypeAlias = Literal["high", "medium", "low"]
+RANK: dict[Priority, int] = {"low": 1, "medium": 2, "high": 3}
 State: TypeAlias = Literal["open", "acknowledged", "snoozed", "resolved"]
 Stage: TypeAlias = Literal["ingest", "normalise", "judge"]
 Reason: TypeAlias = Literal[

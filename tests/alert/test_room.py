@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from situation_for_tests import Unknown, context
 
 from rpm_stream.alert.decisions import decide
-from rpm_stream.alert.episode import RANK, Episodes
+from rpm_stream.alert.episode import Episodes
 from rpm_stream.alert.episodes import apply
 from rpm_stream.alert.room import lighten
 from rpm_stream.alert.waiting import overdue
 from rpm_stream.knowledge import shipped
-from rpm_stream.records import Action, Finding, Origin, Reading
+from rpm_stream.records import RANK, Action, Finding, Origin, Reading
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 VITALS = ("heart_rate", "pulse_rate", "systolic", "body_temperature")

@@ -17,13 +17,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from replaying import START, registry_of, worn
 
-from rpm_stream.alert.episode import RANK
 from rpm_stream.app.web.feed_state import FeedState
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.judge import Judge, Judged
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
 from rpm_stream.publish import feed
-from rpm_stream.records import Action, Alert, Origin, PatientEntry, Reading, Readings
+from rpm_stream.records import RANK, Action, Alert, Origin, PatientEntry, Reading, Readings
 
 HEAVY = os.environ.get("RPM_HEAVY") == "1"
 VITALS = sorted(shipped().vitals)

@@ -18,12 +18,12 @@ from typing import Any
 
 import msgspec
 
-from rpm_stream.alert.episode import RANK, Episode, Episodes, Member, Snoozed
+from rpm_stream.alert.episode import Episode, Episodes, Member, Snoozed
 from rpm_stream.alert.episodes import change, settle
 from rpm_stream.alert.situation import Situation
 from rpm_stream.alert.tiers import decision_at, has_passed
 from rpm_stream.knowledge.alerting import Priorities
-from rpm_stream.records import Action, Alert, Direction, Event, Priority, Transition
+from rpm_stream.records import RANK, Action, Alert, Direction, Event, Priority, Transition
 from rpm_stream.words import SERVICE, is_of_values
 
 BOTH: tuple[Direction, ...] = ("low", "high")

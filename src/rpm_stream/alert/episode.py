@@ -9,7 +9,6 @@ import msgspec
 
 from rpm_stream.records import Absent, Alert, Direction, Priority
 
-RANK: dict[Priority, int] = {"low": 1, "medium": 2, "high": 3}
 MOST_EVIDENCE = 8  # CONTRACT 1
 
 

@@ -15,9 +15,9 @@ from decimal import Decimal
 
 import msgspec
 
-from rpm_stream.alert.episode import MOST_EVIDENCE, RANK, Episode, Episodes, Fact, Found, Member
+from rpm_stream.alert.episode import MOST_EVIDENCE, Episode, Episodes, Fact, Found, Member
 from rpm_stream.ids import deterministic_id
-from rpm_stream.records import Alert, Direction, Event, Finding, State, Transition
+from rpm_stream.records import RANK, Alert, Direction, Event, Finding, State, Transition
 from rpm_stream.words import SERVICE, is_of_values
 
 

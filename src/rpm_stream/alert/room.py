@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from rpm_stream.alert.episode import RANK, Episode, Member
-from rpm_stream.records import Transition
+from rpm_stream.alert.episode import Episode, Member
+from rpm_stream.records import RANK, Transition
 from rpm_stream.words import SERVICE
 
 SHORT = 60  # octets of what nobody is shown

@@ -14,12 +14,12 @@ from decimal import Decimal
 
 import msgspec
 
-from rpm_stream.alert.episode import MOST_EVIDENCE, RANK, Episode, Found, Member, Told
+from rpm_stream.alert.episode import MOST_EVIDENCE, Episode, Found, Member, Told
 from rpm_stream.alert.episodes import evidence_of, is_worse
 from rpm_stream.alert.moments import note_moment
 from rpm_stream.alert.situation import Situation
 from rpm_stream.alert.tiers import step_of
-from rpm_stream.records import Alert, Finding, Now, Reading, Sample
+from rpm_stream.records import RANK, Alert, Finding, Now, Reading, Sample
 from rpm_stream.words import is_of_values
 
 MOST_WHY = 12

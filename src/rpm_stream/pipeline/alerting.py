@@ -11,7 +11,7 @@ from datetime import datetime
 
 import msgspec
 
-from rpm_stream.alert.episode import RANK, Episode, Member
+from rpm_stream.alert.episode import Episode, Member
 from rpm_stream.alert.episodes import apply, found_member, settle_recovered
 from rpm_stream.alert.moments import note_moment, note_worst, note_worst_total
 from rpm_stream.alert.room import shorten_history
@@ -26,7 +26,7 @@ from rpm_stream.pipeline.silence import GROUP as SILENCE
 from rpm_stream.pipeline.silence import Silence
 from rpm_stream.pipeline.situation import PatientSituation
 from rpm_stream.pipeline.work import Work
-from rpm_stream.records import Alert, Finding, PatientEntry, Reading
+from rpm_stream.records import RANK, Alert, Finding, PatientEntry, Reading
 from rpm_stream.score.total import NEWS2
 from rpm_stream.words import is_of_values
 

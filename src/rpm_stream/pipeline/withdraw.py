@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from rpm_stream.alert.episode import RANK, Decision, Episode, Fact, Member
+from rpm_stream.alert.episode import Decision, Episode, Fact, Member
 from rpm_stream.alert.episodes import change, evidence_of, found_of, is_worse, take_over_back
 from rpm_stream.alert.telling import note_told
 from rpm_stream.pipeline.alerting import Alerting
 from rpm_stream.pipeline.scoring import LIMIT, Scoring
 from rpm_stream.pipeline.work import Work
-from rpm_stream.records import Action, Finding, Transition
+from rpm_stream.records import RANK, Action, Finding, Transition
 from rpm_stream.score.total import NEWS2
 
 SILENT = "silence:"

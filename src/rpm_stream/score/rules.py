@@ -14,7 +14,7 @@ from typing import TypeAlias
 import msgspec
 
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.records import Direction, Finding, PatientEntry, Priority, Reading
+from rpm_stream.records import RANK, Direction, Finding, PatientEntry, Reading
 from rpm_stream.registry import Registry
 from rpm_stream.score.history import (
     Placing,
@@ -35,7 +35,6 @@ from rpm_stream.score.taken_back import forget_in
 
 EMIT_EVERY = timedelta(minutes=5)  # an unchanged score of a continuous vital is put out this often
 LEAST_GAP = timedelta(minutes=15)  # a pause up to so long is no gap in "for m minutes" (CONTRACT 10, In a row)
-RANK: dict[Priority, int] = {"low": 1, "medium": 2, "high": 3}
 NO_LIMIT = Verdict(level="inside", points=None)
 UNKNOWN_BETWEEN = "nothing known between"
 Reach: TypeAlias = tuple[datetime | None, datetime | None]  # from when to when; None: without end
