@@ -18,6 +18,7 @@ from rpm_stream.alert.episode import Episode, Episodes
 from rpm_stream.ids import deterministic_id, utc_text
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.patient import PatientState
+from rpm_stream.publish.windows import SPAN_SECONDS
 from rpm_stream.records import Assignment, DeviceEntry, Finding, PatientEntry, Reading, Record
 from rpm_stream.registry import Registry, first_not_worn, holders
 from rpm_stream.score.expected import expected_of
@@ -29,7 +30,7 @@ GROUP = "device:silence"
 LEAST_DISTANCES = 2  # of three readings: from then on their median counts
 DAILY = 1440  # minutes: the usual distance of what a scale says (vitals.toml)
 SITTING = timedelta(hours=1)  # values of a scale closer than this are of one sitting; design choice
-CONTINUOUS = timedelta(minutes=15)  # what is usual of a stream before that: its summaries' window
+CONTINUOUS = timedelta(seconds=SPAN_SECONDS)  # what is usual of a stream before that: its summaries' window
 STALE_TIMES, STALE_LEAST, STALE_MOST = 3, timedelta(hours=1), timedelta(hours=48)  # CONTRACT 10: design choice
 LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
 

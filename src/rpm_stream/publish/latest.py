@@ -11,7 +11,6 @@ from rpm_stream.records import Alert, Record, Sample, Trend
 from rpm_stream.words import ABSENT_WORDS, UNIT_WORDS, plain_unit
 
 ALWAYS_OLD = timedelta(hours=48)  # no vital is measured so rarely that an older value is of today
-TREND_WORDS: dict[Trend, str] = {"rising": "rising", "falling": "falling", "steady": "steady"}
 
 
 class Latest(Record, frozen=True, kw_only=True):
@@ -53,7 +52,7 @@ def latest(alert: Alert, vitals: Mapping[str, Vital], now: datetime) -> tuple[La
                 worst_words=" ".join(part for part in _words(each.worst, known) if part),
                 worst_at=each.worst.measured_at,
                 trend=each.trend,
-                trend_words=TREND_WORDS[each.trend] if each.trend else "",
+                trend_words=each.trend or "",
             )
         )
     return tuple(found)

@@ -11,8 +11,8 @@ from __future__ import annotations
 from decimal import ROUND_HALF_UP, Context, Decimal
 
 from rpm_stream.knowledge import Knowledge
+from rpm_stream.words import MOST_DECIMALS
 
-MOST_PLACES = 3
 EXACT = Context(prec=160, rounding=ROUND_HALF_UP)  # value texts have at most 48 digits, of a state at most 128
 
 
@@ -28,7 +28,7 @@ def exact(value: str, unit: str, to: str, knowledge: Knowledge) -> str:
     number = knowledge.convert(Decimal(value), unit, to)
     if number == Decimal(value):  # another name of the same unit: "72.0" keeps its digits
         return value
-    return f"{number:f} {min(_places(value) + 1, MOST_PLACES)}"
+    return f"{number:f} {min(_places(value) + 1, MOST_DECIMALS)}"
 
 
 def converted(value: str, unit: str, to: str, knowledge: Knowledge) -> str:
@@ -61,7 +61,7 @@ def mean(low: str, high: str) -> str:
     middle = EXACT.divide(EXACT.add(number_of(low), number_of(high)), Decimal(2))
     if " " not in low + high:
         return f"{middle:f}"
-    return _rounded(middle, min(max(map(_mean_places, (low, high))), MOST_PLACES))
+    return _rounded(middle, min(max(map(_mean_places, (low, high))), MOST_DECIMALS))
 
 
 def _mean_places(text: str) -> int:
