@@ -246,6 +246,17 @@ def test_readings_taken_back_in_two_actions_leave_nothing() -> None:
     assert not bench.patient.state.score.histories["heart_rate"].segments
 
 
+@pytest.mark.parametrize("fields", [{"flags": ("demo",)}, {"value": None, "absent": "not-a-number"}])
+def test_what_was_never_judged_takes_no_right_reading_with_it(fields: dict[str, Any]) -> None:
+    """Law 3: it is in no history, so nothing of its time is its own."""
+    bench = Bench(restarts=True)
+    wrong = msgspec.structs.replace(reading(0, "150", id="w", device="e"), **fields)
+    bench.step(reading(0, "135"), wrong)
+    bench.act(void(wrong, at=after(1)))
+    (*_, alert) = bench.step(reading(2, "135")).alerts
+    assert alert.priority == "high"
+
+
 SOME = {
     "heart_rate": ("90", "145", "/min"), "respiratory_rate": ("16", "26", "/min"), "glucose": ("110", "45", "mg/dL"),
     "oxygen_saturation": ("97", "84", "%"), "systolic": ("130", "85", "mm[Hg]"),

@@ -431,6 +431,19 @@ def test_a_reading_before_an_answer_reaches_is_of_no_row_in_any_order(registry: 
     assert found == [{"vital_signs"} if registry else set()] * 6
 
 
+def test_saturations_of_the_time_on_air_are_of_no_row_on_oxygen() -> None:
+    """Air at 0, oxygen from 150 on: of three saturations one lies there, and one is no row."""
+    ordered = [
+        (0, "oxygen_flow", "0", "L/min"),
+        (5, "oxygen_saturation", "98", "%"),
+        (40, "oxygen_saturation", "98", "%"),
+        (150, "oxygen_flow", "2", "L/min"),
+        (155, "oxygen_saturation", "98", "%"),
+    ]
+    for order in (ordered, [ordered[place] for place in (3, 1, 4, 2, 0)]):
+        assert _high(_played(order, [worn(), SCALE_2])) == set()
+
+
 def _played(entries: Sequence[tuple[int, str, str, str]], registry: list[dict[str, Any]]) -> Output:
     sent = [
         frame([measurement(minute, vital, value, unit)], 1000 + place, seq=place)

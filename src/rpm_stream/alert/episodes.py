@@ -79,11 +79,18 @@ def found_member(finding: Finding) -> Member:
     )  # fmt: skip
 
 
+def _was_told_worse(member: Member, finding: Finding) -> bool:
+    """Whether a member is told by a value further out than that of a finding, which raises it as a second in a row."""
+    side, number = finding.direction, finding.number
+    return bool(member.told) and side is not None and number is not None and is_worse(side, member.told, str(number))
+
+
 def _note(member: Member, finding: Finding) -> None:
     """Keep what a finding adds to its member: the highest priority, the newest, the worst value."""
     if RANK[finding.priority] > RANK[member.priority]:
-        member.priority, member.rule, member.why = finding.priority, finding.rule, finding.why
-        member.title, member.evidence = finding.title, evidence_of(finding)
+        member.priority, member.rule = finding.priority, finding.rule
+        if not _was_told_worse(member, finding):
+            member.why, member.title, member.evidence = finding.why, finding.title, evidence_of(finding)
     member.measured_at = max(member.measured_at, finding.measured_at)
     if member.direction is None:  # of a trend that an older release found
         member.direction = finding.direction

@@ -136,7 +136,7 @@ def _forget_newest(score: ScoreState, vital: str, wrong: Sequence[Reading]) -> N
         score.latest[vital] = tail
     else:  # of what it ends with only the time is kept, or nothing
         del score.latest[vital]
-        score.heard[vital] = latest.measured_at
+        score.heard[vital] = latest.measured_at if history is None or not history.segments else history.segments[-1].end
 
 
 class Holdings:

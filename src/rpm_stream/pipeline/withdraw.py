@@ -21,7 +21,7 @@ from rpm_stream.records import RANK, Action, Finding, Transition
 from rpm_stream.score.total import NEWS2
 
 SILENT = "silence:"
-NOT_KEPT = "was beyond its limit, by readings that are not kept one by one"
+NOT_KEPT = "may have been beyond its limit, by readings that are not kept one by one"
 
 
 class Right(NamedTuple):

@@ -147,12 +147,16 @@ def _is_worse(other: Segment, calm: Segment) -> bool:
 
 
 def _split(segments: list[Segment], index: int, new: Segment) -> Placing:
-    """Put a reading of another level inside a segment; how many lay on each side is unknown, so rounded up."""
+    """Put a reading of another level inside a segment; how many lay on each side is unknown, so rounded up.
+
+    At each of its ends lies a reading of the segment, unless it was split there before.
+    """
     whole, at = segments[index], new.start
+    begins = not (index and segments[index - 1].end == whole.start)
+    ends = not (index + 1 < len(segments) and segments[index + 1].start == whole.end)
     has_first, has_last = whole.start < at, whole.end > at or not whole.start < at
-    rest = max(1, whole.count - 1) if has_first and has_last else whole.count
-    first = [msgspec.structs.replace(whole, end=at, count=rest)] if has_first else []
-    last = [msgspec.structs.replace(whole, start=at, count=rest)] if has_last else []
+    first = [msgspec.structs.replace(whole, end=at, count=max(1, whole.count - (has_last and ends)))] * has_first
+    last = [msgspec.structs.replace(whole, start=at, count=max(1, whole.count - (has_first and begins)))] * has_last
     pieces, place = [*first, new, *last], index + len(first)
     segments[index : index + 1] = pieces
     return Placing(place, True, True)
@@ -202,8 +206,8 @@ def _drop_readings(segments: list[Segment]) -> None:
             kept -= 1
 
 
-def run(history: VitalHistory, index: int, limit: str) -> Run:
-    """The row beyond ``limit`` that segment ``index`` belongs to, to both sides.
+def row(history: VitalHistory, index: int, limit: str) -> list[Segment]:
+    """The segments beyond ``limit`` of the row that segment ``index`` belongs to, to both sides.
 
     Where late readings split a segment twice, the piece between them may hold no reading at all: it ends no row, as an
     alert may come early for it, but must not stay away (CONTRACT 4 b).
@@ -214,8 +218,13 @@ def run(history: VitalHistory, index: int, limit: str) -> Run:
         first = before
     while (after := _next_beyond(segments, last, limit, 1)) is not None:
         last = after
-    count = sum(segment.count for segment in segments[first : last + 1] if limit in segment.broken)
-    return Run(segments[first].start, segments[last].end, count)
+    return [segment for segment in segments[first : last + 1] if limit in segment.broken]
+
+
+def run(history: VitalHistory, index: int, limit: str) -> Run:
+    """From when to when the row reaches that segment ``index`` belongs to, and how many it counts."""
+    found = row(history, index, limit)
+    return Run(found[0].start, found[-1].end, sum(segment.count for segment in found))
 
 
 def _next_beyond(segments: list[Segment], index: int, limit: str, step: int) -> int | None:

@@ -23,9 +23,9 @@ from rpm_stream.score.history import (
     VitalHistory,
     add,
     beside,
-    run,
     segment_of,
 )
+from rpm_stream.score.history import row as row_of
 from rpm_stream.score.limits import Breach, LimitTable, Verdict
 from rpm_stream.score.news2 import SATURATION, Chart, Scale, has_scale_2
 from rpm_stream.score.recent import Recent, among_last, enter, forget
@@ -144,8 +144,9 @@ class Rules:
         )
         for history, scale in places:
             if history is not None:
-                verdicts = [(reading, self._limits.judge(reading, patient, scale) or NO_LIMIT) for reading in wrong]
-                forget_in(history, [_alone(reading, verdict) for reading, verdict in verdicts])
+                verdicts = [(reading, self._limits.judge(reading, patient, scale)) for reading in wrong]
+                counted = [each for each in verdicts if each[1] is not None or each[0].value is not None]
+                forget_in(history, [_alone(reading, verdict or NO_LIMIT) for reading, verdict in counted])
 
     def standing(self, state: ScoreState, patient: PatientEntry, vital: str) -> list[Finding]:
         """What the kept readings of a vital are beyond, oldest first: after others of them were taken back."""
@@ -173,7 +174,8 @@ class Rules:
         return counts is None or among_last(recent, place, breach.limit, counts)
 
     def _finding(self, state: ScoreState, reading: Reading, breach: Breach, seen: _Seen) -> Finding | None:
-        row, at = _clipped(run(seen.history, seen.placing.index, breach.limit), seen.reach), reading.measured_at
+        at = reading.measured_at
+        row = _within(row_of(seen.history, seen.placing.index, breach.limit), seen.reach)
         why = breach.why
         if breach.minutes and not self._by_count(reading, breach):
             if row.end - row.start < timedelta(minutes=breach.minutes):
@@ -235,19 +237,24 @@ def _alone(reading: Reading, verdict: Verdict) -> Segment:
     return segment_of(reading, verdict.level, verdict.points, verdict.broken, verdict.side)
 
 
-def _clipped(row: Run, reach: Reach) -> Run:
-    """What of a row lies where the oxygen is what it is. The reading at an end that is cut off lies outside; how many
-    others do is not known, so as many as may be are counted.
+def _within(row: Sequence[Segment], reach: Reach) -> Run:
+    """What of a row lies where the oxygen is what it is. Of a segment that is cut the reading at that end lies outside;
+    how many of the others do is not known, so all of them are counted.
     """
     since, until = reach
-    is_begun, is_ended = since is not None and since > row.start, until is not None and until < row.end
-    count = row.count - is_begun - is_ended
-    start = since if is_begun and since is not None else row.start
-    end = until if is_ended and until is not None else row.end
-    if count > 1 and end > start:
-        return Run(start, end, count)
-    at = row.start if is_ended and not is_begun else max(start, end)
-    return Run(at, at, 1)
+    kept = []
+    for part in row:
+        before, behind = since is not None and part.start < since, until is not None and part.end >= until
+        if (since is not None and part.end < since) or (until is not None and part.start >= until):
+            continue
+        count = part.count - before - behind
+        start = since if before and since is not None else part.start
+        end = until if behind and until is not None else part.end
+        at = part.end if before and not behind else part.start
+        kept.append(Run(start, end, count) if count > 1 else Run(at, at, 1))
+    if not kept:
+        return Run(row[-1].end, row[-1].end, 1)
+    return Run(kept[0].start, kept[-1].end, sum(each.count for each in kept))
 
 
 def _is_gap(before: datetime | None, row: Run, at: datetime, minutes: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from rpm_stream.records import Reading
 from rpm_stream.score import same
@@ -67,13 +68,15 @@ def _place_of(segments: Sequence[Segment], one: Segment, taken: dict[int, list[S
         for place, segment in enumerate(segments)
         if segment.start <= one.start <= segment.end and segment.count > len(taken.get(place, []))
         if one.level == "beyond" or segment.level != "beyond" or _is_named(segment, one)
+        if segment.count > 1 or segment.reading is None or _is_named(segment, one)  # it names its only reading
     ]
     return min(around, key=lambda place: _likeness(segments[place], one), default=None)
 
 
-def _likeness(segment: Segment, one: Segment) -> tuple[bool, bool, int, int]:
-    """Least for the segment that a reading is most likely of."""
-    return not _is_named(segment, one), not segment.matches(one), len(segment.broken), segment.points or 0
+def _likeness(segment: Segment, one: Segment) -> tuple[bool, bool, int, int, timedelta]:
+    """Least for the segment that a reading is most likely of; of two alike the shorter one, which has less room."""
+    alike = not _is_named(segment, one), not segment.matches(one)
+    return *alike, len(segment.broken), segment.points or 0, segment.end - segment.start
 
 
 def _is_named(segment: Segment, one: Segment) -> bool:
@@ -86,8 +89,9 @@ def _trim(segment: Segment, gone: Sequence[Segment]) -> None:
         return
     first, last = gone[0].start, gone[-1].start
     is_first, is_last = first == segment.start, last == segment.end
-    if segment.count == 1 and is_first != is_last:  # the one that is left is at the other end
-        segment.start = segment.end = segment.end if is_first else segment.start
+    left = segment.reading
+    if segment.count == 1 and left is not None and segment.start <= left.measured_at <= segment.end:
+        segment.start = segment.end = left.measured_at
     elif segment.level == "inside" and not segment.points:
         segment.start = last if is_first else segment.start
         segment.end = first if is_last and not is_first else segment.end
