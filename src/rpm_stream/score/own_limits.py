@@ -21,7 +21,7 @@ from rpm_stream.records import DeviceEntry, Direction, Limit, LimitValue, Patien
 from rpm_stream.registry import Registry, has_unreadable_birth
 from rpm_stream.score.discharge import target_fault
 from rpm_stream.score.expected import expected_faults
-from rpm_stream.words import plain_given, with_unit
+from rpm_stream.words import cleaned, plain_given, with_unit
 
 Level = Literal["patient", "panel", "programme"]
 LEVELS: tuple[Level, ...] = ("patient", "panel", "programme")  # whose limits come first
@@ -41,7 +41,7 @@ class OwnSide(Record, frozen=True, kw_only=True):
 
     def said(self) -> str:
         """Whose setting it is (law 12): ``limit set by dr-7 for the panel heart-failure``."""
-        whose = f" for the {self.level} {self.group}" if self.group else ""
+        whose = f" for the {self.level} {cleaned(self.group)}" if self.group else ""
         return f"limit set by {self.source.owner}{whose}"
 
 
