@@ -209,8 +209,16 @@ def wearers(device: DeviceEntry, at: datetime) -> list[str]:
     return list(dict.fromkeys(assignment.patient for assignment in holders(device, at)))
 
 
+def _in_utc(moment: datetime) -> datetime:
+    """The moment in UTC; the first or last one of UTC where it lies before or after all of them."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC) if moment.year == 1 else datetime.max.replace(tzinfo=UTC)
+
+
 def first_not_worn(assignments: Iterable[Assignment], since: datetime) -> datetime | None:
-    """The first moment from ``since`` on at which none of ``assignments`` holds; None where one has no end."""
+    """The first moment from ``since`` on at which none of ``assignments`` holds, in UTC; None where one has no end."""
     spans, at = list(assignments), since
     while True:
         here = [
@@ -222,7 +230,7 @@ def first_not_worn(assignments: Iterable[Assignment], since: datetime) -> dateti
         if len(ends) < len(here):
             return None
         if not here:
-            return at
+            return _in_utc(at)
         at = max(ends)
 
 

@@ -40,6 +40,7 @@ SETTINGS = {
     "settings.limit",
     "settings.born",
     "settings.expected",
+    "settings.pregnant",
     "settings.unread",
     "settings.target",
     "settings.no_limits",

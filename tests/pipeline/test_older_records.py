@@ -117,7 +117,6 @@ def test_what_stood_before_an_entry_that_cannot_be_read_holds_and_somebody_is_to
         ({"display": "Ada\nL."}, ("display",)),
         ({"team": "a\t"}, ("team",)),
         ({"oxygen_scale": 3}, ("oxygen_scale",)),
-        ({"pregnant": "no"}, ("pregnant",)),
         ({"limits": [{**LIMIT, "unit": "/min\n"}, LIMIT, {**LIMIT, "high": "120\n"}]}, ("limit 1", "limit 3")),
         ({"limits": [{**LIMIT, "valid_from": "0001-01-01T00:00:00+14:00"}, LIMIT]}, ("limit 1",)),
         ({"limits": 3}, ("limits",)),
@@ -142,6 +141,34 @@ def test_a_field_that_cannot_be_read_is_left_out_and_named_and_the_others_hold(
     ]
     assert (alert["priority"], alert["title"]) == ("low", "Settings that cannot be read")
     assert ", ".join(left_out) in alert["why"][0]
+
+
+def test_whether_a_person_is_pregnant_cannot_be_read_and_somebody_is_told_at_medium() -> None:
+    """The chart of pregnancy may be the right one, and its limits do not ring."""
+    stored = read(born="1990", pregnant="yes", team="a\t")
+    assert set(stored.left_out) == {"team", "pregnant"}
+    value = msgspec.json.encode({"v": 1, "patient": "p", "born": "1990", "pregnant": "yes", "team": "a\t"})
+    (alert,) = [alert for alert in judged(value) if alert["group"] == "settings"][-1:]
+    assert (alert["priority"], alert["title"]) == ("medium", "Is this person pregnant?")
+    assert any("the chart of pregnancy does not hold" in line for line in alert["why"])
+    assert any(line.endswith("and what else is known holds: team") for line in alert["why"])
+
+
+def test_of_who_has_no_panel_no_panel_is_told_and_of_an_odd_name_no_control_character() -> None:
+    def told(**fields: Any) -> list[str]:
+        stored = [read(born="1950", **fields)]
+        stored += [read_entry(b'{"v":1,"panel":%s,"limits":3}' % name) for name in (b'"None"', b'"a\\tb"')]
+        registry = Registry()
+        for each in stored:
+            registry.put(each.entry, each.left_out)
+        judge, patient = Judge(shipped(), registry), unpack_patient(None, "p")
+        one = judge.step(patient, old("x"))
+        assert one is not None
+        return [line for alert in one.alerts if alert.group == "settings" for line in alert.why]
+
+    assert told() == []
+    (why,) = told(panel="a\tb")
+    assert " of the panel a b is left out" in why
 
 
 def test_a_limit_holds_however_its_owner_is_written() -> None:

@@ -184,6 +184,27 @@ def test_what_is_no_action_is_not_forwarded(value: bytes) -> None:
         forward(value, "p", Position(topic="rpm.actions", partition=0, offset=0), None)
 
 
+def test_on_an_alert_of_a_patient_with_an_odd_name_somebody_can_decide() -> None:
+    """An older registry took such names, and its patients are judged: what opens must be answered."""
+    place = Position(topic="rpm.actions", partition=0, offset=0)
+    found = read_message(forward(sent("acknowledge", 0, patient="p\t1"), "p\t1", place, None))
+    assert isinstance(found, Forwarded)
+    assert (found.patient, found.action.patient) == ("p\t1", "p\t1")
+
+
+@pytest.mark.parametrize("field", ["alert", "who", "to"])
+def test_what_a_person_writes_holds_no_control_character(field: str) -> None:
+    value = msgspec.json.encode({**msgspec.json.decode(sent("assign", 0)), field: "n\t1"})
+    with pytest.raises(UNREADABLE):
+        forward(value, "p", Position(topic="rpm.actions", partition=0, offset=0), None)
+
+
+@pytest.mark.parametrize("patient", ["", "p" * 129])
+def test_what_can_be_no_patient_is_not_forwarded(patient: str) -> None:
+    with pytest.raises(UNREADABLE):
+        forward(sent("acknowledge", 0), patient, Position(topic="rpm.actions", partition=0, offset=0), None)
+
+
 def test_readings_are_told_from_actions_by_the_form_alone() -> None:
     """A correction holds readings, and the words of people may hold anything."""
     assert isinstance(read_message(READINGS[0]), Readings)

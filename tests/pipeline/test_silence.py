@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import msgspec
@@ -16,7 +16,8 @@ from ward_for_tests import Ward, after
 
 from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import shipped
-from rpm_stream.registry import parse_entry
+from rpm_stream.records import Assignment, Readings
+from rpm_stream.registry import first_not_worn, parse_entry
 from rpm_stream.score.room import forget_vital
 from rpm_stream.score.state import MOST_DISTANCES
 
@@ -177,6 +178,47 @@ def test_what_is_told_of_a_device_ends_when_it_was_unassigned() -> None:
         return [(alert.history[-1].event, alert.history[-1].at) for alert in ended]
 
     assert ended_at(50, 51, 300) == ended_at(300) == [("ended", after(50))]
+
+
+@pytest.mark.parametrize("is_ticked", [True, False])
+def test_it_ends_before_what_comes_next_is_looked_at_also_in_a_backlog_without_ticks(is_ticked: bool) -> None:
+    ward = Ward(given_out("b", -100))
+    ward.registry.put(parse_entry(msgspec.json.encode(given_out("d", -100, 50))))
+    (first,) = ward.send(0, (0, "battery", "2"))
+    (other,) = ward.message(65, (49, "battery", "3")).readings
+    later = Readings(
+        patient="p", frame="f", partition=0, offset=99, chunk=0, received_at=after(65),
+        readings=(msgspec.structs.replace(other, device="b", measured_at=after(65)),),
+    )  # fmt: skip
+    ticked = ward.tick(65) if is_ticked else ()
+    judged = ward.judge.step(ward.patient, later)
+    assert judged is not None
+    ended, opened = (*ticked, *judged.alerts)
+    assert (ended.id, ended.history[-1].event, ended.history[-1].at) == (first.id, "ended", after(50))
+    assert (opened.id != first.id, opened.opened_at) == (True, after(65))
+
+
+def test_a_decision_on_what_was_over_before_it_comes_too_late() -> None:
+    ward = Ward()
+    ward.registry.put(parse_entry(msgspec.json.encode(given_out("d", -100, 50))))
+    (first,) = ward.send(0, (0, "battery", "2"))
+    (ended,) = ward.act("acknowledge", first.id, 60)
+    assert (ended.state, ended.history[-1].event, ended.history[-1].at) == ("resolved", "ended", after(50))
+
+
+@pytest.mark.parametrize(
+    ("until", "end"),
+    [
+        ("2026-01-01T04:00:00+02:00", "2026-01-01T02:00:00Z"),
+        ("9999-12-31T23:59:59-02:00", "9999-12-31T23:59:59.999999Z"),
+        ("0001-01-01T01:00:00+02:00", "0001-01-01T00:00:00Z"),
+    ],
+)
+def test_an_end_in_a_zone_of_the_registry_is_told_in_utc(until: str, end: str) -> None:
+    """Also where the year is none that UTC has."""
+    span = msgspec.convert({"patient": "p", "until": until}, Assignment)
+    since = datetime.min.replace(tzinfo=timezone(timedelta(hours=2)))
+    assert msgspec.json.encode(first_not_worn([span], since)).decode() == f'"{end}"'
 
 
 def test_of_a_setting_that_was_removed_nobody_knows_when() -> None:

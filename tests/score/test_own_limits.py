@@ -251,6 +251,26 @@ def test_a_limit_on_the_edge_of_what_a_body_can_have_cannot_ring_and_is_refused(
     assert fault.endswith("which no value of a body can be beyond")
 
 
+def test_a_side_on_the_edge_sets_nothing_and_the_other_side_of_its_limit_rings() -> None:
+    """``high: 100`` is how people write that there is none."""
+    saturation = {"vital": "oxygen_saturation", "unit": "%", "owner": "Dr A", "priority": "high"}
+    entry = {"v": 1, "patient": "p", "limits": [{**saturation, "low": 94, "high": 100}]}
+    assert faults(next(registry_of([entry]).entries()), shipped()) == []
+    (alert, *_) = of_type(replay_values([(0, "oxygen_saturation", "93")], [entry]), "alert")
+    assert (alert["priority"], alert["group"]) == ("high", "vital_signs")
+    least = shipped().vitals["oxygen_saturation"].reject.below or 0
+    ends = registry_of([{"v": 1, "patient": "p", "limits": [{**saturation, "low": float(least), "high": 100}]}])
+    (fault,) = faults(next(ends.entries()), shipped())
+    assert fault.endswith("which no value of a body can be beyond")
+
+
+def test_where_a_side_on_the_edge_sets_nothing_the_next_one_holds() -> None:
+    edge = limit(float(shipped().vitals["heart_rate"].reject.above or 0), low=45)
+    entries = [{**PATIENT, "limits": [edge]}, panel(limit(110, low=30))]
+    assert "for the panel heart-failure" in whys([(0, "heart_rate", "115")], entries)[0]
+    assert whys([(0, "heart_rate", "44")], entries)[0].endswith("(limit set by Dr A)")
+
+
 def test_of_one_priority_the_later_limit_holds_and_other_tiers_stay() -> None:
     """Whoever set it: the later valid_from, then the later in the list."""
     tiers = [

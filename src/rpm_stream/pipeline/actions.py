@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from rpm_stream.records import Action, Forwarded, Name
+from rpm_stream.records import Action, Forwarded, KeptName, Name
 
-NAMES = ("patient", "alert", "who", "to")
+NAMES = ("alert", "who", "to")  # a patient may have any name that an older release has kept
 _action = msgspec.json.Decoder(Action)
 _state = msgspec.msgpack.Encoder()
 
@@ -28,6 +28,14 @@ def check_name(name: str | None, place: str) -> None:
         msgspec.convert(name, Name | None)
     except msgspec.ValidationError:
         raise msgspec.ValidationError(f"no name of 1 to 128 printable characters - at `$.{place}`") from None
+
+
+def check_patient(name: str) -> None:
+    """Raises one of ``UNREADABLE`` for what names no patient, in this release or an older one."""
+    try:
+        msgspec.convert(name, KeptName)
+    except msgspec.ValidationError:
+        raise msgspec.ValidationError("no name of 1 to 128 characters - at `$.patient`") from None
 
 
 def check_times(record: Action | Forwarded) -> None:

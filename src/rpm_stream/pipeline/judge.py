@@ -133,6 +133,7 @@ class Judge:
         state = patient.state
         work = self._work(patient, message.received_at)
         state.now, state.first_at = work.now, state.first_at or work.now
+        self._end_unworn(work, work.now)
         self._alerting.wait(work)
         waited, work.alerts, work.told = work.alerts, [], {}
         self._alerting.begin(work)
@@ -154,6 +155,7 @@ class Judge:
         work = self._work(patient, received_at)
         if action.action == "adopt":
             return self._step(patient, as_message(action, patient.state.patient, received_at))
+        self._end_unworn(work, work.now)
         self._alerting.wait(work)
         if action.action == "void":
             observations, heir = void(work, action, self._alerting, self._scoring, self.knowledge)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from rpm_stream.pipeline.actions import check_name, check_times, read_action
+from rpm_stream.pipeline.actions import check_patient, check_times, read_action
 from rpm_stream.pipeline.judge import Judge, Judged, Patient, PatientState
 from rpm_stream.records import Forwarded, Position, Readings
 
@@ -44,7 +44,7 @@ def forward(value: bytes, patient: str, place: Position, received_at: datetime |
     ``received_at`` None: where time is recorded it is the action's own ``at``. Raises one of ``UNREADABLE`` for what is
     no action, or no name of a patient.
     """
-    check_name(patient, "patient")
+    check_patient(patient)
     action = read_action(value)
     value.decode()  # names that no reader of ours looks at must be text too
     at = action.at.astimezone(UTC) if received_at is None else received_at

@@ -1,9 +1,10 @@
 """Settings of a patient that need a hand: told once each, at the first record after they were set, until mended.
 
 A limit that cannot be used is left out and what comes next holds (own_limits.py); here somebody learns of it. So too of
-what of an entry cannot be read (stored_entry.py), of a date of birth that cannot be read, of what is expected or was
-weighed and cannot be, of measured vital signs that no limit holds for, and of oxygen that nobody has said for a patient
-whose saturation is judged by it. What a person has ended is not told again before it was mended.
+what of an entry cannot be read (stored_entry.py), whether a person is pregnant above all, of a date of birth that
+cannot be read, of what is expected or was weighed and cannot be, of measured vital signs that no limit holds for, and
+of oxygen that nobody has said for a patient whose saturation is judged by it. What a person has ended is not told again
+before it was mended.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ from rpm_stream.score.expected import expected_faults, expected_of
 from rpm_stream.score.news2 import SATURATION, Chart, Scale, has_scale_2
 from rpm_stream.score.own_limits import OwnLimits, limit_fault
 from rpm_stream.score.state import ScoreState
-from rpm_stream.words import plain_list
+from rpm_stream.words import cleaned, plain_list
 
 GROUP = "settings"
 MENDED = "the setting is mended"
 ANSWERED: dict[Scale, str] = {"2 on air": "answered: on air", "2 on oxygen": "answered: on oxygen"}
 OXYGEN = "oxygen"
+CHARTED = "pregnant"  # the field of an entry by which a chart is chosen, besides the date of birth
 MOST_LIMITS = 8  # told of a patient one by one; the others are counted, or they would fill the patient's state
 MOST_EXPECTED = 3
 MOST_UNREAD = 3
@@ -94,7 +96,8 @@ class Settings:
         limits += [("panel", entry.panel or "", limit) for limit in (panel.limits if panel else ())]
         limits += [("programme", entry.programme or "", limit) for limit in (programme.limits if programme else ())]
         found = (
-            *self._unread(entry), *self._limits(limits), *self._expected(entry), *self._target(entry),
+            *self._pregnant(entry), *self._unread(entry), *self._limits(limits), *self._expected(entry),
+            *self._target(entry),
         )  # fmt: skip
         self._known[entry.patient] = (levels, found)
         return found
@@ -109,13 +112,23 @@ class Settings:
                 ("born",),
             )
 
+    def _pregnant(self, entry: PatientEntry) -> Iterator[Problem]:
+        if CHARTED in self._registry.left_out.get(f"patient/{entry.patient}", ()):
+            yield _problem(
+                CHARTED,
+                "Is this person pregnant?",
+                "what the registry says of a pregnancy cannot be read, so the chart of pregnancy does not hold: write "
+                "true or false",
+                (CHARTED,),
+            )
+
     def _unread(self, entry: PatientEntry) -> Iterator[Problem]:
-        whose = {
-            "": f"patient/{entry.patient}", f" of the panel {entry.panel}": f"panel/{entry.panel}",
-            f" of the programme {entry.programme}": f"programme/{entry.programme}",
-        }  # fmt: skip
-        for level, key in whose.items():
-            if names := self._registry.left_out.get(key):
+        whose = [("", "patient", entry.patient)]
+        groups = (("panel", entry.panel), ("programme", entry.programme))
+        whose += [(f" of the {kind} {cleaned(name)}", kind, name) for kind, name in groups if name]
+        for level, kind, of in whose:
+            key = f"{kind}/{of}"
+            if names := [name for name in self._registry.left_out.get(key, ()) if (kind, name) != ("patient", CHARTED)]:
                 more = f" and {len(names) - MOST_UNREAD} more" if len(names) > MOST_UNREAD else ""
                 yield _problem(
                     "unread",
@@ -164,7 +177,7 @@ class Settings:
         content = _encode(limit).decode()
         row = self._knowledge.vitals.get(limit.vital)
         said = fault.replace(f"the limit of {limit.vital} ", "it ", 1)
-        whose = f" for the {level} {name}" if level else ""
+        whose = f" for the {level} {cleaned(name)}" if level else ""
         what = f"a limit of {row.plain}" if row is not None else "a limit"
         return _problem(
             "limit",

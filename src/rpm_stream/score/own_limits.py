@@ -21,7 +21,7 @@ from rpm_stream.records import DeviceEntry, Direction, Limit, LimitValue, Patien
 from rpm_stream.registry import Registry, has_unreadable_birth
 from rpm_stream.score.discharge import target_fault
 from rpm_stream.score.expected import expected_faults
-from rpm_stream.words import plain_given, with_unit
+from rpm_stream.words import cleaned, plain_given, with_unit
 
 Level = Literal["patient", "panel", "programme"]
 LEVELS: tuple[Level, ...] = ("patient", "panel", "programme")  # whose limits come first
@@ -41,7 +41,7 @@ class OwnSide(Record, frozen=True, kw_only=True):
 
     def said(self) -> str:
         """Whose setting it is (law 12): ``limit set by dr-7 for the panel heart-failure``."""
-        whose = f" for the {self.level} {self.group}" if self.group else ""
+        whose = f" for the {self.level} {cleaned(self.group)}" if self.group else ""
         return f"limit set by {self.source.owner}{whose}"
 
 
@@ -110,7 +110,8 @@ class OwnLimits:
         for level, group, limits in held:
             for limit in limits:
                 if limit_fault(limit, self._knowledge) is None:  # the registry's reader tells of the others
-                    by_vital.setdefault(limit.vital, []).extend(_sides(limit, level, group))
+                    own = (each for each in _sides(limit, level, group) if _can_ring(each, self._knowledge))
+                    by_vital.setdefault(limit.vital, []).extend(own)
         return {vital: self._timeline(sides) for vital, sides in by_vital.items()}
 
     def _timeline(self, sides: list[OwnSide]) -> Timeline:
@@ -164,13 +165,19 @@ def _number(value: LimitValue) -> Decimal:
     return Decimal(str(value))
 
 
+def _can_ring(own: OwnSide, knowledge: Knowledge) -> bool:
+    """Whether a value can be beyond a side. On the edge of what a body can have it sets nothing: a way to say none."""
+    row, unit = knowledge.vitals[own.source.vital], own.source.unit
+    edge = row.reject.below if own.side == "low" else row.reject.above
+    return knowledge.convert(own.bound, unit, row.unit) != edge
+
+
 def _unreachable(limit: Limit, row: Vital, knowledge: Knowledge) -> str | None:
-    """A bound or a recovery that no value can be beyond, or inside of: such a value is refused as none of a body."""
-    for name, bound, last in (("low", limit.low, row.reject.below), ("high", limit.high, row.reject.above)):
-        if bound is not None and knowledge.convert(_number(bound), limit.unit, row.unit) == last:
-            return (
-                f"has a {name} of {with_unit(plain_given(bound), limit.unit)}, which no value of a body can be beyond"
-            )
+    """No bound that a value can be beyond, or a bound or a recovery that is refused as none of a body."""
+    sides = list(_sides(limit, "patient", ""))
+    if not any(_can_ring(own, knowledge) for own in sides):
+        said = with_unit(plain_given(str(sides[0].bound)), limit.unit)
+        return f"has a {sides[0].side} of {said}, which no value of a body can be beyond"
     low, high = _recoveries(limit)
     for name, bound in (("low", limit.low), ("high", limit.high), ("recover", low), ("recover", high)):
         if bound is not None and row.reject.excludes(knowledge.convert(_number(bound), limit.unit, row.unit)):
