@@ -149,8 +149,9 @@ class Scoring:
         return self._recovery.is_beyond_unnamed(state.score, entry, vital)
 
     def forget(self, state: PatientState, entry: PatientEntry, wrong: Sequence[Reading]) -> None:
-        """Take readings of one vital that were taken back out of its history."""
+        """Take readings of one vital that were taken back out of its history and its days."""
         self._rules.forget(state.score, entry, wrong)
+        self._trends.forget(state.score, wrong)
 
     def renew_total(self, state: PatientState, entry: PatientEntry) -> None:
         """NEWS2 as it is after readings were taken back."""
