@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from replaying import worn
 from ward_for_tests import Ward, after
 
 from rpm_stream.alert.episode import Episode
@@ -251,6 +252,38 @@ def test_what_is_mended_leaves_the_alert_about_settings() -> None:
     ward.now("body_temperature", "37.0", 10)
     left = episode(ward, "settings")
     assert (len(left.members), len(left.alert.why), left.alert.state) == (1, 1, "open")
+
+
+def test_a_device_that_ails_again_is_told_with_the_reading_of_now() -> None:
+    """It had been well while another was not: what is told is 4 %, not the 12 % of before."""
+    ward = Ward(worn(device="a"), worn(device="b"))
+    for minutes, device, percent in ((0, "a", "12"), (1, "b", "10"), (2, "a", "80")):
+        battery(ward, minutes, device, percent)
+    (told,) = battery(ward, 3, "a", "4")
+    assert sorted(line.split(":")[0] for line in told.why) == ["battery 10 %", "battery 4 %"]
+    (low,) = (each for name, each in episode(ward, "device:battery").members.items() if name.endswith(":a"))
+    assert (low.why.split(":")[0], low.measured_at) == ("battery 4 %", after(3))
+    assert set(low.evidence) < set(told.evidence)
+
+
+def battery(ward: Ward, minutes: float, device: str, percent: str) -> tuple[Alert, ...]:
+    """The records that a device's battery causes."""
+    message = ward.message(minutes, (minutes, "battery", percent))
+    readings = tuple(msgspec.structs.replace(reading, device=device) for reading in message.readings)
+    judged = ward.judge.step(ward.patient, msgspec.structs.replace(message, readings=readings))
+    assert judged is not None
+    return judged.alerts
+
+
+def test_a_vital_that_is_silent_again_is_told_by_its_last_reading() -> None:
+    ward = Ward({"v": 1, "patient": "p", "expected_every": {"heart_rate": 30, "weight": 30}})
+    ward.send(0, (0, "heart_rate", "80"), (0, "weight", "80"))
+    ward.tick(31)
+    ward.now("heart_rate", "80", 40)
+    last = ward.patient.state.score.latest["heart_rate"]
+    (told,) = ward.tick(75)
+    assert last.id in told.evidence
+    assert episode(ward, "device:silence").members["silence:heart_rate"].evidence == (last.id,)
 
 
 # --- what has no values: a person ends it ----------------------------------------------------------------------------

@@ -249,6 +249,33 @@ def test_a_decision_about_a_record_that_was_lower_is_not_carried_out(action: str
     assert done.state == "resolved"
 
 
+def test_a_decision_about_a_record_does_not_pass_a_rise_of_the_same_moment() -> None:
+    """Two messages were received at once: the step that raised it has the time of the record that was medium."""
+    ward = Ward()
+    (seen,) = ward.now("heart_rate", "135", 5)
+    (*_, high) = ward.judge.step(ward.patient, behind(ward.message(3, (3, "heart_rate", "135")), 5)).alerts
+    assert (seen.priority, high.priority, high.history[-1].at) == ("medium", "high", seen.updated_at)
+    (refused,) = ward.act("acknowledge", seen.id, 6, record=seen.updated_at)
+    assert (refused.state, refused.history[-1].event) == ("open", "refused")
+    assert refused.history[-1].reason.endswith("it has become high since it was seen")
+    (done,) = ward.act("acknowledge", seen.id, 7, record=high.updated_at)
+    assert done.state == "acknowledged"
+
+
+def test_a_decision_about_a_record_of_long_ago_is_measured_by_the_priority_that_it_had() -> None:
+    """Its moment is forgotten, and one of before it is not: the history says that it was high already."""
+    ward = Ward()
+    ward.now("heart_rate", "135", 0)
+    (*_, high) = ward.now("heart_rate", "135", 5)
+    held = ward.patient.state.episodes["vital_signs"]
+    held.moments[0].is_record = False
+    for minutes in range(20, 20 + 15 * 12, 15):
+        ward.now("heart_rate", "135", minutes)
+    assert held.moments[0].at < high.updated_at < held.moments[1].at
+    (done,) = ward.act("acknowledge", high.id, 300, record=high.updated_at)
+    assert done.state == "acknowledged"
+
+
 def test_a_record_is_told_from_the_one_before_whatever_came_first() -> None:
     """A comment may be received before readings whose turn is later: two records, two times, and one is worse."""
     ward = Ward()

@@ -287,6 +287,31 @@ def test_weights_that_are_taken_back_leave_the_days() -> None:
     assert not days.is_told
 
 
+def test_a_weight_that_is_taken_back_takes_no_other_of_its_slot() -> None:
+    """A spouse stood on the scale five minutes later, three days in a row: the gain is told as if she had not."""
+    alone, both = Ward(), Ward()
+    for at, vital, value in weights(*STEADY, 83.0, 83.0, 83.0):
+        for ward in (alone, both):
+            ward.now(vital, value, at)
+        if value == "83.0":
+            spouse = both.message(at + 5, (at + 5, vital, "60.0"))
+            both.judge.step(both.patient, spouse)
+            both.act("void", "-", minutes=at + 10, readings=spouse.readings)
+    days, undisturbed = (ward.patient.state.score.days["weight"] for ward in (both, alone))
+    assert (days.days, days.risen) == (undisturbed.days, undisturbed.risen)
+    assert days.is_told
+
+
+@pytest.mark.parametrize("unit", ["kg", "[lb_av]"])
+def test_a_weight_that_is_taken_back_is_known_in_its_slot_by_its_value(unit: str) -> None:
+    """In whatever unit it was sent."""
+    ward = Ward()
+    wrong = ward.message(0, (0, "weight", "150.3", unit))
+    ward.judge.step(ward.patient, wrong)
+    ward.act("void", "-", minutes=10, readings=wrong.readings)
+    assert not ward.patient.state.score.days["weight"].days
+
+
 def test_the_file_of_a_month_is_deterministic() -> None:
     lines = csv_lines(weights(*STEADY, *[81.5] * 20))
     assert replay_csv(lines) == replay_csv(lines)

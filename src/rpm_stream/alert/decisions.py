@@ -21,7 +21,7 @@ import msgspec
 from rpm_stream.alert.episode import Episode, Episodes, Member, Snoozed
 from rpm_stream.alert.episodes import change, settle
 from rpm_stream.alert.situation import Situation
-from rpm_stream.alert.tiers import decision_at, has_passed
+from rpm_stream.alert.tiers import decision_at, has_passed, moment_of
 from rpm_stream.knowledge.alerting import Priorities
 from rpm_stream.records import RANK, Action, Alert, Direction, Event, Priority, Transition
 from rpm_stream.words import SERVICE, is_of_values
@@ -53,7 +53,10 @@ class Context(msgspec.Struct, frozen=True):
 def decide(episodes: Episodes, group: str, action: Action, context: Context) -> list[Alert]:
     """Apply a decision about the open episode of ``group``; its alert's new records, none where nothing changes."""
     episode = episodes[group]
-    refused = _overtaken(episode, action, context) or refusal(episode.alert, action, context.priorities, context.now)
+    stood = _stood(episode, action.record)
+    refused = _overtaken(episode, action, context, stood) or refusal(
+        episode.alert, action, context.priorities, context.now, stood
+    )
     if refused is None and (done := _final(episodes, group, action, context)) is not None:
         return done
     if _is_full(episodes):
@@ -93,9 +96,14 @@ def _final(episodes: Episodes, group: str, action: Action, context: Context) -> 
             return None
 
 
-def refusal(alert: Alert, action: Action, priorities: Priorities, now: datetime) -> str | None:
-    """Why a decision about an alert cannot be carried out, in a few plain words; None where it can."""
-    if action.action not in ANY_TIME and has_risen(alert, action.seen, action.record):
+def refusal(
+    alert: Alert, action: Action, priorities: Priorities, now: datetime, stood: Priority | None = None
+) -> str | None:
+    """Why a decision about an alert cannot be carried out, in a few plain words; None where it can.
+
+    ``stood``: the priority of the record that the person names, where it is known.
+    """
+    if action.action not in ANY_TIME and has_risen(alert, action.seen, action.record, stood):
         return f"it has become {alert.priority} since it was seen"
     if action.action == "snooze":
         return _snooze_refusal(alert, action, priorities, now)
@@ -108,9 +116,9 @@ def refusal(alert: Alert, action: Action, priorities: Priorities, now: datetime)
     return None
 
 
-def _overtaken(episode: Episode, action: Action, context: Context) -> str | None:
+def _overtaken(episode: Episode, action: Action, context: Context, stood: Priority | None) -> str | None:
     """Whether the alert has got worse by a tier since the record that the person saw."""
-    if action.action in ANY_TIME or has_risen(episode.alert, action.seen, action.record):
+    if action.action in ANY_TIME or has_risen(episode.alert, action.seen, action.record, stood):
         return None
     is_passed = has_passed(episode, action.record or action.at, context.situation)
     return "it has got worse since it was seen" if is_passed else None
@@ -138,10 +146,21 @@ def _is_told(history: Sequence[Transition], refused: str) -> bool:
     return any(step.reason == refused for step in takewhile(lambda step: step.event == "refused", by_people))
 
 
-def has_risen(alert: Alert, seen: Priority | None, record: datetime | None) -> bool:
-    """Whether the alert has become higher than a person saw it: as they say, or as the record said that they name."""
+def has_risen(alert: Alert, seen: Priority | None, record: datetime | None, stood: Priority | None = None) -> bool:
+    """Whether the alert has become higher than a person saw it: as they say, or as the record said that they name.
+
+    ``stood``: the priority of that record, where it is known; else the history's up to its time. A step has the time of
+    the message, so that one of the same moment may have come after the record.
+    """
     named = [step.priority for step in alert.history if record is not None and step.at <= record]
-    return any(RANK[alert.priority] > RANK[each] for each in (*named[-1:], seen) if each is not None)
+    of_record = stood or next(reversed(named), None)
+    return any(RANK[alert.priority] > RANK[each] for each in (of_record, seen) if each is not None)
+
+
+def _stood(episode: Episode, record: datetime | None) -> Priority | None:
+    """The alert's priority in the record that a person names; None where that is not known."""
+    place = None if record is None else moment_of(episode, record)
+    return None if place is None else episode.moments[place].priority
 
 
 def assignee_of(action: Action) -> str:

@@ -85,7 +85,8 @@ class Moment(msgspec.Struct, array_like=True):
     """What stood after one message: the newest number of each vital, and NEWS2. ``is_record``: a record said so.
 
     ``beyond``: by vital and side, which of these were beyond a limit. ``worst``: the worst number that came since, up
-    to the next moment, by vital and side; ``worst_news2`` likewise.
+    to the next moment, by vital and side; ``worst_news2`` likewise. ``priority``: the alert's; None of an older
+    release's, and where moments of several priorities were put together.
     """
 
     at: datetime
@@ -95,6 +96,7 @@ class Moment(msgspec.Struct, array_like=True):
     worst: dict[str, str] = {}
     worst_news2: int | None = None
     beyond: tuple[str, ...] = ()
+    priority: Priority | None = None
 
 
 class Decision(msgspec.Struct, omit_defaults=True):

@@ -34,9 +34,8 @@ def apply(episodes: Episodes, patient: str, finding: Finding, now: datetime, sti
     if RANK[finding.priority] >= RANK[episode.alert.priority] and finding.measured_at >= episode.decided_at:
         episode.decided_at = finding.measured_at
     is_new = member is None or member.well
-    if member is None:
+    if member is None or member.well:  # what it said before it was well is over
         member = episode.members[finding.member] = found_member(finding)
-    member.well = False
     has_risen = RANK[finding.priority] > RANK[member.priority]
     _note(member, finding)
     if episode.alert.over and not still_over:

@@ -41,7 +41,7 @@ def note_moment(episode: Episode, situation: Situation, at: datetime, is_record:
         for name, member in episode.members.items()
         if member.direction is not None and situation.level(name, member) == "beyond"
     )
-    moments.append(Moment(at, is_record, numbers, minimum, beyond=beyond))
+    moments.append(Moment(at, is_record, numbers, minimum, beyond=beyond, priority=episode.alert.priority))
     for kind, most in ((True, MOST_RECORDS), (False, MOST_OTHERS)):
         places = [place for place, moment in enumerate(moments) if moment.is_record is kind]
         if len(places) > most:
@@ -55,6 +55,8 @@ def _drop(moments: list[Moment], place: int) -> None:
         for key, number in gone.worst.items():
             note_worst(moments[place - 1], key, number)
         note_worst_total(moments[place - 1], gone.worst_news2)
+        if moments[place - 1].priority != gone.priority:
+            moments[place - 1].priority = None
 
 
 def note_worst(moment: Moment, key: str, number: str) -> None:

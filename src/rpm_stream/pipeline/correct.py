@@ -77,7 +77,7 @@ def void(
     right = list(_right_copies(state, wrong, heirs))
     for reading in heirs:
         drop_again(windows, reading, knowledge)
-    _forget_all(work, first, scoring, knowledge)
+    _forget_all(work, first, scoring)
     for reading in wrong:
         if reading.id in second:
             same.forget(state.score, reading)
@@ -110,7 +110,7 @@ def _right_copies(state: PatientState, wrong: Sequence[Reading], heirs: Sequence
                 yield alike[place, copy.said]
 
 
-def _forget_all(work: Work, wrong: Sequence[Reading], scoring: Scoring, knowledge: Knowledge) -> None:
+def _forget_all(work: Work, wrong: Sequence[Reading], scoring: Scoring) -> None:
     """All that is remembered of wrong readings."""
     score = work.state.score
     for vital in sorted({reading.vital for reading in wrong}):
@@ -118,7 +118,7 @@ def _forget_all(work: Work, wrong: Sequence[Reading], scoring: Scoring, knowledg
         scoring.forget(work.state, work.entry, of_vital)
         _forget_newest(score, vital, of_vital)
     for reading in wrong:
-        forget(score, reading, knowledge.trends.slot_hours)
+        forget(score, reading)
     if wrong:
         score.calm.clear()  # who was calm may have been somebody else: each begins anew
 

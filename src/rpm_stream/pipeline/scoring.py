@@ -149,10 +149,11 @@ class Scoring:
         return self._recovery.is_beyond_unnamed(state.score, entry, vital)
 
     def forget(self, state: PatientState, entry: PatientEntry, wrong: Sequence[Reading]) -> None:
-        """Take readings of one vital that were taken back out of its history: of those that were judged at all."""
+        """Take readings of one vital that were taken back out of its history and its days: those that were judged."""
         judged = [reading for reading in wrong if not reading.flags or self._is_judged(reading)]
         if judged:
             self._rules.forget(state.score, entry, judged)
+            self._trends.forget(state.score, judged)
 
     def renew_total(self, state: PatientState, entry: PatientEntry) -> None:
         """NEWS2 as it is after readings were taken back."""

@@ -84,6 +84,18 @@ class DayTable:
         kept.usual = None
         return True
 
+    def forget(self, kept: Days, at: datetime, number: float) -> None:
+        """Forget a value if it is the one of its slot; another one that is as large counts as the same."""
+        day, slot = day_of(at), at.hour // self._slot_hours
+        slots = kept.days.get(day, {})
+        if slots.get(slot) != round(number / self._step):
+            return
+        del slots[slot]
+        if not slots:
+            del kept.days[day]
+        kept.usual = None
+        kept.forget_told()
+
     def medians(self, kept: Days, first: int, last: int) -> list[float]:
         """The median of each day from ``first`` to ``last`` that has a value."""
         return [median(kept.days[day].values()) * self._step for day in range(first, last + 1) if day in kept.days]

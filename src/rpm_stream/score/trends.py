@@ -7,7 +7,7 @@ of an unknown user of a shared scale, enter no day.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from statistics import fmean
@@ -90,6 +90,13 @@ class Trends:
                 yield from self._average(state, reading, patient, (entered, is_late))
             if reading.vital in self._drops:
                 yield from self._drop(state, reading, is_late)
+
+    def forget(self, state: ScoreState, wrong: Iterable[Reading]) -> None:
+        """Take out of their days what readings have put there."""
+        for reading in wrong:
+            table, kept = self._tables.get(reading.vital), state.days.get(reading.vital)
+            if table is not None and kept is not None and reading.value is not None:
+                table.forget(kept, reading.measured_at, self._numbers.of(reading))
 
     # --- the mean of the last days -----------------------------------------------------------------------------------
 
