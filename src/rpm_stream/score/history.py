@@ -222,8 +222,12 @@ def row(history: VitalHistory, index: int, limit: str) -> list[Segment]:
 
 
 def run(history: VitalHistory, index: int, limit: str) -> Run:
-    """From when to when the row reaches that segment ``index`` belongs to, and how many it counts."""
+    """From when to when the row reaches that segment ``index`` belongs to, and how many it counts; 0 where that is not
+    beyond the limit.
+    """
     found = row(history, index, limit)
+    if not found:
+        return Run(history.segments[index].start, history.segments[index].end, 0)
     return Run(found[0].start, found[-1].end, sum(segment.count for segment in found))
 
 
