@@ -257,6 +257,21 @@ def test_what_was_never_judged_takes_no_right_reading_with_it(fields: dict[str, 
     assert alert.priority == "high"
 
 
+def test_an_alert_of_which_the_newest_value_is_taken_back_tells_the_one_before() -> None:
+    """88 and 87 are hers, 60 was another's: nothing of the 60 is left, and 87 is what is so now."""
+    bench = Bench(restarts=True)
+    first, second, wrong = (
+        reading(at, value, "oxygen_saturation", unit="%") for at, value in ((0, "88"), (5, "87"), (20, "60"))
+    )
+    for each in (first, second, wrong):
+        bench.step(each)
+    (alert,) = bench.act(void(wrong, at=after(25))).alerts
+    assert (alert.title, alert.state, alert.priority) == ("Oxygen saturation low", "open", "high")
+    assert alert.why[0].startswith("oxygen saturation 87 %")
+    assert alert.evidence == (second.id, first.id)
+    assert [entry.newest.value for entry in alert.now] == ["87"]
+
+
 SOME = {
     "heart_rate": ("90", "145", "/min"), "respiratory_rate": ("16", "26", "/min"), "glucose": ("110", "45", "mg/dL"),
     "oxygen_saturation": ("97", "84", "%"), "systolic": ("130", "85", "mm[Hg]"),

@@ -111,6 +111,7 @@ def _correct_member(work: Work, name: str, member: Member, known: Right) -> bool
         return True
     if name.startswith(LIMIT) and known.scoring.is_beyond_unnamed(work.state, work.entry, member.vital):
         plain = work.situation.plain(member.vital)
+        member.title = f"{plain[:1].upper()}{plain[1:]} {member.direction or 'beyond its limit'}"
         member.why, member.evidence = f"{plain} {NOT_KEPT}", tuple(left)
         return True
     return bool(left) and not name.startswith(LIMIT)

@@ -27,6 +27,7 @@ ROW_GAP = timedelta(seconds=60)  # two values beyond a limit no further apart ar
 class Segment(msgspec.Struct, array_like=True):
     """Consecutive readings of one vital that mean the same. ``reading`` is the last of them, where it may become
     evidence; ``broken`` names the limits that they are beyond; ``points`` are those of NEWS2; ``side`` is not inside.
+    ``prior``: of the newest segment, beyond a limit, the one before ``reading``, for when that is taken back.
     """
 
     start: datetime
@@ -37,6 +38,7 @@ class Segment(msgspec.Struct, array_like=True):
     count: int
     reading: Reading | None
     side: Direction | None = None
+    prior: Reading | None = None
 
     def matches(self, other: Segment) -> bool:
         """Whether both mean the same."""
@@ -100,6 +102,7 @@ def add(history: VitalHistory, new: Segment) -> Placing:
         return _add_late(segments, new)
     before = tail.end
     if tail.matches(new) and at - tail.end <= SAME_RUN:
+        tail.prior = tail.reading if tail.level == "beyond" else None
         tail.end, tail.count, tail.reading = at, tail.count + 1, new.reading
         return Placing(len(segments) - 1, False, False, before)
     _forget(history, at)
@@ -198,6 +201,7 @@ def _drop_readings(segments: list[Segment]) -> None:
     """Keep the few readings that may still become evidence."""
     kept = READINGS_KEPT
     for segment in reversed(segments[:-1]):
+        segment.prior = None
         if segment.reading is None:
             continue
         if (segment.level == "inside" and not segment.points) or kept == 0:

@@ -45,6 +45,8 @@ def slim_readings(state: ScoreState, vitals: Collection[str], attributes: Collec
         for segment in _segments(state, vital):
             if segment.reading is not None:
                 segment.reading = _slim(segment.reading, attributes)
+            if segment.prior is not None:
+                segment.prior = _slim(segment.prior, attributes)
         if vital in state.latest:
             state.latest[vital] = _slim(state.latest[vital], attributes)
 
@@ -68,6 +70,8 @@ def forget_evidence(state: ScoreState, vitals: Collection[str], most: int) -> No
     """The readings of all but the ``most`` newest runs: a NEWS2 names fewer of those that it stands on."""
     for vital in vitals:
         segments = _segments(state, vital)
+        for segment in segments:
+            segment.prior = None
         for segment in segments[: len(segments) - most]:
             segment.reading = None
 
@@ -107,7 +111,7 @@ def forget_vital(state: ScoreState, vital: str) -> None:
         shorten(history, 1)
         history.segments = [each for each in history.segments if each.broken or each.points]
         for segment in history.segments:
-            segment.reading = None
+            segment.reading = segment.prior = None
         state.histories |= {vital: history} if history.segments else {}
 
 

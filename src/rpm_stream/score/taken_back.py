@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from rpm_stream.records import Reading
@@ -39,8 +39,7 @@ def forget_in(history: VitalHistory, wrong: Sequence[Segment]) -> None:
     for place, segment in enumerate(history.segments):
         gone = taken.get(place, [])
         segment.count -= len(gone)
-        if segment.reading is not None and segment.reading.id in ids:  # the pieces of a split run name the same one
-            segment.reading = None
+        _forget_named(segment, ids)
         if segment.count > 0:
             _trim(segment, gone)
             kept.append(segment)
@@ -70,6 +69,20 @@ def _likeness(segment: Segment, one: Segment) -> tuple[bool, bool, int, int, tim
 
 def _is_named(segment: Segment, one: Segment) -> bool:
     return segment.reading is not None and one.reading is not None and segment.reading.id == one.reading.id
+
+
+def _forget_named(segment: Segment, ids: Collection[str]) -> None:
+    """Let a segment name no wrong reading; the one before its last takes its place. (The pieces of a split run name the
+    same one.)
+    """
+    last, prior = segment.reading, segment.prior
+    if prior is not None and prior.id in ids:
+        prior = segment.prior = None
+    if last is None or last.id not in ids:
+        return
+    if prior is not None and last.measured_at == segment.end:
+        segment.end = max(segment.start, prior.measured_at)
+    segment.reading, segment.prior = prior, None
 
 
 def _trim(segment: Segment, gone: Sequence[Segment]) -> None:
