@@ -431,6 +431,15 @@ def test_a_reading_before_an_answer_reaches_is_of_no_row_in_any_order(registry: 
     assert found == [{"vital_signs"} if registry else set()] * 6
 
 
+def test_two_saturations_that_are_too_low_on_air_and_on_oxygen_are_a_row_whatever_is_answered() -> None:
+    entries = [
+        (0, "oxygen_saturation", "82", "%"),
+        (5, "oxygen_saturation", "82", "%"),
+        (61, "oxygen_flow", "0", "L/min"),
+    ]
+    assert [_high(_played(each, [worn(), SCALE_2])) for each in permutations(entries)] == [{"vital_signs"}] * 6
+
+
 def test_saturations_of_the_time_on_air_are_of_no_row_on_oxygen() -> None:
     """Air at 0, oxygen from 150 on: of three saturations one lies there, and one is no row."""
     ordered = [

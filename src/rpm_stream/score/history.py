@@ -21,13 +21,12 @@ KEPT_FOR = timedelta(hours=24)  # twice NEWS2's freshness
 MOST_SEGMENTS = 32
 READINGS_KEPT = 4
 SAME_RUN = timedelta(hours=1)  # a longer pause starts a new segment: freshness is judged at a segment's end
-ROW_GAP = timedelta(seconds=60)  # two values beyond a limit no further apart are of one row, whatever lies between
 
 
 class Segment(msgspec.Struct, array_like=True):
     """Consecutive readings of one vital that mean the same. ``reading`` is the last of them, where it may become
     evidence; ``broken`` names the limits that they are beyond; ``points`` are those of NEWS2; ``side`` is not inside.
-    ``prior``: of the newest segment, beyond a limit, the one before ``reading``, for when that is taken back.
+    ``prior``: beyond a limit, the one before ``reading``, for when that is taken back.
     """
 
     start: datetime
@@ -74,14 +73,6 @@ class Placing(msgspec.Struct, frozen=True):
     before: datetime | None = None
 
 
-class Run(msgspec.Struct, frozen=True):
-    """Values beyond the same limit of which each follows the one before it, directly or within ``ROW_GAP``."""
-
-    start: datetime
-    end: datetime
-    count: int
-
-
 def segment_of(
     reading: Reading, level: Level, points: int | None, broken: tuple[str, ...], side: Direction | None = None
 ) -> Segment:
@@ -118,18 +109,30 @@ def _add_late(segments: list[Segment], new: Segment) -> Placing:
     if segment.start <= at:
         if segment.matches(new):
             segment.count += 1
+            _keep_newest(segment, new.reading)
             _narrow(segments, after, at)
             return Placing(after, True, False)
         return _split(segments, after, new)
     if segment.matches(new) and segment.start - at <= SAME_RUN:
         segment.start, segment.count = at, segment.count + 1
+        _keep_newest(segment, new.reading)
         return Placing(after, True, True)
     before = segments[after - 1] if after else None
     if before and before.matches(new) and at - before.end <= SAME_RUN:
         before.end, before.count = at, before.count + 1
+        _keep_newest(before, new.reading)
         return Placing(after - 1, True, True)
     segments.insert(after, new)
     return Placing(after, True, True)
+
+
+def _keep_newest(segment: Segment, late: Reading | None) -> None:
+    """Let a segment beyond a limit name the two newest of its readings, where it names any, though one came late."""
+    if segment.level == "beyond" and segment.reading is not None and late is not None:
+        named = sorted(
+            (each for each in (segment.prior, segment.reading, late) if each), key=lambda each: each.measured_at
+        )
+        segment.prior, segment.reading = named[-2:]
 
 
 def _narrow(segments: list[Segment], index: int, at: datetime) -> None:
@@ -201,62 +204,12 @@ def _drop_readings(segments: list[Segment]) -> None:
     """Keep the few readings that may still become evidence."""
     kept = READINGS_KEPT
     for segment in reversed(segments[:-1]):
-        segment.prior = None
         if segment.reading is None:
             continue
         if (segment.level == "inside" and not segment.points) or kept == 0:
-            segment.reading = None
+            segment.reading = segment.prior = None
         else:
             kept -= 1
-
-
-def row(history: VitalHistory, index: int, limit: str) -> list[Segment]:
-    """The segments beyond ``limit`` of the row that segment ``index`` belongs to, to both sides.
-
-    Where late readings split a segment twice, the piece between them may hold no reading at all: it ends no row, as an
-    alert may come early for it, but must not stay away (CONTRACT 4 b).
-    """
-    segments = history.segments
-    first = last = index
-    while (before := _next_beyond(segments, first, limit, -1)) is not None:
-        first = before
-    while (after := _next_beyond(segments, last, limit, 1)) is not None:
-        last = after
-    return [segment for segment in segments[first : last + 1] if limit in segment.broken]
-
-
-def run(history: VitalHistory, index: int, limit: str) -> Run:
-    """From when to when the row reaches that segment ``index`` belongs to, and how many it counts; 0 where that is not
-    beyond the limit.
-    """
-    found = row(history, index, limit)
-    if not found:
-        return Run(history.segments[index].start, history.segments[index].end, 0)
-    return Run(found[0].start, found[-1].end, sum(segment.count for segment in found))
-
-
-def _next_beyond(segments: list[Segment], index: int, limit: str, step: int) -> int | None:
-    """The next segment of the row on one side; None where the row ends."""
-    here, near = segments[index], index + step
-    for place in range(near, len(segments) if step > 0 else -1, step):
-        there = segments[place]
-        gap = there.start - here.end if step > 0 else here.start - there.end
-        if limit in there.broken:
-            is_next = place == near or (place == near + step and _may_be_empty(segments, near))
-            return place if is_next or gap <= ROW_GAP else None
-        if gap > ROW_GAP and not (place == near and _may_be_empty(segments, near)):
-            return None
-    return None
-
-
-def _may_be_empty(segments: list[Segment], index: int) -> bool:
-    """Whether a segment is what two splits left between them: it begins and ends where readings of others are."""
-    piece = segments[index]
-    return (
-        0 < index < len(segments) - 1
-        and segments[index - 1].end == piece.start
-        and piece.end == segments[index + 1].start
-    )
 
 
 def beside(history: VitalHistory, at: datetime) -> Iterator[Segment]:

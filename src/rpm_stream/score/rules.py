@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import TypeAlias
 
 import msgspec
 
@@ -18,18 +17,18 @@ from rpm_stream.records import RANK, Direction, Finding, PatientEntry, Reading
 from rpm_stream.registry import Registry
 from rpm_stream.score.history import (
     Placing,
-    Run,
     Segment,
     VitalHistory,
     add,
     beside,
     segment_of,
 )
-from rpm_stream.score.history import row as row_of
 from rpm_stream.score.limits import Breach, LimitTable, Verdict
 from rpm_stream.score.news2 import SATURATION, Chart, Scale, has_scale_2
 from rpm_stream.score.recent import Recent, among_last, enter, forget
 from rpm_stream.score.recovery import Recovery, history_of
+from rpm_stream.score.rows import Reach, Run, within
+from rpm_stream.score.rows import row as row_of
 from rpm_stream.score.state import Calm, Emitted, ScoreState
 from rpm_stream.score.taken_back import forget_in
 
@@ -37,16 +36,18 @@ EMIT_EVERY = timedelta(minutes=5)  # an unchanged score of a continuous vital is
 LEAST_GAP = timedelta(minutes=15)  # a pause up to so long is no gap in "for m minutes" (CONTRACT 10, In a row)
 NO_LIMIT = Verdict(level="inside", points=None)
 UNKNOWN_BETWEEN = "nothing known between"
-Reach: TypeAlias = tuple[datetime | None, datetime | None]  # from when to when; None: without end
 
 
 class _Seen(msgspec.Struct, frozen=True, gc=False):
-    """What the limits say of a reading, in which history it lies and where; ``reach``: of its scale of saturation."""
+    """What the limits say of a reading, in which history it lies and where; ``reach``: of its scale of saturation.
+    ``is_sided``: too high may count on oxygen alone, so that it makes no row with too low.
+    """
 
     verdict: Verdict
     history: VitalHistory
     placing: Placing
     reach: Reach = (None, None)
+    is_sided: bool = False
 
 
 class Rules:
@@ -98,8 +99,8 @@ class Rules:
         reach = self.chart.reach(patient, state.histories, reading.measured_at)
         if scale == "2 on oxygen":
             placing = msgspec.structs.replace(placing, index=beside_it.index)
-            return _Seen(on_oxygen, state.on_oxygen, placing, reach)
-        return _Seen(self._limits.judge(reading, patient, scale) or on_air, history, placing, reach)
+            return _Seen(on_oxygen, state.on_oxygen, placing, reach, is_sided=True)
+        return _Seen(self._limits.judge(reading, patient, scale) or on_air, history, placing, reach, is_sided=True)
 
     def on_oxygen(self, state: ScoreState, patient: PatientEntry) -> dict[str, bool]:
         """Of the saturations that are kept on scale 2, by their ids, whether each counts as on oxygen."""
@@ -130,7 +131,7 @@ class Rules:
             is_reached &= segment.reading is not None and before.get(segment.reading.id) != (scale == "2 on oxygen")
             verdict = self._limits.judge(segment.reading, patient, scale) if segment.reading and is_reached else None
             if verdict is not None and segment.reading is not None:
-                seen = _Seen(verdict, history, Placing(index, True, True), reach)
+                seen = _Seen(verdict, history, Placing(index, True, True), reach, is_sided=True)
                 found += [self._finding(state, segment.reading, each, seen) for each in verdict.breaches]
         return _worst_of(found)
 
@@ -160,7 +161,7 @@ class Rules:
             scale = self.chart.scale(patient, state.histories, reading.measured_at) if vital == SATURATION else "1"
             verdict = self._limits.judge(reading, patient, scale)
             if verdict is not None:
-                seen = _Seen(verdict, history, Placing(index, False, False))
+                seen = _Seen(verdict, history, Placing(index, False, False), is_sided=scale != "1")
                 found += _worst_of(self._finding(state, reading, each, seen) for each in verdict.breaches)
         return found
 
@@ -175,7 +176,12 @@ class Rules:
 
     def _finding(self, state: ScoreState, reading: Reading, breach: Breach, seen: _Seen) -> Finding | None:
         at = reading.measured_at
-        row = _within(row_of(seen.history, seen.placing.index, breach.limit), seen.reach)
+        index, segments = seen.placing.index, seen.history.segments  # which a limit that was set since may not name
+        found = (
+            row_of(seen.history, index, breach.limit, breach.side if seen.is_sided else None)
+            or segments[index : index + 1]
+        )
+        row = within(found, seen.reach, breach.side)
         why = breach.why
         if breach.minutes and not self._by_count(reading, breach):
             if row.end - row.start < timedelta(minutes=breach.minutes):
@@ -235,26 +241,6 @@ def _enter(history: VitalHistory, reading: Reading, verdict: Verdict) -> Placing
 
 def _alone(reading: Reading, verdict: Verdict) -> Segment:
     return segment_of(reading, verdict.level, verdict.points, verdict.broken, verdict.side)
-
-
-def _within(row: Sequence[Segment], reach: Reach) -> Run:
-    """What of a row lies where the oxygen is what it is. Of a segment that is cut the reading at that end lies outside;
-    how many of the others do is not known, so all of them are counted.
-    """
-    since, until = reach
-    kept = []
-    for part in row:
-        before, behind = since is not None and part.start < since, until is not None and part.end >= until
-        if (since is not None and part.end < since) or (until is not None and part.start >= until):
-            continue
-        count = part.count - before - behind
-        start = since if before and since is not None else part.start
-        end = until if behind and until is not None else part.end
-        at = part.end if before and not behind else part.start
-        kept.append(Run(start, end, count) if count > 1 else Run(at, at, 1))
-    if not kept:
-        return Run(row[-1].end, row[-1].end, 1)
-    return Run(kept[0].start, kept[-1].end, sum(each.count for each in kept))
 
 
 def _is_gap(before: datetime | None, row: Run, at: datetime, minutes: int) -> bool:

@@ -17,9 +17,10 @@ from rpm_stream.knowledge.trends import Average, Drop, Joined
 from rpm_stream.records import Direction, Finding, PatientEntry, Reading, Record
 from rpm_stream.score.days import AVERAGE, DISCHARGE, DROP, JOINED, Days, DayTable, Risen, day_of, spread
 from rpm_stream.score.discharge import DischargeWeight
-from rpm_stream.score.history import VitalHistory, add, run, segment_of
+from rpm_stream.score.history import VitalHistory, add, segment_of
 from rpm_stream.score.learning import Numbers
 from rpm_stream.score.recent import among_last, enter, forget
+from rpm_stream.score.rows import run
 from rpm_stream.score.rules import is_continuous, note_calm, number_of
 from rpm_stream.score.state import ScoreState
 from rpm_stream.score.trend_words import TrendWords
