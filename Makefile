@@ -41,7 +41,7 @@ unit: setup ## the unit tests alone, on one Python
 scenarios: setup ## draw every story of tests/scenarios into one page: build/scenarios.html
 	@$(BIN)/python tests/scenarios/draw.py build/scenarios.html
 
-faults: setup ## every fault on a real broker, 50 kills, and the table of README (under 30 minutes)
+faults: setup ## every fault on a real broker, 50 kills, and the table of README (26 minutes)
 	@RPM_FAULTS=full $(PYTEST) -q -o faulthandler_timeout=1200 tests/e2e/faults
 
 faults-long: setup ## the same with 200 kills
