@@ -55,7 +55,7 @@ def _newest(episode: Episode, situation: Situation) -> Iterator[datetime]:
 
 
 def _tell_of_devices(episode: Episode) -> Alert:
-    """One line a member that is not well, what weighs most first: what ails a device has no course of values."""
+    """One line a member that is not well, what weighs most first: what is wrong there has no course of values."""
     ordered = sorted(episode.members.values(), key=lambda member: (member.well, -RANK[member.priority]))
     why, evidence = _fitted([(each.why, each.evidence) for each in ordered if each.well is ordered[0].well])
     episode.alert = msgspec.structs.replace(
