@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from zlib import crc32
 
+from rpm_stream.ahead import as_stamped
 from rpm_stream.records import Reading
 
 BY_TWO_WAYS = frozenset({"glucose_interstitial"})  # vitals whose sensor is commonly read by two ways, at any second
@@ -37,7 +38,7 @@ def measured(reading: Reading) -> Measured:
     """The marks of a reading that has a value."""
     assert reading.value is not None
     origin, device = reading.origin, _named(reading.device)
-    at = (reading.measured_at - _EPOCH) // _MICROSECOND
+    at = (as_stamped(reading).measured_at - _EPOCH) // _MICROSECOND
     entry = crc32(origin.frame.encode("utf-8", "surrogatepass"), device ^ origin.index)
     # past its constructor, that costs a tenth of a microsecond: for each value of a vital that streams
     return tuple.__new__(Measured, (at, _said(reading.value, reading.unit), device, entry))

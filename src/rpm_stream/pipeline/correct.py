@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from rpm_stream.ahead import as_judged, as_stamped
 from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.alerting import Alerting
@@ -72,8 +73,8 @@ def void(
     second = same.not_counted(state.score, wrong)
     evidence = {each for episode in state.episodes.values() for each in episode.alert.evidence}
     shown = frozenset(ids & (evidence | set(action.shown)))
-    first = [reading for reading in wrong if reading.id not in second]
-    heirs = same.heirs(state.score, state.patient, wrong)
+    first = [as_judged(reading) for reading in wrong if reading.id not in second]
+    heirs = tuple(map(as_stamped, same.heirs(state.score, state.patient, wrong)))
     right = list(_right_copies(state, wrong, heirs))
     for reading in heirs:
         drop_again(windows, reading, knowledge)

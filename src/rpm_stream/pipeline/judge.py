@@ -13,6 +13,7 @@ from itertools import groupby
 
 import msgspec
 
+from rpm_stream.ahead import as_judged, as_stamped
 from rpm_stream.alert.episodes import end, mark_stale, note_well
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.alerting import Alerting
@@ -137,8 +138,8 @@ class Judge:
         self._alerting.wait(work)
         waited, work.alerts, work.told = work.alerts, [], {}
         self._alerting.begin(work)
-        ordered = sorted(message.readings, key=_order)
-        told = sorted((*message.readings, *message.refused), key=_order) if message.refused else ordered
+        ordered = sorted(map(as_stamped, message.readings), key=_order)
+        told = sorted(map(as_judged, (*ordered, *message.refused)), key=_order)
         work.readings = told
         for _, group in groupby(told, key=lambda reading: reading.measured_at):
             self._instant(work, list(group))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from rpm_stream.ahead import as_stamped
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.publish import fhir, summaries
 from rpm_stream.publish.fhir import Published
@@ -26,12 +27,12 @@ def publish(
     policies = [(reading, fhir.publishes(reading, knowledge)) for reading in readings if reading.id not in again]
     summed = [reading for reading, policy in policies if policy == "summary"]
     taken, closed = summaries.add_all(windows, summed, knowledge)
-    for reading in also_seen:
+    for reading in map(as_stamped, also_seen):
         summaries.note_again(windows, reading, knowledge)
     single = [reading for reading, policy in policies if policy == "single"]
     single += [reading for reading, was_taken in zip(summed, taken, strict=True) if not was_taken]
     shown = {reading.id for reading in single}
-    for reading in evidence:
+    for reading in map(as_stamped, evidence):
         policy = fhir.publishes(reading, knowledge)
         if reading.id not in shown and (policy == "summary" or (reading.id in again and policy == "single")):
             single.append(reading)

@@ -18,6 +18,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
+from rpm_stream.ahead import STAMPED_AT
 from rpm_stream.alert.episode import Episode
 from rpm_stream.alert.room import lighten, lighten_people, lighten_service, without_people
 from rpm_stream.knowledge import Knowledge
@@ -40,7 +41,8 @@ TICKED_BYTES: Final = 400  # of the steps that ticks enter in an alert: a snooze
 PLACE_BYTES: Final = 20  # of a partition of rpm.frames or rpm.actions: its number, an offset of 64 bits, a chunk
 NAME_BYTES: Final = 32  # of a detector's name and framing
 FRAME_BYTES: Final = 128  # names of the fields, checksum, versions
-ATTRIBUTES: Final = frozenset({"characteristic", *KIND_ATTRIBUTE.values()})  # what publishing and rules read later
+# what publishing and rules read later
+ATTRIBUTES: Final = frozenset({"characteristic", STAMPED_AT, *KIND_ATTRIBUTE.values()})
 
 _encoder = msgspec.msgpack.Encoder()
 _encode = _encoder.encode
