@@ -257,6 +257,11 @@ def check(seen: Seen, entry: Mark, dense: bool, of_known_frame: bool) -> Verdict
     return "too_old" if dense and not of_known_frame else "duplicate"
 
 
+def size(seen: Seen) -> int:
+    """About how many octets the entries take."""
+    return 12 * sum(map(len, seen.exact.values())) + 5 * sum(map(len, seen.older.values())) // 2
+
+
 def remember(seen: Seen, entry: Mark) -> None:
     """Note an entry that became readings."""
     marks = seen.exact.get(entry.kind)

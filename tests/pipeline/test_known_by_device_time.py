@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from random import Random
 from typing import Any
 
 import msgspec
@@ -104,19 +105,55 @@ def payloads(values: Sequence[tuple[str, int, int]]) -> list[tuple[str, bytes]]:
 @example([("2A18", -29 * DAY, 20), ("2A35", 1, 20)], [(7 * DAY, "Z", True, True)] * 3, None)
 def test_what_is_sent_again_is_no_further_reading(values: list[Any], ways: list[Any], chance: Any) -> None:
     """Any number of times, each within 7 days of the one before, at any offset, one by one or in one frame, in any
-    order, by the same gateway or another.
+    order, by the same gateway or another. (What was refused may be read, where another offset makes its time count.)
     """
     sender, known = Sender(), payloads(values)
-    for number, (kind, payload) in enumerate(known):
-        sender.send(number / 60, entry(kind, payload, number / 60))
+    read = [bool(sender.send(place / 60, entry(*each, place / 60))) for place, each in enumerate(known)]
     minutes = 0.0
     for gap, offset, one_by_one, anew in ways:
         minutes += gap - 0.2
-        again = chance.sample(known, len(known)) if chance else known
+        order = list(range(len(known)))
+        chance.shuffle(order) if chance else None
         fields = {"utc_offset": offset, "gateway": f"g{minutes}" if anew else "g"}
-        sent = [entry(kind, payload, minutes + place / 600) for place, (kind, payload) in enumerate(again)]
+        sent = [(which, entry(*known[which], minutes + place / 600)) for place, which in enumerate(order)]
         for group in [[one] for one in sent] if one_by_one else [sent]:
-            assert sender.send(minutes, *group, **fields) == []
+            found = sender.send(minutes, *(each for _, each in group), **fields)
+            again = {group[one.origin.index][0] for one in found}
+            assert not any(read[which] for which in again)
+            for which in again:
+                read[which] = True
+
+
+NEAR = st.one_of(st.integers(-2 * DAY, 0), st.integers(1, 3 * DAY), st.integers(-1900 * DAY, -1800 * DAY))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.tuples(st.sampled_from(sorted(TIMED)), NEAR), st.integers(15, 40), st.integers(0, DAY),
+            st.sampled_from(["Z", "+01:00", "-05:00", "+14:00"]),
+        ), min_size=1, max_size=6, unique_by=lambda one: one[:2],
+    ),
+    st.randoms(use_true_random=False),
+)  # fmt: skip
+def test_law_2b_in_whatever_order_and_by_whatever_clock_the_readings_are_the_same(values: Any, chance: Any) -> None:
+    """By their ids: each value comes three times, at times and offsets of which some make its time count."""
+    sent = [
+        (place, kind, TIMED[kind](START + timedelta(minutes=clock), value), minutes + again * DAY, offset)
+        for place, ((kind, clock), value, minutes, offset) in enumerate(values)
+        for again in range(3)
+    ]
+    found = []
+    for order in (sent, chance.sample(sent, len(sent))):
+        sender = Sender()
+        found.append([
+            one
+            for _, kind, payload, minutes, offset in order
+            for one in sender.send(minutes, entry(kind, payload, minutes), utc_offset=offset)
+        ])  # fmt: skip
+    assert {one.id for one in found[0]} == {one.id for one in found[1]}
+    assert len(found[0]) == len(found[1])
 
 
 @settings(max_examples=60, deadline=None)
@@ -303,11 +340,26 @@ def test_a_clock_set_to_a_wrong_month_measures_now_once_that_is_sure() -> None:
     assert again == [[]] * 9
 
 
-def test_what_was_refused_as_too_old_does_not_become_of_now_with_time() -> None:
+@pytest.mark.parametrize("days", [-20, -40])
+def test_what_was_refused_as_too_old_is_refused_once_and_does_not_become_of_now(days: int) -> None:
+    """However often its device sends it, though it gets older than 30 days meanwhile."""
+    bench = Device(worn())
+    bench.send(frame([entry("2A35", cuff(-1), 0), entry("2A35", cuff(0.1), 0)], 0, seq=0, utc_offset="Z"))
+    found = [
+        bench.send(frame([entry("2A35", cuff(days), day * DAY)], day * DAY, seq=day, utc_offset="Z"))
+        for day in (1, 2, 8, 15, 16)
+    ]
+    assert [counts(each) for each in found] == [(0, 0, 3)] + [(0, 3, 0)] * 4
+
+
+def test_what_was_refused_is_read_where_its_time_counts() -> None:
+    """A frame that was late says that it came within 30 days."""
     sender = Sender()
-    sender.send(0, entry("2A35", TIMED["2A35"](START + timedelta(hours=2), 30), 0))  # ahead: of now
-    assert sender.send(1, entry("2A35", cuff(-20), 1)) == []
-    assert sender.send(12 * DAY, entry("2A35", cuff(-20), 12 * DAY)) == []
+    sender.send(0, entry("2A35", cuff(-33), -5 * DAY))
+    sender.send(0, entry("2A35", cuff(-31), -1.5 * DAY))
+    assert sender.send(1, entry("2A35", cuff(-32), 1)) == []
+    assert len(sender.send(2, entry("2A35", cuff(-32), -3 * DAY))) == 3
+    assert sender.send(3, entry("2A35", cuff(-32), 3)) == []
 
 
 # --- apps and record systems ------------------------------------------------------------------------------------------
@@ -390,7 +442,7 @@ def test_sightings_are_the_same_after_they_were_packed(seen: list[tuple[int, int
     found = Sightings()
     for time, content, second in seen:
         at = datetime.fromtimestamp(0, tz=START.tzinfo) + timedelta(seconds=second)
-        found.note(name_of(str(time), str(content)), at, at)
+        found.note(name_of(str(time), str(content)), at, at, "read")
         assert found.holds(name_of(str(time), str(content)))
     assert list(found.names) == sorted({name_of(str(time), str(content)) for time, content, _ in seen})
     assert Sightings.unpacked(found.packed()) == found
@@ -408,13 +460,39 @@ def test_what_sends_most_gives_first() -> None:
     kinds = {"2B8B": Sightings(), "2A35": Sightings()}
     for number in range(5000):
         at = START + timedelta(seconds=number)
-        kinds["2B8B"].note(name_of(str(at), ""), at, at)
+        kinds["2B8B"].note(name_of(str(at), ""), at, at, "read")
         if number < 100:
-            kinds["2A35"].note(name_of(str(at), ""), at, at)
+            kinds["2A35"].note(name_of(str(at), ""), at, at, "read")
         forget(kinds)
     assert len(kinds["2A35"]) == 100
     assert MOST <= sum(map(len, kinds.values())) < MOST + 64
     assert kinds["2B8B"].holds(name_of(str(at), ""))
+
+
+def test_what_an_older_release_read_is_known_by_the_gateways_time() -> None:
+    """Its state has no names: re-sent by the gateway it is known, re-sent by the device it is read once more."""
+    sender, payload = Sender(), TIMED["2A35"](datetime(2021, 1, 1), 20)
+    sender.send(0, entry("2A35", payload, 0))
+    sender.bench.state.sightings.clear()
+    assert sender.send(1, entry("2A35", payload, 0)) == []
+    sender.bench.state.sightings.clear()
+    assert [len(sender.send(each, entry("2A35", payload, each))) for each in (2, DAY, 2 * DAY)] == [3, 0, 0]
+
+
+def test_a_state_full_of_odd_seconds_leaves_the_names_less_room() -> None:
+    """CONTRACT 8: 48 KB in all."""
+    sender, chance = Sender(), Random(1)
+    for day in range(8):
+        for kind in ("2A1C", "2A35", "2A5E"):
+            times = sorted(chance.sample(range(1440 * 60), 330))
+            sent = [
+                entry(kind, TIMED[kind](START + timedelta(days=day, seconds=each), 25), day * DAY + each / 60)
+                for each in times
+            ]
+            for part in range(0, 330, 110):
+                sender.send((day + 1) * DAY, *sent[part : part + 110])
+    assert sum(map(len, sender.bench.state.seen.older.values())) > 2 * 5_000
+    assert len(pack_device(sender.bench.state)) < 48 * 1024
 
 
 def test_a_wrong_clock_takes_little_state() -> None:

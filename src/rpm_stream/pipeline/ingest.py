@@ -23,7 +23,7 @@ from rpm_stream.pipeline.device import DeviceState, note_session
 from rpm_stream.pipeline.frames import FrameMessage, Ingested, Slot, Work, refused_whole
 from rpm_stream.pipeline.joins import join
 from rpm_stream.pipeline.skew import SKEW_SECONDS
-from rpm_stream.pipeline.spots import OLDER, Part, Spot
+from rpm_stream.pipeline.spots import OLDER, STORED, Part, Spot
 from rpm_stream.records import Decoded, DeviceEntry, Origin, Reading
 from rpm_stream.registry import Registry
 from rpm_stream.sameness import DEVICE_TIME
@@ -123,8 +123,8 @@ class Ingest:
                 reject = work.reject(entry, decoded.part, outcome, "normalise")
                 if reject is not None and outcome.reason == "implausible" and "control_solution" not in decoded.flags:
                     work.refuse(_refused(part, decoded, part.spot(decoded, dense), reject.id))
-                if outcome is OLDER:
-                    part.note_sighting(part.spot(decoded, dense))
+                if outcome in (OLDER, STORED):
+                    part.note_sighting(part.spot(decoded, dense), "refused")
                 continue
             spot, reading = outcome
             if reading is None:
@@ -134,7 +134,7 @@ class Ingest:
                 work.readings.setdefault(reading.patient, []).append(reading)
             if spot is not seen_at:  # nearly always one for all parts
                 seen_at = spot
-                part.note_sighting(spot)
+                part.note_sighting(spot, "again" if reading is None else "read")
             if reading is not None:
                 remember(part.state.seen, spot.seen_as)
         if read or part.shows_clock:

@@ -18,15 +18,18 @@ from typing import Literal
 
 from rpm_stream.duplicates import KNOWN_FOR
 
-MOST = 512  # of a device, 17 octets each; of more those that were seen last, and most of what sends least
+MOST, LEAST = 512, 128  # of a device, 17 octets each; of more those seen last, and most of what sends least
 FORGET_EVERY = 64
+ROOM = 40 * 1024  # octets that these and the entries of duplicates.py take of the state's 48 KB
 TOGETHER = 60  # seconds; design choice: a memory takes seconds, and no cuff measures twice in a minute
 
-Sighting = Literal["new", "again", "anew"]
+Sighting = Literal["new", "again", "anew", "refused"]
+Outcome = Literal["read", "again", "refused"]
 _ORDER = array("I", [1]).tobytes()
 _EACH = 8 + 4 + 4 + 1
 _LAST = 2**32 - 1
 _KNOWN_S = int(KNOWN_FOR / timedelta(seconds=1))
+_TOGETHER, _REFUSED = 1, 2
 
 
 def name_of(time: str, content: str) -> int:
@@ -38,14 +41,15 @@ def name_of(time: str, content: str) -> int:
 class Sightings:
     """The values of one characteristic by their names, ascending. Columns of numbers, as ``duplicates.Marks``.
 
-    ``at``: when the gateway got it last; ``seen``: when the service did; ``together``: whether it came together with
-    another value of its time. Seconds since 1970, those outside of 1970 to 2106 as the nearest.
+    ``at``: when the gateway got it last; ``seen``: when the service did; ``flags``: whether it came together with
+    another value of its time, and whether it was refused. Seconds since 1970, those outside of 1970 to 2106 as the
+    nearest.
     """
 
-    __slots__ = ("at", "names", "seen", "together")
+    __slots__ = ("at", "flags", "names", "seen")
 
     def __init__(self) -> None:
-        self.names, self.at, self.seen, self.together = array("Q"), array("I"), array("I"), bytearray()
+        self.names, self.at, self.seen, self.flags = array("Q"), array("I"), array("I"), bytearray()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -60,29 +64,34 @@ class Sightings:
         return self._place(name) is not None
 
     def look(self, name: int, at: datetime, received_at: datetime) -> Sighting:
-        """Whether a value that comes now is new, known, or known and measured anew. Changes nothing."""
+        """Whether a value that comes now is new, known, known and measured anew, or was refused. Changes nothing."""
         place = self._place(name)
         if place is None:
             return "new"
         if _second(received_at) - self.seen[place] > _KNOWN_S:
             return "anew"
+        if self.flags[place] & _REFUSED:
+            return "refused"
         alike = self._of_one_time(name)
-        if len(alike) == 1 or any(self.together[each] or self._is_near(each, at) for each in alike):
+        if len(alike) == 1 or any(self.flags[each] & _TOGETHER or self._is_near(each, at) for each in alike):
             return "again"
         return "anew"
 
-    def note(self, name: int, at: datetime, received_at: datetime) -> None:
-        """Note that a value was seen."""
+    def note(self, name: int, at: datetime, received_at: datetime, outcome: Outcome) -> None:
+        """Note that a value was seen. One that was read once stays so, however often it is refused."""
         place, second = self._place(name), _second(at)
         if place is None:
             place = bisect_left(self.names, name)
             self.names.insert(place, name)
             self.at.insert(place, second)
             self.seen.insert(place, 0)
-            self.together.insert(place, 0)
+            self.flags.insert(place, _REFUSED if outcome == "refused" else 0)
+        if outcome == "read":
+            self.flags[place] &= ~_REFUSED
         for each in self._of_one_time(name):
             if each != place and self._is_near(each, at):
-                self.together[each] = self.together[place] = 1
+                self.flags[each] |= _TOGETHER
+                self.flags[place] |= _TOGETHER
         self.at[place] = max(self.at[place], second)
         self.seen[place] = max(self.seen[place], _second(received_at))
 
@@ -92,11 +101,11 @@ class Sightings:
         kept = sorted(by_time[-most:] if most > 0 else ())
         self.names = array("Q", [self.names[each] for each in kept])
         self.at, self.seen = (array("I", [column[each] for each in kept]) for column in (self.at, self.seen))
-        self.together = bytearray(self.together[each] for each in kept)
+        self.flags = bytearray(self.flags[each] for each in kept)
 
     def packed(self) -> bytes:
         """The columns as the machine has them, and how that is."""
-        return b"".join((_ORDER, self.names.tobytes(), self.at.tobytes(), self.seen.tobytes(), self.together))
+        return b"".join((_ORDER, self.names.tobytes(), self.at.tobytes(), self.seen.tobytes(), self.flags))
 
     @classmethod
     def unpacked(cls, data: bytes) -> Sightings:
@@ -108,7 +117,7 @@ class Sightings:
         for column in (found.names, found.at, found.seen):
             column.frombytes(data[place : place + count * column.itemsize])
             place += count * column.itemsize
-        found.together = bytearray(data[place:])
+        found.flags = bytearray(data[place:])
         return found
 
     def _place(self, name: int) -> int | None:
@@ -123,19 +132,19 @@ class Sightings:
         return abs(self.at[place] - _second(at)) <= TOGETHER
 
 
-def forget(kinds: Mapping[str, Sightings]) -> None:
-    """Keep so many of a device; what has most gives first."""
-    surplus = sum(map(len, kinds.values())) - MOST
-    if surplus < FORGET_EVERY:
+def forget(kinds: Mapping[str, Sightings], taken: int = 0) -> None:
+    """Keep as many of a device as there is room for besides what is ``taken`` (octets); what has most gives first."""
+    most = min(MOST, max(LEAST, (ROOM - taken) // _EACH))
+    if sum(map(len, kinds.values())) < most + FORGET_EVERY:
         return
-    for kept, kind in _shares(kinds):
+    for kept, kind in _shares(kinds, most):
         if kept < len(kinds[kind]):
             kinds[kind].keep(kept)
 
 
-def _shares(kinds: Mapping[str, Sightings]) -> Iterator[tuple[int, str]]:
+def _shares(kinds: Mapping[str, Sightings], most: int) -> Iterator[tuple[int, str]]:
     """How many of each kind are kept: an equal share, and of what the smaller ones leave the larger ones more."""
-    left, by_size = MOST, sorted(kinds, key=lambda kind: (len(kinds[kind]), kind))
+    left, by_size = most, sorted(kinds, key=lambda kind: (len(kinds[kind]), kind))
     for number, kind in enumerate(by_size):
         kept = min(len(kinds[kind]), left // (len(by_size) - number))
         left -= kept

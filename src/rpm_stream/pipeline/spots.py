@@ -12,14 +12,14 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from rpm_stream.duplicates import Mark, Verdict, check, is_known, mark
+from rpm_stream.duplicates import Mark, Verdict, check, is_known, mark, size
 from rpm_stream.ingest.frames import APP, FHIR, Entry
 from rpm_stream.ingest.segments import SEGMENTED
 from rpm_stream.normalise import Offsets, Placed, Refusal, is_stored, place, time_fault, told_time, without_device_time
 from rpm_stream.pipeline.device import DeviceState, join_session
 from rpm_stream.pipeline.frames import Work
 from rpm_stream.pipeline.identity import claim, whose
-from rpm_stream.pipeline.sightings import TOGETHER, Sightings, forget, name_of
+from rpm_stream.pipeline.sightings import TOGETHER, Outcome, Sightings, forget, name_of
 from rpm_stream.pipeline.skew import CLOCK_SKEW, SKEWED, noted, runs_behind, skew
 from rpm_stream.records import Decoded, DeviceEntry, Record
 
@@ -113,15 +113,15 @@ class Part:
             state.stored = shown
         state.behind = noted(state.behind, behind)
 
-    def note_sighting(self, spot: Spot) -> None:
+    def note_sighting(self, spot: Spot, outcome: Outcome) -> None:
         """Note that a value was seen under its device's time."""
         if spot.name is None:
             return
         kinds, kind = self.state.sightings, spot.seen_as.kind
         if kind not in kinds:
             kinds[kind] = Sightings()
-        kinds[kind].note(spot.name, self.entry.at, self.work.received_at)
-        forget(kinds)
+        kinds[kind].note(spot.name, self.entry.at, self.work.received_at, outcome)
+        forget(kinds, size(self.state.seen))
 
     def _offsets(self, entry: Entry) -> Offsets:
         registered = self.device.utc_offset if self.device else None
@@ -190,7 +190,7 @@ class Part:
         if identity.other is not None and is_known(seen, identity.other):
             return "duplicate", identity
         found = sightings.look(identity.name, entry.at, self.work.received_at) if sightings is not None else "new"
-        if found == "new":
+        if found == "new" or (found == "refused" and placed.by_device and verdict == "new"):
             return verdict, identity
         if found == "anew" and not (placed.by_device or _is_numbered(decoded) or self._is_of_memory(decoded)):
             return verdict, msgspec.structs.replace(identity, key=key_by_at(entry, decoded))
