@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from replaying import START, Output, Record, decoded, frame, last_alerts, measurement, new_replay, of_type, stamp, worn
 
 from rpm_stream.pipeline.sealed import pack_device
-from rpm_stream.pipeline.sightings import MOST, Sightings, forget, name_of
+from rpm_stream.pipeline.sightings import LEAST, MOST, Sightings, forget, name_of
 from rpm_stream.pipeline.skew import RUNS
 from rpm_stream.records import Reading
 
@@ -352,6 +352,13 @@ def test_what_was_refused_as_too_old_is_refused_once_and_does_not_become_of_now(
     assert [counts(each) for each in found] == [(0, 0, 3)] + [(0, 3, 0)] * 4
 
 
+def test_a_memory_of_one_old_time_is_no_clock_that_runs() -> None:
+    """Many values of one shown time, all at once: they keep their distance, as a wrong clock's would."""
+    sender, at = Sender(), START - timedelta(days=50)
+    sender.send(0, entry("2A35", cuff(0), 0))
+    assert sender.send(1, *(entry("2A35", TIMED["2A35"](at, value), 1) for value in range(15, 25))) == []
+
+
 def test_what_was_refused_is_read_where_its_time_counts() -> None:
     """A frame that was late says that it came within 30 days."""
     sender = Sender()
@@ -479,6 +486,22 @@ def test_what_an_older_release_read_is_known_by_the_gateways_time() -> None:
     assert [len(sender.send(each, entry("2A35", payload, each))) for each in (2, DAY, 2 * DAY)] == [3, 0, 0]
 
 
+def test_what_counted_under_an_older_release_is_known_when_it_does_not_count_any_more() -> None:
+    sender = Sender()
+    sender.send(0, entry("2A35", cuff(-29), 0))
+    sender.bench.state.sightings.clear()
+    assert sender.send(2 * DAY, entry("2A35", cuff(-29), 2 * DAY)) == []
+
+
+def test_the_second_packet_of_a_body_that_came_before_the_first_is_known_after_it() -> None:
+    first = struct.pack("<HH", 0x1002, 220) + shown(START)
+    second = struct.pack("<HHH", 0x0400, 0xFFFF, 16000)
+    sender = Sender()
+    assert len(sender.send(2, entry("2A9C", second, 1 / 60))) == 2  # the weight, and a fat that was not measured
+    assert [one.vital for one in sender.send(3, entry("2A9C", first, 0))] == ["body_fat"]
+    assert sender.send(4, entry("2A9C", second, 1 / 60)) == []
+
+
 def test_a_state_full_of_odd_seconds_leaves_the_names_less_room() -> None:
     """CONTRACT 8: 48 KB in all."""
     sender, chance = Sender(), Random(1)
@@ -492,7 +515,8 @@ def test_a_state_full_of_odd_seconds_leaves_the_names_less_room() -> None:
             for part in range(0, 330, 110):
                 sender.send((day + 1) * DAY, *sent[part : part + 110])
     assert sum(map(len, sender.bench.state.seen.older.values())) > 2 * 5_000
-    assert len(pack_device(sender.bench.state)) < 48 * 1024
+    assert LEAST <= sum(map(len, sender.bench.state.sightings.values())) < LEAST + 64
+    assert len(pack_device(sender.bench.state)) < 32 * 1024
 
 
 def test_a_wrong_clock_takes_little_state() -> None:
