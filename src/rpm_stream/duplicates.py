@@ -222,18 +222,17 @@ def _noted(known: list[bytes], digest: bytes) -> bool:
     return False
 
 
-def was_left_out(seen: Seen, entry: Mark, part: int) -> bool:
+def was_left_out(seen: Seen, names: Sequence[int], part: int) -> bool:
     """Whether this part of a known entry was refused when its other parts were read: then it is no duplicate."""
-    return part in seen.partial.get(entry.digest, ())
+    return any(part in seen.partial.get(name, ()) for name in names)
 
 
-def leave_out(seen: Seen, entry: Mark, parts: list[int]) -> None:
-    """Note which parts of an entry are still missing (none: it is complete); of one that was never read, nothing."""
-    if not is_known(seen, entry):
-        return
-    seen.partial.pop(entry.digest, None)
+def leave_out(seen: Seen, names: Sequence[int], parts: list[int]) -> None:
+    """Note under the first of its names which parts of an entry that was read are missing (none: it is complete)."""
+    for name in names:
+        seen.partial.pop(name, None)
     if parts:
-        seen.partial[entry.digest] = parts[:MOST_LEFT_OUT]
+        seen.partial[names[0]] = parts[:MOST_LEFT_OUT]
         while len(seen.partial) > MOST_REFUSED or sum(map(len, seen.partial.values())) > MOST_LEFT_OUT:
             del seen.partial[next(iter(seen.partial))]
 
@@ -256,6 +255,11 @@ def check(seen: Seen, entry: Mark, dense: bool, of_known_frame: bool) -> Verdict
     if not _inside(_unpacked(seen.older.get(entry.kind, [])), second):
         return "new"
     return "too_old" if dense and not of_known_frame else "duplicate"
+
+
+def size(seen: Seen) -> int:
+    """About how many octets the entries take."""
+    return 12 * sum(map(len, seen.exact.values())) + 5 * sum(map(len, seen.older.values())) // 2
 
 
 def remember(seen: Seen, entry: Mark) -> None:

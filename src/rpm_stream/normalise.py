@@ -19,6 +19,9 @@ from rpm_stream.records import Decoded, Reason, Record
 
 DEVICE_TIME_BEFORE = timedelta(days=30)  # CONTRACT 3
 DEVICE_TIME_AFTER = timedelta(minutes=5)  # CONTRACT 3
+# A clock that has lost its date begins at one of its maker's, mostly years ago; a memory reaches back some months.
+LOST_DATE = timedelta(days=366)  # design choice
+CLOCK_FAULTS = frozenset({"clock_not_set", "time_fault"})
 # A gateway an hour off must not cost readings: up to the largest offset from UTC (UTC+14) a clock is taken for wrongly
 # set and the reading flagged; beyond that no time zone explains it.
 FUTURE = timedelta(hours=14)
@@ -36,7 +39,7 @@ class Refusal(Record, frozen=True, kw_only=True):
 
 class Placed(Record, frozen=True, kw_only=True, gc=False):
     """When a value was measured, and how that was found out. ``by_device``: the device's own clock was used;
-    ``behind``: seconds that it lies before the gateway's, where it told a valid time.
+    ``behind``: seconds that it lies before the gateway's, where it told a valid time; ``shown``: that time, as shown.
     """
 
     measured_at: datetime
@@ -44,6 +47,7 @@ class Placed(Record, frozen=True, kw_only=True, gc=False):
     flags: tuple[str, ...] = ()
     by_device: bool = False
     behind: int | None = None
+    shown: datetime | None = None
 
 
 class Offsets(Record, frozen=True, kw_only=True, gc=False):
@@ -73,26 +77,46 @@ def place(at: datetime, decoded: Decoded, offsets: Offsets) -> Placed:
     if stamp := decoded.attributes.get("device_time_utc"):  # the device told its zone
         decoded = msgspec.structs.replace(decoded, device_time=datetime.fromisoformat(stamp).replace(tzinfo=None))
         known = "Z"
-    if decoded.device_time is None:
+    shown = decoded.device_time
+    if shown is None:
         return Placed(measured_at=at, utc_offset=known)
-    if "clock_not_set" in decoded.flags or "time_fault" in decoded.flags:
+    if not CLOCK_FAULTS.isdisjoint(decoded.flags):
         return Placed(measured_at=at, utc_offset=known, flags=("device_time_ignored",))
     zone = timezone(timedelta(minutes=offset_minutes(known))) if known else UTC
     try:
-        local = decoded.device_time.replace(tzinfo=zone).astimezone(UTC)
+        local = shown.replace(tzinfo=zone).astimezone(UTC)
         counts = at - DEVICE_TIME_BEFORE <= local <= at + DEVICE_TIME_AFTER
         behind = int((at - local).total_seconds())
     except OverflowError:
-        return Placed(measured_at=at, utc_offset=known, flags=("device_time_ignored",))
+        return Placed(measured_at=at, utc_offset=known, flags=("device_time_ignored",), shown=shown)
     if not counts:
-        return Placed(measured_at=at, utc_offset=known, flags=("device_time_ignored",), behind=behind)
+        return Placed(measured_at=at, utc_offset=known, flags=("device_time_ignored",), behind=behind, shown=shown)
     return Placed(
         measured_at=local,
         utc_offset=known or "Z",
         flags=() if known else ("offset_unknown",),
         by_device=True,
         behind=behind,
+        shown=shown,
     )
+
+
+def told_time(decoded: Decoded) -> str:
+    """The valid time that the device itself gives a value, in its own words: it tells one value from another whether
+    or not it counts. Empty where there is none.
+    """
+    if not CLOCK_FAULTS.isdisjoint(decoded.flags):
+        return ""
+    return str(decoded.attributes.get("device_time_utc") or decoded.device_time or "")
+
+
+def is_stored(placed: Placed) -> bool:
+    """Whether a value says that it lay over 30 days in its device. Further back than any memory reaches lies a clock
+    that has lost its date.
+    """
+    if placed.behind is None or placed.by_device:
+        return False
+    return DEVICE_TIME_BEFORE < timedelta(seconds=placed.behind) <= LOST_DATE
 
 
 def without_device_time(placed: Placed, at: datetime) -> Placed:

@@ -18,6 +18,7 @@ from rpm_stream.ahead import as_stamped
 from rpm_stream.records import Reading
 
 BY_TWO_WAYS = frozenset({"glucose_interstitial"})  # vitals whose sensor is commonly read by two ways, at any second
+DEVICE_TIME = "device_time"  # attribute: what a device's clock showed, where that did not count
 MINUTE = 60_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -53,6 +54,14 @@ def are_one(one: Measured, other: Measured, vital: str) -> bool:
     if one.device == other.device or abs(one.at - other.at) >= MINUTE:
         return False
     return vital in BY_TWO_WAYS or not one.at % MINUTE or not other.at % MINUTE
+
+
+def ignored_time(reading: Reading) -> str | None:
+    """What the device's clock showed, where that does not count. Two readings of one such time are no row."""
+    if "device_time_ignored" not in reading.flags:
+        return None
+    shown = reading.attributes.get(DEVICE_TIME)
+    return shown if isinstance(shown, str) else None
 
 
 def plain_number(value: str) -> str:

@@ -16,6 +16,7 @@ from rpm_stream.ingest.fhir_codes import Codes
 from rpm_stream.ingest.fhir_shapes import Kind, Observation, Subject
 from rpm_stream.ingest.fhir_values import statuses, values_of
 from rpm_stream.records import Decoded, Offset, Payload, Record, Time
+from rpm_stream.sameness import plain_number
 
 STATUSES = frozenset({"preliminary", "final", "amended", "corrected", "unknown"})
 NO_STATEMENT = {
@@ -82,7 +83,8 @@ def decode_observation(resource: bytes, codes: Codes) -> Observed:
 
 
 def _text(value: Decoded) -> str:
-    return f"{value.vital}\x1f{value.value or value.absent}\x1f{value.unit}"
+    number = value.absent if value.value is None else plain_number(value.value)  # 72.0 is 72
+    return f"{value.vital}\x1f{number}\x1f{value.unit}"
 
 
 def _check(found: Observation) -> None:

@@ -18,6 +18,7 @@ from rpm_stream.ingest.quirks import Read
 from rpm_stream.ingest.segments import is_segment
 from rpm_stream.ingest.values import decode_measurement
 from rpm_stream.records import Measurement, Name, Notification, Offset, Payload, Reason, Record, Short, Time, Version
+from rpm_stream.sameness import plain_number
 
 MOST_BYTES = 256 * 1024  # CONTRACT 1
 MOST_ENTRIES = 1000
@@ -165,7 +166,7 @@ def _decode_measurement(index: int, original: msgspec.Raw) -> Entry:
         index=index,
         at=_utc(entry.at),
         characteristic=APP,
-        content=f"{entry.vital}\x1f{entry.value}\x1f{entry.unit}",
+        content=f"{entry.vital}\x1f{plain_number(entry.value)}\x1f{entry.unit}",
         payload=decode_measurement(entry),
         original=bytes(original),
     )

@@ -15,6 +15,7 @@ from rpm_stream.duplicates import Seen
 from rpm_stream.ingest.frames import Entry
 from rpm_stream.ingest.segments import Segment
 from rpm_stream.normalise import Offsets, offset_minutes, offset_text
+from rpm_stream.pipeline.sightings import Sightings
 from rpm_stream.records import Decoded
 
 MOST_EARLIER = 3  # sessions before the present one: sensors last days, re-sent frames seldom longer
@@ -64,6 +65,9 @@ class DeviceState(msgspec.Struct):
     contexts: list[Context] = []
     bodies: list[BodyPacket] = []
     behind: list[int] = []  # the newest differences of the device's clock to the gateway's (skew.py)
+    sightings: dict[str, Sightings] = {}  # by characteristic: what was seen under the time that its clock shows
+    counted: datetime | None = None  # the latest time that its clock has shown and that counted, without a zone
+    stored: datetime | None = None  # the time of the last value that was refused for having lain in it too long
 
 
 def note_session(state: DeviceState, entry: Entry) -> None:

@@ -10,12 +10,12 @@ from typing import TypeAlias
 
 import msgspec
 
-from rpm_stream.duplicates import Mark, Seen, Verdict, frame_refused_before, refused_before
+from rpm_stream.duplicates import Seen, frame_refused_before, refused_before
 from rpm_stream.ids import deterministic_id
 from rpm_stream.ingest.frames import BadEntry, Entry, Envelope
-from rpm_stream.normalise import Placed, Refusal
+from rpm_stream.normalise import Refusal
 from rpm_stream.pipeline.chunks import chunks
-from rpm_stream.records import Account, Decoded, Origin, Position, Reading, Readings, Record, Reject, Stage
+from rpm_stream.records import Account, Origin, Position, Reading, Readings, Record, Reject, Stage
 
 READINGS_A_MESSAGE = 500  # CONTRACT 1
 ORIGINAL_BYTES = 64 * 1024  # CONTRACT 1
@@ -94,28 +94,6 @@ def refused_whole(message: FrameMessage, seen: Seen, why: Refusal) -> Ingested:
     return Ingested(readings=(), rejects=() if again else (reject,), account=account)
 
 
-class Spot(Record, frozen=True, kw_only=True, gc=False):
-    """Where the values of one entry stand: when, whose, what identifies them, and whether they were seen."""
-
-    placed: Placed
-    flags: tuple[str, ...]
-    key: str
-    whose: str | Refusal
-    seen_as: Mark
-    verdict: Verdict
-    skew: int | None
-
-
-def identity_of(entry: Entry, decoded: Decoded, placed: Placed, ordinal: int) -> str:
-    """What identifies a value on its device: K of CONTRACT 5."""
-    if decoded.key and not decoded.key.startswith("offset/"):
-        return decoded.key
-    if placed.by_device:
-        own = decoded.attributes.get("device_time_utc") or decoded.device_time
-        return f"{own}\x1f{entry.content}"
-    return f"{entry.at.isoformat()}\x1f{entry.content}\x1f{ordinal}\x1f{decoded.key}"
-
-
 class Work:
     """One frame on its way: what is known of it, and what it became so far."""
 
@@ -127,14 +105,9 @@ class Work:
         self.rejects: list[Reject] = []
         self.duplicates = self.context = 0
         self.conflicts: set[Slot] = set()
+        self.entries: list[Entry] = []
+        self.counted: list[datetime] | None = None  # device times of these that count; asked for where it matters
         self._was_refused: bool | None = None  # whether this very frame had a refusal before; asked at the first one
-        self._equals: Counter[tuple[str, datetime, str]] = Counter()
-
-    def ordinal(self, entry: Entry) -> int:
-        """How often an entry like this came in this frame, itself included (CONTRACT 5: ordinal among equals)."""
-        same = (entry.characteristic, entry.at, entry.content)
-        self._equals[same] += 1
-        return self._equals[same]
 
     def reject(self, entry: Entry | BadEntry, part: int, why: Refusal, stage: Stage) -> Reject | None:
         """Note one part that became no reading: a reject, or (None) the re-send of one."""

@@ -142,13 +142,10 @@ def _body(bodies: list[BodyPacket], entry: Entry) -> Entry:
     first = max(near, key=lambda each: each.at)
     said = {"continues": True} if first.user is None else {"continues": True, "user_id": first.user}
     flags = ("user_unknown",) if first.user == "unknown" else ()
-    # As if it had come alone: whether the first packet was there when it came must not make two readings of one.
-    key = f"{entry.at.isoformat()}\x1f{entry.content}\x1f1\x1f"
     kept = [
         msgspec.structs.replace(
             _noted(each, said),
             device_time=first.device_time,
-            key=key,
             flags=tuple(dict.fromkeys((*each.flags, *flags))),
         )
         for each in readings

@@ -18,6 +18,7 @@ import msgspec
 
 from rpm_stream.duplicates import Marks
 from rpm_stream.pipeline.device import DeviceState
+from rpm_stream.pipeline.sightings import Sightings
 
 LAYOUT: Final = 3
 NO_RIVER: Final = frozenset({b""})  # a device's state has nothing of River
@@ -38,14 +39,14 @@ class Sealed(msgspec.Struct, frozen=True, array_like=True):
 
 
 def _plain(value: Any) -> bytes:
-    if isinstance(value, Marks):
+    if isinstance(value, Marks | Sightings):
         return value.packed()
     raise NotImplementedError(type(value).__name__)
 
 
 def _whole(kind: type, data: Any) -> Any:
-    if kind is Marks:
-        return Marks.unpacked(data)
+    if kind in (Marks, Sightings):
+        return kind.unpacked(data)
     raise NotImplementedError(kind.__name__)
 
 

@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from rpm_stream.records import Direction, Reading
+from rpm_stream.sameness import ignored_time
 
 Level = Literal["inside", "between", "beyond"]
 
@@ -26,7 +27,8 @@ SAME_RUN = timedelta(hours=1)  # a longer pause starts a new segment: freshness 
 class Segment(msgspec.Struct, array_like=True):
     """Consecutive readings of one vital that mean the same. ``reading`` is the last of them, where it may become
     evidence; ``broken`` names the limits that they are beyond; ``points`` are those of NEWS2; ``side`` is not inside.
-    ``prior``: beyond a limit, the one before ``reading``, for when that is taken back.
+    ``prior``: beyond a limit, the one before ``reading``, for when that is taken back. ``shown``: what the device's
+    clock showed at ``reading``, where that did not count: two of one such time are no row (rows.py).
     """
 
     start: datetime
@@ -38,6 +40,11 @@ class Segment(msgspec.Struct, array_like=True):
     reading: Reading | None
     side: Direction | None = None
     prior: Reading | None = None
+    shown: str | None = None
+
+    def is_of_one_time(self, other: Segment) -> bool:
+        """Whether the device's clock, which does not count, showed one time at both."""
+        return self.shown is not None and self.shown == other.shown
 
     def matches(self, other: Segment) -> bool:
         """Whether both mean the same."""
@@ -47,6 +54,10 @@ class Segment(msgspec.Struct, array_like=True):
             and self.points == other.points
             and self.side == other.side
         )
+
+    def takes(self, new: Segment) -> bool:
+        """Whether a reading that means the same counts as one more of these."""
+        return self.matches(new) and not (self.broken and self.is_of_one_time(new))
 
     def is_inside(self, side: Direction | None) -> bool:
         """Whether the readings are back inside on a side; of an older state's segment the side is not known."""
@@ -78,7 +89,7 @@ def segment_of(
 ) -> Segment:
     """The segment that one reading is by itself."""
     at = reading.measured_at
-    return Segment(at, at, level, points, broken, 1, reading, side)
+    return Segment(at, at, level, points, broken, 1, reading, side, shown=ignored_time(reading))
 
 
 def add(history: VitalHistory, new: Segment) -> Placing:
@@ -92,9 +103,9 @@ def add(history: VitalHistory, new: Segment) -> Placing:
         _forget(history, at)
         return _add_late(segments, new)
     before = tail.end
-    if tail.matches(new) and at - tail.end <= SAME_RUN:
+    if tail.takes(new) and at - tail.end <= SAME_RUN:
         tail.prior = tail.reading if tail.level == "beyond" else None
-        tail.end, tail.count, tail.reading = at, tail.count + 1, new.reading
+        tail.end, tail.count, tail.reading, tail.shown = at, tail.count + 1, new.reading, new.shown
         return Placing(len(segments) - 1, False, False, before)
     _forget(history, at)
     segments.append(new)
@@ -107,18 +118,18 @@ def _add_late(segments: list[Segment], new: Segment) -> Placing:
     after = next(i for i, segment in enumerate(segments) if segment.end >= at)
     segment = segments[after]
     if segment.start <= at:
-        if segment.matches(new):
+        if segment.takes(new):
             segment.count += 1
             _keep_newest(segment, new.reading)
             _narrow(segments, after, at)
             return Placing(after, True, False)
         return _split(segments, after, new)
-    if segment.matches(new) and segment.start - at <= SAME_RUN:
+    if segment.takes(new) and segment.start - at <= SAME_RUN:
         segment.start, segment.count = at, segment.count + 1
         _keep_newest(segment, new.reading)
         return Placing(after, True, True)
     before = segments[after - 1] if after else None
-    if before and before.matches(new) and at - before.end <= SAME_RUN:
+    if before and before.takes(new) and at - before.end <= SAME_RUN:
         before.end, before.count = at, before.count + 1
         _keep_newest(before, new.reading)
         return Placing(after - 1, True, True)
@@ -195,7 +206,7 @@ def _drop_first(history: VitalHistory) -> None:
         history.inside_from = max(known or second.start, second.start)
     elif known is None:
         history.inside_from = first.start
-    if not set(first.broken).isdisjoint(second.broken):
+    if not set(first.broken).isdisjoint(second.broken) and not first.is_of_one_time(second):
         second.start, second.count = first.start, first.count + second.count
     del history.segments[0]
 

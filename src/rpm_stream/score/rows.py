@@ -28,7 +28,8 @@ def row(history: VitalHistory, index: int, limit: str, side: Direction | None = 
     """The segments beyond ``limit``, on a side (None: on either), of the row that segment ``index`` belongs to.
 
     Where late readings split a segment twice, the piece between them may hold no reading at all: it ends no row, as an
-    alert may come early for it, but must not stay away (CONTRACT 4 b).
+    alert may come early for it, but must not stay away (CONTRACT 4 b). Of those at which the device's clock showed one
+    time that does not count, one is in the row: they may be one value that was kept and sent again.
     """
     segments = history.segments
     first = last = index
@@ -36,7 +37,18 @@ def row(history: VitalHistory, index: int, limit: str, side: Direction | None = 
         first = before
     while (after := _next_beyond(segments, last, (limit, side), 1)) is not None:
         last = after
-    return [segment for segment in segments[first : last + 1] if _is_beyond(segment, (limit, side))]
+    beyond = [segment for segment in segments[first : last + 1] if _is_beyond(segment, (limit, side))]
+    return beyond if all(each.shown is None for each in beyond) else _one_a_time(beyond, segments[index])
+
+
+def _one_a_time(found: Sequence[Segment], at_hand: Segment) -> list[Segment]:
+    """Of the segments of one shown time only the last, or the one at hand."""
+    kept: list[Segment] = []
+    for place, each in enumerate(found):
+        later = [*found[place + 1 :], at_hand] if each is not at_hand else []
+        if not any(each.is_of_one_time(other) for other in later):
+            kept.append(each)
+    return kept
 
 
 def run(history: VitalHistory, index: int, limit: str) -> Run:

@@ -15,6 +15,7 @@ import msgspec
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import RANK, Direction, Finding, PatientEntry, Reading
 from rpm_stream.registry import Registry
+from rpm_stream.sameness import ignored_time
 from rpm_stream.score.history import (
     Placing,
     Segment,
@@ -220,9 +221,11 @@ class Rules:
         if breach.partner is None:
             return False
         vital, limit = breach.partner
-        history, at = state.histories.get(vital), reading.measured_at
+        history, at, shown = state.histories.get(vital), reading.measured_at, ignored_time(reading)
         return history is not None and any(
-            limit in segment.broken and (at - segment.start >= self._row or segment.end - at >= self._row)
+            limit in segment.broken
+            and (shown is None or segment.shown != shown)
+            and (at - segment.start >= self._row or segment.end - at >= self._row)
             for segment in beside(history, at)
         )
 

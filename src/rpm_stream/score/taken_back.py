@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from rpm_stream.records import Reading
+from rpm_stream.sameness import ignored_time
 from rpm_stream.score import same
 from rpm_stream.score.history import Segment, VitalHistory
 from rpm_stream.score.state import ScoreState
@@ -83,6 +84,7 @@ def _forget_named(segment: Segment, ids: Collection[str]) -> None:
     if prior is not None and last.measured_at == segment.end:
         segment.end = max(segment.start, prior.measured_at)
     segment.reading, segment.prior = prior, None
+    segment.shown = None if prior is None else ignored_time(prior)
 
 
 def _trim(segment: Segment, gone: Sequence[Segment]) -> None:

@@ -1,0 +1,155 @@
+"""Which values of a device were seen under the time that its own clock shows, whether or not that time counts.
+
+A device that sends its memory again sends the same time and payload, whatever its clock stands at and whatever zone
+the gateway is in. So these two name a value for 7 days since they were last seen, each sighting anew (CONTRACT 10).
+One clock tells nothing: the one that stands still, or that begins at one date whenever it gets power. It shows one
+time with several values. Such a value is measured anew each time it comes by itself. Values that come together are a
+memory that is read out, and are known. One that comes again within a minute is known too.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from typing import Literal
+
+from rpm_stream.duplicates import KNOWN_FOR
+
+MOST, LEAST = 512, 128  # of a device, 17 octets each; of more those seen last, and most of what sends least
+FORGET_EVERY = 64
+ROOM = 40 * 1024  # octets that these and the entries of duplicates.py take of the state's 48 KB
+TOGETHER = 60  # seconds; design choice: a memory takes seconds, and no cuff measures twice in a minute
+
+Sighting = Literal["new", "again", "anew", "refused"]
+Outcome = Literal["read", "again", "refused"]
+_ORDER = array("I", [1]).tobytes()
+_EACH = 8 + 4 + 4 + 1
+_LAST = 2**32 - 1
+_KNOWN_S = int(KNOWN_FOR / timedelta(seconds=1))
+_TOGETHER, _REFUSED = 1, 2
+
+
+def name_of(time: str, content: str) -> int:
+    """64 bits that name a value among those of its characteristic: the upper half its time, the lower its content."""
+    upper, lower = (blake2b(each.encode(errors="surrogatepass"), digest_size=4).digest() for each in (time, content))
+    return int.from_bytes(upper + lower)
+
+
+class Sightings:
+    """The values of one characteristic by their names, ascending. Columns of numbers, as ``duplicates.Marks``.
+
+    ``at``: when the gateway got it last; ``seen``: when the service did; ``flags``: whether it came together with
+    another value of its time, and whether it was refused. Seconds since 1970, those outside of 1970 to 2106 as the
+    nearest.
+    """
+
+    __slots__ = ("at", "flags", "names", "seen")
+
+    def __init__(self) -> None:
+        self.names, self.at, self.seen, self.flags = array("Q"), array("I"), array("I"), bytearray()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sightings) and self.packed() == other.packed()
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
+
+    def holds(self, name: int) -> bool:
+        """Whether the value was seen, however long ago."""
+        return self._place(name) is not None
+
+    def look(self, name: int, at: datetime, received_at: datetime) -> Sighting:
+        """Whether a value that comes now is new, known, known and measured anew, or was refused. Changes nothing."""
+        place = self._place(name)
+        if place is None:
+            return "new"
+        if _second(received_at) - self.seen[place] > _KNOWN_S:
+            return "anew"
+        if self.flags[place] & _REFUSED:
+            return "refused"
+        alike = self._of_one_time(name)
+        if len(alike) == 1 or any(self.flags[each] & _TOGETHER or self._is_near(each, at) for each in alike):
+            return "again"
+        return "anew"
+
+    def note(self, name: int, at: datetime, received_at: datetime, outcome: Outcome) -> None:
+        """Note that a value was seen. One that was read once stays so, however often it is refused."""
+        place, second = self._place(name), _second(at)
+        if place is None:
+            place = bisect_left(self.names, name)
+            self.names.insert(place, name)
+            self.at.insert(place, second)
+            self.seen.insert(place, 0)
+            self.flags.insert(place, _REFUSED if outcome == "refused" else 0)
+        if outcome == "read":
+            self.flags[place] &= ~_REFUSED
+        for each in self._of_one_time(name):
+            if each != place and self._is_near(each, at):
+                self.flags[each] |= _TOGETHER
+                self.flags[place] |= _TOGETHER
+        self.at[place] = max(self.at[place], second)
+        self.seen[place] = max(self.seen[place], _second(received_at))
+
+    def keep(self, most: int) -> None:
+        """Forget all but those that were seen last."""
+        by_time = sorted(range(len(self)), key=lambda each: (self.seen[each], self.at[each], self.names[each]))
+        kept = sorted(by_time[-most:] if most > 0 else ())
+        self.names = array("Q", [self.names[each] for each in kept])
+        self.at, self.seen = (array("I", [column[each] for each in kept]) for column in (self.at, self.seen))
+        self.flags = bytearray(self.flags[each] for each in kept)
+
+    def packed(self) -> bytes:
+        """The columns as the machine has them, and how that is."""
+        return b"".join((_ORDER, self.names.tobytes(), self.at.tobytes(), self.seen.tobytes(), self.flags))
+
+    @classmethod
+    def unpacked(cls, data: bytes) -> Sightings:
+        """What ``packed`` gave. Raises ValueError where it was packed on a machine that writes numbers otherwise."""
+        count, rest = divmod(len(data) - len(_ORDER), _EACH)
+        if not data.startswith(_ORDER) or rest:
+            raise ValueError("sightings of another machine, or a part of some")
+        found, place = cls(), len(_ORDER)
+        for column in (found.names, found.at, found.seen):
+            column.frombytes(data[place : place + count * column.itemsize])
+            place += count * column.itemsize
+        found.flags = bytearray(data[place:])
+        return found
+
+    def _place(self, name: int) -> int | None:
+        place = bisect_left(self.names, name)
+        return place if place < len(self.names) and self.names[place] == name else None
+
+    def _of_one_time(self, name: int) -> range:
+        first = name & ~_LAST
+        return range(bisect_left(self.names, first), bisect_left(self.names, first + _LAST + 1))
+
+    def _is_near(self, place: int, at: datetime) -> bool:
+        return abs(self.at[place] - _second(at)) <= TOGETHER
+
+
+def forget(kinds: Mapping[str, Sightings], taken: int = 0) -> None:
+    """Keep as many of a device as there is room for besides what is ``taken`` (octets); what has most gives first."""
+    most = min(MOST, max(LEAST, (ROOM - taken) // _EACH))
+    if sum(map(len, kinds.values())) < most + FORGET_EVERY:
+        return
+    for kept, kind in _shares(kinds, most):
+        if kept < len(kinds[kind]):
+            kinds[kind].keep(kept)
+
+
+def _shares(kinds: Mapping[str, Sightings], most: int) -> Iterator[tuple[int, str]]:
+    """How many of each kind are kept: an equal share, and of what the smaller ones leave the larger ones more."""
+    left, by_size = most, sorted(kinds, key=lambda kind: (len(kinds[kind]), kind))
+    for number, kind in enumerate(by_size):
+        kept = min(len(kinds[kind]), left // (len(by_size) - number))
+        left -= kept
+        yield kept, kind
+
+
+def _second(at: datetime) -> int:
+    return min(max(int(at.timestamp()), 0), _LAST)
