@@ -56,7 +56,9 @@ async def reaching(bootstrap: str, topics: Iterable[str] = ()) -> AsyncIterator[
         task = asyncio.current_task()
         if task is None or task.cancelling():  # somebody asked for it: Ctrl-C, or the end of the program
             raise
-        raise UsageError(f"Kafka at {bootstrap} does not answer any more: a read was cancelled, so run it again") from None
+        raise UsageError(
+            f"Kafka at {bootstrap} does not answer any more (a read was cancelled): run it again"
+        ) from None
     finally:
         await consumer.stop()
         await admin.close()

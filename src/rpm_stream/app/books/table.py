@@ -32,7 +32,7 @@ Row = Sequence[object]
 
 
 def show(lines: Sequence[Line], width: int | None = None) -> None:
-    """Hours, what is missing, gaps; then the sum. ``width`` in columns; None: the terminal's, 80 where there is none."""
+    """Hours, what is missing, gaps; then the sum. ``width`` in columns; None: the terminal's, else 80."""
     console = Console(markup=False, highlight=False, width=width)
     hours = [line for line in lines if isinstance(line, Hour)]
     _first_that_fits(

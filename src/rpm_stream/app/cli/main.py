@@ -31,6 +31,7 @@ from rpm_stream.app.cli import (
 from rpm_stream.app.engine.end import EXIT_CRASHED
 from rpm_stream.app.errors import CheckFailed, UsageError
 from rpm_stream.app.logs import configure_log
+from rpm_stream.app.private import UMASK
 from rpm_stream.app.settings import Settings
 
 app = typer.Typer(
@@ -95,6 +96,7 @@ def main() -> None:
     Exit 70 for a defect of ours: a status of 1 would be taken for the answer of a check that never came to its end.
     """
     configure_log("WARNING")
+    os.umask(UMASK)  # what a library or a child writes is its owner's alone, too
     try:
         _run()
         sys.stdout.flush()

@@ -15,6 +15,7 @@ import typer
 
 from rpm_stream.app.cli.times import duration, zoned_time
 from rpm_stream.app.errors import CheckFailed, UsageError
+from rpm_stream.app.private import private_folder
 from rpm_stream.app.settings import Settings
 
 if TYPE_CHECKING:
@@ -76,8 +77,8 @@ def _books(
 
     if file is None:
         try:
-            settings.data_dir.mkdir(parents=True, exist_ok=True)
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="reconcile-", dir=settings.data_dir))
+            parent = private_folder(settings.data_dir)
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="reconcile-", dir=parent))
         except OSError as error:
             raise UsageError(f"{settings.data_dir}: {error.strerror}; RPM_DATA_DIR names another folder") from None
         file = Path(folder) / "books.sqlite"

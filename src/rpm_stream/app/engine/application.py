@@ -14,6 +14,7 @@ from rpm_stream.app.engine.consumer import BatchConsumer, BatchSchema
 from rpm_stream.app.engine.end import EXIT_STUCK, die
 from rpm_stream.app.engine.pulse import Pulse
 from rpm_stream.app.engine.recovery import BatchTableManager, BytesTable
+from rpm_stream.app.private import private_folder
 from rpm_stream.app.settings import Settings
 
 SESSION_SECONDS = 10.0  # with Faust's 60 a killed worker's patients wait a minute
@@ -73,7 +74,7 @@ class BatchApp(faust.App):  # type: ignore[misc]
 def new_app(group: str, partitions: int, settings: Settings) -> BatchApp:
     """A Faust application whose consumer group is ``group``."""
     scratch = settings.data_dir / "faust" / group  # Faust wants a folder; the memory store writes nothing into it
-    scratch.mkdir(parents=True, exist_ok=True)
+    private_folder(scratch)
     return BatchApp(
         group,
         broker=";".join(f"kafka://{host.strip()}" for host in settings.bootstrap.split(",")),

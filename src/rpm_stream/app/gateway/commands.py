@@ -24,6 +24,7 @@ from rpm_stream.app.gateway.scenario import read_scenario
 from rpm_stream.app.gateway.simulate import all_frames, all_registry, cohort, ward
 from rpm_stream.app.gateway.stories import STORIES
 from rpm_stream.app.gateway.wire import RegistryEntry, encode_frame, encode_registry
+from rpm_stream.app.private import write_private
 from rpm_stream.app.registry_file import read_registry
 from rpm_stream.ingest.csv_columns import ColumnMap
 from rpm_stream.records import Frame
@@ -182,6 +183,6 @@ def _first(rows: Iterable[Row], patients: int) -> Iterator[Row]:
 def write_registry(path: Path, entries: Iterable[RegistryEntry]) -> None:
     """Registry entries as JSON Lines. ``UsageError`` where the file cannot be written."""
     try:
-        path.write_bytes(b"".join(encode_registry(entry) + b"\n" for entry in entries))
+        write_private(path, b"".join(encode_registry(entry) + b"\n" for entry in entries))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
