@@ -102,17 +102,16 @@ def _once(books: Books, table: bool) -> None:
 
 
 def _periodic(books: Books, every: timedelta, port: int) -> None:
-    from prometheus_client import start_http_server
-
     from rpm_stream.app.books.run import balance_for_ever
     from rpm_stream.app.logs import configure_log
+    from rpm_stream.app.metrics_server import listen
     from rpm_stream.app.run import stop_on_signals
 
     settings = Settings()
     configure_log(settings.log_level)
     if port:
         try:
-            start_http_server(port, settings.metrics_host)
+            listen(port, settings.metrics_host)
         except OSError as error:
             raise UsageError(f"--metrics-port {settings.metrics_host}:{port}: {error.strerror}") from None
 

@@ -19,10 +19,12 @@ from rpm_stream.app.clock import Clock
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.settings import Settings
 from rpm_stream.app.web import consume
-from rpm_stream.app.web.api import create_app
-from rpm_stream.app.web.auth import TokenGate, choose_token
+from rpm_stream.app.web.api import Doors, create_app
+from rpm_stream.app.web.auth import OPEN_PATHS, TokenGate, choose_token
+from rpm_stream.app.web.bounds import BYTES, BodyLimit, BoundedRequests
 from rpm_stream.app.web.consume import Sources
 from rpm_stream.app.web.feed_state import FeedState
+from rpm_stream.app.web.guesses import Guesses
 from rpm_stream.app.web.page import mount_page
 from rpm_stream.app.web.progress import Progress, Watcher
 from rpm_stream.app.web.service import Service
@@ -63,9 +65,10 @@ async def run(settings: Settings, stop: asyncio.Event, sources: Sources | None =
     told = partial(_told, watcher, clock)
     service = Service(state, told, actions.send, now, _knowledge(settings), token.encode())
     ending = asyncio.Event()
-    app = create_app(service, token, ending)
+    guesses = Guesses()
+    app = create_app(service, Doors(token, guesses), ending)
     mount_page(app, service)
-    server = QuietServer(_config(settings, TokenGate(app, token)))
+    server = QuietServer(_config(settings, TokenGate(BodyLimit(app, OPEN_PATHS), token, guesses)))
     address = f"http://{settings.feed_host}:{settings.feed_port}/login"
     if new:
         sys.stderr.write(f"feed: sign in at {address} with the token {token} (set RPM_TOKEN to keep one)\n")
@@ -106,6 +109,8 @@ def _knowledge(settings: Settings) -> Knowledge:
 def _config(settings: Settings, app: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=BoundedRequests,
+        ws_max_size=BYTES,
         host=settings.feed_host,
         port=settings.feed_port,
         access_log=False,
