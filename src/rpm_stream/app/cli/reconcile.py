@@ -14,6 +14,7 @@ import msgspec
 import typer
 
 from rpm_stream.app.cli.times import duration, zoned_time
+from rpm_stream.app.clock import wall
 from rpm_stream.app.errors import CheckFailed, UsageError
 from rpm_stream.app.private import private_folder
 from rpm_stream.app.settings import Settings
@@ -60,7 +61,7 @@ def reconcile(
             if resume or until or table:
                 raise UsageError("--every keeps books of its own: leave out --resume, --until and --table")
             pause = duration("--every", every)
-            _periodic(_books(stack, settings, (bounds[0] or datetime.now(UTC) - KEPT, None), None), pause, metrics_port)
+            _periodic(_books(stack, settings, (bounds[0] or wall() - KEPT, None), None), pause, metrics_port)
         else:
             _once(_books(stack, settings, bounds, resume), table)
 

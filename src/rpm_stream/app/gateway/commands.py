@@ -7,12 +7,13 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import chain, islice
 from pathlib import Path
 
 from rich.progress import Progress
 
+from rpm_stream.app.clock import wall
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.gateway.client import Gateway
 from rpm_stream.app.gateway.encode_csv import Encoder, Row, SharedDevice
@@ -70,7 +71,7 @@ def _is_folder(story: str) -> bool:
 
 
 def _simulated(wanted: Simulation) -> tuple[list[RegistryEntry], Iterable[Frame]]:
-    start = wanted.start or datetime.now(UTC)
+    start = wanted.start or wall()
     if wanted.story == WARD:
         people = ward(wanted.patients, wanted.hours)
     else:

@@ -160,8 +160,9 @@ def _doors(service: Service, doors: Doors) -> APIRouter:
     @router.get("/healthz")
     async def healthz() -> JSONResponse:
         """200 once the alerts have been read; nothing about patients."""
-        ready = service.state.ready
-        return JSONResponse({"ready": ready, "judging": service.progress().status}, status_code=200 if ready else 503)
+        ready, progress = service.state.ready, service.progress()
+        said = {"ready": ready, "judging": progress.status, "clocks": progress.clocks}
+        return JSONResponse(said, status_code=200 if ready else 503)
 
     @router.get("/login")
     async def login_page() -> HTMLResponse:
