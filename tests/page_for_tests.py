@@ -14,8 +14,9 @@ from nicegui.testing.user import User
 from nicegui.testing.user_interaction import UserInteraction
 from nicegui.testing.user_simulation import user_simulation
 
-from rpm_stream.app.web.api import create_app
+from rpm_stream.app.web.api import Doors, create_app
 from rpm_stream.app.web.feed_state import FeedState
+from rpm_stream.app.web.guesses import Guesses
 from rpm_stream.app.web.page import FeedPage
 from rpm_stream.app.web.progress import Progress
 from rpm_stream.app.web.service import Service
@@ -70,7 +71,7 @@ async def opened(kept: Kept, zone: str | None = "UTC") -> AsyncIterator[User]:
 
 async def answer_of(kept: Kept, path: str, body: dict[str, object]) -> httpx.Response:
     """What the API says to a POST."""
-    transport = httpx.ASGITransport(create_app(kept.service, "token", asyncio.Event()))
+    transport = httpx.ASGITransport(create_app(kept.service, Doors("token", Guesses()), asyncio.Event()))
     async with httpx.AsyncClient(transport=transport, base_url="http://feed") as client:
         return await client.post(path, json=body)
 

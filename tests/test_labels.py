@@ -18,6 +18,7 @@ LABELS = {
     "detector": "score.detectors.DETECTORS",
     "group": "the consumer groups of app.names",
     "topic": "app.names.TOPICS",
+    "way": "how a token was shown: app.web.guesses.WAYS",
     "cause": "why a request is sent again: fhir_client.Cause",
 }
 IDENTIFYING = frozenset("patient device gateway alert frame who ref id ids".split())

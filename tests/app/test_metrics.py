@@ -28,7 +28,7 @@ def test_zero_switches_it_off(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     def listens(*_: object) -> None:
         raise AssertionError("it listens")
 
-    monkeypatch.setattr(metrics, "start_http_server", listens)
+    monkeypatch.setattr(metrics, "listen", listens)
     serve(Settings(metrics_port=0, data_dir=tmp_path), "ingest")
 
 

@@ -46,12 +46,19 @@ class Service:
     def bootstrap(self) -> str:
         return self.broker.bootstrap
 
-    def start(self, stage: str, instance: str = "a", command: Sequence[str] = ("-m", "rpm_stream", "stage")) -> None:
-        """Start a stage process; ``instance`` is its name in the consumer group, ``command`` what Python runs."""
+    def start(
+        self,
+        stage: str,
+        instance: str = "a",
+        command: Sequence[str] = ("-m", "rpm_stream", "stage"),
+        more: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start a stage process; ``instance`` is its name in the consumer group, ``command`` what Python runs, ``more``
+        what stands in its environment besides."""
         with self.log.open("ab") as log:
             self.processes[f"{stage}-{instance}"] = subprocess.Popen(
                 [sys.executable, *command, stage],
-                env={**self._environment, "RPM_INSTANCE": instance}, stderr=log, stdout=log,
+                env={**self._environment, "RPM_INSTANCE": instance, **(more or {})}, stderr=log, stdout=log,
             )  # fmt: skip
 
     def revive(self) -> None:

@@ -26,6 +26,7 @@ from uuid import uuid4
 
 from rpm_stream.app import broker_config, broker_guard, broker_jars
 from rpm_stream.app.errors import UsageError
+from rpm_stream.app.private import UMASK, open_private, private_folder, tighten, write_private
 
 HOST = "127.0.0.1"
 START_SECONDS = 120.0  # 5 s on an idle machine, 15 s seen on one with four times its load
@@ -81,8 +82,8 @@ class Broker:
         if self.running:
             return
         java, classpath = broker_jars.java(), broker_jars.classpath()
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with (self._folder / "lock").open("w") as lock:
+        tighten(private_folder(self._folder))  # an older release left it open to others
+        with os.fdopen(open_private(self._folder / "lock", os.O_RDWR), "r+") as lock:
             _take(lock, self._folder)
             _require_free(self.port)
             command = broker_config.java_command(java, classpath, self._folder)
@@ -143,8 +144,8 @@ class Broker:
             shutil.rmtree(data)
         self._fresh = False
         properties = self._folder / "server.properties"
-        properties.write_text(broker_config.server_properties(data, self.port, _free_port()))
-        (self._folder / "log4j2.properties").write_text(broker_config.LOGGING)
+        write_private(properties, broker_config.server_properties(data, self.port, _free_port()).encode())
+        write_private(self._folder / "log4j2.properties", broker_config.LOGGING.encode())
         if self.log.exists():
             self.log.replace(self.log.with_suffix(".log.1"))
         if not (data / "meta.properties").exists():
@@ -153,7 +154,9 @@ class Broker:
             )
 
     def _format(self, command: list[str]) -> None:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, umask=UMASK
+        )
         if done.returncode != 0:
             raise UsageError(f"Kafka could not format {self._folder / 'data'}: {_last_line(done.stdout + done.stderr)}")
 
@@ -166,6 +169,7 @@ class Broker:
             text=True,
             pass_fds=(lock.fileno(),),
             start_new_session=True,
+            umask=UMASK,
             cwd=self._folder,
         )
         assert self._guard.stdout is not None  # for the type checker: it is a pipe

@@ -8,7 +8,6 @@ takes. A refused transaction is halved until the resource that the server refuse
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias
@@ -16,6 +15,8 @@ from typing import Any, Literal, Self, TypeAlias
 import httpx
 import msgspec
 import stamina
+
+from rpm_stream.app.clock import wall
 
 Kind: TypeAlias = Literal["Observation", "Patient", "Device"]
 Cause: TypeAlias = Literal["transport", "conflict", "throttled", "server", "unauthorised", "not_fhir"]
@@ -236,4 +237,4 @@ def _retry_after(header: str | None) -> float | None:
 
 
 def _until(header: str) -> float:
-    return (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds()
+    return (parsedate_to_datetime(header) - wall()).total_seconds()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
+from prometheus_client import Counter, Gauge, Histogram
 
 from rpm_stream.app.errors import UsageError
+from rpm_stream.app.metrics_server import listen
 from rpm_stream.app.settings import Settings
 
 STAGES = ("ingest", "judge", "sink", "feed")
@@ -43,7 +44,7 @@ def serve(settings: Settings, stage: str) -> None:
         return
     port = settings.metrics_port + STAGES.index(stage)
     try:
-        start_http_server(port, settings.metrics_host)
+        listen(port, settings.metrics_host)
     except OSError as error:
         raise UsageError(
             f"metrics port {settings.metrics_host}:{port} of the stage {stage}: {error.strerror}; set RPM_METRICS_PORT "

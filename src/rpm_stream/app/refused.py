@@ -15,8 +15,7 @@ from typing import Any, Self
 import msgspec
 
 from rpm_stream.app.fhir_client import Refusal
-
-OWNER_ONLY = 0o600  # answers and bodies are patient data
+from rpm_stream.app.private import open_private, private_folder
 
 
 class RefusedFile:
@@ -28,8 +27,8 @@ class RefusedFile:
         self._unsynced = False
 
     def __enter__(self) -> Self:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._handle = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, OWNER_ONLY)
+        private_folder(self._path.parent)
+        self._handle = open_private(self._path, os.O_WRONLY | os.O_APPEND)
         return self
 
     def __exit__(

@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError
 
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.names import ALERTS, OBSERVATIONS, READINGS, REJECTS, SCORES
+from rpm_stream.app.private import private_database
 from rpm_stream.app.topic_window import Progress, Spans, reaching, records, window
 from rpm_stream.pipeline.balance import IN_ERROR
 from rpm_stream.pipeline.replay import Kind, Line
@@ -67,7 +68,7 @@ class Comparison:
     """Both sides by id, in a file at ``path``."""
 
     def __init__(self, path: Path) -> None:
-        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db = sqlite3.connect(private_database(path), isolation_level=None)
         self._db.execute("PRAGMA synchronous=OFF")  # a scratch file
         self._db.execute(
             "CREATE TABLE record (kind TEXT, id TEXT, replayed BLOB, found BLOB, later INT NOT NULL DEFAULT 0, "

@@ -7,8 +7,8 @@ than its topic's ``retention.ms``; it goes with its segment, so what is said her
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable
+from datetime import datetime
 from math import inf
 
 import structlog
@@ -18,6 +18,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 from prometheus_client import Gauge
 
+from rpm_stream.app.clock import wall
 from rpm_stream.app.names import ACTIONS, FRAMES, GROUP_INGEST, GROUP_JUDGE, GROUP_SINK, OBSERVATIONS, READINGS
 from rpm_stream.app.web.progress import Observed, observe
 
@@ -80,19 +81,22 @@ async def _retention_seconds(admin: AIOKafkaAdminClient, topic: str) -> float | 
     return inf if milliseconds < 0 else milliseconds / 1000
 
 
-async def watch(bootstrap: str, pairs: Iterable[tuple[str, str]] = READ) -> None:
-    """Look every minute until cancelled. While the broker is away nothing is claimed: the gauge has no samples."""
+async def watch(bootstrap: str, pairs: Iterable[tuple[str, str]] = READ, now: Callable[[], datetime] = wall) -> None:
+    """Look every minute until cancelled; ``now``: the broker's time.
+
+    While the broker is away nothing is claimed: the gauge has no samples.
+    """
     pairs = tuple(pairs)
     while True:
         try:
-            await _watch(bootstrap, pairs)
+            await _watch(bootstrap, pairs, now)
         except (KafkaError, OSError, TimeoutError) as error:
             LEFT.clear()
             log.warning("retention is not watched", error=type(error).__name__)
             await asyncio.sleep(EVERY_SECONDS)
 
 
-async def _watch(bootstrap: str, pairs: tuple[tuple[str, str], ...]) -> None:
+async def _watch(bootstrap: str, pairs: tuple[tuple[str, str], ...], now: Callable[[], datetime]) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
     try:
@@ -100,7 +104,7 @@ async def _watch(bootstrap: str, pairs: tuple[tuple[str, str], ...]) -> None:
         await consumer.start()
         while True:
             for group, topic in pairs:
-                seconds = await look(admin, consumer, group, topic, datetime.now(UTC))
+                seconds = await look(admin, consumer, group, topic, now())
                 if seconds is not None:
                     LEFT.labels(group, topic).set(seconds)
                 if seconds == 0.0:

@@ -7,6 +7,8 @@ import signal
 from typing import TYPE_CHECKING
 
 from rpm_stream.app import metrics
+from rpm_stream.app.broker_time import BrokerTime
+from rpm_stream.app.clock import Clock
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.logs import configure_log
 from rpm_stream.app.names import ACTIONS, ALERTS, FRAMES, READINGS
@@ -44,26 +46,34 @@ def _begin(settings: Settings, stage: str) -> None:
     configure_log(settings.log_level, libraries=settings.log_level)
 
 
-def _app(stage: str, settings: Settings, knowledge: Knowledge, counts: dict[str, int]) -> tuple[BatchApp, str]:
+def _app(
+    stage: str, settings: Settings, knowledge: Knowledge, counts: dict[str, int], clock: Clock
+) -> tuple[BatchApp, str]:
     """The stage's application, and the topic whose partitions its state follows. Loads no more than the stage needs."""
     if stage == "ingest":
         from rpm_stream.app.agents.ingest import ingest_app
 
-        return ingest_app(settings, knowledge, counts[FRAMES], counts[ACTIONS]), FRAMES
+        return ingest_app(settings, knowledge, counts[FRAMES], counts[ACTIONS], clock), FRAMES
     from rpm_stream.app.agents.judge import judge_app
 
-    return judge_app(settings, knowledge, counts[READINGS]), READINGS
+    return judge_app(settings, knowledge, counts[READINGS], clock), READINGS
 
 
 def run_agent(settings: Settings, stage: str) -> None:
     """Run the ingest or judge agent until SIGTERM. Raises UsageError for a wrong setting or without a broker."""
     import faust
 
+    from rpm_stream.app.engine.end import guarded
+
     knowledge, counts = asyncio.run(check(settings))
     _begin(settings, stage)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    app, topic = _app(stage, settings, knowledge, counts)
+    clock = Clock.of(settings)
+    broker_time = BrokerTime(settings, clock, stage)
+    loop.run_until_complete(broker_time.begin())
+    app, topic = _app(stage, settings, knowledge, counts, clock)
+    app.task(lambda: guarded(broker_time.run, "following the broker's clock"))
     for table in app.tables.values():
         loop.run_until_complete(make_state_topic(settings, table.changelog_topic, counts[topic]))
     worker = faust.Worker(app, override_logging=False, quiet=True, redirect_stdouts=False, loop=loop)
@@ -83,7 +93,11 @@ async def run_service(settings: Settings, stage: str) -> None:
             raise UsageError("the sink needs RPM_FHIR_URL, the base address of a FHIR R4 server")
         await check(settings)
         _begin(settings, stage)
-        await sink.run(settings, stop)
+        following = asyncio.create_task(BrokerTime(settings, Clock.of(settings), stage).run())
+        try:
+            await sink.run(settings, stop)
+        finally:
+            following.cancel()
     else:
         try:
             from rpm_stream.app.web import server  # the extra [web] is optional

@@ -8,6 +8,7 @@ that moves meanwhile begins with empty state. So it is made here first; Faust fi
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -24,12 +25,16 @@ POLL_SECONDS = 0.1
 async def make_state_topic(settings: Settings, topic: Any, partitions: int) -> None:
     """Create ``topic``, the changelog of a Faust table, unless it exists. Raises UsageError if refused, BrokerAway."""
     name: str = topic.get_topic_name()
+    await make_topic(settings, name, partitions, {"cleanup.policy": "compact", **topic.config})
+
+
+async def make_topic(settings: Settings, name: str, partitions: int, configuration: Mapping[str, str]) -> None:
+    """Create a topic of ours that is not public, unless it exists. Raises UsageError if refused, BrokerAway."""
     admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
     try:
         await admin.start()
         if not await partitions_of(admin, name):
-            configuration = {"cleanup.policy": "compact", **topic.config}
-            await _create(admin, NewTopic(name, partitions, settings.replication, topic_configs=configuration))
+            await _create(admin, NewTopic(name, partitions, settings.replication, topic_configs=dict(configuration)))
             async with asyncio.timeout(SHOWN_SECONDS):
                 while len(await partitions_of(admin, name)) < partitions:
                     await asyncio.sleep(POLL_SECONDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -34,7 +35,11 @@ class Broker(NamedTuple):
 
 @asynccontextmanager
 async def reaching(bootstrap: str, topics: Iterable[str] = ()) -> AsyncIterator[Broker]:
-    """A Kafka that has ``topics``. Raises UsageError when it is away, then or later."""
+    """A Kafka that has ``topics``. Raises UsageError when it is away, then or later.
+
+    A client that loses its broker cancels what waits for an answer. Whoever reads is told that as an error of the
+    broker, and not as a cancellation, which nobody asked for.
+    """
     if topics:
         await partition_counts(bootstrap, tuple(topics))
     consumer = AIOKafkaConsumer(
@@ -47,6 +52,13 @@ async def reaching(bootstrap: str, topics: Iterable[str] = ()) -> AsyncIterator[
         yield Broker(consumer, admin)
     except (KafkaError, OSError) as error:
         raise UsageError(f"Kafka at {bootstrap} does not answer any more ({type(error).__name__})") from None
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():  # somebody asked for it: Ctrl-C, or the end of the program
+            raise
+        raise UsageError(
+            f"Kafka at {bootstrap} does not answer any more (a read was cancelled): run it again"
+        ) from None
     finally:
         await consumer.stop()
         await admin.close()

@@ -118,7 +118,7 @@ def test_a_bearer_token_is_enough(kafka: str, tmp_path: Path) -> None:
 def test_health_is_open_and_says_nothing_of_patients(feed: RunningFeed) -> None:
     answer = httpx.get(feed.base + "/healthz")
     assert answer.status_code == 200
-    assert set(answer.json()) == {"ready", "judging"}
+    assert set(answer.json()) == {"ready", "judging", "clocks"}
 
 
 def test_nothing_may_be_fetched_from_elsewhere(feed: RunningFeed) -> None:

@@ -6,6 +6,7 @@ Each returns what is worth a note in the table. The verdict (``Stand.verdict``) 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import signal
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,14 +16,24 @@ from typing import Any, NamedTuple
 
 import msgspec
 from against_replay import POISON, Wanted
-from faults.gateways import an_hour_off, reordered, same_but_for_the_clock, same_whatever_the_order, twice
+from faults.gateways import (
+    a_day_off,
+    an_hour_off,
+    reordered,
+    same_but_for_a_day,
+    same_but_for_the_clock,
+    same_whatever_the_order,
+    twice,
+)
 from faults.stand import PUTS_OUT, Stand
-from service_for_tests import read, until
+from service_for_tests import Service, read, until
 
 from rpm_stream.app import names, topics
 from rpm_stream.app.engine.end import EXIT_STUCK
 
 LAUNCHER = Path(__file__).parent / "stage_killed_at.py"
+WITH_CLOCK = Path(__file__).parent / "stage_with_clock.py"
+DAY_S = 86_400
 POINTS = ("among-outputs", "before-state", "before-ack", "after-ack")
 
 
@@ -279,6 +290,41 @@ async def as_it_comes(stand: Stand) -> str:
     return "and a kill of each agent"
 
 
+def faketime() -> Path | None:
+    """The library that gives a process another clock, where it is installed; ``RPM_FAKETIME`` names another place."""
+    places = [*Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), Path(os.environ.get("RPM_FAKETIME", "/nowhere"))]
+    return next((place for place in places if place.is_file()), None)
+
+
+def begin_off(service: Service, stage: str, seconds: int) -> None:
+    """Start a stage whose host's clock is so many seconds ahead."""
+    library = faketime()
+    if library is None:
+        service.start(stage, command=(str(WITH_CLOCK), str(seconds)))
+    else:
+        service.start(
+            stage, more={"LD_PRELOAD": str(library), "FAKETIME": f"{seconds:+d}s", "DONT_FAKE_MONOTONIC": "1"}
+        )
+
+
+async def worker_a_day_off(stand: Stand, seconds: int) -> str:
+    """The hosts of all stages have a wrong clock; one agent is killed and comes back on a host whose clock is right."""
+    await stand.start("sink")
+    for stage in ("ingest", "judge", "feed"):
+        begin_off(stand.service, stage, seconds)
+
+    async def killing() -> None:
+        for stage in sorted(PUTS_OUT):
+            await stand.kill(stage)
+
+    busy = asyncio.create_task(killing())
+    await stand.send_while(busy, 2)
+    await busy
+    await stand.settled()
+    assert "this host's clock is wrong" in stand.service.log.read_text(errors="replace")
+    return f"ingest, judge and feed {abs(seconds) // 3600} h {'ahead' if seconds > 0 else 'behind'}, named by each"
+
+
 class Fault(NamedTuple):
     """A row of the table. ``mangle`` changes what gateways send; ``on_small_disk``: the broker's disk is its own."""
 
@@ -304,6 +350,9 @@ FAULTS = (
     Fault("uplinks twice", as_it_comes, mangle=twice),
     Fault("uplinks reordered and late", as_it_comes, mangle=reordered),
     Fault("gateway clocks an hour off", as_it_comes, mangle=an_hour_off, same=same_but_for_the_clock),
+    Fault("gateway clocks a day off", as_it_comes, mangle=a_day_off, same=same_but_for_a_day),
+    Fault("host clocks a day ahead", worker_a_day_off, None, {"seconds": DAY_S}),
+    Fault("host clocks a day behind", worker_a_day_off, None, {"seconds": -DAY_S}),
     Fault("poison in a burst", poison, None, {"count": 5000}, extra=5000),
     Fault("FHIR server fails in eight ways", fhir_server_fails),
     Fault("sink and feed killed", sink_and_feed_killed, None, {"times": 6}),

@@ -34,11 +34,24 @@ def _held_back(frames: list[bytes], chance: random.Random, held: Callable[[], bo
 
 def an_hour_off(frames: list[bytes], chance: random.Random) -> list[bytes]:
     """The gateways of a third of the devices have clocks an hour fast or slow."""
+    return _off(frames, chance, [1, -1])
+
+
+def a_day_off(frames: list[bytes], chance: random.Random) -> list[bytes]:
+    """The gateways of a third of the devices have clocks a day fast or slow; the broker receives all in time."""
+    off = _off(frames, chance, [24, -24])
+    received = [json.loads(frame)["sent_at"] for frame in frames]
+    return [
+        json.dumps(json.loads(frame) | {"received_at": at}).encode() for frame, at in zip(off, received, strict=True)
+    ]
+
+
+def _off(frames: list[bytes], chance: random.Random, hours_off: list[int]) -> list[bytes]:
     shift: dict[str, timedelta] = {}
     out = []
     for frame in frames:
         body = json.loads(frame)
-        hours = shift.setdefault(body["device"], timedelta(hours=chance.choice([0, 0, 0, 0, 1, -1])))
+        hours = shift.setdefault(body["device"], timedelta(hours=chance.choice([0, 0, 0, 0, *hours_off])))
         if hours:
             for entry in [*(body.get("notifications") or ()), *(body.get("measurements") or ())]:
                 entry["at"] = (datetime.fromisoformat(entry["at"]) + hours).isoformat()
@@ -64,11 +77,24 @@ def same_but_for_the_clock(plain: Wanted, mangled: Wanted) -> None:
 
     What moves out of the time for which the device is assigned is refused as that, and kept.
     """
+    _moved(plain, mangled, {"unassigned"})
+
+
+def same_but_for_a_day(plain: Wanted, mangled: Wanted) -> None:
+    """A day behind, readings are of yesterday and judged; a day ahead, each is refused by name (CONTRACT 10), and kept.
+
+    Those of nobody else are touched.
+    """
+    _moved(plain, mangled, {"unassigned", "future_time"})
+    assert any(one["reason"] == "future_time" for one in mangled["reject"].values())
+
+
+def _moved(plain: Wanted, mangled: Wanted, reasons: set[str]) -> None:
 
     def kinds(wanted: Wanted) -> Counter[tuple[str, str, str | None]]:
         return Counter((one["patient"], one["vital"], one["value"]) for one in wanted["reading"].values())
 
-    outside = [one for one in mangled.get("reject", {}).values() if one["reason"] == "unassigned"]
+    outside = [one for one in mangled.get("reject", {}).values() if one["reason"] in reasons]
     assert not kinds(mangled) - kinds(plain)
     assert (kinds(plain) - kinds(mangled)).total() == len(outside)
     kept = {(who, group) for who, group in highs(plain) if not any(one["device"].endswith(who) for one in outside)}

@@ -10,6 +10,7 @@ from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.agents.forwarding import Forwarding
 from rpm_stream.app.agents.keyed import BatchWork, Form, KeyedStates, Place
+from rpm_stream.app.clock import Clock
 from rpm_stream.app.engine.application import BatchApp, Outgoing, new_app, source, state_table
 from rpm_stream.app.engine.end import guarded
 from rpm_stream.app.engine.watch import watch
@@ -28,9 +29,10 @@ SLICE_OCTETS = 256 * 1024  # 3,300 notifications
 _encode = msgspec.json.Encoder().encode
 
 
-def ingest_app(settings: Settings, knowledge: Knowledge, partitions: int, of_actions: int) -> BatchApp:
+def ingest_app(settings: Settings, knowledge: Knowledge, partitions: int, of_actions: int, clock: Clock) -> BatchApp:
     """The Faust application of the ingest stage. ``partitions``: of rpm.frames; ``of_actions``: of rpm.actions."""
     app = new_app(GROUP_INGEST, partitions, settings)
+    app.stamp = clock.stamp
     table = state_table(app, partitions)
     states = KeyedStates(table, Form(lambda blob, _: unpack_device(blob), pack_device, check_device))
     # The judge tells by the place of a frame or an action whether it knows it: those of a partition must not overtake

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from time import monotonic
 
@@ -22,7 +22,7 @@ from rpm_stream.app.books.lines import Line, Missing, Total
 from rpm_stream.app.books.notes import HOUR_MS, Notes
 from rpm_stream.app.books.report import Report
 from rpm_stream.app.books.store import Store
-from rpm_stream.app.clock import Clock
+from rpm_stream.app.clock import Clock, wall
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.names import ACCOUNTS, FRAMES, GROUPS, OBSERVATIONS, READINGS, REJECTS
 from rpm_stream.app.settings import Settings
@@ -77,7 +77,7 @@ class Books:
 
     def report(self) -> Report:
         """What the books say now."""
-        return Report(self._store, Clock.of(self._settings), datetime.now(UTC))
+        return Report(self._store, Clock.of(self._settings), wall())
 
     def prune(self, before: datetime) -> None:
         """Forget the frames that were received before a moment, by whole hours."""
@@ -121,7 +121,7 @@ async def balance_for_ever(books: Books, every: timedelta, kept: timedelta, stop
         except UsageError as error:
             log.warning("the books were not balanced", fault=str(error))
         else:
-            books.prune(datetime.now(UTC) - kept)
+            books.prune(wall() - kept)
             gauges.show(total, monotonic() - began)
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), every.total_seconds())

@@ -7,7 +7,6 @@ stood.
 
 from __future__ import annotations
 
-import os
 import secrets
 import sqlite3
 from collections.abc import Iterable, Mapping
@@ -20,8 +19,8 @@ from uuid import UUID
 from aiokafka import TopicPartition
 
 from rpm_stream.app.errors import UsageError
+from rpm_stream.app.private import private_database
 
-OWNER_ONLY = 0o600
 LAYOUT = 2
 SCHEMA = """
 CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -78,9 +77,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, OWNER_ONLY))
-            self.db = sqlite3.connect(path, isolation_level=None)
+            self.db = sqlite3.connect(private_database(path), isolation_level=None)
             self.db.execute("PRAGMA journal_mode=WAL")
             self.db.execute("PRAGMA synchronous=NORMAL")
             self._begin(path)

@@ -1,35 +1,58 @@
-"""The report as tables for a terminal."""
+"""The report as tables for a terminal: one wide table where it fits, else narrow ones with the same numbers.
+
+No number, hour, place or heading is ever broken over two lines. What may be long is folded: devices, gateways, reasons.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
+from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from rpm_stream.app.books.lines import Gap, Hour, Line, Missing, Total
 
+# What may be folded, and how narrow at most; every other column keeps its width.
+FOLDED = {"device": 14, "gateway": 14, "boot": 8, "rejects": 26, "why": 30}
+TEXT = FOLDED.keys() | {"hour", "what", "frame", "place", "seq", "reason"}  # on the left; numbers stand on the right
+ANY_WIDTH = 10_000
 HOURS = (
     "device", "hour", "frames", "lost", "parts", "readings", "duplicates", "rejects", "single", "summary",
     "not published", "also seen", "in flight", "missing",
 )  # fmt: skip
+CAME = ("device", "hour", "frames", "lost", "parts", "missing")
+ENDED = ("device", "hour", "readings", "duplicates", "rejected")
+BECAME = ("device", "hour", "single", "summary", "not published", "also seen", "in flight")
+REFUSED = ("device", "hour", "reason", "parts")
+MISSING = ("device", "what", "parts", "frame", "place", "why")
+GAPS = ("gateway", "device", "seq", "boot")
+Row = Sequence[object]
 
 
-def show(lines: list[Line]) -> None:
-    """Three tables: hours, what is missing, gaps; then the sum."""
-    console = Console(markup=False, highlight=False)
-    hours = [_hour(line) for line in lines if isinstance(line, Hour)]
-    missing = [_missing(line) for line in lines if isinstance(line, Missing)]
-    gaps = [_gap(line) for line in lines if isinstance(line, Gap)]
-    heads = (
-        ("Device and hour", HOURS, hours),
-        ("Missing", ("device", "what", "parts", "frame", "place", "why"), missing),
-        ("Never came", ("gateway", "device", "seq", "boot"), gaps),
+def show(lines: Sequence[Line], width: int | None = None) -> None:
+    """Hours, what is missing, gaps; then the sum. ``width`` in columns; None: the terminal's, else 80."""
+    console = Console(markup=False, highlight=False, width=width)
+    hours = [line for line in lines if isinstance(line, Hour)]
+    _first_that_fits(
+        console,
+        [_grid("Device and hour", HOURS, map(_hour, hours))],
+        [
+            _grid("What came, by device and hour", CAME, map(_came, hours)),
+            _grid("What became of the parts", ENDED, map(_ended, hours)),
+            _grid("What became of the readings", BECAME, map(_became, hours)),
+            _grid("Rejected parts", REFUSED, (row for line in hours for row in _refused(line))),
+        ],
     )
-    for title, columns, rows in heads:
-        if rows:
-            grid = Table(*columns, title=title)
-            for row in rows:
-                grid.add_row(*map(str, row))
-            console.print(grid)
+    missing = [line for line in lines if isinstance(line, Missing)]
+    table = _grid("Missing", MISSING, map(_missing, missing))
+    if _width(console, table) <= console.width:
+        _print(console, table)
+    else:
+        for line in missing:
+            _in_words(console, line)
+    _print(console, _grid("Never came", GAPS, (_gap(line) for line in lines if isinstance(line, Gap))))
     total = next(line for line in lines if isinstance(line, Total))
     console.print(
         f"{'Balanced' if total.balanced else 'NOT balanced'}: {total.frames} frames, {total.parts} parts = "
@@ -38,20 +61,93 @@ def show(lines: list[Line]) -> None:
     )
 
 
-def _hour(line: Hour) -> tuple[object, ...]:
+def _grid(title: str, columns: Sequence[str], rows: Iterable[Row]) -> Table:
+    grid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    for name in columns:
+        head = name.replace(" ", "\n", 1)  # two short lines take less room than a long one
+        grid.add_column(
+            head,
+            justify="left" if name in TEXT else "right",
+            no_wrap=name not in FOLDED,
+            overflow="fold",
+            min_width=FOLDED.get(name, max(map(len, head.split("\n")))),
+        )
+    for row in rows:
+        grid.add_row(*map(str, row))
+    return grid
+
+
+def _first_that_fits(console: Console, *choices: Sequence[Table]) -> None:
+    """The first of the choices that is not too wide as it is; the last folds what may be folded."""
+    fitting = (tables for tables in choices if all(_width(console, each) <= console.width for each in tables))
+    for table in next(fitting, choices[-1]):
+        _print(console, table)
+
+
+def _width(console: Console, table: Table) -> int:
+    """The least that the table needs; folded columns take no more than they must."""
+    return Measurement.get(console, console.options.update(width=ANY_WIDTH), table).minimum
+
+
+def _print(console: Console, table: Table) -> None:
+    if table.row_count:
+        console.print(table)
+
+
+def _hour(line: Hour) -> Row:
     rejects = ", ".join(f"{count} {reason}" for reason, count in sorted(line.rejects.items()))
     return (
-        line.device, f"{line.hour:%Y-%m-%d %H}", line.frames, line.lost, line.parts, line.readings, line.duplicates,
-        rejects or 0, line.single, line.summary, line.not_published, line.also_seen,
-        line.in_flight.frames + line.in_flight.readings, line.missing,
+        line.device, _time(line), line.frames, line.lost, line.parts, line.readings, line.duplicates,
+        rejects or 0, line.single, line.summary, line.not_published, line.also_seen, _in_flight(line), line.missing,
     )  # fmt: skip
 
 
-def _gap(line: Gap) -> tuple[object, ...]:
+def _came(line: Hour) -> Row:
+    return line.device, _time(line), line.frames, line.lost, line.parts, line.missing
+
+
+def _ended(line: Hour) -> Row:
+    return line.device, _time(line), line.readings, line.duplicates, sum(line.rejects.values())
+
+
+def _became(line: Hour) -> Row:
+    return (
+        line.device, _time(line), line.single, line.summary, line.not_published, line.also_seen, _in_flight(line)
+    )  # fmt: skip
+
+
+def _refused(line: Hour) -> Iterable[Row]:
+    return ((line.device, _time(line), reason, count) for reason, count in sorted(line.rejects.items()))
+
+
+def _time(line: Hour) -> str:
+    return f"{line.hour:%Y-%m-%d %H}"
+
+
+def _in_flight(line: Hour) -> int:
+    return line.in_flight.frames + line.in_flight.readings
+
+
+def _gap(line: Gap) -> Row:
     return line.gateway, line.device, f"{line.first} to {line.last}", line.boot
 
 
-def _missing(line: Missing) -> tuple[object, ...]:
+def _missing(line: Missing) -> Row:
+    return _whose(line), line.kind, line.parts, line.frame or "", _place(line), line.why
+
+
+def _in_words(console: Console, line: Missing) -> None:
+    """One thing that is missing, on lines of its own: what it is, where it stood, why."""
+    parts = "1 part" if line.parts == 1 else f"{line.parts} parts"
+    console.print(f"Missing: {line.kind}, {parts} of {_whose(line)}", overflow="fold")
+    console.print(f"  {_place(line)}{f', frame {line.frame}' if line.frame else ''}", overflow="fold")
+    console.print(f"  {line.why}", overflow="fold")
+
+
+def _whose(line: Missing) -> str:
     window = "" if line.window is None else f" {line.vital} {line.window:%Y-%m-%d %H:%M}"
-    place = f"{line.topic} {line.partition}:{line.offset}"
-    return f"{line.device or ''}{window}", line.kind, line.parts, line.frame or "", place, line.why
+    return f"{line.device or ''}{window}"
+
+
+def _place(line: Missing) -> str:
+    return f"{line.topic} {line.partition}:{line.offset}"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
+import traceback
 from typing import Annotated, NoReturn
 
 import typer
@@ -26,8 +28,10 @@ from rpm_stream.app.cli import (
     state,
     topics,
 )
+from rpm_stream.app.engine.end import EXIT_CRASHED
 from rpm_stream.app.errors import CheckFailed, UsageError
 from rpm_stream.app.logs import configure_log
+from rpm_stream.app.private import UMASK
 from rpm_stream.app.settings import Settings
 
 app = typer.Typer(
@@ -87,8 +91,12 @@ def options(
 
 
 def main() -> None:
-    """Entry point. Exit 0; 1 when the answer of a check is no; 2 for wrong use or unreadable input."""
+    """Entry point. Exit 0; 1 when the answer of a check is no; 2 for wrong use or unreadable input.
+
+    Exit 70 for a defect of ours: a status of 1 would be taken for the answer of a check that never came to its end.
+    """
     configure_log("WARNING")
+    os.umask(UMASK)  # what a library or a child writes is its owner's alone, too
     try:
         _run()
         sys.stdout.flush()
@@ -103,6 +111,11 @@ def main() -> None:
         sys.exit(0)
     except KeyboardInterrupt:
         sys.exit(130)
+    except asyncio.CancelledError:  # a client gave up what it was asked for; nobody here cancels a command
+        _end("it was cut off before its end, and says nothing: run it again", 2)
+    except Exception:  # noqa: BLE001  # whatever it is, it keeps its traceback
+        traceback.print_exc()
+        sys.exit(EXIT_CRASHED)
 
 
 def _run() -> None:

@@ -14,7 +14,9 @@ import msgspec
 import typer
 
 from rpm_stream.app.cli.times import duration, zoned_time
+from rpm_stream.app.clock import wall
 from rpm_stream.app.errors import CheckFailed, UsageError
+from rpm_stream.app.private import private_folder
 from rpm_stream.app.settings import Settings
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ def reconcile(
             if resume or until or table:
                 raise UsageError("--every keeps books of its own: leave out --resume, --until and --table")
             pause = duration("--every", every)
-            _periodic(_books(stack, settings, (bounds[0] or datetime.now(UTC) - KEPT, None), None), pause, metrics_port)
+            _periodic(_books(stack, settings, (bounds[0] or wall() - KEPT, None), None), pause, metrics_port)
         else:
             _once(_books(stack, settings, bounds, resume), table)
 
@@ -76,8 +78,8 @@ def _books(
 
     if file is None:
         try:
-            settings.data_dir.mkdir(parents=True, exist_ok=True)
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="reconcile-", dir=settings.data_dir))
+            parent = private_folder(settings.data_dir)
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="reconcile-", dir=parent))
         except OSError as error:
             raise UsageError(f"{settings.data_dir}: {error.strerror}; RPM_DATA_DIR names another folder") from None
         file = Path(folder) / "books.sqlite"
@@ -101,17 +103,16 @@ def _once(books: Books, table: bool) -> None:
 
 
 def _periodic(books: Books, every: timedelta, port: int) -> None:
-    from prometheus_client import start_http_server
-
     from rpm_stream.app.books.run import balance_for_ever
     from rpm_stream.app.logs import configure_log
+    from rpm_stream.app.metrics_server import listen
     from rpm_stream.app.run import stop_on_signals
 
     settings = Settings()
     configure_log(settings.log_level)
     if port:
         try:
-            start_http_server(port, settings.metrics_host)
+            listen(port, settings.metrics_host)
         except OSError as error:
             raise UsageError(f"--metrics-port {settings.metrics_host}:{port}: {error.strerror}") from None
 

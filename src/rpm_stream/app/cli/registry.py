@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +12,7 @@ import msgspec
 import typer
 
 from rpm_stream.app.cli.times import zoned_time
+from rpm_stream.app.clock import wall
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.settings import Settings
 from rpm_stream.records import Assignment
@@ -117,7 +118,7 @@ def correct(
     if not is_clean(who):
         raise UsageError("--who holds a control character")
     span = _span(to or "-", (start, until), user)
-    order = Correction(patient=to, who=who, at=datetime.now(UTC), reason=reason)
+    order = Correction(patient=to, who=who, at=wall(), reason=reason)
     settings = Settings()
     knowledge = own_tables(settings.knowledge)
     _say({"corrected": asyncio.run(change(bootstrap or settings.bootstrap, device, span, order, knowledge))})
@@ -146,7 +147,7 @@ def show(
 def _span(patient: str, times: tuple[str | None, str | None], user: int | None) -> Assignment:
     """From ``--at`` (now) to ``--until`` (for good)."""
     at, until = times
-    start = datetime.now(UTC) if at is None else zoned_time("--at or --from", at).astimezone(UTC)
+    start = wall() if at is None else zoned_time("--at or --from", at).astimezone(UTC)
     end = None if until is None else zoned_time("--until", until).astimezone(UTC)
     if end is not None and end <= start:
         raise UsageError("--until must lie after the beginning")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from datetime import UTC, datetime
 from typing import Annotated
 
 import msgspec
 import typer
 
 from rpm_stream.app.cli.times import zoned_time
+from rpm_stream.app.clock import wall
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.settings import Settings
 
@@ -34,7 +34,7 @@ def limits(
 
     settings = Settings()
     tables = own_tables(settings.knowledge)
-    moment = datetime.now(UTC) if at is None else zoned_time("--at", at)
+    moment = wall() if at is None else zoned_time("--at", at)
     registry = asyncio.run(read(bootstrap or settings.bootstrap))
     if patient not in registry.patients:
         raise UsageError("the registry has no such patient: the shipped limits hold")

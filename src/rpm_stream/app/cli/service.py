@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import traceback
 from typing import Annotated
 
 import typer
 
-from rpm_stream.app.engine.end import EXIT_AWAY
+from rpm_stream.app.engine.end import EXIT_AWAY, EXIT_CRASHED
 from rpm_stream.app.errors import BrokerAway, UsageError
 from rpm_stream.app.logs import configure_log
 from rpm_stream.app.settings import Settings
@@ -59,6 +60,9 @@ def stage(name: Annotated[str, typer.Argument(help="ingest, judge, sink or feed"
     except BrokerAway as error:  # the worker has just reached it: it will be back, no setting is wrong
         sys.stderr.write(f"rpm-stream: {error}\n")
         sys.exit(EXIT_AWAY)
+    except asyncio.CancelledError:  # a client gave up: the stage is started again, no setting is wrong
+        traceback.print_exc()
+        sys.exit(EXIT_CRASHED)
 
 
 def up(

@@ -10,10 +10,12 @@ from typing import Any, NoReturn
 import faust
 from faust.transport.drivers import aiokafka as driver
 
+from rpm_stream.app.clock import Clock
 from rpm_stream.app.engine.consumer import BatchConsumer, BatchSchema
 from rpm_stream.app.engine.end import EXIT_STUCK, die
 from rpm_stream.app.engine.pulse import Pulse
 from rpm_stream.app.engine.recovery import BatchTableManager, BytesTable
+from rpm_stream.app.private import private_folder
 from rpm_stream.app.settings import Settings
 
 SESSION_SECONDS = 10.0  # with Faust's 60 a killed worker's patients wait a minute
@@ -36,8 +38,9 @@ class IdempotentProducer(driver.Producer):  # type: ignore[misc]
         self.app.pulse.check()
         self.app.consumer.end_if_outside()
         producer = self._ensure_producer()
+        stamp = self.app.stamp()  # the broker refuses what says that it is of more than an hour from now
         return [
-            await producer.send(topic, value=value, key=key, partition=partition)
+            await producer.send(topic, value=value, key=key, partition=partition, timestamp_ms=stamp)
             for topic, key, value, partition in records
         ]
 
@@ -55,6 +58,7 @@ class BatchApp(faust.App):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.pulse = Pulse(STILL_SECONDS, _stood_still)
         self.let_go: Callable[[], Awaitable[None]] = _nothing_held  # drops what waits; returns when all is written
+        self.stamp: Callable[[], int] = Clock().stamp  # what records are stamped with, in milliseconds
         super().__init__(*args, **kwargs)
 
     async def _stop_consumer(self) -> None:
@@ -73,7 +77,7 @@ class BatchApp(faust.App):  # type: ignore[misc]
 def new_app(group: str, partitions: int, settings: Settings) -> BatchApp:
     """A Faust application whose consumer group is ``group``."""
     scratch = settings.data_dir / "faust" / group  # Faust wants a folder; the memory store writes nothing into it
-    scratch.mkdir(parents=True, exist_ok=True)
+    private_folder(scratch)
     return BatchApp(
         group,
         broker=";".join(f"kafka://{host.strip()}" for host in settings.bootstrap.split(",")),

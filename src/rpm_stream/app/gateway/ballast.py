@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 from pathlib import Path
 
 import structlog
+
+from rpm_stream.app.private import open_private
 
 BALLAST = 8 * 1024 * 1024  # half for the log, which must fit into the database file, half for what is put at once
 PIECE = 1024 * 1024
@@ -35,7 +38,7 @@ class Ballast:
         """Grow where there is room: up to half of it on a small disk, so that what the spool logs fits in here too."""
         wanted = min(self._most, (self.octets + self.free()) // 2)
         try:
-            with self._path.open("ab", buffering=0) as file:
+            with os.fdopen(open_private(self._path, os.O_WRONLY | os.O_APPEND), "ab", buffering=0) as file:
                 while self.octets < wanted:
                     # Random, or a file system that compresses would keep no room for it.
                     self.octets += file.write(secrets.token_bytes(min(PIECE, wanted - self.octets)))

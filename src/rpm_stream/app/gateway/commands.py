@@ -7,12 +7,13 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import chain, islice
 from pathlib import Path
 
 from rich.progress import Progress
 
+from rpm_stream.app.clock import wall
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.gateway.client import Gateway
 from rpm_stream.app.gateway.encode_csv import Encoder, Row, SharedDevice
@@ -24,6 +25,7 @@ from rpm_stream.app.gateway.scenario import read_scenario
 from rpm_stream.app.gateway.simulate import all_frames, all_registry, cohort, ward
 from rpm_stream.app.gateway.stories import STORIES
 from rpm_stream.app.gateway.wire import RegistryEntry, encode_frame, encode_registry
+from rpm_stream.app.private import write_private
 from rpm_stream.app.registry_file import read_registry
 from rpm_stream.ingest.csv_columns import ColumnMap
 from rpm_stream.records import Frame
@@ -69,7 +71,7 @@ def _is_folder(story: str) -> bool:
 
 
 def _simulated(wanted: Simulation) -> tuple[list[RegistryEntry], Iterable[Frame]]:
-    start = wanted.start or datetime.now(UTC)
+    start = wanted.start or wall()
     if wanted.story == WARD:
         people = ward(wanted.patients, wanted.hours)
     else:
@@ -182,6 +184,6 @@ def _first(rows: Iterable[Row], patients: int) -> Iterator[Row]:
 def write_registry(path: Path, entries: Iterable[RegistryEntry]) -> None:
     """Registry entries as JSON Lines. ``UsageError`` where the file cannot be written."""
     try:
-        path.write_bytes(b"".join(encode_registry(entry) + b"\n" for entry in entries))
+        write_private(path, b"".join(encode_registry(entry) + b"\n" for entry in entries))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from rpm_stream.app.metrics_server import listen
 
 
 class Meters:
@@ -39,14 +41,7 @@ class Meters:
 
     def serve(self, host: str, port: int) -> Callable[[], None]:
         """Listen for Prometheus; returns what ends it. Raises OSError for a port in use."""
-        server, thread = start_http_server(port, host, self.registry)
-
-        def stop() -> None:
-            server.shutdown()
-            server.server_close()
-            thread.join()
-
-        return stop
+        return listen(port, host, self.registry).stop
 
     def _age(self) -> float:
         return 0.0 if self._oldest is None else max(0.0, (self._clock() - self._oldest).total_seconds())

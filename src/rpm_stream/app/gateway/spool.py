@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rpm_stream.app.gateway.ballast import BALLAST, Ballast
+from rpm_stream.app.private import private_database
 
 PAGE = 4096
 SHRINK = 256 * 1024  # octets free in the file of an empty spool
@@ -66,9 +67,8 @@ class Spool:
 
         The ballast beside it is no larger than ``max_bytes``.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=0.5)
+        self._db = sqlite3.connect(private_database(path), isolation_level=None, check_same_thread=False, timeout=0.5)
         try:
             self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode=WAL")

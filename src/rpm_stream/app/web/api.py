@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -16,8 +17,9 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from pydantic import AwareDatetime, BaseModel, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from rpm_stream.app.web.auth import COOKIE, cookie_value, same
+from rpm_stream.app.web.auth import COOKIE, client_of, cookie_value, same, too_many
 from rpm_stream.app.web.feed_state import Kind
+from rpm_stream.app.web.guesses import Guesses
 from rpm_stream.app.web.login import login_html
 from rpm_stream.app.web.service import KEPT, Decision, Refused, Service, Unanswered, Unlisted
 from rpm_stream.app.web.who import WHO_COOKIE, who_of
@@ -52,6 +54,14 @@ class Body(BaseModel):
     record: AwareDatetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What opens the feed, and how often somebody may try."""
+
+    token: str
+    guesses: Guesses
+
+
 class Query(BaseModel):
     """What of the list somebody asks for. High alerts come whatever is asked, but for ``patient_ref``: one patient."""
 
@@ -63,12 +73,12 @@ class Query(BaseModel):
     person: str | None = None
 
 
-def create_app(service: Service, token: str, stop: asyncio.Event) -> FastAPI:
+def create_app(service: Service, doors: Doors, stop: asyncio.Event) -> FastAPI:
     """The application without its token check; ``stop`` ends the streams."""
     app = FastAPI(title="rpm-stream feed", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.include_router(_alerts(service, stop))
     app.include_router(_decisions(service))
-    app.include_router(_doors(service, token))
+    app.include_router(_doors(service, doors))
     app.add_exception_handler(RequestValidationError, _invalid)
     return app
 
@@ -144,14 +154,15 @@ def _decisions(service: Service) -> APIRouter:
     return router
 
 
-def _doors(service: Service, token: str) -> APIRouter:
+def _doors(service: Service, doors: Doors) -> APIRouter:
     router = APIRouter()
 
     @router.get("/healthz")
     async def healthz() -> JSONResponse:
         """200 once the alerts have been read; nothing about patients."""
-        ready = service.state.ready
-        return JSONResponse({"ready": ready, "judging": service.progress().status}, status_code=200 if ready else 503)
+        ready, progress = service.state.ready, service.progress()
+        said = {"ready": ready, "judging": progress.status, "clocks": progress.clocks}
+        return JSONResponse(said, status_code=200 if ready else 503)
 
     @router.get("/login")
     async def login_page() -> HTMLResponse:
@@ -161,11 +172,16 @@ def _doors(service: Service, token: str) -> APIRouter:
     @router.post("/login")
     async def login(request: Request, token_field: Annotated[str, Form(alias="token", max_length=1024)]) -> Response:
         """Sets the cookie that the page, its websocket and the stream show from then on."""
-        if not same(token_field.strip(), token):
+        shown, client = token_field.strip(), client_of(request.scope)
+        verdict = doors.guesses.look(client, shown, "login", lambda: same(shown, doors.token))
+        if verdict.wait:
+            return too_many(verdict.wait, html=True)
+        if not verdict.right:
             return HTMLResponse(login_html("That token is not right."), status_code=401, headers=NO_STORE)
+        doors.guesses.admit(client, cookie_value(doors.token), "cookie")
         answer = RedirectResponse("/", status_code=303)
         secure = request.url.scheme == "https"
-        answer.set_cookie(COOKIE, cookie_value(token), httponly=True, samesite="strict", secure=secure, path="/")
+        answer.set_cookie(COOKIE, cookie_value(doors.token), httponly=True, samesite="strict", secure=secure, path="/")
         return answer
 
     @router.post("/logout")

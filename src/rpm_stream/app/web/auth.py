@@ -7,6 +7,7 @@ API cannot differ. The token is never in a URL, a log line or an answer.
 from __future__ import annotations
 
 import hmac
+import math
 import secrets
 from urllib.parse import urlsplit
 
@@ -16,6 +17,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rpm_stream.app.settings import Settings
+from rpm_stream.app.web.bounds import CLOSE, has_body
+from rpm_stream.app.web.guesses import Guesses, Way
 from rpm_stream.app.web.login import login_html
 
 COOKIE = "rpm_token"
@@ -54,13 +57,35 @@ def cookie_value(token: str) -> str:
     return hmac.digest(token.encode(errors="surrogatepass"), b"rpm-stream feed cookie", "sha256").hex()
 
 
-def admitted(headers: Headers, token: str) -> bool:
-    """Whether the request shows the token: as bearer, or (itself or derived) in the cookie."""
+def shown(headers: Headers) -> tuple[Way, str] | None:
+    """What the request shows as its token: a bearer, else the cookie."""
     scheme, _, value = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and value:
-        return same(value.strip(), token)
+        return "bearer", value.strip()
     cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE)
-    return cookie is not None and (same(cookie, cookie_value(token)) or same(cookie, token))
+    return None if cookie is None else ("cookie", cookie)
+
+
+def is_token(way: Way, value: str, token: str) -> bool:
+    """Whether that is the token: itself, or in a cookie derived from it."""
+    derived = same(value, cookie_value(token)) if way == "cookie" else False
+    return same(value, token) or derived
+
+
+def client_of(scope: Scope) -> str:
+    """The address that a request comes from; behind a proxy the one that it names, where the web server trusts it."""
+    client = scope.get("client")
+    return client[0] if client else "unknown"
+
+
+def too_many(wait: float, html: bool) -> Response:
+    """429: after so many seconds the token is looked at."""
+    seconds = math.ceil(wait)
+    headers = {"retry-after": str(seconds), "cache-control": "no-store"}
+    said = f"Too many wrong tokens. Try again in {seconds} second{'' if seconds == 1 else 's'}."
+    if html:
+        return HTMLResponse(login_html(said), status_code=429, headers=headers)
+    return JSONResponse({"detail": said}, status_code=429, headers=headers)
 
 
 def same_origin(headers: Headers) -> bool:
@@ -72,9 +97,10 @@ def same_origin(headers: Headers) -> bool:
 class TokenGate:
     """ASGI middleware: 401 (a login page for browsers) or a closed websocket unless the token is shown."""
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
+    def __init__(self, app: ASGIApp, token: str, guesses: Guesses) -> None:
         self._app = app
         self._token = token
+        self._guesses = guesses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let through, or answer in place of the application."""
@@ -87,6 +113,8 @@ class TokenGate:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": CLOSED_BY_POLICY})
         else:
+            if has_body(scope):  # it is not read
+                refusal.headers.update(CLOSE)
             await refusal(scope, receive, _with_headers(send))
 
     def _refusal(self, scope: Scope) -> Response | None:
@@ -96,9 +124,15 @@ class TokenGate:
             return JSONResponse({"detail": "the request comes from another site"}, status_code=403)
         if scope["type"] == "http" and scope["path"] in OPEN_PATHS:
             return None
-        if admitted(headers, self._token):
-            return None
-        if "text/html" in headers.get("accept", ""):
+        html = "text/html" in headers.get("accept", "")
+        if (found := shown(headers)) is not None:
+            way, value = found
+            verdict = self._guesses.look(client_of(scope), value, way, lambda: is_token(way, value, self._token))
+            if verdict.right:
+                return None
+            if verdict.wait:
+                return too_many(verdict.wait, html)
+        if html:
             return HTMLResponse(login_html(), status_code=401)
         return JSONResponse({"detail": "show the token"}, status_code=401, headers={"www-authenticate": "Bearer"})
 

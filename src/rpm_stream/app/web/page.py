@@ -17,7 +17,7 @@ from rpm_stream.app.web.page_row import RowDoors
 from rpm_stream.app.web.page_style import CSS
 from rpm_stream.app.web.page_tools import Tools
 from rpm_stream.app.web.page_who import NameDialog
-from rpm_stream.app.web.page_words import alarm, judged, zone
+from rpm_stream.app.web.page_words import alarm, judged, wrong_clocks, zone
 from rpm_stream.app.web.service import Listing, Service, View
 from rpm_stream.app.web.who import remember_script, who_of
 from rpm_stream.publish import feed
@@ -155,7 +155,7 @@ class FeedPage:
         good = "check_circle" if self._service.state.ready else "hourglass_empty"
         self._judged_icon.set_name("error" if problem else good)
         self._judged.classes(add="bad" if problem else "", remove="" if problem else "bad")
-        self._write_alarm(problem)
+        self._write_alarm(problem, wrong_clocks(progress))
 
     def _write_header(self, everything: Listing) -> None:
         self._tools.write(everything, self._who)
@@ -163,8 +163,8 @@ class FeedPage:
         high = everything.counts["high"]
         ui.page_title(f"({high} high) Alerts" if high else "Alerts")
 
-    def _write_alarm(self, problem: str | None) -> None:
-        texts = [problem] if problem else []
+    def _write_alarm(self, *problems: str | None) -> None:
+        texts = [problem for problem in problems if problem]
         if not self._service.state.ready:
             texts.append("Still reading: alerts may be missing here.")
         if unreadable := self._service.state.unreadable:

@@ -51,6 +51,31 @@ def alarm(progress: Progress) -> str | None:
     return sentences[progress.status]
 
 
+def wrong_clocks(progress: Progress) -> str | None:
+    """Which machines have a wrong clock, in a sentence; None when none has. What is listed follows Kafka's clock."""
+    if not progress.clocks:
+        return None
+    found = [f"{stage}: {_length(ahead)}" for stage, ahead in progress.clocks.items()]
+    return f"A machine's clock is wrong ({', '.join(found)}). Times here follow Kafka's clock. Tell the operator."
+
+
+def _length(ahead: int) -> str:
+    return f"{duration_words(abs(ahead))} {'ahead' if ahead > 0 else 'behind'}"
+
+
+def duration_words(seconds: int) -> str:
+    """A length of time in its largest unit, rounded.
+
+    >>> duration_words(86_400), duration_words(5_400), duration_words(90)
+    ('1 day', '2 hours', '2 minutes')
+    """
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= size:
+            count = (seconds + size // 2) // size
+            return f"{count} {unit}{'' if count == 1 else 's'}"
+    return f"{seconds} seconds"
+
+
 def snooze_ends(now: datetime, zone: tzinfo) -> list[tuple[str, datetime]]:
     """The ends that are offered for a snooze: one hour, four, and eight o'clock of the reader's next morning."""
     found: list[tuple[str, datetime]] = []

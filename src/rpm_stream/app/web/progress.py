@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -29,13 +30,17 @@ log = structlog.get_logger("rpm_stream.feed")
 
 
 class Progress(Record, frozen=True, kw_only=True):
-    """``judged_up_to`` is broker append time; ``lag`` counts messages, ``workers`` live members, each by group."""
+    """``judged_up_to`` is broker append time; ``lag`` counts messages, ``workers`` live members, each by group.
+
+    ``clocks``: stages on a machine whose clock is wrong, and by how many seconds it is ahead.
+    """
 
     status: Status
     judged_up_to: datetime | None
     checked_at: datetime
     lag: dict[str, int]
     workers: dict[str, int]
+    clocks: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 class Observed(Record, frozen=True, kw_only=True):

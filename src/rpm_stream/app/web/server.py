@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Coroutine, Iterator
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -15,27 +14,27 @@ import structlog
 import uvicorn
 
 from rpm_stream.app import retention
+from rpm_stream.app.broker_time import BrokerTime
 from rpm_stream.app.clock import Clock
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.settings import Settings
 from rpm_stream.app.web import consume
-from rpm_stream.app.web.api import create_app
-from rpm_stream.app.web.auth import TokenGate, choose_token
+from rpm_stream.app.web.api import Doors, create_app
+from rpm_stream.app.web.auth import OPEN_PATHS, TokenGate, choose_token
+from rpm_stream.app.web.bounds import BYTES, BodyLimit, BoundedRequests
 from rpm_stream.app.web.consume import Sources
 from rpm_stream.app.web.feed_state import FeedState
+from rpm_stream.app.web.guesses import Guesses
+from rpm_stream.app.web.machines import Machines
 from rpm_stream.app.web.page import mount_page
 from rpm_stream.app.web.progress import Progress, Watcher
 from rpm_stream.app.web.service import Service
 from rpm_stream.knowledge import Knowledge, KnowledgeError, load
 
+FIRST_LOOK_S = 5  # how long the start waits for the broker to say what time it is
 GRACE_S = 3  # how long open requests may finish when the feed stops
 
 log = structlog.get_logger("rpm_stream.feed")
-
-
-def wall() -> datetime:
-    """Wall time: what the broker stamps with, however fast the service's own clock runs in a demo."""
-    return datetime.now(UTC)
 
 
 class QuietServer(uvicorn.Server):
@@ -59,17 +58,22 @@ async def run(settings: Settings, stop: asyncio.Event, sources: Sources | None =
     actions = consume.Actions(settings.bootstrap, sources.actions)
     clock = Clock.of(settings)
     now = clock.now
-    watcher = Watcher(settings.bootstrap, sources.groups, wall)
-    told = partial(_told, watcher, clock)
+    broker_time, machines = BrokerTime(settings, clock, "feed"), Machines(clock.real)
+    watcher = Watcher(settings.bootstrap, sources.groups, clock.real)
+    told = partial(_told, watcher, clock, machines)
     service = Service(state, told, actions.send, now, _knowledge(settings), token.encode())
     ending = asyncio.Event()
-    app = create_app(service, token, ending)
+    guesses = Guesses()
+    app = create_app(service, Doors(token, guesses), ending)
     mount_page(app, service)
-    server = QuietServer(_config(settings, TokenGate(app, token)))
+    server = QuietServer(_config(settings, TokenGate(BodyLimit(app, OPEN_PATHS), token, guesses)))
     address = f"http://{settings.feed_host}:{settings.feed_port}/login"
     if new:
         sys.stderr.write(f"feed: sign in at {address} with the token {token} (set RPM_TOKEN to keep one)\n")
     log.info("feed.starting", address=address)
+    with contextlib.suppress(UsageError, TimeoutError):  # without a broker the feed starts all the same, and says so
+        async with asyncio.timeout(FIRST_LOOK_S):
+            await broker_time.begin()
     try:
         await _together(
             (stop, ending),
@@ -77,22 +81,27 @@ async def run(settings: Settings, stop: asyncio.Event, sources: Sources | None =
             [
                 consume.follow_alerts(settings.bootstrap, sources.alerts, state, now),
                 consume.follow_registry(settings.bootstrap, sources.registry, state),
-                consume.follow_readings(settings.bootstrap, sources.readings, state, wall),
+                consume.follow_readings(settings.bootstrap, sources.readings, state, clock.real),
                 consume.prune_for_ever(state, now),
                 watcher.run(state.beat),
-                retention.watch(settings.bootstrap),
+                retention.watch(settings.bootstrap, now=clock.real),
+                broker_time.run(),
+                machines.follow(settings.bootstrap),
             ],
         )
     finally:
         await actions.stop()
 
 
-def _told(watcher: Watcher, clock: Clock) -> Progress:
+def _told(watcher: Watcher, clock: Clock, machines: Machines) -> Progress:
     """The finding in the service's own time: beside the alerts, a demo's fast clock is the one that counts."""
     found = watcher.progress()
     judged = found.judged_up_to
     return msgspec.structs.replace(
-        found, judged_up_to=judged and clock.at(judged), checked_at=clock.at(found.checked_at)
+        found,
+        judged_up_to=judged and clock.at(judged),
+        checked_at=clock.at(found.checked_at),
+        clocks=machines.off(),
     )
 
 
@@ -106,6 +115,8 @@ def _knowledge(settings: Settings) -> Knowledge:
 def _config(settings: Settings, app: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        http=BoundedRequests,
+        ws_max_size=BYTES,
         host=settings.feed_host,
         port=settings.feed_port,
         access_log=False,

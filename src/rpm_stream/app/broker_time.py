@@ -1,0 +1,148 @@
+"""What the broker's clock shows, and how far this host's is from it.
+
+A small message goes to a topic of its own whose records the broker stamps; the answer names the stamp. Half the way
+there and back is as exact as it gets, and milliseconds are enough. Each message says what its writer found before, so
+that the feed can tell which stage runs on a machine with a wrong clock.
+
+In a cluster it is the clock of the broker that leads the topic's only partition.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import msgspec
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+from prometheus_client import Gauge
+
+from rpm_stream.app.clock import Clock, steady, wall
+from rpm_stream.app.errors import BrokerAway
+from rpm_stream.app.settings import Settings
+from rpm_stream.app.state_topic import make_topic
+from rpm_stream.records import UNREADABLE, Record
+
+TOPIC: Final = "rpm-clock"  # not one of the public ones: nobody else is to read or write it
+CONFIGURATION = {
+    "cleanup.policy": "delete",
+    "retention.ms": "3600000",
+    "segment.ms": "600000",
+    "message.timestamp.type": "LogAppendTime",
+}
+EVERY_SECONDS = 20.0
+OFF = timedelta(seconds=60)  # from here on it is told: a host whose clock is kept is right within a second
+AGREES = timedelta(milliseconds=100)  # so little between two looks is the way there and back
+JUMP = timedelta(seconds=60)
+REQUEST_MS = 10_000
+
+AHEAD = Gauge("rpm_clock_offset_seconds", "How far this host's clock is ahead of the broker's", ["stage"])
+log = structlog.get_logger()
+
+
+class Look(Record, frozen=True, kw_only=True):
+    """A message of the topic: how many seconds ahead the clock of the stage's host was at its last look."""
+
+    stage: str
+    ahead: float
+
+
+_look = msgspec.json.Decoder(Look)
+
+
+def read_look(value: bytes | None) -> Look | None:
+    """A message of the topic; None for what is none."""
+    try:
+        return _look.decode(value or b"")
+    except UNREADABLE:
+        return None
+
+
+class BrokerTime:
+    """Keeps ``clock`` on the broker's time. ``ahead``: how far this host's clock is ahead; None: not known yet."""
+
+    def __init__(self, settings: Settings, clock: Clock, stage: str) -> None:
+        self._settings, self._clock, self._stage = settings, clock, stage
+        self.ahead: timedelta | None = None
+        self.known = asyncio.Event()
+        self._told = False
+
+    async def begin(self) -> None:
+        """Make the topic, and look once. Raises BrokerAway, UsageError where the broker refuses."""
+        await make_topic(self._settings, TOPIC, 1, CONFIGURATION)
+        producer = self._producer()
+        try:
+            await producer.start()
+            await self._ask(producer)
+        except (KafkaError, OSError) as error:
+            raise BrokerAway(
+                f"Kafka at {self._settings.bootstrap} did not say what time it is: {type(error).__name__}"
+            ) from None
+        finally:
+            await producer.stop()
+
+    async def run(self, tell: Callable[[], None] = lambda: None) -> None:
+        """Look again and again until cancelled; ``tell`` is called after each. While the broker is away the clock goes
+        on as it was."""
+        said = False
+        while True:
+            try:
+                if not self.known.is_set():
+                    await make_topic(self._settings, TOPIC, 1, CONFIGURATION)
+                async with self._producer() as producer:
+                    while True:
+                        await self._ask(producer)
+                        said = False
+                        tell()
+                        await asyncio.sleep(EVERY_SECONDS)
+            except (KafkaError, OSError, BrokerAway) as error:
+                if not said:
+                    log.warning("the broker's clock is not followed", stage=self._stage, error=type(error).__name__)
+                said = True
+                await asyncio.sleep(EVERY_SECONDS)
+
+    def _producer(self) -> AIOKafkaProducer:
+        return AIOKafkaProducer(bootstrap_servers=self._settings.bootstrap, request_timeout_ms=REQUEST_MS)
+
+    async def _ask(self, producer: AIOKafkaProducer) -> None:
+        before = self.ahead.total_seconds() if self.ahead is not None else 0.0
+        value = msgspec.json.encode(Look(stage=self._stage, ahead=round(before, 3)))
+        began, began_at = wall(), steady()
+        answer = await producer.send_and_wait(TOPIC, value, partition=0, timestamp_ms=0)
+        took = steady() - began_at
+        if answer.timestamp_type != 1:  # CreateTime: somebody has changed the topic
+            log.error("the broker does not stamp the topic: its clock is not followed", topic=TOPIC)
+            return
+        stamped = datetime.fromtimestamp(answer.timestamp / 1000, UTC)
+        self._note(stamped, began + timedelta(seconds=took / 2), began_at + took / 2)
+
+    def _note(self, broker: datetime, host: datetime, at: float) -> None:
+        """The broker's clock showed ``broker`` when this host's showed ``host`` and the counter was ``at``."""
+        expected = self._clock.real() - timedelta(seconds=steady() - at)
+        apart = abs(broker - expected)
+        if self.known.is_set() and apart > JUMP:
+            log.error(
+                "the broker's clock was set", stage=self._stage, seconds=round((broker - expected).total_seconds())
+            )
+        if not self.known.is_set() or apart > AGREES:
+            self._clock.follow(broker, at)
+        self.ahead = host - broker
+        self.known.set()
+        AHEAD.labels(self._stage).set(self.ahead.total_seconds())
+        self._tell()
+
+    def _tell(self) -> None:
+        """Once when it is wrong, once when it is right again."""
+        assert self.ahead is not None
+        off = abs(self.ahead) > OFF
+        if off and not self._told:
+            log.error(
+                "this host's clock is wrong: the broker's time counts",
+                stage=self._stage, seconds_ahead=round(self.ahead.total_seconds()),
+            )  # fmt: skip
+        elif self._told and not off:
+            log.warning("this host's clock is right again", stage=self._stage)
+        self._told = off

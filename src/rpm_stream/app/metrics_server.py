@@ -1,0 +1,66 @@
+"""Where Prometheus asks: the library's answer, behind a server that holds no request for ever."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from threading import Thread, Timer
+from typing import Any, NamedTuple
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+from prometheus_client import REGISTRY, CollectorRegistry, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
+
+REQUEST_S = 15.0  # for a whole request and its answer; Prometheus gives up after 10
+
+
+class _Handler(WSGIRequestHandler):
+    """One connection. After ``REQUEST_S`` it is cut, wherever it stands: the library would wait for a line for ever."""
+
+    def handle(self) -> None:
+        timer = Timer(REQUEST_S, self._cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            super().handle()
+        finally:
+            timer.cancel()
+
+    def _cut(self) -> None:
+        try:
+            self.connection.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            return  # it has ended by itself
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the library's name
+        """Nothing is logged of a scrape."""
+
+
+class _Server(ThreadingWSGIServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away in the middle is no event."""
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
+class Listening(NamedTuple):
+    """The port, and what ends it."""
+
+    port: int
+    stop: Callable[[], None]
+
+
+def listen(port: int, host: str, registry: CollectorRegistry = REGISTRY) -> Listening:
+    """Serve ``/metrics`` on a thread of its own; port 0 takes a free one. Raises OSError for one in use."""
+    server = make_server(host, port, make_wsgi_app(registry), _Server6 if ":" in host else _Server, _Handler)
+    thread = Thread(target=server.serve_forever, name="metrics", daemon=True)
+    thread.start()
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    return Listening(int(server.server_address[1]), stop)

@@ -1,0 +1,159 @@
+"""Wrong tokens: how often somebody may try, and how long they wait; nobody who has the right one is kept out for long.
+
+Whoever shows a wrong token a few times waits before the next one is looked at, twice as long each time, half a minute
+at most. While they wait no token of theirs is compared, so that the answer says nothing. All addresses together may
+try so often a second; those that were wrong before have a share of their own, so that they cannot use up the share of
+an address that tries for the first time. A token that this address has signed in with before is always looked at: an
+open page goes on while somebody else guesses. The same wrong token again is no new guess: an old tab does no harm.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address
+from time import monotonic
+from typing import Any, Literal, NamedTuple
+
+import structlog
+from prometheus_client import Counter
+
+Way = Literal["login", "bearer", "cookie"]
+WAYS: tuple[Way, ...] = ("login", "bearer", "cookie")
+
+FREE = 3  # wrong tokens of an address before it waits: people mistype
+FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0
+FORGET_S = 900.0  # after so long without a wrong one an address begins anew
+KNOWN_WRONG = 16  # wrong tokens of an address that are remembered
+ADDRESSES = 10_000
+SIGNED_IN = 4096
+NETWORK_BITS = 64  # of an IPv6 address: one subscriber has all that follow
+
+WRONG = Counter("rpm_feed_wrong_tokens", "Wrong tokens that were looked at, by how they were shown", ["way"])
+LIMITED = Counter("rpm_feed_limited_requests", "Requests whose token was not looked at: too many wrong ones", ["way"])
+for _way in WAYS:
+    WRONG.labels(_way), LIMITED.labels(_way)
+
+log = structlog.get_logger("rpm_stream.feed")
+
+
+class Verdict(NamedTuple):
+    """Whether the token is right; ``wait``: it was not looked at, and may be shown again after so many seconds."""
+
+    right: bool
+    wait: float = 0.0
+
+
+class Bucket:
+    """So many at once, and then so many a second."""
+
+    def __init__(self, size: float, a_second: float) -> None:
+        self._size, self._a_second = size, a_second
+        self._left, self._at = size, 0.0
+
+    def take(self, now: float) -> bool:
+        """Whether there is one more."""
+        self._left = min(self._size, self._left + (now - self._at) * self._a_second)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+class _Address:
+    """What is known of an address: its wrong tokens (as digests), and from when on it may try again."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.next_at = 0.0
+        self.last_at = 0.0
+        self.wrong: deque[bytes] = deque(maxlen=KNOWN_WRONG)
+
+
+class Guesses:
+    """Compares what is shown, not too often. ``now``: seconds of a clock that never goes back."""
+
+    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+        self._now = now
+        self._key = secrets.token_bytes(32)
+        self._addresses: OrderedDict[str, _Address] = OrderedDict()
+        self._signed_in: OrderedDict[tuple[str, bytes], None] = OrderedDict()
+        self._first_tries, self._further_tries = Bucket(100, 10), Bucket(60, 1)
+
+    def look(self, client: str, value: str, way: Way, is_right: Callable[[], bool]) -> Verdict:
+        """What is to be answered to ``client`` who shows ``value``; ``is_right`` compares in constant time."""
+        place, now = place_of(client), self._now()
+        digest = self._digest(value, way)
+        if (place, digest) in self._signed_in:
+            self._signed_in.move_to_end((place, digest))
+            return Verdict(is_right())
+        known = self._known(place, now)
+        if known is not None and digest in known.wrong:
+            return Verdict(False)
+        wait = self._wait(known, now)
+        if wait > 0:
+            LIMITED.labels(way).inc()
+            return Verdict(False, wait)
+        if is_right():
+            self._addresses.pop(place, None)
+            self.admit(client, value, way)
+            return Verdict(True)
+        self._note(place, digest, now, way)
+        return Verdict(False)
+
+    def admit(self, client: str, value: str, way: Way) -> None:
+        """Always look at what ``client`` was given for its token, shown in this way."""
+        self._signed_in[(place_of(client), self._digest(value, way))] = None
+        _bound(self._signed_in, SIGNED_IN)
+
+    def _digest(self, value: str, way: Way) -> bytes:
+        """What stands for a shown token: what is wrong as a bearer may be right as a cookie."""
+        return hmac.digest(self._key, f"{way} {value}".encode(errors="surrogatepass"), "sha256")
+
+    def _known(self, place: str, now: float) -> _Address | None:
+        known = self._addresses.get(place)
+        if known is not None and now - known.last_at > FORGET_S:
+            del self._addresses[place]
+            return None
+        return known
+
+    def _wait(self, known: _Address | None, now: float) -> float:
+        if known is not None and now < known.next_at:
+            return known.next_at - now
+        bucket = self._first_tries if known is None else self._further_tries
+        return 0.0 if bucket.take(now) else FIRST_WAIT_S
+
+    def _note(self, place: str, digest: bytes, now: float, way: Way) -> None:
+        known = self._addresses.setdefault(place, _Address())
+        self._addresses.move_to_end(place)
+        _bound(self._addresses, ADDRESSES)
+        known.failures += 1
+        known.last_at = now
+        known.wrong.append(digest)
+        over = known.failures - FREE
+        if over > 0:
+            known.next_at = now + min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(over - 1, 10))
+        WRONG.labels(way).inc()
+        if known.failures & (known.failures - 1) == 0:  # the first, then ever more seldom
+            log.warning("feed.wrong_token", address=place, failures=known.failures, way=way)
+
+
+def place_of(client: str) -> str:
+    """Who counts as one: an IPv4 address, or the network of an IPv6 one."""
+    try:
+        address = ip_address(client)
+    except ValueError:
+        return client
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return f"{IPv6Address(int(address) >> NETWORK_BITS << NETWORK_BITS)}/{NETWORK_BITS}"
+    return str(address)
+
+
+def _bound(kept: OrderedDict[Any, Any], most: int) -> None:
+    while len(kept) > most:
+        kept.popitem(last=False)

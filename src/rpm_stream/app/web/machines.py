@@ -1,0 +1,68 @@
+"""Which stages run on a machine whose clock is wrong: what they say of themselves in the topic of the clocks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from rpm_stream.app.broker_time import EVERY_SECONDS, OFF, TOPIC, read_look
+
+FRESH = timedelta(seconds=4 * EVERY_SECONDS)  # what a stage said before that is of one that has gone
+POLL_MS = 1000
+log = structlog.get_logger("rpm_stream.feed")
+
+
+class Machines:
+    """The newest word of each stage; ``now`` gives the broker's time."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._said: dict[str, tuple[datetime, float]] = {}
+
+    def note(self, value: bytes | None, at: datetime) -> None:
+        """A message of the topic, received at ``at``. Of several workers of a stage the one that is off counts."""
+        look = read_look(value)
+        if look is None:
+            return
+        before = self._said.get(look.stage)
+        if before is None or abs(look.ahead) >= abs(before[1]) or at - before[0] > FRESH:
+            self._said[look.stage] = (at, look.ahead)
+
+    def off(self) -> dict[str, int]:
+        """The stages whose machine's clock is wrong now, and by how many seconds it is ahead."""
+        since = self._now() - FRESH
+        return {
+            stage: round(ahead)
+            for stage, (at, ahead) in sorted(self._said.items())
+            if at >= since and abs(ahead) > OFF.total_seconds()
+        }
+
+    async def follow(self, bootstrap: str) -> None:
+        """Read the topic from its end on until cancelled. A broker that is away only delays."""
+        while True:
+            try:
+                await self._follow(bootstrap)
+            except (KafkaError, OSError) as error:
+                log.warning("clocks.unreachable", error=type(error).__name__)
+            await asyncio.sleep(EVERY_SECONDS)
+
+    async def _follow(self, bootstrap: str) -> None:
+        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+        await consumer.start()
+        try:
+            place = TopicPartition(TOPIC, 0)
+            if place.topic not in await consumer.topics():
+                return  # nobody has made it yet
+            consumer.assign([place])
+            await consumer.seek_to_end(place)
+            while True:
+                for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
+                    for record in records:
+                        self.note(record.value, datetime.fromtimestamp(record.timestamp / 1000, UTC))
+        finally:
+            await consumer.stop()

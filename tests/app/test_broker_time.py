@@ -1,0 +1,175 @@
+"""A host's clock that is a day off is named, and nothing in the service follows it."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import msgspec
+import pytest
+from source_for_tests import MODULES, aliases, dotted, name_of, tree, unit_of
+from structlog.testing import capture_logs
+
+from rpm_stream.app import broker_time
+from rpm_stream.app.broker_time import AHEAD, BrokerTime, Look, read_look
+from rpm_stream.app.clock import Clock, steady, wall
+from rpm_stream.app.settings import Settings
+from rpm_stream.app.web.machines import FRESH, Machines
+from rpm_stream.app.web.page_words import wrong_clocks
+from rpm_stream.app.web.progress import UNKNOWN
+
+DAY = timedelta(days=1)
+
+
+def looked(ahead: timedelta, clock: Clock) -> BrokerTime:
+    """What knows that the host is so far ahead of the broker."""
+    found = BrokerTime(Settings(), clock, "judge")
+    found._note(wall() - ahead, wall(), steady())
+    return found
+
+
+@pytest.mark.parametrize("ahead", [DAY, -DAY, timedelta(minutes=2)])
+def test_a_wrong_clock_is_named_and_not_followed(ahead: timedelta) -> None:
+    clock = Clock()
+    with capture_logs() as logs:
+        looked(ahead, clock)
+    assert abs(clock.now() - (wall() - ahead)) < timedelta(seconds=1)
+    assert AHEAD.labels("judge")._value.get() == pytest.approx(ahead.total_seconds(), abs=1)
+    [entry] = logs
+    assert entry["event"] == "this host's clock is wrong: the broker's time counts"
+    assert entry["seconds_ahead"] == pytest.approx(ahead.total_seconds(), abs=1)
+
+
+def test_it_is_said_once_and_again_when_it_is_right() -> None:
+    clock = Clock()
+    with capture_logs() as logs:
+        found = looked(DAY, clock)
+        found._note(wall() - DAY, wall(), steady())
+        found._note(wall(), wall(), steady())
+    events = [entry["event"] for entry in logs if "host" in entry["event"]]
+    assert events == ["this host's clock is wrong: the broker's time counts", "this host's clock is right again"]
+
+
+def test_a_right_clock_is_not_talked_about() -> None:
+    with capture_logs() as logs:
+        looked(timedelta(seconds=1), Clock())
+    assert logs == []
+
+
+def test_a_host_whose_clock_is_set_while_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two looks too: the counter goes on, whatever the host's clock shows."""
+    clock = Clock()
+    looked(timedelta(), clock)
+    before, real = clock.now(), time.time
+    monkeypatch.setattr(time, "time", lambda: real() + DAY.total_seconds())
+    assert wall() - before > timedelta(hours=23)
+    assert timedelta() <= clock.now() - before < timedelta(seconds=5)
+
+
+def test_a_fast_clock_is_of_the_brokers_time_too() -> None:
+    clock = Clock(60.0, wall())
+    looked(-timedelta(minutes=1), clock)  # the broker is a minute ahead: an hour in the demo's time
+    assert timedelta(minutes=59) < clock.now() - wall() < timedelta(minutes=62)
+
+
+def test_looks_that_agree_move_nothing() -> None:
+    """The way to the broker takes now longer, now shorter: time must not run back and forth for it."""
+    clock = Clock()
+    found = looked(timedelta(), clock)
+    followed = clock._followed
+    found._note(wall() + timedelta(milliseconds=40), wall(), steady())
+    assert clock._followed == followed
+
+
+def test_a_broker_whose_clock_is_set_is_followed_and_told() -> None:
+    clock = Clock()
+    found = looked(timedelta(), clock)
+    with capture_logs() as logs:
+        found._note(wall() + DAY, wall(), steady())
+    assert clock.now() - wall() > timedelta(hours=23)
+    assert "the broker's clock was set" in [entry["event"] for entry in logs]
+
+
+@pytest.mark.parametrize("value", [None, b"", b"\xff", b"[]", b'{"stage":1}', b'{"stage":"judge"}'])
+def test_what_is_no_look_is_passed_over(value: bytes | None) -> None:
+    assert read_look(value) is None
+
+
+def test_real_looks_at_a_real_broker(kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host is a day ahead when it asks; the second message says what the first look found."""
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + DAY.total_seconds())
+    monkeypatch.setattr(broker_time, "EVERY_SECONDS", 0.2)
+    clock = Clock()
+    found = BrokerTime(Settings(bootstrap=kafka, data_dir=tmp_path), clock, "judge")
+    machines = Machines(clock.real)
+
+    async def story() -> None:
+        await found.begin()
+        tasks = [asyncio.create_task(found.run()), asyncio.create_task(machines.follow(kafka))]
+        async with asyncio.timeout(30):
+            while not machines.off():
+                await asyncio.sleep(0.05)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    asyncio.run(story())
+    assert abs(clock.now().timestamp() - real()) < 5
+    assert found.ahead is not None and abs(found.ahead - DAY) < timedelta(seconds=5)
+    assert machines.off() == {"judge": pytest.approx(86_400, abs=5)}
+
+
+# --- what the feed says -------------------------------------------------------------------------------------------
+
+NOW = datetime(2026, 1, 31, 8, tzinfo=UTC)
+
+
+def said(*looks: tuple[str, float, timedelta]) -> dict[str, int]:
+    machines = Machines(lambda: NOW)
+    for stage, ahead, ago in looks:
+        machines.note(msgspec.json.encode(Look(stage=stage, ahead=ahead)), NOW - ago)
+    return machines.off()
+
+
+def test_of_several_workers_the_one_that_is_off_counts() -> None:
+    at_once = timedelta(seconds=1)
+    assert said(("judge", 86_400.4, at_once), ("judge", 0.01, timedelta())) == {"judge": 86_400}
+    assert said(("judge", 0.01, at_once), ("feed", -0.2, timedelta())) == {}
+
+
+def test_one_that_was_mended_or_has_gone_is_forgotten() -> None:
+    assert said(("judge", 86_400.0, FRESH * 2)) == {}
+    assert said(("judge", 86_400.0, FRESH * 2), ("judge", 0.0, timedelta())) == {}
+
+
+def test_the_page_names_it_in_a_sentence() -> None:
+    progress = msgspec.structs.replace(UNKNOWN, clocks={"feed": -5_400, "judge": 86_400})
+    assert wrong_clocks(progress) == (
+        "A machine's clock is wrong (feed: 2 hours behind, judge: 1 day ahead). "
+        "Times here follow Kafka's clock. Tell the operator."
+    )
+    assert wrong_clocks(UNKNOWN) is None
+
+
+# --- the law: one object reads the time ---------------------------------------------------------------------------
+
+READS = frozenset(
+    {"time.time", "time.time_ns", "datetime.datetime.now", "datetime.datetime.utcnow", "datetime.date.today"}
+)
+OWN_CLOCKS = {"app/clock.py": "the one place", "app/gateway/link.py": "a gateway is another machine: its time is data"}
+
+
+def test_no_other_module_reads_the_hosts_clock() -> None:
+    """What reads it by itself is a day off when the host is."""
+    found = {
+        name_of(path)
+        for path in MODULES
+        if unit_of(path) == "app"
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and dotted(node.func, aliases(path)) in READS
+    }
+    assert found == OWN_CLOCKS.keys()
