@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import secrets
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +22,9 @@ from bumble.device import Advertisement, Connection, Device, DeviceConfiguration
 from bumble.host import Host
 from bumble.pairing import PairingConfig, PairingDelegate
 
+from rpm_stream.app.gateway.ble.bumble_client import swap_client
 from rpm_stream.app.gateway.ble.bumble_keys import Keys
-from rpm_stream.app.gateway.ble.bumble_link import BumbleLink, swap_client
+from rpm_stream.app.gateway.ble.bumble_link import BumbleLink
 from rpm_stream.app.gateway.ble.radio import Link, LinkLost, NotFound, RadioOff, Refused, Sighting, short_uuid
 
 OPEN_SECONDS = 15.0
@@ -98,7 +99,7 @@ class BumbleRadio:
             if self._heard is not None:
                 await self._scan()
 
-    async def sightings(self) -> AsyncIterator[Sighting]:
+    async def sightings(self) -> AsyncGenerator[Sighting, None]:
         """Advertisements, without end; ``RadioOff`` when the controller goes away."""
         if self._heard is not None:
             raise ValueError("sightings are read already")
