@@ -57,8 +57,8 @@ class LocalTime(Record, frozen=True, kw_only=True):
 def current_time(at: datetime, utc_offset: int, reasons: int = MANUAL) -> bytes:
     """Ten octets of 2A2B: the moment ``at`` (with a zone) as local time ``utc_offset`` minutes east of UTC.
 
-    ``reasons`` is a manual update unless told otherwise, as blessed-android writes it to medical devices. Fractions are cut to 1/256 s.
-    Raises ``ValueError`` for a moment without a zone.
+    ``reasons`` is a manual update unless told otherwise, as blessed-android writes it to medical devices. Fractions are
+    cut to 1/256 s. Raises ``ValueError`` for a moment without a zone.
 
     >>> current_time(datetime(2026, 11, 30, tzinfo=timezone(timedelta(hours=1))), 90).hex()
     'ea070b1e001e00010001'
