@@ -42,6 +42,10 @@ class Refused(RadioError):
     """The device answered no: not permitted, not supported, a wrong length. The text has its ATT error, if any."""
 
 
+class NotPaired(Refused):
+    """The device wants an encrypted connection for this: ``pair`` first, then ask again."""
+
+
 class Sighting(NamedTuple):
     """One advertisement. ``name`` None where it has none; ``services`` as UUIDs; ``rssi`` in dBm, None if unknown."""
 
@@ -102,7 +106,10 @@ class Link(Protocol):
         ...
 
     async def pair(self) -> None:
-        """Encrypt the connection, bonding where that was not done; nothing to do where it is. Raises PairingFailed."""
+        """Encrypt, by the keys that are kept or else by a new bond; nothing to do where it is encrypted already.
+
+        Raises ``PairingFailed``; keys that no longer hold are deleted first, so that the next call makes a new bond.
+        """
         ...
 
     async def rssi(self) -> int | None:
