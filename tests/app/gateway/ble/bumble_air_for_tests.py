@@ -15,7 +15,7 @@ from bumble.controller import Controller
 from bumble.core import UUID
 from bumble.device import Connection, Device, DeviceConfiguration
 from bumble.gatt import Characteristic, Descriptor, Service
-from bumble.hci import Address, HCI_Disconnect_Command
+from bumble.hci import Address, HCI_Disconnect_Command, HCI_ErrorCode, HCI_LE_Connection_Complete_Event
 from bumble.host import Host
 from bumble.keys import MemoryKeyStore
 from bumble.link import LocalLink
@@ -34,9 +34,34 @@ BITS = {
 P = Characteristic.Permissions
 
 
+class Adapter(Controller):
+    """bumble's controller, but a connection that is given up is given up: it says so, and is not made later."""
+
+    def on_hci_le_create_connection_cancel_command(self, _command: Any) -> Any:
+        pending, self.pending_le_connection = self.pending_le_connection, None
+        if pending is not None:
+            asyncio.get_running_loop().call_soon(self._given_up, pending.peer_address)
+        return super().on_hci_le_create_connection_cancel_command(_command)
+
+    def _given_up(self, address: Address) -> None:
+        self.send_hci_packet(
+            HCI_LE_Connection_Complete_Event(
+                status=HCI_ErrorCode.UNKNOWN_CONNECTION_IDENTIFIER_ERROR,
+                connection_handle=0,
+                role=0,
+                peer_address_type=address.address_type,
+                peer_address=address,
+                connection_interval=0,
+                peripheral_latency=0,
+                supervision_timeout=0,
+                central_clock_accuracy=0,
+            )
+        )
+
+
 def host_of(name: str, link: LocalLink) -> Host:
     host = Host()
-    host.controller = Controller(name, link=link)
+    host.controller = Adapter(name, link=link)
     return host
 
 

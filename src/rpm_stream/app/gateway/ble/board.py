@@ -87,7 +87,10 @@ class Board:
 
     def row(self, device: str, model: str | None = None) -> Row:
         """The row of a device, made at the first call."""
-        return self.rows.setdefault(device, Row(device, model, since=self.clock()))
+        row = self.rows.get(device)
+        if row is None:
+            row = self.rows[device] = Row(device, model, since=self.clock())
+        return row
 
     def moved(self, device: str, presence: Presence, fault: str | None = None) -> None:
         """A device came or went."""

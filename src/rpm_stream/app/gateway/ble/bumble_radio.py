@@ -78,6 +78,8 @@ class BumbleRadio:
         self._links: set[BumbleLink] = set()
         self._seen: OrderedDict[str, hci.Address] = OrderedDict()
         self._heard: asyncio.Queue[Sighting | None] | None = None
+        self._connecting = False
+        self._strays: set[asyncio.Future[None]] = set()
         self._change = asyncio.Lock()  # connecting, scanning and resetting exclude each other
 
     async def __aenter__(self) -> Self:
@@ -124,6 +126,7 @@ class BumbleRadio:
         async with self._change:
             device = self._ready()
             await self._still()  # not every controller connects while it scans
+            self._connecting = True
             try:
                 async with asyncio.timeout(within + CANCEL_SECONDS):
                     connection = await device.connect_le(place, own_address_type=OWN, timeout=within)
@@ -138,6 +141,7 @@ class BumbleRadio:
             except core.BaseBumbleError as error:
                 raise NotFound(f"not reached ({type(error).__name__})") from error
             finally:
+                self._connecting = False
                 await self._scan_again()
         link = BumbleLink(connection, address, await self._has_keys(device, connection))
         self._links = {kept for kept in self._links if not kept.gone.is_set()} | {link}
@@ -171,12 +175,20 @@ class BumbleRadio:
         )
         device = Device(config=config, host=host)
         device.pairing_config_factory = self._pairing
-        device.on(device.EVENT_CONNECTION, swap_client)
+        device.on(device.EVENT_CONNECTION, self._met)
         device.on(device.EVENT_ADVERTISEMENT, self._advertised)
         device.on(device.EVENT_FLUSH, self._gone)
         device.keystore = Keys(self._options.keys, str(own))
         await device.power_on()
         return device
+
+    def _met(self, connection: Connection) -> None:
+        """A connection stands; one that was given up in the same moment belongs to nobody, and is ended."""
+        swap_client(connection)
+        if not self._connecting:
+            stray = asyncio.ensure_future(connection.disconnect())
+            self._strays.add(stray)
+            stray.add_done_callback(self._strays.discard)
 
     def _pairing(self, connection: Connection) -> PairingConfig:
         ask = self._options.passkey
