@@ -9,7 +9,7 @@ import asyncio
 import hashlib
 import secrets
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +22,9 @@ from bumble.device import Advertisement, Connection, Device, DeviceConfiguration
 from bumble.host import Host
 from bumble.pairing import PairingConfig, PairingDelegate
 
+from rpm_stream.app.gateway.ble.bumble_client import swap_client
 from rpm_stream.app.gateway.ble.bumble_keys import Keys
-from rpm_stream.app.gateway.ble.bumble_link import BumbleLink, swap_client
+from rpm_stream.app.gateway.ble.bumble_link import BumbleLink
 from rpm_stream.app.gateway.ble.radio import Link, LinkLost, NotFound, RadioOff, Refused, Sighting, short_uuid
 
 OPEN_SECONDS = 15.0
@@ -77,6 +78,8 @@ class BumbleRadio:
         self._links: set[BumbleLink] = set()
         self._seen: OrderedDict[str, hci.Address] = OrderedDict()
         self._heard: asyncio.Queue[Sighting | None] | None = None
+        self._connecting = False
+        self._strays: set[asyncio.Future[None]] = set()
         self._change = asyncio.Lock()  # connecting, scanning and resetting exclude each other
 
     async def __aenter__(self) -> Self:
@@ -98,7 +101,7 @@ class BumbleRadio:
             if self._heard is not None:
                 await self._scan()
 
-    async def sightings(self) -> AsyncIterator[Sighting]:
+    async def sightings(self) -> AsyncGenerator[Sighting, None]:
         """Advertisements, without end; ``RadioOff`` when the controller goes away."""
         if self._heard is not None:
             raise ValueError("sightings are read already")
@@ -123,6 +126,7 @@ class BumbleRadio:
         async with self._change:
             device = self._ready()
             await self._still()  # not every controller connects while it scans
+            self._connecting = True
             try:
                 async with asyncio.timeout(within + CANCEL_SECONDS):
                     connection = await device.connect_le(place, own_address_type=OWN, timeout=within)
@@ -137,6 +141,7 @@ class BumbleRadio:
             except core.BaseBumbleError as error:
                 raise NotFound(f"not reached ({type(error).__name__})") from error
             finally:
+                self._connecting = False
                 await self._scan_again()
         link = BumbleLink(connection, address, await self._has_keys(device, connection))
         self._links = {kept for kept in self._links if not kept.gone.is_set()} | {link}
@@ -170,12 +175,20 @@ class BumbleRadio:
         )
         device = Device(config=config, host=host)
         device.pairing_config_factory = self._pairing
-        device.on(device.EVENT_CONNECTION, swap_client)
+        device.on(device.EVENT_CONNECTION, self._met)
         device.on(device.EVENT_ADVERTISEMENT, self._advertised)
         device.on(device.EVENT_FLUSH, self._gone)
         device.keystore = Keys(self._options.keys, str(own))
         await device.power_on()
         return device
+
+    def _met(self, connection: Connection) -> None:
+        """A connection stands; one that was given up in the same moment belongs to nobody, and is ended."""
+        swap_client(connection)
+        if not self._connecting:
+            stray = asyncio.ensure_future(connection.disconnect())
+            self._strays.add(stray)
+            stray.add_done_callback(self._strays.discard)
 
     def _pairing(self, connection: Connection) -> PairingConfig:
         ask = self._options.passkey

@@ -9,7 +9,7 @@ Everything runs in one event loop; callbacks are plain functions that are called
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from types import TracebackType
 from typing import Literal, NamedTuple, Protocol, Self, TypeAlias
 
@@ -132,7 +132,7 @@ class Radio(Protocol):
         """Close all links and give the adapter back."""
         ...
 
-    def sightings(self) -> AsyncIterator[Sighting]:
+    def sightings(self) -> AsyncGenerator[Sighting, None]:
         """Advertisements as they come, without end; scanning stops when the iterator is closed (``aclose``).
 
         One iterator at a time. A device that keeps advertising is told again at least every few seconds. Raises
