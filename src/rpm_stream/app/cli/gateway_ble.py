@@ -53,10 +53,8 @@ def ble(
 ) -> None:
     """Connect the Bluetooth devices of a home and send all that they say as frames, for ever.
 
-    It finds, pairs and subscribes, reads what devices have stored (and never
-    deletes it), sets their clocks, and connects again after every loss.
-    Without the broker the frames wait on this machine's disk.
-    Needs the package's extra: ble.
+    It finds, pairs and subscribes, reads what devices have stored (and never deletes it), sets their clocks, and
+    connects again after every loss. Without the broker the frames wait on the disk. Needs the extra ble.
 
     Example: rpm-stream gateway ble scan
 
@@ -68,28 +66,18 @@ def ble(
     """
     if context.invoked_subcommand is not None:
         return
-    from rpm_stream.app.gateway.ble.commands import Serving, own_name, serve
+    from rpm_stream.app.gateway.ble.commands import Serving, serve
     from rpm_stream.app.gateway.ble.hub import HubOptions
-    from rpm_stream.app.gateway.client import GATEWAY_ID
 
     settings = Settings()
-    name = gateway or own_name()
-    if not GATEWAY_ID.fullmatch(name):
-        raise UsageError("--gateway: 1 to 64 letters, digits, dots, underscores or hyphens")
     _log(settings)
     serve(
         Serving(
-            radio=radio,
-            devices=devices,
-            bootstrap=bootstrap or settings.bootstrap,
-            folder=_folder(settings),
-            gateway_id=name,
-            zone=_zone(zone),
-            passkey=passkey,
-            metrics_port=metrics_port,
+            radio=radio, devices=devices, zone=_zone(zone), passkey=passkey, metrics_port=metrics_port,
+            bootstrap=bootstrap or settings.bootstrap, folder=_folder(settings), gateway_id=_gateway_id(gateway),
             options=HubOptions(links=links),
         )
-    )
+    )  # fmt: skip
 
 
 @ble_app.command()
@@ -113,6 +101,16 @@ def scan(
 
 def _folder(settings: Settings) -> Path:
     return settings.data_dir.expanduser() / "gateway"
+
+
+def _gateway_id(name: str | None) -> str:
+    from rpm_stream.app.gateway.ble.commands import own_name
+    from rpm_stream.app.gateway.client import GATEWAY_ID
+
+    found = name or own_name()
+    if not GATEWAY_ID.fullmatch(found):
+        raise UsageError("--gateway: 1 to 64 letters, digits, dots, underscores or hyphens")
+    return found
 
 
 def _zone(name: str | None) -> tzinfo | None:

@@ -144,7 +144,8 @@ class BumblePeripheral(Peripheral):
     async def hide(self) -> None:
         self._wants = False
         async with self._change:
-            await self.device.stop_advertising()
+            if self.device.is_advertising:
+                await self.device.stop_advertising()
 
     async def say(self, uuid: str, value: bytes) -> bool:
         part, made = self._parts[uuid]
@@ -230,7 +231,5 @@ async def bumble_air(folder: Path) -> AsyncIterator[BumbleAir]:
         yield air
     finally:
         for peripheral in air.peripherals:
-            peripheral._wants = False
+            await peripheral.hide()
             await peripheral.drop()
-            with suppress(core.BaseBumbleError):
-                await peripheral.device.stop_advertising()
