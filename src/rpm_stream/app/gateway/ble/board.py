@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as Counted
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from enum import StrEnum
@@ -81,6 +82,7 @@ class Board:
         """``path``: where the rows are written, for whoever asks from outside; None: nowhere."""
         self.rows: dict[str, Row] = {}
         self.radio_fault: str | None = None
+        self.refused: Counted[str] = Counted()  # by the service, by reason
         self.meters = RadioMeters(registry, lambda: list(self.rows.values()))
         self.clock = clock
         self._path = path

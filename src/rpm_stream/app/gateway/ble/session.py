@@ -33,10 +33,10 @@ FIRST = ("indicate", "notify")  # what is kept in the device and sent once comes
 
 @dataclass(frozen=True, kw_only=True)
 class SessionOptions:
-    """What a deployment may set. ``zone`` is where the devices' clocks are read; times in seconds."""
+    """What a deployment may set. ``zone`` is what the devices' clocks show; times in seconds."""
 
     clock: Callable[[], datetime]
-    zone: tzinfo
+    zone: tzinfo | None  # None: where this machine is
     gather: float = 5.0  # that a value of a stream may wait for others
     battery_every: float = 6 * 3600.0
     rssi_every: float = 60.0
