@@ -9,7 +9,7 @@ import sys
 def test_it_needs_no_bus_where_there_is_none() -> None:
     """macOS and Windows have no D-Bus: the module is read there too."""
     code = (
-        "import sys, bleak, structlog\nsys.platform = 'darwin'\nsys.modules['dbus_fast'] = None\n"
+        "import sys, bleak, structlog, rpm_stream.app.gateway.ble.radio\nsys.platform = 'darwin'\nsys.modules['dbus_fast'] = None\n"
         "from rpm_stream.app.gateway.ble.bleak_radio import BleakRadio\n"
         "assert BleakRadio()._bluez is None\n"
         "assert not [name for name in sys.modules if name.startswith('bleak.backends.bluezdbus')]\n"
