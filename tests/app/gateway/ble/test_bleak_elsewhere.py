@@ -5,13 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 
+CODE = """
+import sys
+import bleak, structlog, rpm_stream.app.gateway.ble.radio  # they look at the platform themselves
+sys.platform = "darwin"
+sys.modules["dbus_fast"] = None
+from rpm_stream.app.gateway.ble.bleak_radio import BleakRadio
+assert BleakRadio()._bluez is None
+assert not [name for name in sys.modules if name.startswith("bleak.backends.bluezdbus")]
+"""
+
 
 def test_it_needs_no_bus_where_there_is_none() -> None:
-    """macOS and Windows have no D-Bus: the module is read there too."""
-    code = (
-        "import sys, bleak, structlog, rpm_stream.app.gateway.ble.radio\nsys.platform = 'darwin'\nsys.modules['dbus_fast'] = None\n"
-        "from rpm_stream.app.gateway.ble.bleak_radio import BleakRadio\n"
-        "assert BleakRadio()._bluez is None\n"
-        "assert not [name for name in sys.modules if name.startswith('bleak.backends.bluezdbus')]\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    """The module is read there too."""
+    subprocess.run([sys.executable, "-c", CODE], check=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeAlias
@@ -76,7 +76,7 @@ class BleakRadio:
         if self._bluez is not None:
             await self._bluez.close()
 
-    async def sightings(self) -> AsyncIterator[Sighting]:
+    async def sightings(self) -> AsyncGenerator[Sighting, None]:
         """Advertisements, without end; of one device the newest where the reader is slow."""
         if self._reading:
             raise ValueError("sightings are read already")
