@@ -1,9 +1,10 @@
 """A double of BlueZ on a D-Bus of its own: bleak's own code for Linux runs against it, over a real ``dbus-daemon``.
 
 What lives here: the objects, methods, errors and signals that ``bluetoothd`` has for a central (doc/org.bluez.*.rst of
-BlueZ 5.66), and the habits that hurt: a value that is read is told as a notification too; the service confirms an
-indication itself and drops a value that nobody subscribed to; a second discovery or subscription of one client is
-refused; what a client did is undone when its connection to the bus ends; and nobody says goodbye when the service ends.
+BlueZ, its src/device.c and src/gatt-client.c), and the habits that hurt: a value that is read is told as a notification
+too; a notification is told once for each client that has subscribed, to all of them; a subscription outlives the link
+until its client leaves the bus; an indication is confirmed also where nobody has subscribed; a second discovery or
+subscription of one client is refused; and nobody says goodbye when the service ends.
 What does not: AcquireNotify (bleak uses StartNotify).
 """
 
@@ -11,7 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +32,7 @@ CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configurat
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
   <type>system</type>
-  <listen>unix:path={socket}</listen>
+  <listen>unix:tmpdir={sockets}</listen>
   <policy context="default">
     <allow send_destination="*"/><allow eavesdrop="true"/><allow own="*"/>
   </policy>
@@ -39,13 +41,13 @@ CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configurat
 
 
 @asynccontextmanager
-async def private_bus(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
+async def private_bus(folder: Path) -> AsyncIterator[str]:
     """A D-Bus daemon that is the system bus of this process while it runs."""
     program = shutil.which("dbus-daemon")
     if program is None:
         pytest.skip("no dbus-daemon here (apt-get install dbus): the back-end for BlueZ is not tested")
     config = folder / "bus.conf"
-    config.write_text(CONFIG.format(socket=folder / "bus"), encoding="utf-8")
+    config.write_text(CONFIG.format(sockets=tempfile.gettempdir()), encoding="utf-8")
     daemon = await asyncio.create_subprocess_exec(
         program, "--nofork", "--nopidfile", f"--config-file={config}", "--print-address", stdout=asyncio.subprocess.PIPE
     )
@@ -53,8 +55,9 @@ async def private_bus(folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
         assert daemon.stdout is not None
         address = (await daemon.stdout.readline()).decode().strip()
         assert address, "dbus-daemon did not start"
-        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
-        yield address
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
+            yield address
     finally:
         daemon.terminate()
         await daemon.wait()
@@ -72,7 +75,6 @@ class Value:
     att_error: int | None = None
     silent: bool = False  # never answers a request
     written: list[bytes] = field(default_factory=list)
-    on_write: Callable[[bytes], Awaitable[None]] | None = None
     path: str = ""
 
 
@@ -88,7 +90,10 @@ class FakeDevice:
     passkey: int | None = None
     drops_while_discovering: bool = False
     has_keys: bool = False  # our bond, as the device remembers it
-    on_subscribe: Callable[[Value], Awaitable[None]] | None = None
+    remembers: set[str] = field(default_factory=set)  # what a bonded host has subscribed to
+    on_connect: Callable[[], None] | None = None
+    on_subscribe: Callable[[Value], None] | None = None
+    on_write: Callable[[Value, bytes], None] | None = None
 
     advertising: bool = False
     connected: bool = False
@@ -109,7 +114,7 @@ class BluezDouble:
     """``org.bluez`` with one adapter."""
 
     def __init__(self, devices: list[FakeDevice]) -> None:
-        self.devices = {each.address: each for each in devices}
+        self.devices: dict[str, FakeDevice] = {}
         self.powered = True
         self.plugged = True
         self.allowed = True  # to switch the adapter
@@ -119,16 +124,22 @@ class BluezDouble:
         self.notifying: dict[str, set[str]] = {}  # path -> clients
         self.agents: dict[str, str] = {}
         self.echo = True
+        self.tells_reasons = True
         self._filters: dict[str, Any] = {}
         self._bus: MessageBus | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._outgoing: asyncio.Queue[Message] = asyncio.Queue()
         self._pump: asyncio.Task[None] | None = None
         for device in devices:
-            services = list(dict.fromkeys(each.service for each in device.values))
-            for number, each in enumerate(device.values):
-                place = services.index(each.service) * 0x40 + 0x10
-                each.path = f"{device.path}/service{place:04x}/char{place + 1 + 3 * number:04x}"
+            self.add(device)
+
+    def add(self, device: FakeDevice) -> None:
+        """One more device in reach."""
+        self.devices[device.address] = device
+        services = list(dict.fromkeys(each.service for each in device.values))
+        for number, each in enumerate(device.values):
+            place = services.index(each.service) * 0x40 + 0x10
+            each.path = f"{device.path}/service{place:04x}/char{place + 1 + 3 * number:04x}"
 
     async def start(self) -> None:
         bus = self._bus = await MessageBus(bus_type=BusType.SYSTEM).connect()
@@ -215,20 +226,26 @@ class BluezDouble:
             self._signal("/", f"{OBJECTS}.InterfacesRemoved", "oas", device.path, [DEVICE1, PROPERTIES])
 
     def send(self, device: FakeDevice, uuid: str, data: bytes) -> bool:
-        """The device notifies or indicates; whether anybody had subscribed. BlueZ confirms in any case."""
-        value = device.value(uuid)
-        if not device.connected or not self.notifying.get(value.path):
-            return False
-        self._changed(value.path, CHARACTERISTIC1, Value=Variant("ay", data))
-        return True
+        """The device notifies or indicates; whether that got through, as far as the device can tell.
 
-    def drop(self, device: FakeDevice) -> None:
-        """The connection is lost."""
+        BlueZ tells it once for each client that has subscribed, to all of them; and it confirms an indication also
+        where no client has, because a bonded device remembers who did.
+        """
+        value = device.value(uuid)
+        if not device.connected:
+            return False
+        clients = self.notifying.get(value.path, ())
+        for _ in clients:
+            self._changed(value.path, CHARACTERISTIC1, Value=Variant("ay", data))
+        return bool(clients) or (device.bonded and uuid in device.remembers)
+
+    def drop(self, device: FakeDevice, reason: str = "Remote") -> None:
+        """The connection is lost; ``reason`` is told since BlueZ 5.82."""
         if not device.connected:
             return
+        if self.tells_reasons:
+            self._signal(device.path, f"{DEVICE1}.Disconnected", "ss", f"org.bluez.Reason.{reason}", reason)
         device.connected = device.resolved = False
-        for each in device.values:
-            self.notifying.pop(each.path, None)
         self._changed(device.path, DEVICE1, ServicesResolved=Variant("b", False))
         self._changed(device.path, DEVICE1, Connected=Variant("b", False))
 
@@ -252,6 +269,18 @@ class BluezDouble:
                 self._signal("/", f"{OBJECTS}.InterfacesRemoved", "oas", device.path, [DEVICE1, PROPERTIES])
         self._signal("/", f"{OBJECTS}.InterfacesRemoved", "oas", ADAPTER, [ADAPTER1, PROPERTIES])
 
+    def plug(self) -> None:
+        """It is back, and switched on."""
+        self.plugged = self.powered = True
+        self._signal(
+            "/", f"{OBJECTS}.InterfacesAdded", "oa{sa{sv}}", ADAPTER, {ADAPTER1: self._adapter(), PROPERTIES: {}}
+        )
+        for device in self.devices.values():
+            if device.bonded:
+                device.known = True
+                added = {DEVICE1: self._device(device), PROPERTIES: {}}
+                self._signal("/", f"{OBJECTS}.InterfacesAdded", "oa{sa{sv}}", device.path, added)
+
     # --- what clients ask -----------------------------------------------------------------------------------------
 
     def _asked(self, message: Message) -> Message | bool | None:
@@ -264,10 +293,13 @@ class BluezDouble:
         if message.interface in ("org.freedesktop.DBus.Peer", "org.freedesktop.DBus.Introspectable"):
             return None
         self.calls.append(f"{message.interface}.{message.member}")
-        task = asyncio.ensure_future(self._answered(message))
+        self._begin(self._answered(message))
+        return True
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        return True
 
     async def _answered(self, message: Message) -> None:
         assert self._bus is not None
@@ -366,11 +398,11 @@ class BluezDouble:
         device.reachable.clear()
         self._changed(device.path, DEVICE1, Connected=Variant("b", True))
         if device.bonded and not device.has_keys:  # BlueZ tries to encrypt by its keys; the device hangs up
-            self.drop(device)
+            self.drop(device, "Authentication")
             return
-        task = asyncio.ensure_future(self._discover(device))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._begin(self._discover(device))
+        if device.on_connect is not None:
+            device.on_connect()
 
     async def _discover(self, device: FakeDevice) -> None:
         await asyncio.sleep(0.01)
@@ -383,6 +415,9 @@ class BluezDouble:
             self._signal("/", f"{OBJECTS}.InterfacesAdded", "oa{sa{sv}}", path, interfaces)
         device.resolved = True
         self._changed(device.path, DEVICE1, ServicesResolved=Variant("b", True))
+        for each in device.values:  # a client that is still there need not subscribe again
+            if self.notifying.get(each.path):
+                self._subscribed(device, each)
 
     async def _pair(self, device: FakeDevice, sender: str) -> None:
         if device.bonded:
@@ -433,13 +468,11 @@ class BluezDouble:
                     raise _Error("org.bluez.Error.NotPermitted", "Write not permitted")
                 data = bytes(message.body[0])
                 value.written.append(data)
-                if value.on_write is not None:
-                    task = asyncio.ensure_future(value.on_write(data))
-                    self._tasks.add(task)
-                    task.add_done_callback(self._tasks.discard)
+                if device.on_write is not None:
+                    device.on_write(value, data)
                 return "", []
             case "StartNotify":
-                await self._start_notify(device, value, sender)
+                self._start_notify(device, value, sender)
                 return "", []
             case "StopNotify":
                 if sender not in self.notifying.get(value.path, set()):
@@ -448,22 +481,28 @@ class BluezDouble:
                 return "", []
         raise _Error("org.freedesktop.DBus.Error.UnknownMethod", str(message.member))
 
-    async def _start_notify(self, device: FakeDevice, value: Value, sender: str) -> None:
+    def _start_notify(self, device: FakeDevice, value: Value, sender: str) -> None:
         if value.properties.isdisjoint({"notify", "indicate"}):
             raise _Error("org.bluez.Error.NotSupported", "Operation is not supported")
         clients = self.notifying.setdefault(value.path, set())
         if sender in clients:
-            raise _Error("org.bluez.Error.InProgress", "Operation already in progress")
+            raise _Error("org.bluez.Error.Failed", "Already notifying")
         clients.add(sender)
         self._changed(value.path, CHARACTERISTIC1, Notifying=Variant("b", True))
+        self._subscribed(device, value)
+
+    def _subscribed(self, device: FakeDevice, value: Value) -> None:
+        device.remembers.add(value.uuid)
         if device.on_subscribe is not None:
-            await device.on_subscribe(value)
+            device.on_subscribe(value)
 
     def _client_gone(self, client: str) -> None:
         self.discovering.pop(client, None)
         self.agents.pop(client, None)
-        for clients in self.notifying.values():
-            clients.discard(client)
+        for path, clients in self.notifying.items():
+            if client in clients:
+                clients.discard(client)
+                self._changed(path, CHARACTERISTIC1, Notifying=Variant("b", bool(clients)))
 
     # --- objects --------------------------------------------------------------------------------------------------
 
@@ -523,7 +562,7 @@ class BluezDouble:
                     "UUID": Variant("s", full(each.uuid)),
                     "Service": Variant("o", place),
                     "Value": Variant("ay", b""),
-                    "Notifying": Variant("b", False),
+                    "Notifying": Variant("b", bool(self.notifying.get(each.path))),
                     "Flags": Variant("as", [FLAGS.get(name, name) for name in sorted(each.properties)]),
                     "MTU": Variant("q", 247),
                 }

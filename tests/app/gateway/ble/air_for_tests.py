@@ -78,6 +78,8 @@ class Peripheral:
 class Air(Protocol):
     """A world. ``radio`` may be asked for more than once: the next has the keys of the one before."""
 
+    keys: Path | None  # where the back-end keeps its bonds; None: BlueZ keeps them
+
     def radio(self) -> Radio: ...
 
     async def peripheral(self, spec: Spec) -> Peripheral: ...

@@ -182,6 +182,7 @@ class BumbleAir:
     def __init__(self, folder: Path) -> None:
         self.link = LocalLink()
         self.peripherals: list[BumblePeripheral] = []
+        self.keys: Path | None = folder / "keys.json"
         self._folder, self._plugged = folder, True
         self._host: Host | None = None
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from air_for_tests import Air, OpenAir
+from bleak_air_for_tests import bleak_air
 from bumble_air_for_tests import bumble_air
 
-AIRS: dict[str, OpenAir] = {"bumble": bumble_air}
+AIRS: dict[str, OpenAir] = {"bumble": bumble_air, "bleak": bleak_air}
 
 
 @pytest_asyncio.fixture(params=list(AIRS))

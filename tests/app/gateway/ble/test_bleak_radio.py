@@ -14,6 +14,7 @@ from typing import cast
 
 import pytest
 import pytest_asyncio
+import structlog
 from bleak import BleakClient
 from bluez_for_tests import BluezDouble, FakeDevice, Value, private_bus
 
@@ -74,7 +75,7 @@ def meter() -> FakeDevice:
 @pytest_asyncio.fixture
 async def air(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[BluezDouble]:
     monkeypatch.setattr(bluez, "OFF_SECONDS", 0.05)
-    async with private_bus(tmp_path, monkeypatch):
+    async with private_bus(tmp_path):
         double = BluezDouble([strap(), cuff(), meter()])
         await double.start()
         yield double
@@ -184,7 +185,7 @@ async def test_an_indication_of_a_cuff_that_hangs_up_at_once(air: BluezDouble, r
     device = air.devices[CUFF]
     stored = [PRESSURE[:-1] + bytes([number]) for number in range(30)]
 
-    async def send_all(value: Value) -> None:
+    def send_all(value: Value) -> None:
         for each in stored:
             air.send(device, value.uuid, each)
         air.drop(device)
@@ -211,6 +212,22 @@ async def test_subscribing_again_replaces_the_callback(air: BluezDouble, radio: 
     await until(lambda: bool(second))
     await asyncio.sleep(0.05)
     assert (first, second) == ([], [b"\x00\x50"])
+
+
+async def test_another_program_has_subscribed(air: BluezDouble, radio: BleakRadio) -> None:
+    """BlueZ then tells each value twice, and nothing tells that from a device that repeats itself: the log says so."""
+    link = await connected(air, radio, STRAP)
+    strap = air.devices[STRAP]
+    with structlog.testing.capture_logs() as logs:
+        await link.subscribe(await one(link, "2A37"), print)
+        await link.subscribe(await one(link, "2A37"), print)
+    assert logs == []
+    await link.close()
+    air.notifying[strap.value("2A37").path] = {":1.99"}
+    link = await connected(air, radio, STRAP)
+    with structlog.testing.capture_logs() as logs:
+        await link.subscribe(await one(link, "2A37"), print)
+    assert [each["event"] for each in logs] == ["ble_other_subscriber"]
 
 
 async def test_a_value_that_is_read_is_not_notified_as_well(air: BluezDouble, radio: BleakRadio) -> None:
@@ -285,7 +302,7 @@ class OvertakenClient:
     is_connected = True
 
     def __init__(self) -> None:
-        characteristic = SimpleNamespace(handle=1, uuid="2A35", service_uuid="1810", properties=["indicate"])
+        characteristic = SimpleNamespace(obj=None, handle=1, uuid="2A35", service_uuid="1810", properties=["indicate"])
         self.services = [SimpleNamespace(characteristics=[characteristic])]
         self.tell: Callable[[object, bytearray], None] = lambda *_: None
 
@@ -395,8 +412,8 @@ async def test_pairing_that_fails(air: BluezDouble, radio: BleakRadio) -> None:
     assert not link.bonded
 
 
-async def test_keys_that_the_device_has_forgotten(air: BluezDouble, radio: BleakRadio) -> None:
-    """They are deleted, and the next connection bonds anew."""
+async def test_a_bond_that_the_device_refuses_for_one_value(air: BluezDouble, radio: BleakRadio) -> None:
+    """BlueZ says bonded, the device says not paired: the keys are deleted, and the next connection bonds anew."""
     device = air.devices[CUFF]
     link = await connected(air, radio, CUFF)
     await link.pair()
@@ -411,6 +428,36 @@ async def test_keys_that_the_device_has_forgotten(air: BluezDouble, radio: Bleak
     again = await connected(air, radio, CUFF)
     await again.pair()
     await again.write(await one(again, "2A08"), bytes(7), True)
+
+
+@pytest.mark.parametrize("tells_reasons", [True, False])
+async def test_a_bonded_device_that_hangs_up_at_once(air: BluezDouble, radio: BleakRadio, tells_reasons: bool) -> None:
+    """The keys are deleted only where BlueZ says that they are why: a weak signal must cost nobody a bond."""
+    air.tells_reasons = tells_reasons
+    link = await connected(air, radio, CUFF)
+    await link.pair()
+    await link.close()
+    air.devices[CUFF].has_keys = False
+    if tells_reasons:
+        with pytest.raises(PairingFailed, match="deleted"):
+            await connected(air, radio, CUFF)
+        await (await connected(air, radio, CUFF)).pair()
+    else:
+        for _ in range(5):
+            with pytest.raises(NotFound, match="bluetoothctl"):
+                await connected(air, radio, CUFF)
+        assert air.devices[CUFF].bonded
+
+
+async def test_a_weak_signal_costs_no_bond(air: BluezDouble, radio: BleakRadio) -> None:
+    link = await connected(air, radio, CUFF)
+    await link.pair()
+    await link.close()
+    air.devices[CUFF].drops_while_discovering = True
+    for _ in range(5):
+        with pytest.raises(NotFound):
+            await connected(air, radio, CUFF)
+    assert air.devices[CUFF].bonded
 
 
 async def test_a_number_that_a_person_types(air: BluezDouble) -> None:
@@ -562,8 +609,8 @@ async def test_another_adapter_is_asked_for(air: BluezDouble) -> None:
             pass
 
 
-async def test_bluez_is_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with private_bus(tmp_path, monkeypatch):
+async def test_bluez_is_not_installed(tmp_path: Path) -> None:
+    async with private_bus(tmp_path):
         with pytest.raises(RadioOff, match="BlueZ is not running: systemctl start bluetooth"):
             async with BleakRadio():
                 pass

@@ -38,6 +38,7 @@ WANTS_PAIRING = frozenset(
         BleakGATTProtocolErrorCode.INSUFFICIENT_ENCRYPTION_KEY_SIZE,
     }
 )
+LOST_AT_ONCE = "connected and lost at once"
 _OFF = ("NotReady", "ServiceUnknown", "NameHasNoOwner")
 _LOST = (
     "NotConnected",
@@ -82,7 +83,7 @@ def of_connecting(error: BaseException) -> RadioError:
         case TimeoutError():
             return NotFound("not reached in time")
         case BleakError() if "discover services" in str(error):
-            return NotFound("connected and lost at once")
+            return NotFound(LOST_AT_ONCE)
         case BleakError() if str(error).startswith("adapter "):
             return RadioOff("the Bluetooth adapter is gone")
         case OSError() | EOFError():

@@ -143,6 +143,8 @@ class BleakLink:
             raise Refused(f"{characteristic.uuid} does not send by itself")
         handle, found = characteristic.handle, self._of(characteristic)
         again = handle in self._receivers
+        if not again and _is_notifying(found):  # BlueZ then tells each value once for each of the two, to both
+            _log.warning("ble_other_subscriber", characteristic=characteristic.uuid)
         self._receivers[handle] = callback
         if again:  # two subscriptions of bleak would deliver twice (Windows) or be refused (macOS, BlueZ)
             with suppress(Refused):
@@ -241,3 +243,11 @@ class BleakLink:
             task.cancel()
             ended.cancel()
             await asyncio.gather(task, ended, return_exceptions=True)
+
+
+def _is_notifying(characteristic: BleakGATTCharacteristic) -> bool:
+    """Whether somebody has subscribed before us: another program, as far as BlueZ tells."""
+    match characteristic.obj:
+        case (str(), dict() as props):
+            return bool(props.get("Notifying"))
+    return False

@@ -20,9 +20,9 @@ from bleak.args.bluez import BlueZScannerArgs
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
 
-from rpm_stream.app.gateway.ble.bleak_errors import RAISED, of_connecting
+from rpm_stream.app.gateway.ble.bleak_errors import LOST_AT_ONCE, RAISED, of_connecting
 from rpm_stream.app.gateway.ble.bleak_link import BleakLink
-from rpm_stream.app.gateway.ble.radio import Link, NotFound, RadioOff, Sighting, short_uuid
+from rpm_stream.app.gateway.ble.radio import Link, NotFound, PairingFailed, RadioError, RadioOff, Sighting, short_uuid
 
 if sys.platform == "linux":
     from rpm_stream.app.gateway.ble.bluez import Bluez
@@ -48,6 +48,7 @@ class BleakRadio:
         """
         self._bluez = Bluez(adapter, self._off, passkey) if sys.platform == "linux" else None
         self._links: dict[str, BleakLink] = {}
+        self._ending: list[BleakLink] = []  # links that the adapter took with it: their last values are on their way
         self._scanner: BleakScanner | None = None
         self._scans = 0  # who needs the scanner now: the reader of sightings, attempts to connect
         self._starting = asyncio.Lock()
@@ -92,15 +93,20 @@ class BleakRadio:
                 self._heard.clear()
                 while self._waiting:
                     yield self._waiting.pop(next(iter(self._waiting)))
-                if self._why_off is not None:
-                    raise RadioOff(self._why_off)
+                await self._still_on()
                 await self._heard.wait()
         finally:
             self._reading = False
             await self._no_scan()
 
+    async def _still_on(self) -> None:
+        """Raises ``RadioOff`` once all that the links had to tell has arrived."""
+        if self._why_off is not None:
+            await asyncio.gather(*(link.gone.wait() for link in self._ending))
+            raise RadioOff(self._why_off)
+
     async def connect(self, address: str, within: float) -> Link:
-        """Connect and discover. Raises ``NotFound`` or ``RadioOff``."""
+        """Connect and discover. Raises ``NotFound``, ``RadioOff``; ``PairingFailed`` for keys that do not hold."""
         address = address.upper()
         if self._bluez is not None:
             await self._bluez.check()
@@ -121,11 +127,12 @@ class BleakRadio:
             client = BleakClient(device, gone, timeout=within)
             await _before(until, client.connect())
         except RAISED as error:
-            raise of_connecting(error) from error
+            said = of_connecting(error)
+            raise (await self._lost_at_once(address) if str(said) == LOST_AT_ONCE else said) from error
         if early.is_set() or not client.is_connected:
             with suppress(*RAISED):
                 await _before(until, client.disconnect())
-            raise NotFound("connected and lost at once")
+            raise await self._lost_at_once(address)
         link = BleakLink(client, address, self._bluez, _path(device))
         ended.append(link.ended)
         self._links = {kept: each for kept, each in self._links.items() if not each.gone.is_set()} | {address: link}
@@ -142,6 +149,16 @@ class BleakRadio:
         self._why_off = None
         if self._scans:
             await self._start()
+
+    async def _lost_at_once(self, address: str) -> RadioError:
+        """Why a device hung up while it was discovered; BlueZ encrypts a bonded one before anything else."""
+        known = (await self._bluez.devices()).get(address) if self._bluez is not None else None
+        if self._bluez is None or known is None or not known[1].get("Bonded", known[1].get("Paired")):
+            return NotFound(LOST_AT_ONCE)
+        if await self._bluez.refused_keys(known[0]):
+            await self._bluez.forget(known[0])
+            return PairingFailed("the device no longer has the keys that were kept: they were deleted")
+        return NotFound(f"{LOST_AT_ONCE}; where that goes on, remove it in bluetoothctl and pair it anew")
 
     # --- scanning: one scanner for all, because BlueZ refuses a second one of the same process ---
 
@@ -230,9 +247,10 @@ class BleakRadio:
         """The adapter or BlueZ itself has gone, and every connection with it."""
         _log.warning("ble_radio_off", why=why)
         self._why_off = why
-        for link in self._links.values():
-            link.lost()
+        self._ending = list(self._links.values())
         self._links.clear()
+        for link in self._ending:
+            link.lost()
         self._heard.set()
 
 

@@ -26,11 +26,13 @@ from rpm_stream.app.gateway.ble.radio import RadioOff, Refused
 SERVICE: Final = "org.bluez"
 ADAPTER: Final = "org.bluez.Adapter1"
 DEVICE: Final = "org.bluez.Device1"
+KEYS_REFUSED: Final = "org.bluez.Reason.Authentication"
 PROPERTIES: Final = "org.freedesktop.DBus.Properties"
 DAEMON: Final = "org.freedesktop.DBus"
 OBJECTS: Final = "org.freedesktop.DBus.ObjectManager"
 
 CALL_SECONDS = 25.0  # what D-Bus libraries wait for an answer
+NEWS_SECONDS = 0.1  # between what bleak hears on its bus and what is heard on this one
 POWER_SECONDS = 10.0  # for an adapter to come back after it was switched on
 OFF_SECONDS = 1.0  # how long it stays off: some dongles forget nothing in less
 
@@ -48,6 +50,7 @@ class Bluez:
         self._bus: MessageBus | None = None
         self._path = ""
         self._switching = False
+        self._refused_keys: set[str] = set()  # paths of devices that hung up because of them
         self._breaking: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -111,8 +114,14 @@ class Bluez:
             if str(error) != "AlreadyExists":
                 raise
 
+    async def refused_keys(self, path: str) -> bool:
+        """Whether the device has just hung up because it does not know our keys. BlueZ before 5.82 does not tell."""
+        await asyncio.sleep(NEWS_SECONDS)
+        return path in self._refused_keys
+
     async def forget(self, path: str) -> None:
         """Delete a device with its keys; it is disconnected by that."""
+        self._refused_keys.discard(path)
         with suppress(Refused):
             await self._call(self._path, f"{ADAPTER}.RemoveDevice", "o", path)
 
@@ -175,6 +184,7 @@ class Bluez:
             f"type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='{SERVICE}'",
             f"type='signal',sender='{SERVICE}',interface='{PROPERTIES}',path='{self._path}'",
             f"type='signal',sender='{SERVICE}',interface='{OBJECTS}',member='InterfacesRemoved'",
+            f"type='signal',sender='{SERVICE}',interface='{DEVICE}',member='Disconnected'",
         ):
             await self._call("/org/freedesktop/DBus", f"{DAEMON}.AddMatch", "s", rule)
 
@@ -188,6 +198,8 @@ class Bluez:
                     self._on_lost("bluetoothd has ended: systemctl restart bluetooth")
             case "InterfacesRemoved", [path, interfaces] if path == self._path and ADAPTER in interfaces:
                 self._on_lost(f"the Bluetooth adapter {self.adapter} is gone")
+            case "Disconnected", [reason, _]:
+                (self._refused_keys.add if reason == KEYS_REFUSED else self._refused_keys.discard)(str(message.path))
             case "PropertiesChanged", [interface, changed, _] if interface == ADAPTER and message.path == self._path:
                 powered = changed.get("Powered")
                 if powered is not None and not powered.value and not self._switching:

@@ -141,7 +141,10 @@ class Radio(Protocol):
         ...
 
     async def connect(self, address: str, within: float) -> Link:
-        """Connect within so many seconds, also while sightings are read. Raises ``NotFound`` or ``RadioOff``."""
+        """Connect within so many seconds, also while sightings are read. Raises ``NotFound`` or ``RadioOff``.
+
+        And ``PairingFailed`` where the system's stack encrypts while it connects and the keys no longer hold.
+        """
         ...
 
     async def reset(self) -> None:
