@@ -101,6 +101,7 @@ class FakeDevice:
     known: bool = False
     resolved: bool = False
     reachable: asyncio.Event = field(default_factory=asyncio.Event)
+    attempts: list[asyncio.Future[Any]] = field(default_factory=list)
 
     @property
     def path(self) -> str:
@@ -123,6 +124,7 @@ class BluezDouble:
         self.discovering: dict[str, dict[str, Any]] = {}
         self.notifying: dict[str, set[str]] = {}  # path -> clients
         self.agents: dict[str, str] = {}
+        self.stuck = False  # it believes that it scans; until the next power cycle
         self.echo = True
         self.tells_reasons = True
         self._filters: dict[str, Any] = {}
@@ -252,6 +254,7 @@ class BluezDouble:
     def power(self, on: bool) -> None:
         """The adapter is switched, by us or by somebody else."""
         self.powered = on
+        self.stuck = False
         if not on:
             for device in self.devices.values():
                 self.drop(device)
@@ -349,7 +352,7 @@ class BluezDouble:
             case "StartDiscovery", _:
                 if not self.powered:
                     raise _Error("org.bluez.Error.NotReady", "Resource Not Ready")
-                if sender in self.discovering:
+                if sender in self.discovering or self.stuck:
                     raise _Error("org.bluez.Error.InProgress", "Operation already in progress")
                 self.discovering[sender] = self._filters
                 self._changed(ADAPTER, ADAPTER1, Discovering=Variant("b", True))
@@ -382,16 +385,27 @@ class BluezDouble:
             case "Connect":
                 if not self.powered:
                     raise _Error("org.bluez.Error.NotReady", "Resource Not Ready")
-                await device.reachable.wait()
-                self._connect(device)
+                await self._reach(device)
                 return "", []
             case "Disconnect":
-                self.drop(device)
+                for attempt in device.attempts:
+                    attempt.cancel()
+                self.drop(device, "Local")
                 return "", []
             case "Pair":
                 await self._pair(device, sender)
                 return "", []
         raise _Error("org.freedesktop.DBus.Error.UnknownMethod", str(message.member))
+
+    async def _reach(self, device: FakeDevice) -> None:
+        """Until the device advertises, or somebody asks to disconnect."""
+        attempt = asyncio.ensure_future(device.reachable.wait())
+        device.attempts.append(attempt)
+        await asyncio.wait({attempt})
+        device.attempts.remove(attempt)
+        if attempt.cancelled():
+            raise _Error("org.bluez.Error.Failed", "le-connection-abort-by-local-host")
+        self._connect(device)
 
     def _connect(self, device: FakeDevice) -> None:
         device.connected, device.advertising = True, False

@@ -494,9 +494,56 @@ async def test_reset_switches_the_adapter_off_and_on(air: BluezDouble, radio: Bl
 
 
 async def test_a_reset_that_is_not_allowed(air: BluezDouble, radio: BleakRadio) -> None:
+    """The log says what to do; scanning begins anew and the gateway goes on."""
     air.allowed = False
-    with pytest.raises(Refused, match="group bluetooth"):
-        await radio.reset()
+    async with aclosing(radio.sightings()) as near:
+        air.advertise(air.devices[STRAP])
+        await asyncio.wait_for(anext(near), 5)
+        with structlog.testing.capture_logs() as logs:
+            await radio.reset()
+        assert "group bluetooth" in logs[0]["fault"]
+        air.advertise(air.devices[STRAP])
+        assert (await asyncio.wait_for(anext(near), 5)).address == STRAP
+
+
+async def test_a_scan_that_is_stuck(air: BluezDouble, radio: BleakRadio) -> None:
+    """BlueZ believes that it scans and refuses to begin: nothing is found until the adapter is switched off and on."""
+    air.stuck = True
+    air.advertise(air.devices[STRAP])
+    async with aclosing(radio.sightings()) as near:
+        assert (await asyncio.wait_for(anext(near), 5)).address == STRAP
+    assert air.switched == [False, True]
+
+
+async def test_a_scan_that_stays_stuck(air: BluezDouble, radio: BleakRadio) -> None:
+    """Where the adapter may not be switched: it is off, which the supervisor tries again, and no fault of ours."""
+    air.stuck, air.allowed = True, False
+    with pytest.raises(RadioOff, match="scanning does not begin"):
+        await anext(radio.sightings())
+
+
+async def test_an_attempt_that_is_given_up_leaves_no_connection(air: BluezDouble, radio: BleakRadio) -> None:
+    """At whatever moment: a device that stays connected to nobody would never advertise again."""
+    device = air.devices[STRAP]
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    await (await connected(air, radio, STRAP)).close()
+    step = (clock() - began) / 60
+    completed = 0
+    for moment in range(80):
+        air.advertise(device)
+        connecting = asyncio.ensure_future(radio.connect(STRAP, 5.0))
+        then = clock() + moment * step
+        while clock() < then:
+            await asyncio.sleep(0)
+        connecting.cancel()
+        done = (await asyncio.gather(connecting, return_exceptions=True))[0]
+        if not isinstance(done, BaseException):
+            completed += 1
+            await done.close()
+        await until(lambda: not device.connected)
+    assert completed < 80
+    await (await connected(air, radio, STRAP)).close()
 
 
 async def test_somebody_switches_the_adapter_off(air: BluezDouble, radio: BleakRadio) -> None:

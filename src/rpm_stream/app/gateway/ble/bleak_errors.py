@@ -91,6 +91,11 @@ def of_connecting(error: BaseException) -> RadioError:
     return NotFound(f"not reached ({_name(error)})")
 
 
+def is_stuck(error: BleakDBusError) -> bool:
+    """BlueZ believes that it scans already, which it does not: only a power cycle helps (bleak issue 2021)."""
+    return _name(error) == "InProgress"
+
+
 def _of_bus(error: BleakDBusError) -> RadioError:
     name, details = _name(error), (error.dbus_error_details or "").lower()
     if name in _LOST or _tells_of_loss(details):

@@ -15,14 +15,13 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 import structlog
-from bleak import BleakClient, BleakScanner
-from bleak.args.bluez import BlueZScannerArgs
+from bleak import BleakClient
 from bleak.backends.device import BLEDevice
-from bleak.backends.scanner import AdvertisementData
 
 from rpm_stream.app.gateway.ble.bleak_errors import LOST_AT_ONCE, RAISED, of_connecting
 from rpm_stream.app.gateway.ble.bleak_link import BleakLink
-from rpm_stream.app.gateway.ble.radio import Link, NotFound, PairingFailed, RadioError, RadioOff, Sighting, short_uuid
+from rpm_stream.app.gateway.ble.bleak_scan import Scan
+from rpm_stream.app.gateway.ble.radio import Link, NotFound, PairingFailed, RadioError, RadioOff, Refused, Sighting
 
 if sys.platform == "linux":
     from rpm_stream.app.gateway.ble.bluez import Bluez
@@ -30,10 +29,8 @@ if sys.platform == "linux":
 AskPasskey: TypeAlias = Callable[[str], Awaitable[int | None]]
 """The device's address to the number that it shows, None where nobody answers: pairing ends."""
 
-UNKNOWN_RSSI = -127  # what bleak says where the system told nothing
-STOP_SECONDS = 5.0
-STATE = ("Connected", "ServicesResolved", "Paired", "Bonded", "Trusted", "Blocked")  # of BlueZ, not of the air
-KNOWN_STATES = 1024  # phones change their address every quarter of an hour
+CLOSE_SECONDS = 5.0
+ATTEMPT: tuple[type[Exception], ...] = (*RAISED, NotFound)
 
 _log = structlog.get_logger(__name__)
 
@@ -47,32 +44,28 @@ class BleakRadio:
         ``passkey`` asks a person for the number that a device shows (Linux only; other systems ask by themselves).
         """
         self._bluez = Bluez(adapter, self._off, passkey) if sys.platform == "linux" else None
+        self._scan = Scan(self._saw, self._cycle)
         self._links: dict[str, BleakLink] = {}
         self._ending: list[BleakLink] = []  # links that the adapter took with it: their last values are on their way
-        self._scanner: BleakScanner | None = None
-        self._scans = 0  # who needs the scanner now: the reader of sightings, attempts to connect
-        self._starting = asyncio.Lock()
+        self._letting_go: set[asyncio.Task[None]] = set()
+        self._reading = False
         self._waiting: dict[str, Sighting] = {}  # the newest of each address, until it is read
-        self._expected: dict[str, asyncio.Event] = {}  # addresses that an attempt to connect waits for
-        self._near: dict[str, BLEDevice] = {}
-        self._states: dict[str, tuple[object, ...]] = {}  # by path of BlueZ
         self._heard = asyncio.Event()
         self._why_off: str | None = None
-        self._reading = False
 
     async def __aenter__(self) -> Self:
         """Find the adapter. Raises ``RadioOff``."""
         if self._bluez is not None:
             await self._bluez.open()
+            self._scan.adapter = self._bluez.adapter
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close all links and leave the system's stack as it was."""
-        await asyncio.gather(*(link.close() for link in self._links.values()))
-        self._links.clear()
-        await self._stop()
+        await self._close_links()
+        await self._scan.stop()
         if self._bluez is not None:
             await self._bluez.close()
 
@@ -80,24 +73,23 @@ class BleakRadio:
         """Advertisements, without end; of one device the newest where the reader is slow."""
         if self._reading:
             raise ValueError("sightings are read already")
-        self._why_off = None
+        self._reading, self._why_off = True, None
         self._waiting.clear()
-        self._reading = True
         try:
-            await self._need_scan()
-        except BaseException:
-            self._reading = False
-            raise
-        try:
-            while True:
-                self._heard.clear()
-                while self._waiting:
-                    yield self._waiting.pop(next(iter(self._waiting)))
-                await self._still_on()
-                await self._heard.wait()
+            async with self._scan.needed():
+                while True:
+                    self._heard.clear()
+                    while self._waiting:
+                        yield self._waiting.pop(next(iter(self._waiting)))
+                    await self._still_on()
+                    await self._heard.wait()
         finally:
             self._reading = False
-            await self._no_scan()
+
+    def _saw(self, sighting: Sighting) -> None:
+        if self._reading:
+            self._waiting[sighting.address] = sighting
+            self._heard.set()
 
     async def _still_on(self) -> None:
         """Raises ``RadioOff`` once all that the links had to tell has arrived."""
@@ -121,34 +113,40 @@ class BleakRadio:
                 tell()
 
         until = asyncio.get_running_loop().time() + within
+        client: BleakClient | None = None
         try:
             async with asyncio.timeout_at(until):
                 device = await self._device(address)
             client = BleakClient(device, gone, timeout=within)
             await _before(until, client.connect())
-        except RAISED as error:
-            said = of_connecting(error)
-            raise (await self._lost_at_once(address) if str(said) == LOST_AT_ONCE else said) from error
-        if early.is_set() or not client.is_connected:
-            with suppress(*RAISED):
-                await _before(until, client.disconnect())
-            raise await self._lost_at_once(address)
-        link = BleakLink(client, address, self._bluez, _path(device))
-        ended.append(link.ended)
+            link = BleakLink(client, address, self._bluez, _path(device))
+            ended.append(link.ended)
+            if early.is_set():
+                raise NotFound(LOST_AT_ONCE)
+            await link.look()
+        except ATTEMPT as error:
+            self._let_go(client)
+            raise await self._said(error, address) from error
+        except BaseException:
+            self._let_go(client)
+            raise
         self._links = {kept: each for kept, each in self._links.items() if not each.gone.is_set()} | {address: link}
-        await link.look()
         return link
 
-    async def reset(self) -> None:
-        """Switch the adapter off and on (Linux); elsewhere only begin scanning anew. All links are gone after it."""
-        await asyncio.gather(*(link.close() for link in self._links.values()))
-        self._links.clear()
-        await self._stop()
-        if self._bluez is not None:
-            await self._bluez.cycle()
-        self._why_off = None
-        if self._scans:
-            await self._start()
+    async def _said(self, error: Exception, address: str) -> RadioError:
+        """What ended an attempt to connect, in our words."""
+        said = error if isinstance(error, RadioError) else of_connecting(error)
+        return await self._lost_at_once(address) if str(said) == LOST_AT_ONCE else said
+
+    def _let_go(self, client: BleakClient | None) -> None:
+        """A connection that nobody waits for any more would keep its device from advertising.
+
+        An attempt that has not ended in one was cleared up by bleak.
+        """
+        if client is not None and client.is_connected:
+            task = asyncio.ensure_future(_ended(client))
+            self._letting_go.add(task)
+            task.add_done_callback(self._letting_go.discard)
 
     async def _lost_at_once(self, address: str) -> RadioError:
         """Why a device hung up while it was discovered; BlueZ encrypts a bonded one before anything else."""
@@ -160,88 +158,39 @@ class BleakRadio:
             return PairingFailed("the device no longer has the keys that were kept: they were deleted")
         return NotFound(f"{LOST_AT_ONCE}; where that goes on, remove it in bluetoothctl and pair it anew")
 
-    # --- scanning: one scanner for all, because BlueZ refuses a second one of the same process ---
-
     async def _device(self, address: str) -> BLEDevice:
         """What bleak connects to: what BlueZ knows already, or the next that advertises with this address."""
         if self._bluez is not None and (known := (await self._bluez.devices()).get(address)) is not None:
             path, props = known
             return BLEDevice(address, str(props.get("Alias", "")), {"path": path, "props": props})
-        seen = asyncio.Event()
-        self._expected[address] = seen
-        await self._need_scan()
-        try:
-            await seen.wait()
-            return self._near[address]
-        finally:
-            del self._expected[address]
-            self._near.pop(address, None)
-            await self._no_scan()
+        return await self._scan.device(address)
 
-    async def _need_scan(self) -> None:
-        self._scans += 1
-        try:
-            await self._start()
-        except BaseException:
-            self._scans -= 1
-            raise
+    async def reset(self) -> None:
+        """Switch the adapter off and on; elsewhere than on Linux, and where this user may not, only scan anew.
 
-    async def _no_scan(self) -> None:
-        self._scans -= 1
-        if not self._scans:
-            await self._stop()
-
-    async def _start(self) -> None:
-        async with self._starting:
-            if self._scanner is not None:
-                return
-            # DuplicateData: else BlueZ tells a device again only when its strength changes by 8 dB, and one that came
-            # back after a lost connection may not be told at all.
-            asked: BlueZScannerArgs = {"filters": {"DuplicateData": True}}
-            if self._bluez is not None:
-                asked["adapter"] = self._bluez.adapter
-            scanner = BleakScanner(self._advertised, bluez=asked)
-            try:
-                await scanner.start()
-            except RAISED as error:
-                raise of_connecting(error) from error
-            self._scanner = scanner
-
-    async def _stop(self) -> None:
-        async with self._starting:
-            scanner, self._scanner = self._scanner, None
-            if scanner is not None:
-                with suppress(*RAISED):
-                    async with asyncio.timeout(STOP_SECONDS):
-                        await scanner.stop()
-
-    def _advertised(self, device: BLEDevice, told: AdvertisementData) -> None:
-        if not self._is_advertisement(told):
-            return
-        address = device.address.upper()
-        if (seen := self._expected.get(address)) is not None:
-            self._near[address] = device
-            seen.set()
-        if self._reading:
-            rssi = None if told.rssi == UNKNOWN_RSSI else told.rssi
-            services = frozenset(short_uuid(uuid) for uuid in told.service_uuids)
-            self._waiting[address] = Sighting(address, told.local_name or device.name, services, rssi)
-            self._heard.set()
-
-    def _is_advertisement(self, told: AdvertisementData) -> bool:
-        """Whether a device was heard. bleak on Linux tells each change of what BlueZ knows of a device as if it was:
-        above all that it was connected or has been lost.
+        All links are gone after it. Raises ``RadioOff`` where the adapter stays off.
         """
-        props = told.platform_data[1] if len(told.platform_data) > 1 else None
-        if not isinstance(props, dict):
-            return True
-        path = told.platform_data[0]
-        state = tuple(props.get(name) for name in STATE)
-        known = self._states.pop(path, state)
-        self._states[path] = state
-        if len(self._states) > KNOWN_STATES:
-            del self._states[next(iter(self._states))]
-        return known == state and not props.get("Connected")
+        await self._close_links()
+        await self._scan.stop()
+        try:
+            await self._cycle()
+        except RadioOff as error:
+            self._off(str(error))
+            raise
+        self._why_off = None
+        await self._scan.go_on()
+
+    async def _cycle(self) -> None:
+        if self._bluez is not None:
+            try:
+                await self._bluez.cycle()
+            except Refused as error:
+                _log.warning("ble_adapter_not_reset", fault=str(error))
+
+    async def _close_links(self) -> None:
+        links = list(self._links.values())
+        self._links.clear()
+        await asyncio.gather(*(link.close() for link in links), *self._letting_go)
 
     def _off(self, why: str) -> None:
         """The adapter or BlueZ itself has gone, and every connection with it."""
@@ -259,6 +208,12 @@ def _path(device: BLEDevice) -> str:
     return str(details.get("path", "")) if isinstance(details, dict) else ""
 
 
+async def _ended(client: BleakClient) -> None:
+    with suppress(*RAISED):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await client.disconnect()
+
+
 async def _before(until: float, request: Coroutine[Any, Any, None]) -> None:
     """Await ``request`` until that time of the loop. What does not let itself be cancelled is left behind."""
     task = asyncio.ensure_future(request)
@@ -267,7 +222,7 @@ async def _before(until: float, request: Coroutine[Any, Any, None]) -> None:
     finally:
         if not task.done():
             task.cancel()
-            await asyncio.wait({task}, timeout=STOP_SECONDS)
+            await asyncio.wait({task}, timeout=CLOSE_SECONDS)
     if not task.done() or task.cancelled():
         raise TimeoutError
     task.result()
