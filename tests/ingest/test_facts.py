@@ -210,12 +210,13 @@ ENUMERATIONS: dict[str, Codes] = {
     "summer time": Codes("2AAA", f"{DATE}00", "dst_min", {0: 0, 2: 30, 4: 60, 8: 120, 255: None}),
     "CGM type": Codes("2AA8", "000000", "type", SPECIMENS, after="ffff", nibble="low"),
     "record access op code": Codes("2A52", "", "operation", {
-        1: "report", 2: "delete", 3: "abort", 4: "count",
+        1: "report", 2: "delete", 3: "abort", 4: "count", 7: "combined_report",
     }, after="01"),
     "record access operator": Codes("2A52", "01", "operator", {0: "null", 1: "all", 5: "first", 6: "last"}),
     "record access result": Codes("2A52", "060001", "result", {
         1: "success", 2: "op_not_supported", 3: "invalid_operator", 4: "operator_not_supported", 5: "invalid_operand",
         6: "no_records", 7: "abort_unsuccessful", 8: "not_completed", 9: "operand_not_supported",
+        10: "busy",
     }),
 }  # fmt: skip
 NEEDS_MORE = {  # known codes that this row's short payload does not suit
@@ -243,6 +244,9 @@ def test_record_access_in_full() -> None:
     assert decode("2A52", bytes.fromhex("05002a00")).attributes == {
         "operation": "count_response", "operator": "null", "count": 42,
     }  # fmt: skip
+    assert decode("2A52", bytes.fromhex("08002a00")).attributes == {
+        "operation": "combined_report_response", "operator": "null", "count": 42,
+    }  # fmt: skip
     assert decode("2A52", bytes.fromhex("06000106")).attributes == {
         "operation": "response", "operator": "null", "request": "report", "result": "no_records",
     }  # fmt: skip
@@ -253,7 +257,7 @@ def test_record_access_in_full() -> None:
         assert reason("2A52", bytes.fromhex(octets)) == "truncated"
     for octets in ("010100", "05002a0000", "0600010600", "030000"):
         assert reason("2A52", bytes.fromhex(octets)) == "trailing_bytes"
-    assert reason("2A52", bytes.fromhex("06000701")) == "reserved_value"
+    assert reason("2A52", bytes.fromhex("06000901")) == "reserved_value"
 
 
 def test_every_octet_of_a_battery_level() -> None:

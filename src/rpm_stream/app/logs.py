@@ -11,7 +11,19 @@ import sys
 
 import structlog
 
-LIBRARIES = ("aiokafka", "asyncio", "faust", "httpcore", "httpx", "mode", "nicegui", "uvicorn")
+LIBRARIES = (
+    "aiokafka",
+    "asyncio",
+    "bleak",
+    "bumble",
+    "dbus_fast",
+    "faust",
+    "httpcore",
+    "httpx",
+    "mode",
+    "nicegui",
+    "uvicorn",
+)
 # What a library calls an error and mends by itself within a second, at almost every start; or what we say ourselves.
 HARMLESS = {
     "aiokafka.consumer.group_coordinator": "Group Coordinator Request failed",

@@ -1,8 +1,7 @@
 """Record Access Control Point (2A52): what was asked of a device's memory, and its answer; never a reading.
 
-op code u8, operator u8, operand. A count (op 5) carries a u16, a response (op 6) the op code that it answers and a
-result code; the operand of a request (its filter) stays hexadecimal. Source: GATT Specification Supplement; the
-result codes but 1 and 6 from the Glucose and CGM Service texts.
+op code u8, operator u8, operand. A count (op 5 or 8) carries a u16, a response (op 6) the op code that it answers and
+a result code; the operand of a request (its filter) stays hexadecimal. Source: GATT Specification Supplement.
 """
 
 from __future__ import annotations
@@ -21,6 +20,8 @@ OPERATIONS: dict[int, str] = {
     4: "count",
     5: "count_response",
     6: "response",
+    7: "combined_report",
+    8: "combined_report_response",
 }
 OPERATORS: dict[int, str] = {
     0: "null",
@@ -41,9 +42,11 @@ RESULTS: dict[int, str] = {
     7: "abort_unsuccessful",
     8: "not_completed",
     9: "operand_not_supported",
+    10: "busy",
 }
 _NULL = 0
-_COUNT_RESPONSE, _RESPONSE = 5, 6
+_COUNTS = (5, 8)
+_RESPONSE = 6
 _FILTERED = ("less_or_equal", "greater_or_equal", "within")  # these need an operand, the others have none
 
 
@@ -56,9 +59,9 @@ def decode_record_access(data: bytes) -> Payload:
     attributes: dict[str, Any] = {"operation": chosen(OPERATIONS, operation, "op code")}
     operator = cursor.u8()
     attributes["operator"] = chosen(OPERATORS, operator, "operator")
-    if operation in (_COUNT_RESPONSE, _RESPONSE) and operator != _NULL:
+    if operation in (*_COUNTS, _RESPONSE) and operator != _NULL:
         raise DecodeError("reserved_value", "a response has no operator")
-    if operation == _COUNT_RESPONSE:
+    if operation in _COUNTS:
         attributes["count"] = cursor.u16()
     elif operation == _RESPONSE:
         attributes["request"] = chosen(OPERATIONS, cursor.u8(), "op code that is answered")

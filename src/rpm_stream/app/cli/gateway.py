@@ -1,4 +1,4 @@
-"""``rpm-stream gateway``: simulate people at home, turn a CSV into frames, send frames to the broker."""
+"""``rpm-stream gateway``: be one (ble), simulate people at home, turn a CSV into frames, send frames to the broker."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from rpm_stream.app.cli.columns import COLUMNS_HELP, column_map
+from rpm_stream.app.cli.gateway_ble import ble_app
 from rpm_stream.app.cli.times import zoned_time
 from rpm_stream.app.settings import Settings
 
 if TYPE_CHECKING:
     from rpm_stream.app.gateway.commands import Sending, Simulation
 
-gateway_app = typer.Typer(help="Play a gateway: simulate people, encode a CSV, send frames.", no_args_is_help=True)
+gateway_app = typer.Typer(
+    help="Be a gateway (ble), or play one: simulate people, encode a CSV, send frames.", no_args_is_help=True
+)
+gateway_app.add_typer(ble_app, name="ble")
 
 
 class Target(StrEnum):

@@ -1,0 +1,145 @@
+"""``rpm-stream gateway ble``: a real gateway for Bluetooth devices, on a Raspberry Pi or a laptop."""
+
+from __future__ import annotations
+
+from datetime import tzinfo
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rpm_stream.app.errors import UsageError
+from rpm_stream.app.settings import Settings
+
+ble_app = typer.Typer(invoke_without_command=True)
+
+Radio = Annotated[
+    str,
+    typer.Option(
+        metavar="system|CONTROLLER",
+        help="The system's Bluetooth (system, or system:hci1), or a bare controller: usb:0, serial:/dev/ttyACM0, "
+        "hci-socket:0.",
+    ),
+]
+Devices = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="The devices to serve (gateway ble scan --template begins such a list); default: those of the registry "
+        "whose id is a Bluetooth address.",
+    ),
+]
+GatewayId = Annotated[str | None, typer.Option("--gateway", help="Name of this gateway; default: of this machine.")]
+Zone = Annotated[
+    str | None, typer.Option(help="Where the devices' clocks are, Europe/Berlin; default: this machine's.")
+]
+Links = Annotated[int, typer.Option(min=1, max=64, help="Connections at once; what the controller holds.")]
+Passkey = Annotated[bool, typer.Option("--passkey", help="Ask here for the number that a device shows when it pairs.")]
+Metrics = Annotated[int | None, typer.Option(min=1, max=65535, help="Where /metrics listens; default: nowhere.")]
+Bootstrap = Annotated[str | None, typer.Option(help="Kafka, host:port[,host:port]; default: RPM_BOOTSTRAP.")]
+
+
+@ble_app.callback()
+def ble(
+    context: typer.Context,
+    radio: Radio = "system",
+    devices: Devices = None,
+    gateway: GatewayId = None,
+    zone: Zone = None,
+    links: Links = 7,
+    passkey: Passkey = False,
+    metrics_port: Metrics = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Connect the Bluetooth devices of a home and send all that they say as frames, for ever.
+
+    It finds, pairs and subscribes, reads what devices have stored (and never deletes it), sets their clocks, and
+    connects again after every loss. Without the broker the frames wait on the disk. Needs the extra ble.
+
+    Example: rpm-stream gateway ble scan
+
+    Example: rpm-stream gateway ble scan --template > devices.toml
+
+    Example: rpm-stream gateway ble --devices devices.toml --bootstrap kafka.example.org:9092
+
+    Example: rpm-stream gateway ble --radio usb:0 --devices devices.toml
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from rpm_stream.app.gateway.ble.commands import Serving, serve
+    from rpm_stream.app.gateway.ble.hub import HubOptions
+
+    settings = Settings()
+    _log(settings)
+    serve(
+        Serving(
+            radio=radio, devices=devices, zone=_zone(zone), passkey=passkey, metrics_port=metrics_port,
+            bootstrap=bootstrap or settings.bootstrap, folder=_folder(settings), gateway_id=_gateway_id(gateway),
+            options=HubOptions(links=links),
+        )
+    )  # fmt: skip
+
+
+@ble_app.command()
+def scan(
+    radio: Radio = "system",
+    seconds: Annotated[float, typer.Option(min=1, max=600, help="How long to listen.")] = 10.0,
+    everything: Annotated[bool, typer.Option("--all", help="Also what is no health device.")] = False,
+    template: Annotated[bool, typer.Option("--template", help="A list to fill in, for --devices.")] = False,
+) -> None:
+    """Show the Bluetooth devices that are near: address, name, what they are, how strong. Connects to none.
+
+    Example: rpm-stream gateway ble scan --seconds 20
+
+    Example: rpm-stream gateway ble scan --template > devices.toml
+    """
+    from rpm_stream.app.gateway.ble.commands import Looking
+    from rpm_stream.app.gateway.ble.commands import scan as look
+
+    look(radio, _folder(Settings()), Looking(seconds, everything, template))
+
+
+@ble_app.command()
+def status(gateway: GatewayId = None) -> None:
+    """Show how the devices of the gateway on this machine are: connected, last value, battery, signal, fault.
+
+    Example: rpm-stream gateway ble status
+    """
+    from rpm_stream.app.gateway.ble.commands import status as show
+
+    show(_folder(Settings()), _gateway_id(gateway))
+
+
+def _folder(settings: Settings) -> Path:
+    return settings.data_dir.expanduser() / "gateway"
+
+
+def _gateway_id(name: str | None) -> str:
+    from rpm_stream.app.gateway.ble.commands import own_name
+    from rpm_stream.app.gateway.client import GATEWAY_ID
+
+    found = name or own_name()
+    if not GATEWAY_ID.fullmatch(found):
+        raise UsageError("--gateway: 1 to 64 letters, digits, dots, underscores or hyphens")
+    return found
+
+
+def _zone(name: str | None) -> tzinfo | None:
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    if name is None:
+        return None
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise UsageError(f"--zone: no such time zone: {name}") from None
+
+
+def _log(settings: Settings) -> None:
+    """Where nobody watches, the log tells what the table would."""
+    import sys
+
+    from rpm_stream.app.logs import configure_log
+
+    if not sys.stderr.isatty():
+        configure_log(settings.log_level, "WARNING")

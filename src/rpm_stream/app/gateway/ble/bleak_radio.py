@@ -1,0 +1,228 @@
+"""The back-end for the operating system's Bluetooth stack: Linux (BlueZ), macOS, Windows, by bleak.
+
+**Not tested on hardware.** Its tests run bleak's own code for Linux over a real D-Bus daemon against a double of
+BlueZ's interface (``tests/app/gateway/bluez_for_tests.py``); macOS and Windows have no double. Importing this module
+needs the extra ``ble``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self, TypeAlias
+
+import structlog
+from bleak import BleakClient
+from bleak.backends.device import BLEDevice
+
+from rpm_stream.app.gateway.ble.bleak_errors import LOST_AT_ONCE, RAISED, of_connecting
+from rpm_stream.app.gateway.ble.bleak_link import BleakLink
+from rpm_stream.app.gateway.ble.bleak_scan import Scan
+from rpm_stream.app.gateway.ble.radio import Link, NotFound, PairingFailed, RadioError, RadioOff, Refused, Sighting
+
+if sys.platform == "linux":
+    from rpm_stream.app.gateway.ble.bluez import Bluez
+
+AskPasskey: TypeAlias = Callable[[str], Awaitable[int | None]]
+"""The device's address to the number that it shows, None where nobody answers: pairing ends."""
+
+CLOSE_SECONDS = 5.0
+ATTEMPT: tuple[type[Exception], ...] = (*RAISED, NotFound)
+
+_log = structlog.get_logger(__name__)
+
+
+class BleakRadio:
+    """A ``radio.Radio`` on the system's stack."""
+
+    def __init__(self, adapter: str | None = None, passkey: AskPasskey | None = None) -> None:
+        """``adapter`` such as ``hci1`` (Linux only), None: the first that is on.
+
+        ``passkey`` asks a person for the number that a device shows (Linux only; other systems ask by themselves).
+        """
+        self._bluez = Bluez(adapter, self._off, passkey) if sys.platform == "linux" else None
+        self._scan = Scan(self._saw, self._cycle)
+        self._links: dict[str, BleakLink] = {}
+        self._ending: list[BleakLink] = []  # links that the adapter took with it: their last values are on their way
+        self._letting_go: set[asyncio.Task[None]] = set()
+        self._reading = False
+        self._waiting: dict[str, Sighting] = {}  # the newest of each address, until it is read
+        self._heard = asyncio.Event()
+        self._why_off: str | None = None
+
+    async def __aenter__(self) -> Self:
+        """Find the adapter. Raises ``RadioOff``."""
+        if self._bluez is not None:
+            await self._bluez.open()
+            self._scan.adapter = self._bluez.adapter
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close all links and leave the system's stack as it was."""
+        await self._close_links()
+        await self._scan.stop()
+        if self._bluez is not None:
+            await self._bluez.close()
+
+    async def sightings(self) -> AsyncGenerator[Sighting, None]:
+        """Advertisements, without end; of one device the newest where the reader is slow."""
+        if self._reading:
+            raise ValueError("sightings are read already")
+        self._reading, self._why_off = True, None
+        self._waiting.clear()
+        try:
+            async with self._scan.needed():
+                while True:
+                    self._heard.clear()
+                    while self._waiting:
+                        yield self._waiting.pop(next(iter(self._waiting)))
+                    await self._still_on()
+                    await self._heard.wait()
+        finally:
+            self._reading = False
+
+    def _saw(self, sighting: Sighting) -> None:
+        if self._reading:
+            self._waiting[sighting.address] = sighting
+            self._heard.set()
+
+    async def _still_on(self) -> None:
+        """Raises ``RadioOff`` once all that the links had to tell has arrived."""
+        if self._why_off is not None:
+            await asyncio.gather(*(link.gone.wait() for link in self._ending))
+            raise RadioOff(self._why_off)
+
+    async def connect(self, address: str, within: float) -> Link:
+        """Connect and discover. Raises ``NotFound``, ``RadioOff``; ``PairingFailed`` for keys that do not hold."""
+        address = address.upper()
+        if self._bluez is not None:
+            await self._bluez.check()
+        if (old := self._links.pop(address, None)) is not None:
+            await old.close()  # two clients of one device would hear each value twice
+        ended: list[Callable[[], None]] = []
+        early = asyncio.Event()
+
+        def gone(_: BleakClient) -> None:
+            early.set()
+            for tell in ended:
+                tell()
+
+        until = asyncio.get_running_loop().time() + within
+        client: BleakClient | None = None
+        try:
+            async with asyncio.timeout_at(until):
+                device = await self._device(address)
+            client = BleakClient(device, gone, timeout=within)
+            await _before(until, client.connect())
+            link = BleakLink(client, address, self._bluez, _path(device))
+            ended.append(link.ended)
+            if early.is_set():
+                raise NotFound(LOST_AT_ONCE)
+            await link.look()
+        except ATTEMPT as error:
+            self._let_go(client)
+            raise await self._said(error, address) from error
+        except BaseException:
+            self._let_go(client)
+            raise
+        self._links = {kept: each for kept, each in self._links.items() if not each.gone.is_set()} | {address: link}
+        return link
+
+    async def _said(self, error: Exception, address: str) -> RadioError:
+        """What ended an attempt to connect, in our words."""
+        said = error if isinstance(error, RadioError) else of_connecting(error)
+        return await self._lost_at_once(address) if str(said) == LOST_AT_ONCE else said
+
+    def _let_go(self, client: BleakClient | None) -> None:
+        """A connection that nobody waits for any more would keep its device from advertising.
+
+        An attempt that has not ended in one was cleared up by bleak.
+        """
+        if client is not None and client.is_connected:
+            task = asyncio.ensure_future(_ended(client))
+            self._letting_go.add(task)
+            task.add_done_callback(self._letting_go.discard)
+
+    async def _lost_at_once(self, address: str) -> RadioError:
+        """Why a device hung up while it was discovered; BlueZ encrypts a bonded one before anything else."""
+        known = (await self._bluez.devices()).get(address) if self._bluez is not None else None
+        if self._bluez is None or known is None or not known[1].get("Bonded", known[1].get("Paired")):
+            return NotFound(LOST_AT_ONCE)
+        if await self._bluez.refused_keys(known[0]):
+            await self._bluez.forget(known[0])
+            return PairingFailed("the device no longer has the keys that were kept: they were deleted")
+        return NotFound(f"{LOST_AT_ONCE}; where that goes on, remove it in bluetoothctl and pair it anew")
+
+    async def _device(self, address: str) -> BLEDevice:
+        """What bleak connects to: what BlueZ knows already, or the next that advertises with this address."""
+        if self._bluez is not None and (known := (await self._bluez.devices()).get(address)) is not None:
+            path, props = known
+            return BLEDevice(address, str(props.get("Alias", "")), {"path": path, "props": props})
+        return await self._scan.device(address)
+
+    async def reset(self) -> None:
+        """Switch the adapter off and on; elsewhere than on Linux, and where this user may not, only scan anew.
+
+        All links are gone after it. Raises ``RadioOff`` where the adapter stays off.
+        """
+        await self._close_links()
+        await self._scan.stop()
+        try:
+            await self._cycle()
+        except RadioOff as error:
+            self._off(str(error))
+            raise
+        self._why_off = None
+        await self._scan.go_on()
+
+    async def _cycle(self) -> None:
+        if self._bluez is not None:
+            try:
+                await self._bluez.cycle()
+            except Refused as error:
+                _log.warning("ble_adapter_not_reset", fault=str(error))
+
+    async def _close_links(self) -> None:
+        links = list(self._links.values())
+        self._links.clear()
+        await asyncio.gather(*(link.close() for link in links), *self._letting_go)
+
+    def _off(self, why: str) -> None:
+        """The adapter or BlueZ itself has gone, and every connection with it."""
+        _log.warning("ble_radio_off", why=why)
+        self._why_off = why
+        self._ending = list(self._links.values())
+        self._links.clear()
+        for link in self._ending:
+            link.lost()
+        self._heard.set()
+
+
+def _path(device: BLEDevice) -> str:
+    details = device.details
+    return str(details.get("path", "")) if isinstance(details, dict) else ""
+
+
+async def _ended(client: BleakClient) -> None:
+    with suppress(*RAISED):
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await client.disconnect()
+
+
+async def _before(until: float, request: Coroutine[Any, Any, None]) -> None:
+    """Await ``request`` until that time of the loop. What does not let itself be cancelled is left behind."""
+    task = asyncio.ensure_future(request)
+    try:
+        await asyncio.wait({task}, timeout=max(0.0, until - asyncio.get_running_loop().time()))
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=CLOSE_SECONDS)
+    if not task.done() or task.cancelled():
+        raise TimeoutError
+    task.result()

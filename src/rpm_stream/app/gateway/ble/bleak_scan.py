@@ -1,0 +1,120 @@
+"""Scanning by bleak: one scanner for all who need it, because BlueZ refuses a second one of the same process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+from bleak import BleakScanner
+from bleak.args.bluez import BlueZScannerArgs
+from bleak.backends.device import BLEDevice
+from bleak.backends.scanner import AdvertisementData
+from bleak.exc import BleakDBusError
+
+from rpm_stream.app.gateway.ble.bleak_errors import RAISED, is_stuck, of_connecting
+from rpm_stream.app.gateway.ble.radio import RadioOff, Sighting, short_uuid
+
+UNKNOWN_RSSI = -127  # what bleak says where the system told nothing
+STOP_SECONDS = 5.0
+STATE = ("Connected", "ServicesResolved", "Paired", "Bonded", "Trusted", "Blocked")  # of BlueZ, not of the air
+KNOWN_STATES = 1024  # phones change their address every quarter of an hour
+
+
+class Scan:
+    """Scans while somebody needs it."""
+
+    def __init__(self, told: Callable[[Sighting], None], cycle: Callable[[], Awaitable[None]]) -> None:
+        """``told`` gets each advertisement; ``cycle`` switches the adapter off and on."""
+        self.adapter: str | None = None  # on Linux, such as hci0
+        self._told, self._cycle = told, cycle
+        self._scanner: BleakScanner | None = None
+        self._needed = 0
+        self._starting = asyncio.Lock()
+        self._expected: dict[str, asyncio.Future[BLEDevice]] = {}  # addresses that an attempt to connect waits for
+        self._states: dict[str, tuple[object, ...]] = {}  # by path of BlueZ
+
+    @asynccontextmanager
+    async def needed(self) -> AsyncIterator[None]:
+        """Scan within. Raises ``RadioOff``."""
+        self._needed += 1
+        try:
+            await self.go_on()
+            yield
+        finally:
+            self._needed -= 1
+            if not self._needed:
+                await self.stop()
+
+    async def device(self, address: str) -> BLEDevice:
+        """The next device that advertises with this address."""
+        seen = self._expected.get(address)
+        if seen is None or seen.done():
+            seen = self._expected[address] = asyncio.get_running_loop().create_future()
+        try:
+            async with self.needed():
+                return await asyncio.shield(seen)
+        finally:
+            if self._expected.get(address) is seen:
+                del self._expected[address]
+
+    async def go_on(self) -> None:
+        """Begin, or begin anew after ``stop``, where somebody needs it. Raises ``RadioOff``."""
+        async with self._starting:
+            if self._scanner is None and self._needed:
+                self._scanner = await self._begun()
+
+    async def stop(self) -> None:
+        """Scan no more, whoever needs it, until ``go_on``. Never raises."""
+        async with self._starting:
+            scanner, self._scanner = self._scanner, None
+            if scanner is not None:
+                with suppress(*RAISED):
+                    async with asyncio.timeout(STOP_SECONDS):
+                        await scanner.stop()
+
+    async def _begun(self) -> BleakScanner:
+        # DuplicateData: else BlueZ tells a device again only when its strength changes by 8 dB, and one that came back
+        # after a lost connection may not be told at all.
+        asked: BlueZScannerArgs = {"filters": {"DuplicateData": True}}
+        if self.adapter is not None:
+            asked["adapter"] = self.adapter
+        scanner = BleakScanner(self._advertised, bluez=asked)
+        try:
+            try:
+                await scanner.start()
+            except BleakDBusError as error:
+                if not is_stuck(error):
+                    raise
+                await self._cycle()
+                await scanner.start()
+        except RAISED as error:
+            said = of_connecting(error)
+            raise said if isinstance(said, RadioOff) else RadioOff(f"scanning does not begin: {said}") from error
+        return scanner
+
+    def _advertised(self, device: BLEDevice, told: AdvertisementData) -> None:
+        if not self._is_advertisement(told):
+            return
+        address = device.address.upper()
+        seen = self._expected.get(address)
+        if seen is not None and not seen.done():
+            seen.set_result(device)
+        rssi = None if told.rssi == UNKNOWN_RSSI else told.rssi
+        services = frozenset(short_uuid(uuid) for uuid in told.service_uuids)
+        self._told(Sighting(address, told.local_name or device.name, services, rssi))
+
+    def _is_advertisement(self, told: AdvertisementData) -> bool:
+        """Whether a device was heard. bleak on Linux tells each change of what BlueZ knows of a device as if it was:
+        above all that it was connected or has been lost.
+        """
+        props = told.platform_data[1] if len(told.platform_data) > 1 else None
+        if not isinstance(props, dict):
+            return True
+        path = told.platform_data[0]
+        state = tuple(props.get(name) for name in STATE)
+        known = self._states.pop(path, state)
+        self._states[path] = state
+        if len(self._states) > KNOWN_STATES:
+            del self._states[next(iter(self._states))]
+        return known == state and not props.get("Connected")

@@ -1,0 +1,255 @@
+"""BlueZ over D-Bus, for what bleak does not do: whether the adapter is on, a power cycle, bonds, a number to type.
+
+bleak watches devices only. When ``bluetoothd`` ends or the adapter is pulled out, no device says goodbye, so bleak
+shows its connections as alive for ever: here the service and the adapter themselves are watched.
+Source: BlueZ's doc/org.bluez.Adapter.rst, org.bluez.Device.rst, org.bluez.Agent.rst, org.bluez.AgentManager.rst.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final, TypeAlias
+
+import structlog
+from bleak.backends.bluezdbus.manager import get_global_bluez_manager
+from bleak.exc import BleakError
+from dbus_fast import BusType, DBusError, Message, MessageType, Variant, unpack_variants
+from dbus_fast.aio import MessageBus
+from dbus_fast.errors import DBusFastError
+
+from rpm_stream.app.gateway.ble.bleak_link import PAIR_SECONDS
+from rpm_stream.app.gateway.ble.bluez_agent import Agent, AskPasskey
+from rpm_stream.app.gateway.ble.radio import RadioOff, Refused
+
+SERVICE: Final = "org.bluez"
+ADAPTER: Final = "org.bluez.Adapter1"
+DEVICE: Final = "org.bluez.Device1"
+KEYS_REFUSED: Final = "org.bluez.Reason.Authentication"
+PROPERTIES: Final = "org.freedesktop.DBus.Properties"
+DAEMON: Final = "org.freedesktop.DBus"
+OBJECTS: Final = "org.freedesktop.DBus.ObjectManager"
+
+CALL_SECONDS = 25.0  # what D-Bus libraries wait for an answer
+NEWS_SECONDS = 0.1  # between what bleak hears on its bus and what is heard on this one
+POWER_SECONDS = 10.0  # for an adapter to come back after it was switched on
+OFF_SECONDS = 1.0  # how long it stays off: some dongles forget nothing in less
+
+Props: TypeAlias = dict[str, Any]
+
+_log = structlog.get_logger(__name__)
+
+
+class Bluez:
+    """One adapter of BlueZ. ``on_lost`` is called with one line whenever the adapter or the service has gone."""
+
+    def __init__(self, adapter: str | None, on_lost: Callable[[str], None], passkey: AskPasskey | None) -> None:
+        """``adapter`` such as ``hci1``; None: the first that is on."""
+        self._wanted, self._on_lost, self._passkey = adapter, on_lost, passkey
+        self._bus: MessageBus | None = None
+        self._path = ""
+        self._switching = False
+        self._refused_keys: set[str] = set()  # paths of devices that hung up because of them
+        self._breaking: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Find the adapter. Raises ``RadioOff`` with what to do."""
+        try:
+            self._bus = MessageBus(bus_type=BusType.SYSTEM)
+            await self._bus.connect()
+        except (OSError, EOFError, DBusFastError) as error:
+            await self.close()
+            raise RadioOff(f"no D-Bus system bus ({type(error).__name__}): is this a Linux with BlueZ?") from error
+        try:
+            self._path = await self._first_adapter()
+            await self._listen()
+            if self._passkey is not None:
+                await Agent(self._bus, self._passkey).register()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Give the bus back. Never raises."""
+        bus, self._bus = self._bus, None
+        if bus is None:
+            return
+        was_connected = bus.connected  # else nothing would end the wait
+        bus.disconnect()
+        if was_connected:
+            with suppress(OSError, EOFError, DBusFastError):
+                await bus.wait_for_disconnect()  # type: ignore[no-untyped-call]
+
+    @property
+    def adapter(self) -> str:
+        """Its name, such as ``hci0``."""
+        return self._path.rpartition("/")[2]
+
+    async def devices(self) -> dict[str, tuple[str, Props]]:
+        """By address, the path and properties of all devices that BlueZ knows on this adapter."""
+        found = {}
+        for path, interfaces in (await self._objects()).items():
+            device = interfaces.get(DEVICE)
+            if device is not None and device.get("Adapter") == self._path:
+                found[str(device["Address"]).upper()] = (path, device)
+        return found
+
+    async def bonded(self, path: str) -> bool:
+        """Whether keys of this device are kept."""
+        with suppress(Refused, RadioOff):
+            props = unpack_variants((await self._call(path, f"{PROPERTIES}.GetAll", "s", DEVICE))[0])
+            return bool(props.get("Bonded", props.get("Paired", False)))
+        return False
+
+    async def pair(self, path: str) -> None:
+        """Pair and bond a connected device. Raises ``Refused`` with BlueZ's reason.
+
+        Asked on this bus, because BlueZ takes the agent of whoever asks.
+        """
+        await self._call(path, f"{PROPERTIES}.Set", "ssv", DEVICE, "Trusted", Variant("b", True))
+        try:
+            await self._call(path, f"{DEVICE}.Pair")
+        except Refused as error:
+            if str(error) != "AlreadyExists":
+                raise
+
+    async def refused_keys(self, path: str) -> bool:
+        """Whether the device has just hung up because it does not know our keys. BlueZ before 5.82 does not tell."""
+        await asyncio.sleep(NEWS_SECONDS)
+        return path in self._refused_keys
+
+    async def forget(self, path: str) -> None:
+        """Delete a device with its keys; it is disconnected by that."""
+        self._refused_keys.discard(path)
+        with suppress(Refused):
+            await self._call(self._path, f"{ADAPTER}.RemoveDevice", "o", path)
+
+    async def check(self) -> None:
+        """Raises ``RadioOff`` unless the adapter is there and on."""
+        try:
+            props = unpack_variants((await self._call(self._path, f"{PROPERTIES}.GetAll", "s", ADAPTER))[0])
+        except Refused as error:
+            raise RadioOff(f"the Bluetooth adapter {self.adapter} is gone") from error
+        if not props.get("Powered"):
+            raise RadioOff(_switched_off(self.adapter))
+
+    async def cycle(self) -> None:
+        """Switch the adapter off and on. Raises ``RadioOff`` where it stays off, ``Refused`` where we may not."""
+        self._switching = True
+        try:
+            with suppress(RadioOff):  # off already, or bluetoothd is starting: only what follows counts
+                await self._power(False)
+            await asyncio.sleep(OFF_SECONDS)
+            async with asyncio.timeout(POWER_SECONDS):
+                while not await self._is_back():
+                    await asyncio.sleep(OFF_SECONDS)
+        except TimeoutError:
+            raise RadioOff(
+                f"the Bluetooth adapter {self.adapter} did not come back after it was switched off"
+            ) from None
+        finally:
+            self._switching = False
+
+    async def _is_back(self) -> bool:
+        try:
+            await self._power(True)
+            await self.check()
+        except RadioOff:
+            return False
+        return True
+
+    async def _power(self, on: bool) -> None:
+        await self._call(self._path, f"{PROPERTIES}.Set", "ssv", ADAPTER, "Powered", Variant("b", on))
+
+    async def _first_adapter(self) -> str:
+        adapters = {path: each[ADAPTER] for path, each in (await self._objects()).items() if ADAPTER in each}
+        if self._wanted is not None:
+            adapters = {path: props for path, props in adapters.items() if path.endswith(f"/{self._wanted}")}
+        if not adapters:
+            raise RadioOff(f"no Bluetooth adapter{f' {self._wanted}' if self._wanted else ''} is plugged in")
+        for path in sorted(adapters):
+            if adapters[path].get("Powered"):
+                return path
+        raise RadioOff(_switched_off(min(adapters).rpartition("/")[2]))
+
+    async def _objects(self) -> dict[str, dict[str, Props]]:
+        objects = (await self._call("/", f"{OBJECTS}.GetManagedObjects"))[0]
+        return {path: unpack_variants(interfaces) for path, interfaces in objects.items()}
+
+    async def _listen(self) -> None:
+        assert self._bus is not None
+        self._bus.add_message_handler(self._heard)
+        for rule in (
+            f"type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged',arg0='{SERVICE}'",
+            f"type='signal',sender='{SERVICE}',interface='{PROPERTIES}',path='{self._path}'",
+            f"type='signal',sender='{SERVICE}',interface='{OBJECTS}',member='InterfacesRemoved'",
+            f"type='signal',sender='{SERVICE}',interface='{DEVICE}',member='Disconnected'",
+        ):
+            await self._call("/org/freedesktop/DBus", f"{DAEMON}.AddMatch", "s", rule)
+
+    def _heard(self, message: Message) -> None:
+        if message.message_type is not MessageType.SIGNAL:
+            return
+        match message.member, message.body:
+            case "NameOwnerChanged", [name, _, new] if name == SERVICE:
+                self._breaking = asyncio.ensure_future(_forget_what_bleak_knows())
+                if not new and not self._switching:
+                    self._on_lost("bluetoothd has ended: systemctl restart bluetooth")
+            case "InterfacesRemoved", [path, interfaces] if path == self._path and ADAPTER in interfaces:
+                self._on_lost(f"the Bluetooth adapter {self.adapter} is gone")
+            case "Disconnected", [reason, _]:
+                (self._refused_keys.add if reason == KEYS_REFUSED else self._refused_keys.discard)(str(message.path))
+            case "PropertiesChanged", [interface, changed, _] if interface == ADAPTER and message.path == self._path:
+                powered = changed.get("Powered")
+                if powered is not None and not powered.value and not self._switching:
+                    self._on_lost(_switched_off(self.adapter))
+
+    async def _call(self, path: str, method: str, signature: str = "", *body: Any) -> list[Any]:
+        """The answer's body. Raises ``RadioOff`` without an answer, ``Refused`` for a no."""
+        if self._bus is None or not self._bus.connected:
+            raise RadioOff("the D-Bus system bus is gone")
+        interface, _, member = method.rpartition(".")
+        request = Message(
+            destination=DAEMON if interface == DAEMON else SERVICE,
+            path=path,
+            interface=interface,
+            member=member,
+            signature=signature,
+            body=list(body),
+        )
+        try:
+            async with asyncio.timeout(PAIR_SECONDS if member == "Pair" else CALL_SECONDS):
+                reply = await self._bus.call(request)
+        except (OSError, EOFError, TimeoutError, DBusError) as error:
+            raise RadioOff("BlueZ does not answer: systemctl restart bluetooth") from error
+        assert reply is not None
+        if reply.message_type is MessageType.ERROR:
+            raise _refusal(reply)
+        return list(reply.body)
+
+
+def _refusal(reply: Message) -> Refused | RadioOff:
+    name = str(reply.error_name)
+    if name.endswith(("ServiceUnknown", "NameHasNoOwner", "NoReply", "Spawn.ExecFailed")):
+        return RadioOff("BlueZ is not running: systemctl start bluetooth")
+    if name.endswith(("NotReady", "Error.Blocked")) or "rfkill" in str(reply.body):
+        return RadioOff("the Bluetooth adapter is blocked: rfkill unblock bluetooth")
+    if name.endswith("AccessDenied"):
+        return Refused("this user may not use Bluetooth: add it to the group bluetooth")
+    return Refused(name.rpartition(".")[2])
+
+
+def _switched_off(adapter: str) -> str:
+    return f"the Bluetooth adapter {adapter} is switched off: bluetoothctl power on (rfkill unblock bluetooth)"
+
+
+async def _forget_what_bleak_knows() -> None:
+    """A new ``bluetoothd`` knows nothing of what bleak has kept of the old one: connections above all.
+
+    bleak (3.1) begins anew only when its bus breaks, so the bus is broken; its clients hear of the disconnection.
+    """
+    with suppress(OSError, EOFError, DBusFastError, BleakError):
+        manager = await get_global_bluez_manager()
+        if manager._bus is not None:
+            manager._bus.disconnect()

@@ -1,0 +1,124 @@
+"""How each device is: for the operator's screen, a file beside the spool, and Prometheus (there without any name)."""
+
+from __future__ import annotations
+
+from collections import Counter as Counted
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from rpm_stream.app.gateway.ble.marks import write_private
+
+
+class Presence(StrEnum):
+    """Where a device is, in one word for a person."""
+
+    away = "away"
+    connecting = "connecting"
+    connected = "connected"
+    unpaired = "not paired"  # it or a person refused
+
+
+class Row(msgspec.Struct):
+    """One device. A value that was heard is old once the link is lost: ``heard_at`` says how old."""
+
+    device: str
+    model: str | None = None
+    presence: Presence = Presence.away
+    since: datetime | None = None
+    heard_at: datetime | None = None
+    values: int = 0
+    connections: int = 0
+    battery: int | None = None  # percent
+    rssi: int | None = None  # dBm
+    fault: str | None = None  # of the last attempt
+
+
+class Status(msgspec.Struct):
+    """The file that says how all devices are."""
+
+    at: datetime
+    devices: list[Row]
+    radio_fault: str | None = None
+    refused: dict[str, int] = {}
+
+
+class RadioMeters:
+    """The radio of one gateway in Prometheus; no device has a label."""
+
+    def __init__(self, registry: CollectorRegistry, rows: Callable[[], Iterable[Row]]) -> None:
+        def lowest(values: Iterable[int | None], without: float) -> float:
+            return float(min((value for value in values if value is not None), default=without))
+
+        def connected() -> list[Row]:
+            return [row for row in rows() if row.presence is Presence.connected]
+
+        of = registry
+        Gauge("rpm_gateway_ble_devices", "Devices that this gateway is to serve", registry=of).set_function(
+            lambda: float(len(list(rows())))
+        )
+        Gauge("rpm_gateway_ble_connected_devices", "Devices that are connected", registry=of).set_function(
+            lambda: float(len(connected()))
+        )
+        Gauge(
+            "rpm_gateway_ble_lowest_battery_percent", "Of all devices that tell; 100 where none does", registry=of
+        ).set_function(lambda: lowest((row.battery for row in rows()), 100.0))
+        Gauge(
+            "rpm_gateway_ble_weakest_signal_dbm", "Of the connected devices; 0 where none tells", registry=of
+        ).set_function(lambda: lowest((row.rssi for row in connected()), 0.0))
+        self.values = Counter("rpm_gateway_ble_values", "Notifications and indications that arrived", registry=of)
+        self.connections = Counter("rpm_gateway_ble_connections", "Connections that were made", registry=of)
+        self.failures = Counter("rpm_gateway_ble_failures", "Connections not made, or ended by an error", registry=of)
+        self.resubscriptions = Counter(
+            "rpm_gateway_ble_resubscriptions", "Streams that went silent and were subscribed anew", registry=of
+        )
+        self.resets = Counter("rpm_gateway_ble_resets", "Times that the adapter was reset", registry=of)
+        self.dropped = Counter(
+            "rpm_gateway_ble_dropped_values", "Values that found no room while the disk was full", registry=of
+        )
+
+
+class Board:
+    """The rows of all devices, by device id."""
+
+    def __init__(self, clock: Callable[[], datetime], registry: CollectorRegistry, path: Path | None = None) -> None:
+        """``path``: where the rows are written, for whoever asks from outside; None: nowhere."""
+        self.rows: dict[str, Row] = {}
+        self.radio_fault: str | None = None
+        self.refused: Counted[str] = Counted()  # by the service, by reason
+        self.meters = RadioMeters(registry, lambda: list(self.rows.values()))
+        self.clock = clock
+        self._path = path
+
+    def row(self, device: str, model: str | None = None) -> Row:
+        """The row of a device, made at the first call."""
+        row = self.rows.get(device)
+        if row is None:
+            row = self.rows[device] = Row(device, model, since=self.clock())
+        return row
+
+    def moved(self, device: str, presence: Presence, fault: str | None = None) -> None:
+        """A device came or went."""
+        row = self.row(device)
+        if row.presence is not presence:
+            row.presence, row.since = presence, self.clock()
+        row.fault = fault
+        if presence is not Presence.connected:
+            row.rssi = None
+
+    def heard(self, device: str) -> None:
+        """A value came."""
+        row = self.row(device)
+        row.values += 1
+        row.heard_at = self.clock()
+        self.meters.values.inc()
+
+    def write(self) -> None:
+        """The file, as JSON."""
+        if self._path is not None:
+            status = Status(self.clock(), list(self.rows.values()), self.radio_fault, dict(self.refused))
+            write_private(self._path, msgspec.json.encode(status).decode(), sync=False)

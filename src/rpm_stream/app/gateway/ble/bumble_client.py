@@ -1,0 +1,76 @@
+"""bumble's GATT client, changed so that no value is confirmed before it was received."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from bumble import att
+from bumble.device import Connection
+from bumble.gatt_client import Client
+
+UNCLAIMED = 64  # values that may wait for their subscription
+CLAIM_SECONDS = 10.0  # after which a value that nobody subscribed to is confirmed and dropped
+
+_log = structlog.get_logger(__name__)
+
+
+class Values(Client):
+    """bumble's GATT client with one receiver for each characteristic.
+
+    A bonded device sends as soon as the connection is encrypted, before we have subscribed anew. bumble would confirm
+    such a value and drop it. Here it waits for its receiver, and an indication is confirmed only once it was received.
+    """
+
+    def __init__(self, bearer: Connection) -> None:
+        super().__init__(bearer)
+        self._receivers: dict[int, Callable[[bytes], None]] = {}
+        self._unclaimed: list[tuple[int, bytes, bool]] = []
+
+    def receive(self, handle: int, receiver: Callable[[bytes], None]) -> None:
+        """From now on ``receiver`` gets the values of ``handle``, first those that wait."""
+        self._receivers[handle] = receiver
+        waiting, self._unclaimed = self._unclaimed, []
+        for value in waiting:
+            self._arrived(*value)
+
+    def on_att_handle_value_notification(self, notification: att.ATT_Handle_Value_Notification) -> None:
+        """A value that needs no answer."""
+        self._arrived(notification.attribute_handle, notification.attribute_value, False)
+
+    def on_att_handle_value_indication(self, indication: att.ATT_Handle_Value_Indication) -> None:
+        """A value that the device keeps until it is confirmed."""
+        self._arrived(indication.attribute_handle, indication.attribute_value, True)
+
+    def _arrived(self, handle: int, value: bytes, confirm: bool) -> None:
+        receiver = self._receivers.get(handle)
+        if receiver is not None:
+            receiver(bytes(value))
+            if confirm:
+                self.send_confirmation(att.ATT_Handle_Value_Confirmation())
+        elif confirm or len(self._unclaimed) < UNCLAIMED:
+            if not self._unclaimed:
+                asyncio.get_running_loop().call_later(CLAIM_SECONDS, self._give_up)
+            self._unclaimed.append((handle, value, confirm))
+
+    def _give_up(self) -> None:
+        """Confirm what nobody wants, or the device would send nothing else."""
+        unclaimed, self._unclaimed = self._unclaimed, []
+        if unclaimed:
+            _log.warning("ble_values_unclaimed", count=len(unclaimed))
+        for _, _, confirm in unclaimed:
+            if confirm and self.connection.handle in self.connection.device.connections:
+                self.send_confirmation(att.ATT_Handle_Value_Confirmation())
+
+    def on_disconnection(self, *args: Any) -> None:
+        """Nothing waits for a connection that has ended."""
+        super().on_disconnection(*args)
+        self._receivers.clear()
+        self._unclaimed.clear()
+
+
+def swap_client(connection: Connection) -> None:
+    """Give a new connection our client, before anything can arrive: to be called by the event of the connection."""
+    connection.gatt_client = Values(connection)

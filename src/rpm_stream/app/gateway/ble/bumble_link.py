@@ -1,0 +1,245 @@
+"""One connection of the bumble back-end: GATT on a bare controller."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
+
+import structlog
+from bumble import att, core, gatt, hci
+from bumble.device import Connection
+from bumble.gatt_client import CharacteristicProxy
+
+from rpm_stream.app.gateway.ble.bumble_client import Values
+from rpm_stream.app.gateway.ble.radio import (
+    Characteristic,
+    LinkLost,
+    NotPaired,
+    PairingFailed,
+    Property,
+    Refused,
+    short_uuid,
+)
+
+Answer = TypeVar("Answer")
+
+MTU = 247  # what a controller sends in one piece since Bluetooth 4.2
+PAIR_SECONDS = 60.0  # a person may have to read a number from the device
+CCCD = 0x2902
+WITHOUT_VALUES = frozenset(
+    {"1800", "1801", "180A"}
+)  # access, attributes, device information: not discovered, for speed
+WANTS_PAIRING = frozenset(
+    {
+        att.ErrorCode.INSUFFICIENT_AUTHENTICATION,
+        att.ErrorCode.INSUFFICIENT_AUTHORIZATION,
+        att.ErrorCode.INSUFFICIENT_ENCRYPTION,
+        att.ErrorCode.INSUFFICIENT_ENCRYPTION_KEY_SIZE,
+    }
+)
+KEYS_DIFFER = frozenset(
+    {
+        hci.HCI_ErrorCode.AUTHENTICATION_FAILURE_ERROR,
+        hci.HCI_ErrorCode.PIN_OR_KEY_MISSING_ERROR,
+        hci.HCI_ErrorCode.CONNECTION_TERMINATED_DUE_TO_MIC_FAILURE_ERROR,
+    }
+)
+PROPERTIES: Final[dict[int, Property]] = {
+    gatt.Characteristic.Properties.READ: "read",
+    gatt.Characteristic.Properties.WRITE: "write",
+    gatt.Characteristic.Properties.WRITE_WITHOUT_RESPONSE: "write_without_response",
+    gatt.Characteristic.Properties.NOTIFY: "notify",
+    gatt.Characteristic.Properties.INDICATE: "indicate",
+}
+
+_log = structlog.get_logger(__name__)
+
+
+class BumbleLink:
+    """A ``radio.Link`` on a bumble connection."""
+
+    def __init__(self, connection: Connection, address: str, bonded: bool) -> None:
+        """``address`` as in the sighting; ``bonded``: keys of this device are kept."""
+        self._connection, self._address, self._bonded = connection, address, bonded
+        self._gone = asyncio.Event()
+        self._reason = 0  # of the end, as HCI numbers it
+        self._found: list[Characteristic] | None = None
+        self._proxies: dict[int, CharacteristicProxy[bytes]] = {}
+        connection.once(connection.EVENT_DISCONNECTION, self._ended)
+        if connection.handle not in connection.device.connections:
+            self._gone.set()  # it ended before we could listen
+
+    @property
+    def address(self) -> str:
+        """As in the sighting."""
+        return self._address
+
+    @property
+    def bonded(self) -> bool:
+        """Keys of this device are kept."""
+        return self._bonded
+
+    @property
+    def gone(self) -> asyncio.Event:
+        """Set once the connection has ended."""
+        return self._gone
+
+    @property
+    def _client(self) -> Values:
+        client = self._connection.gatt_client
+        assert isinstance(client, Values)
+        return client
+
+    def _ended(self, reason: int) -> None:
+        self._reason = reason
+        self._gone.set()
+
+    def lost(self) -> None:
+        """The adapter is gone, and this connection with it."""
+        self._gone.set()
+
+    async def prepare(self) -> None:
+        """Agree on how long a value may be: what is longer than 20 octets is cut off otherwise."""
+        try:
+            await self._asked(self._client.request_mtu(MTU))
+        except Refused:
+            _log.info("ble_mtu_stays", octets=self._client.mtu)
+
+    async def characteristics(self) -> Sequence[Characteristic]:
+        """All of them but those of GAP, GATT and Device Information."""
+        if self._found is None:
+            self._found = await self._asked(self._discovered())
+        return self._found
+
+    async def _discovered(self) -> list[Characteristic]:
+        found = []
+        for service in await self._client.discover_services():
+            name = short_uuid(service.uuid.to_hex_str())
+            if name in WITHOUT_VALUES:
+                continue
+            for proxy in await service.discover_characteristics():
+                self._proxies[proxy.handle] = proxy
+                bits = frozenset(word for bit, word in PROPERTIES.items() if proxy.properties & bit)
+                found.append(Characteristic(name, short_uuid(proxy.uuid.to_hex_str()), bits, proxy.handle))
+        return found
+
+    async def subscribe(self, characteristic: Characteristic, callback: Callable[[bytes], None]) -> None:
+        """Indication where it is offered, else notification; one receiver a characteristic."""
+        if characteristic.properties.isdisjoint({"notify", "indicate"}):
+            raise Refused(f"{characteristic.uuid} does not send by itself")
+        descriptor = await self._asked(self._configuration(characteristic))
+        bits = 2 if "indicate" in characteristic.properties else 1
+        self._client.receive(characteristic.handle, callback)
+        await self._asked(self._client.write_value(descriptor, struct.pack("<H", bits), with_response=True))
+
+    async def _configuration(self, characteristic: Characteristic) -> int:
+        """The handle of the descriptor that switches sending on."""
+        proxy = self._proxies[characteristic.handle]
+        kept = proxy.descriptors or await self._client.discover_descriptors(proxy)
+        for descriptor in kept:
+            if descriptor.type == core.UUID.from_16_bits(CCCD):
+                return int(descriptor.handle)
+        raise Refused(f"{characteristic.uuid} has no descriptor to subscribe by")
+
+    async def read(self, characteristic: Characteristic) -> bytes:
+        """The value now."""
+        return bytes(await self._asked(self._client.read_value(characteristic.handle)))
+
+    async def write(self, characteristic: Characteristic, data: bytes, response: bool) -> None:
+        """Write; with ``response`` until the device has taken it."""
+        await self._asked(self._client.write_value(characteristic.handle, data, with_response=response))
+
+    async def pair(self) -> None:
+        """Encrypt by the kept keys, else bond."""
+        if self._connection.is_encrypted:
+            return
+        device = self._connection.device
+        name = str(self._connection.peer_address)
+        if self._bonded:
+            try:
+                await self._secured(device.encrypt(self._connection))
+            except (PairingFailed, LinkLost) as error:
+                if isinstance(error, LinkLost) and self._reason not in KEYS_DIFFER:
+                    raise
+                if device.keystore is not None:
+                    await device.keystore.delete(name)
+                self._bonded = False
+                raise PairingFailed("the device has other keys than we: they were deleted") from error
+            return
+        await self._secured(device.pair(self._connection))
+        self._bonded = device.keystore is not None and await device.keystore.get(name) is not None
+
+    async def _secured(self, request: Coroutine[Any, Any, None]) -> None:
+        try:
+            async with asyncio.timeout(PAIR_SECONDS):
+                await self._asked(request, partial(PairingFailed))
+        except TimeoutError:
+            await self.close()
+            raise PairingFailed("the device did not finish pairing") from None
+
+    async def rssi(self) -> int | None:
+        """Signal strength; None where the controller does not tell."""
+        try:
+            return int(await self._asked(self._strength()))
+        except Refused:
+            return None
+
+    async def _strength(self) -> int:
+        command = hci.HCI_Read_RSSI_Command(handle=self._connection.handle)
+        return int((await self._connection.device.send_sync_command(command)).rssi)
+
+    async def close(self) -> None:
+        """Disconnect, at most five seconds."""
+        if self._gone.is_set():
+            return
+        try:
+            async with asyncio.timeout(5.0):
+                await self._asked(self._connection.disconnect())
+        except (LinkLost, Refused, TimeoutError):
+            _log.info("ble_link_was_gone")
+        self._gone.set()
+
+    async def _asked(
+        self, request: Coroutine[Any, Any, Answer], refused: Callable[[str], Exception] = Refused
+    ) -> Answer:
+        """The answer to ``request``, or what went wrong in our words.
+
+        bumble cancels what waits when a connection ends, which would look as if we ourselves were cancelled: the
+        request runs in a task of its own.
+        """
+        if self._gone.is_set():
+            request.close()
+            raise LinkLost("the connection has ended")
+        task = asyncio.ensure_future(request)
+        ended = asyncio.ensure_future(self._gone.wait())
+        try:
+            await asyncio.wait({task, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done() or task.cancelled():
+                raise LinkLost("the connection has ended")
+            return task.result()
+        except att.ATT_Error as error:
+            words = att.ErrorCode(error.error_code).name.replace("_", " ").lower()
+            raise (NotPaired if error.error_code in WANTS_PAIRING else refused)(words) from error
+        except (core.TimeoutError, TimeoutError) as error:
+            await self._hang_up()
+            raise LinkLost("the device did not answer") from error
+        except (hci.HCI_Error, core.ProtocolError) as error:
+            raise refused(str(error.error_name or "the device said no")) from error
+        except core.BaseBumbleError as error:
+            raise LinkLost(f"the connection has ended ({type(error).__name__})") from error
+        finally:
+            await _stopped(task, ended)
+
+    async def _hang_up(self) -> None:
+        """After a request without an answer nothing more may be asked (ATT): the connection is of no use."""
+        if not self._gone.is_set():
+            await self.close()
+
+
+async def _stopped(*tasks: asyncio.Future[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

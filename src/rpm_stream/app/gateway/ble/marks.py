@@ -1,0 +1,81 @@
+"""Up to which stored record each device has been read, kept over restarts: a number and a fingerprint, no value."""
+
+from __future__ import annotations
+
+import json
+import os
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import structlog
+
+_log = structlog.get_logger(__name__)
+
+
+class Mark(NamedTuple):
+    """A record: its ``number`` (sequence, or minutes since the session start), and what tells it from a namesake."""
+
+    number: int
+    print: str
+
+
+def mark_of(characteristic: str, payload: bytes) -> Mark | None:
+    """The mark of a stored record, None where it has no number (an oximeter's).
+
+    >>> mark_of("2A18", bytes.fromhex("000701ea070b1e0a0000")).number
+    263
+    """
+    number: dict[str, tuple[int, int, int]] = {"2A18": (1, 3, 10), "2AA7": (4, 6, len(payload))}
+    if characteristic not in number:
+        return None
+    first, last, end = number[characteristic]
+    if len(payload) < max(end, last):
+        return None
+    return Mark(int.from_bytes(payload[first:last], "little"), sha256(payload[:end]).hexdigest()[:12])
+
+
+class Marks:
+    """The marks of one gateway's devices, in one file that its owner alone may read."""
+
+    def __init__(self, path: Path) -> None:
+        """A file that cannot be read counts as none: then all stored records are read again, and known as repeats."""
+        self._path = path
+        self._marks: dict[str, dict[str, Mark]] = {}
+        try:
+            self._marks = msgspec.json.decode(path.read_bytes(), type=dict[str, dict[str, Mark]])
+        except FileNotFoundError:
+            return
+        except (OSError, msgspec.DecodeError) as error:
+            _log.warning("ble_marks_unreadable", kind=type(error).__name__)
+
+    def get(self, device: str, characteristic: str) -> Mark | None:
+        """Up to where ``device`` was read."""
+        return self._marks.get(device, {}).get(characteristic)
+
+    def put(self, device: str, characteristic: str, mark: Mark) -> None:
+        """Note it, once the record is safe in the spool."""
+        if self.get(device, characteristic) == mark:
+            return
+        self._marks.setdefault(device, {})[characteristic] = mark
+        write_private(self._path, json.dumps(self._marks, sort_keys=True))
+
+
+def write_private(path: Path, text: str, sync: bool = True) -> None:
+    """Replace a small file whole or not at all; mode 0600; with ``sync`` also when the power fails.
+
+    A disk that is full is told in the log and forgotten.
+    """
+    beside = path.with_name(f"{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.unlink(missing_ok=True)
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        _log.warning("ble_file_not_written", file=path.name, kind=type(error).__name__)

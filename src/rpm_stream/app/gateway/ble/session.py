@@ -1,0 +1,255 @@
+"""One connection: subscribe before anything else, then all the rest, until it ends.
+
+A cuff connects once, indicates all that it has stored and drops the link: whoever reads names and batteries first gets
+nothing. After the subscriptions nothing here is allowed to hold up or to end the connection but the device itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from functools import partial
+
+import structlog
+
+from rpm_stream.app.gateway.ble import clock_values
+from rpm_stream.app.gateway.ble.board import Board
+from rpm_stream.app.gateway.ble.known import KnownDevice
+from rpm_stream.app.gateway.ble.marks import Marks
+from rpm_stream.app.gateway.ble.outbox import Outbox
+from rpm_stream.app.gateway.ble.quiet import Quiet
+from rpm_stream.app.gateway.ble.radio import Characteristic, Link, LinkLost, NotPaired, RadioError, Refused
+from rpm_stream.app.gateway.ble.stored import CONTROL, RECORDS, Store
+from rpm_stream.ingest import DECODERS
+
+BATTERY, CURRENT_TIME, DATE_TIME, SESSION_START = "2A19", "2A2B", "2A08", "2AAA"
+STREAMS = frozenset({"2A37", "2A5F", "2AA7", "2A53"})  # come by themselves as long as the device is worn
+TICKED = frozenset({"2A37", "2A5F", "2A53"})  # many a minute: a few seconds of them share a frame
+KEEP_SECONDS = 10.0
+FIRST = ("indicate", "notify")  # what is kept in the device and sent once comes before what streams
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionOptions:
+    """What a deployment may set. ``zone`` is what the devices' clocks show; times in seconds."""
+
+    clock: Callable[[], datetime]
+    zone: tzinfo | None  # None: where this machine is
+    gather: float = 5.0  # that a value of a stream may wait for others
+    battery_every: float = 6 * 3600.0
+    rssi_every: float = 60.0
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all connections of a gateway share."""
+
+    marks: Marks
+    board: Board
+    options: SessionOptions
+
+
+_log = structlog.get_logger(__name__)
+
+
+class Session:
+    """The life of one link."""
+
+    def __init__(self, link: Link, known: KnownDevice, outbox: Outbox, shared: Shared) -> None:
+        self.values = 0  # that came over this link
+        self._link, self._known, self._outbox = link, known, outbox
+        self._marks, self._board, self._options = shared.marks, shared.board, shared.options
+        self._loop = asyncio.get_running_loop()
+        self._found: Sequence[Characteristic] = ()
+        self._stores: dict[str, Store] = {}  # by service
+        self._streams: dict[Characteristic, Quiet] = {}
+        self.idle_since = self._loop.time()
+
+    @property
+    def streams(self) -> bool:
+        """A stream flows: the device is worn, and its link is not to be given to another."""
+        return any(quiet.ever and not quiet.asked for quiet in self._streams.values())
+
+    async def run(self) -> None:
+        """Until the link is gone. Raises ``RadioError`` where it was of no use: not paired, nothing to subscribe to."""
+        if self._link.bonded or self._known.bond:
+            await self._link.pair()
+        self._found = await self._link.characteristics()
+        await self._read_session_start()
+        await self._subscribe_all()
+        tasks = [asyncio.create_task(work) for work in (self._care(), self._watch(), self._link.gone.wait())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._keep()
+
+    # --- subscribing ------------------------------------------------------------------------------------------
+
+    async def _subscribe_all(self) -> None:
+        sending = [one for one in self._found if not one.properties.isdisjoint(FIRST)]
+        wanted = [one for one in sending if one.uuid in DECODERS]
+        if left := sorted({one.uuid for one in sending if one.uuid not in DECODERS and one.uuid != "2A05"}):
+            _log.info("ble_not_understood", characteristics=left[:20])
+        self._stores = {
+            one.service: Store(one.service, self._known.device, self._marks)
+            for one in wanted
+            if one.uuid == CONTROL and one.service in RECORDS
+        }
+        wanted.sort(key=lambda one: (one.uuid in (BATTERY, CONTROL), "indicate" not in one.properties))
+        taken = 0
+        for one in wanted:
+            taken += await self._subscribe(one)
+        if not taken and not any(one.uuid in DECODERS for one in self._found):
+            raise Refused("nothing that this gateway understands")
+
+    async def _subscribe(self, one: Characteristic) -> bool:
+        """Whether it was taken. Raises ``LinkLost`` and ``PairingFailed``."""
+        if one.uuid in STREAMS:
+            self._streams.setdefault(one, Quiet(self._loop.time()))
+        receive = partial(self._arrived, one)
+        try:
+            try:
+                await self._link.subscribe(one, receive)
+            except NotPaired:
+                await self._link.pair()
+                await self._link.subscribe(one, receive)
+        except Refused as error:
+            _log.warning("ble_subscription_refused", characteristic=one.uuid, fault=str(error))
+            self._streams.pop(one, None)
+            if one.uuid == CONTROL:
+                self._stores.pop(one.service, None)
+            return False
+        return True
+
+    def _arrived(self, one: Characteristic, payload: bytes) -> None:
+        """A value, at the moment when the stack gives it."""
+        self._outbox.put(one.uuid, payload, self._options.gather if one.uuid in TICKED else 0.0)
+        self._board.heard(self._known.device)
+        now = self._loop.time()
+        self.idle_since = now
+        self.values += 1
+        if one.uuid == BATTERY:
+            self._note_battery(payload)
+        if (quiet := self._streams.get(one)) is not None:
+            quiet.heard(now)
+        if (store := self._stores.get(one.service)) is not None:
+            if one.uuid == CONTROL:
+                store.answer(payload)
+            elif one.uuid == store.characteristic:
+                store.record(payload)
+
+    # --- what is asked ----------------------------------------------------------------------------------------
+
+    async def _read_session_start(self) -> None:
+        """Of a glucose sensor, before its values: without it none of them has a time of its own."""
+        for one in self._found:
+            if one.uuid == SESSION_START and "read" in one.properties:
+                await self._attempt("session start", partial(self._read_into_frame, one))
+
+    async def _care(self) -> None:
+        """Clock, battery, stored records, then battery and signal strength now and again."""
+        if self._known.clock:
+            await self._attempt("clock", self._set_clock)
+        if self._known.stored:
+            for service, store in list(self._stores.items()):
+                await self._attempt("stored records", partial(self._read_store, service, store))
+        battery_at = self._loop.time()
+        while True:
+            if self._loop.time() >= battery_at:
+                battery_at += self._options.battery_every
+                await self._attempt("battery", self._read_battery)
+            await self._attempt("signal strength", self._read_rssi)
+            await self._keep()
+            await asyncio.sleep(self._options.rssi_every)
+
+    async def _attempt(self, what: str, work: Callable[[], Awaitable[object]]) -> None:
+        """What goes wrong in one of these holds up none of the others; what needs pairing gets it, once."""
+        try:
+            try:
+                await work()
+            except NotPaired:
+                await self._link.pair()
+                await work()
+        except LinkLost:
+            raise
+        except (RadioError, ValueError) as error:
+            _log.warning("ble_attempt_failed", what=what, fault=str(error))
+
+    async def _set_clock(self) -> None:
+        """2A2B and 2A08, where the device lets them be written: many indicate nothing before."""
+        for one in self._found:
+            if one.uuid not in (CURRENT_TIME, DATE_TIME) or one.properties.isdisjoint(
+                {"write", "write_without_response"}
+            ):
+                continue
+            now = self._options.clock().astimezone(self._options.zone)
+            offset = int((now.utcoffset() or timedelta()).total_seconds() // 60)
+            if one.uuid == CURRENT_TIME:
+                value = clock_values.current_time(now, offset)
+            else:
+                value = clock_values.date_time(now.replace(tzinfo=None))
+            await self._attempt(one.uuid, partial(self._link.write, one, value, "write" in one.properties))
+
+    async def _read_store(self, service: str, store: Store) -> None:
+        control = next(one for one in self._found if one.uuid == CONTROL and one.service == service)
+        await store.read(lambda data: self._link.write(control, data, "write" in control.properties))
+        await self._keep()
+
+    async def _read_battery(self) -> None:
+        for one in self._found:
+            if one.uuid == BATTERY and "read" in one.properties:
+                self._note_battery(await self._read_into_frame(one))
+
+    async def _read_into_frame(self, one: Characteristic) -> bytes:
+        value = await self._link.read(one)
+        self._outbox.put(one.uuid, value)
+        return value
+
+    def _note_battery(self, payload: bytes) -> None:
+        if len(payload) == 1 and payload[0] <= 100:
+            self._board.row(self._known.device).battery = payload[0]
+
+    async def _read_rssi(self) -> None:
+        strength = await self._link.rssi()
+        if strength is not None:
+            self._board.row(self._known.device).rssi = strength
+
+    async def _keep(self) -> None:
+        """Note how far the memory was read, once that is safe on our disk; a full disk holds up nothing here."""
+        if not self._stores:
+            return
+        try:
+            async with asyncio.timeout(KEEP_SECONDS):
+                await self._outbox.flush()
+        except TimeoutError:
+            return  # then it is read again
+        for store in self._stores.values():
+            store.keep()
+
+    # --- silence ----------------------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        """A stream that stopped: subscribed anew, and if that does not help, connected anew.
+
+        One that was never heard, beside another that flows, is left alone: not every wearer runs.
+        """
+        while True:
+            deadline = min((quiet.deadline for quiet in self._streams.values()), default=None)
+            await asyncio.sleep(3600.0 if deadline is None else max(0.0, deadline - self._loop.time()) + 0.01)
+            for one, quiet in list(self._streams.items()):
+                if quiet.deadline > self._loop.time():
+                    continue
+                if quiet.asked and (quiet.ever or not any(other.ever for other in self._streams.values())):
+                    raise LinkLost(f"{one.uuid} is silent")
+                if not quiet.asked:
+                    _log.info("ble_silent", characteristic=one.uuid)
+                    self._board.meters.resubscriptions.inc()
+                    await self._subscribe(one)
+                quiet.subscribed(self._loop.time())

@@ -1,0 +1,133 @@
+"""Reading what a device has stored: from the last record on, all where that cannot be, and never deletion."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+
+from rpm_stream.app.gateway.ble import record_access
+from rpm_stream.app.gateway.ble.marks import Mark, Marks, mark_of
+from rpm_stream.app.gateway.ble.radio import RadioError
+from rpm_stream.app.gateway.ble.record_access import NoResponse, Response
+
+CONTROL: Final = "2A52"
+# What a service stores, and how its records are asked for from a number on (None: it knows no filter).
+RECORDS: Final[dict[str, tuple[str, Callable[[int], bytes] | None]]] = {
+    "1808": ("2A18", record_access.report_since),
+    "181F": ("2AA7", record_access.report_from_offset),
+    "1822": ("2A5E", None),
+}
+QUIET_SECONDS = 30.0  # without a record or an answer: given up for this time (Glucose Profile, 5.4)
+BUSY_SECONDS, BUSY_TIMES = 5.0, 3
+
+Write = Callable[[bytes], Awaitable[None]]
+
+_log = structlog.get_logger(__name__)
+
+
+class Transfer:
+    """What came since a request: in which order, up to which record, and whether the last known one was there."""
+
+    def __init__(self, known: Mark | None) -> None:
+        self.known_seen = known is None
+        self.ascending = True
+        self.newest: Mark | None = None
+        self._known = known
+
+    def add(self, mark: Mark) -> None:
+        """A record."""
+        self.known_seen = self.known_seen or mark == self._known
+        if self.newest is not None and mark.number < self.newest.number:
+            self.ascending = False
+        if self.newest is None or mark.number >= self.newest.number:
+            self.newest = mark
+
+
+class Store:
+    """The stored records of one characteristic of a connected device."""
+
+    def __init__(self, service: str, device: str, marks: Marks) -> None:
+        """``service`` is one of ``RECORDS``."""
+        self.characteristic, self._since = RECORDS[service]
+        self._device, self._marks = device, marks
+        self._loop = asyncio.get_running_loop()
+        self._answer: asyncio.Future[bytes] | None = None
+        self._transfer = Transfer(None)
+        self._whole = False  # all up to now was read over this connection
+        self._heard = 0.0
+
+    def record(self, payload: bytes) -> None:
+        """A value of the characteristic came, asked for or not."""
+        self._heard = self._loop.time()
+        mark = mark_of(self.characteristic, payload)
+        if mark is not None:
+            self._transfer.add(mark)
+
+    def answer(self, payload: bytes) -> None:
+        """The control point says something."""
+        self._heard = self._loop.time()
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(payload)
+
+    async def read(self, write: Write) -> None:
+        """Ask for what is new; ``write`` writes to the control point. Raises ``RadioError``."""
+        mark = self._marks.get(self._device, self.characteristic)
+        if mark is not None and self._since is not None:
+            self._transfer = Transfer(mark)
+            response = await self._ask(write, self._since(mark.number))
+            if response is None:
+                return
+            if not response.cannot_filter and not response.is_empty and self._transfer.known_seen:
+                self._whole = response.succeeded
+                return
+            # No filter, or another record stands at that number: its memory was cleared, or counts from the start.
+            _log.info("ble_stored_all", because=response.words)
+        self._transfer = Transfer(None)
+        response = await self._ask(write, record_access.report_all())
+        self._whole = response is not None and (response.succeeded or response.is_empty)
+
+    def keep(self) -> None:
+        """Note how far it was read, once all that came is safe. Half a transfer counts only where it came in order."""
+        newest = self._transfer.newest
+        if newest is None or not (self._whole or (self._transfer.ascending and self._transfer.known_seen)):
+            return
+        self._marks.put(self._device, self.characteristic, newest)
+
+    async def _ask(self, write: Write, request: bytes) -> Response | None:
+        """The answer; None where the device gives none, or none that can be read."""
+        response: Response | None = None
+        for _ in range(BUSY_TIMES):
+            response = await self._once(write, request)
+            if response is None or response.code != record_access.BUSY:
+                return response
+            await asyncio.sleep(BUSY_SECONDS)
+        return response
+
+    async def _once(self, write: Write, request: bytes) -> Response | None:
+        self._answer = self._loop.create_future()
+        self._heard = self._loop.time()
+        try:
+            await write(request)
+            while not self._answer.done():
+                left = self._heard + QUIET_SECONDS - self._loop.time()
+                if left <= 0:
+                    _log.warning("ble_stored_no_answer")
+                    await self._abort(write)
+                    return None
+                await asyncio.wait({self._answer}, timeout=left)
+            return record_access.parse_response(self._answer.result())
+        except NoResponse as error:
+            _log.warning("ble_stored_answer_unreadable", fault=str(error))
+            return None
+        finally:
+            self._answer.cancel()
+            self._answer = None
+
+    async def _abort(self, write: Write) -> None:
+        try:
+            await write(record_access.abort())
+        except RadioError as error:
+            _log.info("ble_stored_abort_failed", fault=str(error))

@@ -1,0 +1,191 @@
+"""``gateway ble`` and ``gateway ble scan`` as a person types them; the radio is one that tells what it is given."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from rpm_stream.app.errors import UsageError
+from rpm_stream.app.gateway.ble import commands, from_registry
+from rpm_stream.app.gateway.ble.board import Board
+from rpm_stream.app.gateway.ble.commands import Looking, own_name, scan
+from rpm_stream.app.gateway.ble.from_registry import remembered
+from rpm_stream.app.gateway.ble.known import Known, KnownDevice
+from rpm_stream.app.gateway.ble.radio import RadioOff, Sighting
+from rpm_stream.app.gateway.client import GATEWAY_ID
+
+NEAR = [
+    Sighting("AA:00:00:00:00:01", None, frozenset({"180D"}), -70),
+    Sighting("AA:00:00:00:00:02", "TV", frozenset(), -20),
+    Sighting("AA:00:00:00:00:01", "HR-70A", frozenset(), -60),
+]
+
+
+class Told:
+    """A radio that hears ``sightings``, or cannot be opened."""
+
+    def __init__(self, sightings: list[Sighting], fault: str | None = None) -> None:
+        self._sightings, self._fault = sightings, fault
+
+    async def __aenter__(self) -> Self:
+        if self._fault:
+            raise RadioOff(self._fault)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    async def sightings(self) -> AsyncGenerator[Sighting, None]:
+        for sighting in self._sightings:
+            yield sighting
+        await asyncio.Event().wait()
+
+
+def looked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, radio: Told, everything: bool = False, template: bool = False
+) -> None:
+    monkeypatch.setattr(commands, "radio_of", lambda *_: radio)
+    scan("system", tmp_path, Looking(0.05, everything, template))
+
+
+def test_a_program_gets_a_line_for_each_device_with_all_that_it_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looked(monkeypatch, tmp_path, Told(NEAR))
+    said = capsys.readouterr()
+    assert [json.loads(line) for line in said.out.splitlines()] == [
+        {"address": "AA:00:00:00:00:01", "name": "HR-70A", "is": ["heart rate"], "services": ["180D"], "rssi": -60}
+    ]
+    assert said.err == "1 health devices, 1 others (--all shows them)\n"
+
+
+def test_all_shows_also_what_is_no_health_device(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looked(monkeypatch, tmp_path, Told(NEAR), everything=True)
+    said = capsys.readouterr()
+    assert [json.loads(line)["name"] for line in said.out.splitlines()] == ["HR-70A", "TV"]
+    assert said.err == ""
+
+
+def test_silence_asks_the_question_that_helps(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looked(monkeypatch, tmp_path, Told([]))
+    assert "nothing advertises here" in capsys.readouterr().err
+
+
+def test_a_template_is_a_list_to_fill_in(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looked(monkeypatch, tmp_path, Told(NEAR), template=True)
+    table = tomllib.loads(capsys.readouterr().out)
+    assert [device["address"] for device in table["device"]] == ["AA:00:00:00:00:01"]
+
+
+def test_an_adapter_that_is_off_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="switch it on"):
+        looked(monkeypatch, tmp_path, Told([], "Bluetooth is off: switch it on"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--radio", "blub"], "--radio: system"),
+        (["--radio", "usb"], "which one?"),
+        (["--zone", "Mars/North"], "no such time zone"),
+        (["--gateway", "a b"], "--gateway: 1 to 64"),
+        (["--devices", "/none.toml"], "/none.toml: No such file"),
+        (["--links", "0"], "--links"),
+        (["scan", "--radio", "serial:/dev/none", "--seconds", "1"], "no Bluetooth controller at serial:/dev/none"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_2(tmp_path: Path, arguments: list[str], told: str) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "rpm_stream", "gateway", "ble", *arguments], capture_output=True, text=True, check=False,
+        env={**os.environ, "RPM_DATA_DIR": str(tmp_path), "RPM_BOOTSTRAP": "127.0.0.1:1", "RPM_LOG_LEVEL": "ERROR"},
+        timeout=60,
+    )  # fmt: skip
+    assert ran.returncode == 2
+    assert told in ran.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in ran.stderr
+
+
+def test_without_the_extra_it_says_which(tmp_path: Path) -> None:
+    """A plain installation has neither stack: the command is there and says what to install."""
+    code = (
+        "import sys; sys.modules['bleak'] = sys.modules['bumble'] = None\n"
+        "sys.argv[1:] = ['gateway', 'ble', 'scan', '--radio', sys.argv[1]]\n"
+        "from rpm_stream.app.cli.main import main; main()"
+    )
+    for radio in ("system", "usb:0"):
+        ran = subprocess.run(
+            [sys.executable, "-c", code, radio], capture_output=True, text=True, check=False, timeout=60,
+            env={**os.environ, "RPM_DATA_DIR": str(tmp_path)},
+        )  # fmt: skip
+        assert (ran.returncode, ran.stderr) == (
+            2,
+            "rpm-stream: Bluetooth needs an extra: pip install 'rpm-stream[ble]'\n",
+        )
+
+
+def test_this_machine_has_a_name_that_a_gateway_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    for host in ("pi-4.home", "Zoé's Mac", "", "x" * 200):
+        monkeypatch.setattr("socket.gethostname", lambda host=host: host)
+        assert GATEWAY_ID.fullmatch(own_name())
+
+
+async def _followed(path: Path, served: list[Known]) -> None:
+    task = asyncio.ensure_future(from_registry.follow("127.0.0.1:1", path, served.append))
+    async with asyncio.timeout(10.0):
+        while not served:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.3)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def test_without_the_broker_the_devices_of_the_last_time_are_served(tmp_path: Path) -> None:
+    path = tmp_path / "devices.json"
+    path.write_text('[{"device": "C0:26:DA:01:02:03", "address": "C0:26:DA:01:02:03"}]')
+    served: list[Known] = []
+    asyncio.run(_followed(path, served))
+    assert [known.devices for known in served] == [
+        (KnownDevice(device="C0:26:DA:01:02:03", address="C0:26:DA:01:02:03"),)
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "[", "{}", '[{"device": 1}]'])
+def test_devices_that_cannot_be_read_are_none(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "devices.json"
+    path.write_text(text)
+    assert remembered(path) == []
+
+
+def test_status_gives_a_program_the_file_and_says_where_there_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UsageError, match="no gateway home-1 has run here"):
+        commands.status(tmp_path, "home-1")
+    board = Board(lambda: datetime(2026, 11, 30, tzinfo=UTC), CollectorRegistry(), tmp_path / "home-1.ble-status.json")
+    board.row("strap-1").battery = 80
+    board.refused["unassigned"] += 2
+    board.write()
+    commands.status(tmp_path, "home-1")
+    said = json.loads(capsys.readouterr().out)
+    assert (said["devices"][0]["device"], said["devices"][0]["battery"]) == ("strap-1", 80)
+    assert said["refused"] == {"unassigned": 2}
