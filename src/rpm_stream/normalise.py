@@ -159,7 +159,7 @@ class Bounds:
         if value is None:
             return "fine"
         number = self._knowledge.convert(Decimal(value), unit, row.unit)
-        if row.reject.excludes(number):
+        if row.reject.excludes(number) or not row.is_coded(value):
             return "implausible"
         return "query" if row.query.excludes(number) else "fine"
 
@@ -197,6 +197,9 @@ def refusal(bound: Bound, decoded: Decoded, knowledge: Knowledge) -> Refusal | N
     if bound == "unknown_unit":
         units = ", ".join(knowledge.vitals[vital].units)
         return Refusal(reason="unknown_unit", detail=f"{vital} is not measured in {unit!r}; it may be {units}")
+    if bound == "implausible" and decoded.value is not None and not knowledge.vitals[vital].is_coded(decoded.value):
+        known = ", ".join(f"{code} {word}" for code, word in knowledge.vitals[vital].words.items())
+        return Refusal(reason="implausible", detail=f"{vital} {decoded.value} is none of its codes: {known}")
     if bound == "implausible" and decoded.value is not None:
         return Refusal(reason="implausible", detail=f"{vital} {decoded.value} {unit} is outside what a body can have")
     return None

@@ -32,6 +32,18 @@ CLEAN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*(?!\n)$"
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128, pattern=CLEAN)]
 Short: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64, pattern=CLEAN)]
 Unit: TypeAlias = Annotated[str, Meta(max_length=32, pattern=CLEAN, description="UCUM")]
+# What every sender may give as the value of a measurement; the schema has it.
+APP_VALUE = r"^(-?[0-9]{1,24}(\.[0-9]{1,24})?|[Ll][Oo]([Ww])?|[Hh][Ii]([Gg][Hh])?)(?!\n)$"
+# Wider than its schema: a clinic may name texts of its apps that stand for "no value" (knowledge/placeholders.toml).
+# ingest/values.py refuses every other text.
+AppValue: TypeAlias = Annotated[
+    str,
+    Meta(
+        max_length=64,
+        pattern=CLEAN,
+        description="plain decimal, the sensor's digits, no exponent; or LO or HI of a glucose meter",
+    ),
+]
 # Texts of what the topics and the states keep. Their schema says the same, but decoding takes what is there: an older
 # release did not look, and a reader that refuses its records loses them. Who lets something in (ingest/frames.py,
 # pipeline/actions.py, registry.py) looks.
@@ -129,13 +141,17 @@ class Notification(Record, frozen=True, kw_only=True):
     payload: Annotated[str, Meta(max_length=4096, description="the payload's bytes in hexadecimal")]
 
 
-class Measurement(Record, frozen=True, kw_only=True):
-    """One value that an app measured or a person typed; ``vital`` and ``unit`` from the knowledge table."""
+class Measurement(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """One value that an app measured or a person typed; ``vital`` and ``unit`` from the knowledge table.
+
+    Either ``value`` or ``absent``. LO and HI are what a glucose meter shows instead of a number.
+    """
 
     at: Time
     vital: Short
-    value: DecimalText
+    value: AppValue | None = None
     unit: Unit
+    absent: Literal["negative-infinity", "positive-infinity"] | None = None
 
 
 class Frame(Record, frozen=True, kw_only=True):

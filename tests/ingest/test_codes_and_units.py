@@ -21,7 +21,7 @@ CODES = {
     "heart_rate": ("/min", ("8867-4", "40443-4"), (147842,)),
     "pulse_rate": ("/min", (), (149514, 149546, 149530)),
     "rr_interval": ("ms", ("8637-1",), (147240,)),
-    "oxygen_saturation": ("%", ("2708-6", "59408-5"), (150456,)),
+    "oxygen_saturation": ("%", ("2708-6", "59408-5", "20564-1"), (150456,)),
     "perfusion_index": ("%", ("61006-3",), (150448,)),
     "systolic": ("mm[Hg]", ("8480-6",), (150021,)),
     "diastolic": ("mm[Hg]", ("8462-4",), (150022,)),
@@ -35,10 +35,10 @@ CODES = {
     "body_fat": ("%", ("41982-0",), (188748,)),
     "respiratory_rate": ("/min", ("9279-1",), (151562, 151578, 151658)),
     "glucose": (
-        "mg/dL", ("41653-7", "2339-0", "15074-8"),
+        "mg/dL", ("41653-7", "2339-0", "32016-8", "2345-7"),
         (160184, 160188, 160192, 160196, 160200, 160204, 160364, 160368, 160020),
     ),
-    "glucose_interstitial": ("mg/dL", ("99504-3", "105272-9", "105273-7"), (160212,)),
+    "glucose_interstitial": ("mg/dL", ("99504-3", "2344-0"), (160212,)),
     "peak_flow": ("L/min", ("19935-6",), (152584,)),
     "fev1": ("L", ("20150-9",), (152586,)),
     "steps": ("{steps}", ("55423-8",), ()),
@@ -50,12 +50,17 @@ REFUSED = [
     (LOINC, "80404-7"), (LOINC, "41950-7"), (LOINC, "93832-4"), (LOINC, "88330-6"), (LOINC, "85353-1"), (MDC, "188764"),
     (MDC, "150388"), (LOINC, "97507-8"),
 ]  # fmt: skip
+# Codes that say moles: the unit must say so too.
+MOLES = {
+    "glucose": ("15074-8", "14743-9", "14749-6"),
+    "glucose_interstitial": ("105272-9", "105273-7", "14745-4"),
+}
 ROWS = [
     (vital, unit, system, str(code))
     for vital, (unit, loinc, mdc) in CODES.items()
     for system, codes in ((LOINC, loinc), (MDC, mdc))
     for code in codes
-]
+] + [(vital, "mmol/L", LOINC, code) for vital, codes in MOLES.items() for code in codes]
 
 # clinical.md 11: unit as sent, value, the same in the vital's first unit, and how the reading names the unit
 UNITS = [
@@ -90,7 +95,7 @@ UNITS = [
     ("rr_interval", "8637-1", "s", "0.8125", "812.5", "s"),
     ("bmi", "39156-5", "kg/m2", "24.50", "24.5", "kg/m2"),
 ]
-NO_UNITS = ["bpm", "mmHg", "lb", "C", "F", "mmoles/L", "mg%", "MG/DL", "mmol", "inch", "beats/min", "", "Cel "]
+NO_UNITS = ["Bpm", "mmhg", "LB", "C", "F", "mmoles/L", "mg%", "MG/DL", "mmol", "stone", "beats", "", "Cel ", "mmHg "]
 
 
 def taken(sent: dict[str, Any]) -> Ingested:
@@ -120,7 +125,7 @@ def resources(*found: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("vital", "unit", "system", "code"), ROWS, ids=lambda each: str(each).rpartition(":")[2])
 def test_every_code_of_the_reference(vital: str, unit: str, system: str, code: str) -> None:
-    value = {"body_temperature": "40.0", "fev1": "4.0"}.get(vital, "50.0")
+    value = {"body_temperature": "40.0", "fev1": "4.0", "rr_interval": "500.0"}.get(vital, "50.0")
     reading = only(taken(resources(resource(system, code, value, unit))))
     assert (reading.vital, reading.value, reading.unit) == (vital, value, unit)
 

@@ -13,7 +13,7 @@ T = "2026-03-01T08:00:00Z"
 
 
 def read(columns: str | None, *lines: str) -> list[Row | BadRow]:
-    mapped = None if columns is None else parse_columns(columns, shipped().vitals)
+    mapped = None if columns is None else parse_columns(columns, shipped())
     return list(rows([f"{line}\n" for line in lines], mapped))
 
 
@@ -57,13 +57,14 @@ def test_a_bad_line_of_a_wide_file_is_told_once() -> None:
         ("patient=a,patient=b", "twice"),
         ("pulse=p:/min", "'pulse'"),
         ("heart_rate=hr", "/min"),
-        ("heart_rate=hr:bpm", "'bpm'"),
+        ("heart_rate=hr:beats", "'beats'"),
+        ("respiratory_rate=rr:bpm", "respiratory_rate is not measured"),
         ("heart_rate=hr:/min,unit=u", "unit"),
     ],
 )
 def test_a_wrong_map_is_named(columns: str, word: str) -> None:
     with pytest.raises(DecodeError) as caught:
-        parse_columns(columns, shipped().vitals)
+        parse_columns(columns, shipped())
     assert word in caught.value.detail
 
 

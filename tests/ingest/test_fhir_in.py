@@ -134,14 +134,16 @@ def test_an_absent_value_comes_back_with_its_reason(vital: str) -> None:
         assert (found.value, found.absent, found.unit) == (None, "error", unit)
 
 
+MEANING = {"15074-8": "Glucose [Moles/volume] in Blood", "105272-9": "Glucose [Moles/volume] in Interstitial fluid"}
+
 # --- codes and units ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("vital", "unit"), VITAL_AND_UNIT)
 def test_every_unit_of_every_vital_is_taken_as_written(vital: str, unit: str) -> None:
-    code = concept(
-        (LOINC, TABLES.vitals[vital].loinc[0][0]), *([(MDC, row[0])] if (row := TABLES.vitals[vital].mdc) else [])
-    )
+    found = TABLES.vitals[vital]
+    loinc = found.loinc_by_unit.get(unit, found.loinc)
+    code = concept((LOINC, loinc[0][0]), *([(MDC, row[0])] if (row := found.mdc) else []))
     assert values(code=code, valueQuantity=quantity(5, unit)) == [(vital, "5", unit)]
 
 
@@ -160,7 +162,8 @@ def test_every_unit_of_every_vital_is_taken_as_written(vital: str, unit: str) ->
     ],
 )
 def test_codes(codes: list[tuple[str, str]], vital: str) -> None:
-    assert [one for one, _, _ in values(code=concept(*codes))] == [vital]
+    quantity = {**resource()["valueQuantity"], "code": "mmol/L" if "Moles" in MEANING.get(codes[0][1], "") else "/min"}
+    assert [one for one, _, _ in values(code=concept(*codes), valueQuantity=quantity)] == [vital]
 
 
 def test_an_unknown_code_is_refused_by_name() -> None:

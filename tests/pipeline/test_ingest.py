@@ -151,7 +151,7 @@ def test_two_wearers_at_one_time_are_nobody() -> None:
         ("heart_rate", "301", "/min", "implausible"), ("heart_rate", "70", "Hz", "unknown_unit"),
         ("aura", "7", "/min", "unknown_vital"), ("body_temperature", "98.6", "Cel", "implausible"),
         ("glucose", "5.5", "mg/dL", "implausible"), ("glucose", "100", "mmol/L", "implausible"),
-        ("systolic", "120", "mmHg", "unknown_unit"), ("heart_rate", "1e2", "/min", "bad_schema"),
+        ("systolic", "120", "mmhg", "unknown_unit"), ("heart_rate", "1e2", "/min", "bad_schema"),
     ],
 )  # fmt: skip
 def test_values_that_are_refused(vital: str, value: str, unit: str, reason: str) -> None:

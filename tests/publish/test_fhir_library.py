@@ -84,6 +84,8 @@ PINNED: dict[tuple[str, str], tuple[list[tuple[str, str]], tuple[str, str] | Non
         [("8302-2", "Body height")], ("188740", "MDC_LEN_BODY_ACTUAL"), "cm", "bodyheight", "vital-signs"),
     ("height", "[in_i]"): (
         [("8302-2", "Body height")], ("188740", "MDC_LEN_BODY_ACTUAL"), "[in_i]", "bodyheight", "vital-signs"),
+    ("height", "[ft_i]"): (
+        [("8302-2", "Body height")], ("188740", "MDC_LEN_BODY_ACTUAL"), "cm", "bodyheight", "vital-signs"),
     ("bmi", "kg/m2"): (
         [("39156-5", "Body mass index (BMI) [Ratio]")], ("188752", "MDC_RATIO_MASS_BODY_LEN_SQ"), "kg/m2", "bmi",
         "vital-signs"),
@@ -172,7 +174,14 @@ def frame_of(category: str, profile: str | None, fact: Reading) -> dict[str, Any
     return elements
 
 
-FACTORS = {("m", "cm"): 100, ("kg/L", "mg/dL"): 100_000}  # where the profile, or good sense, fixes the unit
+# where the profile, or good sense, fixes the unit
+FACTORS = {("m", "cm"): Decimal(100), ("kg/L", "mg/dL"): Decimal(100_000), ("[ft_i]", "cm"): Decimal("30.48")}
+
+
+def in_unit(value: str, factor: Decimal) -> str:
+    """A converted number: one decimal place more than the sensor's, at most three, half up."""
+    places = min(len(value.partition(".")[2]) + 1, 3)
+    return f"{(Decimal(value) * factor).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP):f}"
 
 
 def normal(body: str | bytes) -> dict[str, Any]:
@@ -210,7 +219,7 @@ def test_observation_equals_the_library(
     elements = frame_of(category, profile, fact)
     elements["code"] = concept(loinc, mdc, shipped().vitals[vital].display)
     if has_value:
-        shown = f"{Decimal(value) * FACTORS[unit, to]:f}" if (unit, to) in FACTORS else value
+        shown = in_unit(value, FACTORS[unit, to]) if (unit, to) in FACTORS else value
         elements["valueQuantity"] = quantity(shown, to)
     else:
         elements["dataAbsentReason"] = reason(absent)

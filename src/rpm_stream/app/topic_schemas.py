@@ -16,6 +16,7 @@ import msgspec
 
 from rpm_stream.app.topics import FOLDERS
 from rpm_stream.records import (
+    APP_VALUE,
     Account,
     Action,
     Alert,
@@ -49,6 +50,7 @@ TIME_PATTERN = (
 NO_LINE_END = r"(?!\n)"  # before ``$``, which in Python lets one pass
 HEXADECIMAL_PATTERN = r"^([0-9A-Fa-f]{2})*(?!\n)$"
 KINDS = ("notifications", "measurements", "resources")
+VALUE_OR_NOT = ("value", "absent")  # of a measurement: exactly one
 CORRECTIONS = ("void", "adopt")  # actions about readings; every other one is about an alert
 
 Schema = dict[str, Any]
@@ -92,6 +94,9 @@ def _patched(topic: str, schema: Schema) -> Schema:
         frame, notification = patched["$defs"]["Frame"], patched["$defs"]["Notification"]
         frame["oneOf"] = [{"required": [kind], "properties": {kind: {"type": "array"}}} for kind in KINDS]
         notification["properties"]["payload"]["pattern"] = HEXADECIMAL_PATTERN
+        measurement = patched["$defs"]["Measurement"]
+        measurement["properties"]["value"]["anyOf"][0]["pattern"] = APP_VALUE
+        measurement["oneOf"] = [{"required": [name], "properties": {name: {"type": "string"}}} for name in VALUE_OR_NOT]
     if "Action" in patched["$defs"]:
         about_readings = {"required": ["readings"], "properties": {"action": {"enum": list(CORRECTIONS)}}}
         named = {"required": ["alert"], "properties": {"alert": {"type": "string"}}}

@@ -6,10 +6,8 @@ is wide, one column a vital, and its unit stands after the last colon. What is n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from rpm_stream.ingest.errors import DecodeError
-from rpm_stream.knowledge import Vital
+from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Record
 
 WHO_AND_WHEN = ("patient", "measured_at")
@@ -45,11 +43,11 @@ class ColumnMap(Record, frozen=True, kw_only=True):
 AS_IT_STANDS = ColumnMap(own={})
 
 
-def parse_columns(text: str, vitals: Mapping[str, Vital]) -> ColumnMap:
+def parse_columns(text: str, tables: Knowledge) -> ColumnMap:
     """The map that ``text`` says. Raises DecodeError (bad_schema, unknown_vital, unknown_unit) naming what is wrong.
 
     >>> from rpm_stream.knowledge import shipped
-    >>> parse_columns("patient=pid,heart_rate=hr:/min", shipped().vitals).needed()
+    >>> parse_columns("patient=pid,heart_rate=hr:/min", shipped()).needed()
     ('pid', 'measured_at', 'hr')
     """
     own: dict[str, str] = {}
@@ -63,13 +61,14 @@ def parse_columns(text: str, vitals: Mapping[str, Vital]) -> ColumnMap:
         if name in OWN:
             own[name] = column
         else:
-            wide.append(_wide(name, column, vitals))
+            wide.append(_wide(name, column, tables))
     if wide and (both := [name for name in LONG if name in own]):
         raise DecodeError("bad_schema", f"{', '.join(both)} beside vitals with columns of their own: take one way")
     return ColumnMap(own=own, wide=tuple(wide))
 
 
-def _wide(vital: str, text: str, vitals: Mapping[str, Vital]) -> Wide:
+def _wide(vital: str, text: str, tables: Knowledge) -> Wide:
+    vitals = tables.vitals
     if vital not in vitals:
         raise DecodeError("unknown_vital", f"{vital!r} is neither a column ({', '.join(OWN)}) nor a vital")
     column, colon, unit = text.rpartition(":")
@@ -78,6 +77,8 @@ def _wide(vital: str, text: str, vitals: Mapping[str, Vital]) -> Wide:
         raise DecodeError(
             "unknown_unit", f"{vital}={text}: the unit is missing (one of {units}), as in {vital}=COLUMN:UNIT"
         )
+    spelling = tables.spellings.get(unit)
+    unit = unit if spelling is None else spelling.unit
     if unit not in vitals[vital].units:
         raise DecodeError("unknown_unit", f"{vital} is not measured in {unit!r}; it may be {units}")
     return Wide(column=column, vital=vital, unit=unit)

@@ -1,7 +1,7 @@
 """Recorded data as CSV -> frames: ``patient,measured_at,vital,value,unit[,device]`` (CONTRACT 9).
 
 Consecutive rows of one (patient, device, measured_at) are one frame of gateway ``csv``. A row that is none is told
-by its line number. A line is a row: a stray quotation mark spoils its own line and no other.
+by the number of the line that it begins in (``csv_lines`` says what a row is).
 
 With a column map (``csv_columns``) the columns have other names, further ones are let be, and a wide file has one
 column a vital: each of its lines gives as many rows as it has values, none for an empty one.
@@ -9,7 +9,6 @@ column a vital: each of its lines gives as many rows as it has values, none for 
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from itertools import groupby
@@ -17,8 +16,10 @@ from itertools import groupby
 import msgspec
 
 from rpm_stream.ingest.csv_columns import AS_IT_STANDS, LONG, OPTIONAL, WHO_AND_WHEN, ColumnMap, Wide
+from rpm_stream.ingest.csv_lines import BadRecord, CsvRecord, records
+from rpm_stream.ingest.csv_times import RFC_3339, LocalTime, WrittenTime
 from rpm_stream.ingest.errors import DecodeError
-from rpm_stream.records import Reason, Record, Time
+from rpm_stream.records import Reason, Record
 from rpm_stream.words import is_clean
 
 COLUMNS = WHO_AND_WHEN + LONG
@@ -30,7 +31,11 @@ MOST_FRAME = 30_000  # characters of the rows of one frame, for the same reason
 
 
 class Row(Record, frozen=True, kw_only=True):
-    """One data row with its line number (the header is line 1) and its length in characters."""
+    """One data row with its line number (the header is line 1) and its length in characters.
+
+    ``measured_at`` is an RFC 3339 time; ``utc_offset`` that of the zone which the file's times are in, where one was
+    named.
+    """
 
     line: int
     size: int
@@ -40,6 +45,7 @@ class Row(Record, frozen=True, kw_only=True):
     vital: str
     value: str
     unit: str
+    utc_offset: str | None = None
 
 
 class CsvFrame(Record, frozen=True, kw_only=True):
@@ -64,22 +70,18 @@ class BadRow(Record, frozen=True, kw_only=True):
 
 class Columns(Record, frozen=True, kw_only=True):
     """Where each column stands: patient, time, and what follows; ``device`` may be missing. ``wide``: the vitals of
-    the places from the third on; empty where those are vital, value and unit. ``most``: characters of a line.
+    the places from the third on; empty where those are vital, value and unit.
     """
 
     count: int
     places: tuple[int, ...]
     device: int | None
     wide: tuple[Wide, ...] = ()
-    most: int = MOST_ROW
 
 
-def check_header(header: str, mapped: ColumnMap | None = None) -> Columns:
+def check_header(header: list[str], mapped: ColumnMap | None = None) -> Columns:
     """The columns, in whatever order. Raises DecodeError (bad_schema) naming what is wrong."""
-    try:
-        names = [name.strip() for name in _fields(header)]
-    except csv.Error as error:
-        raise DecodeError("bad_schema", f"the header is no CSV: {error}") from None
+    names = [name.strip() for name in header]
     if mapped is not None:
         return _mapped(names, mapped)
     missing = [name for name in COLUMNS if name not in names]
@@ -97,7 +99,7 @@ def _mapped(names: list[str], mapped: ColumnMap) -> Columns:
         raise DecodeError("bad_schema", f"the header lacks {', '.join(missing)} of the column map")
     if twice := sorted({name for name in needed if names.count(name) > 1}):
         raise DecodeError("bad_schema", f"the header repeats {', '.join(twice)}")
-    return msgspec.structs.replace(_placed(names, mapped), most=MOST_LINE)
+    return _placed(names, mapped)
 
 
 def _placed(names: list[str], mapped: ColumnMap) -> Columns:
@@ -110,56 +112,49 @@ def _placed(names: list[str], mapped: ColumnMap) -> Columns:
     )
 
 
-def _fields(line: str) -> list[str]:
-    """The fields of one line. Raises csv.Error."""
-    if '"' not in line:
-        return line.split(",")
-    return next(csv.reader((line,), strict=True))
+def rows(lines: Iterable[str], mapped: ColumnMap | None = None, clock: LocalTime = RFC_3339) -> Iterator[Row | BadRow]:
+    """The rows of a CSV file, each of ``lines`` with its end; ``mapped`` names columns, ``clock`` reads times.
+
+    Raises DecodeError for a wrong header.
+    """
+    found = records(lines, MOST_ROW if mapped is None else MOST_LINE)
+    header = next(found, None)
+    if isinstance(header, BadRecord):
+        raise DecodeError("bad_schema", f"the header is no CSV: {header.detail}")
+    columns = check_header(header.fields if header is not None else [""], mapped)
+    for each in found:
+        if isinstance(each, BadRecord):
+            yield _bad(each.line, each.text, each.reason, each.detail)
+        else:
+            yield from _row(each, columns, clock)
 
 
-def rows(lines: Iterable[str], mapped: ColumnMap | None = None) -> Iterator[Row | BadRow]:
-    """The rows of a CSV file, its columns named as ``mapped`` says. Raises DecodeError for a wrong header."""
-    numbered = enumerate(lines, start=1)
-    _, header = next(numbered, (1, ""))
-    columns = check_header(header.rstrip("\r\n"), mapped)
-    for number, line in numbered:
-        if text := line.rstrip("\r\n"):
-            yield from _line(number, text, columns)
+def _bad(line: int, text: str, reason: Reason, detail: str) -> BadRow:
+    return BadRow(line=line, reason=reason, detail=detail, original=text.encode(errors="surrogateescape"))
 
 
-def _line(number: int, line: str, columns: Columns) -> Iterator[Row | BadRow]:
-    """The rows of one line."""
-    original = line.encode(errors="surrogateescape")
-    if len(line) > columns.most:
-        yield BadRow(line=number, reason="too_large", detail=f"over {columns.most} characters", original=original)
-        return
+def _row(record: CsvRecord, columns: Columns, clock: LocalTime) -> Iterator[Row | BadRow]:
+    """The rows of one record."""
+    number, fields = record.line, record.fields
     try:
-        fields = _fields(line)
-        line.encode()
-    except csv.Error as error:
-        yield BadRow(line=number, reason="bad_schema", detail=f"no CSV: {error}", original=original)
-        return
+        record.text.encode()
     except UnicodeEncodeError:
-        yield BadRow(line=number, reason="bad_schema", detail="not UTF-8", original=original)
+        yield _bad(number, record.text, "bad_schema", "not UTF-8")
         return
     if len(fields) != columns.count:
-        detail = f"{len(fields)} columns, the header has {columns.count}"
-        yield BadRow(line=number, reason="bad_schema", detail=detail, original=original)
+        yield _bad(number, record.text, "bad_schema", f"{len(fields)} columns, the header has {columns.count}")
         return
-    for row in _split(number, line, fields, columns):
-        if why := _fault(row):
-            yield BadRow(
-                line=number, reason="bad_schema", detail=why, original=original, device=row.device[:MOST_NAME],
-                at=_time(row.measured_at),
-            )  # fmt: skip
-            return  # whose and when is the same for all of the line
+    for row in _split(record, columns, clock):
+        if isinstance(row, BadRow):
+            yield row
+            return  # whose and when is the same for all of the record
         yield row
 
 
-def _split(number: int, line: str, fields: list[str], columns: Columns) -> Iterator[Row]:
-    """The row of one line; of a wide file one for each vital that has a value there."""
-    patient, measured_at, *rest = (fields[place] for place in columns.places)
-    device = (fields[columns.device] if columns.device is not None else "") or f"csv.{patient}"
+def _split(record: CsvRecord, columns: Columns, clock: LocalTime) -> Iterator[Row | BadRow]:
+    """The row of one record; of a wide file one for each vital that has a value there."""
+    patient, written, *rest = (record.fields[place] for place in columns.places)
+    device = (record.fields[columns.device] if columns.device is not None else "") or f"csv.{patient}"
     if columns.wide:
         said = [
             (each.vital, value.strip(), each.unit, len(patient) + len(device) + len(value))
@@ -168,35 +163,40 @@ def _split(number: int, line: str, fields: list[str], columns: Columns) -> Itera
         ]
     else:
         vital, value, unit = rest
-        said = [(vital, value, unit, len(line))]
+        said = [(vital, value, unit, len(record.text))]
+    if not said:
+        return
+    when: WrittenTime | None = None
+    why = _fault(patient, device)
+    try:
+        when = clock.read(written)
+        why = why or _outside(when.at)
+    except DecodeError as error:
+        why = why or error.detail
+    if why is not None or when is None:
+        bad = _bad(record.line, record.text, "bad_schema", why or "")
+        yield msgspec.structs.replace(bad, device=device[:MOST_NAME], at=when.at if when else None)
+        return
     for vital, value, unit, size in said:
         yield Row(
-            line=number, size=size, patient=patient, device=device, measured_at=measured_at, vital=vital, value=value,
-            unit=unit,
+            line=record.line, size=size, patient=patient, device=device, measured_at=when.text, vital=vital,
+            value=value, unit=unit, utc_offset=when.utc_offset,
         )  # fmt: skip
 
 
-def _fault(row: Row) -> str | None:
+def _fault(patient: str, device: str) -> str | None:
     """What keeps a row from a frame; values and units are judged later, with every other source's."""
-    if not row.patient:
+    if not patient:
         return "no patient"
-    if len(row.patient) > MOST_NAME or len(row.device) > MOST_NAME:
+    if len(patient) > MOST_NAME or len(device) > MOST_NAME:
         return f"patient or device has over {MOST_NAME} characters"
-    if not (is_clean(row.patient) and is_clean(row.device)):
+    if not (is_clean(patient) and is_clean(device)):
         return "patient or device has a control character"
-    at = _time(row.measured_at)
-    if at is None:
-        return "measured_at is no RFC 3339 time with a zone"
-    if not 1970 <= at.year < 9000:
-        return "measured_at lies outside 1970 to 8999"
     return None
 
 
-def _time(text: str) -> datetime | None:
-    try:
-        return msgspec.convert(text, Time)
-    except msgspec.ValidationError:
-        return None
+def _outside(at: datetime) -> str | None:
+    return None if 1970 <= at.year < 9000 else "measured_at lies outside 1970 to 8999"
 
 
 def frames(found: Iterable[Row | BadRow], first: int = 0) -> Iterator[CsvFrame | BadRow]:
@@ -227,7 +227,7 @@ def _frame(together: list[Row], number: int) -> CsvFrame:
     first = together[0]
     body = {
         "v": 1, "frame": f"csv-{number}", "gateway": "csv", "device": first.device, "seq": number, "boot": "csv",
-        "sent_at": first.measured_at,
+        "sent_at": first.measured_at, "utc_offset": first.utc_offset,
         "measurements": [
             {"at": first.measured_at, "vital": row.vital, "value": row.value, "unit": row.unit} for row in together
         ],

@@ -7,16 +7,18 @@ about a person at a time is refused: wrong status, no time with a zone, an exten
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import msgspec
 
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.fhir_codes import Codes
-from rpm_stream.ingest.fhir_shapes import Kind, Observation, Subject
+from rpm_stream.ingest.fhir_shapes import Identifier, Kind, Observation, Subject
 from rpm_stream.ingest.fhir_values import statuses, values_of
 from rpm_stream.records import Decoded, Offset, Payload, Record, Time
 from rpm_stream.sameness import plain_number
+from rpm_stream.words import is_clean
 
 STATUSES = frozenset({"preliminary", "final", "amended", "corrected", "unknown"})
 NO_STATEMENT = {
@@ -88,13 +90,25 @@ def _text(value: Decoded) -> str:
 
 
 def _check(found: Observation) -> None:
-    """Refuse what states nothing about anybody, or what must not be read without knowing its extension."""
+    """Refuse what states nothing about anybody, what must not be read without knowing its extension, and names that
+    hold a control character: such a subject would name nobody, and such an id would make one value two.
+    """
+    if not all(is_clean(text) for text in _names(found) if text is not None):
+        raise DecodeError("bad_schema", "an id, an identifier or the subject holds a control character")
     if found.status in NO_STATEMENT:
         raise DecodeError("bad_schema", f"status {found.status}: {NO_STATEMENT[found.status]}")
     if found.status not in STATUSES:
         raise DecodeError("bad_schema", "status is none of FHIR's")
     if found.modifierExtension or any(each.modifierExtension for each in found.component or ()):
         raise DecodeError("bad_schema", "a modifierExtension changes the meaning in a way that is not known here")
+
+
+def _names(found: Observation) -> Iterator[str | None]:
+    """The texts that name the Observation and its subject."""
+    subject = found.subject or Subject()
+    yield from (found.id, subject.reference)
+    for each in (*(found.identifier or ()), subject.identifier or Identifier()):
+        yield from (each.system, each.value)
 
 
 def _time(found: Observation) -> tuple[datetime, str]:

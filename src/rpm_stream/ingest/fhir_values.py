@@ -16,6 +16,7 @@ import msgspec
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.fhir_codes import CONTROL, Codes, named
 from rpm_stream.ingest.fhir_shapes import Concept, Observation, Quantity, Valued
+from rpm_stream.ingest.values import BEYOND, DISPLAYS, HIGH, LOW
 from rpm_stream.records import Absent, DecimalText, Decoded
 
 UCUM = "http://unitsofmeasure.org"
@@ -23,11 +24,6 @@ STATISTICS = "http://terminology.hl7.org/CodeSystem/observation-statistics"
 MEASUREMENT_STATUS = "http://hl7.org/fhir/uv/pocd/CodeSystem/measurement-status"
 LONGEST_UNIT = 32  # as records.Measurement
 LONGEST_NUMBER = 64
-# UCUM spells the litre in two ways and lets a bare "per" begin with 1; these are the same units by definition.
-SAME_UNIT = {
-    "mg/dl": "mg/dL", "mmol/l": "mmol/L", "kg/l": "kg/L", "l/min": "L/min", "l/s": "L/s", "cl/s": "cL/s", "l": "L",
-    "ml": "mL", "1/min": "/min",
-}  # fmt: skip
 
 ABSENT: dict[str, Absent] = {
     "not-a-number": "not-a-number",
@@ -36,13 +32,10 @@ ABSENT: dict[str, Absent] = {
     "error": "error",
     "not-performed": "not-performed",
 }  # every other reason of FHIR is "unknown" here
-# What says that a value lies beyond the scale: comparators, v3-ObservationInterpretation, and a meter's own display.
-LOW, HIGH = "result_too_low", "result_too_high"
-BEYOND: dict[str, Absent] = {LOW: "negative-infinity", HIGH: "positive-infinity"}
+# What says that a value lies beyond the scale, besides a meter's display: comparators, v3-ObservationInterpretation.
 COMPARATORS = {"<": LOW, "<=": LOW, ">": HIGH, ">=": HIGH}
 OFF_SCALE = {"<": LOW, ">": HIGH}
 LOW_OR_HIGH = {**OFF_SCALE, "L": LOW, "LL": LOW, "LU": LOW, "H": HIGH, "HH": HIGH, "HU": HIGH}
-DISPLAYS = {"lo": LOW, "low": LOW, "hi": HIGH, "high": HIGH}
 
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?([0-9]+))?", re.ASCII)
 # Measurement status -> flags of our own devices. Source: HL7 PHD guide.
@@ -107,7 +100,10 @@ def _value(source: Valued, codes: Codes) -> Decoded:
         )
     if source.dataAbsentReason is not None:
         raise DecodeError("bad_schema", f"{vital} has a value and a dataAbsentReason")
-    said = Decoded(vital=vital, value=_number(quantity.value), unit=_unit(quantity, vital), flags=flags)
+    unit = _unit(quantity, vital, codes)
+    if not codes.agree(vital, source.code, unit):
+        raise DecodeError("unknown_unit", f"{named(source.code.pairs())} is not measured in {unit!r}: moles or mass?")
+    said = Decoded(vital=vital, value=_number(quantity.value), unit=unit, flags=flags)
     return _with_number(source, said, codes)
 
 
@@ -147,13 +143,13 @@ def _with_number(source: Valued, said: Decoded, codes: Codes) -> Decoded:
     return msgspec.structs.replace(said, value=None, absent=BEYOND[beyond]) if said.vital in codes.meters else said
 
 
-def _unit(quantity: Quantity, vital: str) -> str:
-    """The UCUM code; the text in ``unit`` is for people and no unit."""
+def _unit(quantity: Quantity, vital: str, codes: Codes) -> str:
+    """The UCUM code, its spelling mended; the text in ``unit`` is for people and no unit."""
     if quantity.code is None or quantity.system != UCUM:
         raise DecodeError("unknown_unit", f"the valueQuantity of {vital} has no UCUM code (system {UCUM})")
     if len(quantity.code) > LONGEST_UNIT:
         raise DecodeError("unknown_unit", f"the unit of {vital} has over {LONGEST_UNIT} characters")
-    return SAME_UNIT.get(quantity.code, quantity.code)
+    return codes.spellings.get(quantity.code, quantity.code)
 
 
 def _number(raw: msgspec.Raw) -> str:

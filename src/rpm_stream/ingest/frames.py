@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -81,6 +82,12 @@ _notification = msgspec.json.Decoder(Notification)
 _measurement = msgspec.json.Decoder(Measurement)
 
 
+FIELDS = Envelope.__struct_fields__
+_FIELDS_QUOTED = tuple(f'"{name}"'.encode() for name in FIELDS)
+# An escape of a letter, digit or underscore: no encoder writes one, and no name of a field has anything else.
+_LETTER_ESCAPED = re.compile(rb"\\u00[3-7]")
+
+
 def _utc(at: datetime) -> datetime:
     return at if at.tzinfo is UTC else at.astimezone(UTC)
 
@@ -91,9 +98,11 @@ def parse_frame(key: str | None, value: bytes) -> tuple[Envelope, Kind, list[msg
         raise DecodeError("too_large", f"{len(value)} bytes, at most {MOST_BYTES}")
     try:
         envelope = _envelope.decode(value)
+        if twice := _standing_twice(value):
+            raise DecodeError("bad_schema", f"{twice} stands there twice")
     except msgspec.ValidationError as error:
         raise DecodeError("bad_schema", str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise DecodeError("bad_json", str(error)) from None
     for at in (envelope.sent_at, envelope.received_at):
         if at is not None and not FIRST <= at <= LAST:
@@ -115,28 +124,25 @@ def parse_frame(key: str | None, value: bytes) -> tuple[Envelope, Kind, list[msg
         raise DecodeError("too_large", f"{len(entries)} entries, at most {MOST_ENTRIES}")
     if len(value) < LEAST_ENTRY_BYTES * len(entries):
         raise DecodeError("bad_schema", f"{len(entries)} entries in {len(value)} bytes: most of them are none")
-    if _stands_twice(value, kind):
-        raise DecodeError("bad_schema", f"{kind} stands there twice")
     return envelope, kind, entries
 
 
-def _stands_twice(value: bytes, kind: Kind) -> bool:
-    """Whether the frame has two lists of one name: the decoder keeps the last, and the other's entries would be lost.
+def _standing_twice(value: bytes) -> str | None:
+    """A field of the frame that it has twice, however its name is spelt; None where it has none.
 
-    Raises DecodeError where that cannot be told.
+    The decoder keeps the last one: of two lists the other's entries would be lost, of two devices one would be passed
+    over. Nearly always a look at the octets tells that there is none: a name stands there once, and no letter of a name
+    is written as an escape. Raises ValueError or RecursionError where that cannot be told.
     """
-    if value.count(b'"%b"' % kind.encode()) < 2:
-        return False
+    if not _LETTER_ESCAPED.search(value) and all(value.count(name) < 2 for name in _FIELDS_QUOTED):
+        return None
     names: list[str] = []
 
     def keep(pairs: list[tuple[str, object]]) -> None:  # called for the outermost object last
         names[:] = [name for name, _ in pairs]
 
-    try:
-        json.loads(value, object_pairs_hook=keep, parse_int=str, parse_float=str)
-    except (ValueError, RecursionError) as error:
-        raise DecodeError("bad_json", type(error).__name__) from None
-    return names.count(kind) > 1
+    json.loads(value, object_pairs_hook=keep, parse_int=str, parse_float=str)
+    return next((name for name in FIELDS if names.count(name) > 1), None)
 
 
 def _decode_notification(index: int, original: msgspec.Raw, read: Read) -> Entry:
@@ -160,14 +166,16 @@ def _decode_notification(index: int, original: msgspec.Raw, read: Read) -> Entry
     )
 
 
-def _decode_measurement(index: int, original: msgspec.Raw) -> Entry:
+def _decode_measurement(index: int, original: msgspec.Raw, codes: Codes) -> Entry:
     entry = _measurement.decode(original)
+    payload = decode_measurement(entry, codes)
+    (said,) = payload.readings
     return Entry(
         index=index,
         at=_utc(entry.at),
         characteristic=APP,
-        content=f"{entry.vital}\x1f{plain_number(entry.value)}\x1f{entry.unit}",
-        payload=decode_measurement(entry),
+        content=f"{said.vital}\x1f{said.absent if said.value is None else plain_number(said.value)}\x1f{said.unit}",
+        payload=payload,
         original=bytes(original),
     )
 
@@ -195,7 +203,7 @@ def decode_entries(
             if kind == "notifications":
                 yield _decode_notification(index, original, read)
             elif kind == "measurements":
-                yield _decode_measurement(index, original)
+                yield _decode_measurement(index, original, codes)
             else:
                 yield _decode_resource(index, original, codes)
         except DecodeError as error:

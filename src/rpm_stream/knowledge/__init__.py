@@ -35,10 +35,11 @@ from rpm_stream.knowledge.checks import (
     limit_rules,
 )
 from rpm_stream.knowledge.devices import DeviceModel
+from rpm_stream.knowledge.others import check_placeholders, check_spellings
 from rpm_stream.knowledge.scoring import Detectors, Limits, News2, Points, ShippedLimit
 from rpm_stream.knowledge.signal import Signal
 from rpm_stream.knowledge.sources import unsourced
-from rpm_stream.knowledge.tables import Bounds, Characteristic, Unit, Vital
+from rpm_stream.knowledge.tables import Bounds, Characteristic, Placeholders, Spelling, Unit, Vital
 from rpm_stream.knowledge.trends import Trends
 
 __all__ = [
@@ -52,6 +53,8 @@ class Knowledge(msgspec.Struct, frozen=True):
 
     vitals: dict[str, Vital]
     units: dict[str, Unit]
+    spellings: dict[str, Spelling]
+    placeholders: Placeholders
     characteristics: dict[str, Characteristic]
     signal: Signal
     news2: News2
@@ -80,6 +83,8 @@ class Knowledge(msgspec.Struct, frozen=True):
 TABLES: dict[str, Any] = {
     "vitals": dict[str, Vital],
     "units": dict[str, Unit],
+    "spellings": dict[str, Spelling],
+    "placeholders": Placeholders,
     "characteristics": dict[str, Characteristic],
     "signal": Signal,
     "news2": News2,
@@ -162,6 +167,8 @@ def _checks(parts: dict[str, Any]) -> Iterator[str]:
     vitals = parts["vitals"]
     yield from check_units(vitals, parts["units"])
     yield from check_vitals(vitals)
+    yield from check_spellings(parts["spellings"], vitals)
+    yield from check_placeholders(parts["placeholders"], vitals)
     yield from check_news2(parts["news2"], vitals)
     yield from check_limits(parts["limits"], vitals)
     yield from check_charts(parts["maternity"], parts["child"], vitals)

@@ -63,10 +63,13 @@ def check_vitals(vitals: dict[str, Vital]) -> Iterator[str]:
     if len(vitals) > MOST_VITALS:
         yield f"vitals.toml: {len(vitals)} vitals; a patient's state has room for {MOST_VITALS}"
     for name, row in vitals.items():
+        if row.reject.above is None or (row.reject.below is None and row.reject.at_or_below is None):
+            yield f"vitals.toml: {name}.reject: what no body can have needs a bound below and one above"
         if row.category not in CATEGORIES:
             yield f"vitals.toml: {name}.category: {row.category} is none of FHIR's: {', '.join(sorted(CATEGORIES))}"
         pairs = [*row.loinc, *(pair for pairs in row.loinc_by_unit.values() for pair in pairs)]
-        for code in [*(code for code, _ in pairs), *row.loinc_also]:
+        also = [code for codes in row.loinc_also_by_unit.values() for code in codes]
+        for code in [*(code for code, _ in pairs), *row.loinc_also, *also]:
             if not _is_loinc(code):
                 yield f"vitals.toml: {name}.loinc: {code} is no LOINC code, its check digit is another one"
 

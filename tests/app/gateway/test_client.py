@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -99,6 +100,7 @@ def test_a_broker_that_is_away_costs_disk_only(kafka: str, tmp_path: Path) -> No
 
 SEND_UNTIL_KILLED = """
 import asyncio, sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -291,11 +293,29 @@ def test_large_uplinks_become_frames_that_the_service_takes(tmp_path: Path) -> N
     run(story)
 
 
+def test_a_meters_lo_and_what_the_clinic_has_for_no_value_leave(tmp_path: Path) -> None:
+    """A placeholder only where this gateway was told that the clinic has it."""
+    low = Measurement(at=AT, vital="glucose", value="LO", unit="mg/dL")
+    high = Measurement(at=AT, vital="glucose", absent="positive-infinity", unit="mg/dL")
+    nothing = Measurement(at=AT, vital="steps", value="--", unit="1")
+
+    async def story() -> None:
+        told = replace(options(), placeholders=frozenset({"--"}))
+        async with Gateway(NOWHERE, "gw", spool_dir=tmp_path, options=told) as gateway:
+            await gateway.send("app", measurements=[low, high, nothing])
+            assert gateway.spooled == 1
+
+    run(story)
+
+
 @pytest.mark.parametrize(
     "entries",
     [
         {"notifications": [Notification(at=datetime(2026, 1, 1), characteristic="2A37", payload="00")]},
         {"measurements": [Measurement(at=AT, vital="steps", value="1e3", unit="1")]},
+        {"measurements": [Measurement(at=AT, vital="steps", value="--", unit="1")]},
+        {"measurements": [Measurement(at=AT, vital="glucose", unit="mg/dL")]},
+        {"measurements": [Measurement(at=AT, vital="glucose", value="52", absent="negative-infinity", unit="mg/dL")]},
         {"notifications": [Notification(at=AT, characteristic="2A", payload="00")]},
     ],
 )

@@ -84,7 +84,7 @@ def test_encode_reads_plain_and_gz_and_writes_the_registry(tmp_path: Path) -> No
     [
         ("patient,time\np1,2026\n", "header lacks measured_at"),
         (CSV + "p1,yesterday,heart_rate,60,/min\n", "line 3: measured_at"),
-        (CSV + "secret,2026-01-01T02:00:00Z,heart_rate,secret,/min\n", "line 3: Expected"),
+        (CSV + "secret,2026-01-01T02:00:00Z,heart_rate,secret,/min\n", "line 3: the value is no plain decimal"),
         (CSV + "p1,2026-01-01T02:00:00Z,heart_rate\n", "line 3: 3 columns"),
     ],
 )

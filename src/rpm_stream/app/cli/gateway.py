@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from rpm_stream.app.cli.columns import COLUMNS_HELP, column_map
+from rpm_stream.app.cli.columns import Columns, TimeForm, Zone, column_map, local_time
 from rpm_stream.app.cli.gateway_ble import ble_app
 from rpm_stream.app.cli.times import zoned_time
+from rpm_stream.app.errors import UsageError
 from rpm_stream.app.settings import Settings
 
 if TYPE_CHECKING:
@@ -110,7 +111,10 @@ def encode(
     files: Files,
     registry: RegistryOut = None,
     patients: Annotated[int | None, typer.Option(min=1, help="Only the first so many people.")] = None,
-    columns: Annotated[str | None, typer.Option(help=COLUMNS_HELP)] = None,
+    columns: Columns = None,
+    zone: Zone = None,
+    time_form: TimeForm = None,
+    knowledge: Annotated[Path | None, typer.Option(help="Folder with own tables, over the shipped ones.")] = None,
 ) -> None:
     """Turn CSV files into frames on stdout: GATT octets where a characteristic keeps the digits, else measurements.
 
@@ -119,10 +123,15 @@ def encode(
     Example: rpm-stream gateway encode wide.csv --columns patient=pid,measured_at=time,heart_rate=hr:/min > frames.jsonl
     """
     from rpm_stream.app.gateway import commands
-    from rpm_stream.knowledge import shipped
+    from rpm_stream.app.gateway.files import Written
+    from rpm_stream.knowledge import KnowledgeError, load
 
-    mapped = column_map(columns, shipped())
-    commands.encode_files(files, registry, patients, mapped)
+    try:
+        tables = load(knowledge)
+    except KnowledgeError as error:
+        raise UsageError(str(error)) from None
+    written = Written(tables, column_map(columns, tables), local_time(zone, time_form))
+    commands.encode_files(files, registry, patients, written)
 
 
 @gateway_app.command()

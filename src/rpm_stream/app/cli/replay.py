@@ -9,13 +9,13 @@ import zlib
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
+from typing import TYPE_CHECKING, Annotated, BinaryIO, NamedTuple, cast
 
 import structlog
 import typer
 
 from rpm_stream.app.cli import replay_topics as topics
-from rpm_stream.app.cli.columns import COLUMNS_HELP, column_map
+from rpm_stream.app.cli.columns import Columns, TimeForm, Zone, column_map, local_time
 from rpm_stream.app.cli.times import zoned_time
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.settings import Settings
@@ -24,6 +24,7 @@ log = structlog.get_logger()
 
 if TYPE_CHECKING:
     from rpm_stream.ingest.csv_columns import ColumnMap
+    from rpm_stream.ingest.csv_times import LocalTime
     from rpm_stream.knowledge import Knowledge
     from rpm_stream.pipeline.replay import Kind, Line, Replay
 
@@ -36,7 +37,9 @@ def replay(
     registry: Annotated[Path | None, typer.Option(help="Messages of rpm.registry, one a line.")] = None,
     knowledge: Annotated[Path | None, typer.Option(help="Folder with own tables, over the shipped ones.")] = None,
     until: Annotated[str | None, typer.Option(help="Let all clocks tick to this time (RFC 3339) at the end.")] = None,
-    columns: Annotated[str | None, typer.Option(help=COLUMNS_HELP)] = None,
+    columns: Columns = None,
+    zone: Zone = None,
+    time_form: TimeForm = None,
     kafka: topics.FromKafka = False,
     since: topics.Since = None,
     stage: topics.Stage = "ingest",
@@ -49,23 +52,29 @@ def replay(
 
     Example: rpm-stream replay ward.jsonl --registry registry.jsonl --emit alerts
 
-    Example: rpm-stream replay long.csv --columns patient=pid,measured_at=time,vital=name
-
     Example: rpm-stream replay wide.csv --columns patient=pid,measured_at=time,heart_rate=hr:/min,weight=kilos:kg
+
+    Example: rpm-stream replay diary.csv --zone Europe/Berlin --time-form 'dd.mm.yyyy hh:mm'
 
     Example: rpm-stream replay --from-kafka --from 2026-01-31T00:00:00Z --compare
     """
     asked = topics.Options(since, until, stage, warm_up, compare, publish, bootstrap)
-    if kafka and (files or columns):
-        raise UsageError("--from-kafka takes no files and no --columns")
     kinds = _kinds(emit)
     if kafka:
+        if files or columns or zone or time_form:
+            raise UsageError("--from-kafka takes no files, and no options of CSV files")
         topics.from_kafka(asked, _replay(kinds, registry, knowledge or Settings().knowledge, asked), kinds)
     else:
         topics.check_unused(asked)
-        _files(
-            files or ["-"], _replay(kinds, registry, knowledge, None), column_map(columns, _tables(knowledge)), until
-        )
+        written = Written(column_map(columns, _tables(knowledge)), local_time(zone, time_form))
+        _files(files, _replay(kinds, registry, knowledge, None), written, until)
+
+
+class Written(NamedTuple):
+    """How CSV files are written."""
+
+    columns: ColumnMap | None
+    clock: LocalTime
 
 
 def _tables(folder: Path | None) -> Knowledge:
@@ -97,11 +106,11 @@ def _replay(kinds: list[Kind], registry: Path | None, folder: Path | None, asked
     return Replay(tables, known, kinds, recorded_time=asked is None or Settings().time == "recorded")
 
 
-def _files(files: list[str], run: Replay, mapped: ColumnMap | None, until: str | None) -> None:
+def _files(files: list[str] | None, run: Replay, written: Written, until: str | None) -> None:
     end = _time(until)
     output = sys.stdout.buffer
-    for name in files:
-        _write(output, _file(run, name, mapped))
+    for name in files or ["-"]:
+        _write(output, _file(run, name, written))
     _write(output, run.finish(end))
     output.flush()
 
@@ -147,11 +156,11 @@ def _open(name: str) -> tuple[BinaryIO, bool]:
     return stream, plain.endswith(".csv")
 
 
-def _file(run: Replay, name: str, mapped: ColumnMap | None) -> Iterator[Line]:
+def _file(run: Replay, name: str, written: Written) -> Iterator[Line]:
     stream, is_csv = _open(name)
     with stream:
         try:
-            yield from _csv(run, stream, name, mapped) if is_csv else _jsonl(run, stream)
+            yield from _csv(run, stream, name, written) if is_csv else _jsonl(run, stream)
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise UsageError(f"{name}: no readable gzip file ({error})") from None
         except IsADirectoryError as error:
@@ -164,13 +173,14 @@ def _jsonl(run: Replay, stream: Iterable[bytes]) -> Iterator[Line]:
             yield from run.jsonl(line.strip(), number)
 
 
-def _csv(run: Replay, stream: BinaryIO, name: str, mapped: ColumnMap | None) -> Iterator[Line]:
+def _csv(run: Replay, stream: BinaryIO, name: str, written: Written) -> Iterator[Line]:
+    from rpm_stream.ingest.csv_lines import lines_of
     from rpm_stream.ingest.csv_rows import frames, rows
     from rpm_stream.ingest.errors import DecodeError
 
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
     try:
-        for found in frames(rows(text, mapped), first=run.messages):
+        for found in frames(rows(lines_of(text), *written), first=run.messages):
             yield from run.csv(found)
     except DecodeError as error:
         raise UsageError(f"{name}: {error.detail}") from None

@@ -35,7 +35,7 @@ from rpm_stream.app.gateway.meters import Meters
 from rpm_stream.app.gateway.pace import Pace
 from rpm_stream.app.gateway.rejects import rejects_of
 from rpm_stream.app.gateway.spool import Spool, SpoolFull
-from rpm_stream.app.gateway.wire import Entries, chunks, encode_frame, frame_id
+from rpm_stream.app.gateway.wire import Entries, check_values, chunks, encode_frame, frame_id
 from rpm_stream.records import Frame, Measurement, Notification, Reject
 
 Result = TypeVar("Result")
@@ -139,6 +139,7 @@ class Gateway:
         if len(given) != 1 or not all(given.values()):
             raise ValueError("give exactly one of notifications, measurements, resources, and at least one entry")
         [(kind, entries)] = given.items()
+        check_values(entries, self._options.placeholders)
         sent_at = self._options.clock()
         ids: list[str] = []
 

@@ -18,7 +18,7 @@ from rpm_stream.app.errors import UsageError
 from rpm_stream.app.gateway.client import Gateway
 from rpm_stream.app.gateway.encode_csv import Encoder, Row, SharedDevice
 from rpm_stream.app.gateway.faults import Faults, inject, received
-from rpm_stream.app.gateway.files import csv_rows, frame_lines, progress_bar
+from rpm_stream.app.gateway.files import Written, csv_rows, frame_lines, progress_bar
 from rpm_stream.app.gateway.link import AT_FULL_SPEED
 from rpm_stream.app.gateway.replay import check_broker, deliver, play, register
 from rpm_stream.app.gateway.scenario import read_scenario
@@ -27,7 +27,6 @@ from rpm_stream.app.gateway.stories import STORIES
 from rpm_stream.app.gateway.wire import RegistryEntry, encode_frame, encode_registry
 from rpm_stream.app.private import write_private
 from rpm_stream.app.registry_file import read_registry
-from rpm_stream.ingest.csv_columns import ColumnMap
 from rpm_stream.records import Frame
 
 SHOW_EVERY = 50  # frames between two moves of the progress bar
@@ -154,13 +153,11 @@ def _shown(gateway: Gateway, progress: Progress) -> Callable[[Frame], None]:
     return show
 
 
-def encode_files(
-    files: Sequence[str], registry: Path | None, patients: int | None, mapped: ColumnMap | None = None
-) -> None:
-    """CSV files, their columns named as ``mapped`` says, as frames on stdout, and the registry that they need."""
+def encode_files(files: Sequence[str], registry: Path | None, patients: int | None, written: Written) -> None:
+    """CSV files, written as ``written`` says, as frames on stdout, and the registry that they need."""
     encoder = Encoder()
     with progress_bar() as progress:
-        rows = chain.from_iterable(csv_rows(file, progress, mapped) for file in files)
+        rows = chain.from_iterable(csv_rows(file, progress, written) for file in files)
         for frame in encoder.frames(rows if patients is None else _first(rows, patients)):
             sys.stdout.buffer.write(encode_frame(frame) + b"\n")
     sys.stdout.buffer.flush()

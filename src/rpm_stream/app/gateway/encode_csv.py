@@ -25,7 +25,9 @@ WHOLE = re.compile(r"0|[1-9][0-9]{0,4}")
 
 
 class Row(NamedTuple):
-    """One line of the file. ``at`` in UTC; ``line`` counts from 1, the header included."""
+    """One row of the file. ``at`` in UTC; ``line`` counts from 1, the header included. ``absent``: the value is a text
+    that says why there is no number (LO of a meter, a clinic's placeholder): it goes as it stands, in a measurement.
+    """
 
     patient: str
     at: datetime
@@ -34,6 +36,7 @@ class Row(NamedTuple):
     unit: str
     device: str
     line: int
+    absent: bool = False
 
 
 class SharedDevice(ValueError):
@@ -185,7 +188,9 @@ def _entries(rows: list[Row], state: _Device) -> tuple[list[Notification], list[
     left = list(rows)
     notifications = []
     for carrier in CARRIERS:
-        said = {row.vital: row for row in reversed(left) if row.vital in carrier.needs + carrier.takes}
+        said = {
+            row.vital: row for row in reversed(left) if not row.absent and row.vital in carrier.needs + carrier.takes
+        }
         if not said.keys() >= set(carrier.needs):
             continue
         try:

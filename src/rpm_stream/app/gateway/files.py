@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from datetime import UTC
 from decimal import Decimal
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, NamedTuple, cast
 
 import msgspec
 from rich.console import Console
@@ -27,6 +27,11 @@ from rpm_stream.app.gateway.wire import MAX_NAME
 from rpm_stream.ingest import DecodeError
 from rpm_stream.ingest import csv_rows as csv_file
 from rpm_stream.ingest.csv_columns import ColumnMap
+from rpm_stream.ingest.csv_lines import lines_of
+from rpm_stream.ingest.csv_times import RFC_3339, LocalTime
+from rpm_stream.ingest.fhir_codes import Codes, codes_of
+from rpm_stream.ingest.values import decode_measurement
+from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import UNREADABLE, Frame, Measurement
 
 _frames = msgspec.json.Decoder(Frame, float_hook=Decimal)  # the digits of a FHIR value are part of it
@@ -60,33 +65,48 @@ def opened(path: str, progress: Progress) -> Iterator[BinaryIO]:
         raise UsageError(f"{path}: no whole gzip file") from error
 
 
-def csv_rows(path: str, progress: Progress, mapped: ColumnMap | None = None) -> Iterator[Row]:
-    """The rows of ``patient,measured_at,vital,value,unit[,device]``, or of the columns that ``mapped`` names, in order.
+class Written(NamedTuple):
+    """How CSV files are written, and the tables that say what their words mean."""
+
+    tables: Knowledge
+    columns: ColumnMap | None = None
+    clock: LocalTime = RFC_3339
+
+
+def csv_rows(path: str, progress: Progress, written: Written) -> Iterator[Row]:
+    """The rows of ``patient,measured_at,vital,value,unit[,device]``, or as ``written`` says, in order.
 
     ``UsageError`` names the bad line.
     """
+    codes = codes_of(written.tables)
     with opened(path, progress) as file:
         try:
-            for row in csv_file.rows(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), mapped):
+            lines = lines_of(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""))
+            for row in csv_file.rows(lines, written.columns, written.clock):
                 if isinstance(row, csv_file.BadRow):
                     raise UsageError(f"{path}, line {row.line}: {row.detail}")
-                yield _row(row, path)
+                yield _row(row, path, codes)
         except UnicodeDecodeError as error:
             raise UsageError(f"{path}: not UTF-8") from error
         except DecodeError as error:
             raise UsageError(f"{path}: {error.detail}") from error
 
 
-def _row(row: csv_file.Row, path: str) -> Row:
-    """A row that fits into a frame: the service would refuse any other as ``bad_schema``."""
+def _row(row: csv_file.Row, path: str, codes: Codes) -> Row:
+    """A row that fits into a frame: the service would refuse any other as ``bad_schema``. Its unit is the UCUM code."""
     if len(row.patient) > MAX_NAME or len(row.device) > MAX_NAME:
         raise UsageError(f"{path}, line {row.line}: patient and device have at most {MAX_NAME} characters")
     fields = {"at": row.measured_at, "vital": row.vital, "value": row.value, "unit": row.unit}
     try:
         said = msgspec.convert(fields, Measurement)
-        return Row(row.patient, said.at.astimezone(UTC), said.vital, said.value, said.unit, row.device, row.line)
+        (value,) = decode_measurement(said, codes).readings
+        at = said.at.astimezone(UTC)
+        absent = value.value is None
+        return Row(row.patient, at, row.vital, row.value, value.unit, row.device, row.line, absent)
     except (msgspec.ValidationError, OverflowError) as error:
         raise UsageError(f"{path}, line {row.line}: {error}") from error
+    except DecodeError as error:
+        raise UsageError(f"{path}, line {row.line}: {error.detail}") from error
 
 
 def frame_lines(path: str, progress: Progress) -> Iterator[Frame]:

@@ -45,6 +45,7 @@ class GatewayOptions:
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = None  # where /metrics shows the spool; None: nowhere (``Gateway.meters`` has it)
     clock: Callable[[], datetime] = _wall_clock
+    placeholders: frozenset[str] = frozenset()  # values that the service's placeholders.toml names: they go as they are
     kafka: Mapping[str, Any] = field(default_factory=dict)
 
 

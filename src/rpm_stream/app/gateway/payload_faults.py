@@ -17,6 +17,7 @@ import msgspec
 
 from rpm_stream.app.gateway.gatt_numbers import date_time
 from rpm_stream.ingest import short_form
+from rpm_stream.ingest.fhir_codes import PLAIN
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Frame, Measurement, Notification
 
@@ -116,7 +117,7 @@ def _unit_bit_turned(entry: Notification) -> Notification:
 def _converted(entry: Measurement, knowledge: Knowledge) -> Measurement:
     """The number in the first other unit of the vital that gives another number, under the old unit's label."""
     vital = knowledge.vitals.get(entry.vital)
-    if vital is None or entry.unit not in vital.units:
+    if vital is None or entry.unit not in vital.units or entry.value is None or not PLAIN.fullmatch(entry.value):
         return entry
     value = Decimal(entry.value)
     for unit in vital.units:

@@ -13,9 +13,10 @@ import msgspec
 
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.gateway.encode_csv import Encoder, SharedDevice
-from rpm_stream.app.gateway.files import csv_rows, progress_bar
+from rpm_stream.app.gateway.files import Written, csv_rows, progress_bar
 from rpm_stream.app.gateway.wire import RegistryEntry
 from rpm_stream.app.registry_file import read_registry
+from rpm_stream.knowledge import shipped
 from rpm_stream.records import DeviceEntry, Frame
 
 _lines = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -41,7 +42,7 @@ def read_scenario(folder: Path) -> Scenario:
         raise UsageError(f"{folder}: no scenario: neither input.csv nor frames.jsonl is there")
     encoder = Encoder()
     with progress_bar() as progress:
-        found = list(encoder.frames(csv_rows(str(table), progress))) if table.exists() else []
+        found = list(encoder.frames(csv_rows(str(table), progress, Written(shipped())))) if table.exists() else []
     lines = recorded.read_bytes().splitlines() if recorded.exists() else []
     told = [frame for line in lines if (frame := _frame(line)) is not None]
     entries = list(read_registry(registry)) if registry.exists() else []

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Container, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
-from rpm_stream.records import Frame, Measurement, Notification
+from rpm_stream.records import APP_VALUE, Frame, Measurement, Notification
 from rpm_stream.records import RegistryEntry as RegistryEntry
 
 Entries: TypeAlias = Sequence[Notification] | Sequence[Measurement] | Sequence[dict[str, Any]]
@@ -19,6 +20,7 @@ MAX_BYTES = 256 * 1024
 ENVELOPE_BYTES = 2048  # what a frame needs besides its entries: four names of at most 128 characters, times, keys
 MAX_NAME = 128
 
+_VALUE = re.compile(APP_VALUE)
 _decoder = msgspec.json.Decoder(Frame)
 _encoder = msgspec.json.Encoder(decimal_format="number")  # a Decimal in a FHIR resource keeps its digits
 
@@ -70,6 +72,19 @@ def _in_utc(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _in_utc(item) for name, item in value.items()}
     return value
+
+
+def check_values(entries: Entries, placeholders: Container[str]) -> None:
+    """Raises ``BadFrame`` for a measurement whose value is neither a number, LO or HI, nor one of the texts that the
+    clinic of this gateway has for "no value".
+    """
+    for each in entries:
+        if not isinstance(each, Measurement):
+            continue
+        if (each.value is None) == (each.absent is None):
+            raise BadFrame("a measurement has either a value or absent")
+        if each.value is not None and each.value not in placeholders and not _VALUE.search(each.value):
+            raise BadFrame("Expected a plain decimal, LO or HI - at `$.measurements[...].value`")
 
 
 def chunks(entries: Entries) -> Iterator[list[Any]]:

@@ -1,0 +1,154 @@
+"""The records of a CSV file as RFC 4180 has them: a quoted field may hold commas, quotation marks and line breaks.
+
+What a file says stays what it says: where quotation marks do not pair, nobody knows which lines are text and which are
+rows, so none of them is read until they pair again. Each such line is told by its number. A record is bounded, so a
+mark that is never closed costs no memory.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple, Protocol
+
+from rpm_stream.records import Reason, Record
+
+LONGEST_LINE = 65_536  # characters of a line that are kept; longer than any record may be
+QUOTE = '"'
+_OPENING = re.compile(r'(?:\A|[,\r\n]) *"')  # a mark at the begin of a field
+NOT_CLOSED = "a quotation mark is not closed, or stands inside a field without being doubled"
+
+
+class CsvRecord(Record, frozen=True, kw_only=True):
+    """The fields of one record, the line that it begins in (the header is line 1), and its text without its end."""
+
+    line: int
+    fields: list[str]
+    text: str
+
+
+class BadRecord(Record, frozen=True, kw_only=True):
+    """Lines that are no record; ``line`` is the first."""
+
+    line: int
+    text: str
+    reason: Reason
+    detail: str
+
+
+class Extent(NamedTuple):
+    """What a record may be: ``most`` characters, ``width`` fields (0: not known yet)."""
+
+    most: int
+    width: int
+
+
+class Text(Protocol):
+    """A text file that can be read in pieces; its line ends are as written."""
+
+    def readline(self, size: int = -1, /) -> str:
+        """A line with its end, or so many characters of it; "" at the end of the file."""
+        ...
+
+
+def lines_of(text: Text) -> Iterator[str]:
+    """The lines of a file, each cut after ``LONGEST_LINE`` characters: no line is too long for the memory.
+
+    Of what is cut off one thing matters, whether it opens or closes a quoted field: then the line ends in a mark.
+    """
+    while line := text.readline(LONGEST_LINE):
+        marks, rest = 0, line
+        while len(rest) == LONGEST_LINE and not rest.endswith("\n"):
+            rest = text.readline(LONGEST_LINE)
+            marks += rest.count(QUOTE)
+        yield line if rest is line else f"{line},{QUOTE * (marks % 2)}…\n"
+
+
+def records(lines: Iterable[str], most: int) -> Iterator[CsvRecord | BadRecord]:
+    """The records of ``lines`` (each with its end), at most ``most`` characters each; empty lines are none.
+
+    The first is the header, and says how many fields the others should have.
+    """
+    numbered = enumerate(lines, start=1)
+    width = 0
+    for number, line in numbered:
+        text = line.rstrip("\r\n")
+        if QUOTE in line:
+            for each in _quoted(number, line, numbered, Extent(most, width)):
+                width = width or (len(each.fields) if isinstance(each, CsvRecord) else 0)
+                yield each
+        elif len(text) > most:
+            yield _too_large(number, text, most)
+        elif text:
+            fields = text.split(",")
+            width = width or len(fields)
+            yield CsvRecord(line=number, fields=fields, text=text)
+
+
+def _quoted(
+    number: int, line: str, numbered: Iterator[tuple[int, str]], extent: Extent
+) -> Iterator[CsvRecord | BadRecord]:
+    """The record that begins with ``line``, which has a quotation mark; takes the lines that belong to it."""
+    most = extent.most
+    taken = [line]
+    ended = False  # the record would go on after what was taken
+
+    def feed() -> Iterator[str]:
+        nonlocal ended
+        yield line
+        while sum(map(len, taken)) <= most and (following := next(numbered, None)) is not None:
+            taken.append(following[1])
+            yield following[1]
+        ended = True
+
+    fields = _parsed(feed()) if len(line) <= most else None
+    text = "".join(taken).rstrip("\r\n")
+    if fields is not None and _means_one_thing(fields, taken, extent.width):
+        large = len(text) > most
+        yield _too_large(number, text, most) if large else CsvRecord(line=number, fields=fields, text=text)
+    elif not ended and not _is_open(text):
+        yield _too_large(number, text, most) if len(text) > most else _unpaired(number, text)
+    else:
+        for place, each in enumerate(taken, start=number):
+            yield _unpaired(place, each.rstrip("\r\n"))
+        for place, each in numbered:
+            yield _unpaired(place, each.rstrip("\r\n"))
+            if each.count(QUOTE) % 2:
+                return
+
+
+def _is_open(text: str) -> bool:
+    """Whether a quoted field is open at the end of ``text``: its marks pair, also where some are not doubled."""
+    first = _OPENING.search(text)
+    return first is not None and text.count(QUOTE, first.end() - 1) % 2 == 1
+
+
+def _too_large(number: int, text: str, most: int) -> BadRecord:
+    return BadRecord(line=number, text=text, reason="too_large", detail=f"over {most} characters")
+
+
+def _unpaired(number: int, text: str) -> BadRecord:
+    return BadRecord(line=number, text=text, reason="bad_schema", detail=f"no CSV: {NOT_CLOSED}")
+
+
+def _parsed(lines: Iterable[str], skip_blanks: bool = False) -> list[str] | None:
+    """The fields of the record that ``lines`` begin with; None where it is none."""
+    try:
+        return next(csv.reader(lines, strict=True, skipinitialspace=skip_blanks), None)
+    except csv.Error:
+        return None
+
+
+def _means_one_thing(fields: list[str], taken: list[str], width: int) -> bool:
+    """Whether no mark stands where another program may see a field begin or end.
+
+    To some a mark after blanks opens a quoted field, to RFC 4180 it does not: the next line would be text, or a row. A
+    mark inside a field without marks (5'11") is one of its characters as long as the record has its ``width``.
+    """
+    if width and len(fields) != width and _is_open("".join(taken)):
+        return False
+    if not any(field.lstrip(" ").startswith(QUOTE) for field in fields):
+        return True
+    other = _parsed(taken, skip_blanks=True)
+    return other is not None and [field.lstrip(" ") for field in other] == [field.lstrip(" ") for field in fields]
