@@ -185,7 +185,7 @@ class Ingest:
 
     def _entry(self, state: DeviceState, work: Work, entry: Entry | BadEntry, device: DeviceEntry | None) -> None:
         if isinstance(entry, BadEntry):
-            work.reject(entry, 0, Refusal(reason=entry.reason, detail=entry.detail), "ingest")
+            work.reject(entry, [0], Refusal(reason=entry.reason, detail=entry.detail), "ingest")
             return
         try:
             if not entry.payload.readings:
@@ -195,8 +195,7 @@ class Ingest:
             self._parts(_Part(state, work, entry, device))
         except Exception as error:  # noqa: BLE001  # refuse this entry, keep all others
             why = Refusal(reason="internal_error", detail=type(error).__name__)
-            for number in [decoded.part for decoded in entry.payload.readings] or [0]:
-                work.reject(entry, number, why, "normalise")
+            work.reject(entry, [decoded.part for decoded in entry.payload.readings] or [0], why, "normalise")
 
     def _parts(self, part: _Part) -> None:
         """Each value of one entry: a reading, a duplicate or a reject; noted only when the whole entry is done."""
@@ -207,14 +206,12 @@ class Ingest:
         row = self.knowledge.characteristics.get(entry.characteristic)
         dense = row is not None and row.dense
         outcomes = [(each, self._part(part, each, dense, conflict and each.vital in PRESSURES)) for each in readings]
-        refused = False
+        refused: dict[tuple[Refusal, int], list[Decoded]] = {}  # by cause; of ``implausible`` each value is its own
         read: Mark | None = None
         for decoded, outcome in outcomes:
             if isinstance(outcome, Refusal):
-                refused = True
-                reject = work.reject(entry, decoded.part, outcome, "normalise")
-                if reject is not None and outcome.reason == "implausible" and "control_solution" not in decoded.flags:
-                    work.refuse(_refused(part, decoded, part.spot(decoded, dense), reject.id))
+                own = decoded.part if outcome.reason == "implausible" else -1
+                refused.setdefault((outcome, own), []).append(decoded)
             elif outcome is None:
                 work.duplicates += 1
             else:
@@ -222,6 +219,10 @@ class Ingest:
                     read = outcome[0]
                     remember(part.state.seen, read)
                 work.readings.setdefault(outcome[1].patient, []).append(outcome[1])
+        for (why, _), values in refused.items():
+            reject = work.reject(entry, [decoded.part for decoded in values], why, "normalise")
+            if reject is not None and why.reason == "implausible" and "control_solution" not in values[0].flags:
+                work.refuse(_refused(part, values[0], part.spot(values[0], dense), reject.id))
         if read is not None or part.shown_before:
             part.note_clock()
         if refused or part.state.seen.partial:

@@ -93,7 +93,7 @@ def _count(done: Ingested) -> None:
     MESSAGES.labels(STAGE).inc()
     for outcome, count in (
         ("in", account.parts), ("reading", account.readings), ("duplicate", account.duplicates),
-        ("reject", len(done.rejects)), ("context", account.context),
+        ("reject", sum(account.rejects.values())), ("context", account.context),
     ):  # fmt: skip
         if count:
             PARTS.labels(STAGE, outcome).inc(count)
