@@ -16,7 +16,8 @@ from rpm_stream.app.engine.watch import watch
 from rpm_stream.app.metrics import MESSAGES, PARTS, REJECTS, REPEATED, STEP_SECONDS
 from rpm_stream.app.names import ACCOUNTS, ACTIONS, FRAMES, GROUP_INGEST, READINGS
 from rpm_stream.app.names import REJECTS as REJECTS_TOPIC
-from rpm_stream.app.received import frame_message
+from rpm_stream.app.ready import tell_when_serving
+from rpm_stream.app.received import frame_message, is_redriven
 from rpm_stream.app.registry_reader import RegistryReader
 from rpm_stream.app.settings import Settings
 from rpm_stream.knowledge import Knowledge
@@ -45,6 +46,8 @@ def ingest_app(settings: Settings, knowledge: Knowledge, partitions: int, of_act
     async def frames(stream: Any) -> None:
         await reader.ready.wait()
         async for event in stream.noack().events():
+            if any(map(is_redriven, event.value)):  # the registry was mended for it, a moment ago perhaps
+                await reader.caught_up()
             work.add(event, step.apply)
 
     async def actions(stream: Any) -> None:
@@ -56,6 +59,7 @@ def ingest_app(settings: Settings, knowledge: Knowledge, partitions: int, of_act
     app.task(lambda: guarded(work.run, "ingest"))
     app.task(lambda: guarded(reader.run, "reading the registry"))
     app.task(lambda: guarded(lambda: watch(app, STAGE), "watching the consumer"))
+    app.task(lambda: guarded(lambda: tell_when_serving(app, reader), "telling that it is ready"))
     return app
 
 

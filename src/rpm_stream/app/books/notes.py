@@ -16,7 +16,8 @@ from aiokafka.structs import ConsumerRecord
 from rpm_stream.app.books.glance import glance
 from rpm_stream.app.books.marks import marks
 from rpm_stream.app.books.store import NOBODY, Store, digest, key_of
-from rpm_stream.app.names import ACCOUNTS, FRAMES, OBSERVATIONS, READINGS, REDRIVEN, REJECTS
+from rpm_stream.app.names import ACCOUNTS, FRAMES, OBSERVATIONS, READINGS, REJECTS
+from rpm_stream.app.received import is_redriven
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.balance import due, told
 from rpm_stream.pipeline.order import read_message
@@ -248,7 +249,7 @@ def _frame(record: ConsumerRecord) -> Row:
     seq = told.seq if type(told.seq) is int and 0 <= told.seq <= MOST_SEQ else None
     frame, gateway, said = (one if isinstance(one, str) else None for one in (told.frame, told.gateway, told.device))
     device = said if record.key is None and said is not None else (record.key or b"").decode(errors="replace")
-    gateway = NOBODY if any(name == REDRIVEN for name, _ in record.headers) else gateway or None
+    gateway = NOBODY if is_redriven(record) else gateway or None
     boot = str(told.boot) if isinstance(told.boot, str | int) else None
     hour = record.timestamp // HOUR_MS
     texts = (device, frame, gateway, boot)

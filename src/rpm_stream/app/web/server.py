@@ -17,6 +17,7 @@ import uvicorn
 from rpm_stream.app import retention
 from rpm_stream.app.clock import Clock
 from rpm_stream.app.errors import UsageError
+from rpm_stream.app.ready import LOOK_SECONDS, tell_ready
 from rpm_stream.app.settings import Settings
 from rpm_stream.app.web import consume
 from rpm_stream.app.web.api import create_app
@@ -81,10 +82,19 @@ async def run(settings: Settings, stop: asyncio.Event, sources: Sources | None =
                 consume.prune_for_ever(state, now),
                 watcher.run(state.beat),
                 retention.watch(settings.bootstrap),
+                _tell_when_answering(server, state),
             ],
         )
     finally:
         await actions.stop()
+
+
+async def _tell_when_answering(server: uvicorn.Server, state: FeedState) -> None:
+    """Tell the supervisor once the server listens and the alerts of the past are read; then wait for ever."""
+    while not (server.started and state.ready):
+        await asyncio.sleep(LOOK_SECONDS)
+    tell_ready()
+    await asyncio.Event().wait()
 
 
 def _told(watcher: Watcher, clock: Clock) -> Progress:
