@@ -30,9 +30,17 @@ def tell_ready() -> None:
         return
 
 
+def serves(app: BatchApp) -> bool:
+    """Whether partitions are assigned, their states restored, and their records fetched."""
+    consumer = app.consumer
+    if consumer.revoked or app.rebalancing or app.in_recovery or app.should_stop or not consumer.flow_active:
+        return False
+    return app.tables.recovery.completed.is_set() and bool(consumer.applied_positions())
+
+
 async def tell_when_serving(app: BatchApp, reader: RegistryReader) -> None:
     """Tell it once the agent of ``app`` reads its partitions and knows the registry."""
     await reader.ready.wait()
-    while not app.consumer.serves():
+    while not serves(app):
         await asyncio.sleep(LOOK_SECONDS)
     tell_ready()

@@ -39,6 +39,7 @@ class Stage:
         self.name, self._command, self._environment = name, command, environment
         self.process: asyncio.subprocess.Process | None = None
         self.ready = asyncio.Event()  # the child has told that it does its work
+        self._starts = 0  # counted at each start and each end
 
     async def keep(self, stop: asyncio.Event) -> int:
         """Run until ``stop``; the exit status of a stage that cannot be started again with sense, else 0."""
@@ -48,6 +49,7 @@ class Stage:
             began = asyncio.get_running_loop().time()
             self.process = await self._started()
             status = await self.process.wait()
+            self._starts += 1
             self.ready.clear()
             if stop.is_set():
                 return 0
@@ -78,12 +80,13 @@ class Stage:
             raise
         finally:
             os.close(telling)
-        asyncio.get_running_loop().add_reader(hearing, self._heard, hearing)
+        self._starts += 1
+        asyncio.get_running_loop().add_reader(hearing, self._heard, hearing, self._starts)
         return process
 
-    def _heard(self, hearing: int) -> None:
-        """The child has told, or has ended without a word."""
-        if os.read(hearing, 1):
+    def _heard(self, hearing: int, start: int) -> None:
+        """The child has told, or has ended without a word; one that has ended meanwhile is not ready any more."""
+        if os.read(hearing, 1) and start == self._starts:
             self.ready.set()
         asyncio.get_running_loop().remove_reader(hearing)
         os.close(hearing)

@@ -215,13 +215,6 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             return False
         return any(tp.partition == partition for tp in self.applied_positions())
 
-    def serves(self) -> bool:
-        """Whether partitions are assigned, their states restored, and their records fetched."""
-        app = self.app
-        if self.revoked or app.rebalancing or app.in_recovery or app.should_stop or not self.flow_active:
-            return False
-        return app.tables.recovery.completed.is_set() and bool(self.applied_positions())
-
     def applied_positions(self) -> dict[TP, int]:
         """Next offset to apply of each assigned source partition: behind it everything is acked."""
         changelogs = self.app.tables.changelog_topics
