@@ -184,6 +184,8 @@ def test_a_unit_needs_its_ucum_code() -> None:
     assert refused(valueQuantity=quantity(72, "264864", system=MDC))[0] == "unknown_unit"
     (reject,) = Bench().step(resource(valueQuantity=quantity(72, "kg"))).rejects
     assert reject.reason == "unknown_unit" and "heart_rate" in reject.detail and "'kg'" in reject.detail
+    (reject,) = Bench().step(resource(valueQuantity=quantity(72, "mg/dl"))).rejects
+    assert "'mg/dl'" in reject.detail, "as it was sent, not as it is spelt here"
 
 
 @pytest.mark.parametrize(

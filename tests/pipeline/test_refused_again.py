@@ -101,6 +101,26 @@ def test_what_is_refused_for_another_reason_is_told() -> None:
     assert (last.account.duplicates, last.account.known_rejects) == (2, (again.rejects[0].id,))
 
 
+def test_another_value_of_the_frame_that_is_refused_for_a_known_reason_is_told() -> None:
+    sent = frame([measurement(0, "heart_rate", "999"), measurement(1, "heart_rate", "998")], 2)
+    until = {"patient": "p", "from": None, "until": "2026-03-01T08:00:30Z"}
+    device = Device({"v": 1, "device": "d", "assignments": [until]})
+    assert [reject.reason for reject in device.send(sent).rejects] == ["implausible", "unassigned"]
+    device.put(worn())
+    done = device.send(sent)
+    assert [reject.reason for reject in done.rejects] == ["implausible"]
+    assert (done.account.duplicates, len(done.account.known_rejects)) == (1, 1)
+
+
+def test_a_thousand_refusals_of_a_frame_come_again_as_duplicates() -> None:
+    """More than are kept one by one."""
+    sent = frame([measurement(minute / 60, "heart_rate", "999") for minute in range(900)], 20)
+    device = Device(worn())
+    first, again = device.send(sent), device.send(sent)
+    assert (len(first.rejects), len(again.rejects), again.account.duplicates) == (900, 0, 900)
+    assert again.account.known_rejects == tuple(reject.id for reject in first.rejects)
+
+
 def test_one_reject_for_one_cause_of_a_notification() -> None:
     """All parts by whose they are; each value that no body can have by itself."""
     cuff = {"at": "2026-03-01T08:00:00Z", "characteristic": "2A35", "payload": "04" + "2c01f40109004800"}

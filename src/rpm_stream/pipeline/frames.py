@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from rpm_stream.duplicates import Mark, Seen, Verdict, frame_refused_before, refused_before
+from rpm_stream.duplicates import MOST_REFUSED, Mark, Seen, Verdict, frame_refused_before, refused_before
 from rpm_stream.ids import deterministic_id
 from rpm_stream.ingest.frames import BadEntry, Entry, Envelope
 from rpm_stream.normalise import Placed, Refusal
@@ -162,7 +162,9 @@ class Work:
         if why.reason not in self._was_refused:
             this = b"%b\x1f%b" % (why.reason.encode(), self.message.value)
             self._was_refused[why.reason] = frame_refused_before(self.seen, this)
-        if refused_before(self.seen, reject.id) or (self._was_refused[why.reason] and not self.message.lines):
+        # Of a frame with more refusals than are kept one by one: it was told, and is forgotten.
+        forgotten = self._was_refused[why.reason] and len(self.seen.refused) >= MOST_REFUSED
+        if refused_before(self.seen, reject.id) or (forgotten and not self.message.lines):
             self.duplicates += len(parts)
             self._known[reject.id] = None
             return None
