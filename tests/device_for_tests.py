@@ -8,6 +8,7 @@ import msgspec
 from replaying import START, registry_of
 
 from rpm_stream.knowledge import shipped
+from rpm_stream.pipeline.frames import parts_of
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingested
 from rpm_stream.pipeline.sealed import pack_device, unpack_device
 from rpm_stream.records import Position
@@ -31,7 +32,7 @@ class Device:
         body = msgspec.json.encode(value)
         done = self.ingest.step(self.state, FrameMessage(key="d", value=body, position=position, received_at=START))
         account = done.account
-        assert account.parts == account.readings + account.duplicates + len(done.rejects)  # law 1
+        assert account.parts == account.readings + account.duplicates + sum(map(parts_of, done.rejects))  # law 1
         return done
 
     def put(self, entry: Record) -> None:

@@ -16,6 +16,7 @@ import msgspec
 
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Decoded, Reason, Record
+from rpm_stream.words import as_sent
 
 DEVICE_TIME_BEFORE = timedelta(days=30)  # CONTRACT 3
 DEVICE_TIME_AFTER = timedelta(minutes=5)  # CONTRACT 3
@@ -193,10 +194,11 @@ def refusal(bound: Bound, decoded: Decoded, knowledge: Knowledge) -> Refusal | N
     if "control_solution" in decoded.flags:
         return Refusal(reason="implausible", detail="control solution, not a patient's value")
     if bound == "unknown_vital":
-        return Refusal(reason="unknown_vital", detail=f"no vital {vital!r} in the knowledge table")
+        return Refusal(reason="unknown_vital", detail=f"no vital {as_sent(vital)} in the knowledge table")
     if bound == "unknown_unit":
         units = ", ".join(knowledge.vitals[vital].units)
-        return Refusal(reason="unknown_unit", detail=f"{vital} is not measured in {unit!r}; it may be {units}")
+        sent = as_sent(decoded.unit_sent or unit)
+        return Refusal(reason="unknown_unit", detail=f"{vital} is not measured in {sent}; it may be {units}")
     if bound == "implausible" and decoded.value is not None and not knowledge.vitals[vital].is_coded(decoded.value):
         known = ", ".join(f"{code} {word}" for code, word in knowledge.vitals[vital].words.items())
         return Refusal(reason="implausible", detail=f"{vital} {decoded.value} is none of its codes: {known}")

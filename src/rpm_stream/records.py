@@ -188,6 +188,7 @@ class Decoded(Record, frozen=True, kw_only=True):
     part: int = 0
     attributes: dict[str, Any] = {}
     device_time: datetime | None = None  # local, no zone
+    unit_sent: str | None = None  # where ``unit`` is another spelling of it
     key: str = ""  # what identifies the value on its device (sequence number, session offset); "" = time and payload
 
 
@@ -455,7 +456,8 @@ class Account(Record, frozen=True, kw_only=True):
     """The balance of one frame, counted in parts: ``parts`` = readings + duplicates + sum of rejects.
 
     An entry that gave no part at all (a session start, a glucose context) counts as ``context``; a frame that was
-    refused whole counts as one part.
+    refused whole counts as one part. What was refused before counts as a duplicate, and its reject is not written
+    again: ``known_rejects`` has the ids under which it was told (each once, at most 1,000).
     """
 
     v: Version = 1
@@ -473,6 +475,7 @@ class Account(Record, frozen=True, kw_only=True):
     readings: int
     duplicates: int
     rejects: dict[str, int]
+    known_rejects: tuple[Code, ...] = ()
 
 
 class Position(Record, frozen=True, kw_only=True):
@@ -484,7 +487,11 @@ class Position(Record, frozen=True, kw_only=True):
 
 
 class Reject(Record, frozen=True, kw_only=True):
-    """What could not become a reading: never lost, kept with its reason. ``original`` is base64, at most 64 KiB."""
+    """What could not become a reading: never lost, kept with its reason. ``original`` is base64, at most 64 KiB.
+
+    ``parts``: all parts of its entry that were refused for this one cause; empty where it is the one part that
+    ``origin`` names, or the whole frame.
+    """
 
     v: Version = 1
     id: str
@@ -498,6 +505,7 @@ class Reject(Record, frozen=True, kw_only=True):
     sha256: str
     position: Position
     line: int | None = None
+    parts: tuple[int, ...] = ()
 
 
 # --- registry: who wears what, and whose limits ---------------------------------------------------------------

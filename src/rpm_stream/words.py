@@ -11,6 +11,7 @@ from rpm_stream.records import CLEAN, LimitValue, Reading
 UNIT_WORDS = {"mm[Hg]": "mmHg", "Cel": "°C", "[degF]": "°F", "[lb_av]": "lb", "/min": "a minute"}
 UNIT_WORDS |= {"[in_i]": "in", "1": ""}
 MOST_DECIMALS = 3  # of a number that was converted
+MOST_SENT = 64  # characters of a name that somebody has sent
 MOST_GIVEN = 50  # characters of a number that somebody has set
 ABSENT_WORDS = {
     "positive-infinity": "above what the device can show",
@@ -29,7 +30,17 @@ def is_clean(name: str) -> bool:
 
 def cleaned(name: str) -> str:
     """The name with a space for each character that may not stand in a record."""
-    return "".join(letter if is_clean(letter) else " " for letter in name)
+    return name if is_clean(name) else "".join(letter if is_clean(letter) else " " for letter in name)
+
+
+def as_sent(name: str) -> str:
+    """A name in quotes as somebody sent it, for the text of a reject: cut, and without control characters.
+
+    >>> as_sent("Puls"), as_sent("a\\nb")
+    ("'Puls'", "'a b'")
+    """
+    kept = cleaned(name[:MOST_SENT])
+    return f"'{kept}…'" if len(name) > MOST_SENT else f"'{kept}'"
 
 
 def plain_unit(unit: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -10,12 +12,12 @@ from typing import Any, Literal
 import msgspec
 import pytest
 from books_for_tests import LATER, Topics, balanced, changed, hours, missing, take, topics_of
-from replaying import START, frame, measurement, worn
+from replaying import START, frame, measurement, stamp, worn
 
 from rpm_stream.app import names
 from rpm_stream.app.books.lines import Gap
 from rpm_stream.app.books.report import Report
-from rpm_stream.app.books.store import Store
+from rpm_stream.app.books.store import SCHEMA, Store
 from rpm_stream.app.clock import Clock
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.correct import Correction, Holdings
@@ -350,8 +352,8 @@ def test_many_gaps_cost_as_many_times_as_much(tmp_path: Path) -> None:
             found += 1
             return 0
 
-        rows = [(0, number, number // 60, "d", "f", "g", "b", number * 2) for number in range(frames)]
-        store.db.executemany("INSERT INTO frame VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        rows = [(0, number, number // 60, "d", "f", "g", "b", number * 2, "d") for number in range(frames)]
+        store.db.executemany("INSERT INTO frame VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
         store.db.set_progress_handler(step, 100)  # every hundred steps of SQLite's machine
         lines = list(Report(store, Clock(), LATER).lines())
         assert sum(isinstance(line, Gap) for line in lines) == frames - 1
@@ -382,8 +384,68 @@ def test_an_old_frame_that_was_redriven_opens_no_gap(tmp_path: Path) -> None:
     assert total.balanced
 
 
-def test_a_frame_without_a_readable_number_may_be_the_one(tmp_path: Path) -> None:
-    assert gaps_of(tmp_path, [0, b"{", 2]) == [(1, 1, 1)]
+def test_a_frame_that_was_refused_without_a_number_is_the_one_that_is_missing(tmp_path: Path) -> None:
+    """By its place between the neighbours of the hole; each such frame fills one place of one hole."""
+    assert gaps_of(tmp_path, [0, b"{", 2]) == []
+    assert gaps_of(tmp_path, [0, b"{", b"\xff", 3]) == []
+    assert gaps_of(tmp_path, [0, b"{", 3]) == [(1, 2, 1)]
+    assert gaps_of(tmp_path, [b"{", 0, 2, b"{"]) == [(1, 1, 0)]
+    assert gaps_of(tmp_path, [0, b"{", 2, 4]) == [(3, 3, 0)]
+
+
+def test_a_redriven_frame_without_a_number_fills_no_hole(tmp_path: Path) -> None:
+    ends = [frame([measurement(seq, "weight", "80")], seq, seq) for seq in (0, 2)]
+    topics = topics_of([ends[0], b"{", ends[1]], [worn()])
+    first, broken, last = topics[names.FRAMES]
+    again = dataclasses.replace(broken, headers=((names.REDRIVEN, b""),))
+    assert [line for line in balanced(tmp_path, topics)[0] if isinstance(line, Gap)] == []
+    lines, _ = balanced(tmp_path, {**topics, names.FRAMES: [first, again, last]})
+    assert [(line.first, line.frames) for line in lines if isinstance(line, Gap)] == [(1, 1)]
+
+
+BROKEN = frame([measurement(0, "weight", "80")], 0, 1)
+
+
+@pytest.mark.parametrize("cut", range(0, 220, 9))
+def test_a_frame_that_was_cut_anywhere_is_no_gap(tmp_path: Path, cut: int) -> None:
+    """A broken uplink: whether its number is still legible or not."""
+    whole = msgspec.json.encode(BROKEN)
+    assert gaps_of(tmp_path, [0, whole[:cut], 2]) == []
+    assert gaps_of(tmp_path, [0, whole[: cut // 2] + b"\xff" + whole[cut // 2 :], 2]) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"gateway": 5},
+        {"gateway": ""},
+        {"boot": None},
+        {"seq": -1},
+        {"seq": "1"},
+        {"sent_at": "?"},
+        {"measurements": []},
+    ],
+    ids=str,
+)
+def test_a_frame_of_the_wrong_form_is_no_gap(tmp_path: Path, change: Record) -> None:
+    assert gaps_of(tmp_path, [0, msgspec.json.encode({**BROKEN, **change}), 2]) == []
+
+
+def test_a_frame_under_a_wrong_key_is_no_gap(tmp_path: Path) -> None:
+    """``identity_conflict``: refused under the key, counted by the sender that it names."""
+    topics = topics_of([frame([measurement(seq, "weight", "80")], seq, seq) for seq in range(3)], [worn()])
+    frames = topics[names.FRAMES]
+    frames[1] = dataclasses.replace(frames[1], key=b"another")
+    assert [line for line in balanced(tmp_path, topics)[0] if isinstance(line, Gap)] == []
+
+
+def test_a_reject_counts_by_its_parts(tmp_path: Path) -> None:
+    cuff = {"at": stamp(0), "characteristic": "2A35", "payload": "04780050005a004800"}
+    topics = topics_of([frame([cuff], 0, 0)], [{"v": 1, "device": "d"}])
+    lines, total = balanced(tmp_path, topics)
+    assert (missing(lines), total.rejects, len(topics[names.REJECTS])) == ([], 4, 1)
+    topics[names.REJECTS][0] = changed(topics[names.REJECTS][0], lambda body: body.update(parts=[0, 1]))
+    assert [(each.kind, each.parts) for each in missing(balanced(tmp_path, topics)[0])] == [("rejects_missing", 2)]
 
 
 def test_a_refused_frame_came_all_the_same(tmp_path: Path) -> None:
@@ -392,6 +454,26 @@ def test_a_refused_frame_came_all_the_same(tmp_path: Path) -> None:
 
 
 # --- the file -----------------------------------------------------------------------------------------------------
+
+
+def test_books_of_the_release_before_go_on(tmp_path: Path) -> None:
+    """A run that was interrupted, or goes on for ever, outlives an update."""
+    path = tmp_path / "books.sqlite"
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript(SCHEMA.replace(", parts INT DEFAULT 1", "").replace("seq INT, said TEXT,", "seq INT,")
+                          .replace("(gateway, said, boot, seq)", "(gateway, device, boot, seq)"))  # fmt: skip
+        old.execute("INSERT INTO frame VALUES (0, 0, 0, 'd', 'f', 'g', 'b', 1)")
+        old.execute("INSERT INTO frame VALUES (0, 1, 0, 'd', 'f', NULL, 'b', 2)")  # redriven
+        old.execute("INSERT INTO frame VALUES (0, 2, 0, 'd', 'f', 'g', 'b', 3)")
+        old.execute("INSERT INTO reject VALUES (0, 0, x'00', 'unassigned', x'00')")
+        old.execute("PRAGMA user_version=2")
+        old.commit()
+    for _ in range(2):
+        store = Store(path)
+        lines = list(Report(store, Clock(), LATER).lines())
+        assert [(line.first, line.last) for line in lines if isinstance(line, Gap)] == [(2, 2)]
+        assert store.db.execute("SELECT parts FROM reject").fetchall() == [(1,)]
+        store.close()
 
 
 def test_no_patient_stands_in_the_file(tmp_path: Path) -> None:

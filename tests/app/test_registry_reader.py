@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 from structlog.testing import capture_logs
 
 from rpm_stream.app import metrics
@@ -92,3 +94,36 @@ def test_all_settings_that_cannot_be_used_are_told_a_line_each_and_name_nobody(t
         ["line 2", "born is none of YYYY, YYYY-MM and YYYY-MM-DD, so that nobody knows whether it is a child"],
     ]
     assert "Ada" not in str(raised.value)
+
+
+class Consumer:
+    """As much of a consumer as says how far the registry was read."""
+
+    def __init__(self) -> None:
+        self.read, self.end, self.away = 0, 3, 1
+
+    async def end_offsets(self, partitions: list[str]) -> dict[str, int]:
+        if self.away:
+            self.away -= 1
+            raise KafkaConnectionError
+        return dict.fromkeys(partitions, self.end)
+
+    async def position(self, _partition: str) -> int:
+        return self.read
+
+
+@pytest.mark.asyncio
+async def test_it_has_caught_up_when_all_is_read_that_stood_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before a frame that is sent again: the entry that was mended for it is known then, also after a pause."""
+    monkeypatch.setattr("rpm_stream.app.registry_reader.AWAY_SECONDS", 0.01)
+    reader, consumer = RegistryReader("nowhere"), Consumer()
+    reader._reading = consumer, ["0"]  # type: ignore[assignment]
+    waiting = asyncio.create_task(reader.caught_up())
+    await asyncio.sleep(0.05)
+    assert not waiting.done(), "the registry was not read once yet"
+    reader.ready.set()
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    consumer.end = 4  # what comes later is not waited for
+    consumer.read = 3
+    await asyncio.wait_for(waiting, 10)

@@ -68,6 +68,47 @@ async def test_a_killed_stage_comes_back_and_the_others_go_on(tmp_path: Path) ->
     assert not any(map(alive, [*started(tmp_path / "one"), other]))
 
 
+TELLS = "from rpm_stream.app.ready import tell_ready; tell_ready(); tell_ready(); "
+
+
+def open_files() -> int:
+    """Of this process, where the system tells."""
+    folder = Path("/proc/self/fd")
+    return len(list(folder.iterdir())) if folder.exists() else 0
+
+
+@pytest.mark.asyncio
+async def test_a_stage_is_ready_when_it_says_so_and_again_after_each_start(tmp_path: Path) -> None:
+    stop = asyncio.Event()
+    silent, telling = stage(tmp_path / "one", WAITS), stage(tmp_path / "two", NOTES_ITSELF + TELLS + WAITS, "two")
+    running = asyncio.create_task(supervise([silent, telling], stop))
+    await until(lambda: bool(started(tmp_path / "one")))
+    await asyncio.wait_for(telling.ready.wait(), 30)
+    assert not silent.ready.is_set()
+    before = open_files()
+    for restart in (2, 3, 4):
+        assert telling.process is not None
+        telling.process.kill()
+        await until(lambda restart=restart: len(started(tmp_path / "two")) == restart)  # type: ignore[misc]
+        await asyncio.wait_for(telling.ready.wait(), 30)
+    assert open_files() == before
+    stop.set()
+    assert await running == 0
+
+
+@pytest.mark.asyncio
+async def test_a_stage_that_tells_and_ends_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "FIRST_PAUSE", 60.0)
+    stop = asyncio.Event()
+    one = stage(tmp_path / "one", TELLS + NOTES_ITSELF + "sys.exit(70)")
+    running = asyncio.create_task(supervise([one], stop))
+    await until(lambda: one.process is not None and one.process.returncode is not None)
+    await asyncio.sleep(0.2)
+    assert not one.ready.is_set()
+    stop.set()
+    assert await running == 0
+
+
 @pytest.mark.asyncio
 async def test_a_wrong_setting_ends_all_with_its_status(tmp_path: Path) -> None:
     """The stage has said its one line: starting it again would only repeat it."""

@@ -228,14 +228,36 @@ NEEDS_MORE = {  # known codes that this row's short payload does not suit
 }
 
 
+def _octet(row: Codes, code: int) -> int:
+    return {"": code, "low": row.beside << 4 | code, "high": code << 4 | row.beside}[row.nibble]
+
+
+# Codes without which the payload itself cannot be read; all others only describe, and a reserved one costs nothing.
+DECISIVE = {
+    "exercise intensity", "time zone", "summer time", "record access op code", "record access operator",
+    "record access result",
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("name", ENUMERATIONS)
 def test_every_code_of_an_enumeration(name: str) -> None:
     row = ENUMERATIONS[name]
     for code in range(16 if row.nibble else 256):
-        octet = {"": code, "low": row.beside << 4 | code, "high": code << 4 | row.beside}[row.nibble]
+        octet = _octet(row, code)
         octets = bytes.fromhex(row.before) + bytes([octet]) + bytes.fromhex(row.after)
         if code in row.named:
             assert attributes(decode(row.characteristic, octets))[row.attribute] == row.named[code], code
+        elif name not in DECISIVE:
+            known, reserved = (
+                decode(row.characteristic, octets[:where] + bytes([one]) + octets[where + 1 :])
+                for where in [len(row.before) // 2]
+                for one in (_octet(row, next(iter(row.named))), octet)
+            )
+            said = [(each.vital, each.value, each.absent) for each in reserved.readings]
+            assert said == [(each.vital, each.value, each.absent) for each in known.readings], code
+            found = attributes(reserved)
+            assert (found[row.attribute], found[f"{row.attribute}_code"]) == (None, code)
+            assert all("reserved_code" in each.flags for each in reserved.readings)
         else:
             assert reason(row.characteristic, octets) == NEEDS_MORE.get((name, code), "reserved_value"), code
 

@@ -19,6 +19,7 @@ from rpm_stream.ingest.fhir_in import Observed, decode_observation
 from rpm_stream.knowledge import shipped
 from rpm_stream.normalise import offset_text
 from rpm_stream.pipeline.device import DeviceState
+from rpm_stream.pipeline.frames import parts_of
 from rpm_stream.pipeline.ingest import FrameMessage, Ingest, Ingested
 from rpm_stream.publish.codes import BLOOD_PRESSURE, published_unit
 from rpm_stream.publish.fhir import observation
@@ -186,6 +187,8 @@ def test_a_unit_needs_its_ucum_code() -> None:
     assert refused(valueQuantity=quantity(72, "264864", system=MDC))[0] == "unknown_unit"
     (reject,) = Bench().step(resource(valueQuantity=quantity(72, "kg"))).rejects
     assert reject.reason == "unknown_unit" and "heart_rate" in reject.detail and "'kg'" in reject.detail
+    (reject,) = Bench().step(resource(valueQuantity=quantity(72, "mg/dl"))).rejects
+    assert "'mg/dl'" in reject.detail, "as it was sent, not as it is spelt here"
 
 
 @pytest.mark.parametrize(
@@ -417,5 +420,5 @@ def test_any_json_gives_readings_or_rejects(resources: list[Any]) -> None:
     assert "internal_error" not in reasons(done)
     account = done.account
     assert account.readings == len(readings(done))
-    assert account.parts == account.readings + account.duplicates + len(done.rejects) >= len(resources)
+    assert account.parts == account.readings + account.duplicates + sum(map(parts_of, done.rejects)) >= len(resources)
     msgspec.json.encode(done)  # whatever came in, all that goes out can be written

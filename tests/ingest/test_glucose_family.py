@@ -36,9 +36,17 @@ def test_control_solution_by_type_or_location(read: Any, octet: str, flagged: bo
     assert reading.vital == "glucose"
 
 
-@pytest.mark.parametrize("octet", ["10", "1b", "01", "51", "e1"])
-def test_reserved_types_and_locations(refuse: Any, octet: str) -> None:
-    assert refuse("2A18", "022c00e907030e030f0034b0" + octet) == "reserved_value"
+@pytest.mark.parametrize("octet", ["10", "1b", "01", "51", "e1", "00"])
+def test_a_reserved_type_or_location_costs_no_glucose(read: Any, octet: str) -> None:
+    (reading,) = read("2A18", "022c00e907030e030f0034b0" + octet).readings
+    assert (reading.value, reading.flags) == ("52", ("reserved_code",))
+
+
+@pytest.mark.parametrize(("octet", "named"), [("4c", "location"), ("ea", "type")])
+def test_a_control_solution_is_told_beside_a_reserved_code(read: Any, octet: str, named: str) -> None:
+    (reading,) = read("2A18", "022c00e907030e030f0034b0" + octet).readings
+    assert reading.attributes[named] == "control_solution"
+    assert set(reading.flags) == {"reserved_code", "control_solution"}
 
 
 def test_a_status_without_a_concentration_is_context(read: Any) -> None:
@@ -51,10 +59,16 @@ def test_medication_in_kilograms_is_milligrams(read: Any) -> None:
     assert read("2A34", "1005000205a0").attributes == {"sequence": 5, "medication": "short", "med_mg": "5"}
 
 
-@pytest.mark.parametrize("rest", ["0100", "0108", "0200", "0206", "0401", "0410", "0414", "0461", "08000065", "1000"])
-def test_reserved_values_of_the_context(refuse: Any, rest: str) -> None:
+@pytest.mark.parametrize("rest", ["0100", "0108", "0200", "0206", "0401", "0410", "0414", "0461", "1000"])
+def test_reserved_codes_cost_no_context(read: Any, rest: str) -> None:
     padding = {"01": "0000", "10": "0000"}.get(rest[:2], "")
-    assert refuse("2A34", f"{rest[:2]}0500{rest[2:]}{padding}") == "reserved_value"
+    attributes = read("2A34", f"{rest[:2]}0500{rest[2:]}{padding}").attributes
+    reserved = [name.removesuffix("_code") for name in attributes if name.endswith("_code")]
+    assert reserved and all(attributes[name] is None for name in reserved) and attributes["sequence"] == 5
+
+
+def test_an_intensity_above_all_is_no_code(refuse: Any) -> None:
+    assert refuse("2A34", "080500000065") == "reserved_value"
 
 
 def test_two_records_in_one_notification(read: Any) -> None:
@@ -97,7 +111,8 @@ def test_feature_checks_its_crc_only_if_it_has_one(read: Any, refuse: Any) -> No
     body = bytes.fromhex("00100059")
     assert decode("2AA8", body + crc16(body).to_bytes(2, "little")).attributes["feature_flags"] == ["e2e_crc"]
     assert refuse("2AA8", "00100059ffff") == "crc_mismatch"
-    assert refuse("2AA8", "00000060ffff") == "reserved_value"
+    named = read("2AA8", "00000060ffff").attributes
+    assert (named["type"], named["type_code"], named["location"], named["location_code"]) == (None, 0, None, 6)
 
 
 def test_unknown_zone_and_summer_time_are_null(read: Any) -> None:

@@ -14,7 +14,7 @@ from rpm_stream.ingest import DECODERS, DecodeError, decode
 from rpm_stream.ingest.crc import crc16
 from rpm_stream.ingest.quirks import Read, reader
 from rpm_stream.knowledge import KnowledgeError, load, shipped
-from rpm_stream.knowledge.devices import DeviceModel
+from rpm_stream.knowledge.devices import DeviceModel, Tail
 from rpm_stream.records import Payload
 
 MODELS = shipped().devices
@@ -107,7 +107,7 @@ def test_a_ketone_record_is_no_glucose(refuse: Refuses) -> None:
     assert (reading.value, reading.absent, reading.flags) == (None, "not-performed", ("ketone_record",))
     assert decode("2A18", bytes.fromhex(octets)).readings[0].value == "-10000"
     assert read("CareSens", "2A34", "022d0006").attributes == {"sequence": 45, "meal": "ketone"}
-    assert refuse("2A34", "022d0006") == "reserved_value"
+    assert decode("2A34", bytes.fromhex("022d0006")).attributes == {"sequence": 45, "meal": None, "meal_code": 6}
     assert read("CareSens", "2A34", "022d0001").attributes["meal"] == "preprandial"
 
 
@@ -137,10 +137,54 @@ def test_a_pressure_that_the_model_does_not_measure() -> None:
     assert values(read("Omron", "2A35", measured)) == values(decode("2A35", bytes.fromhex(measured)))
 
 
+@pytest.mark.parametrize(
+    ("octets", "expected", "user", "status"),
+    [
+        ("566a0047000000ea07080b121f00003f000000", ["106", "71", "63"], 0, 0),
+        ("56770046000000ea07080b1439000057010040", ["119", "70", "87"], 1, 0x40),
+    ],
+)
+def test_a_cuff_with_a_tail_of_its_own(octets: str, expected: list[str], user: int, status: int) -> None:
+    """Beurer BM85, captured: 106/71 with pulse 63, and 119/70 with 87. Of an unknown model it is refused."""
+    readings = read("Beurer BM85", "2A35", octets).readings
+    assert [(each.vital, each.part) for each in readings] == [("systolic", 0), ("diastolic", 1), ("pulse_rate", 3)]
+    assert [each.value for each in readings] == expected
+    assert {each.attributes["user_id"] for each in readings} == {user}
+    assert {each.attributes["status"] for each in readings} == {status}
+    assert readings[0].device_time is not None and readings[0].device_time.year == 2026
+    for other in set(MODELS) - {"Beurer BM85", "two-octet header cuff", "four-octet header cuff"}:
+        with pytest.raises(DecodeError, match="trailing_bytes"):
+            read(other, "2A35", octets)
+    with pytest.raises(DecodeError, match="truncated"):
+        read("Beurer BM85", "2A35", octets[:-2])
+    with pytest.raises(DecodeError, match="trailing_bytes"):
+        read("Beurer BM85", "2A35", octets + "00")
+
+
+def test_a_tail_without_a_departure_is_as_specified() -> None:
+    """For any flags: the columns at their defaults move no octet."""
+    plain = reader(DeviceModel(source="s", tail=dict.fromkeys(("2A35", "2A36"), Tail())))
+    time = "e907030e071e00"
+    for flags in range(32):
+        tail = (time if flags & 2 else "") + "4800" * bool(flags & 4) + "05" * bool(flags & 8) + "0100" * (flags >> 4)
+        for name in ("2A35", "2A36"):
+            octets = bytes.fromhex(f"{flags:02x}780050006000{tail}")
+            assert plain(name, octets) == decode(name, octets)
+
+
+def test_intervals_in_milliseconds() -> None:
+    """1,000 ms are 1,024 ticks: read by the wrong unit a heart rate variability is 2.4 % off."""
+    octets = "103ce803d007"
+    assert [each.value for each in read("WHOOP", "2A37", octets).readings] == ["60", "1000", "2000"]
+    plain = decode("2A37", bytes.fromhex(octets)).readings
+    assert [each.value for each in plain] == ["60", "976.562", "1953.125"]
+    assert [each.unit for each in plain] == [each.unit for each in read("WHOOP", "2A37", octets).readings]
+
+
 def test_every_row_names_its_source_and_is_tested() -> None:
     tested = {
         "nRF5 SDK CGM", "Detecto", "Beurer BF788", "two-octet header cuff", "four-octet header cuff", "CareSens",
-        "oximeter without finger detection", "Omron",
+        "oximeter without finger detection", "Omron", "Beurer BM85", "WHOOP",
     }  # fmt: skip
     assert set(MODELS) == tested
     assert all(row.source for row in MODELS.values())
@@ -183,6 +227,10 @@ def test_a_row_without_a_departure_changes_nothing(characteristic: str, octets: 
         ("below_zero_bit = 3", "below_zero_bit"),
         ('meals = { "six" = "ketone" }', "meals"),
         ("header = 2", "header"),
+        ('tail = { "2A37" = { unflagged = ["user"] } }', "tail"),
+        ('tail = { "2A35" = { unflagged = ["time"] } }', "time"),
+        ('tail = { "2A35" = { big_endian = ["user"] } }', "user"),
+        ('rr_unit = "s"', "rr_unit"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_refused(row: str, text: str, tmp_path: Path) -> None:
@@ -204,6 +252,10 @@ ODD = reader(
         not_measured=frozenset({"systolic", "glucose", "weight", "heart_rate"}),
         below_zero_bit=7,
         cgm_octets=("warning", "status", "calibration"),
+        tail=dict.fromkeys(
+            ("2A35", "2A36"), Tail(big_endian=frozenset({"pulse"}), unflagged=frozenset({"user", "status"}))
+        ),
+        rr_unit="ms",
     )
 )
 

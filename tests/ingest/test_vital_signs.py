@@ -101,8 +101,10 @@ def test_intermediate_temperature_is_flagged(read: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", ["00", "0a", "ff"])
-def test_reserved_temperature_types(refuse: Any, kind: str) -> None:
-    assert refuse("2A1C", "046c0100ff" + kind) == "reserved_value"
+def test_a_reserved_temperature_type_costs_no_temperature(read: Any, kind: str) -> None:
+    (reading,) = read("2A1C", "046c0100ff" + kind).readings
+    assert (reading.value, reading.flags) == ("36.4", ("reserved_code",))
+    assert reading.attributes == {"type": None, "type_code": int(kind, 16)}
 
 
 def test_temperature_without_a_year_keeps_what_is_known(read: Any) -> None:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.redrive import Redriven, redrive, rejects_where
 from rpm_stream.app.registry_topic import read, write
+from rpm_stream.normalise import FUTURE
 from rpm_stream.pipeline.assignments import assigned, covers, taken_back
 from rpm_stream.records import Assignment, DeviceEntry
 
-# Every worker follows the registry by itself, in milliseconds. A frame that overtakes it is refused again, which
-# costs nothing but a further `rpm-stream rejects redrive`.
-WORKERS_KNOW_SECONDS = 2.0
+# Nothing that was refused longer than this before an assignment begins can be measured after it: a time further ahead
+# of its receipt is refused as future_time (normalise.FUTURE), and an hour for clocks that differ.
+BEFORE = FUTURE + timedelta(hours=1)
 
 
 async def device_entry(bootstrap: str, device: str) -> DeviceEntry | None:
@@ -23,14 +24,17 @@ async def device_entry(bootstrap: str, device: str) -> DeviceEntry | None:
 
 
 async def assign(bootstrap: str, device: str, new: Assignment, model: str | None) -> tuple[DeviceEntry, Redriven]:
-    """Give ``device`` to a patient, and send again what was refused because nobody had it. Raises UsageError."""
+    """Give ``device`` to a patient, and send again what was refused because nobody had it. Raises UsageError.
+
+    No worker is waited for: before a frame that is sent again each reads the registry to its end.
+    """
     entry = assigned(await device_entry(bootstrap, device) or DeviceEntry(device=device), new)
     if model is not None:
         entry = msgspec.structs.replace(entry, model=model)
     await write(bootstrap, [entry])
-    rejects = await rejects_where(bootstrap, lambda reject: covers(device, new, reject))
-    if rejects:
-        await asyncio.sleep(WORKERS_KNOW_SECONDS)
+    # With recorded time a frame may be received long after it says: where it lies ahead of now, all until now count.
+    since = None if new.from_ is None else min(new.from_, datetime.now(UTC)) - BEFORE
+    rejects = await rejects_where(bootstrap, lambda reject: covers(device, new, reject), device, since)
     return entry, await redrive(bootstrap, rejects)
 
 

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.assigning import WORKERS_KNOW_SECONDS, device_entry
+from rpm_stream.app.assigning import device_entry
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.names import ACTIONS, OBSERVATIONS, READINGS
 from rpm_stream.app.registry_topic import PATIENCE_SECONDS, write
@@ -22,6 +22,9 @@ from rpm_stream.pipeline.correct import Correction, Holdings, as_message
 from rpm_stream.publish.ids import observation_id
 from rpm_stream.publish.remaining import Remaining
 from rpm_stream.records import UNREADABLE, Action, Assignment, Reading, Readings, Record
+
+# Every worker follows the registry by itself, in milliseconds: what ingest reads after this it gives to the right one.
+WORKERS_KNOW_SECONDS = 2.0
 
 Message = TypeVar("Message")
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from aiokafka.structs import ConsumerRecord
 
+from rpm_stream.app.names import REDRIVEN
 from rpm_stream.pipeline.frames import FrameMessage
 from rpm_stream.records import Position
 
@@ -18,6 +19,11 @@ def received_at(record: ConsumerRecord) -> datetime:
 def position(record: ConsumerRecord) -> Position:
     """Where the record lies."""
     return Position(topic=record.topic, partition=record.partition, offset=record.offset)
+
+
+def is_redriven(record: ConsumerRecord) -> bool:
+    """Whether the service itself sent this frame again, after something was mended."""
+    return any(name == REDRIVEN for name, _ in record.headers)
 
 
 def frame_message(record: ConsumerRecord) -> FrameMessage:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
@@ -58,16 +59,20 @@ async def redrive(bootstrap: str, selection: Iterable[Reject]) -> Redriven:
     return Redriven(rejects=rejects, frames=frames, gone=sum(map(len, wanted.values())) - frames, judge=judge)
 
 
-async def rejects_where(bootstrap: str, chosen: Callable[[Reject], bool]) -> list[Reject]:
+async def rejects_where(
+    bootstrap: str, chosen: Callable[[Reject], bool], device: str | None = None, since: datetime | None = None
+) -> list[Reject]:
     """Every reject that is in ``rpm.rejects`` now and ``chosen``, each id once, oldest first within a partition.
 
-    Raises UsageError when the broker is away or lacks the topic.
+    With ``device`` only those of its own, with ``since`` only those that were written from then on. Raises UsageError
+    when the broker is away or lacks the topic.
     """
+    key = None if device is None else device.encode()
     found: dict[str, Reject] = {}
     async with reaching(bootstrap, (REJECTS,)) as broker:
-        async for batch in records(broker, await window(broker, REJECTS, None, None), lambda *_: None):
+        async for batch in records(broker, await window(broker, REJECTS, since, None), lambda *_: None):
             for record in batch:
-                reject = _decoded(record)
+                reject = _decoded(record) if key in (None, record.key) else None
                 if reject is not None and chosen(reject):
                     found.setdefault(reject.id, reject)
     return list(found.values())

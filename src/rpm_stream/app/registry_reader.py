@@ -7,6 +7,7 @@ import asyncio
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from rpm_stream.app import metrics
 from rpm_stream.app.names import REGISTRY
@@ -17,6 +18,9 @@ from rpm_stream.registry import KINDS, Registry, RegistryError, entry_key
 from rpm_stream.score.own_limits import faults
 
 log = structlog.get_logger()
+
+LOOK_SECONDS = 0.01
+AWAY_SECONDS = 0.5
 
 
 class RegistryReader:
@@ -30,6 +34,22 @@ class RegistryReader:
         self.ready = asyncio.Event()
         self._bootstrap, self._knowledge = bootstrap, knowledge
         self._faulty: dict[str, int] = {}
+        self._reading: tuple[AIOKafkaConsumer, list[TopicPartition]] | None = None
+
+    async def caught_up(self) -> None:
+        """Return once ``registry`` holds all that stands in the topic now. A broker that is away only delays."""
+        await self.ready.wait()
+        assert self._reading is not None
+        consumer, partitions = self._reading
+        while True:
+            try:
+                ends = await consumer.end_offsets(partitions)
+                while not await self._at(consumer, ends):
+                    await asyncio.sleep(LOOK_SECONDS)
+            except KafkaError:
+                await asyncio.sleep(AWAY_SECONDS)
+            else:
+                return
 
     async def run(self) -> None:
         """Read for ever. Raises what the broker says."""
@@ -40,6 +60,7 @@ class RegistryReader:
             await consumer.start()
             partitions = await self._partitions()
             consumer.assign(partitions)
+            self._reading = consumer, partitions
             ends = await consumer.end_offsets(partitions)
             while True:
                 if not self.ready.is_set() and await self._at(consumer, ends):

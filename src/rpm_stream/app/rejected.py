@@ -67,6 +67,7 @@ class Listed(Record, frozen=True, kw_only=True):
     detail: str
     position: Position
     origin: Origin | None
+    parts: tuple[int, ...] = ()
 
 
 class Shown(Record, frozen=True, kw_only=True):

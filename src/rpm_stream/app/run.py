@@ -22,6 +22,7 @@ from rpm_stream.app.supervisor import Stage, stage_command, supervise
 log = structlog.get_logger()
 
 LOOK_SECONDS = 1.0
+STARTING_SECONDS = 30.0  # after so long it is said what is waited for
 
 
 def stop_on_signals() -> asyncio.Event:
@@ -79,8 +80,27 @@ async def run_up(port: int, fresh: bool) -> int:
     with await asyncio.to_thread(Broker(settings.data_dir, port, fresh).__enter__) as broker:
         await topics.apply(broker.bootstrap, settings.partitions, settings.replication)
         names = ["ingest", "judge", "feed", *(["sink"] if settings.fhir_url else [])]
-        sys.stderr.write(
-            f"Kafka {broker.bootstrap}, feed http://{settings.feed_host}:{settings.feed_port}, "
-            f"metrics from port {settings.metrics_port}. Ctrl-C ends all of it.\n"
-        )
-        return await supervise_all(stages_of(names, {"RPM_BOOTSTRAP": broker.bootstrap}), broker, stop)
+        sys.stderr.write(f"rpm-stream: Kafka is up at {broker.bootstrap}, {', '.join(names)} are starting\n")
+        stages = stages_of(names, {"RPM_BOOTSTRAP": broker.bootstrap})
+        telling = asyncio.create_task(_tell_when_ready(stages, _addresses(settings, broker.bootstrap)))
+        try:
+            return await supervise_all(stages, broker, stop)
+        finally:
+            telling.cancel()
+
+
+def _addresses(settings: Settings, bootstrap: str) -> str:
+    metrics = f"metrics from port {settings.metrics_port}" if settings.metrics_port else "no metrics"
+    return f"Kafka {bootstrap}, feed http://{settings.feed_host}:{settings.feed_port}, {metrics}"
+
+
+async def _tell_when_ready(stages: Sequence[Stage], where: str) -> None:
+    """Say it once every stage does its work; not before, as what was sent then would seem to be lost."""
+    for stage in stages:
+        while not stage.ready.is_set():
+            try:
+                await asyncio.wait_for(stage.ready.wait(), STARTING_SECONDS)
+            except TimeoutError:
+                sys.stderr.write(f"rpm-stream: still waiting for {stage.name}\n")
+    sys.stderr.write(f"rpm-stream: ready: {where}. Ctrl-C ends all of it.\n")
+    sys.stderr.flush()

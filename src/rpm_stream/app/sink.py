@@ -22,6 +22,7 @@ from prometheus_client import Counter
 from rpm_stream.app.errors import BrokerAway, UsageError
 from rpm_stream.app.fhir_client import Cause, FhirClient, Resource
 from rpm_stream.app.names import GROUP_SINK, OBSERVATIONS, REGISTRY
+from rpm_stream.app.ready import tell_ready
 from rpm_stream.app.refused import RefusedFile
 from rpm_stream.app.settings import Settings
 from rpm_stream.app.subjects import Named, Subjects
@@ -95,6 +96,8 @@ class Sink:
             self._observations.subscribe([OBSERVATIONS], listener=_Revoked(self))
             await self._observations.start()
             while not stop.is_set():
+                if self._observations.assignment():
+                    tell_ready()
                 await self._step(stop)
         except KafkaConnectionError:
             raise BrokerAway("no Kafka broker answers: see RPM_BOOTSTRAP") from None

@@ -12,6 +12,8 @@ from functools import partial
 
 import structlog
 
+from rpm_stream.app.ready import READY_FD
+
 log = structlog.get_logger()
 
 GRACE_SECONDS = 20.0  # a stage finishes its batch and commits
@@ -36,6 +38,8 @@ class Stage:
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self.name, self._command, self._environment = name, command, environment
         self.process: asyncio.subprocess.Process | None = None
+        self.ready = asyncio.Event()  # the child has told that it does its work
+        self._starts = 0  # counted at each start and each end
 
     async def keep(self, stop: asyncio.Event) -> int:
         """Run until ``stop``; the exit status of a stage that cannot be started again with sense, else 0."""
@@ -43,10 +47,10 @@ class Stage:
         first = True
         while not stop.is_set():
             began = asyncio.get_running_loop().time()
-            self.process = await asyncio.create_subprocess_exec(
-                *self._command, env={**os.environ, **self._environment}, preexec_fn=partial(_end_with, os.getpid())
-            )
+            self.process = await self._started()
             status = await self.process.wait()
+            self._starts += 1
+            self.ready.clear()
             if stop.is_set():
                 return 0
             steady = asyncio.get_running_loop().time() - began > STEADY_SECONDS
@@ -60,6 +64,32 @@ class Stage:
             except TimeoutError:
                 continue
         return 0
+
+    async def _started(self) -> asyncio.subprocess.Process:
+        """The child; ``ready`` is set when it says so over its pipe."""
+        hearing, telling = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                env={**os.environ, **self._environment, READY_FD: str(telling)},
+                pass_fds=(telling,),
+                preexec_fn=partial(_end_with, os.getpid()),
+            )
+        except BaseException:
+            os.close(hearing)
+            raise
+        finally:
+            os.close(telling)
+        self._starts += 1
+        asyncio.get_running_loop().add_reader(hearing, self._heard, hearing, self._starts)
+        return process
+
+    def _heard(self, hearing: int, start: int) -> None:
+        """The child has told, or has ended without a word; one that has ended meanwhile is not ready any more."""
+        if os.read(hearing, 1) and start == self._starts:
+            self.ready.set()
+        asyncio.get_running_loop().remove_reader(hearing)
+        os.close(hearing)
 
     async def stop(self) -> None:
         """End it: SIGTERM, after a while SIGKILL."""

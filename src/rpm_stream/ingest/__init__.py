@@ -30,6 +30,7 @@ from rpm_stream.ingest.step_counter import decode_step_counter
 from rpm_stream.ingest.temperature import decode_intermediate_temperature, decode_temperature
 from rpm_stream.ingest.weight import decode_weight
 from rpm_stream.records import Payload
+from rpm_stream.words import as_sent
 
 __all__ = ["DECODERS", "DecodeError", "Decoders", "decode", "short_form"]
 
@@ -67,6 +68,9 @@ DECODERS: dict[str, Callable[[bytes], Payload]] = {
 _NAME = re.compile(r"([0-9A-F]{4})|0000([0-9A-F]{4})-0000-1000-8000-00805F9B34FB", re.ASCII | re.IGNORECASE)
 
 
+_UUID_LIKE = re.compile(r"(0[xX])?[0-9A-Fa-f-]{1,36}", re.ASCII)
+
+
 def short_form(characteristic: str) -> str | None:
     """The four upper-case hex digits of ``characteristic`` (4 digits or the 128-bit form, any case), or ``None``.
 
@@ -89,6 +93,7 @@ def decode(characteristic: str, payload: bytes, decoders: Decoders = DECODERS) -
         short = short_form(characteristic)
         decoder = decoders.get(short) if short is not None else None
         if decoder is None:
-            # A malformed name is not repeated: it may hold anything.
-            raise DecodeError("unknown_characteristic", f"no decoder for {short or 'this name'}")
+            # What looks like no UUID is not repeated: it may hold anything.
+            name = as_sent(characteristic) if _UUID_LIKE.fullmatch(characteristic) else "this name"
+            raise DecodeError("unknown_characteristic", f"no decoder for {name}")
     return decoder(payload)

@@ -12,10 +12,12 @@ from rpm_stream.ingest.cursor import Cursor
 from rpm_stream.ingest.date_time import read_fields
 from rpm_stream.ingest.medfloat import sfloat
 from rpm_stream.ingest.notes import Bits, Notes, Value, names, value
+from rpm_stream.knowledge.devices import BloodPressureField, Tail
 from rpm_stream.records import Payload
 
 _KILOPASCAL, _DATE, _PULSE, _USER, _STATUS, _RFU = 0x01, 0x02, 0x04, 0x08, 0x10, 0xE0
 _PULSE_RANGE = 0x18
+_TAIL: dict[BloodPressureField, tuple[int, int]] = {"pulse": (_PULSE, 2), "user": (_USER, 1), "status": (_STATUS, 2)}
 
 _SINGLE_BITS: Bits = ((0x01, "body_movement"), (0x02, "cuff_too_loose"), (0x04, "irregular_pulse"))
 _POSITION: Bits = ((0x20, "improper_position"),)
@@ -59,6 +61,24 @@ def decode_cuff_pressure(data: bytes) -> Payload:
     values = [value("cuff_pressure", pressure_unit(flags), sfloat(cursor.u16()))]
     cursor.take(4)
     return _rest(cursor, flags, values)
+
+
+def specified(data: bytes, tail: Tail) -> bytes:
+    """The payload of a model with another ``tail`` as the specification has it. Raises DecodeError where it is cut.
+
+    Octets beyond the tail stay behind it, so that decoding refuses them.
+    """
+    cursor = Cursor(data)
+    flags = cursor.u8()
+    before = cursor.take(6 + (7 if flags & _DATE else 0))
+    fields = []
+    for name, (bit, size) in _TAIL.items():
+        if name in tail.unflagged:
+            flags |= bit
+        if flags & bit:
+            field = cursor.take(size)
+            fields.append(field[::-1] if name in tail.big_endian else field)
+    return bytes([flags]) + before + b"".join(fields) + cursor.take(cursor.left)
 
 
 def _rest(cursor: Cursor, flags: int, values: list[Value]) -> Payload:

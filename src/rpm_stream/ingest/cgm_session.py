@@ -14,7 +14,7 @@ from rpm_stream.ingest.cursor import Cursor
 from rpm_stream.ingest.date_time import read_fields
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.glucose import TYPES
-from rpm_stream.ingest.notes import Bits, chosen, names
+from rpm_stream.ingest.notes import Bits, describe, names
 from rpm_stream.records import Payload
 
 _E2E_CRC = 1 << 12
@@ -63,15 +63,10 @@ def decode_feature(data: bytes) -> Payload:
     cursor.finish()
     if features & _E2E_CRC:
         checked_crc(data)
-    return Payload(
-        attributes={
-            "features": features,
-            "feature_flags": names(FEATURES, features),
-            "type": chosen(TYPES, octet & 0x0F, "CGM type"),
-            "location": chosen(LOCATIONS, octet >> 4, "CGM sample location"),
-            "crc": crc,
-        }
-    )
+    attributes: dict[str, Any] = {"features": features, "feature_flags": names(FEATURES, features)}
+    describe(attributes, "type", TYPES, octet & 0x0F)
+    describe(attributes, "location", LOCATIONS, octet >> 4)
+    return Payload(attributes={**attributes, "crc": crc})
 
 
 def decode_status(data: bytes) -> Payload:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Record
+from rpm_stream.words import as_sent
 
 WHO_AND_WHEN = ("patient", "measured_at")
 LONG = ("vital", "value", "unit")
@@ -55,7 +56,7 @@ def parse_columns(text: str, tables: Knowledge) -> ColumnMap:
     for word in text.split(","):
         name, equals, column = (part.strip() for part in word.partition("="))
         if not equals or not name or not column:
-            raise DecodeError("bad_schema", f"{word.strip()!r} is not NAME=COLUMN")
+            raise DecodeError("bad_schema", f"{as_sent(word.strip())} is not NAME=COLUMN")
         if name in own or any(each.vital == name for each in wide):
             raise DecodeError("bad_schema", f"{name} is given twice")
         if name in OWN:
@@ -70,7 +71,7 @@ def parse_columns(text: str, tables: Knowledge) -> ColumnMap:
 def _wide(vital: str, text: str, tables: Knowledge) -> Wide:
     vitals = tables.vitals
     if vital not in vitals:
-        raise DecodeError("unknown_vital", f"{vital!r} is neither a column ({', '.join(OWN)}) nor a vital")
+        raise DecodeError("unknown_vital", f"{as_sent(vital)} is neither a column ({', '.join(OWN)}) nor a vital")
     column, colon, unit = text.rpartition(":")
     units = ", ".join(vitals[vital].units)
     if not colon or not column:
@@ -80,5 +81,5 @@ def _wide(vital: str, text: str, tables: Knowledge) -> Wide:
     spelling = tables.spellings.get(unit)
     unit = unit if spelling is None else spelling.unit
     if unit not in vitals[vital].units:
-        raise DecodeError("unknown_unit", f"{vital} is not measured in {unit!r}; it may be {units}")
+        raise DecodeError("unknown_unit", f"{vital} is not measured in {as_sent(unit)}; it may be {units}")
     return Wide(column=column, vital=vital, unit=unit)

@@ -100,10 +100,10 @@ def _value(source: Valued, codes: Codes) -> Decoded:
         )
     if source.dataAbsentReason is not None:
         raise DecodeError("bad_schema", f"{vital} has a value and a dataAbsentReason")
-    unit = _unit(quantity, vital, codes)
+    unit, sent = _unit(quantity, vital, codes)
     if not codes.agree(vital, source.code, unit):
         raise DecodeError("unknown_unit", f"{named(source.code.pairs())} is not measured in {unit!r}: moles or mass?")
-    said = Decoded(vital=vital, value=_number(quantity.value), unit=unit, flags=flags)
+    said = Decoded(vital=vital, value=_number(quantity.value), unit=unit, unit_sent=sent, flags=flags)
     return _with_number(source, said, codes)
 
 
@@ -143,13 +143,14 @@ def _with_number(source: Valued, said: Decoded, codes: Codes) -> Decoded:
     return msgspec.structs.replace(said, value=None, absent=BEYOND[beyond]) if said.vital in codes.meters else said
 
 
-def _unit(quantity: Quantity, vital: str, codes: Codes) -> str:
-    """The UCUM code, its spelling mended; the text in ``unit`` is for people and no unit."""
+def _unit(quantity: Quantity, vital: str, codes: Codes) -> tuple[str, str | None]:
+    """The UCUM code, and how it was sent where that is another spelling; the text in ``unit`` is for people alone."""
     if quantity.code is None or quantity.system != UCUM:
         raise DecodeError("unknown_unit", f"the valueQuantity of {vital} has no UCUM code (system {UCUM})")
     if len(quantity.code) > LONGEST_UNIT:
         raise DecodeError("unknown_unit", f"the unit of {vital} has over {LONGEST_UNIT} characters")
-    return codes.spellings.get(quantity.code, quantity.code)
+    same = codes.spellings.get(quantity.code)
+    return (quantity.code, None) if same is None else (same, quantity.code)
 
 
 def _number(raw: msgspec.Raw) -> str:

@@ -14,7 +14,7 @@ from rpm_stream.ingest.cursor import Cursor
 from rpm_stream.ingest.date_time import Fields, local_time, read_fields
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.medfloat import sfloat
-from rpm_stream.ingest.notes import Bits, Notes, Value, chosen, value
+from rpm_stream.ingest.notes import Bits, Notes, Value, value
 from rpm_stream.records import Payload
 
 _OFFSET, _CONCENTRATION, _MOLAR, _STATUS, _CONTEXT, _RFU = 0x01, 0x02, 0x04, 0x08, 0x10, 0xE0
@@ -79,8 +79,8 @@ def decode_glucose(data: bytes) -> Payload:
 def _concentration(cursor: Cursor, molar: bool, notes: Notes) -> Value:
     raw = cursor.u16()
     octet = cursor.u8()
-    notes.attributes["type"] = chosen(TYPES, octet & 0x0F, "glucose type")
-    notes.attributes["location"] = chosen(LOCATIONS, octet >> 4, "sample location")
+    notes.describe("type", TYPES, octet & 0x0F)
+    notes.describe("location", LOCATIONS, octet >> 4)
     if "control_solution" in (notes.attributes["type"], notes.attributes["location"]):
         notes.flags.append("control_solution")
     if molar:

@@ -13,7 +13,7 @@ from typing import Any
 from rpm_stream.ingest.cursor import Cursor
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.medfloat import sfloat_text
-from rpm_stream.ingest.notes import chosen
+from rpm_stream.ingest.notes import describe
 from rpm_stream.records import Payload
 
 _CARBOHYDRATE, _MEAL, _TESTER, _EXERCISE, _MEDICATION, _LITRE, _HBA1C, _EXTENDED = (1 << bit for bit in range(8))
@@ -48,18 +48,18 @@ def decode_glucose_context(data: bytes, meals: Mapping[int, str] = MEALS) -> Pay
     if flags & _EXTENDED:
         attributes["extended_flags"] = cursor.u8()
     if flags & _CARBOHYDRATE:
-        attributes["carb"] = chosen(CARBOHYDRATES, cursor.u8(), "carbohydrate id")
+        describe(attributes, "carb", CARBOHYDRATES, cursor.u8())
         attributes["carb_g"] = sfloat_text(cursor.u16(), _KG_TO_G)
     if flags & _MEAL:
-        attributes["meal"] = chosen(meals, cursor.u8(), "meal")
+        describe(attributes, "meal", meals, cursor.u8())
     if flags & _TESTER:
         octet = cursor.u8()
-        attributes["tester"] = chosen(TESTERS, octet & 0x0F, "tester")
-        attributes["health"] = chosen(HEALTH, octet >> 4, "health")
+        describe(attributes, "tester", TESTERS, octet & 0x0F)
+        describe(attributes, "health", HEALTH, octet >> 4)
     if flags & _EXERCISE:
         attributes.update(_exercise(cursor.u16(), cursor.u8()))
     if flags & _MEDICATION:
-        attributes["medication"] = chosen(MEDICATIONS, cursor.u8(), "medication id")
+        describe(attributes, "medication", MEDICATIONS, cursor.u8())
         name, shift = ("med_ml", _L_TO_ML) if flags & _LITRE else ("med_mg", _KG_TO_MG)
         attributes[name] = sfloat_text(cursor.u16(), shift)
     if flags & _HBA1C:

@@ -26,8 +26,11 @@ _CONTACT_STATES: dict[int, tuple[bool, bool | None]] = {
 }
 
 
-def decode_heart_rate(data: bytes) -> Payload:
-    """heart_rate (/min), energy_expended (kJ) if sent, then each rr_interval (ms, 3 decimals)."""
+def decode_heart_rate(data: bytes, intervals_in_ms: bool = False) -> Payload:
+    """heart_rate (/min), energy_expended (kJ) if sent, then each rr_interval (ms, 3 decimals).
+
+    ``intervals_in_ms``: the model sends its intervals in milliseconds, which then stay as they are.
+    """
     size = len(data)
     flags = data[0] if size else 0
     body = (3 if flags & _WIDE else 2) + (2 if flags & _ENERGY else 0)
@@ -40,7 +43,10 @@ def decode_heart_rate(data: bytes) -> Payload:
         values.append(_energy(int.from_bytes(data[body - 2 : body], "little")))
     if flags & _INTERVALS:
         ticks: tuple[int, ...] = struct.unpack_from(f"<{(size - body) // 2}H", data, body)
-        values.extend([Value("rr_interval", "ms", f"{tick * _MS_PER_TICK:.3f}") for tick in ticks])
+        if intervals_in_ms:
+            values.extend([Value("rr_interval", "ms", str(tick)) for tick in ticks])
+        else:
+            values.extend([Value("rr_interval", "ms", f"{tick * _MS_PER_TICK:.3f}") for tick in ticks])
     return _notes(flags).payload(values)
 
 

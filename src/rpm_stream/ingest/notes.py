@@ -42,11 +42,25 @@ def names(table: Bits, bits: int) -> list[str]:
 
 
 def chosen(table: Mapping[int, str], code: int, field: str) -> str:
-    """The name of an enumerated value; ``reserved_value`` when the table has none."""
+    """The name of an enumerated value that the payload cannot be read without; ``reserved_value`` when it has none."""
     name = table.get(code)
     if name is None:
         raise DecodeError("reserved_value", f"{field}: reserved value")
     return name
+
+
+def describe(attributes: dict[str, Any], name: str, table: Mapping[int, str], code: int) -> bool:
+    """Put what ``code`` says of the values into the attribute ``name``; whether the code is reserved.
+
+    The rule for reserved codes: a code that only describes (where, of what, by whom, on what occasion) never costs the
+    value. The description is null then, and ``<name>_code`` keeps the code. A code that is the value, its unit, its
+    time or the message itself is ``reserved_value``, as what it stands for is not known.
+    """
+    attributes[name] = table.get(code)
+    if attributes[name] is not None:
+        return False
+    attributes[f"{name}_code"] = code
+    return True
 
 
 class Notes:
@@ -65,6 +79,11 @@ class Notes:
         if bits:
             self.attributes["rfu"] = bits
             self.flags.append("rfu")
+
+    def describe(self, name: str, table: Mapping[int, str], code: int) -> None:
+        """What a code says of the values; a reserved one is reported and costs no value (``describe``)."""
+        if describe(self.attributes, name, table, code):
+            self.flags.append("reserved_code")
 
     def bits(self, number_name: str, names_name: str, number: int, table: Bits) -> None:
         """A field of bits: its number, the names of its set bits, and the names as flags."""

@@ -14,9 +14,11 @@ from typing import Any, TypeAlias
 import msgspec
 
 from rpm_stream.ingest import DECODERS, Decoders, decode, short_form
+from rpm_stream.ingest.blood_pressure import specified
 from rpm_stream.ingest.cgm import decode_cgm
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.glucose_context import MEALS, decode_glucose_context
+from rpm_stream.ingest.heart_rate import decode_heart_rate
 from rpm_stream.ingest.weight import decode_weight
 from rpm_stream.knowledge.devices import DeviceModel
 from rpm_stream.records import Decoded, Payload
@@ -38,6 +40,7 @@ def _decoders(row: DeviceModel) -> Decoders:
         "2A34": partial(
             decode_glucose_context, meals={**MEALS, **{int(code): name for code, name in row.meals.items()}}
         ),
+        "2A37": partial(decode_heart_rate, intervals_in_ms=row.rr_unit == "ms"),
         "2A9D": partial(decode_weight, below_zero=0 if row.below_zero_bit is None else 1 << row.below_zero_bit),
         "2AA7": partial(decode_cgm, order=row.cgm_octets),
     }
@@ -49,6 +52,8 @@ def _read(row: DeviceModel, decoders: Decoders, characteristic: str, octets: byt
         if len(octets) < header:
             raise DecodeError("truncated", f"the header of this model has {header} octets")
         octets = octets[:1] + octets[header:]
+    if tail := row.tail.get(name):
+        octets = specified(octets, tail)
     payload = decode(characteristic, octets, decoders)
     if name in row.zeroed_stub and _zeroed(payload):
         return Payload(attributes={**payload.readings[0].attributes, "stub": True})

@@ -9,7 +9,7 @@ from __future__ import annotations
 from rpm_stream.ingest.cursor import Cursor
 from rpm_stream.ingest.date_time import read_fields
 from rpm_stream.ingest.medfloat import float32
-from rpm_stream.ingest.notes import Notes, chosen, value
+from rpm_stream.ingest.notes import Notes, value
 from rpm_stream.records import Payload
 
 _FAHRENHEIT, _DATE, _TYPE, _RFU = 0x01, 0x02, 0x04, 0xF8
@@ -46,7 +46,7 @@ def _decode(data: bytes, notes: Notes) -> Payload:
     if flags & _DATE:
         notes.stamp(read_fields(cursor))
     if flags & _TYPE:
-        notes.attributes["type"] = chosen(TYPES, cursor.u8(), "temperature type")
+        notes.describe("type", TYPES, cursor.u8())
     cursor.finish()
     notes.rfu(flags & _RFU)
     return notes.payload([temperature])

@@ -23,12 +23,28 @@ class Placeholder(Table, frozen=True, forbid_unknown_fields=True):
     flag: str
 
 
+BloodPressureField = Literal["pulse", "user", "status"]
+
+
+class Tail(Table, frozen=True, forbid_unknown_fields=True):
+    """The octets behind the time of a blood pressure, in the specification's order: pulse, user, status.
+
+    ``big_endian``: fields whose two octets come the other way round. ``unflagged``: fields that are there although
+    their flag is not set.
+    """
+
+    big_endian: frozenset[Literal["pulse", "status"]] = frozenset()
+    unflagged: frozenset[BloodPressureField] = frozenset()
+
+
 class DeviceModel(Table, frozen=True, forbid_unknown_fields=True):
     """A device model, by ``model`` of its registry entry. A column that is not given: as the specification says.
 
     ``cgm_octets``: order of the annunciation octets of 2AA7. ``below_zero_bit``: flag bit of 2A9D that makes the weight
     negative. ``zeroed_stub``: characteristics that are sent with nothing but zeros while nothing was measured.
     ``header_octets``: octets before the first value, by characteristic. ``meals``: further meal codes of 2A34.
+    ``tail``: octets behind the time of 2A35 and 2A36, see there. ``rr_unit``: "ms" where the RR intervals of 2A37 are
+    milliseconds and not 1/1024 s.
     ``placeholders``: see there. ``not_measured``: vitals that the model cannot measure, so that an empty field of
     theirs is no reading.
     """
@@ -39,5 +55,7 @@ class DeviceModel(Table, frozen=True, forbid_unknown_fields=True):
     zeroed_stub: frozenset[str] = frozenset()
     header_octets: dict[str, Annotated[int, Meta(ge=2, le=16)]] = msgspec.field(default_factory=dict)
     meals: dict[Annotated[str, Meta(pattern=r"^[0-9]{1,3}(?!\n)$")], str] = msgspec.field(default_factory=dict)
+    tail: dict[Annotated[str, Meta(pattern=r"^2A3[56](?!\n)$")], Tail] = msgspec.field(default_factory=dict)
+    rr_unit: Literal["1/1024 s", "ms"] = "1/1024 s"
     placeholders: tuple[Placeholder, ...] = ()
     not_measured: frozenset[str] = frozenset()

@@ -152,7 +152,7 @@ def frame_faults(account: Account | None, readings: int, rejects: Mapping[str, i
         said, there = account.rejects.get(reason, 0), rejects.get(reason, 0)
         if said != there:
             kind = "rejects_missing" if there < said else "rejects_too_many"
-            why = f"the account has {said} rejects {reason}, rpm.rejects has {there}"
+            why = f"the account has {said} parts rejected as {reason}, rpm.rejects has {there}"
             found.append(Fault(kind=kind, parts=abs(said - there), why=why))
     return found
 

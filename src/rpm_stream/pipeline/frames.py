@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
+from itertools import islice
 from typing import TypeAlias
 
 import msgspec
 
-from rpm_stream.duplicates import Seen, frame_refused_before, refused_before
+from rpm_stream.duplicates import MOST_REFUSED, Seen, frame_refused_before, refused_before
 from rpm_stream.ids import deterministic_id
 from rpm_stream.ingest.frames import BadEntry, Entry, Envelope
 from rpm_stream.normalise import Refusal
 from rpm_stream.pipeline.chunks import chunks
-from rpm_stream.records import Account, Origin, Position, Reading, Readings, Record, Reject, Stage
+from rpm_stream.records import Account, Origin, Position, Reading, Readings, Reason, Record, Reject, Stage
+from rpm_stream.words import cleaned
 
 READINGS_A_MESSAGE = 500  # CONTRACT 1
 ORIGINAL_BYTES = 64 * 1024  # CONTRACT 1
+MOST_KNOWN_REJECTS = 1000  # that an account names: 39 KB
 Slot: TypeAlias = tuple[datetime, int]  # an entry's time and index
 
 
@@ -46,36 +50,47 @@ class Ingested(Record, frozen=True, kw_only=True):
 
 
 class Refused(Record, frozen=True, kw_only=True):
-    """Something that became no reading: its octets, why, found by which stage, and where in its frame it stood."""
+    """Something that became no reading: its octets, why, found by which stage, and where in its frame it stood.
+
+    ``parts``: the parts of its entry, where they are several.
+    """
 
     original: bytes
     why: Refusal
     stage: Stage
     origin: Origin | None = None
+    parts: tuple[int, ...] = ()
 
 
 def make_reject(message: FrameMessage, at: datetime, refused: Refused) -> Reject:
     """A Reject with its deterministic id; ``at`` is when the frame was received.
 
     The id has the device besides what CONTRACT 5 names: two devices that send the same bad octets at the same place
-    (two oximeters with 100 % and no pulse, both assigned to nobody) had one id with two contents.
+    (two oximeters with 100 % and no pulse, both assigned to nobody) had one id with two contents. It has the reason
+    too: a value that nobody wore, sent again once somebody did, may be one that no body can have.
     """
     digest = sha256(refused.original).hexdigest()
     index, part = (refused.origin.index, refused.origin.part) if refused.origin else (-1, -1)
     lines = message.lines
     return Reject(
-        id=deterministic_id("reject", message.key or "", digest, str(index), str(part)),
+        id=deterministic_id("reject", message.key or "", digest, str(index), str(part), refused.why.reason),
         device=message.key or "",
         at=at,
         origin=refused.origin,
         reason=refused.why.reason,
         stage=refused.stage,
-        detail=refused.why.detail[:500],
+        detail=cleaned(refused.why.detail[:500]),
         original=b64encode(refused.original[:ORIGINAL_BYTES]).decode(),
         sha256=digest,
         position=message.position,
         line=lines[index] if 0 <= index < len(lines) else (lines[0] if lines else None),
+        parts=refused.parts,
     )
+
+
+def parts_of(reject: Reject) -> int:
+    """How many parts a reject covers."""
+    return len(reject.parts) or 1
 
 
 def refused_whole(message: FrameMessage, seen: Seen, why: Refusal) -> Ingested:
@@ -90,6 +105,7 @@ def refused_whole(message: FrameMessage, seen: Seen, why: Refusal) -> Ingested:
         frame=None, gateway=None, device=message.key or "", seq=None, boot=None,
         partition=message.position.partition, offset=message.position.offset, received_at=at,
         entries=0, context=0, parts=1, readings=0, duplicates=int(again), rejects={} if again else {why.reason: 1},
+        known_rejects=(reject.id,) if again else (),
     )  # fmt: skip
     return Ingested(readings=(), rejects=() if again else (reject,), account=account)
 
@@ -107,17 +123,23 @@ class Work:
         self.conflicts: set[Slot] = set()
         self.entries: list[Entry] = []
         self.counted: list[datetime] | None = None  # device times of these that count; asked for where it matters
-        self._was_refused: bool | None = None  # whether this very frame had a refusal before; asked at the first one
+        self._was_refused: dict[Reason, bool] = {}  # whether this very frame had a refusal for it before
+        self._known: dict[str, None] = {}  # ids of rejects that were written before, each once, in order
 
-    def reject(self, entry: Entry | BadEntry, part: int, why: Refusal, stage: Stage) -> Reject | None:
-        """Note one part that became no reading: a reject, or (None) the re-send of one."""
-        origin = Origin(frame=self.envelope.frame, index=entry.index, part=part)
-        refused = Refused(original=entry.original, why=why, stage=stage, origin=origin)
+    def reject(self, entry: Entry | BadEntry, parts: Sequence[int], why: Refusal, stage: Stage) -> Reject | None:
+        """Note parts of an entry that became no reading for one cause: a reject, or (None) the re-send of one."""
+        origin = Origin(frame=self.envelope.frame, index=entry.index, part=parts[0])
+        several = tuple(parts) if len(parts) > 1 else ()
+        refused = Refused(original=entry.original, why=why, stage=stage, origin=origin, parts=several)
         reject = make_reject(self.message, self.received_at, refused)
-        if self._was_refused is None:
-            self._was_refused = frame_refused_before(self.seen, self.message.value)
-        if refused_before(self.seen, reject.id) or (self._was_refused and not self.message.lines):
-            self.duplicates += 1
+        if why.reason not in self._was_refused:
+            this = b"%b\x1f%b" % (why.reason.encode(), self.message.value)
+            self._was_refused[why.reason] = frame_refused_before(self.seen, this)
+        # Of a frame with more refusals than are kept one by one: it was told, and is forgotten.
+        forgotten = self._was_refused[why.reason] and len(self.seen.refused) >= MOST_REFUSED
+        if refused_before(self.seen, reject.id) or (forgotten and not self.message.lines):
+            self.duplicates += len(parts)
+            self._known[reject.id] = None
             return None
         self.rejects.append(reject)
         return reject
@@ -132,11 +154,15 @@ class Work:
         """The messages of readings, the rejects and the balance."""
         envelope, position = self.envelope, self.message.position
         count = sum(map(len, self.readings.values()))
+        rejects: Counter[str] = Counter()
+        for reject in self.rejects:
+            rejects[reject.reason] += parts_of(reject)
         account = Account(
             frame=envelope.frame, gateway=envelope.gateway, device=envelope.device, seq=envelope.seq,
             boot=envelope.boot, partition=position.partition, offset=position.offset, received_at=self.received_at,
-            entries=entries, context=self.context, parts=count + self.duplicates + len(self.rejects), readings=count,
-            duplicates=self.duplicates, rejects=dict(sorted(Counter(reject.reason for reject in self.rejects).items())),
+            entries=entries, context=self.context, parts=count + self.duplicates + rejects.total(), readings=count,
+            duplicates=self.duplicates, rejects=dict(sorted(rejects.items())),
+            known_rejects=tuple(islice(self._known, MOST_KNOWN_REJECTS)),
         )  # fmt: skip
         return Ingested(readings=self._messages(), rejects=tuple(self.rejects), account=account)
 

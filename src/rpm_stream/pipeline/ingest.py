@@ -93,7 +93,7 @@ class Ingest:
 
     def _entry(self, state: DeviceState, work: Work, entry: Entry | BadEntry, device: DeviceEntry | None) -> None:
         if isinstance(entry, BadEntry):
-            work.reject(entry, 0, Refusal(reason=entry.reason, detail=entry.detail), "ingest")
+            work.reject(entry, [0], Refusal(reason=entry.reason, detail=entry.detail), "ingest")
             return
         try:
             if not entry.payload.readings:
@@ -103,8 +103,7 @@ class Ingest:
             self._parts(Part(state, work, entry, device))
         except Exception as error:  # noqa: BLE001  # refuse this entry, keep all others
             why = Refusal(reason="internal_error", detail=type(error).__name__)
-            for number in [decoded.part for decoded in entry.payload.readings] or [0]:
-                work.reject(entry, number, why, "normalise")
+            work.reject(entry, [decoded.part for decoded in entry.payload.readings] or [0], why, "normalise")
 
     def _parts(self, part: Part) -> None:
         """Each value of one entry: a reading, a duplicate or a reject; noted only when the whole entry is done."""
@@ -115,14 +114,13 @@ class Ingest:
         row = self.knowledge.characteristics.get(entry.characteristic)
         dense = row is not None and row.dense
         outcomes = [(each, self._part(part, each, dense, conflict and each.vital in PRESSURES)) for each in readings]
-        refused = read = False
+        refused: dict[tuple[Refusal, int], list[Decoded]] = {}  # by cause; of ``implausible`` each value is its own
+        read = False
         seen_at: Spot | None = None
         for decoded, outcome in outcomes:
             if isinstance(outcome, Refusal):
-                refused = True
-                reject = work.reject(entry, decoded.part, outcome, "normalise")
-                if reject is not None and outcome.reason == "implausible" and "control_solution" not in decoded.flags:
-                    work.refuse(_refused(part, decoded, part.spot(decoded, dense), reject.id))
+                own = decoded.part if outcome.reason == "implausible" else -1
+                refused.setdefault((outcome, own), []).append(decoded)
                 if outcome in (OLDER, STORED):
                     part.note_sighting(part.spot(decoded, dense), "refused")
                 continue
@@ -137,10 +135,18 @@ class Ingest:
                 part.note_sighting(spot, "again" if reading is None else "read")
             if reading is not None:
                 remember(part.state.seen, spot.seen_as)
+        self._refuse(part, refused, dense)
         if read or part.shows_clock:
             part.note_clock()
         if refused or part.state.seen.partial:
             self._leave_out(part, [(each, isinstance(outcome, Refusal)) for each, outcome in outcomes], dense)
+
+    def _refuse(self, part: Part, refused: dict[tuple[Refusal, int], list[Decoded]], dense: bool) -> None:
+        """One reject a cause; what no body can have is kept for the judge."""
+        for (why, _), values in refused.items():
+            reject = part.work.reject(part.entry, [decoded.part for decoded in values], why, "normalise")
+            if reject is not None and why.reason == "implausible" and "control_solution" not in values[0].flags:
+                part.work.refuse(_refused(part, values[0], part.spot(values[0], dense), reject.id))
 
     def _leave_out(self, part: Part, outcomes: list[tuple[Decoded, bool]], dense: bool) -> None:
         """Note what is missing of an entry that was read: sent again and then acceptable, it is no duplicate."""

@@ -17,7 +17,8 @@ from rpm_stream.app.engine.watch import watch
 from rpm_stream.app.metrics import MESSAGES, PARTS, REJECTS, REPEATED, STEP_SECONDS
 from rpm_stream.app.names import ACCOUNTS, ACTIONS, FRAMES, GROUP_INGEST, READINGS
 from rpm_stream.app.names import REJECTS as REJECTS_TOPIC
-from rpm_stream.app.received import frame_message
+from rpm_stream.app.ready import tell_when_serving
+from rpm_stream.app.received import frame_message, is_redriven
 from rpm_stream.app.registry_reader import RegistryReader
 from rpm_stream.app.settings import Settings
 from rpm_stream.knowledge import Knowledge
@@ -47,6 +48,8 @@ def ingest_app(settings: Settings, knowledge: Knowledge, partitions: int, of_act
     async def frames(stream: Any) -> None:
         await reader.ready.wait()
         async for event in stream.noack().events():
+            if any(map(is_redriven, event.value)):  # the registry was mended for it, a moment ago perhaps
+                await reader.caught_up()
             work.add(event, step.apply)
 
     async def actions(stream: Any) -> None:
@@ -58,6 +61,7 @@ def ingest_app(settings: Settings, knowledge: Knowledge, partitions: int, of_act
     app.task(lambda: guarded(work.run, "ingest"))
     app.task(lambda: guarded(reader.run, "reading the registry"))
     app.task(lambda: guarded(lambda: watch(app, STAGE), "watching the consumer"))
+    app.task(lambda: guarded(lambda: tell_when_serving(app, reader), "telling that it is ready"))
     return app
 
 
@@ -95,7 +99,7 @@ def _count(done: Ingested) -> None:
     MESSAGES.labels(STAGE).inc()
     for outcome, count in (
         ("in", account.parts), ("reading", account.readings), ("duplicate", account.duplicates),
-        ("reject", len(done.rejects)), ("context", account.context),
+        ("reject", sum(account.rejects.values())), ("context", account.context),
     ):  # fmt: skip
         if count:
             PARTS.labels(STAGE, outcome).inc(count)

@@ -37,6 +37,7 @@ from rpm_stream.app.names import GROUP_JUDGE, READINGS, REJECTS
 from rpm_stream.app.names import OBSERVATIONS as OBSERVATIONS_TOPIC
 from rpm_stream.app.names import SCORES as SCORES_TOPIC
 from rpm_stream.app.partitions import home_of
+from rpm_stream.app.ready import tell_when_serving
 from rpm_stream.app.registry_reader import RegistryReader
 from rpm_stream.app.settings import Settings
 from rpm_stream.knowledge import Knowledge
@@ -83,6 +84,7 @@ def judge_app(settings: Settings, knowledge: Knowledge, partitions: int, clock: 
     app.task(lambda: guarded(reader.run, "reading the registry"))
     app.task(lambda: guarded(ticks, "time without data"))
     app.task(lambda: guarded(lambda: watch(app, STAGE), "watching the consumer"))
+    app.task(lambda: guarded(lambda: tell_when_serving(app, reader), "telling that it is ready"))
     return app
 
 

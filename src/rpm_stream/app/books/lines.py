@@ -29,9 +29,10 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="gap"):
-    """Frames that a gateway counted and that never came, named by their first and last number.
+    """Frames that a gateway counted and that never came: ``frames`` of those from number ``first`` to ``last``.
 
-    ``unreadable`` frames of the device came without a number that could be read: they may be among these.
+    ``unreadable``: further ones of them came, between their neighbours, and were refused whole without a number that
+    could be read. A hole that is filled by such frames is no gap.
     """
 
     gateway: str

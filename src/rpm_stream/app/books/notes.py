@@ -13,9 +13,11 @@ from typing import Any, TypeAlias
 import msgspec
 from aiokafka.structs import ConsumerRecord
 
+from rpm_stream.app.books.glance import glance
 from rpm_stream.app.books.marks import marks
-from rpm_stream.app.books.store import Store, digest, key_of
-from rpm_stream.app.names import ACCOUNTS, FRAMES, OBSERVATIONS, READINGS, REDRIVEN, REJECTS
+from rpm_stream.app.books.store import NOBODY, Store, digest, key_of
+from rpm_stream.app.names import ACCOUNTS, FRAMES, OBSERVATIONS, READINGS, REJECTS
+from rpm_stream.app.received import is_redriven
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.balance import due, told
 from rpm_stream.pipeline.order import read_message
@@ -25,9 +27,9 @@ from rpm_stream.records import UNREADABLE, Account, Action, Forwarded, Position,
 Row: TypeAlias = tuple[Any, ...]
 Statements: TypeAlias = list[tuple[str, list[Row]]]
 HOUR_MS = 3_600_000
-INTEGER = 2**63
+MOST_SEQ = 2**53  # ingest/frames.py: a frame with another number is refused
 
-FRAME = "INSERT OR IGNORE INTO frame VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+FRAME = "INSERT OR IGNORE INTO frame VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 ACCOUNT = "INSERT OR IGNORE INTO account VALUES (?, ?, ?, ?)"
 MESSAGE = "INSERT OR IGNORE INTO message VALUES (?, ?, ?, ?, ?, ?)"
 READING = (
@@ -38,7 +40,7 @@ SUMMARY = (
     "INSERT INTO summary VALUES (?, ?, ?, ?, ?, ?) "
     "ON CONFLICT (id) DO UPDATE SET newest = MAX(newest, excluded.newest), seen = MAX(seen, excluded.seen)"
 )
-REJECT = "INSERT OR IGNORE INTO reject VALUES (?, ?, ?, ?, ?)"
+REJECT = "INSERT OR IGNORE INTO reject VALUES (?, ?, ?, ?, ?, ?)"
 BACK = "UPDATE reading SET back = 1 WHERE id = ?"
 ADOPTED = "INSERT OR IGNORE INTO adopted VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 SINGLE = "UPDATE reading SET single = 1 WHERE id = ?"
@@ -50,29 +52,19 @@ OBSERVATION = (
 FAULT = "INSERT OR IGNORE INTO fault VALUES (?, ?, ?, ?, ?, ?)"
 
 
-class _Glance(msgspec.Struct, frozen=True):
-    """What a frame tells of itself even where it is refused."""
-
-    device: Any = None  # Any: whatever stands there
-    frame: Any = None
-    gateway: Any = None
-    boot: Any = None
-    seq: Any = None
-
-
 class _RejectNote(msgspec.Struct, frozen=True):
     id: str
     reason: str
     stage: str
     original: str
     position: Position
+    parts: tuple[int, ...] = ()
 
 
 class _Id(msgspec.Struct, frozen=True):
     id: str
 
 
-_glance = msgspec.json.Decoder(_Glance)
 _account = msgspec.json.Decoder(Account)
 _reject = msgspec.json.Decoder(_RejectNote)
 _id = msgspec.json.Decoder(_Id)
@@ -187,7 +179,7 @@ class Notes:
             seen = digest(record.value)
             if self._differs("reject", "part = ? AND place = ? AND id = ?", place, seen):
                 faults.append(_fault("two_contents", record, "a reject has two contents"))
-            rows.append((*place, reject.reason, seen))
+            rows.append((*place, reject.reason, seen, len(reject.parts) or 1))
         return [(REJECT, rows), (BACK, back), (FAULT, faults)]
 
     def _decided(self, action: Action, record: ConsumerRecord, back: list[Row], adopted: list[Row]) -> None:
@@ -253,22 +245,15 @@ class Notes:
 
 def _frame(record: ConsumerRecord) -> Row:
     """One that was redriven has no sender here: its number stands in an order that its place does not follow."""
-    try:
-        told = _glance.decode(record.value or b"")
-    except UNREADABLE:
-        told = _Glance()
-    seq = told.seq if isinstance(told.seq, int) and -INTEGER <= told.seq < INTEGER else None
-    frame, gateway = (one if isinstance(one, str) else None for one in (told.frame, told.gateway))
-    device = (
-        told.device
-        if record.key is None and isinstance(told.device, str)
-        else (record.key or b"").decode(errors="replace")
-    )
-    if any(name == REDRIVEN for name, _ in record.headers):
-        gateway = None
+    told = glance(record.value or b"")
+    seq = told.seq if type(told.seq) is int and 0 <= told.seq <= MOST_SEQ else None
+    frame, gateway, said = (one if isinstance(one, str) else None for one in (told.frame, told.gateway, told.device))
+    device = said if record.key is None and said is not None else (record.key or b"").decode(errors="replace")
+    gateway = NOBODY if is_redriven(record) else gateway or None
     boot = str(told.boot) if isinstance(told.boot, str | int) else None
     hour = record.timestamp // HOUR_MS
-    return (record.partition, record.offset, hour, *map(_plain, (device, frame, gateway, boot)), seq)
+    texts = (device, frame, gateway, boot)
+    return (record.partition, record.offset, hour, *map(_plain, texts), seq, _plain(device if said is None else said))
 
 
 def _plain(text: str | None) -> str | None:

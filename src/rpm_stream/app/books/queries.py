@@ -34,11 +34,31 @@ CREATE INDEX temp.windows ON window (id);
 CREATE TEMP TABLE lost (device TEXT, hour INT, frames INT);
 CREATE INDEX temp.losses ON lost (device, hour);
 """  # noqa: S608  # no value of a record stands in it
+COUNTED = """
+SELECT gateway, said, boot, seq FROM frame
+WHERE gateway IS NOT NULL AND gateway != '' AND boot IS NOT NULL AND seq IS NOT NULL ORDER BY gateway, said, boot, seq
+"""
+BLIND = """
+DROP TABLE IF EXISTS temp.blind;
+CREATE TEMP TABLE blind AS SELECT device, part, place FROM frame
+  WHERE (gateway IS NULL OR boot IS NULL OR seq IS NULL) AND gateway IS NOT '';
+CREATE INDEX temp.blinds ON blind (device, part, place);
+"""
+OF_SENDER = "gateway = ? AND said = ? AND boot = ? AND seq = ?"
+NEWEST = f"SELECT part, MAX(place) FROM frame WHERE {OF_SENDER}"  # noqa: S608
+OLDEST = f"SELECT part, MIN(place) FROM frame WHERE {OF_SENDER}"  # noqa: S608
+TAKE_BLIND = """
+DELETE FROM temp.blind WHERE rowid IN (
+  SELECT rowid FROM temp.blind WHERE device = ? AND part = ? AND place > ? AND place < ? ORDER BY place LIMIT ?)
+"""
+LOST = f"""
+INSERT INTO temp.lost SELECT device, hour, ? FROM frame WHERE {OF_SENDER} ORDER BY hour LIMIT 1
+"""  # noqa: S608
 FRAMES_SQL = f"""
 SELECT f.device, f.hour, f.part, f.place, f.frame, a.body,
   (SELECT IFNULL(SUM(count), 0) FROM message m WHERE m.part = f.part AND m.place = f.place),
   (SELECT json_group_object(reason, n) FROM (
-    SELECT reason, COUNT(*) AS n FROM reject j WHERE j.part = f.part AND j.place = f.place GROUP BY reason)),
+    SELECT reason, SUM(parts) AS n FROM reject j WHERE j.part = f.part AND j.place = f.place GROUP BY reason)),
   f.place >= IFNULL((SELECT next FROM done WHERE topic = '{FRAMES}' AND part = f.part), 0)
 FROM frame f LEFT JOIN account a USING (part, place) ORDER BY f.device, f.hour, f.part, f.place
 """  # noqa: S608

@@ -13,7 +13,19 @@ from typing import Any
 import msgspec
 
 from rpm_stream.app.books.lines import Gap, Hour, Line, Missing, Total
-from rpm_stream.app.books.queries import FRAMES_SQL, LATER_SQL, READINGS_SQL, TEMPORARY, WINDOWS_SQL
+from rpm_stream.app.books.queries import (
+    BLIND,
+    COUNTED,
+    FRAMES_SQL,
+    LATER_SQL,
+    LOST,
+    NEWEST,
+    OLDEST,
+    READINGS_SQL,
+    TAKE_BLIND,
+    TEMPORARY,
+    WINDOWS_SQL,
+)
 from rpm_stream.app.books.store import Store
 from rpm_stream.app.clock import Clock
 from rpm_stream.app.names import FRAMES, OBSERVATIONS, READINGS
@@ -60,23 +72,28 @@ class Report:
 
     def _gaps(self) -> Iterator[Line]:
         db = self._db
-        sql = (
-            "SELECT gateway, device, boot, seq FROM frame WHERE gateway IS NOT NULL AND boot IS NOT NULL "
-            "AND seq IS NOT NULL ORDER BY gateway, device, boot, seq"
-        )
-        blind = "SELECT device, COUNT(*) FROM frame WHERE seq IS NULL GROUP BY device"
-        unreadable: dict[str, int] = dict(db.execute(blind).fetchall())
-        for sender, rows in groupby(db.execute(sql), key=lambda row: row[:3]):
+        db.executescript(BLIND)
+        for sender, rows in groupby(db.execute(COUNTED), key=lambda row: row[:3]):
             for first, last in gaps(row[3] for row in rows):
-                after = (*sender, last + 1)
-                closing = "SELECT MIN(hour) FROM frame WHERE gateway = ? AND device = ? AND boot = ? AND seq = ?"
-                hour = db.execute(closing, after).fetchone()[0]
-                db.execute("INSERT INTO temp.lost VALUES (?, ?, ?)", (sender[1], hour, last - first + 1))
+                unreadable = self._unreadable(sender, first, last)
+                frames = last - first + 1 - unreadable
+                if not frames:
+                    continue
+                db.execute(LOST, (frames, *sender, last + 1))
                 self.total.gaps += 1
                 yield Gap(
-                    gateway=sender[0], device=sender[1], boot=sender[2], first=first, last=last,
-                    frames=last - first + 1, unreadable=unreadable.get(sender[1], 0),
+                    gateway=sender[0], device=sender[1], boot=sender[2], first=first, last=last, frames=frames,
+                    unreadable=unreadable,
                 )  # fmt: skip
+
+    def _unreadable(self, sender: tuple[str, str, str], first: int, last: int) -> int:
+        """How many frames of a hole came, between its neighbours, and told no number; each counts for one hole only."""
+        before = self._db.execute(NEWEST, (*sender, first - 1)).fetchone()
+        after = self._db.execute(OLDEST, (*sender, last + 1)).fetchone()
+        if before[0] != after[0]:
+            return 0
+        between = (sender[1], before[0], before[1], after[1], last - first + 1)
+        return self._db.execute(TAKE_BLIND, between).rowcount
 
     def _hours(self) -> Iterator[Line]:
         for (device, hour), rows in groupby(self._db.execute(FRAMES_SQL), key=lambda row: row[:2]):

@@ -21,15 +21,17 @@ from aiokafka import TopicPartition
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.private import private_database
 
-LAYOUT = 2
+NOBODY = ""  # the gateway of a frame that was redriven: its number fills no hole
+LAYOUT = 3
 SCHEMA = """
 CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE place (topic TEXT, part INT, first INT, next INT, PRIMARY KEY (topic, part)) WITHOUT ROWID;
 CREATE TABLE done (topic TEXT, part INT, next INT, PRIMARY KEY (topic, part)) WITHOUT ROWID;
 CREATE TABLE frame (
-  part INT, place INT, hour INT, device TEXT, frame TEXT, gateway TEXT, boot TEXT, seq INT, PRIMARY KEY (part, place)
+  part INT, place INT, hour INT, device TEXT, frame TEXT, gateway TEXT, boot TEXT, seq INT, said TEXT,
+  PRIMARY KEY (part, place)
 ) WITHOUT ROWID;
-CREATE INDEX sender ON frame (gateway, device, boot, seq);
+CREATE INDEX sender ON frame (gateway, said, boot, seq);
 CREATE TABLE account (part INT, place INT, digest BLOB, body BLOB, PRIMARY KEY (part, place)) WITHOUT ROWID;
 CREATE TABLE message (
   part INT, place INT, patient TEXT, chunk INT, digest BLOB, count INT, PRIMARY KEY (part, place, patient, chunk)
@@ -46,7 +48,7 @@ CREATE TABLE adopted (
 ) WITHOUT ROWID;
 CREATE INDEX moved ON adopted (same, at);
 CREATE TABLE reject (
-  part INT, place INT, id BLOB, reason TEXT, digest BLOB, PRIMARY KEY (part, place, id)
+  part INT, place INT, id BLOB, reason TEXT, digest BLOB, parts INT DEFAULT 1, PRIMARY KEY (part, place, id)
 ) WITHOUT ROWID;
 CREATE TABLE observation (
   id BLOB PRIMARY KEY, digest BLOB, n INT, at_part INT, at_place INT, hour INT
@@ -54,6 +56,15 @@ CREATE TABLE observation (
 CREATE TABLE fault (
   kind TEXT, topic TEXT, part INT, place INT, hour INT, why TEXT, PRIMARY KEY (topic, part, place, kind)
 ) WITHOUT ROWID;
+"""
+# The books of the release before, made into these: a reject covered one part, and a redriven frame had no sender.
+FROM_2 = """
+ALTER TABLE reject ADD COLUMN parts INT DEFAULT 1;
+ALTER TABLE frame ADD COLUMN said TEXT;
+UPDATE frame SET said = device;
+UPDATE frame SET gateway = '' WHERE gateway IS NULL AND boot IS NOT NULL AND seq IS NOT NULL;
+DROP INDEX sender;
+CREATE INDEX sender ON frame (gateway, said, boot, seq);
 """
 # What hangs on a frame, and goes with it.
 OF_A_FRAME = ("frame", "account", "message", "reading", "reject")
@@ -87,6 +98,9 @@ class Store:
     def _begin(self, path: Path) -> None:
         version = self.db.execute("PRAGMA user_version").fetchone()[0]
         if version == LAYOUT:
+            return
+        if version == LAYOUT - 1:
+            self.db.executescript(f"BEGIN; {FROM_2} PRAGMA user_version={LAYOUT}; COMMIT;")
             return
         if version or self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             raise UsageError(f"{path} holds no books of this release: name another file")

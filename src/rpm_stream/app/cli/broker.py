@@ -7,13 +7,15 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rpm_stream.app.broker import Broker
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.settings import Settings
+
+if TYPE_CHECKING:
+    from rpm_stream.app.broker import Broker
 
 POLL_SECONDS = 0.5
 
@@ -35,6 +37,8 @@ def broker(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
+        from rpm_stream.app.broker import Broker
+
         with Broker(data_dir or Settings().data_dir, port, fresh) as running:
             _serve(running)
     except KeyboardInterrupt:

@@ -9,8 +9,6 @@ from typing import Annotated
 
 import typer
 
-from rpm_stream.app import topic_schemas
-from rpm_stream.app import topics as topic_admin
 from rpm_stream.app.errors import CheckFailed
 from rpm_stream.app.settings import Settings
 
@@ -29,6 +27,8 @@ def apply(bootstrap: Bootstrap = None, partitions: Partitions = None, replicatio
     settings = Settings()
     place = bootstrap or settings.bootstrap
     counts = (partitions or settings.partitions, replication or settings.replication)
+    from rpm_stream.app import topics as topic_admin
+
     _print("done", asyncio.run(topic_admin.apply(place, *counts)))
 
 
@@ -40,6 +40,8 @@ def check(bootstrap: Bootstrap = None, partitions: Partitions = None, replicatio
     settings = Settings()
     place = bootstrap or settings.bootstrap
     counts = (partitions or settings.partitions, replication or settings.replication)
+    from rpm_stream.app import topics as topic_admin
+
     differences = asyncio.run(topic_admin.check(place, *counts))
     _print("differs", differences)
     if differences:
@@ -51,6 +53,9 @@ def schemas(write: Annotated[bool, typer.Option("--write", help="Renew the files
 
     Example: rpm-stream topics schemas --write
     """
+    from rpm_stream.app import topic_schemas
+    from rpm_stream.app import topics as topic_admin
+
     root = topic_admin.topics_root()
     if write:
         _print("written", topic_schemas.write(root))

@@ -17,6 +17,7 @@ from rpm_stream.app import retention
 from rpm_stream.app.broker_time import BrokerTime
 from rpm_stream.app.clock import Clock
 from rpm_stream.app.errors import UsageError
+from rpm_stream.app.ready import LOOK_SECONDS, tell_ready
 from rpm_stream.app.settings import Settings
 from rpm_stream.app.web import consume
 from rpm_stream.app.web.api import Doors, create_app
@@ -71,9 +72,7 @@ async def run(settings: Settings, stop: asyncio.Event, sources: Sources | None =
     if new:
         sys.stderr.write(f"feed: sign in at {address} with the token {token} (set RPM_TOKEN to keep one)\n")
     log.info("feed.starting", address=address)
-    with contextlib.suppress(UsageError, TimeoutError):  # without a broker the feed starts all the same, and says so
-        async with asyncio.timeout(FIRST_LOOK_S):
-            await broker_time.begin()
+    await _look_first(broker_time)
     try:
         await _together(
             (stop, ending),
@@ -87,10 +86,26 @@ async def run(settings: Settings, stop: asyncio.Event, sources: Sources | None =
                 retention.watch(settings.bootstrap, now=clock.real),
                 broker_time.run(),
                 machines.follow(settings.bootstrap),
+                _tell_when_answering(server, state),
             ],
         )
     finally:
         await actions.stop()
+
+
+async def _look_first(broker_time: BrokerTime) -> None:
+    """Ask the broker for its time. Without a broker the feed starts all the same, and says so."""
+    with contextlib.suppress(UsageError, TimeoutError):
+        async with asyncio.timeout(FIRST_LOOK_S):
+            await broker_time.begin()
+
+
+async def _tell_when_answering(server: uvicorn.Server, state: FeedState) -> None:
+    """Tell the supervisor once the server listens and the alerts of the past are read; then wait for ever."""
+    while not (server.started and state.ready):
+        await asyncio.sleep(LOOK_SECONDS)
+    tell_ready()
+    await asyncio.Event().wait()
 
 
 def _told(watcher: Watcher, clock: Clock, machines: Machines) -> Progress:
