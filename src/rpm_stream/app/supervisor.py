@@ -12,6 +12,8 @@ from functools import partial
 
 import structlog
 
+from rpm_stream.app import restarts
+
 log = structlog.get_logger()
 
 GRACE_SECONDS = 20.0  # a stage finishes its batch and commits
@@ -46,7 +48,9 @@ class Stage:
             self.process = await asyncio.create_subprocess_exec(
                 *self._command, env={**os.environ, **self._environment}, preexec_fn=partial(_end_with, os.getpid())
             )
+            restarts.RUNNING.labels(self.name).set(1)
             status = await self.process.wait()
+            restarts.RUNNING.labels(self.name).set(0)
             if stop.is_set():
                 return 0
             steady = asyncio.get_running_loop().time() - began > STEADY_SECONDS
@@ -54,6 +58,7 @@ class Stage:
                 return status
             first = False
             pause = FIRST_PAUSE if steady else min(pause * 2, LONGEST_PAUSE)
+            restarts.RESTARTS.labels(self.name, restarts.exit_of(status)).inc()
             log.warning("stage ended, starting it again", stage=self.name, exit_status=status, pause_seconds=pause)
             try:
                 await asyncio.wait_for(stop.wait(), pause)

@@ -32,7 +32,7 @@ _encode = msgspec.json.Encoder().encode
 def ingest_app(settings: Settings, knowledge: Knowledge, partitions: int, of_actions: int, clock: Clock) -> BatchApp:
     """The Faust application of the ingest stage. ``partitions``: of rpm.frames; ``of_actions``: of rpm.actions."""
     app = new_app(GROUP_INGEST, partitions, settings)
-    app.stamp = clock.stamp
+    app.stamp = (clock or Clock.of(settings)).stamp
     table = state_table(app, partitions)
     states = KeyedStates(table, Form(lambda blob, _: unpack_device(blob), pack_device, check_device))
     # The judge tells by the place of a frame or an action whether it knows it: those of a partition must not overtake

@@ -57,11 +57,10 @@ async def run(settings: Settings, stop: asyncio.Event, sources: Sources | None =
     state = FeedState()
     actions = consume.Actions(settings.bootstrap, sources.actions)
     clock = Clock.of(settings)
-    now = clock.now
     broker_time, machines = BrokerTime(settings, clock, "feed"), Machines(clock.real)
     watcher = Watcher(settings.bootstrap, sources.groups, clock.real)
     told = partial(_told, watcher, clock, machines)
-    service = Service(state, told, actions.send, now, _knowledge(settings), token.encode())
+    service = Service(state, told, actions.send, clock.now, _knowledge(settings), token.encode())
     ending = asyncio.Event()
     guesses = Guesses()
     app = create_app(service, Doors(token, guesses), ending)
@@ -79,10 +78,7 @@ async def run(settings: Settings, stop: asyncio.Event, sources: Sources | None =
             (stop, ending),
             server,
             [
-                consume.follow_alerts(settings.bootstrap, sources.alerts, state, now),
-                consume.follow_registry(settings.bootstrap, sources.registry, state),
-                consume.follow_readings(settings.bootstrap, sources.readings, state, clock.real),
-                consume.prune_for_ever(state, now),
+                *_consumers(settings.bootstrap, sources, state, clock),
                 watcher.run(state.beat),
                 retention.watch(settings.bootstrap, now=clock.real),
                 broker_time.run(),
@@ -91,6 +87,18 @@ async def run(settings: Settings, stop: asyncio.Event, sources: Sources | None =
         )
     finally:
         await actions.stop()
+
+
+def _consumers(
+    bootstrap: str, sources: Sources, state: FeedState, clock: Clock
+) -> tuple[Coroutine[Any, Any, None], ...]:
+    """What keeps the state current."""
+    return (
+        consume.follow_alerts(bootstrap, sources.alerts, state, clock.now),
+        consume.follow_registry(bootstrap, sources.registry, state),
+        consume.follow_readings(bootstrap, sources.readings, state, clock.real),
+        consume.prune_for_ever(state, clock.now),
+    )
 
 
 def _told(watcher: Watcher, clock: Clock, machines: Machines) -> Progress:
