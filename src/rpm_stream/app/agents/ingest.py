@@ -29,7 +29,9 @@ SLICE_OCTETS = 256 * 1024  # 3,300 notifications
 _encode = msgspec.json.Encoder().encode
 
 
-def ingest_app(settings: Settings, knowledge: Knowledge, partitions: int, of_actions: int, clock: Clock) -> BatchApp:
+def ingest_app(
+    settings: Settings, knowledge: Knowledge, partitions: int, of_actions: int, clock: Clock | None = None
+) -> BatchApp:
     """The Faust application of the ingest stage. ``partitions``: of rpm.frames; ``of_actions``: of rpm.actions."""
     app = new_app(GROUP_INGEST, partitions, settings)
     app.stamp = (clock or Clock.of(settings)).stamp

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import suppress
 from typing import Annotated
 
 import msgspec
 import typer
 
 from rpm_stream.app.clock import Clock
-from rpm_stream.app.errors import UsageError
 from rpm_stream.app.settings import Settings
 
 Bootstrap = Annotated[str | None, typer.Option(help="Kafka, host:port[,host:port]; default: RPM_BOOTSTRAP.")]
@@ -36,8 +34,7 @@ def gateways(silent: Silent = False, bootstrap: Bootstrap = None) -> None:
 
     async def look() -> list[Heard]:
         clock = Clock()
-        with suppress(UsageError):  # who may only read has this host's clock
-            await BrokerTime(settings, clock, "reconcile").begin()
+        await BrokerTime(settings, clock, "reconcile").try_to_begin()
         with TopicBars() as progress:
             return await Gateways(settings.bootstrap).look(clock.now(), progress)
 

@@ -31,7 +31,6 @@ from rpm_stream.app.web.progress import Progress, Watcher
 from rpm_stream.app.web.service import Service
 from rpm_stream.knowledge import Knowledge, KnowledgeError, load
 
-FIRST_LOOK_S = 5  # how long the start waits for the broker to say what time it is
 GRACE_S = 3  # how long open requests may finish when the feed stops
 
 log = structlog.get_logger("rpm_stream.feed")
@@ -70,9 +69,7 @@ async def run(settings: Settings, stop: asyncio.Event, sources: Sources | None =
     if new:
         sys.stderr.write(f"feed: sign in at {address} with the token {token} (set RPM_TOKEN to keep one)\n")
     log.info("feed.starting", address=address)
-    with contextlib.suppress(UsageError, TimeoutError):  # without a broker the feed starts all the same, and says so
-        async with asyncio.timeout(FIRST_LOOK_S):
-            await broker_time.begin()
+    await broker_time.try_to_begin()  # without a broker the feed starts all the same, and says so
     try:
         await _together(
             (stop, ending),
