@@ -14,6 +14,7 @@ from rpm_stream.app.clock import Clock
 from rpm_stream.app.engine.application import BatchApp, Outgoing, new_app, source, state_table
 from rpm_stream.app.engine.end import guarded
 from rpm_stream.app.engine.watch import watch
+from rpm_stream.app.gateway_clocks import GatewayClocks
 from rpm_stream.app.metrics import MESSAGES, PARTS, REJECTS, REPEATED, STEP_SECONDS
 from rpm_stream.app.names import ACCOUNTS, ACTIONS, FRAMES, GROUP_INGEST, READINGS
 from rpm_stream.app.names import REJECTS as REJECTS_TOPIC
@@ -44,7 +45,8 @@ def ingest_app(
     work = BatchWork(app, table, states, by_partition)
     reader = RegistryReader(settings.bootstrap)
     recorded_time = settings.time == "recorded"
-    step, forwarding = Step(Ingest(knowledge, reader.registry, recorded_time)), Forwarding(recorded_time)
+    clocks = None if recorded_time else GatewayClocks()
+    step, forwarding = Step(Ingest(knowledge, reader.registry, recorded_time), clocks), Forwarding(recorded_time)
 
     async def frames(stream: Any) -> None:
         await reader.ready.wait()
@@ -66,14 +68,17 @@ def ingest_app(
 class Step:
     """One frame through the pure step, counted."""
 
-    def __init__(self, ingest: Ingest) -> None:
-        self._ingest = ingest
+    def __init__(self, ingest: Ingest, clocks: GatewayClocks | None = None) -> None:
+        """``clocks``: told of each frame, unless its times are those of a recording."""
+        self._ingest, self._clocks = ingest, clocks
 
     def apply(self, state: DeviceState, record: ConsumerRecord) -> list[Outgoing] | None:
         """The records that a frame causes; None for a frame that this state has applied."""
         if record.offset <= state.applied.get(record.partition, -1):
             REPEATED.labels(STAGE).inc()
             return None
+        if self._clocks is not None:
+            self._clocks.note(record)
         began = perf_counter()
         done = self._ingest.step(state, frame_message(record))
         state.applied[record.partition] = record.offset
