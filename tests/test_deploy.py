@@ -18,6 +18,7 @@ from source_for_tests import MODULES, aliases, dotted, metric_calls
 from rpm_stream import __version__
 from rpm_stream.app.metrics import STAGES
 from rpm_stream.app.names import FRAMES, GROUP_INGEST, GROUP_JUDGE, GROUP_SINK, REJECTS, TOPICS
+from rpm_stream.app.restarts import PORTS_AFTER
 from rpm_stream.app.settings import Settings
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
@@ -250,6 +251,13 @@ def test_prometheus_asks_each_stage_on_its_port() -> None:
     first = Settings.model_fields["metrics_port"].default
     asked = (*STAGES, "reconcile")
     assert {(one["names"][0], one["port"]) for one in found} == {(name, first + n) for n, name in enumerate(asked)}
+
+
+def test_prometheus_asks_each_supervisor_on_its_port() -> None:
+    jobs = {job["job_name"]: job for job in load(PROMETHEUS / "prometheus.yml")["scrape_configs"]}
+    first = Settings.model_fields["metrics_port"].default + PORTS_AFTER
+    asked = {(one["names"][0], one["port"]) for one in jobs["rpm-supervisor"]["dns_sd_configs"]}
+    assert asked == {(name, first + n) for n, name in enumerate(STAGES)}
 
 
 def test_promtool_accepts_configuration_and_rules() -> None:

@@ -9,7 +9,7 @@ import pytest
 from source_for_tests import MODULES, metric_calls, name_of, tree
 
 LABELS = {
-    "stage": "the agents, sink and feed",
+    "stage": "the agents, sink and feed; for clocks also reconcile, for restarts also kafka",
     "outcome": "in, reading, duplicate, reject, context",
     "reason": "records.Reason",
     "priority": "records.Priority",
@@ -18,6 +18,7 @@ LABELS = {
     "detector": "score.detectors.DETECTORS",
     "group": "the consumer groups of app.names",
     "topic": "app.names.TOPICS",
+    "exit": "app.restarts.EXITS",
     "way": "how a token was shown: app.web.guesses.WAYS",
     "cause": "why a request is sent again: fhir_client.Cause",
 }

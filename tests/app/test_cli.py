@@ -23,7 +23,7 @@ COMMANDS = [
     "decode", "replay", "up", "worker", "stage", "demo", "feed", "broker", "gateway simulate", "gateway encode",
     "gateway replay", "topics apply", "topics check", "topics schemas", "registry load", "registry assign",
     "registry unassign", "registry correct", "registry limits", "registry show", "knowledge check", "reconcile",
-    "rejects list", "rejects redrive", "rejects show", "state check", "state rebuild",
+    "gateways",    "rejects list", "rejects redrive", "rejects show", "state check", "state rebuild",
 ]  # fmt: skip
 CORRECTION = ["--device", "d", "--from", "2026-01-31T08:00:00Z", "--who", "n", "--reason", "r"]
 NOTHING_LISTENS = "127.0.0.1:1"  # tcpmux: nothing of ours, and no user's, takes a port below 1024

@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
+from prometheus_client import generate_latest
+from structlog.testing import capture_logs
 
-from rpm_stream.app import supervisor
+from rpm_stream.app import restarts, supervisor, topics
+from rpm_stream.app.demo import free_ports
 from rpm_stream.app.engine.end import EXIT_AWAY
+from rpm_stream.app.settings import Settings
 from rpm_stream.app.supervisor import Stage, supervise
 
 NOTES_ITSELF = "import os, pathlib, sys; pathlib.Path(sys.argv[1], str(os.getpid())).touch(); "
@@ -189,3 +195,103 @@ async def test_no_child_outlives_a_supervisor_that_was_killed(tmp_path: Path) ->
     parent.kill()
     await parent.wait()
     await until(lambda: not any(map(alive, started(tmp_path / "one"))))
+
+
+# --- what Prometheus sees of a crash loop -------------------------------------------------------------------------
+
+
+def restarted(name: str) -> dict[str, float]:
+    """The restarts of a stage by exit, those that there were."""
+    samples = [sample for metric in restarts.REGISTRY.collect() for sample in metric.samples]
+    return {
+        sample.labels["exit"]: sample.value
+        for sample in samples
+        if sample.name == "rpm_stage_restarts_total" and sample.labels["stage"] == name and sample.value
+    }
+
+
+@pytest.mark.asyncio
+async def test_each_end_is_counted_by_its_status(tmp_path: Path) -> None:
+    """A stage that lives for an instant is seen by nobody but its supervisor."""
+    (tmp_path / "one").mkdir()
+    code = (
+        "import signal; " + NOTES_ITSELF + "n = len(os.listdir(sys.argv[1]))\n"
+        "if n == 1: sys.exit(70)\nif n == 2: sys.exit(65)\nif n == 3: os.kill(os.getpid(), 9)\nif n == 4: sys.exit(3)\n"
+        "signal.pause()"
+    )
+    stop = asyncio.Event()
+    running = asyncio.create_task(supervise([stage(tmp_path / "one", code, "counted")], stop))
+    await until(lambda: len(started(tmp_path / "one")) == 5)
+    assert restarted("counted") == {"70": 1, "65": 1, "killed": 1, "other": 1}
+    stop.set()
+    await running
+    assert sum(restarted("counted").values()) == 4  # to be stopped is no end by itself
+
+
+def test_a_stage_that_never_ended_counts_from_nothing() -> None:
+    restarts.begin(["fresh"])
+    text = generate_latest(restarts.REGISTRY).decode()
+    for each in restarts.EXITS:
+        assert f'rpm_stage_restarts_total{{exit="{each}",stage="fresh"}} 0.0' in text
+    assert "rpm_parts_total" not in text  # nothing that a stage counts
+
+
+def test_a_port_that_is_taken_keeps_no_stage_from_running(tmp_path: Path) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        held.listen()
+        port = held.getsockname()[1] - restarts.PORTS_AFTER
+        with capture_logs() as logs:
+            restarts.serve(Settings(metrics_port=port, data_dir=tmp_path), ["ingest"])
+    assert [entry["event"] for entry in logs] == ["restarts are not shown"]
+
+
+def test_the_pause_grows_while_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """0.1, 0.2, 0.4 and then the longest: a loop costs little."""
+    monkeypatch.setattr(supervisor, "LONGEST_PAUSE", 0.4)
+
+    async def story() -> None:
+        stop = asyncio.Event()
+        running = asyncio.create_task(supervise([stage(tmp_path / "one", NOTES_ITSELF + "sys.exit(70)")], stop))
+        await until(lambda: len(started(tmp_path / "one")) >= 5)
+        stop.set()
+        await running
+
+    with capture_logs() as logs:
+        asyncio.run(story())
+    pauses = [entry["pause_seconds"] for entry in logs if "pause_seconds" in entry]
+    assert pauses[:4] == [0.1, 0.2, 0.4, 0.4]
+
+
+def test_a_worker_shows_the_restarts_of_a_stage_that_is_dead(kafka: str, tmp_path: Path) -> None:
+    """The whole way: the stage's own port answers nobody, and its supervisor's says how often it has ended."""
+    asyncio.run(topics.apply(kafka))
+    port = free_ports(25_000, restarts.PORTS_AFTER + 1)
+    environment = {
+        **os.environ, "RPM_METRICS_PORT": str(port), "RPM_DATA_DIR": str(tmp_path), "RPM_BOOTSTRAP": kafka,
+    }  # fmt: skip
+    command = [sys.executable, "-m", "rpm_stream", "worker", "--stages", "ingest"]
+    with subprocess.Popen(command, env=environment) as worker:
+        try:
+            end = time.monotonic() + 60
+            while not (children := _children(worker.pid)):
+                assert time.monotonic() < end and worker.poll() is None
+                time.sleep(0.05)
+            os.kill(children[0], signal.SIGKILL)
+            while 'rpm_stage_restarts_total{exit="killed",stage="ingest"} 1.0' not in _shown(port):
+                assert time.monotonic() < end
+                time.sleep(0.1)
+        finally:
+            worker.terminate()
+
+
+def _children(process: int) -> list[int]:
+    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process)], capture_output=True, text=True, check=False)
+    return [int(line) for line in found.stdout.split()]
+
+
+def _shown(port: int) -> str:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port + restarts.PORTS_AFTER}/metrics").text
+    except httpx.TransportError:
+        return ""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -21,7 +22,7 @@ from aiokafka.errors import KafkaError
 from prometheus_client import Gauge
 
 from rpm_stream.app.clock import Clock, steady, wall
-from rpm_stream.app.errors import BrokerAway
+from rpm_stream.app.errors import BrokerAway, UsageError
 from rpm_stream.app.settings import Settings
 from rpm_stream.app.state_topic import make_topic
 from rpm_stream.records import UNREADABLE, Record
@@ -34,6 +35,7 @@ CONFIGURATION = {
     "message.timestamp.type": "LogAppendTime",
 }
 EVERY_SECONDS = 20.0
+FIRST_LOOK_SECONDS = 5.0
 OFF = timedelta(seconds=60)  # from here on it is told: a host whose clock is kept is right within a second
 AGREES = timedelta(milliseconds=100)  # so little between two looks is the way there and back
 JUMP = timedelta(seconds=60)
@@ -84,6 +86,12 @@ class BrokerTime:
         finally:
             await producer.stop()
 
+    async def try_to_begin(self) -> None:
+        """As ``begin``; where the broker does not answer, or this user may not write, this host's clock has to do."""
+        with suppress(UsageError, TimeoutError):
+            async with asyncio.timeout(FIRST_LOOK_SECONDS):
+                await self.begin()
+
     async def run(self, tell: Callable[[], None] = lambda: None) -> None:
         """Look again and again until cancelled; ``tell`` is called after each. While the broker is away the clock goes
         on as it was."""
@@ -98,7 +106,7 @@ class BrokerTime:
                         said = False
                         tell()
                         await asyncio.sleep(EVERY_SECONDS)
-            except (KafkaError, OSError, BrokerAway) as error:
+            except (KafkaError, OSError, UsageError) as error:
                 if not said:
                     log.warning("the broker's clock is not followed", stage=self._stage, error=type(error).__name__)
                 said = True

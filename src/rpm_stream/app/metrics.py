@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import product
+from typing import get_args
+
 from prometheus_client import Counter, Gauge, Histogram
 
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.metrics_server import listen
 from rpm_stream.app.settings import Settings
+from rpm_stream.records import Priority, Reason, State
 
 STAGES = ("ingest", "judge", "sink", "feed")
+OUTCOMES = {"ingest": ("in", "reading", "duplicate", "reject", "context"), "judge": ("in",)}
 
 LATENCY = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 60, 300, 900, 3600, 21600, 86400)
 STEP = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1)
@@ -38,8 +43,31 @@ REGISTRY_FAULTS = Gauge("rpm_registry_faults", "Settings of the registry that ca
 KEYS = Gauge("rpm_state_keys", "Devices or patients whose state this process keeps", ["stage"])
 
 
+def begin(stage: str) -> None:
+    """Count from 0, for each value of each label that the stage can have: what appears with its first event has not
+    increased, and a panel of it would say "No data" when all is well."""
+    MESSAGES.labels(stage)
+    if stage in ("ingest", "judge"):
+        for gauge in (LAG, COMMIT_AGE, STATE_BYTES, KEYS):
+            gauge.labels(stage).set(0)
+        REPEATED.labels(stage), STEP_SECONDS.labels(stage)
+        for outcome in OUTCOMES[stage]:
+            PARTS.labels(stage, outcome)
+    if stage == "ingest":
+        for reason in get_args(Reason):
+            REJECTS.labels(reason)
+    if stage == "judge":
+        for priority, state in product(get_args(Priority), get_args(State)):
+            ALERTS.labels(priority, state)
+        from rpm_stream.score.detectors import DETECTORS  # no other stage loads what learns
+
+        for detector in DETECTORS:
+            SCORES.labels(detector)
+
+
 def serve(settings: Settings, stage: str) -> None:
     """Listen for Prometheus on the stage's port. Raises UsageError for a port in use."""
+    begin(stage)
     if not settings.metrics_port:
         return
     port = settings.metrics_port + STAGES.index(stage)

@@ -11,13 +11,14 @@ from uuid import uuid4
 
 import structlog
 
-from rpm_stream.app import topics
+from rpm_stream.app import restarts, topics
 from rpm_stream.app.broker import Broker
+from rpm_stream.app.clock import steady
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.logs import configure_log
 from rpm_stream.app.settings import Settings
 from rpm_stream.app.stage import check
-from rpm_stream.app.supervisor import Stage, stage_command, supervise
+from rpm_stream.app.supervisor import FIRST_PAUSE, LONGEST_PAUSE, STEADY_SECONDS, Stage, stage_command, supervise
 
 log = structlog.get_logger()
 
@@ -46,20 +47,28 @@ async def run_worker(names: Sequence[str], environment: Mapping[str, str]) -> in
         settings = settings.model_copy(update={"bootstrap": bootstrap})
     configure_log(settings.log_level)
     stop = stop_on_signals()
+    restarts.serve(settings, names)
     await check(settings)  # here, so that it is said once and not by each stage
     return await supervise(stages_of(names, environment), stop)
 
 
 async def keep_broker(broker: Broker, stop: asyncio.Event) -> None:
     """Start the embedded Kafka again when it ends, until ``stop``; sets ``stop`` and raises UsageError if it cannot."""
+    pause, began = FIRST_PAUSE, steady()
     while not stop.is_set():
         if not broker.running:
-            log.warning("Kafka ended, starting it again", log=str(broker.log))
+            restarts.RESTARTS.labels(restarts.KAFKA, restarts.OTHER).inc()
+            pause = FIRST_PAUSE if steady() - began > STEADY_SECONDS else min(pause * 2, LONGEST_PAUSE)
+            log.warning("Kafka ended, starting it again", log=str(broker.log), pause_seconds=pause)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), pause)
+                return
             try:
                 await asyncio.to_thread(broker.start)
             except UsageError:
                 stop.set()
                 raise
+            began = steady()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), LOOK_SECONDS)
 
@@ -80,6 +89,7 @@ async def run_up(port: int, fresh: bool) -> int:
     with await asyncio.to_thread(Broker(settings.data_dir, port, fresh).__enter__) as broker:
         await topics.apply(broker.bootstrap, settings.partitions, settings.replication)
         names = ["ingest", "judge", "feed", *(["sink"] if settings.fhir_url else [])]
+        restarts.serve(settings, [*names, restarts.KAFKA])
         sys.stderr.write(f"rpm-stream: Kafka is up at {broker.bootstrap}, {', '.join(names)} are starting\n")
         stages = stages_of(names, {"RPM_BOOTSTRAP": broker.bootstrap})
         telling = asyncio.create_task(_tell_when_ready(stages, _addresses(settings, broker.bootstrap)))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
+from typing import get_args
 
 import msgspec
 import structlog
@@ -20,7 +21,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectio
 from prometheus_client import Counter
 
 from rpm_stream.app.errors import BrokerAway, UsageError
-from rpm_stream.app.fhir_client import Cause, FhirClient, Resource
+from rpm_stream.app.fhir_client import Cause, FhirClient, Kind, Resource
 from rpm_stream.app.names import GROUP_SINK, OBSERVATIONS, REGISTRY
 from rpm_stream.app.ready import tell_ready
 from rpm_stream.app.refused import RefusedFile
@@ -39,6 +40,10 @@ SUPERSEDED = Counter("rpm_sink_superseded_records", "Records overtaken in their 
 WRITTEN = Counter("rpm_sink_written_resources", "Resources that the FHIR server took", ["kind"])
 REFUSED = Counter("rpm_sink_refused_resources", "Resources that went to sink-refused.jsonl", ["kind"])
 RETRIED = Counter("rpm_sink_retried_requests", "Requests that had to be sent again", ["cause"])
+for _kind in get_args(Kind):
+    WRITTEN.labels(kind=_kind), REFUSED.labels(kind=_kind)
+for _cause in get_args(Cause):
+    RETRIED.labels(cause=_cause)
 
 _log = structlog.get_logger("rpm_stream.sink")
 

@@ -12,6 +12,7 @@ from functools import partial
 
 import structlog
 
+from rpm_stream.app import restarts
 from rpm_stream.app.ready import READY_FD
 
 log = structlog.get_logger()
@@ -48,9 +49,11 @@ class Stage:
         while not stop.is_set():
             began = asyncio.get_running_loop().time()
             self.process = await self._started()
+            restarts.RUNNING.labels(self.name).set(1)
             status = await self.process.wait()
             self._starts += 1
             self.ready.clear()
+            restarts.RUNNING.labels(self.name).set(0)
             if stop.is_set():
                 return 0
             steady = asyncio.get_running_loop().time() - began > STEADY_SECONDS
@@ -58,6 +61,7 @@ class Stage:
                 return status
             first = False
             pause = FIRST_PAUSE if steady else min(pause * 2, LONGEST_PAUSE)
+            restarts.RESTARTS.labels(self.name, restarts.exit_of(status)).inc()
             log.warning("stage ended, starting it again", stage=self.name, exit_status=status, pause_seconds=pause)
             try:
                 await asyncio.wait_for(stop.wait(), pause)

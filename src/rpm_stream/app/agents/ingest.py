@@ -14,6 +14,7 @@ from rpm_stream.app.clock import Clock
 from rpm_stream.app.engine.application import BatchApp, Outgoing, new_app, source, state_table
 from rpm_stream.app.engine.end import guarded
 from rpm_stream.app.engine.watch import watch
+from rpm_stream.app.gateway_clocks import GatewayClocks
 from rpm_stream.app.metrics import MESSAGES, PARTS, REJECTS, REPEATED, STEP_SECONDS
 from rpm_stream.app.names import ACCOUNTS, ACTIONS, FRAMES, GROUP_INGEST, READINGS
 from rpm_stream.app.names import REJECTS as REJECTS_TOPIC
@@ -30,10 +31,12 @@ SLICE_OCTETS = 256 * 1024  # 3,300 notifications
 _encode = msgspec.json.Encoder().encode
 
 
-def ingest_app(settings: Settings, knowledge: Knowledge, partitions: int, of_actions: int, clock: Clock) -> BatchApp:
+def ingest_app(
+    settings: Settings, knowledge: Knowledge, partitions: int, of_actions: int, clock: Clock | None = None
+) -> BatchApp:
     """The Faust application of the ingest stage. ``partitions``: of rpm.frames; ``of_actions``: of rpm.actions."""
     app = new_app(GROUP_INGEST, partitions, settings)
-    app.stamp = clock.stamp
+    app.stamp = (clock or Clock.of(settings)).stamp
     table = state_table(app, partitions)
     states = KeyedStates(table, Form(lambda blob, _: unpack_device(blob), pack_device, check_device))
     # The judge tells by the place of a frame or an action whether it knows it: those of a partition must not overtake
@@ -43,7 +46,8 @@ def ingest_app(settings: Settings, knowledge: Knowledge, partitions: int, of_act
     work = BatchWork(app, table, states, by_partition)
     reader = RegistryReader(settings.bootstrap)
     recorded_time = settings.time == "recorded"
-    step, forwarding = Step(Ingest(knowledge, reader.registry, recorded_time)), Forwarding(recorded_time)
+    clocks = None if recorded_time else GatewayClocks()
+    step, forwarding = Step(Ingest(knowledge, reader.registry, recorded_time), clocks), Forwarding(recorded_time)
 
     async def frames(stream: Any) -> None:
         await reader.ready.wait()
@@ -68,14 +72,17 @@ def ingest_app(settings: Settings, knowledge: Knowledge, partitions: int, of_act
 class Step:
     """One frame through the pure step, counted."""
 
-    def __init__(self, ingest: Ingest) -> None:
-        self._ingest = ingest
+    def __init__(self, ingest: Ingest, clocks: GatewayClocks | None = None) -> None:
+        """``clocks``: told of each frame, unless its times are those of a recording."""
+        self._ingest, self._clocks = ingest, clocks
 
     def apply(self, state: DeviceState, record: ConsumerRecord) -> list[Outgoing] | None:
         """The records that a frame causes; None for a frame that this state has applied."""
         if record.offset <= state.applied.get(record.partition, -1):
             REPEATED.labels(STAGE).inc()
             return None
+        if self._clocks is not None:
+            self._clocks.note(record)
         began = perf_counter()
         done = self._ingest.step(state, frame_message(record))
         state.applied[record.partition] = record.offset

@@ -54,13 +54,14 @@ log = structlog.get_logger()
 _encode = msgspec.json.Encoder().encode
 
 
-def judge_app(settings: Settings, knowledge: Knowledge, partitions: int, clock: Clock) -> BatchApp:
+def judge_app(settings: Settings, knowledge: Knowledge, partitions: int, clock: Clock | None = None) -> BatchApp:
     """The Faust application of the judge stage."""
     app = new_app(GROUP_JUDGE, partitions, settings)
     table = state_table(app, partitions)
     states = KeyedStates(table, Form(unpack_patient, pack_patient, check_patient))
     patients_in_turn = Place(STAGE, lambda record: record.key, SLICE_OCTETS, TURN_OCTETS)
     work = BatchWork(app, table, states, patients_in_turn)
+    clock = clock or Clock.of(settings)
     app.stamp = clock.stamp
     reader = RegistryReader(settings.bootstrap, knowledge)
     step = Step(Judge(knowledge, reader.registry), clock, partitions)

@@ -22,8 +22,10 @@ from rpm_stream.app.books.lines import Line, Missing, Total
 from rpm_stream.app.books.notes import HOUR_MS, Notes
 from rpm_stream.app.books.report import Report
 from rpm_stream.app.books.store import Store
-from rpm_stream.app.clock import Clock, wall
+from rpm_stream.app.broker_time import BrokerTime
+from rpm_stream.app.clock import Clock
 from rpm_stream.app.errors import UsageError
+from rpm_stream.app.gateways import Gateways, show
 from rpm_stream.app.names import ACCOUNTS, FRAMES, GROUPS, OBSERVATIONS, READINGS, REJECTS
 from rpm_stream.app.settings import Settings
 from rpm_stream.app.topic_window import Broker, Progress, Spans, at_time, ends, reaching, records, starts
@@ -51,6 +53,8 @@ class Books:
 
     def __init__(self, settings: Settings, knowledge: Knowledge, path: Path, bounds: Bounds) -> None:
         self._settings, self._bounds = settings, bounds
+        self.clock = Clock.of(settings)  # of the broker, whose times the books hold
+        self._broker_time = BrokerTime(settings, self.clock, "reconcile")
         self._store = Store(path)
         token = settings.token.get_secret_value() if settings.token else None
         self._notes = Notes(self._store, knowledge, self._store.ref_key(token))
@@ -59,12 +63,18 @@ class Books:
             self._store.close()
             raise UsageError(f"{path} holds the books of {said}: ask for the same window, or name another file")
 
+    @property
+    def bootstrap(self) -> str:
+        """The Kafka whose topics these are the books of."""
+        return self._settings.bootstrap
+
     def close(self) -> None:
         """Give the file back."""
         self._store.close()
 
     async def update(self, progress: Progress) -> None:
         """Read every topic up to its end of now. Raises UsageError when the broker is away or lacks a topic."""
+        await self._broker_time.try_to_begin()
         async with reaching(self._settings.bootstrap, READ) as broker:
             for group, topics in GROUPS.items():
                 for topic in topics:
@@ -77,7 +87,7 @@ class Books:
 
     def report(self) -> Report:
         """What the books say now."""
-        return Report(self._store, Clock.of(self._settings), wall())
+        return Report(self._store, self.clock, self.clock.real())
 
     def prune(self, before: datetime) -> None:
         """Forget the frames that were received before a moment, by whole hours."""
@@ -114,6 +124,7 @@ async def balance(books: Books, progress: Progress, tell: Callable[[Line], None]
 
 async def balance_for_ever(books: Books, every: timedelta, kept: timedelta, stop: asyncio.Event) -> None:
     """Balance again and again until ``stop``, and show the sums as gauges. A broker that is away only delays."""
+    gateways = Gateways(books.bootstrap)
     while not stop.is_set():
         began = monotonic()
         try:
@@ -121,10 +132,21 @@ async def balance_for_ever(books: Books, every: timedelta, kept: timedelta, stop
         except UsageError as error:
             log.warning("the books were not balanced", fault=str(error))
         else:
-            books.prune(wall() - kept)
+            books.prune(books.clock.real() - kept)
             gauges.show(total, monotonic() - began)
+        await _look_for_silent(gateways, books.clock.real())
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), every.total_seconds())
+
+
+async def _look_for_silent(gateways: Gateways, now: datetime) -> None:
+    """Count the gateways that are silent. While nobody can say, nothing is claimed of them."""
+    try:
+        heard = await gateways.look(now, _quiet)
+    except UsageError as error:
+        log.warning("nobody looked for silent gateways", fault=str(error))
+        return
+    show(heard)
 
 
 def _quiet(*_: object) -> None:

@@ -18,6 +18,7 @@ from rpm_stream.app.cli import (
     decode,
     feed,
     gateway,
+    gateways,
     knowledge,
     reconcile,
     registry,
@@ -55,6 +56,7 @@ app.command(hidden=True)(service.stage)
 app.command()(service.demo)
 app.command()(feed.feed)
 app.command()(reconcile.reconcile)
+app.command()(gateways.gateways)
 app.command()(broker.broker)
 app.add_typer(gateway.gateway_app, name="gateway")
 app.add_typer(topics_app, name="topics")

@@ -32,7 +32,6 @@ from rpm_stream.app.web.progress import Progress, Watcher
 from rpm_stream.app.web.service import Service
 from rpm_stream.knowledge import Knowledge, KnowledgeError, load
 
-FIRST_LOOK_S = 5  # how long the start waits for the broker to say what time it is
 GRACE_S = 3  # how long open requests may finish when the feed stops
 
 log = structlog.get_logger("rpm_stream.feed")
@@ -58,11 +57,10 @@ async def run(settings: Settings, stop: asyncio.Event, sources: Sources | None =
     state = FeedState()
     actions = consume.Actions(settings.bootstrap, sources.actions)
     clock = Clock.of(settings)
-    now = clock.now
     broker_time, machines = BrokerTime(settings, clock, "feed"), Machines(clock.real)
     watcher = Watcher(settings.bootstrap, sources.groups, clock.real)
     told = partial(_told, watcher, clock, machines)
-    service = Service(state, told, actions.send, now, _knowledge(settings), token.encode())
+    service = Service(state, told, actions.send, clock.now, _knowledge(settings), token.encode())
     ending = asyncio.Event()
     guesses = Guesses()
     app = create_app(service, Doors(token, guesses), ending)
@@ -72,16 +70,13 @@ async def run(settings: Settings, stop: asyncio.Event, sources: Sources | None =
     if new:
         sys.stderr.write(f"feed: sign in at {address} with the token {token} (set RPM_TOKEN to keep one)\n")
     log.info("feed.starting", address=address)
-    await _look_first(broker_time)
+    await broker_time.try_to_begin()  # without a broker the feed starts all the same, and says so
     try:
         await _together(
             (stop, ending),
             server,
             [
-                consume.follow_alerts(settings.bootstrap, sources.alerts, state, now),
-                consume.follow_registry(settings.bootstrap, sources.registry, state),
-                consume.follow_readings(settings.bootstrap, sources.readings, state, clock.real),
-                consume.prune_for_ever(state, now),
+                *_consumers(settings.bootstrap, sources, state, clock),
                 watcher.run(state.beat),
                 retention.watch(settings.bootstrap, now=clock.real),
                 broker_time.run(),
@@ -93,19 +88,24 @@ async def run(settings: Settings, stop: asyncio.Event, sources: Sources | None =
         await actions.stop()
 
 
-async def _look_first(broker_time: BrokerTime) -> None:
-    """Ask the broker for its time. Without a broker the feed starts all the same, and says so."""
-    with contextlib.suppress(UsageError, TimeoutError):
-        async with asyncio.timeout(FIRST_LOOK_S):
-            await broker_time.begin()
-
-
 async def _tell_when_answering(server: uvicorn.Server, state: FeedState) -> None:
     """Tell the supervisor once the server listens and the alerts of the past are read; then wait for ever."""
     while not (server.started and state.ready):
         await asyncio.sleep(LOOK_SECONDS)
     tell_ready()
     await asyncio.Event().wait()
+
+
+def _consumers(
+    bootstrap: str, sources: Sources, state: FeedState, clock: Clock
+) -> tuple[Coroutine[Any, Any, None], ...]:
+    """What keeps the state current."""
+    return (
+        consume.follow_alerts(bootstrap, sources.alerts, state, clock.now),
+        consume.follow_registry(bootstrap, sources.registry, state),
+        consume.follow_readings(bootstrap, sources.readings, state, clock.real),
+        consume.prune_for_ever(state, clock.now),
+    )
 
 
 def _told(watcher: Watcher, clock: Clock, machines: Machines) -> Progress:

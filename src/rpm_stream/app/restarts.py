@@ -1,0 +1,65 @@
+"""How often the supervisor had to start something again. It is asked for by the supervisor's own process.
+
+A stage that dies before Prometheus has looked at it leaves no trace of its own: neither its start nor its end was ever
+seen. The supervisor lives on, so that a crash loop shows however short each life is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
+
+from rpm_stream.app.engine.end import EXIT_AWAY, EXIT_CRASHED, EXIT_STATE, EXIT_STUCK
+from rpm_stream.app.metrics import STAGES
+from rpm_stream.app.metrics_server import listen
+from rpm_stream.app.settings import Settings
+
+KAFKA = "kafka"  # the embedded one
+PORTS_AFTER = 100  # so far behind the stage's own port is that of its supervisor
+KILLED, OTHER = "killed", "other"
+KNOWN = tuple(map(str, (0, 1, 2, EXIT_STATE, EXIT_AWAY, EXIT_CRASHED, EXIT_STUCK)))
+EXITS = (*KNOWN, KILLED, OTHER)
+
+REGISTRY = CollectorRegistry()  # nothing that a stage counts
+ProcessCollector(registry=REGISTRY)
+RESTARTS = Counter(
+    "rpm_stage_restarts", "Times that a stage ended by itself, by its exit status", ["stage", "exit"], registry=REGISTRY
+)
+RUNNING = Gauge("rpm_stage_running", "1 while the stage's process lives, 0 between two", ["stage"], registry=REGISTRY)
+log = structlog.get_logger()
+
+
+def exit_of(status: int) -> str:
+    """The label of an exit status, one of ``EXITS``.
+
+    >>> exit_of(65), exit_of(-9), exit_of(3)
+    ('65', 'killed', 'other')
+    """
+    if status < 0:
+        return KILLED
+    return str(status) if str(status) in KNOWN else OTHER
+
+
+def begin(names: Sequence[str]) -> None:
+    """Count from 0 for each: what appears with its first restart has not increased."""
+    for name in names:
+        RUNNING.labels(name).set(0)
+        for each in EXITS:
+            RESTARTS.labels(name, each)
+
+
+def serve(settings: Settings, names: Sequence[str]) -> None:
+    """Listen for Prometheus on the port of the first stage's supervisor.
+
+    A port in use does not keep the stages from running: it is logged, and Prometheus has an alert for what it misses.
+    """
+    begin(names)
+    if not settings.metrics_port:
+        return
+    port = settings.metrics_port + PORTS_AFTER + STAGES.index(names[0])
+    try:
+        listen(port, settings.metrics_host, REGISTRY)
+    except OSError as error:
+        log.error("restarts are not shown", port=port, error=error.strerror)
