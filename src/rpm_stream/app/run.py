@@ -45,7 +45,7 @@ async def run_worker(names: Sequence[str], environment: Mapping[str, str]) -> in
         settings = settings.model_copy(update={"bootstrap": bootstrap})
     configure_log(settings.log_level)
     stop = stop_on_signals()
-    await check(settings)  # here, so that it is said once and not by each stage
+    await check(settings, frozenset(names))  # here, so that it is said once and not by each stage
     return await supervise(stages_of(names, environment), stop)
 
 
@@ -79,6 +79,7 @@ async def run_up(port: int, fresh: bool) -> int:
     with await asyncio.to_thread(Broker(settings.data_dir, port, fresh).__enter__) as broker:
         await topics.apply(broker.bootstrap, settings.partitions, settings.replication)
         names = ["ingest", "judge", "feed", *(["sink"] if settings.fhir_url else [])]
+        await check(settings.model_copy(update={"bootstrap": broker.bootstrap}), frozenset(names))
         sys.stderr.write(
             f"Kafka {broker.bootstrap}, feed http://{settings.feed_host}:{settings.feed_port}, "
             f"metrics from port {settings.metrics_port}. Ctrl-C ends all of it.\n"

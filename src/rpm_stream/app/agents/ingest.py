@@ -10,6 +10,7 @@ from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.agents.forwarding import Forwarding
 from rpm_stream.app.agents.keyed import BatchWork, Form, KeyedStates, Place
+from rpm_stream.app.agents.strays import Strays
 from rpm_stream.app.engine.application import BatchApp, Outgoing, new_app, source, state_table
 from rpm_stream.app.engine.end import guarded
 from rpm_stream.app.engine.watch import watch
@@ -28,8 +29,13 @@ SLICE_OCTETS = 256 * 1024  # 3,300 notifications
 _encode = msgspec.json.Encoder().encode
 
 
-def ingest_app(settings: Settings, knowledge: Knowledge, partitions: int, of_actions: int) -> BatchApp:
-    """The Faust application of the ingest stage. ``partitions``: of rpm.frames; ``of_actions``: of rpm.actions."""
+def ingest_app(
+    settings: Settings, knowledge: Knowledge, partitions: int, of_actions: int, *, grown: bool = False
+) -> BatchApp:
+    """The Faust application of the ingest stage. ``partitions``: of rpm.frames; ``of_actions``: of rpm.actions.
+
+    ``grown``: the topics got more partitions, so a frame may come to where its device was before.
+    """
     app = new_app(GROUP_INGEST, partitions, settings)
     table = state_table(app, partitions)
     states = KeyedStates(table, Form(lambda blob, _: unpack_device(blob), pack_device, check_device))
@@ -41,6 +47,8 @@ def ingest_app(settings: Settings, knowledge: Knowledge, partitions: int, of_act
     reader = RegistryReader(settings.bootstrap)
     recorded_time = settings.time == "recorded"
     step, forwarding = Step(Ingest(knowledge, reader.registry, recorded_time)), Forwarding(recorded_time)
+    if grown:
+        work.elsewhere = Strays(partitions, table).passed_on
 
     async def frames(stream: Any) -> None:
         await reader.ready.wait()

@@ -26,7 +26,8 @@ from rpm_stream.app.cli import (
     state,
     topics,
 )
-from rpm_stream.app.errors import CheckFailed, UsageError
+from rpm_stream.app.engine.end import EXIT_CRASHED
+from rpm_stream.app.errors import CheckFailed, MustNotGoOn, UsageError
 from rpm_stream.app.logs import configure_log
 from rpm_stream.app.settings import Settings
 
@@ -61,6 +62,7 @@ app.add_typer(rejects.rejects_app, name="rejects")
 app.add_typer(state.state_app, name="state")
 topics_app.command()(topics.apply)
 topics_app.command()(topics.check)
+topics_app.command()(topics.grow)
 topics_app.command(hidden=True)(topics.schemas)
 registry_app.command()(registry.load)
 registry_app.command()(registry.assign)
@@ -87,13 +89,18 @@ def options(
 
 
 def main() -> None:
-    """Entry point. Exit 0; 1 when the answer of a check is no; 2 for wrong use or unreadable input."""
+    """Entry point. Exit 0; 1 when the answer of a check is no; 2 for wrong use or unreadable input.
+
+    70 where going on would do harm.
+    """
     configure_log("WARNING")
     try:
         _run()
         sys.stdout.flush()
     except CheckFailed as error:
         _end(str(error), 1)
+    except MustNotGoOn as error:
+        _end(str(error), EXIT_CRASHED)
     except UsageError as error:
         _end(str(error), 2)
     except ValidationError as error:
