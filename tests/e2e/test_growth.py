@@ -16,7 +16,9 @@ from typing import Any
 import msgspec
 import pytest
 from against_replay import Wanted, check_against_replay, replayed, without_time_driven
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 from faults.load import real_load
 from growth_for_tests import add_partitions, cli, every_key_is_at_home, grown
 from replaying import frame, measurement
@@ -79,6 +81,27 @@ async def act(service: Service, alert: dict[str, Any], action: str) -> None:
     body["at"] = alert["updated_at"]
     async with AIOKafkaProducer(bootstrap_servers=service.bootstrap) as producer:
         await producer.send_and_wait(names.ACTIONS, msgspec.json.encode(body), key=alert["patient"].encode())
+
+
+async def put(service: Service, record: ConsumerRecord, value: bytes) -> None:
+    """Another value for the key of a record, in its partition."""
+    async with AIOKafkaProducer(bootstrap_servers=service.bootstrap) as producer:
+        await producer.send_and_wait(record.topic, value, key=record.key, partition=record.partition)
+
+
+async def noted(service: Service, group: str, topic: str, note: str | None = None) -> set[str]:
+    """What stands beside the commits of a group; ``note`` is put there before."""
+    async with AIOKafkaConsumer(
+        bootstrap_servers=service.bootstrap, group_id=group, enable_auto_commit=False
+    ) as consumer:
+        admin = AIOKafkaAdminClient(bootstrap_servers=service.bootstrap)
+        await admin.start()
+        found = {tp: each for tp, each in (await admin.list_consumer_group_offsets(group)).items() if tp.topic == topic}
+        await admin.close()
+        if note is not None:
+            consumer.assign(list(found))
+            await consumer.commit({tp: OffsetAndMetadata(each.offset, note) for tp, each in found.items()})
+        return {each.metadata for each in found.values()}
 
 
 def ended(service: Service, stage: str) -> int:
@@ -217,10 +240,22 @@ def test_partitions_added_by_hand_and_what_grow_makes_of_it(
     assert planned.returncode == 0, planned.stderr
     assert f'"rpm.frames: {BY_HAND} partitions become {THEN}"' in planned.stdout
     assert asyncio.run(journal.last_growth(service.bootstrap)) is None
+    state = asyncio.run(read(service.bootstrap, names.STATE_JUDGE))[-1]
+    asyncio.run(put(service, state, state.value[:-3]))
+    refused = cli(service, "topics", "grow", "--partitions", str(THEN))
+    assert (
+        refused.returncode,
+        "1 states cannot be restored: first run rpm-stream state rebuild" in refused.stderr,
+    ) == (2, True)
+    asyncio.run(put(service, state, state.value))
+    for group, topic in ((names.GROUP_INGEST, names.FRAMES), (names.GROUP_JUDGE, names.READINGS)):
+        asyncio.run(noted(service, group, topic, '{"end": 1000, "states": 100}'))
     growing_while_a_record_is_lost(service, monkeypatch)
     assert growing_with_interruptions(service, monkeypatch) > 5
     monkeypatch.undo()
     asyncio.run(every_key_is_at_home(service, THEN))
+    for group, topic in ((names.GROUP_INGEST, names.FRAMES), (names.GROUP_JUDGE, names.READINGS)):
+        assert asyncio.run(noted(service, group, topic)) == {""}, "of states that are elsewhere now"
     assert cli(service, "topics", "check", "--partitions", str(THEN)).stdout == ""
     assert "nothing to do" in cli(service, "topics", "grow", "--partitions", str(THEN)).stdout
 

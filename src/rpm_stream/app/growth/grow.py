@@ -17,7 +17,7 @@ import msgspec
 
 from rpm_stream.app.errors import MustNotGoOn, UsageError
 from rpm_stream.app.growth import journal
-from rpm_stream.app.growth.journal import Committed, Growth
+from rpm_stream.app.growth.journal import Growth
 from rpm_stream.app.growth.kafka import (
     add_partitions,
     commit,
@@ -96,6 +96,8 @@ async def _planned(run: Run, counts: dict[str, int]) -> bool:
         cut = {tp.partition: end for tp, end in (await ends(run.broker, topic)).items()}
         spans = await before_cut(run.broker, topic, cut)
         held = await index(run.asked.bootstrap, run.broker, spans, partitions, run.shown("keys"))
+        if damaged := sum(each.alive and not each.whole for each in held.values()):
+            raise UsageError(f"{topic}: {damaged} states cannot be restored: first run rpm-stream state rebuild")
         moving = sum(each.home != each.partition for each in counting(held, topic).values())
         run.tell(f"{topic}: {len(counting(held, topic))} keys, {moving} of them move")
         much = much or moving > 0
@@ -165,7 +167,7 @@ async def _begin(run: Run) -> Growth | None:
     for topic, found in told.items():
         end = {tp.partition: offset for tp, offset in (await ends(run.broker, topic)).items()}
         for group, commits in found.items():
-            if left := sum(max(0, end[number] - each.offset) for number, each in commits.items()):
+            if left := sum(max(0, end[number] - offset) for number, offset in commits.items()):
                 raise UsageError(f"the group {group} has {left} unread records of {topic}: let it read them first")
     if not await _planned(run._replace(tell=lambda _: None), counts):
         run.tell(f"nothing to do: {run.asked.partitions} partitions everywhere, and every key is in its own")
@@ -191,7 +193,7 @@ async def _cut(run: Run, growth: Growth) -> Growth:
         return growth
     topics = dict.fromkeys((*(topic for topic, _ in QUEUES), *(topic for topic in KEYED if growth.was[topic])))
     cuts = {topic: {tp.partition: offset for tp, offset in (await ends(run.broker, topic)).items()} for topic in topics}
-    commits: dict[str, dict[int, Committed]] = {
+    commits: dict[str, dict[int, int]] = {
         topic: await commits_of(run.broker.admin, group, topic) for topic, group in QUEUES
     }
     return await _noted(run, growth, cuts=cuts, commits=commits)
@@ -243,6 +245,6 @@ async def _old_ones_cut_off(run: Run, growth: Growth) -> Growth:
 
 async def _not_again(run: Run, topic: str) -> None:
     """Groups that follow a topic had read all of it: they are not to get it again, and miss nothing."""
-    end = {tp.partition: Committed(offset=offset) for tp, offset in (await ends(run.broker, topic)).items()}
+    end = {tp.partition: offset for tp, offset in (await ends(run.broker, topic)).items()}
     for group in await groups_of(run.broker.admin, topic):
         await commit(run.asked.bootstrap, group, topic, end)

@@ -20,13 +20,6 @@ PLACE = TopicPartition(GROWTH, 0)
 PATIENCE_SECONDS = 30.0
 
 
-class Committed(Record, frozen=True, kw_only=True):
-    """How far a group had come in a partition, and what it had noted beside that (Kafka's metadata)."""
-
-    offset: int
-    metadata: str = ""
-
-
 class Proof(Record, frozen=True, kw_only=True):
     """What a compacted topic held when its records were moved: keys, records, and a SHA-256 over keys and checksums."""
 
@@ -48,7 +41,7 @@ class Growth(Record, frozen=True, kw_only=True):
     partitions: int
     was: dict[str, int]
     cuts: dict[str, dict[int, int]] = msgspec.field(default_factory=dict)
-    commits: dict[str, dict[int, Committed]] = msgspec.field(default_factory=dict)
+    commits: dict[str, dict[int, int]] = msgspec.field(default_factory=dict)
     taken: tuple[str, ...] = ()
     proofs: dict[str, Proof] = msgspec.field(default_factory=dict)
     settings: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)

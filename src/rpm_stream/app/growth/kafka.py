@@ -13,7 +13,6 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, PolicyViolationError, for_code
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
-from rpm_stream.app.growth.journal import Committed
 from rpm_stream.app.moved import Origin, headers_of, origin_of
 from rpm_stream.app.topic_window import Broker, Progress, Spans, records
 from rpm_stream.app.web.progress import live_members
@@ -35,7 +34,7 @@ async def living(admin: AIOKafkaAdminClient, groups: Iterable[str], seconds: flo
         await asyncio.sleep(1.0)
 
 
-async def groups_of(admin: AIOKafkaAdminClient, topic: str) -> dict[str, dict[int, Committed]]:
+async def groups_of(admin: AIOKafkaAdminClient, topic: str) -> dict[str, dict[int, int]]:
     """Every group that has committed something of ``topic``, with how far it has come in each partition."""
     found = {}
     for name in sorted({each[0] for each in await admin.list_consumer_groups()}):
@@ -44,24 +43,23 @@ async def groups_of(admin: AIOKafkaAdminClient, topic: str) -> dict[str, dict[in
     return found
 
 
-async def commits_of(admin: AIOKafkaAdminClient, group: str, topic: str) -> dict[int, Committed]:
+async def commits_of(admin: AIOKafkaAdminClient, group: str, topic: str) -> dict[int, int]:
     """How far ``group`` has come in each partition of ``topic``; nothing where it has committed nothing."""
     found = await admin.list_consumer_group_offsets(group)
-    return {
-        tp.partition: Committed(offset=place.offset, metadata=place.metadata or "")
-        for tp, place in found.items()
-        if tp.topic == topic and place.offset >= 0
-    }
+    return {tp.partition: place.offset for tp, place in found.items() if tp.topic == topic and place.offset >= 0}
 
 
-async def commit(bootstrap: str, group: str, topic: str, places: Mapping[int, Committed]) -> None:
-    """Set where ``group`` goes on. The broker refuses while the group has members."""
+async def commit(bootstrap: str, group: str, topic: str, places: Mapping[int, int]) -> None:
+    """Set where ``group`` goes on. The broker refuses while the group has members.
+
+    Without metadata: what an agent noted there of its changelog's partition is no longer so after a growth.
+    """
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
     await consumer.start()
     try:
         consumer.assign([TopicPartition(topic, number) for number in places])
         await consumer.commit(
-            {TopicPartition(topic, n): OffsetAndMetadata(each.offset, each.metadata) for n, each in places.items()}
+            {TopicPartition(topic, number): OffsetAndMetadata(offset, "") for number, offset in places.items()}
         )
     finally:
         await consumer.stop()

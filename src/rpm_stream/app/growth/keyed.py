@@ -7,7 +7,7 @@ record moves, of the others the newest of each key.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from hashlib import sha256
 from typing import NamedTuple
@@ -24,9 +24,13 @@ from rpm_stream.app.moved import Origin, origin_of
 from rpm_stream.app.names import ALERTS, REGISTRY, STATE_INGEST, STATE_JUDGE
 from rpm_stream.app.partitions import home_of
 from rpm_stream.app.topic_window import Broker, Progress, Spans, records, starts
+from rpm_stream.pipeline.sealed import StateError, check_device
+from rpm_stream.pipeline.state import check_patient
 
 KEYED = (REGISTRY, ALERTS, STATE_INGEST, STATE_JUDGE)
 EVERY_RECORD = (ALERTS,)  # for 7 days every transition can be read (topics/README.md)
+
+CHECKS: Mapping[str, Callable[[bytes], None]] = {STATE_INGEST: check_device, STATE_JUDGE: check_patient}
 
 
 class _Whose(msgspec.Struct):
@@ -46,6 +50,7 @@ class Held(NamedTuple):
     records: int
     crc: int
     alive: bool  # the newest has a value
+    whole: bool = True  # of a state: it can be restored
 
 
 Index = dict[bytes, Held]
@@ -89,7 +94,17 @@ def _with(before: Held | None, record: ConsumerRecord, partitions: int) -> Held 
         before.records + 1 if every and before is not None else 1,
         crc32(record.value or b"", before.crc if every and before is not None else 0),
         record.value is not None,
+        _is_whole(record),
     )
+
+
+def _is_whole(record: ConsumerRecord) -> bool:
+    try:
+        if record.value is not None and record.topic in CHECKS:
+            CHECKS[record.topic](record.value)
+    except StateError:
+        return False
+    return True
 
 
 def belongs(record: ConsumerRecord, before: Held | None, partitions: int) -> int:

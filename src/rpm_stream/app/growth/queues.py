@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.growth.journal import Committed, Growth
+from rpm_stream.app.growth.journal import Growth
 from rpm_stream.app.growth.kafka import commit, copied_after, copying
 from rpm_stream.app.merged import Reader
 from rpm_stream.app.names import (
@@ -40,7 +40,7 @@ class Waiting(NamedTuple):
     elsewhere: int
 
 
-def is_read(group: str, commits: dict[int, Committed]) -> bool:
+def is_read(group: str, commits: dict[int, int]) -> bool:
     """Whether the group reads at all."""
     return bool(commits) or group not in OPTIONAL
 
@@ -50,11 +50,11 @@ def home(record: ConsumerRecord, partitions: int) -> int:
     return record.partition if record.key is None else home_of(record.key, partitions)
 
 
-async def unread(broker: Broker, topic: str, commits: dict[int, Committed], cut: dict[int, int]) -> Spans:
+async def unread(broker: Broker, topic: str, commits: dict[int, int], cut: dict[int, int]) -> Spans:
     """What lies between where a group stands and ``cut``."""
     found: Spans = {}
     for tp, start in (await starts(broker, topic)).items():
-        begin = max(start, commits[tp.partition].offset if tp.partition in commits else 0)
+        begin = max(start, commits.get(tp.partition, 0))
         found[tp] = (begin, max(begin, cut.get(tp.partition, begin)))
     return found
 
@@ -77,16 +77,14 @@ async def take(broker: Broker, bootstrap: str, growth: Growth, queue: tuple[str,
     spans = await unread(broker, topic, commits, cut)
     found = await waiting(broker, spans, growth.partitions, progress)
     if not found.elsewhere:
+        if commits:
+            await commit(bootstrap, group, topic, commits)
         return f"{topic}: {found.records} unread records lie where their keys are, left as they are"
     tail = await tail_of(broker, topic, cut)
     async with AsyncExitStack() as stack, copying(bootstrap, await copied_after(broker, tail, progress)) as copier:
         async for record in Reader(bootstrap, stack, progress).merged(spans):
             await copier.copy(record, home(record, growth.partitions))
-    metadata = {number: each.metadata for number, each in commits.items()}
-    behind = {
-        tp.partition: Committed(offset=span[1], metadata=metadata.get(tp.partition, "")) for tp, span in spans.items()
-    }
-    await commit(bootstrap, group, topic, behind)
+    await commit(bootstrap, group, topic, {tp.partition: end for tp, (_, end) in spans.items()})
     return f"{topic}: {found.records} unread records written once more in their order, {found.elsewhere} of them moved"
 
 
