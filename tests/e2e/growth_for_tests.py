@@ -62,7 +62,7 @@ def killed(service: Service, partitions: int, seconds: float) -> bool:
 def grown(service: Service, partitions: int, kills: int, chance: random.Random) -> int:
     """``topics grow`` to its end, killed at random moments before; how often it was."""
     done = 0
-    while done < kills and killed(service, partitions, chance.uniform(6.0, 10.0) + done):
+    while done < kills and killed(service, partitions, chance.uniform(2.0, 6.0)):
         done += 1
     ran = cli(service, *GROW, str(partitions))
     assert ran.returncode == 0, ran.stderr

@@ -29,10 +29,10 @@ from rpm_stream.app.growth.kafka import (
     living,
     own_settings,
 )
-from rpm_stream.app.growth.keyed import KEYED, astray, before_cut, counting, index, move, moved
+from rpm_stream.app.growth.keyed import KEYED, astray, before_cut, counting, index, move, moved, proof
 from rpm_stream.app.growth.queues import QUEUES, is_read, take, unread, waiting
 from rpm_stream.app.layout import all_counts
-from rpm_stream.app.names import ALERTS, GROUP_INGEST, GROUP_JUDGE, GROUP_SINK, REGISTRY, TOPICS
+from rpm_stream.app.names import ALERTS, GROUP_INGEST, GROUP_JUDGE, GROUP_SINK, GROWTH, REGISTRY, TOPICS
 from rpm_stream.app.topic_window import Broker, Progress, ends, reaching
 
 OURS = (GROUP_INGEST, GROUP_JUDGE, GROUP_SINK)
@@ -88,9 +88,7 @@ async def _planned(run: Run, counts: dict[str, int]) -> bool:
         if is_read(group, commits):
             spans = await unread(run.broker, topic, commits, cut)
             found = await waiting(run.broker, spans, partitions, run.shown("what waits"))
-            run.tell(
-                f"{topic}: {found.records} unread records, {found.elsewhere} of them in another partition than then"
-            )
+            run.tell(f"{topic}: {found.records} unread records, {found.elsewhere} of them not where their keys will be")
             much = much or found.elsewhere > 0
     for topic in (each for each in KEYED if counts[each]):
         cut = {tp.partition: end for tp, end in (await ends(run.broker, topic)).items()}
@@ -98,8 +96,8 @@ async def _planned(run: Run, counts: dict[str, int]) -> bool:
         held = await index(run.asked.bootstrap, run.broker, spans, partitions, run.shown("keys"))
         if damaged := sum(each.alive and not each.whole for each in held.values()):
             raise UsageError(f"{topic}: {damaged} states cannot be restored: first run rpm-stream state rebuild")
-        moving = sum(each.home != each.partition for each in counting(held, topic).values())
-        run.tell(f"{topic}: {len(counting(held, topic))} keys, {moving} of them move")
+        moving = sum(each.home != each.partition for each in counting(held).values())
+        run.tell(f"{topic}: {len(counting(held))} keys, {moving} of them move")
         much = much or moving > 0
     return much
 
@@ -209,14 +207,14 @@ async def _queues(run: Run, growth: Growth) -> Growth:
 
 async def _keyed(run: Run, growth: Growth) -> Growth:
     for topic in (each for each in KEYED if each in growth.cuts and each not in growth.proofs):
-        wanted, found = await move(run.broker, run.asked.bootstrap, growth, topic, run.shown("moving"))
-        if wanted != found:
+        done = await move(run.broker, run.asked.bootstrap, growth, topic, run.shown("moving"))
+        if done.wrong:
             raise MustNotGoOn(
-                f"{topic}: {wanted.keys} keys and {wanted.records} records were to be moved, {found.keys} and "
-                f"{found.records} are there and equal; nothing was deleted: run it again"
+                f"{topic}: of {done.wanted} keys that were to be moved {done.wrong} are not there or not equal; "
+                "nothing was deleted: run it again"
             )
-        run.tell(f"{topic}: {wanted.keys} keys with {wanted.records} records are in their partitions, and equal")
-        growth = await _noted(run, growth, proofs={**growth.proofs, topic: wanted})
+        run.tell(f"{topic}: {done.found.keys} keys are in their partitions, and equal")
+        growth = await _noted(run, growth, proofs={**growth.proofs, topic: done.found})
     return growth
 
 
@@ -231,12 +229,12 @@ async def _old_ones_cut_off(run: Run, growth: Growth) -> Growth:
         await configure(admin, topic, deletable(growth.settings[topic]))
         await cut_off(admin, topic, growth.cuts[topic])
         await configure(admin, topic, growth.settings[topic])
-        found = await moved(run.broker, bootstrap, growth, topic, run.shown("comparing"))
+        found = proof(await moved(run.broker, bootstrap, growth, topic, run.shown("comparing")))
         wrong = await astray(run.broker, bootstrap, growth.partitions, topic, run.shown("comparing"))
         if found != growth.proofs[topic] or wrong:
             raise MustNotGoOn(
-                f"{topic}: {growth.proofs[topic].records} records were moved, {found.records} are there, and {wrong} "
-                "keys lie elsewhere than they should: somebody else writes to it; the journal is in rpm-growth"
+                f"{topic}: {growth.proofs[topic].keys} keys were moved, {found.keys} are there, but not equal, or "
+                f"elsewhere too ({wrong} are): somebody else writes to it. {GROWTH} says what was moved"
             )
         run.tell(f"{topic}: what lay before was cut off; {found.keys} keys, each in its partition, and equal")
         growth = await _noted(run, growth, cut_off=(*growth.cut_off, topic))

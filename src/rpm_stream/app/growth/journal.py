@@ -21,10 +21,9 @@ PATIENCE_SECONDS = 30.0
 
 
 class Proof(Record, frozen=True, kw_only=True):
-    """What a compacted topic held when its records were moved: keys, records, and a SHA-256 over keys and checksums."""
+    """What was moved of a compacted topic: keys, and a SHA-256 over each with the checksum of its newest record."""
 
     keys: int
-    records: int
     digest: str
 
 
