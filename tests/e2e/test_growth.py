@@ -32,6 +32,8 @@ from rpm_stream.app.growth.keyed import KEYED
 from rpm_stream.app.partitions import home_of
 from rpm_stream.app.registry_file import read_registry
 from rpm_stream.app.registry_topic import write
+from rpm_stream.pipeline.sealed import unpack_device
+from rpm_stream.pipeline.state import unpack_patient
 from rpm_stream.records import Assignment, DeviceEntry
 
 PEOPLE = tuple(f"zaphod-{number}" for number in range(12))
@@ -291,9 +293,28 @@ def test_partitions_added_by_hand_and_what_grow_makes_of_it(
     asyncio.run(act(service, last_alert(service, PEOPLE[2]), "acknowledge"))
     asyncio.run(drained(service))
     assert [last_alert(service, name)["state"] for name in PEOPLE[1:3]] == ["resolved", "acknowledged"]
-    assert {stage: process.poll() for stage, process in service.processes.items()} == {
-        "ingest-a": None, "judge-a": None
-    }  # fmt: skip
+    assert [process.poll() for process in service.processes.values()] == [None, None]
+    service.stop()
+    rebuilt_from_both_partitions(service)
+
+
+def rebuilt_from_both_partitions(service: Service) -> None:
+    """A state that is damaged after a growth is made anew of what lies before it too."""
+    for topic, key, unpack in (
+        (names.STATE_INGEST, f"{PEOPLE[3]}-ring".encode(), unpack_device),
+        (names.STATE_JUDGE, PEOPLE[3].encode(), lambda blob: unpack_patient(blob, PEOPLE[3]).state),
+    ):
+        found = [record for record in asyncio.run(read(service.bootstrap, topic)) if record.key == key]
+        asyncio.run(put(service, found[-1], found[-1].value[:-3]))
+        made = cli(service, "state", "rebuild")
+        assert made.returncode == 0, made.stderr
+        again = [record for record in asyncio.run(read(service.bootstrap, topic)) if record.key == key][-1]
+        assert again.partition == found[-1].partition
+        known, anew = unpack(found[-1].value), unpack(again.value)
+        assert len(known.applied) > 1, "it lay in more than one partition"
+        assert (anew.applied, getattr(anew, "seen", None)) == (known.applied, getattr(known, "seen", None))
+        for group, episode in getattr(known, "episodes", {}).items():
+            assert anew.episodes[group].alert.id == episode.alert.id
 
 
 @pytest.mark.heavy

@@ -16,6 +16,7 @@ from typing import Literal
 from aiokafka import AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord
 
+from rpm_stream.app.moved import origin_of
 from rpm_stream.app.names import FRAMES, GROUP_INGEST, GROUP_JUDGE, READINGS
 from rpm_stream.app.received import frame_message, received_at
 from rpm_stream.app.registry_topic import read
@@ -106,13 +107,15 @@ async def _applied(broker: Broker, one: Broken) -> Spans:
 
 
 async def _messages(broker: Broker, span: Spans, key: bytes) -> list[ConsumerRecord]:
-    """The key's messages in their order: by partition, and where there are several, by time."""
+    """The key's messages in their order: by partition, and where there are several, by time; a moved one as a copy."""
     found: dict[int, list[ConsumerRecord]] = {}
     async for batch in records(broker, span, lambda *_: None):
         for record in batch:
             if record.key == key:
                 found.setdefault(record.partition, []).append(record)
-    return list(merge(*found.values(), key=lambda record: record.timestamp))
+    moved = {origin_of(record) for lane in found.values() for record in lane}
+    lanes = [[one for one in lane if (one.partition, one.offset) not in moved] for lane in found.values()]
+    return list(merge(*lanes, key=lambda record: record.timestamp))
 
 
 def _device(ingest: Ingest, messages: list[ConsumerRecord]) -> bytes:

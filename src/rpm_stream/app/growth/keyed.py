@@ -61,7 +61,7 @@ async def index(bootstrap: str, broker: Broker, spans: Spans, partitions: int, p
     async with AsyncExitStack() as stack:
         async for record in _stream(bootstrap, broker, spans, stack, progress):
             key = record.key or b""
-            held = _with(found.get(key), record, partitions)
+            held = held_with(found.get(key), record, partitions)
             if held is not None:
                 found[key] = held
     return found
@@ -80,7 +80,7 @@ async def _stream(
                 yield record
 
 
-def _with(before: Held | None, record: ConsumerRecord, partitions: int) -> Held | None:
+def held_with(before: Held | None, record: ConsumerRecord, partitions: int) -> Held | None:
     """What is held of a key with one record more; None where an older one was met in another partition."""
     if before is not None and before.partition != record.partition and record.timestamp < before.timestamp:
         return None
@@ -172,7 +172,7 @@ async def moved(broker: Broker, bootstrap: str, growth: Growth, topic: str, prog
             if origin is None or origin in seen:
                 continue
             seen.add(origin)
-            held = _with(found.get(key), record, growth.partitions)
+            held = held_with(found.get(key), record, growth.partitions)
             if held is not None and held.home == held.partition:
                 found[key] = held
     return found
