@@ -182,7 +182,7 @@ def growing_with_interruptions(service: Service, monkeypatch: pytest.MonkeyPatch
     chance, interruptions = random.Random(SEED), Interruptions(monkeypatch)
     asked = grow.Asked(service.bootstrap, THEN, 1)
     for count in range(200):
-        interruptions.left = chance.randint(1, 8)
+        interruptions.left = chance.randint(1, 5 + 2 * count)  # further each time: a step must come to its end
         try:
             asyncio.run(grow.grow(asked, lambda _: None, lambda *_: None))
         except Interrupted:
