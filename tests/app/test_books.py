@@ -384,6 +384,19 @@ def test_an_old_frame_that_was_redriven_opens_no_gap(tmp_path: Path) -> None:
     assert total.balanced
 
 
+def test_a_frame_that_was_moved_has_its_account_where_it_is_now(tmp_path: Path, topics: Topics) -> None:
+    """Its first place is no loss; a place that no copy names is one."""
+    whole = topics[names.FRAMES]
+    copy, end = whole[0], len(whole)
+    original = dataclasses.replace(copy, offset=end)
+    header = ((names.MOVED, b"0:%d" % end),)
+    lost = {**topics, names.FRAMES: [*whole, original]}
+    assert [each.kind for each in missing(balanced(tmp_path, lost)[0])] == ["no_account"]
+    moved = {**topics, names.FRAMES: [dataclasses.replace(copy, headers=header), *whole[1:], original]}
+    lines, total = balanced(tmp_path, moved)
+    assert (missing(lines), total.balanced) == ([], True)
+
+
 def test_a_frame_that_was_refused_without_a_number_is_the_one_that_is_missing(tmp_path: Path) -> None:
     """By its place between the neighbours of the hole; each such frame fills one place of one hole."""
     assert gaps_of(tmp_path, [0, b"{", 2]) == []

@@ -14,6 +14,8 @@ from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.agents.ingest import ingest_app
 from rpm_stream.app.engine.watermark import parts
+from rpm_stream.app.layout import Layout
+from rpm_stream.app.names import ACTIONS, FRAMES
 from rpm_stream.app.settings import Settings
 from rpm_stream.knowledge import shipped
 
@@ -34,7 +36,7 @@ async def test_state_that_is_fetched_as_a_rebalance_ends_is_restored(
 
     Dropped, the records would never come again: the position has moved on. Recovery hangs, or misses them.
     """
-    app = ingest_app(Settings(data_dir=tmp_path), shipped(), 4, 4)
+    app = ingest_app(Settings(data_dir=tmp_path), shipped(), Layout({FRAMES: 4, ACTIONS: 4}, grown=False))
     consumer = app.consumer
     restored: list[int] = []
     fetches: list[dict[TopicPartition, list[ConsumerRecord]]] = [{CHANGELOG: [record(7), record(8)]}]

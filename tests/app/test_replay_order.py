@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from aiokafka.structs import ConsumerRecord
 from replaying import frame, measurement, new_replay, worn
 
 from rpm_stream.app import names
+from rpm_stream.app.moved import Origin
 from rpm_stream.app.partitions import home_of
 from rpm_stream.app.received import frame_message
 from rpm_stream.app.replay_order import Frames, OrderOfRecord
@@ -84,13 +86,21 @@ async def records(found: Iterable[ConsumerRecord]) -> AsyncIterator[ConsumerReco
         yield one
 
 
-def from_frames(order: list[bytes]) -> list[bytes]:
+def from_frames(
+    order: list[bytes],
+    frames: dict[int, list[ConsumerRecord]] = FRAMES,
+    moved: Collection[Origin] = (),
+    grew_at: int = 0,
+) -> list[bytes]:
+    """``grew_at``: until then the patient's messages lay in another partition."""
+
     async def run() -> list[bytes]:
         replay = new_replay(ENTRIES)
-        follow = OrderOfRecord(replay, {number: Frames(records(one)) for number, one in FRAMES.items()}, PARTITIONS)
+        follow = OrderOfRecord(replay, {no: Frames(records(one), moved) for no, one in frames.items()}, PARTITIONS)
         home, found = home_of(b"p", PARTITIONS), []
         for offset, value in enumerate(order):
-            found += [line async for _, line in follow.follow(record(names.READINGS, home, offset, value, "p"))]
+            place = home if offset >= grew_at else 1 - home
+            found += [line async for _, line in follow.follow(record(names.READINGS, place, offset, value, "p"))]
         found += [line async for _, line in follow.finish()]
         return [line.encode() for line in [*found, *replay.finish(None)] if line.type != "reading"]
 
@@ -107,6 +117,33 @@ def from_readings(order: list[bytes]) -> list[bytes]:
 def test_both_begin_where_they_may_and_say_the_same(seed: int) -> None:
     order = order_of(random.Random(seed))
     assert from_frames(order) == from_readings(order)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_growth_in_the_middle_changes_nothing(seed: int) -> None:
+    """The first messages of the patient lie where its key was before."""
+    order = order_of(random.Random(seed))
+    grew_at = random.Random(seed).randint(1, len(order))
+    assert from_frames(order, grew_at=grew_at) == from_readings(order)
+
+
+def test_a_frame_that_was_written_once_more_elsewhere_is_read_there() -> None:
+    """What ingest never read in its first place gives nothing there: the topic names the place of the copy."""
+    stay, go = FRAMES[0][:2], FRAMES[0][2:]
+    behind = [
+        dataclasses.replace(one, partition=0, offset=len(FRAMES[0]) + place) for place, one in enumerate(FRAMES[1])
+    ]
+    copies = [record(names.FRAMES, 2, place, one.value or b"", "d0") for place, one in enumerate(go)]
+    frames = {0: [*FRAMES[0], *behind], 2: copies}
+    replay = new_replay(ENTRIES)
+    order = [
+        msgspec.json.encode(each)
+        for one in (*stay, *behind, *copies)
+        for each in replay.ingested(frame_message(one)).readings
+    ]
+    moved = {(one.partition, one.offset) for one in go}
+    assert from_frames(order, frames, moved) == from_readings(order)
+    assert from_frames(order, frames) != from_readings(order), "the originals would be told before their time"
 
 
 def test_what_the_topic_does_not_have_is_judged_before_the_next_of_its_frames() -> None:

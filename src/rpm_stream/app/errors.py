@@ -14,5 +14,9 @@ class BrokerAway(UsageError):
     """No Kafka answers: wrongly named, or away for a while. To whoever typed a command it is the first."""
 
 
+class MustNotGoOn(UsageError):
+    """The broker is in a state in which a stage would do harm; the text names the command that mends it; status 70."""
+
+
 class CheckFailed(Exception):
     """The answer of a check is no; the text says why; exit status 1."""

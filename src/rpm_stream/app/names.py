@@ -17,10 +17,16 @@ REJECTS: Final = "rpm.rejects"
 TOPICS: Final = (FRAMES, READINGS, SCORES, ALERTS, OBSERVATIONS, ACTIONS, REGISTRY, ACCOUNTS, REJECTS)
 
 REDRIVEN: Final = "rpm-redriven"  # header of a frame that we sent again, out of its order
+MOVED: Final = "rpm-moved"  # header of a record that we copied to its key's partition: "partition:offset" it had before
 
 GROUP_INGEST: Final = "rpm-ingest"
 GROUP_JUDGE: Final = "rpm-judge"
 GROUP_SINK: Final = "rpm-sink"
+
+# Ours alone: where Faust keeps each agent's state, and how far `topics grow` has come.
+STATE_INGEST: Final = f"{GROUP_INGEST}-state-changelog"
+STATE_JUDGE: Final = f"{GROUP_JUDGE}-state-changelog"
+GROWTH: Final = "rpm-growth"
 
 # The two agents that must keep up for the feed to be true, each with the topics that it works through.
 GROUPS: Final = {GROUP_INGEST: (FRAMES, ACTIONS), GROUP_JUDGE: (READINGS,)}

@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from rpm_stream.app.errors import UsageError
+from rpm_stream.app.layout import REGISTRY_WRITER, layout_of
 from rpm_stream.app.names import REGISTRY
 from rpm_stream.app.reach import partition_counts
 from rpm_stream.app.registry_reader import RegistryReader
@@ -24,7 +25,10 @@ def _away(bootstrap: str, error: Exception) -> UsageError:
 
 
 async def write(bootstrap: str, entries: Iterable[RegistryEntry]) -> None:
-    """Write entries durably. Raises UsageError when the broker is away or lacks the topic, or nobody could read one."""
+    """Write entries durably. Raises UsageError when the broker is away or lacks the topic, or nobody could read one.
+
+    Nor while the topics grow, or would have to: an entry in the wrong partition would be overtaken by an old one.
+    """
     sent = [(entry_key(entry), msgspec.json.encode(entry)) for entry in entries]
     try:
         for _, value in sent:
@@ -32,6 +36,7 @@ async def write(bootstrap: str, entries: Iterable[RegistryEntry]) -> None:
     except RegistryError as error:
         raise UsageError(f"this would be no registry entry: {error}") from None
     await partition_counts(bootstrap, (REGISTRY,))
+    await layout_of(bootstrap, REGISTRY_WRITER)
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, acks="all")
     try:
         await producer.start()

@@ -71,7 +71,8 @@ class Comparison:
         self._db = sqlite3.connect(private_database(path), isolation_level=None)
         self._db.execute("PRAGMA synchronous=OFF")  # a scratch file
         self._db.execute(
-            "CREATE TABLE record (kind TEXT, id TEXT, replayed BLOB, found BLOB, later INT NOT NULL DEFAULT 0, "
+            "CREATE TABLE record (kind TEXT, id TEXT, replayed BLOB, found BLOB, found_at INT NOT NULL DEFAULT 0, "
+            "later INT NOT NULL DEFAULT 0, "
             "PRIMARY KEY (kind, id)) WITHOUT ROWID"
         )
         self._db.execute("BEGIN")
@@ -107,7 +108,7 @@ class Comparison:
                 for record in batch:
                     inside = (inner[0] or 0) <= record.timestamp < (inner[1] or float("inf"))
                     for body in _bodies(kind, record.value or b""):
-                        self._found(kind, body, inside)
+                        self._found(kind, body, inside, record.timestamp)
             if kind == "observation":
                 ends = await window(broker, OBSERVATIONS, None, None)
                 after = {tp: (known[1], ends[tp][1]) for tp, known in self._known.items()}
@@ -119,11 +120,13 @@ class Comparison:
     def _later(self, body: bytes) -> None:
         self._db.execute("UPDATE record SET later = 1 WHERE kind = 'observation' AND id = ?", (_id.decode(body).id,))
 
-    def _found(self, kind: Kind, body: bytes, inside: bool) -> None:
+    def _found(self, kind: Kind, body: bytes, inside: bool, at: int = 0) -> None:
+        """``at``: its time on the broker, as after a growth the records of an id lie in two partitions."""
         name = _id.decode(body).id
-        known = self._db.execute("UPDATE record SET found = ? WHERE kind = ? AND id = ?", (body, kind, name)).rowcount
-        if not known and inside:
-            self._db.execute("INSERT INTO record (kind, id, found) VALUES (?, ?, ?)", (kind, name, body))
+        sql = "UPDATE record SET found = ?, found_at = ? WHERE kind = ? AND id = ? AND found_at <= ?"
+        if not self._db.execute(sql, (body, at, kind, name, at)).rowcount and inside:
+            sql = "INSERT OR IGNORE INTO record (kind, id, found, found_at) VALUES (?, ?, ?, ?)"
+            self._db.execute(sql, (kind, name, body, at))
 
     def differences(self) -> Iterator[Difference]:
         """Every id that differs, by kind and id."""

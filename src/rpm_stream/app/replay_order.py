@@ -11,12 +11,13 @@ topic has not had by then (other code, other tables) is judged right before it; 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from itertools import takewhile
 from typing import NamedTuple
 
 from aiokafka.structs import ConsumerRecord
 
+from rpm_stream.app.moved import Origin
 from rpm_stream.app.partitions import home_of
 from rpm_stream.app.received import frame_message
 from rpm_stream.pipeline.order import read_message
@@ -34,10 +35,10 @@ class Made(NamedTuple):
 
 
 class Frames:
-    """The frames of one partition, as far as they are asked for."""
+    """The frames of one partition, as far as they are asked for; without those that were ``moved`` to another one."""
 
-    def __init__(self, records: AsyncIterator[ConsumerRecord]) -> None:
-        self._records = records
+    def __init__(self, records: AsyncIterator[ConsumerRecord], moved: Collection[Origin] = ()) -> None:
+        self._records, self._moved = records, moved
         self._next: ConsumerRecord | None = None
 
     async def up_to(self, offset: int | None) -> AsyncIterator[ConsumerRecord]:
@@ -48,7 +49,8 @@ class Frames:
             if self._next is None or (offset is not None and self._next.offset > offset):
                 return
             record, self._next = self._next, None
-            yield record
+            if (record.partition, record.offset) not in self._moved:
+                yield record
 
 
 class OrderOfRecord:
@@ -71,7 +73,8 @@ class OrderOfRecord:
         if message.partition in self._frames:
             async for told in self._ingested(message.partition, message.offset):
                 yield told
-        for told in self._judged(record.partition, message):
+        home = home_of(message.patient.encode(), self._partitions)  # before a growth it lay in another partition
+        for told in self._judged(home, message):
             yield told
 
     async def finish(self) -> AsyncIterator[Told]:

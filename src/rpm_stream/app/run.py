@@ -48,7 +48,7 @@ async def run_worker(names: Sequence[str], environment: Mapping[str, str]) -> in
     configure_log(settings.log_level)
     stop = stop_on_signals()
     restarts.serve(settings, names)
-    await check(settings)  # here, so that it is said once and not by each stage
+    await check(settings, frozenset(names))  # here, so that it is said once and not by each stage
     return await supervise(stages_of(names, environment), stop)
 
 
@@ -89,6 +89,7 @@ async def run_up(port: int, fresh: bool) -> int:
     with await asyncio.to_thread(Broker(settings.data_dir, port, fresh).__enter__) as broker:
         await topics.apply(broker.bootstrap, settings.partitions, settings.replication)
         names = ["ingest", "judge", "feed", *(["sink"] if settings.fhir_url else [])]
+        await check(settings.model_copy(update={"bootstrap": broker.bootstrap}), frozenset(names))
         restarts.serve(settings, [*names, restarts.KAFKA])
         sys.stderr.write(f"rpm-stream: Kafka is up at {broker.bootstrap}, {', '.join(names)} are starting\n")
         stages = stages_of(names, {"RPM_BOOTSTRAP": broker.bootstrap})

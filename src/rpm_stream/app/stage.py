@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
 
 from rpm_stream.app import metrics
 from rpm_stream.app.broker_time import BrokerTime
 from rpm_stream.app.clock import Clock
 from rpm_stream.app.errors import UsageError
+from rpm_stream.app.layout import ALL, Layout, layout_of, watch_counts
 from rpm_stream.app.logs import configure_log
-from rpm_stream.app.names import ACTIONS, ALERTS, FRAMES, READINGS
+from rpm_stream.app.names import FRAMES, READINGS
 from rpm_stream.app.reach import partition_counts
 from rpm_stream.app.settings import Settings
 from rpm_stream.app.state_topic import make_state_topic
@@ -19,8 +21,6 @@ from rpm_stream.knowledge import Knowledge, KnowledgeError, load
 
 if TYPE_CHECKING:
     from rpm_stream.app.engine.application import BatchApp
-
-TOGETHER = (READINGS, ALERTS)  # what the judge reads and writes of a patient, each in the patient's partition
 
 
 def knowledge_of(settings: Settings) -> Knowledge:
@@ -31,13 +31,11 @@ def knowledge_of(settings: Settings) -> Knowledge:
         raise UsageError(f"RPM_KNOWLEDGE: {error}") from None
 
 
-async def check(settings: Settings) -> tuple[Knowledge, dict[str, int]]:
-    """The tables and the partitions of each topic. Raises UsageError for what no stage could start with."""
+async def check(settings: Settings, stages: frozenset[str] = ALL) -> tuple[Knowledge, Layout]:
+    """The tables and how the topics lie. Raises UsageError for what no stage of ``stages`` could start with."""
     knowledge = knowledge_of(settings)
-    counts = await partition_counts(settings.bootstrap)
-    if len({counts[topic] for topic in TOGETHER}) > 1:
-        raise UsageError(f"{', '.join(TOGETHER)} need equally many partitions: a patient's data must lie together")
-    return knowledge, counts
+    await partition_counts(settings.bootstrap)  # says which topics are missing
+    return knowledge, await layout_of(settings.bootstrap, stages)
 
 
 def _begin(settings: Settings, stage: str) -> None:
@@ -46,14 +44,13 @@ def _begin(settings: Settings, stage: str) -> None:
     configure_log(settings.log_level, libraries=settings.log_level)
 
 
-def _app(
-    stage: str, settings: Settings, knowledge: Knowledge, counts: dict[str, int], clock: Clock
-) -> tuple[BatchApp, str]:
+def _app(stage: str, settings: Settings, knowledge: Knowledge, layout: Layout, clock: Clock) -> tuple[BatchApp, str]:
     """The stage's application, and the topic whose partitions its state follows. Loads no more than the stage needs."""
+    counts = layout.counts
     if stage == "ingest":
         from rpm_stream.app.agents.ingest import ingest_app
 
-        return ingest_app(settings, knowledge, counts[FRAMES], counts[ACTIONS], clock), FRAMES
+        return ingest_app(settings, knowledge, layout, clock), FRAMES
     from rpm_stream.app.agents.judge import judge_app
 
     return judge_app(settings, knowledge, counts[READINGS], clock), READINGS
@@ -65,17 +62,18 @@ def run_agent(settings: Settings, stage: str) -> None:
 
     from rpm_stream.app.engine.end import guarded
 
-    knowledge, counts = asyncio.run(check(settings))
+    knowledge, layout = asyncio.run(check(settings, frozenset({stage})))
     _begin(settings, stage)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     clock = Clock.of(settings)
     broker_time = BrokerTime(settings, clock, stage)
     loop.run_until_complete(broker_time.begin())
-    app, topic = _app(stage, settings, knowledge, counts, clock)
+    app, topic = _app(stage, settings, knowledge, layout, clock)
     app.task(lambda: guarded(broker_time.run, "following the broker's clock"))
     for table in app.tables.values():
-        loop.run_until_complete(make_state_topic(settings, table.changelog_topic, counts[topic]))
+        loop.run_until_complete(make_state_topic(settings, table.changelog_topic, layout.counts[topic]))
+    app.task(lambda: watch_counts(settings.bootstrap, stage, layout.counts))
     worker = faust.Worker(app, override_logging=False, quiet=True, redirect_stdouts=False, loop=loop)
     worker.spinner = None  # it writes a terminal's escape codes to stdout
     worker.execute_from_commandline()
@@ -91,11 +89,11 @@ async def run_service(settings: Settings, stage: str) -> None:
 
         if settings.fhir_url is None:
             raise UsageError("the sink needs RPM_FHIR_URL, the base address of a FHIR R4 server")
-        await check(settings)
+        _, layout = await check(settings, frozenset({stage}))
         _begin(settings, stage)
         following = asyncio.create_task(BrokerTime(settings, Clock.of(settings), stage).run())
         try:
-            await sink.run(settings, stop)
+            await _watched(settings, stage, layout, sink.run(settings, stop))
         finally:
             following.cancel()
     else:
@@ -104,6 +102,16 @@ async def run_service(settings: Settings, stage: str) -> None:
         except ModuleNotFoundError as error:
             raise UsageError(f"the feed needs {error.name}, of the web extra: pip install 'rpm-stream[web]'") from None
 
-        await check(settings)
+        _, layout = await check(settings, frozenset({stage}))
         _begin(settings, stage)
-        await server.run(settings, stop)
+        await _watched(settings, stage, layout, server.run(settings, stop))
+
+
+async def _watched(settings: Settings, stage: str, layout: Layout, serving: Coroutine[Any, Any, None]) -> None:
+    """Serve, and end when the topics change under it."""
+    watching = asyncio.create_task(watch_counts(settings.bootstrap, stage, layout.counts))
+    try:
+        await serving
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)

@@ -8,13 +8,15 @@ agent applies itself. Nothing is put out but the state, and only for keys that n
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from heapq import merge
 from typing import Literal
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.structs import ConsumerRecord
 
+from rpm_stream.app.moved import origin_of
 from rpm_stream.app.names import FRAMES, GROUP_INGEST, GROUP_JUDGE, READINGS
 from rpm_stream.app.received import frame_message, received_at
 from rpm_stream.app.registry_topic import read
@@ -81,7 +83,7 @@ async def rebuild(settings: Settings, knowledge: Knowledge, one: Broken) -> Rebu
     registry = await read(settings.bootstrap)
     async with reaching(settings.bootstrap, (SOURCES[one.stage],)) as broker:
         span = await _applied(broker, one)
-        messages = [record async for record in _messages(broker, span, one.key)]
+        messages = await _messages(broker, span, one.key)
     if one.stage == "ingest":
         blob = _device(Ingest(knowledge, registry, recorded_time=settings.time == "recorded"), messages)
     else:
@@ -98,19 +100,22 @@ async def rebuild(settings: Settings, knowledge: Knowledge, one: Broken) -> Rebu
 
 
 async def _applied(broker: Broker, one: Broken) -> Spans:
-    """What the agent has committed of the partition of its source, and the topic still holds."""
-    tp = TopicPartition(SOURCES[one.stage], one.partition)
+    """What the agents have committed of the source and the topic still holds: a key was elsewhere before a growth."""
     committed = await broker.admin.list_consumer_group_offsets(GROUP_OF[one.stage])
-    first = (await starts(broker, tp.topic))[tp]
-    return {tp: (first, max(first, committed[tp].offset if tp in committed else 0))}
+    firsts = await starts(broker, SOURCES[one.stage])
+    return {tp: (first, max(first, committed[tp].offset if tp in committed else 0)) for tp, first in firsts.items()}
 
 
-async def _messages(broker: Broker, span: Spans, key: bytes) -> AsyncIterator[ConsumerRecord]:
-    """The key's messages in their order."""
+async def _messages(broker: Broker, span: Spans, key: bytes) -> list[ConsumerRecord]:
+    """The key's messages in their order: by partition, and where there are several, by time; a moved one as a copy."""
+    found: dict[int, list[ConsumerRecord]] = {}
     async for batch in records(broker, span, lambda *_: None):
         for record in batch:
             if record.key == key:
-                yield record
+                found.setdefault(record.partition, []).append(record)
+    moved = {origin_of(record) for lane in found.values() for record in lane}
+    lanes = [[one for one in lane if (one.partition, one.offset) not in moved] for lane in found.values()]
+    return list(merge(*lanes, key=lambda record: record.timestamp))
 
 
 def _device(ingest: Ingest, messages: list[ConsumerRecord]) -> bytes:

@@ -26,10 +26,11 @@ from faults.gateways import (
     twice,
 )
 from faults.stand import PUTS_OUT, Stand
+from growth_for_tests import add_partitions, every_key_is_at_home, grown
 from service_for_tests import Service, read, until
 
 from rpm_stream.app import names, topics
-from rpm_stream.app.engine.end import EXIT_STUCK
+from rpm_stream.app.engine.end import EXIT_CRASHED, EXIT_STUCK
 
 LAUNCHER = Path(__file__).parent / "stage_killed_at.py"
 WITH_CLOCK = Path(__file__).parent / "stage_with_clock.py"
@@ -275,6 +276,29 @@ async def sink_and_feed_killed(stand: Stand, times: int) -> str:
     return f"{times} kills"
 
 
+async def partitions_added(stand: Stand, kills: int) -> str:
+    """By hand, while it runs: every stage ends and says why; ``topics grow``, killed at random, takes what came since.
+
+    What was unread then waits in partitions of three counts, with frames, readings and Observations.
+    """
+    await stand.start()
+    await stand.judged(0, 0.3)
+    await stand.send(0.3, 0.4)
+    await add_partitions(stand.bootstrap, dict.fromkeys((names.FRAMES, names.READINGS, names.OBSERVATIONS), 6))
+
+    async def ended() -> bool:
+        return {process.poll() for process in stand.service.processes.values()} == {EXIT_CRASHED}
+
+    await until("every stage has said why it ends", ended, 60)
+    await stand.send(0.4, 0.6)
+    done = await asyncio.to_thread(grown, stand.service, 8, kills, stand.chance)
+    await every_key_is_at_home(stand.service, 8)
+    stand.service.revive()
+    await stand.send(0.6, 1)
+    await stand.settled()
+    return f"4 to 6 by hand, grown to 8, {done} kills of that"
+
+
 async def as_it_comes(stand: Stand) -> str:
     """The load as the gateways send it, with one kill of each agent."""
     await stand.start()
@@ -347,6 +371,7 @@ FAULTS = (
     Fault("broker killed", broker_killed, None, {"times": 3}),
     Fault("broker's disk full", disk_full, None, {}, on_small_disk=True),
     Fault("topic missing", topic_missing),
+    Fault("partitions added", partitions_added, None, {"kills": 4}, {"kills": 12}),
     Fault("uplinks twice", as_it_comes, mangle=twice),
     Fault("uplinks reordered and late", as_it_comes, mangle=reordered),
     Fault("gateway clocks an hour off", as_it_comes, mangle=an_hour_off, same=same_but_for_the_clock),

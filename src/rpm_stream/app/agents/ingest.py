@@ -10,11 +10,13 @@ from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.agents.forwarding import Forwarding
 from rpm_stream.app.agents.keyed import BatchWork, Form, KeyedStates, Place
+from rpm_stream.app.agents.strays import Strays
 from rpm_stream.app.clock import Clock
 from rpm_stream.app.engine.application import BatchApp, Outgoing, new_app, source, state_table
 from rpm_stream.app.engine.end import guarded
 from rpm_stream.app.engine.watch import watch
 from rpm_stream.app.gateway_clocks import GatewayClocks
+from rpm_stream.app.layout import Layout
 from rpm_stream.app.metrics import MESSAGES, PARTS, REJECTS, REPEATED, STEP_SECONDS
 from rpm_stream.app.names import ACCOUNTS, ACTIONS, FRAMES, GROUP_INGEST, READINGS
 from rpm_stream.app.names import REJECTS as REJECTS_TOPIC
@@ -31,10 +33,9 @@ SLICE_OCTETS = 256 * 1024  # 3,300 notifications
 _encode = msgspec.json.Encoder().encode
 
 
-def ingest_app(
-    settings: Settings, knowledge: Knowledge, partitions: int, of_actions: int, clock: Clock | None = None
-) -> BatchApp:
-    """The Faust application of the ingest stage. ``partitions``: of rpm.frames; ``of_actions``: of rpm.actions."""
+def ingest_app(settings: Settings, knowledge: Knowledge, layout: Layout, clock: Clock | None = None) -> BatchApp:
+    """The Faust application of the ingest stage, for topics that lie as ``layout`` says."""
+    partitions = layout.counts[FRAMES]
     app = new_app(GROUP_INGEST, partitions, settings)
     app.stamp = (clock or Clock.of(settings)).stamp
     table = state_table(app, partitions)
@@ -48,6 +49,8 @@ def ingest_app(
     recorded_time = settings.time == "recorded"
     clocks = None if recorded_time else GatewayClocks()
     step, forwarding = Step(Ingest(knowledge, reader.registry, recorded_time), clocks), Forwarding(recorded_time)
+    if layout.grown:
+        work.elsewhere = Strays(partitions, table).passed_on
 
     async def frames(stream: Any) -> None:
         await reader.ready.wait()
@@ -61,7 +64,7 @@ def ingest_app(
             work.pass_on(event, forwarding.apply)
 
     app.agent(source(app, FRAMES, partitions), concurrency=1, name="ingest")(frames)
-    app.agent(source(app, ACTIONS, of_actions), concurrency=1, name="actions")(actions)
+    app.agent(source(app, ACTIONS, layout.counts[ACTIONS]), concurrency=1, name="actions")(actions)
     app.task(lambda: guarded(work.run, "ingest"))
     app.task(lambda: guarded(reader.run, "reading the registry"))
     app.task(lambda: guarded(lambda: watch(app, STAGE), "watching the consumer"))

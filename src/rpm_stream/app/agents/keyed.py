@@ -116,7 +116,10 @@ class Delivery:
 
 
 class BatchWork(Generic[State]):
-    """Applies what is delivered to one agent, a slice at a time: one is worked on while the one before is written."""
+    """Applies what is delivered to one agent, a slice at a time: one is worked on while the one before is written.
+
+    ``elsewhere`` gives, for a record whose key's state is in another partition, what is put out instead of its step.
+    """
 
     def __init__(self, app: BatchApp, table: BytesTable, states: KeyedStates[State], place: Place) -> None:
         self._app, self._table, self.states = app, table, states
@@ -126,6 +129,7 @@ class BatchWork(Generic[State]):
         self._writing: asyncio.Task[None] | None = None
         table.on_restored = self._restored
         app.let_go = self._let_go
+        self.elsewhere: Callable[[ConsumerRecord], list[Outgoing] | None] = lambda _: None
         self.lock = asyncio.Lock()  # one slice or tick at a time changes states
 
     def add(self, event: Any, step: Callable[[State, ConsumerRecord], list[Outgoing] | None]) -> None:
@@ -166,10 +170,11 @@ class BatchWork(Generic[State]):
         for start in range(0, len(taken), AT_ONCE):
             outputs: list[Outgoing] = []
             for delivery, record in taken[start : start + AT_ONCE]:
-                made = delivery.step(record)
+                passed_on = self.elsewhere(record) if delivery.has_state else None
+                made = delivery.step(record) if passed_on is None else passed_on
                 if made is not None:
                     outputs += made
-                    if delivery.has_state:
+                    if delivery.has_state and passed_on is None:
                         done.touched.setdefault(record.partition, set()).add(record.key or b"")
                 done.deliveries.append(delivery)
             done.futures += await self._app.producer.send_all(outputs)

@@ -13,9 +13,11 @@ from typing import Any, TypeAlias
 import msgspec
 from aiokafka.structs import ConsumerRecord
 
+from rpm_stream.app.books.elsewhere import end_of_original
 from rpm_stream.app.books.glance import glance
 from rpm_stream.app.books.marks import marks
 from rpm_stream.app.books.store import NOBODY, Store, digest, key_of
+from rpm_stream.app.moved import origin_of
 from rpm_stream.app.names import ACCOUNTS, FRAMES, OBSERVATIONS, READINGS, REJECTS
 from rpm_stream.app.received import is_redriven
 from rpm_stream.knowledge import Knowledge
@@ -46,7 +48,9 @@ ADOPTED = "INSERT OR IGNORE INTO adopted VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 SINGLE = "UPDATE reading SET single = 1 WHERE id = ?"
 OBSERVATION = (
     "INSERT INTO observation VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
-    "digest = excluded.digest, n = excluded.n, at_part = excluded.at_part, at_place = excluded.at_place "
+    "digest = excluded.digest, at_part = excluded.at_part, at_place = excluded.at_place, n = CASE "
+    "WHEN excluded.hour < hour THEN n "  # after a growth a patient is in two partitions, read in any order
+    "WHEN excluded.hour = hour AND excluded.at_part <> at_part THEN MAX(n, excluded.n) ELSE excluded.n END "
     "WHERE excluded.n IS NOT NULL"
 )
 FAULT = "INSERT OR IGNORE INTO fault VALUES (?, ?, ?, ?, ?, ?)"
@@ -91,8 +95,12 @@ class Notes:
         return self._of[topic](records)
 
     def _frames(self, records: list[ConsumerRecord]) -> Statements:
-        """Each frame with its place, hour and sender; a sender that cannot be read stays unknown."""
-        return [(FRAME, [_frame(record) for record in records])]
+        """Each frame with its place, hour and sender; a sender that cannot be read stays unknown.
+
+        Where a frame was written once more into another partition, that one has the account; the original ends there.
+        """
+        moved = [(origin, record) for record in records if (origin := origin_of(record)) is not None]
+        return [(FRAME, [_frame(record) for record in records]), (ACCOUNT, [end_of_original(*each) for each in moved])]
 
     def _accounts(self, records: list[ConsumerRecord]) -> Statements:
         """The account of each frame."""

@@ -30,7 +30,7 @@ from rpm_stream.app.cli import (
     topics,
 )
 from rpm_stream.app.engine.end import EXIT_CRASHED
-from rpm_stream.app.errors import CheckFailed, UsageError
+from rpm_stream.app.errors import CheckFailed, MustNotGoOn, UsageError
 from rpm_stream.app.logs import configure_log
 from rpm_stream.app.private import UMASK
 from rpm_stream.app.settings import Settings
@@ -67,6 +67,7 @@ app.add_typer(rejects.rejects_app, name="rejects")
 app.add_typer(state.state_app, name="state")
 topics_app.command()(topics.apply)
 topics_app.command()(topics.check)
+topics_app.command()(topics.grow)
 topics_app.command(hidden=True)(topics.schemas)
 registry_app.command()(registry.load)
 registry_app.command()(registry.assign)
@@ -95,7 +96,8 @@ def options(
 def main() -> None:
     """Entry point. Exit 0; 1 when the answer of a check is no; 2 for wrong use or unreadable input.
 
-    Exit 70 for a defect of ours: a status of 1 would be taken for the answer of a check that never came to its end.
+    Exit 70 where going on would do harm, or for a defect of ours: a status of 1 would be taken for the answer of a
+    check that never came to its end.
     """
     configure_log("WARNING")
     os.umask(UMASK)  # what a library or a child writes is its owner's alone, too
@@ -104,6 +106,8 @@ def main() -> None:
         sys.stdout.flush()
     except CheckFailed as error:
         _end(str(error), 1)
+    except MustNotGoOn as error:
+        _end(str(error), EXIT_CRASHED)
     except UsageError as error:
         _end(str(error), 2)
     except ValidationError as error:

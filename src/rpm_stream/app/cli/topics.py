@@ -1,4 +1,4 @@
-"""``rpm-stream topics``: bring the nine topics to a broker, or say what differs."""
+"""``rpm-stream topics``: bring the nine topics to a broker, say what differs, give them more partitions."""
 
 from __future__ import annotations
 
@@ -40,12 +40,41 @@ def check(bootstrap: Bootstrap = None, partitions: Partitions = None, replicatio
     settings = Settings()
     place = bootstrap or settings.bootstrap
     counts = (partitions or settings.partitions, replication or settings.replication)
+    from rpm_stream.app import layout
     from rpm_stream.app import topics as topic_admin
 
     differences = asyncio.run(topic_admin.check(place, *counts))
+    if fault := asyncio.run(layout.fault_of(place)):
+        differences.append(fault)
     _print("differs", differences)
     if differences:
-        raise CheckFailed(f"{len(differences)} differences; rpm-stream topics apply mends all but counts")
+        raise CheckFailed(
+            f"{len(differences)} differences; rpm-stream topics apply mends all but counts, topics grow more partitions"
+        )
+
+
+def grow(
+    partitions: Annotated[int, typer.Option(min=1, max=512, help="How many every topic shall have.")],
+    bootstrap: Bootstrap = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")] = False,
+) -> None:
+    """Give every topic more partitions, and move what is known of each key to its new one; one JSON line a step.
+
+    With the stages stopped. Interrupted, even by a kill, it goes on when it is run again; no stage starts before it is
+    done. It also mends topics to which partitions were added in another way. See deploy/README.md.
+
+    Example: rpm-stream topics grow --partitions 8 --dry-run
+    """
+    from rpm_stream.app.cli.progress import TopicBars
+    from rpm_stream.app.growth import grow as growth
+
+    settings = Settings()
+    asked = growth.Asked(bootstrap or settings.bootstrap, partitions, settings.replication)
+    with TopicBars() as bars:
+        if not dry_run:
+            asyncio.run(growth.grow(asked, lambda line: _print("done", [line]), bars))
+        elif not asyncio.run(growth.plan(asked, lambda line: _print("would", [line]), bars)):
+            _print("would", ["nothing to do"])
 
 
 def schemas(write: Annotated[bool, typer.Option("--write", help="Renew the files.")] = False) -> None:
@@ -66,3 +95,4 @@ def schemas(write: Annotated[bool, typer.Option("--write", help="Renew the files
 def _print(what: str, lines: list[str]) -> None:
     for line in lines:
         sys.stdout.write(json.dumps({what: line}) + "\n")
+        sys.stdout.flush()

@@ -27,6 +27,18 @@ COLLECT_AFTER = 10_000  # objects made between two looks for cycles; 60 frames l
 Outgoing = tuple[str, bytes | None, bytes, int | None]  # topic, key, value, partition (None: by key)
 
 
+class Copy(tuple[str, bytes | None, bytes, int | None]):
+    """An ``Outgoing`` with headers: a record of a topic once more."""
+
+    headers: list[tuple[str, bytes]]
+
+    def __new__(cls, record: Outgoing, headers: list[tuple[str, bytes]]) -> Copy:
+        """``record`` with ``headers``."""
+        made = super().__new__(cls, record)
+        made.headers = headers
+        return made
+
+
 class IdempotentProducer(driver.Producer):  # type: ignore[misc]
     """Faust's producer, idempotent: a retry writes no second copy, and batches do not expire under retries."""
 
@@ -40,9 +52,12 @@ class IdempotentProducer(driver.Producer):  # type: ignore[misc]
         producer = self._ensure_producer()
         stamp = self.app.stamp()  # the broker refuses what says that it is of more than an hour from now
         return [
-            await producer.send(topic, value=value, key=key, partition=partition, timestamp_ms=stamp)
-            for topic, key, value, partition in records
-        ]
+            await producer.send(
+                record[0], value=record[2], key=record[1], partition=record[3], timestamp_ms=stamp,
+                headers=record.headers if isinstance(record, Copy) else None,
+            )
+            for record in records
+        ]  # fmt: skip
 
 
 class BatchTransport(driver.Transport):  # type: ignore[misc]

@@ -1,0 +1,32 @@
+"""Frames that come to a partition where their device was before the topics grew.
+
+A producer learns of new partitions within minutes, a gateway may hold a frame for days, and a client that hashes in
+another way goes where it will. What ingest knows of a device is in one partition; so such a frame is written into that
+one once more, and done with here. The copy names the place that it had (header ``rpm-moved``), for the books.
+"""
+
+from __future__ import annotations
+
+from aiokafka.structs import ConsumerRecord
+
+from rpm_stream.app.engine.application import Copy, Outgoing
+from rpm_stream.app.engine.recovery import BytesTable
+from rpm_stream.app.moved import headers_of
+from rpm_stream.app.partitions import home_of
+
+
+class Strays:
+    """Of one worker. ``partitions``: of rpm.frames; ``table``: the states of its devices."""
+
+    def __init__(self, partitions: int, table: BytesTable) -> None:
+        self._partitions, self._table = partitions, table
+
+    def passed_on(self, record: ConsumerRecord) -> list[Outgoing] | None:
+        """The copy for its device's partition; None for a record that is where its device is."""
+        if record.key is None:
+            return None
+        home = home_of(record.key, self._partitions)
+        here = record.partition in (home, self._table.place_of(record.key)[0])
+        if here:
+            return None
+        return [Copy((record.topic, record.key, record.value or b"", home), headers_of(record))]

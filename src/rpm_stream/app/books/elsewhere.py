@@ -1,0 +1,25 @@
+"""The books of a frame that was written once more into another partition (``rpm-moved``): the copy has the account."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+from aiokafka.structs import ConsumerRecord
+
+from rpm_stream.app.books.store import digest
+from rpm_stream.app.moved import Origin
+from rpm_stream.records import Account
+
+_encode = msgspec.json.Encoder().encode
+
+
+def end_of_original(origin: Origin, copy: ConsumerRecord) -> tuple[int, int, bytes, bytes]:
+    """The row of the table ``account`` for a frame's first place: nothing of it ended there."""
+    account = Account(
+        frame=None, gateway=None, device=(copy.key or b"").decode(errors="replace"), seq=None, boot=None,
+        partition=origin[0], offset=origin[1], received_at=datetime.fromtimestamp(copy.timestamp / 1000, UTC),
+        entries=0, context=0, parts=0, readings=0, duplicates=0, rejects={},
+    )  # fmt: skip
+    body = _encode(account)
+    return (*origin, digest(body), body)

@@ -1,0 +1,248 @@
+"""``rpm-stream topics grow``: the steps in their order. Each can be repeated; none deletes what was not compared.
+
+1. begin: no stage runs, nobody lags behind on the alerts; the journal says so to whoever would start now
+2. every topic gets its partitions, and the ends of all are noted: the cut
+3. the queues: what waits before the cut is taken in its order
+4. the compacted topics: what counts of each key is written behind the cut, into its partition, and compared
+5. only then is what lies before the cut deleted from them; all is compared once more
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from rpm_stream.app.errors import MustNotGoOn, UsageError
+from rpm_stream.app.growth import journal
+from rpm_stream.app.growth.journal import Growth
+from rpm_stream.app.growth.kafka import (
+    add_partitions,
+    commit,
+    commits_of,
+    configure,
+    cut_off,
+    deletable,
+    groups_of,
+    living,
+    own_settings,
+)
+from rpm_stream.app.growth.keyed import KEYED, astray, before_cut, counting, index, move, moved, proof
+from rpm_stream.app.growth.queues import QUEUES, is_read, take, unread, waiting
+from rpm_stream.app.layout import all_counts
+from rpm_stream.app.names import ALERTS, GROUP_INGEST, GROUP_JUDGE, GROUP_SINK, GROWTH, REGISTRY, TOPICS
+from rpm_stream.app.topic_window import Broker, Progress, ends, reaching
+
+OURS = (GROUP_INGEST, GROUP_JUDGE, GROUP_SINK)
+TOLD = (ALERTS, REGISTRY)  # compacted topics that others may follow with a group of theirs
+SESSION_SECONDS = 10.0  # of the stages
+GIVEN_UP_SECONDS = SESSION_SECONDS + 4.0  # then a stage that was stopped or killed is no member any more
+JOIN_SECONDS = 4.0  # a stage that had looked before the journal said no has joined its group by then
+
+Tell = Callable[[str], None]
+
+
+class Asked(NamedTuple):
+    """What to do: on which broker, how many partitions, and the replicas of the journal's topic."""
+
+    bootstrap: str
+    partitions: int
+    replication: int
+
+
+class Run(NamedTuple):
+    """What every step needs. ``tell`` gets a line for each thing done."""
+
+    asked: Asked
+    broker: Broker
+    tell: Tell
+    progress: Progress
+
+    def shown(self, what: str) -> Progress:
+        """The progress of one pass over a topic."""
+        return lambda topic, done, total: self.progress(f"{topic}: {what}", done, total)
+
+
+async def plan(asked: Asked, tell: Tell, progress: Progress) -> bool:
+    """Say what ``grow`` would do; whether there is anything. Changes nothing. Raises UsageError as ``grow``."""
+    async with reaching(asked.bootstrap, TOPICS) as broker:
+        run = Run(asked, broker, tell, progress)
+        growth = await journal.last_growth(asked.bootstrap)
+        if growth is not None and not growth.done:
+            tell(f"goes on with a growth to {growth.partitions} partitions that was interrupted")
+            return True
+        return await _planned(run, await _counts(run))
+
+
+async def _planned(run: Run, counts: dict[str, int]) -> bool:
+    partitions, much = run.asked.partitions, False
+    for topic, count in counts.items():
+        if count and count < partitions:
+            run.tell(f"{topic}: {count} partitions become {partitions}")
+            much = True
+    for topic, group in QUEUES:
+        commits = await commits_of(run.broker.admin, group, topic)
+        cut = {tp.partition: end for tp, end in (await ends(run.broker, topic)).items()}
+        if is_read(group, commits):
+            spans = await unread(run.broker, topic, commits, cut)
+            found = await waiting(run.broker, spans, partitions, run.shown("what waits"))
+            run.tell(f"{topic}: {found.records} unread records, {found.elsewhere} of them not where their keys will be")
+            much = much or found.elsewhere > 0
+    for topic in (each for each in KEYED if counts[each]):
+        cut = {tp.partition: end for tp, end in (await ends(run.broker, topic)).items()}
+        spans = await before_cut(run.broker, topic, cut)
+        held = await index(run.asked.bootstrap, run.broker, spans, partitions, run.shown("keys"))
+        if damaged := sum(each.alive and not each.whole for each in held.values()):
+            raise UsageError(f"{topic}: {damaged} states cannot be restored: first run rpm-stream state rebuild")
+        moving = sum(each.home != each.partition for each in counting(held).values())
+        run.tell(f"{topic}: {len(counting(held))} keys, {moving} of them move")
+        much = much or moving > 0
+    return much
+
+
+async def grow(asked: Asked, tell: Tell, progress: Progress) -> None:
+    """Give every topic ``asked.partitions`` partitions, and move all that is known of each key to its new one.
+
+    Raises UsageError for what a person must do first (stop the stages, let a reader come to its end), or when the
+    broker goes away: run it again, it goes on. MustNotGoOn when a comparison fails: nothing was deleted then.
+    """
+    async with reaching(asked.bootstrap, TOPICS) as broker:
+        run = Run(asked, broker, tell, progress)
+        growth = await journal.last_growth(asked.bootstrap)
+        if growth is None or growth.done:
+            begun = await _begin(run)
+            if begun is None:
+                return
+            growth = begun
+        elif growth.partitions != asked.partitions:
+            raise UsageError(
+                f"a growth to {growth.partitions} partitions was interrupted: --partitions {growth.partitions}"
+            )
+        else:
+            tell("goes on where it was interrupted")
+            await _stopped(run, OURS, GIVEN_UP_SECONDS)
+        growth = await _cut(run, growth)
+        growth = await _queues(run, growth)
+        growth = await _keyed(run, growth)
+        growth = await _old_ones_cut_off(run, growth)
+        await _noted(run, growth, done=True)
+        tell(
+            f"done: {growth.partitions} partitions everywhere; set RPM_PARTITIONS={growth.partitions}, start the stages"
+        )
+
+
+async def _noted(run: Run, growth: Growth, **changes: object) -> Growth:
+    noted: Growth = msgspec.structs.replace(growth, **changes)
+    await journal.write(run.asked.bootstrap, noted, run.asked.replication)
+    return noted
+
+
+async def _counts(run: Run) -> dict[str, int]:
+    """Partitions of all topics. Raises UsageError where there are more than asked for: Kafka takes none away."""
+    counts = await all_counts(run.broker.admin)
+    most = max(counts, key=lambda topic: counts[topic])
+    if counts[most] > run.asked.partitions:
+        raise UsageError(f"{most} has {counts[most]} partitions already: --partitions {counts[most]} or more")
+    return counts
+
+
+async def _stopped(run: Run, groups: tuple[str, ...], seconds: float) -> None:
+    if found := await living(run.broker.admin, groups, seconds):
+        raise UsageError(
+            f"stop the stages first, and whoever else reads what is moved: members are in {', '.join(found)} (a stage "
+            f"that ended less than {SESSION_SECONDS:.0f} s ago may count)"
+        )
+
+
+async def _begin(run: Run) -> Growth | None:
+    """The journal of a new growth; None when there is nothing to do."""
+    counts = await _counts(run)
+    told = {topic: await groups_of(run.broker.admin, topic) for topic in TOLD}
+    groups = (*OURS, *(name for groups in told.values() for name in groups if name not in OURS))
+    await _stopped(run, groups, GIVEN_UP_SECONDS)
+    for topic, found in told.items():
+        end = {tp.partition: offset for tp, offset in (await ends(run.broker, topic)).items()}
+        for group, commits in found.items():
+            if left := sum(max(0, end[number] - offset) for number, offset in commits.items()):
+                raise UsageError(f"the group {group} has {left} unread records of {topic}: let it read them first")
+    if not await _planned(run._replace(tell=lambda _: None), counts):
+        run.tell(f"nothing to do: {run.asked.partitions} partitions everywhere, and every key is in its own")
+        return None
+    growth = Growth(partitions=run.asked.partitions, was=counts)
+    await journal.write(run.asked.bootstrap, growth, run.asked.replication)
+    await asyncio.sleep(JOIN_SECONDS)
+    if joined := await living(run.broker.admin, groups, 0.0):
+        await _noted(run, growth, done=True)
+        raise UsageError(f"{', '.join(joined)} joined meanwhile, nothing was done: stop the stages first")
+    return growth
+
+
+async def _cut(run: Run, growth: Growth) -> Growth:
+    """More partitions, then note where everything ends and where each reader stands."""
+    wanted = {topic: growth.partitions for topic, count in growth.was.items() if count}
+    now = await all_counts(run.broker.admin)
+    missing = {topic: count for topic, count in wanted.items() if now[topic] < count}
+    await add_partitions(run.broker, missing)
+    for topic in missing:
+        run.tell(f"{topic}: {growth.was[topic]} partitions became {growth.partitions}")
+    if growth.cuts:
+        return growth
+    topics = dict.fromkeys((*(topic for topic, _ in QUEUES), *(topic for topic in KEYED if growth.was[topic])))
+    cuts = {topic: {tp.partition: offset for tp, offset in (await ends(run.broker, topic)).items()} for topic in topics}
+    commits: dict[str, dict[int, int]] = {
+        topic: await commits_of(run.broker.admin, group, topic) for topic, group in QUEUES
+    }
+    return await _noted(run, growth, cuts=cuts, commits=commits)
+
+
+async def _queues(run: Run, growth: Growth) -> Growth:
+    for queue in QUEUES:
+        if queue[0] not in growth.taken:
+            run.tell(await take(run.broker, run.asked.bootstrap, growth, queue, run.shown("what waits")))
+            growth = await _noted(run, growth, taken=(*growth.taken, queue[0]))
+    return growth
+
+
+async def _keyed(run: Run, growth: Growth) -> Growth:
+    for topic in (each for each in KEYED if each in growth.cuts and each not in growth.proofs):
+        done = await move(run.broker, run.asked.bootstrap, growth, topic, run.shown("moving"))
+        if done.wrong:
+            raise MustNotGoOn(
+                f"{topic}: of {done.wanted} keys that were to be moved {done.wrong} are not there or not equal; "
+                "nothing was deleted: run it again"
+            )
+        run.tell(f"{topic}: {done.found.keys} keys are in their partitions, and equal")
+        growth = await _noted(run, growth, proofs={**growth.proofs, topic: done.found})
+    return growth
+
+
+async def _old_ones_cut_off(run: Run, growth: Growth) -> Growth:
+    admin, bootstrap = run.broker.admin, run.asked.bootstrap
+    for topic in (each for each in growth.proofs if each not in growth.cut_off):
+        if topic in TOLD:
+            await _not_again(run, topic)
+        if topic not in growth.settings:
+            own = await own_settings(admin, topic)
+            growth = await _noted(run, growth, settings={**growth.settings, topic: own})
+        await configure(admin, topic, deletable(growth.settings[topic]))
+        await cut_off(admin, topic, growth.cuts[topic])
+        await configure(admin, topic, growth.settings[topic])
+        found = proof(await moved(run.broker, bootstrap, growth, topic, run.shown("comparing")))
+        wrong = await astray(run.broker, bootstrap, growth.partitions, topic, run.shown("comparing"))
+        if found != growth.proofs[topic] or wrong:
+            raise MustNotGoOn(
+                f"{topic}: {growth.proofs[topic].keys} keys were moved, {found.keys} are there, but not equal, or "
+                f"elsewhere too ({wrong} are): somebody else writes to it. {GROWTH} says what was moved"
+            )
+        run.tell(f"{topic}: what lay before was cut off; {found.keys} keys, each in its partition, and equal")
+        growth = await _noted(run, growth, cut_off=(*growth.cut_off, topic))
+    return growth
+
+
+async def _not_again(run: Run, topic: str) -> None:
+    """Groups that follow a topic had read all of it: they are not to get it again, and miss nothing."""
+    end = {tp.partition: offset for tp, offset in (await ends(run.broker, topic)).items()}
+    for group in await groups_of(run.broker.admin, topic):
+        await commit(run.asked.bootstrap, group, topic, end)

@@ -1,0 +1,105 @@
+"""How far a growth has come: one record on a topic of its own, written anew after each step.
+
+A stage that finds an unfinished growth does not start. A growth that was interrupted goes on where the record says.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from rpm_stream.app.errors import UsageError
+from rpm_stream.app.names import GROWTH
+from rpm_stream.app.partitions import partitions_of
+from rpm_stream.records import Record
+
+KEY = b"growth"
+PLACE = TopicPartition(GROWTH, 0)
+PATIENCE_SECONDS = 30.0
+
+
+class Proof(Record, frozen=True, kw_only=True):
+    """What was moved of a compacted topic: keys, and a SHA-256 over each with the checksum of its newest record."""
+
+    keys: int
+    digest: str
+
+
+class Growth(Record, frozen=True, kw_only=True):
+    """One growth. All maps are by topic, then by partition.
+
+    ``was``: partitions before. ``cuts``: what lies before these offsets was there before the growth and is moved.
+    ``commits``: where the topic's reader stood then. ``taken``: queues that are done. ``proofs``: compacted topics
+    whose moved records were compared and found equal; only those may be cut off. ``cut_off``: those where it is done.
+    ``settings``: a topic's own configuration, while it is changed.
+    """
+
+    v: int = 1
+    partitions: int
+    was: dict[str, int]
+    cuts: dict[str, dict[int, int]] = msgspec.field(default_factory=dict)
+    commits: dict[str, dict[int, int]] = msgspec.field(default_factory=dict)
+    taken: tuple[str, ...] = ()
+    proofs: dict[str, Proof] = msgspec.field(default_factory=dict)
+    settings: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
+    cut_off: tuple[str, ...] = ()
+    done: bool = False
+
+
+_decode = msgspec.json.Decoder(Growth).decode
+
+
+async def last_growth(bootstrap: str) -> Growth | None:
+    """The newest growth of this broker's topics; None when they never grew. Raises what the broker says, UsageError."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        await admin.start()
+        if not await partitions_of(admin, GROWTH):
+            return None
+    finally:
+        await admin.close()
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        consumer.assign([PLACE])
+        end = (await consumer.end_offsets([PLACE]))[PLACE]
+        if not end:
+            return None
+        consumer.seek(PLACE, end - 1)  # compaction never takes the last one
+        found = (await consumer.getmany(PLACE, timeout_ms=int(PATIENCE_SECONDS * 1000))).get(PLACE, [])
+    finally:
+        await consumer.stop()
+    try:
+        return _decode(found[-1].value or b"")
+    except (IndexError, msgspec.MsgspecError):
+        raise UsageError(
+            f"the last record of {GROWTH} cannot be read: a later release wrote it, or a stranger"
+        ) from None
+
+
+async def write(bootstrap: str, growth: Growth, replication: int) -> None:
+    """Make ``growth`` durable. Raises what the broker says."""
+    await _make_topic(bootstrap, replication)
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, acks="all")
+    await producer.start()
+    try:
+        await producer.send_and_wait(GROWTH, msgspec.json.encode(growth), key=KEY, partition=0)
+    finally:
+        await producer.stop()
+
+
+async def _make_topic(bootstrap: str, replication: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        await admin.start()
+        if await partitions_of(admin, GROWTH):
+            return
+        wanted = NewTopic(GROWTH, 1, replication, topic_configs={"cleanup.policy": "compact"})
+        for _name, code, *_ in (await admin.create_topics([wanted])).topic_errors:
+            if code and for_code(code) is not TopicAlreadyExistsError:
+                kind: type[KafkaError] = for_code(code)
+                raise kind(GROWTH)
+    finally:
+        await admin.close()

@@ -1,0 +1,175 @@
+"""What a growth asks of the broker: groups, commits, more partitions, copies, and the cutting off of what was moved."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from time import monotonic
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaError, PolicyViolationError, for_code
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
+
+from rpm_stream.app.moved import Origin, headers_of, origin_of
+from rpm_stream.app.topic_window import Broker, Progress, Spans, records
+from rpm_stream.app.web.progress import live_members
+
+SHOWN_SECONDS = 15.0
+POLL_SECONDS = 0.2
+AT_ONCE = 500  # copies between two waits for the broker
+MOST_BYTES = 8 * 1024 * 1024  # of one message: above what the broker takes, so that it is never we who refuse
+SET_ON_TOPIC = 1  # Kafka's ConfigSource DYNAMIC_TOPIC_CONFIG
+
+
+async def living(admin: AIOKafkaAdminClient, groups: Iterable[str], seconds: float) -> list[str]:
+    """Those of ``groups`` that have members and still have them after ``seconds``: a killed one is given up by then."""
+    end = monotonic() + seconds
+    while True:
+        found = [group for group in groups if await live_members(admin, group)]
+        if not found or monotonic() > end:
+            return found
+        await asyncio.sleep(1.0)
+
+
+async def groups_of(admin: AIOKafkaAdminClient, topic: str) -> dict[str, dict[int, int]]:
+    """Every group that has committed something of ``topic``, with how far it has come in each partition."""
+    found = {}
+    for name in sorted({each[0] for each in await admin.list_consumer_groups()}):
+        if commits := await commits_of(admin, name, topic):
+            found[name] = commits
+    return found
+
+
+async def commits_of(admin: AIOKafkaAdminClient, group: str, topic: str) -> dict[int, int]:
+    """How far ``group`` has come in each partition of ``topic``; nothing where it has committed nothing."""
+    found = await admin.list_consumer_group_offsets(group)
+    return {tp.partition: place.offset for tp, place in found.items() if tp.topic == topic and place.offset >= 0}
+
+
+async def commit(bootstrap: str, group: str, topic: str, places: Mapping[int, int]) -> None:
+    """Set where ``group`` goes on. The broker refuses while the group has members.
+
+    Without metadata: what an agent noted there of its changelog's partition is no longer so after a growth.
+    """
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        consumer.assign([TopicPartition(topic, number) for number in places])
+        await consumer.commit(
+            {TopicPartition(topic, number): OffsetAndMetadata(offset, "") for number, offset in places.items()}
+        )
+    finally:
+        await consumer.stop()
+
+
+async def add_partitions(broker: Broker, wanted: Mapping[str, int]) -> None:
+    """Give each topic as many partitions as wanted, and return when the broker and our consumer show them."""
+    admin = broker.admin
+    for topic, count in wanted.items():
+        await admin.create_partitions({topic: NewPartitions(count)})
+    async with asyncio.timeout(SHOWN_SECONDS):
+        while True:
+            described = {each["topic"]: each["partitions"] for each in await admin.describe_topics()}
+            led = {topic: sum(part["leader"] >= 0 for part in described.get(topic, ())) for topic in wanted}
+            if all(led[topic] >= count for topic, count in wanted.items()):
+                break
+            await asyncio.sleep(POLL_SECONDS)
+    await broker.consumer._client.force_metadata_update()  # ours may be minutes old, and know none of the new ones
+
+
+class Copier:
+    """Writes records once more, each into a given partition, with its time and the place that it had."""
+
+    def __init__(self, producer: AIOKafkaProducer, copied: set[Origin]) -> None:
+        """``copied``: what an earlier run has copied already."""
+        self._producer, self._copied = producer, copied
+        self._sent: list[asyncio.Future[object]] = []
+        self.count = 0
+
+    async def copy(self, record: ConsumerRecord, partition: int) -> None:
+        """Write it, unless that was done."""
+        if (record.partition, record.offset) in self._copied:
+            return
+        self._sent.append(
+            await self._producer.send(
+                record.topic, record.value, key=record.key, partition=partition, timestamp_ms=record.timestamp,
+                headers=headers_of(record),
+            )
+        )  # fmt: skip
+        self.count += 1
+        if len(self._sent) >= AT_ONCE:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Return when the broker has them all."""
+        await asyncio.gather(*self._sent)
+        self._sent.clear()
+
+
+@asynccontextmanager
+async def copying(bootstrap: str, copied: set[Origin]) -> AsyncIterator[Copier]:
+    """A copier whose records are all durable when the block ends."""
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap, enable_idempotence=True, acks="all", max_request_size=MOST_BYTES, linger_ms=5
+    )
+    await producer.start()
+    try:
+        copier = Copier(producer, copied)
+        yield copier
+        await copier.flush()
+    finally:
+        await producer.stop()
+
+
+async def copied_after(broker: Broker, tail: Spans, progress: Progress) -> set[Origin]:
+    """The places that copies in ``tail`` had before."""
+    found: set[Origin] = set()
+    async for batch in records(broker, tail, progress):
+        found.update(origin for origin in map(origin_of, batch) if origin is not None)
+    return found
+
+
+async def own_settings(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]:
+    """What is set on the topic itself."""
+    found: dict[str, str] = {}
+    for response in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]):
+        for code, message, _kind, _name, entries in response.resources:
+            _raise_for(code, f"{topic}: {message}")
+            found |= {entry[0]: entry[1] or "" for entry in entries if entry[3] == SET_ON_TOPIC}
+    return found
+
+
+async def configure(admin: AIOKafkaAdminClient, topic: str, settings: Mapping[str, str]) -> None:
+    """Set all that is set on the topic itself."""
+    for response in await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, dict(settings))]):
+        for code, message, *_ in response.resources:
+            _raise_for(code, f"{topic}: {message}")
+
+
+async def cut_off(admin: AIOKafkaAdminClient, topic: str, before: Mapping[int, int]) -> None:
+    """Delete what lies before an offset of each partition. The topic must allow deletion: see ``deletable``."""
+    end = monotonic() + SHOWN_SECONDS
+    places = {TopicPartition(topic, number): RecordsToDelete(offset) for number, offset in before.items() if offset}
+    while places:
+        try:
+            await admin.delete_records(places)
+        except PolicyViolationError:  # the broker has not seen the new configuration yet
+            if monotonic() > end:
+                raise
+            await asyncio.sleep(POLL_SECONDS)
+        else:
+            return
+
+
+def deletable(settings: Mapping[str, str]) -> dict[str, str]:
+    """The settings with which Kafka deletes what it is told to, and nothing by itself."""
+    return {**settings, "cleanup.policy": "compact,delete", "retention.ms": "-1", "retention.bytes": "-1"}
+
+
+def _raise_for(code: int, text: str) -> None:
+    if code:
+        kind: type[KafkaError] = for_code(code)
+        raise kind(text)

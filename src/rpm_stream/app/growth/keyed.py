@@ -1,0 +1,195 @@
+"""The compacted topics: of every key what counts is written into its new partition, compared, and the old cut off.
+
+Left in its old partition, the last record of a key would pass for new to whoever reads it later; a record without a
+value behind it would end an alert that is open elsewhere. So nothing of a key stays where it was. Of alerts every
+record moves, of the others the newest of each key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack
+from hashlib import sha256
+from typing import NamedTuple
+from zlib import crc32
+
+import msgspec
+from aiokafka.structs import ConsumerRecord
+
+from rpm_stream.app.growth.journal import Growth, Proof
+from rpm_stream.app.growth.kafka import copied_after, copying
+from rpm_stream.app.growth.queues import tail_of
+from rpm_stream.app.merged import Reader
+from rpm_stream.app.moved import Origin, origin_of
+from rpm_stream.app.names import ALERTS, REGISTRY, STATE_INGEST, STATE_JUDGE
+from rpm_stream.app.partitions import home_of
+from rpm_stream.app.topic_window import Broker, Progress, Spans, records, starts
+from rpm_stream.pipeline.sealed import StateError, check_device
+from rpm_stream.pipeline.state import check_patient
+
+KEYED = (REGISTRY, ALERTS, STATE_INGEST, STATE_JUDGE)
+EVERY_RECORD = (ALERTS,)  # for 7 days every transition can be read (topics/README.md)
+
+CHECKS: Mapping[str, Callable[[bytes], None]] = {STATE_INGEST: check_device, STATE_JUDGE: check_patient}
+
+
+class _Whose(msgspec.Struct):
+    patient: str
+
+
+_whose = msgspec.json.Decoder(_Whose).decode
+
+
+class Held(NamedTuple):
+    """What a topic holds of a key: its newest record, by its place, its time, where it belongs, and its checksum."""
+
+    partition: int
+    offset: int
+    timestamp: int
+    home: int
+    crc: int
+    alive: bool  # the newest has a value
+    whole: bool = True  # of a state: it can be restored
+
+
+Index = dict[bytes, Held]
+
+
+async def index(bootstrap: str, broker: Broker, spans: Spans, partitions: int, progress: Progress) -> Index:
+    """What ``spans`` of one topic hold, by key."""
+    found: Index = {}
+    async with AsyncExitStack() as stack:
+        async for record in _stream(bootstrap, broker, spans, stack, progress):
+            key = record.key or b""
+            held = held_with(found.get(key), record, partitions)
+            if held is not None:
+                found[key] = held
+    return found
+
+
+async def _stream(
+    bootstrap: str, broker: Broker, spans: Spans, stack: AsyncExitStack, progress: Progress
+) -> AsyncIterator[ConsumerRecord]:
+    """All records, those of a key in their order; by time only where every record counts, which costs more."""
+    if next(iter(spans)).topic in EVERY_RECORD:
+        async for record in Reader(bootstrap, stack, progress).merged(spans):
+            yield record
+    else:
+        async for batch in records(broker, spans, progress):
+            for record in batch:
+                yield record
+
+
+def held_with(before: Held | None, record: ConsumerRecord, partitions: int) -> Held | None:
+    """What is held of a key with one record more; None where an older one was met in another partition."""
+    if before is not None and before.partition != record.partition and record.timestamp < before.timestamp:
+        return None
+    return Held(
+        record.partition,
+        record.offset,
+        record.timestamp,
+        belongs(record, before, partitions),
+        crc32(record.value or b""),
+        record.value is not None,
+        _is_whole(record),
+    )
+
+
+def _is_whole(record: ConsumerRecord) -> bool:
+    try:
+        if record.value is not None and record.topic in CHECKS:
+            CHECKS[record.topic](record.value)
+    except StateError:
+        return False
+    return True
+
+
+def belongs(record: ConsumerRecord, before: Held | None, partitions: int) -> int:
+    """Where a key belongs. An alert lies where its patient does; one that cannot be read stays where it is."""
+    if record.topic != ALERTS:
+        return home_of(record.key or b"", partitions)
+    try:
+        return home_of(_whose(record.value or b"").patient.encode(), partitions)
+    except msgspec.MsgspecError:
+        return before.home if before is not None else record.partition
+
+
+def counting(held: Index) -> Index:
+    """Without the keys that were deleted."""
+    return {key: each for key, each in held.items() if each.alive}
+
+
+def proof(held: Index) -> Proof:
+    """What must be the same before anything is cut off and after it."""
+    digest = sha256()
+    for key in sorted(held):
+        digest.update(b"%d %b %d\n" % (len(key), key, held[key].crc))
+    return Proof(keys=len(held), digest=digest.hexdigest())
+
+
+class Moved(NamedTuple):
+    """So many keys were to be moved; so many of them are not there, or differ; and all that is there."""
+
+    wanted: int
+    wrong: int
+    found: Proof
+
+
+async def before_cut(broker: Broker, topic: str, cut: dict[int, int]) -> Spans:
+    """What lies before ``cut``."""
+    return {
+        tp: (start, max(start, cut.get(tp.partition, start))) for tp, start in (await starts(broker, topic)).items()
+    }
+
+
+async def move(broker: Broker, bootstrap: str, growth: Growth, topic: str, progress: Progress) -> Moved:
+    """Write what counts of each key into its partition, and compare the newest record of each.
+
+    What was copied in a run before may be there alone: a copy in the same partition lets Kafka drop the original.
+    """
+    cut = growth.cuts[topic]
+    spans = await before_cut(broker, topic, cut)
+    held = counting(await index(bootstrap, broker, spans, growth.partitions, progress))
+    copied = await copied_after(broker, await tail_of(broker, topic, cut), progress)
+    async with AsyncExitStack() as stack, copying(bootstrap, copied) as copier:
+        async for record in _stream(bootstrap, broker, spans, stack, progress):
+            each = held.get(record.key or b"")
+            if each is not None and (topic in EVERY_RECORD or (record.partition, record.offset) == each[:2]):
+                await copier.copy(record, each.home)
+    found = await moved(broker, bootstrap, growth, topic, progress)
+    wrong = sum(key not in found or found[key].crc != each.crc for key, each in held.items())
+    return Moved(len(held), wrong, proof(found))
+
+
+async def moved(broker: Broker, bootstrap: str, growth: Growth, topic: str, progress: Progress) -> Index:
+    """What the copies behind the cut hold, as far as each lies in its key's partition."""
+    tail = await tail_of(broker, topic, growth.cuts[topic])
+    found: Index = {}
+    seen: set[Origin] = set()
+    async with AsyncExitStack() as stack:
+        async for record in _stream(bootstrap, broker, tail, stack, progress):
+            origin, key = origin_of(record), record.key or b""
+            if origin is None or origin in seen:
+                continue
+            seen.add(origin)
+            held = held_with(found.get(key), record, growth.partitions)
+            if held is not None and held.home == held.partition:
+                found[key] = held
+    return found
+
+
+async def astray(broker: Broker, bootstrap: str, partitions: int, topic: str, progress: Progress) -> int:
+    """How many keys have a record outside of their partition."""
+    spans = {tp: (0, end) for tp, (_, end) in (await tail_of(broker, topic, {})).items()}
+    first = await starts(broker, topic)
+    spans = {tp: (first[tp], end) for tp, (_, end) in spans.items()}
+    wrong: set[bytes] = set()
+    async with AsyncExitStack() as stack:
+        known: Index = {}
+        async for record in _stream(bootstrap, broker, spans, stack, progress):
+            key = record.key or b""
+            home = belongs(record, known.get(key), partitions)
+            known[key] = Held(record.partition, record.offset, record.timestamp, home, 0, True)
+            if home != record.partition:
+                wrong.add(key)
+    return len(wrong)

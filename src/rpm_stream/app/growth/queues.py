@@ -1,0 +1,94 @@
+"""What waits in the queues when the topics grow: taken in its order, however it lies over the partitions.
+
+A record waits where its key was before, or where a producer put it that knew of the new partitions already. Read from
+there, it would meet no state, or overtake what came before it. So where any record lies elsewhere than its key does
+now, all that waits is written once more, in the order in which the broker got it, each into its key's partition; and
+the reader goes on behind the originals.
+"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import NamedTuple
+
+from aiokafka.structs import ConsumerRecord
+
+from rpm_stream.app.growth.journal import Growth
+from rpm_stream.app.growth.kafka import commit, copied_after, copying
+from rpm_stream.app.merged import Reader
+from rpm_stream.app.names import (
+    ACTIONS,
+    FRAMES,
+    GROUP_INGEST,
+    GROUP_JUDGE,
+    GROUP_SINK,
+    OBSERVATIONS,
+    READINGS,
+)
+from rpm_stream.app.partitions import home_of
+from rpm_stream.app.topic_window import Broker, Progress, Spans, ends, records, starts
+
+# Each queue with the group that works through it. What nobody of ours reads stays where it is.
+QUEUES = ((FRAMES, GROUP_INGEST), (ACTIONS, GROUP_INGEST), (READINGS, GROUP_JUDGE), (OBSERVATIONS, GROUP_SINK))
+OPTIONAL = (GROUP_SINK,)  # without a FHIR server nobody reads them
+
+
+class Waiting(NamedTuple):
+    """Records that a group has not read, and how many of them lie elsewhere than their key will."""
+
+    records: int
+    elsewhere: int
+
+
+def is_read(group: str, commits: dict[int, int]) -> bool:
+    """Whether the group reads at all."""
+    return bool(commits) or group not in OPTIONAL
+
+
+def home(record: ConsumerRecord, partitions: int) -> int:
+    """The partition of a record's key; without a key it stays where it is."""
+    return record.partition if record.key is None else home_of(record.key, partitions)
+
+
+async def unread(broker: Broker, topic: str, commits: dict[int, int], cut: dict[int, int]) -> Spans:
+    """What lies between where a group stands and ``cut``."""
+    found: Spans = {}
+    for tp, start in (await starts(broker, topic)).items():
+        begin = max(start, commits.get(tp.partition, 0))
+        found[tp] = (begin, max(begin, cut.get(tp.partition, begin)))
+    return found
+
+
+async def waiting(broker: Broker, spans: Spans, partitions: int, progress: Progress) -> Waiting:
+    """How much waits in ``spans``, and how much of it lies elsewhere."""
+    count = elsewhere = 0
+    async for batch in records(broker, spans, progress):
+        count += len(batch)
+        elsewhere += sum(home(record, partitions) != record.partition for record in batch)
+    return Waiting(count, elsewhere)
+
+
+async def take(broker: Broker, bootstrap: str, growth: Growth, queue: tuple[str, str], progress: Progress) -> str:
+    """Bring what waits in a queue to where its keys are now; says what it did."""
+    topic, group = queue
+    commits, cut = growth.commits.get(topic, {}), growth.cuts[topic]
+    if not is_read(group, commits):
+        return f"{topic}: nobody reads it, left as it is"
+    spans = await unread(broker, topic, commits, cut)
+    found = await waiting(broker, spans, growth.partitions, progress)
+    if not found.elsewhere:
+        if commits:
+            await commit(bootstrap, group, topic, commits)
+        return f"{topic}: {found.records} unread records lie where their keys are, left as they are"
+    tail = await tail_of(broker, topic, cut)
+    async with AsyncExitStack() as stack, copying(bootstrap, await copied_after(broker, tail, progress)) as copier:
+        async for record in Reader(bootstrap, stack, progress).merged(spans):
+            await copier.copy(record, home(record, growth.partitions))
+    await commit(bootstrap, group, topic, {tp.partition: end for tp, (_, end) in spans.items()})
+    return f"{topic}: {found.records} unread records written once more in their order, {found.elsewhere} of them moved"
+
+
+async def tail_of(broker: Broker, topic: str, cut: dict[int, int]) -> Spans:
+    """What came behind ``cut``."""
+    found = await ends(broker, topic)
+    return {tp: (cut.get(tp.partition, 0), end) for tp, end in found.items()}

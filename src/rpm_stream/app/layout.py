@@ -1,0 +1,164 @@
+"""Which topics must have equally many partitions, and what is said when they have not.
+
+Looked at before anything starts, by ``topics check``, and by every stage while it runs: Kafka lets anybody add
+partitions, and a key then has another partition than what is known of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import NamedTuple, NoReturn
+
+import structlog
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from rpm_stream.app.engine.end import EXIT_CRASHED, die
+from rpm_stream.app.errors import BrokerAway, MustNotGoOn
+from rpm_stream.app.growth.journal import last_growth
+from rpm_stream.app.names import (
+    ALERTS,
+    FRAMES,
+    OBSERVATIONS,
+    READINGS,
+    REGISTRY,
+    STATE_INGEST,
+    STATE_JUDGE,
+    TOPICS,
+)
+
+LOOK_SECONDS = 5.0
+ALL = frozenset({"ingest", "judge", "sink", "feed"})
+REGISTRY_WRITER = frozenset({"registry"})
+STATES = (STATE_INGEST, STATE_JUDGE)
+
+log = structlog.get_logger()
+
+
+class Together(NamedTuple):
+    """Two topics that need equally many partitions, why, and the stages that would do harm without."""
+
+    first: str
+    second: str
+    why: str
+    stages: frozenset[str]
+
+
+TOGETHER = (
+    Together(FRAMES, STATE_INGEST, "a device's state lies in the partition of its frames", frozenset({"ingest"})),
+    Together(READINGS, STATE_JUDGE, "a patient's state lies in the partition of the readings", frozenset({"judge"})),
+    Together(READINGS, ALERTS, "an alert lies in the partition of its patient, else an old record passes for new", ALL),
+    Together(
+        READINGS, REGISTRY, "a key has all its records in one partition, else an old one passes for new",
+        ALL | REGISTRY_WRITER,
+    ),
+    Together(READINGS, OBSERVATIONS, "an Observation written again follows the one before", frozenset({"sink"})),
+)  # fmt: skip
+ONE_IS_ENOUGH = (REGISTRY,)  # with a single partition every key is in it
+
+
+def disagreement(counts: Mapping[str, int], bootstrap: str, stages: frozenset[str] = ALL) -> str | None:
+    """One line for what does not agree: topics, counts, why, and the command that mends it; None when all is well.
+
+    A topic that does not exist (0) agrees with all: it is created with the right number.
+
+    >>> disagreement({"rpm.frames": 6, "rpm-ingest-state-changelog": 4}, "kafka:9092")
+    "rpm.frames has 6 partitions, rpm-ingest-state-changelog 4: a device's state lies in the partition of its frames. \
+Stop the stages, then: rpm-stream topics grow --partitions 6 --bootstrap kafka:9092"
+    """
+    wrong = [each for each in TOGETHER if each.stages & stages and not _agree(each, counts)]
+    if not wrong:
+        return None
+    most = max(counts.values())
+    said = "; ".join(
+        f"{each.first} has {counts[each.first]} partitions, {each.second} {counts[each.second]}: {each.why}"
+        for each in wrong
+    )
+    return f"{said}. Stop the stages, then: rpm-stream topics grow --partitions {most} --bootstrap {bootstrap}"
+
+
+def _agree(each: Together, counts: Mapping[str, int]) -> bool:
+    first, second = counts.get(each.first, 0), counts.get(each.second, 0)
+    return not first or not second or first == second or (each.second in ONE_IS_ENOUGH and second == 1)
+
+
+class Layout(NamedTuple):
+    """Partitions of each topic, and whether they ever grew: frames may come to where their device was before."""
+
+    counts: dict[str, int]
+    grown: bool
+
+
+async def layout_of(bootstrap: str, stages: frozenset[str] = ALL) -> Layout:
+    """How the topics lie. Raises MustNotGoOn where ``stages`` would do harm, BrokerAway."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
+    try:
+        await admin.start()
+        counts = await all_counts(admin)
+        growth = await last_growth(bootstrap)
+    except (KafkaError, OSError) as error:
+        raise BrokerAway(f"Kafka at {bootstrap} does not answer any more ({type(error).__name__})") from None
+    finally:
+        await admin.close()
+    if growth is not None and not growth.done:
+        raise MustNotGoOn(
+            f"the topics are growing to {growth.partitions} partitions, or that was interrupted: wait for it, or go on "
+            f"with: rpm-stream topics grow --partitions {growth.partitions} --bootstrap {bootstrap}"
+        )
+    if fault := disagreement(counts, bootstrap, stages):
+        raise MustNotGoOn(fault)
+    return Layout(counts, growth is not None)
+
+
+async def fault_of(bootstrap: str) -> str | None:
+    """What keeps stages from starting here, in one line. Raises BrokerAway."""
+    try:
+        await layout_of(bootstrap)
+    except MustNotGoOn as error:
+        return str(error)
+    return None
+
+
+async def all_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
+    """Partitions of every topic of ours and of the agents' states, asked freshly; 0 where there is no such topic."""
+    found = {each["topic"]: len(each["partitions"]) for each in await admin.describe_topics()}
+    return {topic: found.get(topic, 0) for topic in (*TOPICS, *STATES)}
+
+
+async def watch_counts(bootstrap: str, stage: str, known: Mapping[str, int]) -> NoReturn:
+    """Look for ever; end the process when a topic has more partitions, or fewer, than when the stage started.
+
+    Whoever reads on would miss what comes into the new ones, and look for a key's state where it is not. A topic that
+    is missing for a while was deleted: that shows elsewhere. A broker that does not answer only delays.
+    """
+    while True:
+        try:
+            await _watch(bootstrap, stage, known)
+        except (KafkaError, OSError, TimeoutError) as error:
+            log.debug("partitions are not watched", error=type(error).__name__)
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _watch(bootstrap: str, stage: str, known: Mapping[str, int]) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
+    try:
+        await admin.start()
+        while True:
+            now = await all_counts(admin)
+            if changed := {topic: now[topic] for topic, was in known.items() if was and now[topic] not in (0, was)}:
+                end_of_change(stage, known, changed)
+            await asyncio.sleep(LOOK_SECONDS)
+    finally:
+        await admin.close()
+
+
+def end_of_change(stage: str, known: Mapping[str, int], changed: Mapping[str, int]) -> NoReturn:
+    """End this process, with one record that names topics and counts."""
+    said = ", ".join(f"{topic} has {count} partitions, had {known[topic]}" for topic, count in changed.items())
+    die(
+        f"{said}: a key may lie elsewhere now, and what is known of it does not. Nothing was lost; stop the stages, "
+        f"then: rpm-stream topics grow --partitions {max(changed.values())}",
+        EXIT_CRASHED,
+        stage=stage,
+    )
