@@ -234,7 +234,7 @@ def test_a_part_that_was_refused_is_read_when_the_value_comes_again() -> None:
 
 @pytest.mark.parametrize("days", [-1, -1900])
 def test_what_no_body_can_have_is_refused_once_and_the_judge_hears_of_it_once(days: int) -> None:
-    """Whether the whole of it is refused or a part: 60 degrees, and a pulse of 500, by a device that sends them daily."""
+    """Whether the whole of it is refused or a part: 60 degrees, and a pulse of 500, sent each day."""
     whole = TIMED["2A1C"](START + timedelta(days=days), 260)
     in_part = struct.pack("<BHHH", 0x06, 120, 80, 93) + shown(START + timedelta(days=days, hours=1)) + b"\xf4\x01"
     bench = Device(worn())
