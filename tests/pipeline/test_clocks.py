@@ -85,6 +85,18 @@ def test_a_device_clock_that_jumps_back_loses_no_day(back: int) -> None:
     assert bool(passed_for_old) == (back > 60)  # an hour back every value is still known one by one
 
 
+def test_what_a_clock_that_was_set_back_measured_is_known_when_it_comes_again() -> None:
+    """It was read by the gateway's time, as its own seconds were shown long ago by another value."""
+    bench, days = Device(worn()), 4 * 1440
+    for minute in range(0, days, 2):
+        bench.send(temperature(minute, minute, minute))
+    after = [temperature(minute, minute - 1440 * 3, minute) for minute in range(days, days + 20, 2)]
+    found = [read(bench, each) for each in after]
+    assert sum(map(len, found)) == 10 - (RUNS - 1)
+    again = [{**each["notifications"][0], "at": stamp(days + 60 + place)} for place, each in enumerate(after)]
+    assert [read(bench, frame([each], days + 90, seq=9000 + place)) for place, each in enumerate(again)] == [[]] * 10
+
+
 def test_a_memory_that_is_read_out_again_is_still_known() -> None:
     """Records of long ago, in new frames, a second apart on the way and two minutes apart on the device."""
     bench = Device(worn())

@@ -232,6 +232,25 @@ def test_a_part_that_was_refused_is_read_when_the_value_comes_again() -> None:
     assert len(sender.send(DAY, entry("2A35", payload, DAY))) == 3
 
 
+@pytest.mark.parametrize("days", [-1, -1900])
+def test_what_no_body_can_have_is_refused_once_and_the_judge_hears_of_it_once(days: int) -> None:
+    """Whether the whole of it is refused or a part: 60 degrees, and a pulse of 500, sent each day."""
+    whole = TIMED["2A1C"](START + timedelta(days=days), 260)
+    in_part = struct.pack("<BHHH", 0x06, 120, 80, 93) + shown(START + timedelta(days=days, hours=1)) + b"\xf4\x01"
+    bench = Device(worn())
+    for day in range(4):
+        sent = [entry("2A1C", whole, day * DAY), entry("2A35", in_part, day * DAY)]
+        done = bench.send(frame(sent, day * DAY, seq=day, utc_offset="Z"))
+        told = sum(len(message.refused) for message in done.readings)
+        assert (counts(done), told) == (((3, 0, 2), 2) if not day else ((0, 5, 0), 0))
+
+
+def test_what_counts_is_known_however_long_it_did_not_come() -> None:
+    sender = Sender()
+    assert len(sender.send(0, entry("2A35", cuff(-1), 0))) == 3
+    assert sender.send(20 * DAY, entry("2A35", cuff(-1), 20 * DAY)) == []
+
+
 def test_the_octet_that_counts_segments_makes_no_other_value() -> None:
     sender, at = Sender(), START + timedelta(hours=1)
     found = [sender.send(number, entry("2B8B", health(at, 16, number), number)) for number in (0, 1, 2)]

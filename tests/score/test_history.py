@@ -8,8 +8,10 @@ from itertools import groupby
 
 from hypothesis import example, given
 from hypothesis import strategies as st
+from replaying import reading_of
 
-from rpm_stream.score.history import Level, Segment, VitalHistory, add, inside_since, shorten
+from rpm_stream.score.history import Level, Segment, VitalHistory, add, inside_since, segment_of, shorten
+from rpm_stream.score.rows import row, run
 from rpm_stream.score.taken_back import forget_in
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -125,3 +127,34 @@ def test_after_a_cut_a_time_inside_is_what_is_left_of_it() -> None:
     assert inside_since(history) == at(0)
     forget_in(history, [Segment(at(8), at(8), "inside", 0, (), 1, None)])
     assert inside_since(history) == at(9)
+
+
+def by_clock(minute: int, shown: str | None, level: Level = "beyond") -> Segment:
+    """A reading by a clock that showed so, which did not count."""
+    flags, attributes = (("device_time_ignored",), {"device_time": shown}) if shown else ((), {})
+    reading = reading_of("systolic", "190", "mm[Hg]", minute, flags=flags, attributes=attributes)
+    return segment_of(reading, level, None, ("limit",) if level == "beyond" else ())
+
+
+@given(st.lists(st.tuples(st.integers(1, 30), st.sampled_from("ab-")), min_size=1, max_size=30), st.integers(1, 8))
+def test_of_one_shown_time_one_is_in_a_row(values: list[tuple[int, str]], most: int) -> None:
+    """Whatever lies between, and whatever was forgotten: no row counts more than it has shown times and true ones."""
+    history, minute = VitalHistory(), 0
+    for step, shown in values:
+        minute += step
+        add(history, by_clock(minute, None if shown == "-" else shown))
+        shorten(history, most)
+    found = row(history, len(history.segments) - 1, "limit")
+    assert found[-1] is history.segments[-1]
+    times = [each.shown for each in found if each.shown is not None]
+    assert len(times) == len(set(times))
+    if {shown for _, shown in values} == {"a"}:
+        assert run(history, len(history.segments) - 1, "limit").count == 1
+
+
+def test_a_segment_names_the_shown_time_of_the_reading_that_it_names() -> None:
+    history = VitalHistory()
+    for minute, shown in ((0, "a"), (5, "b")):
+        add(history, by_clock(minute, shown))
+    forget_in(history, [by_clock(5, "b")])
+    assert [segment.shown for segment in history.segments] == ["a"]

@@ -6,7 +6,9 @@ that entry as ``internal_error`` and touches nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 
@@ -23,7 +25,7 @@ from rpm_stream.pipeline.device import DeviceState, note_session
 from rpm_stream.pipeline.frames import FrameMessage, Ingested, Slot, Work, refused_whole
 from rpm_stream.pipeline.joins import join
 from rpm_stream.pipeline.skew import SKEW_SECONDS
-from rpm_stream.pipeline.spots import OLDER, STORED, Part, Spot
+from rpm_stream.pipeline.spots import Part, Spot
 from rpm_stream.records import Decoded, DeviceEntry, Origin, Reading
 from rpm_stream.registry import Registry
 from rpm_stream.sameness import DEVICE_TIME
@@ -32,6 +34,18 @@ __all__ = ["DeviceState", "FrameMessage", "Ingest", "Ingested"]
 
 CLOCK_AHEAD = timedelta(minutes=5)  # as much as device time may be ahead (CONTRACT 3)
 PRESSURES = ("systolic", "diastolic", "mean_arterial")
+
+
+# What the registry, the gateway's clock or we may mend: the others are for what a value says.
+MENDED_ELSEWHERE = frozenset({"unknown_device", "unassigned", "identity_conflict", "future_time", "internal_error"})
+
+
+class _Done(NamedTuple):
+    """One value of an entry, where it stands, and what became of it; None: a duplicate."""
+
+    decoded: Decoded
+    spot: Spot
+    outcome: Reading | Refusal | None
 
 
 class Ingest:
@@ -113,56 +127,54 @@ class Ingest:
             conflict = pressures_conflict({decoded.vital: decoded for decoded in readings}, self._bounds)
         row = self.knowledge.characteristics.get(entry.characteristic)
         dense = row is not None and row.dense
-        outcomes = [(each, self._part(part, each, dense, conflict and each.vital in PRESSURES)) for each in readings]
-        refused: dict[tuple[Refusal, int], list[Decoded]] = {}  # by cause; of ``implausible`` each value is its own
-        read = False
+        done = [_Done(each, *self._part(part, each, dense, conflict and each.vital in PRESSURES)) for each in readings]
+        refused: dict[tuple[Refusal, int], list[_Done]] = {}  # by cause; of ``implausible`` each value is its own
         seen_at: Spot | None = None
-        for decoded, outcome in outcomes:
+        for each in done:
+            outcome = each.outcome
             if isinstance(outcome, Refusal):
-                own = decoded.part if outcome.reason == "implausible" else -1
-                refused.setdefault((outcome, own), []).append(decoded)
-                if outcome in (OLDER, STORED):
-                    part.note_sighting(part.spot(decoded, dense), "refused")
+                own = each.decoded.part if outcome.reason == "implausible" else -1
+                refused.setdefault((outcome, own), []).append(each)
                 continue
-            spot, reading = outcome
-            if reading is None:
+            if outcome is None:
                 work.duplicates += 1
             else:
-                read = True
-                work.readings.setdefault(reading.patient, []).append(reading)
-            if spot is not seen_at:  # nearly always one for all parts
-                seen_at = spot
-                part.note_sighting(spot, "again" if reading is None else "read")
-            if reading is not None:
-                remember(part.state.seen, spot.seen_as)
-        self._refuse(part, refused, dense)
-        if read or part.shows_clock:
-            part.note_clock()
-        if refused or part.state.seen.partial:
-            self._leave_out(part, [(each, isinstance(outcome, Refusal)) for each, outcome in outcomes], dense)
-
-    def _refuse(self, part: Part, refused: dict[tuple[Refusal, int], list[Decoded]], dense: bool) -> None:
-        """One reject a cause; what no body can have is kept for the judge."""
+                work.readings.setdefault(outcome.patient, []).append(outcome)
+            if each.spot is not seen_at:  # nearly always one for all parts
+                seen_at = each.spot
+                part.note_sighting(each.spot, "again" if outcome is None else "read")
+            if outcome is not None:
+                remember(part.state.seen, each.spot.seen_as)
         for (why, _), values in refused.items():
-            reject = part.work.reject(part.entry, [decoded.part for decoded in values], why, "normalise")
-            if reject is not None and why.reason == "implausible" and "control_solution" not in values[0].flags:
-                part.work.refuse(_refused(part, values[0], part.spot(values[0], dense), reject.id))
+            self._refuse(part, values, why)
+        if part.shows_clock or any(isinstance(each.outcome, Reading) for each in done):
+            part.note_clock()
+        if part.state.seen.partial or any(isinstance(each.outcome, Refusal) for each in done):
+            _leave_out(part, done)
 
-    def _leave_out(self, part: Part, outcomes: list[tuple[Decoded, bool]], dense: bool) -> None:
-        """Note what is missing of an entry that was read: sent again and then acceptable, it is no duplicate."""
-        spots = {decoded.part: part.spot(decoded, dense) for decoded, _ in outcomes}
-        for names in {spot.left_as for spot in spots.values()}:
-            its = [(each.part, refused) for each, refused in outcomes if spots[each.part].left_as == names]
-            missing = [number for number, refused in its if refused]
-            if len(missing) < len(its) or names[0] in part.state.seen.partial:
-                leave_out(part.state.seen, names, missing)
+    def _refuse(self, part: Part, values: list[_Done], why: Refusal) -> None:
+        """One reject for a cause; or duplicates, where the device sends once more what was refused for what it says."""
+        work, is_its_own = part.work, why.reason not in MENDED_ELSEWHERE
+        again = [each for each in values if is_its_own and (each.spot.was_refused or each.spot.verdict == "duplicate")]
+        work.duplicates += len(again)
+        if new := [each for each in values if each not in again]:
+            reject = work.reject(part.entry, [each.decoded.part for each in new], why, "normalise")
+            first = new[0]
+            if reject is not None and why.reason == "implausible" and "control_solution" not in first.decoded.flags:
+                work.refuse(_refused(part, first.decoded, first.spot, reject.id))
+        if is_its_own:
+            for each in values:
+                part.note_sighting(each.spot, "refused")
 
-    def _part(self, part: Part, decoded: Decoded, dense: bool, conflict: bool) -> tuple[Spot, Reading | None] | Refusal:
-        """Where one value stands, with its reading, or None for a duplicate; or a Refusal."""
-        bound = self._bounds.judge(decoded.vital, decoded.value, decoded.unit)
+    def _part(self, part: Part, decoded: Decoded, dense: bool, conflict: bool) -> tuple[Spot, Reading | Refusal | None]:
+        """Where one value stands, and its reading, a Refusal, or None for a duplicate."""
         spot = part.spot(decoded, dense)
         if spot.verdict == "duplicate" and not was_left_out(part.state.seen, spot.left_as, decoded.part):
             return spot, None
+        return spot, self._read(part, spot, decoded, conflict)
+
+    def _read(self, part: Part, spot: Spot, decoded: Decoded, conflict: bool) -> Reading | Refusal:
+        bound = self._bounds.judge(decoded.vital, decoded.value, decoded.unit)
         if isinstance(spot.whose, Refusal):
             return spot.whose
         if bound in ("unknown_vital", "unknown_unit") and (why := refusal(bound, decoded, self.knowledge)):
@@ -175,7 +187,16 @@ class Ingest:
             return why
         if conflict:
             return Refusal(reason="implausible", detail="no cuff measures these pressures together")
-        return spot, _reading(part, decoded, spot, spot.whose, bound == "query")
+        return _reading(part, decoded, spot, spot.whose, bound == "query")
+
+
+def _leave_out(part: Part, done: Sequence[_Done]) -> None:
+    """Note what is missing of an entry that was read: sent again and then acceptable, it is no duplicate."""
+    for names in {each.spot.left_as for each in done}:
+        its = [each for each in done if each.spot.left_as == names]
+        missing = [each.decoded.part for each in its if isinstance(each.outcome, Refusal)]
+        if len(missing) < len(its) or names[0] in part.state.seen.partial:
+            leave_out(part.state.seen, names, missing)
 
 
 def _refused(part: Part, decoded: Decoded, spot: Spot, identity: str) -> Reading:

@@ -30,7 +30,7 @@ OLDER = Refusal(reason="too_old", detail="older than what can be told from a re-
 
 class Spot(Record, frozen=True, kw_only=True, gc=False):
     """Where the values of one entry stand. ``name``: of the value under its device's time, where it carries one;
-    ``refusal``: why it can be no reading, whoever's it is.
+    ``refusal``: why it can be no reading, whoever's it is; ``was_refused``: for what it says, when it came before.
     """
 
     placed: Placed
@@ -41,6 +41,7 @@ class Spot(Record, frozen=True, kw_only=True, gc=False):
     name: int | None
     verdict: Verdict
     refusal: Refusal | None
+    was_refused: bool
     skew: int | None
 
     @property
@@ -58,6 +59,7 @@ class _Identity(Record, frozen=True, kw_only=True, gc=False):
     mark: Mark
     name: int | None = None
     other: Mark | None = None
+    was_refused: bool = False
 
 
 def key_by_at(entry: Entry, decoded: Decoded) -> str:
@@ -162,6 +164,7 @@ class Part:
             name=identity.name,
             verdict=verdict,
             refusal=refusal,
+            was_refused=identity.was_refused,
             skew=off_by,
         )
 
@@ -190,8 +193,10 @@ class Part:
         if identity.other is not None and is_known(seen, identity.other):
             return "duplicate", identity
         found = sightings.look(identity.name, entry.at, self.work.received_at) if sightings is not None else "new"
-        if found == "new" or (found == "refused" and placed.by_device and verdict == "new"):
+        if found == "new":
             return verdict, identity
+        if found == "refused" and verdict == "new" and not is_stored(placed):
+            return verdict, msgspec.structs.replace(identity, was_refused=True)
         if found == "anew" and not (placed.by_device or _is_numbered(decoded) or self._is_of_memory(decoded)):
             return verdict, msgspec.structs.replace(identity, key=key_by_at(entry, decoded))
         return "duplicate", identity
