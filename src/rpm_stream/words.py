@@ -9,7 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from rpm_stream.records import CLEAN, LimitValue, Reading
 
 UNIT_WORDS = {"mm[Hg]": "mmHg", "Cel": "°C", "[degF]": "°F", "[lb_av]": "lb", "/min": "a minute"}
-UNIT_WORDS |= {"[in_i]": "in", "1": ""}
+UNIT_WORDS |= {"[in_i]": "in", "[ft_i]": "ft", "1": ""}
 MOST_DECIMALS = 3  # of a number that was converted
 MOST_SENT = 64  # characters of a name that somebody has sent
 MOST_GIVEN = 50  # characters of a number that somebody has set

@@ -40,6 +40,11 @@ def test_a_wide_file_gives_a_row_for_each_value() -> None:
     assert [frame.lines for frame in frames(found) if not isinstance(frame, BadRow)] == [(2, 2), (3,)]
 
 
+def test_a_line_end_in_a_cell_of_a_wide_file_is_no_blank() -> None:
+    """It goes on as it stands, and is refused as a value."""
+    assert said(read("weight=kg:kg", "patient,measured_at,kg", f'p,{T},"80\n"'))[0][4] == "80\n"
+
+
 def test_a_bad_line_of_a_wide_file_is_told_once() -> None:
     found = read("heart_rate=hr:/min,weight=kg:kg", "patient,measured_at,hr,kg", "p,yesterday,72,80", f"p,{T},72")
     assert [(row.line, row.reason) for row in found if isinstance(row, BadRow)] == [

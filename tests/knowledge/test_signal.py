@@ -27,6 +27,7 @@ NAMES_OF_FLAGS = {
     "UNSURE",
     "PRELIMINARY",
     "CLOCK_SKEW",
+    "PLACEHOLDER",
     "ADOPTED",
 }
 WORD = frozenset("abcdefghijklmnopqrstuvwxyz_0123456789")

@@ -97,8 +97,10 @@ def _quoted(
     def feed() -> Iterator[str]:
         nonlocal ended
         yield line
-        while sum(map(len, taken)) <= most and (following := next(numbered, None)) is not None:
+        size = len(line)
+        while size <= most and (following := next(numbered, None)) is not None:
             taken.append(following[1])
+            size += len(following[1])
             yield following[1]
         ended = True
 

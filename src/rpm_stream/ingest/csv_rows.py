@@ -144,22 +144,21 @@ def _row(record: CsvRecord, columns: Columns, clock: LocalTime) -> Iterator[Row 
     if len(fields) != columns.count:
         yield _bad(number, record.text, "bad_schema", f"{len(fields)} columns, the header has {columns.count}")
         return
-    for row in _split(record, columns, clock):
-        if isinstance(row, BadRow):
-            yield row
-            return  # whose and when is the same for all of the record
-        yield row
+    yield from _split(record, columns, clock)
 
 
 def _split(record: CsvRecord, columns: Columns, clock: LocalTime) -> Iterator[Row | BadRow]:
-    """The row of one record; of a wide file one for each vital that has a value there."""
+    """The row of one record; of a wide file one for each vital that has a value there.
+
+    Whose and when it is holds for all of them: where that is wrong, it is told once.
+    """
     patient, written, *rest = (record.fields[place] for place in columns.places)
     device = (record.fields[columns.device] if columns.device is not None else "") or f"csv.{patient}"
     if columns.wide:
         said = [
-            (each.vital, value.strip(), each.unit, len(patient) + len(device) + len(value))
+            (each.vital, value.strip(" "), each.unit, len(patient) + len(device) + len(value))
             for each, value in zip(columns.wide, rest, strict=True)
-            if value.strip()
+            if value.strip(" ")
         ]
     else:
         vital, value, unit = rest

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -16,6 +14,7 @@ from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.fhir_codes import Codes
 from rpm_stream.ingest.fhir_in import decode_observation
 from rpm_stream.ingest.quirks import Read
+from rpm_stream.ingest.said_twice import Once, twice_anywhere
 from rpm_stream.ingest.segments import is_segment
 from rpm_stream.ingest.values import decode_measurement
 from rpm_stream.records import Measurement, Name, Notification, Offset, Payload, Reason, Record, Short, Time, Version
@@ -82,10 +81,9 @@ _notification = msgspec.json.Decoder(Notification)
 _measurement = msgspec.json.Decoder(Measurement)
 
 
-FIELDS = Envelope.__struct_fields__
-_FIELDS_QUOTED = tuple(f'"{name}"'.encode() for name in FIELDS)
-# An escape of a letter, digit or underscore: no encoder writes one, and no name of a field has anything else.
-_LETTER_ESCAPED = re.compile(rb"\\u00[3-7]")
+_frame_once = Once(Envelope)
+_notification_once = Once(Notification, least=3)
+_measurement_once = Once(Measurement, least=4)  # at, vital, unit, and value or absent
 
 
 def _utc(at: datetime) -> datetime:
@@ -98,8 +96,7 @@ def parse_frame(key: str | None, value: bytes) -> tuple[Envelope, Kind, list[msg
         raise DecodeError("too_large", f"{len(value)} bytes, at most {MOST_BYTES}")
     try:
         envelope = _envelope.decode(value)
-        if twice := _standing_twice(value):
-            raise DecodeError("bad_schema", f"{twice} stands there twice")
+        _check_once(_frame_once, value)
     except msgspec.ValidationError as error:
         raise DecodeError("bad_schema", str(error)) from None
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
@@ -127,26 +124,14 @@ def parse_frame(key: str | None, value: bytes) -> tuple[Envelope, Kind, list[msg
     return envelope, kind, entries
 
 
-def _standing_twice(value: bytes) -> str | None:
-    """A field of the frame that it has twice, however its name is spelt; None where it has none.
-
-    The decoder keeps the last one: of two lists the other's entries would be lost, of two devices one would be passed
-    over. Nearly always a look at the octets tells that there is none: a name stands there once, and no letter of a name
-    is written as an escape. Raises ValueError or RecursionError where that cannot be told.
-    """
-    if not _LETTER_ESCAPED.search(value) and all(value.count(name) < 2 for name in _FIELDS_QUOTED):
-        return None
-    names: list[str] = []
-
-    def keep(pairs: list[tuple[str, object]]) -> None:  # called for the outermost object last
-        names[:] = [name for name, _ in pairs]
-
-    json.loads(value, object_pairs_hook=keep, parse_int=str, parse_float=str)
-    return next((name for name in FIELDS if names.count(name) > 1), None)
+def _check_once(once: Once, value: bytes) -> None:
+    if twice := once.twice(value):
+        raise DecodeError("bad_schema", f"{twice} stands there twice")
 
 
-def _decode_notification(index: int, original: msgspec.Raw, read: Read) -> Entry:
+def _decode_notification(index: int, original: bytes, read: Read) -> Entry:
     entry = _notification.decode(original)
+    _check_once(_notification_once, original)
     try:
         payload = bytes.fromhex(entry.payload)
         if 2 * len(payload) != len(entry.payload):  # fromhex lets blanks pass
@@ -161,13 +146,14 @@ def _decode_notification(index: int, original: msgspec.Raw, read: Read) -> Entry
         characteristic=characteristic,
         content=payload.hex(),
         payload=Payload() if partial else read(entry.characteristic, payload),
-        original=bytes(original),
+        original=original,
         segment=payload if partial else None,
     )
 
 
-def _decode_measurement(index: int, original: msgspec.Raw, codes: Codes) -> Entry:
+def _decode_measurement(index: int, original: bytes, codes: Codes) -> Entry:
     entry = _measurement.decode(original)
+    _check_once(_measurement_once, original)
     payload = decode_measurement(entry, codes)
     (said,) = payload.readings
     return Entry(
@@ -176,19 +162,21 @@ def _decode_measurement(index: int, original: msgspec.Raw, codes: Codes) -> Entr
         characteristic=APP,
         content=f"{said.vital}\x1f{said.absent if said.value is None else plain_number(said.value)}\x1f{said.unit}",
         payload=payload,
-        original=bytes(original),
+        original=original,
     )
 
 
-def _decode_resource(index: int, original: msgspec.Raw, codes: Codes) -> Entry:
-    found = decode_observation(bytes(original), codes)
+def _decode_resource(index: int, original: bytes, codes: Codes) -> Entry:
+    found = decode_observation(original, codes)
+    if twice_anywhere(original):
+        raise DecodeError("bad_schema", "a field of the resource stands there twice")
     return Entry(
         index=index,
         at=found.at,
         characteristic=FHIR,
         content=found.content,
         payload=found.payload,
-        original=bytes(original),
+        original=original,
         utc_offset=found.utc_offset,
         subject=found.subject,
     )
@@ -198,7 +186,8 @@ def decode_entries(
     kind: Kind, entries: list[msgspec.Raw], codes: Codes, read: Read = decode
 ) -> Iterator[Entry | BadEntry]:
     """Each entry decoded, or the reason why not. Never raises. ``read``: ``decode`` of the device's model."""
-    for index, original in enumerate(entries):
+    for index, raw in enumerate(entries):
+        original = bytes(raw)
         try:
             if kind == "notifications":
                 yield _decode_notification(index, original, read)
@@ -207,8 +196,8 @@ def decode_entries(
             else:
                 yield _decode_resource(index, original, codes)
         except DecodeError as error:
-            yield BadEntry(index=index, reason=error.reason, detail=error.detail, original=bytes(original))
+            yield BadEntry(index=index, reason=error.reason, detail=error.detail, original=original)
         except msgspec.MsgspecError as error:
-            yield BadEntry(index=index, reason="bad_schema", detail=str(error), original=bytes(original))
+            yield BadEntry(index=index, reason="bad_schema", detail=str(error), original=original)
         except (OverflowError, ValueError, RecursionError) as error:
-            yield BadEntry(index=index, reason="bad_schema", detail=type(error).__name__, original=bytes(original))
+            yield BadEntry(index=index, reason="bad_schema", detail=type(error).__name__, original=original)

@@ -18,13 +18,22 @@ def call(*arguments: str | Path) -> tuple[int, list[dict[str, Any]], str]:
 def test_good_tables_are_shown() -> None:
     status, lines, error = call()
     assert (status, error) == (0, "")
-    assert {line["table"] for line in lines} == {"vitals", "limits", "news2", "charts", "rules"}
+    assert {line["table"] for line in lines} == {"vitals", "limits", "news2", "charts", "rules", "spellings"}
+    assert {"table": "spellings", "unit": "mm[Hg]", "spellings": "mmHg, mm Hg"} in lines
     glucose = [line for line in lines if line["table"] == "limits" and line["vital"] == "glucose"]
     assert {line["limit"] for line in glucose} == {"below 54 mg/dL", "below 70 mg/dL", "above 250 mg/dL"}
     assert all(line["source"] for line in lines if "source" in line)
     assert {"rule": "trend.joined", "priority": "medium"}.items() <= next(
         line for line in lines if line.get("rule") == "trend.joined"
     ).items()
+
+
+def test_a_clinics_placeholders_are_shown(tmp_path: Path) -> None:
+    row = 'vital = "weight"\ntext = "--"\nabsent = "not-performed"\nsource = "the diary\'s manual"\n'
+    (tmp_path / "placeholders.toml").write_text(f"[[placeholder]]\n{row}")
+    _, lines, _ = call(tmp_path)
+    said = {"vital": "weight", "text": "--", "absent": "not-performed", "source": "the diary's manual"}
+    assert [line for line in lines if line.get("table") == "placeholders"] == [{"table": "placeholders", **said}]
 
 
 def test_shipped_limits_that_a_clinic_left_out_are_shown(tmp_path: Path) -> None:

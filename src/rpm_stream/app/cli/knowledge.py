@@ -74,6 +74,8 @@ def _tables(knowledge: Knowledge) -> Iterator[tuple[str, tuple[str, ...], Rows]]
     yield "charts", ("chart", "vital", "unit", "bands", "recovers", "source"), _charts(knowledge)
     yield "rules", ("rule", "priority", "harm", "onset", "why"), _rules(knowledge)
     yield "dropped", ("vital", "limit"), _dropped(knowledge)
+    yield "spellings", ("unit", "spellings"), _spellings(knowledge)
+    yield "placeholders", ("vital", "text", "absent", "source"), _placeholders(knowledge)
 
 
 def _vitals(knowledge: Knowledge) -> Rows:
@@ -115,6 +117,17 @@ def _charts(knowledge: Knowledge) -> Rows:
         back = [f"from {line.recover.low}" if line.recover.low is not None else ""]
         back.append(f"to {line.recover.high}" if line.recover.high is not None else "")
         yield chart, ", ".join(line.vitals), line.unit, said, " ".join(filter(None, back)), line.source
+
+
+def _spellings(knowledge: Knowledge) -> Rows:
+    """How else a unit may be written, a line a unit."""
+    for unit in dict.fromkeys(row.unit for row in knowledge.spellings.values()):
+        yield unit, ", ".join(name for name, row in knowledge.spellings.items() if row.unit == unit)
+
+
+def _placeholders(knowledge: Knowledge) -> Rows:
+    for row in knowledge.placeholders.placeholder:
+        yield row.vital, row.text, row.absent, row.source
 
 
 def _rules(knowledge: Knowledge) -> Rows:
