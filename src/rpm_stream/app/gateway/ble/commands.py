@@ -34,6 +34,7 @@ from rpm_stream.app.gateway.ble.session import SessionOptions, Shared
 from rpm_stream.app.gateway.ble.stacks import radio_of
 from rpm_stream.app.gateway.client import Gateway
 from rpm_stream.app.gateway.link import GatewayOptions
+from rpm_stream.app.logs import configure_log
 from rpm_stream.records import Notification
 
 DRAW_SECONDS = 1.0
@@ -154,10 +155,14 @@ async def _draw(board: Board, gateway: Gateway, wanted: bool) -> None:
     console = Console(stderr=True)
     if not wanted or not console.is_terminal:
         await asyncio.Event().wait()
-    with Live(console=console, auto_refresh=False, transient=True) as live:
-        while True:
-            live.update(board_table(board, gateway.spooled), refresh=True)
-            await asyncio.sleep(DRAW_SECONDS)
+    try:
+        with Live(console=console, auto_refresh=False, transient=True) as live:
+            configure_log("ERROR")  # above the table, which says the rest
+            while True:
+                live.update(board_table(board, gateway.spooled), refresh=True)
+                await asyncio.sleep(DRAW_SECONDS)
+    finally:
+        configure_log("WARNING")
 
 
 def status(folder: Path, gateway_id: str) -> None:
