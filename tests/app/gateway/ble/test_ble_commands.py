@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import os
+import ssl
 import subprocess
 import sys
 import tomllib
@@ -15,6 +17,7 @@ from types import TracebackType
 from typing import Self
 
 import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from prometheus_client import CollectorRegistry
 
 from rpm_stream.app.errors import UsageError
@@ -22,6 +25,7 @@ from rpm_stream.app.gateway.ble import commands, from_registry
 from rpm_stream.app.gateway.ble.board import Board
 from rpm_stream.app.gateway.ble.commands import Looking, own_name, scan
 from rpm_stream.app.gateway.ble.from_registry import remembered
+from rpm_stream.app.gateway.ble.kafka_file import kafka_options
 from rpm_stream.app.gateway.ble.known import Known, KnownDevice
 from rpm_stream.app.gateway.ble.radio import RadioOff, Sighting
 from rpm_stream.app.gateway.client import GATEWAY_ID
@@ -189,3 +193,56 @@ def test_status_gives_a_program_the_file_and_says_where_there_is_none(
     said = json.loads(capsys.readouterr().out)
     assert (said["devices"][0]["device"], said["devices"][0]["battery"]) == ("strap-1", 80)
     assert said["refused"] == {"unassigned": 2}
+
+
+# --- signing in ---------------------------------------------------------------------------------------------------
+
+SIGNED = """
+security_protocol = "SASL_SSL"
+sasl_mechanism = "SCRAM-SHA-512"
+sasl_plain_username = "gw-17"
+sasl_plain_password = "zaphod"
+"""
+
+
+def test_a_gateway_signs_in_by_a_file_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "kafka.toml"
+    path.write_text(SIGNED)
+    path.chmod(0o600)
+    found = kafka_options(path)
+    assert isinstance(found.pop("ssl_context"), ssl.SSLContext)
+    assert found == {
+        "security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": "gw-17", "sasl_plain_password": "zaphod",
+    }  # fmt: skip
+    assert found.keys() <= inspect.signature(AIOKafkaProducer).parameters.keys()
+    assert found.keys() <= inspect.signature(AIOKafkaConsumer).parameters.keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "told"),
+    [
+        (SIGNED, 0o644, "others may read it"),
+        (SIGNED.replace("SASL_SSL", "zaphod"), 0o600, "security_protocol is one of"),
+        (SIGNED + "sasl_pasword = 'zaphod'", 0o600, "sasl_pasword: not known"),
+        (SIGNED + "ssl_cafile = 7", 0o600, "ssl_cafile is a text"),
+        (SIGNED + "ssl_cafile = 'none.pem'", 0o600, "cannot be used"),
+        (SIGNED.replace('"zaphod"', '"zaphod'), 0o600, "no TOML"),
+    ],
+)
+def test_what_is_wrong_with_it_is_one_line_without_the_password(
+    tmp_path: Path, text: str, mode: int, told: str
+) -> None:
+    path = tmp_path / "kafka.toml"
+    path.write_text(text)
+    path.chmod(mode)
+    with pytest.raises(UsageError) as fault:
+        kafka_options(path)
+    assert told in str(fault.value)
+    assert "zaphod" not in str(fault.value)
+    assert "\n" not in str(fault.value)
+
+
+def test_a_file_that_is_missing_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="No such file"):
+        kafka_options(tmp_path / "none.toml")
