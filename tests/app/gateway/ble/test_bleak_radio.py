@@ -624,16 +624,26 @@ async def test_connecting_twice_ends_the_first_link(air: BluezDouble, radio: Ble
     assert first.gone.is_set()
 
 
-async def test_a_connection_that_a_crash_left_behind(air: BluezDouble, radio: BleakRadio) -> None:
-    """BlueZ keeps it after the process that made it has died: it is taken over."""
-    link = await connected(air, radio, STRAP)
+async def test_a_connection_that_a_crash_left_behind(
+    air: BluezDouble, radio: BleakRadio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BlueZ keeps it after the process that made it was killed, and the device advertises no more: it is told as near,
+    and connecting takes it over. What this process holds itself is not told.
+    """
+    monkeypatch.setattr("rpm_stream.app.gateway.ble.bleak_radio.HELD_SECONDS", 0.05)
     device = air.devices[STRAP]
-    await link.close()
-    air.advertise(device)
-    air._connect(device)
-    await until(lambda: device.resolved)
-    again = await radio.connect(STRAP, 5.0)
-    assert [each.uuid for each in await again.characteristics()] == ["2A37", "2A19"]
+    device.known = True
+    mine = await connected(air, radio, CUFF)
+    async with aclosing(radio.sightings()) as near:
+        waiting = asyncio.ensure_future(anext(near))
+        await asyncio.sleep(0.2)
+        assert not waiting.done()
+        air._connect(device)
+        await until(lambda: device.resolved)
+        assert await asyncio.wait_for(waiting, 5) == (STRAP, "HR-70A", frozenset({"180D", "180F"}), None)
+        again = await radio.connect(STRAP, 5.0)
+        assert [each.uuid for each in await again.characteristics()] == ["2A37", "2A19"]
+    assert not mine.gone.is_set()
 
 
 @pytest.mark.parametrize(
