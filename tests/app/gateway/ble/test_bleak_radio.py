@@ -412,6 +412,17 @@ async def test_pairing_that_fails(air: BluezDouble, radio: BleakRadio) -> None:
     assert not link.bonded
 
 
+async def test_pairing_that_nobody_ends(air: BluezDouble, radio: BleakRadio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The person has left: pairing is given up, the adapter and the other devices are not."""
+    monkeypatch.setattr(bluez, "PAIR_SECONDS", 0.2)
+    air.devices[CUFF].pairs = None
+    link = await connected(air, radio, CUFF)
+    with pytest.raises(PairingFailed, match="no answer in time"):
+        await link.pair()
+    assert "org.bluez.Device1.CancelPairing" in air.calls
+    assert await link.characteristics()
+
+
 async def test_a_bond_that_the_device_refuses_for_one_value(air: BluezDouble, radio: BleakRadio) -> None:
     """BlueZ says bonded, the device says not paired: the keys are deleted, and the next connection bonds anew."""
     device = air.devices[CUFF]
