@@ -99,6 +99,17 @@ def scan(
     look(radio, _folder(Settings()), Looking(seconds, everything, template))
 
 
+@ble_app.command()
+def status(gateway: GatewayId = None) -> None:
+    """Show how the devices of the gateway on this machine are: connected, last value, battery, signal, fault.
+
+    Example: rpm-stream gateway ble status
+    """
+    from rpm_stream.app.gateway.ble.commands import status as show
+
+    show(_folder(Settings()), _gateway_id(gateway))
+
+
 def _folder(settings: Settings) -> Path:
     return settings.data_dir.expanduser() / "gateway"
 

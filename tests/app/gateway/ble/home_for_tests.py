@@ -145,11 +145,14 @@ class Disk:
 
     frames: list[tuple[str, list[Notification]]] = field(default_factory=list)
     full: bool = False
+    broken: bool = False
 
     async def send(self, device: str, *, notifications: Sequence[Notification]) -> None:
         await asyncio.sleep(0)
         if self.full:
             raise OSError("full")
+        if self.broken:
+            raise RuntimeError("the sending task has ended")
         self.frames.append((device, list(notifications)))
 
     def values(self, device: str, uuid: str) -> list[bytes]:

@@ -9,14 +9,17 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.gateway.ble import commands, from_registry
+from rpm_stream.app.gateway.ble.board import Board
 from rpm_stream.app.gateway.ble.commands import Looking, own_name, scan
 from rpm_stream.app.gateway.ble.from_registry import remembered
 from rpm_stream.app.gateway.ble.known import Known, KnownDevice
@@ -171,3 +174,18 @@ def test_devices_that_cannot_be_read_are_none(tmp_path: Path, text: str) -> None
     path = tmp_path / "devices.json"
     path.write_text(text)
     assert remembered(path) == []
+
+
+def test_status_gives_a_program_the_file_and_says_where_there_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UsageError, match="no gateway home-1 has run here"):
+        commands.status(tmp_path, "home-1")
+    board = Board(lambda: datetime(2026, 11, 30, tzinfo=UTC), CollectorRegistry(), tmp_path / "home-1.ble-status.json")
+    board.row("strap-1").battery = 80
+    board.refused["unassigned"] += 2
+    board.write()
+    commands.status(tmp_path, "home-1")
+    said = json.loads(capsys.readouterr().out)
+    assert (said["devices"][0]["device"], said["devices"][0]["battery"]) == ("strap-1", 80)
+    assert said["refused"] == {"unassigned": 2}

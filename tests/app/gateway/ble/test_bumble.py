@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import stat
+import sys
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 from air_for_tests import Collected, Spec, part
+from bumble import att
 from bumble.core import AdvertisingData
 from bumble_air_for_tests import bumble_air
-from home_for_tests import until
+from home_for_tests import serving, until
 
 from rpm_stream.app.gateway.ble import bumble_client
 from rpm_stream.app.gateway.ble.bumble_radio import BumbleRadio
+from rpm_stream.app.gateway.ble.known import KnownDevice
 from rpm_stream.app.gateway.ble.radio import Link, RadioOff
 
 pytestmark = pytest.mark.asyncio
@@ -129,3 +133,61 @@ async def test_a_connection_that_was_given_up_and_made_all_the_same_is_ended(tmp
         connecting = asyncio.ensure_future(radio._device.connect_le(radio._seen[CUFF.address]))
         stray = await asyncio.wait_for(connecting, 5.0)  # made behind the radio's back, as a controller's race makes it
         await until(lambda: not device.connected or stray.handle not in radio._device.connections)
+
+
+async def test_a_cuff_is_subscribed_within_a_second_of_its_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round trip takes two connection intervals of at most 30 ms: sixteen of them are a second."""
+    cuff = Spec(
+        CUFF.address,
+        CUFF.name,
+        (
+            part("1810", "2A35", "indicate"),
+            part("1810", "2A49", "read", value=b"\x00\x00"),
+            part("180F", "2A19", "read", "notify", value=b"\x50"),
+            part("1805", "2A2B", "read", "write", value=bytes(10)),
+            part("180A", "2A24", "read", value=b"BPM"),
+        ),
+    )
+    asked: list[str] = []
+    original = bumble_client.Values.send_request
+
+    async def counted(self: bumble_client.Values, request: att.ATT_PDU) -> att.ATT_PDU:
+        asked.append(request.name)
+        return await original(self, request)
+
+    monkeypatch.setattr(bumble_client.Values, "send_request", counted)
+    async with bumble_air(tmp_path) as air:
+        device = await air.peripheral(cuff)
+        before: list[int] = []
+        device.on_subscribed = lambda uuid: before.append(len(asked)) if uuid == "2A35" else None
+        await device.advertise()
+        async with serving(air, tmp_path, [KnownDevice(device="cuff-1", address=cuff.address)]):
+            await until(lambda: before)
+    assert before[0] <= 16, asked
+
+
+async def test_a_hundred_connections_leave_nothing_behind(tmp_path: Path) -> None:
+    """In bumble too: a gateway runs for months, and a cuff connects a dozen times a day."""
+    async with bumble_air(tmp_path) as air, air.radio() as radio:
+        device = await air.peripheral(CUFF)
+        await device.advertise()
+
+        async def connections(count: int) -> None:
+            for _ in range(count):
+                link = await connected(radio, CUFF.address)
+                got = Collected()
+                await link.subscribe(next(one for one in await link.characteristics() if one.uuid == "2A35"), got)
+                assert await device.say("2A35", b"\x01")
+                await (device.drop() if count % 2 else link.close())
+                await asyncio.wait_for(link.gone.wait(), 5.0)
+                await until(lambda: not device.connected)
+
+        await connections(20)
+        gc.collect()
+        before = sys.getallocatedblocks()
+        await connections(100)
+        gc.collect()
+        grown = sys.getallocatedblocks() - before
+    assert grown < 500, f"{grown} blocks after a hundred connections"

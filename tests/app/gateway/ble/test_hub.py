@@ -12,7 +12,7 @@ import pytest
 from air_for_tests import Air, Spec, part
 from home_for_tests import CUFF, FAST, METER, STRAP, THERMOMETER, Cuff, Meter, serving, until
 
-from rpm_stream.app.gateway.ble.known import KnownDevice
+from rpm_stream.app.gateway.ble.known import Known, KnownDevice
 from rpm_stream.app.gateway.ble.radio import RadioOff
 from rpm_stream.app.gateway.gatt_encode import (
     BloodPressure,
@@ -294,6 +294,63 @@ async def test_a_full_disk_keeps_values_until_there_is_room(
         assert served.disk.frames == []
         served.disk.full = False
         await until(lambda: served.disk.values("cuff-1", "2A35") == stored)
+
+
+async def test_a_device_that_is_taken_off_the_list_is_let_go(air: Air, tmp_path: Path) -> None:
+    strap, thermometer = await air.peripheral(STRAP), await air.peripheral(THERMOMETER)
+    await strap.advertise()
+    await thermometer.advertise()
+    kept = known(THERMOMETER, "thermometer-1")
+    async with serving(air, tmp_path, [known(STRAP, "strap-1"), kept]) as served:
+        await until(lambda: strap.connected and thermometer.connected)
+        served.hub.serve(Known([kept]))
+        await until(lambda: not strap.connected)
+        await asyncio.sleep(0.2)
+        assert not strap.connected
+        assert thermometer.connected
+        assert list(served.board.rows) == ["thermometer-1"]
+
+
+async def test_a_gateway_that_can_send_no_more_ends_with_what_ended_it(air: Air, tmp_path: Path) -> None:
+    """Values that pile up behind a sender that is gone would be lost without a word."""
+    strap = await air.peripheral(STRAP)
+    await strap.advertise()
+    async with serving(air, tmp_path, [known(STRAP, "strap-1")]) as served:
+        served.disk.broken = True
+        with pytest.raises(RuntimeError, match="the sending task has ended"):
+            await asyncio.wait_for(asyncio.shield(served.task), 15.0)
+
+
+async def test_two_devices_of_one_name_are_told_apart_by_nobody(air: Air, tmp_path: Path) -> None:
+    mine, other = await air.peripheral(STRAP), await air.peripheral(Spec("F0:00:00:00:00:01", STRAP.name, STRAP.parts))
+    async with serving(air, tmp_path, [KnownDevice(device="strap-1", name=STRAP.name)]) as served:
+        await mine.advertise()
+        await until(lambda: mine.connected)
+        await other.advertise()
+        await mine.hide()
+        await mine.drop()
+        await until(
+            lambda: served.board.row("strap-1").fault and "list its address" in str(served.board.row("strap-1").fault)
+        )
+        assert not other.connected
+
+
+async def test_a_sensors_session_start_comes_before_its_values_also_where_it_must_be_paired(
+    air: Air, tmp_path: Path
+) -> None:
+    start = bytes.fromhex("ea070b1e0a00000400")
+    spec = Spec(
+        "D4:01:02:03:04:05",
+        "CGM",
+        (part("181F", "2AA7", "notify"), part("181F", "2AAA", "read", value=start, encrypted=True)),
+    )
+    sensor = await air.peripheral(spec)
+    sensor.on_subscribed = lambda uuid: asyncio.ensure_future(sensor.say("2AA7", bytes.fromhex("06006400 0500")))
+    await sensor.advertise()
+    async with serving(air, tmp_path, [known(spec, "cgm-1")]) as served:
+        await until(lambda: served.disk.values("cgm-1", "2AA7"))
+    said = [entry.characteristic for _, entries in served.disk.frames for entry in entries]
+    assert said[:2] == ["2AAA", "2AA7"]
 
 
 async def test_the_status_file_says_how_each_device_is(air: Air, tmp_path: Path) -> None:

@@ -38,41 +38,48 @@ class Row(msgspec.Struct):
     fault: str | None = None  # of the last attempt
 
 
+class Status(msgspec.Struct):
+    """The file that says how all devices are."""
+
+    at: datetime
+    devices: list[Row]
+    radio_fault: str | None = None
+    refused: dict[str, int] = {}
+
+
 class RadioMeters:
     """The radio of one gateway in Prometheus; no device has a label."""
 
     def __init__(self, registry: CollectorRegistry, rows: Callable[[], Iterable[Row]]) -> None:
-        def gauge(name: str, text: str, value: Callable[[], float]) -> None:
-            Gauge(f"rpm_gateway_ble_{name}", text, registry=registry).set_function(value)
-
-        def counter(name: str, text: str) -> Counter:
-            return Counter(f"rpm_gateway_ble_{name}", text, registry=registry)
-
         def lowest(values: Iterable[int | None], without: float) -> float:
             return float(min((value for value in values if value is not None), default=without))
 
-        gauge("devices", "Devices that this gateway is to serve", lambda: float(len(list(rows()))))
-        gauge(
-            "connected_devices",
-            "Devices that are connected",
-            lambda: float(sum(row.presence is Presence.connected for row in rows())),
+        def connected() -> list[Row]:
+            return [row for row in rows() if row.presence is Presence.connected]
+
+        of = registry
+        Gauge("rpm_gateway_ble_devices", "Devices that this gateway is to serve", registry=of).set_function(
+            lambda: float(len(list(rows())))
         )
-        gauge(
-            "lowest_battery_percent",
-            "Of all devices that tell; 100 where none does",
-            lambda: lowest((row.battery for row in rows()), 100.0),
+        Gauge("rpm_gateway_ble_connected_devices", "Devices that are connected", registry=of).set_function(
+            lambda: float(len(connected()))
         )
-        gauge(
-            "weakest_signal_dbm",
-            "Of the connected devices; 0 where none tells",
-            lambda: lowest((row.rssi for row in rows() if row.presence is Presence.connected), 0.0),
+        Gauge(
+            "rpm_gateway_ble_lowest_battery_percent", "Of all devices that tell; 100 where none does", registry=of
+        ).set_function(lambda: lowest((row.battery for row in rows()), 100.0))
+        Gauge(
+            "rpm_gateway_ble_weakest_signal_dbm", "Of the connected devices; 0 where none tells", registry=of
+        ).set_function(lambda: lowest((row.rssi for row in connected()), 0.0))
+        self.values = Counter("rpm_gateway_ble_values", "Notifications and indications that arrived", registry=of)
+        self.connections = Counter("rpm_gateway_ble_connections", "Connections that were made", registry=of)
+        self.failures = Counter("rpm_gateway_ble_failures", "Connections not made, or ended by an error", registry=of)
+        self.resubscriptions = Counter(
+            "rpm_gateway_ble_resubscriptions", "Streams that went silent and were subscribed anew", registry=of
         )
-        self.values = counter("values", "Notifications and indications that arrived")
-        self.connections = counter("connections", "Connections that were made")
-        self.failures = counter("failures", "Connections that were tried and not made, or lost with an error")
-        self.resubscriptions = counter("resubscriptions", "Streams that went silent and were subscribed anew")
-        self.resets = counter("resets", "Times that the adapter was reset")
-        self.dropped = counter("dropped_values", "Values that found no room while the disk was full")
+        self.resets = Counter("rpm_gateway_ble_resets", "Times that the adapter was reset", registry=of)
+        self.dropped = Counter(
+            "rpm_gateway_ble_dropped_values", "Values that found no room while the disk was full", registry=of
+        )
 
 
 class Board:
@@ -113,5 +120,5 @@ class Board:
     def write(self) -> None:
         """The file, as JSON."""
         if self._path is not None:
-            rows = {"at": self.clock(), "radio_fault": self.radio_fault, "devices": list(self.rows.values())}
-            write_private(self._path, msgspec.json.encode(rows).decode(), sync=False)
+            status = Status(self.clock(), list(self.rows.values()), self.radio_fault, dict(self.refused))
+            write_private(self._path, msgspec.json.encode(status).decode(), sync=False)

@@ -202,8 +202,7 @@ class BumbleRadio:
         device, self._device = self._device, None
         host, self._host = self._host, None
         links, self._links = self._links, set()
-        for link in links:
-            await link.close()
+        await asyncio.gather(*(link.close() for link in links))
         if device is not None:
             device.remove_listener(device.EVENT_FLUSH, self._gone)
             with suppress(core.BaseBumbleError, TimeoutError):

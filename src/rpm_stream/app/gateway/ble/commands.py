@@ -15,26 +15,32 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import structlog
+from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.live import Live
 
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.gateway.ble import known as known_devices
-from rpm_stream.app.gateway.ble.board import Board
+from rpm_stream.app.gateway.ble.board import Board, Status
 from rpm_stream.app.gateway.ble.from_registry import follow
 from rpm_stream.app.gateway.ble.hub import Hub, HubOptions
 from rpm_stream.app.gateway.ble.known import Known
 from rpm_stream.app.gateway.ble.known_template import health, template
 from rpm_stream.app.gateway.ble.marks import Marks
 from rpm_stream.app.gateway.ble.radio import Radio, RadioOff, Sighting
-from rpm_stream.app.gateway.ble.screen import board_table, in_order, name_of, near_table
+from rpm_stream.app.gateway.ble.screen import ago, board_table, in_order, name_of, near_table, status_table
 from rpm_stream.app.gateway.ble.session import SessionOptions, Shared
 from rpm_stream.app.gateway.ble.stacks import radio_of
 from rpm_stream.app.gateway.client import Gateway
 from rpm_stream.app.gateway.link import GatewayOptions
+from rpm_stream.app.logs import configure_log
 from rpm_stream.records import Notification
 
 DRAW_SECONDS = 1.0
+AGAIN_SECONDS = 15.0
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,8 +140,14 @@ def offset_text(at: datetime, zone: tzinfo | None) -> str:
 
 
 async def _refusals(gateway: Gateway, board: Board) -> None:
-    async for reject in gateway.rejects():
-        board.refused[reject.reason] += 1
+    """Count what the service refused; a broker that is in trouble must not end a gateway."""
+    while True:
+        try:
+            async for reject in gateway.rejects():
+                board.refused[reject.reason] += 1
+        except (KafkaError, OSError) as error:
+            _log.warning("ble_rejects_unread", kind=type(error).__name__)
+        await asyncio.sleep(AGAIN_SECONDS)
 
 
 async def _draw(board: Board, gateway: Gateway, wanted: bool) -> None:
@@ -143,10 +155,30 @@ async def _draw(board: Board, gateway: Gateway, wanted: bool) -> None:
     console = Console(stderr=True)
     if not wanted or not console.is_terminal:
         await asyncio.Event().wait()
-    with Live(console=console, auto_refresh=False, transient=True) as live:
-        while True:
-            live.update(board_table(board, gateway.spooled), refresh=True)
-            await asyncio.sleep(DRAW_SECONDS)
+    try:
+        with Live(console=console, auto_refresh=False, transient=True) as live:
+            configure_log("ERROR")  # above the table, which says the rest
+            while True:
+                live.update(board_table(board, gateway.spooled), refresh=True)
+                await asyncio.sleep(DRAW_SECONDS)
+    finally:
+        configure_log("WARNING")
+
+
+def status(folder: Path, gateway_id: str) -> None:
+    """How the devices of the gateway on this machine are: a table for a person, the file's JSON for a program."""
+    path = folder / f"{gateway_id}.ble-status.json"
+    try:
+        text = path.read_bytes()
+        said = msgspec.json.decode(text, type=Status)
+    except (OSError, msgspec.DecodeError) as error:
+        raise UsageError(f"no gateway {gateway_id} has run here ({path})") from error
+    if sys.stdout.isatty():
+        age = (datetime.now(UTC) - said.at).total_seconds()
+        Console().print(status_table(said, f"as it was {ago(age).replace('now', 'just now')}"))
+    else:
+        sys.stdout.buffer.write(text + b"\n")
+        sys.stdout.buffer.flush()
 
 
 # --- scan ---------------------------------------------------------------------------------------------------------

@@ -77,10 +77,16 @@ class Hub:
         self._off: RadioOff | None = None  # a connection found out first
 
     def serve(self, known: Known) -> None:
-        """From now on these devices; who is no longer among them keeps its connection until it ends."""
+        """From now on these devices; the connection of one that is no longer among them is ended."""
         self.known = known
         for device in known.devices:
             self._board.row(device.device, device.model)
+        names = {device.device for device in known.devices}
+        for name in self._board.rows.keys() - names:
+            del self._board.rows[name]
+        for name, place in self._places.items():
+            if name not in names and place.task is not None:
+                place.task.cancel()
 
     async def run(self) -> None:
         """Serve for ever. Raises ``RadioOff`` only where the adapter cannot be opened the first time."""
@@ -113,6 +119,9 @@ class Hub:
         while True:
             if self._off is not None:
                 raise self._off
+            for place in self._places.values():
+                if place.sending.done():
+                    place.sending.result()  # what ended the gateway's sending ends this too: nothing is swallowed
             self._restart.clear()
             tasks = [asyncio.create_task(work) for work in (self._scan(), self._look(), self._restart.wait())]
             try:
@@ -147,6 +156,7 @@ class Hub:
         if place is None:
             outbox = Outbox(known.device, self._send, self._shared.options.clock)
             place = self._places[known.device] = Place(outbox, asyncio.create_task(outbox.run()))
+            place.sending.add_done_callback(lambda _: self._restart.set())
         return place
 
     async def _attend(self, known: KnownDevice, place: Place, address: str) -> None:
@@ -183,6 +193,8 @@ class Hub:
         place.not_before = self._loop().time() + pause * self._options.chance.uniform(0.5, 1.0)
         presence = Presence.unpaired if isinstance(fault, PairingFailed) else Presence.away
         self._board.moved(device, presence, None if fault is None else str(fault))
+        if all(one.device != device for one in self.known.devices):
+            del self._board.rows[device]
 
     # --- what goes wrong without a word -----------------------------------------------------------------------
 
@@ -208,6 +220,8 @@ class Hub:
         if dropped:
             self._board.meters.dropped.inc(dropped)
             _log.error("ble_values_dropped", count=dropped)
+        for device in self.known.doubtful:
+            self._board.moved(device, Presence.away, "two devices here have its name: list its address")
         self._looked += 1
         if self._looked % WRITE_EVERY == 1:
             self._board.write()
@@ -251,9 +265,12 @@ class Hub:
         try:
             async with asyncio.timeout(10.0):
                 for place in self._places.values():
-                    await place.outbox.flush()
+                    if not place.sending.done():
+                        await place.outbox.flush()
         except TimeoutError:
-            _log.error("ble_values_lost_at_end", count=sum(len(place.outbox) for place in self._places.values()))
+            _log.error("ble_disk_does_not_take_it")
+        if lost := sum(len(place.outbox) for place in self._places.values()):
+            _log.error("ble_values_lost_at_end", count=lost)
         await _ended([place.sending for place in self._places.values()])
         self._board.write()
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from rich.table import Table
 
-from rpm_stream.app.gateway.ble.board import Board, Presence, Row
+from rpm_stream.app.gateway.ble.board import Board, Presence, Row, Status
 from rpm_stream.app.gateway.ble.known_template import health
 from rpm_stream.app.gateway.ble.radio import Sighting
 from rpm_stream.words import cleaned
@@ -40,18 +40,23 @@ def in_order(sightings: Iterable[Sighting]) -> list[Sighting]:
 
 def board_table(board: Board, spooled: int) -> Table:
     """The devices that are served, and what waits for the broker."""
-    now = board.clock()
     caption = "everything is with the broker" if not spooled else f"{spooled} frames wait for the broker"
-    if board.radio_fault is not None:
-        caption = f"the radio is off: {board.radio_fault}; {caption}"
-    if board.refused:
-        told = ", ".join(f"{count} {reason}" for reason, count in sorted(board.refused.items()))
+    status = Status(board.clock(), list(board.rows.values()), board.radio_fault, dict(board.refused))
+    return status_table(status, caption)
+
+
+def status_table(status: Status, caption: str) -> Table:
+    """How the devices are at ``status.at``."""
+    if status.radio_fault is not None:
+        caption = f"the radio is off: {status.radio_fault}; {caption}"
+    if status.refused:
+        told = ", ".join(f"{count} {reason}" for reason, count in sorted(status.refused.items()))
         caption = f"{caption}; refused by the service: {told}"
     table = Table(box=None, pad_edge=False, caption=caption, caption_justify="left")
     for title in ("DEVICE", "STATE", "LAST VALUE", "VALUES", "BATTERY", "SIGNAL", "FAULT"):
         table.add_column(title, justify="right" if title in {"VALUES", "BATTERY", "SIGNAL"} else "left")
-    for row in sorted(board.rows.values(), key=lambda row: row.device):
-        table.add_row(*_cells(row, now))
+    for row in sorted(status.devices, key=lambda row: row.device):
+        table.add_row(*_cells(row, status.at))
     return table
 
 

@@ -151,32 +151,34 @@ class Session:
         """Of a glucose sensor, before its values: without it none of them has a time of its own."""
         for one in self._found:
             if one.uuid == SESSION_START and "read" in one.properties:
-                await self._attempt("session start", self._read_into_frame(one))
+                await self._attempt("session start", partial(self._read_into_frame, one))
 
     async def _care(self) -> None:
         """Clock, battery, stored records, then battery and signal strength now and again."""
         if self._known.clock:
-            await self._attempt("clock", self._set_clock())
+            await self._attempt("clock", self._set_clock)
         if self._known.stored:
-            for service, store in self._stores.items():
-                await self._attempt("stored records", self._read_store(service, store))
+            for service, store in list(self._stores.items()):
+                await self._attempt("stored records", partial(self._read_store, service, store))
         battery_at = self._loop.time()
         while True:
             if self._loop.time() >= battery_at:
                 battery_at += self._options.battery_every
-                await self._attempt("battery", self._read_battery())
-            await self._attempt("signal strength", self._read_rssi())
+                await self._attempt("battery", self._read_battery)
+            await self._attempt("signal strength", self._read_rssi)
             await self._keep()
             await asyncio.sleep(self._options.rssi_every)
 
-    async def _attempt(self, what: str, work: Awaitable[object]) -> None:
-        """What goes wrong in one of these holds up none of the others."""
+    async def _attempt(self, what: str, work: Callable[[], Awaitable[object]]) -> None:
+        """What goes wrong in one of these holds up none of the others; what needs pairing gets it, once."""
         try:
-            await work
+            try:
+                await work()
+            except NotPaired:
+                await self._link.pair()
+                await work()
         except LinkLost:
             raise
-        except NotPaired:
-            _log.info("ble_attempt_needs_pairing", what=what)
         except (RadioError, ValueError) as error:
             _log.warning("ble_attempt_failed", what=what, fault=str(error))
 
@@ -193,7 +195,7 @@ class Session:
                 value = clock_values.current_time(now, offset)
             else:
                 value = clock_values.date_time(now.replace(tzinfo=None))
-            await self._attempt(one.uuid, self._link.write(one, value, "write" in one.properties))
+            await self._attempt(one.uuid, partial(self._link.write, one, value, "write" in one.properties))
 
     async def _read_store(self, service: str, store: Store) -> None:
         control = next(one for one in self._found if one.uuid == CONTROL and one.service == service)
