@@ -14,10 +14,12 @@ from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaConnectionError
+from home_for_tests import until
 from prometheus_client import CollectorRegistry
 
 from rpm_stream.app.errors import UsageError
@@ -29,6 +31,8 @@ from rpm_stream.app.gateway.ble.kafka_file import kafka_options
 from rpm_stream.app.gateway.ble.known import Known, KnownDevice
 from rpm_stream.app.gateway.ble.radio import RadioOff, Sighting
 from rpm_stream.app.gateway.client import GATEWAY_ID
+from rpm_stream.records import DeviceEntry
+from rpm_stream.registry import Registry
 
 NEAR = [
     Sighting("AA:00:00:00:00:01", None, frozenset({"180D"}), -70),
@@ -171,6 +175,51 @@ def test_without_the_broker_the_devices_of_the_last_time_are_served(tmp_path: Pa
     assert [known.devices for known in served] == [
         (KnownDevice(device="C0:26:DA:01:02:03", address="C0:26:DA:01:02:03"),)
     ]
+
+
+class Reader:
+    """In the place of the registry's reader: it is level at once, and breaks off when it is told."""
+
+    made: ClassVar[list[Reader]] = []
+
+    def __init__(self, _: str) -> None:
+        self.registry, self.ready, self.broken = Registry(), asyncio.Event(), asyncio.Event()
+        self.registry.put(DeviceEntry(device="C0:26:DA:01:02:03", assignments=[]))
+        self.registry.put(DeviceEntry(device="strap-9", assignments=[]))
+        Reader.made.append(self)
+
+    async def run(self) -> None:
+        self.ready.set()
+        await self.broken.wait()
+        raise KafkaConnectionError
+
+
+def test_the_registry_is_followed_and_remembered_and_a_broken_reader_is_begun_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(from_registry, "RegistryReader", Reader)
+    monkeypatch.setattr(from_registry, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(from_registry, "RETRY_SECONDS", 0.01)
+    Reader.made.clear()
+    path, served = tmp_path / "devices.json", list[Known]()
+
+    def now() -> list[str]:
+        return [device.device for device in served[-1].devices] if served else []
+
+    async def play() -> None:
+        task = asyncio.ensure_future(from_registry.follow("x:1", path, served.append))
+        await until(lambda: now() == ["C0:26:DA:01:02:03"])
+        Reader.made[0].registry.put(DeviceEntry(device="F0:F1:F2:F3:F4:F5", assignments=[]))
+        await until(lambda: len(now()) == 2)
+        assert {device.device for device in remembered(path)} == set(now())
+        Reader.made[0].broken.set()
+        await until(lambda: len(Reader.made) == 2)
+        await until(lambda: len(now()) == 1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(play())
+    assert path.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize("text", ["", "[", "{}", '[{"device": 1}]'])
