@@ -80,13 +80,13 @@ class Value:
 
 @dataclass
 class FakeDevice:
-    """A device in reach. ``passkey``: the number that it shows; ``pairs`` False: it refuses."""
+    """A device in reach. ``passkey``: the number that it shows; ``pairs`` False: it refuses, None: never answers."""
 
     address: str
     name: str | None
     values: list[Value]
     rssi: int = -60
-    pairs: bool = True
+    pairs: bool | None = True
     passkey: int | None = None
     drops_while_discovering: bool = False
     has_keys: bool = False  # our bond, as the device remembers it
@@ -395,6 +395,8 @@ class BluezDouble:
             case "Pair":
                 await self._pair(device, sender)
                 return "", []
+            case "CancelPairing":
+                return "", []
         raise _Error("org.freedesktop.DBus.Error.UnknownMethod", str(message.member))
 
     async def _reach(self, device: FakeDevice) -> None:
@@ -437,6 +439,8 @@ class BluezDouble:
         if device.bonded:
             raise _Error("org.bluez.Error.AlreadyExists", "Already Exists")
         await asyncio.sleep(0.01)
+        if device.pairs is None:
+            await asyncio.Event().wait()
         if not device.pairs:
             raise _Error("org.bluez.Error.AuthenticationFailed", "Authentication Failed")
         if device.passkey is not None and await self._passkey(device, sender) != device.passkey:

@@ -36,6 +36,15 @@ Zone = Annotated[
 Links = Annotated[int, typer.Option(min=1, max=64, help="Connections at once; what the controller holds.")]
 Passkey = Annotated[bool, typer.Option("--passkey", help="Ask here for the number that a device shows when it pairs.")]
 Metrics = Annotated[int | None, typer.Option(min=1, max=65535, help="Where /metrics listens; default: nowhere.")]
+Kafka = Annotated[
+    Path | None,
+    typer.Option(
+        "--kafka",
+        metavar="FILE",
+        help="How to sign in to the broker, TOML: security_protocol, sasl_mechanism, sasl_plain_username, "
+        "sasl_plain_password, ssl_cafile, ssl_certfile, ssl_keyfile.",
+    ),
+]
 Bootstrap = Annotated[str | None, typer.Option(help="Kafka, host:port[,host:port]; default: RPM_BOOTSTRAP.")]
 
 
@@ -49,6 +58,7 @@ def ble(
     links: Links = 7,
     passkey: Passkey = False,
     metrics_port: Metrics = None,
+    kafka: Kafka = None,
     bootstrap: Bootstrap = None,
 ) -> None:
     """Connect the Bluetooth devices of a home and send all that they say as frames, for ever.
@@ -73,7 +83,7 @@ def ble(
     _log(settings)
     serve(
         Serving(
-            radio=radio, devices=devices, zone=_zone(zone), passkey=passkey, metrics_port=metrics_port,
+            radio=radio, devices=devices, zone=_zone(zone), passkey=passkey, metrics_port=metrics_port, kafka=kafka,
             bootstrap=bootstrap or settings.bootstrap, folder=_folder(settings), gateway_id=_gateway_id(gateway),
             options=HubOptions(links=links),
         )

@@ -17,6 +17,7 @@ from rpm_stream.app.gateway.ble.radio import (
     Characteristic,
     LinkLost,
     NotFound,
+    NotPaired,
     PairingFailed,
     RadioOff,
     Sighting,
@@ -65,6 +66,7 @@ class FastLink:
         self.life: asyncio.Task[None] | None = None
         self.deaf = False  # the device has stopped notifying although the link stands
         self.refuse_pairing = False
+        self.locked: set[str] = set()  # characteristics for who has paired
 
     def end(self) -> None:
         self.gone.set()
@@ -92,6 +94,8 @@ class FastLink:
     async def subscribe(self, characteristic: Characteristic, callback: Callable[[bytes], None]) -> None:
         await asyncio.sleep(0.05)
         self._check()
+        if characteristic.uuid in self.locked:
+            raise NotPaired("no")
         self.receivers[characteristic.uuid] = callback
         self.subscribed.set()
 
@@ -110,6 +114,7 @@ class FastLink:
         self._check()
         if self.refuse_pairing:
             raise PairingFailed("no")
+        self.locked.clear()
 
     async def rssi(self) -> int | None:
         self._check()

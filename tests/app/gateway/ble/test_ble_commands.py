@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import os
+import ssl
 import subprocess
 import sys
 import tomllib
@@ -12,9 +14,12 @@ from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaConnectionError
+from home_for_tests import until
 from prometheus_client import CollectorRegistry
 
 from rpm_stream.app.errors import UsageError
@@ -22,9 +27,12 @@ from rpm_stream.app.gateway.ble import commands, from_registry
 from rpm_stream.app.gateway.ble.board import Board
 from rpm_stream.app.gateway.ble.commands import Looking, own_name, scan
 from rpm_stream.app.gateway.ble.from_registry import remembered
+from rpm_stream.app.gateway.ble.kafka_file import kafka_options
 from rpm_stream.app.gateway.ble.known import Known, KnownDevice
 from rpm_stream.app.gateway.ble.radio import RadioOff, Sighting
 from rpm_stream.app.gateway.client import GATEWAY_ID
+from rpm_stream.records import DeviceEntry
+from rpm_stream.registry import Registry
 
 NEAR = [
     Sighting("AA:00:00:00:00:01", None, frozenset({"180D"}), -70),
@@ -169,6 +177,51 @@ def test_without_the_broker_the_devices_of_the_last_time_are_served(tmp_path: Pa
     ]
 
 
+class Reader:
+    """In the place of the registry's reader: it is level at once, and breaks off when it is told."""
+
+    made: ClassVar[list[Reader]] = []
+
+    def __init__(self, _: str) -> None:
+        self.registry, self.ready, self.broken = Registry(), asyncio.Event(), asyncio.Event()
+        self.registry.put(DeviceEntry(device="C0:26:DA:01:02:03", assignments=[]))
+        self.registry.put(DeviceEntry(device="strap-9", assignments=[]))
+        Reader.made.append(self)
+
+    async def run(self) -> None:
+        self.ready.set()
+        await self.broken.wait()
+        raise KafkaConnectionError
+
+
+def test_the_registry_is_followed_and_remembered_and_a_broken_reader_is_begun_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(from_registry, "RegistryReader", Reader)
+    monkeypatch.setattr(from_registry, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(from_registry, "RETRY_SECONDS", 0.01)
+    Reader.made.clear()
+    path, served = tmp_path / "devices.json", list[Known]()
+
+    def now() -> list[str]:
+        return [device.device for device in served[-1].devices] if served else []
+
+    async def play() -> None:
+        task = asyncio.ensure_future(from_registry.follow("x:1", path, served.append))
+        await until(lambda: now() == ["C0:26:DA:01:02:03"])
+        Reader.made[0].registry.put(DeviceEntry(device="F0:F1:F2:F3:F4:F5", assignments=[]))
+        await until(lambda: len(now()) == 2)
+        assert {device.device for device in remembered(path)} == set(now())
+        Reader.made[0].broken.set()
+        await until(lambda: len(Reader.made) == 2)
+        await until(lambda: len(now()) == 1)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(play())
+    assert path.stat().st_mode & 0o077 == 0
+
+
 @pytest.mark.parametrize("text", ["", "[", "{}", '[{"device": 1}]'])
 def test_devices_that_cannot_be_read_are_none(tmp_path: Path, text: str) -> None:
     path = tmp_path / "devices.json"
@@ -189,3 +242,56 @@ def test_status_gives_a_program_the_file_and_says_where_there_is_none(
     said = json.loads(capsys.readouterr().out)
     assert (said["devices"][0]["device"], said["devices"][0]["battery"]) == ("strap-1", 80)
     assert said["refused"] == {"unassigned": 2}
+
+
+# --- signing in ---------------------------------------------------------------------------------------------------
+
+SIGNED = """
+security_protocol = "SASL_SSL"
+sasl_mechanism = "SCRAM-SHA-512"
+sasl_plain_username = "gw-17"
+sasl_plain_password = "zaphod"
+"""
+
+
+def test_a_gateway_signs_in_by_a_file_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "kafka.toml"
+    path.write_text(SIGNED)
+    path.chmod(0o600)
+    found = kafka_options(path)
+    assert isinstance(found.pop("ssl_context"), ssl.SSLContext)
+    assert found == {
+        "security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": "gw-17", "sasl_plain_password": "zaphod",
+    }  # fmt: skip
+    assert found.keys() <= inspect.signature(AIOKafkaProducer).parameters.keys()
+    assert found.keys() <= inspect.signature(AIOKafkaConsumer).parameters.keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "told"),
+    [
+        (SIGNED, 0o644, "others may read it"),
+        (SIGNED.replace("SASL_SSL", "zaphod"), 0o600, "security_protocol is one of"),
+        (SIGNED + "sasl_pasword = 'zaphod'", 0o600, "sasl_pasword: not known"),
+        (SIGNED + "ssl_cafile = 7", 0o600, "ssl_cafile is a text"),
+        (SIGNED + "ssl_cafile = 'none.pem'", 0o600, "cannot be used"),
+        (SIGNED.replace('"zaphod"', '"zaphod'), 0o600, "no TOML"),
+    ],
+)
+def test_what_is_wrong_with_it_is_one_line_without_the_password(
+    tmp_path: Path, text: str, mode: int, told: str
+) -> None:
+    path = tmp_path / "kafka.toml"
+    path.write_text(text)
+    path.chmod(mode)
+    with pytest.raises(UsageError) as fault:
+        kafka_options(path)
+    assert told in str(fault.value)
+    assert "zaphod" not in str(fault.value)
+    assert "\n" not in str(fault.value)
+
+
+def test_a_file_that_is_missing_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="No such file"):
+        kafka_options(tmp_path / "none.toml")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -165,3 +166,24 @@ def test_flush_waits_for_what_is_being_written() -> None:
         assert rig.loop.time() == pytest.approx(3.0, abs=0.01)
 
     assert len(fast(work).frames) == 1
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_whatever_comes_is_sent_once_and_in_its_order(seed: int) -> None:
+    """The law, with a disk that is full at times and slow at others."""
+    chance = random.Random(seed)
+    told: list[str] = []
+
+    async def work(rig: Rig) -> None:
+        for number in range(chance.randrange(1, 80)):
+            kind = chance.choice(["2A37", "2A35", "2A18", "2A34", "2A19"])
+            value = bytes([chance.choice([0, 0x10]), number % 7, number])
+            rig.box.put(kind, value, gather=chance.choice([0.0, 5.0]))
+            told.append(kind + value.hex())
+            rig.full, rig.slow = chance.random() < 0.2, chance.choice([0.0, 0.0, 1.5])
+            if chance.random() < 0.5:
+                await asyncio.sleep(chance.uniform(0.0, 3.0))
+        rig.full = False
+        await rig.box.flush()
+
+    assert [each for _, said in fast(work).frames for each in said] == told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import stat
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -17,9 +18,9 @@ from rich.console import Console
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.gateway.ble.board import Board, Presence
 from rpm_stream.app.gateway.ble.commands import offset_text
-from rpm_stream.app.gateway.ble.marks import Mark, Marks, mark_of
+from rpm_stream.app.gateway.ble.marks import Mark, Marks, marks_of
 from rpm_stream.app.gateway.ble.quiet import FIRST_SECONDS, LEAST_SECONDS, MOST_SECONDS, PATIENCE, Quiet
-from rpm_stream.app.gateway.ble.radio import Sighting
+from rpm_stream.app.gateway.ble.radio import LinkLost, Sighting
 from rpm_stream.app.gateway.ble.screen import board_table, in_order, near_table
 from rpm_stream.app.gateway.ble.stacks import radio_of
 from rpm_stream.app.gateway.ble.stored import BUSY_SECONDS, QUIET_SECONDS, Store
@@ -58,13 +59,12 @@ def test_the_pause_that_a_subscription_ended_is_no_pace() -> None:
 
 def test_marks_are_kept_and_hold_no_value(tmp_path: Path) -> None:
     record = bytes.fromhex("020701ea070b1e0a0000") + bytes.fromhex("64b0f1")
-    mark = mark_of("2A18", record)
-    assert mark is not None
+    [mark] = marks_of("2A18", record)
     assert mark.number == 263
-    again = mark_of("2A18", record[:10] + b"\x99\xb0\xf1")
-    assert again == mark, "sequence and base time are what a record is known by"
-    assert mark_of("2A18", record[:9]) is None
-    assert mark_of("2A35", record) is None
+    again = marks_of("2A18", record[:10] + b"\x99\xb0\xf1")
+    assert again == [mark], "sequence and base time are what a record is known by"
+    assert marks_of("2A18", record[:9]) == []
+    assert marks_of("2A35", record) == []
     path = tmp_path / "deeper" / "marks.json"
     Marks(path).put("meter-1", "2A18", mark)
     assert Marks(path).get("meter-1", "2A18") == mark
@@ -126,21 +126,21 @@ def test_all_then_from_the_last_on(tmp_path: Path) -> None:
     marks = Marks(tmp_path / "marks.json")
     assert reading(marks, [gives(record(1), record(2))])[0] == ["0101"]
     assert reading(marks, [gives(record(2), record(3))])[0] == ["0103010200"]
-    assert marks.get("meter-1", "2A18") == mark_of("2A18", record(3))
+    assert marks.get("meter-1", "2A18") == marks_of("2A18", record(3))[0]
 
 
 def test_no_record_at_the_mark_means_a_memory_that_began_again(tmp_path: Path) -> None:
     marks = Marks(tmp_path / "marks.json")
     reading(marks, [gives(record(500))])
     assert reading(marks, [gives(code=6), gives(record(0), record(1))])[0] == ["010301f401", "0101"]
-    assert marks.get("meter-1", "2A18") == mark_of("2A18", record(1))
+    assert marks.get("meter-1", "2A18") == marks_of("2A18", record(1))[0]
 
 
 def test_a_device_without_filters_is_asked_for_all(tmp_path: Path) -> None:
     marks = Marks(tmp_path / "marks.json")
     reading(marks, [gives(record(5))])
     assert reading(marks, [gives(code=9), gives(record(5), record(6))])[0] == ["0103010500", "0101"]
-    assert marks.get("meter-1", "2A18") == mark_of("2A18", record(6))
+    assert marks.get("meter-1", "2A18") == marks_of("2A18", record(6))[0]
 
 
 def test_a_busy_device_is_asked_again(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_half_a_transfer_counts_only_where_it_came_in_order(tmp_path: Path) -> N
     reading(marks, [halves(record(9), record(8))])
     assert marks.get("meter-1", "2A18") is None, "the older ones have not come yet"
     reading(marks, [halves(record(1), record(2))])
-    assert marks.get("meter-1", "2A18") == mark_of("2A18", record(2))
+    assert marks.get("meter-1", "2A18") == marks_of("2A18", record(2))[0]
 
 
 @pytest.mark.parametrize("octets", ["", "06", "060001", "0600010101", "07000101", "06010101"])
@@ -191,6 +191,83 @@ def test_an_answer_that_is_none_ends_the_reading(tmp_path: Path, octets: str) ->
 
     requests, _ = reading(Marks(tmp_path / "marks.json"), [answer])
     assert requests == ["0101"]
+
+
+class Memory:
+    """A glucose meter or a sensor (``service``) whose links break anywhere, and which may send live values between."""
+
+    def __init__(self, service: str, chance: random.Random) -> None:
+        self.service, self.chance = service, chance
+        self.records: list[bytes] = []
+        self.made = 0
+
+    def measure(self) -> None:
+        self.made += 1
+        number = len(self.records).to_bytes(2, "little")
+        if self.service == "1808":
+            self.records.append(b"\x00" + number + bytes([0xEA, 7, 11, 30, self.made // 60 % 24, self.made % 60, 0]))
+        else:
+            self.records.append(b"\x06\x00" + self.made.to_bytes(2, "little") + number)
+
+    async def session(self, marks: Marks, got: set[bytes], breaks: bool) -> None:
+        """One connection; where it ``breaks``, nothing after a random moment arrives."""
+        store = Store(self.service, "device-1", marks)
+        left = self.chance.randrange(12) if breaks else 10**6
+
+        def arrives(value: bytes) -> None:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise LinkLost("broken")
+            got.add(value)
+            store.record(value)
+
+        def live() -> None:
+            if self.service == "181F" and self.chance.random() < 0.3:
+                self.measure()
+                arrives(self.records[-1])
+
+        async def write(data: bytes) -> None:
+            if data[0] == 3:
+                return
+            first = int.from_bytes(data[3:5], "little") if data[1] == 3 else 0
+            wanted = list(self.records[first:])
+            for value in wanted:
+                live()
+                arrives(value)
+            left_over = b"\x06\x00\x01" + (b"\x01" if wanted else b"\x06")
+            asyncio.get_running_loop().call_soon(store.answer, left_over)
+
+        try:
+            live()
+            await store.read(write)
+            live()
+        except LinkLost:
+            pass
+        store.keep()
+
+
+@pytest.mark.parametrize("service", ["1808", "181F"])
+@pytest.mark.parametrize("seed", range(150))
+def test_whatever_breaks_no_stored_record_is_passed_over(tmp_path: Path, service: str, seed: int) -> None:
+    """The law: what is in the memory at the end of a connection that did not break has been received."""
+
+    async def play() -> None:
+        chance = random.Random(seed)
+        memory, got = Memory(service, chance), set[bytes]()
+        for _ in range(chance.randrange(2, 12)):
+            if chance.random() < 0.15:
+                memory.records.clear()
+            for _ in range(chance.randrange(8)):
+                memory.measure()
+            breaks = chance.random() < 0.6
+            await memory.session(Marks(tmp_path / "marks.json"), got, breaks)
+            assert breaks or set(memory.records) <= got
+        await memory.session(Marks(tmp_path / "marks.json"), got, False)
+        assert set(memory.records) <= got
+
+    with asyncio.Runner(loop_factory=FastLoop) as runner:
+        runner.run(play())
 
 
 # --- the screen ---------------------------------------------------------------------------------------------------

@@ -66,7 +66,7 @@ def of_link(error: BaseException, connected: bool) -> RadioError:
             return LinkLost("the device did not answer")
         case NotImplementedError():
             return Refused("this system does not do that")
-        case BleakError() if connected and not _tells_of_loss(str(error)):
+        case BleakError() if connected and not _tells_of_loss(_text(error)):
             return Refused(type(error).__name__)
     return LinkLost("the connection has ended")
 
@@ -82,9 +82,9 @@ def of_connecting(error: BaseException) -> RadioError:
             return NotFound("not seen, or seen too long ago")
         case TimeoutError():
             return NotFound("not reached in time")
-        case BleakError() if "discover services" in str(error):
+        case BleakError() if "discover services" in _text(error):
             return NotFound(LOST_AT_ONCE)
-        case BleakError() if str(error).startswith("adapter "):
+        case BleakError() if _text(error).startswith("adapter "):
             return RadioOff("the Bluetooth adapter is gone")
         case OSError() | EOFError():
             return RadioOff("the system's Bluetooth service does not answer")
@@ -97,7 +97,7 @@ def is_stuck(error: BleakDBusError) -> bool:
 
 
 def _of_bus(error: BleakDBusError) -> RadioError:
-    name, details = _name(error), (error.dbus_error_details or "").lower()
+    name, details = _name(error), _text(error).lower()
     if name in _LOST or _tells_of_loss(details):
         return LinkLost("the connection has ended")
     if name in ("NotAuthorized", "NotPermitted") and "pair" in details:
@@ -107,6 +107,11 @@ def _of_bus(error: BleakDBusError) -> RadioError:
 
 def _tells_of_loss(text: str) -> bool:
     return any(words in text.lower() for words in _LOST_WORDS)
+
+
+def _text(error: BaseException) -> str:
+    """All that it says; bleak's own text of a D-Bus error parses numbers in it, and may fail at that."""
+    return " ".join(str(each) for each in error.args)
 
 
 def _name(error: BaseException) -> str:

@@ -190,7 +190,7 @@ class BleakLink:
         if self._bonded:
             return
         try:
-            await self._asked(self._paired(), PAIR_SECONDS)
+            await self._asked(self._paired(), PAIR_SECONDS + CLOSE_SECONDS)
         except Refused as error:
             if str(error) != "this system does not do that":  # macOS pairs by itself when it is needed
                 raise PairingFailed(f"the device was not paired ({error})") from error

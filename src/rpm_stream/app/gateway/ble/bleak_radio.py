@@ -21,7 +21,16 @@ from bleak.backends.device import BLEDevice
 from rpm_stream.app.gateway.ble.bleak_errors import LOST_AT_ONCE, RAISED, of_connecting
 from rpm_stream.app.gateway.ble.bleak_link import BleakLink
 from rpm_stream.app.gateway.ble.bleak_scan import Scan
-from rpm_stream.app.gateway.ble.radio import Link, NotFound, PairingFailed, RadioError, RadioOff, Refused, Sighting
+from rpm_stream.app.gateway.ble.radio import (
+    Link,
+    NotFound,
+    PairingFailed,
+    RadioError,
+    RadioOff,
+    Refused,
+    Sighting,
+    short_uuid,
+)
 
 if sys.platform == "linux":
     from rpm_stream.app.gateway.ble.bluez import Bluez
@@ -30,6 +39,7 @@ AskPasskey: TypeAlias = Callable[[str], Awaitable[int | None]]
 """The device's address to the number that it shows, None where nobody answers: pairing ends."""
 
 CLOSE_SECONDS = 5.0
+HELD_SECONDS = 10.0  # between two looks at what BlueZ holds connected
 ATTEMPT: tuple[type[Exception], ...] = (*RAISED, NotFound)
 
 _log = structlog.get_logger(__name__)
@@ -46,6 +56,7 @@ class BleakRadio:
         self._bluez = Bluez(adapter, self._off, passkey) if sys.platform == "linux" else None
         self._scan = Scan(self._saw, self._cycle)
         self._links: dict[str, BleakLink] = {}
+        self._connecting: set[str] = set()
         self._ending: list[BleakLink] = []  # links that the adapter took with it: their last values are on their way
         self._letting_go: set[asyncio.Task[None]] = set()
         self._reading = False
@@ -77,12 +88,18 @@ class BleakRadio:
         self._waiting.clear()
         try:
             async with self._scan.needed():
+                held_at = 0.0
                 while True:
+                    if self._now() >= held_at:
+                        held_at = self._now() + HELD_SECONDS
+                        await self._see_held()
                     self._heard.clear()
                     while self._waiting:
                         yield self._waiting.pop(next(iter(self._waiting)))
                     await self._still_on()
-                    await self._heard.wait()
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout_at(held_at):
+                            await self._heard.wait()
         finally:
             self._reading = False
 
@@ -90,6 +107,21 @@ class BleakRadio:
         if self._reading:
             self._waiting[sighting.address] = sighting
             self._heard.set()
+
+    async def _see_held(self) -> None:
+        """Tell devices that BlueZ holds connected for nobody here as if they advertised: they can be connected to.
+
+        BlueZ keeps a connection whose process was killed, and a connected device advertises no more: without this it
+        would be silent until it goes out of reach.
+        """
+        if self._bluez is None:
+            return
+        with suppress(RadioOff, Refused):  # what is wrong is told by the watch on the adapter
+            for address, (_, props) in (await self._bluez.devices()).items():
+                ours = address in self._links or address in self._connecting
+                if props.get("Connected") and not ours:
+                    services = frozenset(short_uuid(uuid) for uuid in props.get("UUIDs", ()))
+                    self._saw(Sighting(address, props.get("Name"), services, props.get("RSSI")))
 
     async def _still_on(self) -> None:
         """Raises ``RadioOff`` once all that the links had to tell has arrived."""
@@ -112,8 +144,9 @@ class BleakRadio:
             for tell in ended:
                 tell()
 
-        until = asyncio.get_running_loop().time() + within
+        until = self._now() + within
         client: BleakClient | None = None
+        self._connecting.add(address)
         try:
             async with asyncio.timeout_at(until):
                 device = await self._device(address)
@@ -130,6 +163,8 @@ class BleakRadio:
         except BaseException:
             self._let_go(client)
             raise
+        finally:
+            self._connecting.discard(address)
         self._links = {kept: each for kept, each in self._links.items() if not each.gone.is_set()} | {address: link}
         return link
 
@@ -191,6 +226,9 @@ class BleakRadio:
         links = list(self._links.values())
         self._links.clear()
         await asyncio.gather(*(link.close() for link in links), *self._letting_go)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
 
     def _off(self, why: str) -> None:
         """The adapter or BlueZ itself has gone, and every connection with it."""

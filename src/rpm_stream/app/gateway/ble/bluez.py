@@ -109,7 +109,11 @@ class Bluez:
         """
         await self._call(path, f"{PROPERTIES}.Set", "ssv", DEVICE, "Trusted", Variant("b", True))
         try:
-            await self._call(path, f"{DEVICE}.Pair")
+            async with asyncio.timeout(PAIR_SECONDS):
+                await self._call(path, f"{DEVICE}.Pair")
+        except TimeoutError:
+            await self._call(path, f"{DEVICE}.CancelPairing")
+            raise Refused("no answer in time") from None
         except Refused as error:
             if str(error) != "AlreadyExists":
                 raise
@@ -219,7 +223,7 @@ class Bluez:
             body=list(body),
         )
         try:
-            async with asyncio.timeout(PAIR_SECONDS if member == "Pair" else CALL_SECONDS):
+            async with asyncio.timeout(None if member == "Pair" else CALL_SECONDS):
                 reply = await self._bus.call(request)
         except (OSError, EOFError, TimeoutError, DBusError) as error:
             raise RadioOff("BlueZ does not answer: systemctl restart bluetooth") from error

@@ -25,6 +25,7 @@ from rpm_stream.app.gateway.ble import known as known_devices
 from rpm_stream.app.gateway.ble.board import Board, Status
 from rpm_stream.app.gateway.ble.from_registry import follow
 from rpm_stream.app.gateway.ble.hub import Hub, HubOptions
+from rpm_stream.app.gateway.ble.kafka_file import kafka_options
 from rpm_stream.app.gateway.ble.known import Known
 from rpm_stream.app.gateway.ble.known_template import health, template
 from rpm_stream.app.gateway.ble.marks import Marks
@@ -34,6 +35,7 @@ from rpm_stream.app.gateway.ble.session import SessionOptions, Shared
 from rpm_stream.app.gateway.ble.stacks import radio_of
 from rpm_stream.app.gateway.client import Gateway
 from rpm_stream.app.gateway.link import GatewayOptions
+from rpm_stream.app.logs import configure_log
 from rpm_stream.records import Notification
 
 DRAW_SECONDS = 1.0
@@ -54,6 +56,7 @@ class Serving:
     zone: tzinfo | None
     passkey: bool
     metrics_port: int | None
+    kafka: Path | None  # how to sign in to the broker
     options: HubOptions
 
 
@@ -74,9 +77,12 @@ def own_name() -> str:
 def serve(serving: Serving) -> None:
     """Be a gateway until it is stopped. ``UsageError`` where it cannot begin."""
     listed = None if serving.devices is None else known_devices.load(serving.devices)
+    kafka = {} if serving.kafka is None else kafka_options(serving.kafka)
+    if kafka and listed is None:
+        raise UsageError("--kafka: the registry is read by the service's side alone: give --devices too")
     radio = _radio(serving.radio, serving.folder, serving.gateway_id, serving.passkey)
     try:
-        asyncio.run(_serve(serving, listed, radio))
+        asyncio.run(_serve(serving, listed, radio, kafka))
     except RadioOff as error:
         raise UsageError(str(error)) from error
     except OSError as error:  # the spool: in use, or not to be written
@@ -87,8 +93,8 @@ def _radio(name: str, folder: Path, identity: str, ask: bool) -> Radio:
     return radio_of(name, folder / f"{identity}.ble-keys.json", identity, ask)
 
 
-async def _serve(serving: Serving, listed: Known | None, radio: Radio) -> None:
-    options = GatewayOptions(metrics_port=serving.metrics_port)
+async def _serve(serving: Serving, listed: Known | None, radio: Radio, kafka: dict[str, Any]) -> None:
+    options = GatewayOptions(metrics_port=serving.metrics_port, kafka=kafka)
     folder, name = serving.folder, serving.gateway_id
     async with Gateway(serving.bootstrap, name, spool_dir=folder, options=options) as gateway:
         board = Board(options.clock, gateway.meters.registry, folder / f"{name}.ble-status.json")
@@ -154,10 +160,14 @@ async def _draw(board: Board, gateway: Gateway, wanted: bool) -> None:
     console = Console(stderr=True)
     if not wanted or not console.is_terminal:
         await asyncio.Event().wait()
-    with Live(console=console, auto_refresh=False, transient=True) as live:
-        while True:
-            live.update(board_table(board, gateway.spooled), refresh=True)
-            await asyncio.sleep(DRAW_SECONDS)
+    try:
+        with Live(console=console, auto_refresh=False, transient=True) as live:
+            configure_log("ERROR")  # above the table, which says the rest
+            while True:
+                live.update(board_table(board, gateway.spooled), refresh=True)
+                await asyncio.sleep(DRAW_SECONDS)
+    finally:
+        configure_log("WARNING")
 
 
 def status(folder: Path, gateway_id: str) -> None:

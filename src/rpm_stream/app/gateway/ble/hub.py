@@ -221,7 +221,8 @@ class Hub:
             self._board.meters.dropped.inc(dropped)
             _log.error("ble_values_dropped", count=dropped)
         for device in self.known.doubtful:
-            self._board.moved(device, Presence.away, "two devices here have its name: list its address")
+            if (row := self._board.row(device)).presence is not Presence.connected:
+                row.fault = "two devices here have its name: list its address"
         self._looked += 1
         if self._looked % WRITE_EVERY == 1:
             self._board.write()

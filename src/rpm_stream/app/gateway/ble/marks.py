@@ -21,19 +21,25 @@ class Mark(NamedTuple):
     print: str
 
 
-def mark_of(characteristic: str, payload: bytes) -> Mark | None:
-    """The mark of a stored record, None where it has no number (an oximeter's).
+def marks_of(characteristic: str, payload: bytes) -> list[Mark]:
+    """The marks of the stored records in a value; none where they have no number (an oximeter's).
 
-    >>> mark_of("2A18", bytes.fromhex("000701ea070b1e0a0000")).number
-    263
+    >>> [mark.number for mark in marks_of("2A18", bytes.fromhex("000701ea070b1e0a0000"))]
+    [263]
+    >>> [mark.number for mark in marks_of("2AA7", bytes.fromhex("060064000500" "060065000600"))]
+    [5, 6]
     """
-    number: dict[str, tuple[int, int, int]] = {"2A18": (1, 3, 10), "2AA7": (4, 6, len(payload))}
-    if characteristic not in number:
-        return None
-    first, last, end = number[characteristic]
-    if len(payload) < max(end, last):
-        return None
-    return Mark(int.from_bytes(payload[first:last], "little"), sha256(payload[:end]).hexdigest()[:12])
+    if characteristic == "2A18" and len(payload) >= 10:
+        return [_mark(payload[1:3], payload[1:10])]  # sequence; base time
+    found = []
+    while characteristic == "2AA7" and len(payload) >= 6 and 6 <= payload[0] <= len(payload):
+        found.append(_mark(payload[4:6], payload[2:6]))  # offset; glucose
+        payload = payload[payload[0] :]
+    return found
+
+
+def _mark(number: bytes, told_by: bytes) -> Mark:
+    return Mark(int.from_bytes(number, "little"), sha256(told_by).hexdigest()[:12])
 
 
 class Marks:

@@ -20,7 +20,15 @@ from rpm_stream.app.gateway.ble.known import KnownDevice
 from rpm_stream.app.gateway.ble.marks import Marks
 from rpm_stream.app.gateway.ble.outbox import Outbox
 from rpm_stream.app.gateway.ble.quiet import Quiet
-from rpm_stream.app.gateway.ble.radio import Characteristic, Link, LinkLost, NotPaired, RadioError, Refused
+from rpm_stream.app.gateway.ble.radio import (
+    Characteristic,
+    Link,
+    LinkLost,
+    NotPaired,
+    PairingFailed,
+    RadioError,
+    Refused,
+)
 from rpm_stream.app.gateway.ble.stored import CONTROL, RECORDS, Store
 from rpm_stream.ingest import DECODERS
 
@@ -65,6 +73,7 @@ class Session:
         self._found: Sequence[Characteristic] = ()
         self._stores: dict[str, Store] = {}  # by service
         self._streams: dict[Characteristic, Quiet] = {}
+        self._unpaired: PairingFailed | None = None
         self.idle_since = self._loop.time()
 
     @property
@@ -106,11 +115,13 @@ class Session:
         taken = 0
         for one in wanted:
             taken += await self._subscribe(one)
+        if not taken and self._unpaired is not None:
+            raise self._unpaired
         if not taken and not any(one.uuid in DECODERS for one in self._found):
             raise Refused("nothing that this gateway understands")
 
     async def _subscribe(self, one: Characteristic) -> bool:
-        """Whether it was taken. Raises ``LinkLost`` and ``PairingFailed``."""
+        """Whether it was taken; what only this one refuses costs the others nothing. Raises ``LinkLost``."""
         if one.uuid in STREAMS:
             self._streams.setdefault(one, Quiet(self._loop.time()))
         receive = partial(self._arrived, one)
@@ -120,7 +131,8 @@ class Session:
             except NotPaired:
                 await self._link.pair()
                 await self._link.subscribe(one, receive)
-        except Refused as error:
+        except (Refused, PairingFailed) as error:
+            self._unpaired = error if isinstance(error, PairingFailed) else self._unpaired
             _log.warning("ble_subscription_refused", characteristic=one.uuid, fault=str(error))
             self._streams.pop(one, None)
             if one.uuid == CONTROL:

@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from rpm_stream.app.gateway.ble import record_access
-from rpm_stream.app.gateway.ble.marks import Mark, Marks, mark_of
+from rpm_stream.app.gateway.ble.marks import Mark, Marks, marks_of
 from rpm_stream.app.gateway.ble.radio import RadioError
 from rpm_stream.app.gateway.ble.record_access import NoResponse, Response
 
@@ -20,6 +20,7 @@ RECORDS: Final[dict[str, tuple[str, Callable[[int], bytes] | None]]] = {
     "181F": ("2AA7", record_access.report_from_offset),
     "1822": ("2A5E", None),
 }
+ASKED_ONLY = frozenset({"2A18"})  # never sent but by a request (Glucose Service, 3.1)
 QUIET_SECONDS = 30.0  # without a record or an answer: given up for this time (Glucose Profile, 5.4)
 BUSY_SECONDS, BUSY_TIMES = 5.0, 3
 
@@ -55,16 +56,16 @@ class Store:
         self._device, self._marks = device, marks
         self._loop = asyncio.get_running_loop()
         self._answer: asyncio.Future[bytes] | None = None
-        self._transfer = Transfer(None)
+        self._transfer: Transfer | None = None  # none was begun over this connection
         self._whole = False  # all up to now was read over this connection
         self._heard = 0.0
 
     def record(self, payload: bytes) -> None:
         """A value of the characteristic came, asked for or not."""
         self._heard = self._loop.time()
-        mark = mark_of(self.characteristic, payload)
-        if mark is not None:
-            self._transfer.add(mark)
+        if self._transfer is not None:
+            for mark in marks_of(self.characteristic, payload):
+                self._transfer.add(mark)
 
     def answer(self, payload: bytes) -> None:
         """The control point says something."""
@@ -76,11 +77,11 @@ class Store:
         """Ask for what is new; ``write`` writes to the control point. Raises ``RadioError``."""
         mark = self._marks.get(self._device, self.characteristic)
         if mark is not None and self._since is not None:
-            self._transfer = Transfer(mark)
+            transfer = self._transfer = Transfer(mark)
             response = await self._ask(write, self._since(mark.number))
             if response is None:
                 return
-            if not response.cannot_filter and not response.is_empty and self._transfer.known_seen:
+            if not response.cannot_filter and not response.is_empty and transfer.known_seen:
                 self._whole = response.succeeded
                 return
             # No filter, or another record stands at that number: its memory was cleared, or counts from the start.
@@ -90,11 +91,16 @@ class Store:
         self._whole = response is not None and (response.succeeded or response.is_empty)
 
     def keep(self) -> None:
-        """Note how far it was read, once all that came is safe. Half a transfer counts only where it came in order."""
-        newest = self._transfer.newest
-        if newest is None or not (self._whole or (self._transfer.ascending and self._transfer.known_seen)):
+        """Note how far it was read, once all that came is safe.
+
+        Half a transfer counts where it came in order, and where nothing but the transfer sends such values: a sensor's
+        live value in the middle of it would hide what has not come yet.
+        """
+        transfer = self._transfer
+        if transfer is None or transfer.newest is None:
             return
-        self._marks.put(self._device, self.characteristic, newest)
+        if self._whole or (self.characteristic in ASKED_ONLY and transfer.ascending and transfer.known_seen):
+            self._marks.put(self._device, self.characteristic, transfer.newest)
 
     async def _ask(self, write: Write, request: bytes) -> Response | None:
         """The answer; None where the device gives none, or none that can be read."""
