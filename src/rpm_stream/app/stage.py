@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rpm_stream.app import metrics
 from rpm_stream.app.broker_time import BrokerTime
 from rpm_stream.app.clock import Clock
+from rpm_stream.app.engine.end import guarded
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.layout import ALL, Layout, layout_of, watch_counts
 from rpm_stream.app.logs import configure_log
@@ -60,8 +61,6 @@ def run_agent(settings: Settings, stage: str) -> None:
     """Run the ingest or judge agent until SIGTERM. Raises UsageError for a wrong setting or without a broker."""
     import faust
 
-    from rpm_stream.app.engine.end import guarded
-
     knowledge, layout = asyncio.run(check(settings, frozenset({stage})))
     _begin(settings, stage)
     loop = asyncio.new_event_loop()
@@ -73,7 +72,7 @@ def run_agent(settings: Settings, stage: str) -> None:
     app.task(lambda: guarded(broker_time.run, "following the broker's clock"))
     for table in app.tables.values():
         loop.run_until_complete(make_state_topic(settings, table.changelog_topic, layout.counts[topic]))
-    app.task(lambda: watch_counts(settings.bootstrap, stage, layout.counts))
+    app.task(lambda: _watching(settings, stage, layout))
     worker = faust.Worker(app, override_logging=False, quiet=True, redirect_stdouts=False, loop=loop)
     worker.spinner = None  # it writes a terminal's escape codes to stdout
     worker.execute_from_commandline()
@@ -107,9 +106,13 @@ async def run_service(settings: Settings, stage: str) -> None:
         await _watched(settings, stage, layout, server.run(settings, stop))
 
 
+async def _watching(settings: Settings, stage: str, layout: Layout) -> None:
+    await guarded(lambda: watch_counts(settings.bootstrap, stage, layout.counts), "watching the partitions")
+
+
 async def _watched(settings: Settings, stage: str, layout: Layout, serving: Coroutine[Any, Any, None]) -> None:
     """Serve, and end when the topics change under it."""
-    watching = asyncio.create_task(watch_counts(settings.bootstrap, stage, layout.counts))
+    watching = asyncio.create_task(_watching(settings, stage, layout))
     try:
         await serving
     finally:
