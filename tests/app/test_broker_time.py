@@ -10,12 +10,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from aiokafka.errors import InvalidTimestampError, KafkaConnectionError
 from source_for_tests import MODULES, aliases, dotted, name_of, tree, unit_of
 from structlog.testing import capture_logs
 
 from rpm_stream.app import broker_time
 from rpm_stream.app.broker_time import AHEAD, BrokerTime, Look, read_look
 from rpm_stream.app.clock import Clock, steady, wall
+from rpm_stream.app.registry_topic import _away
 from rpm_stream.app.settings import Settings
 from rpm_stream.app.web.machines import FRESH, Machines
 from rpm_stream.app.web.page_words import wrong_clocks
@@ -173,3 +175,9 @@ def test_no_other_module_reads_the_hosts_clock() -> None:
         if isinstance(node, ast.Call) and dotted(node.func, aliases(path)) in READS
     }
     assert found == OWN_CLOCKS.keys()
+
+
+def test_a_command_on_a_machine_that_is_ahead_says_so() -> None:
+    """Kafka refuses what says that it is of more than an hour from now: that is no broker that is away."""
+    assert "the clock of this machine is over an hour ahead" in str(_away("kafka:9092", InvalidTimestampError()))
+    assert "no answer from Kafka" in str(_away("kafka:9092", KafkaConnectionError()))

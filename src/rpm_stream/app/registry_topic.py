@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import InvalidTimestampError, KafkaError
 
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.layout import REGISTRY_WRITER, layout_of
@@ -21,6 +21,8 @@ PATIENCE_SECONDS = 30.0
 
 
 def _away(bootstrap: str, error: Exception) -> UsageError:
+    if isinstance(error, InvalidTimestampError):
+        return UsageError("Kafka refused it: the clock of this machine is over an hour ahead of Kafka's")
     return UsageError(f"no answer from Kafka at {bootstrap} ({type(error).__name__}): is it running?")
 
 

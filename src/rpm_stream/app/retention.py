@@ -42,6 +42,7 @@ log = structlog.get_logger()
 def left(observed: Observed, retention_seconds: float, now: datetime) -> float:
     """Seconds until the oldest unread record may be deleted; ``inf`` when nothing waits, 0.0 when one was deleted.
 
+    >>> from datetime import UTC
     >>> at = datetime(2026, 1, 2, tzinfo=UTC)
     >>> waits = Observed(group="g", lag=3, members=1, first_waiting=datetime(2026, 1, 1, tzinfo=UTC))
     >>> left(waits, 14 * 86_400, at) / 86_400

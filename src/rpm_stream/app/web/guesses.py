@@ -5,6 +5,8 @@ at most. While they wait no token of theirs is compared, so that the answer says
 try so often a second; those that were wrong before have a share of their own, so that they cannot use up the share of
 an address that tries for the first time. A token that this address has signed in with before is always looked at: an
 open page goes on while somebody else guesses. The same wrong token again is no new guess: an old tab does no harm.
+Cookies are counted apart from what is typed: whoever types wrong tokens does not keep the pages of others behind the
+same proxy from coming back after a restart of the feed.
 """
 
 from __future__ import annotations
@@ -85,7 +87,7 @@ class Guesses:
 
     def look(self, client: str, value: str, way: Way, is_right: Callable[[], bool]) -> Verdict:
         """What is to be answered to ``client`` who shows ``value``; ``is_right`` compares in constant time."""
-        place, now = place_of(client), self._now()
+        place, now = _counted(client, way), self._now()
         digest = self._digest(value, way)
         if (place, digest) in self._signed_in:
             self._signed_in.move_to_end((place, digest))
@@ -106,7 +108,7 @@ class Guesses:
 
     def admit(self, client: str, value: str, way: Way) -> None:
         """Always look at what ``client`` was given for its token, shown in this way."""
-        self._signed_in[(place_of(client), self._digest(value, way))] = None
+        self._signed_in[(_counted(client, way), self._digest(value, way))] = None
         _bound(self._signed_in, SIGNED_IN)
 
     def _digest(self, value: str, way: Way) -> bytes:
@@ -152,6 +154,11 @@ def place_of(client: str) -> str:
             return str(address.ipv4_mapped)
         return f"{IPv6Address(int(address) >> NETWORK_BITS << NETWORK_BITS)}/{NETWORK_BITS}"
     return str(address)
+
+
+def _counted(client: str, way: Way) -> str:
+    """Whose wrong tokens are counted together: an address, its cookies apart."""
+    return f"{place_of(client)} cookies" if way == "cookie" else place_of(client)
 
 
 def _bound(kept: OrderedDict[Any, Any], most: int) -> None:
