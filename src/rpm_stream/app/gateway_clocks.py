@@ -20,7 +20,7 @@ from rpm_stream.app.clock import steady
 from rpm_stream.app.received import received_at
 from rpm_stream.records import UNREADABLE
 
-EACH = 16  # one frame of so many is looked at: 2 µs
+EACH = 16  # one frame of so many is looked at: half a microsecond a frame
 HEARD_S = 3600.0  # a gateway that was not heard for so long says nothing about now
 GATEWAYS = 10_000
 
