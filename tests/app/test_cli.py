@@ -23,7 +23,8 @@ COMMANDS = [
     "decode", "replay", "up", "worker", "stage", "demo", "feed", "broker", "gateway simulate", "gateway encode",
     "gateway replay", "topics apply", "topics check", "topics schemas", "registry load", "registry assign",
     "registry unassign", "registry correct", "registry limits", "registry show", "knowledge check", "reconcile",
-    "gateways",    "rejects list", "rejects redrive", "rejects show", "state check", "state rebuild",
+    "gateways", "rejects list", "rejects redrive", "rejects show", "state check", "state rebuild", "topics grow",
+    "gateway ble", "gateway ble scan", "gateway ble status",
 ]  # fmt: skip
 CORRECTION = ["--device", "d", "--from", "2026-01-31T08:00:00Z", "--who", "n", "--reason", "r"]
 NOTHING_LISTENS = "127.0.0.1:1"  # tcpmux: nothing of ours, and no user's, takes a port below 1024
@@ -71,8 +72,11 @@ def test_every_command_explains_itself_with_an_example(tmp_path: Path) -> None:
 def test_the_list_of_commands_above_is_complete(tmp_path: Path) -> None:
     code = (
         "import typer.main\nfrom rpm_stream.app.cli.main import app\n"
-        "for name, each in typer.main.get_command(app).commands.items():\n"
-        "    for sub in getattr(each, 'commands', {'': None}): print((name + ' ' + sub).strip())\n"
+        "def walk(command, path):\n"
+        "    inner = getattr(command, 'commands', {})\n"
+        "    if path and (not inner or command.invoke_without_command): print(*path)\n"
+        "    for name, each in inner.items(): walk(each, (*path, name))\n"
+        "walk(typer.main.get_command(app), ())\n"
     )
     assert sorted(run(folder=tmp_path, code=code).stdout.splitlines()) == sorted(COMMANDS)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 
+from rpm_stream.app.clock import wall
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.redrive import Redriven, redrive, rejects_where
 from rpm_stream.app.registry_topic import read, write
@@ -33,7 +34,7 @@ async def assign(bootstrap: str, device: str, new: Assignment, model: str | None
         entry = msgspec.structs.replace(entry, model=model)
     await write(bootstrap, [entry])
     # With recorded time a frame may be received long after it says: where it lies ahead of now, all until now count.
-    since = None if new.from_ is None else min(new.from_, datetime.now(UTC)) - BEFORE
+    since = None if new.from_ is None else min(new.from_, wall()) - BEFORE
     rejects = await rejects_where(bootstrap, lambda reject: covers(device, new, reject), device, since)
     return entry, await redrive(bootstrap, rejects)
 

@@ -63,6 +63,22 @@ def write_private(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def replace_private(path: Path, content: bytes, sync: bool = True) -> None:
+    """Replace a small file whole or not at all, for its owner alone; with ``sync`` also when the power fails.
+
+    Raises OSError.
+    """
+    private_folder(path.parent)
+    beside = path.with_name(f"{path.name}.tmp")
+    beside.unlink(missing_ok=True)
+    with os.fdopen(open_private(beside, os.O_WRONLY | os.O_EXCL), "wb") as file:
+        file.write(content)
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
+    beside.replace(path)
+
+
 def tighten(path: Path) -> None:
     """Close a file, or a folder with all that is in it, to others. What is not there, or not ours, stays as it is."""
     if path.is_symlink() or not path.exists():

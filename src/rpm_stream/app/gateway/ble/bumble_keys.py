@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from bumble.keys import JsonKeyStore
 
 from rpm_stream.app.gateway.ble.radio import RadioOff
+from rpm_stream.app.private import replace_private
 
 
 class Keys(JsonKeyStore):
@@ -28,11 +28,4 @@ class Keys(JsonKeyStore):
 
     async def save(self, db: dict[str, dict[str, dict[str, Any]]]) -> None:
         """Replace the file."""
-        self.filename.parent.mkdir(parents=True, exist_ok=True)
-        beside = self.filename.with_name(f"{self.filename.name}.tmp")
-        beside.unlink(missing_ok=True)
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            json.dump(db, file, sort_keys=True, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self.filename)
+        replace_private(self.filename, json.dumps(db, sort_keys=True, indent=1).encode())

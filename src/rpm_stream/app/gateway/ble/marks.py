@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 import structlog
+
+from rpm_stream.app.private import replace_private
 
 _log = structlog.get_logger(__name__)
 
@@ -73,15 +74,7 @@ def write_private(path: Path, text: str, sync: bool = True) -> None:
 
     A disk that is full is told in the log and forgotten.
     """
-    beside = path.with_name(f"{path.name}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.unlink(missing_ok=True)
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
-        beside.replace(path)
+        replace_private(path, text.encode(), sync)
     except OSError as error:
         _log.warning("ble_file_not_written", file=path.name, kind=type(error).__name__)
