@@ -90,6 +90,8 @@ def test_what_a_clock_that_was_set_back_measured_is_known_when_it_comes_again() 
     bench, days = Device(worn()), 4 * 1440
     for minute in range(0, days, 2):
         bench.send(temperature(minute, minute, minute))
+    for minute in range(days - 1440 * 3, days - 1440 * 3 + 20, 2):
+        assert counts(bench.send(temperature(days - 100, minute, minute, boot="again"))) == (0, 1, 0)
     after = [temperature(minute, minute - 1440 * 3, minute) for minute in range(days, days + 20, 2)]
     found = [read(bench, each) for each in after]
     assert sum(map(len, found)) == 10 - (RUNS - 1)

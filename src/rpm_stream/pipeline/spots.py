@@ -1,9 +1,9 @@
 """Where the values of one entry stand: when, whose, what identifies them (K of CONTRACT 5), and whether they were seen.
 
-A value is identified by what its device says of it: its number (2A18, 2AA7, a record system's identifier), else the
-valid time that it carries and its payload, whether or not that time counts; else by the gateway's ``at`` and its
-payload. By ``at`` too where the device's time tells nothing (sightings.py, and a clock that was set back), under the
-gateway's ``at`` then: the name by the device's time is that of another reading.
+A value is identified by what its device says of it: its number (2A18, 2AA7, 2BDD, a record system's identifier), else
+the valid time that it carries and its payload, whether or not that time counts. A value without these is identified by
+the gateway's ``at`` and its payload. So is one whose device's time tells nothing, because the clock stands still
+(sightings.py) or was set back: another reading has the identity by that time already.
 """
 
 from __future__ import annotations
@@ -222,8 +222,6 @@ class Part:
         it measured then.
         """
         if not placed.by_device or placed.behind is None or placed.behind <= SKEWED or self.work.known_frame:
-            return False
-        if self._is_held(identity):
             return False
         seen, seen_as = self.state.seen, identity.mark
         self.shows_clock = not is_known(seen, seen_as) and check(seen, seen_as, False, True) == "duplicate"
