@@ -47,8 +47,9 @@ _log = structlog.get_logger(__name__)
 class BleakLink:
     """A ``radio.Link`` on a connected ``BleakClient``.
 
-    BlueZ confirms an indication itself, before this process has it; where a characteristic offers both, it subscribes
-    to notifications. Neither can be chosen through it.
+    BlueZ confirms an indication itself, before this process has it, and also one that came before anybody had
+    subscribed: a bonded device that sends at once after connecting is served more safely by a bare controller
+    (``usb:0``). Where a characteristic offers both, BlueZ subscribes to notifications. Neither can be chosen.
     """
 
     def __init__(self, client: BleakClient, address: str, bluez: Bluez | None, path: str) -> None:
