@@ -21,7 +21,7 @@ from rpm_stream.app.engine.end import EXIT_AWAY
 ROOT = Path(__file__).parents[2]
 COMMANDS = [
     "decode", "replay", "up", "worker", "stage", "demo", "feed", "broker", "gateway simulate", "gateway encode",
-    "gateway replay", "topics apply", "topics check", "topics schemas", "registry load", "registry assign",
+    "gateway replay", "topics apply", "topics check", "topics grow", "topics schemas", "registry load", "registry assign",
     "registry unassign", "registry correct", "registry limits", "registry show", "knowledge check", "reconcile",
     "rejects list", "rejects redrive", "rejects show", "state check", "state rebuild",
 ]  # fmt: skip
