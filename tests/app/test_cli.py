@@ -21,9 +21,9 @@ from rpm_stream.app.engine.end import EXIT_AWAY
 ROOT = Path(__file__).parents[2]
 COMMANDS = [
     "decode", "replay", "up", "worker", "stage", "demo", "feed", "broker", "gateway simulate", "gateway encode",
-    "gateway replay", "topics apply", "topics check", "topics grow", "topics schemas", "registry load", "registry assign",
-    "registry unassign", "registry correct", "registry limits", "registry show", "knowledge check", "reconcile",
-    "rejects list", "rejects redrive", "rejects show", "state check", "state rebuild",
+    "gateway replay", "topics apply", "topics check", "topics grow", "topics schemas", "registry load",
+    "registry assign", "registry unassign", "registry correct", "registry limits", "registry show",
+    "knowledge check", "reconcile", "rejects list", "rejects redrive", "rejects show", "state check", "state rebuild",
 ]  # fmt: skip
 CORRECTION = ["--device", "d", "--from", "2026-01-31T08:00:00Z", "--who", "n", "--reason", "r"]
 NOTHING_LISTENS = "127.0.0.1:1"  # tcpmux: nothing of ours, and no user's, takes a port below 1024
