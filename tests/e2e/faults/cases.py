@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import msgspec
 from against_replay import POISON, Wanted
 from faults.gateways import an_hour_off, reordered, same_but_for_the_clock, same_whatever_the_order, twice
-from faults.stand import PUTS_OUT, Stand
+from faults.stand import ALL, PUTS_OUT, Stand
+from faults.states import AGENTS, changelog_lost, states_damaged, topics_without
 from service_for_tests import read, until
 
 from rpm_stream.app import names, topics
@@ -190,23 +191,6 @@ async def topic_missing(stand: Stand) -> str:
     return "named, and nothing begun without it"
 
 
-async def topics_without(bootstrap: str, missing: str) -> None:
-    """Delete one topic and wait until it is gone."""
-    from aiokafka.admin import AIOKafkaAdminClient
-
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
-        await admin.delete_topics([missing])
-
-        async def gone() -> bool:
-            return missing not in await admin.list_topics()
-
-        await until(f"{missing} is gone", gone, 30)
-    finally:
-        await admin.close()
-
-
 async def poison(stand: Stand, count: int) -> str:
     """Thousands of frames in a row that are no frames, from another device, in the middle of the load."""
     await stand.start()
@@ -291,6 +275,7 @@ class Fault(NamedTuple):
     same: Callable[[Wanted, Wanted], None] = same_whatever_the_order
     extra: int = 0  # messages on rpm.frames beside the load
     on_small_disk: bool = False
+    small: bool = False  # in `make test` with a small load: it takes its time by what it does
 
 
 FAULTS = (
@@ -301,6 +286,8 @@ FAULTS = (
     Fault("broker killed", broker_killed, None, {"times": 3}),
     Fault("broker's disk full", disk_full, None, {}, on_small_disk=True),
     Fault("topic missing", topic_missing),
+    Fault("both changelogs lost", changelog_lost, {"stages": AGENTS}, {"stages": ALL}, small=True),
+    Fault("states damaged", states_damaged, {"stages": AGENTS}, {"stages": ALL}, small=True),
     Fault("uplinks twice", as_it_comes, mangle=twice),
     Fault("uplinks reordered and late", as_it_comes, mangle=reordered),
     Fault("gateway clocks an hour off", as_it_comes, mangle=an_hour_off, same=same_but_for_the_clock),

@@ -18,7 +18,7 @@ from rpm_stream.app import retention
 from rpm_stream.app.clock import Clock
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.settings import Settings
-from rpm_stream.app.web import consume
+from rpm_stream.app.web import answers, consume
 from rpm_stream.app.web.api import create_app
 from rpm_stream.app.web.auth import TokenGate, choose_token
 from rpm_stream.app.web.consume import Sources
@@ -79,7 +79,7 @@ async def run(settings: Settings, stop: asyncio.Event, sources: Sources | None =
                 consume.follow_registry(settings.bootstrap, sources.registry, state),
                 consume.follow_readings(settings.bootstrap, sources.readings, state, wall),
                 consume.prune_for_ever(state, now),
-                watcher.run(state.beat),
+                watcher.run(lambda: answers.look(state, told())),
                 retention.watch(settings.bootstrap),
             ],
         )
