@@ -235,6 +235,8 @@ class Readings(Record, frozen=True, kw_only=True):
     ``partition``, ``offset`` and ``chunk`` name the frame's place in ``rpm.frames``, so that the judge applies
     each message once. ``refused``: values that no body can have, each under the id of its reject and with the flag
     ``refused``: they are rejects and no readings, told so that a person learns that a device measures nothing.
+    ``line``: the frame was kept while its device's state could not be read, and its place counts in a line of its own:
+    frames of others, from behind it, have been judged before.
     """
 
     v: Version = 1
@@ -246,6 +248,7 @@ class Readings(Record, frozen=True, kw_only=True):
     received_at: Time
     readings: tuple[Reading, ...]
     refused: tuple[Reading, ...] = ()
+    line: int | None = None
 
 
 class Forwarded(Record, frozen=True, kw_only=True):
@@ -430,7 +433,8 @@ class Action(Record, frozen=True, kw_only=True):
     ``void`` takes ``readings`` back that are wrong or another person's; ``adopt`` gives a patient the readings of a
     device that was taken for somebody else's. These two name no alert. ``shown`` are the ids of those ``readings``
     that were published singly although their vital is summed; ``windows`` what else, and right, is in their 15-minute
-    windows: the judge needs it of those that it does not keep any more.
+    windows: the judge needs it of those that it does not keep any more. ``listed``: the alert's newest record, sent to
+    end one that the judge has been found to keep no more (its patient's state was lost since).
     """
 
     v: Version = 1
@@ -450,6 +454,7 @@ class Action(Record, frozen=True, kw_only=True):
     readings: Annotated[tuple[Reading, ...], Meta(max_length=500)] = ()
     shown: Annotated[tuple[Code, ...], Meta(max_length=500)] = ()
     windows: Annotated[tuple[Window, ...], Meta(max_length=500)] = ()
+    listed: Alert | None = None
 
 
 class Account(Record, frozen=True, kw_only=True):

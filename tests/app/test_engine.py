@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
+from faust.tables.recovery import Recovery
+from faust.types import TP
 
 from rpm_stream.app.agents.ingest import ingest_app
+from rpm_stream.app.engine.recovery import BatchRecovery
 from rpm_stream.app.engine.watermark import parts
 from rpm_stream.app.layout import Layout
 from rpm_stream.app.names import ACTIONS, FRAMES
@@ -78,3 +81,34 @@ def test_a_large_fetch_is_acked_in_parts() -> None:
     found = list(parts(records))
     assert [[one.offset for one in part] for part in found] == [[0, 1, 2], [3], [4, 5]]
     assert not list(parts([]))
+
+
+@pytest.mark.asyncio
+async def test_nothing_is_delivered_while_the_tables_look_at_what_was_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faust lets the flow go before: a source would be read from wherever it stands, and not from the commit."""
+    done: list[str] = []
+
+    async def resumed(_recovery: Any, _generation: int = 0) -> None:
+        done.append("resumed")
+
+    async def looked(partitions: set[int]) -> None:
+        assert done == ["stopped", "suspended"]
+        done.append(f"looked at {sorted(partitions)}")
+
+    async def commits(_sources: Any) -> dict[Any, Any]:
+        return {}
+
+    monkeypatch.setattr(Recovery, "on_recovery_completed", resumed)
+    table: Any = SimpleNamespace(
+        on_restored=looked, source="frames", changelog_topic=SimpleNamespace(get_topic_name=lambda: "changelog")
+    )
+    consumer = SimpleNamespace(stop_flow=lambda: done.append("stopped"), commits=commits)
+    recovery: Any = BatchRecovery.__new__(BatchRecovery)
+    recovery.app = SimpleNamespace(
+        consumer=consumer, flow_control=SimpleNamespace(suspend=lambda: done.append("suspended"))
+    )
+    recovery.tables = {"state": table}
+    recovery.tp_to_table = {TP("changelog", 1): table, TP("changelog", 3): table}
+    recovery.active_tps = set(recovery.tp_to_table)
+    await recovery.on_recovery_completed(1)
+    assert done == ["stopped", "suspended", "looked at [1, 3]", "resumed"]

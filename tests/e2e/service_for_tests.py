@@ -22,7 +22,10 @@ from aiokafka.structs import ConsumerRecord
 from rpm_stream.app import names
 from rpm_stream.app import topics as all_topics
 from rpm_stream.app.broker import Broker
+from rpm_stream.app.engine.lost import Note, read_note
 from rpm_stream.app.partitions import partitions_of
+from rpm_stream.app.state_rebuild import GROUP_OF, SOURCES, Stage, changelog
+from rpm_stream.app.topic_window import ends, reaching
 
 SHARED = Path(os.environ.get("RPM_SHARED", Path(__file__).parents[3] / "shared"))
 PATIENCE_SECONDS = 120.0
@@ -185,6 +188,16 @@ async def lag(bootstrap: str, group: str, topic: str) -> int:
     finally:
         await consumer.stop()
         await admin.close()
+
+
+async def committed_notes(bootstrap: str, stage: Stage) -> list[Note]:
+    """What the commits of an agent say of its changelog; that is there at least, whatever has happened."""
+    async with reaching(bootstrap) as broker:
+        commits = await broker.admin.list_consumer_group_offsets(GROUP_OF[stage])
+        found = {tp.partition: end for tp, end in (await ends(broker, changelog(stage))).items()}
+    notes = {tp.partition: read_note(one.metadata) for tp, one in commits.items() if tp.topic == SOURCES[stage]}
+    assert all(note is not None and note.end <= found[partition] for partition, note in notes.items()), (notes, found)
+    return [note for note in notes.values() if note is not None]
 
 
 async def drained(service: Service) -> None:

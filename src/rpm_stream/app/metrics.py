@@ -40,6 +40,9 @@ COMMIT_AGE = Gauge(
 )
 STATE_BYTES = Gauge("rpm_state_bytes_max", "Largest sealed state written by this process", ["stage"])
 REGISTRY_FAULTS = Gauge("rpm_registry_faults", "Settings of the registry that cannot be used and are ignored")
+HELD = Gauge("rpm_held_states", "Devices or patients whose state is damaged, and whose messages are kept", ["stage"])
+HELD_SECONDS = Gauge("rpm_held_seconds_max", "For how long the longest of them has been kept", ["stage"])
+HELD_GONE = Gauge("rpm_held_states_expired", "Those of whom the broker has deleted messages that were kept", ["stage"])
 KEYS = Gauge("rpm_state_keys", "Devices or patients whose state this process keeps", ["stage"])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from rpm_stream.alert import unkept
 from rpm_stream.alert.decisions import Context, decide
 from rpm_stream.alert.episode import Episode
 from rpm_stream.alert.episodes import group_of
@@ -12,7 +13,7 @@ from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.alerting import Alerting
 from rpm_stream.pipeline.patient import PatientState
 from rpm_stream.pipeline.work import Work
-from rpm_stream.records import Action
+from rpm_stream.records import Action, Alert
 
 
 def decided(work: Work, action: Action, alerting: Alerting, knowledge: Knowledge) -> None:
@@ -20,6 +21,8 @@ def decided(work: Work, action: Action, alerting: Alerting, knowledge: Knowledge
     state = work.state
     group = None if action.alert is None else group_of(state.episodes, action.alert)
     if group is None:
+        if (alert := _unkept(action, state.patient, work.now)) is not None:
+            work.alerts.append(alert)
         return
     episode = state.episodes[group]
     context = Context(knowledge.priorities, work.situation, alerting.recovered(work), work.now)
@@ -34,6 +37,14 @@ def decided(work: Work, action: Action, alerting: Alerting, knowledge: Knowledge
     alerting.put(work, episode)
     if group in state.episodes:
         note_told(episode, work.situation, work.now)
+
+
+def _unkept(action: Action, patient: str, now: datetime) -> Alert | None:
+    """The end of an alert that this state does not hold (it was lost since), of the record that the action brings."""
+    listed = action.listed
+    if listed is None or (listed.id, listed.patient) != (action.alert, patient) or action.action not in unkept.ENDS:
+        return None
+    return unkept.decided(listed, action, now)
 
 
 def _accept(state: PatientState, group: str, episode: Episode, knowledge: Knowledge) -> None:

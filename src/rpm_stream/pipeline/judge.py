@@ -22,7 +22,7 @@ from rpm_stream.pipeline.decide import decided
 from rpm_stream.pipeline.devices import GROUPS as DEVICE_GROUPS
 from rpm_stream.pipeline.devices import DeviceAlerts
 from rpm_stream.pipeline.not_judged import finding_of, reject_of
-from rpm_stream.pipeline.patient import MOST_SINCE, Acted, Input, Patient, PatientState
+from rpm_stream.pipeline.patient import MOST_SINCE, Acted, Input, Patient, PatientState, line_of
 from rpm_stream.pipeline.publishing import publish
 from rpm_stream.pipeline.room import Room
 from rpm_stream.pipeline.scoring import Scoring
@@ -63,7 +63,7 @@ class Judge:
     def step(self, patient: Patient, message: Readings) -> Judged | None:
         """Apply one message of readings; None when it was applied before."""
         place = (message.offset, message.chunk)
-        if place <= patient.state.applied.get(message.partition, (-1, -1)):
+        if place <= patient.state.applied.get(line_of(message), (-1, -1)):
             return None
         try:
             judged = self._step(patient, message)
@@ -109,7 +109,7 @@ class Judge:
         state = patient.state
         work = self._work(patient, message.received_at)
         state.now, state.first_at = work.now, state.first_at or work.now
-        state.applied[message.partition] = (message.offset, message.chunk)
+        state.applied[line_of(message)] = (message.offset, message.chunk)
         if message.readings:
             self._alerting.enter_one(work, finding_of(message.readings), work.now)
         closed = self._room.make(state)
@@ -143,7 +143,7 @@ class Judge:
         work.readings = told
         for _, group in groupby(told, key=lambda reading: reading.measured_at):
             self._instant(work, list(group))
-        state.applied[message.partition] = (message.offset, message.chunk)
+        state.applied[line_of(message)] = (message.offset, message.chunk)
         for finding in self._settings.findings(state.score, work.entry, work.now):
             self._alerting.enter_one(work, finding, work.now)
         self._end_settings(work)

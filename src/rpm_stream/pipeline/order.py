@@ -13,6 +13,7 @@ import msgspec
 
 from rpm_stream.pipeline.actions import check_patient, check_times, read_action
 from rpm_stream.pipeline.judge import Judge, Judged, Patient, PatientState
+from rpm_stream.pipeline.patient import line_of
 from rpm_stream.records import Forwarded, Position, Readings
 
 _encode = msgspec.json.Encoder().encode
@@ -58,7 +59,7 @@ def is_applied(state: PatientState, message: Readings | Forwarded) -> bool:
     """Whether a patient's state has applied this message, or a later one from the same partition."""
     if isinstance(message, Forwarded):
         return message.offset <= state.actions.get(message.partition, -1)
-    return (message.offset, message.chunk) <= state.applied.get(message.partition, (-1, -1))
+    return (message.offset, message.chunk) <= state.applied.get(line_of(message), (-1, -1))
 
 
 def act_once(judge: Judge, patient: Patient, message: Forwarded) -> Judged | None:

@@ -32,7 +32,7 @@ Input: TypeAlias = Readings | Acted | datetime  # of a step, of a person, of a t
 
 
 class PatientState(msgspec.Struct):
-    """What judge remembers of one patient. ``applied``: partition of rpm.frames -> (offset, chunk) last applied;
+    """What judge remembers of one patient. ``applied``: partition of rpm.frames (``line_of``) -> (offset, chunk);
     ``actions``: partition of rpm.actions -> offset last applied; ``first_at``: when the first record was received.
     """
 
@@ -76,6 +76,13 @@ class Patient:
         """The patient's 15-minute windows."""
         assert self.state.summaries is not None
         return self.state.summaries
+
+
+def line_of(message: Readings) -> int:
+    """The line in which a message's place counts, the key of ``applied``: a partition of rpm.frames, but for what was
+    kept while its device's state could not be read.
+    """
+    return message.partition if message.line is None else message.line
 
 
 def _readings(applied: Input) -> int:

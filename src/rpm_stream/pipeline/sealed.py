@@ -19,6 +19,7 @@ import msgspec
 from rpm_stream.duplicates import Marks
 from rpm_stream.pipeline.device import DeviceState
 from rpm_stream.pipeline.sightings import Sightings
+from rpm_stream.records import UNREADABLE
 
 LAYOUT: Final = 3
 NO_RIVER: Final = frozenset({b""})  # a device's state has nothing of River
@@ -70,7 +71,7 @@ def checked(blob: bytes, rivers: frozenset[bytes], layouts: Collection[int]) -> 
     """The sealed state, whole and of versions that are read. Raises StateError."""
     try:
         sealed = _sealed.decode(blob)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         raise StateError("it is no sealed state, or a part of one") from None
     if _checksum(sealed.layout, sealed.river, sealed.body) != sealed.crc:
         raise StateError("its checksum is wrong: it was damaged")
@@ -89,7 +90,7 @@ def unseal(blob: bytes, rivers: frozenset[bytes], readers: Mapping[int, Callable
     sealed = checked(blob, rivers, readers)
     try:
         return readers[sealed.layout](sealed.body)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         raise StateError("its fields do not fit this release") from None
 
 

@@ -58,6 +58,7 @@ RULE_KINDS: tuple[tuple[str, str], ...] = (
     ("settings.", "A setting of this patient that somebody has to mend"),
     ("silence.", "A measurement that is expected of this patient and has not come"),
     ("device.not_judged@", "A fault of the service itself"),
+    ("device.not_judged.", "A fault of the service itself"),
     ("device.", "A device that needs a hand, by a rule that is shipped with the service"),
 )
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from rpm_stream.app.agents.forwarding import Forwarding
-from rpm_stream.app.agents.keyed import BatchWork, Form, KeyedStates, Place
+from rpm_stream.app.agents.keyed import BatchWork, Place
+from rpm_stream.app.agents.states import Form, KeyedStates
 from rpm_stream.app.names import ACTIONS, READINGS
 from rpm_stream.pipeline.order import read_message
 from rpm_stream.records import Forwarded
@@ -39,11 +40,12 @@ class World:
         self.consumer = SimpleNamespace(revoked=False)
         self.producer = SimpleNamespace(send_all=self._send)
         self.should_stop = False
-        table: Any = SimpleNamespace(restored=dict, blob=pytest.fail, write=pytest.fail)
+        table: Any = SimpleNamespace(keys_of=pytest.fail, blob=pytest.fail, write=pytest.fail)
         states = KeyedStates[Any](table, Form(pytest.fail, pytest.fail, pytest.fail))
         place = Place("ingest", lambda record: (record.topic, record.partition), 1000, 1000)
         app: Any = self
-        self.work = BatchWork[Any](app, table, states, place)
+        holding: Any = SimpleNamespace()
+        self.work = BatchWork[Any](app, table, states, place, holding)
 
     async def _send(self, outputs: list[Any]) -> list[asyncio.Future[None]]:
         self.sent += outputs

@@ -25,7 +25,8 @@ from faults.gateways import (
     same_whatever_the_order,
     twice,
 )
-from faults.stand import PUTS_OUT, Stand
+from faults.stand import ALL, PUTS_OUT, Stand
+from faults.states import AGENTS, changelog_lost, states_damaged, topics_without
 from growth_for_tests import add_partitions, every_key_is_at_home, grown
 from service_for_tests import Service, read, until
 
@@ -202,23 +203,6 @@ async def topic_missing(stand: Stand) -> str:
     return "named, and nothing begun without it"
 
 
-async def topics_without(bootstrap: str, missing: str) -> None:
-    """Delete one topic and wait until it is gone."""
-    from aiokafka.admin import AIOKafkaAdminClient
-
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    await admin.start()
-    try:
-        await admin.delete_topics([missing])
-
-        async def gone() -> bool:
-            return missing not in await admin.list_topics()
-
-        await until(f"{missing} is gone", gone, 30)
-    finally:
-        await admin.close()
-
-
 async def poison(stand: Stand, count: int) -> str:
     """Thousands of frames in a row that are no frames, from another device, in the middle of the load."""
     await stand.start()
@@ -361,6 +345,7 @@ class Fault(NamedTuple):
     same: Callable[[Wanted, Wanted], None] = same_whatever_the_order
     extra: int = 0  # messages on rpm.frames beside the load
     on_small_disk: bool = False
+    small: bool = False  # in `make test` with a small load: it takes its time by what it does
 
 
 FAULTS = (
@@ -372,6 +357,8 @@ FAULTS = (
     Fault("broker's disk full", disk_full, None, {}, on_small_disk=True),
     Fault("topic missing", topic_missing),
     Fault("partitions added", partitions_added, None, {"kills": 4}, {"kills": 12}),
+    Fault("both changelogs lost", changelog_lost, {"stages": AGENTS}, {"stages": ALL}, small=True),
+    Fault("states damaged", states_damaged, {"stages": AGENTS}, {"stages": ALL}, small=True),
     Fault("uplinks twice", as_it_comes, mangle=twice),
     Fault("uplinks reordered and late", as_it_comes, mangle=reordered),
     Fault("gateway clocks an hour off", as_it_comes, mangle=an_hour_off, same=same_but_for_the_clock),

@@ -27,6 +27,8 @@ def real_load(folder: Path, stays: int, people: int) -> Load:
     frames: list[bytes] = []
     entries = b""
     for name, count in (("sepsis2019", stays), ("cgm", people)):
+        if not count:
+            continue
         registry = folder / f"{name}.jsonl"
         command = [sys.executable, "-m", "rpm_stream", "gateway", "encode", str(SHARED / "data" / f"{name}.csv.gz")]
         made = subprocess.run(

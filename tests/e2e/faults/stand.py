@@ -19,7 +19,7 @@ from against_replay import check_against_replay, last_by_id
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from faults.load import Load
 from fhir_server_for_tests import FhirServer, fhir_server
-from service_for_tests import Service, drained, lag, read, running, send, until
+from service_for_tests import Service, committed_notes, drained, lag, read, running, send, until
 
 from rpm_stream.app import names
 from rpm_stream.app.demo import free_ports
@@ -129,6 +129,8 @@ class Stand:
         ``extra``: messages of rpm.frames beside the load, all of them refused.
         """
         repeated = await check_against_replay(self.service, self.load.wanted, len(self.load.frames), extra)
+        assert await committed_notes(self.bootstrap, "ingest")
+        assert await committed_notes(self.bootstrap, "judge")
         await self.books_balance()
         if "sink-a" in self.service.processes:
             await self._stored()

@@ -25,6 +25,7 @@ HOW_MANY = os.environ.get("RPM_FAULTS", "short")
 SEED = int(os.environ.get("RPM_SEED", secrets.randbelow(10**6)))
 STAYS, PEOPLE = 30, 1  # a load that one fault hits many times; the random kills get more, to be hit all along
 MANY_STAYS, MANY_PEOPLE = 200, 5
+FEW_STAYS, NO_PEOPLE = 6, 0
 SMALL_DISK = "96m"  # the nine topics' first segments and some room
 
 
@@ -35,6 +36,13 @@ def arguments(fault: Fault) -> Mapping[str, Any] | None:
     return fault.long if HOW_MANY == "long" and fault.long is not None else fault.full
 
 
+def load_for(fault: Fault, given: Mapping[str, Any]) -> str:
+    """The fixture with the load of a row."""
+    if fault.small and HOW_MANY == "short":
+        return "small_load"
+    return "large_load" if given.get("times", 0) > 20 else "load"
+
+
 @pytest.fixture(scope="module")
 def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
     return real_load(tmp_path_factory.mktemp("load"), STAYS, PEOPLE)
@@ -43,6 +51,11 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
 @pytest.fixture(scope="module")
 def large_load(tmp_path_factory: pytest.TempPathFactory) -> Load:
     return real_load(tmp_path_factory.mktemp("large"), MANY_STAYS, MANY_PEOPLE)
+
+
+@pytest.fixture(scope="module")
+def small_load(tmp_path_factory: pytest.TempPathFactory) -> Load:
+    return real_load(tmp_path_factory.mktemp("small"), FEW_STAYS, NO_PEOPLE)
 
 
 @contextmanager
@@ -68,7 +81,10 @@ def test_fault_changes_nothing(
     given = arguments(fault)
     assert given is not None
     chance = random.Random(f"{SEED}/{fault.name}")
-    load: Load = request.getfixturevalue("large_load" if "times" in given and given["times"] > 20 else "load")
+    size = (
+        "large_load" if given.get("times", 0) > 20 else "small_load" if fault.small and HOW_MANY == "short" else "load"
+    )
+    load: Load = request.getfixturevalue(size)
     if fault.mangle is not None:
         mangled = load_of(tmp_path, fault.mangle(load.frames, chance), load.registry)
         fault.same(load.wanted, mangled.wanted)

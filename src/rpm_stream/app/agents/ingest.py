@@ -9,7 +9,11 @@ import msgspec
 from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.agents.forwarding import Forwarding
-from rpm_stream.app.agents.keyed import BatchWork, Form, KeyedStates, Place
+from rpm_stream.app.agents.held_told import NobodyTold
+from rpm_stream.app.agents.holding import Holding, Late
+from rpm_stream.app.agents.kept_frames import Lines
+from rpm_stream.app.agents.keyed import BatchWork, Place
+from rpm_stream.app.agents.states import Form, KeyedStates
 from rpm_stream.app.agents.strays import Strays
 from rpm_stream.app.clock import Clock
 from rpm_stream.app.engine.application import BatchApp, Outgoing, new_app, source, state_table
@@ -24,7 +28,9 @@ from rpm_stream.app.ready import tell_when_serving
 from rpm_stream.app.received import frame_message, is_redriven
 from rpm_stream.app.registry_reader import RegistryReader
 from rpm_stream.app.settings import Settings
+from rpm_stream.app.topic_window import Broker
 from rpm_stream.knowledge import Knowledge
+from rpm_stream.pipeline.held import Held
 from rpm_stream.pipeline.ingest import DeviceState, Ingest, Ingested
 from rpm_stream.pipeline.sealed import check_device, pack_device, unpack_device
 
@@ -38,17 +44,18 @@ def ingest_app(settings: Settings, knowledge: Knowledge, layout: Layout, clock: 
     partitions = layout.counts[FRAMES]
     app = new_app(GROUP_INGEST, partitions, settings)
     app.stamp = (clock or Clock.of(settings)).stamp
-    table = state_table(app, partitions)
+    table = state_table(app, FRAMES, partitions)
     states = KeyedStates(table, Form(lambda blob, _: unpack_device(blob), pack_device, check_device))
     # The judge tells by the place of a frame or an action whether it knows it: those of a partition must not overtake
     # each other on their way to a patient, and a device may be anybody's tomorrow. So partitions take turns, not keys;
     # each of either topic for itself, so that a decision does not wait behind a backlog of frames.
     by_partition = Place(STAGE, lambda record: (record.topic, record.partition), SLICE_OCTETS, SLICE_OCTETS)
-    work = BatchWork(app, table, states, by_partition)
     reader = RegistryReader(settings.bootstrap)
     recorded_time = settings.time == "recorded"
     clocks = None if recorded_time else GatewayClocks()
     step, forwarding = Step(Ingest(knowledge, reader.registry, recorded_time), clocks), Forwarding(recorded_time)
+    holding = Holding(STAGE, app, NobodyTold(), step.late, settings)
+    work = BatchWork(app, table, states, by_partition, holding)
     if layout.grown:
         work.elsewhere = Strays(partitions, table).passed_on
 
@@ -66,6 +73,7 @@ def ingest_app(settings: Settings, knowledge: Knowledge, layout: Layout, clock: 
     app.agent(source(app, FRAMES, partitions), concurrency=1, name="ingest")(frames)
     app.agent(source(app, ACTIONS, layout.counts[ACTIONS]), concurrency=1, name="actions")(actions)
     app.task(lambda: guarded(work.run, "ingest"))
+    app.task(lambda: guarded(lambda: holding.run(reader.ready), "looking after held states"))
     app.task(lambda: guarded(reader.run, "reading the registry"))
     app.task(lambda: guarded(lambda: watch(app, STAGE), "watching the consumer"))
     app.task(lambda: guarded(lambda: tell_when_serving(app, reader), "telling that it is ready"))
@@ -81,6 +89,14 @@ class Step:
 
     def apply(self, state: DeviceState, record: ConsumerRecord) -> list[Outgoing] | None:
         """The records that a frame causes; None for a frame that this state has applied."""
+        return self._apply(state, record, None)
+
+    async def late(self, broker: Broker, key: bytes, partition: int, held: Held) -> Late[DeviceState]:
+        """As ``apply``, for the frames of a device that were kept."""
+        lines = await Lines.of(broker, key, partition, held)
+        return lambda state, record: self._apply(state, record, lines)
+
+    def _apply(self, state: DeviceState, record: ConsumerRecord, lines: Lines | None) -> list[Outgoing] | None:
         if record.offset <= state.applied.get(record.partition, -1):
             REPEATED.labels(STAGE).inc()
             return None
@@ -89,16 +105,15 @@ class Step:
         began = perf_counter()
         done = self._ingest.step(state, frame_message(record))
         state.applied[record.partition] = record.offset
-        outputs = list(_outputs(done, record.key))
+        outputs = list(_outputs(done, record.key, lines))
         STEP_SECONDS.labels(STAGE).observe(perf_counter() - began)
         _count(done)
         return outputs
 
 
-def _outputs(done: Ingested, key: bytes | None) -> list[Outgoing]:
-    outputs: list[Outgoing] = [
-        (READINGS, message.patient.encode(), _encode(message), None) for message in done.readings
-    ]
+def _outputs(done: Ingested, key: bytes | None, lines: Lines | None) -> list[Outgoing]:
+    messages = done.readings if lines is None else map(lines.placed, done.readings)
+    outputs: list[Outgoing] = [(READINGS, message.patient.encode(), _encode(message), None) for message in messages]
     outputs += [(REJECTS_TOPIC, key, _encode(reject), None) for reject in done.rejects]
     outputs.append((ACCOUNTS, key, _encode(done.account), None))
     return outputs

@@ -16,7 +16,10 @@ import structlog
 from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.agents.barrier import Barrier
-from rpm_stream.app.agents.keyed import BatchWork, Form, KeyedStates, Place
+from rpm_stream.app.agents.held_told import FeedTold
+from rpm_stream.app.agents.holding import Holding, Late
+from rpm_stream.app.agents.keyed import BatchWork, Place
+from rpm_stream.app.agents.states import Form, KeyedStates
 from rpm_stream.app.clock import Clock
 from rpm_stream.app.engine.application import BatchApp, Outgoing, new_app, source, state_table
 from rpm_stream.app.engine.end import guarded
@@ -40,7 +43,9 @@ from rpm_stream.app.partitions import home_of
 from rpm_stream.app.ready import tell_when_serving
 from rpm_stream.app.registry_reader import RegistryReader
 from rpm_stream.app.settings import Settings
+from rpm_stream.app.topic_window import Broker
 from rpm_stream.knowledge import Knowledge
+from rpm_stream.pipeline.held import Held
 from rpm_stream.pipeline.judge import Judge, Judged, Patient
 from rpm_stream.pipeline.order import act_once, read_message
 from rpm_stream.pipeline.state import check_patient, pack_patient, unpack_patient
@@ -57,14 +62,15 @@ _encode = msgspec.json.Encoder().encode
 def judge_app(settings: Settings, knowledge: Knowledge, partitions: int, clock: Clock | None = None) -> BatchApp:
     """The Faust application of the judge stage."""
     app = new_app(GROUP_JUDGE, partitions, settings)
-    table = state_table(app, partitions)
+    table = state_table(app, READINGS, partitions)
     states = KeyedStates(table, Form(unpack_patient, pack_patient, check_patient))
     patients_in_turn = Place(STAGE, lambda record: record.key, SLICE_OCTETS, TURN_OCTETS)
-    work = BatchWork(app, table, states, patients_in_turn)
     clock = clock or Clock.of(settings)
     app.stamp = clock.stamp
     reader = RegistryReader(settings.bootstrap, knowledge)
     step = Step(Judge(knowledge, reader.registry), clock, partitions)
+    holding = Holding(STAGE, app, FeedTold(step.home), step.late, settings)
+    work = BatchWork(app, table, states, patients_in_turn, holding)
 
     async def readings(stream: Any) -> None:
         await reader.ready.wait()
@@ -82,6 +88,7 @@ def judge_app(settings: Settings, knowledge: Knowledge, partitions: int, clock: 
             await work.change(partition, keys, lambda patient, at=at: step.tick(patient, at))  # type: ignore[misc]
 
     app.task(lambda: guarded(work.run, "judging"))
+    app.task(lambda: guarded(lambda: holding.run(reader.ready), "looking after held states"))
     app.task(lambda: guarded(reader.run, "reading the registry"))
     app.task(lambda: guarded(ticks, "time without data"))
     app.task(lambda: guarded(lambda: watch(app, STAGE), "watching the consumer"))
@@ -94,7 +101,7 @@ class Step:
 
     def __init__(self, judge: Judge, clock: Clock, partitions: int) -> None:
         self._judge, self._clock = judge, clock
-        self._home = cache(lambda name: home_of(name, partitions))
+        self.home = cache(lambda name: home_of(name, partitions))
 
     def apply(self, patient: Patient, record: ConsumerRecord) -> list[Outgoing] | None:
         """What a message of rpm.readings causes; None for one that this patient's state has applied."""
@@ -119,6 +126,10 @@ class Step:
         self._count(judged, message.received_at)
         return outputs
 
+    async def late(self, _broker: Broker, _key: bytes, _partition: int, _held: Held) -> Late[Patient]:
+        """What a message that was kept causes: the same."""
+        return self.apply
+
     def _forwarded(self, patient: Patient, message: Forwarded) -> list[Outgoing] | None:
         """What a person's decision causes."""
         judged = act_once(self._judge, patient, message)
@@ -131,7 +142,7 @@ class Step:
     def expecting(self, registry: Registry, partition: int) -> Iterator[bytes]:
         """Those of a partition of whom something is expected: they tick too before anything was heard of them."""
         names = (name.encode() for name in registry.expecting)
-        return (name for name in names if self._home(name) == partition)
+        return (name for name in names if self.home(name) == partition)
 
     def tick(self, patient: Patient, at: datetime) -> list[Outgoing]:
         """What time without data causes."""
@@ -141,7 +152,7 @@ class Step:
 
     def _outputs(self, patient: Patient, judged: Judged) -> list[Outgoing]:
         name = patient.state.patient.encode()
-        home = self._home(name)  # an alert lies where its patient does
+        home = self.home(name)  # an alert lies where its patient does
         outputs: list[Outgoing] = [(SCORES_TOPIC, name, _encode(score), None) for score in judged.scores]
         outputs += [(ALERTS_TOPIC, alert.id.encode(), _encode(alert), home) for alert in judged.alerts]
         outputs += [(OBSERVATIONS_TOPIC, name, observation.body, None) for observation in judged.observations]

@@ -7,74 +7,23 @@ written states: offsets that a state has applied are skipped, later ones give th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Hashable, Iterable
-from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from aiokafka.structs import ConsumerRecord
 
+from rpm_stream.app.agents.holding import Holding
+from rpm_stream.app.agents.states import KeyedStates, UnreadableState
 from rpm_stream.app.agents.turns import Turns, Waiting
 from rpm_stream.app.engine.application import BatchApp, Outgoing, settle_collector
-from rpm_stream.app.engine.end import EXIT_STATE, die, guarded
+from rpm_stream.app.engine.end import guarded
 from rpm_stream.app.engine.recovery import BytesTable
 from rpm_stream.app.metrics import KEYS, STATE_BYTES
-from rpm_stream.pipeline.sealed import StateError
 
 AT_ONCE = 64  # messages between two chances for the event loop to send and commit
 
 State = TypeVar("State")
-
-
-class UnreadableState(Exception):
-    """A state in the changelog cannot be restored. Its place there stands for its key, which names a person."""
-
-    def __init__(self, place: tuple[int | None, int | None], fault: str) -> None:
-        super().__init__(fault)
-        self.partition, self.offset = place
-        self.fault = fault
-
-
-class Form(NamedTuple, Generic[State]):
-    """How a state becomes bytes and comes back (without bytes: a fresh one), and how bytes are checked cheaply."""
-
-    unpack: Callable[[bytes | None, str], State]
-    pack: Callable[[State], bytes]
-    check: Callable[[bytes], None]
-
-
-class KeyedStates(Generic[State]):
-    """States by key: live objects over the table's sealed blobs."""
-
-    def __init__(self, table: BytesTable, form: Form[State]) -> None:
-        self._table, self._form = table, form
-        self.live: dict[bytes, State] = {}
-
-    def get(self, key: bytes) -> State:
-        """The live state of ``key``. Raises UnreadableState."""
-        state = self.live.get(key)
-        if state is None:
-            try:
-                state = self.live[key] = self._form.unpack(self._table.blob(key), key.decode(errors="replace"))
-            except StateError as error:
-                raise UnreadableState(self._table.place_of(key), str(error)) from None
-        return state
-
-    def begin(self) -> None:
-        """Drop what is live: somebody else may have carried on with it meanwhile, and the table was restored.
-
-        Raises UnreadableState if a state cannot be restored: a silent person's would else be missed for long.
-        """
-        self.live.clear()
-        for key, blob in self._table.restored().items():
-            try:
-                self._form.check(blob)
-            except StateError as error:
-                raise UnreadableState(self._table.place_of(key), str(error)) from None
-
-    def pack(self, keys: Iterable[bytes]) -> dict[bytes, bytes]:
-        """The sealed states of ``keys``."""
-        return {key: self._form.pack(self.live[key]) for key in keys}
-
-
 Packed = dict[int, dict[bytes, bytes]]  # sealed states by partition and key
 
 
@@ -121,9 +70,12 @@ class BatchWork(Generic[State]):
     ``elsewhere`` gives, for a record whose key's state is in another partition, what is put out instead of its step.
     """
 
-    def __init__(self, app: BatchApp, table: BytesTable, states: KeyedStates[State], place: Place) -> None:
+    def __init__(
+        self, app: BatchApp, table: BytesTable, states: KeyedStates[State], place: Place, holding: Holding[State]
+    ) -> None:
         self._app, self._table, self.states = app, table, states
-        self._place = place
+        self._place, self._holding = place, holding
+        holding.work = self
         self._turns: Turns[Delivery] = Turns(place.turn_octets)
         self._some = asyncio.Event()
         self._writing: asyncio.Task[None] | None = None
@@ -135,9 +87,19 @@ class BatchWork(Generic[State]):
     def add(self, event: Any, step: Callable[[State, ConsumerRecord], list[Outgoing] | None]) -> None:
         """Let the records of one event wait for ``step`` to be run over them, each with the state of its key.
 
-        It gives None for a record that the state has applied before.
+        It gives None for a record that the state has applied before. The records of a held key are passed over.
         """
-        self._wait(Delivery(event, lambda record: step(self._state(record.key or b""), record), has_state=True))
+
+        def on_state(record: ConsumerRecord) -> list[Outgoing] | None:
+            if (key := record.key or b"") in self._holding:
+                return self._holding.pass_over(record)
+            try:
+                state = self.states.get(key, record.partition)
+            except UnreadableState as one:  # what a look at its seal did not find
+                return [*self._holding.hold(one, record.offset), *(self._holding.pass_over(record) or ())]
+            return step(state, record)
+
+        self._wait(Delivery(event, on_state, has_state=True))
 
     def pass_on(self, event: Any, step: Callable[[ConsumerRecord], list[Outgoing]]) -> None:
         """As ``add``, for a step without state: the same turns, the ack after the outputs, nothing kept of it."""
@@ -190,13 +152,18 @@ class BatchWork(Generic[State]):
         Nothing is done for a partition that is no longer ours: another worker may have carried on with it, and our
         state would go behind its own. ``_let_go`` waits for the lock, so ownership cannot end in the middle.
         """
-        async with self.lock:
-            await _ended(self._writing)  # no state may overtake the outputs that it holds the effects of
+        async with self.alone():
             if not self._app.consumer.owns(partition):
                 return
             done = Slice()
             for key in keys:
-                if made := step(self._state(key)):
+                if key in self._holding:
+                    continue
+                try:
+                    made = step(self.states.get(key, partition))
+                except UnreadableState as one:  # of what is delivered and not applied, nothing lies before this
+                    made = self._holding.hold(one, self._app.consumer.next_of(self._table.source, partition))
+                if made:
                     done.futures += await self._app.producer.send_all(made)
                     done.touched.setdefault(partition, set()).add(key)
             await self._write(done, self._packed(done))
@@ -220,27 +187,22 @@ class BatchWork(Generic[State]):
             if not delivery.left:
                 delivery.event.ack()
 
-    def _restored(self) -> None:
-        try:
-            self.states.begin()
-        except UnreadableState as error:
-            self._end(error)
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Nothing else changes states, and what was begun is written: no state may overtake what it put out."""
+        async with self.lock:
+            await _ended(self._writing)
+            yield
 
-    def _state(self, key: bytes) -> State:
-        try:
-            return self.states.get(key)
-        except UnreadableState as error:
-            self._end(error)
-
-    def _end(self, error: UnreadableState) -> NoReturn:
-        die(
-            "a state in the changelog cannot be restored; nothing was dropped and nobody begun anew: make it anew "
-            "from the topics with 'rpm-stream state rebuild', or start the release that wrote it",
-            EXIT_STATE, stage=self._place.stage, partition=error.partition, offset=error.offset, fault=error.fault,
-        )  # fmt: skip
+    async def _restored(self, partitions: set[int]) -> None:
+        await self._holding.begin(partitions, self.states.begin(partitions))
 
     def _packed(self, done: Slice) -> Packed:
-        return {partition: self.states.pack(keys) for partition, keys in done.touched.items()}
+        return {partition: self._packed_states(keys) for partition, keys in done.touched.items()}
+
+    def _packed_states(self, keys: set[bytes]) -> dict[bytes, bytes]:
+        held = {key for key in keys if key in self._holding}
+        return self.states.pack(keys - held) | {key: self._holding.packed(key) for key in held}
 
     async def _write(self, done: Slice, states: Packed) -> None:
         await asyncio.gather(*done.futures)

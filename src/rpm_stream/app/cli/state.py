@@ -19,36 +19,50 @@ state_app = typer.Typer(help="The agents' states in their changelogs: are they w
 
 @state_app.command()
 def check(bootstrap: Bootstrap = None) -> None:
-    """The states that cannot be restored, one JSON object a line, by their places; exit 1 if there are any.
+    """The states that are lost or cannot be restored, one JSON object a line, by their places; exit 1 if there are any.
+
+    A line without offset is a whole partition, whose changelog has less than its agent had written. One with ``since``
+    is kept apart: its messages wait, and the others go on.
 
     Example: rpm-stream state check
     """
-    from rpm_stream.app.state_rebuild import broken
+    from rpm_stream.app.state_rebuild import look
 
-    found = asyncio.run(broken(bootstrap or Settings().bootstrap))
-    for one in found:
-        _say({"stage": one.stage, "partition": one.partition, "offset": one.offset, "fault": one.fault})
-    if found:
-        raise CheckFailed(f"{len(found)} states cannot be restored; 'rpm-stream state rebuild' makes them anew")
+    found = asyncio.run(look(bootstrap or Settings().bootstrap))
+    for gone in found.gone:
+        _say({"stage": gone.stage, "partition": gone.partition, "fault": gone.fault})
+    for one in found.broken:
+        held = {"kept_from": one.held.offset, "since": one.held.at} if one.held else {}
+        _say({"stage": one.stage, "partition": one.partition, "offset": one.offset, "fault": one.fault, **held})
+    if found.gone or found.broken:
+        partitions = f"the states of {len(found.gone)} partitions are lost, " if found.gone else ""
+        raise CheckFailed(
+            f"{partitions}{len(found.broken)} states cannot be restored; 'rpm-stream state rebuild' makes them anew"
+        )
 
 
 @state_app.command()
 def rebuild(bootstrap: Bootstrap = None) -> None:
-    """Makes each state that cannot be restored anew from the topics, up to where its agent had come.
+    """Makes each state that is lost or cannot be restored anew from the topics, up to where its agent had come.
 
-    As far as the topics still hold its messages (see since); what a person learned longer ago is learned again. The
-    agent that ended because of it starts again by itself. With the settings RPM_TIME and RPM_KNOWLEDGE of the agents.
+    As far as the topics still hold its messages (see since); what a person learned longer ago is learned again. An
+    agent that ended because of it starts again by itself; one that keeps the messages of a patient or a device applies
+    them within seconds, in their order. With the settings RPM_TIME and RPM_KNOWLEDGE of the agents.
 
     Example: rpm-stream state rebuild
     """
     from rpm_stream.app.stage import knowledge_of
-    from rpm_stream.app.state_rebuild import broken
+    from rpm_stream.app.state_rebuild import look, rebuild_all
     from rpm_stream.app.state_rebuild import rebuild as made_anew
 
     settings = Settings()
     settings = settings.model_copy(update={"bootstrap": bootstrap or settings.bootstrap})
     knowledge = knowledge_of(settings)
-    for one in asyncio.run(broken(settings.bootstrap)):
+    for gone in asyncio.run(look(settings.bootstrap)).gone:
+        whole = asyncio.run(rebuild_all(settings, knowledge, gone))
+        place: dict[str, object] = {"stage": gone.stage, "partition": gone.partition}
+        _say({**place, "states": whole.states, "messages": whole.messages, "since": whole.since})
+    for one in asyncio.run(look(settings.bootstrap)).broken:
         done = asyncio.run(made_anew(settings, knowledge, one))
         place = {"stage": one.stage, "partition": one.partition, "offset": one.offset}
         _say({**place, "messages": done.messages, "since": done.since})

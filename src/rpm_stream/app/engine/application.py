@@ -74,6 +74,7 @@ class BatchApp(faust.App):  # type: ignore[misc]
         self.pulse = Pulse(STILL_SECONDS, _stood_still)
         self.let_go: Callable[[], Awaitable[None]] = _nothing_held  # drops what waits; returns when all is written
         self.stamp: Callable[[], int] = Clock().stamp  # what records are stamped with, in milliseconds
+        self.states: BytesTable | None = None
         super().__init__(*args, **kwargs)
 
     async def _stop_consumer(self) -> None:
@@ -130,8 +131,8 @@ def source(app: BatchApp, topic: str, partitions: int) -> Any:
     return app.topic(topic, schema=schema, partitions=partitions)
 
 
-def state_table(app: BatchApp, partitions: int) -> BytesTable:
-    """The agent's state, one sealed blob a key; its changelog is compacted hard so that recovery stays short."""
+def state_table(app: BatchApp, topic: str, partitions: int) -> BytesTable:
+    """The agent's state by key of ``topic``, a sealed blob each; its changelog is compacted hard: recovery is short."""
     table: BytesTable = app.Table(
         "state",
         key_type=bytes,
@@ -143,6 +144,8 @@ def state_table(app: BatchApp, partitions: int) -> BytesTable:
             "min.cleanable.dirty.ratio": "0.1",
         },
     )
+    table.source = topic
+    app.states = table
     return table
 
 

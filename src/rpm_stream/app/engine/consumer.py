@@ -7,17 +7,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import faust
-from aiokafka.protocol.commit import OffsetCommitRequest
-from aiokafka.structs import ConsumerRecord
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 from mode.utils.futures import notify
 
 from rpm_stream.app.engine.end import EXIT_STUCK, die
+from rpm_stream.app.engine.thread import Thread
 from rpm_stream.app.engine.watermark import Batch, Watermark, parts
 
-FETCH_WAIT_MS = 50  # Faust's 1,500 lets a poll of an idle partition hold up the busy ones
 # Batches of one partition that are delivered and not yet acked: from here on it is not fetched, the others are, beside
 # its backlog. Fetched late, records come many at a time, which costs less than one by one.
 MOST_BATCHES = 2
@@ -58,7 +57,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
 
     def _new_consumer_thread(self) -> Any:
-        return _Thread(self, loop=self.loop, beacon=self.beacon)
+        return Thread(self, loop=self.loop, beacon=self.beacon)
 
     # --- fetch and deliver ---
 
@@ -208,6 +207,16 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                 self._committed_offset.pop(tp, None)
         return done
 
+    async def commits(self, sources: Iterable[TP]) -> dict[TP, OffsetAndMetadata]:
+        """What the group has committed of ``sources``, asked of the broker; without those of which it has nothing."""
+        asked = [driver.ensure_aiokafka_TP(tp) for tp in sources]
+        found = await self._thread.call_thread(self._thread.fetch_commits, asked)
+        return {TP(tp.topic, tp.partition): commit for tp, commit in found.items()}
+
+    async def commit_again(self, offsets: Mapping[TP, int]) -> None:
+        """Write commits that stand, with what is known of the changelogs now."""
+        await self._thread.commit(offsets)
+
     def owns(self, partition: int) -> bool:
         """Whether this worker holds the partition now, restored and with no rebalance under way."""
         app = self.app
@@ -224,6 +233,10 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                 mark = self._watermarks.get(tp)
                 found[tp] = (mark.commit if mark else None) or self._committed_offset.get(tp) or 0
         return found
+
+    def next_of(self, topic: str, partition: int) -> int:
+        """The next offset to apply of one partition; 0 where nothing was committed yet."""
+        return self.applied_positions().get(TP(topic, partition), 0)
 
     async def ends(self) -> dict[TP, int]:
         """End offsets of the assigned source partitions, asked of the broker."""
@@ -278,17 +291,3 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             self._watermarks.pop(tp, None)
             self._read_offset.pop(tp, None)
         self._room.set()
-
-
-class _Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
-    """Faust's consumer thread with a short fetch wait."""
-
-    def _create_worker_consumer(self, transport: Any) -> Any:
-        consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # read when the consumer starts
-        return consumer
-
-    def is_outside(self) -> bool:
-        """Whether the group knows this member no longer."""
-        coordinator = getattr(self._consumer, "_coordinator", None)
-        return coordinator is not None and coordinator.generation == OffsetCommitRequest.DEFAULT_GENERATION_ID

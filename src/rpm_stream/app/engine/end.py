@@ -14,7 +14,9 @@ import structlog
 log = structlog.get_logger()
 
 EXIT_CRASHED = 70  # EX_SOFTWARE: something of ours or of the broker's; the supervisor starts the stage again
-EXIT_STATE = 65  # EX_DATAERR: a state in the changelog cannot be restored; a person must act (rpm-stream state rebuild)
+EXIT_STATE = (
+    65  # EX_DATAERR: the states of a partition are lost or ruined; a person must act (rpm-stream state rebuild)
+)
 # EX_TEMPFAIL: assigned, but not consuming; or no member of its group any more, so that another does its work
 EXIT_STUCK = 75
 EXIT_AWAY = 69  # EX_UNAVAILABLE: the broker went away while the stage started

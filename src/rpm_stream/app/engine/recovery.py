@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
 from typing import Any
 
@@ -12,6 +13,8 @@ from aiokafka.structs import ConsumerRecord
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.types import TP
+
+from rpm_stream.app.engine.lost import Lost, Note, begun_anew, end_if_lost, lost
 
 
 class BatchRecovery(Recovery):  # type: ignore[misc]
@@ -50,9 +53,17 @@ class BatchRecovery(Recovery):  # type: ignore[misc]
             self.tables.on_standbys_ready()
 
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
-        """Let the tables look at what was restored; then the flow resumes."""
+        """Let the tables look at what was restored; then the flow resumes.
+
+        It is stopped meanwhile, as Faust has let it go already: a source that is read before its positions are set
+        would be delivered from wherever it stands.
+        """
+        self.app.consumer.stop_flow()
+        self.app.flow_control.suspend()
         for table in self.tables.values():
-            table.on_restored()
+            partitions = {tp.partition for tp in self.active_tps if self.tp_to_table[tp] is table}
+            await end_if_lost(self.app, table, partitions)
+            await table.on_restored(partitions)
         await super().on_recovery_completed(generation_id)
 
 
@@ -70,26 +81,54 @@ class BatchTableManager(TableManager):  # type: ignore[misc]
 class BytesTable(faust.Table):  # type: ignore[misc]
     """Bytes by key on the memory store.
 
-    ``places``: where in its changelog partition each restored state stood. ``on_restored`` is called after each
-    recovery, before anything is delivered: the last moment at which a state that is no good has done no harm.
+    ``source``: the topic of whose partitions it holds the states. ``places``: where in its changelog partition each
+    restored state stood. ``ends`` and ``counts``: what of a changelog partition is durable for certain, its end and its
+    number of keys; ``anew``: the end of a lost one that it was made anew for; ``held``: the lowest offset of the source
+    from which on messages are kept (``agents/holding.py``). ``on_restored`` is called after each recovery with the
+    partitions, before anything is delivered: the last moment at which a state that is no good has done no harm.
     """
+
+    source = ""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.places: dict[bytes, int] = {}
-        self.on_restored: Callable[[], None] = lambda: None
+        self.ends: dict[int, int] = {}
+        self.counts: Counter[int] = Counter()
+        self.anew: dict[int, int] = {}
+        self.held: dict[int, int] = {}
+        self.on_restored: Callable[[set[int]], Awaitable[None]] = _nothing_to_look_at
 
     def apply_records(self, partition: int, records: list[ConsumerRecord]) -> None:
         """Enter changelog records of one partition."""
-        data, where = self.data.data, self.data._key_partition
+        data = self.data.data
         for record in records:
             if record.value is None:
                 data.pop(record.key, None)
-                where.pop(record.key, None)
+                self._locate(record.key, None)
+                if (end := begun_anew(record)) is not None:
+                    self.anew[partition] = max(end, self.anew.get(partition, -1))
             else:
                 data[record.key] = record.value
-                where[record.key] = partition
+                self._locate(record.key, partition)
                 self.places[record.key] = record.offset
+        self.ends[partition] = max(self.ends.get(partition, 0), records[-1].offset + 1)
+
+    def _locate(self, key: bytes, partition: int | None) -> None:
+        """Note in which partition a key lies."""
+        where = self.data._key_partition
+        if (before := where.get(key)) == partition:
+            return
+        if before is not None:
+            del where[key]
+            self.counts[before] -= 1
+        if partition is not None:
+            where[key] = partition
+            self.counts[partition] += 1
+
+    def note(self, partition: int) -> Note:
+        """What is durable of a changelog partition for certain."""
+        return Note(self.ends.get(partition, 0), self.counts[partition], self.held.get(partition))
 
     def blob(self, key: bytes) -> bytes | None:
         """The last written state of ``key``."""
@@ -100,11 +139,6 @@ class BytesTable(faust.Table):  # type: ignore[misc]
         """All keys that live in ``partitions``."""
         return [key for key, partition in self.data._key_partition.items() if partition in partitions]
 
-    def restored(self) -> dict[bytes, bytes]:
-        """All states by key."""
-        found: dict[bytes, bytes] = self.data.data
-        return found
-
     def place_of(self, key: bytes) -> tuple[int | None, int | None]:
         """Partition and offset of the changelog record that ``key`` was restored from."""
         return self.data._key_partition.get(key), self.places.get(key)
@@ -114,7 +148,22 @@ class BytesTable(faust.Table):  # type: ignore[misc]
         futures = await self.app.producer.send_all(
             [(self.changelog_topic.get_topic_name(), key, blob, partition) for key, blob in states.items()]
         )
-        await asyncio.gather(*futures)
-        data, where = self.data.data, self.data._key_partition
-        data.update(states)
-        where.update(dict.fromkeys(states, partition))
+        stored = await asyncio.gather(*futures)
+        self.data.data.update(states)
+        for key in states:
+            self._locate(key, partition)
+        end = 1 + max((each.offset for each in stored), default=-1)
+        if end <= self.ends.get(partition, 0) and stored:
+            await self._check_end(partition)
+        self.ends[partition] = max(self.ends.get(partition, 0), end)
+
+    async def _check_end(self, partition: int) -> None:
+        """A write came to stand before an earlier one, or the broker did not say where: does it still have that?"""
+        tp = TP(self.changelog_topic.get_topic_name(), partition)
+        end = (await self.app.consumer.highwaters(tp)).get(tp)
+        if end is not None and end < self.ends[partition]:
+            lost(tp.topic, Lost(partition, Note(end, 0), self.note(partition)))
+
+
+async def _nothing_to_look_at(partitions: set[int]) -> None:
+    """What a table without an agent does after a recovery."""

@@ -34,6 +34,7 @@ TOTAL_POINTS = 400_000  # about 150 MB
 PENDING_FOR = timedelta(seconds=30)  # a decision that is not confirmed by then is shown as unconfirmed
 
 
+Answer = Literal["kept", "refused", "unkept"]  # of a decision that was judged and that the alert does not show
 Kind = Literal["see", "acknowledge", "snooze", "assign", "comment", "new_normal", "resolve", "withdraw"]
 
 
@@ -54,13 +55,18 @@ class Pending:
     """A decision that was sent and is not yet in the alert.
 
     ``known`` is the alert's history when it was sent. From ``overdue_at`` on it is shown as unconfirmed; None while the
-    broker has not taken it.
+    broker has not taken it. ``answer`` is what became of it where the alert does not show it; the three times, by the
+    feed's clock, are how far it is known to have come (``answers.py``).
     """
 
     who: str
     action: Kind
     known: tuple[Transition, ...]
     overdue_at: datetime | None = None
+    stored_at: datetime | None = None
+    forwarded_at: datetime | None = None
+    judged_at: datetime | None = None
+    answer: Answer | None = None
 
     def is_confirmed_by(self, alert: Alert) -> bool:
         """Whether the alert shows it: by a step that was not there before, or because nothing is left to wait for.
@@ -111,6 +117,7 @@ class FeedState:
         self.alerts: dict[str, Alert] = {}
         self.registry = Registry()
         self.pending: dict[str, Pending] = {}
+        self.unkept: set[str] = set()  # alerts of which the judge was found to keep nothing
         self.ready = False  # the alerts that were there at the start have been read
         self.unreadable = 0  # messages of rpm.alerts that are no alert: the page says so, or one could be missed
         self.version = 0
@@ -152,6 +159,8 @@ class FeedState:
 
     def put_alert(self, alert: Alert) -> None:
         """The newest record of an alert replaces the one before it."""
+        if (before := self.alerts.get(alert.id)) is not None and before.updated_at < alert.updated_at:
+            self.unkept.discard(alert.id)
         self.alerts[alert.id] = alert
         pending = self.pending.get(alert.id)
         if pending is not None and pending.is_confirmed_by(alert):
@@ -212,6 +221,7 @@ class FeedState:
             del self.alerts[key]
             self._changed_at.pop(key, None)
             self.pending.pop(key, None)
+            self.unkept.discard(key)
         if gone:
             self.touch()
             self.removed_at = self.version

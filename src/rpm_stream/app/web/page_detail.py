@@ -106,7 +106,9 @@ class DetailDialog:
             said += f" · seen by {', '.join(row.seen_by)}"
         if row.assigned_to:
             said += f" · assigned to {row.assigned_to}"
-        return f"{said} · {WAITING[view.pending]} for {view.pending_by}…" if view.pending else said
+        if not view.pending:
+            return said
+        return f"{said} · {WAITING[view.pending]} {view.answer or f'for {view.pending_by}…'}"
 
     def _build_button(self, key: str, kind: Kind, *, is_first: bool) -> None:
         weight = (
@@ -188,7 +190,7 @@ def _drawn(detail: Detail) -> list[Chart]:
 def _content(detail: Detail) -> tuple[object, ...]:
     """What must be built anew when it changes: neither the words of time nor the points."""
     row = detail.alert.row
-    pending = (detail.alert.pending, detail.alert.pending_by, detail.alert.unconfirmed)
+    pending = (detail.alert.pending, detail.alert.pending_by, detail.alert.unconfirmed, detail.alert.answer)
     view = (pending, row.name, row.age, row.marks, row.why, row.title)
     vitals = [chart.vital for chart in _drawn(detail)] + [each.vital for each in row.now]
     return (view, row.priority, row.state, detail.history, vitals, detail.evidence_known)

@@ -115,14 +115,16 @@ class RowElement:
             ui.label(f"Seen by {', '.join(row.seen_by)}").classes("r-acked")
         if row.assigned_to:
             ui.label(f"Assigned to {row.assigned_to}").classes("r-assigned")
-        if view.pending and view.unconfirmed:
+        if view.pending and view.answer:
+            ui.label(f"{WAITING[view.pending]} {view.answer}.").classes("r-late-ack")
+        elif view.pending and view.unconfirmed:
             ui.label(f"{WAITING[view.pending]} is not confirmed; try again").classes("r-late-ack")
         elif view.pending:
             ui.label(f"{WAITING[view.pending]} for {view.pending_by}…").classes("r-waiting")
 
     def _build_actions(self, view: View) -> None:
         row = view.row
-        is_waiting = view.pending is not None and not view.unconfirmed
+        is_waiting = view.pending is not None and not view.unconfirmed and view.answer is None
         if row.state not in ("open", "snoozed") or (is_waiting and view.pending in ("see", "acknowledge", "resolve")):
             return
         with ui.element("div").classes("r-buttons"):

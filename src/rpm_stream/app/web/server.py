@@ -19,7 +19,7 @@ from rpm_stream.app.clock import Clock
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.ready import LOOK_SECONDS, tell_ready
 from rpm_stream.app.settings import Settings
-from rpm_stream.app.web import consume
+from rpm_stream.app.web import answers, consume
 from rpm_stream.app.web.api import Doors, create_app
 from rpm_stream.app.web.auth import OPEN_PATHS, TokenGate, choose_token
 from rpm_stream.app.web.bounds import BYTES, BodyLimit, BoundedRequests
@@ -77,7 +77,7 @@ async def run(settings: Settings, stop: asyncio.Event, sources: Sources | None =
             server,
             [
                 *_consumers(settings.bootstrap, sources, state, clock),
-                watcher.run(state.beat),
+                watcher.run(lambda: answers.look(state, told())),
                 retention.watch(settings.bootstrap, now=clock.real),
                 broker_time.run(),
                 machines.follow(settings.bootstrap),

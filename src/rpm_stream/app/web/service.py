@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any
 
+import msgspec
 import structlog
 
+from rpm_stream.alert import unkept
 from rpm_stream.alert.decisions import has_risen, refusal
+from rpm_stream.app.web.answers import WORDS, overdue_since
 from rpm_stream.app.web.chart import Chart, charts
 from rpm_stream.app.web.feed_state import PENDING_FOR, FeedState, Kind, Pending
 from rpm_stream.app.web.progress import Progress
@@ -74,12 +77,16 @@ class Decision(Record, frozen=True, kw_only=True):
 
 
 class View(Record, frozen=True, kw_only=True):
-    """A row, and the decision about it that is on its way: what, by whom, and whether its answer is overdue."""
+    """A row, and the decision about it that is on its way: what, by whom, and whether its answer is overdue.
+
+    ``answer``: what became of it, in words, where it was judged and the alert does not show it.
+    """
 
     row: Row
     pending: Kind | None
     pending_by: str | None
     unconfirmed: bool
+    answer: str | None = None
 
 
 class Listing(Record, frozen=True, kw_only=True):
@@ -131,7 +138,8 @@ class Service:
             row=feed.row(alert, self.state.registry.patient(alert.patient), ref, now, self.knowledge.vitals),
             pending=pending.action if pending else None,
             pending_by=pending.who if pending else None,
-            unconfirmed=pending is not None and pending.overdue_at is not None and now >= pending.overdue_at,
+            unconfirmed=pending is not None and overdue_since(pending, now),
+            answer=WORDS[pending.answer] if pending is not None and pending.answer else None,
         )
 
     def listing(self, *, resolved: bool = False, wanted: Filter | None = None) -> Listing:
@@ -180,6 +188,8 @@ class Service:
             raise Worse(worse)
         now = self.now()
         action = _action(alert, decision, now)
+        if key in self.state.unkept and action.action in unkept.ENDS:
+            action = msgspec.structs.replace(action, listed=alert)
         if why := refusal(alert, action, self.knowledge.priorities, now):
             raise Refused(f"{decision.action} refused: {why}")
         if decision.action == "acknowledge" and alert.state == "acknowledged":
@@ -199,7 +209,11 @@ class Service:
         if error is not None:
             log.error("feed.decision_lost", error=type(error).__name__)
         if self.state.pending.get(key) is pending:  # no later decision, and no answer has overtaken us
-            self._note(key, replace(pending, overdue_at=self.now() + (PENDING_FOR if error is None else timedelta())))
+            now = self.now()
+            if error is None:
+                self._note(key, replace(pending, stored_at=now, overdue_at=now + PENDING_FOR))
+            else:
+                self._note(key, replace(pending, overdue_at=now))
 
     def _note(self, key: str, pending: Pending) -> None:
         current = self.state.alerts.get(key)

@@ -1,0 +1,73 @@
+"""Who is told that a key is held: of a patient whoever watches the feed, of a device the operator alone.
+
+The operator is told of both (``rpm_held_states``). Whoever wears a held device is told by the silence of it, where
+something is expected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import msgspec
+from aiokafka.structs import ConsumerRecord
+
+from rpm_stream.alert.unkept import decided
+from rpm_stream.app.engine.application import Outgoing
+from rpm_stream.app.names import ALERTS
+from rpm_stream.pipeline.held import Held, alert_of, ended, opened, with_alert
+from rpm_stream.pipeline.order import read_message
+from rpm_stream.records import UNREADABLE, Alert, Forwarded
+
+STAYS = "it ends by itself when what is remembered of the patient is mended"
+_encode = msgspec.json.Encoder().encode
+
+
+class NobodyTold:
+    """Of a device."""
+
+    def begun(self, _key: bytes, _partition: int, held: Held) -> tuple[Held, list[Outgoing]]:
+        """Nothing is put out."""
+        return held, []
+
+    def passed_over(self, _held: Held, _record: ConsumerRecord) -> tuple[Held, list[Outgoing]] | None:
+        """Its frames wait."""
+        return None
+
+    def ended(self, _held: Held, _at: datetime, _is_whole: bool) -> list[Outgoing]:
+        """Nothing is put out."""
+        return []
+
+
+class FeedTold:
+    """Of a patient: by an alert, which people can take on and comment while it lasts. ``home``: where it lies."""
+
+    def __init__(self, home: Callable[[bytes], int]) -> None:
+        self._home = home
+
+    def begun(self, key: bytes, partition: int, held: Held) -> tuple[Held, list[Outgoing]]:
+        """The alert opens."""
+        alert = opened(key.decode(errors="replace"), partition, held)
+        return with_alert(held, alert), [self._record(alert)]
+
+    def passed_over(self, held: Held, record: ConsumerRecord) -> tuple[Held, list[Outgoing]] | None:
+        """What people decide about this alert is carried out, as far as it can be; all else waits."""
+        alert = alert_of(held)
+        if alert is None:
+            return None
+        try:
+            message = read_message(record.value or b"")
+        except UNREADABLE:
+            return None
+        if not isinstance(message, Forwarded) or message.action.alert != alert.id:
+            return None
+        changed = decided(alert, message.action, message.received_at, STAYS)
+        return None if changed is None else (with_alert(held, changed), [self._record(changed)])
+
+    def ended(self, held: Held, at: datetime, is_whole: bool) -> list[Outgoing]:
+        """The alert is resolved."""
+        alert = alert_of(held)
+        return [] if alert is None else [self._record(ended(alert, at, is_whole))]
+
+    def _record(self, alert: Alert) -> Outgoing:
+        return ALERTS, alert.id.encode(), _encode(alert), self._home(alert.patient.encode())

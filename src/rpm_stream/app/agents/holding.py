@@ -1,0 +1,276 @@
+"""Keys whose state cannot be restored: their messages are kept where they are, until the state is mended.
+
+Held, a key's messages are passed over and stay in the source; what stands in the changelog for its state says from
+which offset on (``pipeline/held.py``), and is written before any commit passes such a message. ``rpm-stream state
+rebuild`` puts a state that can be read into that; it is noticed here, and the kept messages are applied in their order,
+with all that they put out, before the key goes on as others do. An interruption at any point repeats that from its
+beginning: the same records once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
+
+import msgspec
+import structlog
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
+from faust.types import TP
+
+from rpm_stream.app.agents.states import KeyedStates, UnreadableState
+from rpm_stream.app.clock import Clock
+from rpm_stream.app.engine.application import BatchApp, Outgoing
+from rpm_stream.app.engine.end import EXIT_STATE, die, guarded
+from rpm_stream.app.engine.lost import read_note
+from rpm_stream.app.errors import UsageError
+from rpm_stream.app.metrics import HELD, HELD_GONE, HELD_SECONDS
+from rpm_stream.app.settings import Settings
+from rpm_stream.app.topic_window import Broker, reaching, records, starts
+from rpm_stream.pipeline.held import Held, hold, kept_from, packed, read_held
+
+LOOK_SECONDS: Final = 2.0
+FEW: Final = 3  # so many of a partition may be held, however few it has; of more, not more than the half
+AT_ONCE: Final = 64  # kept messages that are applied between two looks at whether the partition is still ours
+
+State = TypeVar("State")
+Late: TypeAlias = Callable[[State, ConsumerRecord], list[Outgoing] | None]
+log = structlog.get_logger()
+
+
+Lateness: TypeAlias = Callable[[Broker, bytes, int, Held], Awaitable[Late[State]]]
+
+
+class Kept(msgspec.Struct):
+    """A key that is held. ``passed``: the offset behind the last of its messages that came by and was passed over."""
+
+    partition: int
+    held: Held
+    passed: int
+    expired: bool = False  # the broker has deleted some of what was kept
+
+
+class Told(Protocol):
+    """How people hear of it, and what is answered meanwhile. Each gives records to put out."""
+
+    def begun(self, key: bytes, partition: int, held: Held) -> tuple[Held, list[Outgoing]]:
+        """The key is held from now on."""
+
+    def passed_over(self, held: Held, record: ConsumerRecord) -> tuple[Held, list[Outgoing]] | None:
+        """A message of a held key came by; None where that changes nothing."""
+
+    def ended(self, held: Held, at: datetime, is_whole: bool) -> list[Outgoing]:
+        """All that was kept is applied; ``is_whole``: and nothing of it had been deleted by then."""
+
+
+class Work(Protocol[State]):
+    """What holding needs of the agent's work."""
+
+    states: KeyedStates[State]
+
+    def alone(self) -> AbstractAsyncContextManager[None]:
+        """While it lasts, nothing else changes states, and what was begun before is written."""
+
+
+class Holding(Generic[State]):
+    """The held keys of one agent. ``late``: gives its step for the messages of a key, by what was kept of it."""
+
+    def __init__(self, stage: str, app: BatchApp, told: Told, late: Lateness[State], settings: Settings) -> None:
+        assert app.states is not None
+        self._stage, self._app, self._table = stage, app, app.states
+        self._told, self._late = told, late
+        self._bootstrap, self._clock = settings.bootstrap, Clock.of(settings)
+        self._from: dict[int, int] = {}  # by partition of the changelog: from where on to look for what is mended
+        self.work: Work[State]
+        self.kept: dict[bytes, Kept] = {}
+
+    def __contains__(self, key: bytes) -> bool:
+        return key in self.kept
+
+    async def begin(self, partitions: set[int], unreadable: Iterable[UnreadableState]) -> None:
+        """After a recovery, before anything is delivered: hold what cannot be restored, durably."""
+        self.kept.clear()
+        found = list(unreadable)
+        self._from = {each: self._table.ends.get(each, 0) for each in partitions}
+        if found:
+            commits = await self._app.consumer.commits(TP(self._table.source, each) for each in partitions)
+            self._end_if_most(found)
+            for each in sorted(found, key=lambda one: read_held(one.blob) is None):  # those that are known first
+                commit = commits.get(TP(self._table.source, each.partition))
+                await self._begin_one(each, *_known(commit))
+        self._measure()
+
+    def _end_if_most(self, found: list[UnreadableState]) -> None:
+        """Most of a partition's states unreadable: no damage of one, but a changelog of another release, or ruined."""
+        for partition, count in Counter(each.partition for each in found if read_held(each.blob) is None).items():
+            if count > FEW and 2 * count > self._table.counts[partition]:
+                one = next(each for each in found if each.partition == partition)
+                die(
+                    f"{count} of the {self._table.counts[partition]} states of a partition of the changelog cannot be "
+                    "restored; nothing was dropped and nobody begun anew: start the release that wrote them, or make "
+                    "them anew from the topics with 'rpm-stream state rebuild'",
+                    EXIT_STATE, stage=self._stage, partition=partition, offset=one.offset, fault=str(one),
+                )  # fmt: skip
+
+    async def _begin_one(self, one: UnreadableState, done: int, lowest: int | None) -> None:
+        """``done``: what is committed; ``lowest``: the lowest offset from which on messages were kept then."""
+        held = read_held(one.blob)
+        if held is not None:
+            self.kept[one.key] = Kept(one.partition, held, max(done, held.upto))
+            return
+        outputs = self.hold(one, kept_from(done, lowest))
+        self.kept[one.key].passed = done  # all that is committed came by, whoever passed it over
+        await self._put(outputs)
+        await self._write(one.key)
+
+    def hold(self, one: UnreadableState, offset: int) -> list[Outgoing]:
+        """Hold a key: its messages from ``offset`` of the source on are not applied. The caller writes it."""
+        log.error(
+            "a state in the changelog cannot be restored; it is held: its messages are kept, the others go on; make it "
+            "anew with 'rpm-stream state rebuild'",
+            stage=self._stage, partition=one.partition, offset=one.offset, fault=str(one), kept_from=offset,
+        )  # fmt: skip
+        held, outputs = self._told.begun(
+            one.key, one.partition, hold(offset, self._clock.now(), str(one), one.blob or b"")
+        )
+        self.kept[one.key] = Kept(one.partition, held, offset)
+        self._measure()
+        return outputs
+
+    def pass_over(self, record: ConsumerRecord) -> list[Outgoing] | None:
+        """A message of a held key came; None where what stands for the state in the changelog stays as it is."""
+        kept = self.kept[record.key or b""]
+        kept.passed = max(kept.passed, record.offset + 1)
+        if (changed := self._told.passed_over(kept.held, record)) is None:
+            return None
+        kept.held, outputs = changed
+        return outputs
+
+    def packed(self, key: bytes) -> bytes:
+        """What stands in the changelog for the state of a held key."""
+        return packed(self.kept[key].held)
+
+    async def _put(self, outputs: list[Outgoing]) -> None:
+        """Make outputs durable; the process ends where the broker does not take them, as with any other."""
+
+        async def sent() -> None:
+            await asyncio.gather(*await self._app.producer.send_all(outputs))
+
+        await guarded(sent, "writing what was kept")
+
+    async def _write(self, key: bytes, state: bytes | None = None) -> None:
+        """Make durable what stands in the changelog for a key, or the state that takes its place; or end, as above."""
+        partition, blob = self.kept[key].partition, self.packed(key) if state is None else state
+        await guarded(lambda: self._table.write(partition, {key: blob}), "writing a held state")
+
+    # --- mended ---
+
+    async def run(self, ready: asyncio.Event) -> None:
+        """For ever: look for what is mended, and catch up with what was kept. ``ready``: the registry is read."""
+        await ready.wait()
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                if self.kept and not self._app.rebalancing and not self._app.in_recovery:
+                    await self._look()
+            except (KafkaError, OSError, UsageError) as error:
+                log.warning("held states are not looked after while the broker cannot answer", error=str(error))
+            self._measure()
+
+    async def _look(self) -> None:
+        async with reaching(self._bootstrap) as broker:
+            began = {tp.partition: first for tp, first in (await starts(broker, self._table.source)).items()}
+            for kept in self.kept.values():
+                if began.get(kept.partition, 0) > kept.held.offset and not kept.expired:
+                    kept.expired = True
+                    log.error("kept messages were deleted before they could be applied", stage=self._stage,
+                              partition=kept.partition, kept_from=kept.held.offset)  # fmt: skip
+            await self._read_changelog(broker)
+            for key in list(self.kept):
+                one = self.kept.get(key)
+                if one is not None and self._is_mended(key, one.held):
+                    await self._catch_up(broker, key, one)
+
+    async def _read_changelog(self, broker: Broker) -> None:
+        """Take what was put into the changelog for held keys by somebody else."""
+        topic = self._table.changelog_topic.get_topic_name()
+        partitions = {kept.partition for kept in self.kept.values()}
+        tps = [TopicPartition(topic, each) for each in sorted(partitions)]
+        ends = await broker.consumer.end_offsets(tps)
+        spans = {tp: (self._from.get(tp.partition, 0), end) for tp, end in ends.items()}
+        async for batch in records(broker, spans, lambda *_: None):
+            for record in batch:
+                kept, found = self.kept.get(record.key or b""), read_held(record.value)
+                if kept is not None and found is not None and self._is_mended(record.key, found):
+                    kept.held = msgspec.structs.replace(found, alert=kept.held.alert or found.alert)
+            self._from[batch[-1].partition] = batch[-1].offset + 1
+
+    def _is_mended(self, key: bytes, held: Held) -> bool:
+        return self.work.states.is_readable(key, held.blob)
+
+    async def _catch_up(self, broker: Broker, key: bytes, kept: Kept) -> None:
+        """Apply what was kept of a key, then let it go on as others do. Given up where the partition goes away."""
+        state, at = self.work.states.read(key, kept.held.blob), kept.held.offset
+        step = await self._late(broker, key, kept.partition, kept.held)
+        while True:
+            async with self.work.alone():
+                if not self._is_ours(key, kept):
+                    return
+                upto = max(kept.passed, kept.held.upto)
+                if at >= upto:
+                    await self._go_on(key, kept, state)
+                    return
+                if upto > kept.held.upto:  # after an interruption it goes at least so far again, by the same steps
+                    kept.held = msgspec.structs.replace(kept.held, upto=upto)
+                    await self._write(key)
+            async for some in self._kept_messages(broker, key, kept, at, upto):
+                async with self.work.alone():
+                    if not self._is_ours(key, kept):
+                        return
+                    outputs = [one for record in some for one in step(state, record) or ()]
+                    await self._put(outputs)
+            at = upto
+
+    def _is_ours(self, key: bytes, kept: Kept) -> bool:
+        return self.kept.get(key) is kept and bool(self._app.consumer.owns(kept.partition))
+
+    async def _go_on(self, key: bytes, kept: Kept, state: Any) -> None:
+        await self._put(self._told.ended(kept.held, self._clock.now(), not kept.expired))
+        self.work.states.live[key] = state
+        await self._write(key, self.work.states.pack([key])[key])
+        del self.kept[key]
+        self._measure()
+        log.warning("a held state was mended and has caught up", stage=self._stage, partition=kept.partition)
+
+    async def _kept_messages(
+        self, broker: Broker, key: bytes, kept: Kept, first: int, end: int
+    ) -> AsyncIterator[list[ConsumerRecord]]:
+        tp = TopicPartition(self._table.source, kept.partition)
+        first = max(first, (await starts(broker, tp.topic))[tp])
+        async for batch in records(broker, {tp: (first, end)}, lambda *_: None):
+            mine = [record for record in batch if (record.key or b"") == key]
+            for start in range(0, len(mine), AT_ONCE):
+                yield mine[start : start + AT_ONCE]
+
+    def _measure(self) -> None:
+        lowest: dict[int, int] = {}
+        for kept in self.kept.values():
+            lowest[kept.partition] = min(kept.held.offset, lowest.get(kept.partition, kept.held.offset))
+        self._table.held = lowest
+        now = self._clock.now()
+        HELD.labels(self._stage).set(len(self.kept))
+        HELD_GONE.labels(self._stage).set(sum(each.expired for each in self.kept.values()))
+        HELD_SECONDS.labels(self._stage).set(
+            max(((now - each.held.at).total_seconds() for each in self.kept.values()), default=0.0)
+        )
+
+
+def _known(commit: OffsetAndMetadata | None) -> tuple[int, int | None]:
+    """What is committed, and the lowest offset from which on messages were kept then."""
+    note = read_note(commit.metadata) if commit is not None else None
+    return max(0, commit.offset) if commit is not None else 0, note.held if note is not None else None

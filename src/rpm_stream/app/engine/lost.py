@@ -1,0 +1,124 @@
+"""A changelog that has lost what its agent has written is noticed, and nobody is begun anew in silence.
+
+Each commit of a source partition carries, as its metadata, what was durable then of the changelog of that partition:
+where it ended, and how many states it held. Neither ever falls, whatever is compacted, and both are noted only after
+the broker has acknowledged the writes; so a changelog with less has been deleted, emptied or put back from an old
+copy. A commit without metadata, of an older release, says nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+import structlog
+from faust.types import TP
+
+from rpm_stream.app.engine.end import EXIT_STATE, die
+
+if TYPE_CHECKING:
+    from rpm_stream.app.engine.recovery import BytesTable
+
+# Header of the record that 'rpm-stream state rebuild' writes behind the states of a partition that it made anew; its
+# value is the end that the lost changelog had. A tombstone, so that its key never becomes a state.
+BEGUN_ANEW: Final = "rpm-begun-anew"
+BEGUN_ANEW_KEY: Final = b"\x00rpm-begun-anew"
+SURE_SECONDS = 5.0  # a broker that has just come back may show less than it has for a moment
+POLL_SECONDS = 0.5
+log = structlog.get_logger()
+
+
+class Note(msgspec.Struct, frozen=True):
+    """What a commit says of the changelog: ``end`` the offset behind its last record, ``states`` how many keys.
+
+    ``held``: the lowest offset of the source from which on messages of somebody are kept; None where all are applied.
+    """
+
+    end: int
+    states: int = 0
+    held: int | None = None
+
+
+class Lost(NamedTuple):
+    """What a partition of a changelog has, and what the last commit knew that it had."""
+
+    partition: int
+    found: Note
+    known: Note
+
+    @property
+    def fault(self) -> str:
+        """In words."""
+        return (
+            f"it ends at {self.found.end} with {self.found.states} states; when its agent last committed it ended at "
+            f"{self.known.end} with {self.known.states}"
+        )
+
+
+_read = msgspec.json.Decoder(Note)
+
+
+def written(note: Note) -> str:
+    """The metadata of a commit."""
+    return msgspec.json.encode(note).decode()
+
+
+def read_note(metadata: str | None) -> Note | None:
+    """What a commit's metadata says; None where it says nothing of a changelog."""
+    try:
+        return _read.decode(metadata or "")
+    except msgspec.MsgspecError:
+        return None
+
+
+def begun_anew(record: Any) -> int | None:
+    """The end of the lost changelog that this record of a new one stands for; None for any other record."""
+    for name, value in record.headers or ():
+        if name == BEGUN_ANEW and value.isdigit():
+            return int(value)
+    return None
+
+
+def is_lost(found: Note, known: Note | None, anew: int) -> bool:
+    """Whether a changelog has less than a commit knew. ``anew``: the end for which it was made anew since, or -1."""
+    return known is not None and known.end > anew and (found.end < known.end or found.states < known.states)
+
+
+async def end_if_lost(app: Any, table: BytesTable, partitions: Iterable[int]) -> None:
+    """End the process with EXIT_STATE if one of the restored ``partitions`` has lost something.
+
+    Where it was made anew, the commit is written again with what there is now.
+    """
+    changelog = table.changelog_topic.get_topic_name()
+    for tp, (offset, metadata) in (await app.consumer.commits(TP(table.source, each) for each in partitions)).items():
+        known, anew = read_note(metadata), table.anew.get(tp.partition, -1)
+        found = await _found(app, table, tp.partition, known)
+        if is_lost(found, known, anew):
+            assert known is not None
+            lost(changelog, Lost(tp.partition, found, known))
+        table.ends[tp.partition] = max(table.ends.get(tp.partition, 0), found.end)
+        if known is not None and known.end <= anew:
+            await app.consumer.commit_again({tp: offset})
+
+
+async def _found(app: Any, table: BytesTable, partition: int, known: Note | None) -> Note:
+    """What there is; asked again for a while where that is less than was known."""
+    tp = TP(table.changelog_topic.get_topic_name(), partition)
+    end = asyncio.get_running_loop().time() + SURE_SECONDS
+    while True:
+        found = Note((await app.consumer.highwaters(tp)).get(tp) or 0, table.counts[partition])
+        if known is None or found.end >= known.end or asyncio.get_running_loop().time() > end:
+            return found
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def lost(changelog: str, what: Lost) -> None:
+    """End the process: a person must act."""
+    die(
+        "the states of a partition are lost: its changelog was deleted, emptied or put back from an old copy. Nothing "
+        "was dropped and nobody begun anew: put the topic back, or make its states anew from what the other topics "
+        "still hold with 'rpm-stream state rebuild'",
+        EXIT_STATE, changelog=changelog, partition=what.partition, fault=what.fault,
+    )  # fmt: skip

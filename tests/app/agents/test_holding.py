@@ -1,0 +1,335 @@
+"""Whatever is damaged, killed and made anew in whatever order: each message is applied once, in its order, and told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import msgspec
+import pytest
+from aiokafka.structs import ConsumerRecord, OffsetAndMetadata, TopicPartition
+from faust.types import TP
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from rpm_stream.app.agents import holding as module
+from rpm_stream.app.agents import keyed
+from rpm_stream.app.agents.held_told import NobodyTold
+from rpm_stream.app.agents.holding import Holding
+from rpm_stream.app.agents.keyed import BatchWork, Place
+from rpm_stream.app.agents.states import Form, KeyedStates
+from rpm_stream.app.engine import end
+from rpm_stream.app.engine.lost import read_note, written
+from rpm_stream.app.engine.recovery import BytesTable
+from rpm_stream.app.settings import Settings
+from rpm_stream.pipeline.held import Held, hold, kept_from, read_held
+from rpm_stream.pipeline.sealed import StateError
+
+SOURCE, CHANGELOG, OUT = "source", "changelog", "out"
+KEYS = (b"a", b"b", b"c", b"d")
+JUNK = b"\xffdamaged"
+
+
+class Counted(msgspec.Struct):
+    """A state: how many messages, the last of them, and a digest of all in their order."""
+
+    count: int = 0
+    last: int = -1
+    digest: int = 0
+
+
+_encode, _decode = msgspec.json.Encoder().encode, msgspec.json.Decoder(Counted).decode
+
+
+def unpack(blob: bytes | None, _name: str) -> Counted:
+    try:
+        return Counted() if blob is None else _decode(blob)
+    except msgspec.MsgspecError:
+        raise StateError("damaged") from None
+
+
+def check(blob: bytes) -> None:
+    unpack(blob, "")
+
+
+def step(state: Counted, record: ConsumerRecord, is_late: bool = False) -> list[Any] | None:
+    """One output a message, which says what came before it, and in which line it counts."""
+    if record.offset <= state.last:
+        return None
+    state.count, state.last = state.count + 1, record.offset
+    state.digest = hash((state.digest, record.offset)) % 1_000_003
+    return [(OUT, record.key, _encode((record.offset, state.count, state.digest, is_late)), None)]
+
+
+class World:
+    """A broker: a source, a changelog, a commit, and what was put out. All that is sent is durable at once."""
+
+    def __init__(self) -> None:
+        self.topics: dict[str, list[ConsumerRecord]] = {SOURCE: [], CHANGELOG: [], OUT: []}
+        self.commit, self.metadata = 0, ""
+        self.worker: Worker | None = None
+
+    def append(self, topic: str, key: bytes, value: bytes) -> int:
+        offset = len(self.topics[topic])
+        self.topics[topic].append(ConsumerRecord(topic, 0, offset, 0, 1, key, value, None, 0, 0, ()))
+        return offset
+
+    def last(self, key: bytes) -> bytes | None:
+        return next((one.value for one in reversed(self.topics[CHANGELOG]) if one.key == key), None)
+
+    def made_anew(self, key: bytes, upto: int) -> Counted:
+        state = Counted()
+        for record in self.topics[SOURCE][:upto]:
+            if record.key == key:
+                step(state, record)
+        return state
+
+    def rebuild(self) -> None:
+        """As ``rpm-stream state rebuild``: every state that cannot be read, up to where its messages are kept."""
+        note, done = read_note(self.metadata), self.commit
+        last = {key: value for key in KEYS if (value := self.last(key)) is not None}
+        for key, value in last.items():
+            held = read_held(value)
+            try:
+                check(held.blob if held else value)
+            except StateError as error:
+                upto = held.offset if held else kept_from(done, note.held if note else None)
+                one = held or hold(upto, module.Clock().now(), str(error), b"")
+                self.append(CHANGELOG, key, one.mended(_encode(self.made_anew(key, upto))))
+
+    def check(self) -> None:
+        """Each message is told once, as if nothing had happened, and the states are those of all messages."""
+        told: dict[int, set[bytes]] = {}
+        for record in self.topics[OUT]:
+            told.setdefault(msgspec.json.decode(record.value)[0], set()).add(record.value)
+        wanted: dict[int, set[bytes]] = {}
+        states = {key: Counted() for key in KEYS}
+        for record in self.topics[SOURCE]:
+            [(_, _, value, _)] = step(states[record.key], record) or []
+            offset, count, digest, _ = msgspec.json.decode(value)
+            wanted[offset] = {value, _encode((offset, count, digest, True))}
+        assert told.keys() == wanted.keys()
+        for offset, values in told.items():
+            assert len(values) == 1, "put out in two lines, or with two contents"
+            assert values <= wanted[offset]
+        for key in {record.key for record in self.topics[SOURCE]}:
+            assert unpack(self.last(key), "") == states[key]
+
+
+class Worker:
+    """The agent's own classes over that world, from its start to its end by SIGKILL at whatever it awaits."""
+
+    source: ClassVar[str] = SOURCE
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.table: Any = BytesTable.__new__(BytesTable)
+        self.table.__dict__.update(
+            _data=SimpleNamespace(data={}, _key_partition={}), places={}, ends={}, counts=Counter(), anew={}, held={},
+            source=SOURCE, _changelog_topic=SimpleNamespace(get_topic_name=lambda: CHANGELOG), app=self,
+        )  # fmt: skip
+        self.states = self.table
+        self.rebalancing = self.in_recovery = self.should_stop = False
+        self.consumer = SimpleNamespace(
+            revoked=False, owns=lambda _: True, commits=self._commits, next_of=lambda *_: world.commit
+        )
+        self.producer = SimpleNamespace(send_all=self._send)
+        app: Any = self
+        states = KeyedStates[Counted](self.table, Form(unpack, _encode, check))
+        self.holding = Holding[Counted]("judge", app, NobodyTold(), self._late, Settings())
+        self.work = BatchWork[Counted](
+            app, self.table, states, Place("judge", lambda one: one.key, 40, 20), self.holding
+        )
+        self.acked: dict[int, int] = {}  # first offset of a batch that is done: the one behind it
+        self.read = world.commit
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def _commits(self, _sources: Any) -> dict[TP, OffsetAndMetadata]:
+        await asyncio.sleep(0)
+        return {TP(SOURCE, 0): OffsetAndMetadata(self.world.commit, self.world.metadata)}
+
+    async def _late(self, _broker: Any, key: bytes, _partition: int, held: Held) -> Any:
+        """As of ingest: what had been put out before comes again as it was."""
+        told = [msgspec.json.decode(one.value) for one in self.world.topics[OUT] if one.key == key]
+        known = {offset for offset, _, _, is_late in told if not is_late and offset >= held.offset}
+        return lambda state, record: step(state, record, record.offset not in known)
+
+    async def _send(self, records: list[Any]) -> list[asyncio.Future[Any]]:
+        await asyncio.sleep(0)
+        found = []
+        for topic, key, value, _ in records:
+            future = asyncio.get_running_loop().create_future()
+            future.set_result(SimpleNamespace(offset=self.world.append(topic, key, value)))
+            found.append(future)
+        return found
+
+    async def start(self) -> None:
+        if self.world.topics[CHANGELOG]:
+            self.table.apply_records(0, self.world.topics[CHANGELOG])
+        await self.work._restored({0})
+        ready = asyncio.Event()
+        ready.set()
+        self.tasks = [asyncio.create_task(self.work.run()), asyncio.create_task(self.holding.run(ready))]
+
+    def deliver(self, most: int) -> None:
+        batch = self.world.topics[SOURCE][self.read : self.read + most]
+        if batch:
+            first, self.read = self.read, self.read + len(batch)
+            ack = SimpleNamespace(value=batch, ack=lambda: self.acked.update({first: first + len(batch)}))
+            self.work.add(ack, step)
+
+    def commit(self) -> None:
+        world, moved = self.world, False
+        while world.commit in self.acked:
+            world.commit, moved = self.acked[world.commit], True
+        if moved:
+            world.metadata = written(self.table.note(0))
+
+    async def end(self) -> None:
+        tasks = [*self.tasks, *([self.work._writing] if self.work._writing else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextmanager
+def broker(world: World, few: int = len(KEYS)) -> Iterator[None]:
+    """What holding asks of a broker beside the agent's own consumer."""
+
+    @asynccontextmanager
+    async def reaching(_bootstrap: str) -> AsyncIterator[Any]:
+        await asyncio.sleep(0)
+
+        async def end_offsets(tps: list[TopicPartition]) -> dict[TopicPartition, int]:
+            return {tp: len(world.topics[tp.topic]) for tp in tps}
+
+        yield SimpleNamespace(consumer=SimpleNamespace(end_offsets=end_offsets))
+
+    async def records(_broker: Any, spans: Any, _progress: Any) -> AsyncIterator[list[ConsumerRecord]]:
+        for tp, (first, last) in spans.items():
+            for start in range(first, last, 2):
+                await asyncio.sleep(0)
+                yield world.topics[tp.topic][start : min(start + 2, last)]
+
+    async def starts(_broker: Any, topic: str) -> dict[TopicPartition, int]:
+        return {TopicPartition(topic, 0): 0}
+
+    def died(reason: str, *_: Any, **facts: Any) -> None:
+        raise AssertionError(f"{reason} {facts}")
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"reaching": reaching, "records": records, "starts": starts, "LOOK_SECONDS": 0}.items():
+            patch.setattr(module, name, value)
+        patch.setattr(module, "FEW", few)
+        patch.setattr(keyed, "settle_collector", lambda: None)
+        patch.setattr(end, "die", died)
+        patch.setattr(module, "die", died)
+        yield
+
+
+async def turns(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def lived(world: World, moves: list[tuple[str, Any]]) -> None:
+    """Do to the service what ``moves`` say; then mend all, and let it work until nothing changes any more."""
+    for what, how in moves:
+        if what == "send":
+            world.append(SOURCE, how, b"12345678")
+        elif what == "work":
+            if world.worker is None:
+                world.worker = Worker(world)
+                await world.worker.start()
+            world.worker.deliver(how)
+            await turns(how * 3)
+            world.worker.commit()
+        elif what == "rebuild":
+            world.rebuild()
+        elif world.worker is not None:
+            await world.worker.end()
+            world.worker = None
+        if what == "damage" and world.last(how) is not None:
+            world.append(CHANGELOG, how, JUNK)
+    if world.worker is None:
+        world.worker = Worker(world)
+        await world.worker.start()
+    for _ in range(6):
+        world.rebuild()
+        world.worker.deliver(len(world.topics[SOURCE]) + 1)
+        await turns(300)
+        world.worker.commit()
+    assert world.commit == len(world.topics[SOURCE])
+    assert not world.worker.holding.kept
+    await world.worker.end()
+
+
+MOVES = st.lists(
+    st.one_of(
+        st.tuples(st.just("send"), st.sampled_from(KEYS)),
+        st.tuples(st.just("send"), st.sampled_from(KEYS)),
+        st.tuples(st.just("work"), st.integers(1, 12)),
+        st.tuples(st.just("work"), st.integers(1, 12)),
+        st.tuples(st.sampled_from(["damage", "kill"]), st.sampled_from(KEYS)),
+        st.tuples(st.just("rebuild"), st.none()),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@example([("send", b"c"), ("work", 2), ("damage", b"c"), ("send", b"c"), ("work", 2), ("damage", b"c")])
+@example([
+    ("send", b"a"), ("send", b"c"), ("work", 3), ("send", b"a"), ("damage", b"a"), ("damage", b"c"), ("work", 2),
+    ("damage", b"a"),
+])  # fmt: skip
+@given(MOVES)
+def test_nothing_is_lost_or_told_in_two_ways_whatever_is_damaged_killed_and_made_anew(
+    moves: list[tuple[str, Any]],
+) -> None:
+    world = World()
+    with broker(world):
+        asyncio.run(lived(world, moves))
+    world.check()
+
+
+def test_a_held_key_keeps_its_messages_and_lets_the_others_go_on() -> None:
+    world = World()
+    with broker(world):
+
+        async def held() -> None:
+            for key in KEYS * 2:
+                world.append(SOURCE, key, b"1")
+            world.worker = worker = Worker(world)
+            await worker.start()
+            worker.deliver(4)
+            await turns(60)
+            worker.commit()
+            await worker.end()
+            world.append(CHANGELOG, b"b", JUNK)
+            world.worker = worker = Worker(world)
+            await worker.start()
+            worker.deliver(4)
+            await turns(60)
+            worker.commit()
+            assert (world.commit, set(worker.holding.kept)) == (8, {b"b"})
+            assert Counter(one.key for one in world.topics[OUT]) == {b"a": 2, b"b": 1, b"c": 2, b"d": 2}
+            note = read_note(world.metadata)
+            assert note is not None
+            assert note.held == 4
+            await worker.end()
+
+        asyncio.run(held())
+
+
+def test_most_states_of_a_partition_unreadable_end_the_stage() -> None:
+    """As with the changelog of another release."""
+    world = World()
+    for key in KEYS:
+        world.append(CHANGELOG, key, JUNK)
+    with broker(world, module.FEW), pytest.raises(AssertionError, match="4 of the 4 states"):
+        asyncio.run(Worker(world).start())
