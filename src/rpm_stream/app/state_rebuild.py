@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from heapq import merge
 from typing import Literal, Protocol
 
@@ -18,6 +18,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
+from rpm_stream.app.clock import wall
 from rpm_stream.app.engine.lost import BEGUN_ANEW, BEGUN_ANEW_KEY, Lost, Note, begun_anew, is_lost, read_note
 from rpm_stream.app.moved import origin_of
 from rpm_stream.app.names import FRAMES, GROUP_INGEST, GROUP_JUDGE, GROWTH, READINGS
@@ -143,7 +144,7 @@ async def rebuild(settings: Settings, knowledge: Knowledge, one: Broken) -> Rebu
     making = _making(settings, knowledge, await read(settings.bootstrap), one.stage)
     async with reaching(settings.bootstrap, (SOURCES[one.stage],)) as broker:
         done = await _applied(broker, making, one, one.key)
-    held = one.held or hold(one.upto, datetime.now(UTC), one.fault, b"")
+    held = one.held or hold(one.upto, wall(), one.fault, b"")
     mended = held.mended(making.state_of(one.key))
     await _write(settings.bootstrap, one, {one.key: mended})
     return done
@@ -164,7 +165,7 @@ async def rebuild_all(settings: Settings, knowledge: Knowledge, one: Gone) -> Re
     states: dict[bytes, bytes] = {}
     for key in dict.fromkeys((*making.keys, *sorted(later))):
         blob = making.state_of(key)
-        states[key] = hold(kept_from, datetime.now(UTC), one.fault, b"").mended(blob) if key in later else blob
+        states[key] = hold(kept_from, wall(), one.fault, b"").mended(blob) if key in later else blob
     await _write(settings.bootstrap, one, states, one.known.end)
     return msgspec.structs.replace(done, states=len(states))
 
