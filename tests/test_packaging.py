@@ -59,6 +59,8 @@ def commands(group: Typer, before: str = "") -> Iterator[str]:
             yield before + (command.name or command.callback.__name__)
     for inner in group.registered_groups:
         assert inner.typer_instance is not None
+        if inner.typer_instance.info.invoke_without_command is True:
+            yield f"{before}{inner.name}"
         yield from commands(inner.typer_instance, f"{before}{inner.name} ")
 
 
