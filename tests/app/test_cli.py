@@ -20,7 +20,8 @@ from rpm_stream.app.engine.end import EXIT_AWAY
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = [
-    "decode", "replay", "up", "worker", "stage", "demo", "feed", "broker", "gateway simulate", "gateway encode",
+    "decode", "replay", "up", "worker", "stage", "demo", "feed", "broker", "gateway ble scan", "gateway ble status",
+    "gateway simulate", "gateway encode",
     "gateway replay", "topics apply", "topics check", "topics schemas", "registry load", "registry assign",
     "registry unassign", "registry correct", "registry limits", "registry show", "knowledge check", "reconcile",
     "rejects list", "rejects redrive", "rejects show", "state check", "state rebuild",
