@@ -388,8 +388,9 @@ class BluezDouble:
                 await self._reach(device)
                 return "", []
             case "Disconnect":
-                for attempt in device.attempts:
-                    attempt.cancel()
+                for aborted in device.attempts:
+                    if not aborted.done():
+                        aborted.set_result(None)
                 self.drop(device, "Local")
                 return "", []
             case "Pair":
@@ -401,11 +402,13 @@ class BluezDouble:
 
     async def _reach(self, device: FakeDevice) -> None:
         """Until the device advertises, or somebody asks to disconnect."""
-        attempt = asyncio.ensure_future(device.reachable.wait())
-        device.attempts.append(attempt)
-        await asyncio.wait({attempt})
-        device.attempts.remove(attempt)
-        if attempt.cancelled():
+        reached = asyncio.ensure_future(device.reachable.wait())
+        aborted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        device.attempts.append(aborted)
+        await asyncio.wait({reached, aborted}, return_when=asyncio.FIRST_COMPLETED)
+        device.attempts.remove(aborted)
+        reached.cancel()
+        if aborted.done():
             raise _Error("org.bluez.Error.Failed", "le-connection-abort-by-local-host")
         self._connect(device)
 
