@@ -62,7 +62,11 @@ KeptOffset: TypeAlias = Annotated[
 LimitValue: TypeAlias = DecimalText | int | float
 Version: TypeAlias = Literal[1]
 Offset: TypeAlias = Annotated[
-    str, Meta(pattern=r"^(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])(?!\n)$", description="offset from UTC, such as +02:00")
+    str,
+    Meta(
+        pattern=r"^(Z|\+(0[0-9]|1[0-3]):[0-5][0-9]|\+14:00|-(0[0-9]|1[01]):[0-5][0-9]|-12:00)(?!\n)$",
+        description="offset from UTC, such as +02:00; -12:00 to +14:00",
+    ),
 ]
 
 # All that decoding octets of a stranger may raise: no JSON or another form, text that is no UTF-8, nesting without end.

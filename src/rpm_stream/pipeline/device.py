@@ -19,7 +19,7 @@ from rpm_stream.pipeline.sightings import Sightings
 from rpm_stream.records import Decoded
 
 MOST_EARLIER = 3  # sessions before the present one: sensors last days, re-sent frames seldom longer
-FARTHEST_EAST_MIN = 14 * 60 + 59  # records.Offset; of zone and summer time together no place is farther than 14 hours
+FARTHEST_EAST_MIN = 14 * 60  # records.Offset: of zone and summer time together no place is farther
 FOREVER_AGO = datetime(1, 1, 1, tzinfo=UTC)
 
 

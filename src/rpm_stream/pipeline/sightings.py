@@ -63,6 +63,10 @@ class Sightings:
         """Whether the value was seen, however long ago."""
         return self._place(name) is not None
 
+    def is_another(self, name: int) -> bool:
+        """Whether only other values than this one were seen under its time or number."""
+        return self._place(name) is None and len(self._of_one_time(name)) > 0
+
     def look(self, name: int, at: datetime, received_at: datetime) -> Sighting:
         """Whether a value that comes now is new, known, known and measured anew, or was refused. Changes nothing."""
         place = self._place(name)

@@ -71,6 +71,14 @@ def _is_numbered(decoded: Decoded) -> bool:
     return bool(decoded.key) and not decoded.key.startswith(SESSION)
 
 
+def _said(decoded: Decoded) -> str:
+    """What a numbered value says. One number with another value is another measurement: a meter that has lost its
+    battery begins again with its first number, and often with its first date.
+    """
+    beyond = sorted({"result_too_low", "result_too_high"}.intersection(decoded.flags))
+    return "\x1f".join((decoded.value or decoded.absent or "", decoded.unit, *beyond))
+
+
 def _without_counter(entry: Entry) -> str:
     """The payload, but for the octet that counts segments on the way: it is another one each time."""
     return entry.content[2:] if entry.characteristic in SEGMENTED else entry.content
@@ -95,6 +103,7 @@ class Part:
             or known is None
             or known.device_time != decoded.device_time
             or known.key != decoded.key
+            or (decoded.key and known.value != decoded.value)
             or known.flags != decoded.flags
             or known.attributes != decoded.attributes
         ):
@@ -109,9 +118,9 @@ class Part:
         behind, shown = self._spot.placed.behind, self._spot.placed.shown
         if placed.by_device:
             state.counted = max(state.counted or shown, shown)
-        if refused is OLDER or (refused is STORED and state.stored == shown):
+        if refused is not None and state.stored == shown:
             return  # one record that comes again and again is no clock that runs
-        if refused is STORED:
+        if refused is not None:
             state.stored = shown
         state.behind = noted(state.behind, behind)
 
@@ -172,7 +181,7 @@ class Part:
         """By the number that the device gave it; else by its own time, with the mark of the time that counts."""
         entry = self.entry
         if _is_numbered(decoded):
-            name = None if decoded.device_time is None else name_of(decoded.key, "")
+            name = None if entry.characteristic in (APP, FHIR) else name_of(decoded.key, _said(decoded))
             return _Identity(key=decoded.key, mark=mark(kind, decoded.key, placed.measured_at), name=name)
         by_at, told = key_by_at(entry, decoded), told_time(decoded)
         at = mark(kind, by_at, entry.at)
@@ -188,6 +197,11 @@ class Part:
         entry, seen = self.entry, self.state.seen
         verdict = check(seen, identity.mark, dense, self.work.known_frame)
         sightings = self.state.sightings.get(identity.mark.kind)
+        if _is_numbered(decoded) and identity.name is not None and sightings is not None:
+            if is_known(seen, identity.mark) and sightings.is_another(identity.name):
+                key = f"{decoded.key}\x1f{_said(decoded)}"
+                identity = msgspec.structs.replace(identity, key=key, mark=mark(identity.mark.kind, key, identity.mark.at))
+                return "new", identity
         if verdict == "duplicate" or identity.name is None:
             return verdict, identity
         if identity.other is not None and is_known(seen, identity.other):
@@ -224,7 +238,7 @@ class Part:
         if not placed.by_device or placed.behind is None or placed.behind <= SKEWED or self.work.known_frame:
             return False
         seen, seen_as = self.state.seen, identity.mark
-        self.shows_clock = not is_known(seen, seen_as) and check(seen, seen_as, False, True) == "duplicate"
+        self.shows_clock = not is_known(seen, seen_as) and check(seen, seen_as, False, True) != "new"
         return self.shows_clock and runs_behind(noted(self.state.behind, placed.behind))
 
     def _stored(self, placed: Placed, identity: _Identity) -> Refusal | None:
