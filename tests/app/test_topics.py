@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import asyncio
 import json
-import re
 import tomllib
 from importlib.resources import files
 from pathlib import Path
@@ -16,7 +14,7 @@ import msgspec
 import pytest
 import yaml
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource
 from aiokafka.errors import MessageSizeTooLargeError
 from jsonschema import Draft202012Validator
@@ -28,7 +26,6 @@ from rpm_stream.app.names import READINGS
 from rpm_stream.ingest import decode
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.pipeline.order import read_message
-from rpm_stream.records import Frame
 
 ROOT = topics.topics_root()
 FHIR = "rpm.observations"
@@ -141,34 +138,6 @@ def test_readme_names_every_topic_reason_and_unit() -> None:
     units = {unit for vital in vitals.values() for unit in vital["units"]}
     words = (*topics.FOLDERS, *reasons, *vitals, *units)
     assert [word for word in words if f"`{word}`" not in readme] == []
-
-
-def _programs() -> list[str]:
-    """The Python in the README."""
-    return re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-
-
-@pytest.mark.asyncio
-async def test_readme_programs_send_a_frame(kafka: str) -> None:
-    """Run as they stand, but against the test's broker, topic and folder."""
-    topic = f"frames-{uuid4()}"
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
-    await admin.start()
-    await admin.create_topics([NewTopic(topic, 1, 1)])
-    await admin.close()
-    plain, with_client = _programs()
-    await _run(plain.replace("kafka.example.org:9092", kafka).replace("rpm.frames", topic))
-    async with AIOKafkaConsumer(topic, bootstrap_servers=kafka, auto_offset_reset="earliest") as consumer:
-        message = await consumer.getone()
-    frame = msgspec.json.decode(message.value, type=Frame)
-    assert _validator("rpm.frames").is_valid(json.loads(message.value))
-    assert message.key == frame.device.encode()
-    compile(with_client, "README.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)  # runs in the gateway's own tests
-
-
-async def _run(program: str) -> None:
-    code = compile(program, "README.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    await eval(code, {})
 
 
 @pytest.mark.asyncio

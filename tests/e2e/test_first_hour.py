@@ -82,6 +82,7 @@ class Up:
         """The reader, while it runs; gives what it has printed so far. It must end well on Ctrl-C."""
         printed = self.folder / "read.out"
         with printed.open("wb") as out:
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would hand on "ignore"
             reader = subprocess.Popen([sys.executable, READ], env=self.environment, stdout=out, cwd=self.folder)
         try:
             yield lambda: lines_of(printed).splitlines()

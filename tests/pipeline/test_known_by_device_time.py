@@ -551,3 +551,40 @@ def test_a_wrong_clock_takes_little_state() -> None:
         ]
         assert len(sender.send(number * 60 + 59, *sent)) == 100
     assert len(pack_device(sender.bench.state)) < 22 * 1024
+
+
+# --- what its device numbers ------------------------------------------------------------------------------------------
+
+
+def glucose(value: int, number: int, at: datetime | None, low: bool = False) -> bytes:
+    """A meter's record in mg/dL; without a time, of a meter that has none."""
+    time = bytes(7) if at is None else shown(at)
+    said = struct.pack("<HB", 0xB000 + value, 0x11) + (struct.pack("<H", 0x40) if low else b"")
+    return bytes((0x0A if low else 0x02,)) + struct.pack("<H", number) + time + said
+
+
+@pytest.mark.parametrize("clock", [0, -29 * DAY, -1900 * DAY, None])
+@given(values=st.lists(st.integers(20, 500), min_size=2, max_size=5, unique=True), low=st.booleans())
+def test_one_number_with_another_value_is_another_measurement(clock: int | None, values: list[int], low: bool) -> None:
+    """A meter that lost its battery begins again with its first number; sent again, each value is a repeat."""
+    sender, at = Sender(), None if clock is None else START + timedelta(minutes=clock)
+    sent = [glucose(value, 1, at) for value in values] + ([glucose(1, 1, at, low=True)] if low else [])
+    read = [each for place, one in enumerate(sent) for each in sender.send(place * 9, entry("2A18", one, place * 9))]
+    assert len(read) == len({each.id for each in read}) == len(sent)
+    assert [sender.send(99 + place, entry("2A18", one, 99 + place)) for place, one in enumerate(sent)] == [[]] * len(
+        sent
+    )
+
+
+@given(days=st.integers(8, 29))
+def test_a_clock_set_back_by_days_is_read_once_that_is_sure(days: int) -> None:
+    sender = Sender()
+    sender.send(0, entry("2A35", cuff(0), 0))
+    found = [sender.send(each, entry("2A35", cuff(each / DAY - days), each)) for each in range(1, 10)]
+    assert [len(each) for each in found] == [0] * (RUNS - 1) + [3] * (10 - RUNS)
+
+
+@pytest.mark.parametrize("offset", ["+14:01", "-12:01", "+14:30", "-14:00", "+15:00", "-12:30"])
+def test_no_offset_lies_beyond_the_zones(offset: str) -> None:
+    done = Device(worn()).send(frame([entry("2A35", cuff(0), 0)], 0, utc_offset=offset))
+    assert [each.reason for each in done.rejects] == ["bad_schema"]

@@ -197,11 +197,10 @@ class Part:
         entry, seen = self.entry, self.state.seen
         verdict = check(seen, identity.mark, dense, self.work.known_frame)
         sightings = self.state.sightings.get(identity.mark.kind)
-        if _is_numbered(decoded) and identity.name is not None and sightings is not None:
-            if is_known(seen, identity.mark) and sightings.is_another(identity.name):
-                key = f"{decoded.key}\x1f{_said(decoded)}"
-                identity = msgspec.structs.replace(identity, key=key, mark=mark(identity.mark.kind, key, identity.mark.at))
-                return "new", identity
+        if _is_numbered(decoded) and self._is_another(identity):
+            key = f"{decoded.key}\x1f{_said(decoded)}"
+            seen_as = mark(identity.mark.kind, key, identity.mark.at)
+            return "new", msgspec.structs.replace(identity, key=key, mark=seen_as)
         if verdict == "duplicate" or identity.name is None:
             return verdict, identity
         if identity.other is not None and is_known(seen, identity.other):
@@ -214,6 +213,13 @@ class Part:
         if found == "anew" and not (placed.by_device or _is_numbered(decoded) or self._is_of_memory(decoded)):
             return verdict, msgspec.structs.replace(identity, key=key_by_at(entry, decoded))
         return "duplicate", identity
+
+    def _is_another(self, identity: _Identity) -> bool:
+        """Whether the number of a value is known, and by other values alone."""
+        sightings = self.state.sightings.get(identity.mark.kind)
+        if sightings is None or identity.name is None:
+            return False
+        return is_known(self.state.seen, identity.mark) and sightings.is_another(identity.name)
 
     def _is_held(self, identity: _Identity) -> bool:
         """Whether the value was seen under its device's time, however long ago."""

@@ -176,7 +176,11 @@ async def _assigned(bootstrap: str, topic: str) -> AIOKafkaConsumer:
         enable_auto_commit=False,
         isolation_level="read_committed",
     )
-    await consumer.start()
+    try:
+        await consumer.start()
+    except BaseException:  # a cancellation too: the feed may end before the broker has answered
+        await consumer.stop()
+        raise
     consumer.assign(partitions)
     return consumer
 

@@ -53,8 +53,8 @@ class Machines:
 
     async def _follow(self, bootstrap: str) -> None:
         consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
-        await consumer.start()
         try:
+            await consumer.start()
             place = TopicPartition(TOPIC, 0)
             if place.topic not in await consumer.topics():
                 return  # nobody has made it yet
