@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from collections.abc import Callable
+from itertools import count
+from time import process_time
 
 import httpx
 import pytest
 from page_for_tests import Kept
 from structlog.testing import capture_logs
 
+from rpm_stream.app.settings import Settings
 from rpm_stream.app.web.api import Doors, create_app
-from rpm_stream.app.web.auth import OPEN_PATHS, TokenGate, cookie_value
+from rpm_stream.app.web.auth import OPEN_PATHS, TokenGate, choose_token, cookie_value, unguessable
 from rpm_stream.app.web.bounds import BodyLimit
 from rpm_stream.app.web.guesses import ADDRESSES, FREE, LONGEST_WAIT_S, WRONG, Guesses, Verdict, place_of
 
@@ -21,9 +26,9 @@ HOUR_S = 3600
 class Door:
     """Guesses with a clock that a test moves, and how many tokens were compared."""
 
-    def __init__(self) -> None:
+    def __init__(self, unguessable: bool = False) -> None:
         self.time = 1000.0
-        self.guesses = Guesses(lambda: self.time)
+        self.guesses = Guesses(unguessable, lambda: self.time)
         self.compared = 0
 
     def show(self, client: str, value: str) -> Verdict:
@@ -56,20 +61,119 @@ def test_many_addresses_together_have_few_guesses_a_second() -> None:
     assert door.compared <= 600 * (10 + 1) + 200
 
 
+# --- the law: a right token gets in soon, whatever else is shown ---------------------------------------------------
+
+
+def new_address(number: int) -> str:
+    return f"2001:db8:{number >> 16:x}:{number & 65535:x}::1"
+
+
+ATTACKERS: dict[str, Callable[[int], str]] = {
+    "behind the same address": lambda number: "10.0.0.1",
+    "from a hundred addresses and the same one": lambda number: f"10.0.0.{number % 100}",
+    "from ever new addresses": new_address,
+}
+SOON_S = 3 * LONGEST_WAIT_S
+
+
+def seconds_until_in(door: Door, guess: Callable[[], None], a_second: int) -> float:
+    """How long somebody at 10.0.0.1 needs who shows the right token, and again each time they were told to."""
+    began = again = door.time
+    while door.time - began < 60:
+        guess()
+        if door.time >= again:
+            verdict = door.show("10.0.0.1", TOKEN)
+            if verdict.right:
+                return door.time - began
+            again = door.time + math.ceil(verdict.wait)
+        door.time += 1 / a_second
+    return door.time - began
+
+
+@pytest.mark.parametrize("mistyped", [0, 1, FREE, FREE + 2])
+@pytest.mark.parametrize("a_second", [1, 20, 500])
+@pytest.mark.parametrize("where", ATTACKERS)
+def test_the_right_token_gets_in_soon_while_others_guess(where: str, a_second: int, mistyped: int) -> None:
+    door, numbers = Door(), count()
+
+    def guess() -> None:
+        number = next(numbers)
+        door.show(ATTACKERS[where](number), f"g{number}")
+
+    for number in range(mistyped):
+        door.show("10.0.0.1", f"mistyped {number}")
+    for _ in range(30 * a_second):
+        guess()
+        door.time += 1 / a_second
+    assert seconds_until_in(door, guess, a_second) <= SOON_S
+
+
+@pytest.mark.parametrize("where", ATTACKERS)
+def test_one_that_cannot_be_guessed_gets_in_at_once_even_among_guesses_that_come_again(where: str) -> None:
+    """Such a token needs no slowness: 80 bits and more, at any pace that the feed can answer."""
+    door, numbers = Door(unguessable=True), count()
+
+    def guess() -> None:
+        number = next(numbers)
+        for each in (number, number - 20, number - 100):
+            door.show(ATTACKERS[where](each), f"g{each}")
+
+    for _ in range(600):
+        guess()
+        door.time += 0.05
+    assert seconds_until_in(door, guess, 20) == 0
+
+
+def test_guesses_that_come_again_as_told_are_few_as_well() -> None:
+    door = Door()
+    again = [door.time] * 50
+    while door.time < 1000 + HOUR_S:
+        for number, at in enumerate(again):
+            if door.time >= at:
+                wait = door.show("10.0.0.1", f"g{number} {door.compared}").wait
+                again[number] = door.time + wait
+        door.time += 0.05
+    assert door.compared <= HOUR_S / LONGEST_WAIT_S + FREE + 5
+
+
+def test_guesses_that_come_again_from_everywhere_are_few_as_well() -> None:
+    door = Door()
+    for number in range(120 * 50):
+        for each in range(number, max(number - 500, -1), -100):
+            door.show(new_address(each), f"g{each}")
+        door.time += 1 / 50
+    assert door.compared <= 120 * (10 + 1 + 5) + 200
+
+
+@pytest.mark.parametrize(
+    ("token", "is_so"),
+    [
+        ("8f2c" * 4, False), ("a" * 40, False), ("abcabcabcabcabcabcabcabc", False),
+        ("5b1f0c9e7a3d2846b1c0d9e8f7a6", True), ("mkR3_Vw8sZ-1bYqP0tXc9d", True),
+    ],
+)  # fmt: skip
+def test_which_tokens_cannot_be_guessed(token: str, is_so: bool) -> None:
+    assert unguessable(token) is is_so
+
+
+def test_a_new_token_cannot_be_guessed() -> None:
+    token, new = choose_token(Settings(token=None))
+    assert new and unguessable(token)
+
+
 def test_the_wait_grows_and_is_bounded() -> None:
     door = Door()
     waits = []
     for number in range(30):
-        verdict = door.show("10.0.0.1", f"g{number}")
-        if verdict.wait:
-            waits.append(verdict.wait)
-            door.time += verdict.wait
+        while wait := door.show("10.0.0.1", f"g{number}").wait:
+            waits.append(wait)
+            door.time += wait
     assert waits == sorted(waits)
     assert waits[0] <= 1 and waits[-1] == LONGEST_WAIT_S
 
 
 def test_the_right_token_comes_through_after_the_wait() -> None:
-    """From the very address that has guessed for an hour: it waits half a minute, never longer."""
+    """From the very address that has guessed for an hour: it waits some seconds, never longer."""
     door = Door()
     for number in range(HOUR_S):
         door.time += 1
@@ -199,9 +303,20 @@ def test_what_is_typed_shares_one_count() -> None:
 
 def test_a_page_comes_back_while_somebody_types_wrong_tokens_behind_the_same_proxy() -> None:
     """After a restart the feed remembers nobody, and all have one address."""
-    wrong = [login(f"guess-{number}") for number in range(FREE + 3)]
+    wrong = [WAYS[way](f"guess-{number}") for number in range(FREE + 3) for way in ("login", "cookie")]
     found = answers(*wrong, WAYS["cookie"](cookie_value(TOKEN)))
-    assert [found[-2].status_code, found[-1].status_code] == [429, 200]
+    assert [each.status_code for each in found[-3:]] == [429, 429, 200]
+
+
+def test_the_token_itself_in_a_cookie_opens_nothing() -> None:
+    """Cookies are always looked at: one must be dear to make, else it is a guess that nothing slows down."""
+    assert [each.status_code for each in answers(WAYS["cookie"](TOKEN))] == [401]
+
+
+def test_a_cookie_is_dear_to_make() -> None:
+    began = process_time()
+    cookie_value(f"one that was not asked for before {began}")
+    assert process_time() - began > 0.02
 
 
 def test_what_is_wrong_in_one_way_may_be_right_in_another() -> None:

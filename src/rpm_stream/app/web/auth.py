@@ -1,14 +1,18 @@
 """Who may see the feed: one token, shown as a bearer header or in a cookie, checked before anything else runs.
 
 The check is one ASGI layer around the whole application, so that the page, its websocket, its static files and the
-API cannot differ. The token is never in a URL, a log line or an answer.
+API cannot differ. The token is never in a URL, a log line or an answer. The cookie is derived from it at a cost of some
+tenths of a second: it is always looked at, so that open pages go on over a restart of the feed while somebody guesses,
+and whoever guesses cookies pays that for each.
 """
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import math
 import secrets
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -52,9 +56,20 @@ def same(shown: str, token: str) -> bool:
     return hmac.compare_digest(shown.encode(errors="surrogatepass"), token.encode(errors="surrogatepass"))
 
 
+def unguessable(token: str) -> bool:
+    """Whether it looks like 80 random bits or more: at least 22 characters, ten of them different.
+
+    Of such a token one may show as many wrong ones as the feed can answer, and never find it."""
+    return len(token) >= 22 and len(set(token)) >= 10
+
+
+@lru_cache(maxsize=8)
 def cookie_value(token: str) -> str:
-    """What the login puts into the cookie: derived from the token, so that the token itself is not kept there."""
-    return hmac.digest(token.encode(errors="surrogatepass"), b"rpm-stream feed cookie", "sha256").hex()
+    """What the login puts into the cookie: derived from the token, so that the token itself is not kept there; dear,
+    so that it is no quick way to guess."""
+    key = token.encode(errors="surrogatepass")
+    derived = hashlib.scrypt(key, salt=b"rpm-stream feed cookie", n=2**15, r=8, p=3, maxmem=2**26, dklen=32)
+    return derived.hex()
 
 
 def shown(headers: Headers) -> tuple[Way, str] | None:
@@ -67,9 +82,8 @@ def shown(headers: Headers) -> tuple[Way, str] | None:
 
 
 def is_token(way: Way, value: str, token: str) -> bool:
-    """Whether that is the token: itself, or in a cookie derived from it."""
-    derived = same(value, cookie_value(token)) if way == "cookie" else False
-    return same(value, token) or derived
+    """Whether that is the token, or in a cookie what is derived from it."""
+    return same(value, cookie_value(token) if way == "cookie" else token)
 
 
 def client_of(scope: Scope) -> str:
@@ -101,6 +115,7 @@ class TokenGate:
         self._app = app
         self._token = token
         self._guesses = guesses
+        cookie_value(token)  # derived now, and not while somebody waits for an answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let through, or answer in place of the application."""

@@ -1,17 +1,21 @@
 """Wrong tokens: how often somebody may try, and how long they wait; nobody who has the right one is kept out for long.
 
-Whoever shows a wrong token a few times waits before the next one is looked at, twice as long each time, half a minute
-at most. While they wait no token of theirs is compared, so that the answer says nothing. All addresses together may
-try so often a second; those that were wrong before have a share of their own, so that they cannot use up the share of
-an address that tries for the first time. A token that this address has signed in with before is always looked at: an
-open page goes on while somebody else guesses. The same wrong token again is no new guess: an old tab does no harm.
-Cookies are counted apart from what is typed: whoever types wrong tokens does not keep the pages of others behind the
-same proxy from coming back after a restart of the feed.
+What cannot be guessed is always looked at: a cookie (dear to make, see auth.py) and a token of 80 random bits. A
+short token is looked at seldom. Whoever shows a wrong one a few times waits before the next is looked at, twice as
+long each time, some seconds at most; and all addresses together may try so often a second. While somebody waits no
+token of theirs is compared, so that the answer says nothing.
+
+Who was told to wait and comes again with the same token has a turn before those who come with a new one, and a share
+of their own: somebody with ever new guesses cannot take it from them, from the same address or from others. (With a
+short token somebody can who shows each guess again as told: then two are not to be told apart.) A token that this
+address has signed in with before is always looked at. The same wrong token again is no new guess: an old tab does no
+harm.
 """
 
 from __future__ import annotations
 
 import hmac
+import math
 import secrets
 from collections import OrderedDict, deque
 from collections.abc import Callable
@@ -26,15 +30,16 @@ Way = Literal["login", "bearer", "cookie"]
 WAYS: tuple[Way, ...] = ("login", "bearer", "cookie")
 
 FREE = 3  # wrong tokens of an address before it waits: people mistype
-FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0
+FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 4.0
 FORGET_S = 900.0  # after so long without a wrong one an address begins anew
 KNOWN_WRONG = 16  # wrong tokens of an address that are remembered
 ADDRESSES = 10_000
 SIGNED_IN = 4096
+TOLD_TO_WAIT = 50_000  # tokens (as digests) that have a turn when they come again
 NETWORK_BITS = 64  # of an IPv6 address: one subscriber has all that follow
 
 WRONG = Counter("rpm_feed_wrong_tokens", "Wrong tokens that were looked at, by how they were shown", ["way"])
-LIMITED = Counter("rpm_feed_limited_requests", "Requests whose token was not looked at: too many wrong ones", ["way"])
+LIMITED = Counter("rpm_feed_limited_requests", "Requests that were told to wait: too many wrong tokens", ["way"])
 for _way in WAYS:
     WRONG.labels(_way), LIMITED.labels(_way)
 
@@ -65,6 +70,9 @@ class Bucket:
         return True
 
 
+NOTHING = Bucket(0, 0)
+
+
 class _Address:
     """What is known of an address: its wrong tokens (as digests), and from when on it may try again."""
 
@@ -72,18 +80,22 @@ class _Address:
         self.failures = 0
         self.next_at = 0.0
         self.last_at = 0.0
+        self.told_to_wait_at = -math.inf
         self.wrong: deque[bytes] = deque(maxlen=KNOWN_WRONG)
 
 
 class Guesses:
-    """Compares what is shown, not too often. ``now``: seconds of a clock that never goes back."""
+    """Compares what is shown, not too often. ``unguessable``: so is the token; ``now``: seconds of a clock that never
+    goes back."""
 
-    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+    def __init__(self, unguessable: bool = False, now: Callable[[], float] = monotonic) -> None:
         self._now = now
+        self._always: tuple[Way, ...] = WAYS if unguessable else ("cookie",)
         self._key = secrets.token_bytes(32)
         self._addresses: OrderedDict[str, _Address] = OrderedDict()
         self._signed_in: OrderedDict[tuple[str, bytes], None] = OrderedDict()
-        self._first_tries, self._further_tries = Bucket(100, 10), Bucket(60, 1)
+        self._turns: OrderedDict[tuple[str, bytes], float] = OrderedDict()  # from when on
+        self._first_tries, self._further_tries, self._told = Bucket(100, 10), Bucket(60, 1), Bucket(20, 5)
 
     def look(self, client: str, value: str, way: Way, is_right: Callable[[], bool]) -> Verdict:
         """What is to be answered to ``client`` who shows ``value``; ``is_right`` compares in constant time."""
@@ -92,19 +104,24 @@ class Guesses:
         if (place, digest) in self._signed_in:
             self._signed_in.move_to_end((place, digest))
             return Verdict(is_right())
+        if way in self._always and is_right():
+            return self._let_in(client, value, way)
         known = self._known(place, now)
         if known is not None and digest in known.wrong:
             return Verdict(False)
-        wait = self._wait(known, now)
+        wait = self._wait(known, place, digest, now)
         if wait > 0:
             LIMITED.labels(way).inc()
             return Verdict(False, wait)
         if is_right():
-            self._addresses.pop(place, None)
-            self.admit(client, value, way)
-            return Verdict(True)
+            return self._let_in(client, value, way)
         self._note(place, digest, now, way)
         return Verdict(False)
+
+    def _let_in(self, client: str, value: str, way: Way) -> Verdict:
+        self._addresses.pop(_counted(client, way), None)
+        self.admit(client, value, way)
+        return Verdict(True)
 
     def admit(self, client: str, value: str, way: Way) -> None:
         """Always look at what ``client`` was given for its token, shown in this way."""
@@ -122,11 +139,31 @@ class Guesses:
             return None
         return known
 
-    def _wait(self, known: _Address | None, now: float) -> float:
-        if known is not None and now < known.next_at:
-            return known.next_at - now
-        bucket = self._first_tries if known is None else self._further_tries
-        return 0.0 if bucket.take(now) else FIRST_WAIT_S
+    def _wait(self, known: _Address | None, place: str, digest: bytes, now: float) -> float:
+        """Seconds until this one may come again; 0: it is looked at now."""
+        turn = self._turns.get((place, digest))
+        if turn is not None and now < turn:
+            return turn - now
+        next_at = known.next_at if known is not None else now
+        if now >= next_at and self._share(known, turn is not None, now).take(now):
+            self._turns.pop((place, digest), None)
+            return 0.0
+        wait = max(FIRST_WAIT_S, next_at - now)
+        self._turns[(place, digest)] = now + wait
+        self._turns.move_to_end((place, digest))
+        _bound(self._turns, TOLD_TO_WAIT)
+        if known is not None:
+            known.told_to_wait_at = now
+        return wait
+
+    def _share(self, known: _Address | None, told: bool, now: float) -> Bucket:
+        """Of which share the next look is; one that comes for the first time has none where others wait their turn."""
+        if told:
+            return self._told
+        if known is None:
+            return self._first_tries
+        others_wait = known.failures > FREE and now - known.told_to_wait_at < LONGEST_WAIT_S
+        return NOTHING if others_wait else self._further_tries
 
     def _note(self, place: str, digest: bytes, now: float, way: Way) -> None:
         known = self._addresses.setdefault(place, _Address())

@@ -21,7 +21,7 @@ from rpm_stream.app.ready import LOOK_SECONDS, tell_ready
 from rpm_stream.app.settings import Settings
 from rpm_stream.app.web import answers, consume
 from rpm_stream.app.web.api import Doors, create_app
-from rpm_stream.app.web.auth import OPEN_PATHS, TokenGate, choose_token
+from rpm_stream.app.web.auth import OPEN_PATHS, TokenGate, choose_token, unguessable
 from rpm_stream.app.web.bounds import BYTES, BodyLimit, BoundedRequests
 from rpm_stream.app.web.consume import Sources
 from rpm_stream.app.web.feed_state import FeedState
@@ -62,7 +62,7 @@ async def run(settings: Settings, stop: asyncio.Event, sources: Sources | None =
     told = partial(_told, watcher, clock, machines)
     service = Service(state, told, actions.send, clock.now, _knowledge(settings), token.encode())
     ending = asyncio.Event()
-    guesses = Guesses()
+    guesses = _guesses(token)
     app = create_app(service, Doors(token, guesses), ending)
     mount_page(app, service)
     server = QuietServer(_config(settings, TokenGate(BodyLimit(app, OPEN_PATHS), token, guesses)))
@@ -86,6 +86,12 @@ async def run(settings: Settings, stop: asyncio.Event, sources: Sources | None =
         )
     finally:
         await actions.stop()
+
+
+def _guesses(token: str) -> Guesses:
+    if not unguessable(token):
+        log.warning("feed.short_token", hint="set RPM_TOKEN to what `openssl rand -hex 24` gives: it cannot be guessed")
+    return Guesses(unguessable(token))
 
 
 async def _tell_when_answering(server: uvicorn.Server, state: FeedState) -> None:
