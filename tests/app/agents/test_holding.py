@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from types import SimpleNamespace
@@ -129,8 +129,9 @@ class Worker:
         self.world = world
         self.table: Any = BytesTable.__new__(BytesTable)
         self.table.__dict__.update(
-            _data=SimpleNamespace(data={}, _key_partition={}), places={}, ends={}, counts=Counter(), anew={}, held={},
-            source=SOURCE, _changelog_topic=SimpleNamespace(get_topic_name=lambda: CHANGELOG), app=self,
+            _data=SimpleNamespace(data={}, _key_partition={}), places={}, several={}, ends={},
+            there=defaultdict(set), anew={}, held={}, source=SOURCE,
+            _changelog_topic=SimpleNamespace(get_topic_name=lambda: CHANGELOG), app=self,
         )  # fmt: skip
         self.states = self.table
         self.rebalancing = self.in_recovery = self.should_stop = False
@@ -163,7 +164,7 @@ class Worker:
         found = []
         for topic, key, value, _ in records:
             future = asyncio.get_running_loop().create_future()
-            future.set_result(SimpleNamespace(offset=self.world.append(topic, key, value)))
+            future.set_result(SimpleNamespace(offset=self.world.append(topic, key, value), timestamp=0))
             found.append(future)
         return found
 

@@ -108,10 +108,11 @@ class Holding(Generic[State]):
     def _end_if_most(self, found: list[UnreadableState]) -> None:
         """Most of a partition's states unreadable: no damage of one, but a changelog of another release, or ruined."""
         for partition, count in Counter(each.partition for each in found if read_held(each.blob) is None).items():
-            if count > FEW and 2 * count > self._table.counts[partition]:
+            states = len(self._table.there[partition])
+            if count > FEW and 2 * count > states:
                 one = next(each for each in found if each.partition == partition)
                 die(
-                    f"{count} of the {self._table.counts[partition]} states of a partition of the changelog cannot be "
+                    f"{count} of the {states} states of a partition of the changelog cannot be "
                     "restored; nothing was dropped and nobody begun anew: start the release that wrote them, or make "
                     "them anew from the topics with 'rpm-stream state rebuild'",
                     EXIT_STATE, stage=self._stage, partition=partition, offset=one.offset, fault=str(one),
