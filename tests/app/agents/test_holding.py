@@ -25,6 +25,7 @@ from rpm_stream.app.agents.states import Form, KeyedStates
 from rpm_stream.app.engine import end
 from rpm_stream.app.engine.lost import read_note, written
 from rpm_stream.app.engine.recovery import BytesTable
+from rpm_stream.app.names import MOVED
 from rpm_stream.app.settings import Settings
 from rpm_stream.pipeline.held import Held, hold, kept_from, read_held
 from rpm_stream.pipeline.sealed import StateError
@@ -324,6 +325,51 @@ def test_a_held_key_keeps_its_messages_and_lets_the_others_go_on() -> None:
             assert note.held == 4
             await worker.end()
 
+        asyncio.run(held())
+
+
+@given(st.integers(0, 3), st.integers(0, 5000), st.booleans())
+def test_a_message_that_comes_to_another_partition_waits_in_that_of_the_held_key(
+    partition: int, offset: int, is_large: bool
+) -> None:
+    """Its offset there says nothing of those of the partition whose messages are kept; one too large is refused."""
+    world, sent, done = World(), [], []
+    came = ConsumerRecord(SOURCE, partition, offset, 0, 1, b"b", b"frame", None, 0, 0, (("x", b"y"),))
+
+    async def send(records: list[Any]) -> list[asyncio.Future[Any]]:
+        sent.extend(records)
+        return await Worker._send(worker, records)
+
+    async def held() -> None:
+        nonlocal worker
+        world.append(CHANGELOG, b"b", JUNK)
+        worker = Worker(world)
+        await worker.start()
+        worker.producer.send_all = send
+        if is_large:
+            worker.work.too_large = lambda record: [("rejects", record.key, b"", None)]
+        kept = worker.holding.kept[b"b"]
+        kept.partition = 1
+        before = (kept.held, kept.passed)
+        worker.work.add(SimpleNamespace(value=[came], ack=lambda: done.append(True)), step)
+        await turns(40)
+        assert done
+        if partition == 1:
+            assert (kept.held, kept.passed, b"b" in worker.holding.kept) == (before[0], max(0, offset + 1), True)
+            assert sent == []
+        else:
+            assert (kept.held, kept.passed) == before
+            [(topic, key, value, place)] = sent
+            assert (topic, place) == (("rejects", None) if is_large else (SOURCE, 1))
+            assert is_large or (key, value, sent[0].headers) == (
+                b"b", b"frame", [("x", b"y"), (MOVED, b"%d:%d" % (partition, offset))]
+            )  # fmt: skip
+        assert worker.work.states.live == {}
+        await worker.end()
+
+    worker: Any = None
+    world.topics["rejects"] = []
+    with broker(world):
         asyncio.run(held())
 
 

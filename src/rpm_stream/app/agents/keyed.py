@@ -16,10 +16,11 @@ from aiokafka.structs import ConsumerRecord
 from rpm_stream.app.agents.holding import Holding
 from rpm_stream.app.agents.states import KeyedStates, UnreadableState
 from rpm_stream.app.agents.turns import Turns, Waiting
-from rpm_stream.app.engine.application import BatchApp, Outgoing, settle_collector
+from rpm_stream.app.engine.application import BatchApp, Copy, Outgoing, settle_collector
 from rpm_stream.app.engine.end import guarded
 from rpm_stream.app.engine.recovery import BytesTable
 from rpm_stream.app.metrics import KEYS, STATE_BYTES
+from rpm_stream.app.moved import headers_of
 
 AT_ONCE = 64  # messages between two chances for the event loop to send and commit
 
@@ -68,6 +69,7 @@ class BatchWork(Generic[State]):
     """Applies what is delivered to one agent, a slice at a time: one is worked on while the one before is written.
 
     ``elsewhere`` gives, for a record whose key's state is in another partition, what is put out instead of its step.
+    ``too_large`` does, for one of which no copy may be made.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class BatchWork(Generic[State]):
         table.on_restored = self._restored
         app.let_go = self._let_go
         self.elsewhere: Callable[[ConsumerRecord], list[Outgoing] | None] = lambda _: None
+        self.too_large: Callable[[ConsumerRecord], list[Outgoing] | None] = lambda _: None
         self.lock = asyncio.Lock()  # one slice or tick at a time changes states
 
     def add(self, event: Any, step: Callable[[State, ConsumerRecord], list[Outgoing] | None]) -> None:
@@ -115,6 +118,19 @@ class BatchWork(Generic[State]):
             self._turns.add(turn, waiting)
         self._some.set()
 
+    def _passed_on(self, record: ConsumerRecord) -> list[Outgoing] | None:
+        """What is put out instead of the step; None for a record that is where its key's state is.
+
+        What is kept of a held key is told by the offsets of one partition: what comes to another one waits there too.
+        """
+        kept = self._holding.kept.get(record.key or b"")
+        if kept is None:
+            return self.elsewhere(record)
+        if kept.partition == record.partition:
+            return None
+        place = (record.topic, record.key, record.value or b"", kept.partition)
+        return self.too_large(record) or [Copy(place, headers_of(record))]
+
     async def run(self) -> None:
         """Work for ever. Raises what the broker says."""
         await self._some.wait()
@@ -132,7 +148,7 @@ class BatchWork(Generic[State]):
         for start in range(0, len(taken), AT_ONCE):
             outputs: list[Outgoing] = []
             for delivery, record in taken[start : start + AT_ONCE]:
-                passed_on = self.elsewhere(record) if delivery.has_state else None
+                passed_on = self._passed_on(record) if delivery.has_state else None
                 made = delivery.step(record) if passed_on is None else passed_on
                 if made is not None:
                     outputs += made
