@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack
 from datetime import datetime
-from heapq import merge
 from typing import Literal, Protocol
 
 import msgspec
@@ -20,7 +20,8 @@ from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.clock import wall
 from rpm_stream.app.engine.lost import BEGUN_ANEW, BEGUN_ANEW_KEY, Lost, Note, begun_anew, is_lost, read_note
-from rpm_stream.app.moved import origin_of
+from rpm_stream.app.merged import Reader
+from rpm_stream.app.moved import Origin, origin_of
 from rpm_stream.app.names import FRAMES, GROUP_INGEST, GROUP_JUDGE, GROWTH, READINGS
 from rpm_stream.app.partitions import home_of, partitions_of
 from rpm_stream.app.received import frame_message, received_at
@@ -143,7 +144,7 @@ async def rebuild(settings: Settings, knowledge: Knowledge, one: Broken) -> Rebu
     """Make the state anew and write it. Raises UsageError when the broker is away or lacks a topic."""
     making = _making(settings, knowledge, await read(settings.bootstrap), one.stage)
     async with reaching(settings.bootstrap, (SOURCES[one.stage],)) as broker:
-        done = await _applied(broker, making, one, one.key)
+        done = await _applied(broker, settings.bootstrap, making, one, one.key)
     held = one.held or hold(one.upto, wall(), one.fault, b"")
     mended = held.mended(making.state_of(one.key))
     await _write(settings.bootstrap, one, {one.key: mended})
@@ -159,9 +160,11 @@ async def rebuild_all(settings: Settings, knowledge: Knowledge, one: Gone) -> Re
     making = _making(settings, knowledge, await read(settings.bootstrap), one.stage)
     kept_from = one.upto if one.known.held is None else min(one.upto, one.known.held)
     async with reaching(settings.bootstrap, (SOURCES[one.stage],)) as broker:
-        done = await _applied(broker, making, msgspec.structs.replace(one, upto=kept_from), None)
+        done = await _applied(broker, settings.bootstrap, making, msgspec.structs.replace(one, upto=kept_from), None)
         tp = TopicPartition(SOURCES[one.stage], one.partition)
-        later = {record.key or b"" async for record in _messages(broker, tp, (kept_from, one.upto), None)}
+        is_here = await _whose(broker, one)
+        kept = _messages(broker, tp, (kept_from, one.upto), None)
+        later = {key async for each in kept if is_here(key := each.key or b"")}
     states: dict[bytes, bytes] = {}
     for key in dict.fromkeys((*making.keys, *sorted(later))):
         blob = making.state_of(key)
@@ -218,37 +221,53 @@ def _making(settings: Settings, knowledge: Knowledge, registry: Registry, stage:
     return _Patients(Replay(knowledge, registry, emit=()))
 
 
-async def _applied(broker: Broker, making: _Making, one: Broken | Gone, key: bytes | None) -> Rebuilt:
+async def _applied(broker: Broker, bootstrap: str, making: _Making, one: Broken | Gone, key: bytes | None) -> Rebuilt:
     """Apply what the source still holds of one key, or of all (None), up to where it is made anew."""
     messages, since = 0, None
-    async for record in _history(broker, one, key):
+    async for record in _history(broker, bootstrap, one, key):
         making.apply(record)
         messages, since = messages + 1, since or received_at(record)
     return Rebuilt(states=len(making.keys) if key is None else 1, messages=messages, since=since)
 
 
-async def _history(broker: Broker, one: Broken | Gone, key: bytes | None) -> AsyncIterator[ConsumerRecord]:
+async def _whose(broker: Broker, one: Broken | Gone) -> Callable[[bytes], bool]:
+    """Whether the state of a key belongs into the partition. Before any growth every key that came there has one."""
+    if not await partitions_of(broker.admin, GROWTH):
+        return lambda _: True
+    partitions = len(await starts(broker, SOURCES[one.stage]))
+    return lambda key: home_of(key, partitions) == one.partition
+
+
+async def _history(
+    broker: Broker, bootstrap: str, one: Broken | Gone, key: bytes | None
+) -> AsyncIterator[ConsumerRecord]:
     """The messages of one key, or of all of the partition (None), in their order, up to where it is made anew.
 
     Before a growth of the topics a key was elsewhere: what was committed there comes in the order of time, and what was
-    moved counts where it was moved to.
+    moved counts where it was moved to, also where that is behind the end: there the agent applies it.
     """
     tp = TopicPartition(SOURCES[one.stage], one.partition)
     if not await partitions_of(broker.admin, GROWTH):
         async for record in _messages(broker, tp, (0, one.upto), key):
             yield record
         return
-    commits = await _commits(broker, one.stage)
-    firsts = await starts(broker, tp.topic)
-    lanes: list[list[ConsumerRecord]] = []
-    for place in firsts:
-        upto = one.upto if place == tp else commits.get(place.partition, (0, None))[0]
-        found = _messages(broker, place, (0, upto), key)
-        lanes.append([each async for each in found if home_of(each.key or b"", len(firsts)) == one.partition])
-    moved = {origin_of(record) for lane in lanes for record in lane}
-    left = [[each for each in lane if (each.partition, each.offset) not in moved] for lane in lanes]
-    for record in merge(*left, key=lambda each: each.timestamp):
-        yield record
+    commits, is_here = await _commits(broker, one.stage), await _whose(broker, one)
+    first, last = await starts(broker, tp.topic), await ends(broker, tp.topic)
+    moved: set[Origin] = set()
+    async for batch in records(broker, {place: (first[place], last[place]) for place in first}, lambda *_: None):
+        mine = (each for each in batch if _is_of(each, key) and is_here(each.key or b""))
+        moved.update(origin for each in mine if (origin := origin_of(each)) is not None)
+    upto = {place: one.upto if place == tp else commits.get(place.partition, (0, None))[0] for place in first}
+    async with AsyncExitStack() as stack:
+        spans = {place: (first[place], max(first[place], upto[place])) for place in first}
+        async for record in Reader(bootstrap, stack, lambda *_: None).merged(spans):
+            is_mine = _is_of(record, key) and is_here(record.key or b"")
+            if is_mine and (record.partition, record.offset) not in moved:
+                yield record
+
+
+def _is_of(record: ConsumerRecord, key: bytes | None) -> bool:
+    return key is None or (record.key or b"") == key
 
 
 async def _messages(broker: Broker, tp: TopicPartition, span: Span, key: bytes | None) -> AsyncIterator[ConsumerRecord]:
@@ -256,7 +275,7 @@ async def _messages(broker: Broker, tp: TopicPartition, span: Span, key: bytes |
     first = max(span[0], (await starts(broker, tp.topic))[tp])
     async for batch in records(broker, {tp: (first, max(first, span[1]))}, lambda *_: None):
         for record in batch:
-            if key is None or (record.key or b"") == key:
+            if _is_of(record, key):
                 yield record
 
 
