@@ -5,26 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpm_stream.app import merged
+from rpm_stream.app import held_alerts, merged
 from rpm_stream.app import state_rebuild as module
 from rpm_stream.app.engine.lost import Note
 from rpm_stream.app.moved import headers_of
-from rpm_stream.app.names import GROWTH
+from rpm_stream.app.names import ALERTS, GROWTH
 from rpm_stream.app.partitions import home_of
 from rpm_stream.app.settings import Settings
 from rpm_stream.app.state_rebuild import SOURCES, Broken, Gone, Stage
 from rpm_stream.knowledge import shipped
-from rpm_stream.pipeline.held import hold, read_held
+from rpm_stream.pipeline.held import alert_of, ended, hold, opened, read_held, with_alert
 
 COUNT = 4
 KEYS = tuple(next(name for n in range(99) if home_of(name := b"k%d" % n, COUNT) == here) for here in range(COUNT))
@@ -40,6 +41,7 @@ class World:
     def __init__(self, stage: Stage, has_grown: bool = True) -> None:
         self.stage, self.has_grown = stage, has_grown
         self.lanes: list[list[ConsumerRecord]] = [[] for _ in range(COUNT)]
+        self.alerts: list[list[ConsumerRecord]] = [[] for _ in range(COUNT)]
         self.commits = [0] * COUNT
         self.time = 0
         self.written: dict[bytes, bytes] = {}
@@ -90,12 +92,14 @@ def broker(world: World, making: Noted) -> Iterator[None]:
         return {TopicPartition(topic, partition): 0 for partition in range(COUNT)}
 
     async def ends(_broker: Any, topic: str) -> dict[TopicPartition, int]:
-        return {TopicPartition(topic, partition): len(lane) for partition, lane in enumerate(world.lanes)}
+        lanes = world.alerts if topic == ALERTS else world.lanes
+        return {TopicPartition(topic, partition): len(lane) for partition, lane in enumerate(lanes)}
 
     async def records(_broker: Any, spans: Any, _progress: Any) -> AsyncIterator[list[ConsumerRecord]]:
         for tp, (first, last) in spans.items():
+            lane = (world.alerts if tp.topic == ALERTS else world.lanes)[tp.partition]
             for start in range(first, last, 3):
-                yield world.lanes[tp.partition][start : min(start + 3, last)]
+                yield lane[start : min(start + 3, last)]
 
     async def write(_bootstrap: str, _one: Any, states: dict[bytes, bytes], _end: int | None = None) -> None:
         world.written.update(states)
@@ -105,11 +109,13 @@ def broker(world: World, making: Noted) -> Iterator[None]:
 
     fakes = {
         "reaching": reaching, "partitions_of": partitions_of, "_commits": commits, "starts": starts, "ends": ends,
-        "records": records, "_write": write, "read": read, "_making": lambda *_: making,
+        "records": records, "_write": write, "read": read, "making_of": lambda *_: making,
     }  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         for name, fake in fakes.items():
             patch.setattr(module, name, fake)
+        for name in ("starts", "ends", "records"):
+            patch.setattr(held_alerts, name, fakes[name])
         patch.setattr(merged, "records", records)
         patch.setattr(merged, "reaching", reaching)
         yield
@@ -159,3 +165,39 @@ def test_a_stray_s_state_is_not_written_where_it_only_passed(has_grown: bool) ->
         asyncio.run(module.rebuild_all(Settings(), shipped(), gone))
     assert set(world.written) == ({KEYS[1]} if has_grown else {KEYS[1], KEYS[2]})
     assert all(read_held(blob) is not None for blob in world.written.values())
+
+
+def test_the_alert_of_a_held_state_that_is_lost_too_is_handed_to_whoever_ends_it() -> None:
+    """Of the changelog nothing is left, or of what stood there for the state: the alert stands in its topic alone."""
+    named, other, mended, of_device = KEYS[1], b"k-silent", b"k-mended", b"k-device"
+    begun = {key: opened(key.decode(), 1, hold(2, AT, "x", b"")) for key in (named, other, mended)}
+    newer = opened(named.decode(), 1, hold(3, AT + timedelta(hours=1), "x", b""))
+    elsewhere = msgspec.structs.replace(newer, id="e", patient=of_device.decode(), rule="device.silent@1")
+    told = [*begun.values(), newer, elsewhere, ended(begun[mended], AT, is_whole=True)]
+    for at_end, stage in ((2, "judge"), (4, "judge"), (4, "ingest")):
+        world, making = World(stage, has_grown=False), Noted()  # type: ignore[arg-type]
+        for number in range(4):
+            world.append(1, named, b"%d" % number)
+        world.commits[1] = 4
+        for offset, alert in enumerate(told):
+            value = (ALERTS, 1, offset, offset, 1, alert.id.encode(), msgspec.json.encode(alert))
+            world.alerts[1].append(ConsumerRecord(*value, None, 0, 0, ()))
+        with broker(world, making):
+            gone = Gone(stage=world.stage, partition=1, fault="x", known=Note(9, 2, at_end), upto=4)
+            asyncio.run(module.rebuild_all(Settings(), shipped(), gone))
+        found = {key: read_held(blob) for key, blob in world.written.items()}
+        if stage == "ingest":
+            assert found == {named: None}
+            continue
+        assert {key: held and (held.offset, alert_of(held)) for key, held in found.items()} == {
+            named: (at_end, newer), other: (at_end, begun[other])
+        }  # fmt: skip
+
+    for held in (None, with_alert(hold(2, AT, "x", b""), begun[named]), hold(2, AT, "x", b"")):
+        world.stage = "judge"
+        with broker(world, Noted()):
+            one = Broken(stage="judge", partition=1, offset=0, fault="x", key=named, held=held, upto=2)
+            asyncio.run(module.rebuild(Settings(), shipped(), one))
+        kept = read_held(world.written[named])
+        assert kept is not None
+        assert alert_of(kept) == (begun[named] if held is not None and held.alert else newer)
