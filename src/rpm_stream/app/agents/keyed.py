@@ -99,7 +99,8 @@ class BatchWork(Generic[State]):
             try:
                 state = self.states.get(key, record.partition)
             except UnreadableState as one:  # what a look at its seal did not find
-                return [*self._holding.hold(one, record.offset), *(self._holding.pass_over(record) or ())]
+                self._holding.hold(one, record.offset)
+                return self._holding.pass_over(record) or []
             return step(state, record)
 
         self._wait(Delivery(event, on_state, has_state=True))
@@ -178,8 +179,9 @@ class BatchWork(Generic[State]):
                 try:
                     made = step(self.states.get(key, partition))
                 except UnreadableState as one:  # of what is delivered and not applied, nothing lies before this
-                    made = self._holding.hold(one, self._app.consumer.next_of(self._table.source, partition))
-                if made:
+                    self._holding.hold(one, self._app.consumer.next_of(self._table.source, partition))
+                    made = []
+                if made or key in self._holding:
                     done.futures += await self._app.producer.send_all(made)
                     done.touched.setdefault(partition, set()).add(key)
             await self._write(done, self._packed(done))
@@ -223,6 +225,7 @@ class BatchWork(Generic[State]):
     async def _write(self, done: Slice, states: Packed) -> None:
         await asyncio.gather(*done.futures)
         await asyncio.gather(*(self._table.write(partition, blobs) for partition, blobs in states.items()))
+        await self._holding.tell(key for blobs in states.values() for key in blobs)
         if states:
             STATE_BYTES.labels(self._place.stage).set(
                 max(len(blob) for blobs in states.values() for blob in blobs.values())
