@@ -225,8 +225,8 @@ class BatchWork(Generic[State]):
     async def _write(self, done: Slice, states: Packed) -> None:
         await asyncio.gather(*done.futures)
         await asyncio.gather(*(self._table.write(partition, blobs) for partition, blobs in states.items()))
-        await self._holding.tell(key for blobs in states.values() for key in blobs)
         if states:
+            await self._holding.tell(key for blobs in states.values() for key in blobs)
             STATE_BYTES.labels(self._place.stage).set(
                 max(len(blob) for blobs in states.values() for blob in blobs.values())
             )
