@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import msgspec
 import pytest
 from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpm_stream.app.growth.keyed import Held, Index, counting, held_with, proof
+from rpm_stream.app.errors import UsageError
+from rpm_stream.app.growth.keyed import Held, Index, check_whole, counting, held_with, proof
 from rpm_stream.app.growth.queues import home
-from rpm_stream.app.names import ALERTS, FRAMES, REGISTRY, STATE_JUDGE
+from rpm_stream.app.names import ALERTS, FRAMES, REGISTRY, STATE_INGEST, STATE_JUDGE
 from rpm_stream.app.partitions import home_of
 from rpm_stream.pipeline.device import DeviceState
+from rpm_stream.pipeline.held import hold, packed
 from rpm_stream.pipeline.sealed import pack_device
+from rpm_stream.pipeline.state import pack_patient, unpack_patient
 
 COUNT = 8
 
@@ -60,6 +65,21 @@ def test_a_deleted_key_is_not_moved_and_a_damaged_state_is_known() -> None:
     assert counting({b"k": held([record(REGISTRY, 0, 0, 0, b"v"), record(REGISTRY, 0, 1, 1, None)])}) == {}
     assert not held([record(STATE_JUDGE, 0, 0, 0, b"no state")]).whole
     assert held([record("rpm-ingest-state-changelog", 0, 0, 0, pack_device(DeviceState()))]).whole
+
+
+@pytest.mark.parametrize("topic", [STATE_INGEST, STATE_JUDGE])
+def test_whoever_must_act_before_a_growth_is_told_what_to_do(topic: str) -> None:
+    """A state that is damaged, also a held one, is made anew; one that is made anew is caught up with by its stage."""
+    state = pack_device(DeviceState()) if topic == STATE_INGEST else pack_patient(unpack_patient(None, "k"))
+    one = hold(5, datetime(2026, 1, 1, tzinfo=UTC), "damaged", state[:-3])
+    check_whole(topic, {b"k": held([record(topic, 0, 0, 0, state)])})
+    check_whole(topic, {b"k": held([record(topic, 0, 0, 0, packed(one)), record(topic, 0, 1, 1, state)])})
+    for value, first in (
+        (state[:-3], "state rebuild"), (packed(one), "state rebuild"), (one.mended(b""), "state rebuild"),
+        (one.mended(state), "let them catch up"), (one.mended(state)[:-1], "state rebuild"),
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match=f"{topic}: 1 states .* {first}"):
+            check_whole(topic, {b"k": held([record(topic, 0, 0, 0, value)])})
 
 
 @pytest.mark.parametrize("change", ["lost", "other", "renamed"])

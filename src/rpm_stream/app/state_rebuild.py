@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack
 from datetime import datetime
-from heapq import merge
-from typing import Literal, Protocol
+from typing import Literal
 
 import msgspec
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -20,21 +20,21 @@ from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.clock import wall
 from rpm_stream.app.engine.lost import BEGUN_ANEW, BEGUN_ANEW_KEY, Lost, Note, begun_anew, is_lost, read_note
-from rpm_stream.app.moved import origin_of
+from rpm_stream.app.held_alerts import open_ones
+from rpm_stream.app.making import Making, making_of
+from rpm_stream.app.merged import Reader
+from rpm_stream.app.moved import Origin, origin_of
 from rpm_stream.app.names import FRAMES, GROUP_INGEST, GROUP_JUDGE, GROWTH, READINGS
 from rpm_stream.app.partitions import home_of, partitions_of
-from rpm_stream.app.received import frame_message, received_at
+from rpm_stream.app.received import received_at
 from rpm_stream.app.registry_topic import read
 from rpm_stream.app.settings import Settings
 from rpm_stream.app.topic_window import Broker, Span, ends, reaching, records, starts, window
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.pipeline.held import Held, hold, kept_from, read_held
-from rpm_stream.pipeline.ingest import DeviceState, Ingest
-from rpm_stream.pipeline.replay import Replay
-from rpm_stream.pipeline.sealed import StateError, pack_device, unpack_device
+from rpm_stream.pipeline.held import Held, hold, kept_from, read_held, with_alert
+from rpm_stream.pipeline.sealed import StateError, unpack_device
 from rpm_stream.pipeline.state import unpack_patient
 from rpm_stream.records import Record
-from rpm_stream.registry import Registry
 
 Stage = Literal["ingest", "judge"]
 SOURCES: Mapping[Stage, str] = {"ingest": FRAMES, "judge": READINGS}  # what ingest forwards besides needs no state
@@ -141,12 +141,13 @@ def _broken(stage: Stage, record: ConsumerRecord, upto: int) -> Broken | None:
 
 async def rebuild(settings: Settings, knowledge: Knowledge, one: Broken) -> Rebuilt:
     """Make the state anew and write it. Raises UsageError when the broker is away or lacks a topic."""
-    making = _making(settings, knowledge, await read(settings.bootstrap), one.stage)
+    making = making_of(settings, knowledge, await read(settings.bootstrap), one.stage == "ingest")
     async with reaching(settings.bootstrap, (SOURCES[one.stage],)) as broker:
-        done = await _applied(broker, making, one, one.key)
+        done = await _applied(broker, settings.bootstrap, making, one, one.key)
+        told = await open_ones(broker, one.partition) if one.stage == "judge" else {}
     held = one.held or hold(one.upto, wall(), one.fault, b"")
-    mended = held.mended(making.state_of(one.key))
-    await _write(settings.bootstrap, one, {one.key: mended})
+    held = with_alert(held, told[one.key]) if one.key in told and not held.alert else held
+    await _write(settings.bootstrap, one, {one.key: held.mended(making.state_of(one.key))})
     return done
 
 
@@ -154,101 +155,75 @@ async def rebuild_all(settings: Settings, knowledge: Knowledge, one: Gone) -> Re
     """Make all states of a lost partition anew, write them, and then that it may be gone on with.
 
     Where messages of somebody were kept then, nobody knows any more whose: what came since is applied once more for all
-    of whom there is anything, and put out again as it was.
+    of whom there is anything, and put out again as it was. An alert that said so ends when its agent has done that.
     """
-    making = _making(settings, knowledge, await read(settings.bootstrap), one.stage)
+    making = making_of(settings, knowledge, await read(settings.bootstrap), one.stage == "ingest")
     kept_from = one.upto if one.known.held is None else min(one.upto, one.known.held)
     async with reaching(settings.bootstrap, (SOURCES[one.stage],)) as broker:
-        done = await _applied(broker, making, msgspec.structs.replace(one, upto=kept_from), None)
+        done = await _applied(broker, settings.bootstrap, making, msgspec.structs.replace(one, upto=kept_from), None)
         tp = TopicPartition(SOURCES[one.stage], one.partition)
-        later = {record.key or b"" async for record in _messages(broker, tp, (kept_from, one.upto), None)}
+        is_here = await _whose(broker, one)
+        kept = _messages(broker, tp, (kept_from, one.upto), None)
+        later = {key async for each in kept if is_here(key := each.key or b"")}
+        told = await open_ones(broker, one.partition) if one.stage == "judge" else {}
     states: dict[bytes, bytes] = {}
-    for key in dict.fromkeys((*making.keys, *sorted(later))):
+    for key in dict.fromkeys((*making.keys, *sorted({*later, *told}))):
         blob = making.state_of(key)
-        states[key] = hold(kept_from, wall(), one.fault, b"").mended(blob) if key in later else blob
+        if key in later or key in told:
+            held = hold(kept_from, wall(), one.fault, b"")
+            blob = (with_alert(held, told[key]) if key in told else held).mended(blob)
+        states[key] = blob
     await _write(settings.bootstrap, one, states, one.known.end)
     return msgspec.structs.replace(done, states=len(states))
 
 
-class _Making(Protocol):
-    """Messages in, states out; ``keys`` in the order in which they came."""
-
-    keys: dict[bytes, None]
-
-    def apply(self, record: ConsumerRecord) -> None:
-        """Let one message of the source work on the state of its key."""
-
-    def state_of(self, key: bytes) -> bytes:
-        """The sealed state of a key; a fresh one of which nothing came."""
-
-
-class _Devices(_Making):
-    def __init__(self, ingest: Ingest) -> None:
-        self.keys = {}
-        self._ingest, self._states = ingest, dict[bytes, DeviceState]()
-
-    def apply(self, record: ConsumerRecord) -> None:
-        key = record.key or b""
-        self.keys[key] = None
-        state = self._states.setdefault(key, DeviceState())
-        self._ingest.step(state, frame_message(record))
-        state.applied[record.partition] = record.offset
-
-    def state_of(self, key: bytes) -> bytes:
-        return pack_device(self._states.get(key, DeviceState()))
-
-
-class _Patients(_Making):
-    def __init__(self, run: Replay) -> None:
-        self.keys = {}
-        self._run = run
-
-    def apply(self, record: ConsumerRecord) -> None:
-        self.keys[record.key or b""] = None
-        for _ in self._run.message(record.value or b""):
-            pass  # it was put out when the message was applied first
-
-    def state_of(self, key: bytes) -> bytes:
-        return self._run.state_of(key.decode(errors="replace"))
-
-
-def _making(settings: Settings, knowledge: Knowledge, registry: Registry, stage: Stage) -> _Making:
-    if stage == "ingest":
-        return _Devices(Ingest(knowledge, registry, recorded_time=settings.time == "recorded"))
-    return _Patients(Replay(knowledge, registry, emit=()))
-
-
-async def _applied(broker: Broker, making: _Making, one: Broken | Gone, key: bytes | None) -> Rebuilt:
+async def _applied(broker: Broker, bootstrap: str, making: Making, one: Broken | Gone, key: bytes | None) -> Rebuilt:
     """Apply what the source still holds of one key, or of all (None), up to where it is made anew."""
     messages, since = 0, None
-    async for record in _history(broker, one, key):
+    async for record in _history(broker, bootstrap, one, key):
         making.apply(record)
         messages, since = messages + 1, since or received_at(record)
     return Rebuilt(states=len(making.keys) if key is None else 1, messages=messages, since=since)
 
 
-async def _history(broker: Broker, one: Broken | Gone, key: bytes | None) -> AsyncIterator[ConsumerRecord]:
+async def _whose(broker: Broker, one: Broken | Gone) -> Callable[[bytes], bool]:
+    """Whether the state of a key belongs into the partition. Before any growth every key that came there has one."""
+    if not await partitions_of(broker.admin, GROWTH):
+        return lambda _: True
+    partitions = len(await starts(broker, SOURCES[one.stage]))
+    return lambda key: home_of(key, partitions) == one.partition
+
+
+async def _history(
+    broker: Broker, bootstrap: str, one: Broken | Gone, key: bytes | None
+) -> AsyncIterator[ConsumerRecord]:
     """The messages of one key, or of all of the partition (None), in their order, up to where it is made anew.
 
     Before a growth of the topics a key was elsewhere: what was committed there comes in the order of time, and what was
-    moved counts where it was moved to.
+    moved counts where it was moved to, also where that is behind the end: there the agent applies it.
     """
     tp = TopicPartition(SOURCES[one.stage], one.partition)
     if not await partitions_of(broker.admin, GROWTH):
         async for record in _messages(broker, tp, (0, one.upto), key):
             yield record
         return
-    commits = await _commits(broker, one.stage)
-    firsts = await starts(broker, tp.topic)
-    lanes: list[list[ConsumerRecord]] = []
-    for place in firsts:
-        upto = one.upto if place == tp else commits.get(place.partition, (0, None))[0]
-        found = _messages(broker, place, (0, upto), key)
-        lanes.append([each async for each in found if home_of(each.key or b"", len(firsts)) == one.partition])
-    moved = {origin_of(record) for lane in lanes for record in lane}
-    left = [[each for each in lane if (each.partition, each.offset) not in moved] for lane in lanes]
-    for record in merge(*left, key=lambda each: each.timestamp):
-        yield record
+    commits, is_here = await _commits(broker, one.stage), await _whose(broker, one)
+    first, last = await starts(broker, tp.topic), await ends(broker, tp.topic)
+    moved: set[Origin] = set()
+    async for batch in records(broker, {place: (first[place], last[place]) for place in first}, lambda *_: None):
+        mine = (each for each in batch if _is_of(each, key) and is_here(each.key or b""))
+        moved.update(origin for each in mine if (origin := origin_of(each)) is not None)
+    upto = {place: one.upto if place == tp else commits.get(place.partition, (0, None))[0] for place in first}
+    async with AsyncExitStack() as stack:
+        spans = {place: (first[place], max(first[place], upto[place])) for place in first}
+        async for record in Reader(bootstrap, stack, lambda *_: None).merged(spans):
+            is_mine = _is_of(record, key) and is_here(record.key or b"")
+            if is_mine and (record.partition, record.offset) not in moved:
+                yield record
+
+
+def _is_of(record: ConsumerRecord, key: bytes | None) -> bool:
+    return key is None or (record.key or b"") == key
 
 
 async def _messages(broker: Broker, tp: TopicPartition, span: Span, key: bytes | None) -> AsyncIterator[ConsumerRecord]:
@@ -256,7 +231,7 @@ async def _messages(broker: Broker, tp: TopicPartition, span: Span, key: bytes |
     first = max(span[0], (await starts(broker, tp.topic))[tp])
     async for batch in records(broker, {tp: (first, max(first, span[1]))}, lambda *_: None):
         for record in batch:
-            if key is None or (record.key or b"") == key:
+            if _is_of(record, key):
                 yield record
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from types import SimpleNamespace
@@ -18,16 +18,18 @@ from hypothesis import strategies as st
 
 from rpm_stream.app.agents import holding as module
 from rpm_stream.app.agents import keyed
-from rpm_stream.app.agents.held_told import NobodyTold
-from rpm_stream.app.agents.holding import Holding
+from rpm_stream.app.agents.held_told import FeedTold, NobodyTold
+from rpm_stream.app.agents.holding import Holding, Told
 from rpm_stream.app.agents.keyed import BatchWork, Place
 from rpm_stream.app.agents.states import Form, KeyedStates
 from rpm_stream.app.engine import end
 from rpm_stream.app.engine.lost import read_note, written
 from rpm_stream.app.engine.recovery import BytesTable
+from rpm_stream.app.names import ALERTS, MOVED
 from rpm_stream.app.settings import Settings
 from rpm_stream.pipeline.held import Held, hold, kept_from, read_held
 from rpm_stream.pipeline.sealed import StateError
+from rpm_stream.records import Alert
 
 SOURCE, CHANGELOG, OUT = "source", "changelog", "out"
 KEYS = (b"a", b"b", b"c", b"d")
@@ -69,9 +71,14 @@ class World:
     """A broker: a source, a changelog, a commit, and what was put out. All that is sent is durable at once."""
 
     def __init__(self) -> None:
-        self.topics: dict[str, list[ConsumerRecord]] = {SOURCE: [], CHANGELOG: [], OUT: []}
+        self.topics: dict[str, list[ConsumerRecord]] = {SOURCE: [], CHANGELOG: [], OUT: [], ALERTS: []}
         self.commit, self.metadata = 0, ""
+        self.told: Told = NobodyTold()
         self.worker: Worker | None = None
+
+    @property
+    def is_told(self) -> bool:
+        return isinstance(self.told, FeedTold)
 
     def append(self, topic: str, key: bytes, value: bytes) -> int:
         offset = len(self.topics[topic])
@@ -129,8 +136,9 @@ class Worker:
         self.world = world
         self.table: Any = BytesTable.__new__(BytesTable)
         self.table.__dict__.update(
-            _data=SimpleNamespace(data={}, _key_partition={}), places={}, ends={}, counts=Counter(), anew={}, held={},
-            source=SOURCE, _changelog_topic=SimpleNamespace(get_topic_name=lambda: CHANGELOG), app=self,
+            _data=SimpleNamespace(data={}, _key_partition={}), places={}, several={}, ends={},
+            there=defaultdict(set), anew={}, held={}, source=SOURCE,
+            _changelog_topic=SimpleNamespace(get_topic_name=lambda: CHANGELOG), app=self,
         )  # fmt: skip
         self.states = self.table
         self.rebalancing = self.in_recovery = self.should_stop = False
@@ -140,7 +148,7 @@ class Worker:
         self.producer = SimpleNamespace(send_all=self._send)
         app: Any = self
         states = KeyedStates[Counted](self.table, Form(unpack, _encode, check))
-        self.holding = Holding[Counted]("judge", app, NobodyTold(), self._late, Settings())
+        self.holding = Holding[Counted]("judge", app, world.told, self._late, Settings())
         self.work = BatchWork[Counted](
             app, self.table, states, Place("judge", lambda one: one.key, 40, 20), self.holding
         )
@@ -163,7 +171,7 @@ class Worker:
         found = []
         for topic, key, value, _ in records:
             future = asyncio.get_running_loop().create_future()
-            future.set_result(SimpleNamespace(offset=self.world.append(topic, key, value)))
+            future.set_result(SimpleNamespace(offset=self.world.append(topic, key, value), timestamp=0))
             found.append(future)
         return found
 
@@ -253,7 +261,8 @@ async def lived(world: World, moves: list[tuple[str, Any]]) -> None:
         elif world.worker is not None:
             await world.worker.end()
             world.worker = None
-        if what == "damage" and world.last(how) is not None:
+        is_held = read_held(world.last(how)) is not None if what == "damage" else False
+        if what == "damage" and world.last(how) is not None and not (is_held and world.is_told):
             world.append(CHANGELOG, how, JUNK)
     if world.worker is None:
         world.worker = Worker(world)
@@ -297,6 +306,65 @@ def test_nothing_is_lost_or_told_in_two_ways_whatever_is_damaged_killed_and_made
     world.check()
 
 
+@settings(max_examples=100, deadline=None)
+@given(MOVES)
+def test_an_alert_of_a_held_state_has_one_content_and_ends_whenever_its_agent_is_killed(
+    moves: list[tuple[str, Any]],
+) -> None:
+    """Each record of an alert goes on with the same history. What stands for a held state is not damaged itself."""
+    world = World()
+    world.told = FeedTold(lambda _: 0)
+    with broker(world):
+        asyncio.run(lived(world, moves))
+    world.check()
+    last: dict[str, Alert] = {}
+    for record in world.topics[ALERTS]:
+        alert = msgspec.json.decode(record.value, type=Alert)
+        before = last.setdefault(alert.id, alert)
+        assert before.history == alert.history[: len(before.history)]
+        assert (alert == before) == (len(alert.history) == len(before.history)), "one id with two contents"
+        last[alert.id] = alert
+    assert {alert.state for alert in last.values()} <= {"resolved"}
+
+
+@pytest.mark.parametrize("after", range(1, 125))
+def test_killed_at_whatever_it_awaits_the_alert_goes_on(after: int) -> None:
+    """From the start that meets the damage, until it is mended and caught up with."""
+    world = World()
+    world.told = FeedTold(lambda _: 0)
+
+    async def life(worker: Worker) -> None:
+        await worker.start()
+        worker.deliver(len(KEYS) + 1)
+        await turns(30)
+        worker.commit()
+        world.rebuild()
+        await turns(60)
+
+    async def killed() -> None:
+        for key in KEYS:
+            world.append(SOURCE, key, b"1")
+        await life(first := Worker(world))
+        await first.end()
+        world.append(CHANGELOG, b"a", JUNK)
+        world.append(SOURCE, b"a", b"1")
+        second = Worker(world)
+        living = asyncio.create_task(life(second))
+        await turns(after)
+        living.cancel()
+        await asyncio.gather(living, return_exceptions=True)
+        await second.end()
+        await lived(world, [])
+
+    with broker(world):
+        asyncio.run(killed())
+    world.check()
+    records = [msgspec.json.decode(one.value, type=Alert) for one in world.topics[ALERTS]]
+    assert len({one.id for one in records}) == 1
+    assert len({one.history for one in records}) == 2
+    assert records[-1].state == "resolved"
+
+
 def test_a_held_key_keeps_its_messages_and_lets_the_others_go_on() -> None:
     world = World()
     with broker(world):
@@ -323,6 +391,51 @@ def test_a_held_key_keeps_its_messages_and_lets_the_others_go_on() -> None:
             assert note.held == 4
             await worker.end()
 
+        asyncio.run(held())
+
+
+@given(st.integers(0, 3), st.integers(0, 5000), st.booleans())
+def test_a_message_that_comes_to_another_partition_waits_in_that_of_the_held_key(
+    partition: int, offset: int, is_large: bool
+) -> None:
+    """Its offset there says nothing of those of the partition whose messages are kept; one too large is refused."""
+    world, sent, done = World(), [], []
+    came = ConsumerRecord(SOURCE, partition, offset, 0, 1, b"b", b"frame", None, 0, 0, (("x", b"y"),))
+
+    async def send(records: list[Any]) -> list[asyncio.Future[Any]]:
+        sent.extend(records)
+        return await Worker._send(worker, records)
+
+    async def held() -> None:
+        nonlocal worker
+        world.append(CHANGELOG, b"b", JUNK)
+        worker = Worker(world)
+        await worker.start()
+        worker.producer.send_all = send
+        if is_large:
+            worker.work.too_large = lambda record: [("rejects", record.key, b"", None)]
+        kept = worker.holding.kept[b"b"]
+        kept.partition = 1
+        before = (kept.held, kept.passed)
+        worker.work.add(SimpleNamespace(value=[came], ack=lambda: done.append(True)), step)
+        await turns(40)
+        assert done
+        if partition == 1:
+            assert (kept.held, kept.passed, b"b" in worker.holding.kept) == (before[0], max(0, offset + 1), True)
+            assert sent == []
+        else:
+            assert (kept.held, kept.passed) == before
+            [(topic, key, value, place)] = sent
+            assert (topic, place) == (("rejects", None) if is_large else (SOURCE, 1))
+            assert is_large or (key, value, sent[0].headers) == (
+                b"b", b"frame", [("x", b"y"), (MOVED, b"%d:%d" % (partition, offset))]
+            )  # fmt: skip
+        assert worker.work.states.live == {}
+        await worker.end()
+
+    worker: Any = None
+    world.topics["rejects"] = []
+    with broker(world):
         asyncio.run(held())
 
 

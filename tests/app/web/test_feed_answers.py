@@ -12,6 +12,7 @@ import pytest
 from feed_for_tests import alert
 from page_for_tests import Kept
 
+from rpm_stream.alert.decisions import FULL
 from rpm_stream.app.web import answers
 from rpm_stream.app.web.feed_state import Kind
 from rpm_stream.app.web.progress import Progress
@@ -117,6 +118,30 @@ def test_a_refusal_that_the_history_says_already_is_an_answer() -> None:
     view = kept.look(LOOKS)
     assert view.answer == answers.WORDS["refused"]
     assert kept.state.unkept == set()
+
+
+RESOLVE, SNOOZE = "resolve refused: its values have not been back", "snooze refused: a high alert stays"
+
+
+@pytest.mark.parametrize(
+    ("steps", "is_answer"),
+    [
+        ([("M. Keller", "refused", RESOLVE)], True),  # the judge says it once, to whomever
+        ([("N. Adeyemi", "refused", RESOLVE), ("M. Keller", "refused", SNOOZE)], True),
+        ([("N. Adeyemi", "refused", RESOLVE), ("rpm-stream", "raised", "")], True),
+        ([("M. Keller", "refused", FULL)], True),
+        ([("N. Adeyemi", "refused", SNOOZE)], False),
+        ([("N. Adeyemi", "commented", RESOLVE)], False),
+        ([("N. Adeyemi", "refused", RESOLVE), ("M. Keller", "commented", "looked at")], False),
+    ],
+)
+def test_a_refusal_of_something_else_is_no_answer(steps: list[tuple[str, Any, str]], is_answer: bool) -> None:
+    kept = Watched(OPEN)
+    for who, event, reason in steps:
+        kept.come(who=who, event=event, reason=reason)
+    kept.decide("resolve")
+    assert kept.look(LOOKS).answer == answers.WORDS["refused" if is_answer else "unkept"]
+    assert kept.state.unkept == (set() if is_answer else {KEY})
 
 
 def test_of_a_patient_who_is_held_it_is_kept_and_answered_when_that_is_mended() -> None:

@@ -26,17 +26,21 @@ _encode = msgspec.json.Encoder().encode
 class NobodyTold:
     """Of a device."""
 
-    def begun(self, _key: bytes, _partition: int, held: Held) -> tuple[Held, list[Outgoing]]:
+    def begun(self, _key: bytes, _partition: int, held: Held) -> Held:
+        """As it is."""
+        return held
+
+    def said(self, _held: Held) -> list[Outgoing]:
         """Nothing is put out."""
-        return held, []
+        return []
 
     def passed_over(self, _held: Held, _record: ConsumerRecord) -> tuple[Held, list[Outgoing]] | None:
         """Its frames wait."""
         return None
 
-    def ended(self, _held: Held, _at: datetime, _is_whole: bool) -> list[Outgoing]:
-        """Nothing is put out."""
-        return []
+    def ended(self, held: Held, _at: datetime, _is_whole: bool) -> Held:
+        """As it is."""
+        return held
 
 
 class FeedTold:
@@ -45,10 +49,14 @@ class FeedTold:
     def __init__(self, home: Callable[[bytes], int]) -> None:
         self._home = home
 
-    def begun(self, key: bytes, partition: int, held: Held) -> tuple[Held, list[Outgoing]]:
+    def begun(self, key: bytes, partition: int, held: Held) -> Held:
         """The alert opens."""
-        alert = opened(key.decode(errors="replace"), partition, held)
-        return with_alert(held, alert), [self._record(alert)]
+        return with_alert(held, opened(key.decode(errors="replace"), partition, held))
+
+    def said(self, held: Held) -> list[Outgoing]:
+        """The alert as it is."""
+        alert = alert_of(held)
+        return [] if alert is None else [self._record(alert)]
 
     def passed_over(self, held: Held, record: ConsumerRecord) -> tuple[Held, list[Outgoing]] | None:
         """What people decide about this alert is carried out, as far as it can be; all else waits."""
@@ -64,10 +72,10 @@ class FeedTold:
         changed = decided(alert, message.action, message.received_at, STAYS)
         return None if changed is None else (with_alert(held, changed), [self._record(changed)])
 
-    def ended(self, held: Held, at: datetime, is_whole: bool) -> list[Outgoing]:
-        """The alert is resolved."""
+    def ended(self, held: Held, at: datetime, is_whole: bool) -> Held:
+        """The alert is resolved; one that was before an interruption stays as it was then."""
         alert = alert_of(held)
-        return [] if alert is None else [self._record(ended(alert, at, is_whole))]
+        return held if alert is None or alert.state == "resolved" else with_alert(held, ended(alert, at, is_whole))
 
     def _record(self, alert: Alert) -> Outgoing:
         return ALERTS, alert.id.encode(), _encode(alert), self._home(alert.patient.encode())

@@ -56,15 +56,22 @@ class Kept(msgspec.Struct):
 
 
 class Told(Protocol):
-    """How people hear of it, and what is answered meanwhile. Each gives records to put out."""
+    """How people hear of it, and what is answered meanwhile: what stands for the state from then on, and records.
 
-    def begun(self, key: bytes, partition: int, held: Held) -> tuple[Held, list[Outgoing]]:
+    What has the present time in it stands in the changelog before it is put out: after an interruption it comes again
+    from there, and one id never has two contents.
+    """
+
+    def begun(self, key: bytes, partition: int, held: Held) -> Held:
         """The key is held from now on."""
+
+    def said(self, held: Held) -> list[Outgoing]:
+        """What there is to say of it now."""
 
     def passed_over(self, held: Held, record: ConsumerRecord) -> tuple[Held, list[Outgoing]] | None:
         """A message of a held key came by; None where that changes nothing."""
 
-    def ended(self, held: Held, at: datetime, is_whole: bool) -> list[Outgoing]:
+    def ended(self, held: Held, at: datetime, is_whole: bool) -> Held:
         """All that was kept is applied; ``is_whole``: and nothing of it had been deleted by then."""
 
 
@@ -88,6 +95,7 @@ class Holding(Generic[State]):
         self._from: dict[int, int] = {}  # by partition of the changelog: from where on to look for what is mended
         self.work: Work[State]
         self.kept: dict[bytes, Kept] = {}
+        self._untold: set[bytes] = set()  # held, and what says so not durable yet
 
     def __contains__(self, key: bytes) -> bool:
         return key in self.kept
@@ -95,6 +103,7 @@ class Holding(Generic[State]):
     async def begin(self, partitions: set[int], unreadable: Iterable[UnreadableState]) -> None:
         """After a recovery, before anything is delivered: hold what cannot be restored, durably."""
         self.kept.clear()
+        self._untold.clear()
         found = list(unreadable)
         self._from = {each: self._table.ends.get(each, 0) for each in partitions}
         if found:
@@ -108,10 +117,11 @@ class Holding(Generic[State]):
     def _end_if_most(self, found: list[UnreadableState]) -> None:
         """Most of a partition's states unreadable: no damage of one, but a changelog of another release, or ruined."""
         for partition, count in Counter(each.partition for each in found if read_held(each.blob) is None).items():
-            if count > FEW and 2 * count > self._table.counts[partition]:
+            states = len(self._table.there[partition])
+            if count > FEW and 2 * count > states:
                 one = next(each for each in found if each.partition == partition)
                 die(
-                    f"{count} of the {self._table.counts[partition]} states of a partition of the changelog cannot be "
+                    f"{count} of the {states} states of a partition of the changelog cannot be "
                     "restored; nothing was dropped and nobody begun anew: start the release that wrote them, or make "
                     "them anew from the topics with 'rpm-stream state rebuild'",
                     EXIT_STATE, stage=self._stage, partition=partition, offset=one.offset, fault=str(one),
@@ -122,25 +132,31 @@ class Holding(Generic[State]):
         held = read_held(one.blob)
         if held is not None:
             self.kept[one.key] = Kept(one.partition, held, max(done, held.upto))
+            await self._put(self._told.said(held))  # whoever wrote it may have come no further
             return
-        outputs = self.hold(one, kept_from(done, lowest))
+        self.hold(one, kept_from(done, lowest))
         self.kept[one.key].passed = done  # all that is committed came by, whoever passed it over
-        await self._put(outputs)
         await self._write(one.key)
+        await self.tell([one.key])
 
-    def hold(self, one: UnreadableState, offset: int) -> list[Outgoing]:
-        """Hold a key: its messages from ``offset`` of the source on are not applied. The caller writes it."""
+    def hold(self, one: UnreadableState, offset: int) -> None:
+        """Hold a key: its messages from ``offset`` of the source on are not applied. The caller writes and tells it."""
         log.error(
             "a state in the changelog cannot be restored; it is held: its messages are kept, the others go on; make it "
             "anew with 'rpm-stream state rebuild'",
             stage=self._stage, partition=one.partition, offset=one.offset, fault=str(one), kept_from=offset,
         )  # fmt: skip
-        held, outputs = self._told.begun(
-            one.key, one.partition, hold(offset, self._clock.now(), str(one), one.blob or b"")
-        )
-        self.kept[one.key] = Kept(one.partition, held, offset)
+        held = hold(offset, self._clock.now(), str(one), one.blob or b"")
+        self.kept[one.key] = Kept(one.partition, self._told.begun(one.key, one.partition, held), offset)
+        self._untold.add(one.key)
         self._measure()
-        return outputs
+
+    async def tell(self, written: Iterable[bytes]) -> None:
+        """Say of which of the ``written`` keys people have not heard yet that they are held."""
+        for key in self._untold.intersection(written):
+            self._untold.discard(key)
+            if key in self.kept:
+                await self._put(self._told.said(self.kept[key].held))
 
     def pass_over(self, record: ConsumerRecord) -> list[Outgoing] | None:
         """A message of a held key came; None where what stands for the state in the changelog stays as it is."""
@@ -240,7 +256,11 @@ class Holding(Generic[State]):
         return self.kept.get(key) is kept and bool(self._app.consumer.owns(kept.partition))
 
     async def _go_on(self, key: bytes, kept: Kept, state: Any) -> None:
-        await self._put(self._told.ended(kept.held, self._clock.now(), not kept.expired))
+        ended = self._told.ended(kept.held, self._clock.now(), not kept.expired)
+        if ended != kept.held:
+            kept.held = ended
+            await self._write(key)
+        await self._put(self._told.said(ended))
         self.work.states.live[key] = state
         await self._write(key, self.work.states.pack([key])[key])
         del self.kept[key]

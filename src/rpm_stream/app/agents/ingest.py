@@ -29,6 +29,7 @@ from rpm_stream.app.received import frame_message, is_redriven
 from rpm_stream.app.registry_reader import RegistryReader
 from rpm_stream.app.settings import Settings
 from rpm_stream.app.topic_window import Broker
+from rpm_stream.ingest.frames import MOST_BYTES
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.held import Held
 from rpm_stream.pipeline.ingest import DeviceState, Ingest, Ingested
@@ -56,6 +57,7 @@ def ingest_app(settings: Settings, knowledge: Knowledge, layout: Layout, clock: 
     step, forwarding = Step(Ingest(knowledge, reader.registry, recorded_time), clocks), Forwarding(recorded_time)
     holding = Holding(STAGE, app, NobodyTold(), step.late, settings)
     work = BatchWork(app, table, states, by_partition, holding)
+    work.too_large = lambda record: step.refused(record) if len(record.value or b"") > MOST_BYTES else None
     if layout.grown:
         work.elsewhere = Strays(partitions, table).passed_on
 
@@ -90,6 +92,10 @@ class Step:
     def apply(self, state: DeviceState, record: ConsumerRecord) -> list[Outgoing] | None:
         """The records that a frame causes; None for a frame that this state has applied."""
         return self._apply(state, record, None)
+
+    def refused(self, record: ConsumerRecord) -> list[Outgoing] | None:
+        """What a frame causes that is refused whatever is known of its device."""
+        return self.apply(DeviceState(), record)
 
     async def late(self, broker: Broker, key: bytes, partition: int, held: Held) -> Late[DeviceState]:
         """As ``apply``, for the frames of a device that were kept."""

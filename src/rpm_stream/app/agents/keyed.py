@@ -16,10 +16,11 @@ from aiokafka.structs import ConsumerRecord
 from rpm_stream.app.agents.holding import Holding
 from rpm_stream.app.agents.states import KeyedStates, UnreadableState
 from rpm_stream.app.agents.turns import Turns, Waiting
-from rpm_stream.app.engine.application import BatchApp, Outgoing, settle_collector
+from rpm_stream.app.engine.application import BatchApp, Copy, Outgoing, settle_collector
 from rpm_stream.app.engine.end import guarded
 from rpm_stream.app.engine.recovery import BytesTable
 from rpm_stream.app.metrics import KEYS, STATE_BYTES
+from rpm_stream.app.moved import headers_of
 
 AT_ONCE = 64  # messages between two chances for the event loop to send and commit
 
@@ -68,6 +69,7 @@ class BatchWork(Generic[State]):
     """Applies what is delivered to one agent, a slice at a time: one is worked on while the one before is written.
 
     ``elsewhere`` gives, for a record whose key's state is in another partition, what is put out instead of its step.
+    ``too_large`` does, for one of which no copy may be made.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class BatchWork(Generic[State]):
         table.on_restored = self._restored
         app.let_go = self._let_go
         self.elsewhere: Callable[[ConsumerRecord], list[Outgoing] | None] = lambda _: None
+        self.too_large: Callable[[ConsumerRecord], list[Outgoing] | None] = lambda _: None
         self.lock = asyncio.Lock()  # one slice or tick at a time changes states
 
     def add(self, event: Any, step: Callable[[State, ConsumerRecord], list[Outgoing] | None]) -> None:
@@ -96,7 +99,8 @@ class BatchWork(Generic[State]):
             try:
                 state = self.states.get(key, record.partition)
             except UnreadableState as one:  # what a look at its seal did not find
-                return [*self._holding.hold(one, record.offset), *(self._holding.pass_over(record) or ())]
+                self._holding.hold(one, record.offset)
+                return self._holding.pass_over(record) or []
             return step(state, record)
 
         self._wait(Delivery(event, on_state, has_state=True))
@@ -115,6 +119,19 @@ class BatchWork(Generic[State]):
             self._turns.add(turn, waiting)
         self._some.set()
 
+    def _passed_on(self, record: ConsumerRecord) -> list[Outgoing] | None:
+        """What is put out instead of the step; None for a record that is where its key's state is.
+
+        What is kept of a held key is told by the offsets of one partition: what comes to another one waits there too.
+        """
+        kept = self._holding.kept.get(record.key or b"")
+        if kept is None:
+            return self.elsewhere(record)
+        if kept.partition == record.partition:
+            return None
+        place = (record.topic, record.key, record.value or b"", kept.partition)
+        return self.too_large(record) or [Copy(place, headers_of(record))]
+
     async def run(self) -> None:
         """Work for ever. Raises what the broker says."""
         await self._some.wait()
@@ -132,7 +149,7 @@ class BatchWork(Generic[State]):
         for start in range(0, len(taken), AT_ONCE):
             outputs: list[Outgoing] = []
             for delivery, record in taken[start : start + AT_ONCE]:
-                passed_on = self.elsewhere(record) if delivery.has_state else None
+                passed_on = self._passed_on(record) if delivery.has_state else None
                 made = delivery.step(record) if passed_on is None else passed_on
                 if made is not None:
                     outputs += made
@@ -162,8 +179,9 @@ class BatchWork(Generic[State]):
                 try:
                     made = step(self.states.get(key, partition))
                 except UnreadableState as one:  # of what is delivered and not applied, nothing lies before this
-                    made = self._holding.hold(one, self._app.consumer.next_of(self._table.source, partition))
-                if made:
+                    self._holding.hold(one, self._app.consumer.next_of(self._table.source, partition))
+                    made = []
+                if made or key in self._holding:
                     done.futures += await self._app.producer.send_all(made)
                     done.touched.setdefault(partition, set()).add(key)
             await self._write(done, self._packed(done))
@@ -208,6 +226,7 @@ class BatchWork(Generic[State]):
         await asyncio.gather(*done.futures)
         await asyncio.gather(*(self._table.write(partition, blobs) for partition, blobs in states.items()))
         if states:
+            await self._holding.tell(key for blobs in states.values() for key in blobs)
             STATE_BYTES.labels(self._place.stage).set(
                 max(len(blob) for blobs in states.values() for blob in blobs.values())
             )

@@ -46,7 +46,7 @@ class KeyedStates(Generic[State]):
             try:
                 state = self.live[key] = self.read(key, blob)
             except StateError as error:
-                raise UnreadableState(key, partition, self._table.places.get(key), blob, str(error)) from None
+                raise UnreadableState(key, partition, self._table.place_of(key)[1], blob, str(error)) from None
         return state
 
     def read(self, key: bytes, blob: bytes | None) -> State:

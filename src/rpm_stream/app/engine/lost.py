@@ -1,7 +1,8 @@
 """A changelog that has lost what its agent has written is noticed, and nobody is begun anew in silence.
 
 Each commit of a source partition carries, as its metadata, what was durable then of the changelog of that partition:
-where it ended, and how many states it held. Neither ever falls, whatever is compacted, and both are noted only after
+where it ended, and how many states it held, whatever other partitions hold of the same keys. Neither ever falls,
+whatever is compacted, and both are noted only after
 the broker has acknowledged the writes; so a changelog with less has been deleted, emptied or put back from an old
 copy. A commit without metadata, of an older release, says nothing.
 """
@@ -108,7 +109,7 @@ async def _found(app: Any, table: BytesTable, partition: int, known: Note | None
     tp = TP(table.changelog_topic.get_topic_name(), partition)
     end = asyncio.get_running_loop().time() + SURE_SECONDS
     while True:
-        found = Note((await app.consumer.highwaters(tp)).get(tp) or 0, table.counts[partition])
+        found = Note((await app.consumer.highwaters(tp)).get(tp) or 0, len(table.there[partition]))
         if known is None or found.end >= known.end or asyncio.get_running_loop().time() > end:
             return found
         await asyncio.sleep(POLL_SECONDS)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 import faust
 from aiokafka.structs import ConsumerRecord
@@ -15,6 +15,7 @@ from faust.tables.recovery import Recovery
 from faust.types import TP
 
 from rpm_stream.app.engine.lost import Lost, Note, begun_anew, end_if_lost, lost
+from rpm_stream.pipeline.held import read_held
 
 
 class BatchRecovery(Recovery):  # type: ignore[misc]
@@ -78,57 +79,82 @@ class BatchTableManager(TableManager):  # type: ignore[misc]
         return self._recovery
 
 
+class Kept(NamedTuple):
+    """What one partition of the changelog holds of a key."""
+
+    blob: bytes
+    offset: int
+    timestamp: int
+
+
 class BytesTable(faust.Table):  # type: ignore[misc]
     """Bytes by key on the memory store.
 
     ``source``: the topic of whose partitions it holds the states. ``places``: where in its changelog partition each
-    restored state stood. ``ends`` and ``counts``: what of a changelog partition is durable for certain, its end and its
-    number of keys; ``anew``: the end of a lost one that it was made anew for; ``held``: the lowest offset of the source
-    from which on messages are kept (``agents/holding.py``). ``on_restored`` is called after each recovery with the
-    partitions, before anything is delivered: the last moment at which a state that is no good has done no harm.
+    state stood last, and when. ``several``: of keys that lie in more than one partition, what each of these holds:
+    clients that hash in different ways bring a device there. The newest counts, before it one that is held: its
+    messages wait. ``ends`` and ``there``: what of a changelog partition is durable for certain, its end and its keys,
+    whatever other partitions hold of them; ``anew``: the end of a lost one that it was made anew for; ``held``: the
+    lowest offset of the source from which on messages are kept (``agents/holding.py``). ``on_restored`` is called after
+    each recovery with the partitions, before anything is delivered: the last moment at which a state that is no good
+    has done no harm.
     """
 
     source = ""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.places: dict[bytes, int] = {}
+        self.places: dict[bytes, tuple[int, int]] = {}
+        self.several: dict[bytes, dict[int, Kept]] = {}
         self.ends: dict[int, int] = {}
-        self.counts: Counter[int] = Counter()
+        self.there: defaultdict[int, set[bytes]] = defaultdict(set)
         self.anew: dict[int, int] = {}
         self.held: dict[int, int] = {}
         self.on_restored: Callable[[set[int]], Awaitable[None]] = _nothing_to_look_at
 
     def apply_records(self, partition: int, records: list[ConsumerRecord]) -> None:
         """Enter changelog records of one partition."""
-        data = self.data.data
         for record in records:
             if record.value is None:
-                data.pop(record.key, None)
-                self._locate(record.key, None)
+                self._drop(record.key, partition)
                 if (end := begun_anew(record)) is not None:
                     self.anew[partition] = max(end, self.anew.get(partition, -1))
             else:
-                data[record.key] = record.value
-                self._locate(record.key, partition)
-                self.places[record.key] = record.offset
+                self._enter(record.key, partition, Kept(record.value, record.offset, record.timestamp))
+                self._choose(record.key)
         self.ends[partition] = max(self.ends.get(partition, 0), records[-1].offset + 1)
 
-    def _locate(self, key: bytes, partition: int | None) -> None:
-        """Note in which partition a key lies."""
+    def _enter(self, key: bytes, partition: int, found: Kept) -> None:
+        """Let what a partition holds of a key count from now on."""
         where = self.data._key_partition
-        if (before := where.get(key)) == partition:
-            return
-        if before is not None:
-            del where[key]
-            self.counts[before] -= 1
-        if partition is not None:
-            where[key] = partition
-            self.counts[partition] += 1
+        if (before := where.get(key)) not in (None, partition) and key not in self.several:
+            self.several[key] = {before: Kept(self.data.data[key], *self.places[key])}
+        if key in self.several:
+            self.several[key][partition] = found
+        self.there[partition].add(key)
+        where[key], self.places[key] = partition, (found.offset, found.timestamp)
+        self.data.data[key] = found.blob
+
+    def _choose(self, key: bytes) -> None:
+        """Of what several partitions hold of a key, whichever was read last, let the one count that is to."""
+        if found := self.several.get(key):
+            self._enter(key, *max(found.items(), key=_weight))
+
+    def _drop(self, key: bytes, partition: int) -> None:
+        """A partition holds nothing of a key any more."""
+        self.there[partition].discard(key)
+        found = self.several.get(key, {})
+        found.pop(partition, None)
+        where = self.data._key_partition
+        if where.get(key) == partition:
+            del where[key], self.places[key], self.data.data[key]
+            self._choose(key)
+        if len(found) < 2:
+            self.several.pop(key, None)
 
     def note(self, partition: int) -> Note:
         """What is durable of a changelog partition for certain."""
-        return Note(self.ends.get(partition, 0), self.counts[partition], self.held.get(partition))
+        return Note(self.ends.get(partition, 0), len(self.there[partition]), self.held.get(partition))
 
     def blob(self, key: bytes) -> bytes | None:
         """The last written state of ``key``."""
@@ -141,7 +167,8 @@ class BytesTable(faust.Table):  # type: ignore[misc]
 
     def place_of(self, key: bytes) -> tuple[int | None, int | None]:
         """Partition and offset of the changelog record that ``key`` was restored from."""
-        return self.data._key_partition.get(key), self.places.get(key)
+        offset, _ = self.places.get(key, (None, None))
+        return self.data._key_partition.get(key), offset
 
     async def write(self, partition: int, states: Mapping[bytes, bytes]) -> None:
         """Make states durable, then visible. Raises what the broker says."""
@@ -149,9 +176,8 @@ class BytesTable(faust.Table):  # type: ignore[misc]
             [(self.changelog_topic.get_topic_name(), key, blob, partition) for key, blob in states.items()]
         )
         stored = await asyncio.gather(*futures)
-        self.data.data.update(states)
-        for key in states:
-            self._locate(key, partition)
+        for (key, blob), at in zip(states.items(), stored, strict=True):
+            self._enter(key, partition, Kept(blob, at.offset, at.timestamp or 0))
         end = 1 + max((each.offset for each in stored), default=-1)
         if end <= self.ends.get(partition, 0) and stored:
             await self._check_end(partition)
@@ -163,6 +189,11 @@ class BytesTable(faust.Table):  # type: ignore[misc]
         end = (await self.app.consumer.highwaters(tp)).get(tp)
         if end is not None and end < self.ends[partition]:
             lost(tp.topic, Lost(partition, Note(end, 0), self.note(partition)))
+
+
+def _weight(found: tuple[int, Kept]) -> tuple[bool, int]:
+    """What counts of a key that several partitions hold something of."""
+    return read_held(found[1].blob) is not None, found[1].timestamp
 
 
 async def _nothing_to_look_at(partitions: set[int]) -> None:

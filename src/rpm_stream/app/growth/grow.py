@@ -29,7 +29,7 @@ from rpm_stream.app.growth.kafka import (
     living,
     own_settings,
 )
-from rpm_stream.app.growth.keyed import KEYED, astray, before_cut, counting, index, move, moved, proof
+from rpm_stream.app.growth.keyed import KEYED, astray, before_cut, check_whole, counting, index, move, moved, proof
 from rpm_stream.app.growth.queues import QUEUES, is_read, take, unread, waiting
 from rpm_stream.app.layout import all_counts
 from rpm_stream.app.names import ALERTS, GROUP_INGEST, GROUP_JUDGE, GROUP_SINK, GROWTH, REGISTRY, TOPICS
@@ -94,8 +94,7 @@ async def _planned(run: Run, counts: dict[str, int]) -> bool:
         cut = {tp.partition: end for tp, end in (await ends(run.broker, topic)).items()}
         spans = await before_cut(run.broker, topic, cut)
         held = await index(run.asked.bootstrap, run.broker, spans, partitions, run.shown("keys"))
-        if damaged := sum(each.alive and not each.whole for each in held.values()):
-            raise UsageError(f"{topic}: {damaged} states cannot be restored: first run rpm-stream state rebuild")
+        check_whole(topic, held)
         moving = sum(each.home != each.partition for each in counting(held).values())
         run.tell(f"{topic}: {len(counting(held))} keys, {moving} of them move")
         much = much or moving > 0

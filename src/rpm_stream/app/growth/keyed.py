@@ -16,6 +16,7 @@ from zlib import crc32
 import msgspec
 from aiokafka.structs import ConsumerRecord
 
+from rpm_stream.app.errors import UsageError
 from rpm_stream.app.growth.journal import Growth, Proof
 from rpm_stream.app.growth.kafka import copied_after, copying
 from rpm_stream.app.growth.queues import tail_of
@@ -24,6 +25,7 @@ from rpm_stream.app.moved import Origin, origin_of
 from rpm_stream.app.names import ALERTS, REGISTRY, STATE_INGEST, STATE_JUDGE
 from rpm_stream.app.partitions import home_of
 from rpm_stream.app.topic_window import Broker, Progress, Spans, records, starts
+from rpm_stream.pipeline.held import read_held
 from rpm_stream.pipeline.sealed import StateError, check_device
 from rpm_stream.pipeline.state import check_patient
 
@@ -50,6 +52,7 @@ class Held(NamedTuple):
     crc: int
     alive: bool  # the newest has a value
     whole: bool = True  # of a state: it can be restored
+    mended: bool = False  # of one that cannot be: it is held, made anew, and its agent has not caught up yet
 
 
 Index = dict[bytes, Held]
@@ -91,17 +94,35 @@ def held_with(before: Held | None, record: ConsumerRecord, partitions: int) -> H
         belongs(record, before, partitions),
         crc32(record.value or b""),
         record.value is not None,
-        _is_whole(record),
+        _is_whole(record.topic, record.value),
+        _is_mended(record),
     )
 
 
-def _is_whole(record: ConsumerRecord) -> bool:
+def _is_whole(topic: str, value: bytes | None) -> bool:
     try:
-        if record.value is not None and record.topic in CHECKS:
-            CHECKS[record.topic](record.value)
+        if value is not None and topic in CHECKS:
+            CHECKS[topic](value)
     except StateError:
         return False
     return True
+
+
+def _is_mended(record: ConsumerRecord) -> bool:
+    held = read_held(record.value) if record.topic in CHECKS else None
+    return held is not None and _is_whole(record.topic, held.blob)
+
+
+def check_whole(topic: str, held: Index) -> None:
+    """Raises UsageError, which says what to do first, where a state cannot be gone on with as it is."""
+    broken = [each for each in held.values() if each.alive and not each.whole]
+    if damaged := sum(not each.mended for each in broken):
+        raise UsageError(f"{topic}: {damaged} states cannot be restored: first run rpm-stream state rebuild")
+    if broken:
+        raise UsageError(
+            f"{topic}: {len(broken)} states are mended, but what was kept meanwhile is not applied yet: start the "
+            "stages and let them catch up, until their rpm_held_states is 0, and stop them again"
+        )
 
 
 def belongs(record: ConsumerRecord, before: Held | None, partitions: int) -> int:

@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Final
 
+from rpm_stream.alert.decisions import FULL
 from rpm_stream.app.web.feed_state import Answer, FeedState, Pending
 from rpm_stream.app.web.progress import Progress
 from rpm_stream.pipeline.held import RULE
@@ -65,14 +67,23 @@ def after(pending: Pending, alert: Alert, progress: Progress, held: bool) -> Pen
         return replace(pending, judged_at=at) if upto > pending.forwarded_at + CLOCKS_APART else pending
     if at <= pending.judged_at + CLOCKS_APART:  # time for the alert's record to come here
         return pending
-    return replace(pending, answer=_answer(alert, held))
+    return replace(pending, answer=_answer(pending, alert, held))
 
 
-def _answer(alert: Alert, held: bool) -> Answer:
+def _answer(pending: Pending, alert: Alert, held: bool) -> Answer:
     if held:
         return "kept"
-    by_people = [step for step in typed(alert.history) if step.who != SERVICE]
-    return "refused" if by_people and by_people[-1].event == "refused" else "unkept"
+    return "refused" if _is_refused(alert, f"{pending.action.replace('_', ' ')} refused: ") else "unkept"
+
+
+def _is_refused(alert: Alert, words: str) -> bool:
+    """Whether the history says already that such a decision is refused, to whomever: the judge says it once.
+
+    Since a person's decision was last carried out, as the judge looks too (``alert/decisions.py``).
+    """
+    by_people = (step for step in reversed(typed(alert.history)) if step.who != SERVICE)
+    said = takewhile(lambda step: step.event == "refused", by_people)
+    return any(step.reason == FULL or step.reason.startswith(words) for step in said)
 
 
 def overdue_since(pending: Pending, now: datetime) -> bool:

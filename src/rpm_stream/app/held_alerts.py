@@ -1,0 +1,44 @@
+"""The open alerts that patients are not judged, as rpm.alerts has them.
+
+What stands in the changelog for a held state carries its alert. Where that is lost too, nobody else would end it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+from aiokafka import TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from rpm_stream.app.names import ALERTS
+from rpm_stream.app.topic_window import Broker, ends, records, starts
+from rpm_stream.pipeline.held import RULE
+from rpm_stream.records import UNREADABLE, Alert
+
+_alert = msgspec.json.Decoder(Alert)
+
+
+async def open_ones(broker: Broker, partition: int) -> dict[bytes, Alert]:
+    """By patient, the newest of each, of those whose patients' states are in ``partition``."""
+    tp = TopicPartition(ALERTS, partition)
+    first, last = (await starts(broker, ALERTS)).get(tp, 0), (await ends(broker, ALERTS)).get(tp, 0)
+    found: dict[bytes, Alert] = {}
+    async for batch in records(broker, {tp: (first, last)}, lambda *_: None):
+        for record in batch:
+            _note(found, record)
+    newest: dict[bytes, Alert] = {}
+    for alert in sorted(found.values(), key=lambda one: one.opened_at):
+        newest[alert.patient.encode()] = alert
+    return newest
+
+
+def _note(found: dict[bytes, Alert], record: ConsumerRecord) -> None:
+    key, value = record.key or b"", record.value or b""
+    found.pop(key, None)
+    if RULE.encode() not in value:
+        return
+    try:
+        alert = _alert.decode(value)
+    except UNREADABLE:
+        return
+    if alert.rule == RULE and alert.state != "resolved":
+        found[key] = alert
