@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+from types import SimpleNamespace
+from typing import Any
+
 import msgspec
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rpm_stream.app.errors import UsageError
+from rpm_stream.app.growth import queues
+from rpm_stream.app.growth.kafka import Copier, fits
 from rpm_stream.app.growth.keyed import Held, Index, counting, held_with, proof
-from rpm_stream.app.growth.queues import home
+from rpm_stream.app.growth.queues import home, waiting
 from rpm_stream.app.names import ALERTS, FRAMES, REGISTRY, STATE_JUDGE
 from rpm_stream.app.partitions import home_of
 from rpm_stream.pipeline.device import DeviceState
@@ -77,3 +87,61 @@ def test_a_proof_sees_each_difference(change: str) -> None:
 def test_what_has_no_key_stays_in_its_queue() -> None:
     assert home(ConsumerRecord(FRAMES, 3, 0, 0, 1, None, b"", None, 0, 0, ()), COUNT) == 3
     assert home(record(FRAMES, 3, 0, 0, b""), COUNT) == home_of(b"k", COUNT)
+
+
+# --- what Kafka takes no copy of ----------------------------------------------------------------------------------
+
+LIMIT = 1 << 20
+NOISE = random.Random(4).randbytes(LIMIT)
+
+
+@pytest.mark.parametrize(
+    ("value", "does"),
+    [(b"", True), (NOISE[:-600], True), (NOISE, False), (bytes(3 * LIMIT), True), (NOISE * 3, False), (None, True)],
+)
+def test_what_fits_is_measured_as_it_would_be_written(value: bytes | None, does: bool) -> None:
+    """A client's compressed batch holds more than its octets on the way; a copy has a header more than its original."""
+    assert fits(record(FRAMES, 0, 0, 0, value), LIMIT) == does
+
+
+def asked(monkeypatch: pytest.MonkeyPatch, *lane: ConsumerRecord) -> Any:
+    """``waiting`` over records of rpm.frames, which is to get eight partitions."""
+
+    async def records(*_: Any) -> Any:
+        yield list(lane)
+
+    async def most_octets(*_: Any) -> int:
+        return LIMIT
+
+    monkeypatch.setattr(queues, "records", records)
+    monkeypatch.setattr(queues, "most_octets", most_octets)
+    broker: Any = SimpleNamespace(admin=None)
+    return asyncio.run(waiting(broker, {TopicPartition(FRAMES, 0): (0, 9)}, COUNT, lambda *_: None))
+
+
+def test_a_growth_that_could_not_copy_what_waits_says_so_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    stays, moves = (record(FRAMES, at, 4, 0, NOISE) for at in (home_of(b"k", COUNT), home_of(b"k", COUNT) ^ 1))
+    assert asked(monkeypatch, stays) == (1, 0)
+    with pytest.raises(UsageError, match=r"rpm\.frames: .* raise max\.message\.bytes of rpm\.frames"):
+        asked(monkeypatch, stays, moves)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_copy_that_is_refused_names_its_record(late: bool) -> None:
+    """By our producer at once, or by the broker: what came after the growth had been planned."""
+
+    async def send(*_: Any, **__: Any) -> asyncio.Future[Any]:
+        if not late:
+            raise MessageSizeTooLargeError
+        future = asyncio.get_running_loop().create_future()
+        future.set_exception(MessageSizeTooLargeError())
+        return future
+
+    async def copied() -> None:
+        producer: Any = SimpleNamespace(send=send)
+        copier = Copier(producer, set())
+        await copier.copy(record(FRAMES, 2, 5, 0, NOISE), 3)
+        await copier.flush()
+
+    with pytest.raises(UsageError, match=r"rpm\.frames: the record at 2:5 "):
+        asyncio.run(copied())

@@ -57,7 +57,7 @@ def ingest_app(settings: Settings, knowledge: Knowledge, layout: Layout, clock: 
     holding = Holding(STAGE, app, NobodyTold(), step.late, settings)
     work = BatchWork(app, table, states, by_partition, holding)
     if layout.grown:
-        work.elsewhere = Strays(partitions, table).passed_on
+        work.elsewhere = Strays(partitions, table, step.refused).passed_on
 
     async def frames(stream: Any) -> None:
         await reader.ready.wait()
@@ -90,6 +90,10 @@ class Step:
     def apply(self, state: DeviceState, record: ConsumerRecord) -> list[Outgoing] | None:
         """The records that a frame causes; None for a frame that this state has applied."""
         return self._apply(state, record, None)
+
+    def refused(self, record: ConsumerRecord) -> list[Outgoing] | None:
+        """What a frame causes that is refused whatever is known of its device."""
+        return self.apply(DeviceState(), record)
 
     async def late(self, broker: Broker, key: bytes, partition: int, held: Held) -> Late[DeviceState]:
         """As ``apply``, for the frames of a device that were kept."""

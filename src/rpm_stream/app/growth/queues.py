@@ -14,7 +14,7 @@ from typing import NamedTuple
 from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.growth.journal import Growth
-from rpm_stream.app.growth.kafka import commit, copied_after, copying
+from rpm_stream.app.growth.kafka import commit, copied_after, copying, fits, most_octets, too_large
 from rpm_stream.app.merged import Reader
 from rpm_stream.app.names import (
     ACTIONS,
@@ -60,11 +60,19 @@ async def unread(broker: Broker, topic: str, commits: dict[int, int], cut: dict[
 
 
 async def waiting(broker: Broker, spans: Spans, partitions: int, progress: Progress) -> Waiting:
-    """How much waits in ``spans``, and how much of it lies elsewhere."""
+    """How much waits in ``spans`` of one topic, and how much of it lies elsewhere.
+
+    Raises UsageError where it would be written once more, and holds a record of which Kafka takes no copy.
+    """
     count = elsewhere = 0
+    large: ConsumerRecord | None = None
+    most = await most_octets(broker.admin, next(iter(spans)).topic)
     async for batch in records(broker, spans, progress):
         count += len(batch)
         elsewhere += sum(home(record, partitions) != record.partition for record in batch)
+        large = large or next((record for record in batch if not fits(record, most)), None)
+    if elsewhere and large is not None:
+        raise too_large(large)
     return Waiting(count, elsewhere)
 
 
