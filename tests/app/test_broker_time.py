@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 from rpm_stream.app import broker_time
 from rpm_stream.app.broker_time import AHEAD, BrokerTime, Look, read_look
 from rpm_stream.app.clock import Clock, steady, wall
+from rpm_stream.app.errors import UsageError
 from rpm_stream.app.registry_topic import _away
 from rpm_stream.app.settings import Settings
 from rpm_stream.app.web.machines import FRESH, Machines
@@ -179,6 +180,56 @@ def test_no_other_module_reads_the_hosts_clock() -> None:
         if isinstance(node, ast.Call) and dotted(node.func, aliases(path)) in READS
     }
     assert found == OWN_CLOCKS.keys()
+
+
+OWN = {
+    "app/broker_time.py": "follows the broker's clock, or measures how far the host's is from it",
+    "app/stage.py": "hands one that follows to the agent; the sink's says only how far the host's is from the broker's",
+    "app/web/server.py": "follows",
+    "app/books/run.py": "follows",
+    "app/cli/gateways.py": "follows",
+    "app/engine/application.py": "until the agent is given one that follows",
+    "app/agents/ingest.py": "where the stage gives none: in tests",
+    "app/agents/judge.py": "where the stage gives none: in tests",
+    "app/clock.py": "where it begins",
+    "app/gateway/commands.py": "a gateway is another machine",
+    "app/demo.py": "broker, stages and gateways of a demo are one machine",
+    "app/registry_file.py": "a person's machine: a time of an entry that has none",
+    "app/cli/registry.py": "a person's machine",
+    "app/cli/registry_limits.py": "a person's machine",
+    "app/cli/reconcile.py": "a day is the least that it reads",
+    "app/assigning.py": "a day is the least that it reads",
+    "app/fhir_client.py": "a time of another server's",
+}
+
+
+def test_nobody_else_has_a_clock_of_his_own() -> None:
+    """A clock that nobody keeps on the broker's time is the host's, whatever it is called."""
+    clock = "rpm_stream.app.clock"
+    makes = {f"{clock}.wall", f"{clock}.Clock", f"{clock}.Clock.of", "wall", "cls"}
+    found = {
+        name_of(path)
+        for path in MODULES
+        if unit_of(path) == "app" and ("rpm_stream.app.clock" in path.read_text() or name_of(path) == "app/clock.py")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and dotted(node.func, aliases(path)) in makes
+    }
+    assert found == OWN.keys()
+
+
+def test_what_is_made_for_a_few_looks_follows_or_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def begin(of: BrokerTime) -> None:
+        of._note(wall() - DAY, wall(), steady())
+
+    monkeypatch.setattr(BrokerTime, "begin", begin)
+    clock = asyncio.run(BrokerTime.clock_for(Settings(), "ingest"))
+    assert abs(clock.now() - (wall() - DAY)) < timedelta(seconds=1)
+
+    async def refused(_: BrokerTime) -> None:
+        raise UsageError("no right")
+
+    monkeypatch.setattr(BrokerTime, "begin", refused)
+    assert abs(asyncio.run(BrokerTime.clock_for(Settings(), "ingest")).now() - wall()) < timedelta(seconds=1)
 
 
 def test_a_command_on_a_machine_that_is_ahead_says_so() -> None:

@@ -112,6 +112,13 @@ class BrokerTime:
                 said = True
                 await asyncio.sleep(EVERY_SECONDS)
 
+    @staticmethod
+    async def clock_for(settings: Settings, stage: str) -> Clock:
+        """A clock on the broker's time, for what looks at it a few times and ends."""
+        clock = Clock.of(settings)
+        await BrokerTime(settings, clock, stage).try_to_begin()
+        return clock
+
     def _producer(self) -> AIOKafkaProducer:
         return AIOKafkaProducer(bootstrap_servers=self._settings.bootstrap, request_timeout_ms=REQUEST_MS)
 

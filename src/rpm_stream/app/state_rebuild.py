@@ -18,7 +18,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.clock import wall
+from rpm_stream.app.broker_time import BrokerTime
 from rpm_stream.app.engine.lost import BEGUN_ANEW, BEGUN_ANEW_KEY, Lost, Note, begun_anew, is_lost, read_note
 from rpm_stream.app.moved import origin_of
 from rpm_stream.app.names import FRAMES, GROUP_INGEST, GROUP_JUDGE, GROWTH, READINGS
@@ -144,7 +144,8 @@ async def rebuild(settings: Settings, knowledge: Knowledge, one: Broken) -> Rebu
     making = _making(settings, knowledge, await read(settings.bootstrap), one.stage)
     async with reaching(settings.bootstrap, (SOURCES[one.stage],)) as broker:
         done = await _applied(broker, making, one, one.key)
-    held = one.held or hold(one.upto, wall(), one.fault, b"")
+    clock = await BrokerTime.clock_for(settings, one.stage)
+    held = one.held or hold(one.upto, clock.now(), one.fault, b"")
     mended = held.mended(making.state_of(one.key))
     await _write(settings.bootstrap, one, {one.key: mended})
     return done
@@ -162,10 +163,11 @@ async def rebuild_all(settings: Settings, knowledge: Knowledge, one: Gone) -> Re
         done = await _applied(broker, making, msgspec.structs.replace(one, upto=kept_from), None)
         tp = TopicPartition(SOURCES[one.stage], one.partition)
         later = {record.key or b"" async for record in _messages(broker, tp, (kept_from, one.upto), None)}
+    clock = await BrokerTime.clock_for(settings, one.stage)
     states: dict[bytes, bytes] = {}
     for key in dict.fromkeys((*making.keys, *sorted(later))):
         blob = making.state_of(key)
-        states[key] = hold(kept_from, wall(), one.fault, b"").mended(blob) if key in later else blob
+        states[key] = hold(kept_from, clock.now(), one.fault, b"").mended(blob) if key in later else blob
     await _write(settings.bootstrap, one, states, one.known.end)
     return msgspec.structs.replace(done, states=len(states))
 
