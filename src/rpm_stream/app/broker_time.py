@@ -22,6 +22,7 @@ from aiokafka.errors import KafkaError
 from prometheus_client import Gauge
 
 from rpm_stream.app.clock import Clock, steady, wall
+from rpm_stream.app.engine.end import asked_to_end
 from rpm_stream.app.errors import BrokerAway, UsageError
 from rpm_stream.app.settings import Settings
 from rpm_stream.app.state_topic import make_topic
@@ -106,7 +107,9 @@ class BrokerTime:
                         said = False
                         tell()
                         await asyncio.sleep(EVERY_SECONDS)
-            except (KafkaError, OSError, UsageError) as error:
+            except (KafkaError, OSError, UsageError, asyncio.CancelledError) as error:
+                if asked_to_end():
+                    raise asyncio.CancelledError from None
                 if not said:
                     log.warning("the broker's clock is not followed", stage=self._stage, error=type(error).__name__)
                 said = True

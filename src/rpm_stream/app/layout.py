@@ -14,7 +14,7 @@ import structlog
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from rpm_stream.app.engine.end import EXIT_CRASHED, die
+from rpm_stream.app.engine.end import EXIT_CRASHED, asked_to_end, die
 from rpm_stream.app.errors import BrokerAway, MustNotGoOn
 from rpm_stream.app.growth.journal import last_growth
 from rpm_stream.app.names import (
@@ -135,7 +135,9 @@ async def watch_counts(bootstrap: str, stage: str, known: Mapping[str, int]) -> 
     while True:
         try:
             await _watch(bootstrap, stage, known)
-        except (KafkaError, OSError, TimeoutError) as error:
+        except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as error:
+            if asked_to_end():
+                raise asyncio.CancelledError from None
             log.debug("partitions are not watched", error=type(error).__name__)
         await asyncio.sleep(LOOK_SECONDS)
 

@@ -105,7 +105,8 @@ async def run_service(settings: Settings, stage: str) -> None:
             raise UsageError("the sink needs RPM_FHIR_URL, the base address of a FHIR R4 server")
         _, layout = await check(settings, frozenset({stage}))
         _begin(settings, stage)
-        following = asyncio.create_task(BrokerTime(settings, Clock.of(settings), stage).run())
+        broker_time = BrokerTime(settings, Clock.of(settings), stage)
+        following = asyncio.create_task(guarded(broker_time.run, "following the broker's clock"))
         try:
             await _watched(settings, stage, layout, sink.run(settings, stop))
         finally:
