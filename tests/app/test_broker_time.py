@@ -7,14 +7,19 @@ import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
 from aiokafka.errors import InvalidTimestampError, KafkaConnectionError
+from hypothesis import given
+from hypothesis import strategies as st
 from source_for_tests import MODULES, aliases, dotted, name_of, tree, unit_of
 from structlog.testing import capture_logs
 
 from rpm_stream.app import broker_time
+from rpm_stream.app import clock as clock_module
 from rpm_stream.app.broker_time import AHEAD, BrokerTime, Look, read_look
 from rpm_stream.app.clock import Clock, steady, wall
 from rpm_stream.app.errors import UsageError
@@ -93,6 +98,65 @@ def test_a_broker_whose_clock_is_set_is_followed_and_told() -> None:
     with capture_logs() as logs:
         found._note(wall() + DAY, wall(), steady())
     assert clock.now() - wall() > timedelta(hours=23)
+    assert "the broker's clock was set" in [entry["event"] for entry in logs]
+
+
+class Way:
+    """A broker that is so far from this host, and so slow there and back; the counter and the clocks are a test's."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, off: float) -> None:
+        self.time, self.off = 1_000_000.0, off
+        self.clock = Clock(anchor=datetime.fromtimestamp(0, UTC))
+        self.found = BrokerTime(Settings(), self.clock, "judge")
+        monkeypatch.setattr(broker_time, "steady", lambda: self.time)
+        monkeypatch.setattr(clock_module, "steady", lambda: self.time)
+        monkeypatch.setattr(time, "time", lambda: self.time)
+
+    def ask(self, there: float, back: float) -> None:
+        async def send_and_wait(*_: Any, **__: Any) -> Any:
+            self.time += there
+            stamp = (self.time + self.off) * 1000
+            self.time += back
+            return SimpleNamespace(timestamp_type=1, timestamp=stamp)
+
+        producer: Any = SimpleNamespace(send_and_wait=send_and_wait)
+        asyncio.run(self.found._ask(producer))
+
+    def error(self) -> float:
+        """How far the clock is from the broker's, in seconds."""
+        return abs(self.clock.real().timestamp() - self.time - self.off)
+
+
+SECONDS = st.floats(0, 30)
+WAYS = st.lists(st.tuples(SECONDS, SECONDS, SECONDS), min_size=1, max_size=8)
+
+
+@given(st.floats(-90_000, 90_000), WAYS)
+def test_the_clock_is_as_right_as_the_quickest_answer(off: float, ways: list[tuple[float, float, float]]) -> None:
+    """An answer that was held up for half a minute says nothing better than what is known."""
+    with pytest.MonkeyPatch.context() as patch:
+        way = Way(patch, off)
+        for number, (there, back, pause) in enumerate(ways, 1):
+            way.ask(there, back)
+            way.time += pause
+            quickest = min(one[0] + one[1] for one in ways[:number])
+            assert way.error() <= quickest / 2 + 0.11
+            assert way.found.ahead is not None
+            assert abs(way.found.ahead.total_seconds() + off) <= quickest / 2 + 0.11
+
+
+def test_one_slow_answer_moves_nothing_and_a_broker_that_was_set_is_followed_though_slow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    way = Way(monkeypatch, 0)
+    way.ask(0.001, 0.001)
+    with capture_logs() as logs:
+        way.ask(0, 200)
+        assert way.error() < 0.01
+        assert logs == []
+        way.off = 3600
+        way.ask(0.9, 0.9)
+    assert way.error() < 1
     assert "the broker's clock was set" in [entry["event"] for entry in logs]
 
 

@@ -1,7 +1,8 @@
 """What the broker's clock shows, and how far this host's is from it.
 
-A small message goes to a topic of its own whose records the broker stamps; the answer names the stamp. Half the way
-there and back is as exact as it gets, and milliseconds are enough. Each message says what its writer found before, so
+A small message goes to a topic of its own whose records the broker stamps; the answer names the stamp. It was stamped
+on the way there and back, so it is taken for half of that, and half of that is as much as it can be wrong: what a slow
+answer says is believed only as far as no quicker one knows better. Each message says what its writer found before, so
 that the feed can tell which stage runs on a machine with a wrong clock.
 
 In a cluster it is the clock of the broker that leads the topic's only partition.
@@ -70,6 +71,7 @@ class BrokerTime:
     def __init__(self, settings: Settings, clock: Clock, stage: str) -> None:
         self._settings, self._clock, self._stage = settings, clock, stage
         self.ahead: timedelta | None = None
+        self._unsure = timedelta()  # how much the clock may be wrong by what is known
         self.known = asyncio.Event()
         self._told = False
 
@@ -135,19 +137,26 @@ class BrokerTime:
             log.error("the broker does not stamp the topic: its clock is not followed", topic=TOPIC)
             return
         stamped = datetime.fromtimestamp(answer.timestamp / 1000, UTC)
-        self._note(stamped, began + timedelta(seconds=took / 2), began_at + took / 2)
+        half = timedelta(seconds=took / 2)
+        self._note(stamped, began + half, began_at + took / 2, half)
 
-    def _note(self, broker: datetime, host: datetime, at: float) -> None:
-        """The broker's clock showed ``broker`` when this host's showed ``host`` and the counter was ``at``."""
+    def _note(self, broker: datetime, host: datetime, at: float, unsure: timedelta = timedelta()) -> None:
+        """The broker's clock showed ``broker`` when this host's showed ``host`` and the counter was ``at``, or both
+        were up to ``unsure`` less or more.
+        """
         expected = self._clock.real() - timedelta(seconds=steady() - at)
         apart = abs(broker - expected)
-        if self.known.is_set() and apart > JUMP:
+        was_set = apart > self._unsure + unsure + AGREES  # the way there and back does not explain it
+        if self.known.is_set() and was_set and apart > JUMP:
             log.error(
                 "the broker's clock was set", stage=self._stage, seconds=round((broker - expected).total_seconds())
             )
-        if not self.known.is_set() or apart > AGREES:
+        if not self.known.is_set() or was_set or (unsure < self._unsure and apart > AGREES):
             self._clock.follow(broker, at)
-        self.ahead = host - broker
+            self._unsure = unsure
+        else:
+            self._unsure = min(self._unsure, unsure + apart)
+        self.ahead = host - (self._clock.real() - timedelta(seconds=steady() - at))
         self.known.set()
         AHEAD.labels(self._stage).set(self.ahead.total_seconds())
         self._tell()
