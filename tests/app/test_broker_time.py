@@ -7,16 +7,22 @@ import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
 from aiokafka.errors import InvalidTimestampError, KafkaConnectionError
+from hypothesis import given
+from hypothesis import strategies as st
 from source_for_tests import MODULES, aliases, dotted, name_of, tree, unit_of
 from structlog.testing import capture_logs
 
 from rpm_stream.app import broker_time
+from rpm_stream.app import clock as clock_module
 from rpm_stream.app.broker_time import AHEAD, BrokerTime, Look, read_look
 from rpm_stream.app.clock import Clock, steady, wall
+from rpm_stream.app.errors import UsageError
 from rpm_stream.app.registry_topic import _away
 from rpm_stream.app.settings import Settings
 from rpm_stream.app.web.machines import FRESH, Machines
@@ -92,6 +98,65 @@ def test_a_broker_whose_clock_is_set_is_followed_and_told() -> None:
     with capture_logs() as logs:
         found._note(wall() + DAY, wall(), steady())
     assert clock.now() - wall() > timedelta(hours=23)
+    assert "the broker's clock was set" in [entry["event"] for entry in logs]
+
+
+class Way:
+    """A broker that is so far from this host, and so slow there and back; the counter and the clocks are a test's."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, off: float) -> None:
+        self.time, self.off = 1_000_000.0, off
+        self.clock = Clock(anchor=datetime.fromtimestamp(0, UTC))
+        self.found = BrokerTime(Settings(), self.clock, "judge")
+        monkeypatch.setattr(broker_time, "steady", lambda: self.time)
+        monkeypatch.setattr(clock_module, "steady", lambda: self.time)
+        monkeypatch.setattr(time, "time", lambda: self.time)
+
+    def ask(self, there: float, back: float) -> None:
+        async def send_and_wait(*_: Any, **__: Any) -> Any:
+            self.time += there
+            stamp = (self.time + self.off) * 1000
+            self.time += back
+            return SimpleNamespace(timestamp_type=1, timestamp=stamp)
+
+        producer: Any = SimpleNamespace(send_and_wait=send_and_wait)
+        asyncio.run(self.found._ask(producer))
+
+    def error(self) -> float:
+        """How far the clock is from the broker's, in seconds."""
+        return abs(self.clock.real().timestamp() - self.time - self.off)
+
+
+SECONDS = st.floats(0, 30)
+WAYS = st.lists(st.tuples(SECONDS, SECONDS, SECONDS), min_size=1, max_size=8)
+
+
+@given(st.floats(-90_000, 90_000), WAYS)
+def test_the_clock_is_as_right_as_the_quickest_answer(off: float, ways: list[tuple[float, float, float]]) -> None:
+    """An answer that was held up for half a minute says nothing better than what is known."""
+    with pytest.MonkeyPatch.context() as patch:
+        way = Way(patch, off)
+        for number, (there, back, pause) in enumerate(ways, 1):
+            way.ask(there, back)
+            way.time += pause
+            quickest = min(one[0] + one[1] for one in ways[:number])
+            assert way.error() <= quickest / 2 + 0.11
+            assert way.found.ahead is not None
+            assert abs(way.found.ahead.total_seconds() + off) <= quickest / 2 + 0.11
+
+
+def test_one_slow_answer_moves_nothing_and_a_broker_that_was_set_is_followed_though_slow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    way = Way(monkeypatch, 0)
+    way.ask(0.001, 0.001)
+    with capture_logs() as logs:
+        way.ask(0, 200)
+        assert way.error() < 0.01
+        assert logs == []
+        way.off = 3600
+        way.ask(0.9, 0.9)
+    assert way.error() < 1
     assert "the broker's clock was set" in [entry["event"] for entry in logs]
 
 
@@ -179,6 +244,56 @@ def test_no_other_module_reads_the_hosts_clock() -> None:
         if isinstance(node, ast.Call) and dotted(node.func, aliases(path)) in READS
     }
     assert found == OWN_CLOCKS.keys()
+
+
+OWN = {
+    "app/broker_time.py": "follows the broker's clock, or measures how far the host's is from it",
+    "app/stage.py": "hands one that follows to the agent; the sink's says only how far the host's is from the broker's",
+    "app/web/server.py": "follows",
+    "app/books/run.py": "follows",
+    "app/cli/gateways.py": "follows",
+    "app/engine/application.py": "until the agent is given one that follows",
+    "app/agents/ingest.py": "where the stage gives none: in tests",
+    "app/agents/judge.py": "where the stage gives none: in tests",
+    "app/clock.py": "where it begins",
+    "app/gateway/commands.py": "a gateway is another machine",
+    "app/demo.py": "broker, stages and gateways of a demo are one machine",
+    "app/registry_file.py": "a person's machine: a time of an entry that has none",
+    "app/cli/registry.py": "a person's machine",
+    "app/cli/registry_limits.py": "a person's machine",
+    "app/cli/reconcile.py": "a day is the least that it reads",
+    "app/assigning.py": "a day is the least that it reads",
+    "app/fhir_client.py": "a time of another server's",
+}
+
+
+def test_nobody_else_has_a_clock_of_his_own() -> None:
+    """A clock that nobody keeps on the broker's time is the host's, whatever it is called."""
+    clock = "rpm_stream.app.clock"
+    makes = {f"{clock}.wall", f"{clock}.Clock", f"{clock}.Clock.of", "wall", "cls"}
+    found = {
+        name_of(path)
+        for path in MODULES
+        if unit_of(path) == "app" and ("rpm_stream.app.clock" in path.read_text() or name_of(path) == "app/clock.py")
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and dotted(node.func, aliases(path)) in makes
+    }
+    assert found == OWN.keys()
+
+
+def test_what_is_made_for_a_few_looks_follows_or_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def begin(of: BrokerTime) -> None:
+        of._note(wall() - DAY, wall(), steady())
+
+    monkeypatch.setattr(BrokerTime, "begin", begin)
+    clock = asyncio.run(BrokerTime.clock_for(Settings(), "ingest"))
+    assert abs(clock.now() - (wall() - DAY)) < timedelta(seconds=1)
+
+    async def refused(_: BrokerTime) -> None:
+        raise UsageError("no right")
+
+    monkeypatch.setattr(BrokerTime, "begin", refused)
+    assert abs(asyncio.run(BrokerTime.clock_for(Settings(), "ingest")).now() - wall()) < timedelta(seconds=1)
 
 
 def test_a_command_on_a_machine_that_is_ahead_says_so() -> None:

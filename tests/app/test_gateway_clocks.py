@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import sys
+import threading
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 
 import pytest
 from aiokafka.structs import ConsumerRecord
@@ -69,6 +73,41 @@ def test_what_is_kept_is_bounded() -> None:
         heard.clocks._count = 0
         heard.raw(json.dumps({"gateway": f"gw-{number}", "sent_at": RECEIVED.isoformat()}).encode())
     assert len(heard.clocks._leads) == GATEWAYS
+
+
+def test_it_is_asked_by_another_thread_while_frames_come() -> None:
+    """The metrics are served by a thread of their own: none of its looks may fail, or the page of all metrics does."""
+    heard, looks, faults = Heard(), 0, list[Exception]()
+    bodies = [json.dumps({"gateway": f"gw-{n}", "sent_at": RECEIVED.isoformat()}).encode() for n in range(5000)]
+    done = threading.Event()
+
+    def look() -> None:
+        nonlocal looks
+        while not done.is_set():
+            try:
+                heard.clocks.ahead()
+            except Exception as error:  # noqa: BLE001
+                faults.append(error)
+            looks += 1
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    asking = threading.Thread(target=look)
+    asking.start()
+    try:
+        until = monotonic() + 1.5
+        for number in itertools.count():
+            if monotonic() > until:
+                break
+            heard.clocks._count = 0
+            heard.time += 0.001  # a lead as large as before is one of now: the order changes
+            heard.raw(bodies[number % len(bodies)])
+    finally:
+        done.set()
+        asking.join()
+        sys.setswitchinterval(before)
+    assert looks > 10
+    assert faults == []
 
 
 @pytest.mark.parametrize(

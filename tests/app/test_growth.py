@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
+from aiokafka import TopicPartition
+from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
+from replaying import START
 
 from rpm_stream.app.errors import UsageError
+from rpm_stream.app.growth import queues
+from rpm_stream.app.growth.journal import Growth
+from rpm_stream.app.growth.kafka import Copier, fits
 from rpm_stream.app.growth.keyed import Held, Index, check_whole, counting, held_with, proof
-from rpm_stream.app.growth.queues import home
-from rpm_stream.app.names import ALERTS, FRAMES, REGISTRY, STATE_INGEST, STATE_JUDGE
+from rpm_stream.app.growth.queues import home, waiting
+from rpm_stream.app.moved import origin_of
+from rpm_stream.app.names import (
+    ACTIONS,
+    ALERTS,
+    FRAMES,
+    GROUP_INGEST,
+    READINGS,
+    REGISTRY,
+    STATE_INGEST,
+    STATE_JUDGE,
+)
 from rpm_stream.app.partitions import home_of
 from rpm_stream.pipeline.device import DeviceState
 from rpm_stream.pipeline.held import hold, packed
+from rpm_stream.pipeline.order import forward
 from rpm_stream.pipeline.sealed import pack_device
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.records import Position
 
 COUNT = 8
 
@@ -97,3 +120,173 @@ def test_a_proof_sees_each_difference(change: str) -> None:
 def test_what_has_no_key_stays_in_its_queue() -> None:
     assert home(ConsumerRecord(FRAMES, 3, 0, 0, 1, None, b"", None, 0, 0, ()), COUNT) == 3
     assert home(record(FRAMES, 3, 0, 0, b""), COUNT) == home_of(b"k", COUNT)
+
+
+# --- what Kafka takes no copy of ----------------------------------------------------------------------------------
+
+LIMIT = 1 << 20
+NOISE = random.Random(4).randbytes(LIMIT)
+
+
+@pytest.mark.parametrize(
+    ("value", "does"),
+    [(b"", True), (NOISE[:-600], True), (NOISE, False), (bytes(3 * LIMIT), True), (NOISE * 3, False), (None, True)],
+)
+def test_what_fits_is_measured_as_it_would_be_written(value: bytes | None, does: bool) -> None:
+    """A client's compressed batch holds more than its octets on the way; a copy has a header more than its original."""
+    assert fits(record(FRAMES, 0, 0, 0, value), LIMIT) == does
+
+
+def asked(monkeypatch: pytest.MonkeyPatch, *lane: ConsumerRecord) -> Any:
+    """``waiting`` over records of rpm.frames, which is to get eight partitions."""
+
+    async def records(*_: Any) -> Any:
+        yield list(lane)
+
+    async def most_octets(*_: Any) -> int:
+        return LIMIT
+
+    monkeypatch.setattr(queues, "records", records)
+    monkeypatch.setattr(queues, "most_octets", most_octets)
+    broker: Any = SimpleNamespace(admin=None)
+    return asyncio.run(waiting(broker, {TopicPartition(FRAMES, 0): (0, 9)}, COUNT, lambda *_: None))
+
+
+def test_a_growth_that_could_not_copy_what_waits_says_so_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    stays, moves = (record(FRAMES, at, 4, 0, NOISE) for at in (home_of(b"k", COUNT), home_of(b"k", COUNT) ^ 1))
+    assert asked(monkeypatch, stays) == (1, 0)
+    with pytest.raises(UsageError, match=r"rpm\.frames: .* raise max\.message\.bytes of rpm\.frames"):
+        asked(monkeypatch, stays, moves)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_copy_that_is_refused_names_its_record(late: bool) -> None:
+    """By our producer at once, or by the broker: what came after the growth had been planned."""
+
+    async def send(*_: Any, **__: Any) -> asyncio.Future[Any]:
+        if not late:
+            raise MessageSizeTooLargeError
+        future = asyncio.get_running_loop().create_future()
+        future.set_exception(MessageSizeTooLargeError())
+        return future
+
+    async def copied() -> None:
+        producer: Any = SimpleNamespace(send=send)
+        copier = Copier(producer, set())
+        await copier.copy(record(FRAMES, 2, 5, 0, NOISE), 3)
+        await copier.flush()
+
+    with pytest.raises(UsageError, match=r"rpm\.frames: the record at 2:5 "):
+        asyncio.run(copied())
+
+
+# --- what was forwarded before a kill -----------------------------------------------------------------------------
+
+
+class Topics:
+    """A broker with rpm.actions in two partitions, which become eight, and rpm.readings; times are in seconds."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.logs: dict[TopicPartition, list[ConsumerRecord]] = {}
+        self.commits: list[dict[int, int]] = []
+        self.sent: list[tuple[int, int]] = []
+
+        async def records(_broker: Any, spans: Any, _progress: Any) -> Any:
+            for tp, (first, end) in spans.items():
+                if found := [one for one in self.logs[tp] if first <= one.offset < end]:
+                    yield found
+
+        async def starts(_broker: Any, topic: str) -> Any:
+            return {tp: 0 for tp in self.logs if tp.topic == topic}
+
+        async def ends(_broker: Any, topic: str) -> Any:
+            return {tp: len(log) for tp, log in self.logs.items() if tp.topic == topic}
+
+        async def window(_broker: Any, topic: str, since: datetime, until: Any) -> Any:
+            assert until is None
+            stamp = since.timestamp() * 1000
+            return {
+                tp: (sum(one.timestamp < stamp for one in log), len(log))
+                for tp, log in self.logs.items()
+                if tp.topic == topic
+            }
+
+        async def commit(_bootstrap: str, _group: str, _topic: str, places: dict[int, int]) -> None:
+            self.commits.append(places)
+
+        async def most_octets(*_: Any) -> int:
+            return LIMIT
+
+        async def copied_after(*_: Any) -> set[Any]:
+            return set()
+
+        @asynccontextmanager
+        async def copying(_bootstrap: str, copied: set[Any]) -> Any:
+            async def send(*_: Any, headers: Any, **__: Any) -> Any:
+                origin = origin_of(ConsumerRecord(ACTIONS, 0, 0, 0, 0, b"", b"", None, 0, 0, headers))
+                assert origin is not None
+                self.sent.append(origin)
+                future = asyncio.get_running_loop().create_future()
+                future.set_result(None)
+                return future
+
+            producer: Any = SimpleNamespace(send=send)
+            copier = Copier(producer, copied)
+            yield copier
+            await copier.flush()
+
+        class Reader:
+            def __init__(self, *_: Any) -> None: ...
+
+            async def merged(self, spans: Any) -> Any:
+                async for batch in records(None, spans, None):
+                    for one in batch:
+                        yield one
+
+        patched: dict[str, Any] = {
+            "records": records, "starts": starts, "ends": ends, "window": window, "commit": commit,
+            "most_octets": most_octets, "copied_after": copied_after, "copying": copying, "Reader": Reader,
+        }  # fmt: skip
+        for name, value in patched.items():
+            monkeypatch.setattr(queues, name, value)
+
+    def take(self, commits: dict[int, int], cut: dict[int, int]) -> str:
+        growth = Growth(partitions=COUNT, was={ACTIONS: 2}, cuts={ACTIONS: cut}, commits={ACTIONS: commits})
+        broker: Any = SimpleNamespace(admin=None)
+        return asyncio.run(queues.take(broker, "kafka:9092", growth, (ACTIONS, GROUP_INGEST), lambda *_: None))
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.sampled_from("abcdefgh")), min_size=1, max_size=12), st.data())
+def test_a_decision_is_forwarded_once_whatever_was_out_before_a_kill(
+    sent: list[tuple[int, str]], data: st.DataObject
+) -> None:
+    """Ingest had put out more than it could commit; then the topics grow, and it goes on."""
+    with pytest.MonkeyPatch.context() as patch:
+        topics = Topics(patch)
+        lanes: dict[int, list[ConsumerRecord]] = {0: [], 1: []}
+        for at, (partition, name) in enumerate(sent):
+            body = {"v": 1, "patient": name, "alert": "a", "action": "comment", "who": "n", "reason": "x", "at": START}
+            offset = len(lanes[partition])
+            value = msgspec.json.encode(body)
+            lanes[partition].append(record(ACTIONS, partition, offset, at * 1000, value, name.encode()))
+        commits = {number: data.draw(st.integers(0, len(lane))) for number, lane in lanes.items()}
+        out = {number: data.draw(st.integers(commits[number], len(lane))) for number, lane in lanes.items()}
+        topics.logs = {TopicPartition(ACTIONS, number): lane for number, lane in lanes.items()}
+        readings = topics.logs[TopicPartition(READINGS, 0)] = [
+            record(READINGS, 0, 0, 0, b"?"),
+            record(READINGS, 0, 1, 0, b'{"partition":0,"offset":0}'),
+            record(READINGS, 0, 2, 0, b'{"partition":1,"offset":99,"topic":"rpm.actions"}'),
+        ]
+        for number, lane in lanes.items():
+            for one in lane[: out[number]]:
+                place = Position(topic=ACTIONS, partition=number, offset=one.offset)
+                value = forward(one.value, one.key.decode(), place, START)
+                readings.append(record(READINGS, 0, len(readings), one.timestamp + 5, value))
+        said = topics.take(commits, {number: len(lane) for number, lane in lanes.items()})
+        waiting = [one for number, lane in lanes.items() for one in lane[commits[number] :]]
+        if all(home(one, COUNT) == one.partition for one in waiting):
+            assert (topics.sent, "left as they are" in said) == ([], True)
+        else:
+            left = [(one.partition, one.offset) for one in waiting if one.offset >= out[one.partition]]
+            assert topics.sent == left
+            assert topics.commits == [{number: len(lane) for number, lane in lanes.items()}]

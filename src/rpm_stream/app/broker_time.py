@@ -1,7 +1,8 @@
 """What the broker's clock shows, and how far this host's is from it.
 
-A small message goes to a topic of its own whose records the broker stamps; the answer names the stamp. Half the way
-there and back is as exact as it gets, and milliseconds are enough. Each message says what its writer found before, so
+A small message goes to a topic of its own whose records the broker stamps; the answer names the stamp. It was stamped
+on the way there and back, so it is taken for half of that, and half of that is as much as it can be wrong: what a slow
+answer says is believed only as far as no quicker one knows better. Each message says what its writer found before, so
 that the feed can tell which stage runs on a machine with a wrong clock.
 
 In a cluster it is the clock of the broker that leads the topic's only partition.
@@ -22,6 +23,7 @@ from aiokafka.errors import KafkaError
 from prometheus_client import Gauge
 
 from rpm_stream.app.clock import Clock, steady, wall
+from rpm_stream.app.engine.end import asked_to_end
 from rpm_stream.app.errors import BrokerAway, UsageError
 from rpm_stream.app.settings import Settings
 from rpm_stream.app.state_topic import make_topic
@@ -69,6 +71,7 @@ class BrokerTime:
     def __init__(self, settings: Settings, clock: Clock, stage: str) -> None:
         self._settings, self._clock, self._stage = settings, clock, stage
         self.ahead: timedelta | None = None
+        self._unsure = timedelta()  # how much the clock may be wrong by what is known
         self.known = asyncio.Event()
         self._told = False
 
@@ -106,11 +109,20 @@ class BrokerTime:
                         said = False
                         tell()
                         await asyncio.sleep(EVERY_SECONDS)
-            except (KafkaError, OSError, UsageError) as error:
+            except (KafkaError, OSError, UsageError, asyncio.CancelledError) as error:
+                if asked_to_end():
+                    raise asyncio.CancelledError from None
                 if not said:
                     log.warning("the broker's clock is not followed", stage=self._stage, error=type(error).__name__)
                 said = True
                 await asyncio.sleep(EVERY_SECONDS)
+
+    @staticmethod
+    async def clock_for(settings: Settings, stage: str) -> Clock:
+        """A clock on the broker's time, for what looks at it a few times and ends."""
+        clock = Clock.of(settings)
+        await BrokerTime(settings, clock, stage).try_to_begin()
+        return clock
 
     def _producer(self) -> AIOKafkaProducer:
         return AIOKafkaProducer(bootstrap_servers=self._settings.bootstrap, request_timeout_ms=REQUEST_MS)
@@ -125,19 +137,26 @@ class BrokerTime:
             log.error("the broker does not stamp the topic: its clock is not followed", topic=TOPIC)
             return
         stamped = datetime.fromtimestamp(answer.timestamp / 1000, UTC)
-        self._note(stamped, began + timedelta(seconds=took / 2), began_at + took / 2)
+        half = timedelta(seconds=took / 2)
+        self._note(stamped, began + half, began_at + took / 2, half)
 
-    def _note(self, broker: datetime, host: datetime, at: float) -> None:
-        """The broker's clock showed ``broker`` when this host's showed ``host`` and the counter was ``at``."""
+    def _note(self, broker: datetime, host: datetime, at: float, unsure: timedelta = timedelta()) -> None:
+        """The broker's clock showed ``broker`` when this host's showed ``host`` and the counter was ``at``, or both
+        were up to ``unsure`` less or more.
+        """
         expected = self._clock.real() - timedelta(seconds=steady() - at)
         apart = abs(broker - expected)
-        if self.known.is_set() and apart > JUMP:
+        was_set = apart > self._unsure + unsure + AGREES  # the way there and back does not explain it
+        if self.known.is_set() and was_set and apart > JUMP:
             log.error(
                 "the broker's clock was set", stage=self._stage, seconds=round((broker - expected).total_seconds())
             )
-        if not self.known.is_set() or apart > AGREES:
+        if not self.known.is_set() or was_set or (unsure < self._unsure and apart > AGREES):
             self._clock.follow(broker, at)
-        self.ahead = host - broker
+            self._unsure = unsure
+        else:
+            self._unsure = min(self._unsure, unsure + apart)
+        self.ahead = host - (self._clock.real() - timedelta(seconds=steady() - at))
         self.known.set()
         AHEAD.labels(self._stage).set(self.ahead.total_seconds())
         self._tell()

@@ -66,6 +66,6 @@ class GatewayClocks:
                 self._leads.popitem(last=False)
 
     def ahead(self) -> float:
-        """The middle of the leads in seconds; 0 while nobody is heard."""
-        since = self._now() - HEARD_S
-        return median([lead for at, lead in self._leads.values() if at >= since] or [0.0])
+        """The middle of the leads in seconds; 0 while nobody is heard. Asked by the thread that serves the metrics."""
+        since, leads = self._now() - HEARD_S, list(self._leads.values())  # in one step: frames are noted meanwhile
+        return median([lead for at, lead in leads if at >= since] or [0.0])

@@ -12,9 +12,9 @@ from typing import NamedTuple, NoReturn
 
 import structlog
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
-from rpm_stream.app.engine.end import EXIT_CRASHED, die
+from rpm_stream.app.engine.end import EXIT_CRASHED, asked_to_end, die
 from rpm_stream.app.errors import BrokerAway, MustNotGoOn
 from rpm_stream.app.growth.journal import last_growth
 from rpm_stream.app.names import (
@@ -27,6 +27,7 @@ from rpm_stream.app.names import (
     STATE_JUDGE,
     TOPICS,
 )
+from rpm_stream.app.partitions import not_allowed, partitions_of
 
 LOOK_SECONDS = 5.0
 ALL = frozenset({"ingest", "judge", "sink", "feed"})
@@ -91,12 +92,19 @@ class Layout(NamedTuple):
 
 
 async def layout_of(bootstrap: str, stages: frozenset[str] = ALL) -> Layout:
-    """How the topics lie. Raises MustNotGoOn where ``stages`` would do harm, BrokerAway."""
+    """How the topics lie. Raises MustNotGoOn where ``stages`` would do harm, BrokerAway; UsageError
+    where this user may not know.
+    """
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
     try:
         await admin.start()
         counts = await all_counts(admin)
+        for topic in sorted(_needed(stages)):
+            if not counts[topic]:
+                await partitions_of(admin, topic)  # is it not there, or may this user not know?
         growth = await last_growth(bootstrap)
+    except TopicAuthorizationFailedError as error:
+        raise not_allowed(error) from None
     except (KafkaError, OSError) as error:
         raise BrokerAway(f"Kafka at {bootstrap} does not answer any more ({type(error).__name__})") from None
     finally:
@@ -109,6 +117,11 @@ async def layout_of(bootstrap: str, stages: frozenset[str] = ALL) -> Layout:
     if fault := disagreement(counts, bootstrap, stages):
         raise MustNotGoOn(fault)
     return Layout(counts, growth is not None)
+
+
+def _needed(stages: frozenset[str]) -> set[str]:
+    """The topics whose partitions ``stages`` must know."""
+    return {topic for each in TOGETHER if each.stages & stages for topic in (each.first, each.second)}
 
 
 async def fault_of(bootstrap: str) -> str | None:
@@ -135,7 +148,9 @@ async def watch_counts(bootstrap: str, stage: str, known: Mapping[str, int]) -> 
     while True:
         try:
             await _watch(bootstrap, stage, known)
-        except (KafkaError, OSError, TimeoutError) as error:
+        except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as error:
+            if asked_to_end():
+                raise asyncio.CancelledError from None
             log.debug("partitions are not watched", error=type(error).__name__)
         await asyncio.sleep(LOOK_SECONDS)
 

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import TopicAuthorizationFailedError, for_code
 from aiokafka.partitioner import murmur2
+from aiokafka.protocol.metadata import MetadataRequest
+
+from rpm_stream.app.errors import UsageError
 
 
 async def partitions_of(admin: AIOKafkaAdminClient, topic: str) -> list[TopicPartition]:
-    """The partitions in order; none when there is no such topic. Looks first, because asking by name can create it."""
-    if topic not in await admin.list_topics():
-        return []
-    described = await admin.describe_topics([topic])
-    return sorted(TopicPartition(topic, each["partition"]) for each in described[0]["partitions"])
+    """The partitions in order; none when there is no such topic. Never creates it.
+
+    Raises TopicAuthorizationFailedError where this user may not know: a list of all topics leaves such a one out, and
+    what is not known must not count as what is not there.
+    """
+    response = await admin._send_request(MetadataRequest([topic], allow_auto_topic_creation=False))
+    [described] = response.to_object()["topics"]
+    if for_code(described["error_code"]) is TopicAuthorizationFailedError:
+        raise TopicAuthorizationFailedError(topic)
+    return sorted(TopicPartition(topic, each["partition"]) for each in described["partitions"])
+
+
+def not_allowed(error: TopicAuthorizationFailedError) -> UsageError:
+    """What a person must do, in one line."""
+    which = error.args[0] if error.args else "a topic"
+    return UsageError(f"Kafka does not let this user look at {which}: it needs the rights Describe and Read on it")
 
 
 def home_of(key: bytes, partitions: int) -> int:

@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from rpm_stream.app.errors import BrokerAway, UsageError
 from rpm_stream.app.names import TOPICS
-from rpm_stream.app.partitions import partitions_of
+from rpm_stream.app.partitions import not_allowed, partitions_of
 
 REQUEST_TIMEOUT_MS = 10_000
 
 
 async def partition_counts(bootstrap: str, topics: Sequence[str] = TOPICS) -> dict[str, int]:
-    """Partitions of each of ``topics``. Raises BrokerAway, and UsageError when a topic is missing."""
+    """Partitions of each of ``topics``. Raises BrokerAway, and UsageError when a topic is missing or hidden."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
     try:
         await admin.start()
         counts = {topic: len(await partitions_of(admin, topic)) for topic in topics}
     except ValueError:
         raise UsageError(f"not a Kafka address, host:port[,host:port]: {bootstrap}") from None
+    except TopicAuthorizationFailedError as error:
+        raise not_allowed(error) from None
     except (KafkaError, OSError) as error:
         raise BrokerAway(
             f"no Kafka answers at {bootstrap} ({type(error).__name__}): start one (rpm-stream broker), or name it "

@@ -7,6 +7,8 @@ import signal
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from rpm_stream.app import metrics
 from rpm_stream.app.broker_time import BrokerTime
 from rpm_stream.app.clock import Clock
@@ -19,6 +21,8 @@ from rpm_stream.app.reach import partition_counts
 from rpm_stream.app.settings import Settings
 from rpm_stream.app.state_topic import make_state_topic
 from rpm_stream.knowledge import Knowledge, KnowledgeError, load
+
+log = structlog.get_logger()
 
 if TYPE_CHECKING:
     from rpm_stream.app.engine.application import BatchApp
@@ -67,7 +71,7 @@ def run_agent(settings: Settings, stage: str) -> None:
     asyncio.set_event_loop(loop)
     clock = Clock.of(settings)
     broker_time = BrokerTime(settings, clock, stage)
-    loop.run_until_complete(broker_time.begin())
+    loop.run_until_complete(_first_look(broker_time, stage))
     app, topic = _app(stage, settings, knowledge, layout, clock)
     app.task(lambda: guarded(broker_time.run, "following the broker's clock"))
     for table in app.tables.values():
@@ -76,6 +80,17 @@ def run_agent(settings: Settings, stage: str) -> None:
     worker = faust.Worker(app, override_logging=False, quiet=True, redirect_stdouts=False, loop=loop)
     worker.spinner = None  # it writes a terminal's escape codes to stdout
     worker.execute_from_commandline()
+
+
+async def _first_look(broker_time: BrokerTime, stage: str) -> None:
+    """Begin on the broker's time; where it does not say what that is, on this host's: nobody goes unjudged for it."""
+    await broker_time.try_to_begin()
+    if not broker_time.known.is_set():
+        log.error(
+            "Kafka does not say what time it is: this host's clock has to do, and is not compared; it is asked again. "
+            "Where it checks rights, a stage needs Describe, Create and Write on rpm-clock",
+            stage=stage,
+        )
 
 
 async def run_service(settings: Settings, stage: str) -> None:
@@ -90,7 +105,8 @@ async def run_service(settings: Settings, stage: str) -> None:
             raise UsageError("the sink needs RPM_FHIR_URL, the base address of a FHIR R4 server")
         _, layout = await check(settings, frozenset({stage}))
         _begin(settings, stage)
-        following = asyncio.create_task(BrokerTime(settings, Clock.of(settings), stage).run())
+        broker_time = BrokerTime(settings, Clock.of(settings), stage)
+        following = asyncio.create_task(guarded(broker_time.run, "following the broker's clock"))
         try:
             await _watched(settings, stage, layout, sink.run(settings, stop))
         finally:

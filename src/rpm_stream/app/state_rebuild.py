@@ -18,7 +18,7 @@ import msgspec
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.clock import wall
+from rpm_stream.app.broker_time import BrokerTime
 from rpm_stream.app.engine.lost import BEGUN_ANEW, BEGUN_ANEW_KEY, Lost, Note, begun_anew, is_lost, read_note
 from rpm_stream.app.held_alerts import open_ones
 from rpm_stream.app.making import Making, making_of
@@ -145,7 +145,8 @@ async def rebuild(settings: Settings, knowledge: Knowledge, one: Broken) -> Rebu
     async with reaching(settings.bootstrap, (SOURCES[one.stage],)) as broker:
         done = await _applied(broker, settings.bootstrap, making, one, one.key)
         told = await open_ones(broker, one.partition) if one.stage == "judge" else {}
-    held = one.held or hold(one.upto, wall(), one.fault, b"")
+    clock = await BrokerTime.clock_for(settings, one.stage)
+    held = one.held or hold(one.upto, clock.now(), one.fault, b"")
     held = with_alert(held, told[one.key]) if one.key in told and not held.alert else held
     await _write(settings.bootstrap, one, {one.key: held.mended(making.state_of(one.key))})
     return done
@@ -166,11 +167,12 @@ async def rebuild_all(settings: Settings, knowledge: Knowledge, one: Gone) -> Re
         kept = _messages(broker, tp, (kept_from, one.upto), None)
         later = {key async for each in kept if is_here(key := each.key or b"")}
         told = await open_ones(broker, one.partition) if one.stage == "judge" else {}
+    clock = await BrokerTime.clock_for(settings, one.stage)
     states: dict[bytes, bytes] = {}
     for key in dict.fromkeys((*making.keys, *sorted({*later, *told}))):
         blob = making.state_of(key)
         if key in later or key in told:
-            held = hold(kept_from, wall(), one.fault, b"")
+            held = hold(kept_from, clock.now(), one.fault, b"")
             blob = (with_alert(held, told[key]) if key in told else held).mended(blob)
         states[key] = blob
     await _write(settings.bootstrap, one, states, one.known.end)

@@ -10,11 +10,12 @@ from typing import NamedTuple, TypeAlias
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from aiokafka.structs import ConsumerRecord
 
+from rpm_stream.app.engine.end import asked_to_end
 from rpm_stream.app.errors import UsageError
-from rpm_stream.app.partitions import partitions_of
+from rpm_stream.app.partitions import not_allowed, partitions_of
 from rpm_stream.app.reach import partition_counts
 
 POLL_MS = 300
@@ -50,11 +51,12 @@ async def reaching(bootstrap: str, topics: Iterable[str] = ()) -> AsyncIterator[
         await consumer.start()
         await admin.start()
         yield Broker(consumer, admin)
+    except TopicAuthorizationFailedError as error:
+        raise not_allowed(error) from None
     except (KafkaError, OSError) as error:
         raise UsageError(f"Kafka at {bootstrap} does not answer any more ({type(error).__name__})") from None
     except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():  # somebody asked for it: Ctrl-C, or the end of the program
+        if asked_to_end():  # Ctrl-C, or the end of the program
             raise
         raise UsageError(
             f"Kafka at {bootstrap} does not answer any more (a read was cancelled): run it again"

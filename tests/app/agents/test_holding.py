@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -22,6 +23,7 @@ from rpm_stream.app.agents.held_told import FeedTold, NobodyTold
 from rpm_stream.app.agents.holding import Holding, Told
 from rpm_stream.app.agents.keyed import BatchWork, Place
 from rpm_stream.app.agents.states import Form, KeyedStates
+from rpm_stream.app.clock import Clock, steady, wall
 from rpm_stream.app.engine import end
 from rpm_stream.app.engine.lost import read_note, written
 from rpm_stream.app.engine.recovery import BytesTable
@@ -34,6 +36,7 @@ from rpm_stream.records import Alert
 SOURCE, CHANGELOG, OUT = "source", "changelog", "out"
 KEYS = (b"a", b"b", b"c", b"d")
 JUNK = b"\xffdamaged"
+DAY = timedelta(days=1)
 
 
 class Counted(msgspec.Struct):
@@ -105,7 +108,7 @@ class World:
                 check(held.blob if held else value)
             except StateError as error:
                 upto = held.offset if held else kept_from(done, note.held if note else None)
-                one = held or hold(upto, module.Clock().now(), str(error), b"")
+                one = held or hold(upto, Clock().now(), str(error), b"")
                 self.append(CHANGELOG, key, one.mended(_encode(self.made_anew(key, upto))))
 
     def check(self) -> None:
@@ -140,7 +143,7 @@ class Worker:
             there=defaultdict(set), anew={}, held={}, source=SOURCE,
             _changelog_topic=SimpleNamespace(get_topic_name=lambda: CHANGELOG), app=self,
         )  # fmt: skip
-        self.states = self.table
+        self.states, self.clock = self.table, Clock()
         self.rebalancing = self.in_recovery = self.should_stop = False
         self.consumer = SimpleNamespace(
             revoked=False, owns=lambda _: True, commits=self._commits, next_of=lambda *_: world.commit
@@ -446,3 +449,19 @@ def test_most_states_of_a_partition_unreadable_end_the_stage() -> None:
         world.append(CHANGELOG, key, JUNK)
     with broker(world, module.FEW), pytest.raises(AssertionError, match="4 of the 4 states"):
         asyncio.run(Worker(world).start())
+
+
+def test_what_is_held_is_dated_by_the_clock_that_the_stage_keeps_on_the_brokers_time() -> None:
+    """A host that is a day behind: its own clock is nobody's."""
+    world = World()
+    world.append(CHANGELOG, b"b", JUNK)
+    with broker(world):
+
+        async def held() -> Held:
+            worker = Worker(world)
+            worker.table.apply_records(0, world.topics[CHANGELOG])
+            worker.clock.follow(wall() + DAY, steady())
+            await worker.work._restored({0})
+            return worker.holding.kept[b"b"].held
+
+        assert abs(asyncio.run(held()).at - (wall() + DAY)) < timedelta(minutes=1)

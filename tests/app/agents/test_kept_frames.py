@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+
 import msgspec
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 from replaying import START
 from ward_for_tests import Ward
 
+from rpm_stream.app.agents import kept_frames
 from rpm_stream.app.agents.kept_frames import Lines
+from rpm_stream.app.names import FRAMES
+from rpm_stream.pipeline.held import hold
 from rpm_stream.pipeline.judge import Judged
 from rpm_stream.pipeline.order import forward
 from rpm_stream.records import Position, Readings
@@ -40,6 +50,32 @@ def test_each_message_counts_once_though_a_part_was_out_before_the_kill_and_othe
     for message in (*topic, *late):
         again.note(_encode(message), mine[0].offset)
     assert [again.placed(message) for message in mine] == late[interrupted:]
+
+
+@pytest.mark.parametrize("behind", [timedelta(), timedelta(days=1), timedelta(days=-1)])
+def test_what_was_out_before_a_kill_is_known_however_wrong_the_clock_was(
+    behind: timedelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By when the state was found unreadable, the worker's clock may have been of any day."""
+    ward = Ward()
+    message = ward.message(0, (0, "heart_rate", "80"))
+    frame_at, put_out_at = START, START + timedelta(seconds=2)
+
+    async def window(_broker: Any, topic: str, since: datetime, until: datetime | None) -> Any:
+        inside = since <= put_out_at and (until is None or put_out_at < until)
+        return {TopicPartition(topic, 0): (0, int(inside))}
+
+    async def records(_broker: Any, spans: Any, _: Any) -> Any:
+        for tp, (first, end) in spans.items():
+            at, value = (frame_at, b"") if tp.topic == FRAMES else (put_out_at, _encode(message))
+            stamp = int(at.timestamp() * 1000)
+            yield [ConsumerRecord(tp.topic, 0, one, stamp, 1, b"d", value, None, 0, 0, ()) for one in range(first, end)]
+
+    monkeypatch.setattr(kept_frames, "window", window)
+    monkeypatch.setattr(kept_frames, "records", records)
+    held = hold(message.offset, START + timedelta(minutes=1) - behind, "damaged", b"")
+    broker: Any = None
+    assert asyncio.run(Lines.of(broker, b"d", 0, held)).placed(message) == message
 
 
 def test_only_what_came_of_the_partition_s_frames_from_there_on_is_known() -> None:

@@ -5,15 +5,21 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rpm_stream.app.agents.ingest import Step
 from rpm_stream.app.agents.strays import Strays
 from rpm_stream.app.engine.application import Copy
 from rpm_stream.app.moved import headers_of, origin_of
-from rpm_stream.app.names import FRAMES, MOVED, REDRIVEN
+from rpm_stream.app.names import ACCOUNTS, FRAMES, MOVED, REDRIVEN, REJECTS
 from rpm_stream.app.partitions import home_of
+from rpm_stream.ingest.frames import MOST_BYTES
+from rpm_stream.knowledge import shipped
+from rpm_stream.pipeline.ingest import Ingest
+from rpm_stream.registry import Registry
 
 PARTITIONS = st.integers(1, 32)
 
@@ -24,7 +30,7 @@ def record(partition: int, offset: int, key: bytes | None, headers: Any = ()) ->
 
 def strays(partitions: int, states: dict[bytes, int]) -> Strays:
     table: Any = SimpleNamespace(place_of=lambda key: (states.get(key), None))
-    return Strays(partitions, table)
+    return Strays(partitions, table, lambda record: [(REJECTS, record.key, b"%d" % record.offset, None)])
 
 
 @given(st.binary(max_size=20), PARTITIONS, st.data(), st.integers(0, 2**62))
@@ -48,6 +54,30 @@ def test_a_frame_has_one_place_and_reaches_it_in_one_step(key: bytes, count: int
 
 def test_a_frame_without_a_key_is_refused_where_it_is() -> None:
     assert strays(8, {}).passed_on(record(3, 0, None)) is None
+
+
+@given(st.binary(max_size=8), PARTITIONS, st.data(), st.sampled_from([MOST_BYTES, MOST_BYTES + 1, 3 << 20]))
+def test_a_frame_above_the_limit_is_refused_wherever_it_came_to(key: bytes, count: int, data: Any, size: int) -> None:
+    """Kafka need not take a copy of it: ingest would end, and meet it again at its next start."""
+    partition = data.draw(st.integers(0, count - 1))
+    large = ConsumerRecord(FRAMES, partition, 7, 0, 1, key, bytes(size), None, 0, size, ())
+    passed_on = strays(count, {}).passed_on(large)
+    assert (passed_on is None) == (partition == home_of(key, count))
+    if passed_on is not None:
+        assert isinstance(passed_on[0], Copy) == (size <= MOST_BYTES)
+
+
+def test_the_refusal_of_a_stray_is_the_one_it_would_get_at_home() -> None:
+    """One reject and one account, from the place that it has."""
+    step = Step(Ingest(shipped(), Registry()))
+    table: Any = SimpleNamespace(place_of=lambda _: (None, None))
+    here = next(partition for partition in range(8) if partition != home_of(b"d", 8))
+    large = ConsumerRecord(FRAMES, here, 7, 0, 1, b"d", bytes(3 << 20), None, 0, 0, ())
+    outputs = Strays(8, table, step.refused).passed_on(large) or []
+    assert [topic for topic, *_ in outputs] == [REJECTS, ACCOUNTS]
+    reject, account = (msgspec.json.decode(value) for _, _, value, _ in outputs)
+    assert reject["reason"] == "too_large"
+    assert (account["partition"], account["offset"], account["rejects"]) == (here, 7, {"too_large": 1})
 
 
 def test_a_copy_of_a_copy_names_the_place_of_the_copy() -> None:

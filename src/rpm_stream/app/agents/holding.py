@@ -24,7 +24,6 @@ from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 from faust.types import TP
 
 from rpm_stream.app.agents.states import KeyedStates, UnreadableState
-from rpm_stream.app.clock import Clock
 from rpm_stream.app.engine.application import BatchApp, Outgoing
 from rpm_stream.app.engine.end import EXIT_STATE, die, guarded
 from rpm_stream.app.engine.lost import read_note
@@ -91,7 +90,7 @@ class Holding(Generic[State]):
         assert app.states is not None
         self._stage, self._app, self._table = stage, app, app.states
         self._told, self._late = told, late
-        self._bootstrap, self._clock = settings.bootstrap, Clock.of(settings)
+        self._bootstrap, self._clock = settings.bootstrap, app.clock
         self._from: dict[int, int] = {}  # by partition of the changelog: from where on to look for what is mended
         self.work: Work[State]
         self.kept: dict[bytes, Kept] = {}

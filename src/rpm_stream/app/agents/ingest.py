@@ -44,7 +44,7 @@ def ingest_app(settings: Settings, knowledge: Knowledge, layout: Layout, clock: 
     """The Faust application of the ingest stage, for topics that lie as ``layout`` says."""
     partitions = layout.counts[FRAMES]
     app = new_app(GROUP_INGEST, partitions, settings)
-    app.stamp = (clock or Clock.of(settings)).stamp
+    app.clock = clock or Clock.of(settings)
     table = state_table(app, FRAMES, partitions)
     states = KeyedStates(table, Form(lambda blob, _: unpack_device(blob), pack_device, check_device))
     # The judge tells by the place of a frame or an action whether it knows it: those of a partition must not overtake
@@ -59,7 +59,7 @@ def ingest_app(settings: Settings, knowledge: Knowledge, layout: Layout, clock: 
     work = BatchWork(app, table, states, by_partition, holding)
     work.too_large = lambda record: step.refused(record) if len(record.value or b"") > MOST_BYTES else None
     if layout.grown:
-        work.elsewhere = Strays(partitions, table).passed_on
+        work.elsewhere = Strays(partitions, table, step.refused).passed_on
 
     async def frames(stream: Any) -> None:
         await reader.ready.wait()

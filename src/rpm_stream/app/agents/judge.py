@@ -66,7 +66,7 @@ def judge_app(settings: Settings, knowledge: Knowledge, partitions: int, clock: 
     states = KeyedStates(table, Form(unpack_patient, pack_patient, check_patient))
     patients_in_turn = Place(STAGE, lambda record: record.key, SLICE_OCTETS, TURN_OCTETS)
     clock = clock or Clock.of(settings)
-    app.stamp = clock.stamp
+    app.clock = clock
     reader = RegistryReader(settings.bootstrap, knowledge)
     step = Step(Judge(knowledge, reader.registry), clock, partitions)
     holding = Holding(STAGE, app, FeedTold(step.home), step.late, settings)

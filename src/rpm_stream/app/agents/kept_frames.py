@@ -19,7 +19,7 @@ from rpm_stream.app.topic_window import Broker, records, window
 from rpm_stream.pipeline.held import Held, line_of
 from rpm_stream.records import UNREADABLE, Readings
 
-APART: Final = timedelta(minutes=1)  # clocks of brokers and workers
+APART: Final = timedelta(minutes=1)  # clocks of brokers
 
 
 class _Place(msgspec.Struct):
@@ -50,8 +50,7 @@ class Lines:
         first = {TopicPartition(FRAMES, partition): (held.offset, held.offset + 1)}
         stamps = [received_at(record) async for batch in records(broker, first, _quiet) for record in batch]
         for stamp in stamps[:1]:
-            since = stamp - APART
-            spans = await window(broker, READINGS, since, max(since, held.at) + APART)
+            spans = await window(broker, READINGS, stamp - APART, None)  # to its end: what ``at`` says may be wrong
             async for some in records(broker, spans, _quiet):
                 for record in some:
                     lines.note(record.value or b"", held.offset)

@@ -50,7 +50,7 @@ class IdempotentProducer(driver.Producer):  # type: ignore[misc]
         self.app.pulse.check()
         self.app.consumer.end_if_outside()
         producer = self._ensure_producer()
-        stamp = self.app.stamp()  # the broker refuses what says that it is of more than an hour from now
+        stamp = self.app.clock.stamp()  # the broker refuses what says that it is of more than an hour from now
         return [
             await producer.send(
                 record[0], value=record[2], key=record[1], partition=record[3], timestamp_ms=stamp,
@@ -73,7 +73,7 @@ class BatchApp(faust.App):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.pulse = Pulse(STILL_SECONDS, _stood_still)
         self.let_go: Callable[[], Awaitable[None]] = _nothing_held  # drops what waits; returns when all is written
-        self.stamp: Callable[[], int] = Clock().stamp  # what records are stamped with, in milliseconds
+        self.clock = Clock()  # what records are stamped by, and a held state is dated by
         self.states: BytesTable | None = None
         super().__init__(*args, **kwargs)
 

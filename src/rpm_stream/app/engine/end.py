@@ -29,12 +29,24 @@ def die(reason: str, status: int = EXIT_CRASHED, **facts: object) -> NoReturn:
     os._exit(status)
 
 
+def asked_to_end() -> bool:
+    """Whether somebody has cancelled this task. A client that loses its broker cancels what waits for an answer: that
+    looks the same to whoever waits, and nobody asked for it.
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 async def guarded(work: Callable[[], Awaitable[None]], what: str) -> None:
-    """Run ``work``; anything unexpected ends the process."""
+    """Run ``work`` until this task is cancelled; anything unexpected ends the process, a cancellation of what it waits
+    for too.
+    """
     try:
         await work()
-    except asyncio.CancelledError:
-        raise
+    except asyncio.CancelledError as error:
+        if asked_to_end():
+            raise
+        die(f"{what} was cancelled", error=type(error).__name__)
     except BaseException as error:  # noqa: BLE001  # River raises BaseExceptions; whatever it is, the process ends
         sys.stderr.write(traceback.format_exc())
         die(f"{what} failed", error=type(error).__name__)

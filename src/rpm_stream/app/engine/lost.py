@@ -83,8 +83,14 @@ def begun_anew(record: Any) -> int | None:
 
 
 def is_lost(found: Note, known: Note | None, anew: int) -> bool:
-    """Whether a changelog has less than a commit knew. ``anew``: the end for which it was made anew since, or -1."""
-    return known is not None and known.end > anew and (found.end < known.end or found.states < known.states)
+    """Whether a changelog has lost what a commit knew. ``anew``: the end for which it was made anew since, or -1.
+
+    An end never falls, whatever is compacted. The number of states tells only where none is left: retention empties a
+    partition without moving its end, and a wrong 65 would end the care of all others in it.
+    """
+    if known is None or known.end <= anew:
+        return False
+    return found.end < known.end or (known.states > 0 and found.states == 0)
 
 
 async def end_if_lost(app: Any, table: BytesTable, partitions: Iterable[int]) -> None:

@@ -44,4 +44,5 @@ class Meters:
         return listen(port, host, self.registry).stop
 
     def _age(self) -> float:
-        return 0.0 if self._oldest is None else max(0.0, (self._clock() - self._oldest).total_seconds())
+        oldest = self._oldest  # read once: another thread asks
+        return 0.0 if oldest is None else max(0.0, (self._clock() - oldest).total_seconds())

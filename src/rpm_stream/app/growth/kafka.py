@@ -10,9 +10,11 @@ from time import monotonic
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, RecordsToDelete
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, PolicyViolationError, for_code
+from aiokafka.codec import gzip_encode
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError, PolicyViolationError, for_code
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
+from rpm_stream.app.errors import UsageError
 from rpm_stream.app.moved import Origin, headers_of, origin_of
 from rpm_stream.app.topic_window import Broker, Progress, Spans, records
 from rpm_stream.app.web.progress import live_members
@@ -20,7 +22,8 @@ from rpm_stream.app.web.progress import live_members
 SHOWN_SECONDS = 15.0
 POLL_SECONDS = 0.2
 AT_ONCE = 500  # copies between two waits for the broker
-MOST_BYTES = 8 * 1024 * 1024  # of one message: above what the broker takes, so that it is never we who refuse
+MOST_BYTES = 64 * 1024 * 1024  # of one message before it is compressed: above what a broker takes or a client packs
+BATCH_OCTETS = 512  # more than what Kafka adds to a record with our header: 61 for the batch, and some lengths
 SET_ON_TOPIC = 1  # Kafka's ConfigSource DYNAMIC_TOPIC_CONFIG
 
 
@@ -86,35 +89,43 @@ class Copier:
     def __init__(self, producer: AIOKafkaProducer, copied: set[Origin]) -> None:
         """``copied``: what an earlier run has copied already."""
         self._producer, self._copied = producer, copied
-        self._sent: list[asyncio.Future[object]] = []
+        self._sent: list[tuple[ConsumerRecord, asyncio.Future[object]]] = []
         self.count = 0
 
     async def copy(self, record: ConsumerRecord, partition: int) -> None:
-        """Write it, unless that was done."""
+        """Write it, unless that was done. Raises UsageError for one that the broker takes no copy of."""
         if (record.partition, record.offset) in self._copied:
             return
-        self._sent.append(
-            await self._producer.send(
+        try:
+            sent = await self._producer.send(
                 record.topic, record.value, key=record.key, partition=partition, timestamp_ms=record.timestamp,
                 headers=headers_of(record),
-            )
-        )  # fmt: skip
+            )  # fmt: skip
+        except MessageSizeTooLargeError:
+            raise too_large(record) from None
+        self._sent.append((record, sent))
         self.count += 1
         if len(self._sent) >= AT_ONCE:
             await self.flush()
 
     async def flush(self) -> None:
-        """Return when the broker has them all."""
-        await asyncio.gather(*self._sent)
-        self._sent.clear()
+        """Return when the broker has them all. Raises UsageError as ``copy``."""
+        sent, self._sent = self._sent, []
+        found = await asyncio.gather(*(future for _, future in sent), return_exceptions=True)
+        for (record, _), result in zip(sent, found, strict=True):
+            if isinstance(result, MessageSizeTooLargeError):
+                raise too_large(record)
+            if isinstance(result, BaseException):
+                raise result
 
 
 @asynccontextmanager
 async def copying(bootstrap: str, copied: set[Origin]) -> AsyncIterator[Copier]:
     """A copier whose records are all durable when the block ends."""
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap, enable_idempotence=True, acks="all", max_request_size=MOST_BYTES, linger_ms=5
-    )
+        bootstrap_servers=bootstrap, enable_idempotence=True, acks="all", max_request_size=MOST_BYTES, linger_ms=5,
+        compression_type="gzip",
+    )  # fmt: skip
     await producer.start()
     try:
         copier = Copier(producer, copied)
@@ -130,6 +141,34 @@ async def copied_after(broker: Broker, tail: Spans, progress: Progress) -> set[O
     async for batch in records(broker, tail, progress):
         found.update(origin for origin in map(origin_of, batch) if origin is not None)
     return found
+
+
+def too_large(record: ConsumerRecord) -> UsageError:
+    """What a person must do before a growth can take ``record``."""
+    return UsageError(
+        f"{record.topic}: the record at {record.partition}:{record.offset} has {len(record.value or b'')} octets, and "
+        f"Kafka would take no copy of it: raise max.message.bytes of {record.topic}, then run it again"
+    )
+
+
+def fits(record: ConsumerRecord, most: int) -> bool:
+    """Whether a topic whose batches have ``most`` octets at most takes a copy of ``record``, compressed as ours are."""
+    value, rest = record.value or b"", BATCH_OCTETS + len(record.key or b"")
+    rest += sum(len(name) + len(content or b"") for name, content in record.headers)
+    if rest + len(value) <= most:
+        return True
+    return len(value) <= MOST_BYTES - rest and rest + len(gzip_encode(value)) <= most
+
+
+async def most_octets(admin: AIOKafkaAdminClient, topic: str) -> int:
+    """How many octets a batch of ``topic`` may have. Raises what the broker says, UsageError."""
+    for response in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]):
+        for code, message, _kind, _name, entries in response.resources:
+            _raise_for(code, f"{topic}: {message}")
+            for entry in entries:
+                if entry[0] == "max.message.bytes":
+                    return int(entry[1])
+    raise UsageError(f"{topic}: Kafka does not say what its max.message.bytes is")
 
 
 async def own_settings(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]:

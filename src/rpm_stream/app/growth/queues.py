@@ -3,19 +3,24 @@
 A record waits where its key was before, or where a producer put it that knew of the new partitions already. Read from
 there, it would meet no state, or overtake what came before it. So where any record lies elsewhere than its key does
 now, all that waits is written once more, in the order in which the broker got it, each into its key's partition; and
-the reader goes on behind the originals.
+the reader goes on behind the originals. A decision that ingest had forwarded, and was killed before it could commit,
+is not written again: from another place it would count, and stand in an alert's history, a second time.
 """
 
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from typing import NamedTuple
 
+import msgspec
+from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.growth.journal import Growth
-from rpm_stream.app.growth.kafka import commit, copied_after, copying
+from rpm_stream.app.growth.kafka import commit, copied_after, copying, fits, most_octets, too_large
 from rpm_stream.app.merged import Reader
+from rpm_stream.app.moved import Origin
 from rpm_stream.app.names import (
     ACTIONS,
     FRAMES,
@@ -26,11 +31,27 @@ from rpm_stream.app.names import (
     READINGS,
 )
 from rpm_stream.app.partitions import home_of
-from rpm_stream.app.topic_window import Broker, Progress, Spans, ends, records, starts
+from rpm_stream.app.received import received_at
+from rpm_stream.app.topic_window import Broker, Progress, Spans, ends, records, starts, window
+from rpm_stream.records import UNREADABLE
 
 # Each queue with the group that works through it. What nobody of ours reads stays where it is.
 QUEUES = ((FRAMES, GROUP_INGEST), (ACTIONS, GROUP_INGEST), (READINGS, GROUP_JUDGE), (OBSERVATIONS, GROUP_SINK))
 OPTIONAL = (GROUP_SINK,)  # without a FHIR server nobody reads them
+
+
+APART = timedelta(hours=1)  # more than a worker's clock may be from the broker's: Kafka refuses what is later
+
+
+class _Place(msgspec.Struct):
+    """Where a message of rpm.readings came from. ``topic`` stands in those that hold an action alone."""
+
+    partition: int
+    offset: int
+    topic: str | None = None
+
+
+_place = msgspec.json.Decoder(_Place).decode
 
 
 class Waiting(NamedTuple):
@@ -60,11 +81,19 @@ async def unread(broker: Broker, topic: str, commits: dict[int, int], cut: dict[
 
 
 async def waiting(broker: Broker, spans: Spans, partitions: int, progress: Progress) -> Waiting:
-    """How much waits in ``spans``, and how much of it lies elsewhere."""
+    """How much waits in ``spans`` of one topic, and how much of it lies elsewhere.
+
+    Raises UsageError where it would be written once more, and holds a record of which Kafka takes no copy.
+    """
     count = elsewhere = 0
+    large: ConsumerRecord | None = None
+    most = await most_octets(broker.admin, next(iter(spans)).topic)
     async for batch in records(broker, spans, progress):
         count += len(batch)
         elsewhere += sum(home(record, partitions) != record.partition for record in batch)
+        large = large or next((record for record in batch if not fits(record, most)), None)
+    if elsewhere and large is not None:
+        raise too_large(large)
     return Waiting(count, elsewhere)
 
 
@@ -81,11 +110,36 @@ async def take(broker: Broker, bootstrap: str, growth: Growth, queue: tuple[str,
             await commit(bootstrap, group, topic, commits)
         return f"{topic}: {found.records} unread records lie where their keys are, left as they are"
     tail = await tail_of(broker, topic, cut)
-    async with AsyncExitStack() as stack, copying(bootstrap, await copied_after(broker, tail, progress)) as copier:
+    done = await copied_after(broker, tail, progress)
+    if topic == ACTIONS:
+        done |= await forwarded(broker, spans, progress)
+    async with AsyncExitStack() as stack, copying(bootstrap, done) as copier:
         async for record in Reader(bootstrap, stack, progress).merged(spans):
             await copier.copy(record, home(record, growth.partitions))
     await commit(bootstrap, group, topic, {tp.partition: end for tp, (_, end) in spans.items()})
     return f"{topic}: {found.records} unread records written once more in their order, {found.elsewhere} of them moved"
+
+
+async def forwarded(broker: Broker, spans: Spans, progress: Progress) -> set[Origin]:
+    """The places in ``spans`` of rpm.actions from which rpm.readings has the action already."""
+    firsts: Spans = {tp: (first, first + 1) for tp, (first, end) in spans.items() if first < end}
+    stamps = [received_at(record) async for batch in records(broker, firsts, progress) for record in batch]
+    found: set[Origin] = set()
+    if stamps:
+        async for batch in records(broker, await window(broker, READINGS, min(stamps) - APART, None), progress):
+            for record in batch:
+                place = _place_of(record)
+                first, end = spans.get(TopicPartition(ACTIONS, place.partition), (0, 0)) if place else (0, 0)
+                if place is not None and place.topic == ACTIONS and first <= place.offset < end:
+                    found.add((place.partition, place.offset))
+    return found
+
+
+def _place_of(record: ConsumerRecord) -> _Place | None:
+    try:
+        return _place(record.value or b"")
+    except UNREADABLE:
+        return None
 
 
 async def tail_of(broker: Broker, topic: str, cut: dict[int, int]) -> Spans:
