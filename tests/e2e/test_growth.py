@@ -32,6 +32,7 @@ from rpm_stream.app.growth.keyed import KEYED
 from rpm_stream.app.partitions import home_of
 from rpm_stream.app.registry_file import read_registry
 from rpm_stream.app.registry_topic import write
+from rpm_stream.pipeline.held import read_held
 from rpm_stream.pipeline.sealed import unpack_device
 from rpm_stream.pipeline.state import unpack_patient
 from rpm_stream.records import Assignment, DeviceEntry
@@ -311,7 +312,9 @@ def rebuilt_from_both_partitions(service: Service) -> None:
         assert made.returncode == 0, made.stderr
         again = [record for record in asyncio.run(read(service.bootstrap, topic)) if record.key == key][-1]
         assert again.partition == found[-1].partition
-        known, anew = unpack(found[-1].value), unpack(again.value)
+        held = read_held(again.value)
+        assert held is not None, "no stage has caught up with it"
+        known, anew = unpack(found[-1].value), unpack(held.blob)
         assert len(known.applied) > 1, "its frames lay in more than one partition"
         assert (anew.applied, getattr(anew, "seen", None)) == (known.applied, getattr(known, "seen", None))
         for group, episode in getattr(known, "episodes", {}).items():
