@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.structs import ConsumerRecord
 from hypothesis import given
@@ -21,7 +22,7 @@ from replaying import START
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.growth import queues
 from rpm_stream.app.growth.journal import Growth
-from rpm_stream.app.growth.kafka import Copier, fits
+from rpm_stream.app.growth.kafka import Copier, copying, fits, most_octets
 from rpm_stream.app.growth.keyed import Held, Index, check_whole, counting, held_with, proof
 from rpm_stream.app.growth.queues import home, waiting
 from rpm_stream.app.moved import origin_of
@@ -36,6 +37,7 @@ from rpm_stream.app.names import (
     STATE_JUDGE,
 )
 from rpm_stream.app.partitions import home_of
+from rpm_stream.app.topic_window import reaching, records
 from rpm_stream.pipeline.device import DeviceState
 from rpm_stream.pipeline.held import hold, packed
 from rpm_stream.pipeline.order import forward
@@ -290,3 +292,35 @@ def test_a_decision_is_forwarded_once_whatever_was_out_before_a_kill(
             left = [(one.partition, one.offset) for one in waiting if one.offset >= out[one.partition]]
             assert topics.sent == left
             assert topics.commits == [{number: len(lane) for number, lane in lanes.items()}]
+
+
+def test_a_message_of_a_clients_compressed_batch_is_copied_by_a_real_broker(kafka: str) -> None:
+    """Three times as large as what the topic takes, packed to a thousandth of that; it is copied as it is."""
+    topic, value = "growth-of-large-ones", bytes(3 * LIMIT)
+
+    async def story() -> list[ConsumerRecord]:
+        admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+        await admin.start()
+        await admin.create_topics([NewTopic(topic, 2, 1, topic_configs={"max.message.bytes": str(LIMIT)})])
+        await admin.close()
+        async with AIOKafkaProducer(
+            bootstrap_servers=kafka, compression_type="gzip", max_request_size=4 * LIMIT
+        ) as client:
+            await client.send_and_wait(topic, value, key=b"d", partition=0)
+        async with reaching(kafka, (topic,)) as broker:
+            assert await most_octets(broker.admin, topic) == LIMIT
+            spans = {TopicPartition(topic, 0): (0, 1)}
+            assert (await waiting(broker, spans, COUNT, lambda *_: None)).records == 1
+            async with copying(kafka, set()) as copier:
+                async for batch in records(broker, spans, lambda *_: None):
+                    for one in batch:
+                        await copier.copy(one, 1)
+            with pytest.raises(UsageError, match="has 3145728 octets"):
+                async with copying(kafka, set()) as copier:
+                    large = ConsumerRecord(topic, 0, 9, 0, 0, b"d", NOISE * 3, None, 1, 1, ())
+                    await copier.copy(large, 1)
+            spans = {TopicPartition(topic, 1): (0, 1)}
+            return [one async for batch in records(broker, spans, lambda *_: None) for one in batch]
+
+    [copy] = asyncio.run(story())
+    assert (copy.key, copy.value, origin_of(copy)) == (b"d", value, (0, 0))
