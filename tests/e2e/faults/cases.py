@@ -26,7 +26,7 @@ from faults.gateways import (
     twice,
 )
 from faults.stand import ALL, PUTS_OUT, Stand
-from faults.states import AGENTS, changelog_lost, states_damaged, topics_without
+from faults.states import changelog_lost, states_damaged, topics_without
 from growth_for_tests import add_partitions, every_key_is_at_home, grown
 from service_for_tests import Service, read, until
 
