@@ -37,7 +37,9 @@ class Settings(BaseSettings):
     )
     feed_host: str = Field("127.0.0.1", description="where the feed listens")
     feed_port: int = Field(8088, ge=1, le=65535, description="port of the feed")
-    token: SecretStr | None = Field(None, description="what a clinician's browser or client must show to the feed")
+    token: SecretStr | None = Field(
+        None, description="what a clinician's browser or client must show to the feed, 22 random characters or more"
+    )
     fhir_url: str | None = Field(None, description="base URL of the FHIR R4 server that the sink writes to")
     fhir_token: SecretStr | None = Field(None, description="bearer token for the FHIR server")
     log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="how much the stages log")
