@@ -45,7 +45,7 @@ Policy = Literal["single", "summary", "none"]
 UUID_SYSTEM = "urn:ietf:rfc:3986"
 PRELIMINARY = "early_estimate"  # HL7 PHD: an early estimate is a preliminary result
 PRESSURE_UNIT = "mm[Hg]"  # fixed by the bp profile
-LARGEST_OFFSET = timedelta(hours=14)  # FHIR dateTime; our records allow up to 14:59
+WEST, EAST = timedelta(hours=-12), timedelta(hours=14)  # CONTRACT 10; records of an older release have more
 SPAN_MINUTES = 15
 
 _encode = msgspec.json.Encoder().encode
@@ -222,10 +222,8 @@ def _zone(utc_offset: str | None) -> timezone | None:
     if utc_offset is None or utc_offset == "Z":
         return None
     hours, minutes = int(utc_offset[1:3]), int(utc_offset[4:6])
-    offset = timedelta(hours=hours, minutes=minutes)
-    if offset > LARGEST_OFFSET:
-        return None
-    return timezone(-offset if utc_offset[0] == "-" else offset)
+    offset = timedelta(hours=hours, minutes=minutes) * (-1 if utc_offset[0] == "-" else 1)
+    return timezone(offset) if WEST <= offset <= EAST else None
 
 
 @lru_cache(maxsize=4096)
