@@ -346,7 +346,7 @@ def test_what_was_acknowledged_does_not_escalate_while_ingest_is_down_with_the_d
     finally:
         os.kill(ingest, signal.SIGCONT)
     service.wait("acknowledged", lambda: last()["state"] == "acknowledged")
-    # The feed follows Kafka's clock, which in fast time may be seconds ahead of the test's: the decision itself counts not.
+    # The decision itself is stamped by the feed, whose clock follows Kafka's: in fast time it may be seconds ahead.
     late = [step for step in last()["history"] if datetime.fromisoformat(step["at"]) > decided]
     assert [step for step in late if step["state"] != "acknowledged"] == []
 

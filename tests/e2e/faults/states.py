@@ -33,7 +33,6 @@ async def changelog_lost(stand: Stand, stages: tuple[str, ...]) -> str:
     await until("both have committed", committed, 30)  # before that they would do all of it anew
     for stage in AGENTS:
         stand.service.kill(f"{stage}-a")
-    known = {stage: len(await states_of(stand, stage)) for stage in AGENTS}
     await topics_without(stand.bootstrap, *map(changelog, AGENTS))
     await stand.send(0.3, 0.4)
     for stage in AGENTS:
@@ -49,7 +48,7 @@ async def changelog_lost(stand: Stand, stages: tuple[str, ...]) -> str:
         rebuilding.kill()
     await rebuilding.wait()
     await rebuild(stand)
-    assert all([len(await states_of(stand, stage)) >= known[stage] for stage in AGENTS])
+    assert all([await states_of(stand, stage) for stage in AGENTS])  # those of what was committed
     for stage in AGENTS:
         stand.service.start(stage)
     await killed_at_work(stand, 0.4)
