@@ -103,12 +103,16 @@ class BrokerTime:
             try:
                 if not self.known.is_set():
                     await make_topic(self._settings, TOPIC, 1, CONFIGURATION)
-                async with self._producer() as producer:
+                producer = self._producer()
+                try:
+                    await producer.start()
                     while True:
                         await self._ask(producer)
                         said = False
                         tell()
                         await asyncio.sleep(EVERY_SECONDS)
+                finally:  # also of one that was cancelled while it started
+                    await producer.stop()
             except (KafkaError, OSError, UsageError, asyncio.CancelledError) as error:
                 if asked_to_end():
                     raise asyncio.CancelledError from None
