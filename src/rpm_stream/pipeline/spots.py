@@ -103,7 +103,7 @@ class Part:
             or known is None
             or known.device_time != decoded.device_time
             or known.key != decoded.key
-            or (decoded.key and known.value != decoded.value)
+            or (known.value != decoded.value and self._has_number(decoded))
             or known.flags != decoded.flags
             or known.attributes != decoded.attributes
         ):
@@ -181,7 +181,7 @@ class Part:
         """By the number that the device gave it; else by its own time, with the mark of the time that counts."""
         entry = self.entry
         if _is_numbered(decoded):
-            name = None if entry.characteristic in (APP, FHIR) else name_of(decoded.key, _said(decoded))
+            name = name_of(decoded.key, _said(decoded)) if self._has_number(decoded) else None
             return _Identity(key=decoded.key, mark=mark(kind, decoded.key, placed.measured_at), name=name)
         by_at, told = key_by_at(entry, decoded), told_time(decoded)
         at = mark(kind, by_at, entry.at)
@@ -213,6 +213,10 @@ class Part:
         if found == "anew" and not (placed.by_device or _is_numbered(decoded) or self._is_of_memory(decoded)):
             return verdict, msgspec.structs.replace(identity, key=key_by_at(entry, decoded))
         return "duplicate", identity
+
+    def _has_number(self, decoded: Decoded) -> bool:
+        """Whether a device has numbered the value; a record system names a whole panel at once."""
+        return _is_numbered(decoded) and self.entry.characteristic not in (APP, FHIR)
 
     def _is_another(self, identity: _Identity) -> bool:
         """Whether the number of a value is known, and by other values alone."""
