@@ -11,8 +11,8 @@ In a cluster it is the clock of the broker that leads the topic's only partition
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -78,16 +78,13 @@ class BrokerTime:
     async def begin(self) -> None:
         """Make the topic, and look once. Raises BrokerAway, UsageError where the broker refuses."""
         await make_topic(self._settings, TOPIC, 1, CONFIGURATION)
-        producer = self._producer()
         try:
-            await producer.start()
-            await self._ask(producer)
+            async with self._producer() as producer:
+                await self._ask(producer)
         except (KafkaError, OSError) as error:
             raise BrokerAway(
                 f"Kafka at {self._settings.bootstrap} did not say what time it is: {type(error).__name__}"
             ) from None
-        finally:
-            await producer.stop()
 
     async def try_to_begin(self) -> None:
         """As ``begin``; where the broker does not answer, or this user may not write, this host's clock has to do."""
@@ -103,16 +100,12 @@ class BrokerTime:
             try:
                 if not self.known.is_set():
                     await make_topic(self._settings, TOPIC, 1, CONFIGURATION)
-                producer = self._producer()
-                try:
-                    await producer.start()
+                async with self._producer() as producer:
                     while True:
                         await self._ask(producer)
                         said = False
                         tell()
                         await asyncio.sleep(EVERY_SECONDS)
-                finally:  # also of one that was cancelled while it started
-                    await producer.stop()
             except (KafkaError, OSError, UsageError, asyncio.CancelledError) as error:
                 if asked_to_end():
                     raise asyncio.CancelledError from None
@@ -128,8 +121,15 @@ class BrokerTime:
         await BrokerTime(settings, clock, stage).try_to_begin()
         return clock
 
-    def _producer(self) -> AIOKafkaProducer:
-        return AIOKafkaProducer(bootstrap_servers=self._settings.bootstrap, request_timeout_ms=REQUEST_MS)
+    @asynccontextmanager
+    async def _producer(self) -> AsyncIterator[AIOKafkaProducer]:
+        """A started one; the library's own context leaves it open where it is cancelled while it starts."""
+        producer = AIOKafkaProducer(bootstrap_servers=self._settings.bootstrap, request_timeout_ms=REQUEST_MS)
+        try:
+            await producer.start()
+            yield producer
+        finally:
+            await producer.stop()
 
     async def _ask(self, producer: AIOKafkaProducer) -> None:
         before = self.ahead.total_seconds() if self.ahead is not None else 0.0
