@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from rpm_stream.app.gateway.gatt_numbers import date_time
+from rpm_stream.app.gateway.ble.fields import date_time
 from rpm_stream.ingest import short_form
 from rpm_stream.ingest.fhir_codes import PLAIN
 from rpm_stream.knowledge import Knowledge

@@ -13,7 +13,7 @@ import struct
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Final
 
-from rpm_stream.app.gateway import gatt_numbers
+from rpm_stream.app.gateway.ble import fields
 from rpm_stream.records import Record
 
 MANUAL: Final = 1  # bits of the adjust reason
@@ -65,7 +65,7 @@ def current_time(at: datetime, utc_offset: int, reasons: int = MANUAL) -> bytes:
     """
     local = _local(at, utc_offset)
     fraction = local.microsecond * _FRACTIONS // 1_000_000
-    head = gatt_numbers.date_time(local.replace(microsecond=0))
+    head = fields.date_time(local.replace(microsecond=0))
     return head + bytes([local.isoweekday(), fraction, reasons])
 
 
@@ -76,7 +76,7 @@ def date_time(local: datetime) -> bytes:
     """
     if local.tzinfo is not None:
         raise ValueError("a device's own time has no zone")
-    return gatt_numbers.date_time(local.replace(microsecond=0))
+    return fields.date_time(local.replace(microsecond=0))
 
 
 def local_time_information(local_time: LocalTime) -> bytes:
