@@ -7,8 +7,8 @@ under the same id is a fault. A record that cannot be read is a fault too: only 
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 from aiokafka.structs import ConsumerRecord
@@ -28,6 +28,10 @@ from rpm_stream.records import UNREADABLE, Account, Action, Forwarded, Position,
 
 Row: TypeAlias = tuple[Any, ...]
 Statements: TypeAlias = list[tuple[str, list[Row]]]
+Content = TypeVar("Content")
+
+NOT_READABLE: tuple[type[Exception], ...] = (*UNREADABLE, ValueError)  # a reject holds Base64 too
+
 HOUR_MS = 3_600_000
 MOST_SEQ = 2**53  # ingest/frames.py: a frame with another number is refused
 
@@ -106,12 +110,7 @@ class Notes:
         """The account of each frame."""
         rows: list[Row] = []
         faults: list[Row] = []
-        for record in records:
-            try:
-                account = _account.decode(record.value or b"")
-            except UNREADABLE:
-                faults.append(_fault("unreadable", record, "not an account"))
-                continue
+        for record, account in _read(records, _account.decode, "an account", faults):
             seen = digest(record.value)
             if self._differs("account", "part = ? AND place = ?", (account.partition, account.offset), seen):
                 faults.append(_fault("two_contents", record, "a frame has two accounts that differ"))
@@ -127,12 +126,7 @@ class Notes:
         back: list[Row] = []
         adopted: list[Row] = []
         faults: list[Row] = []
-        for record in records:
-            try:
-                message = read_message(record.value or b"")
-            except UNREADABLE:
-                faults.append(_fault("unreadable", record, "not a message of readings"))
-                continue
+        for record, message in _read(records, read_message, "a message of readings", faults):
             if isinstance(message, Forwarded):
                 self._decided(message.action, record, back, adopted)
                 continue
@@ -174,14 +168,9 @@ class Notes:
         rows: list[Row] = []
         back: list[Row] = []
         faults: list[Row] = []
-        for record in records:
-            try:
-                reject = _reject.decode(record.value or b"")
-                if reject.stage == "judge":
-                    back.append((key_of(_id.decode(b64decode(reject.original)).id),))
-                    continue
-            except (msgspec.MsgspecError, ValueError, RecursionError):
-                faults.append(_fault("unreadable", record, "not a reject"))
+        for record, reject in _read(records, _read_reject, "a reject", faults):
+            if isinstance(reject, _Id):
+                back.append((key_of(reject.id),))
                 continue
             place = (reject.position.partition, reject.position.offset, key_of(reject.id))
             seen = digest(record.value)
@@ -209,12 +198,7 @@ class Notes:
         rows: list[Row] = []
         single: list[Row] = []
         faults: list[Row] = []
-        for record in records:
-            try:
-                found = told(record.value or b"")
-            except UNREADABLE:
-                faults.append(_fault("unreadable", record, "not an Observation"))
-                continue
+        for record, found in _read(records, told, "an Observation", faults):
             name, seen = key_of(found.id), digest(record.value)
             again = found.n is None and not found.put_right
             if again and self._differs("observation", "id = ?", (name,), seen):
@@ -249,6 +233,25 @@ class Notes:
             (part, place, FRAMES, part, place),
         ).fetchone()
         return found is not None
+
+
+def _read(
+    records: list[ConsumerRecord], read: Callable[[bytes], Content], name: str, faults: list[Row]
+) -> Iterator[tuple[ConsumerRecord, Content]]:
+    """Each record with its content; one that cannot be read is added to ``faults`` as "not ``name``"."""
+    for record in records:
+        try:
+            content = read(record.value or b"")
+        except NOT_READABLE:
+            faults.append(_fault("unreadable", record, f"not {name}"))
+            continue
+        yield record, content
+
+
+def _read_reject(value: bytes) -> _RejectNote | _Id:
+    """A reject of a frame; of a reject of the judge, the id of the reading that it refused."""
+    reject = _reject.decode(value)
+    return _id.decode(b64decode(reject.original)) if reject.stage == "judge" else reject
 
 
 def _frame(record: ConsumerRecord) -> Row:

@@ -16,6 +16,7 @@ import typer
 
 from rpm_stream.app.cli import replay_topics as topics
 from rpm_stream.app.cli.columns import Columns, TimeForm, Zone, column_map, local_time
+from rpm_stream.app.cli.options import Bootstrap
 from rpm_stream.app.cli.times import zoned_time
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.settings import Settings
@@ -46,7 +47,7 @@ def replay(
     warm_up: topics.WarmUp = "24h",
     compare: topics.Compare = False,
     publish: topics.Publish = None,
-    bootstrap: topics.Bootstrap = None,
+    bootstrap: Bootstrap = None,
 ) -> None:
     """Replay recorded data through the pipeline; the same input gives the same bytes.
 
