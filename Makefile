@@ -39,7 +39,7 @@ unit: setup ## the unit tests alone, on one Python
 	@$(PYTEST) $(UNIT)
 
 scenarios: setup ## draw every story of tests/scenarios into one page: build/scenarios.html
-	@$(BIN)/python tests/scenarios/draw.py build/scenarios.html
+	@PYTHONPATH=tests $(BIN)/python -m support.scenarios.draw build/scenarios.html
 
 faults: setup ## every fault on a real broker, 50 kills, and the table of README (26 minutes)
 	@RPM_FAULTS=full $(PYTEST) -q -o faulthandler_timeout=1200 tests/e2e/faults

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from replaying import frame, measurement, of_type, replay_csv, replay_frames, worn
+from support.replaying import frame, measurement, of_type, replay_csv, replay_frames, worn
 
 from rpm_stream.app.topic_schemas import schemas
 from rpm_stream.records import CLEAN, DecimalText, Name, Offset, Short, Unit

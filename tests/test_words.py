@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from replaying import of_type, replay_values
+from support.replaying import of_type, replay_values
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.score.quality import _before

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
-from situation_for_tests import Unknown, context
+from support.situation import Unknown, context
 
 from rpm_stream.alert.decisions import decide
 from rpm_stream.alert.episode import Episodes

@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Any, get_args
 
 import pytest
-from feed_for_tests import alert
-from ward_for_tests import Ward, after
+from support.feed.running import alert
+from support.ward import Ward, after
 
 from rpm_stream.alert.unkept import decided
 from rpm_stream.records import Action, Alert

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import msgspec
 import pytest
-from books_for_tests import LATER, Topics, balanced, changed, hours, missing, take, topics_of
-from replaying import START, frame, measurement, stamp, worn
+from support.books import LATER, Topics, balanced, changed, hours, missing, take, topics_of
+from support.replaying import START, frame, measurement, stamp, worn
 
 from rpm_stream.app import names
 from rpm_stream.app.books.lines import Gap

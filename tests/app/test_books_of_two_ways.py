@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from books_for_tests import LATER, Topics, balanced, record, take, topics_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from replaying import frame, measurement, worn
+from support.books import LATER, Topics, balanced, record, take, topics_of
+from support.replaying import frame, measurement, worn
 
 from rpm_stream.app import names
 from rpm_stream.app.books.lines import Hour, Line, Missing

@@ -15,8 +15,8 @@ import pytest
 from aiokafka.errors import InvalidTimestampError, KafkaConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
-from source_for_tests import MODULES, aliases, dotted, name_of, tree, unit_of
 from structlog.testing import capture_logs
+from support.source import MODULES, aliases, dotted, name_of, tree, unit_of
 
 from rpm_stream.app import broker_time
 from rpm_stream.app import clock as clock_module

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import socket
 import subprocess
 import sys
@@ -14,11 +13,12 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from support.command_line import NOTHING_LISTENS, one_line, run
+from support.paths import repository
 
 from rpm_stream import __version__
 from rpm_stream.app.engine.end import EXIT_AWAY
 
-ROOT = Path(__file__).parents[2]
 COMMANDS = [
     "decode", "replay", "up", "worker", "stage", "demo", "feed", "broker", "gateway simulate", "gateway encode",
     "gateway replay", "topics apply", "topics check", "topics schemas", "registry load", "registry assign",
@@ -27,25 +27,6 @@ COMMANDS = [
     "gateway ble", "gateway ble scan", "gateway ble status",
 ]  # fmt: skip
 CORRECTION = ["--device", "d", "--from", "2026-01-31T08:00:00Z", "--who", "n", "--reason", "r"]
-NOTHING_LISTENS = "127.0.0.1:1"  # tcpmux: nothing of ours, and no user's, takes a port below 1024
-
-
-def run(*arguments: str, folder: Path, code: str | None = None, **settings: str) -> subprocess.CompletedProcess[str]:
-    """The command in a child, without this shell's settings; ``code`` runs in it first."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("RPM_")}
-    environment |= {"RPM_DATA_DIR": str(folder), "RPM_METRICS_PORT": "0", "RPM_BOOTSTRAP": NOTHING_LISTENS, **settings}
-    start = ["-m", "rpm_stream"] if code is None else ["-c", code]
-    return subprocess.run(
-        [sys.executable, *start, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=120,
-        stdin=subprocess.DEVNULL, check=False,
-    )  # fmt: skip
-
-
-def one_line(ran: subprocess.CompletedProcess[str], status: int = 2) -> str:
-    """What a wrong use ends with: status 2, nothing on stdout, one line on stderr."""
-    assert (ran.returncode, ran.stdout) == (status, ""), (ran.returncode, ran.stdout, ran.stderr)
-    assert re.fullmatch(r"rpm-stream: [^\n]+\n", ran.stderr), ran.stderr
-    return ran.stderr
 
 
 @pytest.fixture
@@ -229,7 +210,7 @@ def test_without_extras_decode_and_replay_work(tmp_path: Path) -> None:
     """The wheel in an environment that holds what it requires and nothing else."""
     dist, venv = tmp_path / "dist", tmp_path / "venv"
     subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(dist)], cwd=ROOT, check=True,
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(dist)], cwd=repository(), check=True,
         capture_output=True,
     )  # fmt: skip
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(venv)], check=True)

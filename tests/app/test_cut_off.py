@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_cli import one_line, run
+from support.command_line import one_line, run
 
 from rpm_stream.app import topic_window
 from rpm_stream.app.errors import UsageError

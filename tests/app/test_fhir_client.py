@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 import stamina.instrumentation
-from fhir_server_for_tests import FhirServer, fhir_server
+from support.fhir_server import FhirServer, fhir_server
 
 from rpm_stream.app import subjects as subjects_module
 from rpm_stream.app.fhir_client import CONFLICTS, FhirClient, Refusal, Resource, Waits

@@ -17,7 +17,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
-from replaying import START
+from support.replaying import START
 
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.growth import queues

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from replaying import START, measurement, new_replay, stamp
-from replaying import frame as frame_of
+from support.replaying import START, measurement, new_replay, stamp
+from support.replaying import frame as frame_of
 
 from rpm_stream.app.replay_compare import Comparison
 from rpm_stream.pipeline.replay import Line

@@ -16,8 +16,8 @@ import msgspec
 import pytest
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from fhir_server_for_tests import FhirServer, fhir_server
 from prometheus_client import REGISTRY as METRICS
+from support.fhir_server import FhirServer, fhir_server
 
 from rpm_stream.app import topics
 from rpm_stream.app.errors import UsageError

@@ -95,7 +95,7 @@ def test_every_topic_has_several_examples_of_both(folder: str) -> None:
 def test_payloads_of_the_good_frames_are_real() -> None:
     """Every notification decodes, but the one that shows that a bad entry is rejected alone."""
     refused = []
-    for path in (ROOT / "1-frames" / "pass").glob("*.json"):
+    for path in (ROOT / "01-frames" / "pass").glob("*.json"):
         for entry in json.loads(path.read_bytes()).get("notifications") or ():
             try:
                 decode(entry["characteristic"], bytes.fromhex(entry["payload"]))

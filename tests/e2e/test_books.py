@@ -13,10 +13,10 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from against_replay import without_time_driven
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from replaying import frame, measurement, stamp, worn
-from service_for_tests import Service, drained, read, running, send, until
+from support.kafka.against_replay import without_time_driven
+from support.kafka.service import Service, drained, read, running, send, until
+from support.replaying import frame, measurement, stamp, worn
 from typer.testing import CliRunner
 
 from rpm_stream.app import names

@@ -16,7 +16,7 @@ import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
-from service_for_tests import Service, drained, read, running, send, until
+from support.kafka.service import Service, drained, read, running, send, until
 
 from rpm_stream.app import names
 from rpm_stream.app.redrive import redrive, rejects_where

@@ -12,8 +12,8 @@ from uuid import uuid4
 
 import msgspec
 import pytest
-from feed_for_tests import TOKEN, RunningFeed, alert, now_of, person, readings, running_feed, wait_until
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from support.feed.running import TOKEN, RunningFeed, alert, now_of, person, readings, running_feed, wait_until
 
 from rpm_stream.records import Action, Alert, Event, State, Transition
 

@@ -19,12 +19,13 @@ from typing import Any
 import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from service_for_tests import PATIENCE_SECONDS
+from support.kafka.service import PATIENCE_SECONDS
+from support.paths import repository
 
 from rpm_stream.app import names
 from rpm_stream.app.demo import free_ports
 
-README = Path(__file__).parents[2] / "topics/README.md"
+README = repository("topics", "README.md")
 PROGRAMS = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 SEND, READ, CLIENT = "send.py", "read.py", "client.py"
 STARTS = "Kafka is up at "

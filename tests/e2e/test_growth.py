@@ -15,14 +15,14 @@ from typing import Any
 
 import msgspec
 import pytest
-from against_replay import Wanted, check_against_replay, replayed, without_time_driven
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
-from faults.load import real_load
-from growth_for_tests import add_partitions, cli, every_key_is_at_home, grown
-from replaying import frame, measurement
-from service_for_tests import Service, drained, lag, read, running, send, until
+from support.faults.load import real_load
+from support.kafka.against_replay import Wanted, check_against_replay, replayed, without_time_driven
+from support.kafka.growth import add_partitions, cli, every_key_is_at_home, grown
+from support.kafka.service import Service, drained, lag, read, running, send, until
+from support.replaying import frame, measurement
 
 from rpm_stream.app import names
 from rpm_stream.app.engine.end import EXIT_CRASHED

@@ -20,13 +20,14 @@ import httpx
 import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
-from service_for_tests import Service, running
+from support.kafka.service import Service, running
+from support.paths import repository
 
 from rpm_stream.app.demo import free_ports
 from rpm_stream.app.metrics import STAGES
 from rpm_stream.app.restarts import PORTS_AFTER
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
+DEPLOY = repository("deploy")
 RULES = DEPLOY / "prometheus/alerts.yml"
 DASHBOARD = DEPLOY / "grafana/dashboards/rpm-stream.json"
 PATIENCE_S = 90.0

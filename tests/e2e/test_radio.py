@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from air_for_tests import Spec
 from bumble.transport.tcp_server import open_tcp_server_transport_with_socket
-from bumble_air_for_tests import Adapter, BumbleAir, BumblePeripheral, bumble_air
-from home_for_tests import CUFF, METER, OXIMETER, SCALE, STRAP, THERMOMETER, Cuff, Meter, until
-from world_for_tests import World, world
+from support.kafka.world import World, world
+from support.radio.air import Spec
+from support.radio.bumble_air import Adapter, BumbleAir, BumblePeripheral, bumble_air
+from support.radio.home import CUFF, METER, OXIMETER, SCALE, STRAP, THERMOMETER, Cuff, Meter, until
 
 from rpm_stream.app import names
 from rpm_stream.app.gateway.gatt_encode import (

@@ -17,7 +17,7 @@ from typing import Any, get_args
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from world_for_tests import World, world
+from support.kafka.world import World, world
 
 from rpm_stream.app import names
 from rpm_stream.app.fhir_client import Cause, Kind

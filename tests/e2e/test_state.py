@@ -18,15 +18,15 @@ from uuid import uuid4
 import httpx
 import msgspec
 import pytest
-from against_replay import is_summary, without_time_driven
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import NewTopic
 from aiokafka.structs import ConsumerRecord
-from faults.stand import TOKEN
-from faults.states import damage, topics_without
-from feed_for_tests import alert as listed_alert
-from replaying import frame, measurement
-from service_for_tests import Service, committed_notes, drained, read, running, send, until
+from support.faults.stand import TOKEN
+from support.faults.states import damage, topics_without
+from support.feed.running import alert as listed_alert
+from support.kafka.against_replay import is_summary, without_time_driven
+from support.kafka.service import Service, committed_notes, drained, read, running, send, until
+from support.replaying import frame, measurement
 
 from rpm_stream.app import names
 from rpm_stream.app.demo import free_ports

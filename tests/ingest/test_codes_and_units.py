@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from replaying import START, frame, measurement, registry_of, stamp, worn
+from support.replaying import START, frame, measurement, registry_of, stamp, worn
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.device import DeviceState

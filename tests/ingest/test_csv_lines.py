@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from replaying import of_type, replay_csv
+from support.replaying import of_type, replay_csv
 
 from rpm_stream.ingest.csv_columns import parse_columns
 from rpm_stream.ingest.csv_lines import LONGEST_LINE, BadRecord, CsvRecord, lines_of, records

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from replaying import decoded, new_replay, of_type
+from support.replaying import decoded, new_replay, of_type
 
 from rpm_stream.app.cli.columns import local_time
 from rpm_stream.app.errors import UsageError

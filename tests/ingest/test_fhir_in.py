@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from replaying import START, frame, measurement, registry_of, worn
+from support.paths import repository
+from support.replaying import START, frame, measurement, registry_of, worn
 
 from rpm_stream.ingest import DecodeError
 from rpm_stream.ingest.fhir_codes import codes_of
@@ -381,7 +381,7 @@ def test_without_a_name_time_and_content_identify_it() -> None:
 
 
 def test_every_resource_of_the_examples_is_taken() -> None:
-    folder = Path(__file__).parents[2] / "topics" / "1-frames" / "pass"
+    folder = repository("topics", "01-frames", "pass")
     found = [json.loads(path.read_bytes()).get("resources") for path in sorted(folder.glob("*.json"))]
     examples = [one for resources in found for one in resources or ()]
     assert len(examples) >= 5

@@ -11,7 +11,6 @@ import json
 import os
 import random
 from collections.abc import Iterator
-from pathlib import Path
 from statistics import median
 from time import monotonic, thread_time
 from typing import Any
@@ -20,7 +19,8 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from replaying import START, registry_of, stamp, worn
+from support.paths import shared_data
+from support.replaying import START, registry_of, stamp, worn
 
 from rpm_stream.ingest import DECODERS, DecodeError, decode
 from rpm_stream.ingest.quirks import reader
@@ -30,12 +30,11 @@ from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingest
 from rpm_stream.pipeline.sealed import pack_device, unpack_device
 from rpm_stream.records import Position, Readings
 
-SHARED = Path(os.environ.get("RPM_SHARED", Path(__file__).resolve().parents[3] / "shared"))
-FILE = SHARED / "data" / "gatt" / "vectors.jsonl"
+FILE = shared_data("gatt", "vectors.jsonl")
 SECONDS = float(os.environ.get("RPM_FUZZ_SECONDS", "10"))
 SEED = int(os.environ.get("RPM_FUZZ_SEED") or random.SystemRandom().randrange(2**32))
 FROM = int(os.environ.get("RPM_FUZZ_FROM", "0"))
-READINGS_TAKES = 2 * 1024 * 1024  # topics/2-readings/topic.yaml
+READINGS_TAKES = 2 * 1024 * 1024  # topics/02-readings/topic.yaml
 BLOCK = 64  # frames that share a device's state
 TIMES_MEDIAN, TOO_LONG = 200, 0.020  # slow: so many times the run's median by octet, and seconds of this thread
 KNOWN_REASONS = frozenset({

@@ -9,7 +9,7 @@ from datetime import timedelta
 from time import thread_time
 
 import pytest
-from replaying import START, registry_of, stamp, worn
+from support.replaying import START, registry_of, stamp, worn
 
 from rpm_stream.ingest.frames import LEAST_ENTRY_BYTES, MOST_BYTES
 from rpm_stream.knowledge import shipped

@@ -6,19 +6,17 @@ The names of the vectors are mapped to ours one by one here, so that neither sid
 from __future__ import annotations
 
 import json
-import os
 from datetime import datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
+from support.paths import shared_data
 
 from rpm_stream.ingest import DecodeError, decode
 from rpm_stream.records import Decoded, Payload
 
-SHARED = Path(os.environ.get("RPM_SHARED", Path(__file__).resolve().parents[3] / "shared"))
-FILE = SHARED / "data" / "gatt" / "vectors.jsonl"
+FILE = shared_data("gatt", "vectors.jsonl")
 VECTORS: list[dict[str, Any]] = (
     [json.loads(line) for line in FILE.read_text("utf-8").splitlines()] if FILE.exists() else []
 )

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import inspect
-from replaying import (
+from support.replaying import (
     START,
     Output,
     decoded,

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-from replaying import of_type, replay_values
-from ward_for_tests import Ward
+from support.replaying import of_type, replay_values
+from support.ward import Ward
 
 from rpm_stream.knowledge import Knowledge, KnowledgeError, load, shipped
 from rpm_stream.knowledge.alerting import DeviceKind, RuleRisk

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from source_for_tests import MODULES, name_of, tree, unit_of
+from support.source import MODULES, name_of, tree, unit_of
 
 from rpm_stream.ingest import DECODERS, DecodeError, decode
 from rpm_stream.knowledge import KnowledgeError, load, shipped

@@ -6,8 +6,8 @@ import random
 from typing import Any
 
 import pytest
-from replaying import replay_values, stamp
-from ward_for_tests import Ward, after
+from support.replaying import replay_values, stamp
+from support.ward import Ward, after
 
 from rpm_stream.records import Alert
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from replaying import Output, frame, last_alerts, measurement, of_type, replay_frames, worn
-from ward_for_tests import Ward
+from support.replaying import Output, frame, last_alerts, measurement, of_type, replay_frames, worn
+from support.ward import Ward
 
 SPO2 = "oxygen_saturation"
 WORN = (worn(), worn(device="hub"))

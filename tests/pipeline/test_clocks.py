@@ -6,8 +6,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from device_for_tests import Device, counts
-from replaying import START, frame, last_alerts, replay_frames, stamp, worn
+from support.device import Device, counts
+from support.replaying import START, frame, last_alerts, replay_frames, stamp, worn
 
 from rpm_stream.pipeline.skew import KEPT, RUNS
 from rpm_stream.records import Reading

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from replaying import START
-from ward_for_tests import after
+from support.replaying import START
+from support.ward import after
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.correct import MOST_READINGS, Correction, Holdings, adopted_id, as_message

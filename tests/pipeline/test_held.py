@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ward_for_tests import Ward, after
+from support.ward import Ward, after
 
 from rpm_stream.pipeline.held import alert_of, ended, hold, line_of, opened, packed, read_held, with_alert
 from rpm_stream.pipeline.sealed import StateError, check_device, unpack_device

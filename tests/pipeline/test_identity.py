@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from device_for_tests import Device, counts
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from replaying import START, frame, measurement, of_type, replay_frames, stamp, worn
+from support.device import Device, counts
+from support.replaying import START, frame, measurement, of_type, replay_frames, stamp, worn
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.assignments import IDENTITY, assigned, covers, taken_back

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from replaying import START, frame, measurement, registry_of, replay_frames, stamp, worn
+from support.replaying import START, frame, measurement, registry_of, replay_frames, stamp, worn
 
 from rpm_stream.ingest import DECODERS
 from rpm_stream.knowledge import shipped

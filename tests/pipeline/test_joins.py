@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from replaying import START, frame, registry_of, stamp, worn
+from support.replaying import START, frame, registry_of, stamp, worn
 
 from rpm_stream.app.gateway import gatt_encode as gatt
 from rpm_stream.app.gateway import gatt_encode_body as body

@@ -7,8 +7,19 @@ from typing import Any
 
 import msgspec
 import pytest
-from replaying import START, alerts, frame, measurement, of_type, registry_of, replay_frames, replay_values, stamp, worn
-from ward_for_tests import Ward
+from support.replaying import (
+    START,
+    alerts,
+    frame,
+    measurement,
+    of_type,
+    registry_of,
+    replay_frames,
+    replay_values,
+    stamp,
+    worn,
+)
+from support.ward import Ward
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.judge import Judge, Judged

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from replaying import START, new_replay, of_type, reading_of, replay_frames, stamp
-from replaying import decoded as lines_of
+from support.replaying import START, new_replay, of_type, reading_of, replay_frames, stamp
+from support.replaying import decoded as lines_of
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.judge import Judge

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from replaying import START, frame, last_alerts, measurement, new_replay, registry_of, stamp, worn
+from support.replaying import START, frame, last_alerts, measurement, new_replay, registry_of, stamp, worn
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from replaying import START, frame, last_alerts, measurement, registry_of, replay_frames, worn
+from support.replaying import START, frame, last_alerts, measurement, registry_of, replay_frames, worn
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingested

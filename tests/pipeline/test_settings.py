@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from replaying import Output, of_type, replay_values
-from ward_for_tests import Ward
+from support.replaying import Output, of_type, replay_values
+from support.ward import Ward
 
 from rpm_stream.ids import deterministic_id
 from rpm_stream.records import Alert, Limit

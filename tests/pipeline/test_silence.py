@@ -10,9 +10,9 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from replaying import START, frame, measurement, new_replay, of_type, registry_of, replay_frames, stamp, worn
-from replaying import decoded as lines_of
-from ward_for_tests import Ward, after
+from support.replaying import START, frame, measurement, new_replay, of_type, registry_of, replay_frames, stamp, worn
+from support.replaying import decoded as lines_of
+from support.ward import Ward, after
 
 from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import shipped

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from device_for_tests import Device, counts
 from hypothesis import given
 from hypothesis import strategies as st
-from replaying import START, frame, stamp, worn
+from support.device import Device, counts
+from support.replaying import START, frame, stamp, worn
 
 from rpm_stream.pipeline.skew import APART, KEPT, LEAST, SKEWED, noted, skew
 from rpm_stream.records import Reading

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from make_states import FOLDER, next_steps
+from support.states.make_states import FOLDER, next_steps
 
 from rpm_stream.pipeline import sealed, state
 from rpm_stream.pipeline.device import DeviceState

@@ -8,7 +8,7 @@ from typing import Any
 
 from fhir.resources.R4B.observation import Observation
 from msgspec import structs
-from readings_for_tests import START, reading
+from support.readings import START, reading
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.publish import fhir, summaries

@@ -18,7 +18,7 @@ from fhir.resources.R4B.quantity import Quantity
 from fhir.resources.R4B.reference import Reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from readings_for_tests import START, reading
+from support.readings import START, reading
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.publish.fhir import blood_pressure, observation, summary

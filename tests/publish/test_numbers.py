@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from readings_for_tests import reading
+from support.readings import reading
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.publish.fhir import observation

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
-from readings_for_tests import START, reading
+from support.readings import START, reading
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.publish.remaining import Remaining

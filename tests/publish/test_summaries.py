@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from readings_for_tests import START, reading
+from support.readings import START, reading
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.publish.fhir import summary

@@ -6,7 +6,6 @@ kinds with people of their own. Without that folder every case is skipped by its
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -14,12 +13,12 @@ from typing import Any, TypeAlias
 
 import msgspec
 import pytest
-from library import output_of
+from support.paths import shared_data
+from support.scenarios.library import output_of
 
 from rpm_stream.pipeline.replay import Kind
 
-SHARED = Path(os.environ.get("RPM_SHARED", Path(__file__).resolve().parents[3] / "shared"))
-CASES = SHARED / "data" / "cases" / "judging"
+CASES = shared_data("cases", "judging")
 MOST_DECIMALS = 3  # of a converted number, CONTRACT 10
 Record: TypeAlias = dict[str, Any]
 

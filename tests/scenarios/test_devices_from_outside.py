@@ -6,7 +6,6 @@ Without that file they are skipped by its name.
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,14 +13,14 @@ from typing import Any, TypeAlias
 
 import msgspec
 import pytest
+from support.paths import shared_data
 from typer.testing import CliRunner
 
 from rpm_stream.app.cli.main import app
 from rpm_stream.app.errors import UsageError
 from rpm_stream.records import RANK
 
-SHARED = Path(os.environ.get("RPM_SHARED", Path(__file__).resolve().parents[3] / "shared"))
-CASES = SHARED / "data" / "cases" / "devices" / "cases.jsonl"
+CASES = shared_data("cases", "devices", "cases.jsonl")
 Record: TypeAlias = dict[str, Any]
 
 

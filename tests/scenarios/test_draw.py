@@ -10,9 +10,9 @@ from html import escape
 from pathlib import Path
 
 import pytest
-from draw import page, told, words_of
-from library import STORIES
 from playwright.sync_api import Page, sync_playwright
+from support.scenarios.draw import page, told, words_of
+from support.scenarios.library import STORIES
 
 ARTICLE = re.compile(r'<article id="(.*?)">(.*?)</article>', re.DOTALL)
 CHART = re.compile(r'data-vital="(.*?)"></div><script type="application/json">(.*?)</script>', re.DOTALL)

@@ -1,4 +1,4 @@
-"""Every story of this folder: load, run, compare. A new story is a folder; its README says what a nurse expects.
+"""Every story below this folder: load, run, compare. A new story is a folder; its README says what a nurse expects.
 
 ``expected.jsonl`` holds each alert line reduced to what a nurse sees. A story about the words of an alert also has
 ``expected-alerts.jsonl``; one about whose and when it was has ``-readings``, ``-rejects`` or ``-observations``.
@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from library import FOLDER, STORIES, output_of
+from support.scenarios.library import FOLDER, STORIES, output_of
 
 from rpm_stream.pipeline.replay import Kind
 
@@ -52,11 +52,20 @@ def test_words_whose_and_when(story: Path, kind: Kind) -> None:
 
 def test_there_are_stories() -> None:
     assert len(STORIES) >= 20
+    assert len({story.name for story in STORIES}) == len(STORIES), "a name is a story, whatever its programme"
+    assert {file.parent for file in FOLDER.rglob("*.jsonl")} <= set(STORIES), "a story holds no folder"
 
 
 def test_the_table_of_the_library_names_every_story_once() -> None:
     """What is held from which side can be read without opening fifty folders."""
     table = (FOLDER / "README.md").read_text(encoding="utf-8").split("## What they hold")[1]
-    rows = [line.split("|")[2:4] for line in table.splitlines() if line.startswith("| ")][1:]
-    named = [name.strip() for row in rows for cell in row for name in cell.split(",") if name.strip()]
-    assert sorted(named) == [story.name for story in STORIES], "a new story has its line in tests/scenarios/README.md"
+    rows = [line.split("|")[1:5] for line in table.splitlines() if line.startswith("| ")][1:]
+    named = [
+        (name.strip(), programme.strip())
+        for programme, _, *cells in rows
+        for cell in cells
+        for name in cell.split(",")
+        if name.strip()
+    ]
+    have = [(story.name, story.parent.relative_to(FOLDER).as_posix()) for story in STORIES]
+    assert sorted(named) == have, "a new story has its line in tests/scenarios/README.md"

@@ -16,7 +16,19 @@ from typing import Any, get_args
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from people import PEOPLE, VECTOR, VECTOR_SETS, VITALS, Vector, feature, features, gross_values, normal, p95, vector
+from support.people import (
+    PEOPLE,
+    VECTOR,
+    VECTOR_SETS,
+    VITALS,
+    Vector,
+    feature,
+    features,
+    gross_values,
+    normal,
+    p95,
+    vector,
+)
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.scoring import VitalDetectorName

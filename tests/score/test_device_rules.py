@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from replaying import alerts, frame, measurement, of_type, registry_of, replay_frames, stamp, worn
-from ward_for_tests import Ward
+from support.replaying import alerts, frame, measurement, of_type, registry_of, replay_frames, stamp, worn
+from support.ward import Ward
 
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
 

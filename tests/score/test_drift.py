@@ -6,8 +6,8 @@ import random
 from typing import Any
 
 import pytest
-from people import feature
 from river.drift import ADWIN
+from support.people import feature
 
 from rpm_stream.score import drift
 from rpm_stream.score.codec import StateError

@@ -8,8 +8,8 @@ from math import inf, log, nan
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from people import PEOPLE, VITALS, feature, normal
 from river import stats
+from support.people import PEOPLE, VITALS, feature, normal
 
 from rpm_stream.score import gaussian
 from rpm_stream.score.codec import StateError

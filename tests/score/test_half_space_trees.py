@@ -7,8 +7,8 @@ from math import exp
 from typing import Any
 
 import pytest
-from people import VECTOR, VECTOR_SETS, VITALS, Vector, feature, features, gross_values, vector
 from river.anomaly import HalfSpaceTrees as RiverTrees
+from support.people import VECTOR, VECTOR_SETS, VITALS, Vector, feature, features, gross_values, vector
 
 from rpm_stream.score import half_space_trees
 from rpm_stream.score.codec import StateError

@@ -8,7 +8,7 @@ from itertools import groupby
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-from replaying import reading_of
+from support.replaying import reading_of
 
 from rpm_stream.score.history import Level, Segment, VitalHistory, add, inside_since, segment_of, shorten
 from rpm_stream.score.rows import row, run

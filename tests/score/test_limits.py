@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from replaying import alerts, frame, measurement, of_type, replay_frames, replay_values, stamp, worn
+from support.replaying import alerts, frame, measurement, of_type, replay_frames, replay_values, stamp, worn
 
 BP_HIGH = "Systolic blood pressure high"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from replaying import (
+from support.replaying import (
     alerts,
     frame,
     measurement,

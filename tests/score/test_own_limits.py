@@ -9,7 +9,18 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from replaying import START, alerts, frame, measurement, of_type, registry_of, replay_frames, replay_values, stamp, worn
+from support.replaying import (
+    START,
+    alerts,
+    frame,
+    measurement,
+    of_type,
+    registry_of,
+    replay_frames,
+    replay_values,
+    stamp,
+    worn,
+)
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.score.in_force import in_force

@@ -6,8 +6,18 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
-from replaying import alerts, frame, last_alerts, measurement, of_type, replay_frames, replay_values, stamp, worn
-from ward_for_tests import Ward
+from support.replaying import (
+    alerts,
+    frame,
+    last_alerts,
+    measurement,
+    of_type,
+    replay_frames,
+    replay_values,
+    stamp,
+    worn,
+)
+from support.ward import Ward
 
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
 

@@ -8,8 +8,8 @@ import struct
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from people import feature
 from river.stats import RollingQuantile
+from support.people import feature
 
 from rpm_stream.score import quantile
 from rpm_stream.score.detector import WARM_AFTER

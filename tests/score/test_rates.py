@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from replaying import frame, measurement, of_type, replay_frames, replay_values, stamp, worn
+from support.replaying import frame, measurement, of_type, replay_frames, replay_values, stamp, worn
 
 RULE = "rate.falling.glucose_interstitial"
 Alert = dict[str, Any]

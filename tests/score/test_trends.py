@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from replaying import (
+from support.replaying import (
     UNITS,
     alerts,
     csv_lines,
@@ -24,7 +24,7 @@ from replaying import (
     stamp,
     worn,
 )
-from ward_for_tests import Ward
+from support.ward import Ward
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.state import pack_patient, unpack_patient

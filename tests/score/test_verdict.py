@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from replaying import reading_of
+from support.replaying import reading_of
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.records import Limit, PatientEntry, Recovery

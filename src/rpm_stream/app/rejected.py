@@ -18,7 +18,7 @@ PAYLOAD = re.compile(rb"(?:[0-9A-Fa-f]{2})+")
 # What to do, by reason; the gateway's side of it stands in topics/README.md.
 MENDS: dict[Reason, str] = {
     "bad_json": "nothing here: the gateway sends no JSON",
-    "bad_schema": "nothing here: the gateway sends another form than topics/1-frames/schema-1.json",
+    "bad_schema": "nothing here: the gateway sends another form than topics/01-frames/schema-1.json",
     "too_large": "nothing here: the gateway must send several frames",
     "identity_conflict": "rpm-stream registry assign, where the wearer is wrong; then redrive. Else the gateway's key",
     "unknown_device": "rpm-stream registry assign; then redrive",

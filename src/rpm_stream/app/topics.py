@@ -23,15 +23,15 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExists
 from rpm_stream.app.errors import UsageError
 
 FOLDERS = {
-    "rpm.frames": "1-frames",
-    "rpm.readings": "2-readings",
-    "rpm.scores": "3-scores",
-    "rpm.alerts": "4-alerts",
-    "rpm.observations": "5-observations",
-    "rpm.actions": "6-actions",
-    "rpm.registry": "7-registry",
-    "rpm.accounts": "8-accounts",
-    "rpm.rejects": "9-rejects",
+    "rpm.frames": "01-frames",
+    "rpm.readings": "02-readings",
+    "rpm.scores": "03-scores",
+    "rpm.alerts": "04-alerts",
+    "rpm.observations": "05-observations",
+    "rpm.actions": "06-actions",
+    "rpm.registry": "07-registry",
+    "rpm.accounts": "08-accounts",
+    "rpm.rejects": "09-rejects",
 }
 SET_ON_TOPIC = 1  # Kafka's ConfigSource DYNAMIC_TOPIC_CONFIG: set on the topic itself, not inherited from the broker
 REQUEST_TIMEOUT_MS = 15_000

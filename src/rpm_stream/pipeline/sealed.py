@@ -5,7 +5,7 @@ Apart from the states themselves, so that a stage loads only what its own state 
 A release reads what older ones wrote. To change what a state holds: a further field with a default needs nothing; for
 any other change count ``LAYOUT`` up and give each reader table (``DEVICES`` here, ``PATIENTS`` in state.py) a line for
 the layout before, with a function that makes today's state of its body; then write the files of the new layout
-(``python tests/make_states.py``). The files of the older layouts stay, and the tests read them all.
+(``tests/support/states/make_states.py``). The files of the older layouts stay, and the tests read them all.
 """
 
 from __future__ import annotations

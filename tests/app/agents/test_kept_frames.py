@@ -12,8 +12,8 @@ from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
-from replaying import START
-from ward_for_tests import Ward
+from support.replaying import START
+from support.ward import Ward
 
 from rpm_stream.app.agents import kept_frames
 from rpm_stream.app.agents.kept_frames import Lines

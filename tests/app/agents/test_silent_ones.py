@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from replaying import registry_of, stamp
-from ward_for_tests import after
+from support.replaying import registry_of, stamp
+from support.ward import after
 
 from rpm_stream.app.agents.judge import Step
 from rpm_stream.app.clock import Clock

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import gzip
-import os
 import subprocess
 import sys
 from itertools import islice
 from pathlib import Path
 
 import pytest
+from support.paths import shared_data
 
 OURS = "patient,measured_at,vital,value,unit\np,2026-03-01T08:00:00Z,heart_rate,135,/min\n"
 LONG = "pid,when,what,value,unit,note\np,2026-03-01T08:00:00Z,heart_rate,135,/min,x\n"
@@ -18,7 +18,7 @@ WIDE = "pid,when,hr,kilos\np,2026-03-01T08:00:00Z,135,\n"
 LONG_MAP = "patient=pid,measured_at=when,vital=what"
 WIDE_MAP = "patient=pid,measured_at=when,heart_rate=hr:/min,weight=kilos:kg"
 
-RECORDED = Path(os.environ.get("RPM_SHARED", Path(__file__).parents[4] / "shared")) / "data" / "cgm.csv.gz"
+RECORDED = shared_data("cgm.csv.gz")
 
 
 def call(*arguments: str | Path) -> tuple[int, bytes, str]:

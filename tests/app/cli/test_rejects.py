@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
-from replaying import START
+from support.replaying import START
 
 from rpm_stream.app.rejected import MENDS, Listed, Selection, listed, shown
 from rpm_stream.records import Position, Reason, Reject

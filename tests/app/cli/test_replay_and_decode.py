@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from replaying import csv_lines, decoded, frame, measurement, new_replay, replay_csv, stamp, worn
+from support.replaying import csv_lines, decoded, frame, measurement, new_replay, replay_csv, stamp, worn
 
 from rpm_stream.ingest.csv_rows import frames, rows
 from rpm_stream.ingest.decode_line import decode_line

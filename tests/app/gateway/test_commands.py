@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
@@ -13,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from aiokafka import AIOKafkaConsumer
+from support.paths import shared_data
 from typer.testing import CliRunner
 
 from rpm_stream.app import topics
@@ -158,8 +158,7 @@ async def _from_device(bootstrap: str, device: str, count: int) -> list[bytes]:
 
 def test_a_real_file_goes_through_the_broker_in_its_order(service: str, tmp_path: Path) -> None:
     """Recorded stays, encoded once, replayed: each device's frames are in the topic as they stand in the file."""
-    shared = Path(os.environ.get("RPM_SHARED", Path(__file__).parents[3].parent / "shared"))
-    source = shared / "data" / "sepsis2019.csv.gz"
+    source = shared_data("sepsis2019.csv.gz")
     if not source.is_file():
         reason = f"{source.name} is not there: set RPM_SHARED to the folder with data/"
         print(reason)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from replaying import Output, decoded, of_type
+from support.replaying import Output, decoded, of_type
 
 from rpm_stream.app.gateway.faults import Faults, inject
 from rpm_stream.app.gateway.simulate import all_frames, all_registry, cohort

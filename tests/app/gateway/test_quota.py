@@ -10,7 +10,7 @@ from time import monotonic
 from uuid import uuid4
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from quotas_for_tests import limit_client
+from support.kafka.quotas import limit_client
 
 from rpm_stream.app.gateway import Gateway, GatewayOptions
 from rpm_stream.records import Notification

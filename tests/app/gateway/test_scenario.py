@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from library import FOLDER, STORIES, until_of
-from replaying import Output, decoded, of_type
+from support.replaying import Output, decoded, of_type
+from support.scenarios.library import FOLDER, STORIES, story_named, until_of
 from typer.testing import CliRunner
 
 from rpm_stream.app.cli.gateway import gateway_app
@@ -27,7 +27,7 @@ SEEN = ("patient", "group", "priority", "state", "opened_at", "historical")
 READ = ("id", "patient", "vital", "value", "unit", "measured_at")
 BY_RECEIPT = {"hub-ahead-of-time"}  # what is in the future when it comes on time is not when it comes late
 # What a nurse decides goes to rpm.actions, which is not a gateway's to write.
-WITH_DECISIONS = {path.parent.name for path in FOLDER.glob("*/frames.jsonl") if b'"action"' in path.read_bytes()}
+WITH_DECISIONS = {path.parent.name for path in FOLDER.rglob("frames.jsonl") if b'"action"' in path.read_bytes()}
 UNSENDABLE = {"meter-sends-a-line-end"}  # a frame that the client refuses to send
 
 
@@ -77,7 +77,7 @@ def high(output: Output) -> set[tuple[str, str]]:
 
 def test_a_folder_is_played_on_the_command_line(tmp_path: Path) -> None:
     """Its frames in its recorded time, and the registry that they need."""
-    story, registry = FOLDER / "news2-five-then-seven", tmp_path / "r.jsonl"
+    story, registry = story_named("news2-five-then-seven"), tmp_path / "r.jsonl"
     order = ["simulate", "--story", str(story), "--to", "stdout", "--registry", str(registry)]
     result = CliRunner().invoke(gateway_app, order, catch_exceptions=False)
     frames = [msgspec.json.decode(line, type=Frame) for line in result.stdout_bytes.splitlines()]
@@ -92,8 +92,8 @@ def test_a_folder_is_played_on_the_command_line(tmp_path: Path) -> None:
     ("arguments", "says"),
     [
         (["--story", "no-such-story"], "none of copd, heart-failure"),
-        (["--story", str(FOLDER / "red-once"), "--patients", "2"], "its own people"),
-        (["--story", str(FOLDER / "red-once"), "--start", "2026-01-01T00:00:00Z"], "its own people and times"),
+        (["--story", str(story_named("red-once")), "--patients", "2"], "its own people"),
+        (["--story", str(story_named("red-once")), "--start", "2026-01-01T00:00:00Z"], "its own people and times"),
         (["--story", str(FOLDER)], "neither input.csv nor frames.jsonl"),
     ],
 )

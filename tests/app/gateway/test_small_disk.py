@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-import small_disk_for_tests
+from support.gateway import small_disk
 
 MOUNTED = 'mount -t tmpfs -o size="$1" tmpfs "$2" || exit 1; shift 2; exec "$@"'
 pytestmark = pytest.mark.small_disk
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.small_disk
 )
 def test_a_full_disk_recovers(tmp_path: Path, story: str, disk: str, octets: int) -> None:
     """On a real small file system, which only the child process sees."""
-    script = str(small_disk_for_tests.__file__)
+    script = str(small_disk.__file__)
     child = [str(tmp_path), sys.executable, script, str(tmp_path), story, str(octets)]
     command = ["unshare", "-Urm", "sh", "-c", MOUNTED, "sh", disk, *child]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)

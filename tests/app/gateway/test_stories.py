@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from replaying import decoded, of_type
+from support.replaying import decoded, of_type
 
 from rpm_stream.app.gateway.devices import SimulatedPatient
 from rpm_stream.app.gateway.simulate import all_frames, all_registry, cohort, ward

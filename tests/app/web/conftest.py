@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from feed_for_tests import RunningFeed, running_feed
+from support.feed.running import RunningFeed, running_feed
 
 
 @pytest.fixture(scope="package")

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
-from page_for_tests import Kept
 from prometheus_client import CollectorRegistry
+from support.feed.page import Kept
 
 from rpm_stream.app import metrics_server
 from rpm_stream.app.settings import Settings

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from feed_for_tests import alert
-from page_for_tests import Kept
+from support.feed.page import Kept
+from support.feed.running import alert
 
 from rpm_stream.alert.decisions import FULL
 from rpm_stream.app.web import answers

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from feed_for_tests import TOKEN, RunningFeed, alert, now_of, person, readings, running_feed, wait_until
+from support.feed.running import TOKEN, RunningFeed, alert, now_of, person, readings, running_feed, wait_until
 
 from rpm_stream.records import Priority, State
 

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import pytest
 from aiokafka.errors import KafkaConnectionError, KafkaError, LeaderNotAvailableError
-from feed_for_tests import alert
-from page_for_tests import Kept, answer_of, ask, button, opened, until, until_seen
+from support.feed.page import Kept, answer_of, ask, button, opened, until, until_seen
+from support.feed.running import alert
 
 from rpm_stream.app.web import consume
 from rpm_stream.app.web import service as service_module

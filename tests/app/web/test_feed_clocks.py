@@ -7,7 +7,7 @@ import asyncio
 import httpx
 import msgspec
 import pytest
-from page_for_tests import Kept, opened, until_seen
+from support.feed.page import Kept, opened, until_seen
 
 from rpm_stream.app.web.api import Doors, create_app
 from rpm_stream.app.web.guesses import Guesses

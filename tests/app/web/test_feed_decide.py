@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import msgspec
 import pytest
-from feed_for_tests import alert
-from page_for_tests import Kept, answer_of, ask, button, opened, until, until_seen
-from ward_for_tests import Ward
+from support.feed.page import Kept, answer_of, ask, button, opened, until, until_seen
+from support.feed.running import alert
+from support.ward import Ward
 
 from rpm_stream.app.web.feed_state import Kind
 from rpm_stream.app.web.service import Decision, Seen, Worse

@@ -9,10 +9,10 @@ from typing import get_args
 
 import msgspec
 import pytest
-from feed_for_tests import alert, now_of
 from nicegui import ui
 from nicegui.testing.user import User
-from page_for_tests import Kept, ask, button, opened, until, until_seen
+from support.feed.page import Kept, ask, button, opened, until, until_seen
+from support.feed.running import alert, now_of
 
 from rpm_stream.app.web.page_decide import offered, what_it_does
 from rpm_stream.app.web.page_now import NOBODY_LOOKED, looked_words, now_html, now_lines

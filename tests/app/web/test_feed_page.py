@@ -6,11 +6,11 @@ import asyncio
 import json
 
 import pytest
-from feed_for_tests import alert
 from nicegui import ui
 from nicegui.testing.user import User
-from page_for_tests import Kept, button, opened, until, until_seen
 from pydantic import SecretStr
+from support.feed.page import Kept, button, opened, until, until_seen
+from support.feed.running import alert
 
 from rpm_stream.app.settings import Settings
 from rpm_stream.app.web import page as page_module

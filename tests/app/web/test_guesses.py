@@ -10,8 +10,8 @@ from time import process_time
 
 import httpx
 import pytest
-from page_for_tests import Kept
 from structlog.testing import capture_logs
+from support.feed.page import Kept
 
 from rpm_stream.app.settings import Settings
 from rpm_stream.app.web.api import Doors, create_app

@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 import pytest
-from against_replay import check_against_replay, last_by_id
-from faults.cases import kills_at_random, kills_between
-from faults.decisions import KINDS, between_readings, by_the_order_of_record, deciding, ward, without_marks
-from faults.stand import Stand, standing
-from faults.test_fault_table import HOW_MANY, SEED
-from service_for_tests import read
+from support.faults.cases import kills_at_random, kills_between
+from support.faults.decisions import KINDS, between_readings, by_the_order_of_record, deciding, ward, without_marks
+from support.faults.run import HOW_MANY, SEED
+from support.faults.stand import Stand, standing
+from support.kafka.against_replay import check_against_replay, last_by_id
+from support.kafka.service import read
 
 from rpm_stream.app import names
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
-import secrets
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,14 +17,14 @@ from typing import NamedTuple
 import httpx
 import msgspec
 from aiokafka import AIOKafkaProducer
-from service_for_tests import until
-from world_for_tests import TOKEN, World, world
+from support.faults.run import SEED
+from support.kafka.service import until
+from support.kafka.world import TOKEN, World, world
 
 from rpm_stream.app import names
 from rpm_stream.app.registry_topic import write
 from rpm_stream.records import Assignment, DeviceEntry, PatientEntry
 
-SEED = int(os.environ.get("RPM_SEED", secrets.randbelow(10**6)))
 EVERY_SECONDS = 0.5
 QUIET_SECONDS = 40.0
 KILLS = ("judge", "ingest", "judge", "ingest", "judge", "ingest")

@@ -17,10 +17,10 @@ from time import monotonic
 import msgspec
 import pytest
 from aiokafka import AIOKafkaProducer
-from faults.live_ward import LiveWard
-from fhir_server_for_tests import fhir_server
-from quotas_for_tests import limit_client
-from service_for_tests import Service, lag, read, running, until
+from support.faults.live_ward import LiveWard
+from support.fhir_server import fhir_server
+from support.kafka.quotas import limit_client
+from support.kafka.service import Service, lag, read, running, until
 
 from rpm_stream.app import names
 from rpm_stream.app.gateway import Gateway

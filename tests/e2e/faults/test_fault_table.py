@@ -6,9 +6,7 @@ RPM_FAULTS=short|full|long chooses how many, RPM_SEED repeats a run.
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import secrets
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,12 +15,11 @@ from time import monotonic
 from typing import Any
 
 import pytest
-from faults.cases import FAULTS, Fault
-from faults.load import Load, load_of, real_load
-from faults.stand import Stand, standing
+from support.faults.cases import FAULTS, Fault
+from support.faults.load import Load, load_of, real_load
+from support.faults.run import HOW_MANY, SEED
+from support.faults.stand import Stand, standing
 
-HOW_MANY = os.environ.get("RPM_FAULTS", "short")
-SEED = int(os.environ.get("RPM_SEED", secrets.randbelow(10**6)))
 STAYS, PEOPLE = 30, 1  # a load that one fault hits many times; the random kills get more, to be hit all along
 MANY_STAYS, MANY_PEOPLE = 200, 5
 FEW_STAYS, NO_PEOPLE = 6, 0

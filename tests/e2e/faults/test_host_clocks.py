@@ -15,8 +15,8 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
-from faults.cases import begin_off
-from service_for_tests import Service, drained, read, running, send, until
+from support.faults.cases import begin_off
+from support.kafka.service import Service, drained, read, running, send, until
 
 from rpm_stream.app import names
 from rpm_stream.app.demo import free_ports

@@ -13,10 +13,10 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
-from against_replay import check_against_replay, replayed
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
-from service_for_tests import Service, drained, read, running, send, until
+from support.kafka.against_replay import check_against_replay, replayed
+from support.kafka.service import Service, drained, read, running, send, until
 
 from rpm_stream.app import names
 from rpm_stream.app.registry_file import read_registry

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from readings_for_tests import reading
+from support.readings import reading
 
 from rpm_stream.app.broker_jars import cache_folder, java
 from rpm_stream.knowledge import shipped

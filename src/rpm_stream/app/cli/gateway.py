@@ -92,7 +92,7 @@ def simulate(
 
     Example: rpm-stream gateway simulate --story quiet --to stdout --registry registry.jsonl > frames.jsonl
 
-    Example: rpm-stream gateway simulate --story tests/scenarios/silent-strap --to stdout --late 0.1
+    Example: rpm-stream gateway simulate --story tests/scenarios/devices/silent-strap --to stdout --late 0.1
     """
     from rpm_stream.app.gateway.commands import Simulation
     from rpm_stream.app.gateway.faults import Faults

@@ -1,6 +1,6 @@
 """A scenario folder, as a gateway would have sent it: its registry, and its frames or its CSV in GATT octets.
 
-The folder is one of ``tests/scenarios`` or made alike: ``registry.jsonl`` (optional), and ``input.csv``,
+The folder is a story of ``tests/scenarios`` or made alike: ``registry.jsonl`` (optional), and ``input.csv``,
 ``frames.jsonl`` or both. Frames keep the times that were recorded.
 """
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from air_for_tests import Air, OpenAir
-from bleak_air_for_tests import bleak_air
-from bumble_air_for_tests import bumble_air
+from support.radio.air import Air, OpenAir
+from support.radio.bleak_air import bleak_air
+from support.radio.bumble_air import bumble_air
 
 AIRS: dict[str, OpenAir] = {"bumble": bumble_air, "bleak": bleak_air}
 

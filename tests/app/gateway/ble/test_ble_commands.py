@@ -19,8 +19,8 @@ from typing import ClassVar, Self
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError
-from home_for_tests import until
 from prometheus_client import CollectorRegistry
+from support.radio.home import until
 
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.gateway.ble import commands, from_registry

@@ -17,7 +17,7 @@ import pytest
 import pytest_asyncio
 import structlog
 from bleak import BleakClient
-from bluez_for_tests import BluezDouble, FakeDevice, Value, private_bus
+from support.radio.bluez import BluezDouble, FakeDevice, Value, private_bus
 
 from rpm_stream.app.gateway.ble import bluez
 from rpm_stream.app.gateway.ble.bleak_link import BleakLink

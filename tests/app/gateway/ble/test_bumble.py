@@ -11,11 +11,11 @@ from contextlib import aclosing
 from pathlib import Path
 
 import pytest
-from air_for_tests import Collected, Spec, part
 from bumble import att
 from bumble.core import AdvertisingData
-from bumble_air_for_tests import bumble_air
-from home_for_tests import serving, until
+from support.radio.air import Collected, Spec, part
+from support.radio.bumble_air import bumble_air
+from support.radio.home import serving, until
 
 from rpm_stream.app.gateway.ble import bumble_client
 from rpm_stream.app.gateway.ble.bumble_radio import BumbleRadio

@@ -9,8 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from air_for_tests import Air, Spec, part
-from home_for_tests import CUFF, FAST, METER, STRAP, THERMOMETER, Cuff, Meter, serving, until
+from support.radio.air import Air, Spec, part
+from support.radio.home import CUFF, FAST, METER, STRAP, THERMOMETER, Cuff, Meter, serving, until
 
 from rpm_stream.app.gateway.ble.known import Known, KnownDevice
 from rpm_stream.app.gateway.ble.radio import RadioOff

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from fast_for_tests import FastLoop
+from support.radio.fast import FastLoop
 
 from rpm_stream.app.gateway.ble import outbox as module
 from rpm_stream.app.gateway.ble.outbox import BATCH, Outbox

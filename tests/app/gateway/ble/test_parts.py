@@ -11,9 +11,9 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from fast_for_tests import FastLoop
 from prometheus_client import CollectorRegistry, generate_latest
 from rich.console import Console
+from support.radio.fast import FastLoop
 
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.gateway.ble.board import Board, Presence

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 
 import pytest
-from air_for_tests import Air, Collected, Peripheral, Spec, part
+from support.radio.air import Air, Collected, Peripheral, Spec, part
 
 from rpm_stream.app.gateway.ble.radio import (
     Characteristic,

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from fast_for_tests import FastDevice, FastLink, FastLoop
 from prometheus_client import CollectorRegistry
+from support.radio.fast import FastDevice, FastLink, FastLoop
 
 from rpm_stream.app.gateway.ble.board import Board
 from rpm_stream.app.gateway.ble.known import KnownDevice

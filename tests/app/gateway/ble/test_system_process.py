@@ -12,8 +12,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from bleak_air_for_tests import BleakPeripheral, bleak_air
-from home_for_tests import CUFF, STRAP, THERMOMETER, Cuff, until
+from support.radio.bleak_air import BleakPeripheral, bleak_air
+from support.radio.home import CUFF, STRAP, THERMOMETER, Cuff, until
 
 from rpm_stream.app.gateway.spool import Spool
 

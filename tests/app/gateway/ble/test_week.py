@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 import structlog
-from fast_for_tests import FastDevice, FastLink, FastLoop, FastRadio
 from prometheus_client import CollectorRegistry
+from support.radio.fast import FastDevice, FastLink, FastLoop, FastRadio
 
 from rpm_stream.app.gateway.ble.board import Board
 from rpm_stream.app.gateway.ble.hub import Hub, HubOptions

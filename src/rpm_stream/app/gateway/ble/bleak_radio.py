@@ -1,7 +1,7 @@
 """The back-end for the operating system's Bluetooth stack: Linux (BlueZ), macOS, Windows, by bleak.
 
 **Not tested on hardware.** Its tests run bleak's own code for Linux over a real D-Bus daemon against a double of
-BlueZ's interface (``tests/app/gateway/bluez_for_tests.py``); macOS and Windows have no double. Importing this module
+BlueZ's interface (``tests/support/radio/bluez.py``); macOS and Windows have no double. Importing this module
 needs the extra ``ble``.
 """
 

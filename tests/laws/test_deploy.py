@@ -1,0 +1,292 @@
+"""What lies in deploy/, checked without containers: it must name only what exists, and keep its own promises."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.paths import repository
+from support.source import MODULES, aliases, dotted, metric_calls
+
+from rpm_stream import __version__
+from rpm_stream.app.metrics import STAGES
+from rpm_stream.app.names import FRAMES, GROUP_INGEST, GROUP_JUDGE, GROUP_SINK, REJECTS, TOPICS
+from rpm_stream.app.restarts import PORTS_AFTER
+from rpm_stream.app.settings import Settings
+
+DEPLOY = repository("deploy")
+ROOT = DEPLOY.parent
+PROMETHEUS = DEPLOY / "prometheus"
+OWN_IMAGE = f"rpm-stream:{__version__}"
+LIBRARY_METRICS = frozenset({"process_resident_memory_bytes", "process_start_time_seconds"})
+PINNED = re.compile(r"^[\w./-]+:v?\d+\.\d+\.\d+[\w.-]*$")
+
+
+def load(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+COMPOSE = load(DEPLOY / "compose.yaml")
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = {name: service for name, service in SERVICES.items() if service["image"] == OWN_IMAGE}
+
+
+def promtool(*arguments: str, cwd: Path) -> None:
+    """Fails with what promtool says; skips where there is none."""
+    program = shutil.which("promtool")
+    if program is None:
+        pytest.skip("no promtool on the PATH (Debian: it is in the package prometheus)")
+    ran = subprocess.run([program, *arguments], cwd=cwd, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+# --- compose ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_images_are_pinned_and_services_come_back(name: str) -> None:
+    service = SERVICES[name]
+    assert PINNED.match(service["image"]), service["image"]
+    assert service["restart"] == ("on-failure" if name == "topics" else "unless-stopped")
+
+
+def test_every_stage_is_a_service_with_its_command() -> None:
+    """The names are the hosts that prometheus.yml scrapes, the commands what `rpm-stream` has."""
+    assert {name: OURS[name]["command"] for name in STAGES} == {name: ["worker", "--stages", name] for name in STAGES}
+    assert set(OURS) == {"topics", "reconcile", *STAGES}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_the_command_line_knows_each_command(name: str) -> None:
+    """`--help` behind the command: typer checks the words before it and runs nothing."""
+    words = [word for word in OURS[name]["command"] if re.fullmatch("[a-z]+", word) and word not in STAGES]
+    program = Path(sys.executable).with_name("rpm-stream")
+    ran = subprocess.run([program, *words, "--help"], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    for option in (word for word in OURS[name]["command"] if word.startswith("-")):
+        assert option in ran.stdout
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_only_settings_that_exist_are_set(name: str) -> None:
+    given = {key for key in OURS[name].get("environment", {}) if key.startswith("RPM_")}
+    assert given <= {f"RPM_{setting.upper()}" for setting in Settings.model_fields}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_containers_have_few_rights(name: str) -> None:
+    service = OURS[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not service.get("privileged")
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_ports_are_open_to_this_machine_only(name: str) -> None:
+    assert all(str(port).startswith("127.0.0.1:") for port in SERVICES[name].get("ports", []))
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_a_service_names_exists(name: str) -> None:
+    service = SERVICES[name]
+    assert set(service.get("depends_on", {})) <= set(SERVICES)
+    for volume in service.get("volumes", []):
+        source = volume.split(":")[0]
+        assert (DEPLOY / source).is_dir() if source.startswith(".") else source in COMPOSE["volumes"]
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_health_is_asked_where_the_stage_listens(name: str) -> None:
+    port = Settings.model_fields["metrics_port"].default + STAGES.index(name)
+    expected = {"feed": f"http://127.0.0.1:{Settings.model_fields['feed_port'].default}/healthz"}
+    assert OURS[name]["environment"]["HEALTH_URL"] == expected.get(name, f"http://127.0.0.1:{port}/metrics")
+
+
+def test_no_secret_has_a_default() -> None:
+    """A token comes from outside, or the service does not start (feed) or sends none (sink)."""
+    environment = {key: value for service in SERVICES.values() for key, value in service.get("environment", {}).items()}
+    secret = {key: value for key, value in environment.items() if re.search("TOKEN|PASSWORD|SECRET", key)}
+    assert set(secret) == {"RPM_TOKEN", "RPM_FHIR_TOKEN"}
+    assert all(value is None or re.fullmatch(r"\$\{\w+:\?[^}]+\}", value) for value in secret.values())
+
+
+# --- Kafka users ------------------------------------------------------------------------------------------------
+
+
+def kafka_users() -> dict[str, dict[str, Any]]:
+    documents = yaml.safe_load_all((DEPLOY / "kafka/users.yaml").read_text(encoding="utf-8"))
+    return {user["metadata"]["name"]: user["spec"] for user in documents}
+
+
+def test_a_gateway_may_write_frames_read_rejects_and_no_more_than_its_quota() -> None:
+    """The client's consumer group is named after the gateway."""
+    gateway = kafka_users()["gw-17"]
+    rights = {rule["resource"]["name"]: set(rule["operations"]) for rule in gateway["authorization"]["acls"]}
+    assert rights == {
+        FRAMES: {"Describe", "Write"}, REJECTS: {"Describe", "Read"}, "rpm-gateway-gw-17": {"Describe", "Read"},
+    }  # fmt: skip
+    assert all(rule["resource"]["patternType"] == "literal" for rule in gateway["authorization"]["acls"])
+    assert gateway["quotas"]["producerByteRate"] > 0
+
+
+def test_the_stages_may_use_every_topic_and_group_and_have_no_quota() -> None:
+    stages = kafka_users()["rpm-stream"]
+    prefixes: dict[str, list[str]] = {
+        rule["resource"]["type"]: [] for rule in stages["authorization"]["acls"] if "name" in rule["resource"]
+    }
+    for rule in stages["authorization"]["acls"]:
+        if "name" in rule["resource"]:
+            prefixes[rule["resource"]["type"]].append(rule["resource"]["name"])
+    assert all(topic.startswith(tuple(prefixes["topic"])) for topic in TOPICS)
+    groups = (GROUP_INGEST, GROUP_JUDGE, GROUP_SINK)
+    assert all(group.startswith(tuple(prefixes["group"])) for group in groups)
+    assert "quotas" not in stages
+
+
+# --- Dockerfile ---------------------------------------------------------------------------------------------------
+
+
+def dockerfile() -> list[tuple[str, str]]:
+    """Its instructions: (word, rest), continued lines joined."""
+    text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return [(line.split()[0], line.split(maxsplit=1)[1]) for line in lines]
+
+
+def of(word: str) -> list[str]:
+    return [rest for instruction, rest in dockerfile() if instruction == word]
+
+
+def test_bases_are_pinned_and_the_last_is_not_the_builder() -> None:
+    bases = [rest.split()[0] for rest in of("FROM")]
+    assert len(bases) == 2
+    assert len(set(bases)) == 1, "what is built on one base runs on another"
+    assert all(PINNED.match(base) for base in bases)
+
+
+def test_everything_is_installed_by_hash_or_from_this_checkout() -> None:
+    installs = [part for rest in of("RUN") for part in rest.split("&&") if re.search(r"pip (install|wheel)", part)]
+    assert len(installs) == 4
+    assert all("--require-hashes" in part or "--no-deps" in part for part in installs)
+
+
+def test_it_runs_as_nobody_in_particular_and_is_asked_for_its_health() -> None:
+    assert of("USER") == ["10001:10001"]
+    assert len(of("HEALTHCHECK")) == 1
+    assert of("ENTRYPOINT") == ['["rpm-stream"]']
+    after_user = [word for word, _ in dockerfile()[[word for word, _ in dockerfile()].index("USER") :]]
+    assert "RUN" not in after_user and "COPY" not in after_user
+
+
+def test_what_is_copied_exists_and_is_let_into_the_context() -> None:
+    copied = [source for rest in of("COPY") if not rest.startswith("--from") for source in rest.split()[:-1]]
+    allowed = (DEPLOY / "Dockerfile.dockerignore").read_text(encoding="utf-8").split()
+    assert copied
+    for source in copied:
+        assert (ROOT / source).exists(), source
+        assert f"!{source}" in allowed, source
+
+
+# --- Prometheus and Grafana ---------------------------------------------------------------------------------------
+
+
+def rules(kind: str) -> list[dict[str, Any]]:
+    """The rules of alerts.yml; kind "alert" or "record"."""
+    groups = load(PROMETHEUS / "alerts.yml")["groups"]
+    return [rule for group in groups for rule in group["rules"] if kind in rule]
+
+
+def expressions() -> list[str]:
+    return [rule["expr"] for rule in rules("alert") + rules("record")] + panel_expressions()
+
+
+def panel_expressions() -> list[str]:
+    dashboard = json.loads((DEPLOY / "grafana/dashboards/rpm-stream.json").read_text(encoding="utf-8"))
+    return [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
+
+
+def exported_metrics() -> dict[str, str]:
+    """Names as Prometheus sees them, from the source: the samples that each metric of ours writes, and its class."""
+    suffixes = {"Counter": ("_total",), "Gauge": ("",), "Histogram": ("_bucket", "_sum", "_count")}
+    found: dict[str, str] = {}
+    for path in MODULES:
+        for call in metric_calls(path):
+            assert isinstance(call.args[0], ast.Constant)
+            kind = (dotted(call.func, aliases(path)) or "").rpartition(".")[2]
+            base = str(call.args[0].value).removesuffix("_total")
+            found |= {base + suffix: kind for suffix in suffixes[kind]}
+    return found
+
+
+def test_every_metric_that_is_asked_for_exists() -> None:
+    """Alerts on a metric that nobody writes are silent for ever."""
+    recorded = {rule["record"] for rule in rules("record")}
+    asked = {name for text in expressions() for name in re.findall(r"\b(?:rpm|process)[_:][a-z0-9_:]+", text)}
+    assert len(asked) > 15
+    assert asked - recorded - LIBRARY_METRICS <= set(exported_metrics())
+
+
+def test_what_is_recorded_is_used() -> None:
+    text = " ".join(expressions())
+    assert [rule["record"] for rule in rules("record") if rule["record"] not in text] == []
+
+
+def test_every_alert_says_how_bad_and_what_to_do() -> None:
+    assert len(rules("alert")) > 10
+    for rule in rules("alert"):
+        assert rule["labels"]["severity"] in ("page", "ticket"), rule["alert"]
+        assert set(rule["annotations"]) == {"summary", "action"}, rule["alert"]
+
+
+def test_prometheus_asks_each_stage_on_its_port() -> None:
+    found = load(PROMETHEUS / "prometheus.yml")["scrape_configs"][0]["dns_sd_configs"]
+    first = Settings.model_fields["metrics_port"].default
+    asked = (*STAGES, "reconcile")
+    assert {(one["names"][0], one["port"]) for one in found} == {(name, first + n) for n, name in enumerate(asked)}
+
+
+def test_prometheus_asks_each_supervisor_on_its_port() -> None:
+    jobs = {job["job_name"]: job for job in load(PROMETHEUS / "prometheus.yml")["scrape_configs"]}
+    first = Settings.model_fields["metrics_port"].default + PORTS_AFTER
+    asked = {(one["names"][0], one["port"]) for one in jobs["rpm-supervisor"]["dns_sd_configs"]}
+    assert asked == {(name, first + n) for n, name in enumerate(STAGES)}
+
+
+def test_promtool_accepts_configuration_and_rules() -> None:
+    promtool("check", "config", "prometheus.yml", cwd=PROMETHEUS)
+
+
+def test_the_alerts_pass_their_own_tests() -> None:
+    promtool("test", "rules", "alerts.test.yml", cwd=PROMETHEUS)
+
+
+def test_promtool_parses_every_panel(tmp_path: Path) -> None:
+    """A panel's expression as a recording rule: the parser is Prometheus' own."""
+    texts = [text.replace("$__rate_interval", "5m") for text in panel_expressions()]
+    rows = [{"record": f"panel:{number}", "expr": text} for number, text in enumerate(texts)]
+    text = yaml.safe_dump({"groups": [{"name": "panels", "rules": rows}]})
+    (tmp_path / "panels.yml").write_text(text, encoding="utf-8")
+    promtool("check", "rules", "panels.yml", cwd=tmp_path)
+
+
+def test_the_dashboard_is_provisioned_and_its_panels_do_not_overlap() -> None:
+    dashboard = json.loads((DEPLOY / "grafana/dashboards/rpm-stream.json").read_text(encoding="utf-8"))
+    source = load(DEPLOY / "grafana/provisioning/datasources/prometheus.yaml")["datasources"][0]
+    provider = load(DEPLOY / "grafana/provisioning/dashboards/rpm-stream.yaml")["providers"][0]
+    assert any(volume.split(":")[1] == provider["options"]["path"] for volume in SERVICES["grafana"]["volumes"])
+    assert {panel["datasource"]["uid"] for panel in dashboard["panels"] if "targets" in panel} == {source["uid"]}
+    cells: set[tuple[int, int]] = set()
+    for panel in dashboard["panels"]:
+        at = panel["gridPos"]
+        own = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        assert cells.isdisjoint(own) and at["x"] + at["w"] <= 24, panel["title"]
+        cells |= own

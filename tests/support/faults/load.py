@@ -1,0 +1,45 @@
+"""The load of a fault: real recordings as gateways would uplink them, and what the replay of them says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from support.kafka.against_replay import Wanted, replayed
+from support.paths import shared_data
+
+
+class Load(NamedTuple):
+    """Frames in order, the registry of their people, and the last record of each id in the replay."""
+
+    frames: list[bytes]
+    registry: Path
+    wanted: Wanted
+
+
+def real_load(folder: Path, stays: int, people: int) -> Load:
+    """``stays`` of the hospital recording and ``people`` with a glucose sensor; each patient's data under one key."""
+    if not shared_data().is_dir():
+        pytest.skip(f"no {shared_data()}: the real recordings are not here (RPM_SHARED names their folder)")
+    frames: list[bytes] = []
+    entries = b""
+    for name, count in (("sepsis2019", stays), ("cgm", people)):
+        if not count:
+            continue
+        registry = folder / f"{name}.jsonl"
+        command = [sys.executable, "-m", "rpm_stream", "gateway", "encode", str(shared_data(f"{name}.csv.gz"))]
+        made = subprocess.run(
+            [*command, "--registry", str(registry), "--patients", str(count)], stdout=subprocess.PIPE, check=True
+        )
+        frames += made.stdout.splitlines()
+        entries += registry.read_bytes()
+    (folder / "registry.jsonl").write_bytes(entries)
+    return load_of(folder, frames, folder / "registry.jsonl")
+
+
+def load_of(folder: Path, frames: list[bytes], registry: Path) -> Load:
+    """These frames with their replay."""
+    return Load(frames, registry, replayed(folder, registry, frames))

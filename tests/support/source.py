@@ -1,0 +1,67 @@
+"""The package's source, parsed: what the tests of the house and of the labels look at."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from support.paths import repository
+
+SOURCE = repository("src", "rpm_stream")
+MODULES = sorted(SOURCE.rglob("*.py"))
+METRIC_CLASSES = frozenset({"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"})
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(SOURCE).as_posix()
+
+
+def unit_of(path: Path) -> str:
+    """The part of the house that a file belongs to: a package or a single module."""
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Dotted names of everything that a module imports, wherever in it the import stands."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module is not None, f"{name_of(path)}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def aliases(path: Path) -> dict[str, str]:
+    """What a local name stands for: ``dt`` for ``datetime.datetime`` after ``from datetime import datetime as dt``."""
+    found: dict[str, str] = {}
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.asname or alias.name.split(".")[0]: alias.name for alias in node.names if alias.asname}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def dotted(node: ast.expr, known: dict[str, str]) -> str | None:
+    if isinstance(node, ast.Name):
+        return known.get(node.id, node.id)
+    if isinstance(node, ast.Attribute) and (base := dotted(node.value, known)) is not None:
+        return f"{base}.{node.attr}"
+    return None
+
+
+def metric_calls(path: Path) -> Iterator[ast.Call]:
+    """Every place where a metric is made."""
+    known = aliases(path)
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call):
+            module, _, name = (dotted(node.func, known) or "").rpartition(".")
+            if module.split(".")[0] == "prometheus_client" and name in METRIC_CLASSES:
+                yield node
