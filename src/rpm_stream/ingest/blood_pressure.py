@@ -8,6 +8,8 @@ Source: GATT Specification Supplement and Blood Pressure Service.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rpm_stream.ingest.cursor import Cursor
 from rpm_stream.ingest.date_time import read_fields
 from rpm_stream.ingest.medfloat import sfloat
@@ -33,6 +35,11 @@ def pressure_unit(flags: int) -> str:
     return "kPa" if flags & _KILOPASCAL else "mm[Hg]"
 
 
+def cuff_pressure(cursor: Cursor, unit: str) -> list[Value]:
+    """The pressure in the cuff while it moves."""
+    return [value("cuff_pressure", unit, sfloat(cursor.u16()))]
+
+
 def three_pressures(cursor: Cursor, unit: str) -> list[Value]:
     """Systolic, diastolic and mean arterial pressure."""
     return [value(vital, unit, sfloat(cursor.u16())) for vital in ("systolic", "diastolic", "mean_arterial")]
@@ -40,18 +47,18 @@ def three_pressures(cursor: Cursor, unit: str) -> list[Value]:
 
 def decode_blood_pressure(data: bytes) -> Payload:
     """2A35: systolic, diastolic, mean_arterial (mm[Hg] or kPa), pulse_rate (/min) if sent."""
-    cursor = Cursor(data)
-    flags = cursor.u8()
-    return _rest(cursor, flags, three_pressures(cursor, pressure_unit(flags)))
+    return _decode(data, three_pressures)
 
 
 def decode_cuff_pressure(data: bytes) -> Payload:
     """2A36: cuff_pressure (mm[Hg] or kPa), pulse_rate (/min) if sent; never a systolic pressure."""
-    cursor = Cursor(data)
-    flags = cursor.u8()
-    values = [value("cuff_pressure", pressure_unit(flags), sfloat(cursor.u16()))]
+    return _decode(data, _cuff_and_nothing)
+
+
+def _cuff_and_nothing(cursor: Cursor, unit: str) -> list[Value]:
+    values = cuff_pressure(cursor, unit)
     cursor.take(4)
-    return _rest(cursor, flags, values)
+    return values
 
 
 def specified(data: bytes, tail: Tail) -> bytes:
@@ -91,7 +98,10 @@ def _note_status(notes: Notes, status: int) -> None:
     notes.flags.extend(found)
 
 
-def _rest(cursor: Cursor, flags: int, values: list[Value]) -> Payload:
+def _decode(data: bytes, pressures: Callable[[Cursor, str], list[Value]]) -> Payload:
+    cursor = Cursor(data)
+    flags = cursor.u8()
+    values = pressures(cursor, pressure_unit(flags))
     notes = Notes()
     if flags & _DATE:
         notes.stamp(read_fields(cursor))
