@@ -135,7 +135,8 @@ def _bad(line: int, text: str, reason: Reason, detail: str) -> BadRow:
 
 def _row(record: CsvRecord, columns: Columns, clock: LocalTime) -> Iterator[Row | BadRow]:
     """The rows of one record."""
-    number, fields = record.line, record.fields
+    number = record.line
+    fields = record.fields
     try:
         record.text.encode()
     except UnicodeEncodeError:

@@ -92,7 +92,8 @@ def _in_zone(local: datetime, zone: tzinfo) -> WrittenTime:
     except OverflowError:
         raise DecodeError("bad_schema", "measured_at lies outside what UTC has") from None
     minutes, rest = divmod(int(offset.total_seconds()), 60)
-    sign, (hours, minutes) = ("-" if minutes < 0 else "+"), divmod(abs(minutes), 60)
+    sign = "-" if minutes < 0 else "+"
+    (hours, minutes) = divmod(abs(minutes), 60)
     whole = rest == 0 and hours <= 14
     text = first.isoformat().replace("+00:00", "Z")
     return WrittenTime(text=text, at=first, utc_offset=f"{sign}{hours:02d}:{minutes:02d}" if whole else None)

@@ -82,7 +82,9 @@ class Notes:
     """The functions by topic, with the tables and the key that they need."""
 
     def __init__(self, store: Store, knowledge: Knowledge, ref_key: bytes) -> None:
-        self._db, self._knowledge, self._ref_key = store.db, knowledge, ref_key
+        self._db = store.db
+        self._knowledge = knowledge
+        self._ref_key = ref_key
         self._refs: dict[str, str] = {}
         self._unwritten: dict[tuple[str, Row], Any] = {}  # of the batch in hand: what its earlier records said
         self._of: dict[str, Callable[[list[ConsumerRecord]], Statements]] = {
@@ -151,9 +153,11 @@ class Notes:
         faults = []
         for reading in message.readings:
             owed = due(reading, self._knowledge)
-            name, key = key_of(reading.id), owed.summary and key_of(owed.summary)
+            name = key_of(reading.id)
+            key = owed.summary and key_of(owed.summary)
             if key and owed.start:
-                start, newest = int(owed.start.timestamp()), int(reading.measured_at.timestamp() * 1000)
+                start = int(owed.start.timestamp())
+                newest = int(reading.measured_at.timestamp() * 1000)
                 summaries.append((key, ref, reading.vital, start, newest, record.timestamp))
             if self._elsewhere(name, (message.partition, message.offset)):
                 faults.append(_fault("two_contents", record, "a reading was taken from two frames"))
@@ -199,7 +203,8 @@ class Notes:
         single: list[Row] = []
         faults: list[Row] = []
         for record, found in _read(records, told, "an Observation", faults):
-            name, seen = key_of(found.id), digest(record.value)
+            name = key_of(found.id)
+            seen = digest(record.value)
             again = found.n is None and not found.put_right
             if again and self._differs("observation", "id = ?", (name,), seen):
                 faults.append(_fault("two_contents", record, "an Observation has two contents"))

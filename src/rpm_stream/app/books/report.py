@@ -52,7 +52,9 @@ class Report:
     """The lines of a file's books as of now. ``total`` is whole when ``lines`` has ended."""
 
     def __init__(self, store: Store, clock: Clock, wall: datetime) -> None:
-        self._db, self._clock, self._wall = store.db, clock, wall
+        self._db = store.db
+        self._clock = clock
+        self._wall = wall
         firsts = store.first_places(FRAMES)
         oldest = self._db.execute("SELECT MIN(hour) FROM frame").fetchone()[0]
         from_the_start = not any(firsts.values())

@@ -129,7 +129,8 @@ def _breathing(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]
 
 
 def _cuff(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
-    systolic, diastolic = round(scene.number("systolic", at)), round(scene.number("diastolic", at))
+    systolic = round(scene.number("systolic", at))
+    diastolic = round(scene.number("diastolic", at))
     said = gatt.BloodPressure(
         systolic=str(systolic),
         diastolic=str(diastolic),

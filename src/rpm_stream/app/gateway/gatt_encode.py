@@ -222,7 +222,8 @@ def glucose_context(said: GlucoseContext) -> bytes:
     exercise = b"" if said.exercise is None else unsigned(said.exercise[0], 2) + unsigned(said.exercise[1], 1)
     medication = b"" if said.medication is None else _dose(*said.medication, -3 if litres else -6)
     options = (carbohydrate, optional_unsigned(said.meal, 1), person, exercise, medication)
-    hba1c, extended = optional_sfloat(said.hba1c), optional_unsigned(said.extended, 1)
+    hba1c = optional_sfloat(said.hba1c)
+    extended = optional_unsigned(said.extended, 1)
     flags = present_bits(options) | litres << 5 | bool(hba1c) << 6 | bool(extended) << 7
     return bytes([flags]) + unsigned(said.sequence, 2) + extended + b"".join(options) + hba1c
 
@@ -237,7 +238,8 @@ def cgm(records: tuple[CgmRecord, ...]) -> bytes:
 
 
 def _cgm_record(said: CgmRecord) -> bytes:
-    trend, quality = optional_sfloat(said.trend), optional_sfloat(said.quality)
+    trend = optional_sfloat(said.trend)
+    quality = optional_sfloat(said.quality)
     annunciation = b"" if said.status is None else unsigned(said.status, 3)
     present = [bool(octet) for octet in annunciation] or [False] * 3  # an octet without a bit set is left out
     flags = bool(trend) | bool(quality) << 1 | present[2] << 5 | present[1] << 6 | present[0] << 7

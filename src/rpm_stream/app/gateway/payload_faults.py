@@ -107,7 +107,8 @@ def _octets(entry: Notification) -> bytearray:
 
 
 def _unit_bit_turned(entry: Notification) -> Notification:
-    bit, octets = _layout(entry).unit_bit, _octets(entry)
+    bit = _layout(entry).unit_bit
+    octets = _octets(entry)
     if bit is None or not octets:
         return entry
     octets[0] ^= 1 << bit
@@ -128,7 +129,8 @@ def _converted(entry: Measurement, knowledge: Knowledge) -> Measurement:
 
 
 def _with_time_shifted(entry: Notification, shift: timedelta) -> Notification:
-    layout, octets = _layout(entry), _octets(entry)
+    layout = _layout(entry)
+    octets = _octets(entry)
     at = layout.time_at
     if at is None or len(octets) < at + DATE_TIME:
         return entry

@@ -45,7 +45,8 @@ class _Uplink(NamedTuple):
 def frames(story: Story, patient: SimulatedPatient, start: datetime, seed: int) -> Iterator[Frame]:
     """One patient's frames in the order of ``received_at``, from ``start`` to the end of the story."""
     start = start.astimezone(UTC).replace(microsecond=0)
-    gateway, boot = f"{patient.patient}.hub", int(start.timestamp())
+    gateway = f"{patient.patient}.hub"
+    boot = int(start.timestamp())
     counters: dict[str, int] = defaultdict(int)
     streams = [
         _uplinks(story, patient, start, random.Random(f"{seed}/{patient.patient}/{index}"), device)

@@ -129,7 +129,8 @@ class BleakLink(LinkState):
         self._stands()
         if characteristic.properties.isdisjoint({"notify", "indicate"}):
             raise Refused(f"{characteristic.uuid} does not send by itself")
-        handle, found = characteristic.handle, self._of(characteristic)
+        handle = characteristic.handle
+        found = self._of(characteristic)
         again = handle in self._receivers
         if not again and _is_notifying(found):  # BlueZ then tells each value once for each of the two, to both
             _log.warning("ble_other_subscriber", characteristic=characteristic.uuid)
@@ -145,7 +146,8 @@ class BleakLink(LinkState):
 
     async def read(self, characteristic: Characteristic) -> bytes:
         """The value now. It is not delivered to the subscription as well, though BlueZ tells it there."""
-        found, handle = self._of(characteristic), characteristic.handle
+        found = self._of(characteristic)
+        handle = characteristic.handle
         if handle not in self._receivers or handle in self._read:
             return bytes(await self._asked(self._client.read_gatt_char(found)))
         came = self._read[handle] = []

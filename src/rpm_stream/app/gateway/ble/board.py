@@ -105,7 +105,8 @@ class Board:
         """A device came or went."""
         row = self.row(device)
         if row.presence is not presence:
-            row.presence, row.since = presence, self.clock()
+            row.presence = presence
+            row.since = self.clock()
         row.fault = fault
         if presence is not Presence.connected:
             row.rssi = None

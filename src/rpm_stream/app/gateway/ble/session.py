@@ -67,8 +67,12 @@ class Session:
 
     def __init__(self, link: Link, known: KnownDevice, outbox: Outbox, shared: Shared) -> None:
         self.values = 0  # that came over this link
-        self._link, self._known, self._outbox = link, known, outbox
-        self._marks, self._board, self._options = shared.marks, shared.board, shared.options
+        self._link = link
+        self._known = known
+        self._outbox = outbox
+        self._marks = shared.marks
+        self._board = shared.board
+        self._options = shared.options
         self._loop = asyncio.get_running_loop()
         self._found: Sequence[Characteristic] = ()
         self._stores: dict[str, Store] = {}  # by service
