@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import tomllib
 from importlib.resources import files
 from pathlib import Path
@@ -131,8 +132,43 @@ def test_partitions_are_the_same_everywhere() -> None:
     assert {(topic.partitions, topic.replicas) for topic in topics.wanted(12, 3)} == {(12, 3)}
 
 
+DAY_MS = 86_400_000
+
+
+@pytest.mark.parametrize(("topic", "folder"), topics.FOLDERS.items())
+def test_each_topic_has_a_short_readme_that_is_true(topic: str, folder: str) -> None:
+    """The folder's and the table's: the key, who writes and reads, how long it is kept, what is guaranteed."""
+    lines = (ROOT / folder / "README.md").read_text(encoding="utf-8").splitlines()
+    assert 5 <= len(lines) <= 12
+    assert lines[0].startswith(f"# `{topic}`: ")
+    text, table = "\n".join(lines), (ROOT / "README.md").read_text(encoding="utf-8")
+    said = ("- **Message**: ", "- **Key**: ", "**Order**: ", "- **Written by** ", "**Read by** ", "- **Guarantee**: ")
+    assert [word for word in said if word not in text] == []
+    config = yaml.safe_load((ROOT / folder / "topic.yaml").read_text())["spec"]["config"]
+    kept = (
+        "for good, compacted" if config["cleanup.policy"] == "compact" else f"{config['retention.ms'] // DAY_MS} days"
+    )
+    assert f"- **Kept** {kept}" in text
+    assert re.search(rf"\| \[`{re.escape(topic)}`\]\({folder}/README.md\) \|.*\| {kept}\b", table)
+
+
+def test_what_the_readmes_link_to_exists() -> None:
+    wrong = []
+    for path in ROOT.rglob("*.md"):
+        for link in re.findall(r"\]\(([^)]+)\)", path.read_text(encoding="utf-8")):
+            file, _, heading = link.partition("#")
+            target = path.parent / file if file else path
+            titles = (
+                re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE) if target.exists() else []
+            )
+            anchors = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+            if not titles or (heading and heading not in anchors):
+                wrong.append(f"{path.relative_to(ROOT)}: {link}")
+    assert wrong == []
+
+
 def test_readme_names_every_topic_reason_and_unit() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = "".join(path.read_text(encoding="utf-8") for path in sorted(ROOT.rglob("*.md")))
     reasons = _validator("rpm.rejects").schema["$defs"]["Reject"]["properties"]["reason"]["enum"]
     vitals = tomllib.loads(files("rpm_stream.knowledge").joinpath("vitals.toml").read_text(encoding="utf-8"))
     units = {unit for vital in vitals.values() for unit in vital["units"]}

@@ -38,6 +38,42 @@ def imported(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def module_name(path: Path) -> str:
+    """``rpm_stream.app.cli.main`` for ``app/cli/main.py``; a package for its ``__init__.py``."""
+    parts = ["rpm_stream", *path.relative_to(SOURCE).with_suffix("").parts]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _statements(node: ast.AST, inside: bool) -> Iterator[ast.AST]:
+    """What runs of a module; ``inside``: also in its functions. Not what only a type checker reads."""
+    for child in ast.iter_child_nodes(node):
+        typing_only = isinstance(child, ast.If) and dotted(child.test, {}) == "TYPE_CHECKING"
+        function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        if typing_only or (function and not inside):
+            continue
+        yield child
+        yield from _statements(child, inside)
+
+
+def import_graph(inside: bool) -> dict[str, set[str]]:
+    """Each module of the package with those that it imports; ``inside``: also inside functions."""
+    known = {module_name(path) for path in MODULES} - {"rpm_stream"}
+    found: dict[str, set[str]] = {name: set() for name in known}
+    for path in MODULES:
+        for node in _statements(tree(path), inside):
+            if isinstance(node, ast.Import):
+                targets = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                targets = [f"{node.module}.{alias.name}" for alias in node.names]
+            else:
+                continue
+            for target in targets:
+                module = target if target in known else target.rpartition(".")[0]
+                if module in known and module != module_name(path):
+                    found.setdefault(module_name(path), set()).add(module)
+    return found
+
+
 def aliases(path: Path) -> dict[str, str]:
     """What a local name stands for: ``dt`` for ``datetime.datetime`` after ``from datetime import datetime as dt``."""
     found: dict[str, str] = {}

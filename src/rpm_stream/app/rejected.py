@@ -15,7 +15,7 @@ from rpm_stream.app.topic_window import Progress, reaching, records, window
 from rpm_stream.records import UNREADABLE, Origin, Position, Reason, Record, Reject, Stage
 
 PAYLOAD = re.compile(rb"(?:[0-9A-Fa-f]{2})+")
-# What to do, by reason; the gateway's side of it stands in topics/README.md.
+# What to do, by reason; the gateway's side of it stands in topics/09-rejects/reasons.md.
 MENDS: dict[Reason, str] = {
     "bad_json": "nothing here: the gateway sends no JSON",
     "bad_schema": "nothing here: the gateway sends another form than topics/01-frames/schema-1.json",
