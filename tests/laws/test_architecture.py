@@ -82,8 +82,8 @@ def for_reason(reason: str, words: str) -> dict[str, str]:
 LARGE_CLASSES = for_reason(
     "to be split",
     "Alerting BatchConsumer BatchWork BleakLink BleakRadio Bluez BumbleLink BumbleRadio Chart DetailDialog FeedPage "
-    "FeedState Gateway Holding Hub Judge LimitTable Notes Part Quality Replay Report Rules Scoring Session Settings "
-    "Silence Spool Totals Trends",
+    "FeedState Gateway Holding Hub Judge LimitTable Collector Part Quality Replay Report Rules Scoring Session "
+    "Settings Silence Spool Totals Trends",
 )
 
 # --- names --------------------------------------------------------------------------------------------------------
@@ -92,8 +92,8 @@ SAME_STEM = for_reason("to be renamed", "commands keyed marks moments room run")
 SAME_CLASS = for_reason(
     "to be renamed",
     "Asked Bounds Broker Bucket Characteristic Chart Combined Context Course Decision Fault Found Held Kept Lasting "
-    "Layout Line Link LocalTime Mark Marks Moment Notes Observed Period Personal Place Point Recovery Refusal Refused "
-    "Row Run Seen Segment Session Settings Spot StateError Step Store Told Total Trends Verdict Waiting Work Written",
+    "Line Link Mark Marks Moment Observed Period Personal Place Point Recovery Refused "
+    "Row Run Seen Segment Session Settings Spot StateError Step Told Total Trends Verdict Waiting Work ",
 )
 
 # --- how far one has to read --------------------------------------------------------------------------------------

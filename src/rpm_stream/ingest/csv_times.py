@@ -38,7 +38,7 @@ class WrittenTime(Record, frozen=True, kw_only=True):
     utc_offset: str | None = None
 
 
-class LocalTime(Record, frozen=True, kw_only=True):
+class LocalClock(Record, frozen=True, kw_only=True):
     """How a file writes its times. ``zone``: that of times without an offset; None: every time has one.
 
     ``form``: a pattern with the groups year month day hour minute and perhaps second, part, half; ``said``: its words.
@@ -62,7 +62,7 @@ class LocalTime(Record, frozen=True, kw_only=True):
         return _in_zone(_local(found.groupdict()), self.zone)
 
 
-RFC_3339 = LocalTime()
+RFC_3339 = LocalClock()
 
 
 def _local(parts: dict[str, str | None]) -> datetime:

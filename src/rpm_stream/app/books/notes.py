@@ -78,7 +78,7 @@ _reject = msgspec.json.Decoder(_RejectNote)
 _id = msgspec.json.Decoder(_Id)
 
 
-class Notes:
+class Collector:
     """The functions by topic, with the tables and the key that they need."""
 
     def __init__(self, store: Store, knowledge: Knowledge, ref_key: bytes) -> None:

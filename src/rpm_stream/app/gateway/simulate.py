@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from rpm_stream.app.gateway.devices import KINDS, Scene, SimulatedPatient
-from rpm_stream.app.gateway.stories import Bed, Kind, Story, StoryDevice, StoryName, load, load_ward
+from rpm_stream.app.gateway.stories import Bed, Story, StoryDevice, StoryDeviceKind, StoryName, load, load_ward
 from rpm_stream.app.gateway.wire import RegistryEntry, frame_id
 from rpm_stream.records import Assignment, DeviceEntry, Frame, Measurement, PatientEntry
 
-MODELS: dict[Kind, str] = {
+MODELS: dict[StoryDeviceKind, str] = {
     "oximeter": "sim-oximeter",
     "strap": "sim-strap",
     "breathing": "sim-app",

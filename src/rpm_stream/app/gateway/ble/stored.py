@@ -47,7 +47,7 @@ class Transfer:
             self.newest = mark
 
 
-class Store:
+class StoredRecords:
     """The stored records of one characteristic of a connected device."""
 
     def __init__(self, service: str, device: str, marks: Marks) -> None:
