@@ -13,7 +13,7 @@ import stamina.instrumentation
 from support.fhir_server import FhirServer, fhir_server
 
 from rpm_stream.app import subjects as subjects_module
-from rpm_stream.app.fhir_client import CONFLICTS, FhirClient, Refusal, Resource, Waits
+from rpm_stream.app.fhir_client import CONFLICTS, FhirClient, RefusedResource, Resource, Waits
 from rpm_stream.app.subjects import Named, Subjects
 
 QUICK = Waits(first=0.001, longest=0.001, jitter=0.0)
@@ -88,7 +88,7 @@ def test_a_conflict_that_stays_is_a_refusal() -> None:
     async def body(server: FhirServer, client: FhirClient, causes: list[str]) -> None:
         server.always = 409
         (refusal,) = await client.store([resource("a")])
-        assert isinstance(refusal, Refusal)
+        assert isinstance(refusal, RefusedResource)
         assert (refusal.status, len(server.requests)) == (409, CONFLICTS)
 
     with_server(body)

@@ -28,9 +28,14 @@ class Clock:
         return self.now
 
 
-async def test_it_ends_before_it_writes() -> None:
+def pulse_of(seconds: float) -> tuple[Clock, Pulse]:
+    """A pulse that allows so many seconds, and the clock that it reads."""
     clock = Clock()
-    pulse = Pulse(10.0, end, clock)
+    return clock, Pulse(seconds, end, clock)
+
+
+async def test_it_ends_before_it_writes() -> None:
+    clock, pulse = pulse_of(10.0)
     clock.now += 60  # before it begins nothing counts: imports, joining, recovery
     pulse.check()
     pulse.start()
@@ -43,8 +48,7 @@ async def test_it_ends_before_it_writes() -> None:
 
 async def test_its_own_beat_notices_too() -> None:
     """Awake again, the beat comes first: it must not hide that there was none for long."""
-    clock = Clock()
-    pulse = Pulse(10.0, end, clock)
+    clock, pulse = pulse_of(10.0)
     pulse.start()
     clock.now += 9.9
     pulse.start()
@@ -56,8 +60,7 @@ async def test_its_own_beat_notices_too() -> None:
 
 
 async def test_it_beats() -> None:
-    clock = Clock()
-    pulse = Pulse(10.0, end, clock)
+    clock, pulse = pulse_of(10.0)
     pulse.start()
     beats = asyncio.Event()
     asyncio.get_running_loop().call_later(EVERY_SECONDS * 1.5, beats.set)

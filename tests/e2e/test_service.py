@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.kafka.world import World, world
 
 from rpm_stream.app import names
-from rpm_stream.app.fhir_client import Cause, Kind
+from rpm_stream.app.fhir_client import Cause, ResourceKind
 from rpm_stream.app.metrics import STAGES
 from rpm_stream.app.retention import READ
 from rpm_stream.app.web.guesses import WAYS
@@ -146,7 +146,7 @@ def test_labels_have_only_the_values_of_their_enums(crowd: World) -> None:
     allowed = {
         "stage": set(STAGES), "outcome": {"in", "reading", "duplicate", "reject", "context"},
         "reason": set(get_args(Reason)), "priority": set(get_args(Priority)), "state": set(get_args(State)),
-        "kind": set(get_args(Kind)), "cause": set(get_args(Cause)), "detector": {*DETECTORS, "news2"},
+        "kind": set(get_args(ResourceKind)), "cause": set(get_args(Cause)), "detector": {*DETECTORS, "news2"},
         "group": {group for group, _ in READ}, "topic": {topic for _, topic in READ}, "way": set(WAYS),
     }  # fmt: skip
     seen: dict[str, set[str]] = {}

@@ -14,7 +14,7 @@ from rpm_stream.app.cli.columns import local_time
 from rpm_stream.app.errors import UsageError
 from rpm_stream.ingest import DecodeError
 from rpm_stream.ingest.csv_rows import frames, rows
-from rpm_stream.ingest.csv_times import RFC_3339, LocalTime, parse_form
+from rpm_stream.ingest.csv_times import RFC_3339, LocalClock, parse_form
 
 ZONES = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "America/St_Johns", "UTC"]
 # A form, and the same for strftime.
@@ -26,7 +26,7 @@ FORMS = {
     "mm/dd/yyyy hh:mm:ss AM": "%m/%d/%Y %I:%M:%S %p",
     "yyyymmddThhmmss": "%Y%m%dT%H%M%S",
 }
-BERLIN = LocalTime(zone=ZoneInfo("Europe/Berlin"))
+BERLIN = LocalClock(zone=ZoneInfo("Europe/Berlin"))
 moments = st.datetimes(datetime(1971, 1, 1), datetime(2100, 1, 1))
 
 
@@ -39,7 +39,7 @@ def test_a_time_is_what_the_zone_says_or_is_refused(local: datetime, zone: str, 
         at for fold in (0, 1) if (at := local.replace(tzinfo=known, fold=fold).astimezone(UTC)).astimezone(known)
         .replace(tzinfo=None, fold=0) == local
     }  # fmt: skip
-    clock = LocalTime(zone=known, form=parse_form(form))
+    clock = LocalClock(zone=known, form=parse_form(form))
     text = local.strftime(FORMS[form])
     if len(shown) != 1:
         with pytest.raises(DecodeError) as caught:
@@ -59,7 +59,7 @@ def test_a_time_is_what_the_zone_says_or_is_refused(local: datetime, zone: str, 
 def test_a_time_with_an_offset_is_taken_as_it_stands_in_every_file(local: datetime, offset: str) -> None:
     """So a row with a time that the zone has twice can be mended by itself."""
     text = local.isoformat() + offset
-    assert LocalTime(zone=ZoneInfo("Europe/Berlin"), form=parse_form("dd.mm.yyyy hh:mm")).read(text) == RFC_3339.read(
+    assert LocalClock(zone=ZoneInfo("Europe/Berlin"), form=parse_form("dd.mm.yyyy hh:mm")).read(text) == RFC_3339.read(
         text
     )
 
@@ -84,7 +84,7 @@ def test_what_names_no_moment_is_refused(text: str, word: str) -> None:
 
 @pytest.mark.parametrize("hour", ["0", "13", "00"])
 def test_with_am_the_hour_is_1_to_12(hour: str) -> None:
-    clock = LocalTime(zone=ZoneInfo("UTC"), form=parse_form("yyyy-mm-dd h:mm AM"))
+    clock = LocalClock(zone=ZoneInfo("UTC"), form=parse_form("yyyy-mm-dd h:mm AM"))
     with pytest.raises(DecodeError, match="1 to 12"):
         clock.read(f"2026-03-01 {hour}:00 pm")
     assert [clock.read(f"2026-03-01 12:05 {half}").text for half in ("AM", "pm")] == [

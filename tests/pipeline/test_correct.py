@@ -39,6 +39,11 @@ def reading(minutes: float, value: str, vital: str = "heart_rate", **fields: Any
     return Reading(**{**given, **fields})
 
 
+def readings_of(vital: str, unit: str, *values: tuple[float, str]) -> list[Reading]:
+    """Readings of one vital, each as (minutes, value)."""
+    return [reading(minutes, value, vital, unit=unit) for minutes, value in values]
+
+
 def strap(minutes: float, value: str, **fields: Any) -> Reading:
     """A continuous one: published in summaries."""
     return reading(minutes, value, **{"attributes": {"characteristic": "2A37"}, **fields})
@@ -208,9 +213,7 @@ def test_an_alert_stays_where_right_values_are_beyond_of_which_only_the_time_is_
 
 def test_a_right_reading_between_wrong_ones_keeps_its_alert() -> None:
     """Law 3: what one device said wrongly takes back nothing that another one said in the same time."""
-    first, right, last = (
-        reading(at, value, "glucose", unit="mg/dL") for at, value in ((0, "45"), (5, "50"), (10, "45"))
-    )
+    first, right, last = readings_of("glucose", "mg/dL", (0, "45"), (5, "50"), (10, "45"))
     for wrong in ((first, last), (last, first)):
         bench = Bench()
         for each in (first, right, last):
@@ -223,9 +226,7 @@ def test_a_right_reading_between_wrong_ones_keeps_its_alert() -> None:
 
 def test_a_right_saturation_between_wrong_ones_counts_in_news2_and_is_not_over() -> None:
     bench = Bench(restarts=True)
-    low, right, calm = (
-        reading(at, value, "oxygen_saturation", unit="%") for at, value in ((0, "97"), (5, "90"), (10, "97"))
-    )
+    low, right, calm = readings_of("oxygen_saturation", "%", (0, "97"), (5, "90"), (10, "97"))
     for each in (low, right, calm):
         bench.step(each)
     (alert,) = bench.act(void(low, calm, at=after(12))).alerts
@@ -260,9 +261,7 @@ def test_what_was_never_judged_takes_no_right_reading_with_it(fields: dict[str, 
 def test_an_alert_of_which_the_newest_value_is_taken_back_tells_the_one_before() -> None:
     """88 and 87 are hers, 60 was another's: nothing of the 60 is left, and 87 is what is so now."""
     bench = Bench(restarts=True)
-    first, second, wrong = (
-        reading(at, value, "oxygen_saturation", unit="%") for at, value in ((0, "88"), (5, "87"), (20, "60"))
-    )
+    first, second, wrong = readings_of("oxygen_saturation", "%", (0, "88"), (5, "87"), (20, "60"))
     for each in (first, second, wrong):
         bench.step(each)
     (alert,) = bench.act(void(wrong, at=after(25))).alerts

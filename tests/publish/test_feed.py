@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.alerts import alert_of, history_of
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.publish import feed, moments
@@ -28,23 +29,16 @@ def alert(
     **marks: Any,
 ) -> Alert:
     """An alert that was opened and updated so long before NOW; ``marks`` are historical, stale, late, over, now."""
-    history = [Transition(at=NOW - opened, state="open", priority=priority, who="", reason="first value")]
-    if state != "open":
-        history.append(Transition(at=NOW - updated, state=state, priority=priority, who="N. Adeyemi", reason="calling"))
-    return Alert(
-        id=key,
-        patient="p",
-        group="vital_signs",
+    history = history_of(priority, state, NOW - opened, NOW - updated)
+    times = {"opened_at": NOW - opened, "updated_at": NOW - updated}
+    return alert_of(
+        key,
+        NOW - timedelta(minutes=3),
         priority=priority,
         state=state,
-        title="Oxygen saturation low",
-        why=("Oxygen saturation 90 % is at or below 91 %.",),
-        rule="news2",
         evidence=("r",),
-        history=tuple(history),
-        opened_at=NOW - opened,
-        measured_at=NOW - timedelta(minutes=3),
-        updated_at=NOW - updated,
+        history=history,
+        **times,
         **marks,
     )
 

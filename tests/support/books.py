@@ -12,7 +12,7 @@ from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app import names
 from rpm_stream.app.books.lines import Hour, Line, Missing, Total
-from rpm_stream.app.books.notes import Notes
+from rpm_stream.app.books.notes import Collector
 from rpm_stream.app.books.report import Report
 from rpm_stream.app.books.run import READ
 from rpm_stream.app.books.store import Store
@@ -114,7 +114,7 @@ def balanced(
 
 def take(store: Store, topics: Topics, done: dict[str, int] | None = None) -> None:
     """Note all records of ``topics`` from where the store stands."""
-    notes = Notes(store, shipped(), b"key")
+    notes = Collector(store, shipped(), b"key")
     for topic in (names.FRAMES, names.READINGS):
         ends = [each.offset + 1 for each in topics[topic]]
         store.set_done(topic, {0: (done or {}).get(topic, max(ends, default=0))})

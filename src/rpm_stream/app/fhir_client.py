@@ -18,7 +18,7 @@ import stamina
 
 from rpm_stream.app.clock import wall
 
-Kind: TypeAlias = Literal["Observation", "Patient", "Device"]
+ResourceKind: TypeAlias = Literal["Observation", "Patient", "Device"]
 Cause: TypeAlias = Literal["transport", "conflict", "throttled", "server", "unauthorised", "not_fhir"]
 
 BUNDLE_SIZE = 100  # HAPI JPA: 0.6 s a bundle; larger ones gain little and are refused whole for one bad resource
@@ -49,7 +49,7 @@ class Waits(msgspec.Struct, frozen=True):
 class Resource(msgspec.Struct, frozen=True):
     """One resource to be stored under its id; ``body`` is its JSON."""
 
-    kind: Kind
+    kind: ResourceKind
     id: str
     body: bytes
 
@@ -59,7 +59,7 @@ class Resource(msgspec.Struct, frozen=True):
         return f"{self.kind}/{self.id}"
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class RefusedResource(msgspec.Struct, frozen=True):
     """A resource that the server will never take, with its status and answer (which may hold identifiers)."""
 
     resource: Resource
@@ -105,14 +105,14 @@ class FhirClient:
     ) -> None:
         await self._http.aclose()
 
-    async def store(self, resources: Sequence[Resource]) -> list[Refusal]:
+    async def store(self, resources: Sequence[Resource]) -> list[RefusedResource]:
         """PUT all ``resources`` (ids distinct); returns once the server has taken or refused every one."""
-        refusals: list[Refusal] = []
+        refusals: list[RefusedResource] = []
         for first in range(0, len(resources), BUNDLE_SIZE):
             refusals += await self._store(resources[first : first + BUNDLE_SIZE])
         return refusals
 
-    async def _store(self, resources: Sequence[Resource]) -> list[Refusal]:
+    async def _store(self, resources: Sequence[Resource]) -> list[RefusedResource]:
         entries = [
             {
                 "fullUrl": f"{self._base}/{one.reference}",
@@ -125,7 +125,7 @@ class FhirClient:
         if answer.status < REFUSED_FROM:
             return []
         if len(resources) == 1:
-            return [Refusal(resources[0], answer.status, answer.text)]
+            return [RefusedResource(resources[0], answer.status, answer.text)]
         half = len(resources) // 2
         return await self._store(resources[:half]) + await self._store(resources[half:])
 

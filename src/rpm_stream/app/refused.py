@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import msgspec
 
-from rpm_stream.app.fhir_client import Refusal
+from rpm_stream.app.fhir_client import RefusedResource
 from rpm_stream.app.private import open_private, private_folder
 
 
@@ -36,7 +36,7 @@ class RefusedFile:
     ) -> None:
         os.close(self._handle)
 
-    def add(self, refusal: Refusal) -> None:
+    def add(self, refusal: RefusedResource) -> None:
         """A resource that the server will never take."""
         self._line({"status": refusal.status, "answer": refusal.answer, "body": msgspec.Raw(refusal.resource.body)})
 

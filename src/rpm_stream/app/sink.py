@@ -21,7 +21,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectio
 from prometheus_client import Counter
 
 from rpm_stream.app.errors import BrokerAway, UsageError
-from rpm_stream.app.fhir_client import Cause, FhirClient, Kind, Resource
+from rpm_stream.app.fhir_client import Cause, FhirClient, Resource, ResourceKind
 from rpm_stream.app.names import GROUP_SINK, OBSERVATIONS, REGISTRY
 from rpm_stream.app.ready import tell_ready
 from rpm_stream.app.refused import RefusedFile
@@ -40,7 +40,7 @@ SUPERSEDED = Counter("rpm_sink_superseded_records", "Records overtaken in their 
 WRITTEN = Counter("rpm_sink_written_resources", "Resources that the FHIR server took", ["kind"])
 REFUSED = Counter("rpm_sink_refused_resources", "Resources that went to sink-refused.jsonl", ["kind"])
 RETRIED = Counter("rpm_sink_retried_requests", "Requests that had to be sent again", ["cause"])
-for _kind in get_args(Kind):
+for _kind in get_args(ResourceKind):
     WRITTEN.labels(kind=_kind), REFUSED.labels(kind=_kind)
 for _cause in get_args(Cause):
     RETRIED.labels(cause=_cause)

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import msgspec
 
-from rpm_stream.app.fhir_client import FhirClient, Kind, Resource
+from rpm_stream.app.fhir_client import FhirClient, Resource, ResourceKind
 from rpm_stream.pipeline.stored_entry import read_entry
 from rpm_stream.publish.resources import IDENTIFIER_SYSTEMS, device_resource, identifier, patient_resource
 from rpm_stream.records import DeviceEntry, PatientEntry
@@ -90,7 +90,7 @@ class Subjects:
         return True
 
 
-def _resource(kind: Kind, resource: dict[str, Any]) -> Resource:
+def _resource(kind: ResourceKind, resource: dict[str, Any]) -> Resource:
     return Resource(kind, resource["id"], msgspec.json.encode(resource))
 
 
@@ -100,7 +100,7 @@ def _minimal(named: Named) -> Resource | None:
     if kind not in IDENTIFIER_SYSTEMS or not name:
         return None
     known_as = named.identifier or identifier(kind, name)
-    return _resource(cast(Kind, kind), {"resourceType": kind, "id": name, "identifier": [known_as]})
+    return _resource(cast(ResourceKind, kind), {"resourceType": kind, "id": name, "identifier": [known_as]})
 
 
 def _is_ours(kind: str, resource: dict[str, Any]) -> bool:

@@ -8,6 +8,8 @@ Source: GATT Specification Supplement and Blood Pressure Service.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rpm_stream.ingest.cursor import Cursor
 from rpm_stream.ingest.date_time import read_fields
 from rpm_stream.ingest.medfloat import sfloat
@@ -19,8 +21,8 @@ _KILOPASCAL, _DATE, _PULSE, _USER, _STATUS, _RFU = 0x01, 0x02, 0x04, 0x08, 0x10,
 _PULSE_RANGE = 0x18
 _TAIL: dict[BloodPressureField, tuple[int, int]] = {"pulse": (_PULSE, 2), "user": (_USER, 1), "status": (_STATUS, 2)}
 
-_SINGLE_BITS: Bits = ((0x01, "body_movement"), (0x02, "cuff_too_loose"), (0x04, "irregular_pulse"))
-_POSITION: Bits = ((0x20, "improper_position"),)
+_SINGLE_BITS: Bits = {0: "body_movement", 1: "cuff_too_loose", 2: "irregular_pulse"}
+_POSITION: Bits = {5: "improper_position"}
 _PULSE_RANGES: dict[int, str] = {  # bits 4-3 are a number; 0 (within range) has no name
     0x08: "pulse_range_above",
     0x10: "pulse_range_below",
@@ -28,18 +30,14 @@ _PULSE_RANGES: dict[int, str] = {  # bits 4-3 are a number; 0 (within range) has
 }
 
 
-def note_status(notes: Notes, status: int) -> None:
-    """Notes the measurement status u16: ``status`` and, in the order of the bits, ``status_flags``."""
-    pulse_range = _PULSE_RANGES.get(status & _PULSE_RANGE)
-    found = names(_SINGLE_BITS, status) + ([pulse_range] if pulse_range else []) + names(_POSITION, status)
-    notes.attributes["status"] = status
-    notes.attributes["status_flags"] = found
-    notes.flags.extend(found)
-
-
 def pressure_unit(flags: int) -> str:
     """UCUM unit of the pressures, by bit 0 of the flags."""
     return "kPa" if flags & _KILOPASCAL else "mm[Hg]"
+
+
+def cuff_pressure(cursor: Cursor, unit: str) -> list[Value]:
+    """The pressure in the cuff while it moves."""
+    return [value("cuff_pressure", unit, sfloat(cursor.u16()))]
 
 
 def three_pressures(cursor: Cursor, unit: str) -> list[Value]:
@@ -49,18 +47,18 @@ def three_pressures(cursor: Cursor, unit: str) -> list[Value]:
 
 def decode_blood_pressure(data: bytes) -> Payload:
     """2A35: systolic, diastolic, mean_arterial (mm[Hg] or kPa), pulse_rate (/min) if sent."""
-    cursor = Cursor(data)
-    flags = cursor.u8()
-    return _rest(cursor, flags, three_pressures(cursor, pressure_unit(flags)))
+    return _decode(data, three_pressures)
 
 
 def decode_cuff_pressure(data: bytes) -> Payload:
     """2A36: cuff_pressure (mm[Hg] or kPa), pulse_rate (/min) if sent; never a systolic pressure."""
-    cursor = Cursor(data)
-    flags = cursor.u8()
-    values = [value("cuff_pressure", pressure_unit(flags), sfloat(cursor.u16()))]
+    return _decode(data, _cuff_and_nothing)
+
+
+def _cuff_and_nothing(cursor: Cursor, unit: str) -> list[Value]:
+    values = cuff_pressure(cursor, unit)
     cursor.take(4)
-    return _rest(cursor, flags, values)
+    return values
 
 
 def specified(data: bytes, tail: Tail) -> bytes:
@@ -81,16 +79,33 @@ def specified(data: bytes, tail: Tail) -> bytes:
     return bytes([flags]) + before + b"".join(fields) + cursor.take(cursor.left)
 
 
-def _rest(cursor: Cursor, flags: int, values: list[Value]) -> Payload:
-    notes = Notes()
-    if flags & _DATE:
-        notes.stamp(read_fields(cursor))
+def read_tail(notes: Notes, cursor: Cursor, flags: int, values: list[Value]) -> None:
+    """Reads pulse, user and status where the flags say so: three fields that all four layouts have in common."""
     if flags & _PULSE:
         values.append(value("pulse_rate", "/min", sfloat(cursor.u16())))
     if flags & _USER:
         notes.user(cursor.u8())
     if flags & _STATUS:
-        note_status(notes, cursor.u16())
+        _note_status(notes, cursor.u16())
+
+
+def _note_status(notes: Notes, status: int) -> None:
+    """Notes the measurement status u16: ``status`` and, in the order of the bits, ``status_flags``."""
+    pulse_range = _PULSE_RANGES.get(status & _PULSE_RANGE)
+    found = names(_SINGLE_BITS, status) + ([pulse_range] if pulse_range else []) + names(_POSITION, status)
+    notes.attributes["status"] = status
+    notes.attributes["status_flags"] = found
+    notes.flags.extend(found)
+
+
+def _decode(data: bytes, pressures: Callable[[Cursor, str], list[Value]]) -> Payload:
+    cursor = Cursor(data)
+    flags = cursor.u8()
+    values = pressures(cursor, pressure_unit(flags))
+    notes = Notes()
+    if flags & _DATE:
+        notes.stamp(read_fields(cursor))
+    read_tail(notes, cursor, flags, values)
     cursor.finish()
     notes.rfu(flags & _RFU)
     return notes.payload(values)

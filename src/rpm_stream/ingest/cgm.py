@@ -25,29 +25,29 @@ _OCTETS = {"status": (_STATUS, 0), "calibration": (_CALIBRATION, 8), "warning": 
 Order: TypeAlias = tuple[str, str, str]
 SPECIFIED: Order = ("status", "calibration", "warning")
 
-ANNUNCIATION: Bits = (
-    (1 << 0, "session_stopped"),
-    (1 << 1, "battery_low"),
-    (1 << 2, "sensor_type_incorrect"),
-    (1 << 3, "sensor_malfunction"),
-    (1 << 4, "device_alert"),
-    (1 << 5, "device_fault"),
-    (1 << 8, "time_sync_required"),
-    (1 << 9, "calibration_not_allowed"),
-    (1 << 10, "calibration_recommended"),
-    (1 << 11, "calibration_required"),
-    (1 << 12, "temp_too_high"),
-    (1 << 13, "temp_too_low"),
-    (1 << 14, "calibration_pending"),
-    (1 << 16, "below_patient_low"),
-    (1 << 17, "above_patient_high"),
-    (1 << 18, "below_hypo"),
-    (1 << 19, "above_hyper"),
-    (1 << 20, "rate_decrease_exceeded"),
-    (1 << 21, "rate_increase_exceeded"),
-    (1 << 22, "result_too_low"),
-    (1 << 23, "result_too_high"),
-)
+ANNUNCIATION: Bits = {
+    0: "session_stopped",
+    1: "battery_low",
+    2: "sensor_type_incorrect",
+    3: "sensor_malfunction",
+    4: "device_alert",
+    5: "device_fault",
+    8: "time_sync_required",
+    9: "calibration_not_allowed",
+    10: "calibration_recommended",
+    11: "calibration_required",
+    12: "temp_too_high",
+    13: "temp_too_low",
+    14: "calibration_pending",
+    16: "below_patient_low",
+    17: "above_patient_high",
+    18: "below_hypo",
+    19: "above_hyper",
+    20: "rate_decrease_exceeded",
+    21: "rate_increase_exceeded",
+    22: "result_too_low",
+    23: "result_too_high",
+}
 
 
 def decode_cgm(data: bytes, order: Order = SPECIFIED) -> Payload:

@@ -21,25 +21,25 @@ _E2E_CRC = 1 << 12
 _ZONE_UNKNOWN = -128
 _QUARTER_MIN = 15
 
-FEATURES: Bits = (
-    (1 << 0, "calibration"),
-    (1 << 1, "patient_high_low_alerts"),
-    (1 << 2, "hypo_alerts"),
-    (1 << 3, "hyper_alerts"),
-    (1 << 4, "rate_alerts"),
-    (1 << 5, "device_specific_alert"),
-    (1 << 6, "sensor_malfunction_detection"),
-    (1 << 7, "temp_detection"),
-    (1 << 8, "result_detection"),
-    (1 << 9, "low_battery_detection"),
-    (1 << 10, "sensor_type_detection"),
-    (1 << 11, "device_fault"),
-    (1 << 12, "e2e_crc"),
-    (1 << 13, "multiple_bond"),
-    (1 << 14, "multiple_sessions"),
-    (1 << 15, "trend"),
-    (1 << 16, "quality"),
-)
+FEATURES: Bits = {
+    0: "calibration",
+    1: "patient_high_low_alerts",
+    2: "hypo_alerts",
+    3: "hyper_alerts",
+    4: "rate_alerts",
+    5: "device_specific_alert",
+    6: "sensor_malfunction_detection",
+    7: "temp_detection",
+    8: "result_detection",
+    9: "low_battery_detection",
+    10: "sensor_type_detection",
+    11: "device_fault",
+    12: "e2e_crc",
+    13: "multiple_bond",
+    14: "multiple_sessions",
+    15: "trend",
+    16: "quality",
+}
 LOCATIONS: dict[int, str] = {
     1: "finger",
     2: "ast",

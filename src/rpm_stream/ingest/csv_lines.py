@@ -58,7 +58,8 @@ def lines_of(text: Text) -> Iterator[str]:
     Of what is cut off one thing matters, whether it opens or closes a quoted field: then the line ends in a mark.
     """
     while line := text.readline(LONGEST_LINE):
-        marks, rest = 0, line
+        marks = 0
+        rest = line
         while len(rest) == LONGEST_LINE and not rest.endswith("\n"):
             rest = text.readline(LONGEST_LINE)
             marks += rest.count(QUOTE)

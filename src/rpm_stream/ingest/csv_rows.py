@@ -17,7 +17,7 @@ import msgspec
 
 from rpm_stream.ingest.csv_columns import AS_IT_STANDS, LONG, OPTIONAL, WHO_AND_WHEN, ColumnMap, Wide
 from rpm_stream.ingest.csv_lines import BadRecord, CsvRecord, records
-from rpm_stream.ingest.csv_times import RFC_3339, LocalTime, WrittenTime
+from rpm_stream.ingest.csv_times import RFC_3339, LocalClock, WrittenTime
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.records import Reason, Record
 from rpm_stream.words import is_clean
@@ -112,7 +112,7 @@ def _placed(names: list[str], mapped: ColumnMap) -> Columns:
     )
 
 
-def rows(lines: Iterable[str], mapped: ColumnMap | None = None, clock: LocalTime = RFC_3339) -> Iterator[Row | BadRow]:
+def rows(lines: Iterable[str], mapped: ColumnMap | None = None, clock: LocalClock = RFC_3339) -> Iterator[Row | BadRow]:
     """The rows of a CSV file, each of ``lines`` with its end; ``mapped`` names columns, ``clock`` reads times.
 
     Raises DecodeError for a wrong header.
@@ -133,9 +133,10 @@ def _bad(line: int, text: str, reason: Reason, detail: str) -> BadRow:
     return BadRow(line=line, reason=reason, detail=detail, original=text.encode(errors="surrogateescape"))
 
 
-def _row(record: CsvRecord, columns: Columns, clock: LocalTime) -> Iterator[Row | BadRow]:
+def _row(record: CsvRecord, columns: Columns, clock: LocalClock) -> Iterator[Row | BadRow]:
     """The rows of one record."""
-    number, fields = record.line, record.fields
+    number = record.line
+    fields = record.fields
     try:
         record.text.encode()
     except UnicodeEncodeError:
@@ -147,7 +148,7 @@ def _row(record: CsvRecord, columns: Columns, clock: LocalTime) -> Iterator[Row 
     yield from _split(record, columns, clock)
 
 
-def _split(record: CsvRecord, columns: Columns, clock: LocalTime) -> Iterator[Row | BadRow]:
+def _split(record: CsvRecord, columns: Columns, clock: LocalClock) -> Iterator[Row | BadRow]:
     """The row of one record; of a wide file one for each vital that has a value there.
 
     Whose and when it is holds for all of them: where that is wrong, it is told once.

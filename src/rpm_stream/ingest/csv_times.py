@@ -38,7 +38,7 @@ class WrittenTime(Record, frozen=True, kw_only=True):
     utc_offset: str | None = None
 
 
-class LocalTime(Record, frozen=True, kw_only=True):
+class LocalClock(Record, frozen=True, kw_only=True):
     """How a file writes its times. ``zone``: that of times without an offset; None: every time has one.
 
     ``form``: a pattern with the groups year month day hour minute and perhaps second, part, half; ``said``: its words.
@@ -62,7 +62,7 @@ class LocalTime(Record, frozen=True, kw_only=True):
         return _in_zone(_local(found.groupdict()), self.zone)
 
 
-RFC_3339 = LocalTime()
+RFC_3339 = LocalClock()
 
 
 def _local(parts: dict[str, str | None]) -> datetime:
@@ -92,7 +92,8 @@ def _in_zone(local: datetime, zone: tzinfo) -> WrittenTime:
     except OverflowError:
         raise DecodeError("bad_schema", "measured_at lies outside what UTC has") from None
     minutes, rest = divmod(int(offset.total_seconds()), 60)
-    sign, (hours, minutes) = ("-" if minutes < 0 else "+"), divmod(abs(minutes), 60)
+    sign = "-" if minutes < 0 else "+"
+    (hours, minutes) = divmod(abs(minutes), 60)
     whole = rest == 0 and hours <= 14
     text = first.isoformat().replace("+00:00", "Z")
     return WrittenTime(text=text, at=first, utc_offset=f"{sign}{hours:02d}:{minutes:02d}" if whole else None)

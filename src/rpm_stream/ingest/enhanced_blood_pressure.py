@@ -8,42 +8,36 @@ Single source: GATT Specification Supplement.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from rpm_stream.ingest.blood_pressure import note_status, pressure_unit, three_pressures
+from rpm_stream.ingest.blood_pressure import cuff_pressure, pressure_unit, read_tail, three_pressures
 from rpm_stream.ingest.cursor import Cursor
-from rpm_stream.ingest.medfloat import sfloat
-from rpm_stream.ingest.notes import Notes, Value, value
+from rpm_stream.ingest.notes import Notes, Value
 from rpm_stream.records import Payload
 
-_STAMP, _PULSE, _USER, _STATUS, _USER_FACING, _EPOCH_2000, _RFU = 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80
+_STAMP, _USER_FACING, _EPOCH_2000, _RFU = 0x02, 0x20, 0x40, 0x80
 
 
 def decode_enhanced_blood_pressure(data: bytes) -> Payload:
     """2B34: systolic, diastolic, mean_arterial (mm[Hg] or kPa), pulse_rate (/min) if sent."""
-    cursor = Cursor(data)
-    flags = cursor.u8()
-    return _rest(cursor, flags, three_pressures(cursor, pressure_unit(flags)))
+    return _decode(data, three_pressures)
 
 
 def decode_enhanced_cuff_pressure(data: bytes) -> Payload:
     """2B35: cuff_pressure (mm[Hg] or kPa), pulse_rate (/min) if sent."""
+    return _decode(data, cuff_pressure)
+
+
+def _decode(data: bytes, pressures: Callable[[Cursor, str], list[Value]]) -> Payload:
     cursor = Cursor(data)
     flags = cursor.u8()
-    return _rest(cursor, flags, [value("cuff_pressure", pressure_unit(flags), sfloat(cursor.u16()))])
-
-
-def _rest(cursor: Cursor, flags: int, values: list[Value]) -> Payload:
+    values = pressures(cursor, pressure_unit(flags))
     notes = Notes()
     epoch = datetime(2000 if flags & _EPOCH_2000 else 1900, 1, 1)
     if flags & _STAMP:
         notes.device_time = _noted(notes, "timestamp", epoch, cursor.u32())
-    if flags & _PULSE:
-        values.append(value("pulse_rate", "/min", sfloat(cursor.u16())))
-    if flags & _USER:
-        notes.user(cursor.u8())
-    if flags & _STATUS:
-        note_status(notes, cursor.u16())
+    read_tail(notes, cursor, flags, values)
     if flags & _USER_FACING:
         notes.device_time = _noted(notes, "user_facing_time", epoch, cursor.u32())
     cursor.finish()

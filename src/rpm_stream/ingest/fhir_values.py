@@ -88,7 +88,8 @@ def _value(source: Valued, codes: Codes) -> Decoded:
     vitals = codes.find(source.code)
     if not vitals:
         raise DecodeError("bad_schema", f"{named(source.code.pairs())} are different vitals")
-    vital, quantity = vitals[0], source.valueQuantity
+    vital = vitals[0]
+    quantity = source.valueQuantity
     flags = statuses(source)
     if CONTROL in source.code.pairs():
         flags = (*flags, "control_solution")

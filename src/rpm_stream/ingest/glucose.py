@@ -35,20 +35,20 @@ TYPES: dict[int, str] = {
 }
 LOCATIONS: dict[int, str] = {1: "finger", 2: "ast", 3: "earlobe", 4: "control_solution", 15: "not_available"}
 
-STATUS: Bits = (
-    (1 << 0, "battery_low"),
-    (1 << 1, "sensor_malfunction"),
-    (1 << 2, "sample_insufficient"),
-    (1 << 3, "strip_insertion_error"),
-    (1 << 4, "strip_type_incorrect"),
-    (1 << 5, "result_too_high"),
-    (1 << 6, "result_too_low"),
-    (1 << 7, "temp_too_high"),
-    (1 << 8, "temp_too_low"),
-    (1 << 9, "read_interrupted"),
-    (1 << 10, "device_fault"),
-    (1 << 11, "time_fault"),
-)
+STATUS: Bits = {
+    0: "battery_low",
+    1: "sensor_malfunction",
+    2: "sample_insufficient",
+    3: "strip_insertion_error",
+    4: "strip_type_incorrect",
+    5: "result_too_high",
+    6: "result_too_low",
+    7: "temp_too_high",
+    8: "temp_too_low",
+    9: "read_interrupted",
+    10: "device_fault",
+    11: "time_fault",
+}
 
 
 def decode_glucose(data: bytes) -> Payload:

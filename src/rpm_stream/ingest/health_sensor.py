@@ -19,35 +19,35 @@ from rpm_stream.ingest.health_time import note_timestamp
 from rpm_stream.ingest.health_values import SAMPLES, VALUES, read_codes, read_tlvs, read_unit
 from rpm_stream.ingest.medfloat import float32, float32_text
 from rpm_stream.ingest.notes import Bits, Notes, Value, value
+from rpm_stream.ingest.segments import counter_of_whole
 from rpm_stream.records import Decoded, Payload
 
 _TYPE, _STAMP, _DURATION, _STATUS, _OBJECT, _PATIENT, _SUPPLEMENTAL, _DERIVED, _MEMBERS, _TLVS = (
     1 << bit for bit in range(10)
 )
 _RFU = 0xFC00
-_WHOLE = 0x03  # first and last segment in one
 _NUMERIC, _COMPOUND, _TLV, _BUNDLE = 1, 7, 8, 0xFF
 _HEADER = 3  # class and length, which the length counts
 _OF_BUNDLE = ("type", "timestamp", "device_time_utc", "patient", "record_id", "segment")
 
 # The names of the pulse oximeter where the meaning is the same.
-STATUS: Bits = (
-    (1 << 0, "invalid"),
-    (1 << 1, "questionable"),
-    (1 << 2, "unavailable"),
-    (1 << 4, "calibration"),
-    (1 << 5, "test"),
-    (1 << 6, "early_estimate"),
-    (1 << 14, "threshold_error"),
-    (1 << 15, "thresholding_disabled"),
-)
+STATUS: Bits = {
+    0: "invalid",
+    1: "questionable",
+    2: "unavailable",
+    4: "calibration",
+    5: "test",
+    6: "early_estimate",
+    14: "threshold_error",
+    15: "thresholding_disabled",
+}
 
 
 def decode_live_observation(data: bytes) -> Payload:
     """2B8B: the vitals of an observation or of a bundle; what has no vital gives attributes only."""
     cursor = Cursor(data)
     notes = Notes()
-    _read_segment(notes, cursor)
+    notes.attributes["segment"] = counter_of_whole(cursor.u8())
     return _decode(notes, cursor)
 
 
@@ -55,16 +55,9 @@ def decode_stored_observation(data: bytes) -> Payload:
     """2BDD: as 2B8B with attribute ``record_id``; with a time stamp both are the key (the segment counter varies)."""
     cursor = Cursor(data)
     notes = Notes()
-    _read_segment(notes, cursor)
+    notes.attributes["segment"] = counter_of_whole(cursor.u8())
     notes.attributes["record_id"] = cursor.u32()
     return _decode(notes, cursor)
-
-
-def _read_segment(notes: Notes, cursor: Cursor) -> None:
-    segment = cursor.u8()
-    if segment & _WHOLE != _WHOLE:
-        raise DecodeError("truncated", "one segment of a message that has several")
-    notes.attributes["segment"] = segment >> 2
 
 
 def _decode(notes: Notes, cursor: Cursor) -> Payload:

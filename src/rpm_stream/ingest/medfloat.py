@@ -57,12 +57,7 @@ def sfloat_text(raw: int, shift: int = 0) -> str:
     special = SFLOAT_SPECIALS.get(raw)
     if special is not None:
         return special
-    mantissa = raw & 0x0FFF
-    exponent = raw >> 12
-    return plain(
-        mantissa - 0x1000 if mantissa >= 0x0800 else mantissa,
-        (exponent - 16 if exponent >= 8 else exponent) + shift,
-    )
+    return plain(_signed(raw & 0x0FFF, 12), _signed(raw >> 12, 4) + shift)
 
 
 # A monitor repeats a few dozen values: the memory of the last texts makes a sample cost 0.1 us instead of 1 us.
@@ -81,12 +76,7 @@ def float32_text(raw: int) -> str:
     special = FLOAT_SPECIALS.get(raw)
     if special is not None:
         return special
-    mantissa = raw & 0x00FFFFFF
-    exponent = raw >> 24
-    return plain(
-        mantissa - 0x01000000 if mantissa >= 0x00800000 else mantissa,
-        exponent - 256 if exponent >= 128 else exponent,
-    )
+    return plain(_signed(raw & 0x00FFFFFF, 24), _signed(raw >> 24, 8))
 
 
 def float32(raw: int) -> Measured:
@@ -101,3 +91,8 @@ def float32(raw: int) -> Measured:
 def _measured(text: str) -> Measured:
     absent = ABSENT.get(text)
     return (text, None) if absent is None else (None, absent)
+
+
+def _signed(number: int, bits: int) -> int:
+    """The two's complement of so many bits as a signed number."""
+    return number - (1 << bits) if number >> (bits - 1) else number

@@ -16,8 +16,8 @@ from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.medfloat import Measured
 from rpm_stream.records import Absent, Decoded, Payload
 
-Bits: TypeAlias = tuple[tuple[int, str], ...]
-"""A table of (mask, name), in the order in which the names are reported."""
+Bits: TypeAlias = Mapping[int, str]
+"""The names of a field's bits by their number (0 is the lowest), in the order in which they are reported."""
 
 UNKNOWN_USER = 255
 
@@ -38,7 +38,7 @@ def value(vital: str, unit: str, measured: Measured) -> Value:
 
 def names(table: Bits, bits: int) -> list[str]:
     """The names of the set bits, in the table's order."""
-    return [name for mask, name in table if bits & mask]
+    return [name for bit, name in table.items() if bits >> bit & 1] if bits else []
 
 
 def chosen(table: Mapping[int, str], code: int, field: str) -> str:

@@ -15,41 +15,42 @@ from rpm_stream.ingest.medfloat import sfloat, sfloat_text
 from rpm_stream.ingest.notes import Bits, Notes, Value, value
 from rpm_stream.records import Payload
 
-_SPOT_DATE, _SPOT_STATUS, _SPOT_DEVICE, _SPOT_AMPLITUDE, _SPOT_CLOCK_NOT_SET = 0x01, 0x02, 0x04, 0x08, 0x10
-_FAST, _SLOW, _STATUS, _DEVICE, _AMPLITUDE = 0x01, 0x02, 0x04, 0x08, 0x10
+_SPOT_DATE, _SPOT_CLOCK_NOT_SET = 0x01, 0x10
+_FAST, _SLOW = 0x01, 0x02
+_SPOT_TAIL, _TAIL = 1, 2  # the number of the first of the three flags of what both payloads end with
 _RFU = 0xE0
 
-MEASUREMENT_STATUS: Bits = (
-    (1 << 5, "ongoing"),
-    (1 << 6, "early_estimate"),
-    (1 << 7, "validated"),
-    (1 << 8, "fully_qualified"),
-    (1 << 9, "from_storage"),
-    (1 << 10, "demo"),
-    (1 << 11, "test"),
-    (1 << 12, "calibration"),
-    (1 << 13, "unavailable"),
-    (1 << 14, "questionable"),
-    (1 << 15, "invalid"),
-)
-DEVICE_STATUS: Bits = (
-    (1 << 0, "extended_display_update"),
-    (1 << 1, "equipment_malfunction"),
-    (1 << 2, "signal_processing_irregularity"),
-    (1 << 3, "inadequate_signal"),
-    (1 << 4, "poor_signal"),
-    (1 << 5, "low_perfusion"),
-    (1 << 6, "erratic"),
-    (1 << 7, "non_pulsatile"),
-    (1 << 8, "questionable_pulse"),
-    (1 << 9, "analysis_ongoing"),
-    (1 << 10, "interference"),
-    (1 << 11, "sensor_unconnected"),
-    (1 << 12, "unknown_sensor"),
-    (1 << 13, "sensor_displaced"),
-    (1 << 14, "sensor_malfunction"),
-    (1 << 15, "sensor_disconnected"),
-)
+MEASUREMENT_STATUS: Bits = {
+    5: "ongoing",
+    6: "early_estimate",
+    7: "validated",
+    8: "fully_qualified",
+    9: "from_storage",
+    10: "demo",
+    11: "test",
+    12: "calibration",
+    13: "unavailable",
+    14: "questionable",
+    15: "invalid",
+}
+DEVICE_STATUS: Bits = {
+    0: "extended_display_update",
+    1: "equipment_malfunction",
+    2: "signal_processing_irregularity",
+    3: "inadequate_signal",
+    4: "poor_signal",
+    5: "low_perfusion",
+    6: "erratic",
+    7: "non_pulsatile",
+    8: "questionable_pulse",
+    9: "analysis_ongoing",
+    10: "interference",
+    11: "sensor_unconnected",
+    12: "unknown_sensor",
+    13: "sensor_displaced",
+    14: "sensor_malfunction",
+    15: "sensor_disconnected",
+}
 
 
 def decode_spot_check(data: bytes) -> Payload:
@@ -60,13 +61,7 @@ def decode_spot_check(data: bytes) -> Payload:
     notes = Notes()
     if flags & _SPOT_DATE:
         notes.stamp(read_fields(cursor))
-    if flags & _SPOT_STATUS:
-        notes.bits("measurement_status", "measurement_flags", cursor.u16(), MEASUREMENT_STATUS)
-    if flags & _SPOT_DEVICE:
-        notes.bits("device_status", "device_flags", cursor.u24(), DEVICE_STATUS)
-    if flags & _SPOT_AMPLITUDE:
-        values.append(value("perfusion_index", "%", sfloat(cursor.u16())))
-    cursor.finish()
+    _read_tail(notes, cursor, flags >> _SPOT_TAIL, values)
     notes.attributes["clock_not_set"] = bool(flags & _SPOT_CLOCK_NOT_SET)
     if flags & _SPOT_CLOCK_NOT_SET:
         notes.flags.append("clock_not_set")
@@ -89,13 +84,7 @@ def decode_continuous(data: bytes) -> Payload:
     if flags & _SLOW:
         notes.attributes["spo2_slow"] = sfloat_text(cursor.u16())
         notes.attributes["pulse_slow"] = sfloat_text(cursor.u16())
-    if flags & _STATUS:
-        notes.bits("measurement_status", "measurement_flags", cursor.u16(), MEASUREMENT_STATUS)
-    if flags & _DEVICE:
-        notes.bits("device_status", "device_flags", cursor.u24(), DEVICE_STATUS)
-    if flags & _AMPLITUDE:
-        values.append(value("perfusion_index", "%", sfloat(cursor.u16())))
-    cursor.finish()
+    _read_tail(notes, cursor, flags >> _TAIL, values)
     notes.rfu(flags & _RFU)
     return notes.payload(values)
 
@@ -105,3 +94,14 @@ def _pair(cursor: Cursor) -> list[Value]:
         value("oxygen_saturation", "%", sfloat(cursor.u16())),
         value("pulse_rate", "/min", sfloat(cursor.u16())),
     ]
+
+
+def _read_tail(notes: Notes, cursor: Cursor, flags: int, values: list[Value]) -> None:
+    """Reads to the end: measurement status (bit 0), device status (bit 1), pulse amplitude index (bit 2)."""
+    if flags & 0x01:
+        notes.bits("measurement_status", "measurement_flags", cursor.u16(), MEASUREMENT_STATUS)
+    if flags & 0x02:
+        notes.bits("device_status", "device_flags", cursor.u24(), DEVICE_STATUS)
+    if flags & 0x04:
+        values.append(value("perfusion_index", "%", sfloat(cursor.u16())))
+    cursor.finish()

@@ -10,18 +10,18 @@ from __future__ import annotations
 from rpm_stream.ingest.cursor import Cursor
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.notes import Bits, Notes, names
+from rpm_stream.ingest.segments import counter_of_whole
 from rpm_stream.records import Payload
 
-_WHOLE = 0x03
 _RFU = 0xE0
 
-FIELDS: Bits = (
-    (1 << 0, "normal_walking_steps"),
-    (1 << 1, "intensity_steps"),
-    (1 << 2, "floors"),
-    (1 << 3, "distance"),
-    (1 << 4, "worn_duration"),
-)
+FIELDS: Bits = {
+    0: "normal_walking_steps",
+    1: "intensity_steps",
+    2: "floors",
+    3: "distance",
+    4: "worn_duration",
+}
 
 
 def decode_step_counter(data: bytes) -> Payload:
@@ -29,13 +29,11 @@ def decode_step_counter(data: bytes) -> Payload:
     octets in ``fields_hex``.
     """
     cursor = Cursor(data)
-    segment = cursor.u8()
-    if segment & _WHOLE != _WHOLE:
-        raise DecodeError("truncated", "one segment of a message that has several")
+    counter = counter_of_whole(cursor.u8())
     flags = cursor.u8()
     notes = Notes()
     notes.attributes = {
-        "segment": segment >> 2,
+        "segment": counter,
         "session": cursor.u16(),
         "sub_session": cursor.u16(),
         "relative_time_s": cursor.u32(),

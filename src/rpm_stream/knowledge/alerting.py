@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Literal
+from itertools import product
+from typing import Literal, get_args
 
 from rpm_stream.knowledge.tables import Table
 from rpm_stream.records import Priority
@@ -16,36 +17,20 @@ DeviceKind = Literal[
 ]
 
 
-class ByOnset(Table, frozen=True, forbid_unknown_fields=True):
-    """One row of the IEC table."""
-
-    immediate: Priority
-    prompt: Priority
-    delayed: Priority
-
-
-class Matrix(Table, frozen=True, forbid_unknown_fields=True):
-    """The IEC table: harm by onset."""
-
-    death_or_irreversible: ByOnset
-    reversible: ByOnset
-    minor: ByOnset
-
-
-class Escalation(Table, frozen=True, forbid_unknown_fields=True):
+class Escalation(Table, frozen=True):
     """How often an alert may escalate before somebody acknowledges it."""
 
     most: int
 
 
-class Snooze(Table, frozen=True, forbid_unknown_fields=True):
+class Snooze(Table, frozen=True):
     """Which alerts nobody may snooze, and for how long the others."""
 
     never: frozenset[Priority]
     at_most_hours: int
 
 
-class RuleRisk(Table, frozen=True, forbid_unknown_fields=True):
+class RuleRisk(Table, frozen=True):
     """What a rule is about, in the words of the IEC table."""
 
     harm: Harm
@@ -53,43 +38,42 @@ class RuleRisk(Table, frozen=True, forbid_unknown_fields=True):
     why: str
 
 
-class Priorities(Table, frozen=True, forbid_unknown_fields=True):
+class Priorities(Table, frozen=True):
     """The IEC table, each shipped rule's place in it, and what may be done with an open alert."""
 
     version: str
-    matrix: Matrix
+    matrix: dict[Harm, dict[Onset, Priority]]
     escalate_after_minutes: dict[Priority, int]
     escalation: Escalation
     snooze: Snooze
     rule: dict[str, RuleRisk]
 
+    def __post_init__(self) -> None:
+        """Raises ValueError where the matrix has no priority for a harm and an onset."""
+        for harm, onset in product(get_args(Harm), get_args(Onset)):
+            if onset not in self.matrix.get(harm, {}):
+                raise ValueError(f"matrix.{harm}: no priority for the onset {onset}")
+
     def of(self, name: str) -> Priority:
         """The priority that follows from a rule's harm and onset."""
         risk = self.rule[name]
-        by_harm: dict[Harm, ByOnset] = {
-            "death_or_irreversible": self.matrix.death_or_irreversible,
-            "reversible": self.matrix.reversible,
-            "minor": self.matrix.minor,
-        }
-        row = by_harm[risk.harm]
-        by_onset: dict[Onset, Priority] = {"immediate": row.immediate, "prompt": row.prompt, "delayed": row.delayed}
-        return by_onset[risk.onset]
+        return self.matrix[risk.harm][risk.onset]
 
 
-class Battery(Table, frozen=True, forbid_unknown_fields=True):
+class Battery(Table, frozen=True):
     """Percent below which a battery is low, and from which it is well again."""
 
     below: Decimal
     recover: Decimal
 
 
-class OnlyWithoutValue(Table, frozen=True, forbid_unknown_fields=True):
+class OnlyWithoutValue(Table, frozen=True):
     """The vitals whose contact flags count only where there is no value."""
 
     vitals: frozenset[str]
 
 
-class Contact(Table, frozen=True, forbid_unknown_fields=True):
+class Contact(Table, frozen=True):
     """Flags by vital that say "not on the body", and for how many minutes before it is told."""
 
     minutes: int
@@ -97,14 +81,14 @@ class Contact(Table, frozen=True, forbid_unknown_fields=True):
     only_without_value: OnlyWithoutValue
 
 
-class ClockFault(Table, frozen=True, forbid_unknown_fields=True):
+class ClockFault(Table, frozen=True):
     """Flags of a wrong clock, and how many in a row before it is told."""
 
     flags: frozenset[str]
     count: int
 
 
-class Stuck(Table, frozen=True, forbid_unknown_fields=True):
+class Stuck(Table, frozen=True):
     """More than ``count`` equal values in a row over at least ``minutes``."""
 
     vital: str
@@ -112,7 +96,7 @@ class Stuck(Table, frozen=True, forbid_unknown_fields=True):
     minutes: int
 
 
-class Fault(Table, frozen=True, forbid_unknown_fields=True):
+class Fault(Table, frozen=True):
     """Flags by which a device says that it cannot measure; told at the ``count``-th in a row over so many minutes."""
 
     name: str
@@ -125,7 +109,7 @@ class Fault(Table, frozen=True, forbid_unknown_fields=True):
     source: str
 
 
-class RefusedValues(Table, frozen=True, forbid_unknown_fields=True):
+class RefusedValues(Table, frozen=True):
     """``count`` values in a row over at least ``minutes`` that no body can have."""
 
     count: int
@@ -133,7 +117,7 @@ class RefusedValues(Table, frozen=True, forbid_unknown_fields=True):
     source: str
 
 
-class DeviceRuleTable(Table, frozen=True, forbid_unknown_fields=True):
+class DeviceRuleTable(Table, frozen=True):
     """All device rules."""
 
     version: str

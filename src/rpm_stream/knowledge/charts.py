@@ -17,7 +17,7 @@ from rpm_stream.records import Direction
 BandName: TypeAlias = Literal["red", "amber", "normal"]
 
 
-class BandLine(Table, frozen=True, forbid_unknown_fields=True):
+class BandLine(Table, frozen=True):
     """One line of a chart. Values are rounded half up to ``step``; the last row has no upper end.
 
     ``advice`` is said beside what is red and high; ``together_with`` names the vital of the same measurement whose red
@@ -37,7 +37,7 @@ class BandLine(Table, frozen=True, forbid_unknown_fields=True):
         return "low" if place < [band for _, band in self.rows].index("normal") else "high"
 
 
-class Maternity(Table, frozen=True, forbid_unknown_fields=True):
+class Maternity(Table, frozen=True):
     """The chart for pregnancy. It takes the place of the NEWS2 chart and of shipped limits of its vitals and sides."""
 
     version: str
@@ -46,7 +46,7 @@ class Maternity(Table, frozen=True, forbid_unknown_fields=True):
     line: tuple[BandLine, ...]
 
 
-class Age(Table, frozen=True, forbid_unknown_fields=True):
+class Age(Table, frozen=True):
     """The lines of one age, in months completed: from, and below (none: up to the age at which NEWS2 applies)."""
 
     words: str
@@ -55,7 +55,7 @@ class Age(Table, frozen=True, forbid_unknown_fields=True):
     below_months: int | None = None
 
 
-class Child(Table, frozen=True, forbid_unknown_fields=True):
+class Child(Table, frozen=True):
     """The charts for children. ``no_query``: the vitals whose query bounds are an adult's and do not hold."""
 
     version: str

@@ -14,7 +14,7 @@ from rpm_stream.records import Absent
 CgmOctet = Literal["status", "calibration", "warning"]
 
 
-class Placeholder(Table, frozen=True, forbid_unknown_fields=True):
+class Placeholder(Table, frozen=True):
     """A number that stands for "no value": ``vital`` has none when it reads ``value``, for the reason ``absent``."""
 
     vital: str
@@ -26,7 +26,7 @@ class Placeholder(Table, frozen=True, forbid_unknown_fields=True):
 BloodPressureField = Literal["pulse", "user", "status"]
 
 
-class Tail(Table, frozen=True, forbid_unknown_fields=True):
+class Tail(Table, frozen=True):
     """The octets behind the time of a blood pressure, in the specification's order: pulse, user, status.
 
     ``big_endian``: fields whose two octets come the other way round. ``unflagged``: fields that are there although
@@ -37,7 +37,7 @@ class Tail(Table, frozen=True, forbid_unknown_fields=True):
     unflagged: frozenset[BloodPressureField] = frozenset()
 
 
-class DeviceModel(Table, frozen=True, forbid_unknown_fields=True):
+class DeviceModel(Table, frozen=True):
     """A device model, by ``model`` of its registry entry. A column that is not given: as the specification says.
 
     ``cgm_octets``: order of the annunciation octets of 2AA7. ``below_zero_bit``: flag bit of 2A9D that makes the weight

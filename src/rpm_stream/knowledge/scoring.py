@@ -14,14 +14,14 @@ VitalDetectorName: TypeAlias = Literal["gaussian", "quantile", "drift"]  # the t
 Rows: TypeAlias = tuple[tuple[str, int], ...]
 
 
-class Recover(Table, frozen=True, forbid_unknown_fields=True):
+class Recover(Table, frozen=True):
     """The values from which on what lay in a band below, or above, counts as back."""
 
     low: Decimal | None = None
     high: Decimal | None = None
 
 
-class Points(Table, frozen=True, forbid_unknown_fields=True):
+class Points(Table, frozen=True):
     """One line of the NEWS2 chart: ascending rows of (up to and including, points), and where its bands recover."""
 
     vitals: tuple[str, ...]
@@ -43,7 +43,7 @@ class Points(Table, frozen=True, forbid_unknown_fields=True):
         return self.rows_scale_2_air, self.recover_scale_2_air
 
 
-class News2(Table, frozen=True, forbid_unknown_fields=True):
+class News2(Table, frozen=True):
     """The NEWS2 chart and its thresholds."""
 
     version: str
@@ -77,20 +77,20 @@ class News2(Table, frozen=True, forbid_unknown_fields=True):
         return self.oxygen_flow, self.inspired_oxygen
 
 
-class Band(Table, frozen=True, forbid_unknown_fields=True):
+class Band(Table, frozen=True):
     """Priority of the first value, and of a second in a row."""
 
     first: Priority
     repeated: Priority | None = None
 
 
-class BeyondQuery(Band, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class BeyondQuery(Band, frozen=True, kw_only=True):
     """The vitals of which a value beyond the query bound rings by itself."""
 
     vitals: frozenset[str]
 
 
-class ShippedLimit(Table, frozen=True, forbid_unknown_fields=True):
+class ShippedLimit(Table, frozen=True):
     """A limit with one side; ``meter`` says which meter display without a number (LO, HI) counts as beyond it.
 
     ``together_with`` names the vital of the same measurement whose limit of that side repeats this one.
@@ -109,7 +109,7 @@ class ShippedLimit(Table, frozen=True, forbid_unknown_fields=True):
     together_with: str | None = None
 
 
-class Step(Table, frozen=True, forbid_unknown_fields=True):
+class Step(Table, frozen=True):
     """How far beyond another value one is worse: a difference in ``unit``, below and above."""
 
     unit: str
@@ -117,13 +117,13 @@ class Step(Table, frozen=True, forbid_unknown_fields=True):
     high: Decimal
 
 
-class StepElse(Table, frozen=True, forbid_unknown_fields=True):
+class StepElse(Table, frozen=True):
     """The step of a vital that has none of its own, in percent of its limit."""
 
     percent: Decimal
 
 
-class Limits(Table, frozen=True, forbid_unknown_fields=True):
+class Limits(Table, frozen=True):
     """The shipped limits, and how long what is beyond one, or back, must last."""
 
     version: str
@@ -155,7 +155,7 @@ class Limits(Table, frozen=True, forbid_unknown_fields=True):
         return (row.low if side == "low" else row.high), row.unit
 
 
-class Personal(Table, frozen=True, forbid_unknown_fields=True):
+class Personal(Table, frozen=True):
     """The per-vital detector: which one, where it runs and when a run of unusual values alerts."""
 
     detector: VitalDetectorName
@@ -164,7 +164,7 @@ class Personal(Table, frozen=True, forbid_unknown_fields=True):
     sustained_minutes: int
 
 
-class Combined(Table, frozen=True, forbid_unknown_fields=True):
+class Combined(Table, frozen=True):
     """The multi-vital detector."""
 
     features: tuple[str, ...]
@@ -174,7 +174,7 @@ class Combined(Table, frozen=True, forbid_unknown_fields=True):
     learn_for_hours: int
 
 
-class Lasting(Table, frozen=True, forbid_unknown_fields=True):
+class Lasting(Table, frozen=True):
     """Changes that last: of which vitals, for how long, how wide in resolutions, and how long they are listed."""
 
     vitals: frozenset[str]
@@ -183,7 +183,7 @@ class Lasting(Table, frozen=True, forbid_unknown_fields=True):
     listed_hours: int
 
 
-class Detectors(Table, frozen=True, forbid_unknown_fields=True):
+class Detectors(Table, frozen=True):
     """Learned detectors."""
 
     personal: Personal

@@ -7,7 +7,7 @@ from decimal import Decimal
 from rpm_stream.knowledge.tables import Table
 
 
-class Step(Table, frozen=True, forbid_unknown_fields=True):
+class Step(Table, frozen=True):
     """A jump of ``by`` (in the vital's first unit) between neighbours at most ``seconds`` apart.
 
     Told at the ``times``-th jump; over with a neighbour that does not jump, ``hold_minutes`` after the last jump.
@@ -21,7 +21,7 @@ class Step(Table, frozen=True, forbid_unknown_fields=True):
     source: str
 
 
-class OtherUnit(Table, frozen=True, forbid_unknown_fields=True):
+class OtherUnit(Table, frozen=True):
     """When a value looks sent in another unit than its own: as ratios to this person's usual value.
 
     Off by more than ``far`` in its own unit, and within ``near`` in another one of its vital.
@@ -33,7 +33,7 @@ class OtherUnit(Table, frozen=True, forbid_unknown_fields=True):
     source: str
 
 
-class Usual(Table, frozen=True, forbid_unknown_fields=True):
+class Usual(Table, frozen=True):
     """How many of the newest values make a person's usual one (their median), and how many there must be."""
 
     kept: int
@@ -41,7 +41,7 @@ class Usual(Table, frozen=True, forbid_unknown_fields=True):
     source: str
 
 
-class Agreement(Table, frozen=True, forbid_unknown_fields=True):
+class Agreement(Table, frozen=True):
     """Two sensors of one rhythm: more than ``gap`` a minute apart within ``seconds``, ``count`` times in a row over
     at least ``minutes``. ``sensors``: what to call the sensor of a characteristic.
     """
@@ -54,7 +54,7 @@ class Agreement(Table, frozen=True, forbid_unknown_fields=True):
     source: str
 
 
-class Motion(Table, frozen=True, forbid_unknown_fields=True):
+class Motion(Table, frozen=True):
     """Which vitals rise with movement, and from which steps a minute or metres a second, at most ``seconds`` old,
     a person counts as moving.
     """
@@ -66,7 +66,7 @@ class Motion(Table, frozen=True, forbid_unknown_fields=True):
     source: str
 
 
-class Resent(Table, frozen=True, forbid_unknown_fields=True):
+class Resent(Table, frozen=True):
     """``length`` values in a row, ``different`` of them different, that stood in this order among the last ``kept``."""
 
     vital: str
@@ -76,7 +76,7 @@ class Resent(Table, frozen=True, forbid_unknown_fields=True):
     source: str
 
 
-class Signal(Table, frozen=True, forbid_unknown_fields=True):
+class Signal(Table, frozen=True):
     """Every status flag once: it keeps a value from judgement, asks for a repeat, or only informs (``said_beside``:
     those that a reader of the alert must know); then the signs of a bad signal that no device tells.
     """

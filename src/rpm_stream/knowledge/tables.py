@@ -18,7 +18,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     source: str = ""
 
 
-class Bounds(Table, frozen=True, forbid_unknown_fields=True):
+class Bounds(Table, frozen=True):
     """Values outside are refused or queried; in the vital's first unit.
 
     ``between``: so are values strictly between these two (a share of one where a percentage was asked for).
@@ -39,7 +39,7 @@ class Bounds(Table, frozen=True, forbid_unknown_fields=True):
         )
 
 
-class Unit(Table, frozen=True, forbid_unknown_fields=True):
+class Unit(Table, frozen=True):
     """(value - subtract) * multiply / divide gives the value in unit ``to``."""
 
     to: str
@@ -48,13 +48,13 @@ class Unit(Table, frozen=True, forbid_unknown_fields=True):
     divide: Decimal = Decimal(1)
 
 
-class Spelling(Table, frozen=True, forbid_unknown_fields=True):
+class Spelling(Table, frozen=True):
     """Another way to write ``unit``: the same unit, so that no digit changes."""
 
     unit: str
 
 
-class AppPlaceholder(Table, frozen=True, forbid_unknown_fields=True):
+class AppPlaceholder(Table, frozen=True):
     """A text that stands for "no value" in what an app sends: ``vital`` (or ``any``) has none when it reads ``text``,
     for the reason ``absent``. A number stands for every way to write it (999 for 999.0).
     """
@@ -64,13 +64,13 @@ class AppPlaceholder(Table, frozen=True, forbid_unknown_fields=True):
     absent: Absent
 
 
-class Placeholders(Table, frozen=True, forbid_unknown_fields=True):
+class Placeholders(Table, frozen=True):
     """A clinic's placeholders."""
 
     placeholder: tuple[AppPlaceholder, ...] = ()
 
 
-class Vital(Table, frozen=True, forbid_unknown_fields=True):
+class Vital(Table, frozen=True):
     """One vital: codes (LOINC pairs of code and display, MDC code and term), accepted units, bounds, publishing.
 
     ``loinc_also``: codes that are read as this vital and never written; ``loinc_also_by_unit``: those that imply a
@@ -123,7 +123,7 @@ class Vital(Table, frozen=True, forbid_unknown_fields=True):
         return self.units[0]
 
 
-class Characteristic(Table, frozen=True, forbid_unknown_fields=True):
+class Characteristic(Table, frozen=True):
     """What is known of a GATT characteristic besides its layout."""
 
     name: str

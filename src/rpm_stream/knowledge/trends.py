@@ -8,7 +8,7 @@ from rpm_stream.knowledge.tables import Table
 from rpm_stream.records import Of
 
 
-class Average(Table, frozen=True, forbid_unknown_fields=True):
+class Average(Table, frozen=True):
     """The mean of the last ``fast_days`` (today included) against the mean of the ``slow_days`` before them."""
 
     vital: str
@@ -21,7 +21,7 @@ class Average(Table, frozen=True, forbid_unknown_fields=True):
     source: str
 
 
-class Drop(Table, frozen=True, forbid_unknown_fields=True):
+class Drop(Table, frozen=True):
     """A value ``by`` below the median of the ``days`` before its own, for ``minutes`` or ``of`` the last readings."""
 
     vital: str
@@ -33,7 +33,7 @@ class Drop(Table, frozen=True, forbid_unknown_fields=True):
     source: str
 
 
-class RuleOfThumb(Table, frozen=True, forbid_unknown_fields=True):
+class RuleOfThumb(Table, frozen=True):
     """A rise ``by`` so much within ``days``: words beside another rule."""
 
     vital: str
@@ -42,7 +42,7 @@ class RuleOfThumb(Table, frozen=True, forbid_unknown_fields=True):
     source: str
 
 
-class Discharge(Table, frozen=True, forbid_unknown_fields=True):
+class Discharge(Table, frozen=True):
     """More than ``by`` above the weight at discharge within ``days`` of it, while no days of one's own are known."""
 
     vital: str
@@ -51,7 +51,7 @@ class Discharge(Table, frozen=True, forbid_unknown_fields=True):
     source: str
 
 
-class Joined(Table, frozen=True, forbid_unknown_fields=True):
+class Joined(Table, frozen=True):
     """What gives the rise of ``vital`` more weight: an answer above the usual, or one of the averages."""
 
     vital: str
@@ -64,7 +64,7 @@ class Joined(Table, frozen=True, forbid_unknown_fields=True):
     source: str
 
 
-class Falling(Table, frozen=True, forbid_unknown_fields=True):
+class Falling(Table, frozen=True):
     """A fall of at least ``per_minute`` that reaches ``to`` within ``ahead_minutes``; in the vital's first unit."""
 
     vital: str
@@ -78,7 +78,7 @@ class Falling(Table, frozen=True, forbid_unknown_fields=True):
     source: str
 
 
-class Trends(Table, frozen=True, forbid_unknown_fields=True):
+class Trends(Table, frozen=True):
     """All trend rules."""
 
     version: str

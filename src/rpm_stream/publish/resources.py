@@ -22,13 +22,13 @@ def identifier(kind: str, text: str) -> dict[str, str]:
     return {"system": IDENTIFIER_SYSTEMS[kind], "value": text}
 
 
+def _resource(kind: str, text: str) -> dict[str, Any]:
+    return {"resourceType": kind, "id": fhir_id(text), "identifier": [identifier(kind, text)]}
+
+
 def patient_resource(entry: PatientEntry) -> dict[str, Any]:
     """The Patient of a registry entry: id, identifier, the displayed name, and the birth date where it is a date."""
-    resource: dict[str, Any] = {
-        "resourceType": "Patient",
-        "id": fhir_id(entry.patient),
-        "identifier": [identifier("Patient", entry.patient)],
-    }
+    resource = _resource("Patient", entry.patient)
     if entry.display:
         resource["name"] = [{"text": entry.display}]
     if entry.born is not None and _is_date(entry.born):
@@ -38,11 +38,7 @@ def patient_resource(entry: PatientEntry) -> dict[str, Any]:
 
 def device_resource(entry: DeviceEntry) -> dict[str, Any]:
     """The Device of a registry entry: id, identifier, model. Who wears it when stands in the Observations."""
-    resource: dict[str, Any] = {
-        "resourceType": "Device",
-        "id": fhir_id(entry.device),
-        "identifier": [identifier("Device", entry.device)],
-    }
+    resource = _resource("Device", entry.device)
     if entry.model:
         resource["deviceName"] = [{"name": entry.model, "type": "model-name"}]
     return resource

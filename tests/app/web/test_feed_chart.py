@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 import pytest
+from support.alerts import alert_of
+from support.readings import reading
 
 from rpm_stream.app.web.chart import AROUND, Chart, ChartPoint, charts, limit_lines
 from rpm_stream.app.web.feed_state import FeedState
 from rpm_stream.app.web.page_chart import describe, options
 from rpm_stream.knowledge import shipped
-from rpm_stream.records import Alert, Limit, Origin, PatientEntry, Reading, Readings
+from rpm_stream.records import Alert, Limit, PatientEntry, Readings
 
 NOW = datetime(2026, 7, 14, 7, 0, tzinfo=UTC)
 ADULT = PatientEntry(patient="p", born="1950")
@@ -100,44 +102,17 @@ def state_with(*values: tuple[str, str, str | None, str]) -> FeedState:
     state = FeedState()
     for number, (key, vital, value, unit) in enumerate(reversed(values)):
         at = NOW - timedelta(minutes=10 * number)
-        reading = Reading(
-            id=key,
-            patient="p",
-            device="d",
-            vital=vital,
-            value=value,
-            unit=unit,
-            measured_at=at,
-            received_at=at,
-            utc_offset=None,
-            absent=None if value else "not-a-number",
-            flags=(),
-            attributes={},
-            origin=Origin(frame="f", index=0, part=0),
-        )
+        absent = None if value else "not-a-number"
+        found = reading(vital, value, unit, id=key, patient="p", measured_at=at, received_at=at, absent=absent)
         state.put_readings(
-            Readings(patient="p", frame="f", partition=0, offset=0, chunk=0, received_at=at, readings=(reading,))
+            Readings(patient="p", frame="f", partition=0, offset=0, chunk=0, received_at=at, readings=(found,))
         )
     return state
 
 
 def alert(*evidence: str, group: str = "vital_signs") -> Alert:
     """An alert of p, opened at NOW."""
-    return Alert(
-        id="a",
-        patient="p",
-        group=group,
-        priority="high",
-        state="open",
-        title="t",
-        why=(),
-        rule="r",
-        evidence=evidence,
-        history=(),
-        opened_at=NOW,
-        measured_at=NOW,
-        updated_at=NOW,
-    )
+    return alert_of("a", NOW, group=group, evidence=evidence)
 
 
 def test_the_evidence_chooses_the_vitals_and_is_marked() -> None:

@@ -11,6 +11,7 @@ import pytest
 from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
+from support.readings import reading as reading_of
 
 from rpm_stream.alert.decisions import NOT_BACK
 from rpm_stream.app.web import feed_state
@@ -18,28 +19,15 @@ from rpm_stream.app.web.consume import apply_alert, apply_readings
 from rpm_stream.app.web.feed_state import FeedState, Pending, Point, thinned
 from rpm_stream.pipeline.correct import adopted_id
 from rpm_stream.pipeline.order import forward
-from rpm_stream.records import Action, Alert, Event, Origin, PatientEntry, Position, Reading, Readings, Transition
+from rpm_stream.records import Action, Alert, Event, PatientEntry, Position, Reading, Readings, Transition
 
 NOW = datetime(2026, 7, 14, 7, 0, tzinfo=UTC)
 
 
 def reading(key: str, at: datetime, value: str | None = "96", vital: str = "oxygen_saturation") -> Reading:
     """A reading of patient p."""
-    return Reading(
-        id=key,
-        patient="p",
-        device="d",
-        vital=vital,
-        value=value,
-        unit="%",
-        measured_at=at,
-        received_at=at,
-        utc_offset=None,
-        absent=None if value else "not-a-number",
-        flags=(),
-        attributes={},
-        origin=Origin(frame="f", index=0, part=0),
-    )
+    absent = None if value else "not-a-number"
+    return reading_of(vital, value, "%", id=key, patient="p", measured_at=at, received_at=at, absent=absent)
 
 
 def message(*readings: Reading, patient: str = "p") -> Readings:

@@ -9,7 +9,7 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -39,6 +39,14 @@ DAY_S = 86_400
 POINTS = ("among-outputs", "before-state", "before-ack", "after-ack")
 
 
+async def _sent_during(stand: Stand, fault: Coroutine[Any, Any, None], batches: int) -> None:
+    """Send so many batches while ``fault`` goes on, then wait until all is worked through."""
+    busy = asyncio.create_task(fault)
+    await stand.send_while(busy, batches)
+    await busy
+    await stand.settled()
+
+
 async def kills_at_random(stand: Stand, times: int) -> str:
     """SIGKILL of ingest or judge at random moments of work in progress."""
     await stand.start()
@@ -47,10 +55,7 @@ async def kills_at_random(stand: Stand, times: int) -> str:
         for _ in range(times):
             await stand.kill(stand.chance.choice(sorted(PUTS_OUT)))
 
-    busy = asyncio.create_task(killing())
-    await stand.send_while(busy, times)
-    await busy
-    await stand.settled()
+    await _sent_during(stand, killing(), times)
     return f"{times} kills, each at work"
 
 
@@ -253,10 +258,7 @@ async def sink_and_feed_killed(stand: Stand, times: int) -> str:
             await asyncio.sleep(stand.chance.uniform(1, 4))
             await stand.kill(stand.chance.choice(["sink", "feed"]))
 
-    busy = asyncio.create_task(killing())
-    await stand.send_while(busy, times)
-    await busy
-    await stand.settled()
+    await _sent_during(stand, killing(), times)
     return f"{times} kills"
 
 

@@ -23,6 +23,8 @@ import httpx
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from support.alerts import alert_of, history_of
+from support.readings import reading
 
 from rpm_stream.records import (
     Action,
@@ -31,11 +33,9 @@ from rpm_stream.records import (
     Origin,
     PatientEntry,
     Priority,
-    Reading,
     Readings,
     Sample,
     State,
-    Transition,
     Trend,
 )
 
@@ -215,25 +215,17 @@ def alert(
     """An alert that was opened so many minutes ago; ``other`` fields as given."""
     now = datetime.now(UTC)
     opened = now - timedelta(minutes=minutes)
-    history = [Transition(at=opened, state="open", priority=priority, who="", reason="below the limit")]
-    if state != "open":
-        history.append(Transition(at=now, state=state, priority=priority, who="N. Adeyemi", reason="calling"))
-    made = Alert(
-        id=key,
-        patient=patient,
-        group="vital_signs",
-        priority=priority,
-        state=state,
-        title="Oxygen saturation low",
-        why=("Oxygen saturation 90 % is at or below 91 %, twice in a row.",),
-        rule="news2 2017, oxygen saturation, red",
-        evidence=(),
-        history=tuple(history),
-        opened_at=opened,
-        measured_at=now - timedelta(minutes=1),
-        updated_at=now,
-    )
-    return msgspec.structs.replace(made, **other)
+    facts: dict[str, Any] = {
+        "patient": patient,
+        "priority": priority,
+        "state": state,
+        "why": ("Oxygen saturation 90 % is at or below 91 %, twice in a row.",),
+        "rule": "news2 2017, oxygen saturation, red",
+        "history": history_of(priority, state, opened, now),
+        "opened_at": opened,
+        "measured_at": now - timedelta(minutes=1),
+    }
+    return alert_of(key, now, **{**facts, **other})
 
 
 def now_of(
@@ -254,18 +246,15 @@ def readings(patient: str, keys_and_values: list[tuple[str, str]], vital: str = 
     """A message of readings, five minutes apart and ending now."""
     now = datetime.now(UTC)
     found = tuple(
-        Reading(
+        reading(
+            vital,
+            value,
+            "%",
             id=key,
             patient=patient,
-            device="d",
-            vital=vital,
-            value=value,
-            unit="%",
             measured_at=now - timedelta(minutes=5 * (len(keys_and_values) - 1 - number)),
             received_at=now,
             utc_offset=None,
-            absent=None,
-            flags=(),
             attributes={},
             origin=Origin(frame="f", index=number, part=0),
         )

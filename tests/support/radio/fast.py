@@ -125,7 +125,23 @@ class FastLink:
         self.end()
 
 
-class FastRadio:
+class SimpleRadio:
+    """What the radios of tests have in common: ``fault`` keeps one from being opened; closing does nothing."""
+
+    fault: str | None = None
+
+    async def __aenter__(self) -> Self:
+        if self.fault:
+            raise RadioOff(self.fault)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+
+class FastRadio(SimpleRadio):
     """A ``radio.Radio`` that fails as real ones do: no connection, a scan that goes blind, no adapter."""
 
     def __init__(self, devices: Sequence[FastDevice], seed: int) -> None:
@@ -142,15 +158,10 @@ class FastRadio:
         self._off.set()
 
     async def __aenter__(self) -> Self:
-        if not self.on:
-            raise RadioOff("none")
+        self.fault = None if self.on else "none"
+        await super().__aenter__()
         self._off.clear()
         return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
 
     async def sightings(self) -> AsyncGenerator[Sighting, None]:
         while True:

@@ -7,8 +7,8 @@ under the same id is a fault. A record that cannot be read is a fault too: only 
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 from aiokafka.structs import ConsumerRecord
@@ -28,6 +28,10 @@ from rpm_stream.records import UNREADABLE, Account, Action, Forwarded, Position,
 
 Row: TypeAlias = tuple[Any, ...]
 Statements: TypeAlias = list[tuple[str, list[Row]]]
+Content = TypeVar("Content")
+
+NOT_READABLE: tuple[type[Exception], ...] = (*UNREADABLE, ValueError)  # a reject holds Base64 too
+
 HOUR_MS = 3_600_000
 MOST_SEQ = 2**53  # ingest/frames.py: a frame with another number is refused
 
@@ -74,11 +78,13 @@ _reject = msgspec.json.Decoder(_RejectNote)
 _id = msgspec.json.Decoder(_Id)
 
 
-class Notes:
+class Collector:
     """The functions by topic, with the tables and the key that they need."""
 
     def __init__(self, store: Store, knowledge: Knowledge, ref_key: bytes) -> None:
-        self._db, self._knowledge, self._ref_key = store.db, knowledge, ref_key
+        self._db = store.db
+        self._knowledge = knowledge
+        self._ref_key = ref_key
         self._refs: dict[str, str] = {}
         self._unwritten: dict[tuple[str, Row], Any] = {}  # of the batch in hand: what its earlier records said
         self._of: dict[str, Callable[[list[ConsumerRecord]], Statements]] = {
@@ -106,12 +112,7 @@ class Notes:
         """The account of each frame."""
         rows: list[Row] = []
         faults: list[Row] = []
-        for record in records:
-            try:
-                account = _account.decode(record.value or b"")
-            except UNREADABLE:
-                faults.append(_fault("unreadable", record, "not an account"))
-                continue
+        for record, account in _read(records, _account.decode, "an account", faults):
             seen = digest(record.value)
             if self._differs("account", "part = ? AND place = ?", (account.partition, account.offset), seen):
                 faults.append(_fault("two_contents", record, "a frame has two accounts that differ"))
@@ -127,12 +128,7 @@ class Notes:
         back: list[Row] = []
         adopted: list[Row] = []
         faults: list[Row] = []
-        for record in records:
-            try:
-                message = read_message(record.value or b"")
-            except UNREADABLE:
-                faults.append(_fault("unreadable", record, "not a message of readings"))
-                continue
+        for record, message in _read(records, read_message, "a message of readings", faults):
             if isinstance(message, Forwarded):
                 self._decided(message.action, record, back, adopted)
                 continue
@@ -157,9 +153,11 @@ class Notes:
         faults = []
         for reading in message.readings:
             owed = due(reading, self._knowledge)
-            name, key = key_of(reading.id), owed.summary and key_of(owed.summary)
+            name = key_of(reading.id)
+            key = owed.summary and key_of(owed.summary)
             if key and owed.start:
-                start, newest = int(owed.start.timestamp()), int(reading.measured_at.timestamp() * 1000)
+                start = int(owed.start.timestamp())
+                newest = int(reading.measured_at.timestamp() * 1000)
                 summaries.append((key, ref, reading.vital, start, newest, record.timestamp))
             if self._elsewhere(name, (message.partition, message.offset)):
                 faults.append(_fault("two_contents", record, "a reading was taken from two frames"))
@@ -174,14 +172,9 @@ class Notes:
         rows: list[Row] = []
         back: list[Row] = []
         faults: list[Row] = []
-        for record in records:
-            try:
-                reject = _reject.decode(record.value or b"")
-                if reject.stage == "judge":
-                    back.append((key_of(_id.decode(b64decode(reject.original)).id),))
-                    continue
-            except (msgspec.MsgspecError, ValueError, RecursionError):
-                faults.append(_fault("unreadable", record, "not a reject"))
+        for record, reject in _read(records, _read_reject, "a reject", faults):
+            if isinstance(reject, _Id):
+                back.append((key_of(reject.id),))
                 continue
             place = (reject.position.partition, reject.position.offset, key_of(reject.id))
             seen = digest(record.value)
@@ -209,13 +202,9 @@ class Notes:
         rows: list[Row] = []
         single: list[Row] = []
         faults: list[Row] = []
-        for record in records:
-            try:
-                found = told(record.value or b"")
-            except UNREADABLE:
-                faults.append(_fault("unreadable", record, "not an Observation"))
-                continue
-            name, seen = key_of(found.id), digest(record.value)
+        for record, found in _read(records, told, "an Observation", faults):
+            name = key_of(found.id)
+            seen = digest(record.value)
             again = found.n is None and not found.put_right
             if again and self._differs("observation", "id = ?", (name,), seen):
                 faults.append(_fault("two_contents", record, "an Observation has two contents"))
@@ -249,6 +238,25 @@ class Notes:
             (part, place, FRAMES, part, place),
         ).fetchone()
         return found is not None
+
+
+def _read(
+    records: list[ConsumerRecord], read: Callable[[bytes], Content], name: str, faults: list[Row]
+) -> Iterator[tuple[ConsumerRecord, Content]]:
+    """Each record with its content; one that cannot be read is added to ``faults`` as "not ``name``"."""
+    for record in records:
+        try:
+            content = read(record.value or b"")
+        except NOT_READABLE:
+            faults.append(_fault("unreadable", record, f"not {name}"))
+            continue
+        yield record, content
+
+
+def _read_reject(value: bytes) -> _RejectNote | _Id:
+    """A reject of a frame; of a reject of the judge, the id of the reading that it refused."""
+    reject = _reject.decode(value)
+    return _id.decode(b64decode(reject.original)) if reject.stage == "judge" else reject
 
 
 def _frame(record: ConsumerRecord) -> Row:

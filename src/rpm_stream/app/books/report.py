@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from rpm_stream.app.books.lines import Gap, Hour, Line, Missing, Total
 from rpm_stream.app.books.queries import (
@@ -29,7 +30,7 @@ from rpm_stream.app.books.queries import (
 from rpm_stream.app.books.store import Store
 from rpm_stream.app.clock import Clock
 from rpm_stream.app.names import FRAMES, OBSERVATIONS, READINGS
-from rpm_stream.pipeline.balance import WindowBooks, frame_faults, gaps, window_due, window_fault
+from rpm_stream.pipeline.balance import Fault, WindowBooks, frame_faults, gaps, window_due, window_fault
 from rpm_stream.records import Account
 
 SETTLE = timedelta(minutes=10)  # ticks come every 15 s, when no message waits
@@ -39,11 +40,21 @@ MICROSECONDS = 1_000_000
 _account = msgspec.json.Decoder(Account)
 
 
+class Where(NamedTuple):
+    """A place in a topic."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
 class Report:
     """The lines of a file's books as of now. ``total`` is whole when ``lines`` has ended."""
 
     def __init__(self, store: Store, clock: Clock, wall: datetime) -> None:
-        self._db, self._clock, self._wall = store.db, clock, wall
+        self._db = store.db
+        self._clock = clock
+        self._wall = wall
         firsts = store.first_places(FRAMES)
         oldest = self._db.execute("SELECT MIN(hour) FROM frame").fetchone()[0]
         from_the_start = not any(firsts.values())
@@ -59,16 +70,26 @@ class Report:
         self._db.executescript(TEMPORARY)
         yield from self._gaps()
         for kind, topic, part, place, why in self._db.execute("SELECT kind, topic, part, place, why FROM fault"):
-            yield self._missed(Missing(kind=kind, parts=1, why=why, topic=topic, partition=part, offset=place))
+            yield self._missed(Fault(kind=kind, parts=1, why=why), Where(topic, part, place))
         yield from self._hours()
         yield from self._readings()
         yield from self._windows()
         self.total.balanced = not (self.total.missing or self.total.gaps)
         yield self.total
 
-    def _missed(self, missing: Missing) -> Missing:
-        self.total.missing += missing.parts
-        return missing
+    def _missed(self, fault: Fault, where: Where, device: str | None = None, frame: str | None = None) -> Missing:
+        """The line of a fault, counted in the total."""
+        self.total.missing += fault.parts
+        return Missing(
+            kind=fault.kind,
+            parts=fault.parts,
+            why=fault.why,
+            device=device,
+            frame=frame,
+            topic=where.topic,
+            partition=where.partition,
+            offset=where.offset,
+        )
 
     def _gaps(self) -> Iterator[Line]:
         db = self._db
@@ -123,18 +144,7 @@ class Report:
             return
         for fault in faults:
             line.missing += fault.parts
-            yield self._missed(
-                Missing(
-                    kind=fault.kind,
-                    parts=fault.parts,
-                    why=fault.why,
-                    device=line.device,
-                    frame=frame,
-                    topic=FRAMES,
-                    partition=part,
-                    offset=place,
-                )
-            )
+            yield self._missed(fault, Where(FRAMES, part, place), line.device, frame)
 
     def _outcomes(self, line: Hour, hour: int) -> None:
         found = self._db.execute(
@@ -161,20 +171,9 @@ class Report:
     def _readings(self) -> Iterator[Missing]:
         """Readings of which an Observation of their own is owed and is not there, a line a message."""
         for device, frame, part, place, count, entry, value in self._db.execute(READINGS_SQL):
-            yield self._missed(
-                Missing(
-                    kind="no_observation",
-                    parts=count,
-                    why="readings that are owed an Observation have none",
-                    device=device,
-                    frame=frame,
-                    topic=READINGS,
-                    partition=part,
-                    offset=place,
-                    entry=entry,
-                    part=value,
-                )
-            )
+            fault = Fault(kind="no_observation", parts=count, why="readings that are owed an Observation have none")
+            missing = self._missed(fault, Where(READINGS, part, place), device, frame)
+            yield replace(missing, entry=entry, part=value)
 
     def _windows(self) -> Iterator[Missing]:
         for row in self._db.execute(WINDOWS_SQL):
@@ -196,22 +195,9 @@ class Report:
                 self.total.open_windows += 1
                 continue
             device, frame, part, place = first
-            where = (FRAMES, part, place) if n is None else (OBSERVATIONS, at_part, at_place)
-            yield self._missed(
-                Missing(
-                    kind=fault.kind,
-                    parts=fault.parts,
-                    why=fault.why,
-                    device=device,
-                    frame=frame,
-                    topic=where[0],
-                    partition=where[1],
-                    offset=where[2],
-                    patient_ref=patient,
-                    vital=vital,
-                    window=_time(start),
-                )
-            )
+            where = Where(FRAMES, part, place) if n is None else Where(OBSERVATIONS, at_part, at_place)
+            missing = self._missed(fault, where, device, frame)
+            yield replace(missing, patient_ref=patient, vital=vital, window=_time(start))
 
     def _is_due(self, patient: str, vital: str, start: int, seen: int) -> bool:
         """Whether the judge owes the summary: it has seen a later reading, or time enough has passed for a tick."""

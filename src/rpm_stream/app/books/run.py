@@ -19,7 +19,7 @@ import structlog
 
 from rpm_stream.app.books import gauges
 from rpm_stream.app.books.lines import Line, Missing, Total
-from rpm_stream.app.books.notes import HOUR_MS, Notes
+from rpm_stream.app.books.notes import HOUR_MS, Collector
 from rpm_stream.app.books.report import Report
 from rpm_stream.app.books.store import Store
 from rpm_stream.app.broker_time import BrokerTime
@@ -57,7 +57,7 @@ class Books:
         self._broker_time = BrokerTime(settings, self.clock, "reconcile")
         self._store = Store(path)
         token = settings.token.get_secret_value() if settings.token else None
-        self._notes = Notes(self._store, knowledge, self._store.ref_key(token))
+        self._notes = Collector(self._store, knowledge, self._store.ref_key(token))
         said = self._store.fact("bounds", f"{bounds.since} to {bounds.until}")
         if said != f"{bounds.since} to {bounds.until}":
             self._store.close()

@@ -11,7 +11,7 @@ from rpm_stream.app.errors import UsageError
 
 if TYPE_CHECKING:
     from rpm_stream.ingest.csv_columns import ColumnMap
-    from rpm_stream.ingest.csv_times import LocalTime
+    from rpm_stream.ingest.csv_times import LocalClock
     from rpm_stream.knowledge import Knowledge
 
 COLUMNS_HELP = (
@@ -44,9 +44,9 @@ def column_map(text: str | None, tables: Knowledge) -> ColumnMap | None:
         raise UsageError(f"--columns: {error.detail}") from None
 
 
-def local_time(zone: str | None, form: str | None) -> LocalTime:
+def local_time(zone: str | None, form: str | None) -> LocalClock:
     """How the times of a file are read. ``UsageError`` for an unknown zone, a bad form, or a form without a zone."""
-    from rpm_stream.ingest.csv_times import RFC_3339, LocalTime, parse_form
+    from rpm_stream.ingest.csv_times import RFC_3339, LocalClock, parse_form
     from rpm_stream.ingest.errors import DecodeError
 
     if zone is None:
@@ -58,8 +58,8 @@ def local_time(zone: str | None, form: str | None) -> LocalTime:
     except (ValueError, OSError, LookupError):
         raise UsageError(f"--zone: {zone!r} is no zone of the IANA time zone database") from None
     if form is None:
-        return LocalTime(zone=known)
+        return LocalClock(zone=known)
     try:
-        return LocalTime(zone=known, form=parse_form(form), said=form)
+        return LocalClock(zone=known, form=parse_form(form), said=form)
     except DecodeError as error:
         raise UsageError(f"--time-form: {error.detail}") from None

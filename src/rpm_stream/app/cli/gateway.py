@@ -11,6 +11,7 @@ import typer
 
 from rpm_stream.app.cli.columns import Columns, TimeForm, Zone, column_map, local_time
 from rpm_stream.app.cli.gateway_ble import ble_app
+from rpm_stream.app.cli.options import Bootstrap
 from rpm_stream.app.cli.times import zoned_time
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.settings import Settings
@@ -31,7 +32,6 @@ class Target(StrEnum):
     stdout = "stdout"
 
 
-Bootstrap = Annotated[str | None, typer.Option(help="Kafka, host:port[,host:port]; default: RPM_BOOTSTRAP.")]
 RegistryOut = Annotated[Path | None, typer.Option("--registry", help="Also write the registry entries to this file.")]
 FAULTS = "Faults, each with a probability for each frame (skew: for each device)"
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from rpm_stream.app.cli.options import Bootstrap
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.settings import Settings
 
@@ -45,7 +46,6 @@ Kafka = Annotated[
         "sasl_plain_password, ssl_cafile, ssl_certfile, ssl_keyfile.",
     ),
 ]
-Bootstrap = Annotated[str | None, typer.Option(help="Kafka, host:port[,host:port]; default: RPM_BOOTSTRAP.")]
 
 
 @ble_app.callback()

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from typing import Annotated
 
-import msgspec
 import typer
 
+from rpm_stream.app.cli.options import Bootstrap
+from rpm_stream.app.cli.output import write_line
 from rpm_stream.app.clock import Clock
 from rpm_stream.app.settings import Settings
 
-Bootstrap = Annotated[str | None, typer.Option(help="Kafka, host:port[,host:port]; default: RPM_BOOTSTRAP.")]
 Silent = Annotated[bool, typer.Option("--silent", help="Only those that are silent.")]
 
 
@@ -41,4 +40,4 @@ def gateways(silent: Silent = False, bootstrap: Bootstrap = None) -> None:
     found = asyncio.run(look())
     for each in found:
         if each.silent or not silent:
-            sys.stdout.buffer.write(msgspec.json.encode(each) + b"\n")
+            write_line(each)

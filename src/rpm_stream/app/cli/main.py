@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import traceback
+from collections.abc import Callable
 from typing import Annotated, NoReturn
 
 import typer
@@ -43,38 +44,50 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+# The groups whose commands are in several modules; the other groups are declared beside their commands.
 topics_app = typer.Typer(help="The nine Kafka topics: create, compare.", no_args_is_help=True)
 registry_app = typer.Typer(help="Who wears what, and whose limits.", no_args_is_help=True)
-
 knowledge_app = typer.Typer(help="What clinicians and device makers know: the tables.", no_args_is_help=True)
 
-app.command()(decode.decode)
-app.command()(replay.replay)
-app.command()(service.up)
-app.command()(service.worker)
-app.command(hidden=True)(service.stage)
-app.command()(service.demo)
-app.command()(feed.feed)
-app.command()(reconcile.reconcile)
-app.command()(gateways.gateways)
-app.command()(broker.broker)
-app.add_typer(gateway.gateway_app, name="gateway")
-app.add_typer(topics_app, name="topics")
-app.add_typer(registry_app, name="registry")
-app.add_typer(knowledge_app, name="knowledge")
-knowledge_app.command()(knowledge.check)
-app.add_typer(rejects.rejects_app, name="rejects")
-app.add_typer(state.state_app, name="state")
-topics_app.command()(topics.apply)
-topics_app.command()(topics.check)
-topics_app.command()(topics.grow)
-topics_app.command(hidden=True)(topics.schemas)
-registry_app.command()(registry.load)
-registry_app.command()(registry.assign)
-registry_app.command()(registry.unassign)
-registry_app.command()(registry.correct)
-registry_app.command()(registry.show)
-registry_app.command()(registry_limits.limits)
+COMMANDS: dict[typer.Typer, tuple[Callable[..., None], ...]] = {
+    app: (
+        decode.decode,
+        replay.replay,
+        service.up,
+        service.worker,
+        service.stage,
+        service.demo,
+        feed.feed,
+        reconcile.reconcile,
+        gateways.gateways,
+        broker.broker,
+    ),
+    knowledge_app: (knowledge.check,),
+    topics_app: (topics.apply, topics.check, topics.grow, topics.schemas),
+    registry_app: (
+        registry.load,
+        registry.assign,
+        registry.unassign,
+        registry.correct,
+        registry.show,
+        registry_limits.limits,
+    ),
+}
+HIDDEN = frozenset({service.stage, topics.schemas})
+GROUPS: dict[str, typer.Typer] = {
+    "gateway": gateway.gateway_app,
+    "topics": topics_app,
+    "registry": registry_app,
+    "knowledge": knowledge_app,
+    "rejects": rejects.rejects_app,
+    "state": state.state_app,
+}
+
+for group, commands in COMMANDS.items():
+    for command in commands:
+        group.command(hidden=command in HIDDEN)(command)
+for name, group in GROUPS.items():
+    app.add_typer(group, name=name)
 
 
 def _version(wanted: bool) -> None:

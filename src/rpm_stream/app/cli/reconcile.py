@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import tempfile
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
-from rpm_stream.app.cli.times import duration, zoned_time
+from rpm_stream.app.cli.options import Bootstrap
+from rpm_stream.app.cli.output import write_line
+from rpm_stream.app.cli.times import duration, utc_time
 from rpm_stream.app.clock import wall
 from rpm_stream.app.errors import CheckFailed, UsageError
 from rpm_stream.app.private import private_folder
@@ -31,7 +31,6 @@ Resume = Annotated[Path | None, typer.Option(help="Keep the books in this file; 
 Table = Annotated[bool, typer.Option("--table", help="A table to read instead of JSON Lines.")]
 Every = Annotated[str | None, typer.Option(help="Balance again and again, such as every 5m: with --metrics-port.")]
 MetricsPort = Annotated[int, typer.Option(min=0, max=65535, help="Where /metrics listens with --every; 0 = off.")]
-Bootstrap = Annotated[str | None, typer.Option(help="Kafka, host:port[,host:port]; default: RPM_BOOTSTRAP.")]
 
 
 def reconcile(
@@ -55,7 +54,7 @@ def reconcile(
     settings = Settings()
     if bootstrap:
         settings = settings.model_copy(update={"bootstrap": bootstrap})
-    bounds = (_time("--from", since), _time("--until", until))
+    bounds = (utc_time("--from", since), utc_time("--until", until))
     with ExitStack() as stack:
         if every is not None:
             if resume or until or table:
@@ -64,10 +63,6 @@ def reconcile(
             _periodic(_books(stack, settings, (bounds[0] or wall() - KEPT, None), None), pause, metrics_port)
         else:
             _once(_books(stack, settings, bounds, resume), table)
-
-
-def _time(option: str, text: str | None) -> datetime | None:
-    return None if text is None else zoned_time(option, text).astimezone(UTC)
 
 
 def _books(
@@ -95,7 +90,7 @@ def _once(books: Books, table: bool) -> None:
 
     shown: list[Line] = []
     with TopicBars() as progress:
-        total = asyncio.run(balance(books, progress, shown.append if table else _say))
+        total = asyncio.run(balance(books, progress, shown.append if table else write_line))
     if table:
         show(shown)
     if not total.balanced:
@@ -120,7 +115,3 @@ def _periodic(books: Books, every: timedelta, port: int) -> None:
         await balance_for_ever(books, every, KEPT, stop_on_signals())
 
     asyncio.run(run())
-
-
-def _say(line: Line) -> None:
-    sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")

@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from rpm_stream.app.cli.options import Bootstrap
 from rpm_stream.app.cli.times import zoned_time
 from rpm_stream.app.clock import wall
 from rpm_stream.app.errors import UsageError
@@ -18,7 +19,6 @@ from rpm_stream.app.settings import Settings
 from rpm_stream.records import Assignment
 from rpm_stream.words import is_clean
 
-Bootstrap = Annotated[str | None, typer.Option(help="Kafka, host:port[,host:port]; default: RPM_BOOTSTRAP.")]
 At = Annotated[str | None, typer.Option(help="From when (RFC 3339); default: now.")]
 Until = Annotated[str | None, typer.Option(help="Until when (RFC 3339); default: for good.")]
 User = Annotated[int | None, typer.Option(min=0, max=254, help="The slot on a shared device (GATT user index).")]

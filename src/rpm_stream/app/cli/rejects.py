@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from datetime import UTC
 from typing import TYPE_CHECKING, Annotated, get_args
 
 import msgspec
 import typer
 
-from rpm_stream.app.cli.times import zoned_time
+from rpm_stream.app.cli.options import Bootstrap
+from rpm_stream.app.cli.output import write_line
+from rpm_stream.app.cli.times import utc_time
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.settings import Settings
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from rpm_stream.app.rejected import Selection
     from rpm_stream.records import Reject
 
-Bootstrap = Annotated[str | None, typer.Option(help="Kafka, host:port[,host:port]; default: RPM_BOOTSTRAP.")]
 OfReason = Annotated[str | None, typer.Option(help="Only this reason, such as unassigned.")]
 OfDevice = Annotated[str | None, typer.Option(help="Only this device.")]
 Since = Annotated[str | None, typer.Option(help="Only what was refused from then on (RFC 3339).")]
@@ -45,7 +44,7 @@ def list_rejects(
     from rpm_stream.app.rejected import listed
 
     for reject in _found(_selection(reason, device, since, None), limit, bootstrap):
-        _say(listed(reject))
+        write_line(listed(reject))
 
 
 @rejects_app.command()
@@ -59,7 +58,7 @@ def show(identity: Annotated[str, typer.Argument(metavar="ID")], bootstrap: Boot
     found = _found(_selection(None, None, None, [identity]), 1, bootstrap)
     if not found:
         raise UsageError("rpm.rejects has no such id: rpm-stream rejects list")
-    _say(shown(found[0]))
+    write_line(shown(found[0]))
 
 
 @rejects_app.command()
@@ -85,9 +84,9 @@ def redrive(
         raise UsageError("say which: --reason, --device, --since, --id, or --all")
     chosen = _found(_selection(reason, device, since, ids), None, bootstrap)
     if dry_run:
-        _say({"dry_run": True, **_counts(chosen)})
+        write_line({"dry_run": True, **_counts(chosen)})
     else:
-        _say(asyncio.run(again.redrive(bootstrap or Settings().bootstrap, chosen)))
+        write_line(asyncio.run(again.redrive(bootstrap or Settings().bootstrap, chosen)))
 
 
 def _counts(chosen: list[Reject]) -> dict[str, int]:
@@ -106,7 +105,7 @@ def _selection(reason: str | None, device: str | None, since: str | None, ids: l
     known = next((each for each in get_args(Reason) if each == reason), None)
     if reason is not None and known is None:
         raise UsageError(f"--reason: {reason!r} is none of {', '.join(get_args(Reason))}")
-    time = None if since is None else zoned_time("--since", since).astimezone(UTC)
+    time = utc_time("--since", since)
     return Selection(reason=known, device=device, since=time, ids=frozenset(ids or ()))
 
 
@@ -131,7 +130,3 @@ def _found(selection: Selection, limit: int | None, bootstrap: str | None) -> li
 def _drop_oldest(found: dict[str, Reject], most: int) -> None:
     for reject in sorted(found.values(), key=lambda reject: reject.at)[: max(0, len(found) - most)]:
         del found[reject.id]
-
-
-def _say(record: object) -> None:
-    sys.stdout.buffer.write(msgspec.json.encode(record) + b"\n")

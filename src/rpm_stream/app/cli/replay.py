@@ -16,6 +16,7 @@ import typer
 
 from rpm_stream.app.cli import replay_topics as topics
 from rpm_stream.app.cli.columns import Columns, TimeForm, Zone, column_map, local_time
+from rpm_stream.app.cli.options import Bootstrap
 from rpm_stream.app.cli.times import zoned_time
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.settings import Settings
@@ -24,7 +25,7 @@ log = structlog.get_logger()
 
 if TYPE_CHECKING:
     from rpm_stream.ingest.csv_columns import ColumnMap
-    from rpm_stream.ingest.csv_times import LocalTime
+    from rpm_stream.ingest.csv_times import LocalClock
     from rpm_stream.knowledge import Knowledge
     from rpm_stream.pipeline.replay import Kind, Line, Replay
 
@@ -46,7 +47,7 @@ def replay(
     warm_up: topics.WarmUp = "24h",
     compare: topics.Compare = False,
     publish: topics.Publish = None,
-    bootstrap: topics.Bootstrap = None,
+    bootstrap: Bootstrap = None,
 ) -> None:
     """Replay recorded data through the pipeline; the same input gives the same bytes.
 
@@ -66,15 +67,15 @@ def replay(
         topics.from_kafka(asked, _replay(kinds, registry, knowledge or Settings().knowledge, asked), kinds)
     else:
         topics.check_unused(asked)
-        written = Written(column_map(columns, _tables(knowledge)), local_time(zone, time_form))
+        written = CsvForm(column_map(columns, _tables(knowledge)), local_time(zone, time_form))
         _files(files, _replay(kinds, registry, knowledge, None), written, until)
 
 
-class Written(NamedTuple):
+class CsvForm(NamedTuple):
     """How CSV files are written."""
 
     columns: ColumnMap | None
-    clock: LocalTime
+    clock: LocalClock
 
 
 def _tables(folder: Path | None) -> Knowledge:
@@ -106,7 +107,7 @@ def _replay(kinds: list[Kind], registry: Path | None, folder: Path | None, asked
     return Replay(tables, known, kinds, recorded_time=asked is None or Settings().time == "recorded")
 
 
-def _files(files: list[str] | None, run: Replay, written: Written, until: str | None) -> None:
+def _files(files: list[str] | None, run: Replay, written: CsvForm, until: str | None) -> None:
     end = _time(until)
     output = sys.stdout.buffer
     for name in files or ["-"]:
@@ -156,7 +157,7 @@ def _open(name: str) -> tuple[BinaryIO, bool]:
     return stream, plain.endswith(".csv")
 
 
-def _file(run: Replay, name: str, written: Written) -> Iterator[Line]:
+def _file(run: Replay, name: str, written: CsvForm) -> Iterator[Line]:
     stream, is_csv = _open(name)
     with stream:
         try:
@@ -173,7 +174,7 @@ def _jsonl(run: Replay, stream: Iterable[bytes]) -> Iterator[Line]:
             yield from run.jsonl(line.strip(), number)
 
 
-def _csv(run: Replay, stream: BinaryIO, name: str, written: Written) -> Iterator[Line]:
+def _csv(run: Replay, stream: BinaryIO, name: str, written: CsvForm) -> Iterator[Line]:
     from rpm_stream.ingest.csv_lines import lines_of
     from rpm_stream.ingest.csv_rows import frames, rows
     from rpm_stream.ingest.errors import DecodeError

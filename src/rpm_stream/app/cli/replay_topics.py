@@ -6,14 +6,14 @@ import asyncio
 import sys
 import tempfile
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-import msgspec
 import typer
 
-from rpm_stream.app.cli.times import duration, zoned_time
+from rpm_stream.app.cli.output import write_line
+from rpm_stream.app.cli.times import duration, utc_time
 from rpm_stream.app.errors import CheckFailed, UsageError
 from rpm_stream.app.settings import Settings
 
@@ -31,7 +31,6 @@ Compare = Annotated[bool, typer.Option("--compare", help="With --from-kafka: say
 Publish = Annotated[
     str | None, typer.Option(help="With --compare, 'observations': write those that differ. Never an alert.")
 ]
-Bootstrap = Annotated[str | None, typer.Option(help="Kafka, host:port[,host:port]; default: RPM_BOOTSTRAP.")]
 
 
 class Options(NamedTuple):
@@ -89,15 +88,11 @@ def _asked(options: Options) -> Asked:
     warm_up = duration("--warm-up", options.warm_up) if options.since else timedelta()
     return Asked(
         bootstrap=options.bootstrap or Settings().bootstrap,
-        since=_time("--from", options.since),
-        until=_time("--until", options.until),
+        since=utc_time("--from", options.since),
+        until=utc_time("--until", options.until),
         stage=stage,
         warm_up=warm_up,
     )
-
-
-def _time(option: str, text: str | None) -> datetime | None:
-    return None if text is None else zoned_time(option, text).astimezone(UTC)
 
 
 async def _print(asked: Asked, run: Replay) -> None:
@@ -132,5 +127,5 @@ async def _compare(asked: Asked, run: Replay, kinds: Sequence[Kind], scratch: tu
 def _say(comparison: Comparison) -> int:
     count = 0
     for count, difference in enumerate(comparison.differences(), start=1):  # noqa: B007  # the count is the answer
-        sys.stdout.buffer.write(msgspec.json.encode(difference) + b"\n")
+        write_line(difference)
     return count

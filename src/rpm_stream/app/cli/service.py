@@ -9,13 +9,13 @@ from typing import Annotated
 
 import typer
 
+from rpm_stream.app.cli.options import Bootstrap
 from rpm_stream.app.engine.end import EXIT_AWAY, EXIT_CRASHED
 from rpm_stream.app.errors import BrokerAway, UsageError
 from rpm_stream.app.logs import configure_log
 from rpm_stream.app.settings import Settings
 
 STAGES = ("ingest", "judge", "sink", "feed")
-Bootstrap = Annotated[str | None, typer.Option(help="Kafka, host:port[,host:port]; default: RPM_BOOTSTRAP.")]
 
 
 def _environment(**values: object) -> dict[str, str]:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from typing import Annotated
 
-import msgspec
 import typer
 
+from rpm_stream.app.cli.options import Bootstrap
+from rpm_stream.app.cli.output import write_line
 from rpm_stream.app.errors import CheckFailed
 from rpm_stream.app.settings import Settings
-
-Bootstrap = Annotated[str | None, typer.Option(help="Kafka, host:port[,host:port]; default: RPM_BOOTSTRAP.")]
 
 state_app = typer.Typer(help="The agents' states in their changelogs: are they whole; made anew.", no_args_is_help=True)
 
@@ -30,10 +27,10 @@ def check(bootstrap: Bootstrap = None) -> None:
 
     found = asyncio.run(look(bootstrap or Settings().bootstrap))
     for gone in found.gone:
-        _say({"stage": gone.stage, "partition": gone.partition, "fault": gone.fault})
+        write_line({"stage": gone.stage, "partition": gone.partition, "fault": gone.fault})
     for one in found.broken:
         held = {"kept_from": one.held.offset, "since": one.held.at} if one.held else {}
-        _say({"stage": one.stage, "partition": one.partition, "offset": one.offset, "fault": one.fault, **held})
+        write_line({"stage": one.stage, "partition": one.partition, "offset": one.offset, "fault": one.fault, **held})
     if found.gone or found.broken:
         partitions = f"the states of {len(found.gone)} partitions are lost, " if found.gone else ""
         raise CheckFailed(
@@ -61,12 +58,8 @@ def rebuild(bootstrap: Bootstrap = None) -> None:
     for gone in asyncio.run(look(settings.bootstrap)).gone:
         whole = asyncio.run(rebuild_all(settings, knowledge, gone))
         place: dict[str, object] = {"stage": gone.stage, "partition": gone.partition}
-        _say({**place, "states": whole.states, "messages": whole.messages, "since": whole.since})
+        write_line({**place, "states": whole.states, "messages": whole.messages, "since": whole.since})
     for one in asyncio.run(look(settings.bootstrap)).broken:
         done = asyncio.run(made_anew(settings, knowledge, one))
         place = {"stage": one.stage, "partition": one.partition, "offset": one.offset}
-        _say({**place, "messages": done.messages, "since": done.since})
-
-
-def _say(line: dict[str, object]) -> None:
-    sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
+        write_line({**place, "messages": done.messages, "since": done.since})

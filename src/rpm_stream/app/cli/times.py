@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from rpm_stream.app.errors import UsageError
 
@@ -19,6 +19,11 @@ def zoned_time(option: str, text: str) -> datetime:
     if time.tzinfo is None:
         raise UsageError(f"{option}: the time needs a zone, such as Z")
     return time
+
+
+def utc_time(option: str, text: str | None) -> datetime | None:
+    """The value of an ``option`` that may be left out, in UTC. Raises UsageError, which names the option."""
+    return None if text is None else zoned_time(option, text).astimezone(UTC)
 
 
 def duration(option: str, text: str) -> timedelta:

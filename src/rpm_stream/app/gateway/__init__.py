@@ -1,4 +1,4 @@
-"""The gateway: the client that a gateway developer imports, the simulator, ``encode``, ``replay``. Imports no Faust."""
+"""The gateway's client (public as ``rpm_stream.gateway``) and the simulator that sends by it. Imports no Faust."""
 
 from rpm_stream.app.gateway.client import Gateway
 from rpm_stream.app.gateway.link import GatewayOptions

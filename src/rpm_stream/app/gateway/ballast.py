@@ -22,7 +22,8 @@ class Ballast:
 
     def __init__(self, path: Path, most: int = BALLAST) -> None:
         """``most``: octets that it has on a roomy disk."""
-        self._path, self._most = path, most
+        self._path = path
+        self._most = most
         self.octets = path.stat().st_size if path.exists() else 0
 
     @property

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, TypeAlias
 
 from rpm_stream.app.gateway import gatt_encode as gatt
-from rpm_stream.app.gateway.stories import Course, Kind, Story, StoryDevice, StoryName
+from rpm_stream.app.gateway.stories import Course, Story, StoryDevice, StoryDeviceKind, StoryName
 from rpm_stream.records import Measurement, Notification, Record
 
 PER_FRAME = 30  # seconds of a strap in one uplink
@@ -129,7 +129,8 @@ def _breathing(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]
 
 
 def _cuff(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
-    systolic, diastolic = round(scene.number("systolic", at)), round(scene.number("diastolic", at))
+    systolic = round(scene.number("systolic", at))
+    diastolic = round(scene.number("diastolic", at))
     said = gatt.BloodPressure(
         systolic=str(systolic),
         diastolic=str(diastolic),
@@ -177,7 +178,7 @@ def _battery(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
 
 
 Measure: TypeAlias = Callable[[Scene, StoryDevice, datetime], Iterator[list[Any]]]
-KINDS: dict[Kind, Measure] = {
+KINDS: dict[StoryDeviceKind, Measure] = {
     "oximeter": _oximeter,
     "strap": _strap,
     "breathing": _breathing,

@@ -80,7 +80,8 @@ def _heart_rate(said: Said, _: int) -> bytes:
 
 
 def _spot(said: Said, _: int) -> bytes:
-    saturation, pulse = said["oxygen_saturation"], said.get("pulse_rate")
+    saturation = said["oxygen_saturation"]
+    pulse = said.get("pulse_rate")
     _unit([saturation], "%")
     if pulse is None:
         return gatt.spot(gatt.Spot(oxygen_saturation=saturation.value))

@@ -28,7 +28,7 @@ from rpm_stream.ingest import DecodeError
 from rpm_stream.ingest import csv_rows as csv_file
 from rpm_stream.ingest.csv_columns import ColumnMap
 from rpm_stream.ingest.csv_lines import lines_of
-from rpm_stream.ingest.csv_times import RFC_3339, LocalTime
+from rpm_stream.ingest.csv_times import RFC_3339, LocalClock
 from rpm_stream.ingest.fhir_codes import Codes, codes_of
 from rpm_stream.ingest.values import decode_measurement
 from rpm_stream.knowledge import Knowledge
@@ -70,7 +70,7 @@ class Written(NamedTuple):
 
     tables: Knowledge
     columns: ColumnMap | None = None
-    clock: LocalTime = RFC_3339
+    clock: LocalClock = RFC_3339
 
 
 def csv_rows(path: str, progress: Progress, written: Written) -> Iterator[Row]:

@@ -11,8 +11,18 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
+from rpm_stream.app.gateway.ble.fields import date_time, unsigned
 from rpm_stream.app.gateway.gatt_encode_body import WeightSteps, weight_steps
-from rpm_stream.app.gateway.gatt_numbers import crc16, date_time, decimal_parts, float32, sfloat, unsigned
+from rpm_stream.app.gateway.gatt_numbers import (
+    crc16,
+    decimal_parts,
+    float32,
+    optional_sfloat,
+    optional_time,
+    optional_unsigned,
+    present_bits,
+    sfloat,
+)
 from rpm_stream.records import Record
 
 # --- what the devices say -------------------------------------------------------------------------------------
@@ -151,45 +161,43 @@ def heart_rate(said: HeartRate) -> bytes:
 
 def spot(said: Spot) -> bytes:
     """The octets of 2A5E."""
-    options = (
-        _optional_time(said.time),
-        _optional_unsigned(said.measurement_status, 2),
-        _optional_unsigned(said.device_status, 3),
-        _optional_sfloat(said.perfusion_index),
-    )
-    flags = _flags(options) | said.clock_not_set << 4
+    options = (optional_time(said.time), *_oximeter_options(said))
+    flags = present_bits(options) | said.clock_not_set << 4
     return bytes([flags]) + sfloat(said.oxygen_saturation) + sfloat(said.pulse_rate) + b"".join(options)
 
 
 def continuous(said: Continuous) -> bytes:
     """The octets of 2A5F."""
-    options = (
-        _optional_pair(said.fast),
-        _optional_pair(said.slow),
-        _optional_unsigned(said.measurement_status, 2),
-        _optional_unsigned(said.device_status, 3),
-        _optional_sfloat(said.perfusion_index),
+    options = (_optional_pair(said.fast), _optional_pair(said.slow), *_oximeter_options(said))
+    return bytes([present_bits(options)]) + _optional_pair(said.normal) + b"".join(options)
+
+
+def _oximeter_options(said: Spot | Continuous) -> tuple[bytes, bytes, bytes]:
+    """The optional fields with which both payloads of an oximeter end."""
+    return (
+        optional_unsigned(said.measurement_status, 2),
+        optional_unsigned(said.device_status, 3),
+        optional_sfloat(said.perfusion_index),
     )
-    return bytes([_flags(options)]) + _optional_pair(said.normal) + b"".join(options)
 
 
 def blood_pressure(said: BloodPressure) -> bytes:
     """The octets of 2A35."""
     options = (
-        _optional_time(said.time),
-        _optional_sfloat(said.pulse_rate),
-        _optional_unsigned(said.user, 1),
-        _optional_unsigned(said.status, 2),
+        optional_time(said.time),
+        optional_sfloat(said.pulse_rate),
+        optional_unsigned(said.user, 1),
+        optional_unsigned(said.status, 2),
     )
-    flags = (said.unit == "kPa") | _flags(options) << 1
+    flags = (said.unit == "kPa") | present_bits(options) << 1
     pressures = sfloat(said.systolic) + sfloat(said.diastolic) + sfloat(said.mean_arterial)
     return bytes([flags]) + pressures + b"".join(options)
 
 
 def temperature(said: Temperature) -> bytes:
     """The octets of 2A1C."""
-    options = (_optional_time(said.time), _optional_unsigned(said.site, 1))
-    flags = (said.unit == "[degF]") | _flags(options) << 1
+    options = (optional_time(said.time), optional_unsigned(said.site, 1))
+    flags = (said.unit == "[degF]") | present_bits(options) << 1
     return bytes([flags]) + float32(said.value) + b"".join(options)
 
 
@@ -200,7 +208,7 @@ def glucose(said: Glucose) -> bytes:
     if said.value is not None:
         value = sfloat(said.value, -3 if molar else -5) + bytes([said.site << 4 | said.sample])
     offset = b"" if said.offset_minutes is None else said.offset_minutes.to_bytes(2, "little", signed=True)
-    status = _optional_unsigned(said.status, 2)
+    status = optional_unsigned(said.status, 2)
     flags = bool(offset) | bool(value) << 1 | molar << 2 | bool(status) << 3 | said.context_follows << 4
     head = bytes([flags]) + unsigned(said.sequence, 2) + date_time(said.base_time) + offset
     return head + value + status
@@ -213,9 +221,10 @@ def glucose_context(said: GlucoseContext) -> bytes:
     person = b"" if said.person is None else bytes([said.person[1] << 4 | said.person[0]])
     exercise = b"" if said.exercise is None else unsigned(said.exercise[0], 2) + unsigned(said.exercise[1], 1)
     medication = b"" if said.medication is None else _dose(*said.medication, -3 if litres else -6)
-    options = (carbohydrate, _optional_unsigned(said.meal, 1), person, exercise, medication)
-    hba1c, extended = _optional_sfloat(said.hba1c), _optional_unsigned(said.extended, 1)
-    flags = _flags(options) | litres << 5 | bool(hba1c) << 6 | bool(extended) << 7
+    options = (carbohydrate, optional_unsigned(said.meal, 1), person, exercise, medication)
+    hba1c = optional_sfloat(said.hba1c)
+    extended = optional_unsigned(said.extended, 1)
+    flags = present_bits(options) | litres << 5 | bool(hba1c) << 6 | bool(extended) << 7
     return bytes([flags]) + unsigned(said.sequence, 2) + extended + b"".join(options) + hba1c
 
 
@@ -229,7 +238,8 @@ def cgm(records: tuple[CgmRecord, ...]) -> bytes:
 
 
 def _cgm_record(said: CgmRecord) -> bytes:
-    trend, quality = _optional_sfloat(said.trend), _optional_sfloat(said.quality)
+    trend = optional_sfloat(said.trend)
+    quality = optional_sfloat(said.quality)
     annunciation = b"" if said.status is None else unsigned(said.status, 3)
     present = [bool(octet) for octet in annunciation] or [False] * 3  # an octet without a bit set is left out
     flags = bool(trend) | bool(quality) << 1 | present[2] << 5 | present[1] << 6 | present[0] << 7
@@ -263,23 +273,6 @@ def battery(percent: int) -> bytes:
     if not 0 <= percent <= 100:
         raise ValueError(f"{percent} is no battery level in percent")
     return bytes([percent])
-
-
-def _flags(options: tuple[bytes, ...]) -> int:
-    """One bit for each optional field that is there, the first field lowest."""
-    return sum(1 << place for place, octets in enumerate(options) if octets)
-
-
-def _optional_time(moment: datetime | None) -> bytes:
-    return b"" if moment is None else date_time(moment)
-
-
-def _optional_unsigned(value: int | None, octets: int) -> bytes:
-    return b"" if value is None else unsigned(value, octets)
-
-
-def _optional_sfloat(text: str | None) -> bytes:
-    return b"" if text is None else sfloat(text)
 
 
 def _optional_pair(pair: tuple[str, str] | None) -> bytes:

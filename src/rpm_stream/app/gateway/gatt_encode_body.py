@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from rpm_stream.app.gateway.gatt_numbers import date_time, unsigned
+from rpm_stream.app.gateway.ble.fields import unsigned
+from rpm_stream.app.gateway.gatt_numbers import optional_time, optional_unsigned, present_bits
 from rpm_stream.records import Record
 
 UNSUCCESSFUL = 0xFFFF  # of a weight or body fat: the scale tried and has no value
@@ -58,33 +59,21 @@ class Running(Record, frozen=True, kw_only=True):
 def weight_steps(said: WeightSteps) -> bytes:
     """The octets of 2A9D."""
     body = b"" if said.body is None else unsigned(said.body[0], 2) + unsigned(said.body[1], 2)
-    options = (_time(said.time), _optional(said.user, 1), body)
-    flags = said.imperial | _flags(options) << 1
+    options = (optional_time(said.time), optional_unsigned(said.user, 1), body)
+    flags = said.imperial | present_bits(options) << 1
     return bytes([flags]) + unsigned(said.weight, 2) + b"".join(options)
 
 
 def body_composition(said: BodyComposition) -> bytes:
     """The octets of 2A9C."""
-    steps = tuple(_optional(getattr(said, name), 2) for name in _STEPS)
-    options = (_time(said.time), _optional(said.user, 1), *steps)
-    flags = said.imperial | _flags(options) << 1 | said.more << 12
+    steps = tuple(optional_unsigned(getattr(said, name), 2) for name in _STEPS)
+    options = (optional_time(said.time), optional_unsigned(said.user, 1), *steps)
+    flags = said.imperial | present_bits(options) << 1 | said.more << 12
     return unsigned(flags, 2) + unsigned(said.fat, 2) + b"".join(options)
 
 
 def running(said: Running) -> bytes:
     """The octets of 2A53."""
-    options = (_optional(said.stride, 2), _optional(said.distance, 4))
-    flags = _flags(options) | said.running << 2
+    options = (optional_unsigned(said.stride, 2), optional_unsigned(said.distance, 4))
+    flags = present_bits(options) | said.running << 2
     return bytes([flags]) + unsigned(said.speed, 2) + unsigned(said.cadence, 1) + b"".join(options)
-
-
-def _flags(options: tuple[bytes, ...]) -> int:
-    return sum(1 << place for place, octets in enumerate(options) if octets)
-
-
-def _time(moment: datetime | None) -> bytes:
-    return b"" if moment is None else date_time(moment)
-
-
-def _optional(value: int | None, octets: int) -> bytes:
-    return b"" if value is None else unsigned(value, octets)

@@ -1,7 +1,9 @@
 """The number formats of GATT health characteristics: decimal text to octets.
 
-What lives here: IEEE 11073-20601 SFLOAT and FLOAT, Date Time 2A08, the E2E-CRC. A decimal is taken as text because its
-digits are the device's stated precision: ``"72.0"`` and ``"72"`` are different octets.
+What lives here: IEEE 11073-20601 SFLOAT and FLOAT, and the E2E-CRC. A decimal is taken as text,
+because its digits are the device's stated precision: ``"72.0"`` and ``"72"`` are different octets.
+Whole numbers and dates are in ``ble/fields.py``, which the radio writes too. An optional field that
+is None takes no octets, and its bit in the flags is 0.
 """
 
 from __future__ import annotations
@@ -9,6 +11,8 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from decimal import Decimal
+
+from rpm_stream.app.gateway.ble.fields import date_time, unsigned
 
 PLAIN = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 # With exponent 0 these mantissas mean something else than a number; with any other exponent they are numbers.
@@ -72,24 +76,6 @@ def decimal_parts(text: str) -> tuple[int, int]:
     return mantissa, -places
 
 
-def unsigned(value: int, octets: int) -> bytes:
-    """An unsigned integer of so many octets. Raises ``ValueError`` outside its range."""
-    if not 0 <= value < 1 << (8 * octets):
-        raise ValueError(f"{value} does not fit into {octets} octets")
-    return value.to_bytes(octets, "little")
-
-
-def date_time(moment: datetime) -> bytes:
-    """Seven octets of 2A08 from the fields of ``moment`` as they stand (local time; the wire has no zone).
-
-    Raises ``ValueError`` for a fraction of a second or a year outside 1582 to 9999.
-    """
-    if moment.microsecond or moment.year < 1582:
-        raise ValueError("a GATT date time has whole seconds and a year from 1582 to 9999")
-    fields = (moment.month, moment.day, moment.hour, moment.minute, moment.second)
-    return moment.year.to_bytes(2, "little") + bytes(fields)
-
-
 def crc16(octets: bytes) -> bytes:
     """E2E-CRC: CRC-16/MCRF4XX (polynomial 0x1021 reflected, start 0xFFFF); ASCII "123456789" gives 0x6F91."""
     crc = 0xFFFF
@@ -98,3 +84,23 @@ def crc16(octets: bytes) -> bytes:
         for _ in range(8):
             crc = (crc >> 1) ^ 0x8408 if crc & 1 else crc >> 1
     return crc.to_bytes(2, "little")
+
+
+def present_bits(options: tuple[bytes, ...]) -> int:
+    """One bit for each optional field that is there, the first field lowest."""
+    return sum(1 << place for place, octets in enumerate(options) if octets)
+
+
+def optional_time(moment: datetime | None) -> bytes:
+    """A Date Time, or nothing where the device has none."""
+    return b"" if moment is None else date_time(moment)
+
+
+def optional_unsigned(value: int | None, octets: int) -> bytes:
+    """An unsigned integer of so many octets, or nothing where the device does not send it."""
+    return b"" if value is None else unsigned(value, octets)
+
+
+def optional_sfloat(text: str | None) -> bytes:
+    """An SFLOAT, or nothing where the device does not send it."""
+    return b"" if text is None else sfloat(text)

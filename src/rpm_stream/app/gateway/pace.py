@@ -15,7 +15,8 @@ class Pace:
 
     def __init__(self, octets_a_second: int | None, clock: Callable[[], float] = monotonic) -> None:
         """None: as fast as the broker takes it. ``clock`` gives seconds."""
-        self._rate, self._clock = octets_a_second, clock
+        self._rate = octets_a_second
+        self._clock = clock
         self._free = float(octets_a_second or 0)
         self._at = clock()
 

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from rpm_stream.app.gateway.gatt_numbers import date_time
+from rpm_stream.app.gateway.ble.fields import date_time
 from rpm_stream.ingest import short_form
 from rpm_stream.ingest.fhir_codes import PLAIN
 from rpm_stream.knowledge import Knowledge
@@ -25,7 +25,7 @@ DATE_TIME = 7  # octets: year (two), month, day, hours, minutes, seconds
 SMALLEST = 2  # decimals that a number in another unit keeps, as the screens of devices do
 
 
-class Layout(NamedTuple):
+class PayloadLayout(NamedTuple):
     """Bits of the flags (octet 0) for the unit and for a time, and where the time begins; a ``time_bit`` of None with a
     place: always there. Source: GATT Specification Supplement.
     """
@@ -35,17 +35,17 @@ class Layout(NamedTuple):
     time_at: int | None = None
 
 
-LAYOUTS: dict[str, Layout] = {
-    "2A18": Layout(unit_bit=2, time_at=3),
-    "2A1C": Layout(unit_bit=0, time_bit=1, time_at=5),
-    "2A1E": Layout(unit_bit=0, time_bit=1, time_at=5),
-    "2A35": Layout(unit_bit=0, time_bit=1, time_at=7),
-    "2A36": Layout(unit_bit=0, time_bit=1, time_at=7),
-    "2A5E": Layout(time_bit=0, time_at=5),
-    "2A9D": Layout(unit_bit=0, time_bit=1, time_at=3),
-    "2AAA": Layout(time_at=0),
+LAYOUTS: dict[str, PayloadLayout] = {
+    "2A18": PayloadLayout(unit_bit=2, time_at=3),
+    "2A1C": PayloadLayout(unit_bit=0, time_bit=1, time_at=5),
+    "2A1E": PayloadLayout(unit_bit=0, time_bit=1, time_at=5),
+    "2A35": PayloadLayout(unit_bit=0, time_bit=1, time_at=7),
+    "2A36": PayloadLayout(unit_bit=0, time_bit=1, time_at=7),
+    "2A5E": PayloadLayout(time_bit=0, time_at=5),
+    "2A9D": PayloadLayout(unit_bit=0, time_bit=1, time_at=3),
+    "2AAA": PayloadLayout(time_at=0),
 }
-NO_LAYOUT = Layout()
+NO_LAYOUT = PayloadLayout()
 
 Notified: TypeAlias = Callable[[Notification], Notification]
 Measured: TypeAlias = Callable[[Measurement], Measurement]
@@ -94,7 +94,7 @@ def _without_unit(entry: Measurement) -> Measurement:
     return msgspec.structs.replace(entry, unit="")
 
 
-def _layout(entry: Notification) -> Layout:
+def _layout(entry: Notification) -> PayloadLayout:
     return LAYOUTS.get(short_form(entry.characteristic) or "", NO_LAYOUT)
 
 
@@ -107,7 +107,8 @@ def _octets(entry: Notification) -> bytearray:
 
 
 def _unit_bit_turned(entry: Notification) -> Notification:
-    bit, octets = _layout(entry).unit_bit, _octets(entry)
+    bit = _layout(entry).unit_bit
+    octets = _octets(entry)
     if bit is None or not octets:
         return entry
     octets[0] ^= 1 << bit
@@ -128,7 +129,8 @@ def _converted(entry: Measurement, knowledge: Knowledge) -> Measurement:
 
 
 def _with_time_shifted(entry: Notification, shift: timedelta) -> Notification:
-    layout, octets = _layout(entry), _octets(entry)
+    layout = _layout(entry)
+    octets = _octets(entry)
     at = layout.time_at
     if at is None or len(octets) < at + DATE_TIME:
         return entry

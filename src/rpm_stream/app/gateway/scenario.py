@@ -37,7 +37,9 @@ def read_scenario(folder: Path) -> Scenario:
     What else stands among the frames (an action of the feed, a message of rpm.readings, a line that shall be refused
     whole) is no gateway's to send: it is counted in ``others``.
     """
-    table, recorded, registry = folder / "input.csv", folder / "frames.jsonl", folder / "registry.jsonl"
+    table = folder / "input.csv"
+    recorded = folder / "frames.jsonl"
+    registry = folder / "registry.jsonl"
     if not table.exists() and not recorded.exists():
         raise UsageError(f"{folder}: no scenario: neither input.csv nor frames.jsonl is there")
     encoder = Encoder()

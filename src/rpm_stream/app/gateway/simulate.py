@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from rpm_stream.app.gateway.devices import KINDS, Scene, SimulatedPatient
-from rpm_stream.app.gateway.stories import Bed, Kind, Story, StoryDevice, StoryName, load, load_ward
+from rpm_stream.app.gateway.stories import Bed, Story, StoryDevice, StoryDeviceKind, StoryName, load, load_ward
 from rpm_stream.app.gateway.wire import RegistryEntry, frame_id
 from rpm_stream.records import Assignment, DeviceEntry, Frame, Measurement, PatientEntry
 
-MODELS: dict[Kind, str] = {
+MODELS: dict[StoryDeviceKind, str] = {
     "oximeter": "sim-oximeter",
     "strap": "sim-strap",
     "breathing": "sim-app",
@@ -45,7 +45,8 @@ class _Uplink(NamedTuple):
 def frames(story: Story, patient: SimulatedPatient, start: datetime, seed: int) -> Iterator[Frame]:
     """One patient's frames in the order of ``received_at``, from ``start`` to the end of the story."""
     start = start.astimezone(UTC).replace(microsecond=0)
-    gateway, boot = f"{patient.patient}.hub", int(start.timestamp())
+    gateway = f"{patient.patient}.hub"
+    boot = int(start.timestamp())
     counters: dict[str, int] = defaultdict(int)
     streams = [
         _uplinks(story, patient, start, random.Random(f"{seed}/{patient.patient}/{index}"), device)

@@ -216,7 +216,8 @@ class _Transaction:
     """BEGIN, then COMMIT or ROLLBACK; a full disk at any of them is ``SpoolFull``."""
 
     def __init__(self, database: sqlite3.Connection, path: Path) -> None:
-        self._db, self._path = database, path
+        self._db = database
+        self._path = path
 
     def __enter__(self) -> None:
         self._db.execute("BEGIN IMMEDIATE")

@@ -100,7 +100,8 @@ def chunks(entries: Entries) -> Iterator[list[Any]]:
             raise FrameTooLarge(f"one entry has {needed} bytes; a frame has at most {MAX_BYTES}")
         if chunk and (len(chunk) == MAX_ENTRIES or size + needed > MAX_BYTES):
             yield chunk
-            chunk, size = [], ENVELOPE_BYTES
+            chunk = []
+            size = ENVELOPE_BYTES
         chunk.append(entry)
         size += needed
     if chunk:

@@ -122,7 +122,8 @@ class FeedPage:
     # --- what the state does -------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        state, now = self._service.state, self._service.now().timestamp()
+        state = self._service.state
+        now = self._service.now().timestamp()
         if state.list_version > self._seen or abs(now - self._written) >= WORDS_S:
             self._refresh()
         elif state.version > self._seen:

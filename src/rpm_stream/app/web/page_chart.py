@@ -104,7 +104,8 @@ def _span(chart: Chart) -> tuple[float, float]:
     values += [line.value for line in chart.limits]
     if not values:
         return 0.0, 1.0
-    low, high = min(values), max(values)
+    low = min(values)
+    high = max(values)
     more = (high - low or abs(high) or 1.0) * MARGIN
     return _floor(low - more), _floor(high + more) + 1
 

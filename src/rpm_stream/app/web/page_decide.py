@@ -150,7 +150,8 @@ class DecisionDialog:
     """Asks, sends, and says what is wrong; built anew for each question."""
 
     def __init__(self, service: Service, on_done: Callable[[str], None]) -> None:
-        self._service, self._on_done = service, on_done
+        self._service = service
+        self._on_done = on_done
         self._row: Row | None = None
         self._kind: Kind = "acknowledge"
         self._asked = 0  # how many questions were asked: tells this one's answer from an earlier one's
@@ -167,7 +168,8 @@ class DecisionDialog:
         detail = self._service.detail(key)
         if detail is None:
             return
-        self._kind, self._zone = kind, zone
+        self._kind = kind
+        self._zone = zone
         self._asked += 1
         self._is_sending = False
         self._card.clear()
@@ -247,7 +249,8 @@ class DecisionDialog:
             return
         self._is_sending = True
         self._button.disable()
-        asked, who = self._asked, str(self._who.value or "").strip()
+        asked = self._asked
+        who = str(self._who.value or "").strip()
         wrong = await self._answer(self._row)
         if asked != self._asked:  # another question is open by now, in which this answer has nothing to say
             return

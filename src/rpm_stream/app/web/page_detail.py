@@ -38,7 +38,8 @@ class DetailDialog:
 
     def open(self, key: str, zone: tzinfo) -> None:
         """Show the alert with this id."""
-        self._key, self._written = key, None
+        self._key = key
+        self._written = None
         self.refresh(zone)
         self._dialog.open()
 
@@ -95,7 +96,8 @@ class DetailDialog:
 
     def _state(self, detail: Detail, zone: tzinfo) -> str:
         """State, who has it, and what is on its way."""
-        row, view = detail.alert.row, detail.alert
+        row = detail.alert.row
+        view = detail.alert
         words = [OVER[0] if row.over and not row.seen_by else STATE_WORDS[row.state]]
         if row.snoozed_until:
             words.append(f"until {clock(row.snoozed_until, self._service.now(), zone)}")
@@ -153,7 +155,8 @@ class DetailDialog:
 
     def _build_steps(self, detail: Detail, zone: tzinfo) -> None:
         """What happened, the latest first: when, what, by whom, why."""
-        now, words = self._service.now(), life.words_of(detail.alert.row.group)
+        now = self._service.now()
+        words = life.words_of(detail.alert.row.group)
         with ui.element("ol").classes("r-steps"):
             for step in reversed(life.steps(detail.history, lambda at: clock(at, now, zone), words)):
                 with ui.element("li"):
@@ -164,7 +167,8 @@ class DetailDialog:
                             ui.label(step.why).classes("r-caption")
 
     def _build_facts(self, detail: Detail, zone: tzinfo) -> None:
-        row, now = detail.alert.row, self._service.now()
+        row = detail.alert.row
+        now = self._service.now()
         owners = dict.fromkeys(line.owner for chart in detail.charts for line in chart.limits)
         facts = [
             ("Kind", rule_words(row.rule)),

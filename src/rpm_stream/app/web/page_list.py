@@ -28,7 +28,8 @@ class Rows:
     """The rows of one section."""
 
     def __init__(self, doors: RowDoors, label: str, on_more: Callable[[], None]) -> None:
-        self._doors, self._on_more = doors, on_more
+        self._doors = doors
+        self._on_more = on_more
         self._most = FIRST_SHOWN
         self._rows: dict[str, RowElement] = {}
         self._box = ui.element("section").classes("r-list").props(f'aria-label="{label}"')

@@ -32,7 +32,8 @@ class Tools:
         self.tab: Tab = "all"
         self._wanted = Filter()
         self._who = ""
-        self._on_change, self._on_no_name = on_change, on_no_name
+        self._on_change = on_change
+        self._on_no_name = on_no_name
         with ui.element("div").classes("r-tools"):
             self._chips = {priority: self._build_chip(priority) for priority in PRIORITIES}
             ui.element("div").classes("r-grow")
@@ -52,7 +53,8 @@ class Tools:
 
     def clear(self) -> None:
         """Back to everything."""
-        self.tab, self._wanted = "all", Filter()
+        self.tab = "all"
+        self._wanted = Filter()
         self._patient.set_value("")
         self._group.set_value("")
         self._on_change()

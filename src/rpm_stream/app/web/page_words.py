@@ -21,7 +21,8 @@ def zone(name: str) -> tzinfo:
 
 def clock(at: datetime, now: datetime, zone: tzinfo, *, seconds: bool = False) -> str:
     """ "07:02" today, "Tue 14 Jul 07:02" on another day, "UTC" added where that is the zone."""
-    local, today = at.astimezone(zone), now.astimezone(zone).date()
+    local = at.astimezone(zone)
+    today = now.astimezone(zone).date()
     day = "" if local.date() == today else f"{local:%a} {local.day} {local:%b} "
     year = "" if local.year == today.year else f"{local.year} "
     return f"{day}{year}{local:{'%H:%M:%S' if seconds else '%H:%M'}}{' UTC' if zone is UTC else ''}"

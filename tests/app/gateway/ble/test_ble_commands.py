@@ -13,13 +13,13 @@ import tomllib
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError
 from prometheus_client import CollectorRegistry
+from support.radio.fast import SimpleRadio
 from support.radio.home import until
 
 from rpm_stream.app.errors import UsageError
@@ -29,7 +29,7 @@ from rpm_stream.app.gateway.ble.commands import Looking, own_name, scan
 from rpm_stream.app.gateway.ble.from_registry import remembered
 from rpm_stream.app.gateway.ble.kafka_file import kafka_options
 from rpm_stream.app.gateway.ble.known import Known, KnownDevice
-from rpm_stream.app.gateway.ble.radio import RadioOff, Sighting
+from rpm_stream.app.gateway.ble.radio import Sighting
 from rpm_stream.app.gateway.client import GATEWAY_ID
 from rpm_stream.records import DeviceEntry
 from rpm_stream.registry import Registry
@@ -41,21 +41,11 @@ NEAR = [
 ]
 
 
-class Told:
+class Told(SimpleRadio):
     """A radio that hears ``sightings``, or cannot be opened."""
 
     def __init__(self, sightings: list[Sighting], fault: str | None = None) -> None:
-        self._sightings, self._fault = sightings, fault
-
-    async def __aenter__(self) -> Self:
-        if self._fault:
-            raise RadioOff(self._fault)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
+        self._sightings, self.fault = sightings, fault
 
     async def sightings(self) -> AsyncGenerator[Sighting, None]:
         for sighting in self._sightings:

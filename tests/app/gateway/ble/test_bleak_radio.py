@@ -560,14 +560,19 @@ async def test_an_attempt_that_is_given_up_leaves_no_connection(air: BluezDouble
     await (await connected(air, radio, STRAP)).close()
 
 
-async def test_somebody_switches_the_adapter_off(air: BluezDouble, radio: BleakRadio) -> None:
-    link = await connected(air, radio, CUFF)
+async def scanned_while(air: BluezDouble, radio: BleakRadio, fault: Callable[[], object]) -> None:
+    """Scan, and let ``fault`` happen meanwhile; raises what the scan then raises."""
     async with aclosing(radio.sightings()) as near:
         waiting = asyncio.ensure_future(anext(near))
         await until(lambda: bool(air.discovering))
-        air.power(False)
-        with pytest.raises(RadioOff, match="switched off: bluetoothctl power on"):
-            await asyncio.wait_for(waiting, 20)
+        fault()
+        await asyncio.wait_for(waiting, 20)
+
+
+async def test_somebody_switches_the_adapter_off(air: BluezDouble, radio: BleakRadio) -> None:
+    link = await connected(air, radio, CUFF)
+    with pytest.raises(RadioOff, match="switched off: bluetoothctl power on"):
+        await scanned_while(air, radio, lambda: air.power(False))
     await asyncio.wait_for(link.gone.wait(), 20)
     with pytest.raises(RadioOff):
         await radio.connect(CUFF, 1.0)
@@ -580,12 +585,8 @@ async def test_somebody_switches_the_adapter_off(air: BluezDouble, radio: BleakR
 async def test_the_adapter_is_pulled_out(air: BluezDouble, radio: BleakRadio) -> None:
     """BlueZ tells of no disconnection then: the links end all the same."""
     link = await connected(air, radio, CUFF)
-    async with aclosing(radio.sightings()) as near:
-        waiting = asyncio.ensure_future(anext(near))
-        await until(lambda: bool(air.discovering))
-        air.unplug()
-        with pytest.raises(RadioOff, match="hci0 is gone"):
-            await asyncio.wait_for(waiting, 20)
+    with pytest.raises(RadioOff, match="hci0 is gone"):
+        await scanned_while(air, radio, air.unplug)
     await asyncio.wait_for(link.gone.wait(), 20)
     with pytest.raises(RadioOff):
         await radio.connect(CUFF, 1.0)

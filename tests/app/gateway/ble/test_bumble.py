@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from bumble import att
 from bumble.core import AdvertisingData
+from bumble.device import Connection
 from support.radio.air import Collected, Spec, part
-from support.radio.bumble_air import bumble_air
+from support.radio.bumble_air import BumbleAir, BumblePeripheral, bumble_air
 from support.radio.home import serving, until
 
 from rpm_stream.app.gateway.ble import bumble_client
@@ -35,16 +36,21 @@ async def connected(radio: BumbleRadio, address: str) -> Link:
     return await radio.connect(address, 5.0)
 
 
+async def cuff(air: BumbleAir, radio: BumbleRadio) -> tuple[BumblePeripheral, Link, Connection]:
+    """A cuff with its end of the connection and ours."""
+    device = await air.peripheral(CUFF)
+    await device.advertise()
+    link = await connected(radio, CUFF.address)
+    assert device._connection is not None
+    return device, link, device._connection
+
+
 async def test_what_a_bonded_device_sends_before_it_is_subscribed_anew_waits_and_is_confirmed_then(
     tmp_path: Path,
 ) -> None:
     """It remembers the subscription of last time, and sends at once."""
     async with bumble_air(tmp_path) as air, air.radio() as radio:
-        device = await air.peripheral(CUFF)
-        await device.advertise()
-        link = await connected(radio, CUFF.address)
-        connection = device._connection
-        assert connection is not None
+        device, link, connection = await cuff(air, radio)
         server, parts = device.device.gatt_server, device._parts
         early = asyncio.ensure_future(server.indicate_subscriber(connection, parts["2A35"][1], b"\x01", force=True))
         await server.notify_subscriber(connection, parts["2A37"][1], b"\x02", force=True)
@@ -64,11 +70,7 @@ async def test_what_nobody_wants_does_not_stop_the_device_for_ever(
 ) -> None:
     monkeypatch.setattr(bumble_client, "CLAIM_SECONDS", 0.1)
     async with bumble_air(tmp_path) as air, air.radio() as radio:
-        device = await air.peripheral(CUFF)
-        await device.advertise()
-        link = await connected(radio, CUFF.address)
-        connection = device._connection
-        assert connection is not None
+        device, link, connection = await cuff(air, radio)
         made = device._parts["2A35"][1]
         await asyncio.wait_for(
             device.device.gatt_server.indicate_subscriber(connection, made, b"\x01", force=True), 5.0

@@ -23,7 +23,7 @@ from rpm_stream.app.gateway.ble.quiet import FIRST_SECONDS, LEAST_SECONDS, MOST_
 from rpm_stream.app.gateway.ble.radio import LinkLost, Sighting
 from rpm_stream.app.gateway.ble.screen import board_table, in_order, near_table
 from rpm_stream.app.gateway.ble.stacks import radio_of
-from rpm_stream.app.gateway.ble.stored import BUSY_SECONDS, QUIET_SECONDS, Store
+from rpm_stream.app.gateway.ble.stored import BUSY_SECONDS, QUIET_SECONDS, StoredRecords
 
 # --- silence ------------------------------------------------------------------------------------------------------
 
@@ -87,7 +87,7 @@ def record(number: int, minute: int = 0) -> bytes:
     return bytes([0]) + number.to_bytes(2, "little") + bytes([0xEA, 7, 11, 30, 10, minute, 0])
 
 
-Answer = Callable[[Store, bytes], Awaitable[None]]
+Answer = Callable[[StoredRecords, bytes], Awaitable[None]]
 
 
 def reading(marks: Marks, answers: list[Answer]) -> tuple[list[str], float]:
@@ -95,7 +95,7 @@ def reading(marks: Marks, answers: list[Answer]) -> tuple[list[str], float]:
     requests: list[str] = []
 
     async def play() -> float:
-        store = Store("1808", "meter-1", marks)
+        store = StoredRecords("1808", "meter-1", marks)
         tasks = []
 
         async def write(data: bytes) -> None:
@@ -113,7 +113,7 @@ def reading(marks: Marks, answers: list[Answer]) -> tuple[list[str], float]:
 
 
 def gives(*records: bytes, code: int = 1) -> Answer:
-    async def answer(store: Store, _: bytes) -> None:
+    async def answer(store: StoredRecords, _: bytes) -> None:
         for each in records:
             await asyncio.sleep(0.1)
             store.record(each)
@@ -158,7 +158,7 @@ def test_a_device_that_does_not_answer_is_given_up_and_told_to_stop(tmp_path: Pa
 
 
 def test_a_slow_transfer_is_not_given_up_while_records_come(tmp_path: Path) -> None:
-    async def slowly(store: Store, _: bytes) -> None:
+    async def slowly(store: StoredRecords, _: bytes) -> None:
         for number in range(10):
             await asyncio.sleep(20.0)
             store.record(record(number))
@@ -171,7 +171,7 @@ def test_a_slow_transfer_is_not_given_up_while_records_come(tmp_path: Path) -> N
 
 def test_half_a_transfer_counts_only_where_it_came_in_order(tmp_path: Path) -> None:
     def halves(*records: bytes) -> Answer:
-        async def answer(store: Store, _: bytes) -> None:
+        async def answer(store: StoredRecords, _: bytes) -> None:
             for each in records:
                 store.record(each)
 
@@ -186,7 +186,7 @@ def test_half_a_transfer_counts_only_where_it_came_in_order(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("octets", ["", "06", "060001", "0600010101", "07000101", "06010101"])
 def test_an_answer_that_is_none_ends_the_reading(tmp_path: Path, octets: str) -> None:
-    async def answer(store: Store, _: bytes) -> None:
+    async def answer(store: StoredRecords, _: bytes) -> None:
         store.answer(bytes.fromhex(octets))
 
     requests, _ = reading(Marks(tmp_path / "marks.json"), [answer])
@@ -211,7 +211,7 @@ class Memory:
 
     async def session(self, marks: Marks, got: set[bytes], breaks: bool) -> None:
         """One connection; where it ``breaks``, nothing after a random moment arrives."""
-        store = Store(self.service, "device-1", marks)
+        store = StoredRecords(self.service, "device-1", marks)
         left = self.chance.randrange(12) if breaks else 10**6
 
         def arrives(value: bytes) -> None:

@@ -97,7 +97,8 @@ def is_stuck(error: BleakDBusError) -> bool:
 
 
 def _of_bus(error: BleakDBusError) -> RadioError:
-    name, details = _name(error), _text(error).lower()
+    name = _name(error)
+    details = _text(error).lower()
     if name in _LOST or _tells_of_loss(details):
         return LinkLost("the connection has ended")
     if name in ("NotAuthorized", "NotPermitted") and "pair" in details:

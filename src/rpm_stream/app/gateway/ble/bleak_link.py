@@ -12,6 +12,7 @@ from bleak import BleakClient
 from bleak.backends.characteristic import BleakGATTCharacteristic
 
 from rpm_stream.app.gateway.ble.bleak_errors import RAISED, of_link
+from rpm_stream.app.gateway.ble.link_state import LinkState
 from rpm_stream.app.gateway.ble.radio import (
     Characteristic,
     LinkLost,
@@ -44,7 +45,7 @@ PROPERTIES: Final[dict[str, Property]] = {
 _log = structlog.get_logger(__name__)
 
 
-class BleakLink:
+class BleakLink(LinkState):
     """A ``radio.Link`` on a connected ``BleakClient``.
 
     BlueZ confirms an indication itself, before this process has it, and also one that came before anybody had
@@ -54,10 +55,11 @@ class BleakLink:
 
     def __init__(self, client: BleakClient, address: str, bluez: Bluez | None, path: str) -> None:
         """``bluez`` and ``path``, the D-Bus path of the device, on Linux only."""
-        self._client, self._address, self._bluez, self._path = client, address, bluez, path
-        self._bonded = False
+        super().__init__(address, bonded=False)
+        self._client = client
+        self._bluez = bluez
+        self._path = path
         self._refused_for_keys = False
-        self._gone = asyncio.Event()
         self._dying = False  # nothing more is asked; what still arrives is delivered
         self._found: dict[int, BleakGATTCharacteristic] = {}
         self._receivers: dict[int, Callable[[bytes], None]] = {}
@@ -66,21 +68,6 @@ class BleakLink:
         for service in client.services:
             for each in service.characteristics:
                 self._found[each.handle] = each
-
-    @property
-    def address(self) -> str:
-        """As in the sighting."""
-        return self._address
-
-    @property
-    def bonded(self) -> bool:
-        """Keys of this device are kept; False where the system does not tell."""
-        return self._bonded
-
-    @property
-    def gone(self) -> asyncio.Event:
-        """Set once the connection has ended."""
-        return self._gone
 
     async def look(self) -> None:
         """Ask the system whether keys are kept."""
@@ -142,7 +129,8 @@ class BleakLink:
         self._stands()
         if characteristic.properties.isdisjoint({"notify", "indicate"}):
             raise Refused(f"{characteristic.uuid} does not send by itself")
-        handle, found = characteristic.handle, self._of(characteristic)
+        handle = characteristic.handle
+        found = self._of(characteristic)
         again = handle in self._receivers
         if not again and _is_notifying(found):  # BlueZ then tells each value once for each of the two, to both
             _log.warning("ble_other_subscriber", characteristic=characteristic.uuid)
@@ -158,7 +146,8 @@ class BleakLink:
 
     async def read(self, characteristic: Characteristic) -> bytes:
         """The value now. It is not delivered to the subscription as well, though BlueZ tells it there."""
-        found, handle = self._of(characteristic), characteristic.handle
+        found = self._of(characteristic)
+        handle = characteristic.handle
         if handle not in self._receivers or handle in self._read:
             return bytes(await self._asked(self._client.read_gatt_char(found)))
         came = self._read[handle] = []

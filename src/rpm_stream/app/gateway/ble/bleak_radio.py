@@ -84,7 +84,8 @@ class BleakRadio:
         """Advertisements, without end; of one device the newest where the reader is slow."""
         if self._reading:
             raise ValueError("sightings are read already")
-        self._reading, self._why_off = True, None
+        self._reading = True
+        self._why_off = None
         self._waiting.clear()
         try:
             async with self._scan.needed():

@@ -27,7 +27,8 @@ class Scan:
     def __init__(self, told: Callable[[Sighting], None], cycle: Callable[[], Awaitable[None]]) -> None:
         """``told`` gets each advertisement; ``cycle`` switches the adapter off and on."""
         self.adapter: str | None = None  # on Linux, such as hci0
-        self._told, self._cycle = told, cycle
+        self._told = told
+        self._cycle = cycle
         self._scanner: BleakScanner | None = None
         self._needed = 0
         self._starting = asyncio.Lock()

@@ -46,7 +46,9 @@ class Bluez:
 
     def __init__(self, adapter: str | None, on_lost: Callable[[str], None], passkey: AskPasskey | None) -> None:
         """``adapter`` such as ``hci1``; None: the first that is on."""
-        self._wanted, self._on_lost, self._passkey = adapter, on_lost, passkey
+        self._wanted = adapter
+        self._on_lost = on_lost
+        self._passkey = passkey
         self._bus: MessageBus | None = None
         self._path = ""
         self._switching = False

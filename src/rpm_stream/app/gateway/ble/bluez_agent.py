@@ -26,7 +26,8 @@ class Agent:
     """Answers BlueZ's questions about a device that is being paired."""
 
     def __init__(self, bus: MessageBus, ask: AskPasskey) -> None:
-        self._bus, self._ask = bus, ask
+        self._bus = bus
+        self._ask = ask
         self._asking: set[asyncio.Task[None]] = set()
 
     async def register(self) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from rpm_stream.app.gateway.ble.marks import write_private
+from rpm_stream.app.gateway.ble.small_files import replace_or_log
 
 
 class Presence(StrEnum):
@@ -105,7 +105,8 @@ class Board:
         """A device came or went."""
         row = self.row(device)
         if row.presence is not presence:
-            row.presence, row.since = presence, self.clock()
+            row.presence = presence
+            row.since = self.clock()
         row.fault = fault
         if presence is not Presence.connected:
             row.rssi = None
@@ -121,4 +122,4 @@ class Board:
         """The file, as JSON."""
         if self._path is not None:
             status = Status(self.clock(), list(self.rows.values()), self.radio_fault, dict(self.refused))
-            write_private(self._path, msgspec.json.encode(status).decode(), sync=False)
+            replace_or_log(self._path, msgspec.json.encode(status), sync=False)

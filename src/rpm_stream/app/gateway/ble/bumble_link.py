@@ -14,6 +14,7 @@ from bumble.device import Connection
 from bumble.gatt_client import CharacteristicProxy
 
 from rpm_stream.app.gateway.ble.bumble_client import Values
+from rpm_stream.app.gateway.ble.link_state import LinkState
 from rpm_stream.app.gateway.ble.radio import (
     Characteristic,
     LinkLost,
@@ -58,34 +59,19 @@ PROPERTIES: Final[dict[int, Property]] = {
 _log = structlog.get_logger(__name__)
 
 
-class BumbleLink:
+class BumbleLink(LinkState):
     """A ``radio.Link`` on a bumble connection."""
 
     def __init__(self, connection: Connection, address: str, bonded: bool) -> None:
         """``address`` as in the sighting; ``bonded``: keys of this device are kept."""
-        self._connection, self._address, self._bonded = connection, address, bonded
-        self._gone = asyncio.Event()
+        super().__init__(address, bonded)
+        self._connection = connection
         self._reason = 0  # of the end, as HCI numbers it
         self._found: list[Characteristic] | None = None
         self._proxies: dict[int, CharacteristicProxy[bytes]] = {}
         connection.once(connection.EVENT_DISCONNECTION, self._ended)
         if connection.handle not in connection.device.connections:
             self._gone.set()  # it ended before we could listen
-
-    @property
-    def address(self) -> str:
-        """As in the sighting."""
-        return self._address
-
-    @property
-    def bonded(self) -> bool:
-        """Keys of this device are kept."""
-        return self._bonded
-
-    @property
-    def gone(self) -> asyncio.Event:
-        """Set once the connection has ended."""
-        return self._gone
 
     @property
     def _client(self) -> Values:

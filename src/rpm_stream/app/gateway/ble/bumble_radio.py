@@ -60,7 +60,8 @@ class _Person(PairingDelegate):
 
     def __init__(self, ask: AskPasskey, address: str) -> None:
         super().__init__(PairingDelegate.IoCapability.KEYBOARD_INPUT_ONLY)
-        self._ask, self._address = ask, address
+        self._ask = ask
+        self._address = address
 
     async def get_number(self) -> int | None:
         """The passkey; None: pairing ends."""
@@ -72,7 +73,8 @@ class BumbleRadio:
 
     def __init__(self, open_host: OpenHost, options: BumbleOptions) -> None:
         """``open_host`` opens the controller anew at each entering and at each reset."""
-        self._open_host, self._options = open_host, options
+        self._open_host = open_host
+        self._options = options
         self._device: Device | None = None
         self._host: AbstractAsyncContextManager[Host] | None = None
         self._links: set[BumbleLink] = set()
@@ -250,7 +252,8 @@ class BumbleRadio:
                 await device.stop_scanning()
 
     def _advertised(self, advertisement: Advertisement) -> None:
-        device, heard = self._device, self._heard
+        device = self._device
+        heard = self._heard
         if device is None or heard is None:
             return
         if len(device.advertisement_accumulators) > SEEN:

@@ -13,7 +13,7 @@ import struct
 from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Final
 
-from rpm_stream.app.gateway import gatt_numbers
+from rpm_stream.app.gateway.ble import fields
 from rpm_stream.records import Record
 
 MANUAL: Final = 1  # bits of the adjust reason
@@ -65,7 +65,7 @@ def current_time(at: datetime, utc_offset: int, reasons: int = MANUAL) -> bytes:
     """
     local = _local(at, utc_offset)
     fraction = local.microsecond * _FRACTIONS // 1_000_000
-    head = gatt_numbers.date_time(local.replace(microsecond=0))
+    head = fields.date_time(local.replace(microsecond=0))
     return head + bytes([local.isoweekday(), fraction, reasons])
 
 
@@ -76,12 +76,13 @@ def date_time(local: datetime) -> bytes:
     """
     if local.tzinfo is not None:
         raise ValueError("a device's own time has no zone")
-    return gatt_numbers.date_time(local.replace(microsecond=0))
+    return fields.date_time(local.replace(microsecond=0))
 
 
 def local_time_information(local_time: LocalTime) -> bytes:
     """Two octets of 2A0F; what its steps cannot say (15 minutes; 0, 30, 60, 120 for summer) is sent as unknown."""
-    zone, summer = local_time.standard, local_time.summer
+    zone = local_time.standard
+    summer = local_time.summer
     if zone is None or zone % _QUARTER_MIN or not -48 <= zone // _QUARTER_MIN <= 56 or summer not in _SUMMER_CODES:
         return bytes([_ZONE_UNKNOWN & 0xFF, _SUMMER_UNKNOWN])
     return bytes([(zone // _QUARTER_MIN) & 0xFF, _SUMMER_CODES[summer]])
@@ -93,7 +94,8 @@ def local_time_at(at: datetime, zone: tzinfo) -> LocalTime:
     Where the zone's own split has no octet (Dublin counts winter as one hour less), all of it is the standard offset.
     """
     local = at.astimezone(zone)
-    offset, summer = _minutes(local.utcoffset()), _minutes(local.dst())
+    offset = _minutes(local.utcoffset())
+    summer = _minutes(local.dst())
     if summer not in _SUMMER_CODES:
         summer = 0
     return LocalTime(standard=offset - summer, summer=summer)

@@ -95,7 +95,8 @@ def _radio(name: str, folder: Path, identity: str, ask: bool) -> Radio:
 
 async def _serve(serving: Serving, listed: Known | None, radio: Radio, kafka: dict[str, Any]) -> None:
     options = GatewayOptions(metrics_port=serving.metrics_port, kafka=kafka)
-    folder, name = serving.folder, serving.gateway_id
+    folder = serving.folder
+    name = serving.gateway_id
     async with Gateway(serving.bootstrap, name, spool_dir=folder, options=options) as gateway:
         board = Board(options.clock, gateway.meters.registry, folder / f"{name}.ble-status.json")
         session = SessionOptions(clock=options.clock, zone=serving.zone)

@@ -11,7 +11,7 @@ import structlog
 from aiokafka.errors import KafkaError
 
 from rpm_stream.app.gateway.ble.known import Known, KnownDevice, from_registry
-from rpm_stream.app.gateway.ble.marks import write_private
+from rpm_stream.app.gateway.ble.small_files import replace_or_log
 from rpm_stream.app.registry_reader import RegistryReader
 
 LOOK_SECONDS = 5.0
@@ -36,7 +36,7 @@ async def follow(bootstrap: str, path: Path, serve: Callable[[Known], None]) -> 
                 ):
                     served = found
                     serve(Known(served))
-                    write_private(path, msgspec.json.encode(served).decode())
+                    replace_or_log(path, msgspec.json.encode(served))
             task.result()
         except (KafkaError, OSError) as error:
             _log.warning("ble_registry_away", kind=type(error).__name__, devices=len(served))

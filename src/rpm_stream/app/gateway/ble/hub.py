@@ -64,8 +64,11 @@ class Hub:
     def __init__(self, radio: Radio, send: Send, shared: Shared, options: HubOptions) -> None:
         """``send`` is ``Gateway.send``. Give the devices by ``serve`` before ``run``, and again when they change."""
         self.known = Known([])
-        self._radio, self._send, self._options = radio, send, options
-        self._shared, self._board = shared, shared.board
+        self._radio = radio
+        self._send = send
+        self._options = options
+        self._shared = shared
+        self._board = shared.board
         self._places: dict[str, Place] = {}
         self._seen_at = 0.0  # any advertisement
         self._waiting = False  # a known device was seen while all links were taken
@@ -90,12 +93,14 @@ class Hub:
 
     async def run(self) -> None:
         """Serve for ever. Raises ``RadioOff`` only where the adapter cannot be opened the first time."""
-        pause, ever = self._options.retry_first, False
+        pause = self._options.retry_first
+        ever = False
         try:
             while True:
                 try:
                     async with self._radio:
-                        ever, pause = True, self._options.retry_first
+                        ever = True
+                        pause = self._options.retry_first
                         self._board.radio_fault = None
                         try:
                             await self._serve()
@@ -138,7 +143,8 @@ class Hub:
 
     def _saw(self, sighting: Sighting) -> None:
         now = self._loop().time()
-        self._seen_at, self._in_vain = now, 0
+        self._seen_at = now
+        self._in_vain = 0
         known = self.known.find(sighting, now)
         if known is None:
             return
@@ -161,7 +167,8 @@ class Hub:
 
     async def _attend(self, known: KnownDevice, place: Place, address: str) -> None:
         """One connection from the first try to its end, whatever ends it."""
-        device, fault = known.device, None
+        device = known.device
+        fault = None
         self._board.moved(device, Presence.connecting)
         try:
             link = await self._radio.connect(address, self._options.connect_within)
@@ -206,7 +213,8 @@ class Hub:
             now = self._loop().time()
             if self._stuck(now - self._seen_at):
                 self._board.meters.resets.inc()
-                self._seen_at, self._failed = now, 0
+                self._seen_at = now
+                self._failed = 0
                 self._in_vain += 1
                 _log.warning("ble_adapter_reset", in_vain=self._in_vain)
                 await self._radio.reset()

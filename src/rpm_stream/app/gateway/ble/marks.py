@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 import structlog
 
-from rpm_stream.app.private import replace_private
+from rpm_stream.app.gateway.ble.small_files import replace_or_log
 
 _log = structlog.get_logger(__name__)
 
@@ -66,15 +66,4 @@ class Marks:
         if self.get(device, characteristic) == mark:
             return
         self._marks.setdefault(device, {})[characteristic] = mark
-        write_private(self._path, json.dumps(self._marks, sort_keys=True))
-
-
-def write_private(path: Path, text: str, sync: bool = True) -> None:
-    """Replace a small file whole or not at all; mode 0600; with ``sync`` also when the power fails.
-
-    A disk that is full is told in the log and forgotten.
-    """
-    try:
-        replace_private(path, text.encode(), sync)
-    except OSError as error:
-        _log.warning("ble_file_not_written", file=path.name, kind=type(error).__name__)
+        replace_or_log(self._path, json.dumps(self._marks, sort_keys=True).encode())

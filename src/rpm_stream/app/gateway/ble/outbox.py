@@ -49,10 +49,12 @@ class Outbox:
         """``clock`` gives the moment of an entry; what is due follows the event loop's own time."""
         self.device = device
         self._dropped = 0
-        self._send, self._clock = send, clock
+        self._send = send
+        self._clock = clock
         self._entries: deque[_Entry] = deque()
         self._sending = False
-        self._wake, self._calm = asyncio.Event(), asyncio.Event()
+        self._wake = asyncio.Event()
+        self._calm = asyncio.Event()
         self._calm.set()
 
     def put(self, characteristic: str, payload: bytes, gather: float = 0.0) -> None:

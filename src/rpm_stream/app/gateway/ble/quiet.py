@@ -27,11 +27,15 @@ class Quiet:
         """A value came."""
         if self._heard:
             self._pauses.append(now - self._last)
-        self._last, self._heard, self.ever, self.asked = now, True, True, False
+        self._last = now
+        self._heard = True
+        self.ever = True
+        self.asked = False
 
     def subscribed(self, now: float) -> None:
         """It was subscribed anew: it has as long again before the link is given up."""
-        self._last, self.asked = now, True
+        self._last = now
+        self.asked = True
         self._heard = False  # the pause that this ended is no pace
 
     @property

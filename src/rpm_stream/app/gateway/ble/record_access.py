@@ -14,7 +14,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
-from rpm_stream.app.gateway.gatt_numbers import date_time, unsigned
+from rpm_stream.app.gateway.ble.fields import date_time, unsigned
 from rpm_stream.records import Record
 
 REPORT: Final = 1

@@ -29,7 +29,7 @@ from rpm_stream.app.gateway.ble.radio import (
     RadioError,
     Refused,
 )
-from rpm_stream.app.gateway.ble.stored import CONTROL, RECORDS, Store
+from rpm_stream.app.gateway.ble.stored import CONTROL, RECORDS, StoredRecords
 from rpm_stream.ingest import DECODERS
 
 BATTERY, CURRENT_TIME, DATE_TIME, SESSION_START = "2A19", "2A2B", "2A08", "2AAA"
@@ -67,11 +67,15 @@ class Session:
 
     def __init__(self, link: Link, known: KnownDevice, outbox: Outbox, shared: Shared) -> None:
         self.values = 0  # that came over this link
-        self._link, self._known, self._outbox = link, known, outbox
-        self._marks, self._board, self._options = shared.marks, shared.board, shared.options
+        self._link = link
+        self._known = known
+        self._outbox = outbox
+        self._marks = shared.marks
+        self._board = shared.board
+        self._options = shared.options
         self._loop = asyncio.get_running_loop()
         self._found: Sequence[Characteristic] = ()
-        self._stores: dict[str, Store] = {}  # by service
+        self._stores: dict[str, StoredRecords] = {}  # by service
         self._streams: dict[Characteristic, Quiet] = {}
         self._unpaired: PairingFailed | None = None
         self.idle_since = self._loop.time()
@@ -107,7 +111,7 @@ class Session:
         if left := sorted({one.uuid for one in sending if one.uuid not in DECODERS and one.uuid != "2A05"}):
             _log.info("ble_not_understood", characteristics=left[:20])
         self._stores = {
-            one.service: Store(one.service, self._known.device, self._marks)
+            one.service: StoredRecords(one.service, self._known.device, self._marks)
             for one in wanted
             if one.uuid == CONTROL and one.service in RECORDS
         }
@@ -209,7 +213,7 @@ class Session:
                 value = clock_values.date_time(now.replace(tzinfo=None))
             await self._attempt(one.uuid, partial(self._link.write, one, value, "write" in one.properties))
 
-    async def _read_store(self, service: str, store: Store) -> None:
+    async def _read_store(self, service: str, store: StoredRecords) -> None:
         control = next(one for one in self._found if one.uuid == CONTROL and one.service == service)
         await store.read(lambda data: self._link.write(control, data, "write" in control.properties))
         await self._keep()

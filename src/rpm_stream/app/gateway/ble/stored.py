@@ -47,13 +47,14 @@ class Transfer:
             self.newest = mark
 
 
-class Store:
+class StoredRecords:
     """The stored records of one characteristic of a connected device."""
 
     def __init__(self, service: str, device: str, marks: Marks) -> None:
         """``service`` is one of ``RECORDS``."""
         self.characteristic, self._since = RECORDS[service]
-        self._device, self._marks = device, marks
+        self._device = device
+        self._marks = marks
         self._loop = asyncio.get_running_loop()
         self._answer: asyncio.Future[bytes] | None = None
         self._transfer: Transfer | None = None  # none was begun over this connection

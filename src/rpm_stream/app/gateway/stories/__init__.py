@@ -21,7 +21,7 @@ StoryName: TypeAlias = Literal[
     "quiet",
 ]
 STORIES: tuple[StoryName, ...] = get_args(StoryName)
-Kind: TypeAlias = Literal[
+StoryDeviceKind: TypeAlias = Literal[
     "oximeter", "strap", "breathing", "cuff", "thermometer", "scale", "meter", "glucose_sensor", "battery"
 ]
 Minutes: TypeAlias = Annotated[int, Meta(ge=1)]
@@ -44,7 +44,7 @@ class StoryDevice(Record, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """One device of the patient: what it is, how often it measures, and for how long (a strap, at 1 Hz)."""
 
     name: str
-    kind: Kind
+    kind: StoryDeviceKind
     every_minutes: Minutes
     offset_minutes: int = 0
     seconds: int = 30

@@ -1,0 +1,12 @@
+"""What commands write: JSON Lines on standard output."""
+
+from __future__ import annotations
+
+import sys
+
+import msgspec
+
+
+def write_line(record: object) -> None:
+    """Writes ``record`` as one line of JSON."""
+    sys.stdout.buffer.write(msgspec.json.encode(record) + b"\n")

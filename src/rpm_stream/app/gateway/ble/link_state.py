@@ -1,0 +1,34 @@
+"""What the links of both Bluetooth stacks have in common: address, bond and end of one connection."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class LinkState:
+    """The state of one connection, as the ``radio.Link`` of a stack shows it.
+
+    A stack's link derives from this class, sets ``_bonded`` when keys are made or deleted, and sets ``_gone`` when the
+    connection ends.
+    """
+
+    def __init__(self, address: str, bonded: bool) -> None:
+        """``address`` as in the sighting; ``bonded``: keys of this device are kept."""
+        self._address = address
+        self._bonded = bonded
+        self._gone = asyncio.Event()
+
+    @property
+    def address(self) -> str:
+        """The address, as in the sighting."""
+        return self._address
+
+    @property
+    def bonded(self) -> bool:
+        """Whether keys of this device are kept; False where the system does not tell."""
+        return self._bonded
+
+    @property
+    def gone(self) -> asyncio.Event:
+        """Set once the connection has ended."""
+        return self._gone
