@@ -292,15 +292,49 @@ class Score(Record, frozen=True, kw_only=True):
     measured_at: Time
 
 
+Kind: TypeAlias = Literal[
+    "limit",
+    "news2",
+    "detector",
+    "trend",
+    "rate",
+    "quality",
+    "device",
+    "silence",
+    "setting",
+    "not_judged",
+    "unknown",
+]
+"""Which rule found something: one kind a rule (score/rule_table.py, pipeline/patient_rules.py). ``unknown``: no rule of
+this release; only a person ends what it holds."""
+
+
+class Key(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """What a finding is about within its kind: one key of a kind is one member of an episode.
+
+    ``vital`` and ``side`` of a limit; ``device`` and, in ``what`` and ``of``, its kind of fault and where that shows;
+    ``what`` besides: the own name of a limit that somebody set, a detector, a problem of a setting.
+    """
+
+    vital: str = ""
+    side: Direction | None = None
+    device: str = ""
+    what: str = ""
+    of: str = ""
+
+
 class Finding(Record, frozen=True, kw_only=True):
-    """In-house, what score hands to alert: a rule that holds at one moment. ``member`` names the rule's place in its
-    episode; ``vital`` the one whose return makes it historical; ``evidence`` the readings, the deciding one first;
+    """In-house, what score hands to alert: a rule that holds at one moment. ``kind`` is that rule's, ``key`` what it is
+    about; ``member`` is the text of both (score/member_names.py), under which its episode keeps it.
+    ``vital`` the one whose return makes it historical; ``evidence`` the readings, the deciding one first;
     ``direction`` the side of a limit that it is beyond, where it has one. ``opened_by``: what the alert's id is made of
     besides patient and group, where there is no reading (a device that was never heard, a setting). ``number`` and
     ``bound``: the value and the mildest limit that it is beyond, in the vital's first unit (infinite for LO and HI);
     ``points`` of NEWS2; ``apart``: seconds to the nearest reading of the vital before.
     """
 
+    kind: Kind
+    key: Key
     member: str
     rule: str
     group: str

@@ -98,7 +98,8 @@ def plain_flags(flags: Iterable[str]) -> str:
 
 
 SERVICE = "rpm-stream"  # who, when no person did it
-NOT_OF_VALUES = ("device:", "settings")  # how groups begin of alerts that are not about values of the patient
+DEVICE = "device"  # the family of the groups ``device:<kind>``
+NOT_OF_VALUES = (DEVICE, "settings")  # families of the alerts that are not about values of the patient
 
 
 def is_of_values(group: str) -> bool:
@@ -106,4 +107,14 @@ def is_of_values(group: str) -> bool:
 
     Of the others no value is ever back: a person ends them, also where they are high.
     """
-    return not group.startswith(NOT_OF_VALUES)
+    return _family(group) not in NOT_OF_VALUES
+
+
+def is_of_devices(group: str) -> bool:
+    """Whether an alert is about a device."""
+    return _family(group) == DEVICE
+
+
+def _family(group: str) -> str:
+    """``device`` of ``device:battery``: the one place where a group's text is read, as the topics fix it."""
+    return group.partition(":")[0]

@@ -14,7 +14,8 @@ from rpm_stream.alert.episodes import apply
 from rpm_stream.alert.room import lighten
 from rpm_stream.alert.waiting import overdue
 from rpm_stream.knowledge import shipped
-from rpm_stream.records import RANK, Action, Finding, Origin, Reading
+from rpm_stream.pipeline.old_members import kind_and_key
+from rpm_stream.records import RANK, Action, Finding, Key, Origin, Reading
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 VITALS = ("heart_rate", "pulse_rate", "systolic", "body_temperature")
@@ -41,8 +42,9 @@ def _course(found: list[tuple[str, str, str, int, bool]]) -> Episodes:
     episodes: Episodes = {}
     for number, (vital, name, priority, shift, acknowledged) in enumerate(found):
         reading = _reading(vital, number * 10 + shift)
+        kind, key = kind_and_key(name.format(vital), None)
         finding = Finding(
-            member=name.format(vital), rule="rule", group="vital_signs", priority=priority,  # type: ignore[arg-type]
+            kind=kind, key=key, member=name.format(vital), rule="rule", group="vital_signs", priority=priority,  # type: ignore[arg-type]
             title="Title", why=f"{vital} {'why ' * 60}{number}", evidence=(reading,), vital=vital,
             measured_at=reading.measured_at,
         )  # fmt: skip
@@ -96,6 +98,7 @@ def _escalations(found: list[tuple[str, str, str, int, bool]], further: int, mos
     for number in range(1, further):
         reading = _reading("heart_rate", (len(found) + number) * 10)
         finding = Finding(
+            kind="detector", key=Key(vital=str(number)),
             member=f"detector:{number}:heart_rate", rule="rule", group="vital_signs", priority="low", title="Title",
             why=f"why {number}", evidence=(reading,), vital="heart_rate", measured_at=reading.measured_at,
         )  # fmt: skip

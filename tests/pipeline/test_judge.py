@@ -305,16 +305,16 @@ def test_a_message_is_applied_once() -> None:
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bug: a temperature of 40.1 cannot be judged."""
-    from rpm_stream.score.rules import Rules
+    from rpm_stream.score.rules import LimitJudge
 
-    judged = Rules.limits
+    judged = LimitJudge.limits
 
-    def limits(self: Rules, state: Any, reading: Any, patient: Any) -> Any:
+    def limits(self: LimitJudge, state: Any, reading: Any, patient: Any) -> Any:
         if reading.value == "40.1":
             raise ZeroDivisionError("the value 40.1 of patient p")
         return judged(self, state, reading, patient)
 
-    monkeypatch.setattr(Rules, "limits", limits)
+    monkeypatch.setattr(LimitJudge, "limits", limits)
 
 
 @pytest.mark.usefixtures("failing")

@@ -20,7 +20,7 @@ from rpm_stream.pipeline.order import act_once, forward, read_message
 from rpm_stream.pipeline.replay import Replay
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
 from rpm_stream.records import UNREADABLE, Forwarded, Position, Readings
-from rpm_stream.score.rules import Rules
+from rpm_stream.score.rules import LimitJudge
 
 VALUES = ("97", "90", "84", "83", "96", "97", "85", "80", "96", "97", "97", "82")
 KINDS = ("acknowledge", "snooze", "comment", "resolve", "assign", "see")
@@ -255,14 +255,14 @@ def test_a_decision_is_of_when_it_was_received_and_never_before_what_was_applied
 
 def test_a_step_that_fails_leaves_the_decisions_before_it_with_their_times(monkeypatch: pytest.MonkeyPatch) -> None:
     """The state is made anew from what was applied since it was sealed: the same decisions at the same times."""
-    limits = Rules.limits
+    limits = LimitJudge.limits
 
-    def failing(self: Rules, state: Any, reading: Any, patient: Any) -> Any:
+    def failing(self: LimitJudge, state: Any, reading: Any, patient: Any) -> Any:
         if reading.value == "80":
             raise ZeroDivisionError
         return limits(self, state, reading, patient)
 
-    monkeypatch.setattr(Rules, "limits", failing)
+    monkeypatch.setattr(LimitJudge, "limits", failing)
     place = Position(topic="rpm.actions", partition=0, offset=3)
     action = forward(sent("comment", 31), "p", place, START + timedelta(minutes=44))
     judge, sound, broken = (Judge(shipped(), registry_of([worn()])), *(unpack_patient(None, "p") for _ in range(2)))

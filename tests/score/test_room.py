@@ -11,7 +11,8 @@ from rpm_stream.knowledge import shipped
 from rpm_stream.records import Finding, Limit, Of, Origin, PatientEntry, Reading
 from rpm_stream.registry import Registry
 from rpm_stream.score.room import forget_vital, slim_readings
-from rpm_stream.score.rules import Rules
+from rpm_stream.score.rule_protocol import share
+from rpm_stream.score.rules import LimitJudge
 from rpm_stream.score.state import ScoreState
 from rpm_stream.score.total import Totals
 
@@ -29,14 +30,15 @@ def reading(vital: str, value: str, minute: int, **attributes: object) -> Readin
 
 def judged(state: ScoreState, entry: PatientEntry, readings: Sequence[Reading], forgotten: bool) -> list[Finding]:
     """What limits and NEWS2 find in the last of ``readings``; before it, the vitals of all others are forgotten."""
-    rules = Rules(shipped(), Registry([entry]))
+    shared = share(shipped(), Registry([entry]))
+    rules = LimitJudge(shared.knowledge, shared.chart, shared.limits)
     for each in readings[:-1]:
         rules.limits(state, each, entry)
         if forgotten:
             forget_vital(state, each.vital)
     placing, found = rules.limits(state, readings[-1], entry)
     assert placing is not None
-    return [*found, *Totals(shipped(), rules.chart).look(state, readings[-1:], [placing], entry)[1]]
+    return [*found, *Totals(shared).scored(state, readings[-1:], [placing], entry)[1]]
 
 
 LASTING = Limit(vital="heart_rate", high="100", unit="/min", owner="dr-7", priority="high", for_=30)

@@ -35,7 +35,7 @@ class Unknown:
     def trend(self, vital: str) -> Trend | None:
         return None
 
-    def level(self, name: str, member: Member) -> Level:
+    def level(self, member: Member) -> Level:
         return "beyond"
 
     def is_beyond_query(self, vital: str, side: Direction, number: Decimal) -> bool:
@@ -47,4 +47,4 @@ class Unknown:
 
 def context(now: datetime) -> Context:
     """Of a decision about an alert whose values are not back."""
-    return Context(shipped().priorities, Unknown(), lambda name, member: False, now)
+    return Context(shipped().priorities, Unknown(), lambda name, member: False, lambda member: False, now)

@@ -28,7 +28,6 @@ from rpm_stream.words import SERVICE, is_of_values
 
 BOTH: tuple[Direction, ...] = ("low", "high")
 ANY_TIME = ("comment", "assign")  # these silence nothing, whatever has come since
-LEARNED = "detector:"  # the name of a member that only a learned detector holds begins so
 MOST_SAID = 12_000  # bytes of a patient's histories that people may fill: a quarter of the state (CONTRACT 8)
 EACH_STEP = 100  # bytes that a step takes besides its words
 FULL = "refused, as this one and all further notes: this alert's history has no more room"
@@ -42,11 +41,14 @@ EVENTS: dict[str, Event] = {
 
 
 class Context(msgspec.Struct, frozen=True):
-    """What a decision depends on beside the alert. ``recovered``: whether a member's values are back inside."""
+    """What a decision depends on beside the alert. ``recovered``: whether a member's values are back inside;
+    ``may_be_new_normal``: whether a person may call what a member found the patient's new normal.
+    """
 
     priorities: Priorities
     situation: Situation
     recovered: Callable[[str, Member], bool]
+    may_be_new_normal: Callable[[Member], bool]
     now: datetime
 
 
@@ -66,7 +68,7 @@ def decide(episodes: Episodes, group: str, action: Action, context: Context) -> 
     if action.action == "snooze" and action.until is not None:
         return [_snooze(episode, action, action.until, context.now)]
     if action.action == "new_normal":
-        _forget_learned(episode)
+        _forget_learned(episode, context)
     return [_step(episode, action, context.now, EVENTS[action.action])]
 
 
@@ -90,7 +92,7 @@ def _final(episodes: Episodes, group: str, action: Action, context: Context) -> 
             return []
         case "acknowledge":
             return [*_acknowledge(episode, action, now), *_settled(episodes, group, now)]
-        case "new_normal" if all(name.startswith(LEARNED) for name in episode.members):
+        case "new_normal" if all(map(context.may_be_new_normal, episode.members.values())):
             return [_end(episodes, group, action, now)]
         case _:
             return None
@@ -237,9 +239,9 @@ def _directions(episode: Episode) -> tuple[Direction, ...]:
     return tuple(side for side in BOTH if side in seen) or BOTH
 
 
-def _forget_learned(episode: Episode) -> None:
-    """Drop the members that only a learned detector holds."""
-    left = {name: member for name, member in episode.members.items() if not name.startswith(LEARNED)}
+def _forget_learned(episode: Episode, context: Context) -> None:
+    """Drop the members that a person may call the new normal."""
+    left = {name: member for name, member in episode.members.items() if not context.may_be_new_normal(member)}
     if len(left) < len(episode.members):
         episode.members = left
         if episode.first is not None and not any(member.why == episode.first.why for member in left.values()):

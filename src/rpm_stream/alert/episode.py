@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from rpm_stream.records import Absent, Alert, Direction, Priority
+from rpm_stream.records import Absent, Alert, Direction, Key, Kind, Priority
 
 MOST_EVIDENCE = 8  # CONTRACT 1
 
@@ -42,6 +42,7 @@ class Member(msgspec.Struct, omit_defaults=True):
     beyond the limit since the alert opened, ``bound`` the mildest limit of that side, in the vital's first unit.
     ``told``, ``points``: the number, or the points of NEWS2, that ``why`` and ``title`` tell.
     ``well``: it has recovered while others of an alert about devices have not, and is no line of it.
+    ``kind`` and ``key`` are those of its findings; a state of an older release lacks them (pipeline/old_members.py).
     """
 
     rule: str
@@ -58,6 +59,8 @@ class Member(msgspec.Struct, omit_defaults=True):
     points: int = 0
     told: str = ""
     well: bool = False
+    kind: Kind = "unknown"
+    key: Key = Key()
 
 
 class Snoozed(msgspec.Struct):

@@ -71,6 +71,7 @@ def _number(finding: Finding) -> str:
 def found_member(finding: Finding) -> Member:
     """A finding as a member of an episode that has none of its name yet."""
     return Member(
+        kind=finding.kind, key=finding.key,
         rule=finding.rule, why=finding.why, priority=finding.priority, vital=finding.vital,
         measured_at=finding.measured_at, direction=finding.direction, evidence=evidence_of(finding),
         title=finding.title,

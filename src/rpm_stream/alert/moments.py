@@ -38,8 +38,8 @@ def note_moment(episode: Episode, situation: Situation, at: datetime, is_record:
     minimum = situation.total.minimum if situation.total is not None else None
     beyond = tuple(
         f"{member.vital}:{member.direction}"
-        for name, member in episode.members.items()
-        if member.direction is not None and situation.level(name, member) == "beyond"
+        for member in episode.members.values()
+        if member.direction is not None and situation.level(member) == "beyond"
     )
     moments.append(Moment(at, is_record, numbers, minimum, beyond=beyond, priority=episode.alert.priority))
     for kind, most in ((True, MOST_RECORDS), (False, MOST_OTHERS)):

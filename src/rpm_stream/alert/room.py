@@ -19,7 +19,6 @@ LONG = 160  # octets of each text where only few are kept
 FEW = 6
 MOST_STEPS, KEPT_STEPS = 80, 40  # of an alert's history; a busy alert that is seen has under 20
 FEWEST = 2  # from here on no single value is kept of a member: what it is now follows with its next finding
-LIMIT, NEWS2 = "limit:", "news2"  # how the names of members begin that score gives
 
 
 def lighten(episodes: Iterable[Episode], most: int) -> None:
@@ -118,9 +117,9 @@ def _merge(members: dict[str, Member], most: int) -> None:
     if len(members) <= most:
         return
     ordered = sorted(members, key=lambda name: (*_weight(members[name]), name))
-    limits = {(members[name].vital, members[name].direction): name for name in ordered if name.startswith(LIMIT)}
+    limits = {(members[name].vital, members[name].direction): name for name in ordered if members[name].kind == "limit"}
     decisive = frozenset(limits.values())
-    spare = [name for name in ordered if name not in decisive and name != NEWS2]
+    spare = [name for name in ordered if name not in decisive and members[name].kind != "news2"]
     for name in spare[: len(members) - most]:
         del members[name]
 

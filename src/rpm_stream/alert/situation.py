@@ -41,7 +41,7 @@ class Situation(Protocol):
     def trend(self, vital: str) -> Trend | None:
         """Where the vital goes; None where nothing older is known."""
 
-    def level(self, name: str, member: Member) -> Level:
+    def level(self, member: Member) -> Level:
         """Where the newest value of a member stands to its limit."""
 
     def is_beyond_query(self, vital: str, side: Direction, number: Decimal) -> bool:

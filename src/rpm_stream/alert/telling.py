@@ -23,9 +23,8 @@ from rpm_stream.records import RANK, Alert, Finding, Now, Reading, Sample
 from rpm_stream.words import is_of_values
 
 MOST_WHY = 12
-NEWS2 = "news2"
+GLUCOSE = "glucose"  # the group in which low comes before high
 Line = tuple[str, tuple[str, ...]]  # words, and the ids of the readings that they name
-Ranked = tuple[str, Member]
 
 
 def tell(episode: Episode, situation: Situation) -> Alert:
@@ -47,10 +46,10 @@ def tell(episode: Episode, situation: Situation) -> Alert:
 
 def _newest(episode: Episode, situation: Situation) -> Iterator[datetime]:
     """When what the alert is about was measured last."""
-    for name, member in episode.members.items():
+    for member in episode.members.values():
         if (at := situation.heard_at(member.vital)) is not None:
             yield at
-        if name == NEWS2 and situation.total is not None:
+        if member.kind == "news2" and situation.total is not None:
             yield situation.total.at
 
 
@@ -70,73 +69,74 @@ def _tell_of_devices(episode: Episode) -> Alert:
 # --- which member matters most ------------------------------------------------------------------------------------
 
 
-def _ranked(episode: Episode, situation: Situation) -> list[Ranked]:
-    return sorted(episode.members.items(), key=lambda each: _rank(each[0], each[1], situation))
+def _ranked(episode: Episode, situation: Situation) -> list[Member]:
+    is_of_glucose = episode.alert.group == GLUCOSE
+    ordered = sorted(episode.members.items(), key=lambda each: (*_rank(each[1], situation, is_of_glucose), each[0]))
+    return [member for _, member in ordered]
 
 
-def is_beyond(name: str, member: Member, situation: Situation) -> bool:
+def is_beyond(member: Member, situation: Situation) -> bool:
     """Whether the newest value of a member is what its rule rings for."""
-    if name == NEWS2:
+    if member.kind == "news2":
         return situation.total is not None and situation.total.priority is not None
     return member.newest is not None and member.newest.measured_at == situation.heard_at(member.vital)
 
 
-def _rank(name: str, member: Member, situation: Situation) -> tuple[bool, int, bool, int, float, str, str]:
-    beyond = is_beyond(name, member, situation)
+def _rank(member: Member, situation: Situation, is_of_glucose: bool) -> tuple[bool, int, bool, int, float, str]:
+    beyond = is_beyond(member, situation)
     priority, points, at = member.priority, 0, member.measured_at
-    if name == NEWS2 and situation.total is not None:
+    if member.kind == "news2" and situation.total is not None:
         priority, points, at = situation.total.priority or priority, situation.total.minimum, situation.total.at
     elif beyond and member.newest is not None:
         priority, points, at = member.newest.priority, member.newest.points, member.newest.measured_at
-    is_high_glucose = member.vital.startswith("glucose") and member.direction == "high"
-    return not beyond, -RANK[priority], is_high_glucose, -points, -at.timestamp(), member.vital, name
+    is_high_glucose = is_of_glucose and member.direction == "high"
+    return not beyond, -RANK[priority], is_high_glucose, -points, -at.timestamp(), member.vital
 
 
 # --- words --------------------------------------------------------------------------------------------------------
 
 
-def _title(episode: Episode, top: Ranked, situation: Situation) -> str:
-    name, member = top
+def _title(episode: Episode, member: Member, situation: Situation) -> str:
     total, reading = situation.total, situation.latest.get(member.vital)
     rang = member.title or episode.alert.title
-    if name == NEWS2 and total is not None:
+    if member.kind == "news2" and total is not None:
         return total.title if total.priority is not None else f"{rang}, now {total.minimum}"
-    if member.newest is not None and is_beyond(name, member, situation):
+    if member.newest is not None and is_beyond(member, situation):
         return member.newest.title
     return f"{rang}, now {situation.short(reading)}" if reading is not None and member.direction else rang
 
 
-def _lines(episode: Episode, ranked: list[Ranked], situation: Situation) -> Iterator[Line]:
+def _lines(episode: Episode, ranked: list[Member], situation: Situation) -> Iterator[Line]:
     """The first member, what rang first, the others."""
     (top, *others), first = ranked, episode.first
-    why, evidence = _line(*top, situation)
+    why, evidence = _line(top, situation)
     said = [why]
     yield why, evidence
-    if _was_graver(*top, situation):
-        said.append(top[1].why)
-        yield f"before: {top[1].why}", top[1].evidence
+    if _was_graver(top, situation):
+        said.append(top.why)
+        yield f"before: {top.why}", top.evidence
     if first is not None and not any(first.why in each for each in said):
         said.append(first.why)
         yield f"rang first: {first.why}", first.evidence
-    vitals = {top[1].vital}
-    for name, member in others:
-        if member.vital in vitals and name != NEWS2 and not is_beyond(name, member, situation):
+    vitals = {top.vital}
+    for member in others:
+        if member.vital in vitals and member.kind != "news2" and not is_beyond(member, situation):
             why, evidence = f"before: {member.why}", member.evidence  # what it is now stands above
         else:
-            why, evidence = _line(name, member, situation)
+            why, evidence = _line(member, situation)
         vitals.add(member.vital)
         if why not in said and member.why not in said:
             yield why, evidence
-            if _was_graver(name, member, situation):
+            if _was_graver(member, situation):
                 yield f"before: {member.why}", member.evidence
 
 
-def _line(name: str, member: Member, situation: Situation) -> Line:
+def _line(member: Member, situation: Situation) -> Line:
     total, reading, newest = situation.total, situation.latest.get(member.vital), member.newest
-    if name == NEWS2 and total is not None:
+    if member.kind == "news2" and total is not None:
         was = "" if total.priority is not None else f"; before: {member.title}"
         return f"{total.why}{was}", total.evidence
-    if newest is not None and is_beyond(name, member, situation):
+    if newest is not None and is_beyond(member, situation):
         return _beyond(member, newest, situation)
     if reading is None or member.direction is None:
         return member.why, member.evidence
@@ -145,10 +145,10 @@ def _line(name: str, member: Member, situation: Situation) -> Line:
     return f"{situation.said(reading)} now; before: {member.why}", (reading.id, *member.evidence)
 
 
-def _was_graver(name: str, member: Member, situation: Situation) -> bool:
+def _was_graver(member: Member, situation: Situation) -> bool:
     """Whether a member whose newest value is beyond its limit was told by one that was a tier beyond that."""
     newest = member.newest
-    if name == NEWS2 or newest is None or not (is_beyond(name, member, situation) and newest.number and member.told):
+    if member.kind == "news2" or newest is None or not (is_beyond(member, situation) and newest.number and member.told):
         return False
     is_higher = RANK[member.priority] > RANK[newest.priority]
     return member.why != newest.why and (is_higher or _is_tier(member, member.told, newest.number, situation))
@@ -177,11 +177,11 @@ def _fitted(lines: list[Line]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 # --- what is so now ------------------------------------------------------------------------------------------------
 
 
-def _now(ranked: list[Ranked], situation: Situation) -> Iterator[Now]:
+def _now(ranked: list[Member], situation: Situation) -> Iterator[Now]:
     """One entry a vital, the one that matters most first."""
     known: set[str] = set()
-    for name, member in ranked:
-        vitals = situation.total.vitals if name == NEWS2 and situation.total is not None else (member.vital,)
+    for member in ranked:
+        vitals = situation.total.vitals if member.kind == "news2" and situation.total is not None else (member.vital,)
         for vital in vitals:
             reading = situation.latest.get(vital)
             if vital not in known and reading is not None:
@@ -196,9 +196,9 @@ def _sample(reading: Reading) -> Sample:
     return Sample(value=reading.value, unit=reading.unit, measured_at=reading.measured_at, absent=reading.absent)
 
 
-def _worst(ranked: list[Ranked], vital: str) -> Sample | None:
+def _worst(ranked: list[Member], vital: str) -> Sample | None:
     """Of the first member that has one: where both sides were broken, the side that matters more now."""
-    for _, member in ranked:
+    for member in ranked:
         if member.vital == vital and (worst := member.worst) is not None:
             return Sample(value=worst.value, unit=worst.unit, measured_at=worst.measured_at, absent=worst.absent)
     return None
@@ -213,13 +213,13 @@ def is_news(episode: Episode, situation: Situation, now: datetime) -> bool:
     if told is None:
         return True  # of an older release's alert, or where the state was full, it is not known what was told
     for name, member in episode.members.items():
-        if told.levels.get(name, "") != _level(name, member, situation):
+        if told.levels.get(name, "") != _level(member, situation):
             return True
         newest, before = member.newest, told.worst.get(name)
         if newest is None or not newest.number or before is None or member.direction is None or not member.bound:
             continue
         step = step_of(situation, member.vital, member.direction, Decimal(member.bound))
-        if is_beyond(name, member, situation) and _is_by(member, newest.number, before, step):
+        if is_beyond(member, situation) and _is_by(member, newest.number, before, step):
             return True
     if now - told.at < timedelta(minutes=situation.limits.now_every_minutes):
         return False
@@ -259,11 +259,11 @@ def _is_by(member: Member, number: str, than: str, step: Decimal) -> bool:
     return (there - here if member.direction == "low" else here - there) >= step
 
 
-def _level(name: str, member: Member, situation: Situation) -> str:
+def _level(member: Member, situation: Situation) -> str:
     """Where the newest value stands: inside, between, or beyond which of its limits."""
-    if name != NEWS2 and member.bound and member.newest is not None and is_beyond(name, member, situation):
+    if member.kind != "news2" and member.bound and member.newest is not None and is_beyond(member, situation):
         return f"{member.newest.priority} {member.newest.title}"
-    return situation.level(name, member)
+    return situation.level(member)
 
 
 def note_told(episode: Episode, situation: Situation, now: datetime) -> None:
@@ -271,19 +271,19 @@ def note_told(episode: Episode, situation: Situation, now: datetime) -> None:
     if not is_of_values(episode.alert.group):
         return
     worst = {name: member.worst.number for name, member in episode.members.items() if member.worst is not None}
-    levels = {name: _level(name, member, situation) for name, member in episode.members.items()}
-    for name, member in episode.members.items():
-        _note_worst_told(name, member, situation)
+    levels = {name: _level(member, situation) for name, member in episode.members.items()}
+    for member in episode.members.values():
+        _note_worst_told(member, situation)
     episode.told = Told(now, worst, levels, max(_newest(episode, situation), default=episode.alert.measured_at))
     note_moment(episode, situation, now, is_record=True)
 
 
-def _note_worst_told(name: str, member: Member, situation: Situation) -> None:
+def _note_worst_told(member: Member, situation: Situation) -> None:
     """Once it is back, a member is told by the worst that was told of it."""
     total, newest = situation.total, member.newest
-    if name == NEWS2 and total is not None and total.minimum > member.points:
+    if member.kind == "news2" and total is not None and total.minimum > member.points:
         member.title, member.points = total.title, total.minimum
-    elif newest is not None and newest.number and member.direction and is_beyond(name, member, situation):
+    elif newest is not None and newest.number and member.direction and is_beyond(member, situation):
         is_as_grave = RANK[newest.priority] >= RANK[member.priority]
         if is_as_grave and (not member.told or is_worse(member.direction, newest.number, member.told)):
             member.why, member.title, member.told = newest.why, newest.title, newest.number

@@ -19,14 +19,14 @@ from rpm_stream.alert.telling import is_news, note_graver, note_told, tell
 from rpm_stream.alert.tiers import decision_at, is_graver, last_beyond, look, look_at_total
 from rpm_stream.alert.waiting import overdue
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.pipeline.devices import DeviceAlerts
 from rpm_stream.pipeline.patient import Patient
-from rpm_stream.pipeline.scoring import Moment, Scoring
+from rpm_stream.pipeline.scoring import Scoring
 from rpm_stream.pipeline.silence import GROUP as SILENCE
 from rpm_stream.pipeline.silence import Silence
 from rpm_stream.pipeline.situation import PatientSituation
 from rpm_stream.pipeline.work import Work
 from rpm_stream.records import RANK, Alert, Finding, PatientEntry, Reading
+from rpm_stream.score.moment import Moment
 from rpm_stream.score.total import NEWS2
 from rpm_stream.words import is_of_values
 
@@ -36,8 +36,8 @@ VITAL_SIGNS = "vital_signs"
 class Alerting:
     """Alerts, bound to the tables."""
 
-    def __init__(self, knowledge: Knowledge, scoring: Scoring, silence: Silence, devices: DeviceAlerts) -> None:
-        self._knowledge, self._scoring, self._silence, self._devices = knowledge, scoring, silence, devices
+    def __init__(self, knowledge: Knowledge, scoring: Scoring, silence: Silence) -> None:
+        self._knowledge, self._scoring, self._silence = knowledge, scoring, silence
 
     def work(self, patient: Patient, entry: PatientEntry, now: datetime) -> Work:
         """The work of one step."""
@@ -178,12 +178,11 @@ class Alerting:
         """Whether a member has recovered, for a decision."""
         return lambda name, member: self._recovered(work, name, member)
 
+    def may_be_new_normal(self, member: Member) -> bool:
+        """Whether a person may call what a member found the patient's new normal."""
+        return self._scoring.may_be_new_normal(member)
+
     def _recovered(self, work: Work, name: str, member: Member) -> bool:
-        score = work.state.score
-        if name.startswith("silence:"):
-            return SILENCE in work.state.episodes and self._silence.heard(score, name, work.state.episodes)
-        if name.startswith("device:"):
-            return self._devices.recovered(score, name)
         return self._scoring.recovered(work.state, work.entry, name, member)
 
     # --- the whole message --------------------------------------------------------------------------------------------

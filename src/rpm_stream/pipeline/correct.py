@@ -32,7 +32,6 @@ from rpm_stream.records import Action, Assignment, Reading, Readings, Record
 from rpm_stream.sameness import measured
 from rpm_stream.score import same
 from rpm_stream.score.state import ScoreState
-from rpm_stream.score.taken_back import forget
 
 CORRECTED = -2  # no partition of Kafka: adopted readings are no message of rpm.readings
 MOST_READINGS = 250  # of one action: half of what the contract allows, as it also names the windows around them
@@ -85,7 +84,7 @@ def void(
             if reading.id not in shown:
                 drop_again(windows, reading, knowledge)
     if wrong:
-        scoring.renew_total(state, work.entry)
+        scoring.renew(state, work.entry)
         correct_alerts(work, action, ids, alerting, scoring)
     singly = publish(windows, (), work.evidence.values(), knowledge) if work.evidence else ()
     told = [reading for reading in wrong if reading.id not in second - shown]
@@ -119,7 +118,7 @@ def _forget_all(work: Work, wrong: Sequence[Reading], scoring: Scoring) -> None:
         scoring.forget(work.state, work.entry, of_vital)
         _forget_newest(score, vital, of_vital)
     for reading in wrong:
-        forget(score, reading)
+        same.forget(score, reading)
     if wrong:
         score.calm.clear()  # who was calm may have been somebody else: each begins anew
 

@@ -25,7 +25,9 @@ def decided(work: Work, action: Action, alerting: Alerting, knowledge: Knowledge
             work.alerts.append(alert)
         return
     episode = state.episodes[group]
-    context = Context(knowledge.priorities, work.situation, alerting.recovered(work), work.now)
+    context = Context(
+        knowledge.priorities, work.situation, alerting.recovered(work), alerting.may_be_new_normal, work.now
+    )
     records = decide(state.episodes, group, action, context)
     for alert in records:
         work.alerts.append(alert)

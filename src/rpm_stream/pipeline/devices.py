@@ -5,28 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from rpm_stream.knowledge import Knowledge
+from rpm_stream.alert.episode import Member
 from rpm_stream.pipeline.patient import PatientState
-from rpm_stream.records import DeviceEntry
+from rpm_stream.pipeline.patient_rule import Ending
+from rpm_stream.records import DeviceEntry, PatientEntry
 from rpm_stream.registry import Registry, first_not_worn
-from rpm_stream.score.device_rules import DeviceRules
-from rpm_stream.score.device_runs import KINDS, device_of
+from rpm_stream.score.device_runs import KINDS
 
 GROUPS = frozenset(f"device:{kind}" for kind in KINDS)
 
 
-class DeviceAlerts(DeviceRules):
-    """The device rules, with the registry that says whose a device is."""
+class DeviceAlerts:
+    """The alerts about devices, with the registry that says whose a device is."""
 
-    def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
-        super().__init__(knowledge)
+    def __init__(self, registry: Registry) -> None:
         self._registry = registry
 
-    def ended(self, state: PatientState, now: datetime) -> Iterator[tuple[str, datetime]]:
+    def ended(self, state: PatientState, entry: PatientEntry, until: datetime) -> list[Ending]:
+        """Alerts none of whose devices belongs to the patient any more."""
+        ended = self._ended(state, until)
+        return [Ending(group, at, "no longer worn: the device is unassigned") for group, at in ended]
+
+    def _ended(self, state: PatientState, now: datetime) -> Iterator[tuple[str, datetime]]:
         """Groups with an open alert none of whose devices belongs to the patient any more, and since when."""
         for group in sorted(GROUPS & state.episodes.keys()):
             episode = state.episodes[group]
-            devices = [self._device(state, name) for name in episode.members]
+            devices = [self._device(state, member) for member in episode.members.values()]
             if not all(devices):  # an unregistered one belongs to the patient
                 continue
             assignments = [each for device in devices if device for each in device.assignments]
@@ -35,12 +39,12 @@ class DeviceAlerts(DeviceRules):
             if moment is not None and moment <= now:
                 yield group, moment
 
-    def _device(self, state: PatientState, name: str) -> DeviceEntry | None:
+    def _device(self, state: PatientState, member: Member) -> DeviceEntry | None:
         """The registry's entry of a member's device.
 
-        A limit that somebody has set for what a device says, ``limit:battery:...``, names the vital: the device that
-        was heard last is meant.
+        A limit that somebody has set for what a device says, of a battery, names the vital: the device that was heard
+        last is meant.
         """
-        latest = state.score.latest.get(name.split(":")[1])
-        heard = device_of(name) if name.startswith("device:") else latest.device if latest is not None else ""
+        latest = state.score.latest.get(member.key.vital)
+        heard = member.key.device or (latest.device if latest is not None else "")
         return self._registry.devices.get(heard)

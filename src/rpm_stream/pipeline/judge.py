@@ -23,6 +23,8 @@ from rpm_stream.pipeline.devices import GROUPS as DEVICE_GROUPS
 from rpm_stream.pipeline.devices import DeviceAlerts
 from rpm_stream.pipeline.not_judged import finding_of, reject_of
 from rpm_stream.pipeline.patient import MOST_SINCE, Acted, Input, Patient, PatientState, line_of
+from rpm_stream.pipeline.patient_rule import Ends
+from rpm_stream.pipeline.patient_rules import PATIENT_RULES
 from rpm_stream.pipeline.publishing import publish
 from rpm_stream.pipeline.room import Room
 from rpm_stream.pipeline.scoring import Scoring
@@ -55,10 +57,13 @@ class Judge:
 
     def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
         self.knowledge, self.registry = knowledge, registry
-        self._scoring, self._room = Scoring(knowledge, registry), Room(knowledge)
-        self._settings = Settings(knowledge, registry)
-        self._silence, self._devices = Silence(knowledge, registry), DeviceAlerts(knowledge, registry)
-        self._alerting = Alerting(knowledge, self._scoring, self._silence, self._devices)
+        rules = tuple(make(knowledge, registry) for make in PATIENT_RULES)
+        self._scoring, self._room = Scoring(knowledge, registry, rules), Room(knowledge)
+        self._at_ticks, self._at_steps = ([rule for rule in rules if rule.when == when] for when in ("tick", "step"))
+        self._endings: tuple[Ends, ...] = (*rules, DeviceAlerts(registry))
+        self._silence = next(rule for rule in rules if isinstance(rule, Silence))
+        self._settings = next(rule for rule in rules if isinstance(rule, Settings))
+        self._alerting = Alerting(knowledge, self._scoring, self._silence)
 
     def step(self, patient: Patient, message: Readings) -> Judged | None:
         """Apply one message of readings; None when it was applied before."""
@@ -144,8 +149,9 @@ class Judge:
         for _, group in groupby(told, key=lambda reading: reading.measured_at):
             self._instant(work, list(group))
         state.applied[line_of(message)] = (message.offset, message.chunk)
-        for finding in self._settings.findings(state.score, work.entry, work.now):
-            self._alerting.enter_one(work, finding, work.now)
+        for rule in self._at_steps:
+            for due in rule.due(state, work.entry, work.now):
+                self._alerting.enter_one(work, due.finding, due.at)
         self._end_settings(work)
         alerts = (*waited, *self._alerting.finish(work))
         observations = publish(patient.windows, ordered, work.evidence.values(), self.knowledge, work.also_seen)
@@ -172,13 +178,14 @@ class Judge:
     def _tick(self, patient: Patient, at: datetime) -> Judged:
         state = patient.state
         work = self._work(patient, at)
-        due = summaries.tick(patient.windows, work.now)
-        silent = self._silence.findings(state, work.entry, work.now) if work.entry.expected_every else []
-        self._end_unworn(work, silent[0][1] if silent else work.now)
+        closed = summaries.tick(patient.windows, work.now)
+        found = [due for rule in self._at_ticks for due in rule.due(state, work.entry, work.now)]
+        found.sort(key=lambda due: due.at)
+        self._end_unworn(work, found[0].at if found else work.now)
         self._alerting.wait(work)
-        for finding, moment in silent:
-            self._end_unworn(work, moment)  # what was over before this silence began
-            self._alerting.enter_one(work, finding, moment)
+        for due in found:
+            self._end_unworn(work, due.at)  # what was over before this began
+            self._alerting.enter_one(work, due.finding, due.at)
         if state.episodes:
             self._alerting.wait(work)
             for group, moment in list(self._silence.stale(state.score, work.entry, state.episodes, work.now)):
@@ -188,16 +195,16 @@ class Judge:
             self._end_unworn(work, work.now)
             self._room.make_for_silence(state)
         singly = publish(patient.windows, (), work.evidence.values(), self.knowledge)
-        summed = tuple(fhir.summary(window, self.knowledge) for window in due)
+        summed = tuple(fhir.summary(window, self.knowledge) for window in closed)
         return Judged(alerts=tuple(work.alerts), observations=(*summed, *singly))
 
     def _end_unworn(self, work: Work, until: datetime) -> None:
         """End what is told of devices that were unassigned up to a moment, as of when they were."""
-        state = work.state
-        for group, moment in list(self._silence.ended(state.score, work.entry, state.episodes, until)):
-            self._end(work, group, "no longer expected from this device", moment)
-        for group, moment in list(self._devices.ended(state, until)):
-            self._end(work, group, "no longer worn: the device is unassigned", moment)
+        if not work.state.episodes:
+            return
+        for rule in self._endings:
+            for ended in rule.ended(work.state, work.entry, until):
+                self._end(work, ended.group, ended.why, ended.at)
 
     def _end_settings(self, work: Work) -> None:
         """What is mended leaves the alert about settings; with the last of it the alert ends."""
@@ -230,7 +237,7 @@ class Judge:
         found = self._scoring.instant(work.patient, work.entry, readings)
         work.scores += found.scores
         work.also_seen += found.also_seen
-        self._alerting.enter(work, found, [*found.findings, *self._devices.findings(state.score, readings)])
+        self._alerting.enter(work, found, found.findings)
         # What came late ends nothing: a night that arrives in the morning is one alert, and somebody can see it. Of a
         # reading that no rule keeps (a mean pressure, one without a value) nobody knows whether it came late.
         latest, vitals = state.score.latest, self.knowledge.vitals

@@ -10,17 +10,36 @@ from hashlib import sha256
 import msgspec
 
 from rpm_stream.ids import deterministic_id
-from rpm_stream.records import Finding, Position, Reading, Readings, Reject
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.pipeline.patient_rule import PatientRule
+from rpm_stream.records import Finding, Key, Position, Reading, Readings, Reject
+from rpm_stream.registry import Registry
+from rpm_stream.score.member_names import member_name
 
 GROUP = "device:not_judged"
 _encode = msgspec.json.Encoder().encode
+
+
+class NotJudged(PatientRule):
+    """That readings stand unjudged, found where a step failed: a person ends its alert, no reading does."""
+
+    kind = "not_judged"
+    source = ("priorities.toml",)
+    words = "A fault of the service itself"
+    keeps = "that they were not judged stays true of wrong readings too"
+    when = "failure"
+
+    def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
+        """Nothing of the tables is needed."""
 
 
 def finding_of(readings: Sequence[Reading]) -> Finding:
     """The medium finding that new readings stand unjudged; a person ends its alert, no reading does."""
     first = min(readings, key=lambda reading: (reading.measured_at, reading.vital, reading.id))
     return Finding(
-        member="not_judged",
+        kind=NotJudged.kind,
+        key=Key(),
+        member=member_name(NotJudged.kind, Key()),
         rule="device.not_judged@1",
         group=GROUP,
         priority="medium",

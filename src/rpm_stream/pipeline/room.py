@@ -32,6 +32,7 @@ from rpm_stream.score import room
 from rpm_stream.score.detectors import DETECTORS
 from rpm_stream.score.drift import Drift
 from rpm_stream.score.half_space_trees import HalfSpaceTrees
+from rpm_stream.words import is_of_devices
 
 STATE_BYTES: Final = 48 * 1024
 VITAL_BYTES: Final = 16 * 1024
@@ -196,5 +197,5 @@ def _vital_size(state: PatientState, vital: str) -> int:
 
 def _episodes(state: PatientState, of_devices: bool) -> Iterator[Episode]:
     for group, episode in state.episodes.items():
-        if group != SILENCE and group.startswith("device:") == of_devices:
+        if group != SILENCE and is_of_devices(group) == of_devices:
             yield episode

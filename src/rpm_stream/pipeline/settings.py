@@ -16,11 +16,14 @@ import msgspec
 
 from rpm_stream.ids import deterministic_id, utc_text
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.records import Finding, Limit, PatientEntry, Record
+from rpm_stream.pipeline.patient import PatientState
+from rpm_stream.pipeline.patient_rule import Due, PatientRule
+from rpm_stream.records import Finding, Key, Limit, PatientEntry, Record
 from rpm_stream.registry import Registry, has_unreadable_birth
 from rpm_stream.score.bands import NO_AGE, Bands
 from rpm_stream.score.discharge import target_fault
 from rpm_stream.score.expected import expected_faults, expected_of
+from rpm_stream.score.member_names import member_name
 from rpm_stream.score.news2 import SATURATION, Chart, Scale, has_scale_2
 from rpm_stream.score.own_limits import OwnLimits, limit_fault
 from rpm_stream.score.state import ScoreState
@@ -47,11 +50,17 @@ class Problem(Record, frozen=True, kw_only=True):
     title: str
     why: str
     opened_by: tuple[str, ...]
-    member: str
+    what: str
 
 
-class Settings:
+class Settings(PatientRule):
     """Problems of settings, bound to the tables; nothing is looked at twice while the registry stays the same."""
+
+    kind = "setting"
+    source = ("priorities.toml",)
+    words = "A setting of this patient that somebody has to mend"
+    keeps = "a setting is no reading; what is asked of a reading is asked again at each step"
+    when = "step"
 
     def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
         self._knowledge, self._registry = knowledge, registry
@@ -59,15 +68,16 @@ class Settings:
         self._known: dict[str, tuple[Levels, tuple[Problem, ...]]] = {}
         self._of_news2 = [vital for row in knowledge.news2.parameters().values() for vital in row.vitals]
 
-    def findings(self, score: ScoreState, entry: PatientEntry, at: datetime) -> list[Finding]:
+    def due(self, state: PatientState, entry: PatientEntry, now: datetime) -> list[Due]:
         """What is wrong and not told yet, the gravest first; notes it as told."""
+        score = state.score
         if entry.patient not in self._registry.patients and not score.told_settings:
             return []
-        found = self.problems(score, entry, at)
+        found = self.problems(score, entry, now)
         score.told_settings = [name for name in score.told_settings if any(name == each.member for each in found)]
         new = [each for each in found if each.member not in score.told_settings]
         score.told_settings += [each.member for each in new]
-        return new
+        return [Due(each, now) for each in new]
 
     def problems(self, score: ScoreState, entry: PatientEntry, at: datetime) -> list[Finding]:
         """All that is wrong at ``at``, the gravest first."""
@@ -77,7 +87,7 @@ class Settings:
 
     def mended(self, score: ScoreState, entry: PatientEntry, members: Set[str], at: datetime) -> str:
         """Why nothing that the alert had told is wrong any more: mended, or somebody has answered."""
-        if members != {f"{GROUP}:{OXYGEN}"} or entry.on_oxygen is not None:
+        if members != {member_name(self.kind, Key(what=OXYGEN))} or entry.on_oxygen is not None:
             return MENDED
         return ANSWERED.get(self._chart.scale(entry, score.histories, at), MENDED)
 
@@ -227,8 +237,11 @@ class Settings:
             )
 
     def _finding(self, problem: Problem, at: datetime) -> Finding:
+        key = Key(what=problem.what)
         return Finding(
-            member=problem.member,
+            kind=self.kind,
+            key=key,
+            member=member_name(self.kind, key),
             rule=f"{problem.rule}@{self._knowledge.priorities.version}",
             group=GROUP,
             priority=self._knowledge.priorities.of(problem.rule),
@@ -242,4 +255,4 @@ class Settings:
 
 
 def _problem(kind: str, title: str, why: str, opened_by: tuple[str, ...], name: str = "") -> Problem:
-    return Problem(rule=f"{GROUP}.{kind}", title=title, why=why, opened_by=opened_by, member=f"{GROUP}:{name or kind}")
+    return Problem(rule=f"{GROUP}.{kind}", title=title, why=why, opened_by=opened_by, what=name or kind)

@@ -18,10 +18,13 @@ from rpm_stream.alert.episode import Episode, Episodes
 from rpm_stream.ids import deterministic_id, utc_text
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.patient import PatientState
+from rpm_stream.pipeline.patient_rule import Due, Ending, PatientRule
 from rpm_stream.publish.windows import SPAN_SECONDS
-from rpm_stream.records import Assignment, DeviceEntry, Finding, PatientEntry, Reading, Record
+from rpm_stream.records import Assignment, DeviceEntry, Finding, Key, PatientEntry, Reading, Record
 from rpm_stream.registry import Registry, first_not_worn, holders
 from rpm_stream.score.expected import expected_of
+from rpm_stream.score.member_names import member_name
+from rpm_stream.score.rule_protocol import Held
 from rpm_stream.score.rules import is_continuous
 from rpm_stream.score.state import ScoreState
 from rpm_stream.words import is_of_values
@@ -60,26 +63,34 @@ class _Run(Record, frozen=True, kw_only=True):
         return self.last.id if self.last else deterministic_id(*self.opened_by)
 
 
-class Silence:
+class Silence(PatientRule):
     """Silence and staleness, bound to the tables."""
+
+    kind = "silence"
+    source = ("limits.toml", "vitals.toml")
+    words = "A measurement that is expected of this patient and has not come"
+    keeps = "the newest reading that is left decides, at each tick"
+    when = "tick"
 
     def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
         self._knowledge, self._registry = knowledge, registry
 
-    def findings(self, state: PatientState, patient: PatientEntry, now: datetime) -> list[tuple[Finding, datetime]]:
+    def due(self, state: PatientState, entry: PatientEntry, now: datetime) -> list[Due]:
         """A finding for each expected vital that is overdue, with the moment at which it became so, in their order.
 
         A silence is told once: what a person has ended does not come again before the vital was heard.
         """
-        found: list[tuple[Finding, datetime]] = []
+        if not entry.expected_every:
+            return []
+        found: list[Due] = []
         told = state.score.told_silent
-        for vital, minutes in sorted(expected_of(patient, self._knowledge).items()):
+        for vital, minutes in sorted(expected_of(entry, self._knowledge).items()):
             runs = self._runs(state, vital, timedelta(minutes=minutes), now)
             known = [run.key for run in runs]
             for run in runs[known.index(told[vital]) + 1 if told.get(vital) in known else 0 :]:
                 told[vital] = run.key
-                found.append((self._finding(vital, run, minutes), later(run.start, timedelta(minutes=minutes))))
-        return sorted(found, key=lambda each: each[1])
+                found.append(Due(self._finding(vital, run, minutes), later(run.start, timedelta(minutes=minutes))))
+        return sorted(found, key=lambda each: each.at)
 
     def _runs(self, state: PatientState, vital: str, every: timedelta, now: datetime) -> list[_Run]:
         """The silences of a vital up to now, one after the other: each was overdue while its device was assigned."""
@@ -130,8 +141,11 @@ class Silence:
     def _finding(self, vital: str, run: _Run, minutes: int) -> Finding:
         row = self._knowledge.vitals[vital]
         since = " since the device was given out" if run.is_given else ""
+        key = Key(vital=vital)
         return Finding(
-            member=f"silence:{vital}",
+            kind=self.kind,
+            key=key,
+            member=member_name(self.kind, key),
             rule=f"silence.{vital}@{self._knowledge.limits.version}",
             group=GROUP,
             priority=self._knowledge.limits.silence_priority,
@@ -144,16 +158,18 @@ class Silence:
             opened_by=run.opened_by,
         )
 
-    def heard(self, score: ScoreState, member: str, episodes: Episodes) -> bool:
+    def recovered(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
         """Whether a silent vital has spoken again, or for the first time."""
-        known = episodes[GROUP].members[member]
-        last = score.latest.get(known.vital)
-        return last is not None and last.measured_at > known.measured_at
+        last = state.latest.get(held.vital)
+        return last is not None and last.measured_at > held.measured_at
 
-    def ended(
-        self, score: ScoreState, patient: PatientEntry, episodes: Episodes, now: datetime
-    ) -> Iterator[tuple[str, datetime]]:
-        """The silence episode and when it ended, once none of its vitals that are not heard is expected any more.
+    def ended(self, state: PatientState, entry: PatientEntry, until: datetime) -> list[Ending]:
+        """The silence episode, if its devices are no longer worn or nothing of it is expected any more."""
+        ended = self._ended(state.score, entry, state.episodes, until)
+        return [Ending(GROUP, at, "no longer expected from this device") for at in ended]
+
+    def _ended(self, score: ScoreState, patient: PatientEntry, episodes: Episodes, now: datetime) -> Iterator[datetime]:
+        """When the silence episode ended, once none of its vitals that are not heard is expected any more.
 
         The registry says when a device was unassigned; when a setting was removed it does not: that is ``now``. Of a
         vital whose last reading is forgotten or taken back nobody knows that it is not expected.
@@ -161,10 +177,11 @@ class Silence:
         if GROUP not in episodes:
             return
         episode = episodes[GROUP]
-        silent = [member.vital for name, member in episode.members.items() if not self.heard(score, name, episodes)]
+        members = episode.members.items()
+        silent = [each.vital for name, each in members if not self.recovered(score, patient, name, each)]
         expected = [vital for vital in silent if vital in expected_of(patient, self._knowledge)]
         if not expected:
-            yield GROUP, now
+            yield now
             return
         assignments: list[Assignment] = []
         for vital in expected:
@@ -173,7 +190,7 @@ class Silence:
             assignments += of_vital
         moment = first_not_worn(assignments, episode.alert.history[-1].at)
         if moment is not None and moment <= now:
-            yield GROUP, moment
+            yield moment
 
     def _measuring(self, score: ScoreState, patient: str, vital: str) -> list[Assignment] | None:
         """The patient's assignments of devices that may measure a vital; None where the registry does not know."""

@@ -12,14 +12,13 @@ from rpm_stream.alert.situation import Level
 from rpm_stream.knowledge import Knowledge, Limits
 from rpm_stream.pipeline.patient import PatientState
 from rpm_stream.records import Direction, PatientEntry, Reading, Total, Trend
-from rpm_stream.score.news2 import SCALE_SAID
+from rpm_stream.score.news2 import OXYGEN_SAID, SCALE_SAID
 from rpm_stream.score.rules import number_of
 from rpm_stream.words import plain_value, with_unit
 
 if TYPE_CHECKING:
     from rpm_stream.pipeline.scoring import Scoring
 
-SCALE_2 = "scale 2, "  # how the words of its oxygen begin
 TREND_OVER = timedelta(minutes=10)  # CONTRACT 10, What is so now
 
 
@@ -69,8 +68,8 @@ class PatientSituation:
         if word is not None:
             return word
         if reading.value is not None:
-            scale = SCALE_SAID.get(self._scoring.scale(self._state, self._entry, reading))
-            oxygen = f" ({scale.removeprefix(SCALE_2)})" if scale else ""
+            scale = OXYGEN_SAID.get(self._scoring.scale(self._state, self._entry, reading))
+            oxygen = f" ({scale})" if scale else ""
             return f"{with_unit(reading.value, reading.unit)}{oxygen}"
         return {"positive-infinity": "HI", "negative-infinity": "LO"}.get(reading.absent or "", "without a value")
 
@@ -88,9 +87,9 @@ class PatientSituation:
             return "steady"
         return "rising" if moved > 0 else "falling"
 
-    def level(self, name: str, member: Member) -> Level:
+    def level(self, member: Member) -> Level:
         """Where the newest value of a member stands to its limit."""
-        return self._scoring.level(self._state, self._entry, name, member)
+        return self._scoring.level(self._state, self._entry, member)
 
     def is_beyond_query(self, vital: str, side: Direction, number: Decimal) -> bool:
         """Whether a value lies beyond the query bound of a side."""

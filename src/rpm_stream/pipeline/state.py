@@ -8,12 +8,23 @@ from typing import Final
 import msgspec
 from river.__version__ import __version__ as river_version
 
+from rpm_stream.pipeline.old_members import fill_in
 from rpm_stream.pipeline.patient import Patient, PatientState
 from rpm_stream.pipeline.sealed import StateError, checked, seal, unseal
 from rpm_stream.score.codec import readable_rivers
 
 _encoder = msgspec.msgpack.Encoder()
-PATIENTS: Final[Mapping[int, Callable[[bytes], PatientState]]] = {3: msgspec.msgpack.Decoder(PatientState).decode}
+_decode = msgspec.msgpack.Decoder(PatientState).decode
+
+
+def _with_members(body: bytes) -> PatientState:
+    """A state whose members may have names alone, as those of layout 3 had first."""
+    state = _decode(body)
+    fill_in(state.episodes)
+    return state
+
+
+PATIENTS: Final[Mapping[int, Callable[[bytes], PatientState]]] = {3: _with_members}
 
 
 def pack_patient(patient: Patient) -> bytes:

@@ -15,12 +15,10 @@ from rpm_stream.alert.episode import Decision, Episode, Fact, Member
 from rpm_stream.alert.episodes import change, evidence_of, found_of, is_worse, take_over_back
 from rpm_stream.alert.telling import note_told
 from rpm_stream.pipeline.alerting import Alerting
-from rpm_stream.pipeline.scoring import LIMIT, Scoring
+from rpm_stream.pipeline.scoring import Scoring
 from rpm_stream.pipeline.work import Work
 from rpm_stream.records import RANK, Action, Finding, Transition
-from rpm_stream.score.total import NEWS2
 
-SILENT = "silence:"
 NOT_KEPT = "may have been beyond its limit, by readings that are not kept one by one"
 
 
@@ -100,21 +98,21 @@ def _correct_member(work: Work, name: str, member: Member, known: Right) -> bool
         return True
     member.told = ""
     left = [each for each in member.evidence if each not in wrong]
-    if not member.evidence and not name.startswith(LIMIT):  # of an older release: a doubt keeps it
+    if not member.evidence and member.kind != "limit":  # of an older release: a doubt keeps it
         total = work.situation.total
-        return name != NEWS2 or (total is not None and total.priority is not None)
-    if name.startswith(SILENT):  # the vital is expected, and not heard, as before
+        return member.kind != "news2" or (total is not None and total.priority is not None)
+    if member.kind == "silence":  # the vital is expected, and not heard, as before
         member.evidence = tuple(left)
         return True
-    if name == NEWS2 and left:
+    if member.kind == "news2" and left:
         member.why, member.evidence = "", tuple(left)
         return True
-    if name.startswith(LIMIT) and known.scoring.is_beyond_unnamed(work.state, work.entry, member.vital):
+    if known.scoring.stands_unnamed(work.state, work.entry, member):
         plain = work.situation.plain(member.vital)
         member.title = f"{plain[:1].upper()}{plain[1:]} {member.direction or 'beyond its limit'}"
         member.why, member.evidence = f"{plain} {NOT_KEPT}", tuple(left)
         return True
-    return bool(left) and not name.startswith(LIMIT)
+    return bool(left) and member.kind != "limit"
 
 
 def _worst(right: Sequence[Finding]) -> Fact | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Final, Literal, TypeAlias
 
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.charts import BandLine, BandName, Child, Maternity, as_line
@@ -19,7 +20,11 @@ from rpm_stream.registry import has_unreadable_birth, months_old
 from rpm_stream.score.news2 import SCALE_SAID, Scale, has_scale_2
 
 NEWS2_POINTS: dict[BandName, int] = {"red": 3, "amber": 2}
-ADULT, PREGNANT, NO_AGE, CHILD = "adult", "pregnant", "no age", "child"  # whose chart; of a child with a number
+ADULT: Final = "adult"
+PREGNANT: Final = "pregnant"
+NO_AGE: Final = "no age"
+WhoseChart: TypeAlias = Literal["adult", "pregnant", "no age"] | int
+"""Whose chart holds; of a child the place of its age in the table."""
 ONE_SCALE: Scale = "1"
 SCALES: tuple[Scale, ...] = (ONE_SCALE, *SCALE_SAID)
 
@@ -27,7 +32,7 @@ SCALES: tuple[Scale, ...] = (ONE_SCALE, *SCALE_SAID)
 class Person(Record, frozen=True, kw_only=True):
     """What of a patient decides which bands hold. ``exempt``: why NEWS2 does not apply, empty where it does."""
 
-    chart: str
+    chart: WhoseChart
     scale: Scale
     exempt: str
 
@@ -61,7 +66,7 @@ class Bands:
         self._child = [{vital: line for line in age.line for vital in line.vitals} for age in knowledge.child.age]
         self._by_age = frozenset(vital for age in self._child for vital in age)
 
-    def chart_of(self, patient: PatientEntry, at: datetime) -> str:
+    def chart_of(self, patient: PatientEntry, at: datetime) -> WhoseChart:
         """Whose chart is the patient's at ``at``."""
         if patient.pregnant:
             return PREGNANT
@@ -73,8 +78,7 @@ class Bands:
         if months >= self._knowledge.news2.adult_from_years * 12:
             return ADULT
         ages = self._knowledge.child.age
-        place = next(place for place, age in enumerate(ages) if age.below_months is None or months < age.below_months)
-        return f"{CHILD} {place}"
+        return next(place for place, age in enumerate(ages) if age.below_months is None or months < age.below_months)
 
     def person(self, patient: PatientEntry, at: datetime) -> Person:
         """As the registry has it; what a check-in says of the oxygen is not known here."""
@@ -98,15 +102,15 @@ class Bands:
 
     def has_query(self, person: Person, vital: str) -> bool:
         """Whether the vital's query bound holds: an adult's does not for a child."""
-        return not (person.chart.startswith(CHILD) and vital in self._knowledge.child.no_query)
+        return not (isinstance(person.chart, int) and vital in self._knowledge.child.no_query)
 
     def line(self, person: Person, vital: str) -> tuple[str, BandLine] | None:
         """The line that holds for a vital, and of which table it is: news2, maternity or child."""
         if person.chart == PREGNANT:
             line = self._maternity.get(vital)
             return ("maternity", line) if line is not None else None
-        if person.chart.startswith(CHILD) and vital in self._by_age:
-            line = self._child[_place(person.chart)].get(vital)
+        if isinstance(person.chart, int) and vital in self._by_age:
+            line = self._child[person.chart].get(vital)
             return ("child", line) if line is not None else None
         if (person.chart == NO_AGE and vital in self._by_age) or (vital, person.scale) not in self._news2:
             return None
@@ -160,8 +164,8 @@ class Bands:
         said = band if self._knowledge.vitals[vital].words else f"{side}, {band}"
         if table == "maternity":
             return f"{said} in the chart for pregnancy"
-        if table == "child":
-            return f"{said} for {self._knowledge.child.age[_place(person.chart)].words}"
+        if isinstance(person.chart, int) and table == "child":
+            return f"{said} for {self._knowledge.child.age[person.chart].words}"
         said_scale = SCALE_SAID.get(person.scale) if vital in self._scaled else None
         named = f" on {said_scale}" if said_scale else ""
         if person.chart != ADULT:
@@ -189,7 +193,3 @@ class Bands:
     def _rounded(self, line: BandLine, reading: Reading) -> Decimal:
         value = Decimal(reading.value or 0)
         return self._knowledge.convert(value, reading.unit, line.unit).quantize(line.step, ROUND_HALF_UP)
-
-
-def _place(chart: str) -> int:
-    return int(chart.removeprefix(CHILD))

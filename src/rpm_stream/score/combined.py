@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.records import Finding, Reading, Score
+from rpm_stream.records import Finding, Key, Reading, Score
 from rpm_stream.score.codec import StateError
 from rpm_stream.score.detector import Feature
 from rpm_stream.score.detectors import VECTOR_DETECTORS
@@ -126,6 +126,8 @@ class Combined:
         usual = detector.expected()
         said = self._words.together((readings[name], usual[name][0]) for name in told)
         return Finding(
+            kind="detector",
+            key=Key(what=detector.name),
             member=f"detector:{detector.name}",
             rule=f"detector.{detector.name}@{detector.version}",
             group=GROUP,

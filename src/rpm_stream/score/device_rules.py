@@ -6,15 +6,27 @@ Late readings say nothing of the device now.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 
-from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.alerting import Stuck
-from rpm_stream.records import Finding, Reading
-from rpm_stream.score.device_runs import ANY, Teller, Told, any_going_on, count, is_news, keep, lasts, member_of
+from rpm_stream.records import PatientEntry, Reading
+from rpm_stream.score.device_runs import (
+    ANY,
+    Teller,
+    Told,
+    any_going_on,
+    count,
+    is_news,
+    is_well,
+    keep,
+    lasts,
+    member_of,
+)
+from rpm_stream.score.moment import Moment
 from rpm_stream.score.other_unit import OtherUnits
+from rpm_stream.score.rule_protocol import Held, MomentRule, Shared
 from rpm_stream.score.state import DeviceRun, ScoreState
 from rpm_stream.words import plain_flags, plain_unit, plain_value
 
@@ -22,12 +34,18 @@ BATTERY = "battery"  # the vital
 REFUSED = "refused"  # the flag of a value that no body can have
 
 
-class DeviceRules:
-    """The device rules, bound to the knowledge table."""
+class DeviceRules(MomentRule):
+    """The device rules, bound to the tables."""
 
-    def __init__(self, knowledge: Knowledge) -> None:
+    kind = "device"
+    source = ("device_rules.toml",)
+    words = "A device that needs a hand"
+    keeps = "whose readings they were, the device has said it"
+
+    def __init__(self, shared: Shared) -> None:
+        knowledge = shared.knowledge
         self._knowledge, self._rules = knowledge, knowledge.device_rules
-        self._teller = Teller(knowledge, knowledge.device_rules.version)
+        self._teller = Teller(knowledge, self.kind, knowledge.device_rules.version)
         self._stuck = {row.vital: row for row in self._rules.stuck}
         self._units = OtherUnits(knowledge)
         rules = self._rules
@@ -35,16 +53,15 @@ class DeviceRules:
             rules.clock.flags, *rules.contact.flags.values(), *(row.flags for row in rules.fault)
         )
 
-    def findings(self, state: ScoreState, readings: Sequence[Reading]) -> Iterator[Finding]:
-        """A finding for each device fault that the readings of one instant show for long enough."""
-        for reading in readings:
+    def look(self, state: ScoreState, moment: Moment) -> None:
+        """Add a finding for each device fault that the readings show for long enough: all of the moment's count."""
+        for reading in moment.readings:
             for told in self._told(state, reading):
-                yield self._teller.finding(told)
+                moment.findings.append(self._teller.finding(told))
 
-    def recovered(self, state: ScoreState, member: str) -> bool:
+    def recovered(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
         """Whether the device is well again, by a reading of its own."""
-        run = state.faults.get(member) or state.repeats.get(member) or state.doubts.get(member)
-        return run is not None and not run.told
+        return is_well(state.faults.get(name) or state.repeats.get(name))
 
     def _told(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
         flagged = bool(reading.flags) and not self._tells.isdisjoint(reading.flags)
@@ -78,7 +95,7 @@ class DeviceRules:
         run = count(state.faults, member, reading.measured_at, is_low)
         if lasts(run, 1, 0) and is_news(run):
             why = f"{plain_value(reading)}: below {rules.below} %, charge or renew it (shipped)"
-            yield Told(kind="battery", member=member, title="Battery low", why=why, evidence=(reading,))
+            yield Told(kind="battery", of=ANY, title="Battery low", why=why, evidence=(reading,))
 
     def _battery_flag(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
         """A meter that has no battery service says it beside a value (2A18, 2AA7)."""
@@ -86,7 +103,7 @@ class DeviceRules:
         run = count(state.faults, member, reading.measured_at, "battery_low" in reading.flags)
         if lasts(run, 1, 0) and is_news(run):
             why = "the device says that its battery is low: charge or renew it (shipped)"
-            yield Told(kind="battery", member=member, title="Battery low", why=why, evidence=(reading,))
+            yield Told(kind="battery", of=reading.vital, title="Battery low", why=why, evidence=(reading,))
 
     def _contact(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
         rules = self._rules.contact
@@ -100,7 +117,7 @@ class DeviceRules:
         if lasts(run, 1, rules.minutes) and is_news(run):
             plain = self._knowledge.vitals[reading.vital].plain
             why = f"no contact for {rules.minutes} minutes or longer, so no {plain}: not worn or misplaced? (shipped)"
-            yield Told(kind="contact", member=member, title="Sensor not in contact", why=why, evidence=(reading,))
+            yield Told(kind="contact", of=reading.vital, title="Sensor not in contact", why=why, evidence=(reading,))
 
     def _clock(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
         """A device's clock by frames, in the order of receipt: a clock that runs ahead makes its values look newest.
@@ -109,21 +126,22 @@ class DeviceRules:
         """
         rules, sent_as = self._rules.clock, reading.attributes.get("characteristic", "")
         for flag in rules.flags:
-            member = member_of("clock", f"{flag}.{sent_as}", reading.device)
-            run = count(state.faults, member, reading.received_at, flag in reading.flags)
+            of = f"{flag}.{sent_as}"
+            run = count(
+                state.faults, member_of("clock", of, reading.device), reading.received_at, flag in reading.flags
+            )
             if lasts(run, rules.count, 0) and is_news(run):
                 why = f"{flag.replace('_', ' ')}, {rules.count} times in a row: set device and phone (shipped)"
-                yield Told(kind="clock", member=member, title="Device clock wrong", why=why, evidence=(reading,))
+                yield Told(kind="clock", of=of, title="Device clock wrong", why=why, evidence=(reading,))
 
     def _faults(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
         """What the device says of its own failing; a kind of value that comes without it again is well."""
         for row in self._rules.fault:
-            said = row.flags.intersection(reading.flags)
-            member = member_of(row.kind, f"{row.name}.{reading.vital}", reading.device)
-            run = count(state.faults, member, reading.measured_at, bool(said))
+            said, of = row.flags.intersection(reading.flags), f"{row.name}.{reading.vital}"
+            run = count(state.faults, member_of(row.kind, of, reading.device), reading.measured_at, bool(said))
             if lasts(run, row.count, row.minutes) and is_news(run):
                 why = f"{plain_value(reading)}, {plain_flags(sorted(said))}: {row.advice} (shipped)"
-                yield Told(kind=row.kind, member=member, title=row.title, why=why, evidence=(reading,))
+                yield Told(kind=row.kind, of=of, title=row.title, why=why, evidence=(reading,))
 
     def _refused(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
         """Values that no body can have: after some of them, at once where another unit would explain one."""
@@ -136,7 +154,7 @@ class DeviceRules:
         if (unit is not None or lasts(run, rules.count, rules.minutes)) and is_news(run):
             fits = f": it would fit this person in {plain_unit(unit)}, is the device's unit set right?" if unit else ""
             why = f"{plain_value(reading)} was refused, no body can have that{fits or ': look at the device'} (shipped)"
-            yield Told(kind="refused", member=member, title="Values refused", why=why, evidence=(reading,))
+            yield Told(kind="refused", of=reading.vital, title="Values refused", why=why, evidence=(reading,))
 
     def _same(self, state: ScoreState, reading: Reading, rules: Stuck) -> Iterator[Told]:
         member, at = member_of("stuck", reading.vital, reading.device), reading.measured_at
@@ -150,4 +168,4 @@ class DeviceRules:
         lasted = at - run.since
         if run.count > rules.count and lasted >= timedelta(minutes=rules.minutes) and is_news(run):
             why = f"{plain_value(reading)}, more than {rules.count} times in a row: is the sensor stuck? (shipped)"
-            yield Told(kind="stuck", member=member, title="Value does not move", why=why, evidence=(reading,))
+            yield Told(kind="stuck", of=reading.vital, title="Value does not move", why=why, evidence=(reading,))

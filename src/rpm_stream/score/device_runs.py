@@ -12,7 +12,8 @@ from typing import TypeAlias, get_args
 
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.alerting import DeviceKind
-from rpm_stream.records import Finding, Reading, Record
+from rpm_stream.records import Finding, Key, Kind, Reading, Record
+from rpm_stream.score.member_names import member_name
 from rpm_stream.score.state import DeviceRun
 
 KINDS: tuple[DeviceKind, ...] = get_args(DeviceKind)
@@ -22,27 +23,31 @@ Runs: TypeAlias = dict[str, DeviceRun]
 
 
 class Told(Record, frozen=True, kw_only=True):
-    """What is said of a device."""
+    """What is said of the device of the first reading: its ``kind`` of fault, and ``of`` what (see ``member_of``)."""
 
     kind: DeviceKind
-    member: str
+    of: str
     title: str
     why: str
     evidence: tuple[Reading, ...]
 
 
 class Teller:
-    """Findings about devices, with the priority and the version of their rules."""
+    """Findings about devices, with the kind, the priority and the version of their rules."""
 
-    def __init__(self, knowledge: Knowledge, version: str) -> None:
+    def __init__(self, knowledge: Knowledge, kind: Kind, version: str) -> None:
+        self._kind: Kind = kind
         self._priority = {kind: knowledge.priorities.of(f"device.{kind}") for kind in KINDS}
         self._version = version
 
     def finding(self, told: Told) -> Finding:
         """The finding that tells it; the first reading of the evidence decides its time."""
         first = told.evidence[0]
+        key = Key(what=told.kind, of=told.of, device=first.device)
         return Finding(
-            member=told.member,
+            kind=self._kind,
+            key=key,
+            member=member_name(self._kind, key),
             rule=f"device.{told.kind}@{self._version}",
             group=f"device:{told.kind}",
             priority=self._priority[told.kind],
@@ -54,14 +59,11 @@ class Teller:
         )
 
 
-def member_of(kind: DeviceKind, vital: str, device: str) -> str:
-    """The name of a member in its episode, and of its run in the state."""
-    return f"device:{kind}:{vital}:{device}"
-
-
-def device_of(member: str) -> str:
-    """The device that a member is about."""
-    return member.split(":", 3)[3]
+def member_of(kind: DeviceKind, of: str, device: str) -> str:
+    """The name of a member in its episode, and of its run in the state: a fault of a device, and ``of`` which vital or
+    flag.
+    """
+    return member_name("device", Key(what=kind, of=of, device=device))
 
 
 def count(runs: Runs, member: str, at: datetime, is_wrong: bool) -> DeviceRun | None:
@@ -105,3 +107,8 @@ def is_news(run: DeviceRun | None) -> bool:
 def any_going_on(runs: Runs) -> bool:
     """Whether one of the runs lasts, so that a reading may end it."""
     return any(run.count for run in runs.values())
+
+
+def is_well(run: DeviceRun | None) -> bool:
+    """Whether a fault that was told is over."""
+    return run is not None and not run.told

@@ -14,7 +14,7 @@ from math import exp
 from typing import Final
 
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.records import Finding, Reading
+from rpm_stream.records import Finding, Key, Reading
 from rpm_stream.score.codec import StateError
 from rpm_stream.score.drift import Drift
 from rpm_stream.score.learning import LiveDetectors, Numbers, Paused
@@ -121,6 +121,8 @@ class Lasting:
     def _told(self, course: Course, reading: Reading, group: str, lasts: timedelta) -> Finding:
         vital = reading.vital
         return Finding(
+            kind="detector",
+            key=Key(what=Drift.name, vital=vital),
             member=f"{MEMBER}{vital}",
             rule=f"detector.{Drift.name}.{vital}@{Drift.version}",
             group=group,
@@ -147,8 +149,3 @@ def _move(course: Course, learned: int, at: datetime, x: float) -> None:
 def _resumed(course: Course, looked: Looked) -> int:
     """Values learned since a flagged one was learned, the pause being over; 0 where none was."""
     return course.resumed + 1 if course.resumed or looked.in_spite_of is not None else 0
-
-
-def pauses_learning(member: str) -> bool:
-    """Whether an open episode keeps its vitals from learning for it: a changed usual is there to be learned."""
-    return not member.startswith(MEMBER)

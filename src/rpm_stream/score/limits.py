@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from typing import TypedDict
 
 import msgspec
 
 from rpm_stream.knowledge import Knowledge, ShippedLimit
-from rpm_stream.records import PatientEntry, Reading
+from rpm_stream.records import Key, PatientEntry, Reading
 from rpm_stream.registry import Registry
 from rpm_stream.score.bands import PREGNANT, Bands, Person
 from rpm_stream.score.limit_words import LimitWords, lasting
+from rpm_stream.score.member_names import member_name
 from rpm_stream.score.news2 import Chart, Scale
 from rpm_stream.score.own_limits import OwnLimits, OwnSide
 from rpm_stream.score.verdict import WORD, Breach, Side, Verdict
@@ -108,7 +110,7 @@ class LimitTable:
         assert bound is not None
         yield Breach(
             limit="red",
-            member=f"limit:{vital}:{side}",
+            **_place(Key(vital=vital, side=side)),
             side=side,
             bound=bound,
             unit=row.unit,
@@ -127,7 +129,7 @@ class LimitTable:
             return
         yield Breach(
             limit=found.band,
-            member=f"limit:{reading.vital}:{found.side}",
+            **_place(Key(vital=reading.vital, side=found.side)),
             side=found.side,
             bound=found.bound,
             unit=found.unit,
@@ -151,7 +153,7 @@ class LimitTable:
         side, bound, limit = _side(row), _bound(row), _name(row)
         return Breach(
             limit=limit,
-            member=f"limit:{row.vital}:{side}",
+            **_place(Key(vital=row.vital, side=side)),
             side=side,
             bound=bound,
             unit=row.unit,
@@ -195,7 +197,7 @@ class LimitTable:
             group = f"{own.group}." if own.group else ""
             yield Breach(
                 limit=name,
-                member=f"limit:{limit.vital}:{name}",
+                **_place(Key(vital=limit.vital, side=own.side, what=name)),
                 side=own.side,
                 bound=own.bound,
                 unit=limit.unit,
@@ -211,6 +213,17 @@ class LimitTable:
     def _recovered(self, own: OwnSide, unit: str, value: Decimal) -> bool:
         number = self._knowledge.convert(value, unit, own.source.unit)
         return number >= own.recover if own.side == "low" else number <= own.recover
+
+
+class _Place(TypedDict):
+    """Where a breach stands in an episode."""
+
+    key: Key
+    member: str
+
+
+def _place(key: Key) -> _Place:
+    return _Place(key=key, member=member_name("limit", key))
 
 
 def _side(row: ShippedLimit) -> Side:

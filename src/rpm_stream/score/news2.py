@@ -23,11 +23,8 @@ Scale = Literal["1", "2 on air", "2 on oxygen", "2 unknown"]  # of oxygen satura
 SATURATION, OXYGEN = "oxygen_saturation", "oxygen"
 TICK = timedelta(microseconds=1)
 ANSWER_BEFORE = timedelta(minutes=60)  # an answer about oxygen counts from so long before it (CONTRACT 10)
-SCALE_SAID: dict[Scale, str] = {
-    "2 on air": "scale 2, on air",
-    "2 on oxygen": "scale 2, on oxygen",
-    "2 unknown": "scale 2, oxygen not known",
-}
+OXYGEN_SAID: dict[Scale, str] = {"2 on air": "on air", "2 on oxygen": "on oxygen", "2 unknown": "oxygen not known"}
+SCALE_SAID: dict[Scale, str] = {scale: f"scale 2, {said}" for scale, said in OXYGEN_SAID.items()}
 
 
 def has_scale_2(patient: PatientEntry) -> bool:

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.records import Finding, Reading, Record, Score
+from rpm_stream.records import Finding, Key, Reading, Record, Score
 from rpm_stream.score.codec import StateError
 from rpm_stream.score.detector import VitalDetector
 from rpm_stream.score.detectors import VITAL_DETECTORS
@@ -102,6 +102,8 @@ class Personal:
         if not is_sustained(run, reading.measured_at, self._table.sustained_count, self._table.sustained_minutes):
             return None
         return Finding(
+            kind="detector",
+            key=Key(vital=reading.vital),
             member=f"detector:{reading.vital}",
             rule=f"detector.{detector.name}.{reading.vital}@{detector.version}",
             group=group,

@@ -7,16 +7,27 @@ Late readings are compared with nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 import msgspec
 
-from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.signal import Resent, Step
-from rpm_stream.records import Finding, Reading
-from rpm_stream.score.device_runs import MOST_RUNS, Teller, Told, any_going_on, count, is_news, lasts, member_of
+from rpm_stream.records import Finding, PatientEntry, Reading
+from rpm_stream.score.device_runs import (
+    MOST_RUNS,
+    Teller,
+    Told,
+    any_going_on,
+    count,
+    is_news,
+    is_well,
+    lasts,
+    member_of,
+)
+from rpm_stream.score.moment import Moment
 from rpm_stream.score.other_unit import OtherUnits
+from rpm_stream.score.rule_protocol import Held, MomentRule, Shared
 from rpm_stream.score.state import DeviceRun, LastValue, ScoreState
 from rpm_stream.words import plain_flags, plain_unit, plain_value, with_unit
 
@@ -36,12 +47,18 @@ class Plan(msgspec.Struct, frozen=True):
     within: timedelta
 
 
-class Quality:
-    """The signal-quality rules, bound to the knowledge table."""
+class Quality(MomentRule):
+    """The signal-quality rules, bound to the tables."""
 
-    def __init__(self, knowledge: Knowledge) -> None:
+    kind = "quality"
+    source = ("signal.toml",)
+    words = "A device whose values do not fit together"
+    keeps = "whose readings they were, the device has sent them"
+
+    def __init__(self, shared: Shared) -> None:
+        knowledge = shared.knowledge
         self._knowledge, self._signal = knowledge, knowledge.signal
-        self._teller = Teller(knowledge, knowledge.signal.version)
+        self._teller = Teller(knowledge, self.kind, knowledge.signal.version)
         self._units = OtherUnits(knowledge)
         self._plans = {vital: self._plan(vital) for vital in {PULSE, *knowledge.signal.compared()}}
         self._gap = float(knowledge.signal.agreement.gap)
@@ -59,16 +76,21 @@ class Quality:
             within=timedelta(seconds=step.seconds if step else 0),
         )
 
-    def look(self, state: ScoreState, readings: Sequence[Reading], found: list[Finding]) -> list[Finding]:
-        """What was found at one instant, with the doubts about its readings in words, and what is told of the signal.
+    def look(self, state: ScoreState, moment: Moment) -> None:
+        """Say the doubts about the moment's readings in what was found, and add what is told of the signal.
 
-        ``state.latest`` must know the instant already.
+        ``state.latest`` must know the moment already.
         """
         doubts: dict[str, str] = {}
-        told = [each for reading in readings for each in self._told(state, reading, doubts)]
-        if found:
-            found = [self._explained(state, finding, doubts) for finding in found]
-        return found + [self._teller.finding(each) for each in told] if told else found
+        told = [each for reading in moment.judged for each in self._told(state, reading, doubts)]
+        if moment.findings:
+            moment.findings = [self._explained(state, finding, doubts) for finding in moment.findings]
+        if told:
+            moment.findings += [self._teller.finding(each) for each in told]
+
+    def recovered(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
+        """Whether the device's values fit together again."""
+        return is_well(state.doubts.get(name))
 
     def _told(self, state: ScoreState, reading: Reading, doubts: dict[str, str]) -> Iterator[Told]:
         if reading.value is None:
@@ -113,7 +135,7 @@ class Quality:
         doubts[reading.id] = said
         if is_news(run):
             why = f"{plain_value(reading)} {said} (shipped)"
-            yield Told(kind="unit", member=member, title="Unit looks wrong", why=why, evidence=(reading,))
+            yield Told(kind="unit", of=reading.vital, title="Unit looks wrong", why=why, evidence=(reading,))
 
     def _jump(self, plan: Plan, reading: Reading, last: LastValue) -> float:
         """How far a value is from the one before, where that is near enough in time to be compared with."""
@@ -141,7 +163,7 @@ class Quality:
             run.value = f"{self._units.number(reading.vital, last.value, last.unit)}"
         if lasts(run, plan.step.times, 0) and is_news(run):
             why = f"{plain_value(reading)}, {said}: another person, a slipped sensor? {AGAIN.capitalize()} (shipped)"
-            yield Told(kind="step", member=member, title="Value jumps", why=why, evidence=(reading,))
+            yield Told(kind="step", of=reading.vital, title="Value jumps", why=why, evidence=(reading,))
 
     def _is_back(self, plan: Plan, reading: Reading, run: DeviceRun | None) -> bool:
         """Whether a value that was measured again is what it was before the jump: the odd one was an artefact."""
@@ -161,13 +183,13 @@ class Quality:
         again = len(set(tail)) >= rules.different and _stands_in(tail, values[:-1])
         if not again and not (state.doubts and any_going_on(state.doubts)):
             return
-        member = member_of("clock", f"resent.{reading.vital}", reading.device)
-        run = count(state.doubts, member, reading.measured_at, again)
+        of = f"resent.{reading.vital}"
+        run = count(state.doubts, member_of("clock", of, reading.device), reading.measured_at, again)
         if again and is_news(run):
             plain = self._knowledge.vitals[reading.vital].plain
             why = f"the last {rules.length} values of {plain} came in the same order before: stored ones, sent as new?"
             told = f"{why} (shipped)"
-            yield Told(kind="clock", member=member, title="Old values sent again", why=told, evidence=(reading,))
+            yield Told(kind="clock", of=of, title="Old values sent again", why=told, evidence=(reading,))
 
     def _agreement(self, state: ScoreState, pulse: Reading) -> Iterator[Told]:
         """The pulse of one sensor against the heart rate of another."""
@@ -187,7 +209,7 @@ class Quality:
                 f"{self._from(heart)}: a bad signal in one of them, or beats that do not reach the finger (shipped)"
             )
             title = "Pulse and heart rate disagree"
-            yield Told(kind="disagreement", member=member, title=title, why=why, evidence=(pulse, heart))
+            yield Told(kind="disagreement", of=PULSE, title=title, why=why, evidence=(pulse, heart))
 
     def _from(self, reading: Reading) -> str:
         sensor = self._signal.agreement.sensors.get(reading.attributes.get("characteristic", ""))

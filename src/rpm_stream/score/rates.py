@@ -13,28 +13,45 @@ from decimal import Decimal, InvalidOperation
 from itertools import combinations
 from statistics import median
 
-from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.trends import Falling
-from rpm_stream.records import Finding, Reading
+from rpm_stream.records import Finding, Key, PatientEntry, Reading
 from rpm_stream.score.learning import Numbers
+from rpm_stream.score.member_names import member_name
+from rpm_stream.score.moment import Moment
+from rpm_stream.score.rule_protocol import MomentRule, Shared
 from rpm_stream.score.rules import note_calm
 from rpm_stream.score.state import Point, ScoreState
 from rpm_stream.score.usual_words import UsualWords
 
-MEMBER = "rate:"
 MOST_POINTS = 24  # a window of one value a minute, and late ones
 MOST_IN_WINDOW = 8  # of a denser sensor the newest count: pairs grow with the square
 RULE = "rate.falling"
 
 
-class Rates:
-    """The rules over minutes, bound to the knowledge table."""
+class Rates(MomentRule):
+    """The rules over minutes, bound to the tables."""
 
-    def __init__(self, knowledge: Knowledge) -> None:
+    kind = "rate"
+    source = ("trends.toml",)
+    words = "A value that moves fast"
+
+    def __init__(self, shared: Shared) -> None:
+        knowledge = shared.knowledge
+        self.calm_for = timedelta(minutes=knowledge.limits.recovery_minutes)
         self._knowledge, self._numbers, self._words = knowledge, Numbers(knowledge), UsualWords(knowledge)
         self._falling = {row.vital: row for row in knowledge.trends.falling}
 
-    def look(self, state: ScoreState, readings: Sequence[Reading], late: Collection[str]) -> Iterator[Finding]:
+    def look(self, state: ScoreState, moment: Moment) -> None:
+        """Add what the readings of the moment say of how fast their vital falls."""
+        moment.findings += self._found(state, moment.judged, moment.late)
+
+    def forget(self, state: ScoreState, entry: PatientEntry, wrong: Sequence[Reading]) -> None:
+        """Take readings out of the values of the last minutes."""
+        vital, times = wrong[0].vital, {reading.measured_at for reading in wrong}
+        if vital in state.points:
+            state.points[vital] = [point for point in state.points[vital] if point.at not in times]
+
+    def _found(self, state: ScoreState, readings: Sequence[Reading], late: Collection[str]) -> Iterator[Finding]:
         """What the readings of one instant say of how fast their vital falls."""
         for reading in readings:
             row = self._falling.get(reading.vital)
@@ -45,7 +62,9 @@ class Rates:
             ahead = number + slope * row.ahead_minutes
             falls = slope <= -float(row.per_minute) and float(row.to) <= number and ahead < float(row.to)
             if reading.id not in late:
-                note_calm(state, f"{MEMBER}{reading.vital}", reading.measured_at, ahead >= float(row.to))
+                note_calm(
+                    state, member_name("rate", Key(vital=reading.vital)), reading.measured_at, ahead >= float(row.to)
+                )
             if falls:
                 yield self._finding(row, reading, slope, reading.id in late)
 
@@ -64,12 +83,14 @@ class Rates:
         return said
 
     def _finding(self, row: Falling, reading: Reading, slope: float, is_late: bool) -> Finding:
-        vital = self._knowledge.vitals[row.vital]
+        vital, key = self._knowledge.vitals[row.vital], Key(vital=row.vital)
         minutes, scale = max(1, round((self._numbers.of(reading) - float(row.to)) / -slope)), self._words.scale(reading)
         fall = f"{self._words.difference(scale.finer(), reading, -slope)}{scale.written}"
         low = f"{self._words.number(scale, reading, float(row.to))}{scale.written}"
         return Finding(
-            member=f"{MEMBER}{row.vital}",
+            kind="rate",
+            key=key,
+            member=member_name("rate", key),
             rule=f"{RULE}.{row.vital}@{self._knowledge.trends.version}",
             group=vital.group,
             priority=self._knowledge.priorities.of(RULE),

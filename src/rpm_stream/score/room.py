@@ -12,8 +12,9 @@ from typing import Any
 
 import msgspec
 
-from rpm_stream.records import Reading
+from rpm_stream.records import Key, Reading
 from rpm_stream.score.history import Segment, shorten
+from rpm_stream.score.member_names import member_name
 from rpm_stream.score.state import ScoreState
 
 MOST_TEXT = 128  # characters of an attribute that is kept; the kinds of samples and sites have under 40
@@ -133,7 +134,7 @@ def _by_device(state: ScoreState) -> tuple[dict[str, Any], ...]:
 
 def _counted(vital: str) -> tuple[str, str]:
     """The names under which readings of a vital are kept one by one: for limits, and for trends (trends.py)."""
-    return vital, f"detector:trend:{vital}"
+    return vital, member_name("trend", Key(vital=vital))
 
 
 def _segments(state: ScoreState, vital: str) -> list[Segment]:

@@ -14,7 +14,6 @@ import msgspec
 
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import RANK, Direction, Finding, PatientEntry, Reading
-from rpm_stream.registry import Registry
 from rpm_stream.sameness import ignored_time
 from rpm_stream.score.history import (
     Placing,
@@ -51,13 +50,11 @@ class _Seen(msgspec.Struct, frozen=True, gc=False):
     is_sided: bool = False
 
 
-class Rules:
-    """The limits, bound to the knowledge table."""
+class LimitJudge:
+    """The limits, bound to the tables."""
 
-    def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
-        self._knowledge = knowledge
-        self.chart = Chart(knowledge)
-        self._limits = LimitTable(knowledge, self.chart, registry)
+    def __init__(self, knowledge: Knowledge, chart: Chart, limits: LimitTable) -> None:
+        self._knowledge, self.chart, self._limits = knowledge, chart, limits
         self._row = timedelta(seconds=knowledge.limits.row_seconds)
         self.recovery = Recovery(knowledge, self.chart, self._limits)
 
@@ -192,6 +189,8 @@ class Rules:
         is_row = (row.count >= 2 and row.end - row.start >= self._row) or self._partnered(state, reading, breach)
         before = seen.placing.before
         return Finding(
+            kind="limit",
+            key=breach.key,
             member=breach.member,
             rule=breach.rule,
             group=self._knowledge.vitals[reading.vital].group,

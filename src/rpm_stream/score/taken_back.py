@@ -1,27 +1,12 @@
-"""What score keeps of readings that were wrong, or another person's, is forgotten: all of theirs, and nothing else."""
+"""Readings that were wrong, or another person's, leave a history: all of theirs, and nothing else."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 
-from rpm_stream.records import Reading
 from rpm_stream.sameness import ignored_time
-from rpm_stream.score import same
 from rpm_stream.score.history import Segment, VitalHistory
-from rpm_stream.score.state import ScoreState
-
-
-def forget(state: ScoreState, reading: Reading) -> None:
-    """Take out what was kept at the reading's time, but of its day (trends.py)."""
-    at, vital = reading.measured_at, reading.vital
-    same.forget(state, reading)
-    for name, recent in state.recent.items():
-        if name in (vital, f"detector:trend:{vital}"):
-            recent[:] = [one for one in recent if one.at != at]
-    for kept_points in (state.points, state.trail):
-        if vital in kept_points:
-            kept_points[vital] = [point for point in kept_points[vital] if point.at != at]
 
 
 def forget_in(history: VitalHistory, wrong: Sequence[Segment]) -> None:

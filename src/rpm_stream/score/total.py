@@ -6,24 +6,52 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from rpm_stream.ids import deterministic_id
-from rpm_stream.knowledge import Knowledge
-from rpm_stream.records import Finding, PatientEntry, Priority, Reading, Score, Total
-from rpm_stream.score.history import Placing
-from rpm_stream.score.news2 import ANSWER_BEFORE, OXYGEN, SATURATION, SCALE_SAID, Chart, Histories, News2Score
+from rpm_stream.records import Finding, Key, PatientEntry, Priority, Reading, Score, Total
+from rpm_stream.score.history import Level, Placing
+from rpm_stream.score.member_names import member_name
+from rpm_stream.score.moment import Moment
+from rpm_stream.score.news2 import ANSWER_BEFORE, OXYGEN, SATURATION, SCALE_SAID, Histories, News2Score
+from rpm_stream.score.rule_protocol import Held, MomentRule, Shared
 from rpm_stream.score.rules import emits, note_calm
 from rpm_stream.score.state import ScoreState
 
-NEWS2 = "news2"  # its member in an episode
+NEWS2 = member_name("news2", Key())  # its member in an episode, and its detector in a score
+GROUP = "vital_signs"  # of its vitals
+SCORE_EVERY = timedelta(minutes=5)  # an unchanged score is looked at this often
 
 
-class Totals:
-    """NEWS2, bound to the knowledge table."""
+class Totals(MomentRule):
+    """NEWS2, bound to the tables."""
 
-    def __init__(self, knowledge: Knowledge, chart: Chart) -> None:
-        self._knowledge, self.chart = knowledge, chart
-        self._recovery = timedelta(minutes=knowledge.limits.news2_recovery_minutes)
+    kind = "news2"
+    source = ("news2.toml", "limits.toml")
+    words = "NEWS2, the score of all vital signs together"
 
-    def look(
+    def __init__(self, shared: Shared) -> None:
+        self._knowledge, self.chart = shared.knowledge, shared.chart
+        self._recovery = timedelta(minutes=shared.knowledge.limits.news2_recovery_minutes)
+
+    def look(self, state: ScoreState, moment: Moment) -> None:
+        """Score the moment where the score can have changed, an alert stands on it, or it was not put out for long."""
+        if not (moment.judged and self._is_needed(state, moment)):
+            return
+        scores, findings = self.scored(state, moment.judged, moment.placings, moment.entry)
+        moment.scores += scores
+        moment.findings += findings
+        moment.total = state.total
+
+    def _is_needed(self, state: ScoreState, moment: Moment) -> bool:
+        if not moment.placings:
+            return False
+        emitted = state.emitted.get(NEWS2)
+        return (
+            emitted is None
+            or any(placing.changed for placing in moment.placings)
+            or GROUP in moment.open_groups
+            or moment.judged[0].measured_at - emitted.at >= SCORE_EVERY
+        )
+
+    def scored(
         self, state: ScoreState, instant: Sequence[Reading], placings: Sequence[Placing], patient: PatientEntry
     ) -> tuple[list[Score], list[Finding]]:
         """NEWS2 as of the instant, and at each other moment that a late reading or an answer reaches."""
@@ -98,14 +126,14 @@ class Totals:
         histories = Histories(state.histories, state.on_oxygen)
         return self.chart.minimum_on_oxygen(score, histories, at, patient) < self.chart.news2.medium_from
 
-    def renew(self, state: ScoreState, patient: PatientEntry) -> None:
+    def renew(self, state: ScoreState, entry: PatientEntry) -> None:
         """What NEWS2 is now, after readings were taken back."""
         times = [state.latest[vital].measured_at for vital in self.chart.vitals if vital in state.latest]
-        score = self.chart.score(Histories(state.histories, state.on_oxygen), max(times), patient) if times else None
+        score = self.chart.score(Histories(state.histories, state.on_oxygen), max(times), entry) if times else None
         state.total = None
         if score is not None:
             state.breach_parts = tuple(name for name in state.breach_parts if name in score.points)
-            self._note(state, score, max(times), patient)
+            self._note(state, score, max(times), entry)
 
     def _priority(self, score: News2Score) -> Priority | None:
         news2 = self.chart.news2
@@ -145,6 +173,8 @@ class Totals:
         opening = next((reading for _, reading in deciding if reading.id in here), instant[0])
         others = (reading for name, reading in deciding if score.points[name] and reading.id != opening.id)
         return Finding(
+            kind="news2",
+            key=Key(),
             member=NEWS2,
             rule=f"news2@{self.chart.news2.version}",
             group=self._knowledge.vitals[opening.vital].group,
@@ -158,21 +188,25 @@ class Totals:
             points=score.score_min,
         )
 
-    def recovered(self, state: ScoreState) -> bool:
+    def recovered(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
         """Whether NEWS2 has been below its limit for its recovery time, by readings."""
         calm, breach_at = state.calm.get(NEWS2), state.breach_at
         if calm is None:
             return False
         return calm.until - (calm.since if breach_at is None else max(calm.since, breach_at)) >= self._recovery
 
-    def is_back(self, state: ScoreState, patient: PatientEntry) -> bool:
+    def level(self, state: ScoreState, entry: PatientEntry, held: Held) -> Level:
+        """Whether NEWS2 is at its limit or above."""
+        return "beyond" if state.total is not None and state.total.priority else "inside"
+
+    def is_back(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
         """Whether NEWS2 is below its limit, with a newer reading of each part that gave points at the breach."""
         calm, breach_at = state.calm.get(NEWS2), state.breach_at
         if calm is None or breach_at is None:
             return False
-        if self.chart.exempt(patient, calm.until):
+        if self.chart.exempt(entry, calm.until):
             return calm.until > breach_at
-        score = self.chart.score(Histories(state.histories, state.on_oxygen), calm.until, patient)
+        score = self.chart.score(Histories(state.histories, state.on_oxygen), calm.until, entry)
         return score is not None and all(
             name in score.until and score.until[name] > breach_at for name in state.breach_parts if name != OXYGEN
         )

@@ -7,26 +7,29 @@ of an unknown user of a shared scale, enter no day.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from statistics import fmean
 
-from rpm_stream.knowledge import Knowledge
+import msgspec
+
 from rpm_stream.knowledge.trends import Average, Drop, Joined
-from rpm_stream.records import Direction, Finding, PatientEntry, Reading, Record
+from rpm_stream.records import Direction, Finding, Key, PatientEntry, Reading, Record
 from rpm_stream.score.days import AVERAGE, DISCHARGE, DROP, JOINED, Days, DayTable, Risen, day_of, spread
 from rpm_stream.score.discharge import DischargeWeight
 from rpm_stream.score.history import VitalHistory, add, segment_of
 from rpm_stream.score.learning import Numbers
+from rpm_stream.score.member_names import member_name
+from rpm_stream.score.moment import Moment
 from rpm_stream.score.recent import among_last, enter, forget
 from rpm_stream.score.rows import run
+from rpm_stream.score.rule_protocol import MomentRule, Shared
 from rpm_stream.score.rules import is_continuous, note_calm, number_of
 from rpm_stream.score.state import ScoreState
 from rpm_stream.score.trend_words import TrendWords
 from rpm_stream.score.usual_words import UsualWords
 
-MEMBER = "detector:trend:"  # of the learned ones: a person may call it the new normal
 DROPPED = "dropped"
 LEAST_ABOVE = 1e-6  # "more than": days are kept in steps, so that equal weights differ by less
 
@@ -55,10 +58,17 @@ class Thumb(Rise, frozen=True, kw_only=True):
     days: int
 
 
-class Trends:
-    """The rules over days, bound to the knowledge table."""
+class Trends(MomentRule):
+    """The rules over days, bound to the tables."""
 
-    def __init__(self, knowledge: Knowledge) -> None:
+    kind = "trend"
+    source = ("trends.toml",)
+    words = "A course over days"
+    may_be_new_normal = True  # as what was learned: a person may call it so
+
+    def __init__(self, shared: Shared) -> None:
+        knowledge = shared.knowledge
+        self.calm_for = timedelta(minutes=knowledge.limits.recovery_minutes)
         self._knowledge, self._rules = knowledge, knowledge.trends
         self._numbers, self._usual_words = Numbers(knowledge), UsualWords(knowledge)
         self._discharge = DischargeWeight(knowledge)
@@ -74,7 +84,12 @@ class Trends:
         }
         self._doubted = knowledge.signal.ask_repeat | {"query"}
 
-    def look(
+    def look(self, state: ScoreState, moment: Moment) -> None:
+        """Add what the readings of the moment show, with the time to the reading of the vital before."""
+        for finding in self.found(state, moment.judged, moment.late, moment.entry):
+            moment.findings.append(msgspec.structs.replace(finding, apart=moment.gaps.get(finding.vital)))
+
+    def found(
         self, state: ScoreState, readings: Sequence[Reading], late: Collection[str], patient: PatientEntry
     ) -> Iterator[Finding]:
         """What the readings of one instant add to their days, and what holds then."""
@@ -92,8 +107,11 @@ class Trends:
             if reading.vital in self._drops:
                 yield from self._drop(state, reading, is_late)
 
-    def forget(self, state: ScoreState, wrong: Iterable[Reading]) -> None:
-        """Take out of their days what readings have put there."""
+    def forget(self, state: ScoreState, entry: PatientEntry, wrong: Sequence[Reading]) -> None:
+        """Take out of their days, and of what a drop counts, what readings have put there."""
+        counted = state.recent.get(_member(wrong[0].vital), [])
+        times = {reading.measured_at for reading in wrong}
+        counted[:] = [one for one in counted if one.at not in times]
         for reading in wrong:
             table, kept = self._tables.get(reading.vital), state.days.get(reading.vital)
             if table is not None and kept is not None and reading.value is not None:
@@ -117,7 +135,7 @@ class Trends:
             if not is_late:
                 rise = self._rise(state, row, newest) or self._above_discharge(state, row, newest, patient)
                 is_calm = kept.risen is None and (rise is None or rise.by < rise.threshold / 2)
-                note_calm(state, f"{MEMBER}{reading.vital}", reading.measured_at, is_calm)
+                note_calm(state, _member(reading.vital), reading.measured_at, is_calm)
         if risen is not None:
             rule = JOINED if risen.beside else risen.rule
             told = self._words.rise(reading, risen), rule
@@ -213,7 +231,7 @@ class Trends:
         is_low = self._numbers.of(reading) <= usual - float(row.by) + 1e-6
         lasted = self._lasts(state, row, reading, is_low)
         if not is_late:
-            note_calm(state, f"{MEMBER}{reading.vital}", at, not is_low)
+            note_calm(state, _member(reading.vital), at, not is_low)
         if is_low and lasted:
             why = f"{self._usual_words.value(reading, usual)} of the last {row.days} days, {lasted} (trend)"
             yield self._finding(reading, DROP, why, usual - float(row.by), is_late)
@@ -229,7 +247,7 @@ class Trends:
             around = run(history, placing.index, DROPPED)
             enough = is_low and around.end - around.start >= timedelta(minutes=row.minutes)
             return f"for {row.minutes} minutes or longer" if enough else ""
-        recent = state.recent.setdefault(f"{MEMBER}{row.vital}", [])
+        recent = state.recent.setdefault(_member(row.vital), [])
         place = enter(recent, at, broken)
         enough = is_low and among_last(recent, place, DROPPED, row.of)
         forget(recent)
@@ -249,7 +267,9 @@ class Trends:
         number = number_of(self._knowledge, reading)
         is_beyond = level is not None and (number <= level if side == "low" else number >= level)
         return Finding(
-            member=f"{MEMBER}{reading.vital}",
+            kind="trend",
+            key=Key(vital=reading.vital),
+            member=_member(reading.vital),
             rule=f"{rule}.{reading.vital}@{self._rules.version}",
             group=vital.group,
             priority=self._knowledge.priorities.of(rule),
@@ -263,3 +283,7 @@ class Trends:
             number=number if is_beyond else None,
             bound=level,
         )
+
+
+def _member(vital: str) -> str:
+    return member_name("trend", Key(vital=vital))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from rpm_stream.records import Direction, Of, Priority, Record
+from rpm_stream.records import Direction, Key, Of, Priority, Record
 from rpm_stream.score.history import Level
 
 Side = Direction
@@ -12,7 +12,8 @@ WORD: dict[Side, str] = {"low": "below", "high": "above"}
 
 
 class Breach(Record, frozen=True, kw_only=True):
-    """One limit that a reading is beyond. ``limit`` names it in the history; ``member`` is its place in an episode.
+    """One limit that a reading is beyond. ``limit`` names it in the history; ``key`` and ``member`` are its place
+    in an episode.
 
     ``bound`` in ``unit`` is the number that it is beyond, as the limit is written; of a band its edge towards the
     normal. ``first`` is the priority of one such reading, ``repeated`` that of a second in a row, or of one of
@@ -21,6 +22,7 @@ class Breach(Record, frozen=True, kw_only=True):
     """
 
     limit: str
+    key: Key
     member: str
     side: Side
     bound: Decimal

@@ -1,0 +1,77 @@
+"""Kind and key of the members of an older release, which had names alone: the one file that reads such a name.
+
+A state is read once, when its patient is first needed; from then on kind and key stand in it.
+"""
+
+from __future__ import annotations
+
+from rpm_stream.alert.episode import Episodes
+from rpm_stream.records import Direction, Key, Kind
+from rpm_stream.score.rule_protocol import Rule
+
+TOGETHER = "half_space_trees"  # the one detector of several vitals whose name was a whole member
+LASTING = "drift"
+OF_VALUES_SENT = frozenset({"unit", "step", "disagreement"})  # faults of a device that show by comparing its values
+RESENT = "resent."  # so do stored values that are sent again; other faults of a clock the device says itself
+
+
+def fill_in(episodes: Episodes) -> None:
+    """Give each member that has a name alone its kind and key."""
+    for episode in episodes.values():
+        for name, member in episode.members.items():
+            if member.kind == "unknown":
+                member.kind, member.key = kind_and_key(name, member.direction)
+
+
+def kind_and_key(name: str, side: Direction | None) -> tuple[Kind, Key]:
+    """What a member's name and the side of its limit say; ``unknown`` of a name that no release has written."""
+    head, _, rest = name.partition(":")
+    match head:
+        case "limit":
+            return "limit", _limit(rest, side)
+        case "detector":
+            return _detector(rest)
+        case "device":
+            return _device(rest)
+        case "rate":
+            return "rate", Key(vital=rest)
+        case "silence":
+            return "silence", Key(vital=rest)
+        case "settings":
+            return "setting", Key(what=rest)
+        case "news2":
+            return "news2", Key()
+        case "not_judged":
+            return "not_judged", Key()
+        case _:
+            return "unknown", Key(what=name)
+
+
+def _limit(rest: str, side: Direction | None) -> Key:
+    vital, _, name = rest.partition(":")
+    return Key(vital=vital, side=side, what="" if name in ("low", "high") else name)
+
+
+def _detector(rest: str) -> tuple[Kind, Key]:
+    first, _, vital = rest.partition(":")
+    if first == "trend":
+        return "trend", Key(vital=vital)
+    if first == LASTING:
+        return "detector", Key(what=LASTING, vital=vital)
+    return "detector", Key(what=TOGETHER) if rest == TOGETHER else Key(vital=rest)
+
+
+def _device(rest: str) -> tuple[Kind, Key]:
+    fault, _, shown = rest.partition(":")
+    of, _, device = shown.partition(":")
+    is_of_values_sent = fault in OF_VALUES_SENT or (fault == "clock" and of.startswith(RESENT))
+    return "quality" if is_of_values_sent else "device", Key(what=fault, of=of, device=device)
+
+
+class NoRule(Rule):
+    """What stands for a rule of another release: nothing recovers of what it found, a person ends it."""
+
+    kind = "unknown"
+    source = ()
+    words = "A rule of another release"
+    keeps = "there is no rule"

@@ -1,0 +1,36 @@
+"""The name of a member of an episode, made of its kind and key: the one edge where such names are written.
+
+A name is where a member is found again in the state. It says nothing to any rule: what a member is stands in its
+``kind`` and ``key``. Old states have names alone; ``pipeline/old_members.py`` reads those.
+"""
+
+from __future__ import annotations
+
+from rpm_stream.records import Key, Kind
+
+TREND = "trend"  # a trend's name stands among those of the detectors, as in all states so far
+
+
+def member_name(kind: Kind, key: Key) -> str:
+    """Return the name under which an episode keeps what a rule of ``kind`` found about ``key``.
+
+    >>> member_name("limit", Key(vital="pulse_rate", side="high"))
+    'limit:pulse_rate:high'
+    >>> member_name("device", Key(what="battery", of="any", device="d-1"))
+    'device:battery:any:d-1'
+    """
+    match kind:
+        case "limit":
+            return f"limit:{key.vital}:{key.what or key.side}"
+        case "detector":
+            return f"detector:{':'.join(filter(None, (key.what, key.vital)))}"
+        case "trend":
+            return f"detector:{TREND}:{key.vital}"
+        case "quality" | "device":
+            return f"device:{key.what}:{key.of}:{key.device}"
+        case "rate" | "silence":
+            return f"{kind}:{key.vital}"
+        case "setting":
+            return f"settings:{key.what}"
+        case _:
+            return kind
