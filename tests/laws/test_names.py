@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from source_for_tests import MODULES, name_of, tree, unit_of
+from support.source import MODULES, name_of, tree, unit_of
 
 CUTS = frozenset(
     "startswith endswith split rsplit partition rpartition removeprefix removesuffix match search fullmatch sub "

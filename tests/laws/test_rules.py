@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rule_examples import DAY, EXAMPLES, Patient, found, size_of
-from source_for_tests import SOURCE
+from support.rule_examples import DAY, EXAMPLES, Patient, found, size_of
+from support.source import SOURCE
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.old_members import NoRule, kind_and_key

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from replaying import START, reading_of, registry_of
 
 from rpm_stream.alert.episode import Member
 from rpm_stream.knowledge import shipped
@@ -16,6 +15,7 @@ from rpm_stream.pipeline.judge import Judge
 from rpm_stream.pipeline.scoring import Scoring
 from rpm_stream.pipeline.state import unpack_patient
 from rpm_stream.records import Action, Alert, Kind, Reading, Readings
+from support.replaying import START, reading_of, registry_of
 
 Value = tuple[float, str, str]  # minutes, vital, value
 DAY = 1440.0
