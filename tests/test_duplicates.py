@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rpm_stream.duplicates import (
+from rpm_stream.normalise.seen_entries import (
     EXACT,
     FORGET_EVERY,
     KNOWN_FOR,

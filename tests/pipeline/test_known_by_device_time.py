@@ -15,10 +15,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from replaying import START, Output, Record, decoded, frame, last_alerts, measurement, new_replay, of_type, stamp, worn
 
-from rpm_stream.duplicates import Seen
+from rpm_stream.normalise.clock_skew import RUNS
+from rpm_stream.normalise.seen_entries import Seen
+from rpm_stream.normalise.sightings import LEAST, MOST, Sightings, forget, name_of
 from rpm_stream.pipeline.sealed import pack_device
-from rpm_stream.pipeline.sightings import LEAST, MOST, Sightings, forget, name_of
-from rpm_stream.pipeline.skew import RUNS
 from rpm_stream.records import Reading
 
 DAY = 1440

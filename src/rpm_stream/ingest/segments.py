@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 import msgspec
 
-SEGMENTED = frozenset({"2B8B", "2BDD"})
+from rpm_stream.entries import SEGMENTED
+
 MOST_OCTETS = 4096  # of the 48 KB of a device (CONTRACT 8); a longer message is a waveform, which holds no vital
 MOST_SEGMENTS = 64  # the counter has six bits
 WAITS_FOR = timedelta(minutes=5)  # between segments, by the gateway's clock; a message takes seconds. Design choice.

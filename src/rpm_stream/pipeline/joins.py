@@ -19,8 +19,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
+from rpm_stream.entries import BadEntry, Entry
 from rpm_stream.ingest.errors import DecodeError
-from rpm_stream.ingest.frames import BadEntry, Entry
 from rpm_stream.ingest.quirks import Read
 from rpm_stream.ingest.segments import Segment, take
 from rpm_stream.pipeline.device import BodyPacket, Context, DeviceState

@@ -16,9 +16,9 @@ from zlib import crc32
 
 import msgspec
 
-from rpm_stream.duplicates import Marks
+from rpm_stream.normalise.seen_entries import Marks
+from rpm_stream.normalise.sightings import Sightings
 from rpm_stream.pipeline.device import DeviceState
-from rpm_stream.pipeline.sightings import Sightings
 from rpm_stream.records import UNREADABLE
 
 LAYOUT: Final = 3

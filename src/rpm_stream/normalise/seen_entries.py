@@ -1,4 +1,4 @@
-"""What a device has sent already: part of normalise. Small by design, and never loses a new reading silently.
+"""What a device has sent before: small by design, and never loses a new reading silently. duplicates.py decides by it.
 
 The newest entries are known one by one. Of older ones, up to 7 days, the state keeps for each kind of entry the
 seconds that were seen (runs of seconds as spans, so 1 Hz is one span). An old entry in such a second is a duplicate;
@@ -20,7 +20,7 @@ import msgspec
 
 from rpm_stream.records import Record
 
-EXACT = 512  # entries known one by one, or more, 12 octets each
+EXACT = 512  # entries known one by one, or more, 12 bytes each
 FORGET_EVERY = 256  # so many more, and the oldest are forgotten: 768 entries are 9 KB of the state's 48
 LOOK_EVERY = 64  # entries of a kind
 MOST_EXACT = 2560  # when so many lie within few seconds: 31 KB
@@ -29,8 +29,8 @@ MOST_SPANS = 2200  # of a kind: a week of 5-minute glucose is 2,016; about 5 byt
 MOST_KINDS = 3  # kinds that may have that many; further ones share what is left
 MOST_FRAME_SPANS = 64
 MOST_BOOTS = 4
-MOST_REFUSED = 256  # refusals, frames with some, and entries read in part: 11 octets each
-MOST_LEFT_OUT = 1024  # parts of the entries that were read in part, in all: up to 3 octets each
+MOST_REJECTS = 256  # rejects, frames with some, and entries read in part: 11 bytes each
+MOST_LEFT_OUT = 1024  # parts of the entries that were read in part, in all: up to 3 bytes each
 
 Spans = list[tuple[int, int]]
 Verdict = Literal["new", "duplicate", "too_old"]
@@ -40,7 +40,7 @@ class Marks:
     """Entries of one kind: the numbers that stand for them in ascending order, and beside each its second.
 
     Columns of plain numbers, in memory as in the changelog: a dict of them took ten times the memory and twice the
-    octets, and 50 times as long to write.
+    bytes, and 50 times as long to write.
     """
 
     __slots__ = ("digests", "seconds")
@@ -117,8 +117,8 @@ class Seen(msgspec.Struct):
     forgotten: int | None = None  # seconds up to here are no longer known one by one
     older: dict[str, list[int]] = {}
     frames: dict[str, Spans] = {}
-    refused: list[bytes] = []  # the newest refusals, as the first eight bytes of their ids
-    refusing: list[bytes] = []  # the newest frames in which something was refused, as eight bytes that stand for them
+    refused: list[bytes] = []  # the newest rejects, as the first eight bytes of their ids
+    refusing: list[bytes] = []  # the newest frames with rejects, as eight bytes that stand for them
     partial: dict[int, list[int]] = {}  # entries that were read but for these parts, by mark; the newest
 
 
@@ -196,8 +196,8 @@ def frame_known(seen: Seen, sender: str, seq: int) -> bool:
     return known
 
 
-def refused_before(seen: Seen, reject_id: str) -> bool:
-    """Whether this very refusal was written lately; notes it.
+def was_rejected(seen: Seen, reject_id: str) -> bool:
+    """Whether this very reject was written lately; notes it.
 
     The id of a reject follows from what was refused alone, so a re-sent one would give that id a second position and
     time: it is a duplicate of what is kept already.
@@ -205,11 +205,11 @@ def refused_before(seen: Seen, reject_id: str) -> bool:
     return _noted(seen.refused, bytes.fromhex(reject_id.replace("-", "")[:16]))
 
 
-def frame_refused_before(seen: Seen, frame: bytes) -> bool:
-    """Whether something in this very frame was refused lately; notes it.
+def frame_had_rejects(seen: Seen, frame: bytes) -> bool:
+    """Whether something in this very frame was rejected lately; notes it.
 
     Then each part of it has ended before as a reading or a reject: one that is refused now is a duplicate, however
-    many refusals were written since.
+    many rejects were written since.
     """
     return _noted(seen.refusing, blake2b(frame, digest_size=8).digest())
 
@@ -218,7 +218,7 @@ def _noted(known: list[bytes], digest: bytes) -> bool:
     if digest in known:
         return True
     known.append(digest)
-    del known[:-MOST_REFUSED]
+    del known[:-MOST_REJECTS]
     return False
 
 
@@ -233,7 +233,7 @@ def leave_out(seen: Seen, names: Sequence[int], parts: list[int]) -> None:
         seen.partial.pop(name, None)
     if parts:
         seen.partial[names[0]] = parts[:MOST_LEFT_OUT]
-        while len(seen.partial) > MOST_REFUSED or sum(map(len, seen.partial.values())) > MOST_LEFT_OUT:
+        while len(seen.partial) > MOST_REJECTS or sum(map(len, seen.partial.values())) > MOST_LEFT_OUT:
             del seen.partial[next(iter(seen.partial))]
 
 
@@ -258,7 +258,7 @@ def check(seen: Seen, entry: Mark, dense: bool, of_known_frame: bool) -> Verdict
 
 
 def size(seen: Seen) -> int:
-    """About how many octets the entries take."""
+    """About how many bytes the entries take."""
     return 12 * sum(map(len, seen.exact.values())) + 5 * sum(map(len, seen.older.values())) // 2
 
 
