@@ -21,7 +21,7 @@ def utc_text(moment: datetime) -> str:
 
 def deterministic_id(*parts: str) -> str:
     """UUID version 5 of ``parts``; the unit separator keeps ("a", "bc") apart from ("ab", "c")."""
-    digest = sha1(_SEED + "\x1f".join(parts).encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
+    digest = sha1(_SEED + "\x1f".join(parts).encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
     return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{_VARIANT[digest[16]]}{digest[17:20]}-{digest[20:32]}"
 
 

@@ -21,7 +21,7 @@ REFUSED = "refused"  # flag of an implausible value that the judge is to report
 MENDED_ELSEWHERE = frozenset({"unknown_device", "unassigned", "identity_conflict", "future_time", "internal_error"})
 
 
-class Ended(NamedTuple):
+class Ended(msgspec.Struct, frozen=True, gc=False):
     """One value of an entry and what it ended as; None: a duplicate."""
 
     decoded: Decoded
@@ -40,7 +40,7 @@ class RefusedParts(NamedTuple):
     implausible: Reading | None
 
 
-class Normalised(NamedTuple):
+class Normalised(msgspec.Struct, frozen=True, gc=False):
     """What an entry became: each of its parts is in one of the three. ``is_context``: it has no parts."""
 
     readings: list[Reading]
@@ -51,15 +51,27 @@ class Normalised(NamedTuple):
 
 def conclude(memory: DeviceMemory, ended: Sequence[Ended]) -> Normalised:
     """Sort the outcomes of an entry, and note in the device's memory what came."""
+    last = ended[-1].provenance
+    is_timed = last.identity.name is not None or last.value.placed.behind is not None
+    if not is_timed and not memory.seen.partial:
+        read = [each.outcome for each in ended if each.provenance is last and isinstance(each.outcome, Reading)]
+        if len(read) == len(ended):  # a stream, nearly always: one time, the gateway's, and all is read
+            remember(memory.seen, last.identity.mark)
+            return Normalised(read, 0, [])
+    return _concluded(memory, ended)
+
+
+def _concluded(memory: DeviceMemory, ended: Sequence[Ended]) -> Normalised:
     readings: list[Reading] = []
     refused: dict[tuple[Refusal, int], list[Ended]] = {}  # by cause; each implausible value is a cause of its own
     duplicates = 0
     noted_one: Provenance | None = None
     remembered: Provenance | None = None
     for each in ended:
-        decoded, shared, outcome = each
+        shared = each.provenance
+        outcome = each.outcome
         if isinstance(outcome, Refusal):
-            own = decoded.part if outcome.reason == "implausible" else -1
+            own = each.decoded.part if outcome.reason == "implausible" else -1
             refused.setdefault((outcome, own), []).append(each)
             continue
         if outcome is None:
@@ -94,7 +106,8 @@ def _refused_first(memory: DeviceMemory, values: Sequence[Ended]) -> list[Ended]
 
 
 def _refused_parts(values: Sequence[Ended], why: Refusal) -> RefusedParts:
-    decoded, shared, _ = values[0]
+    decoded = values[0].decoded
+    shared = values[0].provenance
     implausible = None
     if why.reason == "implausible" and CONTROL_SOLUTION not in decoded.flags:
         assert isinstance(shared.patient, str)  # whose it would be was asked before its value was looked at

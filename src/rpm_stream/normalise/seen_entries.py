@@ -132,7 +132,7 @@ class Mark(Record, frozen=True, kw_only=True, gc=False):
 
 def mark(kind: str, key: str, at: datetime) -> Mark:
     """The mark of the entry that ``key`` identifies among its kind."""
-    digest = blake2b(f"{kind}\x1f{key}".encode(errors="surrogatepass"), digest_size=8).digest()
+    digest = blake2b(f"{kind}\x1f{key}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return Mark(kind=kind, digest=int.from_bytes(digest), at=at)
 
 

@@ -61,7 +61,7 @@ def identify(value: Value) -> Identity:
     decoded = value.decoded
     placed = value.placed
     kind = kind_of(entry, decoded)
-    if value.is_numbered:
+    if decoded.key and value.is_numbered:
         name = name_of(decoded.key, content_of(decoded)) if value.has_number else None
         return Identity(key=decoded.key, mark=mark(kind, decoded.key, placed.measured_at), name=name)
     by_at = key_by_at(entry, decoded)

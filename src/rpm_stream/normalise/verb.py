@@ -22,7 +22,7 @@ from rpm_stream.normalise.provenance import Provenance, make_reading, reading_at
 from rpm_stream.normalise.seen_entries import Verdict, was_left_out
 from rpm_stream.normalise.sensor_session import join_session, note_session
 from rpm_stream.normalise.stored_values import stored_refusal
-from rpm_stream.normalise.value_identity import Identity, Value, has_number, identify, identify_by_at
+from rpm_stream.normalise.value_identity import Value, has_number, identify, identify_by_at
 from rpm_stream.normalise.wearer import claim, wearer
 from rpm_stream.records import Decoded, Reading
 
@@ -93,7 +93,7 @@ def _provenance(memory: DeviceMemory, frame: FrameContext, entry: Entry, alone: 
     placed = place(entry.at, decoded, offset or frame.offset)
     value = Value(frame, entry, decoded, placed, is_dense)
     identity = identify(value)
-    clock_repeats = repeats_old_second(memory, value, identity)
+    clock_repeats = repeats_old_second(memory, value, identity) if placed.by_device else None
     if clock_repeats and is_set_back(memory, value):
         placed = without_device_time(placed, entry.at)
         value = Value(frame, entry, decoded, placed, is_dense)
@@ -111,16 +111,14 @@ def _provenance(memory: DeviceMemory, frame: FrameContext, entry: Entry, alone: 
         verdict, identity = find(memory, value, identity)
     if frame.is_known and decoded is not alone and verdict == "new" and was_read_alone(memory, value, alone):
         verdict = "duplicate"
-    too_old = _too_old(memory, value, identity, verdict)
-    off_by = None if placed.behind is None else skew(noted(memory.behind, placed.behind))
+    too_old = OLDER if verdict == "too_old" else None
+    off_by = None
+    if placed.behind is not None:
+        off_by = skew(noted(memory.behind, placed.behind))
+        if verdict == "new":
+            too_old = stored_refusal(memory, value, identity)
     flags = decoded.flags + placed.flags
     if more := unsure if off_by is None else (*unsure, CLOCK_SKEW):
         flags += tuple([flag for flag in more if flag not in decoded.flags])
     attributes = reading_attributes(value, off_by)
     return Provenance(value, identity, verdict, patient, too_old, flags, attributes, clock_repeats)
-
-
-def _too_old(memory: DeviceMemory, value: Value, identity: Identity, verdict: Verdict) -> Refusal | None:
-    if verdict == "too_old":
-        return OLDER
-    return stored_refusal(memory, value, identity) if verdict == "new" else None
