@@ -23,7 +23,7 @@ from rpm_stream.sameness import plain_number
 
 MOST_BYTES = 256 * 1024  # CONTRACT 1
 MOST_ENTRIES = 1000
-# The shortest entry that can be read has some 60 octets. A frame with fewer than this for each of its entries is mostly
+# The shortest entry that can be read has some 60 bytes. A frame with fewer than this for each of its entries is mostly
 # none: refused one by one, a frame of 2 kB would cost as much as 600 readings, and put out 1,000 rejects.
 LEAST_ENTRY_BYTES = 32
 # What a frame may be sent at: outside, arithmetic with times would leave the calendar.

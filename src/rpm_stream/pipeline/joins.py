@@ -1,7 +1,7 @@
 """Entries that need another one to be understood, joined before they become readings.
 
 - Segments of one message (2B8B, 2BDD): the last to arrive carries the whole; the others count as context. What was
-  lost is refused as ``truncated``, under its own octets.
+  lost is refused as ``truncated``, under its own bytes.
 - A glucose context (2A34) joins the measurement (2A18) of its sequence number as attribute ``context``, when both come
   in one frame in either order, or the context came first. A reading is never held back and never changes: a context
   that comes in a later frame is counted as context and attached to nothing; the reading's ``context_follows`` says that
@@ -73,8 +73,7 @@ def _joined(state: DeviceState, entry: Entry, read: Read, again: bool, offered: 
 
 def _segment(state: DeviceState, entry: Entry, read: Read, again: bool) -> Entries:
     """The whole message in place of its last segment to arrive, and a refusal for each that was lost."""
-    octets = entry.segment or b""
-    new = Segment(characteristic=entry.characteristic, at=entry.at, octets=octets, again=again)
+    new = Segment(characteristic=entry.characteristic, at=entry.at, octets=entry.segment or b"", again=again)
     whole, lost = take(state.segments, new)
     refused: Entries = [
         BadEntry(
@@ -98,9 +97,9 @@ def _segment(state: DeviceState, entry: Entry, read: Read, again: bool) -> Entri
     return [*refused, done]
 
 
-def _notification(at: datetime, characteristic: str, octets: bytes) -> bytes:
+def _notification(at: datetime, characteristic: str, payload: bytes) -> bytes:
     """As a gateway would have sent it."""
-    return msgspec.json.encode(Notification(at=at, characteristic=characteristic, payload=octets.hex()))
+    return msgspec.json.encode(Notification(at=at, characteristic=characteristic, payload=payload.hex()))
 
 
 def _contexts(entries: Entries) -> dict[int, Context | None]:
