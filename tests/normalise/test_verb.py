@@ -19,7 +19,7 @@ from rpm_stream.normalise.device_memory import DeviceMemory
 from rpm_stream.normalise.frame_context import FrameContext
 from rpm_stream.normalise.outcome import Normalised
 from rpm_stream.normalise.placement import Placed, place
-from rpm_stream.normalise.value_identity import Value, identify
+from rpm_stream.normalise.value_identity import PlacedValue, identify
 from rpm_stream.normalise.verb import Normalise
 from rpm_stream.records import Assignment, Decoded, DeviceEntry, Payload, Reading
 
@@ -119,7 +119,9 @@ def test_an_entry_that_is_read_whole_is_missing_nothing_any_more() -> None:
     """Also where the device's memory has forgotten the parts of it that were read before."""
     memory = DeviceMemory()
     oximeter = notified("2A5F", b"\x00" + struct.pack("<HH", 97, 60))
-    left_out = identify(Value(context(), oximeter, oximeter.payload.readings[0], placed(oximeter), False)).mark.digest
+    left_out = identify(
+        PlacedValue(context(), oximeter, oximeter.payload.readings[0], placed(oximeter), False)
+    ).mark.digest
     memory.seen.partial[left_out] = [1]
     assert ended(NORMALISE.entry(memory, context(), oximeter)) == ["reading"] * 2
     assert memory.seen.partial == {}

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from replaying import START, Output, Record, decoded, frame, last_alerts, measurement, new_replay, of_type, stamp, worn
 
 from rpm_stream.normalise.clock_skew import RUNS
-from rpm_stream.normalise.seen_entries import Seen
+from rpm_stream.normalise.seen_entries import SeenEntries
 from rpm_stream.normalise.sightings import LEAST, MOST, Sightings, forget, name_of
 from rpm_stream.pipeline.sealed import pack_device
 from rpm_stream.records import Reading
@@ -250,7 +250,7 @@ def test_what_counts_is_known_however_long_it_did_not_come() -> None:
     sender = Sender()
     assert len(sender.send(0, entry("2A35", cuff(-1), 0))) == 3
     assert sender.send(20 * DAY, entry("2A35", cuff(-1), 20 * DAY)) == []
-    sender.bench.state.seen = Seen()  # as after very many other values
+    sender.bench.state.seen = SeenEntries()  # as after very many other values
     assert sender.send(28 * DAY, entry("2A35", cuff(-1), 28 * DAY)) == []
 
 

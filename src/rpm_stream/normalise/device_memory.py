@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from rpm_stream.normalise.seen_entries import Seen
+from rpm_stream.normalise.seen_entries import SeenEntries
 from rpm_stream.normalise.sightings import Sightings
 
 FOREVER_AGO = datetime(1, 1, 1, tzinfo=UTC)
 
 
-class Session(msgspec.Struct, array_like=True):
+class SensorSession(msgspec.Struct, array_like=True):
     """Start of a CGM session (2AAA): local time and, if the device sent it, the offset from UTC.
 
     ``since`` is when the gateway read it. ``named`` is the start as it was first sent: it identifies the session even
@@ -32,9 +32,9 @@ class Session(msgspec.Struct, array_like=True):
 class DeviceMemory(msgspec.Struct):
     """What is known of one device's values, clock and glucose sensor sessions."""
 
-    seen: Seen = msgspec.field(default_factory=Seen)
-    session: Session | None = None
-    earlier: list[Session] = []  # the sessions before ``session``, oldest first
+    seen: SeenEntries = msgspec.field(default_factory=SeenEntries)
+    session: SensorSession | None = None
+    earlier: list[SensorSession] = []  # the sessions before ``session``, oldest first
     run_time_h: int | None = None  # how long the session is expected to last (2AAB)
     behind: list[int] = []  # the newest differences of the device's clock to the gateway's (clock_skew.py)
     sightings: dict[str, Sightings] = {}  # by characteristic: values seen under the time that the clock shows

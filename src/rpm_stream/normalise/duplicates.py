@@ -18,13 +18,13 @@ from rpm_stream.normalise.placement import sent_time
 from rpm_stream.normalise.seen_entries import Verdict, check, is_known, mark, size
 from rpm_stream.normalise.sightings import TOGETHER, Outcome, Sightings, forget
 from rpm_stream.normalise.stored_values import is_stored
-from rpm_stream.normalise.value_identity import Identity, Value, content_of, identify_by_at, key_by_at
+from rpm_stream.normalise.value_identity import Identity, PlacedValue, content_of, identify_by_at, key_by_at
 from rpm_stream.records import Decoded
 
 OLDER = Refusal(reason="too_old", detail="older than what can be told from a re-sent value")
 
 
-def find(memory: DeviceMemory, value: Value, identity: Identity) -> tuple[Verdict, Identity]:
+def find(memory: DeviceMemory, value: PlacedValue, identity: Identity) -> tuple[Verdict, Identity]:
     """Whether the value was seen; and what identifies it, where the name by its device's time is another's."""
     entry_mark = identity.mark
     verdict = check(memory.seen, entry_mark, value.is_dense, value.frame.is_known)
@@ -51,7 +51,7 @@ def find(memory: DeviceMemory, value: Value, identity: Identity) -> tuple[Verdic
     return "duplicate", identity
 
 
-def repeats_old_second(memory: DeviceMemory, value: Value, identity: Identity) -> bool | None:
+def repeats_old_second(memory: DeviceMemory, value: PlacedValue, identity: Identity) -> bool | None:
     """Whether a value that is not known lies in a second of long ago that was seen; None where that means nothing.
 
     It means something of a clock that counts and lies well behind, in a frame that was not read before.
@@ -62,7 +62,7 @@ def repeats_old_second(memory: DeviceMemory, value: Value, identity: Identity) -
     return not is_known(memory.seen, identity.mark) and check(memory.seen, identity.mark, False, True) != "new"
 
 
-def is_set_back(memory: DeviceMemory, value: Value) -> bool:
+def is_set_back(memory: DeviceMemory, value: PlacedValue) -> bool:
     """Whether the clock was set back, so that it shows old seconds again, and runs.
 
     What it measures now would pass for what it measured then.
@@ -71,7 +71,7 @@ def is_set_back(memory: DeviceMemory, value: Value) -> bool:
     return behind is not None and runs_behind(noted(memory.behind, behind))
 
 
-def was_read_alone(memory: DeviceMemory, value: Value, alone: Decoded) -> bool:
+def was_read_alone(memory: DeviceMemory, value: PlacedValue, alone: Decoded) -> bool:
     """Whether this value of a re-sent frame was read before its session was known, under its time of receipt.
 
     ``alone`` is the value without its session.
@@ -80,7 +80,7 @@ def was_read_alone(memory: DeviceMemory, value: Value, alone: Decoded) -> bool:
     return check(memory.seen, seen_as, value.is_dense, True) == "duplicate"
 
 
-def note_sighting(memory: DeviceMemory, value: Value, identity: Identity, outcome: Outcome) -> None:
+def note_sighting(memory: DeviceMemory, value: PlacedValue, identity: Identity, outcome: Outcome) -> None:
     """Note that a value was seen under its device's time."""
     if identity.name is None:
         return
@@ -100,7 +100,7 @@ def _is_another(memory: DeviceMemory, identity: Identity) -> bool:
     return is_known(memory.seen, identity.mark) and sightings.is_another(identity.name)
 
 
-def _is_of_memory(value: Value) -> bool:
+def _is_of_memory(value: PlacedValue) -> bool:
     """Whether another value of the same shown time came with this one, or the whole frame has come before."""
     entry = value.entry
     sent = sent_time(value.decoded)

@@ -12,7 +12,7 @@ from rpm_stream.ids import deterministic_id
 from rpm_stream.normalise.clock_skew import SKEW_SECONDS
 from rpm_stream.normalise.placement import DEVICE_TIME_AFTER
 from rpm_stream.normalise.seen_entries import Verdict
-from rpm_stream.normalise.value_identity import Identity, Value
+from rpm_stream.normalise.value_identity import Identity, PlacedValue
 from rpm_stream.records import Decoded, Origin, Reading
 from rpm_stream.sameness import DEVICE_TIME
 
@@ -24,7 +24,7 @@ class Provenance(msgspec.Struct, frozen=True, gc=False):
     shows a second of long ago again (None: that means nothing here).
     """
 
-    value: Value
+    value: PlacedValue
     identity: Identity
     verdict: Verdict
     patient: str | Refusal
@@ -41,7 +41,7 @@ class Provenance(msgspec.Struct, frozen=True, gc=False):
         return (digest,) if name is None else (name, digest)
 
 
-def reading_attributes(value: Value, off_by: int | None) -> dict[str, Any]:
+def reading_attributes(value: PlacedValue, off_by: int | None) -> dict[str, Any]:
     """The attributes of the readings of one provenance. ``off_by``: seconds that the device's clock is off, if sure."""
     attributes = {**value.decoded.attributes, "characteristic": value.entry.characteristic}
     if off_by is not None:

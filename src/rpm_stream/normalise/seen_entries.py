@@ -36,7 +36,7 @@ Spans = list[tuple[int, int]]
 Verdict = Literal["new", "duplicate", "too_old"]
 
 
-class Marks:
+class EntryMarks:
     """Entries of one kind: the numbers that stand for them in ascending order, and beside each its second.
 
     Columns of plain numbers, in memory as in the changelog: a dict of them took ten times the memory and twice the
@@ -53,7 +53,7 @@ class Marks:
         return len(self.digests)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Marks) and (self.digests, self.seconds) == (other.digests, other.seconds)
+        return isinstance(other, EntryMarks) and (self.digests, self.seconds) == (other.digests, other.seconds)
 
     __hash__ = None  # type: ignore[assignment]  # it changes
 
@@ -81,17 +81,17 @@ class Marks:
         digests.insert(index, digest)
         return True
 
-    def since(self, second: int) -> Marks:
+    def since(self, second: int) -> EntryMarks:
         """Those of this second and later ones."""
         later = [at >= second for at in self.seconds]
-        return Marks(list(compress(self.digests, later)), list(compress(self.seconds, later)))
+        return EntryMarks(list(compress(self.digests, later)), list(compress(self.seconds, later)))
 
     def packed(self) -> bytes:
         """Both columns as the machine has them, and how that is."""
         return _ORDER + self.seconds.typecode.encode() + self.digests.tobytes() + self.seconds.tobytes()
 
     @classmethod
-    def unpacked(cls, data: bytes) -> Marks:
+    def unpacked(cls, data: bytes) -> EntryMarks:
         """What ``packed`` gave. Raises ValueError where it was packed on a machine that writes numbers otherwise."""
         order, code, columns = data[: len(_ORDER)], data[len(_ORDER) : len(_ORDER) + 1], data[len(_ORDER) + 1 :]
         if order != _ORDER or code not in (b"I", b"q"):
@@ -109,11 +109,11 @@ class Marks:
 _ORDER = array("I", [1]).tobytes()
 
 
-class Seen(msgspec.Struct):
+class SeenEntries(msgspec.Struct):
     """State of one device. Times are whole seconds since 1970; ``older`` holds spans as [start, length, gap, …]."""
 
     newest: datetime | None = None
-    exact: dict[str, Marks] = {}  # by kind
+    exact: dict[str, EntryMarks] = {}  # by kind
     forgotten: int | None = None  # seconds up to here are no longer known one by one
     older: dict[str, list[int]] = {}
     frames: dict[str, Spans] = {}
@@ -122,7 +122,7 @@ class Seen(msgspec.Struct):
     partial: dict[int, list[int]] = {}  # entries that were read but for these parts, by mark; the newest
 
 
-class Mark(Record, frozen=True, kw_only=True, gc=False):
+class EntryMark(Record, frozen=True, kw_only=True, gc=False):
     """One entry of a device: ``kind`` its characteristic (or app vital), ``digest`` 64 bits that stand for it."""
 
     kind: str
@@ -130,10 +130,10 @@ class Mark(Record, frozen=True, kw_only=True, gc=False):
     at: datetime
 
 
-def mark(kind: str, key: str, at: datetime) -> Mark:
+def mark(kind: str, key: str, at: datetime) -> EntryMark:
     """The mark of the entry that ``key`` identifies among its kind."""
     digest = blake2b(f"{kind}\x1f{key}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return Mark(kind=kind, digest=int.from_bytes(digest), at=at)
+    return EntryMark(kind=kind, digest=int.from_bytes(digest), at=at)
 
 
 def _packed(spans: Spans) -> list[int]:
@@ -184,7 +184,7 @@ def _insert(spans: Spans, run: tuple[int, int], most: int) -> None:
         spans[near - 1 : near + 1] = [(spans[near - 1][0], spans[near][1])]
 
 
-def frame_known(seen: Seen, sender: str, seq: int) -> bool:
+def frame_known(seen: SeenEntries, sender: str, seq: int) -> bool:
     """Whether a frame of this gateway and boot was read already; notes it."""
     spans = seen.frames.pop(sender, [])
     known = _inside(spans, seq)
@@ -196,7 +196,7 @@ def frame_known(seen: Seen, sender: str, seq: int) -> bool:
     return known
 
 
-def was_rejected(seen: Seen, reject_id: str) -> bool:
+def was_rejected(seen: SeenEntries, reject_id: str) -> bool:
     """Whether this very reject was written lately; notes it.
 
     The id of a reject follows from what was refused alone, so a re-sent one would give that id a second position and
@@ -205,7 +205,7 @@ def was_rejected(seen: Seen, reject_id: str) -> bool:
     return _noted(seen.refused, bytes.fromhex(reject_id.replace("-", "")[:16]))
 
 
-def frame_had_rejects(seen: Seen, frame: bytes) -> bool:
+def frame_had_rejects(seen: SeenEntries, frame: bytes) -> bool:
     """Whether something in this very frame was rejected lately; notes it.
 
     Then each part of it has ended before as a reading or a reject: one that is refused now is a duplicate, however
@@ -222,12 +222,12 @@ def _noted(known: list[bytes], digest: bytes) -> bool:
     return False
 
 
-def was_left_out(seen: Seen, names: Sequence[int], part: int) -> bool:
+def was_left_out(seen: SeenEntries, names: Sequence[int], part: int) -> bool:
     """Whether this part of a known entry was refused when its other parts were read: then it is no duplicate."""
     return any(part in seen.partial.get(name, ()) for name in names)
 
 
-def leave_out(seen: Seen, names: Sequence[int], parts: list[int]) -> None:
+def leave_out(seen: SeenEntries, names: Sequence[int], parts: list[int]) -> None:
     """Note under the first of its names which parts of an entry that was read are missing (none: it is complete)."""
     for name in names:
         seen.partial.pop(name, None)
@@ -237,13 +237,13 @@ def leave_out(seen: Seen, names: Sequence[int], parts: list[int]) -> None:
             del seen.partial[next(iter(seen.partial))]
 
 
-def is_known(seen: Seen, entry: Mark) -> bool:
+def is_known(seen: SeenEntries, entry: EntryMark) -> bool:
     """Whether this very entry is among the newest, which are known one by one."""
     marks = seen.exact.get(entry.kind)
     return marks is not None and marks.holds(entry.digest)
 
 
-def check(seen: Seen, entry: Mark, dense: bool, of_known_frame: bool) -> Verdict:
+def check(seen: SeenEntries, entry: EntryMark, dense: bool, of_known_frame: bool) -> Verdict:
     """Say whether the entry was seen before; changes nothing."""
     if is_known(seen, entry):
         return "duplicate"
@@ -257,16 +257,16 @@ def check(seen: Seen, entry: Mark, dense: bool, of_known_frame: bool) -> Verdict
     return "too_old" if dense and not of_known_frame else "duplicate"
 
 
-def size(seen: Seen) -> int:
+def size(seen: SeenEntries) -> int:
     """About how many bytes the entries take."""
     return 12 * sum(map(len, seen.exact.values())) + 5 * sum(map(len, seen.older.values())) // 2
 
 
-def remember(seen: Seen, entry: Mark) -> None:
+def remember(seen: SeenEntries, entry: EntryMark) -> None:
     """Note an entry that became readings."""
     marks = seen.exact.get(entry.kind)
     if marks is None:
-        marks = seen.exact[entry.kind] = Marks()
+        marks = seen.exact[entry.kind] = EntryMarks()
     if seen.newest is None or entry.at > seen.newest:
         seen.newest = entry.at
     if not marks.add(entry.digest, int(entry.at.timestamp())):
@@ -275,7 +275,7 @@ def remember(seen: Seen, entry: Mark) -> None:
         _forget(seen, int((seen.newest - KNOWN_FOR).timestamp()))
 
 
-def _forget(seen: Seen, limit: int) -> None:
+def _forget(seen: SeenEntries, limit: int) -> None:
     """Keep the newest entries one by one, of the others the seconds.
 
     A second is forgotten whole or not at all, or the rest of a burst would look like its own re-send; only a burst

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from rpm_stream.entries import Entry
-from rpm_stream.normalise.device_memory import DeviceMemory, Session
+from rpm_stream.normalise.device_memory import DeviceMemory, SensorSession
 from rpm_stream.normalise.placement import offset_minutes, offset_text
 from rpm_stream.records import Decoded
 
@@ -28,7 +28,7 @@ def note_session(memory: DeviceMemory, entry: Entry) -> None:
     zone = entry.payload.attributes.get("tz_min")
     east = None if zone is None else zone + (entry.payload.attributes.get("dst_min") or 0)
     offset = None if east is None or east > FARTHEST_EAST_MIN else offset_text(east)
-    sent = Session(start=datetime(*start), offset=offset, since=entry.at)
+    sent = SensorSession(start=datetime(*start), offset=offset, since=entry.at)
     known = session_at(memory, entry.at)
     if known is not None and (known.start, known.offset) == (sent.start, sent.offset):
         return  # read again at the next connection
@@ -39,11 +39,11 @@ def note_session(memory: DeviceMemory, entry: Entry) -> None:
     memory.earlier = sessions[:-1][-MOST_EARLIER:]
 
 
-def _sessions(memory: DeviceMemory) -> list[Session]:
+def _sessions(memory: DeviceMemory) -> list[SensorSession]:
     return [*memory.earlier, memory.session] if memory.session is not None else []
 
 
-def _instant(session: Session) -> datetime | None:
+def _instant(session: SensorSession) -> datetime | None:
     """When it started in UTC, if the device sent its zone."""
     if session.offset is None:
         return None
@@ -53,7 +53,7 @@ def _instant(session: Session) -> datetime | None:
         return None
 
 
-def session_at(memory: DeviceMemory, at: datetime) -> Session | None:
+def session_at(memory: DeviceMemory, at: datetime) -> SensorSession | None:
     """The session that the device was in at ``at``; before all known sessions, the first one."""
     sessions = _sessions(memory)
     begun = [each for each in sessions if each.since <= at]

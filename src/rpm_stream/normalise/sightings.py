@@ -40,7 +40,7 @@ def name_of(time: str, content: str) -> int:
 
 
 class Sightings:
-    """The values of one characteristic by their names, ascending. Columns of numbers, as ``seen_entries.Marks``.
+    """The values of one characteristic by their names, ascending. Columns of numbers, as ``seen_entries.EntryMarks``.
 
     ``at``: when the gateway got it last; ``seen``: when the service did; ``flags``: whether it came together with
     another value of its time, and whether it was refused. Seconds since 1970, those outside of 1970 to 2106 as the

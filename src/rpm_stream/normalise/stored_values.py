@@ -9,7 +9,7 @@ from rpm_stream.normalise.clock_skew import noted, runs_behind
 from rpm_stream.normalise.device_memory import DeviceMemory
 from rpm_stream.normalise.frame_context import FrameContext
 from rpm_stream.normalise.placement import DEVICE_TIME_BEFORE, Placed, place
-from rpm_stream.normalise.value_identity import Identity, Value
+from rpm_stream.normalise.value_identity import Identity, PlacedValue
 
 # A clock that has lost its date begins at one of its maker's, mostly years ago; a memory reaches back some months.
 LOST_DATE = timedelta(days=366)  # design choice
@@ -26,7 +26,7 @@ def is_stored(placed: Placed) -> bool:
     return DEVICE_TIME_BEFORE < timedelta(seconds=placed.behind) <= LOST_DATE
 
 
-def stored_refusal(memory: DeviceMemory, value: Value, identity: Identity) -> Refusal | None:
+def stored_refusal(memory: DeviceMemory, value: PlacedValue, identity: Identity) -> Refusal | None:
     """Why a value that lay in its device for over 30 days is none of now.
 
     Its clock has shown later times since that counted, or this very one.

@@ -14,13 +14,13 @@ from rpm_stream.entries import APP, FHIR, SEGMENTED, Entry
 from rpm_stream.normalise.frame_context import FrameContext
 from rpm_stream.normalise.placement import Placed, sent_time
 from rpm_stream.normalise.plausibility import beyond_scale
-from rpm_stream.normalise.seen_entries import Mark, mark
+from rpm_stream.normalise.seen_entries import EntryMark, mark
 from rpm_stream.normalise.sensor_session import OFFSET
 from rpm_stream.normalise.sightings import name_of
 from rpm_stream.records import Decoded
 
 
-class Value(msgspec.Struct, frozen=True, gc=False):
+class PlacedValue(msgspec.Struct, frozen=True, gc=False):
     """One value at its time. ``is_dense``: several values of its kind may share a second."""
 
     frame: FrameContext
@@ -49,13 +49,13 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
     """
 
     key: str
-    mark: Mark
+    mark: EntryMark
     name: int | None = None
-    other: Mark | None = None
+    other: EntryMark | None = None
     was_refused: bool = False
 
 
-def identify(value: Value) -> Identity:
+def identify(value: PlacedValue) -> Identity:
     """By the number that the device gave it; else by its own time, with the mark of the time that counts."""
     entry = value.entry
     decoded = value.decoded

@@ -22,7 +22,7 @@ from rpm_stream.normalise.provenance import Provenance, make_reading, reading_at
 from rpm_stream.normalise.seen_entries import Verdict, was_left_out
 from rpm_stream.normalise.sensor_session import join_session, note_session
 from rpm_stream.normalise.stored_values import stored_refusal
-from rpm_stream.normalise.value_identity import Value, has_number, identify, identify_by_at
+from rpm_stream.normalise.value_identity import PlacedValue, has_number, identify, identify_by_at
 from rpm_stream.normalise.wearer import claim, wearer
 from rpm_stream.records import Decoded, Reading
 
@@ -91,12 +91,12 @@ def _provenance(memory: DeviceMemory, frame: FrameContext, entry: Entry, alone: 
     # 1. Placement in time: the session's or the device's time where it counts, else the gateway's.
     decoded, offset = join_session(memory, alone, entry.utc_offset, entry.at)
     placed = place(entry.at, decoded, offset or frame.offset)
-    value = Value(frame, entry, decoded, placed, is_dense)
+    value = PlacedValue(frame, entry, decoded, placed, is_dense)
     identity = identify(value)
     clock_repeats = repeats_old_second(memory, value, identity) if placed.by_device else None
     if clock_repeats and is_set_back(memory, value):
         placed = without_device_time(placed, entry.at)
-        value = Value(frame, entry, decoded, placed, is_dense)
+        value = PlacedValue(frame, entry, decoded, placed, is_dense)
         identity = msgspec.structs.replace(identify_by_at(entry, decoded), name=identity.name)
     # 2. Wearer.
     patient, unsure = wearer(

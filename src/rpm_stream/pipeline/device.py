@@ -15,7 +15,7 @@ from rpm_stream.ingest.segments import Segment
 from rpm_stream.normalise.device_memory import DeviceMemory
 
 
-class Context(msgspec.Struct, array_like=True, frozen=True):
+class GlucoseContext(msgspec.Struct, array_like=True, frozen=True):
     """A glucose context (2A34) that came before its measurement."""
 
     sequence: int
@@ -40,5 +40,5 @@ class DeviceState(DeviceMemory):
 
     applied: dict[int, int] = msgspec.field(default_factory=dict)
     segments: list[Segment] = msgspec.field(default_factory=list)
-    contexts: list[Context] = msgspec.field(default_factory=list)
+    contexts: list[GlucoseContext] = msgspec.field(default_factory=list)
     bodies: list[BodyPacket] = msgspec.field(default_factory=list)

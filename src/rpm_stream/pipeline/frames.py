@@ -18,7 +18,7 @@ from rpm_stream.entries import BadEntry, Entry, Refusal
 from rpm_stream.ids import deterministic_id
 from rpm_stream.ingest.frames import Envelope
 from rpm_stream.normalise.outcome import Normalised
-from rpm_stream.normalise.seen_entries import MOST_REJECTS, Seen, frame_had_rejects, was_rejected
+from rpm_stream.normalise.seen_entries import MOST_REJECTS, SeenEntries, frame_had_rejects, was_rejected
 from rpm_stream.pipeline.chunks import chunks
 from rpm_stream.records import Account, Origin, Position, Reading, Readings, Reason, Record, Reject, Stage
 from rpm_stream.words import cleaned
@@ -95,7 +95,7 @@ def parts_of(reject: Reject) -> int:
     return len(reject.parts) or 1
 
 
-def reject_whole(message: FrameMessage, seen: Seen, why: Refusal) -> Ingested:
+def reject_whole(message: FrameMessage, seen: SeenEntries, why: Refusal) -> Ingested:
     """A frame that is refused whole: one part, a duplicate if the same bytes were refused before.
 
     In a file every line gets its reject, also one that stands there twice.
@@ -115,7 +115,7 @@ def reject_whole(message: FrameMessage, seen: Seen, why: Refusal) -> Ingested:
 class FrameOutput:
     """Collects what the entries of one frame became: readings, rejects and counts."""
 
-    def __init__(self, message: FrameMessage, envelope: Envelope, received_at: datetime, seen: Seen) -> None:
+    def __init__(self, message: FrameMessage, envelope: Envelope, received_at: datetime, seen: SeenEntries) -> None:
         self._message = message
         self._envelope = envelope
         self._received_at = received_at

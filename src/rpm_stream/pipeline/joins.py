@@ -23,7 +23,7 @@ from rpm_stream.entries import BadEntry, Entry
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.quirks import Read
 from rpm_stream.ingest.segments import Segment, take
-from rpm_stream.pipeline.device import BodyPacket, Context, DeviceState
+from rpm_stream.pipeline.device import BodyPacket, DeviceState, GlucoseContext
 from rpm_stream.records import Decoded, Notification
 
 Entries: TypeAlias = list[Entry | BadEntry]
@@ -38,7 +38,7 @@ BODY_WITHIN = timedelta(seconds=60)  # design choice: packets of one measurement
 class _Offered(NamedTuple):
     """What the entries of one frame say for others: contexts by sequence number, packets that more follow."""
 
-    contexts: dict[int, Context | None]
+    contexts: dict[int, GlucoseContext | None]
     bodies: list[BodyPacket]
 
 
@@ -102,20 +102,20 @@ def _notification(at: datetime, characteristic: str, payload: bytes) -> bytes:
     return msgspec.json.encode(Notification(at=at, characteristic=characteristic, payload=payload.hex()))
 
 
-def _contexts(entries: Entries) -> dict[int, Context | None]:
+def _contexts(entries: Entries) -> dict[int, GlucoseContext | None]:
     """The contexts of a frame by sequence number; None where two contradict each other."""
-    found: dict[int, Context | None] = {}
+    found: dict[int, GlucoseContext | None] = {}
     for entry in entries:
         if isinstance(entry, Entry) and entry.characteristic == "2A34":
             attributes = dict(entry.payload.attributes)
-            context = Context(sequence=attributes.pop("sequence"), at=entry.at, attributes=attributes)
+            context = GlucoseContext(sequence=attributes.pop("sequence"), at=entry.at, attributes=attributes)
             known = found.get(context.sequence, context)
             agree = known is not None and known.attributes == attributes
             found[context.sequence] = context if agree else None
     return found
 
 
-def _with_context(state: DeviceState, entry: Entry, contexts: dict[int, Context | None]) -> Entry:
+def _with_context(state: DeviceState, entry: Entry, contexts: dict[int, GlucoseContext | None]) -> Entry:
     readings = entry.payload.readings
     sequence = (readings[0].attributes if readings else entry.payload.attributes)["sequence"]
     if sequence in contexts:
