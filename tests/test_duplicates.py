@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rpm_stream.duplicates import (
+from rpm_stream.normalise.seen_entries import (
     EXACT,
     FORGET_EVERY,
     KNOWN_FOR,
-    Marks,
-    Seen,
+    EntryMarks,
+    SeenEntries,
     check,
     frame_known,
     leave_out,
@@ -29,8 +29,8 @@ START = datetime(2026, 3, 1, tzinfo=UTC)
 moments = st.lists(st.integers(0, 6 * 86_400), min_size=1, max_size=200)
 
 
-def filled(count: int, step: int) -> Seen:
-    seen = Seen()
+def filled(count: int, step: int) -> SeenEntries:
+    seen = SeenEntries()
     for number in range(count):
         at = START + timedelta(seconds=number * step)
         remember(seen, mark("2A37", f"{number}", at))
@@ -40,7 +40,7 @@ def filled(count: int, step: int) -> Seen:
 @settings(max_examples=60, deadline=None)
 @given(moments, st.booleans())
 def test_what_was_remembered_is_never_new(seconds: list[int], dense: bool) -> None:
-    seen = Seen()
+    seen = SeenEntries()
     marks = [mark("k", f"{place}", START + timedelta(seconds=each)) for place, each in enumerate(seconds)]
     for each in marks:
         remember(seen, each)
@@ -70,14 +70,14 @@ def test_seven_days_are_known_and_no_more() -> None:
 
 
 def test_frames_are_known_by_gateway_boot_and_number() -> None:
-    seen = Seen()
+    seen = SeenEntries()
     assert [frame_known(seen, "g/1", seq) for seq in (1, 2, 4, 2, 3, 4)] == [False, False, False, True, False, True]
     assert not frame_known(seen, "g/2", 1)
 
 
 def test_a_burst_within_few_seconds_is_taken_whole() -> None:
     """A thousand values a second, each a millisecond apart: none of them looks like the re-send of another."""
-    seen = Seen()
+    seen = SeenEntries()
     start = datetime(2026, 3, 1, 8, tzinfo=UTC)
     for number in range(3000):
         entry = mark("2A37", str(number), start + timedelta(milliseconds=number))
@@ -89,20 +89,20 @@ def test_a_burst_within_few_seconds_is_taken_whole() -> None:
 @given(st.dictionaries(st.integers(0, 2**64 - 1), st.integers(-62_135_596_800, 253_402_300_799), max_size=60))
 def test_marks_hold_what_was_added_and_nothing_else_before_and_after_they_were_packed(entries: dict[int, int]) -> None:
     """Any order, any second that a datetime can have."""
-    marks = Marks()
+    marks = EntryMarks()
     assert all(marks.add(digest, second) for digest, second in entries.items())
     assert not any(marks.add(digest, second + 1) for digest, second in entries.items())
-    for each in (marks, Marks.unpacked(marks.packed())):
+    for each in (marks, EntryMarks.unpacked(marks.packed())):
         assert dict(zip(each.digests, each.seconds, strict=True)) == entries
         assert all(each.holds(digest) for digest in entries)
         assert not any(each.holds(digest ^ 1) for digest in entries if digest ^ 1 not in entries)
-    assert marks == Marks.unpacked(marks.packed())
+    assert marks == EntryMarks.unpacked(marks.packed())
 
 
-@pytest.mark.parametrize("data", [b"", b"\0\0\0\1I", b"\1\0\0\0x", Marks([1], [2]).packed()[:-1]])
+@pytest.mark.parametrize("data", [b"", b"\0\0\0\1I", b"\1\0\0\0x", EntryMarks([1], [2]).packed()[:-1]])
 def test_marks_of_another_machine_or_cut_ones_are_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="marks"):
-        Marks.unpacked(data)
+        EntryMarks.unpacked(data)
 
 
 @settings(max_examples=20)
@@ -131,7 +131,7 @@ def test_a_device_at_1_hz_takes_little() -> None:
 
 def test_entries_of_very_many_refused_parts_do_not_fill_the_state() -> None:
     """CONTRACT 8: what is left out of whole panels of implausible values is bounded in all; the newest is known."""
-    seen = Seen()
+    seen = SeenEntries()
     for number in range(300):
         entry = mark("2B8B", str(number), START + timedelta(minutes=number))
         remember(seen, entry)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha1
 from uuid import UUID
 
 NAMESPACE = UUID("6b1f9f5e-2f0b-5c53-9d5e-3a1c6f0f7a11")
 _SEED = NAMESPACE.bytes
+_FHIR_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
@@ -18,5 +21,17 @@ def utc_text(moment: datetime) -> str:
 
 def deterministic_id(*parts: str) -> str:
     """UUID version 5 of ``parts``; the unit separator keeps ("a", "bc") apart from ("ab", "c")."""
-    digest = sha1(_SEED + "\x1f".join(parts).encode(errors="surrogatepass"), usedforsecurity=False).hexdigest()
+    digest = sha1(_SEED + "\x1f".join(parts).encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
     return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{_VARIANT[digest[16]]}{digest[17:20]}-{digest[20:32]}"
+
+
+@lru_cache(maxsize=4096)
+def fhir_id(text: str) -> str:
+    """``text`` where it is a FHIR id, else a UUID derived from it (the original then stands in ``identifier``).
+
+    >>> fhir_id("p-17.a")
+    'p-17.a'
+    >>> fhir_id("p_17") == fhir_id("p_17") != fhir_id("p_18")
+    True
+    """
+    return text if _FHIR_ID.fullmatch(text) else deterministic_id("fhir-id", text)

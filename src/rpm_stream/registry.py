@@ -53,7 +53,7 @@ def parse_entry(value: bytes) -> RegistryEntry:
     for a time that UTC does not have. What stands on the topic is read by ``pipeline/stored_entry.py``.
     """
     try:
-        value, kind = told(value)
+        value, kind = unwrap(value)
         entry = _decoders[kind].decode(value)
     except UNREADABLE as error:
         raise RegistryError(plain_fault(error)) from None
@@ -61,7 +61,7 @@ def parse_entry(value: bytes) -> RegistryEntry:
     return entry
 
 
-def told(value: bytes) -> tuple[bytes, type[RegistryEntry]]:
+def unwrap(value: bytes) -> tuple[bytes, type[RegistryEntry]]:
     """The entry in a message, without the key that a dump of the topic has, and its kind. Raises ``UNREADABLE``."""
     keys = _probe.decode(value)
     if "key" in keys and "value" in keys:

@@ -17,7 +17,7 @@ from rpm_stream.ingest import DecodeError
 from rpm_stream.ingest.fhir_codes import codes_of
 from rpm_stream.ingest.fhir_in import Observed, decode_observation
 from rpm_stream.knowledge import shipped
-from rpm_stream.normalise import offset_text
+from rpm_stream.normalise.placement import offset_text
 from rpm_stream.pipeline.device import DeviceState
 from rpm_stream.pipeline.frames import parts_of
 from rpm_stream.pipeline.ingest import FrameMessage, Ingest, Ingested

@@ -26,15 +26,14 @@ from support.source import MODULES, aliases, dotted, import_graph, imported, nam
 # Left may be imported by right, never the other way round; two names of one level only where SAME_STAGE says so.
 LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"records", "ids"}),
-    frozenset({"ahead"}),
+    frozenset({"ahead", "entries"}),
     frozenset({"knowledge", "registry", "sameness", "words"}),
-    frozenset({"ingest", "normalise", "duplicates", "score", "alert", "publish"}),
+    frozenset({"ingest", "normalise", "score", "alert", "publish"}),
     frozenset({"pipeline"}),
     frozenset({"app"}),
     frozenset({"__main__", "gateway"}),
 )
 SAME_STAGE = {
-    "duplicates": "normalise",  # DESIGN: normalise.py does duplicates too; the file was split for its size
     "registry": "words",  # what is clean is asked alike everywhere
 }
 

@@ -27,10 +27,10 @@ from support.replaying import (
     worn,
 )
 
-from rpm_stream.duplicates import Seen
+from rpm_stream.normalise.clock_skew import RUNS
+from rpm_stream.normalise.seen_entries import SeenEntries
+from rpm_stream.normalise.sightings import LEAST, MOST, Sightings, forget, name_of
 from rpm_stream.pipeline.sealed import pack_device
-from rpm_stream.pipeline.sightings import LEAST, MOST, Sightings, forget, name_of
-from rpm_stream.pipeline.skew import RUNS
 from rpm_stream.records import Reading
 
 DAY = 1440
@@ -262,7 +262,7 @@ def test_what_counts_is_known_however_long_it_did_not_come() -> None:
     sender = Sender()
     assert len(sender.send(0, entry("2A35", cuff(-1), 0))) == 3
     assert sender.send(20 * DAY, entry("2A35", cuff(-1), 20 * DAY)) == []
-    sender.bench.state.seen = Seen()  # as after very many other values
+    sender.bench.state.seen = SeenEntries()  # as after very many other values
     assert sender.send(28 * DAY, entry("2A35", cuff(-1), 28 * DAY)) == []
 
 

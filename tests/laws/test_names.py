@@ -93,7 +93,7 @@ def test_the_check_sees(place: str, source: str, tmp_path: Path, monkeypatch: py
     path = tmp_path / place
     path.parent.mkdir(parents=True)
     path.write_text(source, encoding="utf-8")
-    monkeypatch.setattr("source_for_tests.SOURCE", tmp_path)
+    monkeypatch.setattr("support.source.SOURCE", tmp_path)
     assert list(cut(path))
 
 

@@ -9,7 +9,7 @@ import pytest
 from support.device import Device, counts
 from support.replaying import START, frame, last_alerts, replay_frames, stamp, worn
 
-from rpm_stream.pipeline.skew import KEPT, RUNS
+from rpm_stream.normalise.clock_skew import KEPT, RUNS
 from rpm_stream.records import Reading
 
 LEAP = "2016-12-31T23:59:60Z"

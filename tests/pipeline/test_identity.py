@@ -13,8 +13,8 @@ from support.device import Device, counts
 from support.replaying import START, frame, measurement, of_type, replay_frames, stamp, worn
 
 from rpm_stream.knowledge import shipped
+from rpm_stream.normalise.wearer import claim, wearer
 from rpm_stream.pipeline.assignments import IDENTITY, assigned, covers, taken_back
-from rpm_stream.pipeline.identity import claim, whose
 from rpm_stream.pipeline.ingest import Ingest, Ingested
 from rpm_stream.records import Assignment, DeviceEntry
 from rpm_stream.registry import wearers
@@ -69,7 +69,7 @@ def test_the_user_index_says_who_stood_on_a_scale(entry: Record, user: int | Non
 def test_a_resource_that_names_its_subject_is_known_on_a_shared_device() -> None:
     def of(*subject: str) -> object:
         entry = msgspec.convert(SHARED, DeviceEntry)
-        return whose(entry, None, claim(START, {}, subject))[0]
+        return wearer(entry, None, claim(START, {}, subject))[0]
 
     assert of("ben") == "ben"
     assert getattr(of("eve"), "reason", None) == "identity_conflict"
@@ -141,7 +141,7 @@ def entry_of(changes: list[tuple[Any, int | None, bool]]) -> DeviceEntry:
 
 def slot_of(entry: DeviceEntry, moment: Any, user: int) -> str:
     """Whose a value of this user is, or why it is nobody's."""
-    found, _ = whose(entry, None, claim(moment, {"user_id": user}, ()))
+    found, _ = wearer(entry, None, claim(moment, {"user_id": user}, ()))
     return found if isinstance(found, str) else found.reason
 
 

@@ -18,7 +18,7 @@ from rpm_stream.app.gateway import gatt_encode as gatt
 from rpm_stream.app.gateway import gatt_encode_body as body
 from rpm_stream.ingest.segments import MOST_OCTETS, MOST_SEGMENTS
 from rpm_stream.knowledge import shipped
-from rpm_stream.pipeline.device import MOST_EARLIER
+from rpm_stream.normalise.sensor_session import MOST_EARLIER
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingested
 from rpm_stream.pipeline.joins import MOST_BODIES, MOST_CONTEXTS
 from rpm_stream.pipeline.sealed import pack_device, unpack_device

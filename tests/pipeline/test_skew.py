@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.device import Device, counts
 from support.replaying import START, frame, stamp, worn
 
-from rpm_stream.pipeline.skew import APART, KEPT, LEAST, SKEWED, noted, skew
+from rpm_stream.normalise.clock_skew import APART, KEPT, LEAST, SKEWED, noted, skew
 from rpm_stream.records import Reading
 
 

@@ -1,4 +1,4 @@
-"""ingest: octets in, readings out. ``decode`` is the one door, ``DECODERS`` the one list.
+"""ingest: bytes in, readings out. ``decode`` is the one door, ``DECODERS`` the one list.
 
 To add a characteristic: one module with a function ``bytes -> Payload`` that raises ``DecodeError`` and nothing
 else, and its line in ``DECODERS``. What must not be here: identity, device clocks, plausibility (normalise), any
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import TypeAlias
 
 from rpm_stream.ingest.battery import decode_battery
@@ -71,6 +72,7 @@ _NAME = re.compile(r"([0-9A-F]{4})|0000([0-9A-F]{4})-0000-1000-8000-00805F9B34FB
 _UUID_LIKE = re.compile(r"(0[xX])?[0-9A-Fa-f-]{1,36}", re.ASCII)
 
 
+@lru_cache(maxsize=1024)  # a handful of names, each thousands of times
 def short_form(characteristic: str) -> str | None:
     """The four upper-case hex digits of ``characteristic`` (4 digits or the 128-bit form, any case), or ``None``.
 
@@ -86,7 +88,7 @@ def decode(characteristic: str, payload: bytes, decoders: Decoders = DECODERS) -
 
     ``characteristic``: 4 hex digits or the 128-bit form, any case; ``decoders``: those of a device model that departs
     from the specification (``quirks``). Raises ``DecodeError`` for everything bad, an unknown characteristic
-    included, and never another exception, whatever the octets.
+    included, and never another exception, whatever the bytes.
     """
     decoder = decoders.get(characteristic)
     if decoder is None:

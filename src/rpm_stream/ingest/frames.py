@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from rpm_stream.entries import APP, FHIR, BadEntry, Entry
 from rpm_stream.ingest import decode, short_form
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.fhir_codes import Codes
@@ -17,19 +18,18 @@ from rpm_stream.ingest.quirks import Read
 from rpm_stream.ingest.said_twice import Once, twice_anywhere
 from rpm_stream.ingest.segments import is_segment
 from rpm_stream.ingest.values import decode_measurement
-from rpm_stream.records import Measurement, Name, Notification, Offset, Payload, Reason, Record, Short, Time, Version
+from rpm_stream.records import Measurement, Name, Notification, Offset, Payload, Record, Short, Time, Version
 from rpm_stream.sameness import plain_number
 
 MOST_BYTES = 256 * 1024  # CONTRACT 1
 MOST_ENTRIES = 1000
-# The shortest entry that can be read has some 60 octets. A frame with fewer than this for each of its entries is mostly
+# The shortest entry that can be read has some 60 bytes. A frame with fewer than this for each of its entries is mostly
 # none: refused one by one, a frame of 2 kB would cost as much as 600 readings, and put out 1,000 rejects.
 LEAST_ENTRY_BYTES = 32
 # What a frame may be sent at: outside, arithmetic with times would leave the calendar.
 FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
 Kind = Literal["notifications", "measurements", "resources"]
-APP, FHIR = "app", "fhir"  # what stands in a characteristic's place for entries that came by none
 
 
 class Envelope(Record, frozen=True, kw_only=True):
@@ -47,33 +47,6 @@ class Envelope(Record, frozen=True, kw_only=True):
     notifications: list[msgspec.Raw] | None = None
     measurements: list[msgspec.Raw] | None = None
     resources: list[msgspec.Raw] | None = None
-
-
-class Entry(Record, frozen=True, kw_only=True):
-    """One decoded entry. ``content`` is what identifies it beside its time (CONTRACT 5); ``original`` its JSON.
-
-    A notification that is one of several segments has them in ``segment`` and says nothing by itself.
-    A FHIR resource also says its own ``utc_offset`` and whom it names as its ``subject`` (every id of that patient).
-    """
-
-    index: int
-    at: datetime
-    characteristic: str
-    content: str
-    payload: Payload
-    original: bytes
-    utc_offset: str | None = None
-    subject: tuple[str, ...] = ()
-    segment: bytes | None = None
-
-
-class BadEntry(Record, frozen=True, kw_only=True):
-    """An entry that could not be decoded."""
-
-    index: int
-    reason: Reason
-    detail: str
-    original: bytes
 
 
 _envelope = msgspec.json.Decoder(Envelope)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from rpm_stream.normalise import DEVICE_TIME_AFTER, DEVICE_TIME_BEFORE
+from rpm_stream.normalise.placement import DEVICE_TIME_AFTER, DEVICE_TIME_BEFORE
 from rpm_stream.records import Assignment, DeviceEntry, Reject, Time
 
 IDENTITY = frozenset({"unknown_device", "unassigned", "identity_conflict"})

@@ -13,24 +13,24 @@ import msgspec
 
 from rpm_stream.records import Reading
 
-MOST_OCTETS: Final = 512 * 1024  # rpm.readings takes 2 MiB and rpm.actions 1; other fields stand beside the readings
+MOST_BYTES: Final = 512 * 1024  # rpm.readings takes 2 MiB and rpm.actions 1; other fields stand beside the readings
 
 _encode = msgspec.json.Encoder().encode
 
 
 def chunks(readings: Sequence[Reading], most: int) -> Iterator[tuple[Reading, ...]]:
     """``readings`` in their order, at most ``most`` and half a MiB at once; one that is larger comes alone."""
-    if 0 < len(readings) <= most and len(_encode(readings)) <= MOST_OCTETS:  # at once costs half of one by one
+    if 0 < len(readings) <= most and len(_encode(readings)) <= MOST_BYTES:  # at once costs half of one by one
         yield tuple(readings)
         return
     chunk: list[Reading] = []
     size = 0
     for reading in readings:
-        octets = len(_encode(reading))
-        if chunk and (len(chunk) == most or size + octets > MOST_OCTETS):
+        bytes_ = len(_encode(reading))
+        if chunk and (len(chunk) == most or size + bytes_ > MOST_BYTES):
             yield tuple(chunk)
             chunk, size = [], 0
         chunk.append(reading)
-        size += octets
+        size += bytes_
     if chunk:
         yield tuple(chunk)

@@ -15,9 +15,9 @@ import msgspec
 from rpm_stream.ahead import as_judged, as_stamped
 from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import Knowledge
+from rpm_stream.normalise.wearer import USER
 from rpm_stream.pipeline.alerting import Alerting
 from rpm_stream.pipeline.chunks import chunks
-from rpm_stream.pipeline.identity import USER
 from rpm_stream.pipeline.patient import PatientState
 from rpm_stream.pipeline.publishing import publish
 from rpm_stream.pipeline.scoring import Scoring

@@ -1,4 +1,7 @@
-"""One frame on its way through ingest: what came, what it became so far, and its balance."""
+"""One frame through ingest: the message that came, its readings and rejects, and its account.
+
+Normalising refuses, this module makes the rejects: a *reject* is the record that publishes a refusal.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
 from itertools import islice
-from typing import TypeAlias
 
 import msgspec
 
-from rpm_stream.duplicates import MOST_REFUSED, Seen, frame_refused_before, refused_before
+from rpm_stream.entries import BadEntry, Entry, Refusal
 from rpm_stream.ids import deterministic_id
-from rpm_stream.ingest.frames import BadEntry, Entry, Envelope
-from rpm_stream.normalise import Refusal
+from rpm_stream.ingest.frames import Envelope
+from rpm_stream.normalise.outcome import Normalised
+from rpm_stream.normalise.seen_entries import MOST_REJECTS, SeenEntries, frame_had_rejects, was_rejected
 from rpm_stream.pipeline.chunks import chunks
 from rpm_stream.records import Account, Origin, Position, Reading, Readings, Reason, Record, Reject, Stage
 from rpm_stream.words import cleaned
@@ -23,7 +26,6 @@ from rpm_stream.words import cleaned
 READINGS_A_MESSAGE = 500  # CONTRACT 1
 ORIGINAL_BYTES = 64 * 1024  # CONTRACT 1
 MOST_KNOWN_REJECTS = 1000  # that an account names: 39 KB
-Slot: TypeAlias = tuple[datetime, int]  # an entry's time and index
 
 
 class FrameMessage(Record, frozen=True, kw_only=True):
@@ -49,8 +51,8 @@ class Ingested(Record, frozen=True, kw_only=True):
     account: Account
 
 
-class Refused(Record, frozen=True, kw_only=True):
-    """Something that became no reading: its octets, why, found by which stage, and where in its frame it stood.
+class Rejected(Record, frozen=True, kw_only=True):
+    """What a reject is made of: the bytes that became no reading, why, found by which stage, and where they stood.
 
     ``parts``: the parts of its entry, where they are several.
     """
@@ -62,29 +64,29 @@ class Refused(Record, frozen=True, kw_only=True):
     parts: tuple[int, ...] = ()
 
 
-def make_reject(message: FrameMessage, at: datetime, refused: Refused) -> Reject:
+def make_reject(message: FrameMessage, at: datetime, rejected: Rejected) -> Reject:
     """A Reject with its deterministic id; ``at`` is when the frame was received.
 
-    The id has the device besides what CONTRACT 5 names: two devices that send the same bad octets at the same place
+    The id has the device besides what CONTRACT 5 names: two devices that send the same bad bytes at the same place
     (two oximeters with 100 % and no pulse, both assigned to nobody) had one id with two contents. It has the reason
     too: a value that nobody wore, sent again once somebody did, may be one that no body can have.
     """
-    digest = sha256(refused.original).hexdigest()
-    index, part = (refused.origin.index, refused.origin.part) if refused.origin else (-1, -1)
+    digest = sha256(rejected.original).hexdigest()
+    index, part = (rejected.origin.index, rejected.origin.part) if rejected.origin else (-1, -1)
     lines = message.lines
     return Reject(
-        id=deterministic_id("reject", message.key or "", digest, str(index), str(part), refused.why.reason),
+        id=deterministic_id("reject", message.key or "", digest, str(index), str(part), rejected.why.reason),
         device=message.key or "",
         at=at,
-        origin=refused.origin,
-        reason=refused.why.reason,
-        stage=refused.stage,
-        detail=cleaned(refused.why.detail[:500]),
-        original=b64encode(refused.original[:ORIGINAL_BYTES]).decode(),
+        origin=rejected.origin,
+        reason=rejected.why.reason,
+        stage=rejected.stage,
+        detail=cleaned(rejected.why.detail[:500]),
+        original=b64encode(rejected.original[:ORIGINAL_BYTES]).decode(),
         sha256=digest,
         position=message.position,
         line=lines[index] if 0 <= index < len(lines) else (lines[0] if lines else None),
-        parts=refused.parts,
+        parts=rejected.parts,
     )
 
 
@@ -93,14 +95,14 @@ def parts_of(reject: Reject) -> int:
     return len(reject.parts) or 1
 
 
-def refused_whole(message: FrameMessage, seen: Seen, why: Refusal) -> Ingested:
-    """A frame that was refused whole: one part, a duplicate if the same octets were refused before.
+def reject_whole(message: FrameMessage, seen: SeenEntries, why: Refusal) -> Ingested:
+    """A frame that is refused whole: one part, a duplicate if the same bytes were refused before.
 
-    In a file every line is told, also one that stands there twice.
+    In a file every line gets its reject, also one that stands there twice.
     """
     at = message.received_at
-    reject = make_reject(message, at, Refused(original=message.value, why=why, stage="ingest"))
-    again = refused_before(seen, reject.id) and not message.lines
+    reject = make_reject(message, at, Rejected(original=message.value, why=why, stage="ingest"))
+    again = was_rejected(seen, reject.id) and not message.lines
     account = Account(
         frame=None, gateway=None, device=message.key or "", seq=None, boot=None,
         partition=message.position.partition, offset=message.position.offset, received_at=at,
@@ -110,73 +112,85 @@ def refused_whole(message: FrameMessage, seen: Seen, why: Refusal) -> Ingested:
     return Ingested(readings=(), rejects=() if again else (reject,), account=account)
 
 
-class Work:
-    """One frame on its way: what is known of it, and what it became so far."""
+class FrameOutput:
+    """Collects what the entries of one frame became: readings, rejects and counts."""
 
-    def __init__(self, message: FrameMessage, envelope: Envelope, received_at: datetime, seen: Seen) -> None:
-        self.message, self.envelope, self.received_at, self.seen = message, envelope, received_at, seen
-        self.known_frame = False
-        self.readings: dict[str, list[Reading]] = {}
-        self.refused: dict[str, list[Reading]] = {}
-        self.rejects: list[Reject] = []
-        self.duplicates = self.context = 0
-        self.conflicts: set[Slot] = set()
-        self.entries: list[Entry] = []
-        self.counted: list[datetime] | None = None  # device times of these that count; asked for where it matters
-        self._was_refused: dict[Reason, bool] = {}  # whether this very frame had a refusal for it before
+    def __init__(self, message: FrameMessage, envelope: Envelope, received_at: datetime, seen: SeenEntries) -> None:
+        self._message = message
+        self._envelope = envelope
+        self._received_at = received_at
+        self._seen = seen
+        self._readings: dict[str, list[Reading]] = {}
+        self._implausible: dict[str, list[Reading]] = {}
+        self._rejects: list[Reject] = []
+        self._duplicates = 0
+        self._context = 0
+        self._had_rejects: dict[Reason, bool] = {}  # whether this very frame had a reject for it before
         self._known: dict[str, None] = {}  # ids of rejects that were written before, each once, in order
 
+    def add(self, entry: Entry, normalised: Normalised) -> None:
+        """Take what one entry became."""
+        self._context += normalised.is_context
+        self._duplicates += normalised.duplicates
+        for reading in normalised.readings:
+            self._readings.setdefault(reading.patient, []).append(reading)
+        for why, parts, implausible in normalised.refusals:
+            reject = self.reject(entry, parts, why, "normalise")
+            if reject is not None and implausible is not None:
+                self._keep_implausible(msgspec.structs.replace(implausible, id=reject.id))
+
     def reject(self, entry: Entry | BadEntry, parts: Sequence[int], why: Refusal, stage: Stage) -> Reject | None:
-        """Note parts of an entry that became no reading for one cause: a reject, or (None) the re-send of one."""
-        origin = Origin(frame=self.envelope.frame, index=entry.index, part=parts[0])
+        """Reject parts of an entry for one cause. Returns None if the same reject was written before."""
+        origin = Origin(frame=self._envelope.frame, index=entry.index, part=parts[0])
         several = tuple(parts) if len(parts) > 1 else ()
-        refused = Refused(original=entry.original, why=why, stage=stage, origin=origin, parts=several)
-        reject = make_reject(self.message, self.received_at, refused)
-        if why.reason not in self._was_refused:
-            this = b"%b\x1f%b" % (why.reason.encode(), self.message.value)
-            self._was_refused[why.reason] = frame_refused_before(self.seen, this)
-        # Of a frame with more refusals than are kept one by one: it was told, and is forgotten.
-        forgotten = self._was_refused[why.reason] and len(self.seen.refused) >= MOST_REFUSED
-        if refused_before(self.seen, reject.id) or (forgotten and not self.message.lines):
-            self.duplicates += len(parts)
+        rejected = Rejected(original=entry.original, why=why, stage=stage, origin=origin, parts=several)
+        reject = make_reject(self._message, self._received_at, rejected)
+        if why.reason not in self._had_rejects:
+            this = b"%b\x1f%b" % (why.reason.encode(), self._message.value)
+            self._had_rejects[why.reason] = frame_had_rejects(self._seen, this)
+        # A frame with more rejects than are kept one by one: this one was written, and is forgotten.
+        is_forgotten = self._had_rejects[why.reason] and len(self._seen.refused) >= MOST_REJECTS
+        if was_rejected(self._seen, reject.id) or (is_forgotten and not self._message.lines):
+            self._duplicates += len(parts)
             self._known[reject.id] = None
             return None
-        self.rejects.append(reject)
+        self._rejects.append(reject)
         return reject
 
-    def refuse(self, value: Reading) -> None:
-        """Keep a value that no body can have, for the judge to tell of; each frame tells of so many."""
-        refused = self.refused.setdefault(value.patient, [])
-        if len(refused) < READINGS_A_MESSAGE:
-            refused.append(value)
+    def _keep_implausible(self, value: Reading) -> None:
+        """Keep an implausible value so that the judge can report it; so many of a frame."""
+        kept = self._implausible.setdefault(value.patient, [])
+        if len(kept) < READINGS_A_MESSAGE:
+            kept.append(value)
 
     def done(self, entries: int) -> Ingested:
-        """The messages of readings, the rejects and the balance."""
-        envelope, position = self.envelope, self.message.position
-        count = sum(map(len, self.readings.values()))
+        """The messages of readings, the rejects and the account; ``entries`` is how many the frame has."""
+        envelope = self._envelope
+        position = self._message.position
+        count = sum(map(len, self._readings.values()))
         rejects: Counter[str] = Counter()
-        for reject in self.rejects:
+        for reject in self._rejects:
             rejects[reject.reason] += parts_of(reject)
         account = Account(
             frame=envelope.frame, gateway=envelope.gateway, device=envelope.device, seq=envelope.seq,
-            boot=envelope.boot, partition=position.partition, offset=position.offset, received_at=self.received_at,
-            entries=entries, context=self.context, parts=count + self.duplicates + rejects.total(), readings=count,
-            duplicates=self.duplicates, rejects=dict(sorted(rejects.items())),
+            boot=envelope.boot, partition=position.partition, offset=position.offset, received_at=self._received_at,
+            entries=entries, context=self._context, parts=count + self._duplicates + rejects.total(), readings=count,
+            duplicates=self._duplicates, rejects=dict(sorted(rejects.items())),
             known_rejects=tuple(islice(self._known, MOST_KNOWN_REJECTS)),
         )  # fmt: skip
-        return Ingested(readings=self._messages(), rejects=tuple(self.rejects), account=account)
+        return Ingested(readings=self._messages(), rejects=tuple(self._rejects), account=account)
 
     def _messages(self) -> tuple[Readings, ...]:
         messages = []
-        for patient in sorted(self.readings.keys() | self.refused.keys()):
-            readings = self.readings.get(patient, [])
+        for patient in sorted(self._readings.keys() | self._implausible.keys()):
+            readings = self._readings.get(patient, [])
             readings.sort(key=lambda reading: (reading.measured_at, reading.vital, reading.id))
             whole = Readings(
-                patient=patient, frame=self.envelope.frame, partition=self.message.position.partition,
-                offset=self.message.position.offset, chunk=0, received_at=self.received_at, readings=(),
+                patient=patient, frame=self._envelope.frame, partition=self._message.position.partition,
+                offset=self._message.position.offset, chunk=0, received_at=self._received_at, readings=(),
             )  # fmt: skip
-            refused = next(chunks(self.refused.get(patient, ()), READINGS_A_MESSAGE), ())
+            implausible = next(chunks(self._implausible.get(patient, ()), READINGS_A_MESSAGE), ())
             for chunk, part in enumerate(chunks(readings, READINGS_A_MESSAGE) if readings else ((),)):
-                told = () if chunk else refused
-                messages.append(msgspec.structs.replace(whole, chunk=chunk, readings=part, refused=told))
+                refused = () if chunk else implausible
+                messages.append(msgspec.structs.replace(whole, chunk=chunk, readings=part, refused=refused))
         return tuple(messages)

@@ -1,7 +1,7 @@
 """Entries that need another one to be understood, joined before they become readings.
 
 - Segments of one message (2B8B, 2BDD): the last to arrive carries the whole; the others count as context. What was
-  lost is refused as ``truncated``, under its own octets.
+  lost is refused as ``truncated``, under its own bytes.
 - A glucose context (2A34) joins the measurement (2A18) of its sequence number as attribute ``context``, when both come
   in one frame in either order, or the context came first. A reading is never held back and never changes: a context
   that comes in a later frame is counted as context and attached to nothing; the reading's ``context_follows`` says that
@@ -19,11 +19,11 @@ from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
 
+from rpm_stream.entries import BadEntry, Entry
 from rpm_stream.ingest.errors import DecodeError
-from rpm_stream.ingest.frames import BadEntry, Entry
 from rpm_stream.ingest.quirks import Read
 from rpm_stream.ingest.segments import Segment, take
-from rpm_stream.pipeline.device import BodyPacket, Context, DeviceState
+from rpm_stream.pipeline.device import BodyPacket, DeviceState, GlucoseContext
 from rpm_stream.records import Decoded, Notification
 
 Entries: TypeAlias = list[Entry | BadEntry]
@@ -38,7 +38,7 @@ BODY_WITHIN = timedelta(seconds=60)  # design choice: packets of one measurement
 class _Offered(NamedTuple):
     """What the entries of one frame say for others: contexts by sequence number, packets that more follow."""
 
-    contexts: dict[int, Context | None]
+    contexts: dict[int, GlucoseContext | None]
     bodies: list[BodyPacket]
 
 
@@ -73,8 +73,7 @@ def _joined(state: DeviceState, entry: Entry, read: Read, again: bool, offered: 
 
 def _segment(state: DeviceState, entry: Entry, read: Read, again: bool) -> Entries:
     """The whole message in place of its last segment to arrive, and a refusal for each that was lost."""
-    octets = entry.segment or b""
-    new = Segment(characteristic=entry.characteristic, at=entry.at, octets=octets, again=again)
+    new = Segment(characteristic=entry.characteristic, at=entry.at, octets=entry.segment or b"", again=again)
     whole, lost = take(state.segments, new)
     refused: Entries = [
         BadEntry(
@@ -98,25 +97,25 @@ def _segment(state: DeviceState, entry: Entry, read: Read, again: bool) -> Entri
     return [*refused, done]
 
 
-def _notification(at: datetime, characteristic: str, octets: bytes) -> bytes:
+def _notification(at: datetime, characteristic: str, payload: bytes) -> bytes:
     """As a gateway would have sent it."""
-    return msgspec.json.encode(Notification(at=at, characteristic=characteristic, payload=octets.hex()))
+    return msgspec.json.encode(Notification(at=at, characteristic=characteristic, payload=payload.hex()))
 
 
-def _contexts(entries: Entries) -> dict[int, Context | None]:
+def _contexts(entries: Entries) -> dict[int, GlucoseContext | None]:
     """The contexts of a frame by sequence number; None where two contradict each other."""
-    found: dict[int, Context | None] = {}
+    found: dict[int, GlucoseContext | None] = {}
     for entry in entries:
         if isinstance(entry, Entry) and entry.characteristic == "2A34":
             attributes = dict(entry.payload.attributes)
-            context = Context(sequence=attributes.pop("sequence"), at=entry.at, attributes=attributes)
+            context = GlucoseContext(sequence=attributes.pop("sequence"), at=entry.at, attributes=attributes)
             known = found.get(context.sequence, context)
             agree = known is not None and known.attributes == attributes
             found[context.sequence] = context if agree else None
     return found
 
 
-def _with_context(state: DeviceState, entry: Entry, contexts: dict[int, Context | None]) -> Entry:
+def _with_context(state: DeviceState, entry: Entry, contexts: dict[int, GlucoseContext | None]) -> Entry:
     readings = entry.payload.readings
     sequence = (readings[0].attributes if readings else entry.payload.attributes)["sequence"]
     if sequence in contexts:

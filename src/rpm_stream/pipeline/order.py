@@ -40,7 +40,7 @@ def is_forwarded(keys: dict[str, msgspec.Raw]) -> bool:
 
 
 def forward(value: bytes, patient: str, place: Position, received_at: datetime | None) -> bytes:
-    """The message of ``rpm.readings`` for a message of ``rpm.actions``; the action stands in it octet by octet.
+    """The message of ``rpm.readings`` for a message of ``rpm.actions``; the action is in it byte by byte.
 
     ``received_at`` None: where time is recorded it is the action's own ``at``. Raises one of ``UNREADABLE`` for what is
     no action, or no name of a patient.

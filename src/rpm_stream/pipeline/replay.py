@@ -13,11 +13,11 @@ from typing import Any, Literal
 
 import msgspec
 
+from rpm_stream.entries import Refusal
 from rpm_stream.ingest.csv_rows import BadRow, CsvFrame
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.normalise import Refusal
 from rpm_stream.pipeline.actions import read_action
-from rpm_stream.pipeline.frames import Refused, make_reject
+from rpm_stream.pipeline.frames import Rejected, make_reject
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingested
 from rpm_stream.pipeline.judge import Judge, Judged, Patient
 from rpm_stream.pipeline.order import act_once, is_applied, is_forwarded, read_message
@@ -205,8 +205,8 @@ class Replay:
             yield Line(kind, msgspec.Raw(_encoder.encode(record)))
 
     def _refused(self, message: FrameMessage, why: Refusal) -> Iterator[Line]:
-        refused = Refused(original=message.value, why=why, stage="ingest")
-        yield from self._lines("reject", make_reject(message, message.received_at, refused))
+        rejected = Rejected(original=message.value, why=why, stage="ingest")
+        yield from self._lines("reject", make_reject(message, message.received_at, rejected))
 
 
 def _message_of(value: bytes) -> Readings | Forwarded | Action | None:

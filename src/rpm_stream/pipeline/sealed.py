@@ -16,9 +16,9 @@ from zlib import crc32
 
 import msgspec
 
-from rpm_stream.duplicates import Marks
+from rpm_stream.normalise.seen_entries import EntryMarks
+from rpm_stream.normalise.sightings import Sightings
 from rpm_stream.pipeline.device import DeviceState
-from rpm_stream.pipeline.sightings import Sightings
 from rpm_stream.records import UNREADABLE
 
 LAYOUT: Final = 3
@@ -40,13 +40,13 @@ class Sealed(msgspec.Struct, frozen=True, array_like=True):
 
 
 def _plain(value: Any) -> bytes:
-    if isinstance(value, Marks | Sightings):
+    if isinstance(value, EntryMarks | Sightings):
         return value.packed()
     raise NotImplementedError(type(value).__name__)
 
 
 def _whole(kind: type, data: Any) -> Any:
-    if kind in (Marks, Sightings):
+    if kind in (EntryMarks, Sightings):
         return kind.unpacked(data)
     raise NotImplementedError(kind.__name__)
 

@@ -25,7 +25,7 @@ from rpm_stream.records import (
     Record,
     RegistryEntry,
 )
-from rpm_stream.registry import NAMED_BY, Registry, RegistryError, check, parse_entry, told
+from rpm_stream.registry import NAMED_BY, Registry, RegistryError, check, parse_entry, unwrap
 from rpm_stream.words import cleaned, is_clean
 
 NO_DATE = "?"  # a date of birth that nobody can read: none at all would make an adult
@@ -49,7 +49,7 @@ def read_entry(value: bytes) -> Stored:
     except RegistryError as error:
         fault = error
     try:
-        value, kind = told(value)
+        value, kind = unwrap(value)
         given = _fields.decode(value)
         taken: dict[str, Any] = {}
         left_out: list[str] = []

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from rpm_stream.ids import fhir_id
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.publish.codes import (
     ABSENT,
@@ -35,7 +36,7 @@ from rpm_stream.publish.codes import (
     raw,
     shape,
 )
-from rpm_stream.publish.ids import fhir_id, observation_id, summary_id
+from rpm_stream.publish.ids import observation_id, summary_id
 from rpm_stream.publish.numbers import converted
 from rpm_stream.publish.resources import identifier
 from rpm_stream.records import Absent, Reading, Window

@@ -9,7 +9,7 @@ import re
 from datetime import date
 from typing import Any
 
-from rpm_stream.publish.ids import fhir_id
+from rpm_stream.ids import fhir_id
 from rpm_stream.records import DeviceEntry, PatientEntry
 
 # Systems of our own ids, so that a resource that we wrote can be told from one that the EHR owns.

@@ -1,7 +1,8 @@
 """Which values of a device were seen under the time that its own clock shows, whether or not that time counts.
 
 A device that sends its memory again sends the same time and payload, whatever its clock stands at and whatever zone
-the gateway is in. So these two name a value for 7 days since they were last seen, each sighting anew (CONTRACT 10).
+the gateway is in. So these two name a value for 7 days since they were last seen; each sighting renews that (CONTRACT
+10).
 One clock tells nothing: the one that stands still, or that begins at one date whenever it gets power. It shows one
 time with several values. Such a value is measured anew each time it comes by itself. Values that come together are a
 memory that is read out, and are known. One that comes again within a minute is known too.
@@ -16,11 +17,11 @@ from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Literal
 
-from rpm_stream.duplicates import KNOWN_FOR
+from rpm_stream.normalise.seen_entries import KNOWN_FOR
 
-MOST, LEAST = 512, 128  # of a device, 17 octets each; of more those seen last, and most of what sends least
+MOST, LEAST = 512, 128  # of a device, 17 bytes each; of more those seen last, and most of what sends least
 FORGET_EVERY = 64
-ROOM = 40 * 1024  # octets that these and the entries of duplicates.py take of the state's 48 KB
+ROOM = 40 * 1024  # bytes that these and the entries of seen_entries.py take of the state's 48 KB
 TOGETHER = 60  # seconds; design choice: a memory takes seconds, and no cuff measures twice in a minute
 
 Sighting = Literal["new", "again", "anew", "refused"]
@@ -39,7 +40,7 @@ def name_of(time: str, content: str) -> int:
 
 
 class Sightings:
-    """The values of one characteristic by their names, ascending. Columns of numbers, as ``duplicates.Marks``.
+    """The values of one characteristic by their names, ascending. Columns of numbers, as ``seen_entries.EntryMarks``.
 
     ``at``: when the gateway got it last; ``seen``: when the service did; ``flags``: whether it came together with
     another value of its time, and whether it was refused. Seconds since 1970, those outside of 1970 to 2106 as the
@@ -137,7 +138,7 @@ class Sightings:
 
 
 def forget(kinds: Mapping[str, Sightings], taken: int = 0) -> None:
-    """Keep as many of a device as there is room for besides what is ``taken`` (octets); what has most gives first."""
+    """Keep as many of a device as there is room for besides what is ``taken`` (bytes); what has most gives first."""
     most = min(MOST, max(LEAST, (ROOM - taken) // _EACH))
     if sum(map(len, kinds.values())) < most + FORGET_EVERY:
         return

@@ -1,4 +1,4 @@
-"""What a device has sent already: part of normalise. Small by design, and never loses a new reading silently.
+"""What a device has sent before: small by design, and never loses a new reading silently. duplicates.py decides by it.
 
 The newest entries are known one by one. Of older ones, up to 7 days, the state keeps for each kind of entry the
 seconds that were seen (runs of seconds as spans, so 1 Hz is one span). An old entry in such a second is a duplicate;
@@ -20,7 +20,7 @@ import msgspec
 
 from rpm_stream.records import Record
 
-EXACT = 512  # entries known one by one, or more, 12 octets each
+EXACT = 512  # entries known one by one, or more, 12 bytes each
 FORGET_EVERY = 256  # so many more, and the oldest are forgotten: 768 entries are 9 KB of the state's 48
 LOOK_EVERY = 64  # entries of a kind
 MOST_EXACT = 2560  # when so many lie within few seconds: 31 KB
@@ -29,18 +29,18 @@ MOST_SPANS = 2200  # of a kind: a week of 5-minute glucose is 2,016; about 5 byt
 MOST_KINDS = 3  # kinds that may have that many; further ones share what is left
 MOST_FRAME_SPANS = 64
 MOST_BOOTS = 4
-MOST_REFUSED = 256  # refusals, frames with some, and entries read in part: 11 octets each
-MOST_LEFT_OUT = 1024  # parts of the entries that were read in part, in all: up to 3 octets each
+MOST_REJECTS = 256  # rejects, frames with some, and entries read in part: 11 bytes each
+MOST_LEFT_OUT = 1024  # parts of the entries that were read in part, in all: up to 3 bytes each
 
 Spans = list[tuple[int, int]]
 Verdict = Literal["new", "duplicate", "too_old"]
 
 
-class Marks:
+class EntryMarks:
     """Entries of one kind: the numbers that stand for them in ascending order, and beside each its second.
 
     Columns of plain numbers, in memory as in the changelog: a dict of them took ten times the memory and twice the
-    octets, and 50 times as long to write.
+    bytes, and 50 times as long to write.
     """
 
     __slots__ = ("digests", "seconds")
@@ -53,7 +53,7 @@ class Marks:
         return len(self.digests)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Marks) and (self.digests, self.seconds) == (other.digests, other.seconds)
+        return isinstance(other, EntryMarks) and (self.digests, self.seconds) == (other.digests, other.seconds)
 
     __hash__ = None  # type: ignore[assignment]  # it changes
 
@@ -81,17 +81,17 @@ class Marks:
         digests.insert(index, digest)
         return True
 
-    def since(self, second: int) -> Marks:
+    def since(self, second: int) -> EntryMarks:
         """Those of this second and later ones."""
         later = [at >= second for at in self.seconds]
-        return Marks(list(compress(self.digests, later)), list(compress(self.seconds, later)))
+        return EntryMarks(list(compress(self.digests, later)), list(compress(self.seconds, later)))
 
     def packed(self) -> bytes:
         """Both columns as the machine has them, and how that is."""
         return _ORDER + self.seconds.typecode.encode() + self.digests.tobytes() + self.seconds.tobytes()
 
     @classmethod
-    def unpacked(cls, data: bytes) -> Marks:
+    def unpacked(cls, data: bytes) -> EntryMarks:
         """What ``packed`` gave. Raises ValueError where it was packed on a machine that writes numbers otherwise."""
         order, code, columns = data[: len(_ORDER)], data[len(_ORDER) : len(_ORDER) + 1], data[len(_ORDER) + 1 :]
         if order != _ORDER or code not in (b"I", b"q"):
@@ -109,20 +109,20 @@ class Marks:
 _ORDER = array("I", [1]).tobytes()
 
 
-class Seen(msgspec.Struct):
+class SeenEntries(msgspec.Struct):
     """State of one device. Times are whole seconds since 1970; ``older`` holds spans as [start, length, gap, …]."""
 
     newest: datetime | None = None
-    exact: dict[str, Marks] = {}  # by kind
+    exact: dict[str, EntryMarks] = {}  # by kind
     forgotten: int | None = None  # seconds up to here are no longer known one by one
     older: dict[str, list[int]] = {}
     frames: dict[str, Spans] = {}
-    refused: list[bytes] = []  # the newest refusals, as the first eight bytes of their ids
-    refusing: list[bytes] = []  # the newest frames in which something was refused, as eight bytes that stand for them
+    refused: list[bytes] = []  # the newest rejects, as the first eight bytes of their ids
+    refusing: list[bytes] = []  # the newest frames with rejects, as eight bytes that stand for them
     partial: dict[int, list[int]] = {}  # entries that were read but for these parts, by mark; the newest
 
 
-class Mark(Record, frozen=True, kw_only=True, gc=False):
+class EntryMark(Record, frozen=True, kw_only=True, gc=False):
     """One entry of a device: ``kind`` its characteristic (or app vital), ``digest`` 64 bits that stand for it."""
 
     kind: str
@@ -130,10 +130,10 @@ class Mark(Record, frozen=True, kw_only=True, gc=False):
     at: datetime
 
 
-def mark(kind: str, key: str, at: datetime) -> Mark:
+def mark(kind: str, key: str, at: datetime) -> EntryMark:
     """The mark of the entry that ``key`` identifies among its kind."""
-    digest = blake2b(f"{kind}\x1f{key}".encode(errors="surrogatepass"), digest_size=8).digest()
-    return Mark(kind=kind, digest=int.from_bytes(digest), at=at)
+    digest = blake2b(f"{kind}\x1f{key}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return EntryMark(kind=kind, digest=int.from_bytes(digest), at=at)
 
 
 def _packed(spans: Spans) -> list[int]:
@@ -184,7 +184,7 @@ def _insert(spans: Spans, run: tuple[int, int], most: int) -> None:
         spans[near - 1 : near + 1] = [(spans[near - 1][0], spans[near][1])]
 
 
-def frame_known(seen: Seen, sender: str, seq: int) -> bool:
+def frame_known(seen: SeenEntries, sender: str, seq: int) -> bool:
     """Whether a frame of this gateway and boot was read already; notes it."""
     spans = seen.frames.pop(sender, [])
     known = _inside(spans, seq)
@@ -196,8 +196,8 @@ def frame_known(seen: Seen, sender: str, seq: int) -> bool:
     return known
 
 
-def refused_before(seen: Seen, reject_id: str) -> bool:
-    """Whether this very refusal was written lately; notes it.
+def was_rejected(seen: SeenEntries, reject_id: str) -> bool:
+    """Whether this very reject was written lately; notes it.
 
     The id of a reject follows from what was refused alone, so a re-sent one would give that id a second position and
     time: it is a duplicate of what is kept already.
@@ -205,11 +205,11 @@ def refused_before(seen: Seen, reject_id: str) -> bool:
     return _noted(seen.refused, bytes.fromhex(reject_id.replace("-", "")[:16]))
 
 
-def frame_refused_before(seen: Seen, frame: bytes) -> bool:
-    """Whether something in this very frame was refused lately; notes it.
+def frame_had_rejects(seen: SeenEntries, frame: bytes) -> bool:
+    """Whether something in this very frame was rejected lately; notes it.
 
     Then each part of it has ended before as a reading or a reject: one that is refused now is a duplicate, however
-    many refusals were written since.
+    many rejects were written since.
     """
     return _noted(seen.refusing, blake2b(frame, digest_size=8).digest())
 
@@ -218,32 +218,32 @@ def _noted(known: list[bytes], digest: bytes) -> bool:
     if digest in known:
         return True
     known.append(digest)
-    del known[:-MOST_REFUSED]
+    del known[:-MOST_REJECTS]
     return False
 
 
-def was_left_out(seen: Seen, names: Sequence[int], part: int) -> bool:
+def was_left_out(seen: SeenEntries, names: Sequence[int], part: int) -> bool:
     """Whether this part of a known entry was refused when its other parts were read: then it is no duplicate."""
     return any(part in seen.partial.get(name, ()) for name in names)
 
 
-def leave_out(seen: Seen, names: Sequence[int], parts: list[int]) -> None:
+def leave_out(seen: SeenEntries, names: Sequence[int], parts: list[int]) -> None:
     """Note under the first of its names which parts of an entry that was read are missing (none: it is complete)."""
     for name in names:
         seen.partial.pop(name, None)
     if parts:
         seen.partial[names[0]] = parts[:MOST_LEFT_OUT]
-        while len(seen.partial) > MOST_REFUSED or sum(map(len, seen.partial.values())) > MOST_LEFT_OUT:
+        while len(seen.partial) > MOST_REJECTS or sum(map(len, seen.partial.values())) > MOST_LEFT_OUT:
             del seen.partial[next(iter(seen.partial))]
 
 
-def is_known(seen: Seen, entry: Mark) -> bool:
+def is_known(seen: SeenEntries, entry: EntryMark) -> bool:
     """Whether this very entry is among the newest, which are known one by one."""
     marks = seen.exact.get(entry.kind)
     return marks is not None and marks.holds(entry.digest)
 
 
-def check(seen: Seen, entry: Mark, dense: bool, of_known_frame: bool) -> Verdict:
+def check(seen: SeenEntries, entry: EntryMark, dense: bool, of_known_frame: bool) -> Verdict:
     """Say whether the entry was seen before; changes nothing."""
     if is_known(seen, entry):
         return "duplicate"
@@ -257,16 +257,16 @@ def check(seen: Seen, entry: Mark, dense: bool, of_known_frame: bool) -> Verdict
     return "too_old" if dense and not of_known_frame else "duplicate"
 
 
-def size(seen: Seen) -> int:
-    """About how many octets the entries take."""
+def size(seen: SeenEntries) -> int:
+    """About how many bytes the entries take."""
     return 12 * sum(map(len, seen.exact.values())) + 5 * sum(map(len, seen.older.values())) // 2
 
 
-def remember(seen: Seen, entry: Mark) -> None:
+def remember(seen: SeenEntries, entry: EntryMark) -> None:
     """Note an entry that became readings."""
     marks = seen.exact.get(entry.kind)
     if marks is None:
-        marks = seen.exact[entry.kind] = Marks()
+        marks = seen.exact[entry.kind] = EntryMarks()
     if seen.newest is None or entry.at > seen.newest:
         seen.newest = entry.at
     if not marks.add(entry.digest, int(entry.at.timestamp())):
@@ -275,7 +275,7 @@ def remember(seen: Seen, entry: Mark) -> None:
         _forget(seen, int((seen.newest - KNOWN_FOR).timestamp()))
 
 
-def _forget(seen: Seen, limit: int) -> None:
+def _forget(seen: SeenEntries, limit: int) -> None:
     """Keep the newest entries one by one, of the others the seconds.
 
     A second is forgotten whole or not at all, or the rest of a burst would look like its own re-send; only a burst

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from statistics import median
 
+from rpm_stream.normalise.device_memory import DeviceMemory
+from rpm_stream.normalise.placement import Placed
+
 KEPT = 9
 LEAST = 5
 APART = 60  # seconds within which differences agree: the clock's minute, and the time that a transfer takes
@@ -47,3 +50,19 @@ def runs_behind(differences: list[int]) -> bool:
     """
     newest = differences[-RUNS:]
     return len(newest) == RUNS and min(newest) > SKEWED and max(newest) - min(newest) <= IN_STEP
+
+
+def note_clock(memory: DeviceMemory, placed: Placed, is_refused: bool) -> None:
+    """Keep, once an entry, how far the device's clock is off and what it has shown.
+
+    ``is_refused``: the value is too old, and tells of its device's clock all the same.
+    """
+    if placed.behind is None or placed.shown is None:
+        return
+    if placed.by_device:
+        memory.counted = max(memory.counted or placed.shown, placed.shown)
+    if is_refused and memory.stored == placed.shown:
+        return  # one record that comes again and again is no clock that runs
+    if is_refused:
+        memory.stored = placed.shown
+    memory.behind = noted(memory.behind, placed.behind)

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from rpm_stream.normalise import Refusal
-from rpm_stream.publish.ids import fhir_id
+from rpm_stream.entries import Refusal
+from rpm_stream.ids import fhir_id
 from rpm_stream.records import Assignment, DeviceEntry, Record
 from rpm_stream.registry import holders
 
@@ -40,7 +40,7 @@ def claim(at: datetime, attributes: dict[str, Any], subject: tuple[str, ...]) ->
     return Claim(at=at, user=user if isinstance(user, int) else None, subject=subject)
 
 
-def whose(device: DeviceEntry | None, unregistered: str | None, made: Claim) -> tuple[str | Refusal, tuple[str, ...]]:
+def wearer(device: DeviceEntry | None, unregistered: str | None, made: Claim) -> tuple[str | Refusal, tuple[str, ...]]:
     """The patient, or why it is nobody; with the flags that the reading gets.
 
     ``unregistered`` is whose an unknown device is: of a CSV file, the patient of its row.

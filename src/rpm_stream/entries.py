@@ -1,0 +1,51 @@
+"""What decoding hands to normalising: one entry of a frame, decoded or refused, and why something is refused.
+
+Two words are kept apart. A *refusal* is a decision: a value, an entry or a frame becomes no reading, for this reason.
+A *reject* is the record in ``rpm.rejects`` that publishes it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from rpm_stream.records import Payload, Reason, Record
+
+APP: Final = "app"  # in a characteristic's place: a measurement of an app
+FHIR: Final = "fhir"  # in a characteristic's place: a FHIR resource
+SEGMENTED: Final = frozenset({"2B8B", "2BDD"})  # characteristics whose messages come in segments
+
+
+class Entry(Record, frozen=True, kw_only=True):
+    """One decoded entry of a frame.
+
+    ``content`` identifies it beside its time (CONTRACT 5). ``original`` is its JSON as it was sent. ``segment`` is set
+    for a notification that is one of several segments and has no values by itself. A FHIR resource also has its own
+    ``utc_offset`` and names its ``subject`` (every id of that patient).
+    """
+
+    index: int
+    at: datetime
+    characteristic: str
+    content: str
+    payload: Payload
+    original: bytes
+    utc_offset: str | None = None
+    subject: tuple[str, ...] = ()
+    segment: bytes | None = None
+
+
+class BadEntry(Record, frozen=True, kw_only=True):
+    """An entry that could not be decoded."""
+
+    index: int
+    reason: Reason
+    detail: str
+    original: bytes
+
+
+class Refusal(Record, frozen=True, kw_only=True):
+    """Why something did not become a reading. ``detail`` tells the sender what could be mended."""
+
+    reason: Reason
+    detail: str

@@ -1,0 +1,113 @@
+"""Whether a value came before. Here a duplicate is decided.
+
+A value is a duplicate if the device has left its mark (seen_entries.py), or if it was seen under the time that its
+device shows (sightings.py). A known time with another value is another value: a clock that stands still shows one time
+for all it measures. What is too old to be told from a re-sent value is refused, never swallowed.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+
+from rpm_stream.entries import Refusal
+from rpm_stream.normalise.clock_skew import SKEWED, noted, runs_behind
+from rpm_stream.normalise.device_memory import DeviceMemory
+from rpm_stream.normalise.placement import sent_time
+from rpm_stream.normalise.seen_entries import Verdict, check, is_known, mark, size
+from rpm_stream.normalise.sightings import TOGETHER, Outcome, Sightings, forget
+from rpm_stream.normalise.stored_values import is_stored
+from rpm_stream.normalise.value_identity import Identity, PlacedValue, content_of, identify_by_at, key_by_at
+from rpm_stream.records import Decoded
+
+OLDER = Refusal(reason="too_old", detail="older than what can be told from a re-sent value")
+
+
+def find(memory: DeviceMemory, value: PlacedValue, identity: Identity) -> tuple[Verdict, Identity]:
+    """Whether the value was seen; and what identifies it, where the name by its device's time is another's."""
+    entry_mark = identity.mark
+    verdict = check(memory.seen, entry_mark, value.is_dense, value.frame.is_known)
+    if identity.name is None:
+        return verdict, identity
+    entry = value.entry
+    decoded = value.decoded
+    sightings = memory.sightings.get(entry_mark.kind)
+    if value.is_numbered and _is_another(memory, identity):
+        key = f"{decoded.key}\x1f{content_of(decoded)}"
+        return "new", msgspec.structs.replace(identity, key=key, mark=mark(entry_mark.kind, key, entry_mark.at))
+    if verdict == "duplicate":
+        return verdict, identity
+    if identity.other is not None and is_known(memory.seen, identity.other):
+        return "duplicate", identity
+    found = "new" if sightings is None else sightings.look(identity.name, entry.at, value.frame.received_at)
+    if found == "new":
+        return verdict, identity
+    if found == "refused" and verdict == "new" and not is_stored(value.placed):
+        return verdict, msgspec.structs.replace(identity, was_refused=True)
+    is_measured_anew = not (value.placed.by_device or value.is_numbered or _is_of_memory(value))
+    if found == "anew" and is_measured_anew:
+        return verdict, msgspec.structs.replace(identity, key=key_by_at(entry, decoded))
+    return "duplicate", identity
+
+
+def repeats_old_second(memory: DeviceMemory, value: PlacedValue, identity: Identity) -> bool | None:
+    """Whether a value that is not known lies in a second of long ago that was seen; None where that means nothing.
+
+    It means something of a clock that counts and lies well behind, in a frame that was not read before.
+    """
+    placed = value.placed
+    if not placed.by_device or placed.behind is None or placed.behind <= SKEWED or value.frame.is_known:
+        return None
+    return not is_known(memory.seen, identity.mark) and check(memory.seen, identity.mark, False, True) != "new"
+
+
+def is_set_back(memory: DeviceMemory, value: PlacedValue) -> bool:
+    """Whether the clock was set back, so that it shows old seconds again, and runs.
+
+    What it measures now would pass for what it measured then.
+    """
+    behind = value.placed.behind
+    return behind is not None and runs_behind(noted(memory.behind, behind))
+
+
+def was_read_alone(memory: DeviceMemory, value: PlacedValue, alone: Decoded) -> bool:
+    """Whether this value of a re-sent frame was read before its session was known, under its time of receipt.
+
+    ``alone`` is the value without its session.
+    """
+    seen_as = identify_by_at(value.entry, alone).mark
+    return check(memory.seen, seen_as, value.is_dense, True) == "duplicate"
+
+
+def note_sighting(memory: DeviceMemory, value: PlacedValue, identity: Identity, outcome: Outcome) -> None:
+    """Note that a value was seen under its device's time."""
+    if identity.name is None:
+        return
+    kinds = memory.sightings
+    kind = identity.mark.kind
+    if kind not in kinds:
+        kinds[kind] = Sightings()
+    kinds[kind].note(identity.name, value.entry.at, value.frame.received_at, outcome)
+    forget(kinds, size(memory.seen))
+
+
+def _is_another(memory: DeviceMemory, identity: Identity) -> bool:
+    """Whether the number of a value is known, and by other values alone."""
+    sightings = memory.sightings.get(identity.mark.kind)
+    if sightings is None or identity.name is None:
+        return False
+    return is_known(memory.seen, identity.mark) and sightings.is_another(identity.name)
+
+
+def _is_of_memory(value: PlacedValue) -> bool:
+    """Whether another value of the same shown time came with this one, or the whole frame has come before."""
+    entry = value.entry
+    sent = sent_time(value.decoded)
+    return value.frame.is_known or any(
+        other.characteristic == entry.characteristic
+        and other.content != entry.content
+        and abs(other.at - entry.at) <= timedelta(seconds=TOGETHER)
+        and any(sent_time(each) == sent for each in other.payload.readings[:1])
+        for other in value.frame.entries
+    )

@@ -1,0 +1,80 @@
+"""When a value was measured, whose it is, and whether it is known; and the reading that follows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from rpm_stream.ahead import CLOCK_AHEAD
+from rpm_stream.entries import Refusal
+from rpm_stream.ids import deterministic_id
+from rpm_stream.normalise.clock_skew import SKEW_SECONDS
+from rpm_stream.normalise.placement import DEVICE_TIME_AFTER
+from rpm_stream.normalise.seen_entries import Verdict
+from rpm_stream.normalise.value_identity import Identity, PlacedValue
+from rpm_stream.records import Decoded, Origin, Reading
+from rpm_stream.sameness import DEVICE_TIME
+
+
+class Provenance(msgspec.Struct, frozen=True, gc=False):
+    """When, whose, whether known: what the values of an entry share that were measured at one time.
+
+    ``patient``: or why it is nobody's, or was measured at an impossible time. ``clock_repeats``: whether the clock
+    shows a second of long ago again (None: that means nothing here).
+    """
+
+    value: PlacedValue
+    identity: Identity
+    verdict: Verdict
+    patient: str | Refusal
+    too_old: Refusal | None
+    flags: tuple[str, ...]
+    attributes: dict[str, Any]  # of the readings; nobody changes it after this
+    clock_repeats: bool | None
+
+    @property
+    def left_out_as(self) -> tuple[int, ...]:
+        """Its names among entries that were read in part: the first, and what older releases wrote."""
+        name = self.identity.name
+        digest = self.identity.mark.digest
+        return (digest,) if name is None else (name, digest)
+
+
+def reading_attributes(value: PlacedValue, off_by: int | None) -> dict[str, Any]:
+    """The attributes of the readings of one provenance. ``off_by``: seconds that the device's clock is off, if sure."""
+    attributes = {**value.decoded.attributes, "characteristic": value.entry.characteristic}
+    if off_by is not None:
+        attributes[SKEW_SECONDS] = off_by
+    if value.placed.shown is not None and not value.placed.by_device:
+        attributes[DEVICE_TIME] = value.placed.shown.isoformat()
+    return attributes
+
+
+def make_reading(shared: Provenance, decoded: Decoded, patient: str, is_query: bool) -> Reading:
+    """The reading of ``patient``. ``is_query``: its value lies outside the query bound."""
+    frame = shared.value.frame
+    entry = shared.value.entry
+    placed = shared.value.placed
+    flags = shared.flags
+    if is_query:
+        flags = (*flags, "query")
+    if entry.at - frame.received_at > DEVICE_TIME_AFTER:
+        flags = (*flags, CLOCK_AHEAD)
+    key = shared.identity.key
+    part = decoded.part
+    return Reading(
+        id=deterministic_id("reading", frame.device, entry.characteristic, decoded.vital, str(part), key),
+        patient=patient,
+        device=frame.device,
+        vital=decoded.vital,
+        value=decoded.value,
+        unit=decoded.unit,
+        measured_at=placed.measured_at,
+        received_at=frame.received_at,
+        utc_offset=placed.utc_offset,
+        absent=decoded.absent,
+        flags=flags,
+        attributes=shared.attributes,
+        origin=Origin(frame=frame.frame, index=entry.index, part=part),
+    )

@@ -1,0 +1,114 @@
+"""What identifies a value: K of CONTRACT 5, the mark that it leaves, and its name under its device's time.
+
+A value is identified by what its device says of it: its number (2A18, 2AA7, 2BDD, a record system's identifier), else
+the valid time that it carries and its payload, whether or not that time counts. A value without these is identified by
+the gateway's ``at`` and its payload. So is one whose device time says nothing, because the clock stands still or was
+set back (duplicates.py): another reading has the identity by that time already.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from rpm_stream.entries import APP, FHIR, SEGMENTED, Entry
+from rpm_stream.normalise.frame_context import FrameContext
+from rpm_stream.normalise.placement import Placed, sent_time
+from rpm_stream.normalise.plausibility import beyond_scale
+from rpm_stream.normalise.seen_entries import EntryMark, mark
+from rpm_stream.normalise.sensor_session import OFFSET
+from rpm_stream.normalise.sightings import name_of
+from rpm_stream.records import Decoded
+
+
+class PlacedValue(msgspec.Struct, frozen=True, gc=False):
+    """One value at its time. ``is_dense``: several values of its kind may share a second."""
+
+    frame: FrameContext
+    entry: Entry
+    decoded: Decoded
+    placed: Placed
+    is_dense: bool
+
+    @property
+    def is_numbered(self) -> bool:
+        """Whether its device, or a record system, has given it a number."""
+        return is_numbered(self.decoded)
+
+    @property
+    def has_number(self) -> bool:
+        """Whether a device has numbered it; a record system names a whole panel at once."""
+        return has_number(self.entry, self.decoded)
+
+
+class Identity(msgspec.Struct, frozen=True, gc=False):
+    """What identifies a value.
+
+    ``key`` is K. ``name`` is set where the value carries its device's time or number. ``other``: a mark that it may
+    have left when it came at another time, or by itself. ``was_refused``: it came before and was refused for what it
+    says.
+    """
+
+    key: str
+    mark: EntryMark
+    name: int | None = None
+    other: EntryMark | None = None
+    was_refused: bool = False
+
+
+def identify(value: PlacedValue) -> Identity:
+    """By the number that the device gave it; else by its own time, with the mark of the time that counts."""
+    entry = value.entry
+    decoded = value.decoded
+    placed = value.placed
+    kind = kind_of(entry, decoded)
+    if decoded.key and value.is_numbered:
+        name = name_of(decoded.key, content_of(decoded)) if value.has_number else None
+        return Identity(key=decoded.key, mark=mark(kind, decoded.key, placed.measured_at), name=name)
+    by_at = key_by_at(entry, decoded)
+    sent = sent_time(decoded)
+    at = mark(kind, by_at, entry.at)
+    if not sent:
+        return Identity(key=by_at, mark=at)
+    key = f"{sent}\x1f{entry.content}"
+    counted = mark(kind, key, placed.measured_at)
+    one, other = (counted, at) if placed.by_device else (at, counted)
+    return Identity(key=key, mark=one, name=name_of(sent, _without_counter(entry)), other=other)
+
+
+def identify_by_at(entry: Entry, decoded: Decoded) -> Identity:
+    """By the gateway's time alone."""
+    key = key_by_at(entry, decoded)
+    return Identity(key=key, mark=mark(kind_of(entry, decoded), key, entry.at))
+
+
+def kind_of(entry: Entry, decoded: Decoded) -> str:
+    """Among what the value is told apart: its characteristic, or its vital where it came by none."""
+    return decoded.vital if entry.characteristic in (APP, FHIR) else entry.characteristic
+
+
+def key_by_at(entry: Entry, decoded: Decoded) -> str:
+    """What identifies a value by the gateway's time. One that comes twice at one instant is a repeat of itself."""
+    return f"{entry.at.isoformat()}\x1f{entry.content}\x1f1\x1f{decoded.key}"
+
+
+def is_numbered(decoded: Decoded) -> bool:
+    """Whether the key of a value identifies it; minutes of a session do not by themselves."""
+    return bool(decoded.key) and not decoded.key.startswith(OFFSET)
+
+
+def has_number(entry: Entry, decoded: Decoded) -> bool:
+    """Whether a device has numbered the value; a record system names a whole panel at once."""
+    return is_numbered(decoded) and entry.characteristic not in (APP, FHIR)
+
+
+def content_of(decoded: Decoded) -> str:
+    """What a numbered value says. One number with another value is another measurement.
+
+    A meter that has lost its battery begins again with its first number, and often with its first date.
+    """
+    return "\x1f".join((decoded.value or decoded.absent or "", decoded.unit, *beyond_scale(decoded.flags)))
+
+
+def _without_counter(entry: Entry) -> str:
+    """The payload without the byte that counts segments on the way: it differs each time."""
+    return entry.content[2:] if entry.characteristic in SEGMENTED else entry.content
