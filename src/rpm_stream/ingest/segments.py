@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from rpm_stream.entries import SEGMENTED
+from rpm_stream.ingest.errors import DecodeError
 
 MOST_OCTETS = 4096  # of the 48 KB of a device (CONTRACT 8); a longer message is a waveform, which holds no vital
 MOST_SEGMENTS = 64  # the counter has six bits
@@ -48,6 +49,13 @@ class Whole(NamedTuple):
 def is_segment(characteristic: str, octets: bytes) -> bool:
     """Whether the payload is one of several segments, so that it says nothing by itself."""
     return characteristic in SEGMENTED and len(octets) > 1 and octets[0] & _WHOLE != _WHOLE
+
+
+def counter_of_whole(segment: int) -> int:
+    """The rolling number of a message that came in one segment. Raises DecodeError for one of several."""
+    if segment & _WHOLE != _WHOLE:
+        raise DecodeError("truncated", "one segment of a message that has several")
+    return segment >> 2
 
 
 def take(waiting: list[Segment], new: Segment) -> tuple[Whole | None, list[Segment]]:
