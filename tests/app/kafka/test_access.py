@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from rpm_stream.app import broker_time, names
+from rpm_stream.app import broker_time, names, retention
 from rpm_stream.app.broker_access import OPERATIONS, rules_of
 from rpm_stream.app.kafka.access import CLOCK, RIGHTS, Kind, Right, Role, rights_of
 from rpm_stream.app.kafka.acl_text import commands, kafka_users
@@ -57,6 +57,14 @@ def test_one_writer_a_topic(topic: str) -> None:
 
 def test_every_topic_of_ours_has_its_writers_named() -> None:
     assert set(WRITERS) == {*names.TOPICS, names.STATE_INGEST, names.STATE_JUDGE, names.GROWTH, CLOCK}
+
+
+def test_the_feed_may_look_at_what_waits() -> None:
+    """A refusal there would end the watch over what is about to be deleted unread."""
+    for group, topic in retention.READ:
+        assert may(Role.FEED, "Read", Kind.TOPIC, topic), topic
+        assert may(Role.FEED, "DescribeConfigs", Kind.TOPIC, topic), topic
+        assert may(Role.FEED, "Describe", Kind.GROUP, group), group
 
 
 @pytest.mark.parametrize("user", ["gateway", "gw-17"])

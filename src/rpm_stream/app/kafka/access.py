@@ -83,7 +83,8 @@ def _groups(prefix: str, *operations: str) -> Right:
 
 
 # Every stage sees which topics there are, asks the broker for the time, and looks whether the topics are growing.
-STAGE = (_topics("rpm.", "Describe"), _topic(GROWTH, "Read"), _topic(CLOCK, "Create", "Write"))
+TIME = _topic(CLOCK, "Create", "Write")
+STAGE = (_topics("rpm.", "Describe"), _topic(GROWTH, "Read"), TIME)
 AGENT_STATE = ("Create", "Describe", "Read", "Write")
 
 RIGHTS: dict[Role, tuple[Right, ...]] = {
@@ -122,13 +123,16 @@ RIGHTS: dict[Role, tuple[Right, ...]] = {
         _topic(ALERTS, "Read"),
         _topic(READINGS, "Read"),
         _topic(REGISTRY, "Read"),
+        _topic(ACTIONS, "Write"),
+        # It watches how long Kafka keeps what a stage has not read: of what age the oldest is.
         _topic(FRAMES, "Read"),
-        _topic(ACTIONS, "Read", "Write"),
+        _topic(ACTIONS, "Read"),
+        _topic(OBSERVATIONS, "Read"),
         _topics("rpm.", "DescribeConfigs"),
         _groups("rpm-", "Describe"),
     ),
     Role.RECONCILE: (
-        *STAGE,
+        TIME,
         _topics("rpm.", "Read"),
         _groups("rpm-", "Describe"),
     ),
