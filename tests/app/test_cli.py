@@ -24,7 +24,8 @@ COMMANDS = [
     "gateway replay", "topics apply", "topics check", "topics schemas", "registry load", "registry assign",
     "registry unassign", "registry correct", "registry limits", "registry show", "knowledge check", "reconcile",
     "gateways", "rejects list", "rejects redrive", "rejects show", "state check", "state rebuild", "topics grow",
-    "gateway ble", "gateway ble scan", "gateway ble status",
+    "gateway ble", "gateway ble scan", "gateway ble status", "topics acls", "broker keys", "broker access",
+    "broker user add", "broker user remove",
 ]  # fmt: skip
 CORRECTION = ["--device", "d", "--from", "2026-01-31T08:00:00Z", "--who", "n", "--reason", "r"]
 

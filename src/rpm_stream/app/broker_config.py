@@ -1,8 +1,11 @@
-"""What the embedded broker is told: server properties, logging, and the Java command line. Text only, no I/O."""
+"""The embedded broker's configuration: server properties, logging, and the Java command line. Text only, no I/O."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+
+from rpm_stream.app.kafka.access import BROKER
 
 MEMORY = ("-Xms128m", "-Xmx512m", "-XX:+UseG1GC", "-XX:MaxDirectMemorySize=128m")
 QUIET = ("-Djava.awt.headless=true", "--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow")
@@ -54,15 +57,93 @@ rootLogger.appenderRef.console.ref = console
 """
 
 
-def server_properties(logs: Path, port: int, controller_port: int) -> str:
-    """The text of ``server.properties``: both listeners on the loopback address only."""
+DENIALS = """\
+logger.denied.name = kafka.authorizer.logger
+logger.denied.level = info
+"""
+
+# A user signs in with a password (SCRAM) on one listener or with a certificate on the other; the broker itself and the
+# administrator use the second. Whatever has no right by the table of roles is refused.
+SECURITY = {
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "allow.everyone.if.no.acl.found": "false",
+    "super.users": f"User:{BROKER}",
+    "ssl.principal.mapping.rules": "RULE:^CN=([^,]+)$/$1/,DEFAULT",
+    "ssl.keystore.type": "PKCS12",
+    "ssl.truststore.type": "PEM",
+    "ssl.enabled.protocols": "TLSv1.3,TLSv1.2",
+    "ssl.client.auth": "required",
+    "sasl.enabled.mechanisms": "SCRAM-SHA-512",
+}
+LISTENER_SASL = {
+    "ssl.client.auth": "none",
+    "scram-sha-512.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
+}
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where the broker listens: clients, the controller, and, when secure, clients with a certificate."""
+
+    clients: int
+    controller: int
+    certificates: int | None = None
+
+
+def server_properties(logs: Path, ports: Ports, security: str = "") -> str:
+    """The text of ``server.properties``: all listeners on the loopback address only.
+
+    ``security``: the text of ``security_properties``; empty for a broker that lets everyone in.
+    """
+    listeners = {"PLAINTEXT": ports.clients}
+    if ports.certificates is not None:
+        listeners = {"CLIENTS": ports.clients, "CERTIFICATES": ports.certificates}
+    advertised = [f"{name}://127.0.0.1:{port}" for name, port in listeners.items()]
     places = {
-        "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
-        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
-        "controller.quorum.voters": f"1@127.0.0.1:{controller_port}",
+        "listeners": ",".join([*advertised, f"CONTROLLER://127.0.0.1:{ports.controller}"]),
+        "advertised.listeners": ",".join(advertised),
+        "controller.quorum.voters": f"1@127.0.0.1:{ports.controller}",
         "log.dirs": str(logs),
     }
-    return "".join(f"{name}={value}\n" for name, value in {**SETTINGS, **places}.items())
+    if ports.certificates is not None:
+        places["listener.security.protocol.map"] = "CLIENTS:SASL_SSL,CERTIFICATES:SSL,CONTROLLER:SSL"
+        places["inter.broker.listener.name"] = "CERTIFICATES"
+    return _lines({**SETTINGS, **places}) + security
+
+
+def security_properties(folder: Path, password: str, sasl_listeners: tuple[str, ...] = ("CLIENTS",)) -> str:
+    """Properties for certificates, users and rights; ``folder`` is where the broker finds its key store."""
+    stores = {
+        "ssl.keystore.location": str(folder / "broker.p12"),
+        "ssl.keystore.password": password,
+        "ssl.key.password": password,
+        "ssl.truststore.location": str(folder / "authority.pem"),
+    }
+    listeners = {
+        f"listener.name.{listener.lower()}.{name}": value
+        for listener in sasl_listeners
+        for name, value in LISTENER_SASL.items()
+    }
+    return _lines({**SECURITY, **stores, **listeners})
+
+
+def admin_properties(folder: Path, password: str) -> str:
+    """For Kafka's own commands (``--command-config``): they sign in with the broker's certificate."""
+    return _lines(
+        {
+            "security.protocol": "SSL",
+            "ssl.keystore.type": "PKCS12",
+            "ssl.keystore.location": str(folder / "broker.p12"),
+            "ssl.keystore.password": password,
+            "ssl.key.password": password,
+            "ssl.truststore.type": "PEM",
+            "ssl.truststore.location": str(folder / "authority.pem"),
+        }
+    )
+
+
+def _lines(properties: dict[str, str]) -> str:
+    return "".join(f"{name}={value}\n" for name, value in properties.items())
 
 
 def java_command(java: Path, classpath: str, folder: Path) -> list[str]:

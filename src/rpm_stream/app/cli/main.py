@@ -60,10 +60,9 @@ COMMANDS: dict[typer.Typer, tuple[Callable[..., None], ...]] = {
         feed.feed,
         reconcile.reconcile,
         gateways.gateways,
-        broker.broker,
     ),
     knowledge_app: (knowledge.check,),
-    topics_app: (topics.apply, topics.check, topics.grow, topics.schemas),
+    topics_app: (topics.apply, topics.check, topics.grow, topics.acls, topics.schemas),
     registry_app: (
         registry.load,
         registry.assign,
@@ -75,6 +74,7 @@ COMMANDS: dict[typer.Typer, tuple[Callable[..., None], ...]] = {
 }
 HIDDEN = frozenset({service.stage, topics.schemas})
 GROUPS: dict[str, typer.Typer] = {
+    "broker": broker.broker_app,
     "gateway": gateway.gateway_app,
     "topics": topics_app,
     "registry": registry_app,

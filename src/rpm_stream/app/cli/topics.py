@@ -11,6 +11,7 @@ import typer
 
 from rpm_stream.app.cli.options import Bootstrap
 from rpm_stream.app.errors import CheckFailed
+from rpm_stream.app.kafka.access import Role
 from rpm_stream.app.settings import Settings
 
 Partitions = Annotated[int | None, typer.Option(min=1, max=512, help="The same on every topic.")]
@@ -75,6 +76,29 @@ def grow(
             asyncio.run(growth.grow(asked, lambda line: _print("done", [line]), bars))
         elif not asyncio.run(growth.plan(asked, lambda line: _print("would", [line]), bars)):
             _print("would", ["nothing to do"])
+
+
+def acls(
+    user: Annotated[
+        list[str] | None,
+        typer.Option(help="A gateway's own user, its id; repeat it for more. They replace the user gateway."),
+    ] = None,
+    strimzi: Annotated[str | None, typer.Option(help="KafkaUsers for Strimzi's cluster of this name.")] = None,
+    bootstrap: Bootstrap = None,
+) -> None:
+    """Print the rights of each role for a cluster of yours: kafka-acls.sh commands, or Strimzi's KafkaUsers.
+
+    Example: rpm-stream topics acls --bootstrap kafka:9092 --user gw-17
+    """
+    from rpm_stream.app.kafka import acl_text
+
+    users = {role.value: role for role in Role if role is not Role.GATEWAY or not user}
+    users |= dict.fromkeys(user or (), Role.GATEWAY)
+    if strimzi is not None:
+        sys.stdout.write(acl_text.kafka_users(users, strimzi))
+        return
+    for line in acl_text.commands(users, bootstrap or Settings().bootstrap):
+        sys.stdout.write(line + "\n")
 
 
 def schemas(write: Annotated[bool, typer.Option("--write", help="Renew the files.")] = False) -> None:

@@ -1,0 +1,213 @@
+"""Users and rights on a secure broker: SCRAM passwords and ACLs, brought to what the table of roles says.
+
+aiokafka's admin client has no call for either, so that the requests are put together here. The administrator is the
+broker's own certificate; a SCRAM password never leaves this process, the broker gets the salted one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import ssl
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar, NamedTuple
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError, for_code
+from aiokafka.protocol.admin import CreateAclsRequest, DeleteAclsRequest, DescribeAclsRequest
+from aiokafka.protocol.api import Request, RequestStruct, Response
+from aiokafka.protocol.types import (
+    CompactArray,
+    CompactBytes,
+    CompactString,
+    Int8,
+    Int16,
+    Int32,
+    Schema,
+    TaggedFields,
+)
+
+from rpm_stream.app.broker_keys import Folder
+from rpm_stream.app.errors import BrokerAway, UsageError
+from rpm_stream.app.kafka.access import Kind, Role, rights_of
+
+SCRAM_SHA_512 = 2
+ITERATIONS = 4096  # the password is 32 random bytes: more rounds would only slow each connection
+RESOURCES = {Kind.TOPIC: 2, Kind.GROUP: 3, Kind.CLUSTER: 4}
+OPERATIONS = {
+    "Read": 3, "Write": 4, "Create": 5, "Delete": 6, "Alter": 7, "Describe": 8, "DescribeConfigs": 10,
+    "AlterConfigs": 11,
+}  # fmt: skip
+ANY, ALLOW = 1, 3
+LITERAL, PREFIXED = 3, 4
+
+
+class Rule(NamedTuple):
+    """One ACL as Kafka numbers it."""
+
+    resource: int
+    name: str
+    pattern: int
+    principal: str
+    host: str
+    operation: int
+    permission: int
+
+
+class UpsertResponse(Response):  # type: ignore[misc]
+    """AlterUserScramCredentials v0, the answer."""
+
+    API_KEY = 51
+    API_VERSION = 0
+    SCHEMA = Schema(
+        ("throttle_time_ms", Int32),
+        (
+            "results",
+            CompactArray(
+                ("user", CompactString("utf-8")),
+                ("error_code", Int16),
+                ("error_message", CompactString("utf-8")),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("tags", TaggedFields),
+    )
+
+
+class UpsertStruct(RequestStruct):  # type: ignore[misc]
+    """AlterUserScramCredentials v0, the request."""
+
+    API_KEY = 51
+    API_VERSION = 0
+    FLEXIBLE_VERSION = True
+    RESPONSE_TYPE = UpsertResponse
+    SCHEMA = Schema(
+        (
+            "deletions",
+            CompactArray(("name", CompactString("utf-8")), ("mechanism", Int8), ("tags", TaggedFields)),
+        ),
+        (
+            "upsertions",
+            CompactArray(
+                ("name", CompactString("utf-8")),
+                ("mechanism", Int8),
+                ("iterations", Int32),
+                ("salt", CompactBytes),
+                ("salted_password", CompactBytes),
+                ("tags", TaggedFields),
+            ),
+        ),
+        ("tags", TaggedFields),
+    )
+
+
+class Upsert(Request[UpsertStruct]):  # type: ignore[misc]
+    """Sets the passwords of ``users`` (name to password), and takes those of ``gone``."""
+
+    API_KEY: ClassVar[int] = 51
+
+    def __init__(self, users: Mapping[str, str], gone: Sequence[str] = ()) -> None:
+        self._users, self._gone = users, gone
+
+    def build(self, request_struct_class: type[UpsertStruct]) -> UpsertStruct:
+        """The request, with a fresh salt for each user."""
+        rows: list[tuple[object, ...]] = []
+        for name, password in self._users.items():
+            salt = secrets.token_bytes(32)
+            salted = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, ITERATIONS)
+            rows.append((name, SCRAM_SHA_512, ITERATIONS, salt, salted, {}))
+        return request_struct_class([(name, SCRAM_SHA_512, {}) for name in self._gone], rows, {})
+
+
+def admin_context(folder: Folder) -> ssl.SSLContext:
+    """TLS with the broker's own certificate. Raises UsageError where its files are missing."""
+    try:
+        context = ssl.create_default_context(cafile=str(folder.authority))
+        context.load_cert_chain(folder.broker / "broker.pem", folder.broker / "broker.key")
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(
+            f"{folder.root} holds no keys of a secure broker: rpm-stream broker keys makes them"
+        ) from error
+    return context
+
+
+async def apply(bootstrap: str, folder: Folder, users: Mapping[str, tuple[Role, str]]) -> None:
+    """Give each user (name to role and password) its password and exactly the rights of its role.
+
+    ``bootstrap`` is the listener that takes certificates. Raises BrokerAway, UsageError where the broker refuses.
+    """
+    async with _admin(bootstrap, folder) as admin:
+        await _send_passwords(admin, Upsert({name: password for name, (_, password) in users.items()}))
+        wanted = {rule for name, (role, _) in users.items() for rule in rules_of(role, name)}
+        found = await _found(admin, {_principal(name) for name in users})
+        for rule in sorted(wanted - found):
+            answer = await admin._send_request(CreateAclsRequest(*rule))
+            [(code, message)] = answer.creation_responses
+            _raise_for(code, message)
+        for rule in sorted(found - wanted):
+            answer = await admin._send_request(DeleteAclsRequest(*rule))
+            _raise_for(answer.filter_responses[0][0], answer.filter_responses[0][1])
+
+
+async def remove(bootstrap: str, folder: Folder, name: str) -> None:
+    """Take password and rights from a user. Raises as ``apply``."""
+    async with _admin(bootstrap, folder) as admin:
+        await _send_passwords(admin, Upsert({}, [name]))
+        for rule in sorted(await _found(admin, {_principal(name)})):
+            answer = await admin._send_request(DeleteAclsRequest(*rule))
+            _raise_for(answer.filter_responses[0][0], answer.filter_responses[0][1])
+
+
+def rules_of(role: Role, user: str) -> set[Rule]:
+    """The ACLs of a user."""
+    return {
+        Rule(
+            RESOURCES[right.kind], right.name, PREFIXED if right.prefix else LITERAL, _principal(user), "*",
+            OPERATIONS[operation], ALLOW,
+        )
+        for right in rights_of(role, user)
+        for operation in right.operations
+    }  # fmt: skip
+
+
+def _principal(user: str) -> str:
+    return f"User:{user}"
+
+
+async def _send_passwords(admin: AIOKafkaAdminClient, request: Upsert) -> None:
+    answer = await admin._send_request(request)
+    for _user, code, message, _tags in answer.results:
+        _raise_for(code, message)
+
+
+async def _found(admin: AIOKafkaAdminClient, principals: set[str]) -> set[Rule]:
+    answer = await admin._send_request(DescribeAclsRequest(ANY, None, ANY, None, None, ANY, ANY))
+    _raise_for(answer.error_code, answer.error_message)
+    return {
+        Rule(resource, name, pattern, *row)
+        for resource, name, pattern, rows in answer.resources
+        for row in rows
+        if row[0] in principals
+    }
+
+
+def _raise_for(code: int, message: str | None) -> None:
+    if code:
+        kind: Any = for_code(code)
+        raise UsageError(f"Kafka refused to set users and rights: {kind.__name__}: {message or 'no message'}")
+
+
+@asynccontextmanager
+async def _admin(bootstrap: str, folder: Folder) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=bootstrap, security_protocol="SSL", ssl_context=admin_context(folder),
+        request_timeout_ms=30_000,
+    )  # fmt: skip
+    try:
+        await admin.start()
+        yield admin
+    except (KafkaError, OSError) as error:
+        raise BrokerAway(f"no Kafka takes the broker's certificate at {bootstrap} ({type(error).__name__})") from None
+    finally:
+        await admin.close()

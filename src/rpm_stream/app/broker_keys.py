@@ -1,0 +1,175 @@
+"""The secure broker's files: its own authority, certificates, and a password for each user.
+
+``<folder>/authority`` holds the authority's key, ``<folder>/broker`` what the broker reads, and
+``<folder>/users/<name>`` what one user needs: ``authority.pem``, ``password``, ``kafka.env``, and ``client.pem`` and
+``client.key`` where it has a certificate. So each user can be given its own folder and nothing else. All files are
+their owner's alone.
+
+A certificate is valid for a year and renewed at a start that finds fewer than 30 days left. The authority is valid for
+ten years; it is renewed with the same key, and clients then need the new ``authority.pem``.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from rpm_stream.app.broker_certificates import Subject, key_pem, new_key, pem, read_certificate, read_key, sign
+from rpm_stream.app.clock import wall
+from rpm_stream.app.errors import UsageError
+from rpm_stream.app.kafka.access import BROKER
+from rpm_stream.app.private import private_folder, replace_private
+
+if TYPE_CHECKING:
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+
+RENEW_BEFORE = timedelta(days=30)
+PASSWORD_BYTES = 32
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Where the files are."""
+
+    root: Path
+
+    @property
+    def authority(self) -> Path:
+        """The authority's certificate, in PEM; its key lies beside it."""
+        return self.root / "authority" / "authority.pem"
+
+    @property
+    def broker(self) -> Path:
+        """The folder that the broker reads."""
+        return self.root / "broker"
+
+    @property
+    def users(self) -> Path:
+        """The folder with a folder for each user."""
+        return self.root / "users"
+
+    def user(self, name: str) -> Path:
+        """The folder of one user."""
+        return self.users / name
+
+
+def require() -> None:
+    """Raises UsageError where the package that makes certificates is missing."""
+    try:
+        import cryptography  # noqa: F401 -- only to say early and plainly that the extra is missing
+    except ImportError as error:
+        raise UsageError("a secure broker needs one more package: pip install 'rpm-stream[broker]'") from error
+
+
+def prepare(folder: Folder, hosts: Sequence[str], now: datetime | None = None) -> None:
+    """Make or renew the authority and the broker's certificate for ``hosts``. Raises OSError, UsageError."""
+    require()
+    at = now or wall()
+    private_folder(folder.root)
+    _authority(folder, at)
+    _broker(folder, hosts, at)
+
+
+def password_of(folder: Folder, name: str) -> str:
+    """The password of ``name``, made once. Raises OSError."""
+    path = folder.user(name) / "password"
+    if not path.exists():
+        replace_private(path, secrets.token_urlsafe(PASSWORD_BYTES).encode() + b"\n")
+    return path.read_text(encoding="ascii").strip()
+
+
+def client_certificate(folder: Folder, name: str, now: datetime | None = None) -> tuple[Path, Path]:
+    """Certificate and key of the user ``name``, made or renewed. Raises OSError, UsageError."""
+    require()
+    at = now or wall()
+    place = folder.user(name)
+    paths = place / "client.pem", place / "client.key"
+    if not _usable(paths[0], folder.authority, (), at):
+        if paths[0].exists():
+            log.warning("broker.certificate_renewed", file=str(paths[0]))
+        key, certificate = _issue(folder, name, (), at)
+        replace_private(paths[1], key_pem(key))
+        replace_private(paths[0], pem(certificate))
+    return paths
+
+
+def _authority(folder: Folder, at: datetime) -> None:
+    path, key_path = folder.authority, folder.authority.with_suffix(".key")
+    if path.exists() != key_path.exists():
+        missing, other = (key_path, path) if path.exists() else (path, key_path)
+        raise UsageError(f"{missing} is missing: put it back, or remove {other.name} too and give clients new files")
+    if path.exists():
+        if _left(path, at) > RENEW_BEFORE:
+            return
+        key = read_key(key_path)
+        log.warning("broker.authority_renewed", file=str(path), needed="clients need the new file")
+    else:
+        key = new_key()
+        replace_private(key_path, key_pem(key))
+    replace_private(path, pem(sign(Subject("rpm-stream authority"), key, (None, key), at)))
+
+
+def _broker(folder: Folder, hosts: Sequence[str], at: datetime) -> None:
+    """One PKCS 12 file with key and chain: Kafka reads an unencrypted key from no PEM file."""
+    from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
+
+    store, shown = folder.broker / "broker.p12", folder.broker / "broker.pem"
+    replace_private(folder.broker / "authority.pem", folder.authority.read_bytes())
+    if store.exists() and _usable(shown, folder.authority, hosts, at):
+        return
+    if shown.exists():
+        log.warning("broker.certificate_renewed", file=str(store))
+    key, certificate = _issue(folder, BROKER, hosts, at)
+    authority = read_certificate(folder.authority)
+    locked = BestAvailableEncryption(keystore_password(folder).encode())
+    replace_private(store, pkcs12.serialize_key_and_certificates(b"broker", key, certificate, [authority], locked))
+    replace_private(folder.broker / "broker.key", key_pem(key))
+    replace_private(shown, pem(certificate))
+
+
+def keystore_password(folder: Folder) -> str:
+    """The password of the broker's key store, made once. Raises OSError."""
+    path = folder.broker / "keystore.password"
+    if not path.exists():
+        replace_private(path, secrets.token_urlsafe(PASSWORD_BYTES).encode())
+    return path.read_text(encoding="ascii")
+
+
+def _issue(
+    folder: Folder, name: str, hosts: Sequence[str], at: datetime
+) -> tuple[EllipticCurvePrivateKey, x509.Certificate]:
+    """A new key and its certificate, signed by the authority; ``hosts`` makes it a server's."""
+    key = new_key()
+    authority = read_certificate(folder.authority), read_key(folder.authority.with_suffix(".key"))
+    return key, sign(Subject(name, tuple(hosts)), key, authority, at)
+
+
+def _usable(path: Path, authority: Path, hosts: Sequence[str], at: datetime) -> bool:
+    """Whether the certificate is there, lasts, names ``hosts``, and was signed by today's authority."""
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+
+    if not path.exists() or _left(path, at) <= RENEW_BEFORE:
+        return False
+    certificate = read_certificate(path)
+    try:
+        certificate.verify_directly_issued_by(read_certificate(authority))
+    except (InvalidSignature, ValueError, TypeError):
+        return False
+    if not hosts:
+        return True
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return {str(each.value) for each in names} == set(hosts)
+
+
+def _left(path: Path, at: datetime) -> timedelta:
+    return read_certificate(path).not_valid_after_utc - at.astimezone(UTC)

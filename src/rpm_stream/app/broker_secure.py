@@ -1,0 +1,156 @@
+"""What makes the embedded broker secure: its files, its users, and the settings that each user needs.
+
+Everything lies in ``<data_dir>/kafka/secure`` (``broker_keys`` says where) and stays there between starts, also when
+the topics' data are dropped. ``users.json`` there names the users that were added to those of the roles.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from rpm_stream.app import broker_access, broker_config, broker_keys
+from rpm_stream.app.broker_keys import Folder
+from rpm_stream.app.errors import UsageError
+from rpm_stream.app.kafka.access import BROKER, USER_NAME, Role
+from rpm_stream.app.private import replace_private
+
+PORT_FILE = "certificates.port"
+GROUP_FOLDER, GROUP_FILE = 0o750, 0o640  # of what a broker in another container reads
+LOCAL = ("127.0.0.1", "localhost")
+
+
+@dataclass(frozen=True)
+class Secure:
+    """The secure side of one broker. ``root``: the folder with its files; ``hosts``: the names that it answers to."""
+
+    root: Path
+    hosts: tuple[str, ...] = LOCAL
+
+    @property
+    def folder(self) -> Folder:
+        """Where the files lie."""
+        return Folder(self.root)
+
+    def prepare(self) -> None:
+        """Make what is missing: authority, certificates, passwords. Raises OSError, UsageError."""
+        broker_keys.prepare(self.folder, self.hosts)
+        for name in self.users():
+            broker_keys.password_of(self.folder, name)
+
+    def properties(self) -> str:
+        """What the broker's ``server.properties`` has besides."""
+        return broker_config.security_properties(self.folder.broker, broker_keys.keystore_password(self.folder))
+
+    def users(self) -> dict[str, Role]:
+        """Every user and its role. Raises UsageError where ``users.json`` cannot be read."""
+        return {role.value: role for role in Role} | self._added()
+
+    async def apply(self, bootstrap: str) -> None:
+        """Bring users and rights to the broker; ``bootstrap`` takes certificates. Raises BrokerAway, UsageError."""
+        known = {name: (role, broker_keys.password_of(self.folder, name)) for name, role in self.users().items()}
+        await broker_access.apply(bootstrap, self.folder, known)
+
+    async def remove(self, name: str, bootstrap: str) -> None:
+        """Take password, rights and files from a user that was added. Raises UsageError, BrokerAway."""
+        added = self._added()
+        if name not in added:
+            raise UsageError(f"{name!r} is no user that was added")
+        await broker_access.remove(bootstrap, self.folder, name)
+        del added[name]
+        self._note(added)
+        for path in self.folder.user(name).glob("*"):
+            path.unlink()
+        self.folder.user(name).rmdir()
+
+    def add(self, name: str, role: Role, certificate: bool = False) -> None:
+        """Note one more user, with its files. Raises UsageError for a name that cannot be one."""
+        self._require()
+        if not USER_NAME.fullmatch(name) or name in (BROKER, *Role):
+            raise UsageError(
+                f"{name!r} cannot be a user: small letters, digits, '.', '_' and '-', and none of "
+                f"{', '.join((BROKER, *Role))}"
+            )
+        self._note({**self._added(), name: role})
+        broker_keys.password_of(self.folder, name)
+        if certificate:
+            broker_keys.client_certificate(self.folder, name)
+        if self._bootstrap.exists():
+            self.write_settings(self._bootstrap.read_text(encoding="utf-8"))
+
+    def settings(self, name: str, bootstrap: str) -> dict[str, str]:
+        """The settings of the service for one user, by name."""
+        place = self.folder.user(name)
+        return {
+            "RPM_BOOTSTRAP": bootstrap,
+            "RPM_KAFKA_PROTOCOL": "SASL_SSL",
+            "RPM_KAFKA_CA": str(place / "authority.pem"),
+            "RPM_KAFKA_MECHANISM": "SCRAM-SHA-512",
+            "RPM_KAFKA_USER": name,
+            "RPM_KAFKA_PASSWORD_FILE": str(place / "password"),
+        }
+
+    def write_settings(self, bootstrap: str) -> None:
+        """Write each user's folder: the authority's certificate and ``kafka.env``. Raises OSError."""
+        replace_private(self._bootstrap, bootstrap.encode())
+        for name in self.users():
+            place = self.folder.user(name)
+            replace_private(place / "authority.pem", self.folder.authority.read_bytes())
+            lines = (f"{key}={value}\n" for key, value in self.settings(name, bootstrap).items())
+            replace_private(place / "kafka.env", "".join(lines).encode())
+
+    def context(self) -> ssl.SSLContext:
+        """TLS towards this broker, as a client that shows no certificate."""
+        return ssl.create_default_context(cafile=str(self.folder.authority))
+
+    def write_broker_properties(self, seen_at: Path, listeners: tuple[str, ...]) -> None:
+        """For a broker in a container, which finds its folder at ``seen_at``: properties, readable by the group.
+
+        ``admin.properties`` beside it is for Kafka's own commands. Raises OSError.
+        """
+        password = broker_keys.keystore_password(self.folder)
+        properties = broker_config.security_properties(seen_at, password, listeners)
+        replace_private(self.folder.broker / "server.properties", properties.encode())
+        admin = broker_config.admin_properties(seen_at, password)
+        replace_private(self.folder.broker / "admin.properties", admin.encode())
+        self.folder.broker.chmod(GROUP_FOLDER)
+        for name in ("server.properties", "admin.properties", "broker.p12", "authority.pem"):
+            (self.folder.broker / name).chmod(GROUP_FILE)
+
+    def certificates(self) -> str:
+        """Where the embedded broker takes certificates, host:port. Raises UsageError where it never ran secure."""
+        self._require()
+        try:
+            return f"127.0.0.1:{(self.root / PORT_FILE).read_text(encoding='ascii')}"
+        except OSError as error:
+            raise UsageError(f"{self.root} is of no embedded broker: name it with --certificates") from error
+
+    def note_port(self, port: int) -> None:
+        """Remember where the embedded broker takes certificates. Raises OSError."""
+        replace_private(self.root / PORT_FILE, str(port).encode())
+
+    def _require(self) -> None:
+        if not self.folder.authority.exists():
+            raise UsageError(f"{self.root} holds no keys: rpm-stream broker --secure makes them at its first start")
+
+    def _note(self, added: Mapping[str, Role]) -> None:
+        replace_private(self._list, json.dumps({name: role.value for name, role in added.items()}).encode())
+
+    @property
+    def _bootstrap(self) -> Path:
+        return self.root / "bootstrap"
+
+    @property
+    def _list(self) -> Path:
+        return self.root / "users.json"
+
+    def _added(self) -> dict[str, Role]:
+        if not self._list.exists():
+            return {}
+        try:
+            return {name: Role(role) for name, role in json.loads(self._list.read_bytes()).items()}
+        except (ValueError, AttributeError) as error:
+            raise UsageError(f"{self._list} cannot be read: put it back") from error

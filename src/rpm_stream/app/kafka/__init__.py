@@ -1,0 +1,1 @@
+"""Everything that the service knows about Kafka as a client."""

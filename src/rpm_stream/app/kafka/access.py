@@ -1,0 +1,163 @@
+"""Who may do what on Kafka: one table, a role a stage, and what it gives one user.
+
+The embedded broker, ``rpm-stream topics acls`` and ``deploy/kafka/users.yaml`` all come from this table. A right that
+no row gives is refused. Kafka gives two rights by itself: Read or Write includes Describe, and Write on a topic is
+enough for an idempotent producer, so that no row names IdempotentWrite.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rpm_stream.app.names import (
+    ACCOUNTS,
+    ACTIONS,
+    ALERTS,
+    FRAMES,
+    GROUP_INGEST,
+    GROUP_JUDGE,
+    GROUP_SINK,
+    GROWTH,
+    OBSERVATIONS,
+    READINGS,
+    REGISTRY,
+    REJECTS,
+    SCORES,
+    STATE_INGEST,
+    STATE_JUDGE,
+)
+
+CLOCK = "rpm-clock"
+GATEWAY_GROUPS = "rpm-gateway-"
+CLUSTER = "kafka-cluster"  # Kafka's own name for the one cluster resource
+BROKER = "broker"  # the broker's own certificate: the one user without limits
+USER_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,58}")
+
+
+class Role(StrEnum):
+    """A role; for each there is a user of the same name."""
+
+    INGEST = "ingest"
+    JUDGE = "judge"
+    SINK = "sink"
+    FEED = "feed"
+    RECONCILE = "reconcile"  # the books, balanced while the service runs; also other commands that only read
+    OPERATOR = "operator"  # the commands: topics, registry, rejects, reconcile, state, replay
+    GATEWAY = "gateway"
+
+
+class Kind(StrEnum):
+    """What a right is about."""
+
+    TOPIC = "topic"
+    GROUP = "group"
+    CLUSTER = "cluster"
+
+
+@dataclass(frozen=True, order=True)
+class Right:
+    """Operations (Kafka's names) on one resource, or with ``prefix`` on all whose name begins so."""
+
+    kind: Kind
+    name: str
+    operations: tuple[str, ...]
+    prefix: bool = False
+
+
+def _topic(name: str, *operations: str) -> Right:
+    return Right(Kind.TOPIC, name, operations)
+
+
+def _topics(prefix: str, *operations: str) -> Right:
+    return Right(Kind.TOPIC, prefix, operations, prefix=True)
+
+
+def _group(name: str, *operations: str) -> Right:
+    return Right(Kind.GROUP, name, operations)
+
+
+def _groups(prefix: str, *operations: str) -> Right:
+    return Right(Kind.GROUP, prefix, operations, prefix=True)
+
+
+# Every stage sees which topics there are, asks the broker for the time, and looks whether the topics are growing.
+TIME = _topic(CLOCK, "Create", "Write")
+STAGE = (_topics("rpm.", "Describe"), _topic(GROWTH, "Read"), TIME)
+AGENT_STATE = ("Create", "Describe", "Read", "Write")
+
+RIGHTS: dict[Role, tuple[Right, ...]] = {
+    Role.INGEST: (
+        *STAGE,
+        _topic(FRAMES, "Read"),
+        _topic(ACTIONS, "Read"),
+        _topic(REGISTRY, "Read"),
+        _topic(READINGS, "Write"),
+        _topic(REJECTS, "Write"),
+        _topic(ACCOUNTS, "Write"),
+        _topic(STATE_INGEST, *AGENT_STATE),
+        _group(GROUP_INGEST, "Read"),
+    ),
+    Role.JUDGE: (
+        *STAGE,
+        _topic(READINGS, "Read"),
+        _topic(REGISTRY, "Read"),
+        _topic(SCORES, "Write"),
+        _topic(ALERTS, "Write"),
+        _topic(OBSERVATIONS, "Write"),
+        _topic(REJECTS, "Write"),
+        _topic(STATE_JUDGE, *AGENT_STATE),
+        _group(GROUP_JUDGE, "Read"),
+        _group(GROUP_INGEST, "Describe"),  # a tick waits until ingest has caught up
+    ),
+    Role.SINK: (
+        *STAGE,
+        _topic(REGISTRY, "Read"),
+        _topic(OBSERVATIONS, "Read"),
+        _group(GROUP_SINK, "Read"),
+    ),
+    Role.FEED: (
+        *STAGE,
+        _topic(CLOCK, "Read"),
+        _topic(ALERTS, "Read"),
+        _topic(READINGS, "Read"),
+        _topic(REGISTRY, "Read"),
+        _topic(ACTIONS, "Write"),
+        # It watches how long Kafka keeps what a stage has not read: of what age the oldest is.
+        _topic(FRAMES, "Read"),
+        _topic(ACTIONS, "Read"),
+        _topic(OBSERVATIONS, "Read"),
+        _topics("rpm.", "DescribeConfigs"),
+        _groups("rpm-", "Describe"),
+    ),
+    Role.RECONCILE: (
+        TIME,
+        _topics("rpm.", "Read"),
+        _groups("rpm-", "Describe"),
+    ),
+    Role.OPERATOR: (
+        _topics("rpm.", "Create", "Alter", "AlterConfigs", "DescribeConfigs", "Delete", "Describe", "Read", "Write"),
+        _topics("rpm-", "Create", "Alter", "AlterConfigs", "DescribeConfigs", "Delete", "Describe", "Read", "Write"),
+        _groups("rpm-", "Describe", "Read"),
+        Right(Kind.CLUSTER, CLUSTER, ("Describe",)),
+    ),
+    Role.GATEWAY: (
+        _topic(FRAMES, "Write"),
+        _topic(REJECTS, "Read"),
+        _groups(GATEWAY_GROUPS, "Read"),
+    ),
+}
+
+
+def rights_of(role: Role, user: str) -> tuple[Right, ...]:
+    """What a user of ``role`` may do.
+
+    A gateway with a user of its own commits under its own consumer group alone: the user has the gateway's id.
+
+    >>> rights_of(Role.GATEWAY, "gw-17")[-1]
+    Right(kind=<Kind.GROUP: 'group'>, name='rpm-gateway-gw-17', operations=('Read',), prefix=False)
+    """
+    if role is Role.GATEWAY and user != Role.GATEWAY:
+        return (*RIGHTS[role][:-1], _group(f"{GATEWAY_GROUPS}{user}", "Read"))
+    return RIGHTS[role]

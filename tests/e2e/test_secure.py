@@ -1,0 +1,365 @@
+"""A real broker with TLS, passwords and rights: every stage works with its own user, and nobody can do more.
+
+The broker writes each refusal into its log. No stage may meet one: so the table of roles is complete. Every right of
+the table is used or named here with its reason: so it is no larger than the work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
+from fhir_server_for_tests import fhir_server
+
+from rpm_stream.app import broker_config, broker_keys, names
+from rpm_stream.app.broker import Broker
+from rpm_stream.app.broker_keys import Folder
+from rpm_stream.app.demo import free_ports
+from rpm_stream.app.gateway import Gateway
+from rpm_stream.app.gateway.link import GatewayOptions
+from rpm_stream.app.kafka.access import CLOCK, Right, Role, rights_of
+from rpm_stream.records import Measurement
+
+COMMAND_SECONDS = 90
+RPM_STREAM = (str(Path(__file__).with_name("secure_launch.py")),)
+PATIENCE_SECONDS = 90.0
+TOKEN = "a-token-of-22-characters"
+STAGES = ("ingest", "judge", "sink", "feed")
+
+# Rights that a run without a mishap does not use.
+FOR_LATER = {
+    ("judge", "Write", names.REJECTS): "a defect in a pure step is a reject",
+    ("feed", "Read", names.ACTIONS): "how old the oldest unread decision is",
+    ("feed", "Read", names.OBSERVATIONS): "how old the oldest undelivered Observation is",
+    ("feed", "Read", names.FRAMES): "how old the oldest unread frame is",
+    ("feed", "Read", names.READINGS): "how old the oldest unjudged reading is",
+    **{(stage, "Create", CLOCK): "the stage that starts first makes the topic" for stage in STAGES},
+    ("reconcile", "Create", CLOCK): "as a stage",
+}
+
+
+@dataclass(frozen=True)
+class World:
+    """A secure broker, and how to be one of its users."""
+
+    broker: Broker
+    folder: Path
+
+    def settings(self, user: str) -> dict[str, str]:
+        """What stands in the user's own file."""
+        assert self.broker.secure is not None
+        text = (self.broker.secure.folder.user(user) / "kafka.env").read_text()
+        return dict(line.split("=", 1) for line in text.splitlines())
+
+    def command(
+        self, user: str, *words: str, more: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run ``rpm-stream`` as a user."""
+        environment = {**os.environ, "RPM_DATA_DIR": str(self.folder), **self.settings(user), **(more or {})}
+        return subprocess.run(
+            [sys.executable, *RPM_STREAM, *words], env=environment, capture_output=True, text=True, check=False,
+            timeout=COMMAND_SECONDS, cwd=self.folder,
+        )  # fmt: skip
+
+    def client(self, user: str, password: str | None = None) -> dict[str, Any]:
+        """aiokafka's own arguments for a user, without any code of ours."""
+        settings = self.settings(user)
+        return {
+            "bootstrap_servers": settings["RPM_BOOTSTRAP"],
+            "security_protocol": "SASL_SSL",
+            "ssl_context": ssl.create_default_context(cafile=settings["RPM_KAFKA_CA"]),
+            "sasl_mechanism": "SCRAM-SHA-512",
+            "sasl_plain_username": user,
+            "sasl_plain_password": password or Path(settings["RPM_KAFKA_PASSWORD_FILE"]).read_text().strip(),
+        }
+
+    def certified(self, user: str, folder: Folder) -> dict[str, Any]:
+        """aiokafka's own arguments for a user with a certificate of ``folder``'s authority."""
+        assert self.broker.secure is not None
+        context = ssl.create_default_context(cafile=str(self.broker.secure.folder.authority))
+        context.load_cert_chain(*broker_keys.client_certificate(folder, user))
+        return {
+            "bootstrap_servers": self.broker.certificates_bootstrap,
+            "security_protocol": "SSL",
+            "ssl_context": context,
+        }
+
+    def noted(self, answer: str) -> set[tuple[str, str, str]]:
+        """Principal, operation and resource of all that the broker allowed, or denied."""
+        return set(
+            re.findall(
+                rf"Principal = User:(\S+) is {answer} operation = (\S+) from host = \S+ on resource = (\S+) ",
+                self.broker.log.read_text(errors="replace"),
+            )
+        )
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    folder = tmp_path_factory.mktemp("secure")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(broker_config, "DENIALS", broker_config.DENIALS.replace("info", "debug"))
+        yield from started(folder)
+
+
+def started(folder: Path) -> Iterator[World]:
+    with Broker(folder, port=0, secure=True) as broker:
+        made = World(broker, folder)
+        subprocess.run(
+            [sys.executable, "-m", "rpm_stream", "broker", "user", "add", "gw-17", "--certificate"],
+            env={**os.environ, "RPM_DATA_DIR": str(folder)}, check=True, capture_output=True,
+        )  # fmt: skip
+        yield made
+
+
+class Stages:
+    """Every stage as a process with its own user's settings."""
+
+    def __init__(self, world: World, more: Mapping[str, str]) -> None:
+        self._world, self._more = world, more
+        self.log = world.folder / "stages.log"
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        for stage in STAGES:
+            environment = {**os.environ, "RPM_DATA_DIR": str(self._world.folder), **self._more}
+            environment |= {**self._world.settings(stage), "RPM_INSTANCE": "a"}
+            with self.log.open("ab") as log:
+                self._processes.append(
+                    subprocess.Popen(
+                        [sys.executable, *RPM_STREAM, "stage", stage], env=environment, stdout=log, stderr=log,
+                        cwd=self._world.folder,
+                    )
+                )  # fmt: skip
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            process.wait(60)
+
+    async def until(self, what: str, condition: Callable[[], Awaitable[bool]]) -> None:
+        """Wait for it; a stage that ends meanwhile fails the test with what it said."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        while not await condition():
+            ended = [process.returncode for process in self._processes if process.poll() is not None]
+            if ended or time.monotonic() > end:
+                raise AssertionError(f"{what}; ended: {ended}; said:\n{self.log.read_text(errors='replace')[-6_000:]}")
+            await asyncio.sleep(0.3)
+
+
+async def reds(feed: httpx.AsyncClient) -> list[dict[str, Any]]:
+    """The alerts of the feed, as far as it answers."""
+    try:
+        answer = await feed.get("/api/alerts")
+    except httpx.TransportError:
+        return []
+    return answer.json()["alerts"] if answer.status_code == 200 else []
+
+
+def worked(world: World, user: str, *words: str) -> str:
+    """What a command says on stdout; it must succeed."""
+    ran = world.command(user, *words)
+    assert ran.returncode == 0, f"{words}: {ran.stderr}"
+    return ran.stdout
+
+
+@pytest.mark.asyncio
+async def test_every_stage_and_command_works_with_its_own_user(world: World) -> None:
+    """A frame becomes an alert in the feed and an Observation at the sink, a decision comes back, the books balance."""
+    worked(world, "operator", "topics", "apply", "--partitions", "2")
+    entries = [
+        {"v": 1, "device": "dev-1", "assignments": [{"patient": "pat-1"}]},
+        {"v": 1, "patient": "pat-1", "display": "Somebody"},
+    ]
+    (world.folder / "registry.jsonl").write_text("".join(json.dumps(each) + "\n" for each in entries))
+    worked(world, "operator", "registry", "load", "registry.jsonl")
+    port, metrics = free_ports(22_000 + os.getpid() % 20_000, 1), "0"
+    async with (
+        fhir_server() as fhir,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers={"authorization": f"Bearer {TOKEN}"}) as feed,
+    ):
+        more = {
+            "RPM_TOKEN": TOKEN, "RPM_FEED_PORT": str(port), "RPM_METRICS_PORT": metrics, "RPM_FHIR_URL": fhir.url,
+        }  # fmt: skip
+        with Stages(world, more) as stages:
+            await send_and_be_refused(world)
+
+            async def alerted() -> bool:
+                return bool(await reds(feed))
+
+            async def published() -> bool:
+                return any(key.startswith("Observation/") for key in fhir.versions)
+
+            async def acknowledged() -> bool:
+                return [each["row"]["state"] for each in await reds(feed)] == ["acknowledged"]
+
+            await stages.until("the alert is in the feed", alerted)
+            await stages.until("an Observation is at the FHIR server", published)
+            [view] = await reds(feed)
+            answer = await feed.post(f"/api/alerts/{view['row']['id']}/acknowledge", json={"who": "nurse"})
+            assert answer.status_code == 202, answer.text
+            await stages.until("the decision came back", acknowledged)
+            worked(world, "operator", "registry", "assign", "dev-2", "pat-1")
+            commands(world)
+    refused = {each for each in world.noted("Denied") if each[0] in set(Role)}
+    assert refused == set()
+
+
+async def send_and_be_refused(world: World) -> None:
+    """The gateway's client sends a red value and one of a device that nobody wears, and reads what was refused."""
+    arguments = world.client("gw-17")
+    bootstrap = arguments.pop("bootstrap_servers")
+    options = GatewayOptions(kafka=arguments)
+    async with Gateway(bootstrap, "gw-17", spool_dir=world.folder / "spool", options=options) as gateway:
+        red = Measurement(at=datetime.now(UTC), vital="oxygen_saturation", value="79", unit="%")
+        await gateway.send("dev-1", measurements=[red])
+        await gateway.send("dev-2", measurements=[red])
+        assert await gateway.drain(30)
+        async with asyncio.timeout(60):
+            reject = await anext(gateway.rejects())
+        assert reject.reason == "unknown_device"
+
+
+def commands(world: World) -> None:
+    """What an operator runs on a day."""
+    assert worked(world, "operator", "topics", "check", "--partitions", "2") == ""
+    worked(world, "operator", "registry", "show")
+    worked(world, "operator", "rejects", "list")
+    worked(world, "operator", "rejects", "redrive", "--reason", "unknown_device", "--device", "dev-2")
+    worked(world, "operator", "state", "check")
+    worked(world, "operator", "replay", "--from-kafka")
+    worked(world, "reconcile", "gateways")
+    worked(world, "reconcile", "reconcile")
+
+
+@pytest.mark.asyncio
+async def test_the_topics_grow_and_every_stage_may_see_it(world: World) -> None:
+    worked(world, "operator", "topics", "grow", "--partitions", "3")
+    for stage in STAGES:
+        assert await may_read(names.GROWTH, world.client(stage)), stage
+        assert not await may_write(names.GROWTH, world.client(stage)), stage
+
+
+def test_no_right_is_more_than_the_work_needs(world: World) -> None:
+    """Every right of a stage was used above, or says at the top what it is for."""
+    allowed = world.noted("Allowed")
+    unused = {
+        (role.value, operation, right.name)
+        for role in Role
+        if role not in (Role.OPERATOR, Role.GATEWAY)
+        for right in rights_of(role, role)
+        for operation in right.operations
+        if not any(uses(each, role, right, operation) for each in allowed)
+    }
+    assert unused - FOR_LATER.keys() == set()
+
+
+def uses(noted: tuple[str, str, str], role: Role, right: Right, operation: str) -> bool:
+    """Whether what the broker noted is this right's."""
+    user, done, resource = noted
+    kind, _, name = resource.split(":", 2)
+    named = name.startswith(right.name) if right.prefix else name == right.name
+    return (
+        user == role
+        and done == re.sub("(?<!^)([A-Z])", r"_\1", operation).upper()
+        and named
+        and kind == right.kind.title()
+    )
+
+
+async def may_read(topic: str, arguments: Mapping[str, Any]) -> bool:
+    """Whether Kafka lets this client fetch from a topic."""
+    consumer = AIOKafkaConsumer(topic, group_id=None, auto_offset_reset="earliest", **arguments)
+    try:
+        await consumer.start()
+        await consumer.getmany(timeout_ms=500)
+    except TopicAuthorizationFailedError:
+        return False
+    finally:
+        await consumer.stop()
+    return True
+
+
+async def may_write(topic: str, arguments: Mapping[str, Any]) -> bool:
+    """Whether Kafka takes a record from this client. Not idempotent: so each topic is asked by itself."""
+    producer = AIOKafkaProducer(**arguments)
+    await producer.start()
+    try:
+        await producer.send_and_wait(topic, b"{}", key=b"nobody")
+    except TopicAuthorizationFailedError:
+        return False
+    finally:
+        await producer.stop()
+    return True
+
+
+OTHERS = tuple(topic for topic in names.TOPICS if topic not in (names.FRAMES, names.REJECTS))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("signed_in_by", ["password", "certificate"])
+async def test_a_gateway_may_do_nothing_but_its_work(world: World, signed_in_by: str) -> None:
+    assert world.broker.secure is not None
+    gateway = (
+        world.client("gw-17") if signed_in_by == "password" else world.certified("gw-17", world.broker.secure.folder)
+    )
+    assert await may_write(names.FRAMES, gateway)
+    assert await may_read(names.REJECTS, gateway)
+    assert not await may_read(names.FRAMES, gateway)
+    assert not await may_write(names.REJECTS, gateway)
+    for topic in OTHERS:
+        assert not await may_read(topic, gateway), topic
+        assert not await may_write(topic, gateway), topic
+
+
+@pytest.mark.asyncio
+async def test_one_gateway_cannot_commit_for_another(world: World) -> None:
+    """It could else skip what was refused of the other."""
+    consumer = AIOKafkaConsumer(names.REJECTS, group_id="rpm-gateway-gw-18", **world.client("gw-17"))
+    with pytest.raises(KafkaError, match=r"(?i)authoriz"):
+        await consumer.start()
+    await consumer.stop()
+
+
+@pytest.mark.asyncio
+async def test_who_is_not_known_does_not_get_in(world: World) -> None:
+    """In the clear, with a wrong password, with a certificate of a foreign authority: none is a client."""
+    foreign = Folder(world.folder / "foreign")
+    broker_keys.prepare(foreign, ("localhost",))
+    plain = {"bootstrap_servers": world.broker.bootstrap}
+    wrong = world.client("gw-17", password="guessed")
+    forged = world.certified("broker", foreign)
+    for arguments in (plain, wrong, forged):
+        admin = AIOKafkaAdminClient(request_timeout_ms=5_000, **arguments)
+        with pytest.raises(KafkaError):
+            await admin.start()
+        await admin.close()
+
+
+@pytest.mark.asyncio
+async def test_users_rights_and_keys_outlive_a_restart(world: World) -> None:
+    assert world.broker.secure is not None
+    before = world.broker.secure.folder.authority.read_bytes(), world.settings("gw-17")
+    world.broker.kill()
+    world.broker.start()
+    assert (world.broker.secure.folder.authority.read_bytes(), world.settings("gw-17")) == before
+    assert await may_write(names.FRAMES, world.client("gw-17"))
+    assert not await may_write(names.READINGS, world.client("gw-17"))
