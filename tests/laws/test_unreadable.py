@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from rpm_stream.app import correcting, metrics, redrive, replay_compare, sink
 from rpm_stream.app.agents.forwarding import Forwarding
 from rpm_stream.app.agents.judge import Step
-from rpm_stream.app.books.notes import Notes
+from rpm_stream.app.books.notes import Collector
 from rpm_stream.app.books.store import Store
 from rpm_stream.app.clock import Clock
 from rpm_stream.app.names import ACCOUNTS, ACTIONS, OBSERVATIONS, READINGS, REGISTRY, REJECTS
@@ -97,7 +97,7 @@ def test_the_feed_passes_over_it_and_shows_that_there_was_one(value: bytes) -> N
 
 
 def test_the_books_note_it(value: bytes, tmp_path: Path) -> None:
-    notes = Notes(Store(tmp_path / "books"), shipped(), b"k")
+    notes = Collector(Store(tmp_path / "books"), shipped(), b"k")
     for topic in (ACCOUNTS, READINGS, REJECTS, OBSERVATIONS):
         faults = notes.rows(topic, [record(topic, value)])[-1][1]
         assert [(fault[0], fault[1]) for fault in faults] == [("unreadable", topic)]
