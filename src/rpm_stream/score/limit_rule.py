@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import NamedTuple
 
 from rpm_stream.records import Finding, PatientEntry, Reading
 from rpm_stream.score.history import Level, Placing
@@ -17,6 +18,17 @@ TRAIL_EVERY = timedelta(minutes=3)  # with MOST_TRAIL of them a quarter of an ho
 MOST_TRAIL = 6
 
 
+class Plan(NamedTuple):
+    """What is fixed of a vital: NEWS2 scores it; it is an answer that other vitals count by; its newest is kept."""
+
+    is_scored: bool
+    is_answer: bool
+    is_kept: bool
+
+
+NO_PLAN = Plan(is_scored=False, is_answer=False, is_kept=False)  # of a vital that no table knows
+
+
 class LimitRule(MomentRule):
     """The limits, bound to the tables."""
 
@@ -27,29 +39,36 @@ class LimitRule(MomentRule):
     def __init__(self, shared: Shared) -> None:
         self._judge, self._chart = LimitJudge(shared.knowledge, shared.chart, shared.limits), shared.chart
         self._recovery = self._judge.recovery
-        self._kept = shared.knowledge.detectors.personal.vitals
+        kept = shared.knowledge.detectors.personal.vitals
+        self._plans = {
+            vital: Plan(
+                is_scored=self._chart.knows(vital), is_answer=not self._chart.has_bands(vital), is_kept=vital in kept
+            )
+            for vital in shared.knowledge.vitals
+        }
         self._numbers = Numbers(shared.knowledge)
 
     def look(self, state: ScoreState, moment: Moment) -> None:
         """Histories and ``latest`` move on; findings, where the readings lie, and which of them came late."""
-        expected = moment.entry.expected_every
+        entry = moment.entry
         for reading in moment.judged:
-            is_answer = not self._chart.has_bands(reading.vital)
-            before = self._judge.on_oxygen(state, moment.entry) if is_answer else {}
-            placing, found = self._judge.limits(state, reading, moment.entry)
+            vital, at = reading.vital, reading.measured_at
+            plan = self._plans.get(vital, NO_PLAN)
+            before = self._judge.on_oxygen(state, entry) if plan.is_answer else {}
+            placing, found = self._judge.limits(state, reading, entry)
             moment.findings += found
-            newest = state.latest.get(reading.vital)
+            newest = state.latest.get(vital)
             if newest is not None:
-                moment.gaps[reading.vital] = abs((reading.measured_at - newest.measured_at).total_seconds())
-            if newest is not None and reading.measured_at < newest.measured_at:
+                moment.gaps[vital] = abs((at - newest.measured_at).total_seconds())
+            if newest is not None and at < newest.measured_at:
                 moment.late.add(reading.id)
-            elif placing or (reading.value is not None and (reading.vital in self._kept or reading.vital in expected)):
+            elif placing or (reading.value is not None and (plan.is_kept or vital in entry.expected_every)):
                 note_distance(state, newest, reading)
-                state.latest[reading.vital] = reading
+                state.latest[vital] = reading
                 self._note_trail(state, reading, placing)
-            if placing is not None and self._chart.knows(reading.vital):
+            if placing is not None and plan.is_scored:
                 moment.placings.append(placing)
-                if is_answer:
+                if plan.is_answer:
                     moment.findings += self._judge.again(state, moment.entry, reading, before)
 
     def _note_trail(self, state: ScoreState, reading: Reading, placing: Placing | None) -> None:
