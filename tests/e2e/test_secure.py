@@ -25,7 +25,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
-from fhir_server_for_tests import fhir_server
+from support.fhir_server import fhir_server
 
 from rpm_stream.app import broker_config, broker_keys, names
 from rpm_stream.app.broker import Broker
@@ -37,7 +37,7 @@ from rpm_stream.app.kafka.access import CLOCK, Right, Role, rights_of
 from rpm_stream.records import Measurement
 
 COMMAND_SECONDS = 90
-RPM_STREAM = (str(Path(__file__).with_name("secure_launch.py")),)
+RPM_STREAM = (str(repository("tests", "support", "kafka", "secure_launch.py")),)
 PATIENCE_SECONDS = 90.0
 TOKEN = "a-token-of-22-characters"
 STAGES = ("ingest", "judge", "sink", "feed")
