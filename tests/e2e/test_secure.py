@@ -37,7 +37,7 @@ from rpm_stream.app.kafka.access import CLOCK, Right, Role, rights_of
 from rpm_stream.records import Measurement
 
 COMMAND_SECONDS = 90
-RPM_STREAM = (str(Path(__file__).with_name("secure_launch.py")),)
+RPM_STREAM = ("-m", "rpm_stream")
 PATIENCE_SECONDS = 90.0
 TOKEN = "a-token-of-22-characters"
 STAGES = ("ingest", "judge", "sink", "feed")

@@ -8,6 +8,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from rpm_stream.app.errors import BrokerAway, UsageError
+from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.names import TOPICS
 from rpm_stream.app.partitions import not_allowed, partitions_of
 
@@ -16,7 +17,7 @@ REQUEST_TIMEOUT_MS = 10_000
 
 async def partition_counts(bootstrap: str, topics: Sequence[str] = TOPICS) -> dict[str, int]:
     """Partitions of each of ``topics``. Raises BrokerAway, and UsageError when a topic is missing or hidden."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
+    admin = AIOKafkaAdminClient(**kafka_client(bootstrap), request_timeout_ms=REQUEST_TIMEOUT_MS)
     try:
         await admin.start()
         counts = {topic: len(await partitions_of(admin, topic)) for topic in topics}

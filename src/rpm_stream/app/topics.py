@@ -21,6 +21,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 
 from rpm_stream.app.errors import UsageError
+from rpm_stream.app.kafka.security import kafka_client
 
 FOLDERS = {
     "rpm.frames": "1-frames",
@@ -127,7 +128,7 @@ def _read(path: Path) -> Topic:
 @asynccontextmanager
 async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
     """A connected admin client; every way in which Kafka can say no becomes one line for the user."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
+    admin = AIOKafkaAdminClient(**kafka_client(bootstrap), request_timeout_ms=REQUEST_TIMEOUT_MS)
     try:
         await _connect(admin, bootstrap)
         yield admin
