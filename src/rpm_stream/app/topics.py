@@ -21,6 +21,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 
 from rpm_stream.app.errors import UsageError
+from rpm_stream.app.kafka.refusal import why_not
 from rpm_stream.app.kafka.security import kafka_client
 
 FOLDERS = {
@@ -133,6 +134,8 @@ async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
         await _connect(admin, bootstrap)
         yield admin
     except KafkaConnectionError as error:
+        if (why := await why_not(bootstrap)) is not None:
+            raise UsageError(f"Kafka at {bootstrap}: {why}") from error
         raise UsageError(f"no Kafka broker answers at {bootstrap}") from error
     except KafkaError as error:
         raise UsageError(f"Kafka at {bootstrap} refused: {error}") from error
