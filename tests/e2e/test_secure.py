@@ -37,7 +37,7 @@ from rpm_stream.app.kafka.access import CLOCK, Right, Role, rights_of
 from rpm_stream.records import Measurement
 
 COMMAND_SECONDS = 90
-RPM_STREAM = (str(repository("tests", "support", "kafka", "secure_launch.py")),)
+RPM_STREAM = ("-m", "rpm_stream")
 PATIENCE_SECONDS = 90.0
 TOKEN = "a-token-of-22-characters"
 STAGES = ("ingest", "judge", "sink", "feed")
@@ -67,11 +67,10 @@ class World:
         text = (self.broker.secure.folder.user(user) / "kafka.env").read_text()
         return dict(line.split("=", 1) for line in text.splitlines())
 
-    def command(
-        self, user: str, *words: str, more: Mapping[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        """Run ``rpm-stream`` as a user."""
-        environment = {**os.environ, "RPM_DATA_DIR": str(self.folder), **self.settings(user), **(more or {})}
+    def command(self, user: str | None, *words: str, **other: str) -> subprocess.CompletedProcess[str]:
+        """Run ``rpm-stream`` as a user, or as nobody; ``other``: settings that differ."""
+        own = {} if user is None else self.settings(user)
+        environment = {**os.environ, "RPM_DATA_DIR": str(self.folder), **own, **other}
         return subprocess.run(
             [sys.executable, *RPM_STREAM, *words], env=environment, capture_output=True, text=True, check=False,
             timeout=COMMAND_SECONDS, cwd=self.folder,
@@ -352,6 +351,37 @@ async def test_who_is_not_known_does_not_get_in(world: World) -> None:
         with pytest.raises(KafkaError):
             await admin.start()
         await admin.close()
+
+
+REFUSALS = {
+    "in the clear": "RPM_KAFKA_PROTOCOL is PLAINTEXT",
+    "no settings": "it may want TLS or a user",
+    "wrong password": "does not let the user operator in",
+    "foreign authority": "certificate is not accepted",
+    "unknown user": "does not let the user nobody in",
+    "no right": "refused",
+}
+
+
+@pytest.mark.parametrize(("why", "line"), REFUSALS.items())
+def test_a_command_that_is_refused_ends_with_one_line(world: World, why: str, line: str) -> None:
+    foreign, guessed = Folder(world.folder / "foreign"), world.folder / "guessed"
+    broker_keys.prepare(foreign, ("localhost",))
+    guessed.write_text("guessed")
+    other: dict[str, dict[str, str]] = {
+        "in the clear": {"RPM_KAFKA_PROTOCOL": "PLAINTEXT"},
+        "no settings": {"RPM_BOOTSTRAP": world.broker.bootstrap},
+        "wrong password": {"RPM_KAFKA_PASSWORD_FILE": str(guessed)},
+        "foreign authority": {"RPM_KAFKA_CA": str(foreign.authority)},
+        "unknown user": {"RPM_KAFKA_USER": "nobody"},
+        "no right": {},
+    }
+    user = {"no right": "gw-17", "no settings": None}.get(why, "operator")
+    ran = world.command(user, "topics", "apply", **other[why])
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert re.fullmatch(r"rpm-stream: [^\n]+\n", ran.stderr), ran.stderr
+    assert line in ran.stderr
+    assert "guessed" not in ran.stderr.replace(str(guessed), "")
 
 
 @pytest.mark.asyncio

@@ -38,6 +38,8 @@ def load(path: Path) -> Any:
 
 COMPOSE = load(DEPLOY / "compose.yaml")
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+ONCE = ("keys", "access", "topics")  # each runs once, before what depends on it
+USERS = {**{stage: stage for stage in STAGES}, "reconcile": "reconcile", "topics": "operator", "operator": "operator"}
 OURS = {name: service for name, service in SERVICES.items() if service["image"] == OWN_IMAGE}
 
 
@@ -57,13 +59,13 @@ def promtool(*arguments: str, cwd: Path) -> None:
 def test_images_are_pinned_and_services_come_back(name: str) -> None:
     service = SERVICES[name]
     assert PINNED.match(service["image"]), service["image"]
-    assert service["restart"] == ("on-failure" if name == "topics" else "unless-stopped")
+    assert service["restart"] == ("on-failure" if name in ONCE else "no" if name == "operator" else "unless-stopped")
 
 
 def test_every_stage_is_a_service_with_its_command() -> None:
     """The names are the hosts that prometheus.yml scrapes, the commands what `rpm-stream` has."""
     assert {name: OURS[name]["command"] for name in STAGES} == {name: ["worker", "--stages", name] for name in STAGES}
-    assert set(OURS) == {"topics", "reconcile", *STAGES}
+    assert set(OURS) == {"reconcile", "operator", *ONCE, *STAGES}
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -102,7 +104,7 @@ def test_what_a_service_names_exists(name: str) -> None:
     service = SERVICES[name]
     assert set(service.get("depends_on", {})) <= set(SERVICES)
     for volume in service.get("volumes", []):
-        source = volume.split(":")[0]
+        source = volume.split(":")[0] if isinstance(volume, str) else volume["source"]
         assert (DEPLOY / source).is_dir() if source.startswith(".") else source in COMPOSE["volumes"]
 
 
@@ -113,10 +115,48 @@ def test_health_is_asked_where_the_stage_listens(name: str) -> None:
     assert OURS[name]["environment"]["HEALTH_URL"] == expected.get(name, f"http://127.0.0.1:{port}/metrics")
 
 
+@pytest.mark.parametrize(("name", "user"), USERS.items())
+def test_each_service_signs_in_as_its_role_and_sees_no_other_users_files(name: str, user: str) -> None:
+    environment = OURS[name]["environment"]
+    assert (environment["RPM_KAFKA_PROTOCOL"], environment["RPM_KAFKA_USER"]) == ("SASL_SSL", Role(user))
+    keys = [volume for volume in OURS[name]["volumes"] if isinstance(volume, dict)]
+    place = {"subpath": f"keys/users/{user}"}
+    assert keys == [{"type": "volume", "source": "keys", "target": "/run/kafka", "read_only": True, "volume": place}]
+    for setting, file in (("RPM_KAFKA_CA", "authority.pem"), ("RPM_KAFKA_PASSWORD_FILE", "password")):
+        assert environment[setting] == f"/run/kafka/{file}"
+
+
+def test_kafka_takes_nobody_in_the_clear() -> None:
+    environment = SERVICES["kafka"]["environment"]
+    protocols = dict(pair.split(":") for pair in environment["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].split(","))
+    assert protocols == {"INSIDE": "SASL_SSL", "OUTSIDE": "SASL_SSL", "ADMIN": "SSL", "CONTROLLER": "SSL"}
+    assert {one.split("://")[0] for one in environment["KAFKA_LISTENERS"].split(",")} == set(protocols)
+
+
+def test_the_keys_are_made_where_kafka_and_the_services_look(tmp_path: Path) -> None:
+    """Runs the command of the service keys; the broker's properties must serve the listeners of the service kafka."""
+    words = [str(tmp_path) if word == "/var/lib/rpm-stream/keys" else word for word in OURS["keys"]["command"]]
+    subprocess.run([sys.executable, "-m", "rpm_stream", *words], check=True, capture_output=True)
+    for user in USERS.values():
+        assert {path.name for path in (tmp_path / "users" / user).iterdir()} >= {"authority.pem", "password"}
+    properties = (tmp_path / "broker/server.properties").read_text(encoding="utf-8")
+    [mount] = [volume for volume in SERVICES["kafka"]["volumes"] if isinstance(volume, dict)]
+    for file in re.findall(rf"{mount['target']}/(\S+)", properties):
+        assert (tmp_path / "broker" / file).exists(), file
+    for listener in ("inside", "outside"):
+        assert f"listener.name.{listener}.scram-sha-512.sasl.jaas.config=" in properties
+    assert "StandardAuthorizer" in properties
+    words = OURS["access"]["command"]
+    assert (
+        f"ADMIN://{words[words.index('--certificates') + 1]}"
+        in SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
+    )
+
+
 def test_no_secret_has_a_default() -> None:
     """A token comes from outside, or the service does not start (feed) or sends none (sink)."""
     environment = {key: value for service in SERVICES.values() for key, value in service.get("environment", {}).items()}
-    secret = {key: value for key, value in environment.items() if re.search("TOKEN|PASSWORD|SECRET", key)}
+    secret = {key: value for key, value in environment.items() if re.search("TOKEN|PASSWORD$|SECRET", key)}
     assert set(secret) == {"RPM_TOKEN", "RPM_FHIR_TOKEN"}
     assert all(value is None or re.fullmatch(r"\$\{\w+:\?[^}]+\}", value) for value in secret.values())
 

@@ -25,6 +25,7 @@ from prometheus_client import Gauge
 from rpm_stream.app.clock import Clock, steady, wall
 from rpm_stream.app.engine.end import asked_to_end
 from rpm_stream.app.errors import BrokerAway, UsageError
+from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.settings import Settings
 from rpm_stream.app.state_topic import make_topic
 from rpm_stream.records import UNREADABLE, Record
@@ -124,7 +125,7 @@ class BrokerTime:
     @asynccontextmanager
     async def _producer(self) -> AsyncIterator[AIOKafkaProducer]:
         """A started one; the library's own context leaves it open where it is cancelled while it starts."""
-        producer = AIOKafkaProducer(bootstrap_servers=self._settings.bootstrap, request_timeout_ms=REQUEST_MS)
+        producer = AIOKafkaProducer(**kafka_client(self._settings.bootstrap), request_timeout_ms=REQUEST_MS)
         try:
             await producer.start()
             yield producer

@@ -13,6 +13,7 @@ from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.assigning import device_entry
 from rpm_stream.app.errors import UsageError
+from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.names import ACTIONS, OBSERVATIONS, READINGS
 from rpm_stream.app.registry_topic import PATIENCE_SECONDS, write
 from rpm_stream.app.topic_window import Broker, reaching, records, window
@@ -118,7 +119,7 @@ def _decoded(decoder: msgspec.json.Decoder[Message], value: bytes) -> Message | 
 
 
 async def _send(bootstrap: str, actions: list[Action]) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, acks="all")
+    producer = AIOKafkaProducer(**kafka_client(bootstrap), enable_idempotence=True, acks="all")
     try:
         await producer.start()
         for action in actions:  # in order: adopted before taken back

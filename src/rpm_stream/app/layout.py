@@ -17,6 +17,7 @@ from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from rpm_stream.app.engine.end import EXIT_CRASHED, asked_to_end, die
 from rpm_stream.app.errors import BrokerAway, MustNotGoOn
 from rpm_stream.app.growth.journal import last_growth
+from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.names import (
     ALERTS,
     FRAMES,
@@ -95,7 +96,7 @@ async def layout_of(bootstrap: str, stages: frozenset[str] = ALL) -> Layout:
     """How the topics lie. Raises MustNotGoOn where ``stages`` would do harm, BrokerAway; UsageError
     where this user may not know.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
+    admin = AIOKafkaAdminClient(**kafka_client(bootstrap), request_timeout_ms=10_000)
     try:
         await admin.start()
         counts = await all_counts(admin)
@@ -156,7 +157,7 @@ async def watch_counts(bootstrap: str, stage: str, known: Mapping[str, int]) -> 
 
 
 async def _watch(bootstrap: str, stage: str, known: Mapping[str, int]) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
+    admin = AIOKafkaAdminClient(**kafka_client(bootstrap), request_timeout_ms=10_000)
     try:
         await admin.start()
         while True:

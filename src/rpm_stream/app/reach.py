@@ -8,6 +8,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from rpm_stream.app.errors import BrokerAway, UsageError
+from rpm_stream.app.kafka.refusal import why_not
+from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.names import TOPICS
 from rpm_stream.app.partitions import not_allowed, partitions_of
 
@@ -16,7 +18,7 @@ REQUEST_TIMEOUT_MS = 10_000
 
 async def partition_counts(bootstrap: str, topics: Sequence[str] = TOPICS) -> dict[str, int]:
     """Partitions of each of ``topics``. Raises BrokerAway, and UsageError when a topic is missing or hidden."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
+    admin = AIOKafkaAdminClient(**kafka_client(bootstrap), request_timeout_ms=REQUEST_TIMEOUT_MS)
     try:
         await admin.start()
         counts = {topic: len(await partitions_of(admin, topic)) for topic in topics}
@@ -25,6 +27,8 @@ async def partition_counts(bootstrap: str, topics: Sequence[str] = TOPICS) -> di
     except TopicAuthorizationFailedError as error:
         raise not_allowed(error) from None
     except (KafkaError, OSError) as error:
+        if (why := await why_not(bootstrap)) is not None:
+            raise BrokerAway(f"Kafka at {bootstrap}: {why}") from None
         raise BrokerAway(
             f"no Kafka answers at {bootstrap} ({type(error).__name__}): start one (rpm-stream broker), or name it "
             "with --bootstrap or RPM_BOOTSTRAP"

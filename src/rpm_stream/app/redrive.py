@@ -15,6 +15,7 @@ from datetime import datetime
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
+from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.names import FRAMES, REDRIVEN, REJECTS
 from rpm_stream.app.topic_window import reaching, records, window
 from rpm_stream.records import UNREADABLE, Record, Reject
@@ -89,7 +90,7 @@ def _decoded(record: ConsumerRecord) -> Reject | None:
 @asynccontextmanager
 async def _producer(bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap, enable_idempotence=True, acks="all", max_request_size=MOST_BYTES
+        **kafka_client(bootstrap), enable_idempotence=True, acks="all", max_request_size=MOST_BYTES
     )
     try:
         await producer.start()

@@ -10,6 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from rpm_stream.app import metrics
+from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.names import REGISTRY
 from rpm_stream.app.partitions import partitions_of
 from rpm_stream.knowledge import Knowledge
@@ -54,7 +55,7 @@ class RegistryReader:
     async def run(self) -> None:
         """Read for ever. Raises what the broker says."""
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap, enable_auto_commit=False, auto_offset_reset="earliest", group_id=None
+            **kafka_client(self._bootstrap), enable_auto_commit=False, auto_offset_reset="earliest", group_id=None
         )
         try:
             await consumer.start()
@@ -72,7 +73,7 @@ class RegistryReader:
             await consumer.stop()
 
     async def _partitions(self) -> list[TopicPartition]:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
+        admin = AIOKafkaAdminClient(**kafka_client(self._bootstrap))
         try:
             await admin.start()
             return await partitions_of(admin, REGISTRY)

@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidTimestampError, KafkaError
 
 from rpm_stream.app.errors import UsageError
+from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.layout import REGISTRY_WRITER, layout_of
 from rpm_stream.app.names import REGISTRY
 from rpm_stream.app.reach import partition_counts
@@ -39,7 +40,7 @@ async def write(bootstrap: str, entries: Iterable[RegistryEntry]) -> None:
         raise UsageError(f"this would be no registry entry: {error}") from None
     await partition_counts(bootstrap, (REGISTRY,))
     await layout_of(bootstrap, REGISTRY_WRITER)
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, acks="all")
+    producer = AIOKafkaProducer(**kafka_client(bootstrap), enable_idempotence=True, acks="all")
     try:
         await producer.start()
         futures = [await producer.send(REGISTRY, value, key=key.encode()) for key, value in sent]

@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from rpm_stream.app.errors import UsageError
+from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.names import ALERTS, OBSERVATIONS, READINGS, REJECTS, SCORES
 from rpm_stream.app.private import private_database
 from rpm_stream.app.topic_window import Progress, Spans, reaching, records, window
@@ -163,7 +164,7 @@ class Comparison:
 
 async def publish(bootstrap: str, corrections: Iterator[tuple[str, bytes]]) -> int:
     """Write corrected Observations under their ids to rpm.observations, and nothing else. How many. UsageError."""
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, acks="all")
+    producer = AIOKafkaProducer(**kafka_client(bootstrap), enable_idempotence=True, acks="all")
     sent = 0
     try:
         await producer.start()

@@ -19,6 +19,7 @@ from aiokafka.errors import KafkaError
 from prometheus_client import Gauge
 
 from rpm_stream.app.clock import wall
+from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.names import ACTIONS, FRAMES, GROUP_INGEST, GROUP_JUDGE, GROUP_SINK, OBSERVATIONS, READINGS
 from rpm_stream.app.web.progress import Observed, observe
 
@@ -98,8 +99,8 @@ async def watch(bootstrap: str, pairs: Iterable[tuple[str, str]] = READ, now: Ca
 
 
 async def _watch(bootstrap: str, pairs: tuple[tuple[str, str], ...], now: Callable[[], datetime]) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    admin = AIOKafkaAdminClient(**kafka_client(bootstrap), request_timeout_ms=10_000)
+    consumer = AIOKafkaConsumer(**kafka_client(bootstrap), enable_auto_commit=False)
     try:
         await admin.start()
         await consumer.start()

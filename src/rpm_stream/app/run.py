@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -34,10 +35,19 @@ def stop_on_signals() -> asyncio.Event:
     return stop
 
 
-def stages_of(names: Sequence[str], environment: Mapping[str, str]) -> list[Stage]:
-    """The supervised children for these stages; each comes back under its own name in its consumer group."""
+def stages_of(names: Sequence[str], environment: Mapping[str, str], broker: Broker | None = None) -> list[Stage]:
+    """The supervised children for these stages; each comes back under its own name in its consumer group.
+
+    With a secure ``broker`` each signs in as its own user.
+    """
     environment = {"RPM_INSTANCE": uuid4().hex[:12], **environment}
-    return [Stage(name, stage_command(name), environment) for name in names]
+    return [Stage(name, stage_command(name), {**environment, **_user_settings(broker, name)}) for name in names]
+
+
+def _user_settings(broker: Broker | None, user: str) -> dict[str, str]:
+    if broker is None or broker.secure is None:
+        return {}
+    return broker.secure.settings(user, broker.bootstrap)
 
 
 async def run_worker(names: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -81,18 +91,19 @@ async def supervise_all(stages: Sequence[Stage], broker: Broker, stop: asyncio.E
     return status
 
 
-async def run_up(port: int, fresh: bool) -> int:
+async def run_up(port: int, fresh: bool, secure: bool = False) -> int:
     """Embedded Kafka, topics, all stages, until a signal. Returns the exit status."""
     settings = Settings()
     configure_log(settings.log_level)
     stop = stop_on_signals()
-    with await asyncio.to_thread(Broker(settings.data_dir, port, fresh).__enter__) as broker:
+    with await asyncio.to_thread(Broker(settings.data_dir, port, fresh, secure).__enter__) as broker:
+        os.environ.update(_user_settings(broker, "operator"))  # for what this process does itself
         await topics.apply(broker.bootstrap, settings.partitions, settings.replication)
         names = ["ingest", "judge", "feed", *(["sink"] if settings.fhir_url else [])]
         await check(settings.model_copy(update={"bootstrap": broker.bootstrap}), frozenset(names))
         restarts.serve(settings, [*names, restarts.KAFKA])
         sys.stderr.write(f"rpm-stream: Kafka is up at {broker.bootstrap}, {', '.join(names)} are starting\n")
-        stages = stages_of(names, {"RPM_BOOTSTRAP": broker.bootstrap})
+        stages = stages_of(names, {"RPM_BOOTSTRAP": broker.bootstrap}, broker)
         telling = asyncio.create_task(_tell_when_ready(stages, _addresses(settings, broker.bootstrap)))
         try:
             return await supervise_all(stages, broker, stop)

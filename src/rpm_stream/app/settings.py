@@ -15,6 +15,23 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="RPM_", env_file=".env", extra="ignore", frozen=True)
 
     bootstrap: str = Field("127.0.0.1:9092", description="Kafka bootstrap servers, host:port[,host:port]")
+    kafka_protocol: str = Field(
+        "PLAINTEXT",
+        pattern="^(PLAINTEXT|SSL|SASL_PLAINTEXT|SASL_SSL)$",
+        description="how the service speaks to Kafka: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
+    )
+    kafka_ca: Path | None = Field(None, description="file with the authority's certificate, PEM; none: the system's")
+    kafka_certificate: Path | None = Field(None, description="file with a client certificate and its chain, PEM")
+    kafka_key: Path | None = Field(None, description="file with the certificate's key, where it is another")
+    kafka_key_password: SecretStr | None = Field(None, description="password of the certificate's key")
+    kafka_mechanism: str = Field(
+        "SCRAM-SHA-512",
+        pattern="^(SCRAM-SHA-512|SCRAM-SHA-256|PLAIN)$",
+        description="how a user signs in with SASL: SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN",
+    )
+    kafka_user: str | None = Field(None, description="user on Kafka")
+    kafka_password: SecretStr | None = Field(None, description="its password")
+    kafka_password_file: Path | None = Field(None, description="a file with its password instead")
     partitions: int = Field(4, ge=1, le=512, description="partitions of the topics that rpm-stream creates")
     replication: int = Field(1, ge=1, le=7, description="replicas of the topics that rpm-stream creates")
     instance: str | None = Field(

@@ -22,6 +22,7 @@ from prometheus_client import Counter
 
 from rpm_stream.app.errors import BrokerAway, UsageError
 from rpm_stream.app.fhir_client import Cause, FhirClient, Resource, ResourceKind
+from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.names import GROUP_SINK, OBSERVATIONS, REGISTRY
 from rpm_stream.app.ready import tell_ready
 from rpm_stream.app.refused import RefusedFile
@@ -81,10 +82,10 @@ class Sink:
         self._subjects = Subjects(client)
         self._delivery: asyncio.Task[None] | None = None
         self._registry = AIOKafkaConsumer(
-            REGISTRY, bootstrap_servers=bootstrap, enable_auto_commit=False, auto_offset_reset="earliest"
+            REGISTRY, **kafka_client(bootstrap), enable_auto_commit=False, auto_offset_reset="earliest"
         )
         self._observations = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap,
+            **kafka_client(bootstrap),
             group_id=GROUP_SINK,
             enable_auto_commit=False,
             auto_offset_reset="earliest",

@@ -21,6 +21,7 @@ from aiokafka.structs import ConsumerRecord
 from rpm_stream.app.broker_time import BrokerTime
 from rpm_stream.app.engine.lost import BEGUN_ANEW, BEGUN_ANEW_KEY, Lost, Note, begun_anew, is_lost, read_note
 from rpm_stream.app.held_alerts import open_ones
+from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.making import Making, making_of
 from rpm_stream.app.merged import Reader
 from rpm_stream.app.moved import Origin, origin_of
@@ -242,7 +243,7 @@ async def _write(
 ) -> None:
     """Write states; behind them, where a changelog was lost, that it was made anew for the one which ended there."""
     place = {"topic": changelog(one.stage), "partition": one.partition}
-    async with AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, acks="all") as producer:
+    async with AIOKafkaProducer(**kafka_client(bootstrap), enable_idempotence=True, acks="all") as producer:
         sent = [await producer.send(value=blob, key=key, **place) for key, blob in states.items()]
         await asyncio.wait_for(asyncio.gather(*sent), SEND_SECONDS)
         if lost_end is not None:

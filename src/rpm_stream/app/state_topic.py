@@ -15,6 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import BrokerResponseError, KafkaError, TopicAlreadyExistsError, for_code
 
 from rpm_stream.app.errors import BrokerAway, UsageError
+from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.partitions import partitions_of
 from rpm_stream.app.settings import Settings
 
@@ -30,7 +31,7 @@ async def make_state_topic(settings: Settings, topic: Any, partitions: int) -> N
 
 async def make_topic(settings: Settings, name: str, partitions: int, configuration: Mapping[str, str]) -> None:
     """Create a topic of ours that is not public, unless it exists. Raises UsageError if refused, BrokerAway."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap)
+    admin = AIOKafkaAdminClient(**kafka_client(settings.bootstrap))
     try:
         await admin.start()
         if not await partitions_of(admin, name):

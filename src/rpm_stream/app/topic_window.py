@@ -15,6 +15,7 @@ from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.engine.end import asked_to_end
 from rpm_stream.app.errors import UsageError
+from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.partitions import not_allowed, partitions_of
 from rpm_stream.app.reach import partition_counts
 
@@ -44,9 +45,9 @@ async def reaching(bootstrap: str, topics: Iterable[str] = ()) -> AsyncIterator[
     if topics:
         await partition_counts(bootstrap, tuple(topics))
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+        **kafka_client(bootstrap), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
     )
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**kafka_client(bootstrap))
     try:
         await consumer.start()
         await admin.start()

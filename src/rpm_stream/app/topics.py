@@ -21,6 +21,8 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 
 from rpm_stream.app.errors import UsageError
+from rpm_stream.app.kafka.refusal import why_not
+from rpm_stream.app.kafka.security import kafka_client
 
 FOLDERS = {
     "rpm.frames": "01-frames",
@@ -127,11 +129,13 @@ def _read(path: Path) -> Topic:
 @asynccontextmanager
 async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
     """A connected admin client; every way in which Kafka can say no becomes one line for the user."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS)
+    admin = AIOKafkaAdminClient(**kafka_client(bootstrap), request_timeout_ms=REQUEST_TIMEOUT_MS)
     try:
         await _connect(admin, bootstrap)
         yield admin
     except KafkaConnectionError as error:
+        if (why := await why_not(bootstrap)) is not None:
+            raise UsageError(f"Kafka at {bootstrap}: {why}") from error
         raise UsageError(f"no Kafka broker answers at {bootstrap}") from error
     except KafkaError as error:
         raise UsageError(f"Kafka at {bootstrap} refused: {error}") from error

@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError
 
 from rpm_stream.app.clock import Clock
 from rpm_stream.app.engine.application import BatchApp
+from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.names import GROUP_INGEST, GROUPS, READINGS
 from rpm_stream.app.partitions import partitions_of
 from rpm_stream.app.settings import Settings
@@ -60,8 +61,8 @@ class Barrier:
                 await asyncio.sleep(POLL_SECONDS)
 
     async def _passed(self) -> AsyncIterator[tuple[int, datetime]]:
-        consumer = AIOKafkaConsumer(bootstrap_servers=self._settings.bootstrap, group_id=None)
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.bootstrap)
+        consumer = AIOKafkaConsumer(**kafka_client(self._settings.bootstrap), group_id=None)
+        admin = AIOKafkaAdminClient(**kafka_client(self._settings.bootstrap))
         try:
             await consumer.start()
             await admin.start()

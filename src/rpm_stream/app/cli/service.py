@@ -68,6 +68,9 @@ def stage(name: Annotated[str, typer.Argument(help="ingest, judge, sink or feed"
 def up(
     port: Annotated[int, typer.Option(help="Port of the embedded Kafka.")] = 9092,
     fresh: Annotated[bool, typer.Option("--fresh", help="Drop the data of earlier runs.")] = False,
+    secure: Annotated[
+        bool, typer.Option("--secure", help="TLS, a user for each stage, and no right beyond the stage's.")
+    ] = False,
 ) -> None:
     """The whole service on this machine: embedded Kafka, topics, agents, feed (and sink, where RPM_FHIR_URL is set).
 
@@ -75,7 +78,7 @@ def up(
     """
     from rpm_stream.app.run import run_up
 
-    sys.exit(asyncio.run(run_up(port, fresh)))
+    sys.exit(asyncio.run(run_up(port, fresh, secure)))
 
 
 def demo(

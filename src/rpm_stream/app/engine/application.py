@@ -15,6 +15,7 @@ from rpm_stream.app.engine.consumer import BatchConsumer, BatchSchema
 from rpm_stream.app.engine.end import EXIT_STUCK, die
 from rpm_stream.app.engine.pulse import Pulse
 from rpm_stream.app.engine.recovery import BatchTableManager, BytesTable
+from rpm_stream.app.kafka.security import security
 from rpm_stream.app.private import private_folder
 from rpm_stream.app.settings import Settings
 
@@ -97,6 +98,7 @@ def new_app(group: str, partitions: int, settings: Settings) -> BatchApp:
     return BatchApp(
         group,
         broker=";".join(f"kafka://{host.strip()}" for host in settings.bootstrap.split(",")),
+        broker_credentials=security().faust(),
         store="memory://",
         Table=BytesTable,
         TableManager=BatchTableManager,

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain, islice
 from pathlib import Path
@@ -25,6 +25,7 @@ from rpm_stream.app.gateway.scenario import read_scenario
 from rpm_stream.app.gateway.simulate import all_frames, all_registry, cohort, ward
 from rpm_stream.app.gateway.stories import STORIES
 from rpm_stream.app.gateway.wire import RegistryEntry, encode_frame, encode_registry
+from rpm_stream.app.kafka.security import security
 from rpm_stream.app.private import write_private
 from rpm_stream.app.registry_file import read_registry
 from rpm_stream.records import Frame
@@ -124,12 +125,16 @@ async def _send(
 ) -> None:
     # The client says itself, once, what aiokafka would report for each attempt.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    await check_broker(sending.bootstrap)
+    kafka = security().arguments()
+    await check_broker(sending.bootstrap, kafka)
     if entries:
-        await register(sending.bootstrap, entries)
+        await register(sending.bootstrap, entries, kafka)
     try:
         async with Gateway(
-            sending.bootstrap, sending.gateway_id, spool_dir=sending.spool_dir, options=AT_FULL_SPEED
+            sending.bootstrap,
+            sending.gateway_id,
+            spool_dir=sending.spool_dir,
+            options=replace(AT_FULL_SPEED, kafka=kafka),
         ) as gateway:
             count = await play(gateway, frames, sending.speed, _shown(gateway, progress))
             await gateway.drain()

@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from rpm_stream.app.errors import UsageError
+from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.names import GROWTH
 from rpm_stream.app.partitions import partitions_of
 from rpm_stream.records import Record
@@ -53,14 +54,14 @@ _decode = msgspec.json.Decoder(Growth).decode
 
 async def last_growth(bootstrap: str) -> Growth | None:
     """The newest growth of this broker's topics; None when they never grew. Raises what the broker says, UsageError."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**kafka_client(bootstrap))
     try:
         await admin.start()
         if not await partitions_of(admin, GROWTH):
             return None
     finally:
         await admin.close()
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**kafka_client(bootstrap), group_id=None, enable_auto_commit=False)
     await consumer.start()
     try:
         consumer.assign([PLACE])
@@ -82,7 +83,7 @@ async def last_growth(bootstrap: str) -> Growth | None:
 async def write(bootstrap: str, growth: Growth, replication: int) -> None:
     """Make ``growth`` durable. Raises what the broker says."""
     await _make_topic(bootstrap, replication)
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, acks="all")
+    producer = AIOKafkaProducer(**kafka_client(bootstrap), enable_idempotence=True, acks="all")
     await producer.start()
     try:
         await producer.send_and_wait(GROWTH, msgspec.json.encode(growth), key=KEY, partition=0)
@@ -91,7 +92,7 @@ async def write(bootstrap: str, growth: Growth, replication: int) -> None:
 
 
 async def _make_topic(bootstrap: str, replication: int) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**kafka_client(bootstrap))
     try:
         await admin.start()
         if await partitions_of(admin, GROWTH):

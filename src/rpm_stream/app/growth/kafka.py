@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, PolicyViolatio
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from rpm_stream.app.errors import UsageError
+from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.moved import Origin, headers_of, origin_of
 from rpm_stream.app.topic_window import Broker, Progress, Spans, records
 from rpm_stream.app.web.progress import live_members
@@ -57,7 +58,7 @@ async def commit(bootstrap: str, group: str, topic: str, places: Mapping[int, in
 
     Without metadata: what an agent noted there of its changelog's partition is no longer so after a growth.
     """
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**kafka_client(bootstrap), group_id=group, enable_auto_commit=False)
     await consumer.start()
     try:
         consumer.assign([TopicPartition(topic, number) for number in places])
@@ -123,7 +124,7 @@ class Copier:
 async def copying(bootstrap: str, copied: set[Origin]) -> AsyncIterator[Copier]:
     """A copier whose records are all durable when the block ends."""
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap, enable_idempotence=True, acks="all", max_request_size=MOST_BYTES, linger_ms=5,
+        **kafka_client(bootstrap), enable_idempotence=True, acks="all", max_request_size=MOST_BYTES, linger_ms=5,
         compression_type="gzip",
     )  # fmt: skip
     await producer.start()

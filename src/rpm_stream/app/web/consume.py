@@ -20,6 +20,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
 
 from rpm_stream.app import names
+from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.partitions import partitions_of
 from rpm_stream.app.web.feed_state import FeedState, is_over
 from rpm_stream.pipeline.correct import as_message
@@ -171,7 +172,7 @@ async def _assigned(bootstrap: str, topic: str) -> AIOKafkaConsumer:
     """A consumer of all partitions of ``topic``, as soon as the broker answers and the topic exists."""
     partitions = await _existing(bootstrap, topic)
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **kafka_client(bootstrap),
         auto_offset_reset="earliest",
         enable_auto_commit=False,
         isolation_level="read_committed",
@@ -187,7 +188,7 @@ async def _assigned(bootstrap: str, topic: str) -> AIOKafkaConsumer:
 
 async def _existing(bootstrap: str, topic: str) -> list[TopicPartition]:
     while True:
-        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        admin = AIOKafkaAdminClient(**kafka_client(bootstrap))
         try:
             await admin.start()
             if partitions := await partitions_of(admin, topic):
@@ -242,7 +243,7 @@ class Actions:
         async with self._starting:
             if self._producer is None:
                 producer = AIOKafkaProducer(
-                    bootstrap_servers=self._bootstrap, acks="all", enable_idempotence=True, request_timeout_ms=10_000
+                    **kafka_client(self._bootstrap), acks="all", enable_idempotence=True, request_timeout_ms=10_000
                 )
                 try:
                     await producer.start()

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from rpm_stream.app.broker_time import EVERY_SECONDS, OFF, TOPIC, read_look
+from rpm_stream.app.kafka.security import kafka_client
 
 FRESH = timedelta(seconds=4 * EVERY_SECONDS)  # what a stage said before that is of one that has gone
 POLL_MS = 1000
@@ -52,7 +53,7 @@ class Machines:
             await asyncio.sleep(EVERY_SECONDS)
 
     async def _follow(self, bootstrap: str) -> None:
-        consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+        consumer = AIOKafkaConsumer(**kafka_client(bootstrap), enable_auto_commit=False)
         try:
             await consumer.start()
             place = TopicPartition(TOPIC, 0)

@@ -18,6 +18,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.partitions import partitions_of
 from rpm_stream.records import Record
 
@@ -122,8 +123,8 @@ class Watcher:
                 await asyncio.sleep(INTERVAL_S)
 
     async def _watch(self, tell: Callable[[], None]) -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap, request_timeout_ms=10_000)
-        consumer = AIOKafkaConsumer(bootstrap_servers=self._bootstrap, enable_auto_commit=False)
+        admin = AIOKafkaAdminClient(**kafka_client(self._bootstrap), request_timeout_ms=10_000)
+        consumer = AIOKafkaConsumer(**kafka_client(self._bootstrap), enable_auto_commit=False)
         try:
             await admin.start()
             await consumer.start()

@@ -35,6 +35,7 @@ from rpm_stream.app.gateway.ble.session import SessionOptions, Shared
 from rpm_stream.app.gateway.ble.stacks import radio_of
 from rpm_stream.app.gateway.client import Gateway
 from rpm_stream.app.gateway.link import GatewayOptions
+from rpm_stream.app.kafka.security import security
 from rpm_stream.app.logs import configure_log
 from rpm_stream.records import Notification
 
@@ -77,8 +78,8 @@ def own_name() -> str:
 def serve(serving: Serving) -> None:
     """Be a gateway until it is stopped. ``UsageError`` where it cannot begin."""
     listed = None if serving.devices is None else known_devices.load(serving.devices)
-    kafka = {} if serving.kafka is None else kafka_options(serving.kafka)
-    if kafka and listed is None:
+    kafka = security().arguments() if serving.kafka is None else kafka_options(serving.kafka)
+    if serving.kafka is not None and listed is None:
         raise UsageError("--kafka: the registry is read by the service's side alone: give --devices too")
     radio = _radio(serving.radio, serving.folder, serving.gateway_id, serving.passkey)
     try:

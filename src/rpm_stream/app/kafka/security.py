@@ -1,0 +1,119 @@
+"""How every Kafka client of the service signs in: from the settings ``RPM_KAFKA_*``, for aiokafka and for Faust.
+
+Without settings a client speaks in the clear. A wrong file or combination is one line before anything connects.
+"""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from rpm_stream.app.errors import UsageError
+from rpm_stream.app.settings import Settings
+
+
+@dataclass(frozen=True)
+class Security:
+    """What a client needs to sign in. The password is never shown."""
+
+    protocol: str = "PLAINTEXT"
+    context: ssl.SSLContext | None = None
+    mechanism: str | None = None
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+    def arguments(self) -> dict[str, Any]:
+        """Keyword arguments of aiokafka's clients, and of ``GatewayOptions.kafka``."""
+        if self.protocol == "PLAINTEXT":
+            return {}
+        found: dict[str, Any] = {"security_protocol": self.protocol}
+        if self.context is not None:
+            found["ssl_context"] = self.context
+        if self.mechanism is not None:
+            found |= {
+                "sasl_mechanism": self.mechanism,
+                "sasl_plain_username": self.user,
+                "sasl_plain_password": self.password,
+            }
+        return found
+
+    def faust(self) -> Any:
+        """Faust's credentials; None without security."""
+        import faust
+        from faust.types.auth import AuthProtocol
+
+        if self.mechanism is not None:
+            credentials = faust.SASLCredentials(
+                username=self.user, password=self.password, mechanism=self.mechanism, ssl_context=self.context
+            )
+            credentials.protocol = AuthProtocol(self.protocol)
+            return credentials
+        return None if self.context is None else faust.SSLCredentials(self.context)
+
+
+def kafka_client(bootstrap: str) -> dict[str, Any]:
+    """Where and how a client connects, as aiokafka's keyword arguments. Raises UsageError."""
+    return {"bootstrap_servers": bootstrap, **security().arguments()}
+
+
+def security() -> Security:
+    """The security of the settings. Raises UsageError."""
+    settings = Settings()
+    password = settings.kafka_password.get_secret_value() if settings.kafka_password else None
+    key_password = settings.kafka_key_password.get_secret_value() if settings.kafka_key_password else None
+    return _made(
+        settings.kafka_protocol,
+        (settings.kafka_mechanism, settings.kafka_user, password, settings.kafka_password_file),
+        (settings.kafka_ca, settings.kafka_certificate, settings.kafka_key, key_password),
+    )
+
+
+@lru_cache(maxsize=4)
+def _made(
+    protocol: str,
+    sign_in: tuple[str, str | None, str | None, Path | None],
+    files: tuple[Path | None, Path | None, Path | None, str | None],
+) -> Security:
+    if protocol == "PLAINTEXT":
+        if sign_in[1] or any(files):
+            raise UsageError("RPM_KAFKA_PROTOCOL is PLAINTEXT, and would send in the clear: set it to SASL_SSL or SSL")
+        return Security()
+    context = _context(files) if protocol in ("SSL", "SASL_SSL") else None
+    if protocol == "SSL":
+        return Security(protocol, context)
+    mechanism, user, password, file = sign_in
+    if user is None or (password is None) == (file is None):
+        raise UsageError(f"RPM_KAFKA_PROTOCOL {protocol} needs RPM_KAFKA_USER and one of RPM_KAFKA_PASSWORD and _FILE")
+    return Security(protocol, context, mechanism, user, password if file is None else _password(file))
+
+
+def _context(files: tuple[Path | None, Path | None, Path | None, str | None]) -> ssl.SSLContext:
+    authority, certificate, key, password = files
+    if key is not None and certificate is None:
+        raise UsageError("RPM_KAFKA_KEY needs RPM_KAFKA_CERTIFICATE")
+    try:
+        context = ssl.create_default_context(cafile=None if authority is None else str(authority))
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"RPM_KAFKA_CA: {authority} holds no certificate in PEM ({type(error).__name__})") from None
+    if certificate is not None:
+        try:
+            # Without a password given OpenSSL would ask for one at the terminal.
+            context.load_cert_chain(certificate, key, password=lambda: password or "")
+        except (OSError, ssl.SSLError) as error:
+            raise UsageError(
+                f"RPM_KAFKA_CERTIFICATE, RPM_KAFKA_KEY: {certificate} cannot be used ({type(error).__name__})"
+            ) from None
+    return context
+
+
+def _password(file: Path) -> str:
+    try:
+        found = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"RPM_KAFKA_PASSWORD_FILE: {file} cannot be read ({type(error).__name__})") from None
+    if not found:
+        raise UsageError(f"RPM_KAFKA_PASSWORD_FILE: {file} is empty")
+    return found
