@@ -10,21 +10,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from rpm_stream.app.kafka.lag import Observed, observe
 from rpm_stream.app.kafka.security import kafka_client
-from rpm_stream.app.partitions import partitions_of
 from rpm_stream.records import Record
 
 BEHIND_AFTER = timedelta(seconds=60)  # from here on the page is red: the issue's own bound
 INTERVAL_S = 2.0
-FETCH_TIMEOUT_S = 5.0
 
 Status = Literal["unknown", "current", "behind", "no_worker"]
 log = structlog.get_logger("rpm_stream.feed")
@@ -42,20 +41,6 @@ class Progress(Record, frozen=True, kw_only=True):
     lag: dict[str, int]
     workers: dict[str, int]
     clocks: dict[str, int] = msgspec.field(default_factory=dict)
-
-
-class Observed(Record, frozen=True, kw_only=True):
-    """One look at one group and topic: messages that wait, live members, and the append time of the first that waits.
-
-    ``begun``: it has read of the topic before. ``expired``: how many the broker deleted before the group read them.
-    """
-
-    group: str
-    lag: int
-    members: int
-    first_waiting: datetime | None
-    begun: bool = True
-    expired: int = 0
 
 
 UNKNOWN = Progress(status="unknown", judged_up_to=None, checked_at=datetime.fromtimestamp(0, UTC), lag={}, workers={})
@@ -140,60 +125,3 @@ class Watcher:
         finally:
             await consumer.stop()
             await admin.close()
-
-
-async def observe(admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, group: str, topic: str) -> Observed:
-    """One look at ``group`` on ``topic``; a topic that does not exist has nothing that waits."""
-    members = await live_members(admin, group)
-    partitions = await partitions_of(admin, topic)
-    if not partitions:
-        return Observed(group=group, lag=0, members=members, first_waiting=None)
-    committed = await admin.list_consumer_group_offsets(group)
-    ends = await consumer.end_offsets(partitions)
-    starts = await consumer.beginning_offsets(partitions)
-    waiting: dict[TopicPartition, int] = {}
-    lag = expired = 0
-    begun = False
-    for partition in partitions:
-        done = committed[partition].offset if partition in committed else -1
-        if done >= 0:
-            begun = True
-            expired += max(0, starts[partition] - done)
-        done = max(done, starts[partition])
-        if ends[partition] > done:
-            waiting[partition] = done
-            lag += ends[partition] - done
-    first = await _first_time(consumer, waiting)
-    return Observed(group=group, lag=lag, members=members, first_waiting=first, begun=begun, expired=expired)
-
-
-async def _first_time(consumer: AIOKafkaConsumer, waiting: dict[TopicPartition, int]) -> datetime | None:
-    """The earliest append time among the first waiting records; None when nothing waits or none came in time."""
-    if not waiting:
-        return None
-    consumer.assign(list(waiting))
-    for partition, offset in waiting.items():
-        consumer.seek(partition, offset)
-    times: list[datetime] = []
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + FETCH_TIMEOUT_S
-    left = set(waiting)
-    while left and loop.time() < deadline:
-        found: dict[TopicPartition, list[Any]] = await consumer.getmany(*left, timeout_ms=500, max_records=len(left))
-        for partition, records in found.items():
-            if records:
-                times.append(datetime.fromtimestamp(records[0].timestamp / 1000, UTC))
-                left.discard(partition)
-    if not times:
-        raise TimeoutError("the first waiting record could not be read")
-    return min(times)
-
-
-async def live_members(admin: AIOKafkaAdminClient, group: str) -> int:
-    """How many consumers are in ``group`` now; 0 for a group that does not exist."""
-    for response in await admin.describe_consumer_groups([group]):
-        for description in response.groups:
-            _error, name, _state, _protocol_type, _protocol, members = description[:6]
-            if name == group:
-                return len(members)
-    return 0
