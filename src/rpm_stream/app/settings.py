@@ -26,12 +26,14 @@ class Settings(BaseSettings):
     kafka_key_password: SecretStr | None = Field(None, description="password of the certificate's key")
     kafka_mechanism: str = Field(
         "SCRAM-SHA-512",
-        pattern="^(SCRAM-SHA-512|SCRAM-SHA-256|PLAIN)$",
-        description="how a user signs in with SASL: SCRAM-SHA-512, SCRAM-SHA-256 or PLAIN",
+        pattern="^(SCRAM-SHA-512|SCRAM-SHA-256|PLAIN|OAUTHBEARER)$",
+        description="how a user signs in with SASL: SCRAM-SHA-512, SCRAM-SHA-256, PLAIN or OAUTHBEARER",
     )
     kafka_user: str | None = Field(None, description="user on Kafka")
     kafka_password: SecretStr | None = Field(None, description="its password")
     kafka_password_file: Path | None = Field(None, description="a file with its password instead")
+    kafka_token_url: str | None = Field(None, description="where OAUTHBEARER gets a token for user and password")
+    kafka_token_scope: str | None = Field(None, description="scope of that token")
     partitions: int = Field(4, ge=1, le=512, description="partitions of the topics that rpm-stream creates")
     replication: int = Field(1, ge=1, le=7, description="replicas of the topics that rpm-stream creates")
     instance: str | None = Field(

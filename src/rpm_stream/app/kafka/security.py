@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rpm_stream.app.errors import UsageError
+from rpm_stream.app.kafka.token import TokenEndpoint
 from rpm_stream.app.settings import Settings
 
 
@@ -24,6 +25,7 @@ class Security:
     mechanism: str | None = None
     user: str | None = None
     password: str | None = field(default=None, repr=False)
+    tokens: TokenEndpoint | None = None  # OAUTHBEARER
 
     def arguments(self) -> dict[str, Any]:
         """Keyword arguments of aiokafka's clients, and of ``GatewayOptions.kafka``."""
@@ -32,7 +34,9 @@ class Security:
         found: dict[str, Any] = {"security_protocol": self.protocol}
         if self.context is not None:
             found["ssl_context"] = self.context
-        if self.mechanism is not None:
+        if self.tokens is not None:
+            found |= {"sasl_mechanism": "OAUTHBEARER", "sasl_oauth_token_provider": self.tokens}
+        elif self.mechanism is not None:
             found |= {
                 "sasl_mechanism": self.mechanism,
                 "sasl_plain_username": self.user,
@@ -45,6 +49,8 @@ class Security:
         import faust
         from faust.types.auth import AuthProtocol
 
+        if self.tokens is not None:
+            return faust.auth.OAuthCredentials(oauth_cb=self.tokens, ssl_context=self.context)
         if self.mechanism is not None:
             credentials = faust.SASLCredentials(
                 username=self.user, password=self.password, mechanism=self.mechanism, ssl_context=self.context
@@ -67,6 +73,7 @@ def security() -> Security:
     return _made(
         settings.kafka_protocol,
         (settings.kafka_mechanism, settings.kafka_user, password, settings.kafka_password_file),
+        (settings.kafka_token_url, settings.kafka_token_scope),
         (settings.kafka_ca, settings.kafka_certificate, settings.kafka_key, key_password),
     )
 
@@ -75,6 +82,7 @@ def security() -> Security:
 def _made(
     protocol: str,
     sign_in: tuple[str, str | None, str | None, Path | None],
+    token: tuple[str | None, str | None],
     files: tuple[Path | None, Path | None, Path | None, str | None],
 ) -> Security:
     if protocol == "PLAINTEXT":
@@ -87,7 +95,13 @@ def _made(
     mechanism, user, password, file = sign_in
     if user is None or (password is None) == (file is None):
         raise UsageError(f"RPM_KAFKA_PROTOCOL {protocol} needs RPM_KAFKA_USER and one of RPM_KAFKA_PASSWORD and _FILE")
-    return Security(protocol, context, mechanism, user, password if file is None else _password(file))
+    secret = password if file is None else _password(file)
+    url, scope = token
+    if (mechanism == "OAUTHBEARER") != (url is not None):
+        raise UsageError("RPM_KAFKA_MECHANISM OAUTHBEARER and RPM_KAFKA_TOKEN_URL need each other")
+    if url is None:
+        return Security(protocol, context, mechanism, user, secret)
+    return Security(protocol, context, mechanism, tokens=TokenEndpoint(url, user, secret or "", scope))
 
 
 def _context(files: tuple[Path | None, Path | None, Path | None, str | None]) -> ssl.SSLContext:
