@@ -17,7 +17,7 @@ from source_for_tests import MODULES, aliases, dotted, imported, name_of, tree, 
 # Left may be imported by right, never the other way round; two names of one level only where SAME_STAGE says so.
 LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"records", "ids"}),
-    frozenset({"ahead"}),
+    frozenset({"ahead", "envelope"}),
     frozenset({"knowledge", "registry", "sameness", "words"}),
     frozenset({"ingest", "normalise", "duplicates", "score", "alert", "publish"}),
     frozenset({"pipeline"}),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import random
 import struct
-import zlib
 from collections.abc import Callable, Iterator
 from math import inf, nan
 from typing import Any, get_args
@@ -18,10 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from people import PEOPLE, VECTOR, VECTOR_SETS, VITALS, Vector, feature, features, gross_values, normal, p95, vector
 
+from rpm_stream.envelope import enclose, whole
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.scoring import VitalDetectorName
 from rpm_stream.records import Record
-from rpm_stream.score.codec import StateError
+from rpm_stream.score.codec import LAYOUT, StateError
 from rpm_stream.score.detector import WARM_AFTER, Detector, score_then_learn
 from rpm_stream.score.detectors import DETECTORS, VECTOR_DETECTORS, VITAL_DETECTORS, VectorKind, VitalKind
 
@@ -205,20 +205,19 @@ def test_any_bytes_are_one_error(case: Case, data: bytes) -> None:
 @each
 def test_bad_numbers_under_a_good_checksum_are_one_error(case: Case) -> None:
     """The topic can be written by others: a valid checksum proves nothing about the payload."""
-    state = trained(case, 250).to_state()
-    label = state[1]
-    begin = 2 + label + 4
+    sealed = whole(trained(case, 250).to_state(), (LAYOUT,))
+    payload = sealed.body
+    assert case.restore(enclose(payload, sealed.versions, LAYOUT)).warm
     counts = (0, 201, 2**32 - 1) if isinstance(case.kind, VectorKind) else ()
-    tampered = [struct.pack(">I", count) + state[begin + 4 : -4] for count in counts]
+    tampered = [struct.pack(">I", count) + payload[4:] for count in counts]
     tampered += [
-        state[begin:at] + struct.pack(">d", bad) + state[at + 8 : -4]
-        for at in (begin + 4, begin + 12)
+        payload[:at] + struct.pack(">d", bad) + payload[at + 8 :]
+        for at in (4, 12)
         for bad in (nan, inf, -inf, -1e300, 1e300)
     ]
-    for payload in tampered:
-        body = state[:begin] + payload
+    for each_payload in tampered:
         with pytest.raises(StateError):
-            case.restore(body + struct.pack(">I", zlib.crc32(body)))
+            case.restore(enclose(each_payload, sealed.versions, LAYOUT))
 
 
 @each
