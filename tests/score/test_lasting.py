@@ -104,7 +104,7 @@ def test_what_is_flagged_enters_after_three_days_and_is_then_known() -> None:
     assert person.live.vitals["heart_rate"].to_state() == before
     assert person.live.windows["heart_rate"].to_state() == window
     person.days(1.1, 110)
-    usual, spread = person.live.vitals["heart_rate"].expected()
+    usual, spread = person.live.vitals["heart_rate"].expected()["heart_rate"]
     assert usual == pytest.approx(110, abs=5)
     assert spread < 15
 
@@ -119,7 +119,7 @@ def test_an_open_episode_keeps_the_window_as_it_is_and_a_new_normal_frees_it() -
     assert person.live.windows["heart_rate"].to_state() == window
     accepted = Paused(since={}, accepted={"vital_signs": person.now + 30 * DAY})
     assert not changes(person.days(6, 80, accepted))
-    assert person.live.windows["heart_rate"].expected()[0] > 75
+    assert person.live.windows["heart_rate"].expected()["heart_rate"][0] > 75
 
 
 def test_it_is_listed_for_a_round_and_holds_no_other_alert() -> None:

@@ -9,7 +9,7 @@ from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Finding, Reading, Score
 from rpm_stream.score.codec import StateError
-from rpm_stream.score.detector import Feature
+from rpm_stream.score.detector import Feature, Vector
 from rpm_stream.score.detectors import VECTOR_DETECTORS
 from rpm_stream.score.half_space_trees import HalfSpaceTrees
 from rpm_stream.score.learning import LiveDetectors, Numbers, Paused, flag_run, is_sustained, is_time_to_learn
@@ -51,7 +51,7 @@ class Combined:
         detector = live.combined
         if detector is None:
             detector = live.combined = self._restored(state)
-        x = {feature: self._numbers.of(reading) for feature, reading in readings.items()}
+        x: Vector = {feature: self._numbers.of(reading) for feature, reading in readings.items()}
         try:
             score = detector.score_one(x)
         except ValueError:

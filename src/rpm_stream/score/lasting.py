@@ -70,7 +70,7 @@ class Lasting:
         window = live.windows.get(vital)
         if window is None:
             window = live.windows[vital] = self._restored(state, vital)
-        x, before = self._numbers.of(reading), window.width
+        x, before = self._numbers.of(reading), int(window.width)
         if course is None:
             course = state.courses[vital] = Course(began=at, level=Level(at, 0, x), levels=[])
         cut = window.take(x)
@@ -85,12 +85,12 @@ class Lasting:
         if course.resumed < RELEARNED:
             return finding, None
         course.resumed = 0
-        return finding, window.expected()
+        return finding, window.expected()[vital]
 
     def _restored(self, state: ScoreState, vital: str) -> Drift:
         feature, stored = self._numbers.features[vital], state.detectors.get(f"{Drift.name}.{vital}")
         try:
-            return Drift.from_state(feature, stored) if stored else Drift(feature)
+            return Drift.from_state((feature,), stored) if stored else Drift(feature)
         except StateError:
             return Drift(feature)
 

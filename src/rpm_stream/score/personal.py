@@ -8,7 +8,7 @@ from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Finding, Reading, Record, Score
 from rpm_stream.score.codec import StateError
-from rpm_stream.score.detector import VitalDetector
+from rpm_stream.score.detector import Detector, Vector
 from rpm_stream.score.detectors import VITAL_DETECTORS
 from rpm_stream.score.learning import LiveDetectors, Numbers, Paused, flag_run, is_sustained, is_time_to_learn
 from rpm_stream.score.rules import emits
@@ -41,7 +41,8 @@ class Personal:
         """Score one reading, then learn it unless it came late or something is going on."""
         if reading.vital not in self._table.vitals or reading.value is None:
             return NOTHING
-        name, at, x = reading.vital, reading.measured_at, self._numbers.of(reading)
+        name, at = reading.vital, reading.measured_at
+        x: Vector = {name: self._numbers.of(reading)}
         detector = live.vitals.get(name)
         if detector is None:
             detector = live.vitals[name] = self._restored(state, name)
@@ -69,19 +70,19 @@ class Personal:
         if self._kind.around is not None:
             live.vitals[vital] = live.touched[vital] = self._kind.around(self._numbers.features[vital], usual)
 
-    def _restored(self, state: ScoreState, name: str) -> VitalDetector:
+    def _restored(self, state: ScoreState, name: str) -> Detector:
         """What was learned so far; nothing where it was learned under other settings (the state itself was checked)."""
         feature, stored = self._numbers.features[name], state.detectors.get(name)
         try:
-            return self._kind.restore(feature, stored) if stored else self._kind.fresh(feature)
+            return self._kind.restore((feature,), stored) if stored else self._kind.fresh(feature)
         except StateError:
             return self._kind.fresh(feature)
 
-    def _record(self, state: ScoreState, reading: Reading, detector: VitalDetector, score: float) -> Score | None:
+    def _record(self, state: ScoreState, reading: Reading, detector: Detector, score: float) -> Score | None:
         threshold = self._kind.threshold
         if not emits(state, reading.vital, reading.measured_at, "flagged" if score >= threshold else ""):
             return None
-        usual, spread = detector.expected()
+        usual, spread = detector.expected()[reading.vital]
         return Score(
             id=deterministic_id("score", detector.name, reading.id),
             patient=reading.patient,
@@ -98,7 +99,7 @@ class Personal:
             measured_at=reading.measured_at,
         )
 
-    def _finding(self, reading: Reading, detector: VitalDetector, run: FlagRun, group: str) -> Finding | None:
+    def _finding(self, reading: Reading, detector: Detector, run: FlagRun, group: str) -> Finding | None:
         if not is_sustained(run, reading.measured_at, self._table.sustained_count, self._table.sustained_minutes):
             return None
         return Finding(
@@ -107,7 +108,7 @@ class Personal:
             group=group,
             priority="low",
             title=f"{self._knowledge.vitals[reading.vital].display} unusual for this person",
-            why=f"{self._words.value(reading, detector.expected()[0])} (learned)",
+            why=f"{self._words.value(reading, detector.expected()[reading.vital][0])} (learned)",
             evidence=(reading,),
             vital=reading.vital,
             measured_at=reading.measured_at,
