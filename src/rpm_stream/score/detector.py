@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Hashable, Iterator
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 from river.base import AnomalyDetector
 
@@ -86,12 +86,7 @@ class Detector(AnomalyDetector):
 
     @abstractmethod
     def to_state(self) -> bytes:
-        """Return all that was learned, sealed by ``codec.seal``."""
-
-    @classmethod
-    @abstractmethod
-    def from_state(cls, features: tuple[Feature, ...], data: bytes) -> Self:
-        """Restore exactly what ``to_state`` gave, or raise StateError."""
+        """Return all that was learned, sealed by ``codec.seal``; the table says how to restore it (``Kind``)."""
 
     @classmethod
     def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
