@@ -169,6 +169,8 @@ def check_detectors(detectors: Detectors, vitals: dict[str, Vital]) -> Iterator[
 def check_shadow(detectors: Detectors, vitals: dict[str, Vital]) -> Iterator[str]:
     """Detectors in shadow name known vitals and a class of River that runs, and a patient's state has room for them."""
     taken = 0
+    if unknown := sorted(detectors.off - detectors.shadow.keys()):
+        yield f"detectors.toml: off: no row [shadow.{unknown[0]}]"
     for name, row in detectors.shadow.items():
         place = f"detectors.toml: shadow.{name}"
         taken += (row.vectors_bytes + SHADOW_FRAME) * (len(row.inputs) if row.each else 1)

@@ -210,9 +210,10 @@ class Shadow(Table, frozen=True, forbid_unknown_fields=True, rename={"class_": "
 
 
 class Detectors(Table, frozen=True, forbid_unknown_fields=True):
-    """Learned detectors."""
+    """Learned detectors. ``off``: rows in shadow that do not run, and whose states are kept."""
 
     personal: Personal
     combined: Combined
     lasting: Lasting
     shadow: dict[str, Shadow] = field(default_factory=dict)
+    off: frozenset[str] = frozenset()

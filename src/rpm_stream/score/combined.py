@@ -36,19 +36,19 @@ class Combined:
         if readings is None:
             return None, None
         at = instant[0].measured_at
-        asked = Asked(vital=NAME, x=vector_of(self._numbers, readings), at=at, group=GROUP, paused=paused)
-        answer = self._runner.answer(state, live, asked)
-        if answer is None:
+        asked = Asked(NAME, vector_of(self._numbers, readings), at, GROUP, paused)
+        detector = self._runner.answer(state, live, asked)
+        if detector is None:
             return None, None
-        detector, run = answer.detector, answer.run
-        parts = detector.contributions(asked.x) if answer.flagged else {}
+        run = asked.run
+        parts = detector.contributions(asked.x) if asked.flagged else {}
         record = None
-        if detector.warm and emits(state, NAME, at, "flagged" if answer.flagged else ""):
-            record = self._record(detector, answer.score, parts, (instant[0], *readings.values()))
+        if asked.warm and emits(state, NAME, at, "flagged" if asked.flagged else ""):
+            record = self._record(detector, asked.score, parts, (instant[0], *readings.values()))
         finding = None
-        if run and answer.is_news and is_sustained(run, at, self._table.sustained_count, self._table.sustained_minutes):
+        if run and asked.is_news and is_sustained(run, at, self._table.sustained_count, self._table.sustained_minutes):
             finding = self._finding(detector, parts, readings, instant[0])
-        self._runner.learn(state, live, asked, answer)
+        self._runner.learn(state, live, asked)
         return record, finding
 
     def _record(

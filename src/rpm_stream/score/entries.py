@@ -22,7 +22,11 @@ When: TypeAlias = Literal["reading", "learned", "moment"]
 """With each reading of one of its vitals; with each that the personal detector learned; with each moment at which all
 of its vitals are fresh."""
 
-Mode: TypeAlias = Literal["live", "shadow"]
+Mode: TypeAlias = Literal["live", "shadow", "off"]
+"""Its findings become alerts; its scores are written and no more; its states are kept and no more."""
+
+SHADOW: Final = "shadow."
+"""How the names of states begin that belong to rows in shadow."""
 
 PULSE: Final = ("heart_rate", "pulse_rate")
 """One input of a detector of several vitals, whichever device measured it last."""
@@ -105,8 +109,8 @@ def _shadows(knowledge: Knowledge) -> Iterator[Entry]:
             kind=_kind(name, row),
             features=_features(knowledge, row.inputs),
             when="reading" if row.each else "moment",
-            prefix=f"shadow.{name}." if row.each else f"shadow.{name}",
-            mode="shadow",
+            prefix=f"{SHADOW}{name}." if row.each else f"{SHADOW}{name}",
+            mode="off" if name in knowledge.detectors.off else "shadow",
             fresh_for_minutes=knowledge.detectors.combined.fresh_for_minutes,
             version=version_of(row),
         )

@@ -74,6 +74,11 @@ class Gaussian(Detector):
         """Readings learned."""
         return self._count
 
+    @property
+    def warm(self) -> bool:
+        """True once ``WARM_AFTER`` readings were learned."""
+        return self._count >= WARM_AFTER
+
     def _settle(self) -> None:
         floor = self._feature.resolution * exp(-self._mean)  # the resolution as a ratio of the usual value
         self._spread = sqrt(self._variance + floor * floor)

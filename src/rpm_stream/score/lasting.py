@@ -63,16 +63,17 @@ class Lasting:
     ) -> tuple[Finding | None, tuple[float, float] | None]:
         """Take what was learned into the window: a change that has lasted, and the usual to learn anew, if there is."""
         vital, at = reading.vital, reading.measured_at
-        if vital not in self._runner.vitals:
+        key = self._runner.keys.get(vital)
+        if key is None:
             return None, None
         course = state.courses.get(vital)
-        window = self._runner.detector(state, live, vital)
+        window = self._runner.detector(state, live, key)
         assert isinstance(window, Drift)
         x, before = self._numbers.of(reading), int(window.width)
         if course is None:
             course = state.courses[vital] = Course(began=at, level=Level(at, 0, x), levels=[])
         cut = window.take(x)
-        live.touched[self._runner.entry.key(vital)] = window
+        live.touched[key] = window
         if window.width <= before:  # some of it is gone: what is left began later
             course.began = at - (at - course.began) / before * (window.width - 1)
         if cut is not None and window.warm:

@@ -15,7 +15,7 @@ from typing import TypeAlias
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Finding, Reading, Score
 from rpm_stream.score.combined import Combined
-from rpm_stream.score.entries import entries
+from rpm_stream.score.entries import SHADOW, entries
 from rpm_stream.score.lasting import Lasting
 from rpm_stream.score.learning import LiveDetectors, Numbers, Paused
 from rpm_stream.score.personal import Personal
@@ -33,7 +33,9 @@ class Learned:
     def __init__(self, knowledge: Knowledge) -> None:
         numbers, words = Numbers(knowledge), UsualWords(knowledge)
         pause = timedelta(hours=knowledge.detectors.combined.learn_for_hours)
-        runners = [Runner(entry, pause) for entry in entries(knowledge)]
+        rows = entries(knowledge)
+        self._known = {row.key(each.vital) for row in rows for each in row.features}
+        runners = [Runner(row, pause) for row in rows]
         live = {runner.entry.when: runner for runner in runners if runner.entry.mode == "live"}
         shadows = [runner for runner in runners if runner.entry.mode == "shadow"]
         self._personal = Personal(knowledge, live["reading"], numbers, words)
@@ -46,6 +48,8 @@ class Learned:
         self, state: ScoreState, live: LiveDetectors, readings: Sequence[Reading], late: Collection[str], paused: Paused
     ) -> Iterator[Outcome]:
         """What each detector says of the readings of one instant; ``late``: ids of those that came late."""
+        if not live.of:
+            self._drop_strangers(state)
         for reading in readings:
             looked = self._personal.look(state, live, reading, reading.id in late, paused)
             if looked.score is not None or looked.finding is not None:
@@ -64,3 +68,9 @@ class Learned:
             yield self._combined.look(state, live, readings, paused)
             for shadow in self._of_moments:
                 yield shadow.together(state, live, readings, paused), None
+
+    def _drop_strangers(self, state: ScoreState) -> None:
+        """Drop what is stored of rows in shadow that the table does not have any more: there is no room for it."""
+        for stored in (state.detectors, state.learned_at, state.emitted):
+            for key in [key for key in stored if key.startswith(SHADOW) and key not in self._known]:
+                del stored[key]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Finding, Reading, Record, Score
-from rpm_stream.score.detector import Detector, Vector
+from rpm_stream.score.detector import Detector
 from rpm_stream.score.learning import LiveDetectors, Numbers, Paused, is_sustained
 from rpm_stream.score.rules import emits
 from rpm_stream.score.runner import Asked, Runner
@@ -30,23 +30,26 @@ class Personal:
 
     def __init__(self, knowledge: Knowledge, runner: Runner, numbers: Numbers, words: UsualWords) -> None:
         self._knowledge, self._runner, self._numbers, self._words = knowledge, runner, numbers, words
-        self._table, self._kind = knowledge.detectors.personal, runner.entry.kind
+        self._table, self._kind, self._keys = knowledge.detectors.personal, runner.entry.kind, runner.keys
         self._groups = {name: row.group for name, row in knowledge.vitals.items()}
 
     def look(self, state: ScoreState, live: LiveDetectors, reading: Reading, late: bool, paused: Paused) -> Looked:
         """Score one reading, then learn it unless it came late or something is going on."""
         vital = reading.vital
-        if vital not in self._runner.vitals or reading.value is None:
+        key = self._keys.get(vital)
+        if key is None or reading.value is None:
             return NOTHING
-        x: Vector = {vital: self._numbers.of(reading)}
-        asked = Asked(vital=vital, x=x, at=reading.measured_at, group=self._groups[vital], paused=paused, late=late)
-        answer = self._runner.answer(state, live, asked)
-        if answer is None:
+        at = reading.measured_at
+        asked = Asked(key, {vital: self._numbers.of(reading)}, at, self._groups[vital], paused, late)
+        detector = self._runner.answer(state, live, asked)
+        if detector is None:
             return NOTHING
-        detector, run = answer.detector, answer.run
-        record = self._record(state, reading, detector, answer.score) if detector.warm else None
-        finding = self._finding(reading, detector, run, asked.group) if run and answer.is_news else None
-        learned = self._runner.learn(state, live, asked, answer)
+        run = asked.run
+        record = self._record(state, reading, detector, asked.score) if asked.warm else None
+        finding = self._finding(reading, detector, run, asked.group) if run and asked.is_news else None
+        learned = self._runner.learn(state, live, asked)
+        if record is None and finding is None and not learned:
+            return NOTHING
         return Looked(score=record, finding=finding, learned=learned, in_spite_of=run if learned else None)
 
     def settle(self, live: LiveDetectors, vital: str, usual: tuple[float, float]) -> None:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from rpm_stream.records import Reading, Record
+import msgspec
+
+from rpm_stream.records import Reading
 from rpm_stream.score.codec import StateError
 from rpm_stream.score.detector import Detector, Vector
 from rpm_stream.score.entries import Entry, sources_of
@@ -16,23 +18,21 @@ from rpm_stream.score.learning import LiveDetectors, Numbers, Paused, flag_run, 
 from rpm_stream.score.state import FlagRun, ScoreState
 
 
-class Asked(Record, frozen=True, kw_only=True, gc=False):
-    """What a detector is asked: of a vital (of several together any name), when, and what pauses learning."""
+class Asked(msgspec.Struct, gc=False):
+    """What a detector is asked: which (``key``, its name in the state), of what, when, and what pauses its learning.
 
-    vital: str
+    ``answer`` fills in the rest. ``is_news``: a run of flagged values that nobody has called the new normal.
+    """
+
+    key: str
     x: Vector
     at: datetime
     group: str
     paused: Paused
     late: bool = False
-
-
-class Answer(Record, frozen=True, kw_only=True, gc=False):
-    """What it answered. ``is_news``: a run of flagged values that nobody has called the new normal."""
-
-    detector: Detector
-    score: float
-    flagged: bool
+    score: float = 0.0
+    warm: bool = False
+    flagged: bool = False
     run: FlagRun | None = None
     is_news: bool = False
 
@@ -43,18 +43,17 @@ class Runner:
     def __init__(self, entry: Entry, pause: timedelta) -> None:
         self.entry, self._pause = entry, pause
         self._threshold, self._is_live = entry.kind.threshold, entry.mode == "live"
-        self._keys = {each.vital: entry.key(each.vital) for each in entry.features}
-        self.vitals = frozenset(self._keys)
-        self.numbers_of = sources_of(entry.features)
-        self._watched = frozenset(vital for vitals in self.numbers_of.values() for vital in vitals)
+        self.keys = {each.vital: entry.key(each.vital) for each in entry.features}
+        self._features = {key: entry.of(vital) for vital, key in self.keys.items()}
+        self._sources = sources_of(entry.features)
+        self._watched = frozenset(vital for vitals in self._sources.values() for vital in vitals)
         self._fresh = timedelta(minutes=entry.fresh_for_minutes)
 
-    def detector(self, state: ScoreState, live: LiveDetectors, vital: str) -> Detector:
-        """Return the live detector that looks at a vital; a new one where what was learned cannot be read."""
-        key = self._keys.get(vital, self.entry.prefix)
+    def detector(self, state: ScoreState, live: LiveDetectors, key: str) -> Detector:
+        """Return the live detector of that name; a new one where what was learned cannot be read."""
         detector = live.of.get(key)
         if detector is None:
-            features, stored = self.entry.of(vital), state.detectors.get(key)
+            features, stored = self._features[key], state.detectors.get(key)
             try:
                 detector = self.entry.kind.restore(features, stored) if stored else self.entry.kind.fresh(features)
             except StateError:  # learned under other settings; the state itself was checked
@@ -62,32 +61,36 @@ class Runner:
             live.of[key] = detector
         return detector
 
-    def answer(self, state: ScoreState, live: LiveDetectors, asked: Asked) -> Answer | None:
+    def answer(self, state: ScoreState, live: LiveDetectors, asked: Asked) -> Detector | None:
         """Score what is asked and carry on the run of flagged values; None where the detector has no answer."""
-        detector = self.detector(state, live, asked.vital)
+        detector = live.of.get(asked.key)
+        if detector is None:
+            detector = self.detector(state, live, asked.key)
         try:
-            score = detector.score_one(asked.x)
+            asked.score = score = detector.score_one(asked.x)
         except ValueError:  # zero: no logarithm, and no body; the limits have judged it
             return None
-        flagged = detector.warm and score >= self._threshold
+        asked.warm = warm = detector.warm
+        asked.flagged = flagged = warm and score >= self._threshold
         if asked.late or not self._is_live:
-            return Answer(detector=detector, score=score, flagged=flagged)
-        run = flag_run(state, self._keys.get(asked.vital, self.entry.prefix), asked.at, flagged)
-        is_news = run is not None and not asked.paused.is_accepted(run.since, asked.group)
-        return Answer(detector=detector, score=score, flagged=flagged, run=run, is_news=is_news)
+            return detector
+        asked.run = run = flag_run(state, asked.key, asked.at, flagged)
+        asked.is_news = run is not None and not asked.paused.is_accepted(run.since, asked.group)
+        return detector
 
-    def learn(self, state: ScoreState, live: LiveDetectors, asked: Asked, answer: Answer) -> bool:
+    def learn(self, state: ScoreState, live: LiveDetectors, asked: Asked) -> bool:
         """Learn what was asked, unless it came late or something is going on; whether it was learned."""
         if asked.late:
             return False
-        since = asked.paused.open_since(answer.run, asked.group)
-        if since is not None and asked.at - since < self._pause:
+        if asked.run is not None or asked.group in asked.paused.since:
+            since = asked.paused.open_since(asked.run, asked.group)
+            if since is not None and asked.at - since < self._pause:
+                return False
+        if not is_time_to_learn(state, asked.key, asked.at, asked.warm):
             return False
-        key = self._keys.get(asked.vital, self.entry.prefix)
-        if not is_time_to_learn(state, key, asked.at, answer.detector.warm):
-            return False
-        answer.detector.learn_one(asked.x)
-        live.touched[key] = answer.detector
+        detector = live.of[asked.key]
+        detector.learn_one(asked.x)
+        live.touched[asked.key] = detector
         return True
 
     def complete(self, state: ScoreState, instant: Sequence[Reading]) -> dict[str, Reading] | None:
@@ -96,7 +99,7 @@ class Runner:
             return None
         at, latest = instant[0].measured_at, state.latest
         found: dict[str, Reading] = {}
-        for feature, vitals in self.numbers_of.items():
+        for feature, vitals in self._sources.items():
             known = [latest[vital] for vital in vitals if vital in latest]
             newest = max(known, key=lambda reading: reading.measured_at, default=None)
             if newest is None or newest.value is None or not timedelta(0) <= at - newest.measured_at <= self._fresh:

@@ -10,7 +10,7 @@ from rpm_stream.records import Reading, Score
 from rpm_stream.score.detector import Vector
 from rpm_stream.score.learning import LiveDetectors, Numbers, Paused
 from rpm_stream.score.rules import emits
-from rpm_stream.score.runner import Answer, Asked, Runner, vector_of
+from rpm_stream.score.runner import Asked, Runner, vector_of
 from rpm_stream.score.state import ScoreState
 
 GROUP = "vital_signs"  # whose open episode pauses the learning of several vitals together
@@ -27,11 +27,11 @@ class Shadow:
         self, state: ScoreState, live: LiveDetectors, reading: Reading, late: bool, paused: Paused
     ) -> Score | None:  # fmt: skip
         """Score one reading of one of its vitals, then learn it."""
-        if reading.vital not in self._runner.vitals or reading.value is None:
+        key = self._runner.keys.get(reading.vital)
+        if key is None or reading.value is None:
             return None
         x: Vector = {reading.vital: self._numbers.of(reading)}
-        group = self._groups[reading.vital]
-        asked = Asked(vital=reading.vital, x=x, at=reading.measured_at, group=group, paused=paused, late=late)
+        asked = Asked(key, x, reading.measured_at, self._groups[reading.vital], paused, late)
         return self._look(state, live, asked, (reading, reading))
 
     def together(
@@ -42,22 +42,21 @@ class Shadow:
         if readings is None:
             return None
         x = vector_of(self._numbers, readings)
-        asked = Asked(vital=self._entry.name, x=x, at=instant[0].measured_at, group=GROUP, paused=paused)
+        asked = Asked(self._entry.prefix, x, instant[0].measured_at, GROUP, paused)
         return self._look(state, live, asked, (instant[0], *readings.values()))
 
     def _look(
         self, state: ScoreState, live: LiveDetectors, asked: Asked, readings: Sequence[Reading]
     ) -> Score | None:  # fmt: skip
-        answer = self._runner.answer(state, live, asked)
-        if answer is None:  # River has no score for it: it may still learn
-            answer = Answer(detector=self._runner.detector(state, live, asked.vital), score=0.0, flagged=False)
-            self._runner.learn(state, live, asked, answer)
-            return None
-        name = self._entry.key(asked.vital)
         record = None
-        if answer.detector.warm and emits(state, name, asked.at, "flagged" if answer.flagged else ""):
-            record = self._record(readings, answer.score)
-        self._runner.learn(state, live, asked, answer)
+        if self._runner.answer(state, live, asked) is None:  # River has no score for it: it may still learn
+            asked.warm = live.of[asked.key].warm
+        elif asked.warm and emits(state, asked.key, asked.at, "flagged" if asked.flagged else ""):
+            record = self._record(readings, asked.score)
+        try:
+            self._runner.learn(state, live, asked)
+        except ValueError:
+            return None  # no usable number
         return record
 
     def _record(self, readings: Sequence[Reading], score: float) -> Score:
