@@ -14,6 +14,21 @@ Follows River's ``GaussianScorer``, changed where a law asks for it:
   this share of readings lies nearer on that side, whatever their distribution; River's ``2 * |cdf - 0.5|`` claims
   a bell curve and rounds to 1 from z = 8.3, where ranking ends.
 
+What River lacks, measured by the laws of ``tests/score`` (gross values that rank no higher than the 95th percentile of
+usual ones, of 255; microseconds of CPU a score and a learning; bytes of state):
+
+====================================  ======  =====  =====  =======================================
+detector                              missed  score  learn  state
+====================================  ======  =====  =====  =======================================
+River ``GaussianScorer``              5       0.5    0.3    4,060, pickled
+River ``GaussianScorer``, window 100  5       0.9    0.9    5,694, pickled
+River ``StandardAbsoluteDeviation``   0       0.3    0.3    254, pickled; score has no bound
+this one                              0       0.2    0.4    58
+====================================  ======  =====  =====  =======================================
+
+After 5,000 readings a lasting shift of 60 % is no longer flagged after 20 more here, after 620 with both of River's that
+weigh all alike.
+
 >>> from rpm_stream.score.detector import Feature
 >>> detector = Gaussian(Feature(vital="heart_rate", resolution=1.0))
 >>> for n in range(200):

@@ -13,6 +13,19 @@ River's ``HalfSpaceTrees`` builds the trees; what is kept of a patient is only t
 - A vector must be complete: River sends a missing vital down the busier branch, and a normal heart rate alone scores
   0.905.
 
+What River lacks, measured by the laws of ``tests/score`` (one gross value in a vector that ranks no higher than the
+95th percentile of usual ones, of 186; microseconds of CPU a score and a learning together, and to make one; bytes of
+state):
+
+=================================  ======  =====  =====  ===============
+detector                           missed  score  made   state
+=================================  ======  =====  =====  ===============
+River ``HalfSpaceTrees``, raw      186     7      1,200  24,600, pickled
+River ``MinMaxScaler``, the same   153     11     2,100  25,300, pickled
+River ``StandardScaler``, an SVM   117     7      64     1,300, pickled
+this one                           0       11     12     1,400
+=================================  ======  =====  =====  ===============
+
 Tan, Ting, Liu: Fast anomaly detection for streaming data, IJCAI 2011.
 """
 
