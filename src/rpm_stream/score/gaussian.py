@@ -26,7 +26,7 @@ River ``StandardAbsoluteDeviation``   0       0.3    0.3    254, pickled; score 
 this one                              0       0.2    0.4    58
 ====================================  ======  =====  =====  =======================================
 
-After 5,000 readings a lasting shift of 60 % is no longer flagged after 20 more here, after 620 with both of River's that
+After 5,000 readings a lasting shift of 60 % is no longer flagged after 20 more here, after 620 with those of River that
 weigh all alike.
 
 >>> from rpm_stream.score.detector import Feature
