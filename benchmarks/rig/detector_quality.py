@@ -22,7 +22,7 @@ from typing import TypeAlias
 from unittest.mock import patch
 
 from rpm_stream.knowledge import shipped
-from rpm_stream.score.detector import WARM_AFTER, Feature, VitalDetector
+from rpm_stream.score.detector import WARM_AFTER, Detector, Feature
 from rpm_stream.score.detectors import VITAL_DETECTORS
 
 EARLY = 12
@@ -64,21 +64,21 @@ def read(path: Path, people: int | None = None) -> dict[str, list[Hour]]:
 
 def personal(name: str, stay: Sequence[Hour], every: float = 0.0) -> Scores:
     """The highest score of any vital at each moment; what is flagged is not learned, at most for 72 hours."""
-    kind, detectors, learned = VITAL_DETECTORS[name], dict[str, VitalDetector](), dict[str, float]()
+    kind, detectors, learned = VITAL_DETECTORS[name], dict[str, Detector](), dict[str, float]()
     flagged_since: dict[str, float] = {}
     scores: Scores = []
     for at, values in stay:
         worst = 0.0
         for vital, value in values.items():
             detector = detectors.setdefault(vital, kind.fresh(feature(vital)))
-            score = detector.score_one(value)
+            score = detector.score_one({vital: value})
             worst = max(worst, score)
             if score < kind.threshold:
                 flagged_since.pop(vital, None)
             elif at - flagged_since.setdefault(vital, at) < 72.0:
                 continue
             if not detector.warm or at - learned.get(vital, at - every) >= every:
-                detector.learn_one(value)
+                detector.learn_one({vital: value})
                 learned[vital] = at
         scores.append((at, worst))
     return scores

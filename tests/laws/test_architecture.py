@@ -26,7 +26,7 @@ from support.source import MODULES, aliases, dotted, import_graph, imported, nam
 # Left may be imported by right, never the other way round; two names of one level only where SAME_STAGE says so.
 LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"records", "ids"}),
-    frozenset({"ahead", "entries"}),
+    frozenset({"ahead", "entries", "envelope"}),
     frozenset({"knowledge", "registry", "sameness", "words"}),
     frozenset({"ingest", "normalise", "score", "alert", "publish"}),
     frozenset({"pipeline"}),

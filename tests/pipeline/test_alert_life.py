@@ -284,12 +284,12 @@ def test_new_normal_ends_what_only_a_detector_holds_and_learning_resumes() -> No
     assert last_step(ended) == ("resolved", "new_normal", "nurse", "beta blocker stopped")
     told = [ward.now("heart_rate", str(88 + minute % 3), (hour + 1 + minute) * 60) for minute in range(60)]
     assert told == [()] * 60
-    assert ward.patient.detectors.vitals["heart_rate"].expected()[0] > 75
+    assert ward.patient.detectors.of["heart_rate"].expected()["heart_rate"][0] > 75
     other, unheard, begun = shifted()
     other.act("resolve", unheard.id, begun * 60 + 1)
     for minute in range(60):
         other.now("heart_rate", str(88 + minute % 3), (begun + 1 + minute) * 60)
-    assert other.patient.detectors.vitals["heart_rate"].expected()[0] < 75
+    assert other.patient.detectors.of["heart_rate"].expected()["heart_rate"][0] < 75
 
 
 def test_new_normal_of_a_trend_holds_from_the_next_reading_on() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.states.make_states import FOLDER, next_steps
 
+from rpm_stream.envelope import enclose
 from rpm_stream.pipeline import sealed, state
 from rpm_stream.pipeline.device import DeviceState
 from rpm_stream.pipeline.sealed import LAYOUT, StateError, pack_device, seal, unpack_device, unseal
@@ -48,8 +49,7 @@ def test_an_older_layout_is_read_by_its_own_reader() -> None:
         return DeviceState(applied=dict(msgspec.msgpack.decode(body)))
 
     body = msgspec.msgpack.encode([(3, 17)])
-    crc = sealed._checksum(1, b"", body)
-    old = msgspec.msgpack.encode(sealed.Sealed(layout=1, river=b"", crc=crc, body=body))
+    old = enclose(body, b"", 1)
     readers = {1: of_1, **sealed.DEVICES}
     assert unseal(old, sealed.NO_RIVER, readers).applied == {3: 17}
     assert unseal(pack_device(DeviceState(applied={1: 2})), sealed.NO_RIVER, readers).applied == {1: 2}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from zlib import crc32
 
 import pytest
@@ -46,7 +47,7 @@ def test_another_river_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_another_layout_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """CONTRACT 8, the other version."""
     sealed = seal(STAMP, b"abc")
-    monkeypatch.setattr("rpm_stream.score.codec.LAYOUT", 2)
+    monkeypatch.setattr("rpm_stream.score.codec.LAYOUT", 3)
     with pytest.raises(StateError, match="layout"):
         unseal(STAMP, sealed, 3)
 
@@ -55,3 +56,17 @@ def test_the_trees_of_the_rivers_that_are_read() -> None:
     """What a version of River must build to stand in ``RIVERS``: a mass counts for the node that it was learned at."""
     assert river_version in RIVERS
     assert f"{crc32(repr([forest(features) for features in range(2, 8)]).encode()):08x}" == "842c4b87"
+
+
+def test_the_first_layout_is_still_read() -> None:
+    """Written by the releases before the common envelope: what was learned stays, whole or not at all."""
+    label = f"some/1 river/{river_version}".encode()
+    body = struct.pack(">BB", 1, len(label)) + label + struct.pack(">I", crc32(b"a b")) + b"abc"
+    old = body + struct.pack(">I", crc32(body))
+    assert unseal(STAMP, old, 3) == b"abc"
+    for at in range(len(old)):
+        with pytest.raises(StateError):
+            unseal(STAMP, old[:at] + bytes((old[at] ^ 0x11,)) + old[at + 1 :], 3)
+    for length in range(len(old)):
+        with pytest.raises(StateError):
+            unseal(STAMP, old[:length], 3)

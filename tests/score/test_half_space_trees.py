@@ -43,7 +43,7 @@ def test_scores_equal_rivers_bit_by_bit(vitals: tuple[str, ...]) -> None:
         river.learn_one(places(reading))
         detector.learn_one(reading)
         for vital in vitals:
-            usual[vital].learn_one(reading[vital])
+            usual[vital].take(reading[vital])
     assert len(seen) > 10
 
 

@@ -98,13 +98,13 @@ def test_what_is_flagged_enters_after_three_days_and_is_then_known() -> None:
     """Deterioration is not learned as normal; a lasting shift is not locked out for ever, and its spread is its own."""
     person = Person(swing=0)
     person.days(6, 70)
-    before = person.live.vitals["heart_rate"].to_state()
-    window = person.live.windows["heart_rate"].to_state()
+    before = person.live.of["heart_rate"].to_state()
+    window = person.live.of["drift.heart_rate"].to_state()
     person.days(2.9, 110)
-    assert person.live.vitals["heart_rate"].to_state() == before
-    assert person.live.windows["heart_rate"].to_state() == window
+    assert person.live.of["heart_rate"].to_state() == before
+    assert person.live.of["drift.heart_rate"].to_state() == window
     person.days(1.1, 110)
-    usual, spread = person.live.vitals["heart_rate"].expected()
+    usual, spread = person.live.of["heart_rate"].expected()["heart_rate"]
     assert usual == pytest.approx(110, abs=5)
     assert spread < 15
 
@@ -113,13 +113,13 @@ def test_an_open_episode_keeps_the_window_as_it_is_and_a_new_normal_frees_it() -
     """CONTRACT 7: not while an episode is open, but for a person's word; and what they accepted is not told to them."""
     person = Person()
     person.days(8, 70)
-    window = person.live.windows["heart_rate"].to_state()
+    window = person.live.of["drift.heart_rate"].to_state()
     opened = {"vital_signs": person.now}
     person.days(1, 80, Paused(since=opened))
-    assert person.live.windows["heart_rate"].to_state() == window
+    assert person.live.of["drift.heart_rate"].to_state() == window
     accepted = Paused(since={}, accepted={"vital_signs": person.now + 30 * DAY})
     assert not changes(person.days(6, 80, accepted))
-    assert person.live.windows["heart_rate"].expected()[0] > 75
+    assert person.live.of["drift.heart_rate"].expected()["heart_rate"][0] > 75
 
 
 def test_it_is_listed_for_a_round_and_holds_no_other_alert() -> None:

@@ -27,6 +27,9 @@ REPEATED = Counter("rpm_repeated_messages", "Messages that were applied before a
 ALERTS = Counter("rpm_alerts", "Alert records, by priority and state", ["priority", "state"])
 OBSERVATIONS = Counter("rpm_observations", "Observations written")
 SCORES = Counter("rpm_scores", "Scores written", ["detector"])
+DETECTORS_OFF = Gauge(
+    "rpm_detectors_off", "1 for a detector in shadow that this process does not run: it is too slow", ["detector"]
+)  # fmt: skip
 MEASURED_TO_ALERT = Histogram(
     "rpm_measured_to_alert_seconds", "From measurement to the alert's record", buckets=LATENCY
 )

@@ -28,6 +28,7 @@ from rpm_stream.knowledge.checks import (
     check_news2,
     check_priorities,
     check_rules,
+    check_shadow,
     check_signal,
     check_trends,
     check_units,
@@ -173,6 +174,7 @@ def _checks(parts: dict[str, Any]) -> Iterator[str]:
     yield from check_limits(parts["limits"], vitals)
     yield from check_charts(parts["maternity"], parts["child"], vitals)
     yield from check_detectors(parts["detectors"], vitals)
+    yield from check_shadow(parts["detectors"], vitals)
     yield from check_rules(parts["priorities"], parts["device_rules"], vitals)
     yield from check_priorities(parts["priorities"], limit_rules(parts["limits"], parts["maternity"], parts["child"]))
     yield from check_signal(parts["signal"], vitals)

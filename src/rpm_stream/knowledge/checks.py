@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from itertools import combinations
@@ -36,6 +37,11 @@ OTHER_RULES = (
 # Design choices: with so many, what is learned and told of each fits into a patient's 48 KB (pipeline/room.py) and
 # leaves 14 of them for what is heard.
 MOST_VITALS, MOST_LEARNED = 48, 16
+
+MOST_SHADOW = 4096  # bytes a patient of what detectors in shadow store
+SHADOW_FRAME = 160  # bytes of its name, versions and checksum, of one state
+SHADOW_NAME = re.compile("[a-z][a-z0-9_]{0,23}")
+TAKEN_NAMES = frozenset({"news2", "gaussian", "quantile", "drift", "half_space_trees"})
 
 SCALES = ("1", "2 on air", "2 on oxygen")  # of oxygen saturation
 BAND_POINTS = 2  # from so many points of NEWS2 on a value rings by itself
@@ -158,6 +164,33 @@ def check_detectors(detectors: Detectors, vitals: dict[str, Vital]) -> Iterator[
     for key in ("personal.vitals", "lasting.vitals"):
         if len(named[key]) > MOST_LEARNED:
             yield f"detectors.toml: {key}: {len(named[key])} vitals; a patient's state has room for {MOST_LEARNED}"
+
+
+def check_shadow(detectors: Detectors, vitals: dict[str, Vital]) -> Iterator[str]:
+    """Detectors in shadow name known vitals and a class of River that runs, and a patient's state has room for them."""
+    taken = 0
+    if unknown := sorted(detectors.off - detectors.shadow.keys()):
+        yield f"detectors.toml: off: no row [shadow.{unknown[0]}]"
+    for name, row in detectors.shadow.items():
+        place = f"detectors.toml: shadow.{name}"
+        taken += (row.vectors_bytes + SHADOW_FRAME) * (len(row.inputs) if row.each else 1)
+        if unknown := sorted(set(row.inputs) - vitals.keys() - ({"pulse"} if not row.each else set())):
+            yield f"{place}: unknown vital {', '.join(unknown)}"
+        if SHADOW_NAME.fullmatch(name) is None or name in TAKEN_NAMES:
+            yield f"{place}: a name is up to 24 small letters, digits and _, and no other detector's"
+        if not row.inputs or len(set(row.inputs)) != len(row.inputs):
+            yield f"{place}: inputs are different vitals, one at least"
+        elif bool(row.class_) == bool(row.pipeline):
+            yield f"{place}: it has a class or a pipeline"
+        elif not 10 <= row.keep <= 1000 or row.budget_us < 1:
+            yield f"{place}: keep is 10 to 1000, budget_us more than nothing"
+        else:
+            from rpm_stream.knowledge.estimators import fault_of  # River is slow to load
+
+            if fault := fault_of(row):
+                yield f"{place}: {fault}"
+    if taken > MOST_SHADOW:
+        yield f"detectors.toml: shadow: {taken} bytes a patient; a patient's state has room for {MOST_SHADOW}"
 
 
 def check_rules(priorities: Priorities, rules: DeviceRuleTable, vitals: dict[str, Vital]) -> Iterator[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
+
+from msgspec import field
 
 from rpm_stream.knowledge.tables import Table
 from rpm_stream.records import Direction, Priority
@@ -183,9 +185,35 @@ class Lasting(Table, frozen=True):
     listed_hours: int
 
 
+class Shadow(Table, frozen=True, rename={"class_": "class"}):
+    """A detector of River that is only tried: its scores are written and counted, and never become an alert.
+
+    ``class`` with ``parameters``, or a ``pipeline`` of such tables. ``each``: a detector for each of ``inputs``, looked
+    at with each reading; else one of all of them, looked at with each moment at which all are fresh. ``threshold``:
+    from which score it would flag. ``keep``: learned vectors from which it is rebuilt (twice as many are stored).
+    ``budget_us``: CPU time for one vector, above which a process runs without it.
+    """
+
+    inputs: tuple[str, ...]
+    threshold: float
+    class_: str = ""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    pipeline: tuple[dict[str, Any], ...] = ()
+    each: bool = False
+    keep: int = 40
+    budget_us: int = 500
+
+    @property
+    def vectors_bytes(self) -> int:
+        """Bytes of the vectors that one detector stores at most: four a number."""
+        return 2 * self.keep * 4 * (1 if self.each else len(self.inputs))
+
+
 class Detectors(Table, frozen=True):
-    """Learned detectors."""
+    """Learned detectors. ``off``: rows in shadow that do not run, and whose states are kept."""
 
     personal: Personal
     combined: Combined
     lasting: Lasting
+    shadow: dict[str, Shadow] = field(default_factory=dict)
+    off: frozenset[str] = frozenset()

@@ -29,9 +29,7 @@ from rpm_stream.publish.codes import KIND_ATTRIBUTE
 from rpm_stream.publish.fhir import Published
 from rpm_stream.publish.summaries import shed
 from rpm_stream.score import room
-from rpm_stream.score.detectors import DETECTORS
-from rpm_stream.score.drift import Drift
-from rpm_stream.score.half_space_trees import HalfSpaceTrees
+from rpm_stream.score.entries import entries
 from rpm_stream.words import is_of_devices
 
 STATE_BYTES: Final = 48 * 1024
@@ -111,14 +109,13 @@ class Room:
     """The bounds, bound to the knowledge table: what the detectors that it chooses take at most is set aside."""
 
     def __init__(self, knowledge: Knowledge) -> None:
-        self._knowledge, table = knowledge, knowledge.detectors
-        kind, drift, trees = DETECTORS[table.personal.detector], DETECTORS[Drift.name], DETECTORS[HalfSpaceTrees.name]
+        self._knowledge = knowledge
+        rows = entries(knowledge)
         self._buffer = bytearray()  # of the look at each state: one that is new each time costs a fifth more
-        each = kind.state_bytes + NAME_BYTES
-        vital = each + drift.state_bytes + NAME_BYTES
-        learned = len(table.personal.vitals) * each + len(table.lasting.vitals) * (vital - each)
+        learned = sum((row.kind.state_bytes + NAME_BYTES) * row.states for row in rows)
+        vital = sum(row.kind.state_bytes + NAME_BYTES for row in rows if row.is_of_each)
         self._most_of_silence = SILENCE_BYTES + len(knowledge.vitals) * SILENT_BYTES
-        set_aside = learned + trees.state_bytes + NAME_BYTES + self._most_of_silence
+        set_aside = learned + self._most_of_silence
         self._most, self._most_of_vital = STATE_BYTES - FRAME_BYTES - set_aside, VITAL_BYTES - vital
 
     def make(self, state: PatientState) -> tuple[Published, ...]:

@@ -1,4 +1,4 @@
-"""State as bytes: sealed with the versions of layout and River and a CRC, all checked before anything is restored.
+"""A device's state as sealed bytes (``envelope.py``), and the layout of all states.
 
 Apart from the states themselves, so that a stage loads only what its own state needs: River takes a second to load.
 
@@ -10,33 +10,21 @@ the layout before, with a function that makes today's state of its body; then wr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, Final, TypeVar
-from zlib import crc32
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import msgspec
 
+from rpm_stream.envelope import StateError, checked, enclose, unseal
 from rpm_stream.normalise.seen_entries import EntryMarks
 from rpm_stream.normalise.sightings import Sightings
 from rpm_stream.pipeline.device import DeviceState
-from rpm_stream.records import UNREADABLE
 
+__all__ = [
+    "DEVICES", "LAYOUT", "StateError", "check_device", "checked", "pack_device", "seal", "unpack_device", "unseal",
+]  # fmt: skip
 LAYOUT: Final = 3
 NO_RIVER: Final = frozenset({b""})  # a device's state has nothing of River
-State = TypeVar("State")
-
-
-class StateError(Exception):
-    """A state cannot be restored; the text says why, without the state's content."""
-
-
-class Sealed(msgspec.Struct, frozen=True, array_like=True):
-    """What stands in a changelog record, in every layout. ``crc`` is that of all the others."""
-
-    layout: int
-    river: bytes
-    crc: int
-    body: bytes
 
 
 def _plain(value: Any) -> bytes:
@@ -52,46 +40,14 @@ def _whole(kind: type, data: Any) -> Any:
 
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=_plain)
-_sealed = msgspec.msgpack.Decoder(Sealed)
 DEVICES: Final[Mapping[int, Callable[[bytes], DeviceState]]] = {
     3: msgspec.msgpack.Decoder(DeviceState, dec_hook=_whole).decode,
 }
 
 
-def _checksum(layout: int, river: bytes, body: bytes) -> int:
-    return crc32(body, crc32(b"%d %b " % (layout, river)))
-
-
 def seal(body: bytes, river: bytes) -> bytes:
-    """``body`` with its checksum and the versions that wrote it."""
-    return _encoder.encode(Sealed(layout=LAYOUT, river=river, crc=_checksum(LAYOUT, river, body), body=body))
-
-
-def checked(blob: bytes, rivers: frozenset[bytes], layouts: Collection[int]) -> Sealed:
-    """The sealed state, whole and of versions that are read. Raises StateError."""
-    try:
-        sealed = _sealed.decode(blob)
-    except UNREADABLE:
-        raise StateError("it is no sealed state, or a part of one") from None
-    if _checksum(sealed.layout, sealed.river, sealed.body) != sealed.crc:
-        raise StateError("its checksum is wrong: it was damaged")
-    if sealed.layout not in layouts:
-        known = ", ".join(map(str, sorted(layouts)))
-        raise StateError(f"its layout is {sealed.layout}, this release reads {known}")
-    if sealed.river not in rivers:
-        written = sealed.river.decode(errors="replace") or "none"
-        known = ", ".join(river.decode() for river in sorted(rivers)) or "none"
-        raise StateError(f"the River that wrote it is {written}, this release reads {known}")
-    return sealed
-
-
-def unseal(blob: bytes, rivers: frozenset[bytes], readers: Mapping[int, Callable[[bytes], State]]) -> State:
-    """The state, by the reader of its layout. Raises StateError."""
-    sealed = checked(blob, rivers, readers)
-    try:
-        return readers[sealed.layout](sealed.body)
-    except UNREADABLE:
-        raise StateError("its fields do not fit this release") from None
+    """``body`` sealed in the present layout of states."""
+    return enclose(body, river, LAYOUT)
 
 
 def pack_device(state: DeviceState) -> bytes:

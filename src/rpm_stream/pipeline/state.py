@@ -8,9 +8,10 @@ from typing import Final
 import msgspec
 from river.__version__ import __version__ as river_version
 
+from rpm_stream.envelope import StateError, checked, unseal
 from rpm_stream.pipeline.old_members import fill_in
 from rpm_stream.pipeline.patient import Patient, PatientState
-from rpm_stream.pipeline.sealed import StateError, checked, seal, unseal
+from rpm_stream.pipeline.sealed import seal
 from rpm_stream.score.codec import readable_rivers
 
 _encoder = msgspec.msgpack.Encoder()

@@ -1,14 +1,17 @@
-"""What every learned detector is: one Protocol, the feature that it watches, and the one way to use it.
+"""What every learned detector is: one River estimator, the features that it watches, and the one way to use it.
 
-What lives here: the Protocol, the warm-up and the range of numbers that a detector accepts. What must not: a
+What lives here: the base class, the warm-up and the range of numbers that a detector accepts. What must not: a
 detector, a clinical limit, a record of a topic. A detector is a small mutable object that belongs to one patient;
 it holds no identifier and reads no clock. The laws that each one meets are in ``tests/score/test_detectors.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol, TypeAlias, TypeVar
+from abc import abstractmethod
+from collections.abc import Hashable, Iterator
+from typing import Any, ClassVar, TypeAlias
+
+from river.base import AnomalyDetector
 
 from rpm_stream.records import Record
 
@@ -20,7 +23,9 @@ LARGEST = 1e9
 """Values that a detector takes: vitals are positive in every unit in use, and none comes near either end. The
 bounds keep every later step (logarithm, fourth power) inside what a float can hold."""
 
-X_contra = TypeVar("X_contra", contravariant=True)
+
+Vector: TypeAlias = dict[Hashable, Any]
+"""What River's estimators take: values by feature, here numbers by vital."""
 
 
 class Feature(Record, frozen=True, kw_only=True):
@@ -40,44 +45,62 @@ class Feature(Record, frozen=True, kw_only=True):
             raise ValueError(f"{self.vital}: the resolution must be above zero and finite")
 
 
-class Detector(Protocol[X_contra]):
-    """A learned detector; ``X_contra`` is ``float`` for one vital and ``Mapping[str, float]`` for several.
+Features: TypeAlias = Feature | tuple[Feature, ...]
 
-    ``score_one`` changes nothing and gives 0 (usual) to 1 (unusual), 0 until ``warm``. Both ``score_one`` and
-    ``learn_one`` raise ValueError for what is no usable number, and then nothing has changed. ``to_state`` gives all
-    that was learned; the table in ``detectors.py`` says how to restore it.
+
+class Detector(AnomalyDetector):
+    """A learned detector of one vital or of several: a River estimator that composes in a River pipeline.
+
+    ``features``: the vitals that it watches; other entries of a vector are ignored. ``score_one`` changes nothing and
+    returns 0 (usual) to 1 (unusual), 0 until ``warm``. Where a watched vital is missing, ``score_one`` returns 0 and
+    ``learn_one`` does nothing. Both raise ValueError for what is no usable number, and then nothing has changed.
     """
 
-    @property
-    def name(self) -> str:
-        """Name in the table of detectors and in ``Score.detector``."""
+    name: ClassVar[str]
+    """Name in the table of detectors and in ``Score.detector``."""
+
+    version: ClassVar[str]
+    """Changes whenever the same readings would give another score."""
+
+    def __init__(self, features: Features) -> None:
+        self.features = features
+        self.watched = (features,) if isinstance(features, Feature) else features
 
     @property
-    def version(self) -> str:
-        """Changes whenever the same readings would give another score."""
+    @abstractmethod
+    def count(self) -> int:
+        """Readings learned."""
 
     @property
     def warm(self) -> bool:
         """True once ``WARM_AFTER`` readings were learned."""
+        return self.count >= WARM_AFTER
 
-    def score_one(self, x: X_contra) -> float:
-        """How unusual ``x`` is, 0 to 1."""
+    @abstractmethod
+    def expected(self) -> dict[str, tuple[float, float]]:
+        """Return usual value and spread of each vital, in its unit. ValueError before the first reading."""
 
-    def learn_one(self, x: X_contra) -> None:
-        """Take ``x`` into what is usual."""
+    def contributions(self, x: Vector) -> dict[str, float]:
+        """Return each vital's part in the score; of one vital it is the whole."""
+        return {feature.vital: self.score_one(x) for feature in self.watched}
 
+    @abstractmethod
     def to_state(self) -> bytes:
-        """All that was learned, sealed by ``codec.seal``."""
+        """Return all that was learned, sealed by ``codec.seal``; the table says how to restore it (``Kind``)."""
+
+    @classmethod
+    def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
+        """Yield what River's checks begin with."""
+        yield {"features": Feature(vital="heart_rate", resolution=1.0)}
 
 
-class VitalDetector(Detector[float], Protocol):
-    """A detector of one vital: it can also say what is usual, for the words that a person reads."""
-
-    def expected(self) -> tuple[float, float]:
-        """Usual value and spread around it, in the feature's unit. ValueError before the first reading."""
-
-
-VectorDetector: TypeAlias = Detector[Mapping[str, float]]
+def one_of(features: Features) -> Feature:
+    """Return the feature of a detector that watches one vital. ValueError for more or fewer."""
+    if isinstance(features, Feature):
+        return features
+    if len(features) != 1:
+        raise ValueError("the detector takes one vital")
+    return features[0]
 
 
 def checked(x: float) -> float:
@@ -87,7 +110,7 @@ def checked(x: float) -> float:
     return x
 
 
-def score_then_learn(detector: Detector[X_contra], x: X_contra, learn: bool) -> float:
+def score_then_learn(detector: Detector, x: Vector, learn: bool) -> float:
     """Score ``x``, then learn it if ``learn``: the only order in which a reading cannot vouch for itself.
 
     The caller passes ``learn=False`` for a late reading, while an episode of the vital is open, and for a continuous

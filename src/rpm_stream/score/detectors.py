@@ -1,6 +1,7 @@
 """The table of learned detectors: the one place that lists them. To add one: its file, its line here.
 
-The laws in ``tests/score/test_detectors.py`` and the table of ``benchmarks/detectors.py`` run over it.
+The laws in ``tests/score/test_detectors.py`` and the table of ``benchmarks/detectors.py`` run over it. A clinic adds
+River's own classes without a line of code, in shadow (``shadow.py``).
 """
 
 from __future__ import annotations
@@ -10,40 +11,30 @@ from typing import Final
 
 from rpm_stream.records import Record
 from rpm_stream.score import drift, gaussian, half_space_trees, quantile
-from rpm_stream.score.detector import Feature, VectorDetector, VitalDetector
+from rpm_stream.score.detector import Detector, Feature, Features
 from rpm_stream.score.drift import Drift
 from rpm_stream.score.gaussian import Gaussian
 from rpm_stream.score.half_space_trees import HalfSpaceTrees
 from rpm_stream.score.quantile import Quantile
 
 
-class VitalKind(Record, frozen=True, kw_only=True):
-    """A detector of one vital: how to begin, how to continue from its state (StateError), and from which score to flag.
+class Kind(Record, frozen=True, kw_only=True):
+    """A detector: how to begin, how to continue from its state (StateError), and from which score to flag.
 
     ``adapts_within``: learned readings after which a lasting shift is flagged no more. ``state_bytes``: its bound.
-    ``around``: how to begin anew, warm, around a usual value and spread; None where the detector forgets by itself.
+    ``around``: how to begin again, warm, around a usual value and spread; None where the detector forgets by itself.
     """
 
-    fresh: Callable[[Feature], VitalDetector]
-    restore: Callable[[Feature, bytes], VitalDetector]
+    fresh: Callable[[Features], Detector]
+    restore: Callable[[tuple[Feature, ...], bytes], Detector]
     threshold: float
     adapts_within: int
     state_bytes: int
-    around: Callable[[Feature, tuple[float, float]], VitalDetector] | None = None
+    around: Callable[[Feature, tuple[float, float]], Detector] | None = None
 
 
-class VectorKind(Record, frozen=True, kw_only=True):
-    """A detector of several vitals together; columns as in ``VitalKind``."""
-
-    fresh: Callable[[tuple[Feature, ...]], VectorDetector]
-    restore: Callable[[tuple[Feature, ...], bytes], VectorDetector]
-    threshold: float
-    adapts_within: int
-    state_bytes: int
-
-
-VITAL_DETECTORS: Final[Mapping[str, VitalKind]] = {
-    Gaussian.name: VitalKind(
+VITAL_DETECTORS: Final[Mapping[str, Kind]] = {
+    Gaussian.name: Kind(
         fresh=Gaussian,
         restore=Gaussian.from_state,
         threshold=gaussian.THRESHOLD,
@@ -51,14 +42,14 @@ VITAL_DETECTORS: Final[Mapping[str, VitalKind]] = {
         state_bytes=100,
         around=Gaussian.around,
     ),
-    Quantile.name: VitalKind(
+    Quantile.name: Kind(
         fresh=Quantile,
         restore=Quantile.from_state,
         threshold=quantile.THRESHOLD,
         adapts_within=quantile.ADAPTS_WITHIN,
         state_bytes=460,
     ),
-    Drift.name: VitalKind(
+    Drift.name: Kind(
         fresh=Drift,
         restore=Drift.from_state,
         threshold=drift.THRESHOLD,
@@ -66,9 +57,10 @@ VITAL_DETECTORS: Final[Mapping[str, VitalKind]] = {
         state_bytes=600,
     ),
 }
+"""Detectors of one vital."""
 
-VECTOR_DETECTORS: Final[Mapping[str, VectorKind]] = {
-    HalfSpaceTrees.name: VectorKind(
+VECTOR_DETECTORS: Final[Mapping[str, Kind]] = {
+    HalfSpaceTrees.name: Kind(
         fresh=HalfSpaceTrees,
         restore=HalfSpaceTrees.from_state,
         threshold=half_space_trees.THRESHOLD,
@@ -76,5 +68,6 @@ VECTOR_DETECTORS: Final[Mapping[str, VectorKind]] = {
         state_bytes=1536,
     ),
 }
+"""Detectors of several vitals together."""
 
-DETECTORS: Final[Mapping[str, VitalKind | VectorKind]] = {**VITAL_DETECTORS, **VECTOR_DETECTORS}
+DETECTORS: Final[Mapping[str, Kind]] = {**VITAL_DETECTORS, **VECTOR_DETECTORS}

@@ -15,11 +15,11 @@ from typing import Final
 
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Finding, Key, Reading
-from rpm_stream.score.codec import StateError
 from rpm_stream.score.drift import Drift
 from rpm_stream.score.learning import LiveDetectors, Numbers, Paused
 from rpm_stream.score.personal import Looked
 from rpm_stream.score.rules import note_calm
+from rpm_stream.score.runner import Runner
 from rpm_stream.score.state import Course, Level, ScoreState
 from rpm_stream.score.usual_words import UsualWords
 
@@ -44,10 +44,9 @@ the window after 40 is right and twice too wide."""
 class Lasting:
     """Lasting changes, bound to the knowledge table."""
 
-    def __init__(self, knowledge: Knowledge, numbers: Numbers, words: UsualWords) -> None:
-        self._knowledge, self._numbers, self._words = knowledge, numbers, words
+    def __init__(self, knowledge: Knowledge, runner: Runner, numbers: Numbers, words: UsualWords) -> None:
+        self._knowledge, self._runner, self._numbers, self._words = knowledge, runner, numbers, words
         table = knowledge.detectors.lasting
-        self._vitals = table.vitals
         self._lasts, self._listed = timedelta(hours=table.lasts_hours), timedelta(hours=table.listed_hours)
         self._least = {name: table.least_steps * feature.resolution for name, feature in numbers.features.items()}
 
@@ -64,17 +63,17 @@ class Lasting:
     ) -> tuple[Finding | None, tuple[float, float] | None]:
         """Take what was learned into the window: a change that has lasted, and the usual to learn anew, if there is."""
         vital, at = reading.vital, reading.measured_at
-        if vital not in self._vitals:
+        key = self._runner.keys.get(vital)
+        if key is None:
             return None, None
         course = state.courses.get(vital)
-        window = live.windows.get(vital)
-        if window is None:
-            window = live.windows[vital] = self._restored(state, vital)
-        x, before = self._numbers.of(reading), window.width
+        window = self._runner.detector(state, live, key)
+        assert isinstance(window, Drift)
+        x, before = self._numbers.of(reading), int(window.width)
         if course is None:
             course = state.courses[vital] = Course(began=at, level=Level(at, 0, x), levels=[])
         cut = window.take(x)
-        live.touched[f"{Drift.name}.{vital}"] = window
+        live.touched[key] = window
         if window.width <= before:  # some of it is gone: what is left began later
             course.began = at - (at - course.began) / before * (window.width - 1)
         if cut is not None and window.warm:
@@ -85,14 +84,7 @@ class Lasting:
         if course.resumed < RELEARNED:
             return finding, None
         course.resumed = 0
-        return finding, window.expected()
-
-    def _restored(self, state: ScoreState, vital: str) -> Drift:
-        feature, stored = self._numbers.features[vital], state.detectors.get(f"{Drift.name}.{vital}")
-        try:
-            return Drift.from_state(feature, stored) if stored else Drift(feature)
-        except StateError:
-            return Drift(feature)
+        return finding, window.expected()[vital]
 
     def _begin(self, course: Course, looked: Looked) -> None:
         """A change begins where the window was cut; one that had been kept out, where its flagged values began."""

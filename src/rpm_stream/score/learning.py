@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Reading, Record
-from rpm_stream.score.detector import Detector, Feature, VitalDetector
-from rpm_stream.score.drift import Drift
-from rpm_stream.score.half_space_trees import HalfSpaceTrees
+from rpm_stream.score.detector import Detector, Feature
 from rpm_stream.score.rules import note_calm
 from rpm_stream.score.state import FlagRun, ScoreState
 
@@ -48,13 +46,14 @@ class Paused(Record, frozen=True, kw_only=True):
 
 
 class LiveDetectors:
-    """The detectors of one patient as objects, restored when first needed; ``touched`` by their name in the state."""
+    """The detectors of one patient as objects, restored when first needed, and those that have learned since.
+
+    Both by their name in the state.
+    """
 
     def __init__(self) -> None:
-        self.vitals: dict[str, VitalDetector] = {}
-        self.windows: dict[str, Drift] = {}
-        self.combined: HalfSpaceTrees | None = None
-        self.touched: dict[str, Detector[Any]] = {}
+        self.of: dict[str, Detector] = {}
+        self.touched: dict[str, Detector] = {}
 
     def store(self, state: ScoreState) -> None:
         """Seal what has learned since the last time into the state."""

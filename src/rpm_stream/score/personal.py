@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Finding, Key, Reading, Record, Score
-from rpm_stream.score.codec import StateError
-from rpm_stream.score.detector import VitalDetector
-from rpm_stream.score.detectors import VITAL_DETECTORS
-from rpm_stream.score.learning import LiveDetectors, Numbers, Paused, flag_run, is_sustained, is_time_to_learn
+from rpm_stream.score.detector import Detector
+from rpm_stream.score.learning import LiveDetectors, Numbers, Paused, is_sustained
 from rpm_stream.score.rules import emits
+from rpm_stream.score.runner import Asked, Runner
 from rpm_stream.score.state import FlagRun, ScoreState
 from rpm_stream.score.usual_words import UsualWords
 
@@ -29,59 +26,42 @@ NOTHING = Looked()
 
 
 class Personal:
-    """The detector that the table chooses, bound to the knowledge."""
+    """What the detector of one vital says, bound to the knowledge."""
 
-    def __init__(self, knowledge: Knowledge, numbers: Numbers, words: UsualWords) -> None:
-        self._knowledge, self._numbers, self._words = knowledge, numbers, words
-        self._table = knowledge.detectors.personal
-        self._kind = VITAL_DETECTORS[self._table.detector]
-        self._pause = timedelta(hours=knowledge.detectors.combined.learn_for_hours)
+    def __init__(self, knowledge: Knowledge, runner: Runner, numbers: Numbers, words: UsualWords) -> None:
+        self._knowledge, self._runner, self._numbers, self._words = knowledge, runner, numbers, words
+        self._table, self._kind, self._keys = knowledge.detectors.personal, runner.entry.kind, runner.keys
+        self._groups = {name: row.group for name, row in knowledge.vitals.items()}
 
     def look(self, state: ScoreState, live: LiveDetectors, reading: Reading, late: bool, paused: Paused) -> Looked:
         """Score one reading, then learn it unless it came late or something is going on."""
-        if reading.vital not in self._table.vitals or reading.value is None:
+        vital = reading.vital
+        key = self._keys.get(vital)
+        if key is None or reading.value is None:
             return NOTHING
-        name, at, x = reading.vital, reading.measured_at, self._numbers.of(reading)
-        detector = live.vitals.get(name)
+        at = reading.measured_at
+        asked = Asked(key, {vital: self._numbers.of(reading)}, at, self._groups[vital], paused, late)
+        detector = self._runner.answer(state, live, asked)
         if detector is None:
-            detector = live.vitals[name] = self._restored(state, name)
-        try:
-            score = detector.score_one(x)
-        except ValueError:  # zero: no logarithm, and no body; the limits have judged it
             return NOTHING
-        flagged = detector.warm and score >= self._kind.threshold
-        record = self._record(state, reading, detector, score) if detector.warm else None
-        if late:
-            return Looked(score=record)
-        group = self._knowledge.vitals[name].group
-        run = flag_run(state, name, at, flagged)
-        is_news = run is not None and not paused.is_accepted(run.since, group)
-        finding = self._finding(reading, detector, run, group) if run and is_news else None
-        since = paused.open_since(run, group)
-        learned = (since is None or at - since >= self._pause) and is_time_to_learn(state, name, at, detector.warm)
-        if learned:
-            detector.learn_one(x)
-            live.touched[name] = detector
+        run = asked.run
+        record = self._record(state, reading, detector, asked.score) if asked.warm else None
+        finding = self._finding(reading, detector, run, asked.group) if run and asked.is_news else None
+        learned = self._runner.learn(state, live, asked)
+        if record is None and finding is None and not learned:
+            return NOTHING
         return Looked(score=record, finding=finding, learned=learned, in_spite_of=run if learned else None)
 
     def settle(self, live: LiveDetectors, vital: str, usual: tuple[float, float]) -> None:
-        """Begin anew around a usual value and spread, where the detector would take long to forget the old one."""
+        """Begin again around a usual value and spread, where the detector would take long to forget the old one."""
         if self._kind.around is not None:
-            live.vitals[vital] = live.touched[vital] = self._kind.around(self._numbers.features[vital], usual)
+            live.of[vital] = live.touched[vital] = self._kind.around(self._numbers.features[vital], usual)
 
-    def _restored(self, state: ScoreState, name: str) -> VitalDetector:
-        """What was learned so far; nothing where it was learned under other settings (the state itself was checked)."""
-        feature, stored = self._numbers.features[name], state.detectors.get(name)
-        try:
-            return self._kind.restore(feature, stored) if stored else self._kind.fresh(feature)
-        except StateError:
-            return self._kind.fresh(feature)
-
-    def _record(self, state: ScoreState, reading: Reading, detector: VitalDetector, score: float) -> Score | None:
+    def _record(self, state: ScoreState, reading: Reading, detector: Detector, score: float) -> Score | None:
         threshold = self._kind.threshold
         if not emits(state, reading.vital, reading.measured_at, "flagged" if score >= threshold else ""):
             return None
-        usual, spread = detector.expected()
+        usual, spread = detector.expected()[reading.vital]
         return Score(
             id=deterministic_id("score", detector.name, reading.id),
             patient=reading.patient,
@@ -98,7 +78,7 @@ class Personal:
             measured_at=reading.measured_at,
         )
 
-    def _finding(self, reading: Reading, detector: VitalDetector, run: FlagRun, group: str) -> Finding | None:
+    def _finding(self, reading: Reading, detector: Detector, run: FlagRun, group: str) -> Finding | None:
         if not is_sustained(run, reading.measured_at, self._table.sustained_count, self._table.sustained_minutes):
             return None
         return Finding(
@@ -109,7 +89,7 @@ class Personal:
             group=group,
             priority="low",
             title=f"{self._knowledge.vitals[reading.vital].display} unusual for this person",
-            why=f"{self._words.value(reading, detector.expected()[0])} (learned)",
+            why=f"{self._words.value(reading, detector.expected()[reading.vital][0])} (learned)",
             evidence=(reading,),
             vital=reading.vital,
             measured_at=reading.measured_at,

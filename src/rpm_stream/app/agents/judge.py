@@ -21,6 +21,7 @@ from rpm_stream.app.agents.holding import Holding, Late
 from rpm_stream.app.agents.keyed import BatchWork, Place
 from rpm_stream.app.agents.states import Form, KeyedStates
 from rpm_stream.app.clock import Clock
+from rpm_stream.app.detector_budget import within_budget
 from rpm_stream.app.engine.application import BatchApp, Outgoing, new_app, source, state_table
 from rpm_stream.app.engine.end import guarded
 from rpm_stream.app.engine.watch import watch
@@ -68,7 +69,7 @@ def judge_app(settings: Settings, knowledge: Knowledge, partitions: int, clock: 
     clock = clock or Clock.of(settings)
     app.clock = clock
     reader = RegistryReader(settings.bootstrap, knowledge)
-    step = Step(Judge(knowledge, reader.registry), clock, partitions)
+    step = Step(Judge(within_budget(knowledge), reader.registry), clock, partitions)
     holding = Holding(STAGE, app, FeedTold(step.home), step.late, settings)
     work = BatchWork(app, table, states, patients_in_turn, holding)
 

@@ -1,0 +1,76 @@
+"""What a detector in shadow costs, measured before the first record; one that is too slow does not run.
+
+The cost is measured on fixed vectors, the restored detector's learning included. So a process runs a row from its
+first record to its last, or not at all: what a row says never depends on how busy the machine is meanwhile. Live
+detectors are not measured: they always run.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from itertools import cycle, islice
+from time import process_time
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import structlog
+
+from rpm_stream.app.metrics import DETECTORS_OFF
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.scoring import Shadow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = structlog.get_logger()
+RUNS: Final = 3
+"""The cheapest of so many counts: another process that takes the core for a while is no cost of the detector."""
+
+
+def within_budget(knowledge: Knowledge, cost: Callable[[str, Shadow], float] | None = None) -> Knowledge:
+    """Return the tables with the rows switched off that are over their ``budget_us``; each is logged and counted.
+
+    ``cost`` gives a row's microseconds of CPU for one vector; None measures them.
+    """
+    table = knowledge.detectors
+    slow = set()
+    for name in sorted(table.shadow.keys() - table.off):
+        row = table.shadow[name]
+        taken = (cost or cost_us)(name, row)
+        DETECTORS_OFF.labels(name).set(taken > row.budget_us)
+        if taken > row.budget_us:
+            slow.add(name)
+            log.warning("detector switched off", detector=name, cost_us=round(taken), budget_us=row.budget_us)
+    if not slow:
+        return knowledge
+    return msgspec.structs.replace(knowledge, detectors=msgspec.structs.replace(table, off=table.off | slow))
+
+
+def cost_us(name: str, row: Shadow) -> float:
+    """Measure the microseconds of CPU that one vector costs, scored and learned, once the detector is warm.
+
+    It is rebuilt at fixed points (``keep``); the measure covers exactly one of these. Measuring ends early where the
+    detector is ten times over its budget.
+    """
+    return min(_once(name, row) for _ in range(RUNS))
+
+
+def _once(name: str, row: Shadow) -> float:
+    from rpm_stream.knowledge.estimators import trial  # River is slow to load
+    from rpm_stream.score.detector import Feature
+    from rpm_stream.score.relearned import Relearned
+
+    names = row.inputs[:1] if row.each else row.inputs
+    detector = Relearned(row, name, tuple(Feature(vital=vital, resolution=1.0) for vital in names))
+    vectors = list(islice(cycle(trial(row)), 2 * row.keep))
+    for x in vectors[: row.keep]:
+        detector.learn_one(x)
+    begin = process_time()
+    most = 10 * row.budget_us * row.keep / 1e6
+    for done, x in enumerate(vectors[row.keep :], start=1):
+        with suppress(ValueError):  # no score for this one
+            detector.score_one(x)
+        detector.learn_one(x)
+        if process_time() - begin > most:
+            return (process_time() - begin) / done * 1e6
+    return (process_time() - begin) / row.keep * 1e6
