@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from rpm_stream.errors import RpmStreamError
 from rpm_stream.records import (
     UNREADABLE,
     Assignment,
@@ -23,7 +24,7 @@ from rpm_stream.records import (
 from rpm_stream.words import is_clean
 
 
-class RegistryError(Exception):
+class RegistryError(RpmStreamError):
     """A line is no registry entry; the text says why, without the entry's content."""
 
 

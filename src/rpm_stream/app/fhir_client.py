@@ -17,6 +17,7 @@ import msgspec
 import stamina
 
 from rpm_stream.app.clock import wall
+from rpm_stream.errors import RpmStreamError
 
 ResourceKind: TypeAlias = Literal["Observation", "Patient", "Device"]
 Cause: TypeAlias = Literal["transport", "conflict", "throttled", "server", "unauthorised", "not_fhir"]
@@ -74,7 +75,7 @@ class _Answer(msgspec.Struct, frozen=True):
     passing: Cause | None = None  # it may be another one the next time, and is final if it stays
 
 
-class _Unanswered(Exception):
+class _Unanswered(RpmStreamError):
     """Not answered yet; ``wait`` is what the server asked for, in seconds. The text names the cause, no identifier."""
 
     def __init__(self, cause: Cause, wait: float | None = None) -> None:

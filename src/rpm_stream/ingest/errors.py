@@ -7,10 +7,11 @@ fields, never the payload's values and never an identifier.
 
 from __future__ import annotations
 
+from rpm_stream.errors import RpmStreamError
 from rpm_stream.records import Reason
 
 
-class DecodeError(Exception):
+class DecodeError(RpmStreamError):
     """``reason`` is a code of ``records.Reason``; ``detail`` one line for a developer, without patient data."""
 
     def __init__(self, reason: Reason, detail: str) -> None:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from itertools import combinations
 from typing import get_args
 
+from rpm_stream.errors import RpmStreamError
 from rpm_stream.knowledge.alerting import DeviceKind, DeviceRuleTable, Priorities
 from rpm_stream.knowledge.charts import Child, Maternity
 from rpm_stream.knowledge.devices import DeviceModel
@@ -52,7 +53,7 @@ CATEGORIES = frozenset(
 )  # http://terminology.hl7.org/CodeSystem/observation-category
 
 
-class KnowledgeError(Exception):
+class KnowledgeError(RpmStreamError):
     """A table cannot be used; the text names file, key and reason."""
 
 

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable
 from typing import Generic, NamedTuple, TypeVar
 
 from rpm_stream.app.engine.recovery import BytesTable
+from rpm_stream.errors import RpmStreamError
 from rpm_stream.pipeline.held import read_held
 from rpm_stream.pipeline.sealed import StateError
 
 State = TypeVar("State")
 
 
-class UnreadableState(Exception):
+class UnreadableState(RpmStreamError):
     """What stands in the changelog for a key is no state that can be gone on with; the text says why.
 
     Its place there stands for its key, which names a person or a device.

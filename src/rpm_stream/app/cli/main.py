@@ -31,7 +31,7 @@ from rpm_stream.app.cli import (
     topics,
 )
 from rpm_stream.app.engine.end import EXIT_CRASHED
-from rpm_stream.app.errors import CheckFailed, MustNotGoOn, UsageError
+from rpm_stream.app.errors import CheckFailed, UsageError
 from rpm_stream.app.logs import configure_log
 from rpm_stream.app.private import UMASK
 from rpm_stream.app.settings import Settings
@@ -117,12 +117,8 @@ def main() -> None:
     try:
         _run()
         sys.stdout.flush()
-    except CheckFailed as error:
-        _end(str(error), 1)
-    except MustNotGoOn as error:
-        _end(str(error), EXIT_CRASHED)
-    except UsageError as error:
-        _end(str(error), 2)
+    except (CheckFailed, UsageError) as error:
+        _end(str(error), error.exit_status)
     except ValidationError as error:
         _end(_wrong_setting(error), 2)
     except BrokenPipeError:  # the reader of a pipe has seen enough; what Python still holds must not be flushed again

@@ -16,6 +16,7 @@ from mode.utils.futures import notify
 from rpm_stream.app.engine.end import EXIT_STUCK, die
 from rpm_stream.app.engine.thread import Thread
 from rpm_stream.app.engine.watermark import Batch, Watermark, parts
+from rpm_stream.errors import RpmStreamError
 
 # Batches of one partition that are delivered and not yet acked: from here on it is not fetched, the others are, beside
 # its backlog. Fetched late, records come many at a time, which costs less than one by one.
@@ -23,7 +24,7 @@ MOST_BATCHES = 2
 BRIEF_SECONDS = 0.05  # a poll that leaves a partition out must not keep it waiting
 
 
-class GapError(Exception):
+class GapError(RpmStreamError):
     """Records were skipped between two fetches: going on would lose them."""
 
 

@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 from rpm_stream.app.gateway import gatt_encode as gatt
 from rpm_stream.app.gateway.wire import chunks, frame_id
+from rpm_stream.errors import RpmStreamError
 from rpm_stream.records import Assignment, DeviceEntry, Frame, Measurement, Notification
 
 GATEWAY = "csv"
@@ -39,7 +40,7 @@ class Row(NamedTuple):
     absent: bool = False
 
 
-class SharedDevice(ValueError):
+class SharedDevice(RpmStreamError, ValueError):
     """One device, two patients, at overlapping times: no assignment says whose the readings are."""
 
 

@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from rpm_stream.app.gateway.ballast import BALLAST, Ballast
 from rpm_stream.app.private import private_database
+from rpm_stream.errors import RpmStreamError
 
 PAGE = 4096
 SHRINK = 256 * 1024  # octets free in the file of an empty spool
@@ -43,11 +44,11 @@ NEXT = "SELECT id, device, wire FROM frame WHERE device = ? AND id > ? ORDER BY 
 FORGET = "DELETE FROM frame WHERE id IN (SELECT id FROM frame WHERE device = ? AND id <= ? LIMIT ?)"
 
 
-class SpoolFull(OSError):
+class SpoolFull(RpmStreamError, OSError):
     """The disk, or the spool's own limit, is full: nothing of this call was stored, and the caller still has it."""
 
 
-class SpoolInUse(OSError):
+class SpoolInUse(RpmStreamError, OSError):
     """Another process holds this spool: two gateways never share one."""
 
 

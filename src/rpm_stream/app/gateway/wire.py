@@ -10,6 +10,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 import msgspec
 
+from rpm_stream.errors import RpmStreamError
 from rpm_stream.records import APP_VALUE, Frame, Measurement, Notification
 from rpm_stream.records import RegistryEntry as RegistryEntry
 
@@ -25,11 +26,11 @@ _decoder = msgspec.json.Decoder(Frame)
 _encoder = msgspec.json.Encoder(decimal_format="number")  # a Decimal in a FHIR resource keeps its digits
 
 
-class FrameTooLarge(ValueError):
+class FrameTooLarge(RpmStreamError, ValueError):
     """One entry, or a ready frame, is above 256 KiB: the service would refuse it as ``too_large``."""
 
 
-class BadFrame(ValueError):
+class BadFrame(RpmStreamError, ValueError):
     """A frame that the service would refuse as ``bad_schema``; the text names the field, never its value."""
 
 

@@ -18,6 +18,7 @@ from rpm_stream.app.web.answers import WORDS, overdue_since
 from rpm_stream.app.web.chart import Chart, charts
 from rpm_stream.app.web.feed_state import PENDING_FOR, FeedState, Kind, Pending
 from rpm_stream.app.web.progress import Progress
+from rpm_stream.errors import RpmStreamError
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.publish import feed, life
 from rpm_stream.publish.feed import Filter, Row
@@ -33,11 +34,11 @@ NEEDS_REASON: dict[Kind, str] = {"comment": "something", "resolve": "why", "with
 log = structlog.get_logger("rpm_stream.feed")
 
 
-class Unlisted(Exception):
+class Unlisted(RpmStreamError):
     """There is no such alert, or it is resolved."""
 
 
-class Refused(Exception):
+class Refused(RpmStreamError):
     """What cannot be done; the text is one plain line for the person who asked."""
 
 
@@ -45,7 +46,7 @@ class Worse(Refused):
     """The alert has become worse since the person who decides saw it."""
 
 
-class Unanswered(Exception):
+class Unanswered(RpmStreamError):
     """The broker does not answer; the decision is kept and stored when it does."""
 
 

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta, timezone, tzinfo
 from typing import Final
 
 from rpm_stream.app.gateway.ble import fields
+from rpm_stream.errors import RpmStreamError
 from rpm_stream.records import Record
 
 MANUAL: Final = 1  # bits of the adjust reason
@@ -30,7 +31,7 @@ _SUMMER_CODES: dict[int, int] = {0: 0, 30: 2, 60: 4, 120: 8}  # minutes to the o
 _SUMMER_MIN: dict[int, int] = {code: minutes for minutes, code in _SUMMER_CODES.items()}
 
 
-class NoClockValue(ValueError):
+class NoClockValue(RpmStreamError, ValueError):
     """The octets are no value of the characteristic. The text names the fault."""
 
 

@@ -13,12 +13,14 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from types import TracebackType
 from typing import Literal, NamedTuple, Protocol, Self, TypeAlias
 
+from rpm_stream.errors import RpmStreamError
+
 Property: TypeAlias = Literal["read", "write", "write_without_response", "notify", "indicate"]
 
 SIG_TAIL = "-0000-1000-8000-00805F9B34FB"  # behind 0000xxxx: a UUID of the Bluetooth SIG
 
 
-class RadioError(Exception):
+class RadioError(RpmStreamError):
     """Something that the air or a device did: expected, met with patience. The text names no person and no value."""
 
 

@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Final
 
 from rpm_stream.app.gateway.ble.fields import date_time, unsigned
+from rpm_stream.errors import RpmStreamError
 from rpm_stream.records import Record
 
 REPORT: Final = 1
@@ -45,7 +46,7 @@ RESULTS: dict[int, str] = {
 _CANNOT_FILTER = frozenset({2, 3, 4, 5, 9})  # the request itself was refused, so a plainer one may be taken
 
 
-class NoResponse(ValueError):
+class NoResponse(RpmStreamError, ValueError):
     """The octets are no response of 2A52. The text names the fault, not the octets."""
 
 

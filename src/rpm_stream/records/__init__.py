@@ -1,0 +1,113 @@
+"""The nouns: every record that the service reads or writes, frozen and without behaviour.
+
+A family is a file: the public records of the topics (each with ``v``), and in ``in_house`` the nouns that one stage
+hands to the next. No rule, no unit conversion, no clinical default and no clock belongs here. The JSON Schemas in
+``topics/`` are generated from these types. Import a record from ``rpm_stream.records``, not from its family's file.
+"""
+
+from __future__ import annotations
+
+from rpm_stream.records.accounts import Account
+from rpm_stream.records.actions import Action, Forwarded
+from rpm_stream.records.alerts import Alert, Now, Sample, Transition
+from rpm_stream.records.base import (
+    APP_VALUE,
+    CLEAN,
+    UNREADABLE,
+    AppValue,
+    Code,
+    DecimalText,
+    ExactText,
+    KeptName,
+    KeptOffset,
+    LimitValue,
+    Name,
+    Offset,
+    Record,
+    SensedText,
+    Short,
+    Time,
+    Unit,
+    Version,
+)
+from rpm_stream.records.frames import Frame, Measurement, Notification
+from rpm_stream.records.in_house import Decoded, Finding, Key, Kind, Payload, Total
+from rpm_stream.records.readings import Origin, Reading, Readings, Window
+from rpm_stream.records.registry import (
+    Assignment,
+    DeviceEntry,
+    Limit,
+    Of,
+    PanelEntry,
+    PatientEntry,
+    ProgrammeEntry,
+    Recovery,
+    RegistryEntry,
+    TargetWeight,
+)
+from rpm_stream.records.rejects import Position, Reject
+from rpm_stream.records.scores import Score
+from rpm_stream.records.terms import RANK, Absent, Direction, Event, Priority, Reason, Stage, State, Trend
+
+__all__ = [
+    "APP_VALUE",
+    "CLEAN",
+    "RANK",
+    "UNREADABLE",
+    "Absent",
+    "Account",
+    "Action",
+    "Alert",
+    "AppValue",
+    "Assignment",
+    "Code",
+    "DecimalText",
+    "Decoded",
+    "DeviceEntry",
+    "Direction",
+    "Event",
+    "ExactText",
+    "Finding",
+    "Forwarded",
+    "Frame",
+    "KeptName",
+    "KeptOffset",
+    "Key",
+    "Kind",
+    "Limit",
+    "LimitValue",
+    "Measurement",
+    "Name",
+    "Notification",
+    "Now",
+    "Of",
+    "Offset",
+    "Origin",
+    "PanelEntry",
+    "PatientEntry",
+    "Payload",
+    "Position",
+    "Priority",
+    "ProgrammeEntry",
+    "Reading",
+    "Readings",
+    "Reason",
+    "Record",
+    "Recovery",
+    "RegistryEntry",
+    "Reject",
+    "Sample",
+    "Score",
+    "SensedText",
+    "Short",
+    "Stage",
+    "State",
+    "TargetWeight",
+    "Time",
+    "Total",
+    "Transition",
+    "Trend",
+    "Unit",
+    "Version",
+    "Window",
+]

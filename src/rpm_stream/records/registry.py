@@ -1,0 +1,119 @@
+"""The registry: who wears what, and whose limits hold."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from msgspec import Meta
+
+from rpm_stream.records.base import Code, KeptName, LimitValue, Offset, Record, Time, Version
+from rpm_stream.records.terms import Priority
+
+
+class Assignment(Record, frozen=True, kw_only=True, rename={"from_": "from"}):
+    """A device belongs to a patient in [from, until); ``None`` means without end.
+
+    ``user`` is the patient's slot on a device that several use (GATT user index); without it all slots are meant.
+    """
+
+    patient: KeptName
+    from_: Time | None = None
+    until: Time | None = None
+    user: Annotated[int, Meta(ge=0, le=254, description="GATT user index")] | None = None
+
+
+class DeviceEntry(Record, frozen=True, kw_only=True):
+    """``device/<id>`` of the registry, with all intervals."""
+
+    v: Version = 1
+    device: KeptName
+    model: Code | None = None
+    assignments: tuple[Assignment, ...] = ()
+    utc_offset: Offset | None = None
+
+
+class Recovery(Record, frozen=True, kw_only=True):
+    """The values inside which a limit counts as recovered, in the limit's unit."""
+
+    low: LimitValue | None = None
+    high: LimitValue | None = None
+
+
+class Of(Record, frozen=True, kw_only=True):
+    """``count`` of the ``last`` readings, all ``within`` so many minutes: sustained, where readings are rare."""
+
+    count: Annotated[int, Meta(ge=1, le=12)]
+    last: Annotated[int, Meta(ge=1, le=12)]
+    within: Annotated[int, Meta(ge=1, le=10080, description="minutes")]
+
+
+class Limit(Record, frozen=True, kw_only=True, rename={"for_": "for"}):
+    """An individual limit. A value below ``low`` or above ``high`` breaks it: at once, or when it has lasted ``for``
+    minutes of device time, or ``of`` the last readings; with both, ``of`` holds for spot readings, ``for`` for others.
+
+    ``recover`` is a value where the limit has one side, an object with both where it has two; default: the limit.
+    It holds in [valid_from, until): what ended stays listed, so that a late reading is judged by what held then.
+    """
+
+    vital: KeptName
+    low: LimitValue | None = None
+    high: LimitValue | None = None
+    recover: LimitValue | Recovery | None = None
+    for_: Annotated[int, Meta(ge=0, le=10080, description="minutes")] = 0
+    of: Of | None = None
+    priority: Priority = "medium"
+    unit: Code
+    owner: KeptName
+    valid_from: Time | None = None
+    until: Time | None = None
+
+
+class TargetWeight(Record, frozen=True, kw_only=True):
+    """What a patient weighed at ``at`` (at discharge), or is to weigh: compared with before days are known."""
+
+    value: LimitValue
+    unit: Code
+    at: Time
+
+
+class PatientEntry(Record, frozen=True, kw_only=True):
+    """``patient/<id>`` of the registry. ``oxygen_scale`` 2 only on prescription (NEWS2).
+
+    ``panel`` and ``programme`` name entries whose limits hold where the patient has none (CONTRACT 7). ``team``: who
+    looks after the patient.
+    """
+
+    v: Version = 1
+    patient: KeptName
+    display: Code | None = None
+    born: Code | None = None
+    pregnant: bool | None = None
+    oxygen_scale: Literal[1, 2] = 1
+    on_oxygen: bool | None = None
+    expected_every: dict[Code, Annotated[int, Meta(ge=1, description="minutes")]] = {}
+    limits: tuple[Limit, ...] = ()
+    panel: KeptName | None = None
+    programme: KeptName | None = None
+    team: KeptName | None = None
+    target_weight: TargetWeight | None = None
+
+
+class PanelEntry(Record, frozen=True, kw_only=True):
+    """``panel/<id>`` of the registry: limits for all patients that name the panel."""
+
+    v: Version = 1
+    panel: KeptName
+    display: Code | None = None
+    limits: tuple[Limit, ...] = ()
+
+
+class ProgrammeEntry(Record, frozen=True, kw_only=True):
+    """``programme/<id>`` of the registry: limits for all patients that name the programme."""
+
+    v: Version = 1
+    programme: KeptName
+    display: Code | None = None
+    limits: tuple[Limit, ...] = ()
+
+
+RegistryEntry: TypeAlias = DeviceEntry | PatientEntry | PanelEntry | ProgrammeEntry

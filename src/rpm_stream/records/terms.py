@@ -1,0 +1,60 @@
+"""The closed lists of words that records use: priorities, states, events and reasons."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+Priority: TypeAlias = Literal["high", "medium", "low"]
+RANK: dict[Priority, int] = {"low": 1, "medium": 2, "high": 3}
+State: TypeAlias = Literal["open", "acknowledged", "snoozed", "resolved"]
+Stage: TypeAlias = Literal["ingest", "normalise", "judge"]
+Reason: TypeAlias = Literal[
+    "truncated",
+    "trailing_bytes",
+    "reserved_value",
+    "bad_size",
+    "crc_mismatch",
+    "unknown_characteristic",
+    "bad_json",
+    "bad_schema",
+    "too_large",
+    "unknown_unit",
+    "unknown_vital",
+    "implausible",
+    "unknown_device",
+    "unassigned",
+    "identity_conflict",
+    "future_time",
+    "too_old",
+    "internal_error",
+]
+Direction: TypeAlias = Literal["low", "high"]
+Trend: TypeAlias = Literal["rising", "falling", "steady"]
+Event: TypeAlias = Literal[
+    # the service
+    "opened",  # the first finding
+    "raised",  # a finding of higher priority than the alert had
+    "joined",  # a further finding that changes neither state nor priority
+    "reopened",  # a further rule at the alert's priority, or a side that a snooze does not cover
+    "worse",  # a tier of danger beyond what a person decided about
+    "returned",  # a further finding after all values had been back
+    "over",  # all values are back and no person has seen the alert
+    "escalated",
+    "snooze_ended",
+    "recovered",  # resolved by readings
+    "ended",  # resolved without readings: the device is unassigned, the setting was mended
+    "corrected",  # readings were taken back, or given to whom they belong
+    # a person
+    "acknowledged",
+    "snoozed",
+    "resolved",
+    "withdrawn",
+    "new_normal",
+    "assigned",
+    "commented",
+    "seen",
+    "refused",  # what a person asked for was not done; the reason says why
+]
+Absent: TypeAlias = Literal[
+    "not-a-number", "positive-infinity", "negative-infinity", "error", "not-performed", "unknown"
+]
