@@ -11,7 +11,7 @@ does one that has got worse by a tier since the record that the person saw.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
@@ -20,20 +20,17 @@ import msgspec
 
 from rpm_stream.alert.episode import Episode, Episodes, Member, Snoozed
 from rpm_stream.alert.episodes import change, settle
+from rpm_stream.alert.refusals import FULL, is_told, refused_words, sentence
 from rpm_stream.alert.situation import Situation
 from rpm_stream.alert.tiers import decision_at, has_passed, moment_of
 from rpm_stream.knowledge.alerting import Priorities
-from rpm_stream.records import RANK, Action, Alert, Direction, Event, Priority, Transition
+from rpm_stream.records import RANK, Action, Alert, Cause, Direction, Event, Priority, Transition
 from rpm_stream.words import SERVICE, is_of_values
 
 BOTH: tuple[Direction, ...] = ("low", "high")
 ANY_TIME = ("comment", "assign")  # these silence nothing, whatever has come since
 MOST_SAID = 12_000  # bytes of a patient's histories that people may fill: a quarter of the state (CONTRACT 8)
 EACH_STEP = 100  # bytes that a step takes besides its words
-FULL = "refused, as this one and all further notes: this alert's history has no more room"
-NOT_BACK = (
-    "resolve refused: its values have not been back inside for long enough, so it is acknowledged and stays listed"
-)
 EVENTS: dict[str, Event] = {
     "acknowledge": "acknowledged", "snooze": "snoozed", "resolve": "resolved", "withdraw": "withdrawn",
     "new_normal": "new_normal", "assign": "assigned", "comment": "commented", "see": "seen",
@@ -62,9 +59,9 @@ def decide(episodes: Episodes, group: str, action: Action, context: Context) -> 
     if refused is None and (done := _final(episodes, group, action, context)) is not None:
         return done
     if _is_full(episodes):
-        return _refuse(episode, action, context.now, FULL)
+        return _refuse(episode, action, context, "no_room")
     if refused is not None:
-        return _refuse(episode, action, context.now, f"{action.action.replace('_', ' ')} refused: {refused}")
+        return _refuse(episode, action, context, refused)
     if action.action == "snooze" and action.until is not None:
         return [_snooze(episode, action, action.until, context.now)]
     if action.action == "new_normal":
@@ -84,7 +81,7 @@ def _final(episodes: Episodes, group: str, action: Action, context: Context) -> 
             if episode.alert.priority != "high" or not is_of_values(group) or _is_back(episode, context):
                 return [_end(episodes, group, action, now)]
             first = [] if episode.alert.state == "acknowledged" else _acknowledge(episode, action, now)
-            return [*first, *_refuse(episode, action, now, NOT_BACK)]
+            return [*first, *_refuse(episode, action, context, "not_back")]
         case "see" if not episode.seen:
             episode.seen = True
             return [_step(episode, action, now, "seen"), *_settled(episodes, group, now)]
@@ -100,30 +97,30 @@ def _final(episodes: Episodes, group: str, action: Action, context: Context) -> 
 
 def refusal(
     alert: Alert, action: Action, priorities: Priorities, now: datetime, stood: Priority | None = None
-) -> str | None:
-    """Why a decision about an alert cannot be carried out, in a few plain words; None where it can.
+) -> Cause | None:
+    """Why a decision about an alert cannot be carried out; None where it can.
 
     ``stood``: the priority of the record that the person names, where it is known.
     """
     if action.action not in ANY_TIME and has_risen(alert, action.seen, action.record, stood):
-        return f"it has become {alert.priority} since it was seen"
+        return "risen"
     if action.action == "snooze":
         return _snooze_refusal(alert, action, priorities, now)
     if action.action == "assign" and not assignee_of(action):
-        return "it does not say to whom"
+        return "no_assignee"
     if action.action == "comment" and not action.reason:
-        return "it says nothing"
+        return "no_words"
     if action.action == "withdraw" and not action.reason:
-        return "it does not say why"
+        return "no_reason"
     return None
 
 
-def _overtaken(episode: Episode, action: Action, context: Context, stood: Priority | None) -> str | None:
+def _overtaken(episode: Episode, action: Action, context: Context, stood: Priority | None) -> Cause | None:
     """Whether the alert has got worse by a tier since the record that the person saw."""
     if action.action in ANY_TIME or has_risen(episode.alert, action.seen, action.record, stood):
         return None
     is_passed = has_passed(episode, action.record or action.at, context.situation)
-    return "it has got worse since it was seen" if is_passed else None
+    return "overtaken" if is_passed else None
 
 
 def is_needless(alert: Alert, kind: str, who: str) -> bool:
@@ -134,18 +131,12 @@ def is_needless(alert: Alert, kind: str, who: str) -> bool:
         case "acknowledge":
             return alert.state == "acknowledged"
         case "resolve":
-            return alert.state == "acknowledged" and _is_told(alert.history, NOT_BACK)
+            return alert.state == "acknowledged" and is_told(alert, "resolve", "not_back")
         case "see":  # since the service last changed anything
             newest = takewhile(lambda step: step.who != SERVICE, reversed(alert.history))
             return any((step.event, step.who) == ("seen", who) for step in newest)
         case _:
             return False
-
-
-def _is_told(history: Sequence[Transition], refused: str) -> bool:
-    """Whether a history says this refusal since a person's decision was last carried out."""
-    by_people = (step for step in reversed(history) if step.who != SERVICE)
-    return any(step.reason == refused for step in takewhile(lambda step: step.event == "refused", by_people))
 
 
 def has_risen(alert: Alert, seen: Priority | None, record: datetime | None, stood: Priority | None = None) -> bool:
@@ -175,10 +166,14 @@ def _is_back(episode: Episode, context: Context) -> bool:
     return episode.alert.over or all(context.recovered(name, member) for name, member in episode.members.items())
 
 
-def _refuse(episode: Episode, action: Action, now: datetime, words: str) -> list[Alert]:
-    if _is_told(episode.alert.history, words):
+def _refuse(episode: Episode, action: Action, context: Context, cause: Cause) -> list[Alert]:
+    alert = episode.alert
+    if is_told(alert, action.action, cause):
         return []
-    return [_step(episode, action, now, "refused", reason=words)]
+    words = FULL
+    if cause != "no_room":
+        words = refused_words(action.action, sentence(cause, alert.priority, context.priorities))
+    return [_step(episode, action, context.now, "refused", reason=words, asked=action.action, cause=cause)]
 
 
 def _acknowledge(episode: Episode, action: Action, now: datetime) -> list[Alert]:
@@ -220,16 +215,16 @@ def _snooze(episode: Episode, action: Action, until: datetime, now: datetime) ->
     return alert
 
 
-def _snooze_refusal(alert: Alert, action: Action, priorities: Priorities, now: datetime) -> str | None:
+def _snooze_refusal(alert: Alert, action: Action, priorities: Priorities, now: datetime) -> Cause | None:
     rules = priorities.snooze
     if alert.priority in rules.never:
-        return f"{alert.priority} alerts cannot be snoozed"
+        return "never_snoozed"
     if action.until is None:
-        return "it does not say until when"
+        return "no_end"
     if action.until <= now:
-        return "its end is past"
+        return "end_past"
     if action.until - now > timedelta(hours=rules.at_most_hours):
-        return f"it would last over {rules.at_most_hours} hours"
+        return "too_long"
     return None
 
 

@@ -11,33 +11,57 @@ from datetime import datetime
 import msgspec
 
 from rpm_stream.alert.decisions import EVENTS, assignee_of, is_needless
-from rpm_stream.records import Action, Alert, Event, State, Transition
+from rpm_stream.alert.refusals import SENTENCES, refused_words
+from rpm_stream.records import Action, Alert, Cause, State, Transition
 
 ENDS = ("resolve", "withdraw")
 STATES: dict[str, State] = {"acknowledge": "acknowledged", "resolve": "resolved", "withdraw": "resolved"}
-NOT_HERE = "{} refused: the service keeps nothing of this alert but its record"
 
 
 def decided(alert: Alert, action: Action, now: datetime, refused: str | None = None) -> Alert | None:
-    """The alert's next record; None where nothing changes. ``refused``: why it cannot be ended, where it cannot."""
+    """The alert's next record; None where nothing changes. ``refused``: why it ends by itself, where it does."""
     if alert.state == "resolved" or is_needless(alert, action.action, action.who):
         return None
     if action.action in ENDS and refused is not None:
-        return _step(alert, action, now, "refused", f"{action.action} refused: {refused}")
+        return _refuse(alert, action, now, ("ends_by_itself", refused))
     if action.action in ("snooze", "new_normal") or action.action not in EVENTS:
-        return _step(alert, action, now, "refused", NOT_HERE.format(action.action.replace("_", " ")))
-    return _step(alert, action, now, EVENTS[action.action], action.reason)
-
-
-def _step(alert: Alert, action: Action, now: datetime, event: Event, reason: str) -> Alert | None:
-    if any((step.event, step.who, step.reason) == ("refused", action.who, reason) for step in alert.history[-1:]):
-        return None  # said already, and nothing since
-    state = alert.state if event == "refused" else STATES.get(action.action, alert.state)
-    assignee = assignee_of(action) if event == "assigned" else None
+        return _refuse(alert, action, now, ("not_kept", SENTENCES["not_kept"]))
+    event = EVENTS[action.action]
     step = Transition(
-        at=now, state=state, priority=alert.priority, who=action.who, reason=reason, event=event, assignee=assignee
+        at=now,
+        state=STATES.get(action.action, alert.state),
+        priority=alert.priority,
+        who=action.who,
+        reason=action.reason,
+        event=event,
+        assignee=assignee_of(action) if event == "assigned" else None,
     )
-    ends = state == "resolved"
+    return _with_step(alert, step)
+
+
+def _refuse(alert: Alert, action: Action, now: datetime, why: tuple[Cause, str]) -> Alert | None:
+    cause, words = why
+    last = alert.history[-1] if alert.history else None
+    if last is not None and (last.who, last.asked, last.cause) == (action.who, action.action, cause):
+        return None  # the newest step is this refusal already
+    step = Transition(
+        at=now,
+        state=alert.state,
+        priority=alert.priority,
+        who=action.who,
+        reason=refused_words(action.action, words),
+        event="refused",
+        asked=action.action,
+        cause=cause,
+    )
+    return _with_step(alert, step)
+
+
+def _with_step(alert: Alert, step: Transition) -> Alert:
     return msgspec.structs.replace(
-        alert, state=state, updated_at=now, history=(*alert.history, step), over=alert.over and not ends
+        alert,
+        state=step.state,
+        updated_at=step.at,
+        history=(*alert.history, step),
+        over=alert.over and step.state != "resolved",
     )

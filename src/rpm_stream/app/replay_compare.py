@@ -26,8 +26,8 @@ from rpm_stream.app.topic_window import Progress, Spans, reaching, records, wind
 from rpm_stream.pipeline.balance import IN_ERROR
 from rpm_stream.pipeline.replay import Kind, Line
 from rpm_stream.pipeline.silence import GROUP as SILENCE
-from rpm_stream.records import UNREADABLE, Record
-from rpm_stream.words import SERVICE
+from rpm_stream.publish.old_life import typed
+from rpm_stream.records import UNREADABLE, Event, Record, Transition
 
 TOPIC_OF: Final[dict[Kind, str]] = {
     "reading": READINGS, "score": SCORES, "alert": ALERTS, "observation": OBSERVATIONS, "reject": REJECTS,
@@ -36,7 +36,6 @@ EDGE = timedelta(minutes=1)  # what follows from a record comes a little later t
 TIME_DRIVEN = ("stale", "updated_at", "historical", "escalation")
 TIME_EVENTS = frozenset({"escalated", "snooze_ended"})
 UNNOTICED = frozenset({"opened", "joined", "recovered", "ended"})  # events of a silence that nobody has decided about
-TIME_WORDS = ("escalated:", "the snooze is over")  # of the service, in records from before steps had an event
 CORRECTED = "corrected"  # FHIR: modified after it was final, because it was wrong
 
 What = Literal["only_replayed", "only_on_topic", "different"]
@@ -202,17 +201,22 @@ def _fields(kind: Kind, replayed: bytes, found: bytes) -> tuple[str, ...]:
 def _plain(kind: Kind, body: bytes) -> dict[str, Any]:
     record = _object.decode(body)
     if kind == "alert":
-        history = [step for step in record["history"] if not _is_of_time(step)]
+        events, refused = _events(record["history"])
+        history = [
+            {**step, **refused[place]}
+            for place, step in enumerate(record["history"])
+            if events[place] not in TIME_EVENTS
+        ]
         kept = {name: part for name, part in record.items() if name not in TIME_DRIVEN}
         return {**kept, "history": history, "state": history[-1]["state"] if history else None}
     return record
 
 
-def _is_of_time(step: dict[str, Any]) -> bool:
-    """Whether time alone took a step of an alert's history."""
-    if step.get("event") is not None:
-        return step["event"] in TIME_EVENTS
-    return bool(step["who"] == SERVICE and step["reason"].startswith(TIME_WORDS))
+def _events(history: list[dict[str, Any]]) -> tuple[list[Event | None], list[dict[str, Any]]]:
+    """What happened in each step, and ``asked`` and ``cause`` of each refusal, also where an older release wrote it."""
+    steps = typed(msgspec.convert(history, tuple[Transition, ...]))
+    refused = [{"asked": step.asked, "cause": step.cause} if step.event == "refused" else {} for step in steps]
+    return [step.event for step in steps], refused
 
 
 def _may_be_replayed_alone(kind: Kind, body: bytes) -> bool:

@@ -5,7 +5,10 @@ A state is read once, when its patient is first needed; from then on kind and ke
 
 from __future__ import annotations
 
+import msgspec
+
 from rpm_stream.alert.episode import Episodes
+from rpm_stream.publish.old_life import with_refusals
 from rpm_stream.records import Direction, Key, Kind
 from rpm_stream.score.rule_protocol import Rule
 
@@ -16,8 +19,10 @@ RESENT = "resent."  # so do stored values that are sent again; other faults of a
 
 
 def fill_in(episodes: Episodes) -> None:
-    """Give each member that has a name alone its kind and key."""
+    """Give each member that has a name alone its kind and key, and each refusal its cause."""
     for episode in episodes.values():
+        history = with_refusals(episode.alert.history)
+        episode.alert = msgspec.structs.replace(episode.alert, history=history)
         for name, member in episode.members.items():
             if member.kind == "unknown":
                 member.kind, member.key = kind_and_key(name, member.direction)

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from rpm_stream.records import Direction, Event, Transition
+from rpm_stream.records import ActionName, Cause, Direction, Event, Transition
 from rpm_stream.words import SERVICE
 
 NEW_NORMAL = ("new normal: learning resumes; the limits stay as they are", "new normal: learning resumes")
@@ -23,16 +23,61 @@ ASSIGNED = "assigned to "
 SNOOZED = re.compile(r"snoozed for ([0-9]+) minutes(?:, (low|high) values only)?(?:: |$)")
 TAKEN_BACK = re.compile(r"[0-9]+ of its readings were taken back(?:: |$)")
 REFUSED = re.compile(r"(?:[a-z_]+ refused: |refused, as this one )")
+ASKED = re.compile(r"(acknowledge|snooze|resolve|assign|comment|new[_ ]normal|withdraw|see) refused: ")
+ROOM = "refused, as this one "
+ACTIONS: dict[str, ActionName] = {
+    "acknowledge": "acknowledge", "snooze": "snooze", "resolve": "resolve", "assign": "assign", "comment": "comment",
+    "new normal": "new_normal", "new_normal": "new_normal", "withdraw": "withdraw", "see": "see",
+}  # fmt: skip
+CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
+    (re.compile(r"it has become (?:high|medium|low) since it was seen$"), "risen"),
+    (re.compile(r"it has got worse since it was seen$"), "overtaken"),
+    (re.compile(r"(?:high|medium|low) alerts cannot be snoozed$"), "never_snoozed"),
+    (re.compile(r"it does not say until when$"), "no_end"),
+    (re.compile(r"its end is past$"), "end_past"),
+    (re.compile(r"it would last over [0-9]+ hours$"), "too_long"),
+    (re.compile(r"it does not say to whom$"), "no_assignee"),
+    (re.compile(r"it says nothing$"), "no_words"),
+    (re.compile(r"it does not say why$"), "no_reason"),
+    (re.compile(r"its values have not been back inside for long enough"), "not_back"),
+    (re.compile(r"the service keeps nothing of this alert but its record$"), "not_kept"),
+    (re.compile(r"it ends by itself"), "ends_by_itself"),
+)
 
 
 def typed(history: Sequence[Transition]) -> tuple[Transition, ...]:
     """The history with the typed fields of every step; ``reason`` then holds no more than it would today."""
     if all(step.event is not None for step in history):
-        return tuple(history)
+        return with_refusals(history)
     befores = (None, *history)
-    return tuple(
-        step if step.event is not None else _typed(step, before) for step, before in zip(history, befores, strict=False)
+    return with_refusals(
+        [
+            step if step.event is not None else _typed(step, before)
+            for step, before in zip(history, befores, strict=False)
+        ]
     )
+
+
+def with_refusals(history: Sequence[Transition]) -> tuple[Transition, ...]:
+    """The history with ``asked`` and ``cause`` of every refused step that has the sentence alone; all else as it is."""
+    if not any(_is_untold(step) for step in history):
+        return tuple(history)
+    return tuple(_refusal(step) if _is_untold(step) else step for step in history)
+
+
+def _is_untold(step: Transition) -> bool:
+    return step.event == "refused" and step.cause is None
+
+
+def _refusal(step: Transition) -> Transition:
+    if step.reason.startswith(ROOM):
+        return replace(step, cause="no_room")
+    found = ASKED.match(step.reason)
+    if found is None:
+        return step
+    why = step.reason[found.end() :]
+    cause = next((cause for words, cause in CAUSES if words.match(why)), None)
+    return replace(step, asked=ACTIONS[found[1]], cause=cause)
 
 
 def is_person(step: Transition) -> bool:

@@ -47,7 +47,19 @@ from rpm_stream.records.registry import (
 )
 from rpm_stream.records.rejects import Position, Reject
 from rpm_stream.records.scores import Score
-from rpm_stream.records.terms import RANK, Absent, Direction, Event, Priority, Reason, Stage, State, Trend
+from rpm_stream.records.terms import (
+    RANK,
+    Absent,
+    ActionName,
+    Cause,
+    Direction,
+    Event,
+    Priority,
+    Reason,
+    Stage,
+    State,
+    Trend,
+)
 
 __all__ = [
     "APP_VALUE",
@@ -57,9 +69,11 @@ __all__ = [
     "Absent",
     "Account",
     "Action",
+    "ActionName",
     "Alert",
     "AppValue",
     "Assignment",
+    "Cause",
     "Code",
     "DecimalText",
     "Decoded",

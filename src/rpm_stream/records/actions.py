@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta
 
 from rpm_stream.records.alerts import Alert
 from rpm_stream.records.base import Code, KeptName, Record, Time, Version
 from rpm_stream.records.readings import Reading, Window
-from rpm_stream.records.terms import Direction, Priority
+from rpm_stream.records.terms import ActionName, Direction, Priority
 
 
 class Action(Record, frozen=True, kw_only=True):
@@ -30,9 +30,7 @@ class Action(Record, frozen=True, kw_only=True):
     v: Version = 1
     patient: KeptName
     alert: KeptName | None = None
-    action: Literal[
-        "acknowledge", "snooze", "resolve", "assign", "comment", "new_normal", "withdraw", "see", "void", "adopt"
-    ]
+    action: ActionName
     who: KeptName
     at: Time
     reason: Annotated[str, Meta(max_length=1000)] = ""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from rpm_stream.records.base import Code, Record, SensedText, Time, Version
-from rpm_stream.records.terms import Absent, Direction, Event, Priority, State, Trend
+from rpm_stream.records.terms import Absent, ActionName, Cause, Direction, Event, Priority, State, Trend
 
 
 class Transition(Record, frozen=True, kw_only=True, omit_defaults=True):
     """One step in the life of an alert. ``reason``: a person's own words, or the rule's of what was found.
 
     ``event`` says what happened, ``until`` and ``direction`` what a snooze covers, ``assignee`` who has it now. Records
-    that were written before these fields existed have none of them.
+    that were written before these fields existed have none of them. Of a ``refused`` step ``asked`` is the action that
+    was not carried out and ``cause`` why.
     """
 
     at: Time
@@ -22,6 +23,8 @@ class Transition(Record, frozen=True, kw_only=True, omit_defaults=True):
     until: Time | None = None
     direction: Direction | None = None
     assignee: Code | None = None
+    asked: ActionName | None = None
+    cause: Cause | None = None
 
 
 class Sample(Record, frozen=True, kw_only=True):

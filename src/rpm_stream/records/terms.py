@@ -58,3 +58,22 @@ Event: TypeAlias = Literal[
 Absent: TypeAlias = Literal[
     "not-a-number", "positive-infinity", "negative-infinity", "error", "not-performed", "unknown"
 ]
+ActionName: TypeAlias = Literal[
+    "acknowledge", "snooze", "resolve", "assign", "comment", "new_normal", "withdraw", "see", "void", "adopt"
+]
+Cause: TypeAlias = Literal[
+    # why a decision was not carried out; alert/refusals.py has the sentence of each
+    "risen",  # the alert's priority is higher than the person saw it
+    "overtaken",  # the alert has got worse by a tier since the record that the person saw
+    "never_snoozed",  # alerts of this priority cannot be snoozed
+    "no_end",  # a snooze without an end
+    "end_past",  # a snooze whose end is past
+    "too_long",  # a snooze beyond the longest that is allowed
+    "no_assignee",  # nobody is named to assign it to
+    "no_words",  # a comment without words
+    "no_reason",  # a withdrawal without a reason
+    "not_back",  # the values are not back; the alert is acknowledged instead of resolved
+    "no_room",  # the history has no room for further notes of people
+    "not_kept",  # the judge keeps nothing of the alert but its record
+    "ends_by_itself",  # the service ends the alert when its condition is over
+]

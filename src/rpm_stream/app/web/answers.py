@@ -11,16 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from itertools import takewhile
 from typing import Final
 
-from rpm_stream.alert.decisions import FULL
+from rpm_stream.alert.refusals import refuses
 from rpm_stream.app.web.feed_state import Answer, FeedState, Pending
 from rpm_stream.app.web.progress import Progress
 from rpm_stream.pipeline.held import RULE
 from rpm_stream.publish.old_life import typed
 from rpm_stream.records import Alert
-from rpm_stream.words import SERVICE
 
 CLOCKS_APART: Final = timedelta(seconds=2)  # the broker's clock stamps what waits, ours the decision
 WORDS: Final[dict[Answer, str]] = {
@@ -49,8 +47,8 @@ def look(state: FeedState, progress: Progress) -> None:
 
 def is_held(alert: Alert, alerts: Iterable[Alert]) -> bool:
     """Whether the messages of the alert's patient wait until their state is mended. The alert that says so does not."""
-    return not alert.rule.startswith(RULE) and any(
-        each.patient == alert.patient and each.rule.startswith(RULE) and each.state != "resolved" for each in alerts
+    return alert.rule != RULE and any(
+        each.patient == alert.patient and each.rule == RULE and each.state != "resolved" for each in alerts
     )
 
 
@@ -73,17 +71,8 @@ def after(pending: Pending, alert: Alert, progress: Progress, held: bool) -> Pen
 def _answer(pending: Pending, alert: Alert, held: bool) -> Answer:
     if held:
         return "kept"
-    return "refused" if _is_refused(alert, f"{pending.action.replace('_', ' ')} refused: ") else "unkept"
-
-
-def _is_refused(alert: Alert, words: str) -> bool:
-    """Whether the history says already that such a decision is refused, to whomever: the judge says it once.
-
-    Since a person's decision was last carried out, as the judge looks too (``alert/decisions.py``).
-    """
-    by_people = (step for step in reversed(typed(alert.history)) if step.who != SERVICE)
-    said = takewhile(lambda step: step.event == "refused", by_people)
-    return any(step.reason == FULL or step.reason.startswith(words) for step in said)
+    # The judge writes a refusal once, whoever asks: the history may hold it from before.
+    return "refused" if refuses(typed(alert.history), pending.action) else "unkept"
 
 
 def overdue_since(pending: Pending, now: datetime) -> bool:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
+import msgspec
+
 from rpm_stream.alert.decisions import EVENTS, is_needless
 from rpm_stream.publish import feed
 from rpm_stream.publish.old_life import typed
@@ -73,7 +75,8 @@ class Pending:
 
         No clock decides: the steps have the broker's time, and the feed's own may be ahead of it.
         """
-        if alert.state == "resolved" or is_needless(alert, self.action, self.who):
+        shown = msgspec.structs.replace(alert, history=typed(alert.history))
+        if alert.state == "resolved" or is_needless(shown, self.action, self.who):
             return True
         return bool(self._answers(alert.history) - self._answers(self.known))
 

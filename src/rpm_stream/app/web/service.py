@@ -14,6 +14,7 @@ import structlog
 
 from rpm_stream.alert import unkept
 from rpm_stream.alert.decisions import has_risen, refusal
+from rpm_stream.alert.refusals import sentence
 from rpm_stream.app.web.answers import WORDS, overdue_since
 from rpm_stream.app.web.chart import Chart, charts
 from rpm_stream.app.web.feed_state import PENDING_FOR, FeedState, Kind, Pending
@@ -191,7 +192,8 @@ class Service:
         action = _action(alert, decision, now)
         if key in self.state.unkept and action.action in unkept.ENDS:
             action = msgspec.structs.replace(action, listed=alert)
-        if why := refusal(alert, action, self.knowledge.priorities, now):
+        if cause := refusal(alert, action, self.knowledge.priorities, now):
+            why = sentence(cause, alert.priority, self.knowledge.priorities)
             raise Refused(f"{decision.action} refused: {why}")
         if decision.action == "acknowledge" and alert.state == "acknowledged":
             raise Refused("acknowledge refused: somebody has acknowledged it already")

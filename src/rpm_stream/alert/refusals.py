@@ -1,0 +1,62 @@
+"""Why a decision about an alert is not carried out: one code a cause, and the sentence that its record shows.
+
+A refused step carries the code (``cause``) and the action (``asked``). Code reads these alone. The sentence is what a
+person reads in ``reason``; nothing parses it, but for records of older releases (publish/old_life.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import takewhile
+
+from rpm_stream.knowledge.alerting import Priorities
+from rpm_stream.records import ActionName, Alert, Cause, Priority, Transition
+from rpm_stream.words import SERVICE
+
+SENTENCES: dict[Cause, str] = {
+    "risen": "it has become {priority} since it was seen",
+    "overtaken": "it has got worse since it was seen",
+    "never_snoozed": "{priority} alerts cannot be snoozed",
+    "no_end": "it does not say until when",
+    "end_past": "its end is past",
+    "too_long": "it would last over {hours} hours",
+    "no_assignee": "it does not say to whom",
+    "no_words": "it says nothing",
+    "no_reason": "it does not say why",
+    "not_back": "its values have not been back inside for long enough, so it is acknowledged and stays listed",
+    "not_kept": "the service keeps nothing of this alert but its record",
+}
+FULL = "refused, as this one and all further notes: this alert's history has no more room"
+NAMES_PRIORITY: frozenset[Cause] = frozenset({"risen", "never_snoozed"})  # another priority is another sentence
+
+
+def sentence(cause: Cause, priority: Priority, priorities: Priorities) -> str:
+    """Why, in a few plain words. ``cause`` is one of ``SENTENCES``."""
+    return SENTENCES[cause].format(priority=priority, hours=priorities.snooze.at_most_hours)
+
+
+def refused_words(asked: ActionName, why: str) -> str:
+    """The text of a refused step: ``resolve refused: it does not say why``."""
+    return f"{asked.replace('_', ' ')} refused: {why}"
+
+
+def is_told(alert: Alert, asked: ActionName, cause: Cause) -> bool:
+    """Whether the history holds this refusal since a person's decision was last carried out."""
+    by_people = (step for step in reversed(alert.history) if step.who != SERVICE)
+    since = takewhile(lambda step: step.event == "refused", by_people)
+    return any(_is_same(step, asked, cause, alert.priority) for step in since)
+
+
+def refuses(history: Sequence[Transition], asked: str) -> bool:
+    """Whether the history holds a refusal of such an action, or of all notes, since one was last carried out."""
+    by_people = (step for step in reversed(history) if step.who != SERVICE)
+    since = takewhile(lambda step: step.event == "refused", by_people)
+    return any(step.cause == "no_room" or step.asked == asked for step in since)
+
+
+def _is_same(step: Transition, asked: ActionName, cause: Cause, priority: Priority) -> bool:
+    if step.cause != cause:
+        return False
+    if cause == "no_room":
+        return True
+    return step.asked == asked and (cause not in NAMES_PRIORITY or step.priority == priority)
