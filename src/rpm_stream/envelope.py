@@ -12,12 +12,13 @@ from zlib import crc32
 
 import msgspec
 
+from rpm_stream.errors import RpmStreamError
 from rpm_stream.records import UNREADABLE
 
 State = TypeVar("State")
 
 
-class StateError(Exception):
+class StateError(RpmStreamError):
     """A state cannot be restored; the text says why, without the state's content."""
 
 

@@ -3,6 +3,8 @@
 * RpmStreamError
   x DecodeError          a payload or an entry is no reading                        ingest/errors.py
   x KnowledgeError       a table cannot be used                                     knowledge/checks.py
+  x EstimatorError       an estimator cannot be made or run                         knowledge/estimators.py
+  x StateError           a state cannot be restored                                 envelope.py
   x RegistryError        a line is no registry entry                                registry.py
   x UsageError           wrong use or unreadable input; exit status 2               app/errors.py
     + BrokerAway         no Kafka answers

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 import pytest
 from structlog.testing import capture_logs
+from support.paths import repository
 
 from rpm_stream.app.detector_budget import cost_us, within_budget
 from rpm_stream.app.metrics import DETECTORS_OFF
@@ -14,7 +13,7 @@ from rpm_stream.knowledge import load, shipped
 from rpm_stream.knowledge.scoring import Shadow
 from rpm_stream.score.entries import entries
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "detectors"
+EXAMPLE = repository("docs", "detectors")
 
 
 def test_the_shipped_tables_are_left_as_they_are() -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from support.paths import repository
 
 from rpm_stream.app import broker_config, broker_jars
 from rpm_stream.app.broker import _free_port
 
-SERVICES = yaml.safe_load((Path(__file__).parents[2] / "deploy/compose.yaml").read_text(encoding="utf-8"))["services"]
+SERVICES = yaml.safe_load(repository("deploy", "compose.yaml").read_text(encoding="utf-8"))["services"]
 START_SECONDS = 90.0
 
 

@@ -18,9 +18,12 @@ from support.source import MODULES, name_of, tree, unit_of
 from rpm_stream.ingest import DECODERS, DecodeError, decode
 from rpm_stream.knowledge import KnowledgeError, load, shipped
 
-PARTS = ("ingest", "normalise", "pipeline")  # who may give a reading a flag
+PARTS = ("ahead", "ingest", "normalise", "pipeline")  # who may give a reading a flag
 NO_FLAGS = {"FEATURES", "FIELDS"}  # tables of what a device can do or has sent: attributes of a payload
 NAMES_OF_FLAGS = {
+    "CLOCK_AHEAD",
+    "IGNORED",
+    "REFUSED",
     "FLAG_OF_MEASUREMENT",
     "FLAG_OF_STATUS",
     "_PULSE_RANGES",

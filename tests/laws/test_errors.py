@@ -12,9 +12,7 @@ from rpm_stream import errors
 
 ROOT = "RpmStreamError"
 # Exceptions with another root, each with its reason.
-OUTSIDE: dict[str, str] = {
-    "StateError": "the two envelopes of states become one, and their errors with them",
-}
+OUTSIDE: dict[str, str] = {}
 ENTRY = re.compile(r"^( *)[*x+] (\w+)(?: +(?:\((\w+)\) )?.*?(?: {2,}(\S+\.py))?)?$", re.MULTILINE)
 
 Found = tuple[str, str]  # the file and the name of a class

@@ -35,10 +35,8 @@ EXCEPTIONS = {
     ("alert/decisions.py", "action.to or ''"): "a name that a person typed",
     ("alert/moments.py", "key"): "the state's own key of vital and side, written and read in this file",
     ("pipeline/balance.py", "each.value"): "an identifier of FHIR",
-    ("pipeline/device.py", "decoded.key"): "the identity of a payload, made by ingest",
-    ("pipeline/spots.py", "decoded.key"): "the identity of a payload, made by ingest",
+    ("score/learned.py", "key"): "the state's own key of a row in shadow",
     ("pipeline/order.py", "bytes(keys.get('action', b''))"): "bytes of a message",
-    ("pipeline/sightings.py", "data"): "bytes of a state",
     ("pipeline/stored_entry.py", "key"): "the key of a registry message",
 }
 

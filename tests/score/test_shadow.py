@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.paths import repository
 
 from rpm_stream.knowledge import KnowledgeError, examine, load, shipped
 from rpm_stream.knowledge.checks import SHADOW_FRAME
@@ -27,7 +28,7 @@ from rpm_stream.score.learning import LiveDetectors, Paused
 from rpm_stream.score.relearned import Relearned
 from rpm_stream.score.state import ScoreState
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "detectors"
+EXAMPLE = repository("docs", "detectors")
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
 USUAL = {"heart_rate": (72.0, 4.0), "systolic": (128.0, 8.0), "oxygen_saturation": (97.0, 0.8),
          "respiratory_rate": (16.0, 1.0), "body_temperature": (36.8, 0.2)}  # fmt: skip

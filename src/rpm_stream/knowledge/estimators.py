@@ -13,6 +13,7 @@ from typing import Any, Final
 from river import anomaly, compose, drift, linear_model, optim, preprocessing, stats, time_series
 from river.base import AnomalyDetector, Base, DriftDetector, Estimator, SupervisedAnomalyDetector
 
+from rpm_stream.errors import RpmStreamError
 from rpm_stream.knowledge.scoring import Shadow
 
 PREFIX: Final = "river."
@@ -33,7 +34,7 @@ TRIED: Final = 48
 Vector = dict[Any, Any]
 
 
-class EstimatorError(Exception):
+class EstimatorError(RpmStreamError):
     """An estimator cannot be made or cannot be run; the text says why."""
 
 

@@ -22,10 +22,10 @@ from rpm_stream.pipeline.patient_rule import Due, Ending, PatientRule
 from rpm_stream.publish.windows import SPAN_SECONDS
 from rpm_stream.records import Assignment, DeviceEntry, Finding, Key, PatientEntry, Reading, Record
 from rpm_stream.registry import Registry, first_not_worn, holders
+from rpm_stream.score.continuous import is_continuous
 from rpm_stream.score.expected import expected_of
 from rpm_stream.score.member_names import member_name
 from rpm_stream.score.rule_protocol import Held
-from rpm_stream.score.rules import is_continuous
 from rpm_stream.score.state import ScoreState
 from rpm_stream.words import is_of_values
 

@@ -10,7 +10,7 @@ from rpm_stream.records import Finding, Key, Reading, Score
 from rpm_stream.score.detector import Detector
 from rpm_stream.score.half_space_trees import HalfSpaceTrees
 from rpm_stream.score.learning import LiveDetectors, Numbers, Paused, is_sustained
-from rpm_stream.score.rules import emits
+from rpm_stream.score.marks import emits
 from rpm_stream.score.runner import Asked, Runner, vector_of
 from rpm_stream.score.state import ScoreState
 from rpm_stream.score.usual_words import UsualWords

@@ -17,8 +17,8 @@ from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Finding, Key, Reading
 from rpm_stream.score.drift import Drift
 from rpm_stream.score.learning import LiveDetectors, Numbers, Paused
+from rpm_stream.score.marks import note_calm
 from rpm_stream.score.personal import Looked
-from rpm_stream.score.rules import note_calm
 from rpm_stream.score.runner import Runner
 from rpm_stream.score.state import Course, Level, ScoreState
 from rpm_stream.score.usual_words import UsualWords

@@ -15,7 +15,7 @@ from typing import Final
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Reading, Record
 from rpm_stream.score.detector import Detector, Feature
-from rpm_stream.score.rules import note_calm
+from rpm_stream.score.marks import note_calm
 from rpm_stream.score.state import FlagRun, ScoreState
 
 LEARN_EVERY: Final = timedelta(minutes=15)

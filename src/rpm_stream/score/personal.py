@@ -7,7 +7,7 @@ from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Finding, Key, Reading, Record, Score
 from rpm_stream.score.detector import Detector
 from rpm_stream.score.learning import LiveDetectors, Numbers, Paused, is_sustained
-from rpm_stream.score.rules import emits
+from rpm_stream.score.marks import emits
 from rpm_stream.score.runner import Asked, Runner
 from rpm_stream.score.state import FlagRun, ScoreState
 from rpm_stream.score.usual_words import UsualWords

@@ -16,10 +16,10 @@ from statistics import median
 from rpm_stream.knowledge.trends import Falling
 from rpm_stream.records import Finding, Key, PatientEntry, Reading
 from rpm_stream.score.learning import Numbers
+from rpm_stream.score.marks import note_calm
 from rpm_stream.score.member_names import member_name
 from rpm_stream.score.moment import Moment
 from rpm_stream.score.rule_protocol import MomentRule, Shared
-from rpm_stream.score.rules import note_calm
 from rpm_stream.score.state import Point, ScoreState
 from rpm_stream.score.usual_words import UsualWords
 

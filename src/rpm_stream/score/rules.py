@@ -15,6 +15,7 @@ import msgspec
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import RANK, Direction, Finding, PatientEntry, Reading
 from rpm_stream.sameness import ignored_time
+from rpm_stream.score.continuous import is_continuous
 from rpm_stream.score.history import (
     Placing,
     Segment,
@@ -29,10 +30,9 @@ from rpm_stream.score.recent import Recent, among_last, enter, forget
 from rpm_stream.score.recovery import Recovery, history_of
 from rpm_stream.score.rows import Reach, Run, within
 from rpm_stream.score.rows import row as row_of
-from rpm_stream.score.state import Calm, Emitted, ScoreState
+from rpm_stream.score.state import ScoreState
 from rpm_stream.score.taken_back import forget_in
 
-EMIT_EVERY = timedelta(minutes=5)  # an unchanged score of a continuous vital is put out this often
 LEAST_GAP = timedelta(minutes=15)  # a pause up to so long is no gap in "for m minutes" (CONTRACT 10, In a row)
 NO_LIMIT = Verdict(level="inside", points=None)
 UNKNOWN_BETWEEN = "nothing known between"
@@ -258,31 +258,3 @@ def _worst_of(found: Iterable[Finding | None]) -> list[Finding]:
         if finding and (known is None or RANK[finding.priority] > RANK[known.priority]):
             worst[finding.member] = finding
     return list(worst.values())
-
-
-def is_continuous(reading: Reading, knowledge: Knowledge) -> bool:
-    """Whether the reading is one of a stream, not a spot measurement: what is published in summaries (CONTRACT 6)."""
-    characteristic = knowledge.characteristics.get(reading.attributes.get("characteristic", ""))
-    return (characteristic is not None and characteristic.continuous) or (
-        knowledge.vitals[reading.vital].publish == "summary"
-    )
-
-
-def note_calm(state: ScoreState, member: str, at: datetime, calm: bool) -> None:
-    """Carry on, begin or end a member's time inside its recovery limit."""
-    if not calm:
-        state.calm.pop(member, None)
-    elif (known := state.calm.get(member)) is None:
-        state.calm[member] = Calm(since=at, until=at)
-    elif at > known.until:
-        known.until = at
-
-
-def emits(state: ScoreState, name: str, at: datetime, said: str) -> bool:
-    """Whether a score is worth a record: it changed, or a while has passed. Notes it if so."""
-    last = state.emitted.get(name)
-    if last is not None and last.said == said and last.at <= at < last.at + EMIT_EVERY:
-        return False
-    if last is None or at >= last.at:
-        state.emitted[name] = Emitted(at=at, said=said)
-    return True

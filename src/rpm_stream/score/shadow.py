@@ -9,7 +9,7 @@ from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Reading, Score
 from rpm_stream.score.detector import Vector
 from rpm_stream.score.learning import LiveDetectors, Numbers, Paused
-from rpm_stream.score.rules import emits
+from rpm_stream.score.marks import emits
 from rpm_stream.score.runner import Asked, Runner, vector_of
 from rpm_stream.score.state import ScoreState
 

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 from rpm_stream.ids import deterministic_id
 from rpm_stream.records import Finding, Key, PatientEntry, Priority, Reading, Score, Total
 from rpm_stream.score.history import Level, Placing
+from rpm_stream.score.marks import emits, note_calm
 from rpm_stream.score.member_names import member_name
 from rpm_stream.score.moment import Moment
 from rpm_stream.score.news2 import ANSWER_BEFORE, OXYGEN, SATURATION, SCALE_SAID, Histories, News2Score
 from rpm_stream.score.rule_protocol import Held, MomentRule, Shared
-from rpm_stream.score.rules import emits, note_calm
 from rpm_stream.score.state import ScoreState
 
 NEWS2 = member_name("news2", Key())  # its member in an episode, and its detector in a score

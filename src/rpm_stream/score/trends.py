@@ -16,16 +16,18 @@ import msgspec
 
 from rpm_stream.knowledge.trends import Average, Drop, Joined
 from rpm_stream.records import Direction, Finding, Key, PatientEntry, Reading, Record
+from rpm_stream.score.continuous import is_continuous
 from rpm_stream.score.days import AVERAGE, DISCHARGE, DROP, JOINED, Days, DayTable, Risen, day_of, spread
 from rpm_stream.score.discharge import DischargeWeight
 from rpm_stream.score.history import VitalHistory, add, segment_of
 from rpm_stream.score.learning import Numbers
+from rpm_stream.score.marks import note_calm
 from rpm_stream.score.member_names import member_name
 from rpm_stream.score.moment import Moment
 from rpm_stream.score.recent import among_last, enter, forget
 from rpm_stream.score.rows import run
 from rpm_stream.score.rule_protocol import MomentRule, Shared
-from rpm_stream.score.rules import is_continuous, note_calm, number_of
+from rpm_stream.score.rules import number_of
 from rpm_stream.score.state import ScoreState
 from rpm_stream.score.trend_words import TrendWords
 from rpm_stream.score.usual_words import UsualWords

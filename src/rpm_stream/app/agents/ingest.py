@@ -13,6 +13,7 @@ from rpm_stream.app.agents.held_told import NobodyTold
 from rpm_stream.app.agents.holding import Holding, Late
 from rpm_stream.app.agents.kept_frames import Lines
 from rpm_stream.app.agents.keyed import BatchWork, Place
+from rpm_stream.app.agents.ready import tell_when_serving
 from rpm_stream.app.agents.states import Form, KeyedStates
 from rpm_stream.app.agents.strays import Strays
 from rpm_stream.app.clock import Clock
@@ -24,7 +25,6 @@ from rpm_stream.app.layout import Layout
 from rpm_stream.app.metrics import MESSAGES, PARTS, REJECTS, REPEATED, STEP_SECONDS
 from rpm_stream.app.names import ACCOUNTS, ACTIONS, FRAMES, GROUP_INGEST, READINGS
 from rpm_stream.app.names import REJECTS as REJECTS_TOPIC
-from rpm_stream.app.ready import tell_when_serving
 from rpm_stream.app.received import frame_message, is_redriven
 from rpm_stream.app.registry_reader import RegistryReader
 from rpm_stream.app.settings import Settings

@@ -19,6 +19,7 @@ from rpm_stream.app.agents.barrier import Barrier
 from rpm_stream.app.agents.held_told import FeedTold
 from rpm_stream.app.agents.holding import Holding, Late
 from rpm_stream.app.agents.keyed import BatchWork, Place
+from rpm_stream.app.agents.ready import tell_when_serving
 from rpm_stream.app.agents.states import Form, KeyedStates
 from rpm_stream.app.clock import Clock
 from rpm_stream.app.detector_budget import within_budget
@@ -41,7 +42,6 @@ from rpm_stream.app.names import GROUP_JUDGE, READINGS, REJECTS
 from rpm_stream.app.names import OBSERVATIONS as OBSERVATIONS_TOPIC
 from rpm_stream.app.names import SCORES as SCORES_TOPIC
 from rpm_stream.app.partitions import home_of
-from rpm_stream.app.ready import tell_when_serving
 from rpm_stream.app.registry_reader import RegistryReader
 from rpm_stream.app.settings import Settings
 from rpm_stream.app.topic_window import Broker

@@ -1,0 +1,14 @@
+"""Whether a reading is one of a stream."""
+
+from __future__ import annotations
+
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.records import Reading
+
+
+def is_continuous(reading: Reading, knowledge: Knowledge) -> bool:
+    """Whether the reading is one of a stream, not a spot measurement: what is published in summaries (CONTRACT 6)."""
+    characteristic = knowledge.characteristics.get(reading.attributes.get("characteristic", ""))
+    return (characteristic is not None and characteristic.continuous) or (
+        knowledge.vitals[reading.vital].publish == "summary"
+    )
