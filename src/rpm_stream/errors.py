@@ -6,10 +6,10 @@
   x EstimatorError       an estimator cannot be made or run                         knowledge/estimators.py
   x StateError           a state cannot be restored                                 envelope.py
   x RegistryError        a line is no registry entry                                registry.py
-  x UsageError           wrong use or unreadable input; exit status 2               app/errors.py
+  x UsageError           wrong use or unreadable input; exit status 2               app/runtime/errors.py
     + BrokerAway         no Kafka answers
     + MustNotGoOn        a stage would do harm; exit status 70
-  x CheckFailed          the answer of a check is no; exit status 1                 app/errors.py
+  x CheckFailed          the answer of a check is no; exit status 1                 app/runtime/errors.py
   x GapError             records were skipped between two fetches                   app/engine/consumer.py
   x UnreadableState      a record of a changelog is no usable state                 app/agents/states.py
   x Unlisted             the feed lists no such alert                               app/web/service.py

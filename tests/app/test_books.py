@@ -18,7 +18,7 @@ from rpm_stream.app import names
 from rpm_stream.app.books.lines import Gap
 from rpm_stream.app.books.report import Report
 from rpm_stream.app.books.store import SCHEMA, Store
-from rpm_stream.app.clock import Clock
+from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.correct import Correction, Holdings
 from rpm_stream.publish.remaining import Remaining

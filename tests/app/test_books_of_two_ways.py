@@ -20,7 +20,7 @@ from rpm_stream.app.books.lines import Hour, Line, Missing
 from rpm_stream.app.books.marks import NEAR, marks
 from rpm_stream.app.books.report import Report
 from rpm_stream.app.books.store import Store
-from rpm_stream.app.clock import Clock
+from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.knowledge import shipped
 from rpm_stream.publish.fhir import publishes
 from rpm_stream.records import Action, Reading, Readings

@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaError
 
 from rpm_stream.app import broker_config, broker_guard, broker_jars
 from rpm_stream.app.broker import Broker
-from rpm_stream.app.errors import UsageError
+from rpm_stream.app.runtime.errors import UsageError
 
 TOPIC = "kept"
 PATIENCE_SECONDS = 60.0

@@ -16,8 +16,8 @@ from cryptography import x509
 from rpm_stream.app import broker_keys
 from rpm_stream.app.broker_keys import Folder, client_certificate, password_of, prepare
 from rpm_stream.app.broker_secure import Secure
-from rpm_stream.app.errors import UsageError
 from rpm_stream.app.kafka.access import Role
+from rpm_stream.app.runtime.errors import UsageError
 
 HOSTS = ("127.0.0.1", "localhost")
 NOW = datetime.now(UTC)

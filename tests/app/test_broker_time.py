@@ -19,12 +19,12 @@ from structlog.testing import capture_logs
 from support.source import MODULES, aliases, dotted, name_of, tree, unit_of
 
 from rpm_stream.app import broker_time
-from rpm_stream.app import clock as clock_module
 from rpm_stream.app.broker_time import AHEAD, BrokerTime, Look, read_look
-from rpm_stream.app.clock import Clock, steady, wall
-from rpm_stream.app.errors import UsageError
 from rpm_stream.app.registry_topic import _away
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime import clock as clock_module
+from rpm_stream.app.runtime.clock import Clock, steady, wall
+from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.app.web.machines import FRESH, Machines
 from rpm_stream.app.web.page_words import wrong_clocks
 from rpm_stream.app.web.progress import UNKNOWN
@@ -228,7 +228,7 @@ READS = frozenset(
     {"time.time", "time.time_ns", "datetime.datetime.now", "datetime.datetime.utcnow", "datetime.date.today"}
 )
 OWN_CLOCKS = {
-    "app/clock.py": "the one place",
+    "app/runtime/clock.py": "the one place",
     "app/gateway/link.py": "a gateway is another machine: its time is data",
     "app/gateway/ble/commands.py": "so is one with a radio",
 }
@@ -255,7 +255,7 @@ OWN = {
     "app/engine/application.py": "until the agent is given one that follows",
     "app/agents/ingest.py": "where the stage gives none: in tests",
     "app/agents/judge.py": "where the stage gives none: in tests",
-    "app/clock.py": "where it begins",
+    "app/runtime/clock.py": "where it begins",
     "app/gateway/commands.py": "a gateway is another machine",
     "app/demo.py": "broker, stages and gateways of a demo are one machine",
     "app/registry_file.py": "a person's machine: a time of an entry that has none",
@@ -269,12 +269,13 @@ OWN = {
 
 def test_nobody_else_has_a_clock_of_his_own() -> None:
     """A clock that nobody keeps on the broker's time is the host's, whatever it is called."""
-    clock = "rpm_stream.app.clock"
+    clock = "rpm_stream.app.runtime.clock"
     makes = {f"{clock}.wall", f"{clock}.Clock", f"{clock}.Clock.of", "wall", "cls"}
     found = {
         name_of(path)
         for path in MODULES
-        if unit_of(path) == "app" and ("rpm_stream.app.clock" in path.read_text() or name_of(path) == "app/clock.py")
+        if unit_of(path) == "app"
+        and ("rpm_stream.app.runtime.clock" in path.read_text() or name_of(path) == "app/runtime/clock.py")
         for node in ast.walk(tree(path))
         if isinstance(node, ast.Call) and dotted(node.func, aliases(path)) in makes
     }

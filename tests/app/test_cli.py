@@ -17,7 +17,7 @@ from support.command_line import NOTHING_LISTENS, one_line, run
 from support.paths import repository
 
 from rpm_stream import __version__
-from rpm_stream.app.engine.end import EXIT_AWAY
+from rpm_stream.app.runtime.end import EXIT_AWAY
 
 COMMANDS = [
     "decode", "replay", "up", "worker", "stage", "demo", "feed", "broker", "gateway simulate", "gateway encode",

@@ -10,7 +10,7 @@ import pytest
 from support.command_line import one_line, run
 
 from rpm_stream.app import topic_window
-from rpm_stream.app.errors import UsageError
+from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.topic_window import reaching
 
 FAIL = (

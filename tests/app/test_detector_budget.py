@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from support.paths import repository
 
 from rpm_stream.app.detector_budget import cost_us, within_budget
-from rpm_stream.app.metrics import DETECTORS_OFF
+from rpm_stream.app.runtime.metrics import DETECTORS_OFF
 from rpm_stream.knowledge import load, shipped
 from rpm_stream.knowledge.scoring import Shadow
 from rpm_stream.score.entries import entries

@@ -11,11 +11,11 @@ from aiokafka.errors import KafkaConnectionError
 
 from rpm_stream.app import broker_time, layout
 from rpm_stream.app.broker_time import BrokerTime
-from rpm_stream.app.clock import Clock
-from rpm_stream.app.engine import end
-from rpm_stream.app.engine.end import asked_to_end, guarded
 from rpm_stream.app.layout import watch_counts
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime import end
+from rpm_stream.app.runtime.clock import Clock
+from rpm_stream.app.runtime.end import asked_to_end, guarded
+from rpm_stream.app.runtime.settings import Settings
 
 
 class Died(BaseException):

@@ -19,7 +19,7 @@ from rpm_stream.app.engine.recovery import BatchRecovery
 from rpm_stream.app.engine.watermark import parts
 from rpm_stream.app.layout import Layout
 from rpm_stream.app.names import ACTIONS, FRAMES
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.knowledge import shipped
 
 CHANGELOG = TopicPartition("rpm-ingest-state-changelog", 2)

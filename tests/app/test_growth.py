@@ -19,7 +19,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.replaying import START
 
-from rpm_stream.app.errors import UsageError
 from rpm_stream.app.growth import queues
 from rpm_stream.app.growth.journal import Growth
 from rpm_stream.app.growth.kafka import Copier, copying, fits, most_octets
@@ -37,6 +36,7 @@ from rpm_stream.app.names import (
     STATE_JUDGE,
 )
 from rpm_stream.app.partitions import home_of
+from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.topic_window import reaching, records
 from rpm_stream.pipeline.device import DeviceState
 from rpm_stream.pipeline.held import hold, packed

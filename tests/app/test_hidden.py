@@ -10,13 +10,13 @@ import pytest
 from aiokafka.errors import TopicAuthorizationFailedError, UnknownTopicOrPartitionError
 
 from rpm_stream.app import layout, reach, state_topic, topic_window
-from rpm_stream.app.errors import UsageError
 from rpm_stream.app.growth import journal
 from rpm_stream.app.layout import layout_of
 from rpm_stream.app.names import FRAMES, GROWTH, READINGS, STATE_INGEST, STATE_JUDGE, TOPICS
 from rpm_stream.app.partitions import partitions_of
 from rpm_stream.app.reach import partition_counts
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.app.state_topic import make_topic
 from rpm_stream.app.topic_window import reaching, starts
 

@@ -11,10 +11,10 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 from structlog.testing import capture_logs
 
-from rpm_stream.app import metrics
-from rpm_stream.app.errors import UsageError
 from rpm_stream.app.registry_file import read_registry
 from rpm_stream.app.registry_reader import RegistryReader
+from rpm_stream.app.runtime import metrics
+from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.knowledge import shipped
 
 GOOD = {"vital": "heart_rate", "high": 120, "unit": "/min", "owner": "dr"}

@@ -20,8 +20,8 @@ from prometheus_client import REGISTRY as METRICS
 from support.fhir_server import FhirServer, fhir_server
 
 from rpm_stream.app import topics
-from rpm_stream.app.errors import UsageError
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.app.sink import run
 
 

@@ -14,10 +14,10 @@ from structlog.testing import capture_logs
 
 from rpm_stream.app import broker_time, stage
 from rpm_stream.app.broker_time import BrokerTime
-from rpm_stream.app.clock import Clock, wall
-from rpm_stream.app.errors import BrokerAway, UsageError
 from rpm_stream.app.layout import Layout
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.clock import Clock, wall
+from rpm_stream.app.runtime.errors import BrokerAway, UsageError
+from rpm_stream.app.runtime.settings import Settings
 
 
 class Begun(Exception):

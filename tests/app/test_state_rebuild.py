@@ -22,7 +22,7 @@ from rpm_stream.app.engine.lost import Note
 from rpm_stream.app.moved import headers_of
 from rpm_stream.app.names import ALERTS, GROWTH
 from rpm_stream.app.partitions import home_of
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.app.state_rebuild import SOURCES, Broken, Gone, Stage
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.held import alert_of, ended, hold, opened, read_held, with_alert

@@ -19,8 +19,8 @@ from structlog.testing import capture_logs
 
 from rpm_stream.app import restarts, supervisor, topics
 from rpm_stream.app.demo import free_ports
-from rpm_stream.app.engine.end import EXIT_AWAY
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.end import EXIT_AWAY
+from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.app.supervisor import Stage, supervise
 
 NOTES_ITSELF = "import os, pathlib, sys; pathlib.Path(sys.argv[1], str(os.getpid())).touch(); "
@@ -74,7 +74,7 @@ async def test_a_killed_stage_comes_back_and_the_others_go_on(tmp_path: Path) ->
     assert not any(map(alive, [*started(tmp_path / "one"), other]))
 
 
-TELLS = "from rpm_stream.app.ready import tell_ready; tell_ready(); tell_ready(); "
+TELLS = "from rpm_stream.app.runtime.ready import tell_ready; tell_ready(); tell_ready(); "
 
 
 def open_files() -> int:

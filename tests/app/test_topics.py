@@ -22,8 +22,8 @@ from jsonschema import Draft202012Validator
 
 from rpm_stream.app import topic_schemas, topics
 from rpm_stream.app.broker import Broker
-from rpm_stream.app.errors import UsageError
 from rpm_stream.app.names import READINGS
+from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.ingest import decode
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.pipeline.order import read_message

@@ -25,13 +25,13 @@ from support.kafka.service import Service, drained, lag, read, running, send, un
 from support.replaying import frame, measurement
 
 from rpm_stream.app import names
-from rpm_stream.app.engine.end import EXIT_CRASHED
-from rpm_stream.app.errors import MustNotGoOn
 from rpm_stream.app.growth import grow, journal, kafka, queues
 from rpm_stream.app.growth.keyed import KEYED
 from rpm_stream.app.partitions import home_of
 from rpm_stream.app.registry_file import read_registry
 from rpm_stream.app.registry_topic import write
+from rpm_stream.app.runtime.end import EXIT_CRASHED
+from rpm_stream.app.runtime.errors import MustNotGoOn
 from rpm_stream.pipeline.held import read_held
 from rpm_stream.pipeline.sealed import unpack_device
 from rpm_stream.pipeline.state import unpack_patient

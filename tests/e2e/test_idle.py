@@ -24,8 +24,8 @@ from support.kafka.service import Service, running
 from support.paths import repository
 
 from rpm_stream.app.demo import free_ports
-from rpm_stream.app.metrics import STAGES
 from rpm_stream.app.restarts import PORTS_AFTER
+from rpm_stream.app.runtime.metrics import STAGES
 
 DEPLOY = repository("deploy")
 RULES = DEPLOY / "prometheus/alerts.yml"

@@ -21,8 +21,8 @@ from support.kafka.world import World, world
 
 from rpm_stream.app import names
 from rpm_stream.app.fhir_client import Cause, ResourceKind
-from rpm_stream.app.metrics import STAGES
 from rpm_stream.app.retention import READ
+from rpm_stream.app.runtime.metrics import STAGES
 from rpm_stream.app.web.guesses import WAYS
 from rpm_stream.records import Priority, Reason, State
 from rpm_stream.score.detectors import DETECTORS

@@ -30,8 +30,8 @@ from support.replaying import frame, measurement
 
 from rpm_stream.app import names
 from rpm_stream.app.demo import free_ports
-from rpm_stream.app.engine.end import EXIT_STATE
 from rpm_stream.app.registry_topic import write
+from rpm_stream.app.runtime.end import EXIT_STATE
 from rpm_stream.app.state_rebuild import changelog
 from rpm_stream.app.topic_window import ends, reaching
 from rpm_stream.pipeline.held import RULE, read_held

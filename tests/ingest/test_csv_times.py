@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.replaying import decoded, new_replay, of_type
 
 from rpm_stream.app.cli.columns import local_time
-from rpm_stream.app.errors import UsageError
+from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.ingest import DecodeError
 from rpm_stream.ingest.csv_rows import frames, rows
 from rpm_stream.ingest.csv_times import RFC_3339, LocalClock, parse_form

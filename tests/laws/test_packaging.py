@@ -21,7 +21,7 @@ from typer import Typer
 
 from rpm_stream import __version__
 from rpm_stream.app.cli.main import app
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.settings import Settings
 
 ROOT = repository()
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -23,9 +23,9 @@ from rpm_stream.app.broker import Broker
 from rpm_stream.app.gateway import Gateway
 from rpm_stream.app.gateway.commands import write_registry
 from rpm_stream.app.gateway.spool import Spool
-from rpm_stream.app.private import private_folder, tighten, write_private
 from rpm_stream.app.refused import RefusedFile
 from rpm_stream.app.replay_compare import Comparison
+from rpm_stream.app.runtime.private import private_folder, tighten, write_private
 
 
 @pytest.fixture(autouse=True)
@@ -160,8 +160,8 @@ def test_a_file_is_written_whole_again(tmp_path: Path) -> None:
 
 MAKES = frozenset({"mkdir", "makedirs", "write_text", "write_bytes", "mkstemp"})
 ELSEWHERE = {
-    ("app/private.py", "mkdir"): "the one place",
-    ("app/private.py", "open"): "the one place",
+    ("app/runtime/private.py", "mkdir"): "the one place",
+    ("app/runtime/private.py", "open"): "the one place",
     ("app/cli/main.py", "open"): "/dev/null",
     ("app/topic_schemas.py", "write_bytes"): "a developer's command that writes the public schemas into the checkout",
     ("app/broker_jars.py", "mkdir"): "a cache of public jars, without a patient's data",

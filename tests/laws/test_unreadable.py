@@ -12,15 +12,16 @@ import pytest
 from aiokafka.structs import ConsumerRecord
 from structlog.testing import capture_logs
 
-from rpm_stream.app import correcting, metrics, redrive, replay_compare, sink
+from rpm_stream.app import correcting, redrive, replay_compare, sink
 from rpm_stream.app.agents.forwarding import Forwarding
 from rpm_stream.app.agents.judge import Step
 from rpm_stream.app.books.notes import Collector
 from rpm_stream.app.books.store import Store
-from rpm_stream.app.clock import Clock
 from rpm_stream.app.names import ACCOUNTS, ACTIONS, OBSERVATIONS, READINGS, REGISTRY, REJECTS
 from rpm_stream.app.registry_reader import RegistryReader
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime import metrics
+from rpm_stream.app.runtime.clock import Clock
+from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.app.web import consume
 from rpm_stream.app.web.feed_state import FeedState
 from rpm_stream.knowledge import shipped

@@ -17,7 +17,7 @@ from support.paths import shared_data
 from typer.testing import CliRunner
 
 from rpm_stream.app.cli.main import app
-from rpm_stream.app.errors import UsageError
+from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.records import RANK
 
 CASES = shared_data("cases", "devices", "cases.jsonl")

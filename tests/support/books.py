@@ -16,7 +16,7 @@ from rpm_stream.app.books.notes import Collector
 from rpm_stream.app.books.report import Report
 from rpm_stream.app.books.run import READ
 from rpm_stream.app.books.store import Store
-from rpm_stream.app.clock import Clock
+from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
 from rpm_stream.pipeline.judge import Judge

@@ -30,8 +30,8 @@ from uuid import uuid4
 from rpm_stream.app import broker_config, broker_guard, broker_jars
 from rpm_stream.app.broker_config import Ports
 from rpm_stream.app.broker_secure import Secure
-from rpm_stream.app.errors import UsageError
-from rpm_stream.app.private import UMASK, open_private, private_folder, tighten, write_private
+from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.app.runtime.private import UMASK, open_private, private_folder, tighten, write_private
 
 HOST = "127.0.0.1"
 START_SECONDS = 120.0  # 5 s on an idle machine, 15 s seen on one with four times its load

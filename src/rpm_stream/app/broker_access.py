@@ -29,8 +29,8 @@ from aiokafka.protocol.types import (
 )
 
 from rpm_stream.app.broker_keys import Folder
-from rpm_stream.app.errors import BrokerAway, UsageError
 from rpm_stream.app.kafka.access import Kind, Role, rights_of
+from rpm_stream.app.runtime.errors import BrokerAway, UsageError
 
 SCRAM_SHA_512 = 2
 ITERATIONS = 4096  # the password is 32 random bytes: more rounds would only slow each connection

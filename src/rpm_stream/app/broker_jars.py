@@ -21,7 +21,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from rpm_stream.app.errors import UsageError
+from rpm_stream.app.runtime.errors import UsageError
 
 KAFKA = "4.1.1"
 ROOTS = (

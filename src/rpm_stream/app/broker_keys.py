@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 import structlog
 
 from rpm_stream.app.broker_certificates import Subject, key_pem, new_key, pem, read_certificate, read_key, sign
-from rpm_stream.app.clock import wall
-from rpm_stream.app.errors import UsageError
 from rpm_stream.app.kafka.access import BROKER
-from rpm_stream.app.private import private_folder, replace_private
+from rpm_stream.app.runtime.clock import wall
+from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.app.runtime.private import private_folder, replace_private
 
 if TYPE_CHECKING:
     from cryptography import x509

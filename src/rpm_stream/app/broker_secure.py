@@ -14,9 +14,9 @@ from pathlib import Path
 
 from rpm_stream.app import broker_access, broker_config, broker_keys
 from rpm_stream.app.broker_keys import Folder
-from rpm_stream.app.errors import UsageError
 from rpm_stream.app.kafka.access import BROKER, USER_NAME, Role
-from rpm_stream.app.private import replace_private
+from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.app.runtime.private import replace_private
 
 PORT_FILE = "certificates.port"
 GROUP_FOLDER, GROUP_FILE = 0o750, 0o640  # of what a broker in another container reads

@@ -22,11 +22,11 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from prometheus_client import Gauge
 
-from rpm_stream.app.clock import Clock, steady, wall
-from rpm_stream.app.engine.end import asked_to_end
-from rpm_stream.app.errors import BrokerAway, UsageError
 from rpm_stream.app.kafka.security import kafka_client
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.clock import Clock, steady, wall
+from rpm_stream.app.runtime.end import asked_to_end
+from rpm_stream.app.runtime.errors import BrokerAway, UsageError
+from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.app.state_topic import make_topic
 from rpm_stream.records import UNREADABLE, Record
 

@@ -15,15 +15,15 @@ from rich.panel import Panel
 
 from rpm_stream.app import topics
 from rpm_stream.app.broker import Broker
-from rpm_stream.app.clock import Clock
 from rpm_stream.app.gateway import Gateway
 from rpm_stream.app.gateway.link import AT_FULL_SPEED
 from rpm_stream.app.gateway.replay import WardPlan, register, run_ward
 from rpm_stream.app.gateway.simulate import all_registry
-from rpm_stream.app.logs import configure_log
-from rpm_stream.app.metrics import STAGES
 from rpm_stream.app.run import stages_of, stop_on_signals, supervise_all
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.clock import Clock
+from rpm_stream.app.runtime.logs import configure_log
+from rpm_stream.app.runtime.metrics import STAGES
+from rpm_stream.app.runtime.settings import Settings
 
 console = Console(stderr=True)
 log = structlog.get_logger()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 
-from rpm_stream.app.metrics import DETECTORS_OFF
+from rpm_stream.app.runtime.metrics import DETECTORS_OFF
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.scoring import Shadow
 

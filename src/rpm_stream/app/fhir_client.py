@@ -16,7 +16,7 @@ import httpx
 import msgspec
 import stamina
 
-from rpm_stream.app.clock import wall
+from rpm_stream.app.runtime.clock import wall
 from rpm_stream.errors import RpmStreamError
 
 ResourceKind: TypeAlias = Literal["Observation", "Patient", "Device"]

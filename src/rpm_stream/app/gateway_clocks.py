@@ -16,8 +16,8 @@ import msgspec
 from aiokafka.structs import ConsumerRecord
 from prometheus_client import Gauge
 
-from rpm_stream.app.clock import steady
 from rpm_stream.app.received import received_at
+from rpm_stream.app.runtime.clock import steady
 from rpm_stream.records import UNREADABLE
 
 EACH = 16  # one frame of so many is looked at: half a microsecond a frame

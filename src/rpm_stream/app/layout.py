@@ -14,8 +14,6 @@ import structlog
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
-from rpm_stream.app.engine.end import EXIT_CRASHED, asked_to_end, die
-from rpm_stream.app.errors import BrokerAway, MustNotGoOn
 from rpm_stream.app.growth.journal import last_growth
 from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.names import (
@@ -29,6 +27,8 @@ from rpm_stream.app.names import (
     TOPICS,
 )
 from rpm_stream.app.partitions import not_allowed, partitions_of
+from rpm_stream.app.runtime.end import EXIT_CRASHED, asked_to_end, die
+from rpm_stream.app.runtime.errors import BrokerAway, MustNotGoOn
 
 LOOK_SECONDS = 5.0
 ALL = frozenset({"ingest", "judge", "sink", "feed"})

@@ -15,7 +15,7 @@ from typing import Any, Self
 import msgspec
 
 from rpm_stream.app.fhir_client import RefusedResource
-from rpm_stream.app.private import open_private, private_folder
+from rpm_stream.app.runtime.private import open_private, private_folder
 
 
 class RefusedFile:

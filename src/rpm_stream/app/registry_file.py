@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from rpm_stream.app.clock import Clock
-from rpm_stream.app.errors import UsageError
+from rpm_stream.app.runtime.clock import Clock
+from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.stored_entry import read_entry
 from rpm_stream.records import PatientEntry, RegistryEntry

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector
 
-from rpm_stream.app.engine.end import EXIT_AWAY, EXIT_CRASHED, EXIT_STATE, EXIT_STUCK
-from rpm_stream.app.metrics import STAGES
-from rpm_stream.app.metrics_server import listen
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.end import EXIT_AWAY, EXIT_CRASHED, EXIT_STATE, EXIT_STUCK
+from rpm_stream.app.runtime.metrics import STAGES
+from rpm_stream.app.runtime.metrics_server import listen
+from rpm_stream.app.runtime.settings import Settings
 
 KAFKA = "kafka"  # the embedded one
 PORTS_AFTER = 100  # so far behind the stage's own port is that of its supervisor

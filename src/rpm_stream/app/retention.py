@@ -18,10 +18,10 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
 from prometheus_client import Gauge
 
-from rpm_stream.app.clock import wall
 from rpm_stream.app.kafka.lag import Observed, observe
 from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.names import ACTIONS, FRAMES, GROUP_INGEST, GROUP_JUDGE, GROUP_SINK, OBSERVATIONS, READINGS
+from rpm_stream.app.runtime.clock import wall
 
 EVERY_SECONDS = 60.0
 READ = (

@@ -14,10 +14,10 @@ import structlog
 
 from rpm_stream.app import restarts, topics
 from rpm_stream.app.broker import Broker
-from rpm_stream.app.clock import steady
-from rpm_stream.app.errors import UsageError
-from rpm_stream.app.logs import configure_log
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.clock import steady
+from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.app.runtime.logs import configure_log
+from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.app.stage import check
 from rpm_stream.app.supervisor import FIRST_PAUSE, LONGEST_PAUSE, STEADY_SECONDS, Stage, stage_command, supervise
 

@@ -29,7 +29,7 @@ from rpm_stream.app.names import FRAMES, GROUP_INGEST, GROUP_JUDGE, GROWTH, READ
 from rpm_stream.app.partitions import home_of, partitions_of
 from rpm_stream.app.received import received_at
 from rpm_stream.app.registry_topic import read
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.app.topic_window import Broker, Span, ends, reaching, records, starts, window
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.held import Held, hold, kept_from, read_held, with_alert

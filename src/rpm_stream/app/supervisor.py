@@ -13,7 +13,7 @@ from functools import partial
 import structlog
 
 from rpm_stream.app import restarts
-from rpm_stream.app.ready import READY_FD
+from rpm_stream.app.runtime.ready import READY_FD
 
 log = structlog.get_logger()
 

@@ -13,11 +13,11 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.engine.end import asked_to_end
-from rpm_stream.app.errors import UsageError
 from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.partitions import not_allowed, partitions_of
 from rpm_stream.app.reach import partition_counts
+from rpm_stream.app.runtime.end import asked_to_end
+from rpm_stream.app.runtime.errors import UsageError
 
 POLL_MS = 300
 BATCH = 2000

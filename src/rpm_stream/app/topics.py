@@ -20,9 +20,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 
-from rpm_stream.app.errors import UsageError
 from rpm_stream.app.kafka.refusal import why_not
 from rpm_stream.app.kafka.security import kafka_client
+from rpm_stream.app.runtime.errors import UsageError
 
 FOLDERS = {
     "rpm.frames": "01-frames",

@@ -23,12 +23,12 @@ from rpm_stream.app.agents.held_told import FeedTold, NobodyTold
 from rpm_stream.app.agents.holding import Holding, Told
 from rpm_stream.app.agents.keyed import BatchWork, Place
 from rpm_stream.app.agents.states import Form, KeyedStates
-from rpm_stream.app.clock import Clock, steady, wall
-from rpm_stream.app.engine import end
 from rpm_stream.app.engine.lost import read_note, written
 from rpm_stream.app.engine.recovery import BytesTable
 from rpm_stream.app.names import ALERTS, MOVED
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime import end
+from rpm_stream.app.runtime.clock import Clock, steady, wall
+from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.pipeline.held import Held, hold, kept_from, read_held
 from rpm_stream.pipeline.sealed import StateError
 from rpm_stream.records import Alert

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from rpm_stream.app import broker_keys
-from rpm_stream.app.errors import UsageError
 from rpm_stream.app.kafka.security import kafka_client, security
+from rpm_stream.app.runtime.errors import UsageError
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ import pytest
 from aiokafka.errors import AuthenticationFailedError
 from faust.auth import OAuthCredentials
 
-from rpm_stream.app.errors import UsageError
 from rpm_stream.app.kafka.security import kafka_client, security
 from rpm_stream.app.kafka.token import TokenEndpoint
+from rpm_stream.app.runtime.errors import UsageError
 
 
 class Endpoint:

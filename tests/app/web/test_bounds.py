@@ -13,8 +13,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 from support.feed.page import Kept
 
-from rpm_stream.app import metrics_server
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime import metrics_server
+from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.app.web import bounds
 from rpm_stream.app.web.api import Doors, create_app
 from rpm_stream.app.web.auth import OPEN_PATHS, TokenGate

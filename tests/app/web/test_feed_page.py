@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from support.feed.page import Kept, button, opened, until, until_seen
 from support.feed.running import alert
 
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.app.web import page as page_module
 from rpm_stream.app.web import page_list
 from rpm_stream.app.web.api import events

@@ -13,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 from support.feed.page import Kept
 
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.app.web.api import Doors, create_app
 from rpm_stream.app.web.auth import OPEN_PATHS, TokenGate, choose_token, cookie_value, unguessable
 from rpm_stream.app.web.bounds import BodyLimit

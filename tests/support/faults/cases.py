@@ -31,7 +31,7 @@ from support.kafka.growth import add_partitions, every_key_is_at_home, grown
 from support.kafka.service import Service, read, until
 
 from rpm_stream.app import names, topics
-from rpm_stream.app.engine.end import EXIT_CRASHED, EXIT_STUCK
+from rpm_stream.app.runtime.end import EXIT_CRASHED, EXIT_STUCK
 
 LAUNCHER = Path(__file__).parent / "stage_killed_at.py"
 WITH_CLOCK = Path(__file__).parent / "stage_with_clock.py"

@@ -18,12 +18,12 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from rpm_stream.app.clock import Clock
 from rpm_stream.app.engine.application import BatchApp
 from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.names import GROUP_INGEST, GROUPS, READINGS
 from rpm_stream.app.partitions import partitions_of
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.clock import Clock
+from rpm_stream.app.runtime.settings import Settings
 
 log = structlog.get_logger()
 

@@ -21,12 +21,18 @@ from rpm_stream.app.agents.holding import Holding, Late
 from rpm_stream.app.agents.keyed import BatchWork, Place
 from rpm_stream.app.agents.ready import tell_when_serving
 from rpm_stream.app.agents.states import Form, KeyedStates
-from rpm_stream.app.clock import Clock
 from rpm_stream.app.detector_budget import within_budget
 from rpm_stream.app.engine.application import BatchApp, Outgoing, new_app, source, state_table
-from rpm_stream.app.engine.end import guarded
 from rpm_stream.app.engine.watch import watch
-from rpm_stream.app.metrics import (
+from rpm_stream.app.names import ALERTS as ALERTS_TOPIC
+from rpm_stream.app.names import GROUP_JUDGE, READINGS, REJECTS
+from rpm_stream.app.names import OBSERVATIONS as OBSERVATIONS_TOPIC
+from rpm_stream.app.names import SCORES as SCORES_TOPIC
+from rpm_stream.app.partitions import home_of
+from rpm_stream.app.registry_reader import RegistryReader
+from rpm_stream.app.runtime.clock import Clock
+from rpm_stream.app.runtime.end import guarded
+from rpm_stream.app.runtime.metrics import (
     ALERTS,
     MEASURED_TO_ALERT,
     MESSAGES,
@@ -36,14 +42,8 @@ from rpm_stream.app.metrics import (
     REPEATED,
     SCORES,
     STEP_SECONDS,
-)  # fmt: skip
-from rpm_stream.app.names import ALERTS as ALERTS_TOPIC
-from rpm_stream.app.names import GROUP_JUDGE, READINGS, REJECTS
-from rpm_stream.app.names import OBSERVATIONS as OBSERVATIONS_TOPIC
-from rpm_stream.app.names import SCORES as SCORES_TOPIC
-from rpm_stream.app.partitions import home_of
-from rpm_stream.app.registry_reader import RegistryReader
-from rpm_stream.app.settings import Settings
+)
+from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.app.topic_window import Broker
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.held import Held

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from rpm_stream.app.engine.application import BatchApp
-from rpm_stream.app.ready import LOOK_SECONDS, tell_ready
 from rpm_stream.app.registry_reader import RegistryReader
+from rpm_stream.app.runtime.ready import LOOK_SECONDS, tell_ready
 
 
 def serves(app: BatchApp) -> bool:

@@ -18,8 +18,8 @@ from uuid import UUID
 
 from aiokafka import TopicPartition
 
-from rpm_stream.app.errors import UsageError
-from rpm_stream.app.private import private_database
+from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.app.runtime.private import private_database
 
 NOBODY = ""  # the gateway of a frame that was redriven: its number fills no hole
 LAYOUT = 3

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from rpm_stream.app.errors import BrokerAway, UsageError
 from rpm_stream.app.kafka.access import Role
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.errors import BrokerAway, UsageError
+from rpm_stream.app.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from rpm_stream.app.broker import Broker

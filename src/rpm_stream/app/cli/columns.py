@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from rpm_stream.app.errors import UsageError
+from rpm_stream.app.runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from rpm_stream.ingest.csv_columns import ColumnMap

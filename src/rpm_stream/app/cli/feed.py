@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 
 from rpm_stream.app.cli.options import Bootstrap
-from rpm_stream.app.errors import UsageError
-from rpm_stream.app.logs import configure_log
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.app.runtime.logs import configure_log
+from rpm_stream.app.runtime.settings import Settings
 
 Host = Annotated[str | None, typer.Option(help="Where to listen; default: RPM_FEED_HOST.")]
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port; default: RPM_FEED_PORT.")]

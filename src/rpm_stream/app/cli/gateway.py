@@ -13,8 +13,8 @@ from rpm_stream.app.cli.columns import Columns, TimeForm, Zone, column_map, loca
 from rpm_stream.app.cli.gateway_ble import ble_app
 from rpm_stream.app.cli.options import Bootstrap
 from rpm_stream.app.cli.times import zoned_time
-from rpm_stream.app.errors import UsageError
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.app.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from rpm_stream.app.gateway.commands import Sending, Simulation

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from rpm_stream.app.cli.options import Bootstrap
-from rpm_stream.app.errors import UsageError
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.app.runtime.settings import Settings
 
 ble_app = typer.Typer(invoke_without_command=True)
 
@@ -149,7 +149,7 @@ def _log(settings: Settings) -> None:
     """Where nobody watches, the log tells what the table would."""
     import sys
 
-    from rpm_stream.app.logs import configure_log
+    from rpm_stream.app.runtime.logs import configure_log
 
     if not sys.stderr.isatty():
         configure_log(settings.log_level, "WARNING")

@@ -9,8 +9,8 @@ import typer
 
 from rpm_stream.app.cli.options import Bootstrap
 from rpm_stream.app.cli.output import write_line
-from rpm_stream.app.clock import Clock
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.clock import Clock
+from rpm_stream.app.runtime.settings import Settings
 
 Silent = Annotated[bool, typer.Option("--silent", help="Only those that are silent.")]
 

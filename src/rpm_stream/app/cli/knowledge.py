@@ -13,7 +13,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from rpm_stream.app.errors import CheckFailed, UsageError
+from rpm_stream.app.runtime.errors import CheckFailed, UsageError
 from rpm_stream.knowledge import Bounds, Knowledge, KnowledgeError, examine, load, shipped
 
 Rows = Iterator[tuple[str, ...]]

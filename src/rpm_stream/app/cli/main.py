@@ -30,11 +30,11 @@ from rpm_stream.app.cli import (
     state,
     topics,
 )
-from rpm_stream.app.engine.end import EXIT_CRASHED
-from rpm_stream.app.errors import CheckFailed, UsageError
-from rpm_stream.app.logs import configure_log
-from rpm_stream.app.private import UMASK
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.end import EXIT_CRASHED
+from rpm_stream.app.runtime.errors import CheckFailed, UsageError
+from rpm_stream.app.runtime.logs import configure_log
+from rpm_stream.app.runtime.private import UMASK
+from rpm_stream.app.runtime.settings import Settings
 
 app = typer.Typer(
     name="rpm-stream",

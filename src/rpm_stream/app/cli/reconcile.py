@@ -14,10 +14,10 @@ import typer
 from rpm_stream.app.cli.options import Bootstrap
 from rpm_stream.app.cli.output import write_line
 from rpm_stream.app.cli.times import duration, utc_time
-from rpm_stream.app.clock import wall
-from rpm_stream.app.errors import CheckFailed, UsageError
-from rpm_stream.app.private import private_folder
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.clock import wall
+from rpm_stream.app.runtime.errors import CheckFailed, UsageError
+from rpm_stream.app.runtime.private import private_folder
+from rpm_stream.app.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from rpm_stream.app.books.lines import Line
@@ -99,9 +99,9 @@ def _once(books: Books, table: bool) -> None:
 
 def _periodic(books: Books, every: timedelta, port: int) -> None:
     from rpm_stream.app.books.run import balance_for_ever
-    from rpm_stream.app.logs import configure_log
-    from rpm_stream.app.metrics_server import listen
     from rpm_stream.app.run import stop_on_signals
+    from rpm_stream.app.runtime.logs import configure_log
+    from rpm_stream.app.runtime.metrics_server import listen
 
     settings = Settings()
     configure_log(settings.log_level)

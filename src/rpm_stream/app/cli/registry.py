@@ -13,9 +13,9 @@ import typer
 
 from rpm_stream.app.cli.options import Bootstrap
 from rpm_stream.app.cli.times import zoned_time
-from rpm_stream.app.clock import wall
-from rpm_stream.app.errors import UsageError
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.clock import wall
+from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.records import Assignment
 from rpm_stream.words import is_clean
 

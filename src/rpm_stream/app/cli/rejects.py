@@ -11,8 +11,8 @@ import typer
 from rpm_stream.app.cli.options import Bootstrap
 from rpm_stream.app.cli.output import write_line
 from rpm_stream.app.cli.times import utc_time
-from rpm_stream.app.errors import UsageError
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.app.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from rpm_stream.app.rejected import Selection

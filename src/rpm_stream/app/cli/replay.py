@@ -18,8 +18,8 @@ from rpm_stream.app.cli import replay_topics as topics
 from rpm_stream.app.cli.columns import Columns, TimeForm, Zone, column_map, local_time
 from rpm_stream.app.cli.options import Bootstrap
 from rpm_stream.app.cli.times import zoned_time
-from rpm_stream.app.errors import UsageError
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.app.runtime.settings import Settings
 
 log = structlog.get_logger()
 

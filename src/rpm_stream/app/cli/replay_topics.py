@@ -14,8 +14,8 @@ import typer
 
 from rpm_stream.app.cli.output import write_line
 from rpm_stream.app.cli.times import duration, utc_time
-from rpm_stream.app.errors import CheckFailed, UsageError
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.errors import CheckFailed, UsageError
+from rpm_stream.app.runtime.settings import Settings
 
 if TYPE_CHECKING:
     from rpm_stream.app.replay_compare import Comparison

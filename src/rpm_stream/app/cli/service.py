@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 
 from rpm_stream.app.cli.options import Bootstrap
-from rpm_stream.app.engine.end import EXIT_AWAY, EXIT_CRASHED
-from rpm_stream.app.errors import BrokerAway, UsageError
-from rpm_stream.app.logs import configure_log
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.end import EXIT_AWAY, EXIT_CRASHED
+from rpm_stream.app.runtime.errors import BrokerAway, UsageError
+from rpm_stream.app.runtime.logs import configure_log
+from rpm_stream.app.runtime.settings import Settings
 
 STAGES = ("ingest", "judge", "sink", "feed")
 

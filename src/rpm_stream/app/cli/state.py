@@ -8,8 +8,8 @@ import typer
 
 from rpm_stream.app.cli.options import Bootstrap
 from rpm_stream.app.cli.output import write_line
-from rpm_stream.app.errors import CheckFailed
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.errors import CheckFailed
+from rpm_stream.app.runtime.settings import Settings
 
 state_app = typer.Typer(help="The agents' states in their changelogs: are they whole; made anew.", no_args_is_help=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rpm_stream.app.errors import UsageError
+from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.knowledge import Knowledge, KnowledgeError, load
 
 

@@ -10,9 +10,9 @@ from typing import Annotated
 import typer
 
 from rpm_stream.app.cli.options import Bootstrap
-from rpm_stream.app.errors import CheckFailed
 from rpm_stream.app.kafka.access import Role
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.errors import CheckFailed
+from rpm_stream.app.runtime.settings import Settings
 
 Partitions = Annotated[int | None, typer.Option(min=1, max=512, help="The same on every topic.")]
 Replication = Annotated[int | None, typer.Option(min=1, max=7, help="Replicas; 3 in production.")]

@@ -10,14 +10,14 @@ from typing import Any, NoReturn
 import faust
 from faust.transport.drivers import aiokafka as driver
 
-from rpm_stream.app.clock import Clock
 from rpm_stream.app.engine.consumer import BatchConsumer, BatchSchema
-from rpm_stream.app.engine.end import EXIT_STUCK, die
 from rpm_stream.app.engine.pulse import Pulse
 from rpm_stream.app.engine.recovery import BatchTableManager, BytesTable
 from rpm_stream.app.kafka.security import security
-from rpm_stream.app.private import private_folder
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.clock import Clock
+from rpm_stream.app.runtime.end import EXIT_STUCK, die
+from rpm_stream.app.runtime.private import private_folder
+from rpm_stream.app.runtime.settings import Settings
 
 SESSION_SECONDS = 10.0  # with Faust's 60 a killed worker's patients wait a minute
 HEARTBEAT_SECONDS = 2.0

@@ -13,9 +13,9 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 from mode.utils.futures import notify
 
-from rpm_stream.app.engine.end import EXIT_STUCK, die
 from rpm_stream.app.engine.thread import Thread
 from rpm_stream.app.engine.watermark import Batch, Watermark, parts
+from rpm_stream.app.runtime.end import EXIT_STUCK, die
 from rpm_stream.errors import RpmStreamError
 
 # Batches of one partition that are delivered and not yet acked: from here on it is not fetched, the others are, beside

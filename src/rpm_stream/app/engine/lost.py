@@ -17,7 +17,7 @@ import msgspec
 import structlog
 from faust.types import TP
 
-from rpm_stream.app.engine.end import EXIT_STATE, die
+from rpm_stream.app.runtime.end import EXIT_STATE, die
 
 if TYPE_CHECKING:
     from rpm_stream.app.engine.recovery import BytesTable

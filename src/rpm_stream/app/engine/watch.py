@@ -9,8 +9,8 @@ from aiokafka.errors import KafkaError
 from faust.types import TP
 
 from rpm_stream.app.engine.application import BatchApp
-from rpm_stream.app.engine.end import EXIT_STUCK, die
-from rpm_stream.app.metrics import COMMIT_AGE, LAG
+from rpm_stream.app.runtime.end import EXIT_STUCK, die
+from rpm_stream.app.runtime.metrics import COMMIT_AGE, LAG
 
 EVERY_SECONDS = 2.0
 UNKNOWN = TP("unknown", 0)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import structlog
 
-from rpm_stream.app.private import open_private
+from rpm_stream.app.runtime.private import open_private
 
 BALLAST = 8 * 1024 * 1024  # half for the log, which must fit into the database file, half for what is put at once
 PIECE = 1024 * 1024

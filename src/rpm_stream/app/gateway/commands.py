@@ -13,8 +13,6 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from rpm_stream.app.clock import wall
-from rpm_stream.app.errors import UsageError
 from rpm_stream.app.gateway.client import Gateway
 from rpm_stream.app.gateway.encode_csv import Encoder, Row, SharedDevice
 from rpm_stream.app.gateway.faults import Faults, inject, received
@@ -26,8 +24,10 @@ from rpm_stream.app.gateway.simulate import all_frames, all_registry, cohort, wa
 from rpm_stream.app.gateway.stories import STORIES
 from rpm_stream.app.gateway.wire import RegistryEntry, encode_frame, encode_registry
 from rpm_stream.app.kafka.security import security
-from rpm_stream.app.private import write_private
 from rpm_stream.app.registry_file import read_registry
+from rpm_stream.app.runtime.clock import wall
+from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.app.runtime.private import write_private
 from rpm_stream.records import Frame
 
 SHOW_EVERY = 50  # frames between two moves of the progress bar

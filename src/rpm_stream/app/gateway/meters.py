@@ -7,7 +7,7 @@ from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from rpm_stream.app.metrics_server import listen
+from rpm_stream.app.runtime.metrics_server import listen
 
 
 class Meters:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rpm_stream.app.gateway.ballast import BALLAST, Ballast
-from rpm_stream.app.private import private_database
+from rpm_stream.app.runtime.private import private_database
 from rpm_stream.errors import RpmStreamError
 
 PAGE = 4096

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from rpm_stream.app.errors import MustNotGoOn, UsageError
 from rpm_stream.app.growth import journal
 from rpm_stream.app.growth.journal import Growth
 from rpm_stream.app.growth.kafka import (
@@ -33,6 +32,7 @@ from rpm_stream.app.growth.keyed import KEYED, astray, before_cut, check_whole, 
 from rpm_stream.app.growth.queues import QUEUES, is_read, take, unread, waiting
 from rpm_stream.app.layout import all_counts
 from rpm_stream.app.names import ALERTS, GROUP_INGEST, GROUP_JUDGE, GROUP_SINK, GROWTH, REGISTRY, TOPICS
+from rpm_stream.app.runtime.errors import MustNotGoOn, UsageError
 from rpm_stream.app.topic_window import Broker, Progress, ends, reaching
 
 OURS = (GROUP_INGEST, GROUP_JUDGE, GROUP_SINK)

@@ -16,7 +16,6 @@ from zlib import crc32
 import msgspec
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.errors import UsageError
 from rpm_stream.app.growth.journal import Growth, Proof
 from rpm_stream.app.growth.kafka import copied_after, copying
 from rpm_stream.app.growth.queues import tail_of
@@ -24,6 +23,7 @@ from rpm_stream.app.merged import Reader
 from rpm_stream.app.moved import Origin, origin_of
 from rpm_stream.app.names import ALERTS, REGISTRY, STATE_INGEST, STATE_JUDGE
 from rpm_stream.app.partitions import home_of
+from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.topic_window import Broker, Progress, Spans, records, starts
 from rpm_stream.pipeline.held import read_held
 from rpm_stream.pipeline.sealed import StateError, check_device

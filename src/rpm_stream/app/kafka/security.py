@@ -11,9 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from rpm_stream.app.errors import UsageError
 from rpm_stream.app.kafka.token import TokenEndpoint
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.app.runtime.settings import Settings
 
 
 @dataclass(frozen=True)

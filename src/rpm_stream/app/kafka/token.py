@@ -11,7 +11,7 @@ import httpx
 from aiokafka.abc import AbstractTokenProvider
 from aiokafka.errors import AuthenticationFailedError
 
-from rpm_stream.app.errors import UsageError
+from rpm_stream.app.runtime.errors import UsageError
 
 TIMEOUT_SECONDS = 10.0
 SPENT = 0.8  # of its life: after that a token is replaced

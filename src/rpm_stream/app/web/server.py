@@ -15,10 +15,10 @@ import uvicorn
 
 from rpm_stream.app import retention
 from rpm_stream.app.broker_time import BrokerTime
-from rpm_stream.app.clock import Clock
-from rpm_stream.app.errors import UsageError
-from rpm_stream.app.ready import LOOK_SECONDS, tell_ready
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.clock import Clock
+from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.app.runtime.ready import LOOK_SECONDS, tell_ready
+from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.app.web import answers, consume
 from rpm_stream.app.web.api import Doors, create_app
 from rpm_stream.app.web.auth import OPEN_PATHS, TokenGate, choose_token, unguessable

@@ -22,7 +22,6 @@ from prometheus_client import CollectorRegistry
 from support.radio.fast import SimpleRadio
 from support.radio.home import until
 
-from rpm_stream.app.errors import UsageError
 from rpm_stream.app.gateway.ble import commands, from_registry
 from rpm_stream.app.gateway.ble.board import Board
 from rpm_stream.app.gateway.ble.commands import Looking, own_name, scan
@@ -31,6 +30,7 @@ from rpm_stream.app.gateway.ble.kafka_file import kafka_options
 from rpm_stream.app.gateway.ble.known import Known, KnownDevice
 from rpm_stream.app.gateway.ble.radio import Sighting
 from rpm_stream.app.gateway.client import GATEWAY_ID
+from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.records import DeviceEntry
 from rpm_stream.registry import Registry
 

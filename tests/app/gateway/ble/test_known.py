@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpm_stream.app.errors import UsageError
 from rpm_stream.app.gateway.ble.known import AT_ONCE_S, Known, KnownDevice, from_registry, load, parse, plain_address
 from rpm_stream.app.gateway.ble.known_template import template
 from rpm_stream.app.gateway.ble.radio import Sighting
+from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.records import DeviceEntry
 
 CUFF, STRAP, OTHER = "C0:26:DA:01:02:03", "F0:F1:F2:F3:F4:F5", "11:22:33:44:55:66"

@@ -15,7 +15,6 @@ from prometheus_client import CollectorRegistry, generate_latest
 from rich.console import Console
 from support.radio.fast import FastLoop
 
-from rpm_stream.app.errors import UsageError
 from rpm_stream.app.gateway.ble.board import Board, Presence
 from rpm_stream.app.gateway.ble.commands import offset_text
 from rpm_stream.app.gateway.ble.marks import Mark, Marks, marks_of
@@ -24,6 +23,7 @@ from rpm_stream.app.gateway.ble.radio import LinkLost, Sighting
 from rpm_stream.app.gateway.ble.screen import board_table, in_order, near_table
 from rpm_stream.app.gateway.ble.stacks import radio_of
 from rpm_stream.app.gateway.ble.stored import BUSY_SECONDS, QUIET_SECONDS, StoredRecords
+from rpm_stream.app.runtime.errors import UsageError
 
 # --- silence ------------------------------------------------------------------------------------------------------
 

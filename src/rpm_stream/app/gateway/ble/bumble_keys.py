@@ -9,7 +9,7 @@ from typing import Any
 from bumble.keys import JsonKeyStore
 
 from rpm_stream.app.gateway.ble.radio import RadioOff
-from rpm_stream.app.private import replace_private
+from rpm_stream.app.runtime.private import replace_private
 
 
 class Keys(JsonKeyStore):

@@ -20,7 +20,6 @@ from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.live import Live
 
-from rpm_stream.app.errors import UsageError
 from rpm_stream.app.gateway.ble import known as known_devices
 from rpm_stream.app.gateway.ble.board import Board, Status
 from rpm_stream.app.gateway.ble.from_registry import follow
@@ -36,7 +35,8 @@ from rpm_stream.app.gateway.ble.stacks import radio_of
 from rpm_stream.app.gateway.client import Gateway
 from rpm_stream.app.gateway.link import GatewayOptions
 from rpm_stream.app.kafka.security import security
-from rpm_stream.app.logs import configure_log
+from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.app.runtime.logs import configure_log
 from rpm_stream.records import Notification
 
 DRAW_SECONDS = 1.0

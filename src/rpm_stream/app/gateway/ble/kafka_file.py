@@ -11,7 +11,7 @@ from typing import Any
 
 from aiokafka.helpers import create_ssl_context
 
-from rpm_stream.app.errors import UsageError
+from rpm_stream.app.runtime.errors import UsageError
 
 SECRETS = frozenset({"sasl_plain_password", "ssl_password"})
 SIGNING_IN = frozenset({"security_protocol", "sasl_mechanism", "sasl_plain_username", "sasl_plain_password"})

@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rpm_stream.app.errors import UsageError
 from rpm_stream.app.gateway.ble.radio import Sighting
+from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.records import DeviceEntry, Record
 from rpm_stream.words import is_clean
 

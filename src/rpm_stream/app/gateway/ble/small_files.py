@@ -6,7 +6,7 @@ from pathlib import Path
 
 import structlog
 
-from rpm_stream.app.private import replace_private
+from rpm_stream.app.runtime.private import replace_private
 
 _log = structlog.get_logger(__name__)
 

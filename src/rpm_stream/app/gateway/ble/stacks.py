@@ -6,8 +6,8 @@ import asyncio
 import sys
 from pathlib import Path
 
-from rpm_stream.app.errors import UsageError
 from rpm_stream.app.gateway.ble.radio import PairingFailed, Radio
+from rpm_stream.app.runtime.errors import UsageError
 
 SYSTEM = "system"
 TRANSPORTS = ("usb", "pyusb", "serial", "hci-socket", "tcp-client", "ws-client", "unix", "android-netsim", "vhci")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from rpm_stream.app.clock import Clock
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.clock import Clock
+from rpm_stream.app.runtime.settings import Settings
 
 
 def test_at_speed_one_it_is_wall_time_whatever_the_anchor() -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from prometheus_client import generate_latest
 
-from rpm_stream.app import metrics
-from rpm_stream.app.errors import UsageError
-from rpm_stream.app.metrics import STAGES, serve
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime import metrics
+from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.app.runtime.metrics import STAGES, serve
+from rpm_stream.app.runtime.settings import Settings
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.settings import Settings
 
 
 def wall() -> datetime:

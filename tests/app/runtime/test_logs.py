@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from rpm_stream.app.logs import LIBRARIES, configure_log
+from rpm_stream.app.runtime.logs import LIBRARIES, configure_log
 
 
 @pytest.fixture(autouse=True)

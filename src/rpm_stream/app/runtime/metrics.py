@@ -7,9 +7,9 @@ from typing import get_args
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from rpm_stream.app.errors import UsageError
-from rpm_stream.app.metrics_server import listen
-from rpm_stream.app.settings import Settings
+from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.app.runtime.metrics_server import listen
+from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.records import Priority, Reason, State
 
 STAGES = ("ingest", "judge", "sink", "feed")
