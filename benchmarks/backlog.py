@@ -19,7 +19,7 @@ import msgspec
 from rig.load import RECORDED_START, Load
 from rig.stages import STAGES, Stage, Stages, Watch, broker_with, fill
 
-from rpm_stream.app import names
+from rpm_stream.app.kafka import names
 from rpm_stream.records import Frame, Measurement
 
 FRAMES, FEW, PEOPLE = 100_000, 1_000, 200

@@ -26,7 +26,7 @@ from aiokafka import AIOKafkaProducer
 from rig.load import NOTIFICATIONS, Load, frames_of, patient_name, red_frames
 from rig.stages import STAGES, Stage, Stages, Watch, broker_with, fill, measure
 
-from rpm_stream.app import names
+from rpm_stream.app.kafka import names
 from rpm_stream.records import Alert, Record
 
 SECONDS = 60.0

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.replaying import frame, measurement, of_type, replay_csv, replay_frames, worn
 
-from rpm_stream.app.topic_schemas import schemas
+from rpm_stream.app.kafka.schemas import schemas
 from rpm_stream.records import CLEAN, DecimalText, Name, Offset, Short, Unit
 from rpm_stream.words import is_clean
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from support.command_line import one_line, run
 
-from rpm_stream.app import topic_window
+from rpm_stream.app.kafka import range_reader as topic_window
+from rpm_stream.app.kafka.range_reader import reaching
 from rpm_stream.app.runtime.errors import UsageError
-from rpm_stream.app.topic_window import reaching
 
 FAIL = (
     "import asyncio, sys\n"

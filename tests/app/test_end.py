@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from aiokafka.errors import KafkaConnectionError
 
-from rpm_stream.app import broker_time, layout
-from rpm_stream.app.broker_time import BrokerTime
-from rpm_stream.app.layout import watch_counts
+from rpm_stream.app.kafka import broker_time, layout
+from rpm_stream.app.kafka.broker_time import BrokerTime
+from rpm_stream.app.kafka.layout import watch_counts
 from rpm_stream.app.runtime import end
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.app.runtime.end import asked_to_end, guarded

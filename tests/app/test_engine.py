@@ -17,8 +17,8 @@ from faust.types import TP
 from rpm_stream.app.agents.ingest import ingest_app
 from rpm_stream.app.engine.recovery import BatchRecovery
 from rpm_stream.app.engine.watermark import parts
-from rpm_stream.app.layout import Layout
-from rpm_stream.app.names import ACTIONS, FRAMES
+from rpm_stream.app.kafka.layout import Layout
+from rpm_stream.app.kafka.names import ACTIONS, FRAMES
 from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.knowledge import shipped
 

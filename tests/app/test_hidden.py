@@ -9,16 +9,18 @@ from typing import Any
 import pytest
 from aiokafka.errors import TopicAuthorizationFailedError, UnknownTopicOrPartitionError
 
-from rpm_stream.app import layout, reach, state_topic, topic_window
-from rpm_stream.app.growth import journal
-from rpm_stream.app.layout import layout_of
-from rpm_stream.app.names import FRAMES, GROWTH, READINGS, STATE_INGEST, STATE_JUDGE, TOPICS
-from rpm_stream.app.partitions import partitions_of
-from rpm_stream.app.reach import partition_counts
+from rpm_stream.app.kafka import growth_journal as journal
+from rpm_stream.app.kafka import layout, state_topic
+from rpm_stream.app.kafka import preflight as reach
+from rpm_stream.app.kafka import range_reader as topic_window
+from rpm_stream.app.kafka.layout import layout_of
+from rpm_stream.app.kafka.names import FRAMES, GROWTH, READINGS, STATE_INGEST, STATE_JUDGE, TOPICS
+from rpm_stream.app.kafka.partitions import partitions_of
+from rpm_stream.app.kafka.preflight import partition_counts
+from rpm_stream.app.kafka.range_reader import reaching, starts
+from rpm_stream.app.kafka.state_topic import make_topic
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.settings import Settings
-from rpm_stream.app.state_topic import make_topic
-from rpm_stream.app.topic_window import reaching, starts
 
 BOOTSTRAP = "kafka:9092"
 

@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from prometheus_client import REGISTRY as METRICS
 from support.fhir_server import FhirServer, fhir_server
 
-from rpm_stream.app import topics
+from rpm_stream.app.kafka import topics
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.app.sink import run

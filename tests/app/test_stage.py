@@ -12,9 +12,10 @@ import pytest
 from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 from structlog.testing import capture_logs
 
-from rpm_stream.app import broker_time, stage
-from rpm_stream.app.broker_time import BrokerTime
-from rpm_stream.app.layout import Layout
+from rpm_stream.app import stage
+from rpm_stream.app.kafka import broker_time
+from rpm_stream.app.kafka.broker_time import BrokerTime
+from rpm_stream.app.kafka.layout import Layout
 from rpm_stream.app.runtime.clock import Clock, wall
 from rpm_stream.app.runtime.errors import BrokerAway, UsageError
 from rpm_stream.app.runtime.settings import Settings

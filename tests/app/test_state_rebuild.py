@@ -16,12 +16,12 @@ from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpm_stream.app import held_alerts, merged
 from rpm_stream.app import state_rebuild as module
 from rpm_stream.app.engine.lost import Note
-from rpm_stream.app.moved import headers_of
-from rpm_stream.app.names import ALERTS, GROWTH
-from rpm_stream.app.partitions import home_of
+from rpm_stream.app.kafka import held_alerts, merged
+from rpm_stream.app.kafka.moved import headers_of
+from rpm_stream.app.kafka.names import ALERTS, GROWTH
+from rpm_stream.app.kafka.partitions import home_of
 from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.app.state_rebuild import SOURCES, Broken, Gone, Stage
 from rpm_stream.knowledge import shipped

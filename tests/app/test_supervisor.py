@@ -17,8 +17,9 @@ import pytest
 from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
-from rpm_stream.app import restarts, supervisor, topics
+from rpm_stream.app import restarts, supervisor
 from rpm_stream.app.demo import free_ports
+from rpm_stream.app.kafka import topics
 from rpm_stream.app.runtime.end import EXIT_AWAY
 from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.app.supervisor import Stage, supervise

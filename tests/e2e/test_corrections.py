@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.partitioner import murmur2
 from support.kafka.service import Service, drained, read, running, send, until
 
-from rpm_stream.app import names
+from rpm_stream.app.kafka import names
 from rpm_stream.app.redrive import redrive, rejects_where
 from rpm_stream.app.replay_compare import Comparison
 from rpm_stream.app.runtime.settings import Settings

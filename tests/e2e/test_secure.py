@@ -27,12 +27,13 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from support.fhir_server import fhir_server
 
-from rpm_stream.app import broker_config, broker_keys, names
+from rpm_stream.app import broker_config, broker_keys
 from rpm_stream.app.broker import Broker
 from rpm_stream.app.broker_keys import Folder
 from rpm_stream.app.demo import free_ports
 from rpm_stream.app.gateway import Gateway
 from rpm_stream.app.gateway.link import GatewayOptions
+from rpm_stream.app.kafka import names
 from rpm_stream.app.kafka.access import CLOCK, Right, Role, rights_of
 from rpm_stream.records import Measurement
 

@@ -163,7 +163,7 @@ ELSEWHERE = {
     ("app/runtime/private.py", "mkdir"): "the one place",
     ("app/runtime/private.py", "open"): "the one place",
     ("app/cli/main.py", "open"): "/dev/null",
-    ("app/topic_schemas.py", "write_bytes"): "a developer's command that writes the public schemas into the checkout",
+    ("app/kafka/schemas.py", "write_bytes"): "a developer's command that writes the public schemas into the checkout",
     ("app/broker_jars.py", "mkdir"): "a cache of public jars, without a patient's data",
     ("app/broker_jars.py", "open"): "the lock of that cache",
     ("app/broker_guard.py", "open"): "a script without imports of ours: it is started with our umask",

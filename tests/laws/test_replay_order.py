@@ -13,10 +13,10 @@ import pytest
 from aiokafka.structs import ConsumerRecord
 from support.replaying import frame, measurement, new_replay, worn
 
-from rpm_stream.app import names
-from rpm_stream.app.moved import Origin
-from rpm_stream.app.partitions import home_of
-from rpm_stream.app.received import frame_message
+from rpm_stream.app.kafka import names
+from rpm_stream.app.kafka.frame_record import frame_message
+from rpm_stream.app.kafka.moved import Origin
+from rpm_stream.app.kafka.partitions import home_of
 from rpm_stream.app.replay_order import Frames, OrderOfRecord
 from rpm_stream.pipeline.order import forward
 from rpm_stream.records import Position

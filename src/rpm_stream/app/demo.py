@@ -13,12 +13,12 @@ import structlog
 from rich.console import Console
 from rich.panel import Panel
 
-from rpm_stream.app import topics
 from rpm_stream.app.broker import Broker
 from rpm_stream.app.gateway import Gateway
 from rpm_stream.app.gateway.link import AT_FULL_SPEED
 from rpm_stream.app.gateway.replay import WardPlan, register, run_ward
 from rpm_stream.app.gateway.simulate import all_registry
+from rpm_stream.app.kafka import topics
 from rpm_stream.app.run import stages_of, stop_on_signals, supervise_all
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.app.runtime.logs import configure_log

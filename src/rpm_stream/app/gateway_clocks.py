@@ -16,7 +16,7 @@ import msgspec
 from aiokafka.structs import ConsumerRecord
 from prometheus_client import Gauge
 
-from rpm_stream.app.received import received_at
+from rpm_stream.app.kafka.frame_record import received_at
 from rpm_stream.app.runtime.clock import steady
 from rpm_stream.records import UNREADABLE
 

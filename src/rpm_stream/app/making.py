@@ -6,7 +6,7 @@ from typing import Protocol
 
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.received import frame_message
+from rpm_stream.app.kafka.frame_record import frame_message
 from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.ingest import DeviceState, Ingest

@@ -15,9 +15,9 @@ from datetime import datetime
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
+from rpm_stream.app.kafka.names import FRAMES, REDRIVEN, REJECTS
+from rpm_stream.app.kafka.range_reader import reaching, records, window
 from rpm_stream.app.kafka.security import kafka_client
-from rpm_stream.app.names import FRAMES, REDRIVEN, REJECTS
-from rpm_stream.app.topic_window import reaching, records, window
 from rpm_stream.records import UNREADABLE, Record, Reject
 
 PATIENCE_SECONDS = 30.0  # without a record that is known to be there

@@ -9,9 +9,9 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from rpm_stream.app.kafka.names import REGISTRY
+from rpm_stream.app.kafka.partitions import partitions_of
 from rpm_stream.app.kafka.security import kafka_client
-from rpm_stream.app.names import REGISTRY
-from rpm_stream.app.partitions import partitions_of
 from rpm_stream.app.runtime import metrics
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.stored_entry import put_unreadable, read_entry, stored_faults

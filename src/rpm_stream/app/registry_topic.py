@@ -9,10 +9,10 @@ import msgspec
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidTimestampError, KafkaError
 
+from rpm_stream.app.kafka.layout import REGISTRY_WRITER, layout_of
+from rpm_stream.app.kafka.names import REGISTRY
+from rpm_stream.app.kafka.preflight import partition_counts
 from rpm_stream.app.kafka.security import kafka_client
-from rpm_stream.app.layout import REGISTRY_WRITER, layout_of
-from rpm_stream.app.names import REGISTRY
-from rpm_stream.app.reach import partition_counts
 from rpm_stream.app.registry_reader import RegistryReader
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.records import RegistryEntry

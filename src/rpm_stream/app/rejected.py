@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from rpm_stream.app.names import REJECTS
-from rpm_stream.app.topic_window import Progress, reaching, records, window
+from rpm_stream.app.kafka.names import REJECTS
+from rpm_stream.app.kafka.range_reader import Progress, reaching, records, window
 from rpm_stream.records import UNREADABLE, Origin, Position, Reason, Record, Reject, Stage
 
 PAYLOAD = re.compile(rb"(?:[0-9A-Fa-f]{2})+")

@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.moved import Origin
-from rpm_stream.app.partitions import home_of
-from rpm_stream.app.received import frame_message
+from rpm_stream.app.kafka.frame_record import frame_message
+from rpm_stream.app.kafka.moved import Origin
+from rpm_stream.app.kafka.partitions import home_of
 from rpm_stream.pipeline.order import read_message
 from rpm_stream.pipeline.replay import Line, Replay
 from rpm_stream.records import UNREADABLE, Forwarded, Readings

@@ -21,8 +21,8 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectio
 from prometheus_client import Counter
 
 from rpm_stream.app.fhir_client import Cause, FhirClient, Resource, ResourceKind
+from rpm_stream.app.kafka.names import GROUP_SINK, OBSERVATIONS, REGISTRY
 from rpm_stream.app.kafka.security import kafka_client
-from rpm_stream.app.names import GROUP_SINK, OBSERVATIONS, REGISTRY
 from rpm_stream.app.refused import RefusedFile
 from rpm_stream.app.runtime.errors import BrokerAway, UsageError
 from rpm_stream.app.runtime.ready import tell_ready

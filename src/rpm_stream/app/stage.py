@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from rpm_stream.app.broker_time import BrokerTime
-from rpm_stream.app.layout import ALL, Layout, layout_of, watch_counts
-from rpm_stream.app.names import FRAMES, READINGS
-from rpm_stream.app.reach import partition_counts
+from rpm_stream.app.kafka.broker_time import BrokerTime
+from rpm_stream.app.kafka.layout import ALL, Layout, layout_of, watch_counts
+from rpm_stream.app.kafka.names import FRAMES, READINGS
+from rpm_stream.app.kafka.preflight import partition_counts
+from rpm_stream.app.kafka.state_topic import make_state_topic
 from rpm_stream.app.runtime import metrics
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.app.runtime.end import guarded
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.logs import configure_log
 from rpm_stream.app.runtime.settings import Settings
-from rpm_stream.app.state_topic import make_state_topic
 from rpm_stream.knowledge import Knowledge, KnowledgeError, load
 
 log = structlog.get_logger()

@@ -18,19 +18,19 @@ import msgspec
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.broker_time import BrokerTime
 from rpm_stream.app.engine.lost import BEGUN_ANEW, BEGUN_ANEW_KEY, Lost, Note, begun_anew, is_lost, read_note
-from rpm_stream.app.held_alerts import open_ones
+from rpm_stream.app.kafka.broker_time import BrokerTime
+from rpm_stream.app.kafka.frame_record import received_at
+from rpm_stream.app.kafka.held_alerts import open_ones
+from rpm_stream.app.kafka.merged import Reader
+from rpm_stream.app.kafka.moved import Origin, origin_of
+from rpm_stream.app.kafka.names import FRAMES, GROUP_INGEST, GROUP_JUDGE, GROWTH, READINGS
+from rpm_stream.app.kafka.partitions import home_of, partitions_of
+from rpm_stream.app.kafka.range_reader import Broker, Span, ends, reaching, records, starts, window
 from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.making import Making, making_of
-from rpm_stream.app.merged import Reader
-from rpm_stream.app.moved import Origin, origin_of
-from rpm_stream.app.names import FRAMES, GROUP_INGEST, GROUP_JUDGE, GROWTH, READINGS
-from rpm_stream.app.partitions import home_of, partitions_of
-from rpm_stream.app.received import received_at
 from rpm_stream.app.registry_topic import read
 from rpm_stream.app.runtime.settings import Settings
-from rpm_stream.app.topic_window import Broker, Span, ends, reaching, records, starts, window
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.held import Held, hold, kept_from, read_held, with_alert
 from rpm_stream.pipeline.sealed import StateError, unpack_device

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 from rpm_stream.app.agents.forwarding import Forwarding
 from rpm_stream.app.agents.keyed import BatchWork, Place
 from rpm_stream.app.agents.states import Form, KeyedStates
-from rpm_stream.app.names import ACTIONS, READINGS
+from rpm_stream.app.kafka.names import ACTIONS, READINGS
 from rpm_stream.pipeline.order import read_message
 from rpm_stream.records import Forwarded
 from rpm_stream.words import is_clean

@@ -25,7 +25,7 @@ from rpm_stream.app.agents.keyed import BatchWork, Place
 from rpm_stream.app.agents.states import Form, KeyedStates
 from rpm_stream.app.engine.lost import read_note, written
 from rpm_stream.app.engine.recovery import BytesTable
-from rpm_stream.app.names import ALERTS, MOVED
+from rpm_stream.app.kafka.names import ALERTS, MOVED
 from rpm_stream.app.runtime import end
 from rpm_stream.app.runtime.clock import Clock, steady, wall
 from rpm_stream.app.runtime.settings import Settings

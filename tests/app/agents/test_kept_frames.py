@@ -17,7 +17,7 @@ from support.ward import Ward
 
 from rpm_stream.app.agents import kept_frames
 from rpm_stream.app.agents.kept_frames import Lines
-from rpm_stream.app.names import FRAMES
+from rpm_stream.app.kafka.names import FRAMES
 from rpm_stream.pipeline.held import hold
 from rpm_stream.pipeline.judge import Judged
 from rpm_stream.pipeline.order import forward

@@ -6,7 +6,7 @@ from support.replaying import registry_of, stamp
 from support.ward import after
 
 from rpm_stream.app.agents.judge import Step
-from rpm_stream.app.names import ALERTS
+from rpm_stream.app.kafka.names import ALERTS
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.judge import Judge

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from rpm_stream.app.agents.ingest import Step
 from rpm_stream.app.agents.strays import Strays
 from rpm_stream.app.engine.application import Copy
-from rpm_stream.app.moved import headers_of, origin_of
-from rpm_stream.app.names import ACCOUNTS, FRAMES, MOVED, REDRIVEN, REJECTS
-from rpm_stream.app.partitions import home_of
+from rpm_stream.app.kafka.moved import headers_of, origin_of
+from rpm_stream.app.kafka.names import ACCOUNTS, FRAMES, MOVED, REDRIVEN, REJECTS
+from rpm_stream.app.kafka.partitions import home_of
 from rpm_stream.ingest.frames import MOST_BYTES
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.ingest import Ingest

@@ -22,7 +22,7 @@ from support.faults.stand import Stand, standing
 from support.kafka.against_replay import check_against_replay, last_by_id
 from support.kafka.service import read
 
-from rpm_stream.app import names
+from rpm_stream.app.kafka import names
 
 PARTS = 12  # of the load, to each kill of the broker: people need time to see and decide
 

@@ -21,7 +21,7 @@ from support.faults.run import SEED
 from support.kafka.service import until
 from support.kafka.world import TOKEN, World, world
 
-from rpm_stream.app import names
+from rpm_stream.app.kafka import names
 from rpm_stream.app.registry_topic import write
 from rpm_stream.records import Assignment, DeviceEntry, PatientEntry
 

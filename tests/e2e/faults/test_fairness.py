@@ -22,8 +22,8 @@ from support.fhir_server import fhir_server
 from support.kafka.quotas import limit_client
 from support.kafka.service import Service, lag, read, running, until
 
-from rpm_stream.app import names
 from rpm_stream.app.gateway import Gateway
+from rpm_stream.app.kafka import names
 from rpm_stream.records import Notification
 
 CALM_SECONDS = float(os.environ.get("RPM_CALM", "30"))

@@ -18,8 +18,8 @@ import pytest
 from support.faults.cases import begin_off
 from support.kafka.service import Service, drained, read, running, send, until
 
-from rpm_stream.app import names
 from rpm_stream.app.demo import free_ports
+from rpm_stream.app.kafka import names
 from rpm_stream.app.registry_topic import write
 from rpm_stream.records import Assignment, DeviceEntry, PatientEntry
 

@@ -18,7 +18,7 @@ from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from support.kafka.against_replay import check_against_replay, replayed
 from support.kafka.service import Service, drained, read, running, send, until
 
-from rpm_stream.app import names
+from rpm_stream.app.kafka import names
 from rpm_stream.app.registry_file import read_registry
 from rpm_stream.app.registry_topic import write
 

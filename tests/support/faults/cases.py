@@ -30,7 +30,7 @@ from support.kafka.against_replay import POISON, Wanted
 from support.kafka.growth import add_partitions, every_key_is_at_home, grown
 from support.kafka.service import Service, read, until
 
-from rpm_stream.app import names, topics
+from rpm_stream.app.kafka import names, topics
 from rpm_stream.app.runtime.end import EXIT_CRASHED, EXIT_STUCK
 
 LAUNCHER = Path(__file__).parent / "stage_killed_at.py"

@@ -19,7 +19,7 @@ from support.faults.load import Load, load_of
 from support.kafka.against_replay import Wanted, replayed
 from support.kafka.service import Service, read
 
-from rpm_stream.app import names
+from rpm_stream.app.kafka import names
 from rpm_stream.records import Action, Alert
 
 KINDS = ("acknowledge", "snooze", "comment", "resolve", "see", "assign", "withdraw", "new_normal")

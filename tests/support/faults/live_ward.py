@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from rpm_stream.app import names
+from rpm_stream.app.kafka import names
 from rpm_stream.app.registry_topic import write
 from rpm_stream.records import Assignment, DeviceEntry, PatientEntry
 

@@ -21,8 +21,8 @@ from support.fhir_server import FhirServer, fhir_server
 from support.kafka.against_replay import check_against_replay, last_by_id
 from support.kafka.service import Service, committed_notes, drained, lag, read, running, send, until
 
-from rpm_stream.app import names
 from rpm_stream.app.demo import free_ports
+from rpm_stream.app.kafka import names
 from rpm_stream.app.registry_file import read_registry
 from rpm_stream.app.registry_topic import write
 

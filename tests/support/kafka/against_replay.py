@@ -12,7 +12,7 @@ import msgspec
 from aiokafka.structs import ConsumerRecord
 from support.kafka.service import Service, read
 
-from rpm_stream.app import names
+from rpm_stream.app.kafka import names
 from rpm_stream.pipeline.held import RULE
 
 # A tick may come between two records: what it moves is compared by id and opened_at.

@@ -19,13 +19,13 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app import names
-from rpm_stream.app import topics as all_topics
 from rpm_stream.app.broker import Broker
 from rpm_stream.app.engine.lost import Note, read_note
-from rpm_stream.app.partitions import partitions_of
+from rpm_stream.app.kafka import names
+from rpm_stream.app.kafka import topics as all_topics
+from rpm_stream.app.kafka.partitions import partitions_of
+from rpm_stream.app.kafka.range_reader import ends, reaching
 from rpm_stream.app.state_rebuild import GROUP_OF, SOURCES, Stage, changelog
-from rpm_stream.app.topic_window import ends, reaching
 
 PATIENCE_SECONDS = 120.0
 

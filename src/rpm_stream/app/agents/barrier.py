@@ -19,9 +19,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from rpm_stream.app.engine.application import BatchApp
+from rpm_stream.app.kafka.names import GROUP_INGEST, GROUPS, READINGS
+from rpm_stream.app.kafka.partitions import partitions_of
 from rpm_stream.app.kafka.security import kafka_client
-from rpm_stream.app.names import GROUP_INGEST, GROUPS, READINGS
-from rpm_stream.app.partitions import partitions_of
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.app.runtime.settings import Settings
 

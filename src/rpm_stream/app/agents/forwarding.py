@@ -12,8 +12,8 @@ import structlog
 from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.engine.application import Outgoing
-from rpm_stream.app.names import READINGS
-from rpm_stream.app.received import position, received_at
+from rpm_stream.app.kafka.frame_record import position, received_at
+from rpm_stream.app.kafka.names import READINGS
 from rpm_stream.pipeline.order import forward
 from rpm_stream.records import UNREADABLE
 from rpm_stream.registry import plain_fault

@@ -14,7 +14,7 @@ from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.alert.unkept import decided
 from rpm_stream.app.engine.application import Outgoing
-from rpm_stream.app.names import ALERTS
+from rpm_stream.app.kafka.names import ALERTS
 from rpm_stream.pipeline.held import Held, alert_of, ended, opened, with_alert
 from rpm_stream.pipeline.order import read_message
 from rpm_stream.records import UNREADABLE, Alert, Forwarded

@@ -26,11 +26,11 @@ from faust.types import TP
 from rpm_stream.app.agents.states import KeyedStates, UnreadableState
 from rpm_stream.app.engine.application import BatchApp, Outgoing
 from rpm_stream.app.engine.lost import read_note
+from rpm_stream.app.kafka.range_reader import Broker, reaching, records, starts
 from rpm_stream.app.runtime.end import EXIT_STATE, die, guarded
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.metrics import HELD, HELD_GONE, HELD_SECONDS
 from rpm_stream.app.runtime.settings import Settings
-from rpm_stream.app.topic_window import Broker, reaching, records, starts
 from rpm_stream.pipeline.held import Held, hold, kept_from, packed, read_held
 
 LOOK_SECONDS: Final = 2.0

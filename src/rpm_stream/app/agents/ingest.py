@@ -19,16 +19,16 @@ from rpm_stream.app.agents.strays import Strays
 from rpm_stream.app.engine.application import BatchApp, Outgoing, new_app, source, state_table
 from rpm_stream.app.engine.watch import watch
 from rpm_stream.app.gateway_clocks import GatewayClocks
-from rpm_stream.app.layout import Layout
-from rpm_stream.app.names import ACCOUNTS, ACTIONS, FRAMES, GROUP_INGEST, READINGS
-from rpm_stream.app.names import REJECTS as REJECTS_TOPIC
-from rpm_stream.app.received import frame_message, is_redriven
+from rpm_stream.app.kafka.frame_record import frame_message, is_redriven
+from rpm_stream.app.kafka.layout import Layout
+from rpm_stream.app.kafka.names import ACCOUNTS, ACTIONS, FRAMES, GROUP_INGEST, READINGS
+from rpm_stream.app.kafka.names import REJECTS as REJECTS_TOPIC
+from rpm_stream.app.kafka.range_reader import Broker
 from rpm_stream.app.registry_reader import RegistryReader
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.app.runtime.end import guarded
 from rpm_stream.app.runtime.metrics import MESSAGES, PARTS, REJECTS, REPEATED, STEP_SECONDS
 from rpm_stream.app.runtime.settings import Settings
-from rpm_stream.app.topic_window import Broker
 from rpm_stream.ingest.frames import MOST_BYTES
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.held import Held

@@ -24,11 +24,12 @@ from rpm_stream.app.agents.states import Form, KeyedStates
 from rpm_stream.app.detector_budget import within_budget
 from rpm_stream.app.engine.application import BatchApp, Outgoing, new_app, source, state_table
 from rpm_stream.app.engine.watch import watch
-from rpm_stream.app.names import ALERTS as ALERTS_TOPIC
-from rpm_stream.app.names import GROUP_JUDGE, READINGS, REJECTS
-from rpm_stream.app.names import OBSERVATIONS as OBSERVATIONS_TOPIC
-from rpm_stream.app.names import SCORES as SCORES_TOPIC
-from rpm_stream.app.partitions import home_of
+from rpm_stream.app.kafka.names import ALERTS as ALERTS_TOPIC
+from rpm_stream.app.kafka.names import GROUP_JUDGE, READINGS, REJECTS
+from rpm_stream.app.kafka.names import OBSERVATIONS as OBSERVATIONS_TOPIC
+from rpm_stream.app.kafka.names import SCORES as SCORES_TOPIC
+from rpm_stream.app.kafka.partitions import home_of
+from rpm_stream.app.kafka.range_reader import Broker
 from rpm_stream.app.registry_reader import RegistryReader
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.app.runtime.end import guarded
@@ -44,7 +45,6 @@ from rpm_stream.app.runtime.metrics import (
     STEP_SECONDS,
 )
 from rpm_stream.app.runtime.settings import Settings
-from rpm_stream.app.topic_window import Broker
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.held import Held
 from rpm_stream.pipeline.judge import Judge, Judged, Patient

@@ -13,9 +13,9 @@ from typing import Final
 import msgspec
 from aiokafka import TopicPartition
 
-from rpm_stream.app.names import FRAMES, READINGS
-from rpm_stream.app.received import received_at
-from rpm_stream.app.topic_window import Broker, records, window
+from rpm_stream.app.kafka.frame_record import received_at
+from rpm_stream.app.kafka.names import FRAMES, READINGS
+from rpm_stream.app.kafka.range_reader import Broker, records, window
 from rpm_stream.pipeline.held import Held, line_of
 from rpm_stream.records import UNREADABLE, Readings
 

@@ -18,7 +18,7 @@ from rpm_stream.app.agents.states import KeyedStates, UnreadableState
 from rpm_stream.app.agents.turns import Turns, Waiting
 from rpm_stream.app.engine.application import BatchApp, Copy, Outgoing, settle_collector
 from rpm_stream.app.engine.recovery import BytesTable
-from rpm_stream.app.moved import headers_of
+from rpm_stream.app.kafka.moved import headers_of
 from rpm_stream.app.runtime.end import guarded
 from rpm_stream.app.runtime.metrics import KEYS, STATE_BYTES
 

@@ -16,8 +16,8 @@ from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.engine.application import Copy, Outgoing
 from rpm_stream.app.engine.recovery import BytesTable
-from rpm_stream.app.moved import headers_of
-from rpm_stream.app.partitions import home_of
+from rpm_stream.app.kafka.moved import headers_of
+from rpm_stream.app.kafka.partitions import home_of
 from rpm_stream.ingest.frames import MOST_BYTES
 
 Refuse = Callable[[ConsumerRecord], list[Outgoing] | None]

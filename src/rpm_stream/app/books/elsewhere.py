@@ -8,7 +8,7 @@ import msgspec
 from aiokafka.structs import ConsumerRecord
 
 from rpm_stream.app.books.store import digest
-from rpm_stream.app.moved import Origin
+from rpm_stream.app.kafka.moved import Origin
 from rpm_stream.records import Account
 
 _encode = msgspec.json.Encoder().encode

@@ -17,9 +17,9 @@ from rpm_stream.app.books.elsewhere import end_of_original
 from rpm_stream.app.books.glance import glance
 from rpm_stream.app.books.marks import marks
 from rpm_stream.app.books.store import NOBODY, Store, digest, key_of
-from rpm_stream.app.moved import origin_of
-from rpm_stream.app.names import ACCOUNTS, FRAMES, OBSERVATIONS, READINGS, REJECTS
-from rpm_stream.app.received import is_redriven
+from rpm_stream.app.kafka.frame_record import is_redriven
+from rpm_stream.app.kafka.moved import origin_of
+from rpm_stream.app.kafka.names import ACCOUNTS, FRAMES, OBSERVATIONS, READINGS, REJECTS
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.balance import due, told
 from rpm_stream.pipeline.order import read_message

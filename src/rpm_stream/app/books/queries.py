@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rpm_stream.app.books.marks import NEAR
-from rpm_stream.app.names import FRAMES
+from rpm_stream.app.kafka.names import FRAMES
 
 WAITING = "r.at_place >= IFNULL((SELECT next FROM done WHERE topic = 'rpm.readings' AND part = r.at_part), 0)"
 TEMPORARY = f"""

@@ -28,7 +28,7 @@ from rpm_stream.app.books.queries import (
     WINDOWS_SQL,
 )
 from rpm_stream.app.books.store import Store
-from rpm_stream.app.names import FRAMES, OBSERVATIONS, READINGS
+from rpm_stream.app.kafka.names import FRAMES, OBSERVATIONS, READINGS
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.pipeline.balance import Fault, WindowBooks, frame_faults, gaps, window_due, window_fault
 from rpm_stream.records import Account

@@ -23,9 +23,9 @@ def gateways(silent: Silent = False, bootstrap: Bootstrap = None) -> None:
 
     Example: rpm-stream gateways --silent
     """
-    from rpm_stream.app.broker_time import BrokerTime
     from rpm_stream.app.cli.progress import TopicBars
     from rpm_stream.app.gateways import Gateways, Heard
+    from rpm_stream.app.kafka.broker_time import BrokerTime
 
     settings = Settings()
     if bootstrap:

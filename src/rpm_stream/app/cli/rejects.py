@@ -91,7 +91,7 @@ def redrive(
 
 def _counts(chosen: list[Reject]) -> dict[str, int]:
     """What would be sent: the frames that are named, each once."""
-    from rpm_stream.app.names import FRAMES
+    from rpm_stream.app.kafka.names import FRAMES
 
     places = {(one.position.partition, one.position.offset) for one in chosen if one.position.topic == FRAMES}
     judge = sum(one.position.topic != FRAMES for one in chosen)

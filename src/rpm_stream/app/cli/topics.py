@@ -28,7 +28,7 @@ def apply(bootstrap: Bootstrap = None, partitions: Partitions = None, replicatio
     settings = Settings()
     place = bootstrap or settings.bootstrap
     counts = (partitions or settings.partitions, replication or settings.replication)
-    from rpm_stream.app import topics as topic_admin
+    from rpm_stream.app.kafka import topics as topic_admin
 
     _print("done", asyncio.run(topic_admin.apply(place, *counts)))
 
@@ -41,8 +41,8 @@ def check(bootstrap: Bootstrap = None, partitions: Partitions = None, replicatio
     settings = Settings()
     place = bootstrap or settings.bootstrap
     counts = (partitions or settings.partitions, replication or settings.replication)
-    from rpm_stream.app import layout
-    from rpm_stream.app import topics as topic_admin
+    from rpm_stream.app.kafka import layout
+    from rpm_stream.app.kafka import topics as topic_admin
 
     differences = asyncio.run(topic_admin.check(place, *counts))
     if fault := asyncio.run(layout.fault_of(place)):
@@ -106,8 +106,8 @@ def schemas(write: Annotated[bool, typer.Option("--write", help="Renew the files
 
     Example: rpm-stream topics schemas --write
     """
-    from rpm_stream.app import topic_schemas
-    from rpm_stream.app import topics as topic_admin
+    from rpm_stream.app.kafka import schemas as topic_schemas
+    from rpm_stream.app.kafka import topics as topic_admin
 
     root = topic_admin.topics_root()
     if write:

@@ -16,7 +16,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from rpm_stream.app.names import FRAMES, REJECTS
+from rpm_stream.app.kafka.names import FRAMES, REJECTS
 
 Client = TypeVar("Client", AIOKafkaProducer, AIOKafkaConsumer)
 

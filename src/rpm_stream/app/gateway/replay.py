@@ -28,7 +28,7 @@ from rpm_stream.app.gateway.faults import Faults, inject
 from rpm_stream.app.gateway.link import abandon
 from rpm_stream.app.gateway.simulate import all_frames, ward
 from rpm_stream.app.gateway.wire import RegistryEntry, encode_registry
-from rpm_stream.app.names import FRAMES, REGISTRY
+from rpm_stream.app.kafka.names import FRAMES, REGISTRY
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.records import Frame
 from rpm_stream.registry import entry_key

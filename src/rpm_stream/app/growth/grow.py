@@ -15,8 +15,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from rpm_stream.app.growth import journal
-from rpm_stream.app.growth.journal import Growth
 from rpm_stream.app.growth.kafka import (
     add_partitions,
     commit,
@@ -30,10 +28,12 @@ from rpm_stream.app.growth.kafka import (
 )
 from rpm_stream.app.growth.keyed import KEYED, astray, before_cut, check_whole, counting, index, move, moved, proof
 from rpm_stream.app.growth.queues import QUEUES, is_read, take, unread, waiting
-from rpm_stream.app.layout import all_counts
-from rpm_stream.app.names import ALERTS, GROUP_INGEST, GROUP_JUDGE, GROUP_SINK, GROWTH, REGISTRY, TOPICS
+from rpm_stream.app.kafka import growth_journal as journal
+from rpm_stream.app.kafka.growth_journal import Growth
+from rpm_stream.app.kafka.layout import all_counts
+from rpm_stream.app.kafka.names import ALERTS, GROUP_INGEST, GROUP_JUDGE, GROUP_SINK, GROWTH, REGISTRY, TOPICS
+from rpm_stream.app.kafka.range_reader import Broker, Progress, ends, reaching
 from rpm_stream.app.runtime.errors import MustNotGoOn, UsageError
-from rpm_stream.app.topic_window import Broker, Progress, ends, reaching
 
 OURS = (GROUP_INGEST, GROUP_JUDGE, GROUP_SINK)
 TOLD = (ALERTS, REGISTRY)  # compacted topics that others may follow with a group of theirs

@@ -15,10 +15,10 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError, PolicyViolatio
 from aiokafka.structs import ConsumerRecord, OffsetAndMetadata
 
 from rpm_stream.app.kafka.lag import live_members
+from rpm_stream.app.kafka.moved import Origin, headers_of, origin_of
+from rpm_stream.app.kafka.range_reader import Broker, Progress, Spans, records
 from rpm_stream.app.kafka.security import kafka_client
-from rpm_stream.app.moved import Origin, headers_of, origin_of
 from rpm_stream.app.runtime.errors import UsageError
-from rpm_stream.app.topic_window import Broker, Progress, Spans, records
 
 SHOWN_SECONDS = 15.0
 POLL_SECONDS = 0.2

@@ -17,22 +17,14 @@ import msgspec
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.growth.journal import Growth
 from rpm_stream.app.growth.kafka import commit, copied_after, copying, fits, most_octets, too_large
-from rpm_stream.app.merged import Reader
-from rpm_stream.app.moved import Origin
-from rpm_stream.app.names import (
-    ACTIONS,
-    FRAMES,
-    GROUP_INGEST,
-    GROUP_JUDGE,
-    GROUP_SINK,
-    OBSERVATIONS,
-    READINGS,
-)
-from rpm_stream.app.partitions import home_of
-from rpm_stream.app.received import received_at
-from rpm_stream.app.topic_window import Broker, Progress, Spans, ends, records, starts, window
+from rpm_stream.app.kafka.frame_record import received_at
+from rpm_stream.app.kafka.growth_journal import Growth
+from rpm_stream.app.kafka.merged import Reader
+from rpm_stream.app.kafka.moved import Origin
+from rpm_stream.app.kafka.names import ACTIONS, FRAMES, GROUP_INGEST, GROUP_JUDGE, GROUP_SINK, OBSERVATIONS, READINGS
+from rpm_stream.app.kafka.partitions import home_of
+from rpm_stream.app.kafka.range_reader import Broker, Progress, Spans, ends, records, starts, window
 from rpm_stream.records import UNREADABLE
 
 # Each queue with the group that works through it. What nobody of ours reads stays where it is.

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from rpm_stream.app.names import (
+from rpm_stream.app.kafka.names import (
     ACCOUNTS,
     ACTIONS,
     ALERTS,

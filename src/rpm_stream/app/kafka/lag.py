@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from rpm_stream.app.partitions import partitions_of
+from rpm_stream.app.kafka.partitions import partitions_of
 from rpm_stream.records import Record
 
 FETCH_TIMEOUT_S = 5.0

@@ -10,7 +10,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
-from rpm_stream.app.broker_time import EVERY_SECONDS, OFF, TOPIC, read_look
+from rpm_stream.app.kafka.broker_time import EVERY_SECONDS, OFF, TOPIC, read_look
 from rpm_stream.app.kafka.security import kafka_client
 
 FRESH = timedelta(seconds=4 * EVERY_SECONDS)  # what a stage said before that is of one that has gone

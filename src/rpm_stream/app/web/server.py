@@ -13,8 +13,8 @@ import msgspec
 import structlog
 import uvicorn
 
-from rpm_stream.app import retention
-from rpm_stream.app.broker_time import BrokerTime
+from rpm_stream.app.kafka import retention
+from rpm_stream.app.kafka.broker_time import BrokerTime
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.ready import LOOK_SECONDS, tell_ready

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.names import REDRIVEN
+from rpm_stream.app.kafka.names import REDRIVEN
 from rpm_stream.pipeline.frames import FrameMessage
 from rpm_stream.records import Position
 

@@ -19,8 +19,8 @@ from aiokafka.errors import KafkaError
 from prometheus_client import Gauge
 
 from rpm_stream.app.kafka.lag import Observed, observe
+from rpm_stream.app.kafka.names import ACTIONS, FRAMES, GROUP_INGEST, GROUP_JUDGE, GROUP_SINK, OBSERVATIONS, READINGS
 from rpm_stream.app.kafka.security import kafka_client
-from rpm_stream.app.names import ACTIONS, FRAMES, GROUP_INGEST, GROUP_JUDGE, GROUP_SINK, OBSERVATIONS, READINGS
 from rpm_stream.app.runtime.clock import wall
 
 EVERY_SECONDS = 60.0

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
+from rpm_stream.app.kafka.names import TOPICS
+from rpm_stream.app.kafka.partitions import not_allowed, partitions_of
 from rpm_stream.app.kafka.refusal import why_not
 from rpm_stream.app.kafka.security import kafka_client
-from rpm_stream.app.names import TOPICS
-from rpm_stream.app.partitions import not_allowed, partitions_of
 from rpm_stream.app.runtime.errors import BrokerAway, UsageError
 
 REQUEST_TIMEOUT_MS = 10_000

@@ -12,8 +12,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic, RecordsToDelete
 from prometheus_client import REGISTRY
 
-from rpm_stream.app import retention
-from rpm_stream.app.names import GROUP_SINK
+from rpm_stream.app.kafka import retention
+from rpm_stream.app.kafka.names import GROUP_SINK
 
 HOUR = 3600.0
 

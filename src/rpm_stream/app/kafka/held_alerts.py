@@ -9,8 +9,8 @@ import msgspec
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.names import ALERTS
-from rpm_stream.app.topic_window import Broker, ends, records, starts
+from rpm_stream.app.kafka.names import ALERTS
+from rpm_stream.app.kafka.range_reader import Broker, ends, records, starts
 from rpm_stream.pipeline.held import RULE
 from rpm_stream.records import UNREADABLE, Alert
 

@@ -64,7 +64,7 @@ class Found:
 def topics_root() -> Path:
     """The folder ``topics/``: inside the installed package, or at the root of an editable checkout."""
     here = Path(__file__).resolve()
-    for place in (here.parents[1] / "topics", here.parents[3] / "topics"):
+    for place in (here.parents[2] / "topics", here.parents[4] / "topics"):
         if (place / FOLDERS["rpm.frames"] / "topic.yaml").is_file():
             return place
     raise UsageError("the folder topics/ is missing: install rpm-stream again")

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.topic_window import Progress, Span, Spans, reaching, records
+from rpm_stream.app.kafka.range_reader import Progress, Span, Spans, reaching, records
 
 
 class Reader:

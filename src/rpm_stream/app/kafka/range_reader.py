@@ -13,9 +13,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from aiokafka.structs import ConsumerRecord
 
+from rpm_stream.app.kafka.partitions import not_allowed, partitions_of
+from rpm_stream.app.kafka.preflight import partition_counts
 from rpm_stream.app.kafka.security import kafka_client
-from rpm_stream.app.partitions import not_allowed, partitions_of
-from rpm_stream.app.reach import partition_counts
 from rpm_stream.app.runtime.end import asked_to_end
 from rpm_stream.app.runtime.errors import UsageError
 

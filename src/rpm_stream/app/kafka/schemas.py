@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from rpm_stream.app.topics import FOLDERS
+from rpm_stream.app.kafka.topics import FOLDERS
 from rpm_stream.records import (
     APP_VALUE,
     Account,

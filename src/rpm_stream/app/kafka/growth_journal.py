@@ -10,9 +10,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
+from rpm_stream.app.kafka.names import GROWTH
+from rpm_stream.app.kafka.partitions import partitions_of
 from rpm_stream.app.kafka.security import kafka_client
-from rpm_stream.app.names import GROWTH
-from rpm_stream.app.partitions import partitions_of
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.records import Record
 

@@ -23,11 +23,11 @@ from aiokafka.errors import KafkaError
 from prometheus_client import Gauge
 
 from rpm_stream.app.kafka.security import kafka_client
+from rpm_stream.app.kafka.state_topic import make_topic
 from rpm_stream.app.runtime.clock import Clock, steady, wall
 from rpm_stream.app.runtime.end import asked_to_end
 from rpm_stream.app.runtime.errors import BrokerAway, UsageError
 from rpm_stream.app.runtime.settings import Settings
-from rpm_stream.app.state_topic import make_topic
 from rpm_stream.records import UNREADABLE, Record
 
 TOPIC: Final = "rpm-clock"  # not one of the public ones: nobody else is to read or write it

@@ -6,9 +6,9 @@ import doctest
 
 import pytest
 
-from rpm_stream.app import layout
-from rpm_stream.app.layout import ALL, ONE_IS_ENOUGH, STATES, TOGETHER, Together, disagreement
-from rpm_stream.app.names import TOPICS
+from rpm_stream.app.kafka import layout
+from rpm_stream.app.kafka.layout import ALL, ONE_IS_ENOUGH, STATES, TOGETHER, Together, disagreement
+from rpm_stream.app.kafka.names import TOPICS
 
 BROKER = "kafka:9092"
 EQUAL = dict.fromkeys((*TOPICS, *STATES), 4)

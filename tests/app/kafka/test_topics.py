@@ -20,9 +20,10 @@ from aiokafka.admin.config_resource import ConfigResource
 from aiokafka.errors import MessageSizeTooLargeError
 from jsonschema import Draft202012Validator
 
-from rpm_stream.app import topic_schemas, topics
 from rpm_stream.app.broker import Broker
-from rpm_stream.app.names import READINGS
+from rpm_stream.app.kafka import schemas as topic_schemas
+from rpm_stream.app.kafka import topics
+from rpm_stream.app.kafka.names import READINGS
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.ingest import decode
 from rpm_stream.ingest.errors import DecodeError

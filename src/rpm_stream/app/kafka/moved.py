@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.names import MOVED
+from rpm_stream.app.kafka.names import MOVED
 
 Origin = tuple[int, int]  # partition and offset in the same topic
 Headers = list[tuple[str, bytes]]

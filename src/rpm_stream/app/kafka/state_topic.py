@@ -14,8 +14,8 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import BrokerResponseError, KafkaError, TopicAlreadyExistsError, for_code
 
+from rpm_stream.app.kafka.partitions import partitions_of
 from rpm_stream.app.kafka.security import kafka_client
-from rpm_stream.app.partitions import partitions_of
 from rpm_stream.app.runtime.errors import BrokerAway, UsageError
 from rpm_stream.app.runtime.settings import Settings
 

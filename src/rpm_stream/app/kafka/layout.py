@@ -14,9 +14,8 @@ import structlog
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 
-from rpm_stream.app.growth.journal import last_growth
-from rpm_stream.app.kafka.security import kafka_client
-from rpm_stream.app.names import (
+from rpm_stream.app.kafka.growth_journal import last_growth
+from rpm_stream.app.kafka.names import (
     ALERTS,
     FRAMES,
     OBSERVATIONS,
@@ -26,7 +25,8 @@ from rpm_stream.app.names import (
     STATE_JUDGE,
     TOPICS,
 )
-from rpm_stream.app.partitions import not_allowed, partitions_of
+from rpm_stream.app.kafka.partitions import not_allowed, partitions_of
+from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.runtime.end import EXIT_CRASHED, asked_to_end, die
 from rpm_stream.app.runtime.errors import BrokerAway, MustNotGoOn
 

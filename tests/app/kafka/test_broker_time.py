@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from support.source import MODULES, aliases, dotted, name_of, tree, unit_of
 
-from rpm_stream.app import broker_time
-from rpm_stream.app.broker_time import AHEAD, BrokerTime, Look, read_look
+from rpm_stream.app.kafka import broker_time
+from rpm_stream.app.kafka.broker_time import AHEAD, BrokerTime, Look, read_look
 from rpm_stream.app.registry_topic import _away
 from rpm_stream.app.runtime import clock as clock_module
 from rpm_stream.app.runtime.clock import Clock, steady, wall
@@ -247,7 +247,7 @@ def test_no_other_module_reads_the_hosts_clock() -> None:
 
 
 OWN = {
-    "app/broker_time.py": "follows the broker's clock, or measures how far the host's is from it",
+    "app/kafka/broker_time.py": "follows the broker's clock, or measures how far the host's is from it",
     "app/stage.py": "hands one that follows to the agent; the sink's says only how far the host's is from the broker's",
     "app/web/server.py": "follows",
     "app/books/run.py": "follows",
