@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from rpm_stream.app.broker import Broker
+from rpm_stream.app.broker.broker import Broker
 
 # How fast a machine is must decide no test: others may be at work on it.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

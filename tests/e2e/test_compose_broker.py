@@ -13,8 +13,9 @@ from typing import Any
 import yaml
 from support.paths import repository
 
-from rpm_stream.app import broker_config, broker_jars
-from rpm_stream.app.broker import _free_port
+from rpm_stream.app.broker import config as broker_config
+from rpm_stream.app.broker import jars as broker_jars
+from rpm_stream.app.broker.broker import _free_port
 
 SERVICES = yaml.safe_load(repository("deploy", "compose.yaml").read_text(encoding="utf-8"))["services"]
 START_SECONDS = 90.0

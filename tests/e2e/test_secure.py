@@ -27,9 +27,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, TopicAuthorizationFailedError
 from support.fhir_server import fhir_server
 
-from rpm_stream.app import broker_config, broker_keys
-from rpm_stream.app.broker import Broker
-from rpm_stream.app.broker_keys import Folder
+from rpm_stream.app.broker import config as broker_config
+from rpm_stream.app.broker import keys as broker_keys
+from rpm_stream.app.broker.broker import Broker
+from rpm_stream.app.broker.keys import Folder
 from rpm_stream.app.demo import free_ports
 from rpm_stream.app.gateway import Gateway
 from rpm_stream.app.gateway.link import GatewayOptions

@@ -19,7 +19,7 @@ import pytest
 from support.source import MODULES, aliases, dotted, name_of, tree
 
 from rpm_stream.app.books.store import Store
-from rpm_stream.app.broker import Broker
+from rpm_stream.app.broker.broker import Broker
 from rpm_stream.app.gateway import Gateway
 from rpm_stream.app.gateway.commands import write_registry
 from rpm_stream.app.gateway.spool import Spool
@@ -164,9 +164,9 @@ ELSEWHERE = {
     ("app/runtime/private.py", "open"): "the one place",
     ("app/cli/main.py", "open"): "/dev/null",
     ("app/kafka/schemas.py", "write_bytes"): "a developer's command that writes the public schemas into the checkout",
-    ("app/broker_jars.py", "mkdir"): "a cache of public jars, without a patient's data",
-    ("app/broker_jars.py", "open"): "the lock of that cache",
-    ("app/broker_guard.py", "open"): "a script without imports of ours: it is started with our umask",
+    ("app/broker/jars.py", "mkdir"): "a cache of public jars, without a patient's data",
+    ("app/broker/jars.py", "open"): "the lock of that cache",
+    ("app/broker/guard.py", "open"): "a script without imports of ours: it is started with our umask",
     ("app/replay_compare.py", "connect"): "of what private_database gives",
     ("app/gateway/spool.py", "connect"): "of what private_database gives",
     ("app/books/store.py", "connect"): "of what private_database gives",

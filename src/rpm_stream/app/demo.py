@@ -13,7 +13,7 @@ import structlog
 from rich.console import Console
 from rich.panel import Panel
 
-from rpm_stream.app.broker import Broker
+from rpm_stream.app.broker.broker import Broker
 from rpm_stream.app.gateway import Gateway
 from rpm_stream.app.gateway.link import AT_FULL_SPEED
 from rpm_stream.app.gateway.replay import WardPlan, register, run_ward

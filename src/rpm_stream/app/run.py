@@ -13,7 +13,7 @@ from uuid import uuid4
 import structlog
 
 from rpm_stream.app import restarts
-from rpm_stream.app.broker import Broker
+from rpm_stream.app.broker.broker import Broker
 from rpm_stream.app.kafka import topics
 from rpm_stream.app.runtime.clock import steady
 from rpm_stream.app.runtime.errors import UsageError

@@ -25,7 +25,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from rich.progress import Progress
 
-from rpm_stream.app.broker import Broker
+from rpm_stream.app.broker.broker import Broker
 from rpm_stream.app.gateway import BadFrame, FrameTooLarge, Gateway, GatewayOptions, SpoolFull, SpoolInUse
 from rpm_stream.app.gateway.files import frame_lines
 from rpm_stream.knowledge import shipped

@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer
 from support.paths import shared_data
 from typer.testing import CliRunner
 
-from rpm_stream.app.broker import Broker
+from rpm_stream.app.broker.broker import Broker
 from rpm_stream.app.cli.gateway import gateway_app
 from rpm_stream.app.gateway import Gateway
 from rpm_stream.app.gateway.faults import Faults

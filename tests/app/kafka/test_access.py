@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from rpm_stream.app.broker_access import OPERATIONS, rules_of
+from rpm_stream.app.broker.access import OPERATIONS, rules_of
 from rpm_stream.app.kafka import broker_time, names, retention
 from rpm_stream.app.kafka.access import CLOCK, RIGHTS, Kind, Right, Role, rights_of
 from rpm_stream.app.kafka.acl_text import commands, kafka_users

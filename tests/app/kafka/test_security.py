@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rpm_stream.app import broker_keys
+from rpm_stream.app.broker import keys as broker_keys
 from rpm_stream.app.kafka.security import kafka_client, security
 from rpm_stream.app.runtime.errors import UsageError
 

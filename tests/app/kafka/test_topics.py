@@ -20,7 +20,7 @@ from aiokafka.admin.config_resource import ConfigResource
 from aiokafka.errors import MessageSizeTooLargeError
 from jsonschema import Draft202012Validator
 
-from rpm_stream.app.broker import Broker
+from rpm_stream.app.broker.broker import Broker
 from rpm_stream.app.kafka import schemas as topic_schemas
 from rpm_stream.app.kafka import topics
 from rpm_stream.app.kafka.names import READINGS

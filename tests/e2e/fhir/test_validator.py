@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from support.readings import reading
 
-from rpm_stream.app.broker_jars import cache_folder, java
+from rpm_stream.app.broker.jars import cache_folder, java
 from rpm_stream.knowledge import shipped
 from rpm_stream.publish.fhir import blood_pressure, observation, summary
 from rpm_stream.publish.resources import device_resource, patient_resource

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
-from rpm_stream.app import broker_jars
+from rpm_stream.app.broker import jars as broker_jars
 
 
 def limit_client(bootstrap: str, client: str, octets_per_second: int) -> None:

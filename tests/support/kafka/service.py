@@ -19,7 +19,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.broker import Broker
+from rpm_stream.app.broker.broker import Broker
 from rpm_stream.app.engine.lost import Note, read_note
 from rpm_stream.app.kafka import names
 from rpm_stream.app.kafka import topics as all_topics

@@ -17,8 +17,8 @@ from rpm_stream.app.runtime.errors import BrokerAway, UsageError
 from rpm_stream.app.runtime.settings import Settings
 
 if TYPE_CHECKING:
-    from rpm_stream.app.broker import Broker
-    from rpm_stream.app.broker_secure import Secure
+    from rpm_stream.app.broker.broker import Broker
+    from rpm_stream.app.broker.secure import Secure
 
 POLL_SECONDS = 0.5
 
@@ -60,7 +60,7 @@ def broker(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
-        from rpm_stream.app.broker import Broker
+        from rpm_stream.app.broker.broker import Broker
 
         with Broker(data_dir or Settings().data_dir, port, fresh, secure) as running:
             _serve(running)
@@ -139,7 +139,7 @@ def remove(
 
 
 def _secure(folder: Path | None, hosts: tuple[str, ...] = ()) -> Secure:
-    from rpm_stream.app.broker_secure import LOCAL, Secure
+    from rpm_stream.app.broker.secure import LOCAL, Secure
 
     return Secure(folder or Settings().data_dir.expanduser().resolve() / "kafka" / "secure", hosts or LOCAL)
 

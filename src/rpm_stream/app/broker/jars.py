@@ -4,7 +4,7 @@
 what the cache lacks through ``jgo`` from Maven Central, compares each jar with its sha256 before it enters the
 cache, and from then on only looks at name and size: the cache belongs to the user.
 
-To move to another Kafka: change ``KAFKA`` and run ``python -m rpm_stream.app.broker_jars > broker.lock``.
+To move to another Kafka: change ``KAFKA`` and run ``python -m rpm_stream.app.broker.jars > broker.lock``.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Jar:
 
 def locked_jars() -> tuple[Jar, ...]:
     """Every jar of the lock file, in class path order."""
-    lines = files("rpm_stream.app").joinpath("broker.lock").read_text(encoding="ascii").splitlines()
+    lines = files("rpm_stream.app.broker").joinpath("broker.lock").read_text(encoding="ascii").splitlines()
     return tuple(_jar(line) for line in lines if line and not line.startswith("#"))
 
 
@@ -152,7 +152,7 @@ def render_lock() -> str:
                 library = f"{dependency.groupId}:{dependency.artifactId}"
                 line = f"{library}:{dependency.version} {len(content)} {hashlib.sha256(content).hexdigest()}"
                 lines.setdefault(library, line)
-    head = "# group:artifact:version bytes sha256 -- python -m rpm_stream.app.broker_jars"
+    head = "# group:artifact:version bytes sha256 -- python -m rpm_stream.app.broker.jars"
     return "\n".join([head, *lines.values()]) + "\n"
 
 

@@ -13,9 +13,9 @@ import pytest
 import structlog
 from cryptography import x509
 
-from rpm_stream.app import broker_keys
-from rpm_stream.app.broker_keys import Folder, client_certificate, password_of, prepare
-from rpm_stream.app.broker_secure import Secure
+from rpm_stream.app.broker import keys as broker_keys
+from rpm_stream.app.broker.keys import Folder, client_certificate, password_of, prepare
+from rpm_stream.app.broker.secure import Secure
 from rpm_stream.app.kafka.access import Role
 from rpm_stream.app.runtime.errors import UsageError
 

@@ -27,9 +27,11 @@ from types import TracebackType
 from typing import IO, Self
 from uuid import uuid4
 
-from rpm_stream.app import broker_config, broker_guard, broker_jars
-from rpm_stream.app.broker_config import Ports
-from rpm_stream.app.broker_secure import Secure
+from rpm_stream.app.broker import config as broker_config
+from rpm_stream.app.broker import guard as broker_guard
+from rpm_stream.app.broker import jars as broker_jars
+from rpm_stream.app.broker.config import Ports
+from rpm_stream.app.broker.secure import Secure
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.private import UMASK, open_private, private_folder, tighten, write_private
 

@@ -28,7 +28,7 @@ from aiokafka.protocol.types import (
     TaggedFields,
 )
 
-from rpm_stream.app.broker_keys import Folder
+from rpm_stream.app.broker.keys import Folder
 from rpm_stream.app.kafka.access import Kind, Role, rights_of
 from rpm_stream.app.runtime.errors import BrokerAway, UsageError
 

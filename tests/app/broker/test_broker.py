@@ -18,8 +18,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
-from rpm_stream.app import broker_config, broker_guard, broker_jars
-from rpm_stream.app.broker import Broker
+from rpm_stream.app.broker import config as broker_config
+from rpm_stream.app.broker import guard as broker_guard
+from rpm_stream.app.broker import jars as broker_jars
+from rpm_stream.app.broker.broker import Broker
 from rpm_stream.app.runtime.errors import UsageError
 
 TOPIC = "kept"
@@ -126,7 +128,7 @@ def test_a_port_in_use_is_named(broker: Broker, tmp_path: Path) -> None:
 
 
 def test_a_folder_in_use_is_named(broker: Broker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rpm_stream.app.broker.TAKEOVER_SECONDS", 0.2)
+    monkeypatch.setattr("rpm_stream.app.broker.broker.TAKEOVER_SECONDS", 0.2)
     with pytest.raises(UsageError, match="another broker is running on"):
         Broker(broker.log.parents[1], port=0).start()
 
@@ -155,7 +157,7 @@ async def test_fresh_drops_the_data_once(tmp_path: Path) -> None:
 
 def test_any_cluster_id_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One in 64 begins with a hyphen, which a command line takes for an option."""
-    monkeypatch.setattr("rpm_stream.app.broker.uuid4", lambda: UUID(int=0xF8 << 120))
+    monkeypatch.setattr("rpm_stream.app.broker.broker.uuid4", lambda: UUID(int=0xF8 << 120))
     with Broker(tmp_path, port=0) as broker:
         assert "cluster.id=-" in (broker.log.parent / "data" / "meta.properties").read_text()
 

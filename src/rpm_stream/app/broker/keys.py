@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from rpm_stream.app.broker_certificates import Subject, key_pem, new_key, pem, read_certificate, read_key, sign
+from rpm_stream.app.broker.certificates import Subject, key_pem, new_key, pem, read_certificate, read_key, sign
 from rpm_stream.app.kafka.access import BROKER
 from rpm_stream.app.runtime.clock import wall
 from rpm_stream.app.runtime.errors import UsageError

@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from rpm_stream.app import broker_access, broker_config, broker_keys
-from rpm_stream.app.broker_keys import Folder
+from rpm_stream.app.broker import access as broker_access
+from rpm_stream.app.broker import config as broker_config
+from rpm_stream.app.broker import keys as broker_keys
+from rpm_stream.app.broker.keys import Folder
 from rpm_stream.app.kafka.access import BROKER, USER_NAME, Role
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.private import replace_private
