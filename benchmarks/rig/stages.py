@@ -18,10 +18,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import ConsumerRecord
 
 from rig.load import Load, registry_of
-from rpm_stream.app import registry_topic
 from rpm_stream.app.broker.broker import Broker
 from rpm_stream.app.kafka import names, topics
 from rpm_stream.app.kafka.partitions import partitions_of
+from rpm_stream.app.registry import topic as registry_topic
 from rpm_stream.records import Record
 
 Kind = Literal["worker", "plain"]

@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 from rpm_stream.app.cli.main import app
 from rpm_stream.app.demo import free_ports
 from rpm_stream.app.kafka import names
-from rpm_stream.app.registry_topic import write
+from rpm_stream.app.registry.topic import write
 from rpm_stream.app.runtime.errors import CheckFailed
 from rpm_stream.registry import parse_entry
 

@@ -29,8 +29,8 @@ from rpm_stream.app.growth.keyed import KEYED
 from rpm_stream.app.kafka import growth_journal as journal
 from rpm_stream.app.kafka import names
 from rpm_stream.app.kafka.partitions import home_of
-from rpm_stream.app.registry_file import read_registry
-from rpm_stream.app.registry_topic import write
+from rpm_stream.app.registry.file import read_registry
+from rpm_stream.app.registry.topic import write
 from rpm_stream.app.runtime.end import EXIT_CRASHED
 from rpm_stream.app.runtime.errors import MustNotGoOn
 from rpm_stream.pipeline.held import read_held

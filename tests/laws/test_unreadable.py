@@ -18,7 +18,7 @@ from rpm_stream.app.agents.judge import Step
 from rpm_stream.app.books.notes import Collector
 from rpm_stream.app.books.store import Store
 from rpm_stream.app.kafka.names import ACCOUNTS, ACTIONS, OBSERVATIONS, READINGS, REGISTRY, REJECTS
-from rpm_stream.app.registry_reader import RegistryReader
+from rpm_stream.app.registry.reader import RegistryReader
 from rpm_stream.app.runtime import metrics
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.app.runtime.settings import Settings

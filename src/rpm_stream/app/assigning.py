@@ -7,7 +7,7 @@ from datetime import timedelta
 import msgspec
 
 from rpm_stream.app.redrive import Redriven, redrive, rejects_where
-from rpm_stream.app.registry_topic import read, write
+from rpm_stream.app.registry.topic import read, write
 from rpm_stream.app.runtime.clock import wall
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.normalise.placement import FUTURE

@@ -15,7 +15,7 @@ from rpm_stream.app.assigning import device_entry
 from rpm_stream.app.kafka.names import ACTIONS, OBSERVATIONS, READINGS
 from rpm_stream.app.kafka.range_reader import Broker, reaching, records, window
 from rpm_stream.app.kafka.security import kafka_client
-from rpm_stream.app.registry_topic import PATIENCE_SECONDS, write
+from rpm_stream.app.registry.topic import PATIENCE_SECONDS, write
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.assignments import assigned, taken_back

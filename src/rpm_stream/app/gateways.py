@@ -22,7 +22,7 @@ from prometheus_client import Gauge
 
 from rpm_stream.app.kafka.names import ACCOUNTS
 from rpm_stream.app.kafka.range_reader import Progress, Spans, reaching, records, window
-from rpm_stream.app.registry_topic import read
+from rpm_stream.app.registry.topic import read
 from rpm_stream.records import UNREADABLE, Record, Time
 from rpm_stream.registry import Registry, holders
 

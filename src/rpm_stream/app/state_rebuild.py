@@ -29,7 +29,7 @@ from rpm_stream.app.kafka.partitions import home_of, partitions_of
 from rpm_stream.app.kafka.range_reader import Broker, Span, ends, reaching, records, starts, window
 from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.making import Making, making_of
-from rpm_stream.app.registry_topic import read
+from rpm_stream.app.registry.topic import read
 from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.held import Held, hold, kept_from, read_held, with_alert

@@ -20,7 +20,7 @@ from support.source import MODULES, aliases, dotted, name_of, tree, unit_of
 
 from rpm_stream.app.kafka import broker_time
 from rpm_stream.app.kafka.broker_time import AHEAD, BrokerTime, Look, read_look
-from rpm_stream.app.registry_topic import _away
+from rpm_stream.app.registry.topic import _away
 from rpm_stream.app.runtime import clock as clock_module
 from rpm_stream.app.runtime.clock import Clock, steady, wall
 from rpm_stream.app.runtime.errors import UsageError
@@ -258,7 +258,7 @@ OWN = {
     "app/runtime/clock.py": "where it begins",
     "app/gateway/commands.py": "a gateway is another machine",
     "app/demo.py": "broker, stages and gateways of a demo are one machine",
-    "app/registry_file.py": "a person's machine: a time of an entry that has none",
+    "app/registry/file.py": "a person's machine: a time of an entry that has none",
     "app/cli/registry.py": "a person's machine",
     "app/cli/registry_limits.py": "a person's machine",
     "app/cli/reconcile.py": "a day is the least that it reads",

@@ -22,7 +22,7 @@ from support.kafka.service import until
 from support.kafka.world import TOKEN, World, world
 
 from rpm_stream.app.kafka import names
-from rpm_stream.app.registry_topic import write
+from rpm_stream.app.registry.topic import write
 from rpm_stream.records import Assignment, DeviceEntry, PatientEntry
 
 EVERY_SECONDS = 0.5

@@ -19,8 +19,8 @@ from support.kafka.against_replay import check_against_replay, replayed
 from support.kafka.service import Service, drained, read, running, send, until
 
 from rpm_stream.app.kafka import names
-from rpm_stream.app.registry_file import read_registry
-from rpm_stream.app.registry_topic import write
+from rpm_stream.app.registry.file import read_registry
+from rpm_stream.app.registry.topic import write
 
 PEOPLE, ROUNDS = 24, 160
 AWAY_SECONDS = 3.0

@@ -13,7 +13,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from rpm_stream.app.kafka import names
-from rpm_stream.app.registry_topic import write
+from rpm_stream.app.registry.topic import write
 from rpm_stream.records import Assignment, DeviceEntry, PatientEntry
 
 PEOPLE = 20

@@ -23,8 +23,8 @@ from support.kafka.service import Service, committed_notes, drained, lag, read, 
 
 from rpm_stream.app.demo import free_ports
 from rpm_stream.app.kafka import names
-from rpm_stream.app.registry_file import read_registry
-from rpm_stream.app.registry_topic import write
+from rpm_stream.app.registry.file import read_registry
+from rpm_stream.app.registry.topic import write
 
 TOKEN = "zaphod-token"
 ALL = ("ingest", "judge", "sink", "feed")

@@ -24,7 +24,7 @@ from rpm_stream.app.kafka.layout import Layout
 from rpm_stream.app.kafka.names import ACCOUNTS, ACTIONS, FRAMES, GROUP_INGEST, READINGS
 from rpm_stream.app.kafka.names import REJECTS as REJECTS_TOPIC
 from rpm_stream.app.kafka.range_reader import Broker
-from rpm_stream.app.registry_reader import RegistryReader
+from rpm_stream.app.registry.reader import RegistryReader
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.app.runtime.end import guarded
 from rpm_stream.app.runtime.metrics import MESSAGES, PARTS, REJECTS, REPEATED, STEP_SECONDS

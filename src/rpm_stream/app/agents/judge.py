@@ -30,7 +30,7 @@ from rpm_stream.app.kafka.names import OBSERVATIONS as OBSERVATIONS_TOPIC
 from rpm_stream.app.kafka.names import SCORES as SCORES_TOPIC
 from rpm_stream.app.kafka.partitions import home_of
 from rpm_stream.app.kafka.range_reader import Broker
-from rpm_stream.app.registry_reader import RegistryReader
+from rpm_stream.app.registry.reader import RegistryReader
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.app.runtime.end import guarded
 from rpm_stream.app.runtime.metrics import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from rpm_stream.app.engine.application import BatchApp
-from rpm_stream.app.registry_reader import RegistryReader
+from rpm_stream.app.registry.reader import RegistryReader
 from rpm_stream.app.runtime.ready import LOOK_SECONDS, tell_ready
 
 

@@ -34,8 +34,8 @@ def load(
     Example: rpm-stream registry load registry.jsonl
     """
     from rpm_stream.app.cli.tables import own_tables
-    from rpm_stream.app.registry_file import ignored, read_registry, without_group
-    from rpm_stream.app.registry_topic import read, write
+    from rpm_stream.app.registry.file import ignored, read_registry, without_group
+    from rpm_stream.app.registry.topic import read, write
 
     settings = Settings()
     entries = list(read_registry(file, own_tables(settings.knowledge)))
@@ -132,7 +132,7 @@ def show(
 
     Example: rpm-stream registry show device/strap-17
     """
-    from rpm_stream.app.registry_topic import read
+    from rpm_stream.app.registry.topic import read
     from rpm_stream.registry import entry_key
 
     registry = asyncio.run(read(bootstrap or Settings().bootstrap))

@@ -29,7 +29,7 @@ def limits(
     Example: rpm-stream registry limits patient-4
     """
     from rpm_stream.app.cli.tables import own_tables
-    from rpm_stream.app.registry_topic import read
+    from rpm_stream.app.registry.topic import read
     from rpm_stream.score.in_force import in_force
 
     settings = Settings()

@@ -74,7 +74,7 @@ def from_kafka(options: Options, run: Replay, kinds: Sequence[Kind]) -> None:
 
 def registry(options: Options) -> Registry:
     """The broker's registry. Raises UsageError."""
-    from rpm_stream.app.registry_topic import read
+    from rpm_stream.app.registry.topic import read
 
     return asyncio.run(read(options.bootstrap or Settings().bootstrap))
 

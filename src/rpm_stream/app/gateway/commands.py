@@ -24,7 +24,7 @@ from rpm_stream.app.gateway.simulate import all_frames, all_registry, cohort, wa
 from rpm_stream.app.gateway.stories import STORIES
 from rpm_stream.app.gateway.wire import RegistryEntry, encode_frame, encode_registry
 from rpm_stream.app.kafka.security import security
-from rpm_stream.app.registry_file import read_registry
+from rpm_stream.app.registry.file import read_registry
 from rpm_stream.app.runtime.clock import wall
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.private import write_private

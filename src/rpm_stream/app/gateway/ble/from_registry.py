@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 
 from rpm_stream.app.gateway.ble.known import Known, KnownDevice, from_registry
 from rpm_stream.app.gateway.ble.small_files import replace_or_log
-from rpm_stream.app.registry_reader import RegistryReader
+from rpm_stream.app.registry.reader import RegistryReader
 
 LOOK_SECONDS = 5.0
 RETRY_SECONDS = 15.0

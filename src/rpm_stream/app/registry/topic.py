@@ -13,7 +13,7 @@ from rpm_stream.app.kafka.layout import REGISTRY_WRITER, layout_of
 from rpm_stream.app.kafka.names import REGISTRY
 from rpm_stream.app.kafka.preflight import partition_counts
 from rpm_stream.app.kafka.security import kafka_client
-from rpm_stream.app.registry_reader import RegistryReader
+from rpm_stream.app.registry.reader import RegistryReader
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.records import RegistryEntry
 from rpm_stream.registry import Registry, RegistryError, entry_key, parse_entry

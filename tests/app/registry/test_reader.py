@@ -11,8 +11,8 @@ import pytest
 from aiokafka.errors import KafkaConnectionError
 from structlog.testing import capture_logs
 
-from rpm_stream.app.registry_file import read_registry
-from rpm_stream.app.registry_reader import RegistryReader
+from rpm_stream.app.registry.file import read_registry
+from rpm_stream.app.registry.reader import RegistryReader
 from rpm_stream.app.runtime import metrics
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.knowledge import shipped
@@ -115,7 +115,7 @@ class Consumer:
 @pytest.mark.asyncio
 async def test_it_has_caught_up_when_all_is_read_that_stood_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """Before a frame that is sent again: the entry that was mended for it is known then, also after a pause."""
-    monkeypatch.setattr("rpm_stream.app.registry_reader.AWAY_SECONDS", 0.01)
+    monkeypatch.setattr("rpm_stream.app.registry.reader.AWAY_SECONDS", 0.01)
     reader, consumer = RegistryReader("nowhere"), Consumer()
     reader._reading = consumer, ["0"]  # type: ignore[assignment]
     waiting = asyncio.create_task(reader.caught_up())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rpm_stream.app.registry_file import ignored, read_registry, without_group
+from rpm_stream.app.registry.file import ignored, read_registry, without_group
 from rpm_stream.registry import Registry
 
 RIGHT = """
