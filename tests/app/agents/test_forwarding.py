@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from rpm_stream.app.agents.batches import BatchWork, Place
 from rpm_stream.app.agents.forwarding import Forwarding
-from rpm_stream.app.agents.keyed import BatchWork, Place
 from rpm_stream.app.agents.states import Form, KeyedStates
 from rpm_stream.app.kafka.names import ACTIONS, READINGS
 from rpm_stream.pipeline.order import read_message

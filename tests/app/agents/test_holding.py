@@ -17,11 +17,11 @@ from faust.types import TP
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from rpm_stream.app.agents import batches as keyed
 from rpm_stream.app.agents import holding as module
-from rpm_stream.app.agents import keyed
+from rpm_stream.app.agents.batches import BatchWork, Place
 from rpm_stream.app.agents.held_told import FeedTold, NobodyTold
 from rpm_stream.app.agents.holding import Holding, Told
-from rpm_stream.app.agents.keyed import BatchWork, Place
 from rpm_stream.app.agents.states import Form, KeyedStates
 from rpm_stream.app.engine.lost import read_note, written
 from rpm_stream.app.engine.recovery import BytesTable

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from rpm_stream.app.agents.keyed import BatchWork
+from rpm_stream.app.agents.batches import BatchWork
 from rpm_stream.app.cli.main import main
 from rpm_stream.app.engine.consumer import BatchConsumer
 from rpm_stream.app.engine.recovery import BytesTable

@@ -8,17 +8,17 @@ from typing import Any
 import msgspec
 from aiokafka.structs import ConsumerRecord
 
+from rpm_stream.app.agents.batches import BatchWork, Place
 from rpm_stream.app.agents.forwarding import Forwarding
+from rpm_stream.app.agents.gateway_clocks import GatewayClocks
 from rpm_stream.app.agents.held_told import NobodyTold
 from rpm_stream.app.agents.holding import Holding, Late
 from rpm_stream.app.agents.kept_frames import Lines
-from rpm_stream.app.agents.keyed import BatchWork, Place
 from rpm_stream.app.agents.ready import tell_when_serving
 from rpm_stream.app.agents.states import Form, KeyedStates
 from rpm_stream.app.agents.strays import Strays
 from rpm_stream.app.engine.application import BatchApp, Outgoing, new_app, source, state_table
 from rpm_stream.app.engine.watch import watch
-from rpm_stream.app.gateway_clocks import GatewayClocks
 from rpm_stream.app.kafka.frame_record import frame_message, is_redriven
 from rpm_stream.app.kafka.layout import Layout
 from rpm_stream.app.kafka.names import ACCOUNTS, ACTIONS, FRAMES, GROUP_INGEST, READINGS

@@ -15,13 +15,13 @@ import msgspec
 import structlog
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.agents.barrier import Barrier
+from rpm_stream.app.agents.batches import BatchWork, Place
+from rpm_stream.app.agents.detector_budget import within_budget
 from rpm_stream.app.agents.held_told import FeedTold
 from rpm_stream.app.agents.holding import Holding, Late
-from rpm_stream.app.agents.keyed import BatchWork, Place
 from rpm_stream.app.agents.ready import tell_when_serving
 from rpm_stream.app.agents.states import Form, KeyedStates
-from rpm_stream.app.detector_budget import within_budget
+from rpm_stream.app.agents.ticks import Barrier
 from rpm_stream.app.engine.application import BatchApp, Outgoing, new_app, source, state_table
 from rpm_stream.app.engine.watch import watch
 from rpm_stream.app.kafka.names import ALERTS as ALERTS_TOPIC

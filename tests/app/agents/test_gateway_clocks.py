@@ -12,7 +12,7 @@ from time import monotonic
 import pytest
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.gateway_clocks import EACH, GATEWAYS, HEARD_S, GatewayClocks
+from rpm_stream.app.agents.gateway_clocks import EACH, GATEWAYS, HEARD_S, GatewayClocks
 
 RECEIVED = datetime(2026, 1, 31, 8, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 from support.paths import repository
 
-from rpm_stream.app.detector_budget import cost_us, within_budget
+from rpm_stream.app.agents.detector_budget import cost_us, within_budget
 from rpm_stream.app.runtime.metrics import DETECTORS_OFF
 from rpm_stream.knowledge import load, shipped
 from rpm_stream.knowledge.scoring import Shadow

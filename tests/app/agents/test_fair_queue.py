@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpm_stream.app.agents.turns import Turns, Waiting
+from rpm_stream.app.agents.fair_queue import Turns, Waiting
 
 ARRIVALS = st.lists(st.tuples(st.sampled_from("abcd"), st.integers(1, 300)), max_size=60)
 

@@ -13,9 +13,9 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from aiokafka.structs import ConsumerRecord
 
+from rpm_stream.app.agents.fair_queue import Turns, Waiting
 from rpm_stream.app.agents.holding import Holding
 from rpm_stream.app.agents.states import KeyedStates, UnreadableState
-from rpm_stream.app.agents.turns import Turns, Waiting
 from rpm_stream.app.engine.application import BatchApp, Copy, Outgoing, settle_collector
 from rpm_stream.app.engine.recovery import BytesTable
 from rpm_stream.app.kafka.moved import headers_of
