@@ -12,10 +12,10 @@
   x CheckFailed          the answer of a check is no; exit status 1                 app/runtime/errors.py
   x GapError             records were skipped between two fetches                   app/engine/consumer.py
   x UnreadableState      a record of a changelog is no usable state                 app/agents/states.py
-  x Unlisted             the feed lists no such alert                               app/web/service.py
-  x Refused              a decision cannot be carried out                           app/web/service.py
+  x Unlisted             the feed lists no such alert                               app/feed/service.py
+  x Refused              a decision cannot be carried out                           app/feed/service.py
     + Worse              the alert has become worse since the person saw it
-  x Unanswered           the broker has not answered; the decision is kept          app/web/service.py
+  x Unanswered           the broker has not answered; the decision is kept          app/feed/service.py
   x _Unanswered          a FHIR server has not answered yet                         app/fhir_client.py
   x SharedDevice         (ValueError) two patients share a device in a file         app/gateway/encode_csv.py
   x FrameTooLarge        (ValueError) a frame is above the size limit               app/gateway/wire.py

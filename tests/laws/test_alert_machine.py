@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from support.replaying import START, registry_of, worn
 
-from rpm_stream.app.web.feed_state import FeedState
+from rpm_stream.app.feed.read_model import FeedState
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.judge import Judge, Judged
 from rpm_stream.pipeline.state import pack_patient, unpack_patient

@@ -17,13 +17,13 @@ from rpm_stream.app.agents.forwarding import Forwarding
 from rpm_stream.app.agents.judge import Step
 from rpm_stream.app.books.notes import Collector
 from rpm_stream.app.books.store import Store
+from rpm_stream.app.feed import consumer as consume
+from rpm_stream.app.feed.read_model import FeedState
 from rpm_stream.app.kafka.names import ACCOUNTS, ACTIONS, OBSERVATIONS, READINGS, REGISTRY, REJECTS
 from rpm_stream.app.registry.reader import RegistryReader
 from rpm_stream.app.runtime import metrics
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.app.runtime.settings import Settings
-from rpm_stream.app.web import consume
-from rpm_stream.app.web.feed_state import FeedState
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.judge import Judge
 from rpm_stream.pipeline.replay import Replay

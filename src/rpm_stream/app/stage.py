@@ -113,7 +113,7 @@ async def run_service(settings: Settings, stage: str) -> None:
             following.cancel()
     else:
         try:
-            from rpm_stream.app.web import server  # the extra [web] is optional
+            from rpm_stream.app.feed import server  # the extra [web] is optional
         except ModuleNotFoundError as error:
             raise UsageError(f"the feed needs {error.name}, of the web extra: pip install 'rpm-stream[web]'") from None
 

@@ -18,6 +18,9 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from support.source import MODULES, aliases, dotted, name_of, tree, unit_of
 
+from rpm_stream.app.feed.machines import FRESH, Machines
+from rpm_stream.app.feed.page.wording import wrong_clocks
+from rpm_stream.app.feed.progress import UNKNOWN
 from rpm_stream.app.kafka import broker_time
 from rpm_stream.app.kafka.broker_time import AHEAD, BrokerTime, Look, read_look
 from rpm_stream.app.registry.topic import _away
@@ -25,9 +28,6 @@ from rpm_stream.app.runtime import clock as clock_module
 from rpm_stream.app.runtime.clock import Clock, steady, wall
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.settings import Settings
-from rpm_stream.app.web.machines import FRESH, Machines
-from rpm_stream.app.web.page_words import wrong_clocks
-from rpm_stream.app.web.progress import UNKNOWN
 
 DAY = timedelta(days=1)
 
@@ -249,7 +249,7 @@ def test_no_other_module_reads_the_hosts_clock() -> None:
 OWN = {
     "app/kafka/broker_time.py": "follows the broker's clock, or measures how far the host's is from it",
     "app/stage.py": "hands one that follows to the agent; the sink's says only how far the host's is from the broker's",
-    "app/web/server.py": "follows",
+    "app/feed/server.py": "follows",
     "app/books/run.py": "follows",
     "app/cli/gateways.py": "follows",
     "app/engine/application.py": "until the agent is given one that follows",

@@ -13,10 +13,10 @@ from support.feed.page import Kept
 from support.feed.running import alert
 
 from rpm_stream.alert.decisions import FULL
-from rpm_stream.app.web import answers
-from rpm_stream.app.web.feed_state import Kind
-from rpm_stream.app.web.progress import Progress
-from rpm_stream.app.web.service import Decision, View
+from rpm_stream.app.feed import answers
+from rpm_stream.app.feed.progress import Progress
+from rpm_stream.app.feed.read_model import Kind
+from rpm_stream.app.feed.service import Decision, View
 from rpm_stream.pipeline.held import hold, opened
 from rpm_stream.records import Alert, Transition
 

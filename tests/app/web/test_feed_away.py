@@ -11,11 +11,11 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, LeaderNotAvailable
 from support.feed.page import Kept, answer_of, ask, button, opened, until, until_seen
 from support.feed.running import alert
 
-from rpm_stream.app.web import consume
-from rpm_stream.app.web import service as service_module
-from rpm_stream.app.web.consume import Actions
-from rpm_stream.app.web.feed_state import PENDING_FOR
-from rpm_stream.app.web.service import KEPT, Decision, Unanswered
+from rpm_stream.app.feed import consumer as consume
+from rpm_stream.app.feed import service as service_module
+from rpm_stream.app.feed.consumer import Actions
+from rpm_stream.app.feed.read_model import PENDING_FOR
+from rpm_stream.app.feed.service import KEPT, Decision, Unanswered
 from rpm_stream.records import Action
 
 KEY = "00000000-0000-4000-8000-000000000001"

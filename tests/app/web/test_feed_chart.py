@@ -9,9 +9,9 @@ import pytest
 from support.alerts import alert_of
 from support.readings import reading
 
-from rpm_stream.app.web.chart import AROUND, Chart, ChartPoint, charts, limit_lines
-from rpm_stream.app.web.feed_state import FeedState
-from rpm_stream.app.web.page_chart import describe, options
+from rpm_stream.app.feed.chart import AROUND, Chart, ChartPoint, charts, limit_lines
+from rpm_stream.app.feed.page.chart import describe, options
+from rpm_stream.app.feed.read_model import FeedState
 from rpm_stream.knowledge import shipped
 from rpm_stream.records import Alert, Limit, PatientEntry, Readings
 

@@ -9,9 +9,9 @@ import msgspec
 import pytest
 from support.feed.page import Kept, opened, until_seen
 
-from rpm_stream.app.web.api import Doors, create_app
-from rpm_stream.app.web.guesses import Guesses
-from rpm_stream.app.web.progress import Progress
+from rpm_stream.app.feed.api.v1 import Doors, create_app
+from rpm_stream.app.feed.auth.guesses import Guesses
+from rpm_stream.app.feed.progress import Progress
 
 SAID = "A machine's clock is wrong (judge: 1 day ahead). Times here follow Kafka's clock. Tell the operator."
 

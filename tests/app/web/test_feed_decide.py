@@ -11,8 +11,8 @@ from support.feed.page import Kept, answer_of, ask, button, opened, until, until
 from support.feed.running import alert
 from support.ward import Ward
 
-from rpm_stream.app.web.feed_state import Kind
-from rpm_stream.app.web.service import Decision, Seen, Worse
+from rpm_stream.app.feed.read_model import Kind
+from rpm_stream.app.feed.service import Decision, Seen, Worse
 from rpm_stream.records import Action, Alert, Event, Transition
 
 KEY = "00000000-0000-4000-8000-000000000001"

@@ -14,8 +14,8 @@ from nicegui.testing.user import User
 from support.feed.page import Kept, ask, button, opened, until, until_seen
 from support.feed.running import alert, now_of
 
-from rpm_stream.app.web.page_decide import offered, what_it_does
-from rpm_stream.app.web.page_now import NOBODY_LOOKED, looked_words, now_html, now_lines
+from rpm_stream.app.feed.page.decide import offered, what_it_does
+from rpm_stream.app.feed.page.now import NOBODY_LOOKED, looked_words, now_html, now_lines
 from rpm_stream.publish import feed
 from rpm_stream.publish.feed import Row
 from rpm_stream.records import Action, Alert, PatientEntry, Priority, Transition

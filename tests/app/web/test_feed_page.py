@@ -12,11 +12,11 @@ from pydantic import SecretStr
 from support.feed.page import Kept, button, opened, until, until_seen
 from support.feed.running import alert
 
+from rpm_stream.app.feed.api.v1 import events
+from rpm_stream.app.feed.auth.token import choose_token
+from rpm_stream.app.feed.page import list as page_list
+from rpm_stream.app.feed.page import page as page_module
 from rpm_stream.app.runtime.settings import Settings
-from rpm_stream.app.web import page as page_module
-from rpm_stream.app.web import page_list
-from rpm_stream.app.web.api import events
-from rpm_stream.app.web.auth import choose_token
 
 HIGH = alert("00000000-0000-4000-8000-000000000001", "p", title="Oxygen low")
 LATER = alert("00000000-0000-4000-8000-000000000002", "q", title="Pulse high")

@@ -10,9 +10,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from rpm_stream.app.feed.page.wording import alarm, judged
+from rpm_stream.app.feed.progress import UNKNOWN, Progress, Watcher, aged, judge
 from rpm_stream.app.kafka.lag import Observed
-from rpm_stream.app.web.page_words import alarm, judged
-from rpm_stream.app.web.progress import UNKNOWN, Progress, Watcher, aged, judge
 
 NOW = datetime(2026, 7, 14, 7, 2, 11, tzinfo=UTC)
 EARLIER = NOW - timedelta(minutes=3)

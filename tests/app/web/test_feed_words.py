@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from rpm_stream.app.web.page_words import snooze_ends
+from rpm_stream.app.feed.page.wording import snooze_ends
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

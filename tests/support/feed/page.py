@@ -14,12 +14,12 @@ from nicegui.testing.user import User
 from nicegui.testing.user_interaction import UserInteraction
 from nicegui.testing.user_simulation import user_simulation
 
-from rpm_stream.app.web.api import Doors, create_app
-from rpm_stream.app.web.feed_state import FeedState
-from rpm_stream.app.web.guesses import Guesses
-from rpm_stream.app.web.page import FeedPage
-from rpm_stream.app.web.progress import Progress
-from rpm_stream.app.web.service import Service
+from rpm_stream.app.feed.api.v1 import Doors, create_app
+from rpm_stream.app.feed.auth.guesses import Guesses
+from rpm_stream.app.feed.page.page import FeedPage
+from rpm_stream.app.feed.progress import Progress
+from rpm_stream.app.feed.read_model import FeedState
+from rpm_stream.app.feed.service import Service
 from rpm_stream.knowledge import shipped
 from rpm_stream.records import Action, Alert
 

@@ -23,9 +23,9 @@ from typing import Any, NamedTuple
 import msgspec
 from support.scenarios.library import STORIES, output_of, registry_of, story_named
 
-from rpm_stream.app.web.chart import UNIT_WORDS, Chart, ChartPoint, LimitLine, limit_lines
-from rpm_stream.app.web.page_chart import options
-from rpm_stream.app.web.page_style import COLOURS
+from rpm_stream.app.feed.chart import UNIT_WORDS, Chart, ChartPoint, LimitLine, limit_lines
+from rpm_stream.app.feed.page.chart import options
+from rpm_stream.app.feed.page.style import COLOURS
 from rpm_stream.knowledge import Knowledge, shipped
 from rpm_stream.publish import life
 from rpm_stream.publish.latest import latest

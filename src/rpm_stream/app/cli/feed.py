@@ -26,7 +26,7 @@ def feed(bootstrap: Bootstrap = None, host: Host = None, port: Port = None) -> N
     settings = Settings().model_copy(update={key: value for key, value in given.items() if value is not None})
     configure_log(settings.log_level)
     try:
-        from rpm_stream.app.web import server  # the extra [web] is optional
+        from rpm_stream.app.feed import server  # the extra [web] is optional
     except ModuleNotFoundError as error:
         raise UsageError(f"the feed needs {error.name}, of the web extra: pip install 'rpm-stream[web]'") from None
 

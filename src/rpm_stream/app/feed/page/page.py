@@ -8,18 +8,18 @@ from datetime import UTC, tzinfo
 from fastapi import FastAPI
 from nicegui import ui
 
-from rpm_stream.app.web.feed_state import Kind
-from rpm_stream.app.web.login import INTENDED_USE
-from rpm_stream.app.web.page_decide import DecisionDialog
-from rpm_stream.app.web.page_detail import DetailDialog
-from rpm_stream.app.web.page_list import AlertList
-from rpm_stream.app.web.page_row import RowDoors
-from rpm_stream.app.web.page_style import CSS
-from rpm_stream.app.web.page_tools import Tools
-from rpm_stream.app.web.page_who import NameDialog
-from rpm_stream.app.web.page_words import alarm, judged, wrong_clocks, zone
-from rpm_stream.app.web.service import Listing, Service, View
-from rpm_stream.app.web.who import remember_script, who_of
+from rpm_stream.app.feed.auth.login import INTENDED_USE
+from rpm_stream.app.feed.auth.reader_name import remember_script, who_of
+from rpm_stream.app.feed.page.decide import DecisionDialog
+from rpm_stream.app.feed.page.detail import DetailDialog
+from rpm_stream.app.feed.page.list import AlertList
+from rpm_stream.app.feed.page.row import RowDoors
+from rpm_stream.app.feed.page.style import CSS
+from rpm_stream.app.feed.page.tools import Tools
+from rpm_stream.app.feed.page.who import NameDialog
+from rpm_stream.app.feed.page.wording import alarm, judged, wrong_clocks, zone
+from rpm_stream.app.feed.read_model import Kind
+from rpm_stream.app.feed.service import Listing, Service, View
 from rpm_stream.publish import feed
 
 LOOK_S = 0.5  # how often a tab looks whether something changed

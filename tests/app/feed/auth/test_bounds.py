@@ -13,14 +13,14 @@ import pytest
 from prometheus_client import CollectorRegistry
 from support.feed.page import Kept
 
+from rpm_stream.app.feed.api.v1 import Doors, create_app
+from rpm_stream.app.feed.auth import bounds
+from rpm_stream.app.feed.auth.bounds import BYTES, OPEN_BYTES, BodyLimit
+from rpm_stream.app.feed.auth.guesses import Guesses
+from rpm_stream.app.feed.auth.token import OPEN_PATHS, TokenGate
+from rpm_stream.app.feed.server import QuietServer, _config
 from rpm_stream.app.runtime import metrics_server
 from rpm_stream.app.runtime.settings import Settings
-from rpm_stream.app.web import bounds
-from rpm_stream.app.web.api import Doors, create_app
-from rpm_stream.app.web.auth import OPEN_PATHS, TokenGate
-from rpm_stream.app.web.bounds import BYTES, OPEN_BYTES, BodyLimit
-from rpm_stream.app.web.guesses import Guesses
-from rpm_stream.app.web.server import QuietServer, _config
 
 TOKEN = "right"
 BEARER = f"Authorization: Bearer {TOKEN}\r\n".encode()

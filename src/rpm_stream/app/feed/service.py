@@ -15,10 +15,10 @@ import structlog
 from rpm_stream.alert import unkept
 from rpm_stream.alert.decisions import has_risen, refusal
 from rpm_stream.alert.refusals import sentence
-from rpm_stream.app.web.answers import WORDS, overdue_since
-from rpm_stream.app.web.chart import Chart, charts
-from rpm_stream.app.web.feed_state import PENDING_FOR, FeedState, Kind, Pending
-from rpm_stream.app.web.progress import Progress
+from rpm_stream.app.feed.answers import WORDS, overdue_since
+from rpm_stream.app.feed.chart import Chart, charts
+from rpm_stream.app.feed.progress import Progress
+from rpm_stream.app.feed.read_model import PENDING_FOR, FeedState, Kind, Pending
 from rpm_stream.errors import RpmStreamError
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.publish import feed, life

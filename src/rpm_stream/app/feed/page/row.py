@@ -9,11 +9,11 @@ from datetime import datetime, tzinfo
 import msgspec
 from nicegui import ui
 
-from rpm_stream.app.web.feed_state import Kind
-from rpm_stream.app.web.page_now import looked_words, now_html
-from rpm_stream.app.web.page_style import ICONS, WORDS
-from rpm_stream.app.web.page_words import clock
-from rpm_stream.app.web.service import View
+from rpm_stream.app.feed.page.now import looked_words, now_html
+from rpm_stream.app.feed.page.style import ICONS, WORDS
+from rpm_stream.app.feed.page.wording import clock
+from rpm_stream.app.feed.read_model import Kind
+from rpm_stream.app.feed.service import View
 from rpm_stream.publish.feed import OVER, Row
 
 # What a row says while a decision is on its way.

@@ -9,11 +9,11 @@ from aiokafka.errors import KafkaError
 from msgspec.structs import replace
 from nicegui import ui
 
-from rpm_stream.app.web.feed_state import Kind
-from rpm_stream.app.web.page_now import looked_words, now_lines
-from rpm_stream.app.web.page_style import WORDS
-from rpm_stream.app.web.page_words import snooze_ends
-from rpm_stream.app.web.service import (
+from rpm_stream.app.feed.page.now import looked_words, now_lines
+from rpm_stream.app.feed.page.style import WORDS
+from rpm_stream.app.feed.page.wording import snooze_ends
+from rpm_stream.app.feed.read_model import Kind
+from rpm_stream.app.feed.service import (
     KEPT,
     NEEDS_REASON,
     Decision,

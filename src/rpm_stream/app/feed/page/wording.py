@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from rpm_stream.app.web.progress import Progress
+from rpm_stream.app.feed.progress import Progress
 from rpm_stream.publish.moments import ago_words
 
 MORNING = time(8)  # the day shift has read the list

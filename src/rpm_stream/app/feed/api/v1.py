@@ -17,12 +17,12 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from pydantic import AwareDatetime, BaseModel, Field
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from rpm_stream.app.web.auth import COOKIE, client_of, cookie_value, same, too_many
-from rpm_stream.app.web.feed_state import Kind
-from rpm_stream.app.web.guesses import Guesses
-from rpm_stream.app.web.login import login_html
-from rpm_stream.app.web.service import KEPT, Decision, Refused, Service, Unanswered, Unlisted
-from rpm_stream.app.web.who import WHO_COOKIE, who_of
+from rpm_stream.app.feed.auth.guesses import Guesses
+from rpm_stream.app.feed.auth.login import login_html
+from rpm_stream.app.feed.auth.reader_name import WHO_COOKIE, who_of
+from rpm_stream.app.feed.auth.token import COOKIE, client_of, cookie_value, same, too_many
+from rpm_stream.app.feed.read_model import Kind
+from rpm_stream.app.feed.service import KEPT, Decision, Refused, Service, Unanswered, Unlisted
 from rpm_stream.publish.feed import PRIORITIES, Filter
 from rpm_stream.records import Direction, Priority
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, tzinfo
 from html import escape
 
-from rpm_stream.app.web.page_words import clock
+from rpm_stream.app.feed.page.wording import clock
 from rpm_stream.publish.feed import OVER_SEEN, Row, back_words
 from rpm_stream.publish.latest import Latest
 from rpm_stream.records import Trend

@@ -8,15 +8,15 @@ from html import escape
 
 from nicegui import ui
 
-from rpm_stream.app.web.chart import Chart
-from rpm_stream.app.web.feed_state import Kind
-from rpm_stream.app.web.page_chart import describe, options
-from rpm_stream.app.web.page_decide import ASKS, offered
-from rpm_stream.app.web.page_now import looked_words, now_html
-from rpm_stream.app.web.page_row import WAITING
-from rpm_stream.app.web.page_style import ICONS, WORDS
-from rpm_stream.app.web.page_words import clock
-from rpm_stream.app.web.service import Detail, Service
+from rpm_stream.app.feed.chart import Chart
+from rpm_stream.app.feed.page.chart import describe, options
+from rpm_stream.app.feed.page.decide import ASKS, offered
+from rpm_stream.app.feed.page.now import looked_words, now_html
+from rpm_stream.app.feed.page.row import WAITING
+from rpm_stream.app.feed.page.style import ICONS, WORDS
+from rpm_stream.app.feed.page.wording import clock
+from rpm_stream.app.feed.read_model import Kind
+from rpm_stream.app.feed.service import Detail, Service
 from rpm_stream.publish import life
 from rpm_stream.publish.feed import OVER, rule_words
 from rpm_stream.publish.life import STATE_WORDS

@@ -13,11 +13,11 @@ import pytest
 from structlog.testing import capture_logs
 from support.feed.page import Kept
 
+from rpm_stream.app.feed.api.v1 import Doors, create_app
+from rpm_stream.app.feed.auth.bounds import BodyLimit
+from rpm_stream.app.feed.auth.guesses import ADDRESSES, FREE, LONGEST_WAIT_S, WRONG, Guesses, Verdict, place_of
+from rpm_stream.app.feed.auth.token import OPEN_PATHS, TokenGate, choose_token, cookie_value, unguessable
 from rpm_stream.app.runtime.settings import Settings
-from rpm_stream.app.web.api import Doors, create_app
-from rpm_stream.app.web.auth import OPEN_PATHS, TokenGate, choose_token, cookie_value, unguessable
-from rpm_stream.app.web.bounds import BodyLimit
-from rpm_stream.app.web.guesses import ADDRESSES, FREE, LONGEST_WAIT_S, WRONG, Guesses, Verdict, place_of
 
 TOKEN = "right"
 HOUR_S = 3600

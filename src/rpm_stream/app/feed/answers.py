@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from rpm_stream.alert.refusals import refuses
-from rpm_stream.app.web.feed_state import Answer, FeedState, Pending
-from rpm_stream.app.web.progress import Progress
+from rpm_stream.app.feed.progress import Progress
+from rpm_stream.app.feed.read_model import Answer, FeedState, Pending
 from rpm_stream.pipeline.held import RULE
 from rpm_stream.publish.old_life import typed
 from rpm_stream.records import Alert

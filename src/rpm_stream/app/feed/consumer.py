@@ -19,10 +19,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPa
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
 
+from rpm_stream.app.feed.read_model import FeedState, is_over
 from rpm_stream.app.kafka import names
 from rpm_stream.app.kafka.partitions import partitions_of
 from rpm_stream.app.kafka.security import kafka_client
-from rpm_stream.app.web.feed_state import FeedState, is_over
 from rpm_stream.pipeline.correct import as_message
 from rpm_stream.pipeline.order import read_message
 from rpm_stream.pipeline.stored_entry import read_entry

@@ -13,23 +13,24 @@ import msgspec
 import structlog
 import uvicorn
 
+from rpm_stream.app.feed import answers
+from rpm_stream.app.feed import consumer as consume
+from rpm_stream.app.feed.api.v1 import Doors, create_app
+from rpm_stream.app.feed.auth.bounds import BYTES, BodyLimit, BoundedRequests
+from rpm_stream.app.feed.auth.guesses import Guesses
+from rpm_stream.app.feed.auth.token import OPEN_PATHS, TokenGate, choose_token, unguessable
+from rpm_stream.app.feed.consumer import Sources
+from rpm_stream.app.feed.machines import Machines
+from rpm_stream.app.feed.page.page import mount_page
+from rpm_stream.app.feed.progress import Progress, Watcher
+from rpm_stream.app.feed.read_model import FeedState
+from rpm_stream.app.feed.service import Service
 from rpm_stream.app.kafka import retention
 from rpm_stream.app.kafka.broker_time import BrokerTime
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.ready import LOOK_SECONDS, tell_ready
 from rpm_stream.app.runtime.settings import Settings
-from rpm_stream.app.web import answers, consume
-from rpm_stream.app.web.api import Doors, create_app
-from rpm_stream.app.web.auth import OPEN_PATHS, TokenGate, choose_token, unguessable
-from rpm_stream.app.web.bounds import BYTES, BodyLimit, BoundedRequests
-from rpm_stream.app.web.consume import Sources
-from rpm_stream.app.web.feed_state import FeedState
-from rpm_stream.app.web.guesses import Guesses
-from rpm_stream.app.web.machines import Machines
-from rpm_stream.app.web.page import mount_page
-from rpm_stream.app.web.progress import Progress, Watcher
-from rpm_stream.app.web.service import Service
 from rpm_stream.knowledge import Knowledge, KnowledgeError, load
 
 GRACE_S = 3  # how long open requests may finish when the feed stops

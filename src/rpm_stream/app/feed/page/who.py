@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from nicegui import ui
 
-from rpm_stream.app.web.who import MOST
+from rpm_stream.app.feed.auth.reader_name import MOST
 
 
 class NameDialog:

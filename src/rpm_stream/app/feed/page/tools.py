@@ -9,8 +9,8 @@ from typing import Literal
 import msgspec
 from nicegui import ui
 
-from rpm_stream.app.web.page_style import ICONS, WORDS
-from rpm_stream.app.web.service import Listing, View
+from rpm_stream.app.feed.page.style import ICONS, WORDS
+from rpm_stream.app.feed.service import Listing, View
 from rpm_stream.publish import feed
 from rpm_stream.publish.feed import PRIORITIES, Filter
 from rpm_stream.records import Priority

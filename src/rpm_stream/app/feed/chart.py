@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from rpm_stream.app.web.feed_state import FeedState, Point
+from rpm_stream.app.feed.read_model import FeedState, Point
 from rpm_stream.knowledge import Knowledge, Points, Vital
 from rpm_stream.records import Absent, Alert, Limit, PatientEntry, Priority, Record
 from rpm_stream.registry import years_old

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from rpm_stream.app.web.chart import Chart, ChartPoint, LimitLine
-from rpm_stream.app.web.page_style import COLOURS
+from rpm_stream.app.feed.chart import Chart, ChartPoint, LimitLine
+from rpm_stream.app.feed.page.style import COLOURS
 
 LINE = "#33506e"
 EVIDENCE = "#b3161b"

@@ -20,10 +20,10 @@ from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from rpm_stream.app.feed.auth.bounds import CLOSE, has_body
+from rpm_stream.app.feed.auth.guesses import Guesses, Way
+from rpm_stream.app.feed.auth.login import login_html
 from rpm_stream.app.runtime.settings import Settings
-from rpm_stream.app.web.bounds import CLOSE, has_body
-from rpm_stream.app.web.guesses import Guesses, Way
-from rpm_stream.app.web.login import login_html
 
 COOKIE = "rpm_token"
 OPEN_PATHS = frozenset({"/healthz", "/login"})

@@ -1,0 +1,1 @@
+"""Who may use the feed, and what a request may cost before anybody knows who sends it."""

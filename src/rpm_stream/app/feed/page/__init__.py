@@ -1,0 +1,1 @@
+"""The page of the feed: list, row, detail, decisions, chart."""
