@@ -19,8 +19,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from support.kafka.world import World, world
 
+from rpm_stream.app.ehr.client import Cause, ResourceKind
 from rpm_stream.app.feed.auth.guesses import WAYS
-from rpm_stream.app.fhir_client import Cause, ResourceKind
 from rpm_stream.app.kafka import names
 from rpm_stream.app.kafka.retention import READ
 from rpm_stream.app.runtime.metrics import STAGES

@@ -12,11 +12,12 @@ import pytest
 from aiokafka.structs import ConsumerRecord
 from structlog.testing import capture_logs
 
-from rpm_stream.app import correcting, redrive, replay_compare, sink
+from rpm_stream.app import correcting, redrive, replay_compare
 from rpm_stream.app.agents.forwarding import Forwarding
 from rpm_stream.app.agents.judge import Step
 from rpm_stream.app.books.notes import Collector
 from rpm_stream.app.books.store import Store
+from rpm_stream.app.ehr import sink
 from rpm_stream.app.feed import consumer as consume
 from rpm_stream.app.feed.read_model import FeedState
 from rpm_stream.app.kafka.names import ACCOUNTS, ACTIONS, OBSERVATIONS, READINGS, REGISTRY, REJECTS

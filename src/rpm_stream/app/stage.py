@@ -99,7 +99,7 @@ async def run_service(settings: Settings, stage: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     if stage == "sink":
-        from rpm_stream.app import sink
+        from rpm_stream.app.ehr import sink
 
         if settings.fhir_url is None:
             raise UsageError("the sink needs RPM_FHIR_URL, the base address of a FHIR R4 server")

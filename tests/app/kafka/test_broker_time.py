@@ -263,7 +263,7 @@ OWN = {
     "app/cli/registry_limits.py": "a person's machine",
     "app/cli/reconcile.py": "a day is the least that it reads",
     "app/assigning.py": "a day is the least that it reads",
-    "app/fhir_client.py": "a time of another server's",
+    "app/ehr/client.py": "a time of another server's",
 }
 
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import msgspec
 
-from rpm_stream.app.fhir_client import RefusedResource
+from rpm_stream.app.ehr.client import RefusedResource
 from rpm_stream.app.runtime.private import open_private, private_folder
 
 

@@ -12,9 +12,9 @@ import pytest
 import stamina.instrumentation
 from support.fhir_server import FhirServer, fhir_server
 
-from rpm_stream.app import subjects as subjects_module
-from rpm_stream.app.fhir_client import CONFLICTS, FhirClient, RefusedResource, Resource, Waits
-from rpm_stream.app.subjects import Named, Subjects
+from rpm_stream.app.ehr import subjects as subjects_module
+from rpm_stream.app.ehr.client import CONFLICTS, FhirClient, RefusedResource, Resource, Waits
+from rpm_stream.app.ehr.subjects import Named, Subjects
 
 QUICK = Waits(first=0.001, longest=0.001, jitter=0.0)
 

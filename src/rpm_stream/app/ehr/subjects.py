@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import msgspec
 
-from rpm_stream.app.fhir_client import FhirClient, Resource, ResourceKind
+from rpm_stream.app.ehr.client import FhirClient, Resource, ResourceKind
 from rpm_stream.pipeline.stored_entry import read_entry
 from rpm_stream.publish.resources import IDENTIFIER_SYSTEMS, device_resource, identifier, patient_resource
 from rpm_stream.records import DeviceEntry, PatientEntry

@@ -20,14 +20,14 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaConnectionError
 from prometheus_client import Counter
 
-from rpm_stream.app.fhir_client import Cause, FhirClient, Resource, ResourceKind
+from rpm_stream.app.ehr.client import Cause, FhirClient, Resource, ResourceKind
+from rpm_stream.app.ehr.refused_file import RefusedFile
+from rpm_stream.app.ehr.subjects import Named, Subjects
 from rpm_stream.app.kafka.names import GROUP_SINK, OBSERVATIONS, REGISTRY
 from rpm_stream.app.kafka.security import kafka_client
-from rpm_stream.app.refused import RefusedFile
 from rpm_stream.app.runtime.errors import BrokerAway, UsageError
 from rpm_stream.app.runtime.ready import tell_ready
 from rpm_stream.app.runtime.settings import Settings
-from rpm_stream.app.subjects import Named, Subjects
 from rpm_stream.records import UNREADABLE
 
 BATCH_RECORDS = 500

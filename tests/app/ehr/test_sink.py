@@ -19,10 +19,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from prometheus_client import REGISTRY as METRICS
 from support.fhir_server import FhirServer, fhir_server
 
+from rpm_stream.app.ehr.sink import run
 from rpm_stream.app.kafka import topics
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.settings import Settings
-from rpm_stream.app.sink import run
 
 
 def observation(name: str, patient: str, value: int = 72) -> bytes:

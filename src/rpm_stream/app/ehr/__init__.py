@@ -1,0 +1,1 @@
+"""The electronic health record: Observations written to a FHIR server."""
