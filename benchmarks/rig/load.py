@@ -13,7 +13,7 @@ from random import Random
 
 import msgspec
 
-from rpm_stream.app.gateway.gatt_encode import Continuous, HeartRate, continuous, heart_rate
+from rpm_stream.app.simulator.encode.gatt import Continuous, HeartRate, continuous, heart_rate
 from rpm_stream.records import Assignment, DeviceEntry, Frame, Notification, PatientEntry, Record
 
 NOTIFICATIONS = 30  # a frame

@@ -17,7 +17,7 @@
     + Worse              the alert has become worse since the person saw it
   x Unanswered           the broker has not answered; the decision is kept          app/feed/service.py
   x _Unanswered          a FHIR server has not answered yet                         app/ehr/client.py
-  x SharedDevice         (ValueError) two patients share a device in a file         app/gateway/encode_csv.py
+  x SharedDevice         (ValueError) two patients share a device in a file         app/simulator/encode/csv.py
   x FrameTooLarge        (ValueError) a frame is above the size limit               app/gateway/wire.py
   x BadFrame             (ValueError) a frame does not fit its schema               app/gateway/wire.py
   x SpoolFull            (OSError) the spool has no room                            app/gateway/spool.py

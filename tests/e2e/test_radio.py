@@ -28,7 +28,8 @@ from support.radio.air import Spec
 from support.radio.bumble_air import Adapter, BumbleAir, BumblePeripheral, bumble_air
 from support.radio.home import CUFF, METER, OXIMETER, SCALE, STRAP, THERMOMETER, Cuff, Meter, until
 
-from rpm_stream.app.gateway.gatt_encode import (
+from rpm_stream.app.kafka import names
+from rpm_stream.app.simulator.encode.gatt import (
     BloodPressure,
     Continuous,
     Glucose,
@@ -46,7 +47,6 @@ from rpm_stream.app.gateway.gatt_encode import (
     temperature,
     weight,
 )
-from rpm_stream.app.kafka import names
 from rpm_stream.ingest import decode
 
 NAMES = {"strap": STRAP, "cuff": CUFF, "meter": METER, "oximeter": OXIMETER, "scale": SCALE, "thermometer": THERMOMETER}

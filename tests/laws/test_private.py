@@ -22,10 +22,10 @@ from rpm_stream.app.books.store import Store
 from rpm_stream.app.broker.broker import Broker
 from rpm_stream.app.ehr.refused_file import RefusedFile
 from rpm_stream.app.gateway import Gateway
-from rpm_stream.app.gateway.commands import write_registry
 from rpm_stream.app.gateway.spool import Spool
 from rpm_stream.app.replay_compare import Comparison
 from rpm_stream.app.runtime.private import private_folder, tighten, write_private
+from rpm_stream.app.simulator.commands import write_registry
 
 
 @pytest.fixture(autouse=True)

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.replaying import START, frame, registry_of, stamp, worn
 
-from rpm_stream.app.gateway import gatt_encode as gatt
-from rpm_stream.app.gateway import gatt_encode_body as body
+from rpm_stream.app.simulator.encode import gatt as gatt
+from rpm_stream.app.simulator.encode import gatt_body as body
 from rpm_stream.ingest.segments import MOST_OCTETS, MOST_SEGMENTS
 from rpm_stream.knowledge import shipped
 from rpm_stream.normalise.sensor_session import MOST_EARLIER

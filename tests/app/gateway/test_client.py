@@ -27,7 +27,7 @@ from rich.progress import Progress
 
 from rpm_stream.app.broker.broker import Broker
 from rpm_stream.app.gateway import BadFrame, FrameTooLarge, Gateway, GatewayOptions, SpoolFull, SpoolInUse
-from rpm_stream.app.gateway.files import frame_lines
+from rpm_stream.app.simulator.encode.files import frame_lines
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.device import DeviceState
 from rpm_stream.pipeline.ingest import FrameMessage, Ingest

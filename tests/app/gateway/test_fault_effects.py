@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from support.replaying import Output, decoded, of_type
 
-from rpm_stream.app.gateway.faults import Faults, inject
-from rpm_stream.app.gateway.simulate import all_frames, all_registry, cohort
-from rpm_stream.app.gateway.stories import StoryName
 from rpm_stream.app.gateway.wire import encode_frame
+from rpm_stream.app.simulator.faults import Faults, inject
+from rpm_stream.app.simulator.simulate import all_frames, all_registry, cohort
+from rpm_stream.app.simulator.stories import StoryName
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
 from rpm_stream.pipeline.replay import Replay

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from support.replaying import decoded, of_type
 
-from rpm_stream.app.gateway.devices import SimulatedPatient
-from rpm_stream.app.gateway.simulate import all_frames, all_registry, cohort, ward
-from rpm_stream.app.gateway.stories import STORIES, StoryName, load, load_ward
 from rpm_stream.app.gateway.wire import encode_frame
+from rpm_stream.app.simulator.devices import SimulatedPatient
+from rpm_stream.app.simulator.simulate import all_frames, all_registry, cohort, ward
+from rpm_stream.app.simulator.stories import STORIES, StoryName, load, load_ward
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.replay import Replay
 from rpm_stream.registry import Registry

@@ -43,8 +43,8 @@ def is_of_simulator(name: str) -> bool:
 
 def test_the_check_sees() -> None:
     assert len(client_modules()) > 30
-    assert is_of_simulator("rpm_stream.app.gateway.gatt_encode.weight")
-    assert is_of_simulator("rpm_stream.app.gateway.gatt_encode")
+    assert is_of_simulator("rpm_stream.app.simulator.encode.gatt.weight")
+    assert is_of_simulator("rpm_stream.app.simulator.encode.gatt")
     assert is_of_simulator("rpm_stream.app.simulator.encode.gatt")
     assert not is_of_simulator("rpm_stream.app.gateway.ble.commands.scan")
     assert not is_of_simulator("rpm_stream.app.gateway.Gateway")

@@ -256,7 +256,7 @@ OWN = {
     "app/agents/ingest.py": "where the stage gives none: in tests",
     "app/agents/judge.py": "where the stage gives none: in tests",
     "app/runtime/clock.py": "where it begins",
-    "app/gateway/commands.py": "a gateway is another machine",
+    "app/simulator/commands.py": "a gateway is another machine",
     "app/demo.py": "broker, stages and gateways of a demo are one machine",
     "app/registry/file.py": "a person's machine: a time of an entry that has none",
     "app/cli/registry.py": "a person's machine",

@@ -17,7 +17,7 @@ from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.settings import Settings
 
 if TYPE_CHECKING:
-    from rpm_stream.app.gateway.commands import Sending, Simulation
+    from rpm_stream.app.simulator.commands import Sending, Simulation
 
 gateway_app = typer.Typer(
     help="Be a gateway (ble), or play one: simulate people, encode a CSV, send frames.", no_args_is_help=True
@@ -94,8 +94,8 @@ def simulate(
 
     Example: rpm-stream gateway simulate --story tests/scenarios/devices/silent-strap --to stdout --late 0.1
     """
-    from rpm_stream.app.gateway.commands import Simulation
-    from rpm_stream.app.gateway.faults import Faults
+    from rpm_stream.app.simulator.commands import Simulation
+    from rpm_stream.app.simulator.faults import Faults
 
     faults = Faults(
         duplicate=duplicate, reorder=reorder, corrupt=corrupt, late=late,
@@ -122,8 +122,8 @@ def encode(
 
     Example: rpm-stream gateway encode wide.csv --columns patient=pid,measured_at=time,heart_rate=hr:/min > frames.jsonl
     """
-    from rpm_stream.app.gateway import commands
-    from rpm_stream.app.gateway.files import Written
+    from rpm_stream.app.simulator import commands
+    from rpm_stream.app.simulator.encode.files import Written
     from rpm_stream.knowledge import KnowledgeError, load
 
     try:
@@ -147,7 +147,7 @@ def replay(
 
     Example: rpm-stream gateway replay frames.jsonl.gz --registry registry.jsonl --bootstrap 127.0.0.1:9092
     """
-    from rpm_stream.app.gateway import commands
+    from rpm_stream.app.simulator import commands
 
     commands.send_file(file, registry, _sending("replay", bootstrap, speed))
 
@@ -155,7 +155,7 @@ def replay(
 def _play(
     simulation: Simulation, to: Target, registry: Path | None, speed: float | None, bootstrap: str | None
 ) -> None:
-    from rpm_stream.app.gateway import commands
+    from rpm_stream.app.simulator import commands
 
     if registry is not None:
         commands.write_registry(registry, commands.prepared(simulation)[0])
@@ -166,7 +166,7 @@ def _play(
 
 
 def _sending(gateway_id: str, bootstrap: str | None, speed: float) -> Sending:
-    from rpm_stream.app.gateway.commands import Sending
+    from rpm_stream.app.simulator.commands import Sending
 
     settings = Settings()
     place = bootstrap or settings.bootstrap

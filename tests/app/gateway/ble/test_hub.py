@@ -14,7 +14,7 @@ from support.radio.home import CUFF, FAST, METER, STRAP, THERMOMETER, Cuff, Mete
 
 from rpm_stream.app.gateway.ble.known import Known, KnownDevice
 from rpm_stream.app.gateway.ble.radio import RadioOff
-from rpm_stream.app.gateway.gatt_encode import (
+from rpm_stream.app.simulator.encode.gatt import (
     BloodPressure,
     Glucose,
     GlucoseContext,

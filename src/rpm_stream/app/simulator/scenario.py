@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from rpm_stream.app.gateway.encode_csv import Encoder, SharedDevice
-from rpm_stream.app.gateway.files import Written, csv_rows, progress_bar
 from rpm_stream.app.gateway.wire import RegistryEntry
 from rpm_stream.app.registry.file import read_registry
 from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.app.simulator.encode.csv import Encoder, SharedDevice
+from rpm_stream.app.simulator.encode.files import Written, csv_rows, progress_bar
 from rpm_stream.knowledge import shipped
 from rpm_stream.records import DeviceEntry, Frame
 

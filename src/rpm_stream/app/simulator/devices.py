@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any, TypeAlias
 
-from rpm_stream.app.gateway import gatt_encode as gatt
-from rpm_stream.app.gateway.stories import Course, Story, StoryDevice, StoryDeviceKind, StoryName
+from rpm_stream.app.simulator.encode import gatt as gatt
+from rpm_stream.app.simulator.stories import Course, Story, StoryDevice, StoryDeviceKind, StoryName
 from rpm_stream.records import Measurement, Notification, Record
 
 PER_FRAME = 30  # seconds of a strap in one uplink

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rpm_stream.app.gateway.faults import FARTHEST, Faults, inject
-from rpm_stream.app.gateway.simulate import all_frames, ward
+from rpm_stream.app.simulator.faults import FARTHEST, Faults, inject
+from rpm_stream.app.simulator.simulate import all_frames, ward
 from rpm_stream.ingest import DecodeError, decode
 from rpm_stream.records import Frame
 

@@ -21,9 +21,9 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from rpm_stream.app.gateway.encode_csv import Row
 from rpm_stream.app.gateway.wire import MAX_NAME
 from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.app.simulator.encode.csv import Row
 from rpm_stream.ingest import DecodeError
 from rpm_stream.ingest import csv_rows as csv_file
 from rpm_stream.ingest.csv_columns import ColumnMap

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from rpm_stream.app.gateway.devices import KINDS, Scene, SimulatedPatient
-from rpm_stream.app.gateway.stories import Bed, Story, StoryDevice, StoryDeviceKind, StoryName, load, load_ward
 from rpm_stream.app.gateway.wire import RegistryEntry, frame_id
+from rpm_stream.app.simulator.devices import KINDS, Scene, SimulatedPatient
+from rpm_stream.app.simulator.stories import Bed, Story, StoryDevice, StoryDeviceKind, StoryName, load, load_ward
 from rpm_stream.records import Assignment, DeviceEntry, Frame, Measurement, PatientEntry
 
 MODELS: dict[StoryDeviceKind, str] = {

@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
-from rpm_stream.app.gateway import gatt_encode as gatt
 from rpm_stream.app.gateway.wire import chunks, frame_id
+from rpm_stream.app.simulator.encode import gatt as gatt
 from rpm_stream.errors import RpmStreamError
 from rpm_stream.records import Assignment, DeviceEntry, Frame, Measurement, Notification
 

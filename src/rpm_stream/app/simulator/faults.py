@@ -18,7 +18,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from rpm_stream.app.gateway.payload_faults import clock_shifted, corrupted, unit_flipped
+from rpm_stream.app.simulator.payload_faults import clock_shifted, corrupted, unit_flipped
 from rpm_stream.knowledge import shipped
 from rpm_stream.records import Frame, Record
 

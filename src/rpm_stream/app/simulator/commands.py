@@ -14,20 +14,20 @@ from pathlib import Path
 from rich.progress import Progress
 
 from rpm_stream.app.gateway.client import Gateway
-from rpm_stream.app.gateway.encode_csv import Encoder, Row, SharedDevice
-from rpm_stream.app.gateway.faults import Faults, inject, received
-from rpm_stream.app.gateway.files import Written, csv_rows, frame_lines, progress_bar
 from rpm_stream.app.gateway.link import AT_FULL_SPEED
-from rpm_stream.app.gateway.replay import check_broker, deliver, play, register
-from rpm_stream.app.gateway.scenario import read_scenario
-from rpm_stream.app.gateway.simulate import all_frames, all_registry, cohort, ward
-from rpm_stream.app.gateway.stories import STORIES
 from rpm_stream.app.gateway.wire import RegistryEntry, encode_frame, encode_registry
 from rpm_stream.app.kafka.security import security
 from rpm_stream.app.registry.file import read_registry
 from rpm_stream.app.runtime.clock import wall
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.private import write_private
+from rpm_stream.app.simulator.encode.csv import Encoder, Row, SharedDevice
+from rpm_stream.app.simulator.encode.files import Written, csv_rows, frame_lines, progress_bar
+from rpm_stream.app.simulator.faults import Faults, inject, received
+from rpm_stream.app.simulator.replay import check_broker, deliver, play, register
+from rpm_stream.app.simulator.scenario import read_scenario
+from rpm_stream.app.simulator.simulate import all_frames, all_registry, cohort, ward
+from rpm_stream.app.simulator.stories import STORIES
 from rpm_stream.records import Frame
 
 SHOW_EVERY = 50  # frames between two moves of the progress bar

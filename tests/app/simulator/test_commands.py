@@ -18,11 +18,11 @@ from typer.testing import CliRunner
 from rpm_stream.app.broker.broker import Broker
 from rpm_stream.app.cli.gateway import gateway_app
 from rpm_stream.app.gateway import Gateway
-from rpm_stream.app.gateway.faults import Faults
-from rpm_stream.app.gateway.replay import WardPlan, register, run_ward
-from rpm_stream.app.gateway.simulate import all_registry
 from rpm_stream.app.kafka import topics
 from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.app.simulator.faults import Faults
+from rpm_stream.app.simulator.replay import WardPlan, register, run_ward
+from rpm_stream.app.simulator.simulate import all_registry
 from rpm_stream.records import Frame
 from rpm_stream.registry import parse_entry
 

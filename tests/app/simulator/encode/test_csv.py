@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpm_stream.app.gateway.encode_csv import Encoder, Row, SharedDevice
 from rpm_stream.app.gateway.wire import encode_frame
+from rpm_stream.app.simulator.encode.csv import Encoder, Row, SharedDevice
 from rpm_stream.ingest import decode
 from rpm_stream.records import Frame
 

@@ -23,13 +23,13 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from rpm_stream.app.gateway.client import Gateway
-from rpm_stream.app.gateway.devices import SimulatedPatient
-from rpm_stream.app.gateway.faults import Faults, inject
 from rpm_stream.app.gateway.link import abandon
-from rpm_stream.app.gateway.simulate import all_frames, ward
 from rpm_stream.app.gateway.wire import RegistryEntry, encode_registry
 from rpm_stream.app.kafka.names import FRAMES, REGISTRY
 from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.app.simulator.devices import SimulatedPatient
+from rpm_stream.app.simulator.faults import Faults, inject
+from rpm_stream.app.simulator.simulate import all_frames, ward
 from rpm_stream.records import Frame
 from rpm_stream.registry import entry_key
 

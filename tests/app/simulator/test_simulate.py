@@ -9,8 +9,8 @@ from itertools import islice
 import msgspec
 import pytest
 
-from rpm_stream.app.gateway.simulate import all_frames, all_registry, cohort, ward
 from rpm_stream.app.gateway.wire import encode_frame
+from rpm_stream.app.simulator.simulate import all_frames, all_registry, cohort, ward
 from rpm_stream.ingest import decode
 from rpm_stream.records import DeviceEntry, Frame, PatientEntry
 

@@ -12,11 +12,11 @@ from support.scenarios.library import FOLDER, STORIES, story_named, until_of
 from typer.testing import CliRunner
 
 from rpm_stream.app.cli.gateway import gateway_app
-from rpm_stream.app.gateway.faults import Faults, inject
-from rpm_stream.app.gateway.scenario import Scenario, read_scenario
 from rpm_stream.app.gateway.wire import encode_frame
 from rpm_stream.app.registry.file import read_registry
 from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.app.simulator.faults import Faults, inject
+from rpm_stream.app.simulator.scenario import Scenario, read_scenario
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.replay import Replay
 from rpm_stream.records import Frame

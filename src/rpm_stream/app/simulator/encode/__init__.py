@@ -1,0 +1,1 @@
+"""Values encoded as devices and gateways send them."""
