@@ -14,10 +14,10 @@ import pytest
 from support.books import LATER, Topics, balanced, changed, hours, missing, take, topics_of
 from support.replaying import START, frame, measurement, stamp, worn
 
-from rpm_stream.app.books.lines import Gap
-from rpm_stream.app.books.report import Report
-from rpm_stream.app.books.store import SCHEMA, Store
 from rpm_stream.app.kafka import names
+from rpm_stream.app.operate.reconcile.lines import Gap
+from rpm_stream.app.operate.reconcile.report import Report
+from rpm_stream.app.operate.reconcile.store import SCHEMA, Store
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.correct import Correction, Holdings

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from support.books import LATER, Topics, balanced, record, take, topics_of
 from support.replaying import frame, measurement, worn
 
-from rpm_stream.app.books.lines import Hour, Line, Missing
-from rpm_stream.app.books.marks import NEAR, marks
-from rpm_stream.app.books.report import Report
-from rpm_stream.app.books.store import Store
 from rpm_stream.app.kafka import names
+from rpm_stream.app.operate.reconcile.lines import Hour, Line, Missing
+from rpm_stream.app.operate.reconcile.marks import NEAR, marks
+from rpm_stream.app.operate.reconcile.report import Report
+from rpm_stream.app.operate.reconcile.store import Store
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.knowledge import shipped
 from rpm_stream.publish.fhir import publishes

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rpm_stream.app.books.lines import Gap, Hour, InFlight, Line, Missing, Total
-from rpm_stream.app.books.table import show
+from rpm_stream.app.operate.reconcile.lines import Gap, Hour, InFlight, Line, Missing, Total
+from rpm_stream.app.operate.reconcile.table import show
 
 WIDTHS = (80, 120, 200)
 DEVICE = "withings-1234567890-abcdef-1234567890-abcdef"

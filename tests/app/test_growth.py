@@ -19,10 +19,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.replaying import START
 
-from rpm_stream.app.growth import queues
-from rpm_stream.app.growth.kafka import Copier, copying, fits, most_octets
-from rpm_stream.app.growth.keyed import Held, Index, check_whole, counting, held_with, proof
-from rpm_stream.app.growth.queues import home, waiting
 from rpm_stream.app.kafka.growth_journal import Growth
 from rpm_stream.app.kafka.moved import origin_of
 from rpm_stream.app.kafka.names import (
@@ -37,6 +33,10 @@ from rpm_stream.app.kafka.names import (
 )
 from rpm_stream.app.kafka.partitions import home_of
 from rpm_stream.app.kafka.range_reader import reaching, records
+from rpm_stream.app.operate.growth import queues
+from rpm_stream.app.operate.growth.groups_and_copies import Copier, copying, fits, most_octets
+from rpm_stream.app.operate.growth.keyed import Held, Index, check_whole, counting, held_with, proof
+from rpm_stream.app.operate.growth.queues import home, waiting
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.pipeline.device import DeviceState
 from rpm_stream.pipeline.held import hold, packed

@@ -19,8 +19,8 @@ from aiokafka.partitioner import murmur2
 from support.kafka.service import Service, drained, read, running, send, until
 
 from rpm_stream.app.kafka import names
-from rpm_stream.app.redrive import redrive, rejects_where
-from rpm_stream.app.replay_compare import Comparison
+from rpm_stream.app.operate.compare_replay import Comparison
+from rpm_stream.app.operate.redrive import redrive, rejects_where
 from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.pipeline.replay import Line
 from rpm_stream.publish.ids import summary_id

@@ -24,11 +24,12 @@ from support.kafka.growth import add_partitions, cli, every_key_is_at_home, grow
 from support.kafka.service import Service, drained, lag, read, running, send, until
 from support.replaying import frame, measurement
 
-from rpm_stream.app.growth import grow, kafka, queues
-from rpm_stream.app.growth.keyed import KEYED
 from rpm_stream.app.kafka import growth_journal as journal
 from rpm_stream.app.kafka import names
 from rpm_stream.app.kafka.partitions import home_of
+from rpm_stream.app.operate.growth import groups_and_copies as kafka
+from rpm_stream.app.operate.growth import grow, queues
+from rpm_stream.app.operate.growth.keyed import KEYED
 from rpm_stream.app.registry.file import read_registry
 from rpm_stream.app.registry.topic import write
 from rpm_stream.app.runtime.end import EXIT_CRASHED

@@ -31,9 +31,9 @@ from support.replaying import frame, measurement
 from rpm_stream.app.demo import free_ports
 from rpm_stream.app.kafka import names
 from rpm_stream.app.kafka.range_reader import ends, reaching
+from rpm_stream.app.operate.rebuild_state import changelog
 from rpm_stream.app.registry.topic import write
 from rpm_stream.app.runtime.end import EXIT_STATE
-from rpm_stream.app.state_rebuild import changelog
 from rpm_stream.pipeline.held import RULE, read_held
 from rpm_stream.records import Assignment, DeviceEntry
 

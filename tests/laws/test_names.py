@@ -34,7 +34,7 @@ EXCEPTIONS = {
     ("words.py", "group"): "the topics fix the family in a group's text; the one place that reads it",
     ("alert/decisions.py", "action.to or ''"): "a name that a person typed",
     ("alert/moments.py", "key"): "the state's own key of vital and side, written and read in this file",
-    ("pipeline/balance.py", "each.value"): "an identifier of FHIR",
+    ("app/operate/reconcile/balance.py", "each.value"): "an identifier of FHIR",
     ("score/learned.py", "key"): "the state's own key of a row in shadow",
     ("pipeline/order.py", "bytes(keys.get('action', b''))"): "bytes of a message",
     ("pipeline/stored_entry.py", "key"): "the key of a registry message",

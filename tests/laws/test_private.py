@@ -18,12 +18,12 @@ from pathlib import Path
 import pytest
 from support.source import MODULES, aliases, dotted, name_of, tree
 
-from rpm_stream.app.books.store import Store
 from rpm_stream.app.broker.broker import Broker
 from rpm_stream.app.ehr.refused_file import RefusedFile
 from rpm_stream.app.gateway import Gateway
 from rpm_stream.app.gateway.spool import Spool
-from rpm_stream.app.replay_compare import Comparison
+from rpm_stream.app.operate.compare_replay import Comparison
+from rpm_stream.app.operate.reconcile.store import Store
 from rpm_stream.app.runtime.private import private_folder, tighten, write_private
 from rpm_stream.app.simulator.commands import write_registry
 
@@ -167,9 +167,9 @@ ELSEWHERE = {
     ("app/broker/jars.py", "mkdir"): "a cache of public jars, without a patient's data",
     ("app/broker/jars.py", "open"): "the lock of that cache",
     ("app/broker/guard.py", "open"): "a script without imports of ours: it is started with our umask",
-    ("app/replay_compare.py", "connect"): "of what private_database gives",
+    ("app/operate/compare_replay.py", "connect"): "of what private_database gives",
     ("app/gateway/spool.py", "connect"): "of what private_database gives",
-    ("app/books/store.py", "connect"): "of what private_database gives",
+    ("app/operate/reconcile/store.py", "connect"): "of what private_database gives",
 }
 
 

@@ -17,7 +17,7 @@ from rpm_stream.app.kafka import names
 from rpm_stream.app.kafka.frame_record import frame_message
 from rpm_stream.app.kafka.moved import Origin
 from rpm_stream.app.kafka.partitions import home_of
-from rpm_stream.app.replay_order import Frames, OrderOfRecord
+from rpm_stream.app.operate.replay_order import Frames, OrderOfRecord
 from rpm_stream.pipeline.order import forward
 from rpm_stream.records import Position
 

@@ -12,15 +12,17 @@ import pytest
 from aiokafka.structs import ConsumerRecord
 from structlog.testing import capture_logs
 
-from rpm_stream.app import correcting, redrive, replay_compare
 from rpm_stream.app.agents.forwarding import Forwarding
 from rpm_stream.app.agents.judge import Step
-from rpm_stream.app.books.notes import Collector
-from rpm_stream.app.books.store import Store
 from rpm_stream.app.ehr import sink
 from rpm_stream.app.feed import consumer as consume
 from rpm_stream.app.feed.read_model import FeedState
 from rpm_stream.app.kafka.names import ACCOUNTS, ACTIONS, OBSERVATIONS, READINGS, REGISTRY, REJECTS
+from rpm_stream.app.operate import compare_replay as replay_compare
+from rpm_stream.app.operate import correct_wearer as correcting
+from rpm_stream.app.operate import redrive
+from rpm_stream.app.operate.reconcile.collect import Collector
+from rpm_stream.app.operate.reconcile.store import Store
 from rpm_stream.app.registry.reader import RegistryReader
 from rpm_stream.app.runtime import metrics
 from rpm_stream.app.runtime.clock import Clock

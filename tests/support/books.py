@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.books.lines import Hour, Line, Missing, Total
-from rpm_stream.app.books.notes import Collector
-from rpm_stream.app.books.report import Report
-from rpm_stream.app.books.run import READ
-from rpm_stream.app.books.store import Store
 from rpm_stream.app.kafka import names
+from rpm_stream.app.operate.reconcile.collect import Collector
+from rpm_stream.app.operate.reconcile.lines import Hour, Line, Missing, Total
+from rpm_stream.app.operate.reconcile.report import Report
+from rpm_stream.app.operate.reconcile.run import READ
+from rpm_stream.app.operate.reconcile.store import Store
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from support.replaying import START
 
-from rpm_stream.app.rejected import MENDS, Listed, Selection, listed, shown
+from rpm_stream.app.operate.rejects import MENDS, Listed, Selection, listed, shown
 from rpm_stream.records import Position, Reason, Reject
 
 REJECT = Reject(

@@ -250,7 +250,7 @@ OWN = {
     "app/kafka/broker_time.py": "follows the broker's clock, or measures how far the host's is from it",
     "app/stage.py": "hands one that follows to the agent; the sink's says only how far the host's is from the broker's",
     "app/feed/server.py": "follows",
-    "app/books/run.py": "follows",
+    "app/operate/reconcile/run.py": "follows",
     "app/cli/gateways.py": "follows",
     "app/engine/application.py": "until the agent is given one that follows",
     "app/agents/ingest.py": "where the stage gives none: in tests",
@@ -262,7 +262,7 @@ OWN = {
     "app/cli/registry.py": "a person's machine",
     "app/cli/registry_limits.py": "a person's machine",
     "app/cli/reconcile.py": "a day is the least that it reads",
-    "app/assigning.py": "a day is the least that it reads",
+    "app/operate/assign_device.py": "a day is the least that it reads",
     "app/ehr/client.py": "a time of another server's",
 }
 

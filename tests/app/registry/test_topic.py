@@ -8,7 +8,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpm_stream.pipeline.assignments import assigned, taken_back
+from rpm_stream.app.operate.assignments import assigned, taken_back
 from rpm_stream.records import Assignment, DeviceEntry
 from rpm_stream.registry import parse_entry, wearers
 

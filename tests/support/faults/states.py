@@ -14,8 +14,8 @@ from aiokafka.structs import ConsumerRecord
 from support.faults.stand import Stand
 from support.kafka.service import committed_notes, read, until
 
+from rpm_stream.app.operate.rebuild_state import Stage, changelog
 from rpm_stream.app.runtime.end import EXIT_STATE
-from rpm_stream.app.state_rebuild import Stage, changelog
 from rpm_stream.pipeline.held import read_held
 
 AGENTS: tuple[Stage, ...] = ("ingest", "judge")

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 from support.kafka.service import Service, read
 
-from rpm_stream.app.growth.keyed import KEYED, belongs
 from rpm_stream.app.kafka import names
 from rpm_stream.app.kafka.partitions import partitions_of
+from rpm_stream.app.operate.growth.keyed import KEYED, belongs
 
 GROW = ("topics", "grow", "--partitions")
 

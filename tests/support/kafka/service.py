@@ -25,7 +25,7 @@ from rpm_stream.app.kafka import names
 from rpm_stream.app.kafka import topics as all_topics
 from rpm_stream.app.kafka.partitions import partitions_of
 from rpm_stream.app.kafka.range_reader import ends, reaching
-from rpm_stream.app.state_rebuild import GROUP_OF, SOURCES, Stage, changelog
+from rpm_stream.app.operate.rebuild_state import GROUP_OF, SOURCES, Stage, changelog
 
 PATIENCE_SECONDS = 120.0
 

@@ -24,8 +24,8 @@ def gateways(silent: Silent = False, bootstrap: Bootstrap = None) -> None:
     Example: rpm-stream gateways --silent
     """
     from rpm_stream.app.cli.progress import TopicBars
-    from rpm_stream.app.gateways import Gateways, Heard
     from rpm_stream.app.kafka.broker_time import BrokerTime
+    from rpm_stream.app.operate.silent_gateways import Gateways, Heard
 
     settings = Settings()
     if bootstrap:

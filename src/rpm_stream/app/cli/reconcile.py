@@ -20,8 +20,8 @@ from rpm_stream.app.runtime.private import private_folder
 from rpm_stream.app.runtime.settings import Settings
 
 if TYPE_CHECKING:
-    from rpm_stream.app.books.lines import Line
-    from rpm_stream.app.books.run import Books
+    from rpm_stream.app.operate.reconcile.lines import Line
+    from rpm_stream.app.operate.reconcile.run import Books
 
 KEPT = timedelta(hours=26)  # of a periodic run: a day, and what was late in it
 
@@ -68,7 +68,7 @@ def reconcile(
 def _books(
     stack: ExitStack, settings: Settings, bounds: tuple[datetime | None, datetime | None], file: Path | None
 ) -> Books:
-    from rpm_stream.app.books.run import Books, Bounds
+    from rpm_stream.app.operate.reconcile.run import Books, Bounds
     from rpm_stream.app.stage import knowledge_of
 
     if file is None:
@@ -84,9 +84,9 @@ def _books(
 
 
 def _once(books: Books, table: bool) -> None:
-    from rpm_stream.app.books.run import balance
-    from rpm_stream.app.books.table import show
     from rpm_stream.app.cli.progress import TopicBars
+    from rpm_stream.app.operate.reconcile.run import balance
+    from rpm_stream.app.operate.reconcile.table import show
 
     shown: list[Line] = []
     with TopicBars() as progress:
@@ -98,7 +98,7 @@ def _once(books: Books, table: bool) -> None:
 
 
 def _periodic(books: Books, every: timedelta, port: int) -> None:
-    from rpm_stream.app.books.run import balance_for_ever
+    from rpm_stream.app.operate.reconcile.run import balance_for_ever
     from rpm_stream.app.run import stop_on_signals
     from rpm_stream.app.runtime.logs import configure_log
     from rpm_stream.app.runtime.metrics_server import listen

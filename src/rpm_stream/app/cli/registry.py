@@ -62,7 +62,7 @@ def assign(
 
     Example: rpm-stream registry assign strap-17 patient-4 --at 2026-01-31T08:00:00Z
     """
-    from rpm_stream.app.assigning import assign as change
+    from rpm_stream.app.operate.assign_device import assign as change
 
     new = _span(patient, (at, until), user)
     entry, redriven = asyncio.run(change(bootstrap or Settings().bootstrap, device, new, model))
@@ -83,7 +83,7 @@ def unassign(
 
     Example: rpm-stream registry unassign strap-17
     """
-    from rpm_stream.app.assigning import unassign as change
+    from rpm_stream.app.operate.assign_device import unassign as change
 
     _say(asyncio.run(change(bootstrap or Settings().bootstrap, device, _span("-", (at, until), user))))
 
@@ -110,7 +110,7 @@ def correct(
     --to patient-5 --who nurse-12 --reason "her husband wore it"
     """
     from rpm_stream.app.cli.tables import own_tables
-    from rpm_stream.app.correcting import correct as change
+    from rpm_stream.app.operate.correct_wearer import correct as change
     from rpm_stream.pipeline.correct import Correction
 
     if not who.strip() or not reason.strip():

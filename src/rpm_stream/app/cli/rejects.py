@@ -15,7 +15,7 @@ from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.settings import Settings
 
 if TYPE_CHECKING:
-    from rpm_stream.app.rejected import Selection
+    from rpm_stream.app.operate.rejects import Selection
     from rpm_stream.records import Reject
 
 OfReason = Annotated[str | None, typer.Option(help="Only this reason, such as unassigned.")]
@@ -41,7 +41,7 @@ def list_rejects(
 
     Example: rpm-stream rejects list --reason unassigned --limit 20
     """
-    from rpm_stream.app.rejected import listed
+    from rpm_stream.app.operate.rejects import listed
 
     for reject in _found(_selection(reason, device, since, None), limit, bootstrap):
         write_line(listed(reject))
@@ -53,7 +53,7 @@ def show(identity: Annotated[str, typer.Argument(metavar="ID")], bootstrap: Boot
 
     Example: rpm-stream rejects show 0b0f8f3e-66a2-5b0e-9f53-0f8d6a6c4f11
     """
-    from rpm_stream.app.rejected import shown
+    from rpm_stream.app.operate.rejects import shown
 
     found = _found(_selection(None, None, None, [identity]), 1, bootstrap)
     if not found:
@@ -78,7 +78,7 @@ def redrive(
 
     Example: rpm-stream rejects redrive --reason unassigned --device strap-17 --dry-run
     """
-    from rpm_stream.app import redrive as again
+    from rpm_stream.app.operate import redrive as again
 
     if not (reason or device or since or ids or everything):
         raise UsageError("say which: --reason, --device, --since, --id, or --all")
@@ -99,7 +99,7 @@ def _counts(chosen: list[Reject]) -> dict[str, int]:
 
 
 def _selection(reason: str | None, device: str | None, since: str | None, ids: list[str] | None) -> Selection:
-    from rpm_stream.app.rejected import Selection
+    from rpm_stream.app.operate.rejects import Selection
     from rpm_stream.records import Reason
 
     known = next((each for each in get_args(Reason) if each == reason), None)
@@ -112,7 +112,7 @@ def _selection(reason: str | None, device: str | None, since: str | None, ids: l
 def _found(selection: Selection, limit: int | None, bootstrap: str | None) -> list[Reject]:
     """The rejects of a selection, each id once; the newest ``limit``. Without a limit none holds its original."""
     from rpm_stream.app.cli.progress import TopicBars
-    from rpm_stream.app.rejected import selected
+    from rpm_stream.app.operate.rejects import selected
 
     async def collect() -> list[Reject]:
         found: dict[str, Reject] = {}

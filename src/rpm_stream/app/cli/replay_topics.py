@@ -18,8 +18,8 @@ from rpm_stream.app.runtime.errors import CheckFailed, UsageError
 from rpm_stream.app.runtime.settings import Settings
 
 if TYPE_CHECKING:
-    from rpm_stream.app.replay_compare import Comparison
-    from rpm_stream.app.replay_topics import Asked
+    from rpm_stream.app.operate.compare_replay import Comparison
+    from rpm_stream.app.operate.replay_topics import Asked
     from rpm_stream.pipeline.replay import Kind, Replay
     from rpm_stream.registry import Registry
 
@@ -80,7 +80,7 @@ def registry(options: Options) -> Registry:
 
 
 def _asked(options: Options) -> Asked:
-    from rpm_stream.app.replay_topics import SOURCES, Asked
+    from rpm_stream.app.operate.replay_topics import SOURCES, Asked
 
     stage = next((each for each in SOURCES if each == options.stage), None)
     if stage is None:
@@ -97,7 +97,7 @@ def _asked(options: Options) -> Asked:
 
 async def _print(asked: Asked, run: Replay) -> None:
     from rpm_stream.app.cli.progress import TopicBars
-    from rpm_stream.app.replay_topics import replayed
+    from rpm_stream.app.operate.replay_topics import replayed
 
     with TopicBars() as progress:
         async for line in replayed(asked, run, progress):
@@ -107,8 +107,8 @@ async def _print(asked: Asked, run: Replay) -> None:
 async def _compare(asked: Asked, run: Replay, kinds: Sequence[Kind], scratch: tuple[Path, bool]) -> tuple[int, int]:
     """How many records differ (each is said on stdout), and how many Observations were published."""
     from rpm_stream.app.cli.progress import TopicBars
-    from rpm_stream.app.replay_compare import Comparison, publish
-    from rpm_stream.app.replay_topics import replayed
+    from rpm_stream.app.operate.compare_replay import Comparison, publish
+    from rpm_stream.app.operate.replay_topics import replayed
 
     comparison = Comparison(scratch[0] / "records.sqlite")
     try:

@@ -23,7 +23,7 @@ def check(bootstrap: Bootstrap = None) -> None:
 
     Example: rpm-stream state check
     """
-    from rpm_stream.app.state_rebuild import look
+    from rpm_stream.app.operate.rebuild_state import look
 
     found = asyncio.run(look(bootstrap or Settings().bootstrap))
     for gone in found.gone:
@@ -48,9 +48,9 @@ def rebuild(bootstrap: Bootstrap = None) -> None:
 
     Example: rpm-stream state rebuild
     """
+    from rpm_stream.app.operate.rebuild_state import look, rebuild_all
+    from rpm_stream.app.operate.rebuild_state import rebuild as made_anew
     from rpm_stream.app.stage import knowledge_of
-    from rpm_stream.app.state_rebuild import look, rebuild_all
-    from rpm_stream.app.state_rebuild import rebuild as made_anew
 
     settings = Settings()
     settings = settings.model_copy(update={"bootstrap": bootstrap or settings.bootstrap})

@@ -67,7 +67,7 @@ def grow(
     Example: rpm-stream topics grow --partitions 8 --dry-run
     """
     from rpm_stream.app.cli.progress import TopicBars
-    from rpm_stream.app.growth import grow as growth
+    from rpm_stream.app.operate.growth import grow as growth
 
     settings = Settings()
     asked = growth.Asked(bootstrap or settings.bootstrap, partitions, settings.replication)

@@ -16,14 +16,14 @@ from zlib import crc32
 import msgspec
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.growth.kafka import copied_after, copying
-from rpm_stream.app.growth.queues import tail_of
 from rpm_stream.app.kafka.growth_journal import Growth, Proof
 from rpm_stream.app.kafka.merged import Reader
 from rpm_stream.app.kafka.moved import Origin, origin_of
 from rpm_stream.app.kafka.names import ALERTS, REGISTRY, STATE_INGEST, STATE_JUDGE
 from rpm_stream.app.kafka.partitions import home_of
 from rpm_stream.app.kafka.range_reader import Broker, Progress, Spans, records, starts
+from rpm_stream.app.operate.growth.groups_and_copies import copied_after, copying
+from rpm_stream.app.operate.growth.queues import tail_of
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.pipeline.held import read_held
 from rpm_stream.pipeline.sealed import StateError, check_device

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import msgspec
 
-from rpm_stream.app.redrive import Redriven, redrive, rejects_where
+from rpm_stream.app.operate.assignments import assigned, covers, taken_back
+from rpm_stream.app.operate.redrive import Redriven, redrive, rejects_where
 from rpm_stream.app.registry.topic import read, write
 from rpm_stream.app.runtime.clock import wall
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.normalise.placement import FUTURE
-from rpm_stream.pipeline.assignments import assigned, covers, taken_back
 from rpm_stream.records import Assignment, DeviceEntry
 
 # Nothing that was refused longer than this before an assignment begins can be measured after it: a time further ahead

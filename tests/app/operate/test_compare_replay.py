@@ -11,7 +11,7 @@ import pytest
 from support.replaying import START, measurement, new_replay, stamp
 from support.replaying import frame as frame_of
 
-from rpm_stream.app.replay_compare import Comparison
+from rpm_stream.app.operate.compare_replay import Comparison
 from rpm_stream.pipeline.replay import Line
 
 EXPECTED = {"v": 1, "patient": "p", "expected_every": {"heart_rate": 60}}

@@ -17,7 +17,6 @@ import msgspec
 from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.growth.kafka import commit, copied_after, copying, fits, most_octets, too_large
 from rpm_stream.app.kafka.frame_record import received_at
 from rpm_stream.app.kafka.growth_journal import Growth
 from rpm_stream.app.kafka.merged import Reader
@@ -25,6 +24,7 @@ from rpm_stream.app.kafka.moved import Origin
 from rpm_stream.app.kafka.names import ACTIONS, FRAMES, GROUP_INGEST, GROUP_JUDGE, GROUP_SINK, OBSERVATIONS, READINGS
 from rpm_stream.app.kafka.partitions import home_of
 from rpm_stream.app.kafka.range_reader import Broker, Progress, Spans, ends, records, starts, window
+from rpm_stream.app.operate.growth.groups_and_copies import commit, copied_after, copying, fits, most_octets, too_large
 from rpm_stream.records import UNREADABLE
 
 # Each queue with the group that works through it. What nobody of ours reads stays where it is.

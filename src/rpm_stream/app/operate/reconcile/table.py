@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-from rpm_stream.app.books.lines import Gap, Hour, Line, Missing, Total
+from rpm_stream.app.operate.reconcile.lines import Gap, Hour, Line, Missing, Total
 
 # What may be folded, and how narrow at most; every other column keeps its width.
 FOLDED = {"device": 14, "gateway": 14, "boot": 8, "rejects": 26, "why": 30}

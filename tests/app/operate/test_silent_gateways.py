@@ -18,9 +18,20 @@ from aiokafka import AIOKafkaProducer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpm_stream.app.gateways import DAYS, KNOWN, SILENT, SLOT, Course, Gateways, Heard, show, silent_after, usual
 from rpm_stream.app.kafka import topics
 from rpm_stream.app.kafka.names import ACCOUNTS
+from rpm_stream.app.operate.silent_gateways import (
+    DAYS,
+    KNOWN,
+    SILENT,
+    SLOT,
+    Course,
+    Gateways,
+    Heard,
+    show,
+    silent_after,
+    usual,
+)
 from rpm_stream.app.registry.topic import write
 from rpm_stream.records import Account, Assignment, DeviceEntry
 from rpm_stream.registry import Registry

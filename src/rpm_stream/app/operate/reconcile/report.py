@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from rpm_stream.app.books.lines import Gap, Hour, Line, Missing, Total
-from rpm_stream.app.books.queries import (
+from rpm_stream.app.kafka.names import FRAMES, OBSERVATIONS, READINGS
+from rpm_stream.app.operate.reconcile.balance import Fault, WindowBooks, frame_faults, gaps, window_due, window_fault
+from rpm_stream.app.operate.reconcile.lines import Gap, Hour, Line, Missing, Total
+from rpm_stream.app.operate.reconcile.queries import (
     BLIND,
     COUNTED,
     FRAMES_SQL,
@@ -27,10 +29,8 @@ from rpm_stream.app.books.queries import (
     TEMPORARY,
     WINDOWS_SQL,
 )
-from rpm_stream.app.books.store import Store
-from rpm_stream.app.kafka.names import FRAMES, OBSERVATIONS, READINGS
+from rpm_stream.app.operate.reconcile.store import Store
 from rpm_stream.app.runtime.clock import Clock
-from rpm_stream.pipeline.balance import Fault, WindowBooks, frame_faults, gaps, window_due, window_fault
 from rpm_stream.records import Account
 
 SETTLE = timedelta(minutes=10)  # ticks come every 15 s, when no message waits

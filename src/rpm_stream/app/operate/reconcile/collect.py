@@ -13,15 +13,15 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.books.elsewhere import end_of_original
-from rpm_stream.app.books.glance import glance
-from rpm_stream.app.books.marks import marks
-from rpm_stream.app.books.store import NOBODY, Store, digest, key_of
 from rpm_stream.app.kafka.frame_record import is_redriven
 from rpm_stream.app.kafka.moved import origin_of
 from rpm_stream.app.kafka.names import ACCOUNTS, FRAMES, OBSERVATIONS, READINGS, REJECTS
+from rpm_stream.app.operate.reconcile.balance import due, told
+from rpm_stream.app.operate.reconcile.elsewhere import end_of_original
+from rpm_stream.app.operate.reconcile.glance import glance
+from rpm_stream.app.operate.reconcile.marks import marks
+from rpm_stream.app.operate.reconcile.store import NOBODY, Store, digest, key_of
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.pipeline.balance import due, told
 from rpm_stream.pipeline.order import read_message
 from rpm_stream.publish.feed import patient_ref
 from rpm_stream.records import UNREADABLE, Account, Action, Forwarded, Position, Reading, Readings

@@ -11,14 +11,14 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.assigning import device_entry
 from rpm_stream.app.kafka.names import ACTIONS, OBSERVATIONS, READINGS
 from rpm_stream.app.kafka.range_reader import Broker, reaching, records, window
 from rpm_stream.app.kafka.security import kafka_client
+from rpm_stream.app.operate.assign_device import device_entry
+from rpm_stream.app.operate.assignments import assigned, taken_back
 from rpm_stream.app.registry.topic import PATIENCE_SECONDS, write
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.pipeline.assignments import assigned, taken_back
 from rpm_stream.pipeline.correct import Correction, Holdings, as_message
 from rpm_stream.publish.ids import observation_id
 from rpm_stream.publish.remaining import Remaining

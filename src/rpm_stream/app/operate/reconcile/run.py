@@ -17,15 +17,15 @@ from time import monotonic
 
 import structlog
 
-from rpm_stream.app.books import gauges
-from rpm_stream.app.books.lines import Line, Missing, Total
-from rpm_stream.app.books.notes import HOUR_MS, Collector
-from rpm_stream.app.books.report import Report
-from rpm_stream.app.books.store import Store
-from rpm_stream.app.gateways import Gateways, show
 from rpm_stream.app.kafka.broker_time import BrokerTime
 from rpm_stream.app.kafka.names import ACCOUNTS, FRAMES, GROUPS, OBSERVATIONS, READINGS, REJECTS
 from rpm_stream.app.kafka.range_reader import Broker, Progress, Spans, at_time, ends, reaching, records, starts
+from rpm_stream.app.operate.reconcile import gauges
+from rpm_stream.app.operate.reconcile.collect import HOUR_MS, Collector
+from rpm_stream.app.operate.reconcile.lines import Line, Missing, Total
+from rpm_stream.app.operate.reconcile.report import Report
+from rpm_stream.app.operate.reconcile.store import Store
+from rpm_stream.app.operate.silent_gateways import Gateways, show
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.settings import Settings

@@ -16,14 +16,14 @@ from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpm_stream.app import state_rebuild as module
 from rpm_stream.app.engine.lost import Note
 from rpm_stream.app.kafka import held_alerts, merged
 from rpm_stream.app.kafka.moved import headers_of
 from rpm_stream.app.kafka.names import ALERTS, GROWTH
 from rpm_stream.app.kafka.partitions import home_of
+from rpm_stream.app.operate import rebuild_state as module
+from rpm_stream.app.operate.rebuild_state import SOURCES, Broken, Gone, Stage
 from rpm_stream.app.runtime.settings import Settings
-from rpm_stream.app.state_rebuild import SOURCES, Broken, Gone, Stage
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.held import alert_of, ended, hold, opened, read_held, with_alert
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpm_stream.pipeline.balance import WindowBooks, gaps, window_fault
+from rpm_stream.app.operate.reconcile.balance import WindowBooks, gaps, window_fault
 
 
 @given(st.sets(st.integers(0, 200)), st.integers(0, 3))

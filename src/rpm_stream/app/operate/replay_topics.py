@@ -12,13 +12,13 @@ from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from typing import Literal
 
-from rpm_stream.app.growth.kafka import copied_after
 from rpm_stream.app.kafka.growth_journal import last_growth
 from rpm_stream.app.kafka.merged import Reader
 from rpm_stream.app.kafka.moved import Origin
 from rpm_stream.app.kafka.names import FRAMES, READINGS
 from rpm_stream.app.kafka.range_reader import Broker, Progress, Spans, reaching, window
-from rpm_stream.app.replay_order import Frames, OrderOfRecord, Told
+from rpm_stream.app.operate.growth.groups_and_copies import copied_after
+from rpm_stream.app.operate.replay_order import Frames, OrderOfRecord, Told
 from rpm_stream.pipeline.replay import Line, Replay
 from rpm_stream.records import Record
 

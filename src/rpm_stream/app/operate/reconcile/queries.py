@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rpm_stream.app.books.marks import NEAR
 from rpm_stream.app.kafka.names import FRAMES
+from rpm_stream.app.operate.reconcile.marks import NEAR
 
 WAITING = "r.at_place >= IFNULL((SELECT next FROM done WHERE topic = 'rpm.readings' AND part = r.at_part), 0)"
 TEMPORARY = f"""

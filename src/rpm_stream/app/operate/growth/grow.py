@@ -15,7 +15,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from rpm_stream.app.growth.kafka import (
+from rpm_stream.app.kafka import growth_journal as journal
+from rpm_stream.app.kafka.growth_journal import Growth
+from rpm_stream.app.kafka.layout import all_counts
+from rpm_stream.app.kafka.names import ALERTS, GROUP_INGEST, GROUP_JUDGE, GROUP_SINK, GROWTH, REGISTRY, TOPICS
+from rpm_stream.app.kafka.range_reader import Broker, Progress, ends, reaching
+from rpm_stream.app.operate.growth.groups_and_copies import (
     add_partitions,
     commit,
     commits_of,
@@ -26,13 +31,18 @@ from rpm_stream.app.growth.kafka import (
     living,
     own_settings,
 )
-from rpm_stream.app.growth.keyed import KEYED, astray, before_cut, check_whole, counting, index, move, moved, proof
-from rpm_stream.app.growth.queues import QUEUES, is_read, take, unread, waiting
-from rpm_stream.app.kafka import growth_journal as journal
-from rpm_stream.app.kafka.growth_journal import Growth
-from rpm_stream.app.kafka.layout import all_counts
-from rpm_stream.app.kafka.names import ALERTS, GROUP_INGEST, GROUP_JUDGE, GROUP_SINK, GROWTH, REGISTRY, TOPICS
-from rpm_stream.app.kafka.range_reader import Broker, Progress, ends, reaching
+from rpm_stream.app.operate.growth.keyed import (
+    KEYED,
+    astray,
+    before_cut,
+    check_whole,
+    counting,
+    index,
+    move,
+    moved,
+    proof,
+)
+from rpm_stream.app.operate.growth.queues import QUEUES, is_read, take, unread, waiting
 from rpm_stream.app.runtime.errors import MustNotGoOn, UsageError
 
 OURS = (GROUP_INGEST, GROUP_JUDGE, GROUP_SINK)

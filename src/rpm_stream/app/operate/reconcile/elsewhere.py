@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import msgspec
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.books.store import digest
 from rpm_stream.app.kafka.moved import Origin
+from rpm_stream.app.operate.reconcile.store import digest
 from rpm_stream.records import Account
 
 _encode = msgspec.json.Encoder().encode

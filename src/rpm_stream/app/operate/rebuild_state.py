@@ -28,7 +28,7 @@ from rpm_stream.app.kafka.names import FRAMES, GROUP_INGEST, GROUP_JUDGE, GROWTH
 from rpm_stream.app.kafka.partitions import home_of, partitions_of
 from rpm_stream.app.kafka.range_reader import Broker, Span, ends, reaching, records, starts, window
 from rpm_stream.app.kafka.security import kafka_client
-from rpm_stream.app.making import Making, making_of
+from rpm_stream.app.operate.state_maker import Making, making_of
 from rpm_stream.app.registry.topic import read
 from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.knowledge import Knowledge

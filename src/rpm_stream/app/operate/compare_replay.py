@@ -21,9 +21,9 @@ from aiokafka.errors import KafkaError
 from rpm_stream.app.kafka.names import ALERTS, OBSERVATIONS, READINGS, REJECTS, SCORES
 from rpm_stream.app.kafka.range_reader import Progress, Spans, reaching, records, window
 from rpm_stream.app.kafka.security import kafka_client
+from rpm_stream.app.operate.reconcile.balance import IN_ERROR
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.private import private_database
-from rpm_stream.pipeline.balance import IN_ERROR
 from rpm_stream.pipeline.replay import Kind, Line
 from rpm_stream.pipeline.silence import GROUP as SILENCE
 from rpm_stream.publish.old_life import typed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prometheus_client import Gauge
 
-from rpm_stream.app.books.lines import Total
+from rpm_stream.app.operate.reconcile.lines import Total
 
 MISSING = Gauge("rpm_reconcile_missing_parts", "Parts that the topics owe and lack, or have too many of")
 GAPS = Gauge("rpm_reconcile_gaps", "Holes in what gateways counted: frames that never came")

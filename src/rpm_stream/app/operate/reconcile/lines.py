@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from rpm_stream.pipeline.balance import Imbalance
+from rpm_stream.app.operate.reconcile.balance import Imbalance
 
 
 class Missing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="missing"):

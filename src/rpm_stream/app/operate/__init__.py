@@ -1,0 +1,1 @@
+"""What operators run: reconcile, rejects, redrive, assign, correct, rebuild, compare, grow."""
