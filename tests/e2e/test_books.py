@@ -20,10 +20,10 @@ from support.replaying import frame, measurement, stamp, worn
 from typer.testing import CliRunner
 
 from rpm_stream.app.cli.main import app
-from rpm_stream.app.demo import free_ports
 from rpm_stream.app.kafka import names
 from rpm_stream.app.registry.topic import write
 from rpm_stream.app.runtime.errors import CheckFailed
+from rpm_stream.app.stages.demo import free_ports
 from rpm_stream.registry import parse_entry
 
 Record = dict[str, Any]

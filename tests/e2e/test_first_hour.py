@@ -22,8 +22,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from support.kafka.service import PATIENCE_SECONDS
 from support.paths import repository
 
-from rpm_stream.app.demo import free_ports
 from rpm_stream.app.kafka import names
+from rpm_stream.app.stages.demo import free_ports
 
 README = repository("topics", "README.md")
 PROGRAMS = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)

@@ -23,9 +23,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.kafka.service import Service, running
 from support.paths import repository
 
-from rpm_stream.app.demo import free_ports
-from rpm_stream.app.restarts import PORTS_AFTER
 from rpm_stream.app.runtime.metrics import STAGES
+from rpm_stream.app.stages.demo import free_ports
+from rpm_stream.app.stages.restarts import PORTS_AFTER
 
 DEPLOY = repository("deploy")
 RULES = DEPLOY / "prometheus/alerts.yml"

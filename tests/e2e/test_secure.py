@@ -31,11 +31,11 @@ from rpm_stream.app.broker import config as broker_config
 from rpm_stream.app.broker import keys as broker_keys
 from rpm_stream.app.broker.broker import Broker
 from rpm_stream.app.broker.keys import Folder
-from rpm_stream.app.demo import free_ports
 from rpm_stream.app.gateway import Gateway
 from rpm_stream.app.gateway.link import GatewayOptions
 from rpm_stream.app.kafka import names
 from rpm_stream.app.kafka.access import CLOCK, Right, Role, rights_of
+from rpm_stream.app.stages.demo import free_ports
 from rpm_stream.records import Measurement
 
 COMMAND_SECONDS = 90

@@ -28,12 +28,12 @@ from support.kafka.against_replay import is_summary, without_time_driven
 from support.kafka.service import Service, committed_notes, drained, read, running, send, until
 from support.replaying import frame, measurement
 
-from rpm_stream.app.demo import free_ports
 from rpm_stream.app.kafka import names
 from rpm_stream.app.kafka.range_reader import ends, reaching
 from rpm_stream.app.operate.rebuild_state import changelog
 from rpm_stream.app.registry.topic import write
 from rpm_stream.app.runtime.end import EXIT_STATE
+from rpm_stream.app.stages.demo import free_ports
 from rpm_stream.pipeline.held import RULE, read_held
 from rpm_stream.records import Assignment, DeviceEntry
 

@@ -20,9 +20,9 @@ from rpm_stream import __version__
 from rpm_stream.app.kafka.access import Role
 from rpm_stream.app.kafka.acl_text import kafka_users as kafka_users_of
 from rpm_stream.app.kafka.names import FRAMES, REJECTS
-from rpm_stream.app.restarts import PORTS_AFTER
 from rpm_stream.app.runtime.metrics import STAGES
 from rpm_stream.app.runtime.settings import Settings
+from rpm_stream.app.stages.restarts import PORTS_AFTER
 
 DEPLOY = repository("deploy")
 ROOT = DEPLOY.parent

@@ -248,7 +248,7 @@ def test_no_other_module_reads_the_hosts_clock() -> None:
 
 OWN = {
     "app/kafka/broker_time.py": "follows the broker's clock, or measures how far the host's is from it",
-    "app/stage.py": "hands one that follows to the agent; the sink's says only how far the host's is from the broker's",
+    "app/stages/stage.py": "hands one that follows to the agent; the sink's says only how far the host's is from the broker's",
     "app/feed/server.py": "follows",
     "app/operate/reconcile/run.py": "follows",
     "app/cli/gateways.py": "follows",
@@ -257,7 +257,7 @@ OWN = {
     "app/agents/judge.py": "where the stage gives none: in tests",
     "app/runtime/clock.py": "where it begins",
     "app/simulator/commands.py": "a gateway is another machine",
-    "app/demo.py": "broker, stages and gateways of a demo are one machine",
+    "app/stages/demo.py": "broker, stages and gateways of a demo are one machine",
     "app/registry/file.py": "a person's machine: a time of an entry that has none",
     "app/cli/registry.py": "a person's machine",
     "app/cli/registry_limits.py": "a person's machine",

@@ -18,9 +18,9 @@ import pytest
 from support.faults.cases import begin_off
 from support.kafka.service import Service, drained, read, running, send, until
 
-from rpm_stream.app.demo import free_ports
 from rpm_stream.app.kafka import names
 from rpm_stream.app.registry.topic import write
+from rpm_stream.app.stages.demo import free_ports
 from rpm_stream.records import Assignment, DeviceEntry, PatientEntry
 
 DAY_S = 86_400

@@ -21,10 +21,10 @@ from support.fhir_server import FhirServer, fhir_server
 from support.kafka.against_replay import check_against_replay, last_by_id
 from support.kafka.service import Service, committed_notes, drained, lag, read, running, send, until
 
-from rpm_stream.app.demo import free_ports
 from rpm_stream.app.kafka import names
 from rpm_stream.app.registry.file import read_registry
 from rpm_stream.app.registry.topic import write
+from rpm_stream.app.stages.demo import free_ports
 
 TOKEN = "zaphod-token"
 ALL = ("ingest", "judge", "sink", "feed")

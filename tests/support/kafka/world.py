@@ -25,9 +25,9 @@ from aiokafka import AIOKafkaProducer
 from prometheus_client.parser import text_string_to_metric_families
 from support.kafka.service import Service, read, running
 
-from rpm_stream.app.demo import free_ports
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.app.runtime.metrics import STAGES
+from rpm_stream.app.stages.demo import free_ports
 
 SPEED = 120.0  # a second is two minutes
 TOKEN = "zaphod-token"

@@ -69,7 +69,7 @@ def _books(
     stack: ExitStack, settings: Settings, bounds: tuple[datetime | None, datetime | None], file: Path | None
 ) -> Books:
     from rpm_stream.app.operate.reconcile.run import Books, Bounds
-    from rpm_stream.app.stage import knowledge_of
+    from rpm_stream.app.stages.stage import knowledge_of
 
     if file is None:
         try:
@@ -99,9 +99,9 @@ def _once(books: Books, table: bool) -> None:
 
 def _periodic(books: Books, every: timedelta, port: int) -> None:
     from rpm_stream.app.operate.reconcile.run import balance_for_ever
-    from rpm_stream.app.run import stop_on_signals
     from rpm_stream.app.runtime.logs import configure_log
     from rpm_stream.app.runtime.metrics_server import listen
+    from rpm_stream.app.stages.run import stop_on_signals
 
     settings = Settings()
     configure_log(settings.log_level)

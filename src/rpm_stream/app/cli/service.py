@@ -30,7 +30,7 @@ def worker(
 
     Example: rpm-stream worker --stages ingest,judge --bootstrap kafka:9092
     """
-    from rpm_stream.app.run import run_worker
+    from rpm_stream.app.stages.run import run_worker
 
     wanted = [stage.strip() for stage in stages.split(",") if stage.strip()]
     wrong = [stage for stage in wanted if stage not in STAGES]
@@ -46,7 +46,7 @@ def stage(name: Annotated[str, typer.Argument(help="ingest, judge, sink or feed"
 
     Example: rpm-stream stage ingest
     """
-    from rpm_stream.app.stage import run_agent, run_service
+    from rpm_stream.app.stages.stage import run_agent, run_service
 
     settings = Settings()
     configure_log(settings.log_level)
@@ -76,7 +76,7 @@ def up(
 
     Example: rpm-stream up --fresh
     """
-    from rpm_stream.app.run import run_up
+    from rpm_stream.app.stages.run import run_up
 
     sys.exit(asyncio.run(run_up(port, fresh, secure)))
 
@@ -90,6 +90,6 @@ def demo(
 
     Example: rpm-stream demo --patients 20 --speed 120
     """
-    from rpm_stream.app.demo import run_demo
+    from rpm_stream.app.stages.demo import run_demo
 
     sys.exit(asyncio.run(run_demo(patients, speed, port)))

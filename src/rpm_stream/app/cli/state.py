@@ -50,7 +50,7 @@ def rebuild(bootstrap: Bootstrap = None) -> None:
     """
     from rpm_stream.app.operate.rebuild_state import look, rebuild_all
     from rpm_stream.app.operate.rebuild_state import rebuild as made_anew
-    from rpm_stream.app.stage import knowledge_of
+    from rpm_stream.app.stages.stage import knowledge_of
 
     settings = Settings()
     settings = settings.model_copy(update={"bootstrap": bootstrap or settings.bootstrap})

@@ -12,8 +12,8 @@ from functools import partial
 
 import structlog
 
-from rpm_stream.app import restarts
 from rpm_stream.app.runtime.ready import READY_FD
+from rpm_stream.app.stages import restarts
 
 log = structlog.get_logger()
 

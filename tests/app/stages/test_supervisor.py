@@ -17,12 +17,12 @@ import pytest
 from prometheus_client import generate_latest
 from structlog.testing import capture_logs
 
-from rpm_stream.app import restarts, supervisor
-from rpm_stream.app.demo import free_ports
 from rpm_stream.app.kafka import topics
 from rpm_stream.app.runtime.end import EXIT_AWAY
 from rpm_stream.app.runtime.settings import Settings
-from rpm_stream.app.supervisor import Stage, supervise
+from rpm_stream.app.stages import restarts, supervisor
+from rpm_stream.app.stages.demo import free_ports
+from rpm_stream.app.stages.supervisor import Stage, supervise
 
 NOTES_ITSELF = "import os, pathlib, sys; pathlib.Path(sys.argv[1], str(os.getpid())).touch(); "
 WAITS = NOTES_ITSELF + "import signal; signal.pause()"
@@ -188,7 +188,7 @@ async def test_a_stage_that_does_not_end_is_killed_after_the_grace_time(tmp_path
 async def test_no_child_outlives_a_supervisor_that_was_killed(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     code = (
-        "import asyncio, sys\nfrom rpm_stream.app.supervisor import Stage, supervise\n"
+        "import asyncio, sys\nfrom rpm_stream.app.stages.supervisor import Stage, supervise\n"
         "asyncio.run(supervise([Stage('one', [sys.executable, '-c', sys.argv[1], sys.argv[2]], {})], asyncio.Event()))"
     )
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", code, WAITS, str(tmp_path / "one"))

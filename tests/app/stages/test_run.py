@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from rpm_stream.app import run
-from rpm_stream.app.run import keep_broker, stages_of
 from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.app.stages import run
+from rpm_stream.app.stages.run import keep_broker, stages_of
 
 
 class Kafka:

@@ -17,13 +17,13 @@ from rpm_stream.app.broker.broker import Broker
 from rpm_stream.app.gateway import Gateway
 from rpm_stream.app.gateway.link import AT_FULL_SPEED
 from rpm_stream.app.kafka import topics
-from rpm_stream.app.run import stages_of, stop_on_signals, supervise_all
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.app.runtime.logs import configure_log
 from rpm_stream.app.runtime.metrics import STAGES
 from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.app.simulator.replay import WardPlan, register, run_ward
 from rpm_stream.app.simulator.simulate import all_registry
+from rpm_stream.app.stages.run import stages_of, stop_on_signals, supervise_all
 
 console = Console(stderr=True)
 log = structlog.get_logger()

@@ -12,15 +12,15 @@ from uuid import uuid4
 
 import structlog
 
-from rpm_stream.app import restarts
 from rpm_stream.app.broker.broker import Broker
 from rpm_stream.app.kafka import topics
 from rpm_stream.app.runtime.clock import steady
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.logs import configure_log
 from rpm_stream.app.runtime.settings import Settings
-from rpm_stream.app.stage import check
-from rpm_stream.app.supervisor import FIRST_PAUSE, LONGEST_PAUSE, STEADY_SECONDS, Stage, stage_command, supervise
+from rpm_stream.app.stages import restarts
+from rpm_stream.app.stages.stage import check
+from rpm_stream.app.stages.supervisor import FIRST_PAUSE, LONGEST_PAUSE, STEADY_SECONDS, Stage, stage_command, supervise
 
 log = structlog.get_logger()
 

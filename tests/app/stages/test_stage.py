@@ -12,13 +12,13 @@ import pytest
 from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 from structlog.testing import capture_logs
 
-from rpm_stream.app import stage
 from rpm_stream.app.kafka import broker_time
 from rpm_stream.app.kafka.broker_time import BrokerTime
 from rpm_stream.app.kafka.layout import Layout
 from rpm_stream.app.runtime.clock import Clock, wall
 from rpm_stream.app.runtime.errors import BrokerAway, UsageError
 from rpm_stream.app.runtime.settings import Settings
+from rpm_stream.app.stages import stage
 
 
 class Begun(Exception):

@@ -1,0 +1,1 @@
+"""The stages as processes: the only place that knows all of them."""
