@@ -20,7 +20,7 @@ from typing import IO
 
 import msgspec
 
-from rpm_stream.ingest.csv_rows import CsvFrame, frames, rows
+from rpm_stream.ingest.csv.rows import CsvFrame, frames, rows
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.replay import Line, Replay
 from rpm_stream.records import Action, Alert

@@ -47,7 +47,7 @@ from rpm_stream.app.simulator.encode.gatt import (
     temperature,
     weight,
 )
-from rpm_stream.ingest import decode
+from rpm_stream.ingest.gatt.decoders import decode
 
 NAMES = {"strap": STRAP, "cuff": CUFF, "meter": METER, "oximeter": OXIMETER, "scale": SCALE, "thermometer": THERMOMETER}
 LOCKED = {"cuff", "meter"}  # they are for who has paired

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from rpm_stream.ingest import DecodeError, decode
+from rpm_stream.ingest.gatt.decoders import DecodeError, decode
 from rpm_stream.records import Payload
 
 Reads = Callable[[str, str], Payload]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpm_stream.ingest import DecodeError, decode
+from rpm_stream.ingest.gatt.decoders import DecodeError, decode
 from rpm_stream.records import Payload
 
 

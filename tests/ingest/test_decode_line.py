@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rpm_stream.ingest import DECODERS
 from rpm_stream.ingest.decode_line import decode_line
+from rpm_stream.ingest.gatt.decoders import DECODERS
 
 
 def answer(line: bytes | dict[str, Any]) -> dict[str, Any]:

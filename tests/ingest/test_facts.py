@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from rpm_stream.ingest import DECODERS, DecodeError, decode
+from rpm_stream.ingest.gatt.decoders import DECODERS, DecodeError, decode
 from rpm_stream.records import Payload
 
 DATE = "e907030e071e00"  # 2025-03-14 07:30:00

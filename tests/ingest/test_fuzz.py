@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from support.paths import shared_data
 from support.replaying import START, registry_of, stamp, worn
 
-from rpm_stream.ingest import DECODERS, DecodeError, decode
-from rpm_stream.ingest.quirks import reader
+from rpm_stream.ingest.gatt.decoders import DECODERS, DecodeError, decode
+from rpm_stream.ingest.gatt.quirks import reader
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.frames import parts_of
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingested

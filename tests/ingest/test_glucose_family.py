@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpm_stream.ingest import DecodeError, decode
-from rpm_stream.ingest.crc import crc16
+from rpm_stream.ingest.gatt.crc import crc16
+from rpm_stream.ingest.gatt.decoders import DecodeError, decode
 
 
 def test_device_time_is_base_plus_offset_and_the_key_is_the_base(read: Any) -> None:

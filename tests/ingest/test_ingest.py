@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rpm_stream.ingest import DECODERS, DecodeError, decode, short_form
+from rpm_stream.ingest.gatt.decoders import DECODERS, DecodeError, decode, short_form
 from rpm_stream.records import Payload
 
 PLAIN = re.compile(r"-?[0-9]+(\.[0-9]+)?")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from support.paths import shared_data
 
-from rpm_stream.ingest import DecodeError, decode
+from rpm_stream.ingest.gatt.decoders import DecodeError, decode
 from rpm_stream.records import Decoded, Payload
 
 FILE = shared_data("gatt", "vectors.jsonl")
@@ -23,7 +23,7 @@ VECTORS: list[dict[str, Any]] = (
 GOOD = [vector for vector in VECTORS if "expect" in vector]
 BAD = [vector for vector in VECTORS if "expect_error" in vector]
 # Refused in the vectors for a reserved code that only describes the value: the value is kept without it
-# (ingest/notes.py, describe), as two of the three libraries that were asked do.
+# (ingest/gatt/notes.py, describe), as two of the three libraries that were asked do.
 DESCRIBED: dict[str, tuple[str, dict[str, Any]]] = {"g060": ("36.4", {"type": None, "type_code": 10})}
 needs_vectors = pytest.mark.skipif(not VECTORS, reason="shared/data/gatt/vectors.jsonl is not there (set RPM_SHARED)")
 

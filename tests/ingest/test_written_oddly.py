@@ -30,7 +30,7 @@ from support.replaying import (
 from rpm_stream.app.gateway.wire import encode_frame
 from rpm_stream.app.simulator.encode.csv import Encoder
 from rpm_stream.app.simulator.encode.files import Written, csv_rows, progress_bar
-from rpm_stream.ingest.csv_rows import frames, rows
+from rpm_stream.ingest.csv.rows import frames, rows
 from rpm_stream.ingest.frames import Envelope
 from rpm_stream.knowledge import KnowledgeError, load, shipped
 from rpm_stream.pipeline.device import DeviceState

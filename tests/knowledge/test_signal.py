@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from support.source import MODULES, name_of, tree, unit_of
 
-from rpm_stream.ingest import DECODERS, DecodeError, decode
+from rpm_stream.ingest.gatt.decoders import DECODERS, DecodeError, decode
 from rpm_stream.knowledge import KnowledgeError, load, shipped
 
 PARTS = ("ahead", "ingest", "normalise", "pipeline")  # who may give a reading a flag
@@ -136,7 +136,7 @@ def test_the_flags_are_found_from_each_side() -> None:
     assert {"no_contact", "poor_signal", "below_hypo", "clock_ahead", "refused", "questionable"} <= of_source()
     assert {"no_finger"} <= of_models()
     assert len(of_payloads()) > 45
-    assert any(name_of(path) == "ingest/cgm.py" and "session_stopped" in set(given(path)) for path in MODULES)
+    assert any(name_of(path) == "ingest/gatt/cgm.py" and "session_stopped" in set(given(path)) for path in MODULES)
 
 
 @pytest.mark.parametrize("row", sorted(REFERENCE))

@@ -12,7 +12,7 @@ import pytest
 from support.device import Device
 from support.replaying import frame, measurement, worn
 
-from rpm_stream.ingest import decode
+from rpm_stream.ingest.gatt.decoders import decode
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.frames import parts_of
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rpm_stream.entries import APP, Entry
-from rpm_stream.ingest import decode
+from rpm_stream.ingest.gatt.decoders import decode
 from rpm_stream.knowledge import shipped
 from rpm_stream.normalise import outcome, verb
 from rpm_stream.normalise.device_memory import DeviceMemory

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.replaying import START, frame, measurement, registry_of, replay_frames, stamp, worn
 
-from rpm_stream.ingest import DECODERS
+from rpm_stream.ingest.gatt.decoders import DECODERS
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.frames import parts_of
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingested

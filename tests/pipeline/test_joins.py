@@ -16,7 +16,7 @@ from support.replaying import START, frame, registry_of, stamp, worn
 
 from rpm_stream.app.simulator.encode import gatt as gatt
 from rpm_stream.app.simulator.encode import gatt_body as body
-from rpm_stream.ingest.segments import MOST_OCTETS, MOST_SEGMENTS
+from rpm_stream.ingest.gatt.segments import MOST_OCTETS, MOST_SEGMENTS
 from rpm_stream.knowledge import shipped
 from rpm_stream.normalise.sensor_session import MOST_EARLIER
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingested

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from rpm_stream.ingest.csv_rows import frames, rows
+from rpm_stream.ingest.csv.rows import frames, rows
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.replay import Replay
 from rpm_stream.records import Origin, Reading

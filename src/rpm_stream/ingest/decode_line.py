@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from rpm_stream.ingest import decode
 from rpm_stream.ingest.errors import DecodeError
+from rpm_stream.ingest.gatt.decoders import decode
 from rpm_stream.records import Decoded, Payload, Reason, Time
 
 MAX_PAYLOAD_OCTETS = 2048  # four times the longest GATT attribute value (512)

@@ -10,14 +10,14 @@ import msgspec
 from msgspec import Meta
 
 from rpm_stream.entries import APP, FHIR, BadEntry, Entry
-from rpm_stream.ingest import decode, short_form
 from rpm_stream.ingest.errors import DecodeError
-from rpm_stream.ingest.fhir_codes import Codes
-from rpm_stream.ingest.fhir_in import decode_observation
-from rpm_stream.ingest.quirks import Read
+from rpm_stream.ingest.fhir.codes import Codes
+from rpm_stream.ingest.fhir.observation import decode_observation
+from rpm_stream.ingest.gatt.decoders import decode, short_form
+from rpm_stream.ingest.gatt.quirks import Read
+from rpm_stream.ingest.gatt.segments import is_segment
+from rpm_stream.ingest.measurements import decode_measurement
 from rpm_stream.ingest.said_twice import Once, twice_anywhere
-from rpm_stream.ingest.segments import is_segment
-from rpm_stream.ingest.values import decode_measurement
 from rpm_stream.records import Measurement, Name, Notification, Offset, Payload, Record, Short, Time, Version
 from rpm_stream.sameness import plain_number
 

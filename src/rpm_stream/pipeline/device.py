@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from rpm_stream.ingest.segments import Segment
+from rpm_stream.ingest.gatt.segments import Segment
 from rpm_stream.normalise.device_memory import DeviceMemory
 
 

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 import msgspec
 
 from rpm_stream.entries import BadEntry, Entry, Refusal
-from rpm_stream.ingest import decode
 from rpm_stream.ingest.errors import DecodeError
-from rpm_stream.ingest.fhir_codes import codes_of
+from rpm_stream.ingest.fhir.codes import codes_of
 from rpm_stream.ingest.frames import Envelope, decode_entries, parse_frame
-from rpm_stream.ingest.quirks import Read, reader
+from rpm_stream.ingest.gatt.decoders import decode
+from rpm_stream.ingest.gatt.quirks import Read, reader
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.normalise.frame_context import FrameContext
 from rpm_stream.normalise.seen_entries import frame_known

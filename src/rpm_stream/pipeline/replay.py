@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from rpm_stream.entries import Refusal
-from rpm_stream.ingest.csv_rows import BadRow, CsvFrame
+from rpm_stream.ingest.csv.rows import BadRow, CsvFrame
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.actions import read_action
 from rpm_stream.pipeline.frames import Rejected, make_reject

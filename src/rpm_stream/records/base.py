@@ -30,7 +30,7 @@ Unit: TypeAlias = Annotated[str, Meta(max_length=32, pattern=CLEAN, description=
 # What every sender may give as the value of a measurement; the schema has it.
 APP_VALUE = r"^(-?[0-9]{1,24}(\.[0-9]{1,24})?|[Ll][Oo]([Ww])?|[Hh][Ii]([Gg][Hh])?)(?!\n)$"
 # Wider than its schema: a clinic may name texts of its apps that stand for "no value" (knowledge/placeholders.toml).
-# ingest/values.py refuses every other text.
+# ingest/measurements.py refuses every other text.
 AppValue: TypeAlias = Annotated[
     str,
     Meta(

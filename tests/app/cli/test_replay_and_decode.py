@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.replaying import csv_lines, decoded, frame, measurement, new_replay, replay_csv, stamp, worn
 
-from rpm_stream.ingest.csv_rows import frames, rows
+from rpm_stream.ingest.csv.rows import frames, rows
 from rpm_stream.ingest.decode_line import decode_line
 
 RED = "".join(csv_lines([(0, "heart_rate", "135"), (5, "heart_rate", "135")]))

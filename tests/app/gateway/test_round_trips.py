@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from rpm_stream.app.gateway.gatt_numbers import FLOAT_SPECIAL, SFLOAT_SPECIAL, float32, sfloat
 from rpm_stream.app.simulator.encode import gatt as gatt
 from rpm_stream.app.simulator.encode import gatt_body as body
-from rpm_stream.ingest import decode
-from rpm_stream.ingest.glucose import LOCATIONS, TYPES
-from rpm_stream.ingest.glucose_context import CARBOHYDRATES, HEALTH, MEALS, MEDICATIONS, TESTERS
-from rpm_stream.ingest.medfloat import float32_text, sfloat_text
-from rpm_stream.ingest.temperature import TYPES as SITES
+from rpm_stream.ingest.gatt.decoders import decode
+from rpm_stream.ingest.gatt.glucose import LOCATIONS, TYPES
+from rpm_stream.ingest.gatt.glucose_context import CARBOHYDRATES, HEALTH, MEALS, MEDICATIONS, TESTERS
+from rpm_stream.ingest.gatt.medfloat import float32_text, sfloat_text
+from rpm_stream.ingest.gatt.temperature import TYPES as SITES
 from rpm_stream.records import Payload
 
 ABSENT = {

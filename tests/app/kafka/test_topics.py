@@ -25,8 +25,8 @@ from rpm_stream.app.kafka import schemas as topic_schemas
 from rpm_stream.app.kafka import topics
 from rpm_stream.app.kafka.names import READINGS
 from rpm_stream.app.runtime.errors import UsageError
-from rpm_stream.ingest import decode
 from rpm_stream.ingest.errors import DecodeError
+from rpm_stream.ingest.gatt.decoders import decode
 from rpm_stream.pipeline.order import read_message
 
 ROOT = topics.topics_root()

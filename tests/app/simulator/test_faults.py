@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rpm_stream.app.simulator.faults import FARTHEST, Faults, inject
 from rpm_stream.app.simulator.simulate import all_frames, ward
-from rpm_stream.ingest import DecodeError, decode
+from rpm_stream.ingest.gatt.decoders import DecodeError, decode
 from rpm_stream.records import Frame
 
 FRAMES = list(all_frames(ward(2, hours=8), datetime(2026, 3, 1, tzinfo=UTC), 1))

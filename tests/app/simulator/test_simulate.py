@@ -11,7 +11,7 @@ import pytest
 
 from rpm_stream.app.gateway.wire import encode_frame
 from rpm_stream.app.simulator.simulate import all_frames, all_registry, cohort, ward
-from rpm_stream.ingest import decode
+from rpm_stream.ingest.gatt.decoders import decode
 from rpm_stream.records import DeviceEntry, Frame, PatientEntry
 
 START = datetime(2026, 3, 1, 6, tzinfo=UTC)

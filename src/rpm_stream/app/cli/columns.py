@@ -10,8 +10,8 @@ import typer
 from rpm_stream.app.runtime.errors import UsageError
 
 if TYPE_CHECKING:
-    from rpm_stream.ingest.csv_columns import ColumnMap
-    from rpm_stream.ingest.csv_times import LocalClock
+    from rpm_stream.ingest.csv.columns import ColumnMap
+    from rpm_stream.ingest.csv.times import LocalClock
     from rpm_stream.knowledge import Knowledge
 
 COLUMNS_HELP = (
@@ -33,7 +33,7 @@ TimeForm = Annotated[str | None, typer.Option("--time-form", help=FORM_HELP)]
 
 def column_map(text: str | None, tables: Knowledge) -> ColumnMap | None:
     """The map of ``--columns``, None where it is not given. ``UsageError`` names what is wrong."""
-    from rpm_stream.ingest.csv_columns import parse_columns
+    from rpm_stream.ingest.csv.columns import parse_columns
     from rpm_stream.ingest.errors import DecodeError
 
     if text is None:
@@ -46,7 +46,7 @@ def column_map(text: str | None, tables: Knowledge) -> ColumnMap | None:
 
 def local_time(zone: str | None, form: str | None) -> LocalClock:
     """How the times of a file are read. ``UsageError`` for an unknown zone, a bad form, or a form without a zone."""
-    from rpm_stream.ingest.csv_times import RFC_3339, LocalClock, parse_form
+    from rpm_stream.ingest.csv.times import RFC_3339, LocalClock, parse_form
     from rpm_stream.ingest.errors import DecodeError
 
     if zone is None:

@@ -24,8 +24,8 @@ from rpm_stream.app.runtime.settings import Settings
 log = structlog.get_logger()
 
 if TYPE_CHECKING:
-    from rpm_stream.ingest.csv_columns import ColumnMap
-    from rpm_stream.ingest.csv_times import LocalClock
+    from rpm_stream.ingest.csv.columns import ColumnMap
+    from rpm_stream.ingest.csv.times import LocalClock
     from rpm_stream.knowledge import Knowledge
     from rpm_stream.pipeline.replay import Kind, Line, Replay
 
@@ -175,8 +175,8 @@ def _jsonl(run: Replay, stream: Iterable[bytes]) -> Iterator[Line]:
 
 
 def _csv(run: Replay, stream: BinaryIO, name: str, written: CsvForm) -> Iterator[Line]:
-    from rpm_stream.ingest.csv_lines import lines_of
-    from rpm_stream.ingest.csv_rows import frames, rows
+    from rpm_stream.ingest.csv.lines import lines_of
+    from rpm_stream.ingest.csv.rows import frames, rows
     from rpm_stream.ingest.errors import DecodeError
 
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")

@@ -16,8 +16,8 @@ from typing import NamedTuple, TypeAlias
 import msgspec
 
 from rpm_stream.app.gateway.ble.fields import date_time
-from rpm_stream.ingest import short_form
-from rpm_stream.ingest.fhir_codes import PLAIN
+from rpm_stream.ingest.fhir.codes import PLAIN
+from rpm_stream.ingest.gatt.decoders import short_form
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Frame, Measurement, Notification
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from rpm_stream.app.gateway.ble import clock_values as clock
 from rpm_stream.app.gateway.ble.clock_values import LocalTime, NoClockValue
-from rpm_stream.ingest import decode
-from rpm_stream.ingest.cursor import Cursor
-from rpm_stream.ingest.date_time import local_time, read_fields
+from rpm_stream.ingest.gatt.cursor import Cursor
+from rpm_stream.ingest.gatt.date_time import local_time, read_fields
+from rpm_stream.ingest.gatt.decoders import decode
 from rpm_stream.records import Payload
 
 MOMENTS = st.datetimes(datetime(1600, 1, 1), datetime(9990, 12, 31), timezones=st.just(UTC))

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from rpm_stream.app.gateway.ble import record_access
 from rpm_stream.app.gateway.ble.record_access import NoResponse, parse_response
-from rpm_stream.ingest import decode
-from rpm_stream.ingest.cursor import Cursor
-from rpm_stream.ingest.date_time import local_time, read_fields
 from rpm_stream.ingest.errors import DecodeError
-from rpm_stream.ingest.record_access import RESULTS
+from rpm_stream.ingest.gatt.cursor import Cursor
+from rpm_stream.ingest.gatt.date_time import local_time, read_fields
+from rpm_stream.ingest.gatt.decoders import decode
+from rpm_stream.ingest.gatt.record_access import RESULTS
 from rpm_stream.records import Payload
 
 WORD = st.integers(0, 0xFFFF)

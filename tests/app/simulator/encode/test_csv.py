@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rpm_stream.app.gateway.wire import encode_frame
 from rpm_stream.app.simulator.encode.csv import Encoder, Row, SharedDevice
-from rpm_stream.ingest import decode
+from rpm_stream.ingest.gatt.decoders import decode
 from rpm_stream.records import Frame
 
 AT = datetime(2026, 1, 1, 8, tzinfo=UTC)

@@ -30,7 +30,7 @@ from rpm_stream.app.gateway.ble.radio import (
     Refused,
 )
 from rpm_stream.app.gateway.ble.stored import CONTROL, RECORDS, StoredRecords
-from rpm_stream.ingest import DECODERS
+from rpm_stream.ingest.gatt.decoders import DECODERS
 
 BATTERY, CURRENT_TIME, DATE_TIME, SESSION_START = "2A19", "2A2B", "2A08", "2AAA"
 STREAMS = frozenset({"2A37", "2A5F", "2AA7", "2A53"})  # come by themselves as long as the device is worn

@@ -24,13 +24,13 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rpm_stream.app.gateway.wire import MAX_NAME
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.simulator.encode.csv import Row
-from rpm_stream.ingest import DecodeError
-from rpm_stream.ingest import csv_rows as csv_file
-from rpm_stream.ingest.csv_columns import ColumnMap
-from rpm_stream.ingest.csv_lines import lines_of
-from rpm_stream.ingest.csv_times import RFC_3339, LocalClock
-from rpm_stream.ingest.fhir_codes import Codes, codes_of
-from rpm_stream.ingest.values import decode_measurement
+from rpm_stream.ingest.csv import rows as csv_file
+from rpm_stream.ingest.csv.columns import ColumnMap
+from rpm_stream.ingest.csv.lines import lines_of
+from rpm_stream.ingest.csv.times import RFC_3339, LocalClock
+from rpm_stream.ingest.fhir.codes import Codes, codes_of
+from rpm_stream.ingest.gatt.decoders import DecodeError
+from rpm_stream.ingest.measurements import decode_measurement
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import UNREADABLE, Frame, Measurement
 

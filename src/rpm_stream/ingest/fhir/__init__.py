@@ -1,0 +1,1 @@
+"""FHIR R4 Observations that a gateway or an EHR sends."""

@@ -1,0 +1,1 @@
+"""GATT characteristics: a decoder a file, listed in ``decoders.py``."""

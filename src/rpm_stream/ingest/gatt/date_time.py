@@ -1,0 +1,51 @@
+"""Date Time (2A08): seven octets of local time without a zone.
+
+year u16 (0 unknown, else 1582-9999), month u8 (0 unknown), day u8 (0 unknown), hours, minutes, seconds u8.
+The zone is attached later (the payload's, else the registry's, else the gateway's), never here.
+"""
+
+from __future__ import annotations
+
+import calendar
+import struct
+from datetime import datetime
+from typing import TypeAlias
+
+from rpm_stream.ingest.errors import DecodeError
+from rpm_stream.ingest.gatt.cursor import Cursor
+from rpm_stream.records import Payload
+
+Fields: TypeAlias = list[int | None]
+"""[year, month, day, hours, minutes, seconds]; ``None`` for an unknown year, month or day."""
+
+_LAYOUT = struct.Struct("<HBBBBB")
+_LEAP_YEAR = 2000  # of a date without a year, 29 February may be right
+
+
+def read_fields(cursor: Cursor) -> Fields:
+    """Reads and checks the seven octets, the day against the calendar; else ``reserved_value``."""
+    year, month, day, hour, minute, second = _LAYOUT.unpack(cursor.take(7))
+    if (year != 0 and not 1582 <= year <= 9999) or month > 12:
+        raise DecodeError("reserved_value", "year or month out of range")
+    longest = calendar.monthrange(year or _LEAP_YEAR, month)[1] if month else 31
+    if day > longest:
+        raise DecodeError("reserved_value", "day outside of its month")
+    if hour > 23 or minute > 59 or second > 59:
+        raise DecodeError("reserved_value", "time of day out of range")
+    return [year or None, month or None, day or None, hour, minute, second]
+
+
+def local_time(fields: Fields) -> datetime | None:
+    """The naive local time, or ``None`` when year, month or day is unknown."""
+    year, month, day, hour, minute, second = fields
+    if year is None or month is None or day is None:
+        return None
+    return datetime(year, month, day, hour or 0, minute or 0, second or 0)
+
+
+def decode_date_time(data: bytes) -> Payload:
+    """2A08 by itself: no reading; attribute ``date_time``, the six elements."""
+    cursor = Cursor(data)
+    fields = read_fields(cursor)
+    cursor.finish()
+    return Payload(attributes={"date_time": fields})

@@ -1,0 +1,204 @@
+"""Generic Health Sensor: Live (2B8B) and Stored (2BDD) Health Observations. PROVISIONAL.
+
+One organisation's pre-release implementation is the only published one; expect the layout to move. Segment octet
+(bit 0 first, bit 1 last, bits 7-2 counter), for 2BDD the record id u32, then class u8, length u16 (class and length
+included), flags u16, the fields that the flags promise, the value. All numbers are FLOATs.
+Vitals come of numeric observations and numeric components; what the other classes say stands in attributes. A bundle
+holds whole observations: what one does not say itself (type, time, patient) it takes from the bundle.
+A message in several segments cannot be put together from one notification: ``truncated``; ``segments`` joins them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rpm_stream.ingest.errors import DecodeError
+from rpm_stream.ingest.gatt.cursor import Cursor
+from rpm_stream.ingest.gatt.health_codes import CONTROL_SOLUTION, VITALS
+from rpm_stream.ingest.gatt.health_time import note_timestamp
+from rpm_stream.ingest.gatt.health_values import SAMPLES, VALUES, read_codes, read_tlvs, read_unit
+from rpm_stream.ingest.gatt.medfloat import float32, float32_text
+from rpm_stream.ingest.gatt.notes import Bits, Notes, Value, value
+from rpm_stream.ingest.gatt.segments import counter_of_whole
+from rpm_stream.records import Decoded, Payload
+
+_TYPE, _STAMP, _DURATION, _STATUS, _OBJECT, _PATIENT, _SUPPLEMENTAL, _DERIVED, _MEMBERS, _TLVS = (
+    1 << bit for bit in range(10)
+)
+_RFU = 0xFC00
+_NUMERIC, _COMPOUND, _TLV, _BUNDLE = 1, 7, 8, 0xFF
+_HEADER = 3  # class and length, which the length counts
+_OF_BUNDLE = ("type", "timestamp", "device_time_utc", "patient", "record_id", "segment")
+
+# The names of the pulse oximeter where the meaning is the same.
+STATUS: Bits = {
+    0: "invalid",
+    1: "questionable",
+    2: "unavailable",
+    4: "calibration",
+    5: "test",
+    6: "early_estimate",
+    14: "threshold_error",
+    15: "thresholding_disabled",
+}
+
+
+def decode_live_observation(data: bytes) -> Payload:
+    """2B8B: the vitals of an observation or of a bundle; what has no vital gives attributes only."""
+    cursor = Cursor(data)
+    notes = Notes()
+    notes.attributes["segment"] = counter_of_whole(cursor.u8())
+    return _decode(notes, cursor)
+
+
+def decode_stored_observation(data: bytes) -> Payload:
+    """2BDD: as 2B8B with attribute ``record_id``; with a time stamp both are the key (the segment counter varies)."""
+    cursor = Cursor(data)
+    notes = Notes()
+    notes.attributes["segment"] = counter_of_whole(cursor.u8())
+    notes.attributes["record_id"] = cursor.u32()
+    return _decode(notes, cursor)
+
+
+def _decode(notes: Notes, cursor: Cursor) -> Payload:
+    readings = _observation(notes, cursor, 0)
+    cursor.finish()
+    return Payload(readings=tuple(readings)) if readings else Payload(attributes=notes.attributes)
+
+
+def _observation(notes: Notes, cursor: Cursor, first_part: int) -> list[Decoded]:
+    """The readings of one observation: class, length, and as many octets as the length says."""
+    kind = notes.attributes["class"] = cursor.u8()
+    length = cursor.u16()
+    if length < _HEADER or length - _HEADER > cursor.left:
+        raise DecodeError("bad_size", f"length {length}, but {cursor.left + _HEADER} octets are there")
+    tail = cursor.left + _HEADER - length
+    body = Cursor(cursor.take(length - _HEADER))
+    try:
+        readings = _body(notes, kind, body, first_part)
+        body.finish()
+    except DecodeError as error:
+        # A body that does not fit its own length inside of a longer message: it is the length that is wrong.
+        if tail and error.reason in ("truncated", "trailing_bytes"):
+            raise DecodeError("bad_size", f"length {length} does not fit the observation") from error
+        raise
+    return readings
+
+
+def _body(notes: Notes, kind: int, body: Cursor, first_part: int) -> list[Decoded]:
+    flags = body.u16()
+    _read_fields(notes, body, flags)
+    notes.rfu(flags & _RFU)
+    if kind == _NUMERIC:
+        return list(notes.readings([_numeric(notes, notes.attributes.get("type", 0), body)], first_part))
+    if kind == _COMPOUND:
+        return _compound(notes, body, first_part)
+    if kind == _BUNDLE:
+        return _bundle(notes, body)
+    if kind == SAMPLES:
+        notes.attributes.update(VALUES[kind](body))
+    elif kind == _TLV:
+        notes.attributes["value"] = read_tlvs(body)
+    elif kind in VALUES:
+        notes.attributes["value"] = VALUES[kind](body)
+    else:
+        raise DecodeError("reserved_value", f"observation class {kind} is not supported")
+    return []
+
+
+def _read_fields(notes: Notes, body: Cursor, flags: int) -> None:
+    attributes = notes.attributes
+    if flags & _TYPE:
+        attributes["type"] = body.u32()
+    if flags & _STAMP:
+        _forget_time(notes)
+        note_timestamp(notes, body)
+        if "record_id" in attributes:
+            notes.key = f"record/{attributes['record_id']}/{attributes['timestamp']['counter']}"
+    if flags & _DURATION:
+        attributes["duration_s"] = float32_text(body.u32())
+    if flags & _STATUS:
+        notes.bits("measurement_status", "measurement_flags", body.u16(), STATUS)
+    if flags & _OBJECT:
+        attributes["object_id"] = body.u32()
+    if flags & _PATIENT:
+        attributes["patient"] = body.u8()
+    for mask, name in ((_SUPPLEMENTAL, "supplemental"), (_DERIVED, "derived_from"), (_MEMBERS, "has_member")):
+        if flags & mask:
+            attributes[name] = read_codes(body)
+    if flags & _TLVS:
+        attributes["tlvs"] = read_tlvs(body)
+
+
+def _forget_time(notes: Notes) -> None:
+    """An own time stamp stands in place of all that the bundle's said."""
+    notes.device_time = None
+    notes.attributes.pop("device_time_utc", None)
+    if "not_current_timeline" in notes.flags:
+        notes.flags.remove("not_current_timeline")
+
+
+def _numeric(notes: Notes, code: int, body: Cursor) -> Value:
+    vital = VITALS.get(code)
+    unit_and_value = Cursor(body.take(6))
+    if vital is None:
+        raise DecodeError("unknown_vital", "no vital for this MDC type")
+    if code == CONTROL_SOLUTION:
+        notes.flags.append("control_solution")
+    unit = read_unit(unit_and_value)
+    return value(vital, unit, float32(unit_and_value.u32()))
+
+
+def _compound(notes: Notes, body: Cursor, first_part: int) -> list[Decoded]:
+    """Components, each with its MDC type: a number is a reading, the rest stands in attribute ``components``."""
+    numbers: list[tuple[int, Notes, Value]] = []
+    others: list[dict[str, Any]] = []
+    for _ in range(body.u8()):
+        code = body.u32()
+        kind = body.u8()
+        if kind == _NUMERIC:
+            component = _heir(notes)
+            numbers.append((code, component, _numeric(component, code, body)))
+        elif kind in VALUES:
+            others.append({"component_type": code, "value": VALUES[kind](body)})
+        else:
+            raise DecodeError("reserved_value", f"component kind {kind} is not supported")
+    if others:
+        notes.attributes["components"] = others
+    readings: list[Decoded] = []
+    for part, (code, component, number) in enumerate(numbers, first_part):
+        component.attributes = {**notes.attributes, "component_type": code}
+        readings.extend(component.readings([number], part))
+    return readings
+
+
+def _bundle(notes: Notes, body: Cursor) -> list[Decoded]:
+    """Whole observations behind a count u8. Those without a vital stand in ``members``, of the first reading only."""
+    readings: list[Decoded] = []
+    others: list[dict[str, Any]] = []
+    common = {name: notes.attributes[name] for name in _OF_BUNDLE if name in notes.attributes}
+    if supplemental := notes.attributes.get("supplemental"):
+        common["supplemental"] = supplemental
+    for _ in range(body.u8()):
+        member = _heir(notes)
+        member.attributes = dict(common)
+        if body.left and body.peek() == _BUNDLE:
+            raise DecodeError("reserved_value", "a bundle inside of a bundle")
+        found = _observation(member, body, len(readings))
+        readings.extend(found)
+        if not found:
+            others.append({name: each for name, each in member.attributes.items() if common.get(name) != each})
+    if others and readings:
+        readings[0].attributes["members"] = others
+    elif others:
+        notes.attributes["members"] = others
+    return readings
+
+
+def _heir(notes: Notes) -> Notes:
+    """Notes of something inside of ``notes``: its flags, time and key, which the inner one may overrule."""
+    heir = Notes()
+    heir.flags = list(notes.flags)
+    heir.device_time = notes.device_time
+    heir.key = notes.key
+    return heir
