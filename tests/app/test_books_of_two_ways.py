@@ -22,7 +22,7 @@ from rpm_stream.app.operate.reconcile.report import Report
 from rpm_stream.app.operate.reconcile.store import Store
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.knowledge import shipped
-from rpm_stream.publish.fhir import publishes
+from rpm_stream.publish.fhir.observation import publishes
 from rpm_stream.records import Action, Reading, Readings
 from rpm_stream.sameness import are_one, measured
 

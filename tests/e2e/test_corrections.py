@@ -23,7 +23,7 @@ from rpm_stream.app.operate.compare_replay import Comparison
 from rpm_stream.app.operate.redrive import redrive, rejects_where
 from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.pipeline.replay import Line
-from rpm_stream.publish.ids import summary_id
+from rpm_stream.publish.fhir.ids import summary_id
 
 DEVICE = "strap-é"
 

@@ -21,7 +21,7 @@ from rpm_stream.app.feed.read_model import FeedState
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.judge import Judge, Judged
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
-from rpm_stream.publish import feed
+from rpm_stream.publish.feed import rows as feed
 from rpm_stream.records import RANK, Action, Alert, Origin, PatientEntry, Reading, Readings
 
 HEAVY = os.environ.get("RPM_HEAVY") == "1"

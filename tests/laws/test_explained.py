@@ -8,7 +8,7 @@ from support.ward import Ward
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.not_judged import finding_of
-from rpm_stream.publish.feed import RULE_KINDS, rule_words
+from rpm_stream.publish.feed.rows import RULE_KINDS, rule_words
 
 OWN = {"v": 1, "patient": "p", "limits": [{"vital": "weight", "high": 83, "unit": "kg", "owner": "dr-7"}]}
 SILENT = {"v": 1, "patient": "p", "expected_every": {"heart_rate": 60}}

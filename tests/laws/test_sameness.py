@@ -27,8 +27,8 @@ from support.replaying import (
 )
 
 from rpm_stream.knowledge import shipped
-from rpm_stream.publish.fhir import publishes
-from rpm_stream.publish.ids import observation_id
+from rpm_stream.publish.fhir.ids import observation_id
+from rpm_stream.publish.fhir.observation import publishes
 from rpm_stream.records import Action, Origin, Reading, Readings
 from rpm_stream.sameness import Measurements
 from rpm_stream.score.same import MOST

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from support.readings import reading
 
 from rpm_stream.knowledge import shipped
-from rpm_stream.publish.fhir import observation
+from rpm_stream.publish.fhir.observation import observation
+from rpm_stream.publish.fhir.remaining import Remaining
+from rpm_stream.publish.fhir.summaries import Summaries, add_all, close
 from rpm_stream.publish.numbers import converted, exact, mean, published
-from rpm_stream.publish.remaining import Remaining
-from rpm_stream.publish.summaries import Summaries, add_all, close
 from rpm_stream.publish.windows import place_of
 from rpm_stream.records import Window
 

@@ -23,10 +23,10 @@ from rpm_stream.pipeline.publishing import publish
 from rpm_stream.pipeline.scoring import Scoring
 from rpm_stream.pipeline.withdraw import correct_alerts
 from rpm_stream.pipeline.work import Work
-from rpm_stream.publish.corrections import taken_back
-from rpm_stream.publish.fhir import Published
-from rpm_stream.publish.remaining import Remaining
-from rpm_stream.publish.summaries import drop_again, note_again
+from rpm_stream.publish.fhir.corrections import taken_back
+from rpm_stream.publish.fhir.observation import Published
+from rpm_stream.publish.fhir.remaining import Remaining
+from rpm_stream.publish.fhir.summaries import drop_again, note_again
 from rpm_stream.publish.windows import SPAN_SECONDS, place_of
 from rpm_stream.records import Action, Assignment, Reading, Readings, Record
 from rpm_stream.sameness import measured

@@ -34,8 +34,9 @@ from rpm_stream.pipeline.silence import GROUP as SILENCE
 from rpm_stream.pipeline.silence import Silence
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
 from rpm_stream.pipeline.work import Work
-from rpm_stream.publish import fhir, summaries
-from rpm_stream.publish.fhir import Published
+from rpm_stream.publish.fhir import observation as fhir
+from rpm_stream.publish.fhir import summaries
+from rpm_stream.publish.fhir.observation import Published
 from rpm_stream.records import Action, Alert, Reading, Readings, Record, Reject, Score
 from rpm_stream.registry import Registry
 

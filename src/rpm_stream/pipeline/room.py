@@ -24,10 +24,10 @@ from rpm_stream.alert.room import lighten, lighten_people, lighten_service, with
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.patient import PatientState
 from rpm_stream.pipeline.silence import GROUP as SILENCE
-from rpm_stream.publish import fhir
-from rpm_stream.publish.codes import KIND_ATTRIBUTE
-from rpm_stream.publish.fhir import Published
-from rpm_stream.publish.summaries import shed
+from rpm_stream.publish.fhir import observation as fhir
+from rpm_stream.publish.fhir.codes import KIND_ATTRIBUTE
+from rpm_stream.publish.fhir.observation import Published
+from rpm_stream.publish.fhir.summaries import shed
 from rpm_stream.score import room
 from rpm_stream.score.entries import entries
 from rpm_stream.words import is_of_devices

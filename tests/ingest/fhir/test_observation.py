@@ -21,8 +21,8 @@ from rpm_stream.normalise.placement import offset_text
 from rpm_stream.pipeline.device import DeviceState
 from rpm_stream.pipeline.frames import parts_of
 from rpm_stream.pipeline.ingest import FrameMessage, Ingest, Ingested
-from rpm_stream.publish.codes import BLOOD_PRESSURE, published_unit
-from rpm_stream.publish.fhir import observation
+from rpm_stream.publish.fhir.codes import BLOOD_PRESSURE, published_unit
+from rpm_stream.publish.fhir.observation import observation
 from rpm_stream.publish.numbers import converted
 from rpm_stream.records import Origin, Position, Reading
 

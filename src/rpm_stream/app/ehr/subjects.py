@@ -14,7 +14,12 @@ import msgspec
 
 from rpm_stream.app.ehr.client import FhirClient, Resource, ResourceKind
 from rpm_stream.pipeline.stored_entry import read_entry
-from rpm_stream.publish.resources import IDENTIFIER_SYSTEMS, device_resource, identifier, patient_resource
+from rpm_stream.publish.fhir.patients_and_devices import (
+    IDENTIFIER_SYSTEMS,
+    device_resource,
+    identifier,
+    patient_resource,
+)
 from rpm_stream.records import DeviceEntry, PatientEntry
 from rpm_stream.registry import RegistryError
 

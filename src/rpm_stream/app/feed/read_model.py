@@ -16,7 +16,7 @@ from typing import Literal
 import msgspec
 
 from rpm_stream.alert.decisions import EVENTS, is_needless
-from rpm_stream.publish import feed
+from rpm_stream.publish.feed import rows as feed
 from rpm_stream.publish.old_life import typed
 from rpm_stream.records import (
     Absent,

@@ -21,9 +21,10 @@ from rpm_stream.app.feed.progress import Progress
 from rpm_stream.app.feed.read_model import PENDING_FOR, FeedState, Kind, Pending
 from rpm_stream.errors import RpmStreamError
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.publish import feed, life
-from rpm_stream.publish.feed import Filter, Row
-from rpm_stream.publish.life import Step
+from rpm_stream.publish.feed import rows as feed
+from rpm_stream.publish.feed import timeline as life
+from rpm_stream.publish.feed.rows import Filter, Row
+from rpm_stream.publish.feed.timeline import Step
 from rpm_stream.records import Action, Alert, Direction, Event, Priority, Record, Transition
 from rpm_stream.words import SERVICE, is_clean
 

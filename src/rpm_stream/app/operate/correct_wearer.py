@@ -20,8 +20,8 @@ from rpm_stream.app.registry.topic import PATIENCE_SECONDS, write
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.correct import Correction, Holdings, as_message
-from rpm_stream.publish.ids import observation_id
-from rpm_stream.publish.remaining import Remaining
+from rpm_stream.publish.fhir.ids import observation_id
+from rpm_stream.publish.fhir.remaining import Remaining
 from rpm_stream.records import UNREADABLE, Action, Assignment, Reading, Readings, Record
 
 # Every worker follows the registry by itself, in milliseconds: what ingest reads after this it gives to the right one.

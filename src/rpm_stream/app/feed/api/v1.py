@@ -23,7 +23,7 @@ from rpm_stream.app.feed.auth.reader_name import WHO_COOKIE, who_of
 from rpm_stream.app.feed.auth.token import COOKIE, client_of, cookie_value, same, too_many
 from rpm_stream.app.feed.read_model import Kind
 from rpm_stream.app.feed.service import KEPT, Decision, Refused, Service, Unanswered, Unlisted
-from rpm_stream.publish.feed import PRIORITIES, Filter
+from rpm_stream.publish.feed.rows import PRIORITIES, Filter
 from rpm_stream.records import Direction, Priority
 
 HEARTBEAT_S = 15

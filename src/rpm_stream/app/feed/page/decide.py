@@ -24,7 +24,7 @@ from rpm_stream.app.feed.service import (
     Unlisted,
     Worse,
 )
-from rpm_stream.publish.feed import Row, back_words
+from rpm_stream.publish.feed.rows import Row, back_words
 from rpm_stream.records import Direction, Record
 from rpm_stream.words import is_of_values
 

@@ -17,9 +17,9 @@ from rpm_stream.app.feed.page.style import ICONS, WORDS
 from rpm_stream.app.feed.page.wording import clock
 from rpm_stream.app.feed.read_model import Kind
 from rpm_stream.app.feed.service import Detail, Service
-from rpm_stream.publish import life
-from rpm_stream.publish.feed import OVER, rule_words
-from rpm_stream.publish.life import STATE_WORDS
+from rpm_stream.publish.feed import timeline as life
+from rpm_stream.publish.feed.rows import OVER, rule_words
+from rpm_stream.publish.feed.timeline import STATE_WORDS
 
 
 class DetailDialog:

@@ -13,7 +13,7 @@ from nicegui import ui
 
 from rpm_stream.app.feed.page.row import RowDoors, RowElement
 from rpm_stream.app.feed.service import Listing, View
-from rpm_stream.publish.feed import Section
+from rpm_stream.publish.feed.rows import Section
 
 FIRST_SHOWN = 200  # rows of a section below the high ones; the rest on demand, to keep the page light
 

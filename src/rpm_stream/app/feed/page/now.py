@@ -6,7 +6,7 @@ from datetime import datetime, tzinfo
 from html import escape
 
 from rpm_stream.app.feed.page.wording import clock
-from rpm_stream.publish.feed import OVER_SEEN, Row, back_words
+from rpm_stream.publish.feed.rows import OVER_SEEN, Row, back_words
 from rpm_stream.publish.latest import Latest
 from rpm_stream.records import Trend
 

@@ -20,7 +20,7 @@ from rpm_stream.app.feed.page.who import NameDialog
 from rpm_stream.app.feed.page.wording import alarm, judged, wrong_clocks, zone
 from rpm_stream.app.feed.read_model import Kind
 from rpm_stream.app.feed.service import Listing, Service, View
-from rpm_stream.publish import feed
+from rpm_stream.publish.feed import rows as feed
 
 LOOK_S = 0.5  # how often a tab looks whether something changed
 WORDS_S = 10.0  # how often "12 minutes ago" is written anew

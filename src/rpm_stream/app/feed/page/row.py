@@ -14,7 +14,7 @@ from rpm_stream.app.feed.page.style import ICONS, WORDS
 from rpm_stream.app.feed.page.wording import clock
 from rpm_stream.app.feed.read_model import Kind
 from rpm_stream.app.feed.service import View
-from rpm_stream.publish.feed import OVER, Row
+from rpm_stream.publish.feed.rows import OVER, Row
 
 # What a row says while a decision is on its way.
 WAITING: dict[Kind, str] = {

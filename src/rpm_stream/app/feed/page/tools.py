@@ -11,8 +11,8 @@ from nicegui import ui
 
 from rpm_stream.app.feed.page.style import ICONS, WORDS
 from rpm_stream.app.feed.service import Listing, View
-from rpm_stream.publish import feed
-from rpm_stream.publish.feed import PRIORITIES, Filter
+from rpm_stream.publish.feed import rows as feed
+from rpm_stream.publish.feed.rows import PRIORITIES, Filter
 from rpm_stream.records import Priority
 
 Tab = Literal["all", "open", "mine", "resolved"]

@@ -14,9 +14,9 @@ from typing import Literal
 import msgspec
 
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.publish.fhir import Policy, publishes
-from rpm_stream.publish.ids import summary_id
-from rpm_stream.publish.summaries import GRACE_SECONDS
+from rpm_stream.publish.fhir.ids import summary_id
+from rpm_stream.publish.fhir.observation import Policy, publishes
+from rpm_stream.publish.fhir.summaries import GRACE_SECONDS
 from rpm_stream.publish.windows import SPAN_SECONDS, place_of
 from rpm_stream.records import Account, Reading, Record
 

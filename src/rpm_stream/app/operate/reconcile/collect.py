@@ -23,7 +23,7 @@ from rpm_stream.app.operate.reconcile.marks import marks
 from rpm_stream.app.operate.reconcile.store import NOBODY, Store, digest, key_of
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.order import read_message
-from rpm_stream.publish.feed import patient_ref
+from rpm_stream.publish.feed.rows import patient_ref
 from rpm_stream.records import UNREADABLE, Account, Action, Forwarded, Position, Reading, Readings
 
 Row: TypeAlias = tuple[Any, ...]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
-from rpm_stream.publish.fhir import Policy
+from rpm_stream.publish.fhir.observation import Policy
 from rpm_stream.records import Reading
 from rpm_stream.sameness import BY_TWO_WAYS, MINUTE, measured
 

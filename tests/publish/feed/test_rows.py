@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from support.alerts import alert_of, history_of
 
 from rpm_stream.knowledge import shipped
-from rpm_stream.publish import feed, moments
+from rpm_stream.publish import moments
+from rpm_stream.publish.feed import rows as feed
 from rpm_stream.publish.latest import short_unit
 from rpm_stream.records import Alert, Event, Now, PatientEntry, Priority, Sample, State, Transition, Trend
 

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Literal
 
 from rpm_stream.knowledge import Vital
-from rpm_stream.publish import life
+from rpm_stream.publish.feed import timeline as life
 from rpm_stream.publish.latest import Latest, latest
 from rpm_stream.publish.moments import ago_words, duration_words
 from rpm_stream.records import Alert, Direction, PatientEntry, Priority, Record, State

@@ -11,11 +11,12 @@ from msgspec import structs
 from support.readings import START, reading
 
 from rpm_stream.knowledge import shipped
-from rpm_stream.publish import fhir, summaries
-from rpm_stream.publish.corrections import in_error, taken_back
-from rpm_stream.publish.ids import summary_id
-from rpm_stream.publish.remaining import Remaining
-from rpm_stream.publish.summaries import Summaries
+from rpm_stream.publish.fhir import observation as fhir
+from rpm_stream.publish.fhir import summaries
+from rpm_stream.publish.fhir.corrections import in_error, taken_back
+from rpm_stream.publish.fhir.ids import summary_id
+from rpm_stream.publish.fhir.remaining import Remaining
+from rpm_stream.publish.fhir.summaries import Summaries
 from rpm_stream.records import Reading, Window
 
 

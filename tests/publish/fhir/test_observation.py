@@ -15,9 +15,9 @@ from support.readings import START, reading
 
 from rpm_stream.ids import fhir_id
 from rpm_stream.knowledge import shipped
-from rpm_stream.publish.fhir import Published, blood_pressure, local_time, observation, publishes, singles
-from rpm_stream.publish.ids import observation_id
-from rpm_stream.publish.resources import device_resource, patient_resource
+from rpm_stream.publish.fhir.ids import observation_id
+from rpm_stream.publish.fhir.observation import Published, blood_pressure, local_time, observation, publishes, singles
+from rpm_stream.publish.fhir.patients_and_devices import device_resource, patient_resource
 from rpm_stream.records import DeviceEntry, PatientEntry, Reading
 
 

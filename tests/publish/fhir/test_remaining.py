@@ -9,8 +9,8 @@ import msgspec
 from support.readings import START, reading
 
 from rpm_stream.knowledge import shipped
-from rpm_stream.publish.remaining import Remaining
-from rpm_stream.publish.summaries import Summaries, add_all, close
+from rpm_stream.publish.fhir.remaining import Remaining
+from rpm_stream.publish.fhir.summaries import Summaries, add_all, close
 from rpm_stream.records import Reading, Window
 
 

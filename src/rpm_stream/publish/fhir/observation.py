@@ -18,7 +18,7 @@ import msgspec
 
 from rpm_stream.ids import fhir_id
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.publish.codes import (
+from rpm_stream.publish.fhir.codes import (
     ABSENT,
     ABSENT_DISPLAY,
     BLOOD_PRESSURE,
@@ -36,9 +36,9 @@ from rpm_stream.publish.codes import (
     raw,
     shape,
 )
-from rpm_stream.publish.ids import observation_id, summary_id
+from rpm_stream.publish.fhir.ids import observation_id, summary_id
+from rpm_stream.publish.fhir.patients_and_devices import identifier
 from rpm_stream.publish.numbers import converted
-from rpm_stream.publish.resources import identifier
 from rpm_stream.records import Absent, Reading, Window
 
 Policy = Literal["single", "summary", "none"]

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rpm_stream.publish import life, old_life
+from rpm_stream.publish import old_life
+from rpm_stream.publish.feed import timeline as life
 from rpm_stream.publish.moments import utc_words
 from rpm_stream.records import Alert, Direction, Event, Priority, State, Transition
 from rpm_stream.words import SERVICE

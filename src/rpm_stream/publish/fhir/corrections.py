@@ -7,9 +7,10 @@ from collections.abc import Iterable
 import msgspec
 
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.publish import fhir, summaries
-from rpm_stream.publish.fhir import Published
-from rpm_stream.publish.summaries import Summaries
+from rpm_stream.publish.fhir import observation as fhir
+from rpm_stream.publish.fhir import summaries
+from rpm_stream.publish.fhir.observation import Published
+from rpm_stream.publish.fhir.summaries import Summaries
 from rpm_stream.records import Reading, Window
 
 _IN_ERROR = msgspec.Raw(b'"entered-in-error"')

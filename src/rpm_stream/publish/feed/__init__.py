@@ -1,0 +1,1 @@
+"""Alerts as clinicians read them: rows, timeline, words."""

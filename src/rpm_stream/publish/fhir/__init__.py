@@ -1,0 +1,1 @@
+"""Readings, summaries, patients and devices as FHIR R4 resources."""
