@@ -22,9 +22,9 @@ import msgspec
 
 from rpm_stream.ingest.csv.rows import CsvFrame, frames, rows
 from rpm_stream.knowledge import shipped
+from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.replay import Line, Replay
 from rpm_stream.records import Action, Alert
-from rpm_stream.registry import Registry
 
 RECORDINGS = ("sepsis2019.csv.gz", "sepsis2019_home.csv.gz", "cgm.csv.gz")
 CALLS = ("opened", "raised", "reopened", "worse", "returned")

@@ -18,12 +18,12 @@ from time import process_time
 import msgspec
 
 from rpm_stream.knowledge import shipped
+from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
 from rpm_stream.pipeline.judge import Judge, Patient
 from rpm_stream.pipeline.sealed import pack_device
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
 from rpm_stream.records import Assignment, DeviceEntry, Position
-from rpm_stream.registry import Registry
 
 PATIENTS = 200
 NOTIFICATIONS = 30  # a frame

@@ -19,8 +19,8 @@ import msgspec
 
 from rpm_stream.ingest.csv.rows import frames, rows
 from rpm_stream.knowledge import shipped
+from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.replay import Replay
-from rpm_stream.registry import Registry
 from rpm_stream.score.device_runs import KINDS
 
 SHARED = Path(os.environ.get("RPM_SHARED", Path(__file__).parents[2] / "shared"))

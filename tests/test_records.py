@@ -15,7 +15,7 @@ from support.replaying import frame, measurement, of_type, replay_csv, replay_fr
 
 from rpm_stream.app.kafka.schemas import schemas
 from rpm_stream.records import CLEAN, DecimalText, Name, Offset, Short, Unit
-from rpm_stream.words import is_clean
+from rpm_stream.text import is_clean
 
 # Texts that are no value, unit, offset, code or name: people's words (which may have several lines), ours about a
 # value, octets that came, and names of what Kafka delivered with octets that nobody could read.

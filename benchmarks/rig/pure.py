@@ -10,10 +10,10 @@ import msgspec
 
 from rig.load import Load, registry_of
 from rpm_stream.knowledge import shipped
+from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
 from rpm_stream.pipeline.judge import Judge, Patient, PatientState
 from rpm_stream.records import Position, Readings
-from rpm_stream.registry import Registry
 
 _encode = msgspec.json.Encoder().encode
 

@@ -24,7 +24,7 @@ from rpm_stream.app.kafka import names
 from rpm_stream.app.registry.topic import write
 from rpm_stream.app.runtime.errors import CheckFailed
 from rpm_stream.app.stages.demo import free_ports
-from rpm_stream.registry import parse_entry
+from rpm_stream.knowledge.registry import parse_entry
 
 Record = dict[str, Any]
 SETTINGS = {"RPM_TIME": "recorded"}  # the frames' own times, as a file has them

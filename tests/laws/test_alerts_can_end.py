@@ -17,9 +17,9 @@ from support.ward import Ward, after
 
 from rpm_stream.alert.episode import Episode
 from rpm_stream.knowledge import Knowledge, shipped
+from rpm_stream.knowledge.registry import parse_entry
 from rpm_stream.pipeline.judge import Judge
 from rpm_stream.records import Action, Alert
-from rpm_stream.registry import parse_entry
 
 SCALE_2 = {"v": 1, "patient": "p", "oxygen_scale": 2}
 FEVER = {"vital": "body_temperature", "high": 100.4, "unit": "Cel", "owner": "dr-a"}

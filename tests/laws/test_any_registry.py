@@ -15,10 +15,10 @@ from support.replaying import measurement as measured
 from support.ward import Ward
 
 from rpm_stream.knowledge import shipped
+from rpm_stream.knowledge.registry import RegistryError, parse_entry
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
 from rpm_stream.pipeline.stored_entry import read_entry
 from rpm_stream.records import PatientEntry
-from rpm_stream.registry import RegistryError, parse_entry
 from rpm_stream.score.expected import MOST_MINUTES
 from rpm_stream.score.own_limits import faults
 

@@ -14,10 +14,10 @@ from support.replaying import frame, measurement, worn
 
 from rpm_stream.ingest.gatt.decoders import decode
 from rpm_stream.knowledge import shipped
+from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.frames import parts_of
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
 from rpm_stream.records import Assignment, DeviceEntry, Position
-from rpm_stream.registry import Registry
 
 AT = datetime(2026, 3, 1, 8, tzinfo=UTC)
 FRAME = json.dumps(

@@ -15,6 +15,7 @@ from support.replaying import START
 from support.ward import after
 
 from rpm_stream.knowledge import shipped
+from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.correct import MOST_READINGS, Correction, Holdings, adopted_id, as_message
 from rpm_stream.pipeline.judge import Judge, Judged, Patient
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
@@ -22,7 +23,6 @@ from rpm_stream.publish.fhir.ids import observation_id, summary_id
 from rpm_stream.publish.fhir.remaining import Remaining
 from rpm_stream.publish.windows import Bin
 from rpm_stream.records import Action, Assignment, Origin, PatientEntry, Reading, Readings
-from rpm_stream.registry import Registry
 from rpm_stream.score.room import forget_evidence
 from rpm_stream.score.same import MOST
 

@@ -14,10 +14,10 @@ from support.replaying import START, frame, measurement, of_type, replay_frames,
 
 from rpm_stream.app.operate.assignments import IDENTITY, assigned, covers, taken_back
 from rpm_stream.knowledge import shipped
+from rpm_stream.knowledge.registry import wearers
 from rpm_stream.normalise.wearer import claim, wearer
 from rpm_stream.pipeline.ingest import Ingest, Ingested
 from rpm_stream.records import Assignment, DeviceEntry
-from rpm_stream.registry import wearers
 
 Record = dict[str, Any]
 

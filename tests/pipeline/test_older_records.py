@@ -12,13 +12,13 @@ from support.replaying import START, new_replay, of_type, reading_of, replay_fra
 from support.replaying import decoded as lines_of
 
 from rpm_stream.knowledge import shipped
+from rpm_stream.knowledge.registry import Registry, RegistryError, has_unreadable_birth, parse_entry
 from rpm_stream.pipeline.judge import Judge
 from rpm_stream.pipeline.order import read_message
 from rpm_stream.pipeline.replay import Replay
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
 from rpm_stream.pipeline.stored_entry import NO_DATE, Stored, put_unreadable, read_entry, stored_faults
 from rpm_stream.records import Action, Alert, Origin, PatientEntry, Readings
-from rpm_stream.registry import Registry, RegistryError, has_unreadable_birth, parse_entry
 from rpm_stream.score.own_limits import faults
 
 CONTROL = st.sampled_from(["\t", "\n", "\x00", "\x7f", "\x85", "\u2028"])

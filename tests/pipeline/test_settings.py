@@ -11,8 +11,8 @@ from support.replaying import Output, of_type, replay_values
 from support.ward import Ward
 
 from rpm_stream.ids import deterministic_id
+from rpm_stream.knowledge.registry import parse_entry
 from rpm_stream.records import Alert, Limit
-from rpm_stream.registry import parse_entry
 
 FEVER = {"vital": "body_temperature", "high": 100.4, "unit": "Cel", "owner": "dr-a"}
 GOOD = {"vital": "body_temperature", "high": 38.5, "unit": "Cel", "owner": "dr-a"}

@@ -16,8 +16,8 @@ from support.ward import Ward, after
 
 from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import shipped
+from rpm_stream.knowledge.registry import first_not_worn, parse_entry
 from rpm_stream.records import Assignment, Readings
-from rpm_stream.registry import first_not_worn, parse_entry
 from rpm_stream.score.room import forget_vital
 from rpm_stream.score.state import MOST_DISTANCES
 

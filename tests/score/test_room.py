@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rpm_stream.knowledge import shipped
+from rpm_stream.knowledge.registry import Registry
 from rpm_stream.records import Finding, Limit, Of, Origin, PatientEntry, Reading
-from rpm_stream.registry import Registry
 from rpm_stream.score.room import forget_vital, slim_readings
 from rpm_stream.score.rule_protocol import share
 from rpm_stream.score.rules import LimitJudge

@@ -9,8 +9,8 @@ import pytest
 from support.replaying import reading_of
 
 from rpm_stream.knowledge import shipped
+from rpm_stream.knowledge.registry import Registry
 from rpm_stream.records import Limit, PatientEntry, Recovery
-from rpm_stream.registry import Registry
 from rpm_stream.score.limits import LimitTable, Verdict
 from rpm_stream.score.news2 import Chart, Scale
 

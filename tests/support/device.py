@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 
 from rpm_stream.knowledge import shipped
+from rpm_stream.knowledge.registry import parse_entry
 from rpm_stream.pipeline.frames import parts_of
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingested
 from rpm_stream.pipeline.sealed import pack_device, unpack_device
 from rpm_stream.records import Position
-from rpm_stream.registry import parse_entry
 from support.replaying import START, registry_of
 
 Record = dict[str, Any]

@@ -10,9 +10,9 @@ import msgspec
 
 from rpm_stream.ingest.csv.rows import frames, rows
 from rpm_stream.knowledge import shipped
+from rpm_stream.knowledge.registry import Registry, parse_entry
 from rpm_stream.pipeline.replay import Replay
 from rpm_stream.records import Origin, Reading
-from rpm_stream.registry import Registry, parse_entry
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 UNITS = {

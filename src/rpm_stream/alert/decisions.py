@@ -25,7 +25,7 @@ from rpm_stream.alert.situation import Situation
 from rpm_stream.alert.tiers import decision_at, has_passed, moment_of
 from rpm_stream.knowledge.alerting import Priorities
 from rpm_stream.records import RANK, Action, Alert, Cause, Direction, Event, Priority, Transition
-from rpm_stream.words import SERVICE, is_of_values
+from rpm_stream.text import SERVICE, is_of_values
 
 BOTH: tuple[Direction, ...] = ("low", "high")
 ANY_TIME = ("comment", "assign")  # these silence nothing, whatever has come since

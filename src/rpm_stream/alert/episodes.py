@@ -18,7 +18,7 @@ import msgspec
 from rpm_stream.alert.episode import MOST_EVIDENCE, Episode, Episodes, Fact, Found, Member
 from rpm_stream.ids import deterministic_id
 from rpm_stream.records import RANK, Alert, Direction, Event, Finding, State, Transition
-from rpm_stream.words import SERVICE, is_of_values
+from rpm_stream.text import SERVICE, is_of_values
 
 
 def apply(episodes: Episodes, patient: str, finding: Finding, now: datetime, still_over: bool = False) -> Alert | None:

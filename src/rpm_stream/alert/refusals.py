@@ -11,7 +11,7 @@ from itertools import takewhile
 
 from rpm_stream.knowledge.alerting import Priorities
 from rpm_stream.records import ActionName, Alert, Cause, Priority, Transition
-from rpm_stream.words import SERVICE
+from rpm_stream.text import SERVICE
 
 SENTENCES: dict[Cause, str] = {
     "risen": "it has become {priority} since it was seen",

@@ -12,7 +12,7 @@ import msgspec
 
 from rpm_stream.alert.episode import Episode, Member
 from rpm_stream.records import RANK, Transition
-from rpm_stream.words import SERVICE
+from rpm_stream.text import SERVICE
 
 SHORT = 60  # octets of what nobody is shown
 LONG = 160  # octets of each text where only few are kept

@@ -20,7 +20,7 @@ from rpm_stream.alert.moments import note_moment
 from rpm_stream.alert.situation import Situation
 from rpm_stream.alert.tiers import step_of
 from rpm_stream.records import RANK, Alert, Finding, Now, Reading, Sample
-from rpm_stream.words import is_of_values
+from rpm_stream.text import is_of_values
 
 MOST_WHY = 12
 GLUCOSE = "glucose"  # the group in which low comes before high

@@ -17,7 +17,7 @@ import msgspec
 from rpm_stream.entries import FHIR, BadEntry, Entry, Refusal
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Absent, Decoded
-from rpm_stream.words import as_sent
+from rpm_stream.text import as_sent
 
 PRESSURES = ("systolic", "diastolic", "mean_arterial")
 CONTROL_SOLUTION = "control_solution"  # flag of decoders

@@ -12,8 +12,8 @@ from typing import Any
 
 from rpm_stream.entries import Refusal
 from rpm_stream.ids import fhir_id
+from rpm_stream.knowledge.registry import holders
 from rpm_stream.records import Assignment, DeviceEntry, Record
-from rpm_stream.registry import holders
 
 USER = "user_id"  # the attribute in which decoders put the user index; a text where the device does not know it
 UNSURE = "user_unknown"  # the flag of decoders for index 255; ours where a registered slot was not named at all

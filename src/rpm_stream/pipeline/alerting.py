@@ -28,7 +28,7 @@ from rpm_stream.pipeline.work import Work
 from rpm_stream.records import RANK, Alert, Finding, PatientEntry, Reading
 from rpm_stream.score.moment import Moment
 from rpm_stream.score.total import NEWS2
-from rpm_stream.words import is_of_values
+from rpm_stream.text import is_of_values
 
 VITAL_SIGNS = "vital_signs"
 

@@ -21,7 +21,7 @@ from rpm_stream.normalise.outcome import Normalised
 from rpm_stream.normalise.seen_entries import MOST_REJECTS, SeenEntries, frame_had_rejects, was_rejected
 from rpm_stream.pipeline.chunks import chunks
 from rpm_stream.records import Account, Origin, Position, Reading, Readings, Reason, Record, Reject, Stage
-from rpm_stream.words import cleaned
+from rpm_stream.text import cleaned
 
 READINGS_A_MESSAGE = 500  # CONTRACT 1
 ORIGINAL_BYTES = 64 * 1024  # CONTRACT 1

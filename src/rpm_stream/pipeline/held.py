@@ -17,7 +17,7 @@ import msgspec
 from rpm_stream.ids import deterministic_id
 from rpm_stream.pipeline.not_judged import GROUP
 from rpm_stream.records import UNREADABLE, Alert, Transition
-from rpm_stream.words import SERVICE
+from rpm_stream.text import SERVICE
 
 RULE: Final = "device.not_judged.held@1"
 TITLE: Final = "Readings are not judged for now"

@@ -18,6 +18,7 @@ from rpm_stream.ingest.frames import Envelope, decode_entries, parse_frame
 from rpm_stream.ingest.gatt.decoders import decode
 from rpm_stream.ingest.gatt.quirks import Read, reader
 from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.registry import Registry
 from rpm_stream.normalise.frame_context import FrameContext
 from rpm_stream.normalise.seen_entries import frame_known
 from rpm_stream.normalise.verb import Normalise
@@ -25,7 +26,6 @@ from rpm_stream.pipeline.device import DeviceState
 from rpm_stream.pipeline.frames import FrameMessage, FrameOutput, Ingested, reject_whole
 from rpm_stream.pipeline.joins import join
 from rpm_stream.records import DeviceEntry
-from rpm_stream.registry import Registry
 
 __all__ = ["DeviceState", "FrameMessage", "Ingest", "Ingested"]
 

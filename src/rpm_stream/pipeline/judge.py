@@ -16,6 +16,7 @@ import msgspec
 from rpm_stream.ahead import as_judged, as_stamped
 from rpm_stream.alert.episodes import end, mark_stale, note_well
 from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.alerting import Alerting
 from rpm_stream.pipeline.correct import as_message, void
 from rpm_stream.pipeline.decide import decided
@@ -38,7 +39,6 @@ from rpm_stream.publish.fhir import observation as fhir
 from rpm_stream.publish.fhir import summaries
 from rpm_stream.publish.fhir.observation import Published
 from rpm_stream.records import Action, Alert, Reading, Readings, Record, Reject, Score
-from rpm_stream.registry import Registry
 
 __all__ = ["Judge", "Judged", "Patient", "PatientState"]
 DEVICES = DEVICE_GROUPS | {SILENCE}

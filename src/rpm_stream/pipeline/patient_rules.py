@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import Final
 
 from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.not_judged import NotJudged
 from rpm_stream.pipeline.patient_rule import PatientRule
 from rpm_stream.pipeline.settings import Settings
 from rpm_stream.pipeline.silence import Silence
-from rpm_stream.registry import Registry
 
 PATIENT_RULES: Final[tuple[Callable[[Knowledge, Registry], PatientRule], ...]] = (Silence, Settings, NotJudged)

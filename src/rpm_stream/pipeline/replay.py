@@ -16,6 +16,7 @@ import msgspec
 from rpm_stream.entries import Refusal
 from rpm_stream.ingest.csv.rows import BadRow, CsvFrame
 from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.registry import Registry, plain_fault
 from rpm_stream.pipeline.actions import read_action
 from rpm_stream.pipeline.frames import Rejected, make_reject
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingested
@@ -23,7 +24,6 @@ from rpm_stream.pipeline.judge import Judge, Judged, Patient
 from rpm_stream.pipeline.order import act_once, is_applied, is_forwarded, read_message
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
 from rpm_stream.records import UNREADABLE, Action, Forwarded, Position, Readings, Time
-from rpm_stream.registry import Registry, plain_fault
 
 Kind = Literal["reading", "score", "alert", "observation", "reject"]
 KINDS: tuple[Kind, ...] = ("reading", "score", "alert", "observation", "reject")

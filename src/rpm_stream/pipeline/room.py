@@ -30,7 +30,7 @@ from rpm_stream.publish.fhir.observation import Published
 from rpm_stream.publish.fhir.summaries import shed
 from rpm_stream.score import room
 from rpm_stream.score.entries import entries
-from rpm_stream.words import is_of_devices
+from rpm_stream.text import is_of_devices
 
 STATE_BYTES: Final = 48 * 1024
 VITAL_BYTES: Final = 16 * 1024

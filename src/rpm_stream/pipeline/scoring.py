@@ -11,10 +11,10 @@ from datetime import datetime
 
 from rpm_stream.alert.episode import Episodes, Member
 from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.old_members import NoRule
 from rpm_stream.pipeline.patient import Patient, PatientState
 from rpm_stream.records import Finding, Kind, PatientEntry, Reading
-from rpm_stream.registry import Registry
 from rpm_stream.score.history import Level
 from rpm_stream.score.learning import Paused
 from rpm_stream.score.moment import Moment

@@ -17,17 +17,17 @@ from statistics import median
 from rpm_stream.alert.episode import Episode, Episodes
 from rpm_stream.ids import deterministic_id, utc_text
 from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.registry import Registry, first_not_worn, holders
 from rpm_stream.pipeline.patient import PatientState
 from rpm_stream.pipeline.patient_rule import Due, Ending, PatientRule
 from rpm_stream.publish.windows import SPAN_SECONDS
 from rpm_stream.records import Assignment, DeviceEntry, Finding, Key, PatientEntry, Reading, Record
-from rpm_stream.registry import Registry, first_not_worn, holders
 from rpm_stream.score.continuous import is_continuous
 from rpm_stream.score.expected import expected_of
 from rpm_stream.score.member_names import member_name
 from rpm_stream.score.rule_protocol import Held
 from rpm_stream.score.state import ScoreState
-from rpm_stream.words import is_of_values
+from rpm_stream.text import is_of_values
 
 GROUP = "device:silence"
 LEAST_DISTANCES = 2  # of three readings: from then on their median counts

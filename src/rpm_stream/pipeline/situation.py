@@ -14,7 +14,7 @@ from rpm_stream.pipeline.patient import PatientState
 from rpm_stream.records import Direction, PatientEntry, Reading, Total, Trend
 from rpm_stream.score.news2 import OXYGEN_SAID, SCALE_SAID
 from rpm_stream.score.rules import number_of
-from rpm_stream.words import plain_value, with_unit
+from rpm_stream.text import plain_value, with_unit
 
 if TYPE_CHECKING:
     from rpm_stream.pipeline.scoring import Scoring

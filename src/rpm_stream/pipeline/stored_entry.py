@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
+from rpm_stream.knowledge.registry import NAMED_BY, Registry, RegistryError, check, parse_entry, unwrap
 from rpm_stream.records import (
     UNREADABLE,
     Assignment,
@@ -25,8 +26,7 @@ from rpm_stream.records import (
     Record,
     RegistryEntry,
 )
-from rpm_stream.registry import NAMED_BY, Registry, RegistryError, check, parse_entry, unwrap
-from rpm_stream.words import cleaned, is_clean
+from rpm_stream.text import cleaned, is_clean
 
 NO_DATE = "?"  # a date of birth that nobody can read: none at all would make an adult
 WHOLE = "the entry"

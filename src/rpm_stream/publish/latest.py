@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from rpm_stream.knowledge import Vital
 from rpm_stream.publish.moments import ago_words
 from rpm_stream.records import Alert, Record, Sample, Trend
-from rpm_stream.words import ABSENT_WORDS, UNIT_WORDS, plain_unit
+from rpm_stream.text import ABSENT_WORDS, UNIT_WORDS, plain_unit
 
 ALWAYS_OLD = timedelta(hours=48)  # no vital is measured so rarely that an older value is of today
 

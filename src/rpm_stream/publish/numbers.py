@@ -11,7 +11,7 @@ from __future__ import annotations
 from decimal import ROUND_HALF_UP, Context, Decimal
 
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.words import MOST_DECIMALS
+from rpm_stream.text import MOST_DECIMALS
 
 EXACT = Context(prec=160, rounding=ROUND_HALF_UP)  # value texts have at most 48 digits, of a state at most 128
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from rpm_stream.records import ActionName, Cause, Direction, Event, Transition
-from rpm_stream.words import SERVICE
+from rpm_stream.text import SERVICE
 
 NEW_NORMAL = ("new normal: learning resumes; the limits stay as they are", "new normal: learning resumes")
 SNOOZE_ENDED = "the snooze is over"

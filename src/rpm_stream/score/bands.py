@@ -14,9 +14,9 @@ from typing import Final, Literal, TypeAlias
 
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.charts import BandLine, BandName, Child, Maternity, as_line
+from rpm_stream.knowledge.registry import has_unreadable_birth, months_old
 from rpm_stream.knowledge.scoring import Band, Limits
 from rpm_stream.records import Direction, PatientEntry, Reading, Record
-from rpm_stream.registry import has_unreadable_birth, months_old
 from rpm_stream.score.news2 import SCALE_SAID, Scale, has_scale_2
 
 NEWS2_POINTS: dict[BandName, int] = {"red": 3, "amber": 2}

@@ -28,7 +28,7 @@ from rpm_stream.score.moment import Moment
 from rpm_stream.score.other_unit import OtherUnits
 from rpm_stream.score.rule_protocol import Held, MomentRule, Shared
 from rpm_stream.score.state import DeviceRun, ScoreState
-from rpm_stream.words import plain_flags, plain_unit, plain_value
+from rpm_stream.text import plain_flags, plain_unit, plain_value
 
 BATTERY = "battery"  # the vital
 REFUSED = "refused"  # the flag of a value that no body can have

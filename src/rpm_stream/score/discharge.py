@@ -7,7 +7,7 @@ from decimal import Decimal
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import PatientEntry, TargetWeight
 from rpm_stream.score.days import day_of
-from rpm_stream.words import plain_given, with_unit
+from rpm_stream.text import plain_given, with_unit
 
 VITAL = "weight"
 

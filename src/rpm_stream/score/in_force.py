@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.registry import Registry
 from rpm_stream.records import Direction, LimitValue, Of, PatientEntry, Priority, Record, Time
-from rpm_stream.registry import Registry
 from rpm_stream.score.bands import PREGNANT, Bands
 from rpm_stream.score.own_limits import OwnLimits
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Direction, Limit, Reading
-from rpm_stream.words import decimals_of, plain_flags, plain_number, plain_unit, plain_value, with_unit
+from rpm_stream.text import decimals_of, plain_flags, plain_number, plain_unit, plain_value, with_unit
 
 
 class LimitWords:

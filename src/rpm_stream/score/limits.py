@@ -15,8 +15,8 @@ from typing import TypedDict
 import msgspec
 
 from rpm_stream.knowledge import Knowledge, ShippedLimit
+from rpm_stream.knowledge.registry import Registry
 from rpm_stream.records import Key, PatientEntry, Reading
-from rpm_stream.registry import Registry
 from rpm_stream.score.bands import PREGNANT, Bands, Person
 from rpm_stream.score.limit_words import LimitWords, lasting
 from rpm_stream.score.member_names import member_name

@@ -15,8 +15,8 @@ from typing import Literal
 import msgspec
 
 from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.registry import has_unreadable_birth, years_old
 from rpm_stream.records import PatientEntry, Reading, Record
-from rpm_stream.registry import has_unreadable_birth, years_old
 from rpm_stream.score.history import Segment, VitalHistory, as_of
 
 Scale = Literal["1", "2 on air", "2 on oxygen", "2 unknown"]  # of oxygen saturation; 2 by prescription only

@@ -17,11 +17,11 @@ from typing import Literal
 import msgspec
 
 from rpm_stream.knowledge import Knowledge, Vital
+from rpm_stream.knowledge.registry import Registry, has_unreadable_birth
 from rpm_stream.records import DeviceEntry, Direction, Limit, LimitValue, PatientEntry, Record, Recovery, RegistryEntry
-from rpm_stream.registry import Registry, has_unreadable_birth
 from rpm_stream.score.discharge import target_fault
 from rpm_stream.score.expected import expected_faults
-from rpm_stream.words import cleaned, plain_given, with_unit
+from rpm_stream.text import cleaned, plain_given, with_unit
 
 Level = Literal["patient", "panel", "programme"]
 LEVELS: tuple[Level, ...] = ("patient", "panel", "programme")  # whose limits come first

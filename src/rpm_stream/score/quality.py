@@ -29,7 +29,7 @@ from rpm_stream.score.moment import Moment
 from rpm_stream.score.other_unit import OtherUnits
 from rpm_stream.score.rule_protocol import Held, MomentRule, Shared
 from rpm_stream.score.state import DeviceRun, LastValue, ScoreState
-from rpm_stream.words import plain_flags, plain_unit, plain_value, with_unit
+from rpm_stream.text import plain_flags, plain_unit, plain_value, with_unit
 
 HEART, PULSE = "heart_rate", "pulse_rate"
 MOVEMENT = ("cadence", "speed")

@@ -16,8 +16,8 @@ from datetime import datetime, timedelta
 from typing import ClassVar, NamedTuple, Protocol
 
 from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.registry import Registry
 from rpm_stream.records import Direction, Finding, Key, Kind, PatientEntry, Reading
-from rpm_stream.registry import Registry
 from rpm_stream.score.history import Level
 from rpm_stream.score.limits import LimitTable
 from rpm_stream.score.moment import Moment

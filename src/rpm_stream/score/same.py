@@ -20,7 +20,7 @@ from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Origin, Reading
 from rpm_stream.sameness import BY_TWO_WAYS, MINUTE, Measured, are_one, closest, measured
 from rpm_stream.score.state import ScoreState, Twin
-from rpm_stream.words import is_of_devices
+from rpm_stream.text import is_of_devices
 
 MOST = 14  # readings of a vital that are kept: 280 octets
 MOST_BY_TWO_WAYS = 36  # three hours of a glucose sensor: its maker's servers may come as late as that

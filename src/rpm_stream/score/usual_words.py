@@ -16,7 +16,7 @@ import msgspec
 
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Reading, Record
-from rpm_stream.words import decimals_of, plain_unit, plain_value
+from rpm_stream.text import decimals_of, plain_unit, plain_value
 
 SHOWN_IN = {"kg/L": "mg/dL", "g": "kg"}  # how devices send what nobody reads so
 TENTH = Decimal("0.1")

@@ -19,7 +19,7 @@ from rpm_stream.app.agents.states import Form, KeyedStates
 from rpm_stream.app.kafka.names import ACTIONS, READINGS
 from rpm_stream.pipeline.order import read_message
 from rpm_stream.records import Forwarded
-from rpm_stream.words import is_clean
+from rpm_stream.text import is_clean
 
 AT_MS = 1_772_352_000_000
 

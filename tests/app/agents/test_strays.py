@@ -18,8 +18,8 @@ from rpm_stream.app.kafka.names import ACCOUNTS, FRAMES, MOVED, REDRIVEN, REJECT
 from rpm_stream.app.kafka.partitions import home_of
 from rpm_stream.ingest.frames import MOST_BYTES
 from rpm_stream.knowledge import shipped
+from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.ingest import Ingest
-from rpm_stream.registry import Registry
 
 PARTITIONS = st.integers(1, 32)
 

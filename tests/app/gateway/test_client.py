@@ -29,10 +29,10 @@ from rpm_stream.app.broker.broker import Broker
 from rpm_stream.app.gateway import BadFrame, FrameTooLarge, Gateway, GatewayOptions, SpoolFull, SpoolInUse
 from rpm_stream.app.simulator.encode.files import frame_lines
 from rpm_stream.knowledge import shipped
+from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.device import DeviceState
 from rpm_stream.pipeline.ingest import FrameMessage, Ingest
 from rpm_stream.records import Assignment, DeviceEntry, Frame, Measurement, Notification, Position, Reject
-from rpm_stream.registry import Registry
 
 AT = datetime(2026, 1, 1, 8, tzinfo=UTC)
 NOWHERE = "127.0.0.1:9"  # the discard port: nobody listens

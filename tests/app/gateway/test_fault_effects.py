@@ -14,10 +14,10 @@ from rpm_stream.app.simulator.faults import Faults, inject
 from rpm_stream.app.simulator.simulate import all_frames, all_registry, cohort
 from rpm_stream.app.simulator.stories import StoryName
 from rpm_stream.knowledge import shipped
+from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
 from rpm_stream.pipeline.replay import Replay
 from rpm_stream.records import Account, Frame, Measurement, Position
-from rpm_stream.registry import Registry
 
 START = datetime(2026, 3, 1, 6, tzinfo=UTC)
 HOURS = 24

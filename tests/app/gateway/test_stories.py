@@ -15,8 +15,8 @@ from rpm_stream.app.simulator.devices import SimulatedPatient
 from rpm_stream.app.simulator.simulate import all_frames, all_registry, cohort, ward
 from rpm_stream.app.simulator.stories import STORIES, StoryName, load, load_ward
 from rpm_stream.knowledge import shipped
+from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.replay import Replay
-from rpm_stream.registry import Registry
 
 START = datetime(2026, 3, 1, 6, tzinfo=UTC)
 

@@ -33,8 +33,8 @@ from rpm_stream.app.operate.silent_gateways import (
     usual,
 )
 from rpm_stream.app.registry.topic import write
+from rpm_stream.knowledge.registry import Registry
 from rpm_stream.records import Account, Assignment, DeviceEntry
-from rpm_stream.registry import Registry
 
 NOW = datetime(2026, 1, 31, 8, tzinfo=UTC)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

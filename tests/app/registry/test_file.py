@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rpm_stream.app.registry.file import ignored, read_registry, without_group
-from rpm_stream.registry import Registry
+from rpm_stream.knowledge.registry import Registry
 
 RIGHT = """
 {"v":1,"device":"d","model":"m","assignments":[{"patient":"p","from":"2026-01-01T00:00:00Z","until":null,"user":1}]}

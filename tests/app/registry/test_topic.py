@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rpm_stream.app.operate.assignments import assigned, taken_back
+from rpm_stream.knowledge.registry import parse_entry, wearers
 from rpm_stream.records import Assignment, DeviceEntry
-from rpm_stream.registry import parse_entry, wearers
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HOURS = st.integers(min_value=0, max_value=200)

@@ -23,8 +23,8 @@ from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.simulator.faults import Faults
 from rpm_stream.app.simulator.replay import WardPlan, register, run_ward
 from rpm_stream.app.simulator.simulate import all_registry
+from rpm_stream.knowledge.registry import parse_entry
 from rpm_stream.records import Frame
-from rpm_stream.registry import parse_entry
 
 CSV = "patient,measured_at,vital,value,unit\np1,2026-01-01T02:00:00Z,body_temperature,36.7,Cel\n"
 

@@ -18,9 +18,9 @@ from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.simulator.faults import Faults, inject
 from rpm_stream.app.simulator.scenario import Scenario, read_scenario
 from rpm_stream.knowledge import shipped
+from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.replay import Replay
 from rpm_stream.records import Frame
-from rpm_stream.registry import Registry
 
 NO_FAULTS = Faults()
 SEEN = ("patient", "group", "priority", "state", "opened_at", "historical")

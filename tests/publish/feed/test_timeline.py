@@ -15,7 +15,7 @@ from rpm_stream.publish import old_life
 from rpm_stream.publish.feed import timeline as life
 from rpm_stream.publish.moments import utc_words
 from rpm_stream.records import Alert, Direction, Event, Priority, State, Transition
-from rpm_stream.words import SERVICE
+from rpm_stream.text import SERVICE
 
 START = datetime(2026, 7, 14, 7, 0, tzinfo=UTC)
 NURSE = "N. Adeyemi"

@@ -27,10 +27,10 @@ from rpm_stream.app.feed.chart import UNIT_WORDS, Chart, ChartPoint, LimitLine, 
 from rpm_stream.app.feed.page.chart import options
 from rpm_stream.app.feed.page.style import COLOURS
 from rpm_stream.knowledge import Knowledge, shipped
+from rpm_stream.knowledge.registry import Registry
 from rpm_stream.publish.feed import timeline as life
 from rpm_stream.publish.latest import latest
 from rpm_stream.records import Alert, Priority, Reading, Reject, Score
-from rpm_stream.registry import Registry
 
 NEWS2 = "news2"  # the score's detector, and the name of its chart
 MARGIN = 0.03  # of a chart's time, before the first value and behind the last

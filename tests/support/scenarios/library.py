@@ -17,8 +17,8 @@ from support.paths import repository
 from rpm_stream.app.registry.file import read_registry
 from rpm_stream.ingest.csv.rows import frames, rows
 from rpm_stream.knowledge import shipped
+from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.replay import KINDS, Kind, Line, Replay
-from rpm_stream.registry import Registry
 
 FOLDER = repository("tests", "scenarios")
 

@@ -14,9 +14,9 @@ from aiokafka.structs import ConsumerRecord
 from rpm_stream.app.engine.application import Outgoing
 from rpm_stream.app.kafka.frame_record import position, received_at
 from rpm_stream.app.kafka.names import READINGS
+from rpm_stream.knowledge.registry import plain_fault
 from rpm_stream.pipeline.order import forward
 from rpm_stream.records import UNREADABLE
-from rpm_stream.registry import plain_fault
 
 log = structlog.get_logger()
 

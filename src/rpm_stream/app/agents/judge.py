@@ -46,12 +46,12 @@ from rpm_stream.app.runtime.metrics import (
 )
 from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.registry import Registry, plain_fault
 from rpm_stream.pipeline.held import Held
 from rpm_stream.pipeline.judge import Judge, Judged, Patient
 from rpm_stream.pipeline.order import act_once, read_message
 from rpm_stream.pipeline.state import check_patient, pack_patient, unpack_patient
 from rpm_stream.records import UNREADABLE, Forwarded
-from rpm_stream.registry import Registry, plain_fault
 
 STAGE = "judge"
 SLICE_OCTETS = 512 * 1024  # 1,600 readings

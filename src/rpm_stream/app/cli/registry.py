@@ -17,7 +17,7 @@ from rpm_stream.app.runtime.clock import wall
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.records import Assignment
-from rpm_stream.words import is_clean
+from rpm_stream.text import is_clean
 
 At = Annotated[str | None, typer.Option(help="From when (RFC 3339); default: now.")]
 Until = Annotated[str | None, typer.Option(help="Until when (RFC 3339); default: for good.")]
@@ -133,7 +133,7 @@ def show(
     Example: rpm-stream registry show device/strap-17
     """
     from rpm_stream.app.registry.topic import read
-    from rpm_stream.registry import entry_key
+    from rpm_stream.knowledge.registry import entry_key
 
     registry = asyncio.run(read(bootstrap or Settings().bootstrap))
     entries = {entry_key(entry): entry for entry in registry.entries()}

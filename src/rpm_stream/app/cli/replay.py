@@ -90,9 +90,9 @@ def _tables(folder: Path | None) -> Knowledge:
 def _replay(kinds: list[Kind], registry: Path | None, folder: Path | None, asked: topics.Options | None) -> Replay:
     """A replay with the entries of a file, or of the broker where ``asked`` says so and there is no file."""
     from rpm_stream.app.registry.file import stored_registry
+    from rpm_stream.knowledge.registry import Registry, entry_key
     from rpm_stream.pipeline.replay import Replay
     from rpm_stream.pipeline.stored_entry import Stored, stored_faults
-    from rpm_stream.registry import Registry, entry_key
     from rpm_stream.score.own_limits import faults
 
     tables = _tables(folder)

@@ -20,8 +20,8 @@ from rpm_stream.app.runtime.settings import Settings
 if TYPE_CHECKING:
     from rpm_stream.app.operate.compare_replay import Comparison
     from rpm_stream.app.operate.replay_topics import Asked
+    from rpm_stream.knowledge.registry import Registry
     from rpm_stream.pipeline.replay import Kind, Replay
-    from rpm_stream.registry import Registry
 
 FromKafka = Annotated[bool, typer.Option("--from-kafka", help="Replay the topics of a broker instead of files.")]
 Since = Annotated[str | None, typer.Option("--from", help="With --from-kafka: from then on (RFC 3339); none: all.")]

@@ -13,6 +13,7 @@ from typing import Any, cast
 import msgspec
 
 from rpm_stream.app.ehr.client import FhirClient, Resource, ResourceKind
+from rpm_stream.knowledge.registry import RegistryError
 from rpm_stream.pipeline.stored_entry import read_entry
 from rpm_stream.publish.fhir.patients_and_devices import (
     IDENTIFIER_SYSTEMS,
@@ -21,7 +22,6 @@ from rpm_stream.publish.fhir.patients_and_devices import (
     patient_resource,
 )
 from rpm_stream.records import DeviceEntry, PatientEntry
-from rpm_stream.registry import RegistryError
 
 ASK_AGAIN_SECONDS = 600.0
 

@@ -8,8 +8,8 @@ from decimal import Decimal
 
 from rpm_stream.app.feed.read_model import FeedState, Point
 from rpm_stream.knowledge import Knowledge, Points, Vital
+from rpm_stream.knowledge.registry import years_old
 from rpm_stream.records import Absent, Alert, Limit, PatientEntry, Priority, Record
-from rpm_stream.registry import years_old
 
 AROUND = timedelta(hours=6)  # before the first evidence and after the last change: enough to see what led to it
 MOST_CHARTS = 4

@@ -23,11 +23,11 @@ from rpm_stream.app.feed.read_model import FeedState, is_over
 from rpm_stream.app.kafka import names
 from rpm_stream.app.kafka.partitions import partitions_of
 from rpm_stream.app.kafka.security import kafka_client
+from rpm_stream.knowledge.registry import RegistryError
 from rpm_stream.pipeline.correct import as_message
 from rpm_stream.pipeline.order import read_message
 from rpm_stream.pipeline.stored_entry import read_entry
 from rpm_stream.records import UNREADABLE, Action, Alert, Readings
-from rpm_stream.registry import RegistryError
 
 READ_BACK = timedelta(hours=24)  # of append time: what the charts show at a start
 READ_BACK_MESSAGES = 100_000  # at most so many a partition, so that a start takes seconds

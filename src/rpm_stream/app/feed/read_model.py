@@ -16,6 +16,7 @@ from typing import Literal
 import msgspec
 
 from rpm_stream.alert.decisions import EVENTS, is_needless
+from rpm_stream.knowledge.registry import Registry
 from rpm_stream.publish.feed import rows as feed
 from rpm_stream.publish.old_life import typed
 from rpm_stream.records import (
@@ -28,7 +29,6 @@ from rpm_stream.records import (
     RegistryEntry,
     Transition,
 )
-from rpm_stream.registry import Registry
 
 WINDOW = timedelta(hours=72)  # of measured time before the patient's newest: a home device is used daily or so
 SERIES_POINTS = 2_000

@@ -26,7 +26,7 @@ from rpm_stream.publish.feed import timeline as life
 from rpm_stream.publish.feed.rows import Filter, Row
 from rpm_stream.publish.feed.timeline import Step
 from rpm_stream.records import Action, Alert, Direction, Event, Priority, Record, Transition
-from rpm_stream.words import SERVICE, is_clean
+from rpm_stream.text import SERVICE, is_clean
 
 ANSWER_S = 5.0  # how long somebody waits for the broker to have stored a decision
 KEPT = "the broker does not answer; your decision is kept here and stored when it does: look again later"

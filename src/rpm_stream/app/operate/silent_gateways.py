@@ -23,8 +23,8 @@ from prometheus_client import Gauge
 from rpm_stream.app.kafka.names import ACCOUNTS
 from rpm_stream.app.kafka.range_reader import Progress, Spans, reaching, records, window
 from rpm_stream.app.registry.topic import read
+from rpm_stream.knowledge.registry import Registry, holders
 from rpm_stream.records import UNREADABLE, Record, Time
-from rpm_stream.registry import Registry, holders
 
 SLOT = timedelta(minutes=10)
 SLOTS_A_DAY = 144

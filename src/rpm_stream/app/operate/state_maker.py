@@ -9,10 +9,10 @@ from aiokafka.structs import ConsumerRecord
 from rpm_stream.app.kafka.frame_record import frame_message
 from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.ingest import DeviceState, Ingest
 from rpm_stream.pipeline.replay import Replay
 from rpm_stream.pipeline.sealed import pack_device
-from rpm_stream.registry import Registry
 
 
 class Making(Protocol):

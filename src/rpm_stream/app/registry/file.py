@@ -12,9 +12,9 @@ import msgspec
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.registry import Registry, RegistryError, parse_entry
 from rpm_stream.pipeline.stored_entry import read_entry
 from rpm_stream.records import PatientEntry, RegistryEntry
-from rpm_stream.registry import Registry, RegistryError, parse_entry
 from rpm_stream.score.own_limits import faults
 
 Entry = TypeVar("Entry")

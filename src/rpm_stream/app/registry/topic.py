@@ -15,8 +15,8 @@ from rpm_stream.app.kafka.preflight import partition_counts
 from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.registry.reader import RegistryReader
 from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.knowledge.registry import Registry, RegistryError, entry_key, parse_entry
 from rpm_stream.records import RegistryEntry
-from rpm_stream.registry import Registry, RegistryError, entry_key, parse_entry
 
 PATIENCE_SECONDS = 30.0
 

@@ -30,8 +30,8 @@ from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.simulator.devices import SimulatedPatient
 from rpm_stream.app.simulator.faults import Faults, inject
 from rpm_stream.app.simulator.simulate import all_frames, ward
+from rpm_stream.knowledge.registry import entry_key
 from rpm_stream.records import Frame
-from rpm_stream.registry import entry_key
 
 BATCH = 200  # frames in one write to the spool
 MAX_AHEAD = 20_000  # frames on the disk before a fast replay waits for the broker

@@ -9,7 +9,7 @@ from __future__ import annotations
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Record
-from rpm_stream.words import as_sent
+from rpm_stream.text import as_sent
 
 WHO_AND_WHEN = ("patient", "measured_at")
 LONG = ("vital", "value", "unit")

@@ -20,7 +20,7 @@ from rpm_stream.ingest.csv.lines import BadRecord, CsvRecord, records
 from rpm_stream.ingest.csv.times import RFC_3339, LocalClock, WrittenTime
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.records import Reason, Record
-from rpm_stream.words import is_clean
+from rpm_stream.text import is_clean
 
 COLUMNS = WHO_AND_WHEN + LONG
 MOST_ROWS = 1000  # entries a frame (CONTRACT 1)

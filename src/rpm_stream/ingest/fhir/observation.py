@@ -18,7 +18,7 @@ from rpm_stream.ingest.fhir.shapes import Identifier, Kind, Observation, Subject
 from rpm_stream.ingest.fhir.values import statuses, values_of
 from rpm_stream.records import Decoded, Offset, Payload, Record, Time
 from rpm_stream.sameness import plain_number
-from rpm_stream.words import is_clean
+from rpm_stream.text import is_clean
 
 STATUSES = frozenset({"preliminary", "final", "amended", "corrected", "unknown"})
 NO_STATEMENT = {

@@ -31,7 +31,7 @@ from rpm_stream.ingest.gatt.step_counter import decode_step_counter
 from rpm_stream.ingest.gatt.temperature import decode_intermediate_temperature, decode_temperature
 from rpm_stream.ingest.gatt.weight import decode_weight
 from rpm_stream.records import Payload
-from rpm_stream.words import as_sent
+from rpm_stream.text import as_sent
 
 __all__ = ["DECODERS", "DecodeError", "Decoders", "decode", "short_form"]
 

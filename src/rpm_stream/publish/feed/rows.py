@@ -16,12 +16,12 @@ from types import MappingProxyType
 from typing import Literal
 
 from rpm_stream.knowledge import Vital
+from rpm_stream.knowledge.registry import years_old
 from rpm_stream.publish.feed import timeline as life
 from rpm_stream.publish.latest import Latest, latest
 from rpm_stream.publish.moments import ago_words, duration_words
 from rpm_stream.records import Alert, Direction, PatientEntry, Priority, Record, State
-from rpm_stream.registry import years_old
-from rpm_stream.words import is_of_values
+from rpm_stream.text import is_of_values
 
 PRIORITIES: tuple[Priority, ...] = ("high", "medium", "low")
 RESOLVED_SHOWN_FOR = timedelta(hours=24)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from rpm_stream.publish.moments import duration_words, utc_words
 from rpm_stream.publish.old_life import is_person, typed
 from rpm_stream.records import Alert, Direction, Event, Record, State, Transition
-from rpm_stream.words import is_of_values
+from rpm_stream.text import is_of_values
 
 STATE_WORDS: dict[State, str] = {
     "open": "Open",

@@ -31,8 +31,8 @@ from rpm_stream.app.gateway.ble.known import Known, KnownDevice
 from rpm_stream.app.gateway.ble.radio import Sighting
 from rpm_stream.app.gateway.client import GATEWAY_ID
 from rpm_stream.app.runtime.errors import UsageError
+from rpm_stream.knowledge.registry import Registry
 from rpm_stream.records import DeviceEntry
-from rpm_stream.registry import Registry
 
 NEAR = [
     Sighting("AA:00:00:00:00:01", None, frozenset({"180D"}), -70),

@@ -26,7 +26,7 @@ from rpm_stream.app.feed.service import (
 )
 from rpm_stream.publish.feed.rows import Row, back_words
 from rpm_stream.records import Direction, Record
-from rpm_stream.words import is_of_values
+from rpm_stream.text import is_of_values
 
 SIDES: dict[Direction | None, str] = {
     None: "All that it shows now",

@@ -17,7 +17,7 @@ from typing import Any
 from rpm_stream.app.gateway.ble.radio import Sighting
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.records import DeviceEntry, Record
-from rpm_stream.words import is_clean
+from rpm_stream.text import is_clean
 
 AT_ONCE_S = (
     60.0  # two addresses under one name within so many seconds are two devices, not one that changed its address

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 
 from rpm_stream.app.gateway.ble.radio import Sighting
-from rpm_stream.words import cleaned
+from rpm_stream.text import cleaned
 
 SERVICES: dict[str, str] = {  # what a person calls a device that has it; source: Bluetooth SIG, assigned numbers
     "180D": "heart rate",

@@ -10,7 +10,7 @@ from rich.table import Table
 from rpm_stream.app.gateway.ble.board import Board, Presence, Row, Status
 from rpm_stream.app.gateway.ble.known_template import health
 from rpm_stream.app.gateway.ble.radio import Sighting
-from rpm_stream.words import cleaned
+from rpm_stream.text import cleaned
 
 COLOURS = {Presence.connected: "green", Presence.connecting: "yellow", Presence.away: "dim", Presence.unpaired: "red"}
 WEAK_BATTERY, WEAK_SIGNAL = 15, -85  # percent, dBm

@@ -21,7 +21,7 @@ from rpm_stream.records import (
     Record,
     RegistryEntry,
 )
-from rpm_stream.words import is_clean
+from rpm_stream.text import is_clean
 
 
 class RegistryError(RpmStreamError):

@@ -11,7 +11,7 @@ from support.replaying import of_type, replay_values
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.score.quality import _before
-from rpm_stream.words import plain_unit, with_unit
+from rpm_stream.text import plain_unit, with_unit
 
 UNITS = sorted({unit for row in shipped().vitals.values() for unit in row.units})
 
