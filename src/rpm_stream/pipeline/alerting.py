@@ -13,11 +13,11 @@ import msgspec
 
 from rpm_stream.alert.episode import Episode, Member
 from rpm_stream.alert.episodes import apply, found_member, settle_recovered
+from rpm_stream.alert.escalation import overdue
 from rpm_stream.alert.moments import note_moment, note_worst, note_worst_total
-from rpm_stream.alert.room import shorten_history
+from rpm_stream.alert.size import shorten_history
 from rpm_stream.alert.telling import is_news, note_graver, note_told, tell
 from rpm_stream.alert.tiers import decision_at, is_graver, last_beyond, look, look_at_total
-from rpm_stream.alert.waiting import overdue
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.patient import Patient
 from rpm_stream.pipeline.scoring import Scoring

@@ -11,8 +11,8 @@ from support.situation import Unknown, context
 from rpm_stream.alert.decisions import decide
 from rpm_stream.alert.episode import Episodes
 from rpm_stream.alert.episodes import apply
-from rpm_stream.alert.room import lighten
-from rpm_stream.alert.waiting import overdue
+from rpm_stream.alert.escalation import overdue
+from rpm_stream.alert.size import lighten
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.old_members import kind_and_key
 from rpm_stream.records import RANK, Action, Finding, Key, Origin, Reading
