@@ -18,8 +18,8 @@ from typing import TypeVar
 
 from rig import detector_quality
 
-from rpm_stream.score.detector import WARM_AFTER, Detector, Feature
-from rpm_stream.score.detectors import VECTOR_DETECTORS, VITAL_DETECTORS
+from rpm_stream.score.detectors.protocol import WARM_AFTER, Detector, Feature
+from rpm_stream.score.detectors.table import VECTOR_DETECTORS, VITAL_DETECTORS
 
 X = TypeVar("X")
 

@@ -21,7 +21,7 @@ from rpm_stream.ingest.csv.rows import frames, rows
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.replay import Replay
-from rpm_stream.score.device_runs import KINDS
+from rpm_stream.score.rules.device_runs import KINDS
 
 SHARED = Path(os.environ.get("RPM_SHARED", Path(__file__).parents[2] / "shared"))
 FILES = (("sepsis2019.csv.gz", 200), ("cgm.csv.gz", 5))

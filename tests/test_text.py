@@ -10,7 +10,7 @@ import pytest
 from support.replaying import of_type, replay_values
 
 from rpm_stream.knowledge import shipped
-from rpm_stream.score.quality import _before
+from rpm_stream.score.rules.signal_quality import _before
 from rpm_stream.text import plain_unit, with_unit
 
 UNITS = sorted({unit for row in shipped().vitals.values() for unit in row.units})

@@ -22,8 +22,8 @@ from typing import TypeAlias
 from unittest.mock import patch
 
 from rpm_stream.knowledge import shipped
-from rpm_stream.score.detector import WARM_AFTER, Detector, Feature
-from rpm_stream.score.detectors import VITAL_DETECTORS
+from rpm_stream.score.detectors.protocol import WARM_AFTER, Detector, Feature
+from rpm_stream.score.detectors.table import VITAL_DETECTORS
 
 EARLY = 12
 BUDGETS = (0.25, 0.5, 1.0)  # alarms a patient-day

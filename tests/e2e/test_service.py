@@ -25,7 +25,7 @@ from rpm_stream.app.kafka import names
 from rpm_stream.app.kafka.retention import READ
 from rpm_stream.app.runtime.metrics import STAGES
 from rpm_stream.records import Priority, Reason, State
-from rpm_stream.score.detectors import DETECTORS
+from rpm_stream.score.detectors.table import DETECTORS
 
 SOUND = (0.0, "heart_rate", "72")
 

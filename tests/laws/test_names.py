@@ -38,7 +38,7 @@ EXCEPTIONS = {
     ("alert/decisions.py", "action.to or ''"): "a name that a person typed",
     ("alert/moments.py", "key"): "the state's own key of vital and side, written and read in this file",
     ("app/operate/reconcile/balance.py", "each.value"): "an identifier of FHIR",
-    ("score/learned.py", "key"): "the state's own key of a row in shadow",
+    ("score/baseline/learned.py", "key"): "the state's own key of a row in shadow",
     ("pipeline/order.py", "bytes(keys.get('action', b''))"): "bytes of a message",
     ("pipeline/stored_entry.py", "key"): "the key of a registry message",
 }

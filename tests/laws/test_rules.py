@@ -20,9 +20,9 @@ from rpm_stream.pipeline.sealed import seal, unseal
 from rpm_stream.pipeline.state import PATIENTS, pack_patient, unpack_patient
 from rpm_stream.publish.feed.rows import rule_words
 from rpm_stream.records import Direction, Key, Kind
-from rpm_stream.score.member_names import member_name
-from rpm_stream.score.rule_protocol import Rule, share
-from rpm_stream.score.rule_table import RULES
+from rpm_stream.score.memory.member_names import member_name
+from rpm_stream.score.rules.protocol import Rule, share
+from rpm_stream.score.rules.table import RULES
 
 SHARED = share(shipped(), Registry())
 ALL: tuple[Rule, ...] = (

@@ -31,7 +31,7 @@ from rpm_stream.publish.fhir.ids import observation_id
 from rpm_stream.publish.fhir.observation import publishes
 from rpm_stream.records import Action, Origin, Reading, Readings
 from rpm_stream.sameness import Measurements
-from rpm_stream.score.same import MOST
+from rpm_stream.score.rules.same_measurement import MOST
 
 PATIENT = {"v": 1, "patient": "p"}
 WAYS = [worn(device=device) for device in ("d", "app", "cloud")]
@@ -118,7 +118,7 @@ def by_routes(course: Sequence[Any], offsets: Sequence[int]) -> list[Record]:
 
 
 def _is_sparse(frames: Sequence[Record]) -> bool:
-    """Few values of a vital, and at most four about each minute: what is kept of more is bounded (score/same.py)."""
+    """Few values of a vital, and at most four about each minute: what is kept of more is bounded (score/rules/same_measurement.py)."""
     near: Counter[tuple[str, int]] = Counter()
     of_a_vital: Counter[str] = Counter()
     for each in frames:

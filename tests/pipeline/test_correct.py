@@ -23,8 +23,8 @@ from rpm_stream.publish.fhir.ids import observation_id, summary_id
 from rpm_stream.publish.fhir.remaining import Remaining
 from rpm_stream.publish.windows import Bin
 from rpm_stream.records import Action, Assignment, Origin, PatientEntry, Reading, Readings
-from rpm_stream.score.room import forget_evidence
-from rpm_stream.score.same import MOST
+from rpm_stream.score.memory.size import forget_evidence
+from rpm_stream.score.rules.same_measurement import MOST
 
 CORRECTED_AT = START + timedelta(hours=5)
 
@@ -481,7 +481,7 @@ def test_nobodys_readings_are_only_taken_back_and_only_those_of_the_time_and_slo
 QUARTERS = [START + timedelta(minutes=15 * quarter) for quarter in range(4)]
 # What tells of one measurement lies in one window, and each is the same as every other: else it matters which came
 # first. It came by two ways at most: by three, one that was taken back may leave a count of one too many. And there are
-# no more readings than measurements are known (score/same.py).
+# no more readings than measurements are known (score/rules/same_measurement.py).
 MINUTES = st.builds(lambda place, after: 2 * place + after, st.integers(0, 29), st.sampled_from([0.0, 0.4]))
 WORN = st.lists(
     st.tuples(MINUTES, st.sampled_from(["70", "71", "72.5", "80"]), st.sampled_from(["d", "own", "loan", "voided"])),

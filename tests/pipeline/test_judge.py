@@ -25,7 +25,7 @@ from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.judge import Judge, Judged
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
 from rpm_stream.records import Action
-from rpm_stream.score.room import forget_vital
+from rpm_stream.score.memory.size import forget_vital
 
 EACH = [1, 3, 15]  # seconds between the readings of an oximeter
 SILENT = {"v": 1, "patient": "p", "expected_every": {"heart_rate": 60}}
@@ -305,7 +305,7 @@ def test_a_message_is_applied_once() -> None:
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A bug: a temperature of 40.1 cannot be judged."""
-    from rpm_stream.score.rules import LimitJudge
+    from rpm_stream.score.rules.limits_and_news2 import LimitJudge
 
     judged = LimitJudge.limits
 

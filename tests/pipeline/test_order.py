@@ -20,7 +20,7 @@ from rpm_stream.pipeline.order import act_once, forward, read_message
 from rpm_stream.pipeline.replay import Replay
 from rpm_stream.pipeline.state import pack_patient, unpack_patient
 from rpm_stream.records import UNREADABLE, Forwarded, Position, Readings
-from rpm_stream.score.rules import LimitJudge
+from rpm_stream.score.rules.limits_and_news2 import LimitJudge
 
 VALUES = ("97", "90", "84", "83", "96", "97", "85", "80", "96", "97", "97", "82")
 KINDS = ("acknowledge", "snooze", "comment", "resolve", "assign", "see")

@@ -18,8 +18,8 @@ from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import first_not_worn, parse_entry
 from rpm_stream.records import Assignment, Readings
-from rpm_stream.score.room import forget_vital
-from rpm_stream.score.state import MOST_DISTANCES
+from rpm_stream.score.memory.size import forget_vital
+from rpm_stream.score.memory.state import MOST_DISTANCES
 
 SILENT = {"v": 1, "patient": "p", "expected_every": {"heart_rate": 60}}
 

@@ -15,7 +15,7 @@ from rpm_stream.pipeline import sealed, state
 from rpm_stream.pipeline.device import DeviceState
 from rpm_stream.pipeline.sealed import LAYOUT, StateError, pack_device, seal, unpack_device, unseal
 from rpm_stream.pipeline.state import unpack_patient
-from rpm_stream.score import codec
+from rpm_stream.score.detectors import codec
 
 LAYOUTS = sorted(int(path.stem.removeprefix("layout-")) for path in FOLDER.glob("layout-*.json"))
 

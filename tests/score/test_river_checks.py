@@ -16,9 +16,9 @@ from river import checks, compose, preprocessing
 from river.base import AnomalyDetector, DriftDetector
 from support.people import VECTOR, VITALS, Vector, feature, features, gross_values, vector
 
-from rpm_stream.score.detector import WARM_AFTER, Detector
-from rpm_stream.score.detectors import DETECTORS, VITAL_DETECTORS
-from rpm_stream.score.drift import Drift
+from rpm_stream.score.detectors.drift import Drift
+from rpm_stream.score.detectors.protocol import WARM_AFTER, Detector
+from rpm_stream.score.detectors.table import DETECTORS, VITAL_DETECTORS
 
 pytest.importorskip("sklearn", reason="River's check of the ROC area needs scikit-learn (requirements/dev.txt)")
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from math import inf
 
 from rpm_stream.records import Record
-from rpm_stream.score.detector import Feature
+from rpm_stream.score.detectors.protocol import Feature
 
 Vector = dict[str, float]
 

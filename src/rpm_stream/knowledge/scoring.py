@@ -10,7 +10,7 @@ from msgspec import field
 from rpm_stream.knowledge.tables import Table
 from rpm_stream.records import Direction, Priority
 
-VitalDetectorName: TypeAlias = Literal["gaussian", "quantile", "drift"]  # the table of score/detectors.py
+VitalDetectorName: TypeAlias = Literal["gaussian", "quantile", "drift"]  # the table of score/detectors/table.py
 
 
 Rows: TypeAlias = tuple[tuple[str, int], ...]

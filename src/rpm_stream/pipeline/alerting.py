@@ -26,8 +26,8 @@ from rpm_stream.pipeline.silence import Silence
 from rpm_stream.pipeline.situation import PatientSituation
 from rpm_stream.pipeline.work import Work
 from rpm_stream.records import RANK, Alert, Finding, PatientEntry, Reading
-from rpm_stream.score.moment import Moment
-from rpm_stream.score.total import NEWS2
+from rpm_stream.score.rules.moment import Moment
+from rpm_stream.score.rules.news2_total import NEWS2
 from rpm_stream.text import is_of_values
 
 VITAL_SIGNS = "vital_signs"

@@ -30,8 +30,8 @@ from rpm_stream.publish.fhir.summaries import drop_again, note_again
 from rpm_stream.publish.windows import SPAN_SECONDS, place_of
 from rpm_stream.records import Action, Assignment, Reading, Readings, Record
 from rpm_stream.sameness import measured
-from rpm_stream.score import same
-from rpm_stream.score.state import ScoreState
+from rpm_stream.score.memory.state import ScoreState
+from rpm_stream.score.rules import same_measurement as same
 
 CORRECTED = -2  # no partition of Kafka: adopted readings are no message of rpm.readings
 MOST_READINGS = 250  # of one action: half of what the contract allows, as it also names the windows around them

@@ -10,7 +10,7 @@ from rpm_stream.knowledge.registry import Registry, first_not_worn
 from rpm_stream.pipeline.patient import PatientState
 from rpm_stream.pipeline.patient_rule import Ending
 from rpm_stream.records import DeviceEntry, PatientEntry
-from rpm_stream.score.device_runs import KINDS
+from rpm_stream.score.rules.device_runs import KINDS
 
 GROUPS = frozenset(f"device:{kind}" for kind in KINDS)
 

@@ -10,7 +10,7 @@ import msgspec
 from rpm_stream.alert.episode import Episodes
 from rpm_stream.publish.old_life import with_refusals
 from rpm_stream.records import Direction, Key, Kind
-from rpm_stream.score.rule_protocol import Rule
+from rpm_stream.score.rules.protocol import Rule
 
 TOGETHER = "half_space_trees"  # the one detector of several vitals whose name was a whole member
 LASTING = "drift"

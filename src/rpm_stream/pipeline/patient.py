@@ -15,8 +15,8 @@ import msgspec
 from rpm_stream.alert.episode import Episodes
 from rpm_stream.publish.fhir.summaries import Summaries
 from rpm_stream.records import Action, Readings
-from rpm_stream.score.learning import LiveDetectors
-from rpm_stream.score.state import ScoreState
+from rpm_stream.score.baseline.learning import LiveDetectors
+from rpm_stream.score.memory.state import ScoreState
 
 MOST_SINCE = 64  # weight of what is kept since the last seal: an input weighs one, and each of its readings one
 

@@ -1,4 +1,4 @@
-"""What a rule over a patient as a whole is: ``score/rule_protocol.py`` with other inputs, and with an end by itself."""
+"""What a rule over a patient as a whole is: ``score/rules/protocol.py`` with other inputs, and with an end by itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, NamedTuple, Protocol, TypeAlias
 
 from rpm_stream.pipeline.patient import PatientState
 from rpm_stream.records import Finding, PatientEntry
-from rpm_stream.score.rule_protocol import Rule
+from rpm_stream.score.rules.protocol import Rule
 
 When: TypeAlias = Literal["tick", "step", "failure"]
 

@@ -1,6 +1,6 @@
 """The table of rules over a patient as a whole: the one place that lists them. To add one: its file, its line here.
 
-Their inputs differ from those of ``score/rule_table.py``: they look at no moment's readings but at time, the registry
+Their inputs differ from those of ``score/rules/table.py``: they look at no moment's readings but at time, the registry
 and what is known of the patient, so they find something where nothing was measured. All else that is asked of a rule
 is asked of these too. The order is that of looking.
 """

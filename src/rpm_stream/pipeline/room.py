@@ -28,8 +28,8 @@ from rpm_stream.publish.fhir import observation as fhir
 from rpm_stream.publish.fhir.codes import KIND_ATTRIBUTE
 from rpm_stream.publish.fhir.observation import Published
 from rpm_stream.publish.fhir.summaries import shed
-from rpm_stream.score import room
-from rpm_stream.score.entries import entries
+from rpm_stream.score.detectors.entries import entries
+from rpm_stream.score.memory import size as room
 from rpm_stream.text import is_of_devices
 
 STATE_BYTES: Final = 48 * 1024

@@ -15,13 +15,13 @@ from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.old_members import NoRule
 from rpm_stream.pipeline.patient import Patient, PatientState
 from rpm_stream.records import Finding, Kind, PatientEntry, Reading
-from rpm_stream.score.history import Level
-from rpm_stream.score.learning import Paused
-from rpm_stream.score.moment import Moment
-from rpm_stream.score.news2 import SATURATION, Scale
-from rpm_stream.score.rule_protocol import Rule, share
-from rpm_stream.score.rule_table import RULES
-from rpm_stream.score.same import Same
+from rpm_stream.score.baseline.learning import Paused
+from rpm_stream.score.memory.history import Level
+from rpm_stream.score.rules.moment import Moment
+from rpm_stream.score.rules.news2 import SATURATION, Scale
+from rpm_stream.score.rules.protocol import Rule, share
+from rpm_stream.score.rules.same_measurement import Same
+from rpm_stream.score.rules.table import RULES
 
 
 class Scoring:

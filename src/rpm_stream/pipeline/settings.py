@@ -20,13 +20,13 @@ from rpm_stream.knowledge.registry import Registry, has_unreadable_birth
 from rpm_stream.pipeline.patient import PatientState
 from rpm_stream.pipeline.patient_rule import Due, PatientRule
 from rpm_stream.records import Finding, Key, Limit, PatientEntry, Record
-from rpm_stream.score.bands import NO_AGE, Bands
-from rpm_stream.score.discharge import target_fault
-from rpm_stream.score.expected import expected_faults, expected_of
-from rpm_stream.score.member_names import member_name
-from rpm_stream.score.news2 import SATURATION, Chart, Scale, has_scale_2
-from rpm_stream.score.own_limits import OwnLimits, limit_fault
-from rpm_stream.score.state import ScoreState
+from rpm_stream.score.memory.expected import expected_faults, expected_of
+from rpm_stream.score.memory.member_names import member_name
+from rpm_stream.score.memory.state import ScoreState
+from rpm_stream.score.rules.bands import NO_AGE, Bands
+from rpm_stream.score.rules.discharge_weight import target_fault
+from rpm_stream.score.rules.individual_limits import OwnLimits, limit_fault
+from rpm_stream.score.rules.news2 import SATURATION, Chart, Scale, has_scale_2
 from rpm_stream.text import cleaned, plain_list
 
 GROUP = "settings"

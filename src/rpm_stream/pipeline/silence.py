@@ -22,11 +22,11 @@ from rpm_stream.pipeline.patient import PatientState
 from rpm_stream.pipeline.patient_rule import Due, Ending, PatientRule
 from rpm_stream.publish.windows import SPAN_SECONDS
 from rpm_stream.records import Assignment, DeviceEntry, Finding, Key, PatientEntry, Reading, Record
-from rpm_stream.score.continuous import is_continuous
-from rpm_stream.score.expected import expected_of
-from rpm_stream.score.member_names import member_name
-from rpm_stream.score.rule_protocol import Held
-from rpm_stream.score.state import ScoreState
+from rpm_stream.score.memory.continuous import is_continuous
+from rpm_stream.score.memory.expected import expected_of
+from rpm_stream.score.memory.member_names import member_name
+from rpm_stream.score.memory.state import ScoreState
+from rpm_stream.score.rules.protocol import Held
 from rpm_stream.text import is_of_values
 
 GROUP = "device:silence"

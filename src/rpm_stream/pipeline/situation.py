@@ -12,8 +12,8 @@ from rpm_stream.alert.situation import Level
 from rpm_stream.knowledge import Knowledge, Limits
 from rpm_stream.pipeline.patient import PatientState
 from rpm_stream.records import Direction, PatientEntry, Reading, Total, Trend
-from rpm_stream.score.news2 import OXYGEN_SAID, SCALE_SAID
-from rpm_stream.score.rules import number_of
+from rpm_stream.score.rules.limits_and_news2 import number_of
+from rpm_stream.score.rules.news2 import OXYGEN_SAID, SCALE_SAID
 from rpm_stream.text import plain_value, with_unit
 
 if TYPE_CHECKING:

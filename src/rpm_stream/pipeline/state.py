@@ -12,7 +12,7 @@ from rpm_stream.envelope import StateError, checked, unseal
 from rpm_stream.pipeline.old_members import fill_in
 from rpm_stream.pipeline.patient import Patient, PatientState
 from rpm_stream.pipeline.sealed import seal
-from rpm_stream.score.codec import readable_rivers
+from rpm_stream.score.detectors.codec import readable_rivers
 
 _encoder = msgspec.msgpack.Encoder()
 _decode = msgspec.msgpack.Decoder(PatientState).decode

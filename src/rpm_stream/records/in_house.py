@@ -46,7 +46,7 @@ Kind: TypeAlias = Literal[
     "not_judged",
     "unknown",
 ]
-"""Which rule found something: one kind a rule (score/rule_table.py, pipeline/patient_rules.py). ``unknown``: no rule of
+"""Which rule found something: one kind a rule (score/rules/table.py, pipeline/patient_rules.py). ``unknown``: no rule of
 this release; only a person ends what it holds."""
 
 
@@ -66,7 +66,7 @@ class Key(Record, frozen=True, kw_only=True, omit_defaults=True):
 
 class Finding(Record, frozen=True, kw_only=True):
     """In-house, what score hands to alert: a rule that holds at one moment. ``kind`` is that rule's, ``key`` what it is
-    about; ``member`` is the text of both (score/member_names.py), under which its episode keeps it.
+    about; ``member`` is the text of both (score/memory/member_names.py), under which its episode keeps it.
     ``vital`` the one whose return makes it historical; ``evidence`` the readings, the deciding one first;
     ``direction`` the side of a limit that it is beyond, where it has one. ``opened_by``: what the alert's id is made of
     besides patient and group, where there is no reading (a device that was never heard, a setting). ``number`` and

@@ -11,7 +11,7 @@ from rpm_stream.app.agents.detector_budget import cost_us, within_budget
 from rpm_stream.app.runtime.metrics import DETECTORS_OFF
 from rpm_stream.knowledge import load, shipped
 from rpm_stream.knowledge.scoring import Shadow
-from rpm_stream.score.entries import entries
+from rpm_stream.score.detectors.entries import entries
 
 EXAMPLE = repository("docs", "detectors")
 

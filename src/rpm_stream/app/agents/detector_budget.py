@@ -57,8 +57,8 @@ def cost_us(name: str, row: Shadow) -> float:
 
 def _once(name: str, row: Shadow) -> float:
     from rpm_stream.knowledge.estimators import trial  # River is slow to load
-    from rpm_stream.score.detector import Feature
-    from rpm_stream.score.relearned import Relearned
+    from rpm_stream.score.detectors.protocol import Feature
+    from rpm_stream.score.detectors.relearned import Relearned
 
     names = row.inputs[:1] if row.each else row.inputs
     detector = Relearned(row, name, tuple(Feature(vital=vital, resolution=1.0) for vital in names))

@@ -30,7 +30,7 @@ def limits(
     """
     from rpm_stream.app.cli.tables import own_tables
     from rpm_stream.app.registry.topic import read
-    from rpm_stream.score.in_force import in_force
+    from rpm_stream.score.rules.limits_in_force import in_force
 
     settings = Settings()
     tables = own_tables(settings.knowledge)

@@ -93,7 +93,7 @@ def _replay(kinds: list[Kind], registry: Path | None, folder: Path | None, asked
     from rpm_stream.knowledge.registry import Registry, entry_key
     from rpm_stream.pipeline.replay import Replay
     from rpm_stream.pipeline.stored_entry import Stored, stored_faults
-    from rpm_stream.score.own_limits import faults
+    from rpm_stream.score.rules.individual_limits import faults
 
     tables = _tables(folder)
     if registry is None and asked is not None:

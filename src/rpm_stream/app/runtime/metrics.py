@@ -65,7 +65,7 @@ def begin(stage: str) -> None:
     if stage == "judge":
         for priority, state in product(get_args(Priority), get_args(State)):
             ALERTS.labels(priority, state)
-        from rpm_stream.score.detectors import DETECTORS  # no other stage loads what learns
+        from rpm_stream.score.detectors.table import DETECTORS  # no other stage loads what learns
 
         for detector in DETECTORS:
             SCORES.labels(detector)

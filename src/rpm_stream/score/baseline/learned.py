@@ -1,0 +1,76 @@
+"""All learned detectors over one instant of one patient: what is unusual for this person.
+
+Loops over the rows of what runs (``entries.py``). Each value is scored, then learned (``learning.py`` says when). A
+late reading is scored against the present state and not learned. What a live row says of one vital is the matter of
+``personal.py``, of all together of ``combined.py``, what has changed for days of ``lasting.py``; what only is tried, of
+``shadow.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import timedelta
+from typing import TypeAlias
+
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.records import Finding, Reading, Score
+from rpm_stream.score.baseline.all_vitals import Combined
+from rpm_stream.score.baseline.lasting_change import Lasting
+from rpm_stream.score.baseline.learning import LiveDetectors, Numbers, Paused
+from rpm_stream.score.baseline.one_vital import Personal
+from rpm_stream.score.baseline.runner import Runner
+from rpm_stream.score.baseline.shadow import Shadow
+from rpm_stream.score.baseline.wording import UsualWords
+from rpm_stream.score.detectors.entries import SHADOW, entries
+from rpm_stream.score.memory.state import ScoreState
+
+Outcome: TypeAlias = tuple[Score | None, Finding | None]
+
+
+class Learned:
+    """The detectors, bound to the knowledge table."""
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        numbers, words = Numbers(knowledge), UsualWords(knowledge)
+        pause = timedelta(hours=knowledge.detectors.combined.learn_for_hours)
+        rows = entries(knowledge)
+        self._known = {row.key(each.vital) for row in rows for each in row.features}
+        runners = [Runner(row, pause) for row in rows]
+        live = {runner.entry.when: runner for runner in runners if runner.entry.mode == "live"}
+        shadows = [runner for runner in runners if runner.entry.mode == "shadow"]
+        self._personal = Personal(knowledge, live["reading"], numbers, words)
+        self._lasting = Lasting(knowledge, live["learned"], numbers, words)
+        self._combined = Combined(knowledge, live["moment"], numbers, words)
+        self._of_readings = [Shadow(knowledge, each, numbers) for each in shadows if each.entry.is_of_each]
+        self._of_moments = [Shadow(knowledge, each, numbers) for each in shadows if not each.entry.is_of_each]
+
+    def instant(
+        self, state: ScoreState, live: LiveDetectors, readings: Sequence[Reading], late: Collection[str], paused: Paused
+    ) -> Iterator[Outcome]:
+        """What each detector says of the readings of one instant; ``late``: ids of those that came late."""
+        if not live.of:
+            self._drop_strangers(state)
+        for reading in readings:
+            looked = self._personal.look(state, live, reading, reading.id in late, paused)
+            if looked.score is not None or looked.finding is not None:
+                yield looked.score, looked.finding
+            if reading.vital in state.changed:
+                self._lasting.listed(state, reading, paused)
+            if looked.learned:
+                lasting, anew = self._lasting.learn(state, live, reading, looked, paused)
+                if anew is not None:
+                    self._personal.settle(live, reading.vital, anew)
+                if lasting is not None:
+                    yield None, lasting
+            for shadow in self._of_readings:
+                yield shadow.one(state, live, reading, reading.id in late, paused), None
+        if readings and not late:
+            yield self._combined.look(state, live, readings, paused)
+            for shadow in self._of_moments:
+                yield shadow.together(state, live, readings, paused), None
+
+    def _drop_strangers(self, state: ScoreState) -> None:
+        """Drop what is stored of rows in shadow that the table does not have any more: there is no room for it."""
+        for stored in (state.detectors, state.learned_at, state.emitted):
+            for key in [key for key in stored if key.startswith(SHADOW) and key not in self._known]:
+                del stored[key]

@@ -1,0 +1,78 @@
+"""Detectors that are only tried: their scores are written and counted, and none becomes a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rpm_stream.ids import deterministic_id
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.records import Reading, Score
+from rpm_stream.score.baseline.learning import LiveDetectors, Numbers, Paused
+from rpm_stream.score.baseline.runner import Asked, Runner, vector_of
+from rpm_stream.score.detectors.protocol import Vector
+from rpm_stream.score.memory.marks import emits
+from rpm_stream.score.memory.state import ScoreState
+
+GROUP = "vital_signs"  # whose open episode pauses the learning of several vitals together
+
+
+class Shadow:
+    """One row of the table in shadow, bound to the knowledge."""
+
+    def __init__(self, knowledge: Knowledge, runner: Runner, numbers: Numbers) -> None:
+        self._runner, self._entry, self._numbers = runner, runner.entry, numbers
+        self._groups = {name: row.group for name, row in knowledge.vitals.items()}
+
+    def one(
+        self, state: ScoreState, live: LiveDetectors, reading: Reading, late: bool, paused: Paused
+    ) -> Score | None:  # fmt: skip
+        """Score one reading of one of its vitals, then learn it."""
+        key = self._runner.keys.get(reading.vital)
+        if key is None or reading.value is None:
+            return None
+        x: Vector = {reading.vital: self._numbers.of(reading)}
+        asked = Asked(key, x, reading.measured_at, self._groups[reading.vital], paused, late)
+        return self._look(state, live, asked, (reading, reading))
+
+    def together(
+        self, state: ScoreState, live: LiveDetectors, instant: Sequence[Reading], paused: Paused
+    ) -> Score | None:  # fmt: skip
+        """Score one moment at which all its vitals are fresh, then learn it."""
+        readings = self._runner.complete(state, instant)
+        if readings is None:
+            return None
+        x = vector_of(self._numbers, readings)
+        asked = Asked(self._entry.prefix, x, instant[0].measured_at, GROUP, paused)
+        return self._look(state, live, asked, (instant[0], *readings.values()))
+
+    def _look(
+        self, state: ScoreState, live: LiveDetectors, asked: Asked, readings: Sequence[Reading]
+    ) -> Score | None:  # fmt: skip
+        record = None
+        if self._runner.answer(state, live, asked) is None:  # River has no score for it: it may still learn
+            asked.warm = live.of[asked.key].warm
+        elif asked.warm and emits(state, asked.key, asked.at, "flagged" if asked.flagged else ""):
+            record = self._record(readings, asked.score)
+        try:
+            self._runner.learn(state, live, asked)
+        except ValueError:
+            return None  # no usable number
+        return record
+
+    def _record(self, readings: Sequence[Reading], score: float) -> Score:
+        """``readings``: the one that gives the id, then those of the vector."""
+        first, of_each = readings[0], self._entry.is_of_each
+        return Score(
+            id=deterministic_id("score", f"shadow.{self._entry.name}", first.id),
+            patient=first.patient,
+            readings=tuple(reading.id for reading in readings[1:]),
+            vital=first.vital if of_each else None,
+            value=first.value if of_each else None,
+            detector=self._entry.name,
+            version=self._entry.version,
+            score=score,
+            score_min=score,
+            score_max=score,
+            threshold=self._entry.kind.threshold,
+            measured_at=first.measured_at,
+        )

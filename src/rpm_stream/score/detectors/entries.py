@@ -1,0 +1,139 @@
+"""What runs: one row for each detector of the table ``detectors.toml``, with its inputs, its time and its bounds.
+
+The runner (``runner.py``) takes a row and does all that is common to detectors; ``learned.py`` loops over the rows. A
+clinic adds a row ``[shadow.NAME]`` and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Final, Literal, TypeAlias
+
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.scoring import Shadow
+from rpm_stream.records import Record
+from rpm_stream.score.detectors.drift import Drift
+from rpm_stream.score.detectors.half_space_trees import HalfSpaceTrees
+from rpm_stream.score.detectors.protocol import Detector, Feature, Features
+from rpm_stream.score.detectors.table import VECTOR_DETECTORS, VITAL_DETECTORS, Kind
+
+When: TypeAlias = Literal["reading", "learned", "moment"]
+"""With each reading of one of its vitals; with each that the personal detector learned; with each moment at which all
+of its vitals are fresh."""
+
+Mode: TypeAlias = Literal["live", "shadow", "off"]
+"""Its findings become alerts; its scores are written and no more; its states are kept and no more."""
+
+SHADOW: Final = "shadow."
+"""How the names of states begin that belong to rows in shadow."""
+
+PULSE: Final = ("heart_rate", "pulse_rate")
+"""One input of a detector of several vitals, whichever device measured it last."""
+
+
+class Entry(Record, frozen=True, kw_only=True):
+    """A row: which detector, of what, when, and whether what it finds becomes an alert.
+
+    ``prefix``: what the names of its states begin with. ``fresh_for_minutes``: of the vitals of a moment.
+    """
+
+    name: str
+    kind: Kind
+    features: tuple[Feature, ...]
+    when: When
+    prefix: str = ""
+    mode: Mode = "live"
+    fresh_for_minutes: int = 0
+    version: str = ""
+
+    @property
+    def is_of_each(self) -> bool:
+        """Whether each vital has a detector of its own."""
+        return self.when != "moment"
+
+    def key(self, vital: str) -> str:
+        """Return the name of a state: of a vital's detector, or of the one of all."""
+        return f"{self.prefix}{vital}" if self.is_of_each else self.prefix
+
+    def of(self, vital: str) -> tuple[Feature, ...]:
+        """Return what the detector watches that looks at a vital."""
+        return tuple(each for each in self.features if each.vital == vital) if self.is_of_each else self.features
+
+    @property
+    def states(self) -> int:
+        """Detectors that a patient has of it at most."""
+        return len(self.features) if self.is_of_each else 1
+
+
+def sources_of(features: tuple[Feature, ...]) -> dict[str, tuple[str, ...]]:
+    """Return by feature the vitals that it may come from."""
+    return {each.vital: PULSE if each.vital == "pulse" else (each.vital,) for each in features}
+
+
+def entries(knowledge: Knowledge) -> tuple[Entry, ...]:
+    """Return all that runs, the live ones first."""
+    table = knowledge.detectors
+    return (
+        Entry(
+            name=table.personal.detector,
+            kind=VITAL_DETECTORS[table.personal.detector],
+            features=_features(knowledge, sorted(table.personal.vitals)),
+            when="reading",
+        ),
+        Entry(
+            name=Drift.name,
+            kind=VITAL_DETECTORS[Drift.name],
+            features=_features(knowledge, sorted(table.lasting.vitals)),
+            when="learned",
+            prefix=f"{Drift.name}.",
+        ),
+        Entry(
+            name=HalfSpaceTrees.name,
+            kind=VECTOR_DETECTORS[HalfSpaceTrees.name],
+            features=_features(knowledge, table.combined.features),
+            when="moment",
+            prefix=HalfSpaceTrees.name,
+            fresh_for_minutes=table.combined.fresh_for_minutes,
+        ),
+        *_shadows(knowledge),
+    )
+
+
+def _shadows(knowledge: Knowledge) -> Iterator[Entry]:
+    for name, row in knowledge.detectors.shadow.items():
+        from rpm_stream.score.detectors.relearned import version_of  # loads what only a clinic's rows need
+
+        yield Entry(
+            name=name,
+            kind=_kind(name, row),
+            features=_features(knowledge, row.inputs),
+            when="reading" if row.each else "moment",
+            prefix=f"{SHADOW}{name}." if row.each else f"{SHADOW}{name}",
+            mode="off" if name in knowledge.detectors.off else "shadow",
+            fresh_for_minutes=knowledge.detectors.combined.fresh_for_minutes,
+            version=version_of(row),
+        )
+
+
+def _kind(name: str, row: Shadow) -> Kind:
+    from rpm_stream.knowledge.checks import SHADOW_FRAME
+    from rpm_stream.score.detectors.relearned import Relearned
+
+    def fresh(features: Features) -> Detector:
+        return Relearned(row, name, (features,) if isinstance(features, Feature) else features)
+
+    return Kind(
+        fresh=fresh,
+        restore=partial(Relearned.restored, row, name),
+        threshold=row.threshold,
+        adapts_within=2 * row.keep,
+        state_bytes=row.vectors_bytes + SHADOW_FRAME,
+    )
+
+
+def _features(knowledge: Knowledge, vitals: Mapping[str, object] | list[str] | tuple[str, ...]) -> tuple[Feature, ...]:
+    return tuple(
+        Feature(vital=vital, resolution=float(knowledge.vitals[PULSE[0] if vital == "pulse" else vital].resolution))
+        for vital in vitals
+    )

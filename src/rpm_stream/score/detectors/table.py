@@ -1,0 +1,73 @@
+"""The table of learned detectors: the one place that lists them. To add one: its file, its line here.
+
+The laws in ``tests/score/test_detectors.py`` and the table of ``benchmarks/detectors.py`` run over it. A clinic adds
+River's own classes without a line of code, in shadow (``shadow.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from rpm_stream.records import Record
+from rpm_stream.score.detectors import drift, gaussian, half_space_trees, quantile
+from rpm_stream.score.detectors.drift import Drift
+from rpm_stream.score.detectors.gaussian import Gaussian
+from rpm_stream.score.detectors.half_space_trees import HalfSpaceTrees
+from rpm_stream.score.detectors.protocol import Detector, Feature, Features
+from rpm_stream.score.detectors.quantile import Quantile
+
+
+class Kind(Record, frozen=True, kw_only=True):
+    """A detector: how to begin, how to continue from its state (StateError), and from which score to flag.
+
+    ``adapts_within``: learned readings after which a lasting shift is flagged no more. ``state_bytes``: its bound.
+    ``around``: how to begin again, warm, around a usual value and spread; None where the detector forgets by itself.
+    """
+
+    fresh: Callable[[Features], Detector]
+    restore: Callable[[tuple[Feature, ...], bytes], Detector]
+    threshold: float
+    adapts_within: int
+    state_bytes: int
+    around: Callable[[Feature, tuple[float, float]], Detector] | None = None
+
+
+VITAL_DETECTORS: Final[Mapping[str, Kind]] = {
+    Gaussian.name: Kind(
+        fresh=Gaussian,
+        restore=Gaussian.from_state,
+        threshold=gaussian.THRESHOLD,
+        adapts_within=gaussian.ADAPTS_WITHIN,
+        state_bytes=100,
+        around=Gaussian.around,
+    ),
+    Quantile.name: Kind(
+        fresh=Quantile,
+        restore=Quantile.from_state,
+        threshold=quantile.THRESHOLD,
+        adapts_within=quantile.ADAPTS_WITHIN,
+        state_bytes=460,
+    ),
+    Drift.name: Kind(
+        fresh=Drift,
+        restore=Drift.from_state,
+        threshold=drift.THRESHOLD,
+        adapts_within=drift.ADAPTS_WITHIN,
+        state_bytes=600,
+    ),
+}
+"""Detectors of one vital."""
+
+VECTOR_DETECTORS: Final[Mapping[str, Kind]] = {
+    HalfSpaceTrees.name: Kind(
+        fresh=HalfSpaceTrees,
+        restore=HalfSpaceTrees.from_state,
+        threshold=half_space_trees.THRESHOLD,
+        adapts_within=half_space_trees.ADAPTS_WITHIN,
+        state_bytes=1536,
+    ),
+}
+"""Detectors of several vitals together."""
+
+DETECTORS: Final[Mapping[str, Kind]] = {**VITAL_DETECTORS, **VECTOR_DETECTORS}

@@ -1,0 +1,1 @@
+"""What score remembers of a patient: histories, days, recent readings, and how large it may become."""

@@ -1,0 +1,29 @@
+"""Small marks of a patient's state: since when a member is calm, and which scores were written last."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from rpm_stream.score.memory.state import Calm, Emitted, ScoreState
+
+EMIT_EVERY = timedelta(minutes=5)  # an unchanged score of a continuous vital is put out this often
+
+
+def note_calm(state: ScoreState, member: str, at: datetime, calm: bool) -> None:
+    """Carry on, begin or end a member's time inside its recovery limit."""
+    if not calm:
+        state.calm.pop(member, None)
+    elif (known := state.calm.get(member)) is None:
+        state.calm[member] = Calm(since=at, until=at)
+    elif at > known.until:
+        known.until = at
+
+
+def emits(state: ScoreState, name: str, at: datetime, said: str) -> bool:
+    """Whether a score is worth a record: it changed, or a while has passed. Notes it if so."""
+    last = state.emitted.get(name)
+    if last is not None and last.said == said and last.at <= at < last.at + EMIT_EVERY:
+        return False
+    if last is None or at >= last.at:
+        state.emitted[name] = Emitted(at=at, said=said)
+    return True

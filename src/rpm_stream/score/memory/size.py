@@ -1,0 +1,142 @@
+"""What score gives up where a patient's state would grow too large (pipeline/room.py says when and in which order).
+
+All of it makes what is remembered shorter, not other: no reading is judged otherwise when it comes. A time beyond a
+limit never gets shorter by it, a time inside one only where a whole vital is forgotten (history.py), and a doubt about
+a signal is no longer said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+
+from rpm_stream.records import Key, Reading
+from rpm_stream.score.memory.history import Segment, shorten
+from rpm_stream.score.memory.member_names import member_name
+from rpm_stream.score.memory.state import ScoreState
+
+MOST_TEXT = 128  # characters of an attribute that is kept; the kinds of samples and sites have under 40
+RECENT = 12  # the most readings that a limit may count (records.Of)
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def vitals(state: ScoreState) -> frozenset[str]:
+    """All of which something is kept."""
+    return frozenset(vital for kept in _by_vital(state) for vital in kept)
+
+
+def size(state: ScoreState, vital: str) -> int:
+    """Octets that the state takes for one vital, without its detectors."""
+    kept = [one[vital] for one in _by_vital(state) if vital in one]
+    counted = [state.recent.get(name) for name in _counted(vital)]
+    return len(_encode((kept, counted, [_of_vital(one, vital) for one in _by_device(state)])))
+
+
+def _of_vital(kept: dict[str, Any], vital: str) -> dict[str, Any]:
+    """What is kept of a vital by device: the vital stands in the name, alone or behind the name of a rule."""
+    return {name: each for name, each in kept.items() if f":{vital}:" in f":{name.replace('.', ':')}"}
+
+
+def slim_readings(state: ScoreState, vitals: Collection[str], attributes: Collection[str]) -> None:
+    """Of the readings that are kept, only these ``attributes``: a device may hang kilobytes on each value."""
+    for vital in vitals:
+        for segment in _segments(state, vital):
+            if segment.reading is not None:
+                segment.reading = _slim(segment.reading, attributes)
+            if segment.prior is not None:
+                segment.prior = _slim(segment.prior, attributes)
+        if vital in state.latest:
+            state.latest[vital] = _slim(state.latest[vital], attributes)
+
+
+def _slim(reading: Reading, attributes: Collection[str]) -> Reading:
+    kept = {
+        name: value
+        for name, value in reading.attributes.items()
+        if name in attributes and isinstance(value, str) and len(value) <= MOST_TEXT
+    }
+    return reading if len(kept) == len(reading.attributes) else msgspec.structs.replace(reading, attributes=kept)
+
+
+def forget_twins(state: ScoreState, vitals: Collection[str]) -> None:
+    """What came second: where the first is taken back nothing takes its place."""
+    for vital in vitals:
+        state.twins.pop(vital, None)
+
+
+def forget_evidence(state: ScoreState, vitals: Collection[str], most: int) -> None:
+    """The readings of all but the ``most`` newest runs: a NEWS2 names fewer of those that it stands on."""
+    for vital in vitals:
+        segments = _segments(state, vital)
+        for segment in segments:
+            segment.prior = None
+        for segment in segments[: len(segments) - most]:
+            segment.reading = None
+
+
+def forget_runs(state: ScoreState, vitals: Collection[str], most: int) -> None:
+    """All but the ``most`` newest runs of each vital, and of its readings one by one those that no limit counts."""
+    for vital in vitals:
+        for history in (state.histories.get(vital), state.drops.get(vital)):
+            if history is not None:
+                shorten(history, most)
+        for name in _counted(vital):
+            del state.recent.get(name, [])[:-RECENT]
+
+
+def forget_signal(state: ScoreState, most: int) -> None:
+    """What tells of a bad signal by comparing values; and of what goes on with devices all but the ``most`` newest of
+    each kind, what a person knows of last. Such a fault is told again, and an alert about it waits for a person.
+    """
+    for kept in (state.signal, state.usual, state.sequences):
+        kept.clear()
+    for runs in (state.faults, state.repeats, state.doubts):
+        for name in sorted(runs, key=lambda name: (runs[name].told, runs[name].until, name))[:-most]:
+            del runs[name]
+
+
+def forget_vital(state: ScoreState, vital: str) -> None:
+    """All that is known of a vital but what was learned and told, a run beyond a limit that still lasts or that gives
+    points of NEWS2, and what its limits count: on those a later red alert rests (law 3). The rest begins anew.
+    """
+    history = state.histories.get(vital)
+    if vital in state.latest:
+        state.heard[vital] = state.latest[vital].measured_at
+    for kept in _by_vital(state):
+        kept.pop(vital, None)
+    state.recent.pop(_counted(vital)[1], None)
+    if history is not None:
+        shorten(history, 1)
+        history.segments = [each for each in history.segments if each.broken or each.points]
+        for segment in history.segments:
+            segment.reading = segment.prior = None
+        state.histories |= {vital: history} if history.segments else {}
+
+
+def forget_counts(state: ScoreState, vital: str) -> None:
+    """What the limits of a vital count: "3 of the last 4" begins anew."""
+    state.recent.pop(vital, None)
+
+
+def _by_vital(state: ScoreState) -> tuple[dict[str, Any], ...]:
+    return (
+        state.histories, state.latest, state.courses, state.days, state.drops, state.points, state.trail, state.seen,
+        state.copies, state.twins, state.distances,
+    )  # fmt: skip
+
+
+def _by_device(state: ScoreState) -> tuple[dict[str, Any], ...]:
+    return state.faults, state.repeats, state.doubts, state.signal, state.sequences
+
+
+def _counted(vital: str) -> tuple[str, str]:
+    """The names under which readings of a vital are kept one by one: for limits, and for trends (trends.py)."""
+    return vital, member_name("trend", Key(vital=vital))
+
+
+def _segments(state: ScoreState, vital: str) -> list[Segment]:
+    history = state.histories.get(vital)
+    return history.segments if history is not None else []

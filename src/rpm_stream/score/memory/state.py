@@ -1,0 +1,150 @@
+"""What score remembers of one patient."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from rpm_stream.records import Reading, Total
+from rpm_stream.score.memory.days import Days
+from rpm_stream.score.memory.history import VitalHistory
+from rpm_stream.score.memory.recent import Recent
+
+MOST_DISTANCES = 8
+
+
+class Calm(msgspec.Struct, array_like=True):
+    """Since when a member is inside its recovery limit, and up to when that is known, by readings."""
+
+    since: datetime
+    until: datetime
+
+
+class FlagRun(msgspec.Struct, array_like=True):
+    """Consecutive readings that a detector flagged."""
+
+    since: datetime
+    count: int
+
+
+class Level(msgspec.Struct, array_like=True):
+    """What a vital's mean over about a day was: when, after how many learned values."""
+
+    at: datetime
+    learned: int
+    value: float
+
+
+class Course(msgspec.Struct, array_like=True):
+    """What became of a vital over days. ``began``: the adaptive window; ``level`` as of now; ``levels``: once a day.
+
+    Of a change that is not told yet: when it began, the level before, values learned in it. ``resumed``: values learned
+    since a level is learned that had been kept out for days.
+    """
+
+    began: datetime
+    level: Level
+    levels: list[Level]
+    since: datetime | None = None
+    before: float = 0.0
+    readings: int = 0
+    resumed: int = 0
+
+
+class Emitted(msgspec.Struct, array_like=True):
+    """The last score that was put out: when, and what it said."""
+
+    at: datetime
+    said: str
+
+
+class DeviceRun(msgspec.Struct, array_like=True):
+    """Readings in a row that say the same of a device. ``count`` 0: it is well; ``told``: a person knows of it."""
+
+    since: datetime
+    until: datetime
+    count: int
+    value: str = ""
+    told: bool = False
+
+
+class LastValue(msgspec.Struct, array_like=True):
+    """The newest value of one device."""
+
+    value: str
+    unit: str
+    at: datetime
+
+
+class Point(msgspec.Struct, array_like=True):
+    """A value at a time, in the vital's first unit."""
+
+    at: datetime
+    number: float
+
+
+class Twin(msgspec.Struct, array_like=True):
+    """A reading that came second, of the measurement whose first reading has the marks ``of`` (same.py)."""
+
+    of: bytes
+    id: str
+    device: str
+    value: str
+    unit: str
+    measured_at: datetime
+    received_at: datetime
+    utc_offset: str | None
+    flags: tuple[str, ...]
+    attributes: dict[str, Any]
+    frame: str
+    index: int
+    part: int
+
+
+class ScoreState(msgspec.Struct):
+    """State of score for one patient. ``detectors`` holds sealed states (score/detectors/codec.py) by detector and vital."""
+
+    histories: dict[str, VitalHistory] = {}
+    recent: dict[str, list[Recent]] = {}  # vital -> its last readings, where a limit counts them
+    latest: dict[str, Reading] = {}
+    detectors: dict[str, bytes] = {}
+    runs: dict[str, FlagRun] = {}
+    learned_at: dict[str, datetime] = {}
+    emitted: dict[str, Emitted] = {}
+    calm: dict[str, Calm] = {}
+    breach_parts: tuple[str, ...] = ()  # parts of NEWS2 that gave points at its last breach
+    told_settings: list[str] = []  # members of the group settings that were told and are not mended
+    told_silent: dict[str, str] = {}  # vital -> what its last silence that was told began with (pipeline/silence.py)
+    heard: dict[str, datetime] = {}  # vital -> when its last reading was, where that one is forgotten
+    distances: dict[str, list[int]] = {}  # vital -> seconds between its newest readings
+    accepted: dict[str, datetime] = {}  # group -> up to when measured values are a person's new normal
+    faults: dict[str, DeviceRun] = {}  # member of a device group -> its device's faults in a row; empty for most
+    repeats: dict[str, DeviceRun] = {}  # member of device:stuck -> equal values in a row
+    courses: dict[str, Course] = {}  # vital -> what became of it over days
+    changed: dict[str, datetime] = {}  # vital -> when it was told that its usual has changed, while that is news
+    doubts: dict[str, DeviceRun] = {}  # member of a group of signal quality -> what speaks against its values in a row
+    signal: dict[str, LastValue] = {}  # vital and device -> its newest value; vital -> the newest of movement
+    usual: dict[str, list[float]] = {}  # vital -> its newest values, in the vital's first unit
+    sequences: dict[str, list[str]] = {}  # vital and device -> its newest values in order, as sent
+    days: dict[str, Days] = {}  # vital -> its days, for trends
+    drops: dict[str, VitalHistory] = {}  # vital that streams -> since when it lies below this person's usual
+    cut: dict[str, datetime] = {}  # vital -> up to when readings of it were taken back
+    points: dict[str, list[Point]] = {}  # vital -> its values of the last minutes, where a rule looks at the rate
+    breach_at: datetime | None = None  # when NEWS2 was last at or above its limit
+    total: Total | None = None  # NEWS2 as of the newest reading that it stands on
+    on_oxygen: VitalHistory | None = None  # the saturation of a patient on scale 2 as it counts on oxygen
+    trail: dict[str, list[Point]] = {}  # vital -> its values of the last quarter of an hour or so, minutes apart
+    seen: dict[str, bytes] = {}  # vital -> the marks of its newest measurements
+    copies: dict[str, bytes] = {}  # vital -> the marks of what told of one of these again
+    twins: dict[str, list[Twin]] = {}  # vital -> the newest of that, whole
+
+
+def note_distance(state: ScoreState, before: Reading | None, reading: Reading) -> None:
+    """Keep how far apart the newest readings of a vital lie."""
+    if before is None or (apart := int((reading.measured_at - before.measured_at).total_seconds())) <= 0:
+        return
+    kept = state.distances.setdefault(reading.vital, [])
+    kept.append(apart)
+    del kept[:-MOST_DISTANCES]

@@ -1,0 +1,1 @@
+"""The rules: limits, NEWS2, trends, rates, signal quality, devices."""

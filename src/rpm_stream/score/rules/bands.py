@@ -1,0 +1,195 @@
+"""The bands of the chart that is a person's, for one value: the one that it lies in, and which sides are not back.
+
+Adults have the NEWS2 chart, pregnant women and children one of their own (knowledge/charts.py). Whose date of birth
+cannot be read has what holds for adults and children alike: saturation, temperature, consciousness. Values are rounded
+to the chart's step before they are looked up. Each side recovers at a distance of its own from its outermost band.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Final, Literal, TypeAlias
+
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.charts import BandLine, BandName, Child, Maternity, as_line
+from rpm_stream.knowledge.registry import has_unreadable_birth, months_old
+from rpm_stream.knowledge.scoring import Band, Limits
+from rpm_stream.records import Direction, PatientEntry, Reading, Record
+from rpm_stream.score.rules.news2 import SCALE_SAID, Scale, has_scale_2
+
+NEWS2_POINTS: dict[BandName, int] = {"red": 3, "amber": 2}
+ADULT: Final = "adult"
+PREGNANT: Final = "pregnant"
+NO_AGE: Final = "no age"
+WhoseChart: TypeAlias = Literal["adult", "pregnant", "no age"] | int
+"""Whose chart holds; of a child the place of its age in the table."""
+ONE_SCALE: Scale = "1"
+SCALES: tuple[Scale, ...] = (ONE_SCALE, *SCALE_SAID)
+
+
+class Person(Record, frozen=True, kw_only=True):
+    """What of a patient decides which bands hold. ``exempt``: why NEWS2 does not apply, empty where it does."""
+
+    chart: WhoseChart
+    scale: Scale
+    exempt: str
+
+
+class InBand(Record, frozen=True, kw_only=True):
+    """The band that a value lies in: ``bound`` is its edge towards the normal, ``words`` what to say of it."""
+
+    side: Direction
+    band: BandName
+    bound: Decimal
+    recover: Decimal
+    unit: str
+    rule: str
+    version: str
+    priority: Band
+    words: str
+    partner: tuple[str, str] | None = None
+
+
+class Bands:
+    """The charts, bound to the knowledge table."""
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self._knowledge = knowledge
+        parameters = knowledge.news2.parameters().values()
+        self._news2 = {
+            (vital, scale): as_line(row, scale) for row in parameters for vital in row.vitals for scale in SCALES
+        }
+        self._scaled = frozenset(vital for row in parameters if row.rows_scale_2_air for vital in row.vitals)
+        self._maternity = {vital: line for line in knowledge.maternity.line for vital in line.vitals}
+        self._child = [{vital: line for line in age.line for vital in line.vitals} for age in knowledge.child.age]
+        self._by_age = frozenset(vital for age in self._child for vital in age)
+
+    def chart_of(self, patient: PatientEntry, at: datetime) -> WhoseChart:
+        """Whose chart is the patient's at ``at``."""
+        if patient.pregnant:
+            return PREGNANT
+        if patient.born is None:
+            return ADULT
+        if has_unreadable_birth(patient, at):
+            return NO_AGE
+        months = months_old(patient, at)
+        if months >= self._knowledge.news2.adult_from_years * 12:
+            return ADULT
+        ages = self._knowledge.child.age
+        return next(place for place, age in enumerate(ages) if age.below_months is None or months < age.below_months)
+
+    def person(self, patient: PatientEntry, at: datetime) -> Person:
+        """As the registry has it; what a check-in says of the oxygen is not known here."""
+        scale = ONE_SCALE
+        if has_scale_2(patient):
+            scale = "2 on oxygen" if patient.on_oxygen else "2 on air"
+        return Person(chart=self.chart_of(patient, at), scale=scale, exempt="")
+
+    def all(self, person: Person, vital: str) -> Iterator[InBand]:
+        """Every band of a vital, from low to high."""
+        found = self.line(person, vital)
+        if found is not None:
+            table, line = found
+            for place, (_, band) in enumerate(line.rows):
+                if band != "normal":
+                    yield self._in_band(table, line, place, "")
+
+    def knows(self, vital: str) -> bool:
+        """Whether any chart has bands of the vital."""
+        return (vital, ONE_SCALE) in self._news2 or vital in self._maternity or vital in self._by_age
+
+    def has_query(self, person: Person, vital: str) -> bool:
+        """Whether the vital's query bound holds: an adult's does not for a child."""
+        return not (isinstance(person.chart, int) and vital in self._knowledge.child.no_query)
+
+    def line(self, person: Person, vital: str) -> tuple[str, BandLine] | None:
+        """The line that holds for a vital, and of which table it is: news2, maternity or child."""
+        if person.chart == PREGNANT:
+            line = self._maternity.get(vital)
+            return ("maternity", line) if line is not None else None
+        if isinstance(person.chart, int) and vital in self._by_age:
+            line = self._child[person.chart].get(vital)
+            return ("child", line) if line is not None else None
+        if (person.chart == NO_AGE and vital in self._by_age) or (vital, person.scale) not in self._news2:
+            return None
+        return "news2", self._news2[vital, person.scale]
+
+    def sides(self, person: Person, vital: str) -> tuple[Direction, ...]:
+        """The sides on which a value can lie in a band."""
+        found = self.line(person, vital)
+        if found is None:
+            return ()
+        rows = found[1].rows
+        low: tuple[Direction, ...] = () if rows[0][1] == "normal" else ("low",)
+        return low if rows[-1][1] == "normal" else (*low, "high")
+
+    def of(self, person: Person, reading: Reading) -> InBand | None:
+        """The band that a value lies in, if any."""
+        found = self.line(person, reading.vital)
+        if found is None:
+            return None
+        table, line = found
+        number = self._rounded(line, reading)
+        place = next(place for place, (upto, _) in enumerate(line.rows) if not upto or number <= Decimal(upto))
+        if line.rows[place][1] == "normal":
+            return None
+        return self._in_band(
+            table, line, place, self._words(table, person, reading.vital, (line.rows[place][1], line.side(place)))
+        )
+
+    def _in_band(self, table: str, line: BandLine, place: int, words: str) -> InBand:
+        band, side = line.rows[place][1], line.side(place)
+        version, priority = self._priority(table, band)
+        is_severe = band == "red" and side == "high"
+        advice = f"; {line.advice}" if is_severe and line.advice else ""
+        recover = line.recover.low if side == "low" else line.recover.high
+        bound = Decimal(line.rows[place][0]) if side == "low" else Decimal(line.rows[place - 1][0]) + line.step
+        return InBand(
+            side=side,
+            band=band,
+            bound=bound,
+            recover=bound if recover is None else recover,
+            unit=line.unit,
+            rule=f"{table}_{band}",
+            version=version,
+            priority=priority,
+            words=f"{words} (shipped){advice}",
+            partner=(line.together_with, band) if is_severe and line.together_with else None,
+        )
+
+    def _words(self, table: str, person: Person, vital: str, row: tuple[BandName, Direction]) -> str:
+        band, side = row
+        said = band if self._knowledge.vitals[vital].words else f"{side}, {band}"
+        if table == "maternity":
+            return f"{said} in the chart for pregnancy"
+        if isinstance(person.chart, int) and table == "child":
+            return f"{said} for {self._knowledge.child.age[person.chart].words}"
+        said_scale = SCALE_SAID.get(person.scale) if vital in self._scaled else None
+        named = f" on {said_scale}" if said_scale else ""
+        if person.chart != ADULT:
+            return f"{said}{named}, as for adults"
+        return f"{said} on the NEWS2 chart with {NEWS2_POINTS[band]} points{named}"
+
+    def _priority(self, table: str, band: BandName) -> tuple[str, Band]:
+        found: Limits | Maternity | Child = self._knowledge.limits
+        if table != "news2":
+            found = self._knowledge.maternity if table == "maternity" else self._knowledge.child
+        return found.version, found.red if band == "red" else found.amber
+
+    def not_back(self, person: Person, reading: Reading) -> Iterator[Direction]:
+        """The sides on which a value that lay in a band would not be back yet."""
+        found = self.line(person, reading.vital)
+        if found is None:
+            return
+        line = found[1]
+        number = self._rounded(line, reading)
+        if line.recover.low is not None and number < line.recover.low:
+            yield "low"
+        if line.recover.high is not None and number > line.recover.high:
+            yield "high"
+
+    def _rounded(self, line: BandLine, reading: Reading) -> Decimal:
+        value = Decimal(reading.value or 0)
+        return self._knowledge.convert(value, reading.unit, line.unit).quantize(line.step, ROUND_HALF_UP)

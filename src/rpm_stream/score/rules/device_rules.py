@@ -1,0 +1,171 @@
+"""When a device needs a hand: battery, contact, clock, its own faults, values that no body has or that do not move.
+
+What a device says of itself, told in the groups ``device:<kind>``; what shows by comparing values is in quality.py.
+Late readings say nothing of the device now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
+
+from rpm_stream.knowledge.alerting import Stuck
+from rpm_stream.records import PatientEntry, Reading
+from rpm_stream.score.memory.state import DeviceRun, ScoreState
+from rpm_stream.score.rules.device_runs import (
+    ANY,
+    Teller,
+    Told,
+    any_going_on,
+    count,
+    is_news,
+    is_well,
+    keep,
+    lasts,
+    member_of,
+)
+from rpm_stream.score.rules.moment import Moment
+from rpm_stream.score.rules.protocol import Held, MomentRule, Shared
+from rpm_stream.score.rules.unit_mismatch import OtherUnits
+from rpm_stream.text import plain_flags, plain_unit, plain_value
+
+BATTERY = "battery"  # the vital
+REFUSED = "refused"  # the flag of a value that no body can have
+
+
+class DeviceRules(MomentRule):
+    """The device rules, bound to the tables."""
+
+    kind = "device"
+    source = ("device_rules.toml",)
+    words = "A device that needs a hand"
+    keeps = "whose readings they were, the device has said it"
+
+    def __init__(self, shared: Shared) -> None:
+        knowledge = shared.knowledge
+        self._knowledge, self._rules = knowledge, knowledge.device_rules
+        self._teller = Teller(knowledge, self.kind, knowledge.device_rules.version)
+        self._stuck = {row.vital: row for row in self._rules.stuck}
+        self._units = OtherUnits(knowledge)
+        rules = self._rules
+        self._tells = frozenset({REFUSED, "battery_low"}).union(
+            rules.clock.flags, *rules.contact.flags.values(), *(row.flags for row in rules.fault)
+        )
+
+    def look(self, state: ScoreState, moment: Moment) -> None:
+        """Add a finding for each device fault that the readings show for long enough: all of the moment's count."""
+        for reading in moment.readings:
+            for told in self._told(state, reading):
+                moment.findings.append(self._teller.finding(told))
+
+    def recovered(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
+        """Whether the device is well again, by a reading of its own."""
+        return is_well(state.faults.get(name) or state.repeats.get(name))
+
+    def _told(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
+        flagged = bool(reading.flags) and not self._tells.isdisjoint(reading.flags)
+        if flagged or (
+            state.faults and any_going_on(state.faults)
+        ):  # at 1 Hz most readings say nothing of their device
+            yield from self._clock(state, reading)
+            yield from self._refused(state, reading)
+            if REFUSED in reading.flags:
+                return
+            yield from self._contact(state, reading)
+            yield from self._faults(state, reading)
+            yield from self._battery_flag(state, reading)
+        if reading.vital == BATTERY:
+            yield from self._battery(state, reading)
+        if reading.vital in self._stuck and self._counts(reading):
+            yield from self._same(state, reading, self._stuck[reading.vital])
+
+    def _counts(self, reading: Reading) -> bool:
+        """Whether the value is a statement about the wearer: a demonstration may well repeat."""
+        return reading.value is not None and self._knowledge.signal.never_judged.isdisjoint(reading.flags)
+
+    def _battery(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
+        if reading.value is None:
+            return
+        percent, rules = Decimal(reading.value), self._rules.battery
+        member = member_of("battery", ANY, reading.device)
+        known = state.faults.get(member)
+        was_low = known is not None and known.count > 0
+        is_low = percent < rules.below or (was_low and percent < rules.recover)
+        run = count(state.faults, member, reading.measured_at, is_low)
+        if lasts(run, 1, 0) and is_news(run):
+            why = f"{plain_value(reading)}: below {rules.below} %, charge or renew it (shipped)"
+            yield Told(kind="battery", of=ANY, title="Battery low", why=why, evidence=(reading,))
+
+    def _battery_flag(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
+        """A meter that has no battery service says it beside a value (2A18, 2AA7)."""
+        member = member_of("battery", reading.vital, reading.device)
+        run = count(state.faults, member, reading.measured_at, "battery_low" in reading.flags)
+        if lasts(run, 1, 0) and is_news(run):
+            why = "the device says that its battery is low: charge or renew it (shipped)"
+            yield Told(kind="battery", of=reading.vital, title="Battery low", why=why, evidence=(reading,))
+
+    def _contact(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
+        rules = self._rules.contact
+        if reading.vital not in rules.flags:
+            return
+        is_off = not rules.flags[reading.vital].isdisjoint(reading.flags)
+        if reading.value is not None and reading.vital in rules.only_without_value.vitals:
+            is_off = False
+        member = member_of("contact", reading.vital, reading.device)
+        run = count(state.faults, member, reading.measured_at, is_off)
+        if lasts(run, 1, rules.minutes) and is_news(run):
+            plain = self._knowledge.vitals[reading.vital].plain
+            why = f"no contact for {rules.minutes} minutes or longer, so no {plain}: not worn or misplaced? (shipped)"
+            yield Told(kind="contact", of=reading.vital, title="Sensor not in contact", why=why, evidence=(reading,))
+
+    def _clock(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
+        """A device's clock by frames, in the order of receipt: a clock that runs ahead makes its values look newest.
+
+        A kind of message that comes without the flag again is well; another kind may carry no device time at all.
+        """
+        rules, sent_as = self._rules.clock, reading.attributes.get("characteristic", "")
+        for flag in rules.flags:
+            of = f"{flag}.{sent_as}"
+            run = count(
+                state.faults, member_of("clock", of, reading.device), reading.received_at, flag in reading.flags
+            )
+            if lasts(run, rules.count, 0) and is_news(run):
+                why = f"{flag.replace('_', ' ')}, {rules.count} times in a row: set device and phone (shipped)"
+                yield Told(kind="clock", of=of, title="Device clock wrong", why=why, evidence=(reading,))
+
+    def _faults(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
+        """What the device says of its own failing; a kind of value that comes without it again is well."""
+        for row in self._rules.fault:
+            said, of = row.flags.intersection(reading.flags), f"{row.name}.{reading.vital}"
+            run = count(state.faults, member_of(row.kind, of, reading.device), reading.measured_at, bool(said))
+            if lasts(run, row.count, row.minutes) and is_news(run):
+                why = f"{plain_value(reading)}, {plain_flags(sorted(said))}: {row.advice} (shipped)"
+                yield Told(kind=row.kind, of=of, title=row.title, why=why, evidence=(reading,))
+
+    def _refused(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
+        """Values that no body can have: after some of them, at once where another unit would explain one."""
+        rules, is_refused = self._rules.refused, REFUSED in reading.flags
+        member = member_of("refused", reading.vital, reading.device)
+        run = count(state.faults, member, reading.measured_at, is_refused)
+        if not is_refused or run is None or run.told:
+            return
+        unit = self._units.suspect(state, reading)
+        if (unit is not None or lasts(run, rules.count, rules.minutes)) and is_news(run):
+            fits = f": it would fit this person in {plain_unit(unit)}, is the device's unit set right?" if unit else ""
+            why = f"{plain_value(reading)} was refused, no body can have that{fits or ': look at the device'} (shipped)"
+            yield Told(kind="refused", of=reading.vital, title="Values refused", why=why, evidence=(reading,))
+
+    def _same(self, state: ScoreState, reading: Reading, rules: Stuck) -> Iterator[Told]:
+        member, at = member_of("stuck", reading.vital, reading.device), reading.measured_at
+        value, run = f"{reading.value} {reading.unit}", state.repeats.get(member)
+        if run is not None and at < run.until:
+            return
+        if run is None or run.value != value:
+            keep(state.repeats, member, DeviceRun(at, at, 1, value))
+            return
+        run.until, run.count = at, run.count + 1
+        lasted = at - run.since
+        if run.count > rules.count and lasted >= timedelta(minutes=rules.minutes) and is_news(run):
+            why = f"{plain_value(reading)}, more than {rules.count} times in a row: is the sensor stuck? (shipped)"
+            yield Told(kind="stuck", of=reading.vital, title="Value does not move", why=why, evidence=(reading,))

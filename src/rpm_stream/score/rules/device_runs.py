@@ -1,0 +1,114 @@
+"""What readings in a row say of a device or of its signal, and the findings that tell it.
+
+One member a device (and vital) in the group ``device:<kind>``; its name ends with the device's id, so it stays in the
+state and never in a text. A member is told once and again only after it was well: what a person has ended does not
+come back with the next reading.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TypeAlias, get_args
+
+from rpm_stream.knowledge import Knowledge
+from rpm_stream.knowledge.alerting import DeviceKind
+from rpm_stream.records import Finding, Key, Kind, Reading, Record
+from rpm_stream.score.memory.member_names import member_name
+from rpm_stream.score.memory.state import DeviceRun
+
+KINDS: tuple[DeviceKind, ...] = get_args(DeviceKind)
+MOST_RUNS = 24  # of a patient, each of faults, repeats and doubts; the ones heard least lately are forgotten first
+ANY = "any"  # in the name of a member that is about no one vital
+Runs: TypeAlias = dict[str, DeviceRun]
+
+
+class Told(Record, frozen=True, kw_only=True):
+    """What is said of the device of the first reading: its ``kind`` of fault, and ``of`` what (see ``member_of``)."""
+
+    kind: DeviceKind
+    of: str
+    title: str
+    why: str
+    evidence: tuple[Reading, ...]
+
+
+class Teller:
+    """Findings about devices, with the kind, the priority and the version of their rules."""
+
+    def __init__(self, knowledge: Knowledge, kind: Kind, version: str) -> None:
+        self._kind: Kind = kind
+        self._priority = {kind: knowledge.priorities.of(f"device.{kind}") for kind in KINDS}
+        self._version = version
+
+    def finding(self, told: Told) -> Finding:
+        """The finding that tells it; the first reading of the evidence decides its time."""
+        first = told.evidence[0]
+        key = Key(what=told.kind, of=told.of, device=first.device)
+        return Finding(
+            kind=self._kind,
+            key=key,
+            member=member_name(self._kind, key),
+            rule=f"device.{told.kind}@{self._version}",
+            group=f"device:{told.kind}",
+            priority=self._priority[told.kind],
+            title=told.title,
+            why=told.why,
+            evidence=told.evidence,
+            vital=first.vital,
+            measured_at=first.measured_at,
+        )
+
+
+def member_of(kind: DeviceKind, of: str, device: str) -> str:
+    """The name of a member in its episode, and of its run in the state: a fault of a device, and ``of`` which vital or
+    flag.
+    """
+    return member_name("device", Key(what=kind, of=of, device=device))
+
+
+def count(runs: Runs, member: str, at: datetime, is_wrong: bool) -> DeviceRun | None:
+    """Carry on, begin or end a member's run of faults; None where there is none, or the reading came late."""
+    run = runs.get(member)
+    if run is None:
+        return keep(runs, member, DeviceRun(at, at, 1)) if is_wrong else None
+    if at < run.until:
+        return None
+    if not is_wrong:
+        run.until, run.count, run.told = at, 0, False
+    elif run.count == 0:
+        run.since, run.until, run.count = at, at, 1
+    elif at > run.until:  # what shares an instant (or a frame) is one fault
+        run.until, run.count = at, run.count + 1
+    return run
+
+
+def lasts(run: DeviceRun | None, times: int, minutes: int) -> bool:
+    """Whether a run has so many faults over at least so many minutes."""
+    return run is not None and run.count >= times and run.until - run.since >= timedelta(minutes=minutes)
+
+
+def keep(runs: Runs, member: str, run: DeviceRun) -> DeviceRun:
+    """Enter a run; where there are too many, the one heard least lately goes, a fault that was told last of all."""
+    runs[member] = run
+    if len(runs) > MOST_RUNS:
+        others = (name for name in runs if name != member)
+        del runs[min(others, key=lambda name: (runs[name].told, runs[name].until, name))]
+    return run
+
+
+def is_news(run: DeviceRun | None) -> bool:
+    """Whether this run was not told before; notes it as told."""
+    if run is None or run.told:
+        return False
+    run.told = True
+    return True
+
+
+def any_going_on(runs: Runs) -> bool:
+    """Whether one of the runs lasts, so that a reading may end it."""
+    return any(run.count for run in runs.values())
+
+
+def is_well(run: DeviceRun | None) -> bool:
+    """Whether a fault that was told is over."""
+    return run is not None and not run.told

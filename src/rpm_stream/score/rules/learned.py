@@ -1,0 +1,38 @@
+"""All learned detectors as one rule: what is unusual for this person (``learned.py`` runs them)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from rpm_stream.records import Key
+from rpm_stream.score.baseline.learned import Learned
+from rpm_stream.score.detectors.drift import Drift
+from rpm_stream.score.memory.state import ScoreState
+from rpm_stream.score.rules.moment import Moment
+from rpm_stream.score.rules.protocol import MomentRule, Shared
+
+
+class LearnedRule(MomentRule):
+    """The detectors, bound to the tables."""
+
+    kind = "detector"
+    source = ("detectors.toml",)
+    words = "Learned: unusual for this person"
+    may_be_new_normal = True
+    keeps = "a detector keeps no single reading: what it learned of a wrong one it forgets with time"
+
+    def __init__(self, shared: Shared) -> None:
+        self._learned = Learned(shared.knowledge)
+        self.calm_for = timedelta(minutes=shared.knowledge.limits.recovery_minutes)
+
+    def look(self, state: ScoreState, moment: Moment) -> None:
+        """Score the readings of the moment, then learn them where nothing is going on."""
+        for score, finding in self._learned.instant(state, moment.live, moment.judged, moment.late, moment.paused):
+            if score is not None:
+                moment.scores.append(score)
+            if finding is not None:
+                moment.findings.append(finding)
+
+    def pauses_learning(self, key: Key) -> bool:
+        """A usual that has changed is there to be learned: all but that one pause."""
+        return key.what != Drift.name

@@ -1,0 +1,122 @@
+"""Rates over minutes: glucose that falls so fast that it will be low before long.
+
+The slope is the median of the slopes of all pairs of values in the window (Theil and Sen): one wrong value does not
+move it. Where too few values are known, what the sensor says itself counts. Late values take their place in the window.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from itertools import combinations
+from statistics import median
+
+from rpm_stream.knowledge.trends import Falling
+from rpm_stream.records import Finding, Key, PatientEntry, Reading
+from rpm_stream.score.baseline.learning import Numbers
+from rpm_stream.score.baseline.wording import UsualWords
+from rpm_stream.score.memory.marks import note_calm
+from rpm_stream.score.memory.member_names import member_name
+from rpm_stream.score.memory.state import Point, ScoreState
+from rpm_stream.score.rules.moment import Moment
+from rpm_stream.score.rules.protocol import MomentRule, Shared
+
+MOST_POINTS = 24  # a window of one value a minute, and late ones
+MOST_IN_WINDOW = 8  # of a denser sensor the newest count: pairs grow with the square
+RULE = "rate.falling"
+
+
+class Rates(MomentRule):
+    """The rules over minutes, bound to the tables."""
+
+    kind = "rate"
+    source = ("trends.toml",)
+    words = "A value that moves fast"
+
+    def __init__(self, shared: Shared) -> None:
+        knowledge = shared.knowledge
+        self.calm_for = timedelta(minutes=knowledge.limits.recovery_minutes)
+        self._knowledge, self._numbers, self._words = knowledge, Numbers(knowledge), UsualWords(knowledge)
+        self._falling = {row.vital: row for row in knowledge.trends.falling}
+
+    def look(self, state: ScoreState, moment: Moment) -> None:
+        """Add what the readings of the moment say of how fast their vital falls."""
+        moment.findings += self._found(state, moment.judged, moment.late)
+
+    def forget(self, state: ScoreState, entry: PatientEntry, wrong: Sequence[Reading]) -> None:
+        """Take readings out of the values of the last minutes."""
+        vital, times = wrong[0].vital, {reading.measured_at for reading in wrong}
+        if vital in state.points:
+            state.points[vital] = [point for point in state.points[vital] if point.at not in times]
+
+    def _found(self, state: ScoreState, readings: Sequence[Reading], late: Collection[str]) -> Iterator[Finding]:
+        """What the readings of one instant say of how fast their vital falls."""
+        for reading in readings:
+            row = self._falling.get(reading.vital)
+            if row is None or reading.value is None:
+                continue
+            number = self._numbers.of(reading)
+            slope = self._slope(_window(state, row, reading.measured_at, number), row, reading)
+            ahead = number + slope * row.ahead_minutes
+            falls = slope <= -float(row.per_minute) and float(row.to) <= number and ahead < float(row.to)
+            if reading.id not in late:
+                note_calm(
+                    state, member_name("rate", Key(vital=reading.vital)), reading.measured_at, ahead >= float(row.to)
+                )
+            if falls:
+                yield self._finding(row, reading, slope, reading.id in late)
+
+    def _slope(self, window: list[Point], row: Falling, reading: Reading) -> float:
+        """Units a minute; below 0 it falls. 0 where nothing is known."""
+        span = timedelta(minutes=row.least_minutes)
+        if len(window) >= row.least_values and window[-1].at - window[0].at >= span:
+            return median(
+                (after.number - before.number) / ((after.at - before.at) / timedelta(minutes=1))
+                for before, after in combinations(window[-MOST_IN_WINDOW:], 2)
+            )
+        try:
+            said = float(Decimal(reading.attributes.get(row.attribute) or "0"))
+        except (InvalidOperation, TypeError):  # the sensor's own NaN or infinity: it knows no trend
+            return 0.0
+        return said
+
+    def _finding(self, row: Falling, reading: Reading, slope: float, is_late: bool) -> Finding:
+        vital, key = self._knowledge.vitals[row.vital], Key(vital=row.vital)
+        minutes, scale = max(1, round((self._numbers.of(reading) - float(row.to)) / -slope)), self._words.scale(reading)
+        fall = f"{self._words.difference(scale.finer(), reading, -slope)}{scale.written}"
+        low = f"{self._words.number(scale, reading, float(row.to))}{scale.written}"
+        return Finding(
+            kind="rate",
+            key=key,
+            member=member_name("rate", key),
+            rule=f"{RULE}.{row.vital}@{self._knowledge.trends.version}",
+            group=vital.group,
+            priority=self._knowledge.priorities.of(RULE),
+            title=f"{vital.display} falling fast",
+            why=f"{self._words.said(reading)}, falling {fall} a minute: {low} in about {minutes} "
+            f"{'minute' if minutes == 1 else 'minutes'} (trend)",
+            evidence=(reading,),
+            vital=reading.vital,
+            measured_at=reading.measured_at,
+            late=is_late,
+            direction="low",
+        )
+
+
+def _window(state: ScoreState, row: Falling, at: datetime, number: float) -> list[Point]:
+    """Enter a value at its time; the values of the window that ends with it, one an instant."""
+    points = state.points.setdefault(row.vital, [])
+    place = bisect_right(points, at, key=lambda point: point.at)
+    if place and points[place - 1].at == at:
+        place -= 1
+        points[place] = Point(at, number)
+    else:
+        points.insert(place, Point(at, number))
+    window = [point for point in points[: place + 1] if at - point.at <= timedelta(minutes=row.window_minutes)]
+    newest = points[-1].at
+    state.points[row.vital] = [
+        point for point in points[-MOST_POINTS:] if newest - point.at <= timedelta(minutes=2 * row.window_minutes)
+    ]
+    return window

@@ -1,0 +1,30 @@
+"""The table of rules over readings: the one place that lists them. To add one: its file, its line here.
+
+The order is that of looking, and of what is found. The limits stand first, because they enter the readings into their
+histories; the others look at those. Signal quality stands behind all that it doubts. Rules that look at a patient as
+a whole, by time or by the registry, have other inputs and stand in ``pipeline/patient_rules.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from rpm_stream.score.rules.device_rules import DeviceRules
+from rpm_stream.score.rules.learned import LearnedRule
+from rpm_stream.score.rules.limit_rule import LimitRule
+from rpm_stream.score.rules.news2_total import Totals
+from rpm_stream.score.rules.protocol import MomentRule, Shared
+from rpm_stream.score.rules.rates import Rates
+from rpm_stream.score.rules.signal_quality import Quality
+from rpm_stream.score.rules.trends import Trends
+
+RULES: Final[tuple[Callable[[Shared], MomentRule], ...]] = (
+    LimitRule,
+    Totals,
+    LearnedRule,
+    Trends,
+    Rates,
+    Quality,
+    DeviceRules,
+)

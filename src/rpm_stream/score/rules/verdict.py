@@ -1,0 +1,54 @@
+"""What limits say of one reading: the limits that it is beyond, and which side is not back."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from rpm_stream.records import Direction, Key, Of, Priority, Record
+from rpm_stream.score.memory.history import Level
+
+Side = Direction
+WORD: dict[Side, str] = {"low": "below", "high": "above"}
+
+
+class Breach(Record, frozen=True, kw_only=True):
+    """One limit that a reading is beyond. ``limit`` names it in the history; ``key`` and ``member`` are its place
+    in an episode.
+
+    ``bound`` in ``unit`` is the number that it is beyond, as the limit is written; of a band its edge towards the
+    normal. ``first`` is the priority of one such reading, ``repeated`` that of a second in a row, or of one of
+    ``partner``, the (vital, limit) that one measurement gives together with it; ``minutes`` and ``of``: how long it
+    must last before it counts at all.
+    """
+
+    limit: str
+    key: Key
+    member: str
+    side: Side
+    bound: Decimal
+    unit: str
+    first: Priority
+    repeated: Priority | None = None
+    partner: tuple[str, str] | None = None
+    minutes: int = 0
+    of: Of | None = None
+    beyond_query: bool = False
+    rule: str
+    title: str
+    why: str
+
+
+class Verdict(Record, frozen=True, kw_only=True):
+    """What the limits say of one reading. ``counted``: one of them counts the last readings.
+
+    ``side``: the one that is not inside its recovery limits, None where both are. ``banded``: the sides on which no
+    limit holds but the bands of a chart.
+    """
+
+    level: Level
+    side: Side | None = None
+    banded: tuple[Side, ...] = ()
+    points: int | None
+    counted: bool = False
+    breaches: tuple[Breach, ...] = ()
+    broken: tuple[str, ...] = ()
