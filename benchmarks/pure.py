@@ -21,8 +21,8 @@ from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
 from rpm_stream.pipeline.judge import Judge, Patient
-from rpm_stream.pipeline.sealed import pack_device
-from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
+from rpm_stream.pipeline.state_envelope import pack_device
 from rpm_stream.records import Assignment, DeviceEntry, Position
 
 PATIENTS = 200

@@ -23,8 +23,8 @@ from aiokafka import AIOKafkaProducer
 from rig.load import Load, frames_of
 from rig.stages import CHANGELOGS, FIRST_OUTPUT, STAGES, Stage, Watch, broker_with, fill
 
-from rpm_stream.pipeline.sealed import pack_device
-from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
+from rpm_stream.pipeline.state_envelope import pack_device
 from rpm_stream.records import Record
 
 PATIENTS = 10_000

@@ -22,8 +22,8 @@ from rpm_stream.normalise.seen_entries import (
     remember,
     was_left_out,
 )
-from rpm_stream.pipeline.device import DeviceState
-from rpm_stream.pipeline.sealed import pack_device, unpack_device
+from rpm_stream.pipeline.device_state import DeviceState
+from rpm_stream.pipeline.state_envelope import pack_device, unpack_device
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 moments = st.lists(st.integers(0, 6 * 86_400), min_size=1, max_size=200)

@@ -27,8 +27,8 @@ from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.ingest import Ingest
 from rpm_stream.pipeline.judge import Judge
-from rpm_stream.pipeline.sealed import pack_device, unpack_device
-from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
+from rpm_stream.pipeline.state_envelope import pack_device, unpack_device
 
 PARTITIONS = 4
 MOST_RECORDS = 500  # a poll: as the worker's broker_max_poll_records

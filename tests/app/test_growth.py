@@ -38,11 +38,11 @@ from rpm_stream.app.operate.growth.groups_and_copies import Copier, copying, fit
 from rpm_stream.app.operate.growth.keyed import Held, Index, check_whole, counting, held_with, proof
 from rpm_stream.app.operate.growth.queues import home, waiting
 from rpm_stream.app.runtime.errors import UsageError
-from rpm_stream.pipeline.device import DeviceState
+from rpm_stream.pipeline.device_state import DeviceState
 from rpm_stream.pipeline.held import hold, packed
 from rpm_stream.pipeline.order import forward
-from rpm_stream.pipeline.sealed import pack_device
-from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
+from rpm_stream.pipeline.state_envelope import pack_device
 from rpm_stream.records import Position
 
 COUNT = 8

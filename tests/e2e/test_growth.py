@@ -35,8 +35,8 @@ from rpm_stream.app.registry.topic import write
 from rpm_stream.app.runtime.end import EXIT_CRASHED
 from rpm_stream.app.runtime.errors import MustNotGoOn
 from rpm_stream.pipeline.held import read_held
-from rpm_stream.pipeline.sealed import unpack_device
-from rpm_stream.pipeline.state import unpack_patient
+from rpm_stream.pipeline.patient_codec import unpack_patient
+from rpm_stream.pipeline.state_envelope import unpack_device
 from rpm_stream.records import Assignment, DeviceEntry
 
 PEOPLE = tuple(f"zaphod{number}" for number in range(12))  # half of them move

@@ -10,7 +10,7 @@ import pytest
 from support.replaying import START, frame, measurement, registry_of, stamp, worn
 
 from rpm_stream.knowledge import shipped
-from rpm_stream.pipeline.device import DeviceState
+from rpm_stream.pipeline.device_state import DeviceState
 from rpm_stream.pipeline.ingest import FrameMessage, Ingest, Ingested
 from rpm_stream.records import Position, Reading
 

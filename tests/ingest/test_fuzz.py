@@ -25,9 +25,9 @@ from support.replaying import START, registry_of, stamp, worn
 from rpm_stream.ingest.gatt.decoders import DECODERS, DecodeError, decode
 from rpm_stream.ingest.gatt.quirks import reader
 from rpm_stream.knowledge import shipped
-from rpm_stream.pipeline.frames import parts_of
+from rpm_stream.pipeline.frame_output import parts_of
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingested
-from rpm_stream.pipeline.sealed import pack_device, unpack_device
+from rpm_stream.pipeline.state_envelope import pack_device, unpack_device
 from rpm_stream.records import Position, Readings
 
 FILE = shared_data("gatt", "vectors.jsonl")

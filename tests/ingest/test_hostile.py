@@ -13,7 +13,7 @@ from support.replaying import START, registry_of, stamp, worn
 
 from rpm_stream.ingest.frames import LEAST_ENTRY_BYTES, MOST_BYTES
 from rpm_stream.knowledge import shipped
-from rpm_stream.pipeline.device import DeviceState
+from rpm_stream.pipeline.device_state import DeviceState
 from rpm_stream.pipeline.ingest import FrameMessage, Ingest, Ingested
 from rpm_stream.records import Position
 

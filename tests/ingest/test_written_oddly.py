@@ -33,7 +33,7 @@ from rpm_stream.app.simulator.encode.files import Written, csv_rows, progress_ba
 from rpm_stream.ingest.csv.rows import frames, rows
 from rpm_stream.ingest.frames import Envelope
 from rpm_stream.knowledge import KnowledgeError, load, shipped
-from rpm_stream.pipeline.device import DeviceState
+from rpm_stream.pipeline.device_state import DeviceState
 from rpm_stream.pipeline.ingest import FrameMessage, Ingest, Ingested
 from rpm_stream.pipeline.replay import Replay
 from rpm_stream.records import Frame, Position

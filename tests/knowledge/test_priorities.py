@@ -13,7 +13,7 @@ from support.ward import Ward
 from rpm_stream.knowledge import Knowledge, KnowledgeError, load, shipped
 from rpm_stream.knowledge.alerting import DeviceKind, RuleRisk
 from rpm_stream.knowledge.checks import limit_rules
-from rpm_stream.pipeline.not_judged import finding_of
+from rpm_stream.pipeline.judge_failure import finding_of
 from rpm_stream.records import Priority
 
 IEC = {  # clinical.md 2, as the standard has it

@@ -20,7 +20,7 @@ from support.replaying import START, registry_of, worn
 from rpm_stream.app.feed.read_model import FeedState
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.judge import Judge, Judged
-from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 from rpm_stream.publish.feed import rows as feed
 from rpm_stream.records import RANK, Action, Alert, Origin, PatientEntry, Reading, Readings
 

@@ -16,7 +16,7 @@ from support.ward import Ward
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import RegistryError, parse_entry
-from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 from rpm_stream.pipeline.stored_entry import read_entry
 from rpm_stream.records import PatientEntry
 from rpm_stream.score.memory.expected import MOST_MINUTES

@@ -7,7 +7,7 @@ from support.replaying import Record, of_type, replay_values
 from support.ward import Ward
 
 from rpm_stream.knowledge import shipped
-from rpm_stream.pipeline.not_judged import finding_of
+from rpm_stream.pipeline.judge_failure import finding_of
 from rpm_stream.publish.feed.rows import RULE_KINDS, rule_words
 
 OWN = {"v": 1, "patient": "p", "limits": [{"vital": "weight", "high": 83, "unit": "kg", "owner": "dr-7"}]}

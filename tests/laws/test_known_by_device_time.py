@@ -30,7 +30,7 @@ from support.replaying import (
 from rpm_stream.normalise.clock_skew import RUNS
 from rpm_stream.normalise.seen_entries import SeenEntries
 from rpm_stream.normalise.sightings import LEAST, MOST, Sightings, forget, name_of
-from rpm_stream.pipeline.sealed import pack_device
+from rpm_stream.pipeline.state_envelope import pack_device
 from rpm_stream.records import Reading
 
 DAY = 1440

@@ -20,8 +20,8 @@ from support.ward import Ward
 from rpm_stream.knowledge import Knowledge, shipped
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
 from rpm_stream.pipeline.judge import Judge, Judged
-from rpm_stream.pipeline.sealed import pack_device, unpack_device
-from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
+from rpm_stream.pipeline.state_envelope import pack_device, unpack_device
 from rpm_stream.records import Action, Alert, Position
 
 GROUPS = {

@@ -15,7 +15,7 @@ from support.replaying import frame, measurement, worn
 from rpm_stream.ingest.gatt.decoders import decode
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import Registry
-from rpm_stream.pipeline.frames import parts_of
+from rpm_stream.pipeline.frame_output import parts_of
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
 from rpm_stream.records import Assignment, DeviceEntry, Position
 

@@ -15,9 +15,9 @@ from support.source import SOURCE
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.old_members import NoRule, kind_and_key
+from rpm_stream.pipeline.patient_codec import PATIENTS, pack_patient, unpack_patient
 from rpm_stream.pipeline.patient_rules import PATIENT_RULES
-from rpm_stream.pipeline.sealed import seal, unseal
-from rpm_stream.pipeline.state import PATIENTS, pack_patient, unpack_patient
+from rpm_stream.pipeline.state_envelope import seal, unseal
 from rpm_stream.publish.feed.rows import rule_words
 from rpm_stream.records import Direction, Key, Kind
 from rpm_stream.score.memory.member_names import member_name

@@ -16,7 +16,7 @@ from rpm_stream.alert.decisions import FULL
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.judge import Judge, Judged, Patient
-from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 from rpm_stream.records import Action, Alert, Limit, Of, Origin, PatientEntry, Reading, Readings, Record
 
 STATE_BYTES, VITAL_BYTES = 48 * 1024, 16 * 1024

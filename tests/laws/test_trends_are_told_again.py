@@ -16,7 +16,7 @@ from support.replaying import of_type, replay_values, stamp
 from support.ward import Ward, after
 
 from rpm_stream.knowledge import shipped
-from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 from rpm_stream.records import Alert, Direction, Record
 
 DAY = 1440

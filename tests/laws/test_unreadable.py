@@ -30,8 +30,8 @@ from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import Registry, has_unreadable_birth
 from rpm_stream.pipeline.judge import Judge
+from rpm_stream.pipeline.patient_codec import unpack_patient
 from rpm_stream.pipeline.replay import Replay
-from rpm_stream.pipeline.state import unpack_patient
 from rpm_stream.records import Action, PatientEntry
 
 DEEP = b'{"value":' + b"[" * 20_000 + b"]" * 20_000 + b"}"

@@ -32,8 +32,8 @@ from support.replaying import (
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
 from rpm_stream.pipeline.judge import Judge, Judged
-from rpm_stream.pipeline.sealed import pack_device, unpack_device
-from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
+from rpm_stream.pipeline.state_envelope import pack_device, unpack_device
 from rpm_stream.publish.fhir.observation import publishes
 from rpm_stream.records import Position, Reading
 from rpm_stream.sameness import Measurements

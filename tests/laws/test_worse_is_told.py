@@ -316,7 +316,7 @@ def test_what_stood_is_the_newest_that_was_seen_not_the_worst() -> None:
 
 
 def test_a_restart_forgets_no_decision() -> None:
-    from rpm_stream.pipeline.state import pack_patient, unpack_patient
+    from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 
     ward, _, at = decided(VALUES[0], "acknowledge", 5)
     ward.patient = unpack_patient(pack_patient(ward.patient), "p")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from support.ward import Ward, after
 
 from rpm_stream.pipeline.held import alert_of, ended, hold, line_of, opened, packed, read_held, with_alert
-from rpm_stream.pipeline.sealed import StateError, check_device, unpack_device
-from rpm_stream.pipeline.state import check_patient, pack_patient, unpack_patient
+from rpm_stream.pipeline.patient_codec import check_patient, pack_patient, unpack_patient
+from rpm_stream.pipeline.state_envelope import StateError, check_device, unpack_device
 
 AT = datetime(2026, 3, 1, 7, tzinfo=UTC)
 HELD = hold(57, AT, "its checksum is wrong", b"\x93octets as they were found")

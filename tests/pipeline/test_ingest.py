@@ -13,9 +13,9 @@ from support.replaying import START, frame, measurement, registry_of, replay_fra
 
 from rpm_stream.ingest.gatt.decoders import DECODERS
 from rpm_stream.knowledge import shipped
-from rpm_stream.pipeline.frames import parts_of
+from rpm_stream.pipeline.frame_output import parts_of
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingested
-from rpm_stream.pipeline.sealed import pack_device, unpack_device
+from rpm_stream.pipeline.state_envelope import pack_device, unpack_device
 from rpm_stream.records import Position
 
 HR = {"characteristic": "2A37", "payload": "164e1b031203"}  # 78 a minute and two RR intervals: three parts

@@ -23,7 +23,7 @@ from support.ward import Ward
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.judge import Judge, Judged
-from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 from rpm_stream.records import Action
 from rpm_stream.score.memory.size import forget_vital
 
@@ -233,7 +233,7 @@ def test_unassigning_the_device_ends_its_silence() -> None:
 
 
 def test_a_silence_whose_last_reading_is_forgotten_lasts_until_it_is_heard_or_not_expected() -> None:
-    """A full state forgets a vital (pipeline/room.py): nobody knows then that its device was handed in."""
+    """A full state forgets a vital (pipeline/state_budget.py): nobody knows then that its device was handed in."""
     for further, ended in ((SILENT | {"expected_every": {}}, "tick"), (SILENT, "heard")):
         ward = Ward(SILENT)
         ward.now("heart_rate", "70", 0)

@@ -15,8 +15,8 @@ from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import Registry, RegistryError, has_unreadable_birth, parse_entry
 from rpm_stream.pipeline.judge import Judge
 from rpm_stream.pipeline.order import read_message
+from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 from rpm_stream.pipeline.replay import Replay
-from rpm_stream.pipeline.state import pack_patient, unpack_patient
 from rpm_stream.pipeline.stored_entry import NO_DATE, Stored, put_unreadable, read_entry, stored_faults
 from rpm_stream.records import Action, Alert, Origin, PatientEntry, Readings
 from rpm_stream.score.rules.individual_limits import faults

@@ -17,8 +17,8 @@ from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
 from rpm_stream.pipeline.judge import Judge, Patient
 from rpm_stream.pipeline.order import act_once, forward, read_message
+from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 from rpm_stream.pipeline.replay import Replay
-from rpm_stream.pipeline.state import pack_patient, unpack_patient
 from rpm_stream.records import UNREADABLE, Forwarded, Position, Readings
 from rpm_stream.score.rules.limits_and_news2 import LimitJudge
 

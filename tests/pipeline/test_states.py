@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from support.states.make_states import FOLDER, next_steps
 
 from rpm_stream.envelope import enclose
-from rpm_stream.pipeline import sealed, state
-from rpm_stream.pipeline.device import DeviceState
-from rpm_stream.pipeline.sealed import LAYOUT, StateError, pack_device, seal, unpack_device, unseal
-from rpm_stream.pipeline.state import unpack_patient
+from rpm_stream.pipeline import patient_codec as state
+from rpm_stream.pipeline import state_envelope as sealed
+from rpm_stream.pipeline.device_state import DeviceState
+from rpm_stream.pipeline.patient_codec import unpack_patient
+from rpm_stream.pipeline.state_envelope import LAYOUT, StateError, pack_device, seal, unpack_device, unseal
 from rpm_stream.score.detectors import codec
 
 LAYOUTS = sorted(int(path.stem.removeprefix("layout-")) for path in FOLDER.glob("layout-*.json"))

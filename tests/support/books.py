@@ -21,7 +21,7 @@ from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
 from rpm_stream.pipeline.judge import Judge
 from rpm_stream.pipeline.order import forward
-from rpm_stream.pipeline.state import unpack_patient
+from rpm_stream.pipeline.patient_codec import unpack_patient
 from rpm_stream.records import Action, Position
 from support.replaying import registry_of, stamp
 

@@ -8,9 +8,9 @@ import msgspec
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import parse_entry
-from rpm_stream.pipeline.frames import parts_of
+from rpm_stream.pipeline.frame_output import parts_of
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingested
-from rpm_stream.pipeline.sealed import pack_device, unpack_device
+from rpm_stream.pipeline.state_envelope import pack_device, unpack_device
 from rpm_stream.records import Position
 from support.replaying import START, registry_of
 

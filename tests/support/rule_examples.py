@@ -12,8 +12,8 @@ import pytest
 from rpm_stream.alert.episode import Member
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.judge import Judge
-from rpm_stream.pipeline.scoring import Scoring
-from rpm_stream.pipeline.state import unpack_patient
+from rpm_stream.pipeline.patient_codec import unpack_patient
+from rpm_stream.pipeline.score_instant import Scoring
 from rpm_stream.records import Action, Alert, Kind, Reading, Readings
 from support.replaying import START, reading_of, registry_of
 

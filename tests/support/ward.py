@@ -10,7 +10,7 @@ import msgspec
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
 from rpm_stream.pipeline.judge import Judge
-from rpm_stream.pipeline.state import unpack_patient
+from rpm_stream.pipeline.patient_codec import unpack_patient
 from rpm_stream.records import Action, Alert, Position, Readings
 from support.replaying import START, frame, measurement, registry_of, worn
 

@@ -1,4 +1,4 @@
-"""What open alerts give up where a patient's state would grow too large (pipeline/room.py says when).
+"""What open alerts give up where a patient's state would grow too large (pipeline/state_budget.py says when).
 
 No alert, no priority and no state is given up, and never the rule that decided (law 3). Words go first: those of rules
 that the alert does not show, and steps of the history by which nothing changed but that a further rule was said.

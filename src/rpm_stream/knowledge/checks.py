@@ -35,7 +35,7 @@ OTHER_RULES = (
 )
 
 
-# Design choices: with so many, what is learned and told of each fits into a patient's 48 KB (pipeline/room.py) and
+# Design choices: with so many, what is learned and told of each fits into a patient's 48 KB (pipeline/state_budget.py) and
 # leaves 14 of them for what is heard.
 MOST_VITALS, MOST_LEARNED = 48, 16
 

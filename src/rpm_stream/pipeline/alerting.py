@@ -19,8 +19,8 @@ from rpm_stream.alert.size import shorten_history
 from rpm_stream.alert.telling import is_news, note_graver, note_told, tell
 from rpm_stream.alert.tiers import decision_at, is_graver, last_beyond, look, look_at_total
 from rpm_stream.knowledge import Knowledge
-from rpm_stream.pipeline.patient import Patient
-from rpm_stream.pipeline.scoring import Scoring
+from rpm_stream.pipeline.patient_state import Patient
+from rpm_stream.pipeline.score_instant import Scoring
 from rpm_stream.pipeline.silence import GROUP as SILENCE
 from rpm_stream.pipeline.silence import Silence
 from rpm_stream.pipeline.situation import PatientSituation

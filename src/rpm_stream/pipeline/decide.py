@@ -11,7 +11,7 @@ from rpm_stream.alert.episodes import group_of
 from rpm_stream.alert.telling import note_told
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.alerting import Alerting
-from rpm_stream.pipeline.patient import PatientState
+from rpm_stream.pipeline.patient_state import PatientState
 from rpm_stream.pipeline.work import Work
 from rpm_stream.records import Action, Alert
 

@@ -15,7 +15,7 @@ from zlib import crc32
 import msgspec
 
 from rpm_stream.ids import deterministic_id
-from rpm_stream.pipeline.not_judged import GROUP
+from rpm_stream.pipeline.judge_failure import GROUP
 from rpm_stream.records import UNREADABLE, Alert, Transition
 from rpm_stream.text import SERVICE
 

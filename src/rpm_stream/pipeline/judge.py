@@ -18,22 +18,22 @@ from rpm_stream.alert.episodes import end, mark_stale, note_well
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.alerting import Alerting
-from rpm_stream.pipeline.correct import as_message, void
+from rpm_stream.pipeline.corrections import as_message, void
 from rpm_stream.pipeline.decide import decided
-from rpm_stream.pipeline.devices import GROUPS as DEVICE_GROUPS
-from rpm_stream.pipeline.devices import DeviceAlerts
-from rpm_stream.pipeline.not_judged import finding_of, reject_of
-from rpm_stream.pipeline.patient import MOST_SINCE, Acted, Input, Patient, PatientState, line_of
+from rpm_stream.pipeline.device_alerts import GROUPS as DEVICE_GROUPS
+from rpm_stream.pipeline.device_alerts import DeviceAlerts
+from rpm_stream.pipeline.judge_failure import finding_of, reject_of
+from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 from rpm_stream.pipeline.patient_rule import Ends
 from rpm_stream.pipeline.patient_rules import PATIENT_RULES
+from rpm_stream.pipeline.patient_state import MOST_SINCE, Acted, Input, Patient, PatientState, line_of
 from rpm_stream.pipeline.publishing import publish
-from rpm_stream.pipeline.room import Room
-from rpm_stream.pipeline.scoring import Scoring
+from rpm_stream.pipeline.score_instant import Scoring
 from rpm_stream.pipeline.settings import GROUP as SETTINGS
 from rpm_stream.pipeline.settings import Settings
 from rpm_stream.pipeline.silence import GROUP as SILENCE
 from rpm_stream.pipeline.silence import Silence
-from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.pipeline.state_budget import Room
 from rpm_stream.pipeline.work import Work
 from rpm_stream.publish.fhir import observation as fhir
 from rpm_stream.publish.fhir import summaries

@@ -13,7 +13,7 @@ import msgspec
 
 from rpm_stream.pipeline.actions import check_patient, check_times, read_action
 from rpm_stream.pipeline.judge import Judge, Judged, Patient, PatientState
-from rpm_stream.pipeline.patient import line_of
+from rpm_stream.pipeline.patient_state import line_of
 from rpm_stream.records import Forwarded, Position, Readings
 
 _encode = msgspec.json.Encoder().encode

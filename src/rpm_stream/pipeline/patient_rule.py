@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar, Literal, NamedTuple, Protocol, TypeAlias
 
-from rpm_stream.pipeline.patient import PatientState
+from rpm_stream.pipeline.patient_state import PatientState
 from rpm_stream.records import Finding, PatientEntry
 from rpm_stream.score.rules.protocol import Rule
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry
-from rpm_stream.pipeline.not_judged import NotJudged
+from rpm_stream.pipeline.judge_failure import NotJudged
 from rpm_stream.pipeline.patient_rule import PatientRule
 from rpm_stream.pipeline.settings import Settings
 from rpm_stream.pipeline.silence import Silence

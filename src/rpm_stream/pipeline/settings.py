@@ -17,8 +17,8 @@ import msgspec
 from rpm_stream.ids import deterministic_id, utc_text
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry, has_unreadable_birth
-from rpm_stream.pipeline.patient import PatientState
 from rpm_stream.pipeline.patient_rule import Due, PatientRule
+from rpm_stream.pipeline.patient_state import PatientState
 from rpm_stream.records import Finding, Key, Limit, PatientEntry, Record
 from rpm_stream.score.memory.expected import expected_faults, expected_of
 from rpm_stream.score.memory.member_names import member_name

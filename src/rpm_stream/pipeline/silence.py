@@ -18,8 +18,8 @@ from rpm_stream.alert.episode import Episode, Episodes
 from rpm_stream.ids import deterministic_id, utc_text
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry, first_not_worn, holders
-from rpm_stream.pipeline.patient import PatientState
 from rpm_stream.pipeline.patient_rule import Due, Ending, PatientRule
+from rpm_stream.pipeline.patient_state import PatientState
 from rpm_stream.publish.windows import SPAN_SECONDS
 from rpm_stream.records import Assignment, DeviceEntry, Finding, Key, PatientEntry, Reading, Record
 from rpm_stream.score.memory.continuous import is_continuous

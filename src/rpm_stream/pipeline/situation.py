@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from rpm_stream.alert.episode import Member
 from rpm_stream.alert.situation import Level
 from rpm_stream.knowledge import Knowledge, Limits
-from rpm_stream.pipeline.patient import PatientState
+from rpm_stream.pipeline.patient_state import PatientState
 from rpm_stream.records import Direction, PatientEntry, Reading, Total, Trend
 from rpm_stream.score.rules.limits_and_news2 import number_of
 from rpm_stream.score.rules.news2 import OXYGEN_SAID, SCALE_SAID
 from rpm_stream.text import plain_value, with_unit
 
 if TYPE_CHECKING:
-    from rpm_stream.pipeline.scoring import Scoring
+    from rpm_stream.pipeline.score_instant import Scoring
 
 TREND_OVER = timedelta(minutes=10)  # CONTRACT 10, What is so now
 

@@ -15,7 +15,7 @@ from rpm_stream.alert.episode import Decision, Episode, Fact, Member
 from rpm_stream.alert.episodes import change, evidence_of, found_of, is_worse, take_over_back
 from rpm_stream.alert.telling import note_told
 from rpm_stream.pipeline.alerting import Alerting
-from rpm_stream.pipeline.scoring import Scoring
+from rpm_stream.pipeline.score_instant import Scoring
 from rpm_stream.pipeline.work import Work
 from rpm_stream.records import RANK, Action, Finding, Transition
 

@@ -9,7 +9,7 @@ import msgspec
 
 from rpm_stream.alert.episode import Episode
 from rpm_stream.alert.moments import stands_at
-from rpm_stream.pipeline.patient import Patient, PatientState
+from rpm_stream.pipeline.patient_state import Patient, PatientState
 from rpm_stream.pipeline.situation import PatientSituation
 from rpm_stream.records import Alert, PatientEntry, Reading, Score
 

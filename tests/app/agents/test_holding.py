@@ -30,7 +30,7 @@ from rpm_stream.app.runtime import end
 from rpm_stream.app.runtime.clock import Clock, steady, wall
 from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.pipeline.held import Held, hold, kept_from, read_held
-from rpm_stream.pipeline.sealed import StateError
+from rpm_stream.pipeline.state_envelope import StateError
 from rpm_stream.records import Alert
 
 SOURCE, CHANGELOG, OUT = "source", "changelog", "out"

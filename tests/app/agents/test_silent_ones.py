@@ -10,7 +10,7 @@ from rpm_stream.app.kafka.names import ALERTS
 from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.judge import Judge
-from rpm_stream.pipeline.state import unpack_patient
+from rpm_stream.pipeline.patient_codec import unpack_patient
 
 NAMES = [f"p{number}" for number in range(40)]
 REGISTRY = registry_of(

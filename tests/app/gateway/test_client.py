@@ -30,7 +30,7 @@ from rpm_stream.app.gateway import BadFrame, FrameTooLarge, Gateway, GatewayOpti
 from rpm_stream.app.simulator.encode.files import frame_lines
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import Registry
-from rpm_stream.pipeline.device import DeviceState
+from rpm_stream.pipeline.device_state import DeviceState
 from rpm_stream.pipeline.ingest import FrameMessage, Ingest
 from rpm_stream.records import Assignment, DeviceEntry, Frame, Measurement, Notification, Position, Reject
 

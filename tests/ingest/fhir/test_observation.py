@@ -18,8 +18,8 @@ from rpm_stream.ingest.fhir.observation import Observed, decode_observation
 from rpm_stream.ingest.gatt.decoders import DecodeError
 from rpm_stream.knowledge import shipped
 from rpm_stream.normalise.placement import offset_text
-from rpm_stream.pipeline.device import DeviceState
-from rpm_stream.pipeline.frames import parts_of
+from rpm_stream.pipeline.device_state import DeviceState
+from rpm_stream.pipeline.frame_output import parts_of
 from rpm_stream.pipeline.ingest import FrameMessage, Ingest, Ingested
 from rpm_stream.publish.fhir.codes import BLOOD_PRESSURE, published_unit
 from rpm_stream.publish.fhir.observation import observation

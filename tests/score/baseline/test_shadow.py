@@ -18,7 +18,7 @@ from rpm_stream.knowledge import KnowledgeError, examine, load, shipped
 from rpm_stream.knowledge.checks import SHADOW_FRAME
 from rpm_stream.knowledge.estimators import MODULES, Runnable, fault_of
 from rpm_stream.knowledge.scoring import Shadow
-from rpm_stream.pipeline.room import Room
+from rpm_stream.pipeline.state_budget import Room
 from rpm_stream.records import Finding, Origin, Reading, Score
 from rpm_stream.score.baseline.learned import Learned
 from rpm_stream.score.baseline.learning import LiveDetectors, Paused

@@ -10,7 +10,7 @@ import pytest
 from support.replaying import alerts, frame, measurement, of_type, registry_of, replay_frames, stamp, worn
 from support.ward import Ward
 
-from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 
 STRAP_OFF, STRAP_ON = "0400", "0648"  # 2A37: no contact and no rate; contact and 72 a minute
 OFF_WITH_RATE = "0448"

@@ -19,7 +19,7 @@ from support.replaying import (
 )
 from support.ward import Ward
 
-from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 
 Values = Sequence[tuple[float, str, str, str]]
 KINDS = ("device:unit", "device:step", "device:disagreement", "device:clock", "device:refused")

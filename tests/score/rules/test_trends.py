@@ -27,7 +27,7 @@ from support.replaying import (
 from support.ward import Ward
 
 from rpm_stream.knowledge import shipped
-from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 from rpm_stream.score.memory.days import Days
 from rpm_stream.score.rules.individual_limits import faults
 

@@ -19,8 +19,8 @@ from support.replaying import START, frame, measurement, registry_of, worn
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingested
 from rpm_stream.pipeline.judge import Judge, Patient
-from rpm_stream.pipeline.sealed import LAYOUT, pack_device, unpack_device
-from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
+from rpm_stream.pipeline.state_envelope import LAYOUT, pack_device, unpack_device
 from rpm_stream.records import Action, Position
 
 FOLDER = repository("tests", "pipeline", "states")

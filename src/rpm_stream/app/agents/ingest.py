@@ -33,7 +33,7 @@ from rpm_stream.ingest.frames import MOST_BYTES
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.held import Held
 from rpm_stream.pipeline.ingest import DeviceState, Ingest, Ingested
-from rpm_stream.pipeline.sealed import check_device, pack_device, unpack_device
+from rpm_stream.pipeline.state_envelope import check_device, pack_device, unpack_device
 
 STAGE = "ingest"
 SLICE_OCTETS = 256 * 1024  # 3,300 notifications

@@ -50,7 +50,7 @@ from rpm_stream.knowledge.registry import Registry, plain_fault
 from rpm_stream.pipeline.held import Held
 from rpm_stream.pipeline.judge import Judge, Judged, Patient
 from rpm_stream.pipeline.order import act_once, read_message
-from rpm_stream.pipeline.state import check_patient, pack_patient, unpack_patient
+from rpm_stream.pipeline.patient_codec import check_patient, pack_patient, unpack_patient
 from rpm_stream.records import UNREADABLE, Forwarded
 
 STAGE = "judge"

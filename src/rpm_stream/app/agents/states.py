@@ -8,7 +8,7 @@ from typing import Generic, NamedTuple, TypeVar
 from rpm_stream.app.engine.recovery import BytesTable
 from rpm_stream.errors import RpmStreamError
 from rpm_stream.pipeline.held import read_held
-from rpm_stream.pipeline.sealed import StateError
+from rpm_stream.pipeline.state_envelope import StateError
 
 State = TypeVar("State")
 

@@ -33,8 +33,8 @@ from rpm_stream.app.registry.topic import read
 from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.pipeline.held import Held, hold, kept_from, read_held, with_alert
-from rpm_stream.pipeline.sealed import StateError, unpack_device
-from rpm_stream.pipeline.state import unpack_patient
+from rpm_stream.pipeline.patient_codec import unpack_patient
+from rpm_stream.pipeline.state_envelope import StateError, unpack_device
 from rpm_stream.records import Record
 
 Stage = Literal["ingest", "judge"]

@@ -12,7 +12,7 @@ from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.ingest import DeviceState, Ingest
 from rpm_stream.pipeline.replay import Replay
-from rpm_stream.pipeline.sealed import pack_device
+from rpm_stream.pipeline.state_envelope import pack_device
 
 
 class Making(Protocol):

@@ -26,8 +26,8 @@ from rpm_stream.app.operate.growth.groups_and_copies import copied_after, copyin
 from rpm_stream.app.operate.growth.queues import tail_of
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.pipeline.held import read_held
-from rpm_stream.pipeline.sealed import StateError, check_device
-from rpm_stream.pipeline.state import check_patient
+from rpm_stream.pipeline.patient_codec import check_patient
+from rpm_stream.pipeline.state_envelope import StateError, check_device
 
 KEYED = (REGISTRY, ALERTS, STATE_INGEST, STATE_JUDGE)
 EVERY_RECORD = (ALERTS,)  # for 7 days every transition can be read (topics/README.md)

@@ -13,7 +13,7 @@ from rpm_stream.alert.episode import Episodes, Member
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.old_members import NoRule
-from rpm_stream.pipeline.patient import Patient, PatientState
+from rpm_stream.pipeline.patient_state import Patient, PatientState
 from rpm_stream.records import Finding, Kind, PatientEntry, Reading
 from rpm_stream.score.baseline.learning import Paused
 from rpm_stream.score.memory.history import Level

@@ -16,9 +16,9 @@ from support.ward import after
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import Registry
-from rpm_stream.pipeline.correct import MOST_READINGS, Correction, Holdings, adopted_id, as_message
+from rpm_stream.pipeline.corrections import MOST_READINGS, Correction, Holdings, adopted_id, as_message
 from rpm_stream.pipeline.judge import Judge, Judged, Patient
-from rpm_stream.pipeline.state import pack_patient, unpack_patient
+from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 from rpm_stream.publish.fhir.ids import observation_id, summary_id
 from rpm_stream.publish.fhir.remaining import Remaining
 from rpm_stream.publish.windows import Bin
@@ -198,7 +198,7 @@ def test_an_alert_that_a_right_reading_confirms_now_is_not_withdrawn(sent_as: An
 
 
 def test_an_alert_stays_where_right_values_are_beyond_of_which_only_the_time_is_kept() -> None:
-    """Law 3: a full state (pipeline/room.py) forgets the readings of its runs, and no red one is hidden for it."""
+    """Law 3: a full state (pipeline/state_budget.py) forgets the readings of its runs, and no red one is hidden for it."""
     bench, wrong = Bench(), [reading(0, "140"), reading(5, "140")]
     for each in (*wrong, *(reading(minutes, "140") for minutes in (10, 15, 20, 25))):
         bench.step(each)

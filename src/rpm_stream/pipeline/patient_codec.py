@@ -10,8 +10,8 @@ from river.__version__ import __version__ as river_version
 
 from rpm_stream.envelope import StateError, checked, unseal
 from rpm_stream.pipeline.old_members import fill_in
-from rpm_stream.pipeline.patient import Patient, PatientState
-from rpm_stream.pipeline.sealed import seal
+from rpm_stream.pipeline.patient_state import Patient, PatientState
+from rpm_stream.pipeline.state_envelope import seal
 from rpm_stream.score.detectors.codec import readable_rivers
 
 _encoder = msgspec.msgpack.Encoder()

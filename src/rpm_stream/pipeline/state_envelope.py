@@ -18,7 +18,7 @@ import msgspec
 from rpm_stream.envelope import StateError, checked, enclose, unseal
 from rpm_stream.normalise.seen_entries import EntryMarks
 from rpm_stream.normalise.sightings import Sightings
-from rpm_stream.pipeline.device import DeviceState
+from rpm_stream.pipeline.device_state import DeviceState
 
 __all__ = [
     "DEVICES", "LAYOUT", "StateError", "check_device", "checked", "pack_device", "seal", "unpack_device", "unseal",

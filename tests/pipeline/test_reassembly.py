@@ -20,8 +20,8 @@ from rpm_stream.ingest.gatt.segments import MOST_OCTETS, MOST_SEGMENTS
 from rpm_stream.knowledge import shipped
 from rpm_stream.normalise.sensor_session import MOST_EARLIER
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingested
-from rpm_stream.pipeline.joins import MOST_BODIES, MOST_CONTEXTS
-from rpm_stream.pipeline.sealed import pack_device, unpack_device
+from rpm_stream.pipeline.reassembly import MOST_BODIES, MOST_CONTEXTS
+from rpm_stream.pipeline.state_envelope import pack_device, unpack_device
 from rpm_stream.records import Position, Reading, Readings
 
 Entry = dict[str, Any]

@@ -23,7 +23,7 @@ from rpm_stream.entries import BadEntry, Entry
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.gatt.quirks import Read
 from rpm_stream.ingest.gatt.segments import Segment, take
-from rpm_stream.pipeline.device import BodyPacket, DeviceState, GlucoseContext
+from rpm_stream.pipeline.device_state import BodyPacket, DeviceState, GlucoseContext
 from rpm_stream.records import Decoded, Notification
 
 Entries: TypeAlias = list[Entry | BadEntry]

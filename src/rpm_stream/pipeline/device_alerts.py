@@ -7,8 +7,8 @@ from datetime import datetime
 
 from rpm_stream.alert.episode import Member
 from rpm_stream.knowledge.registry import Registry, first_not_worn
-from rpm_stream.pipeline.patient import PatientState
 from rpm_stream.pipeline.patient_rule import Ending
+from rpm_stream.pipeline.patient_state import PatientState
 from rpm_stream.records import DeviceEntry, PatientEntry
 from rpm_stream.score.rules.device_runs import KINDS
 

@@ -18,9 +18,9 @@ from rpm_stream.knowledge import Knowledge
 from rpm_stream.normalise.wearer import USER
 from rpm_stream.pipeline.alerting import Alerting
 from rpm_stream.pipeline.chunks import chunks
-from rpm_stream.pipeline.patient import PatientState
+from rpm_stream.pipeline.patient_state import PatientState
 from rpm_stream.pipeline.publishing import publish
-from rpm_stream.pipeline.scoring import Scoring
+from rpm_stream.pipeline.score_instant import Scoring
 from rpm_stream.pipeline.withdraw import correct_alerts
 from rpm_stream.pipeline.work import Work
 from rpm_stream.publish.fhir.corrections import taken_back
