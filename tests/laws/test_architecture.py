@@ -64,7 +64,7 @@ WORLD_EXCEPTIONS = {
 
 # --- sizes --------------------------------------------------------------------------------------------------------
 
-MODULE_LINES = 300
+MODULE_LINES = 400
 CLASS_LINES = 150
 FUNCTION_LINES = 40
 PARAMETERS = 5
