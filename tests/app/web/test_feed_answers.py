@@ -12,7 +12,7 @@ import pytest
 from feed_for_tests import alert
 from page_for_tests import Kept
 
-from rpm_stream.alert.decisions import FULL
+from rpm_stream.alert.refusals import FULL
 from rpm_stream.app.web import answers
 from rpm_stream.app.web.feed_state import Kind
 from rpm_stream.app.web.progress import Progress
