@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from support.replaying import START, registry_of, worn
 
+from rpm_stream.alert.life_cycle import is_a_row
 from rpm_stream.app.feed.read_model import FeedState
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.judge import Judge, Judged
@@ -68,6 +69,13 @@ class Machine(RuleBasedStateMachine):
         assert len(alert.evidence) <= 8 and set(alert.evidence) <= self.sent, "evidence that nobody sent"
         assert alert.evidence or alert.group == "device:silence", "a value that rang and is not named"
         assert (alert.priority, alert.state) != ("high", "snoozed"), "a high alert sleeps"
+        before = (None, *(step.state for step in alert.history))
+        wrong = [
+            (was, step.event, step.state)
+            for was, step in zip(before, alert.history, strict=False)
+            if step.event is None or not is_a_row(was, step.event, step.state)
+        ]
+        assert not wrong, "a step that the table of states does not have"
         if known is not None:
             assert known.state != "resolved", "a resolved alert came back under its id"
             assert RANK[alert.priority] >= RANK[known.priority], "a priority fell"

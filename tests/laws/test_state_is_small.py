@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rpm_stream.alert.decisions import FULL
+from rpm_stream.alert.refusals import FULL
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.judge import Judge, Judged, Patient

@@ -20,6 +20,7 @@ import msgspec
 
 from rpm_stream.alert.episode import Episode, Episodes, Member, Snoozed
 from rpm_stream.alert.episodes import change, settle
+from rpm_stream.alert.life_cycle import next_state
 from rpm_stream.alert.refusals import FULL, is_told, refused_words, sentence
 from rpm_stream.alert.situation import Situation
 from rpm_stream.alert.tiers import decision_at, has_passed, moment_of
@@ -178,7 +179,7 @@ def _refuse(episode: Episode, action: Action, context: Context, cause: Cause) ->
 
 def _acknowledge(episode: Episode, action: Action, now: datetime) -> list[Alert]:
     episode.seen = True
-    alert = _step(episode, action, now, "acknowledged", state="acknowledged")
+    alert = _step(episode, action, now, "acknowledged")
     episode.decided = decision_at(episode, action.record or action.at)
     return [alert]
 
@@ -192,14 +193,16 @@ def _settled(episodes: Episodes, group: str, now: datetime) -> list[Alert]:
 def _end(episodes: Episodes, group: str, action: Action, now: datetime) -> Alert:
     episode = episodes.pop(group)
     episode.alert = msgspec.structs.replace(episode.alert, over=False)
-    return _step(episode, action, now, EVENTS[action.action], state="resolved")
+    event = EVENTS[action.action]
+    return _step(episode, action, now, event, state=next_state(episode.alert.state, event, is_last=True))
 
 
 def _step(episode: Episode, action: Action, now: datetime, event: Event, **other: Any) -> Alert:
     """A person's step, with their own words; ``other``: fields of the step that are other ones."""
     alert = episode.alert
     step = Transition(
-        at=now, state=alert.state, priority=alert.priority, who=action.who, reason=action.reason, event=event,
+        at=now, state=next_state(alert.state, event), priority=alert.priority, who=action.who,
+        reason=action.reason, event=event,
         assignee=assignee_of(action) if event == "assigned" else None,
         until=action.until if event == "snoozed" else None,
         direction=action.direction if event == "snoozed" else None,
@@ -209,7 +212,7 @@ def _step(episode: Episode, action: Action, now: datetime, event: Event, **other
 
 def _snooze(episode: Episode, action: Action, until: datetime, now: datetime) -> Alert:
     covers = (action.direction,) if action.direction else _directions(episode)
-    alert = _step(episode, action, now, "snoozed", state="snoozed")
+    alert = _step(episode, action, now, "snoozed")
     episode.snoozed = Snoozed(until=until, covers=covers)
     episode.decided, episode.seen = decision_at(episode, action.record or action.at), True
     return alert

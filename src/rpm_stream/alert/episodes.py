@@ -16,8 +16,9 @@ from decimal import Decimal
 import msgspec
 
 from rpm_stream.alert.episode import MOST_EVIDENCE, Episode, Episodes, Fact, Found, Member
+from rpm_stream.alert.life_cycle import FIRST, next_state
 from rpm_stream.ids import deterministic_id
-from rpm_stream.records import RANK, Alert, Direction, Event, Finding, State, Transition
+from rpm_stream.records import RANK, Alert, Direction, Event, Finding, Transition
 from rpm_stream.text import SERVICE, is_of_values
 
 
@@ -117,14 +118,14 @@ def is_worse(side: Direction, number: str, than: str) -> bool:
 
 
 def _open(patient: str, finding: Finding, now: datetime) -> Episode:
-    step = Transition(at=now, state="open", priority=finding.priority, who=SERVICE, reason=finding.why, event="opened")
+    step = Transition(at=now, state=FIRST, priority=finding.priority, who=SERVICE, reason=finding.why, event="opened")
     opened_by = finding.opened_by or (finding.evidence[0].id,)
     alert = Alert(
         id=deterministic_id("alert", patient, finding.group, *opened_by),
         patient=patient,
         group=finding.group,
         priority=finding.priority,
-        state="open",
+        state=FIRST,
         title=finding.title,
         why=(finding.why,),
         rule=finding.rule,
@@ -151,11 +152,12 @@ def _join(episode: Episode, finding: Finding, now: datetime) -> Alert:
     alert = episode.alert
     rises = RANK[finding.priority] > RANK[alert.priority]
     reaches = RANK[finding.priority] >= RANK[alert.priority]
-    state: State = "open" if (reaches and not alert.over) or _is_uncovered(episode, finding) else alert.state
-    event: Event = "raised" if rises else "reopened" if state != alert.state else "joined"
+    opens = (reaches and not alert.over) or _is_uncovered(episode, finding)
+    event: Event = "raised" if rises else "reopened" if opens and alert.state != "open" else "joined"
+    state = next_state(alert.state, event)
     if state == "open" and (reaches or state != alert.state) and not alert.over:
         _becomes_open(episode)
-    return _with_finding(episode, finding, now, (state, event))
+    return _with_finding(episode, finding, now, event)
 
 
 def _return(episode: Episode, finding: Finding, now: datetime) -> Alert:
@@ -163,7 +165,7 @@ def _return(episode: Episode, finding: Finding, now: datetime) -> Alert:
     episode.escalated = None
     _becomes_open(episode)
     episode.alert = msgspec.structs.replace(episode.alert, over=False, escalation=0)
-    return _with_finding(episode, finding, now, ("open", "returned"))
+    return _with_finding(episode, finding, now, "returned")
 
 
 def take_over_back(episode: Episode, now: datetime) -> Alert:
@@ -178,8 +180,9 @@ def _becomes_open(episode: Episode) -> None:
     episode.seen, episode.snoozed, episode.decided = False, None, None
 
 
-def _with_finding(episode: Episode, finding: Finding, now: datetime, step: tuple[State, Event]) -> Alert:
-    alert, (state, event) = episode.alert, step
+def _with_finding(episode: Episode, finding: Finding, now: datetime, event: Event) -> Alert:
+    alert = episode.alert
+    state = next_state(alert.state, event)
     rises = RANK[finding.priority] > RANK[alert.priority]
     priority = finding.priority if rises else alert.priority
     done = Transition(at=now, state=state, priority=priority, who=SERVICE, reason=finding.why, event=event)
@@ -214,12 +217,11 @@ def change(episode: Episode, step: Transition) -> Alert:
     return episode.alert
 
 
-def service_step(episode: Episode, at: datetime, event: Event, reason: str = "", state: State | None = None) -> Alert:
-    """Enter a step that no person took; the state stays unless another is given."""
+def service_step(episode: Episode, at: datetime, event: Event, reason: str = "") -> Alert:
+    """Enter a step that no person took."""
     alert = episode.alert
-    step = Transition(
-        at=at, state=state or alert.state, priority=alert.priority, who=SERVICE, reason=reason, event=event
-    )
+    state = next_state(alert.state, event)
+    step = Transition(at=at, state=state, priority=alert.priority, who=SERVICE, reason=reason, event=event)
     return change(episode, step)
 
 
@@ -227,12 +229,12 @@ def open_worse(episode: Episode, at: datetime, reason: str) -> Alert:
     """A tier of danger beyond what a person decided about: open again, and told (CONTRACT 10)."""
     episode.worse_at = at
     episode.alert = msgspec.structs.replace(episode.alert, historical=False, stale=False)
-    return service_step(episode, at, "worse", reason, state="open")
+    return service_step(episode, at, "worse", reason)
 
 
 def end(episodes: Episodes, group: str, now: datetime, reason: str) -> Alert:
     """End an episode without readings: what it tells of is there no more."""
-    return service_step(episodes.pop(group), now, "ended", reason, state="resolved")
+    return service_step(episodes.pop(group), now, "ended", reason)
 
 
 def settle(episodes: Episodes, group: str, now: datetime) -> Alert | None:
@@ -245,7 +247,7 @@ def settle(episodes: Episodes, group: str, now: datetime) -> Alert | None:
         episode.alert = msgspec.structs.replace(alert, over=True, stale=False)
         return service_step(episode, now, "over")
     episode.alert = msgspec.structs.replace(alert, over=False)
-    return service_step(episodes.pop(group), now, "recovered", state="resolved")
+    return service_step(episodes.pop(group), now, "recovered")
 
 
 def settle_recovered(

@@ -29,7 +29,7 @@ def overdue(
         if (alert := held(episode, situation, until)) is not None:
             yield episode, alert
         if (snoozed := episode.snoozed) is not None and snoozed.until <= now:
-            yield episode, service_step(episode, snoozed.until, "snooze_ended", state="open")
+            yield episode, service_step(episode, snoozed.until, "snooze_ended")
             if (alert := held(episode, situation, now)) is not None:
                 yield episode, alert
         for alert in _escalations(episode, priorities, now):

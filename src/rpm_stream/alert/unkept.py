@@ -11,11 +11,11 @@ from datetime import datetime
 import msgspec
 
 from rpm_stream.alert.decisions import EVENTS, assignee_of, is_needless
+from rpm_stream.alert.life_cycle import next_state
 from rpm_stream.alert.refusals import SENTENCES, refused_words
-from rpm_stream.records import Action, Alert, Cause, State, Transition
+from rpm_stream.records import Action, Alert, Cause, Transition
 
 ENDS = ("resolve", "withdraw")
-STATES: dict[str, State] = {"acknowledge": "acknowledged", "resolve": "resolved", "withdraw": "resolved"}
 
 
 def decided(alert: Alert, action: Action, now: datetime, refused: str | None = None) -> Alert | None:
@@ -29,7 +29,7 @@ def decided(alert: Alert, action: Action, now: datetime, refused: str | None = N
     event = EVENTS[action.action]
     step = Transition(
         at=now,
-        state=STATES.get(action.action, alert.state),
+        state=next_state(alert.state, event),
         priority=alert.priority,
         who=action.who,
         reason=action.reason,

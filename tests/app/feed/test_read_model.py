@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.readings import reading as reading_of
 
-from rpm_stream.alert.decisions import NOT_BACK
+from rpm_stream.alert.refusals import SENTENCES, refused_words
 from rpm_stream.app.feed import read_model as feed_state
 from rpm_stream.app.feed.consumer import apply_alert, apply_readings
 from rpm_stream.app.feed.read_model import FeedState, Pending, Point, thinned
@@ -224,7 +224,14 @@ def test_a_history_that_gave_up_old_steps_confirms_nothing() -> None:
 def test_a_decision_waits_for_nothing_where_its_alert_says_already_what_comes_of_it() -> None:
     """The judge says it once; whoever presses next finds it in the history."""
     held = msgspec.structs.replace(alert(), state="acknowledged")
-    step = Transition(at=NOW, state="acknowledged", priority="high", who="M. Keller", reason=NOT_BACK, event="refused")
+    step = Transition(
+        at=NOW,
+        state="acknowledged",
+        priority="high",
+        who="M. Keller",
+        reason=refused_words("resolve", SENTENCES["not_back"]),
+        event="refused",
+    )
     refused = msgspec.structs.replace(held, history=(*held.history, step))
     assert Pending("N. Adeyemi", "resolve", refused.history).is_confirmed_by(refused)
     for other in (after(refused, ("M. Keller", "commented", 1)), msgspec.structs.replace(refused, state="open")):

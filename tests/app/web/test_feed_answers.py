@@ -12,7 +12,7 @@ import pytest
 from support.feed.page import Kept
 from support.feed.running import alert
 
-from rpm_stream.alert.decisions import FULL
+from rpm_stream.alert.refusals import FULL
 from rpm_stream.app.feed import answers
 from rpm_stream.app.feed.progress import Progress
 from rpm_stream.app.feed.read_model import Kind
