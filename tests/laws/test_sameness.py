@@ -118,7 +118,10 @@ def by_routes(course: Sequence[Any], offsets: Sequence[int]) -> list[Record]:
 
 
 def _is_sparse(frames: Sequence[Record]) -> bool:
-    """Few values of a vital, and at most four about each minute: what is kept of more is bounded (score/rules/same_measurement.py)."""
+    """Few values of a vital, and at most four about each minute:
+
+    what is kept of more is bounded (score/rules/same_measurement.py).
+    """
     near: Counter[tuple[str, int]] = Counter()
     of_a_vital: Counter[str] = Counter()
     for each in frames:

@@ -198,7 +198,10 @@ def test_an_alert_that_a_right_reading_confirms_now_is_not_withdrawn(sent_as: An
 
 
 def test_an_alert_stays_where_right_values_are_beyond_of_which_only_the_time_is_kept() -> None:
-    """Law 3: a full state (pipeline/state_budget.py) forgets the readings of its runs, and no red one is hidden for it."""
+    """Law 3:
+
+    a full state (pipeline/state_budget.py) forgets the readings of its runs, and no red one is hidden for it.
+    """
     bench, wrong = Bench(), [reading(0, "140"), reading(5, "140")]
     for each in (*wrong, *(reading(minutes, "140") for minutes in (10, 15, 20, 25))):
         bench.step(each)

@@ -35,8 +35,8 @@ OTHER_RULES = (
 )
 
 
-# Design choices: with so many, what is learned and told of each fits into a patient's 48 KB (pipeline/state_budget.py) and
-# leaves 14 of them for what is heard.
+# Design choices: with so many, what is learned and told of each fits into a patient's 48 KB (pipeline/state_budget.py)
+# and leaves 14 of them for what is heard.
 MOST_VITALS, MOST_LEARNED = 48, 16
 
 MOST_SHADOW = 4096  # bytes a patient of what detectors in shadow store

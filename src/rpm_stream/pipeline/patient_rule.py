@@ -1,4 +1,7 @@
-"""What a rule over a patient as a whole is: ``score/rules/protocol.py`` with other inputs, and with an end by itself."""
+"""What a rule over a patient as a whole is:
+
+``score/rules/protocol.py`` with other inputs, and with an end by itself.
+"""
 
 from __future__ import annotations
 

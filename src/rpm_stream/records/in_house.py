@@ -46,8 +46,10 @@ Kind: TypeAlias = Literal[
     "not_judged",
     "unknown",
 ]
-"""Which rule found something: one kind a rule (score/rules/table.py, pipeline/patient_rules.py). ``unknown``: no rule of
-this release; only a person ends what it holds."""
+"""Which rule found something: one kind a rule (score/rules/table.py, pipeline/patient_rules.py).
+
+``unknown``: no rule of this release; only a person ends what it holds.
+"""
 
 
 class Key(Record, frozen=True, kw_only=True, omit_defaults=True):

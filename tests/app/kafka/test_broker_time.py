@@ -248,7 +248,7 @@ def test_no_other_module_reads_the_hosts_clock() -> None:
 
 OWN = {
     "app/kafka/broker_time.py": "follows the broker's clock, or measures how far the host's is from it",
-    "app/stages/stage.py": "hands one that follows to the agent; the sink's says only how far the host's is from the broker's",
+    "app/stages/stage.py": "hands one that follows to the agent; the sink's measures how far the host's clock is off",
     "app/feed/server.py": "follows",
     "app/operate/reconcile/run.py": "follows",
     "app/cli/gateways.py": "follows",

@@ -1,4 +1,5 @@
-"""What score gives up where a patient's state would grow too large (pipeline/state_budget.py says when and in which order).
+"""What score gives up where a patient's state would grow too large (pipeline/state_budget.py says when and in which
+order).
 
 All of it makes what is remembered shorter, not other: no reading is judged otherwise when it comes. A time beyond a
 limit never gets shorter by it, a time inside one only where a whole vital is forgotten (history.py), and a doubt about

@@ -104,7 +104,10 @@ class Twin(msgspec.Struct, array_like=True):
 
 
 class ScoreState(msgspec.Struct):
-    """State of score for one patient. ``detectors`` holds sealed states (score/detectors/codec.py) by detector and vital."""
+    """State of score for one patient.
+
+    ``detectors`` holds sealed states (score/detectors/codec.py) by detector and vital.
+    """
 
     histories: dict[str, VitalHistory] = {}
     recent: dict[str, list[Recent]] = {}  # vital -> its last readings, where a limit counts them

@@ -1,4 +1,7 @@
-"""What a periodic run shows Prometheus. Not in ``app/runtime/metrics.py``: no stage may say 0 of what it never counts."""
+"""What a periodic run shows Prometheus.
+
+Not in ``app/runtime/metrics.py``: no stage may say 0 of what it never counts.
+"""
 
 from __future__ import annotations
 
