@@ -5,7 +5,7 @@
   x KnowledgeError       a table cannot be used                                     knowledge/checks.py
   x EstimatorError       an estimator cannot be made or run                         knowledge/estimators.py
   x StateError           a state cannot be restored                                 envelope.py
-  x RegistryError        a line is no registry entry                                registry.py
+  x RegistryError        a line is no registry entry                                knowledge/registry.py
   x UsageError           wrong use or unreadable input; exit status 2               app/runtime/errors.py
     + BrokerAway         no Kafka answers
     + MustNotGoOn        a stage would do harm; exit status 70

@@ -264,6 +264,7 @@ OWN = {
     "app/cli/reconcile.py": "a day is the least that it reads",
     "app/operate/assign_device.py": "a day is the least that it reads",
     "app/ehr/client.py": "a time of another server's",
+    "app/broker/keys.py": "the time of a certificate, on the machine that makes it",
 }
 
 

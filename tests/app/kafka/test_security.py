@@ -57,6 +57,22 @@ def test_a_client_certificate(keys: broker_keys.Folder, monkeypatch: pytest.Monk
     [
         ({"USER": "ingest"}, "in the clear"),
         ({"CA": "authority.pem"}, "in the clear"),
+        ({"PASSWORD": "x"}, "in the clear"),
+        ({"MECHANISM": "OAUTHBEARER", "TOKEN_URL": "https://idp/token"}, "in the clear"),
+        ({"PROTOCOL": "SSL", "USER": "ingest", "PASSWORD": "x"}, "set it to SASL_SSL"),
+        ({"PROTOCOL": "SSL", "TOKEN_URL": "https://idp/token"}, "set it to SASL_SSL"),
+        ({"PROTOCOL": "SASL_PLAINTEXT", "USER": "a", "PASSWORD": "x", "CA": "/nonexistent"}, "uses no certificate"),
+        ({"PROTOCOL": "SASL_PLAINTEXT", "USER": "a", "PASSWORD": "x", "MECHANISM": "PLAIN"}, "in the clear"),
+        (
+            {
+                "PROTOCOL": "SASL_PLAINTEXT",
+                "USER": "a",
+                "PASSWORD": "x",
+                "MECHANISM": "OAUTHBEARER",
+                "TOKEN_URL": "https://idp/token",
+            },
+            "in the clear",
+        ),
         ({"PROTOCOL": "SASL_SSL"}, "needs RPM_KAFKA_USER"),
         ({"PROTOCOL": "SASL_SSL", "USER": "ingest"}, "RPM_KAFKA_PASSWORD"),
         ({"PROTOCOL": "SASL_SSL", "USER": "u", "PASSWORD": "secret", "PASSWORD_FILE": "x"}, "one of"),

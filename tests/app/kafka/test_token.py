@@ -96,7 +96,7 @@ def test_a_secret_never_goes_in_the_clear(url: str) -> None:
 
 def test_the_settings_give_it_to_aiokafka_and_faust(endpoint: Endpoint, tmp_path: Any, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
-    for name, value in {"PROTOCOL": "SASL_PLAINTEXT", "USER": "judge", "PASSWORD": "secret"}.items():
+    for name, value in {"PROTOCOL": "SASL_SSL", "USER": "judge", "PASSWORD": "secret"}.items():
         monkeypatch.setenv(f"RPM_KAFKA_{name}", value)
     monkeypatch.setenv("RPM_KAFKA_MECHANISM", "OAUTHBEARER")
     with pytest.raises(UsageError, match="need each other"):

@@ -15,6 +15,8 @@ from rpm_stream.app.kafka.token import TokenEndpoint
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.settings import Settings
 
+IN_THE_CLEAR = frozenset({"PLAIN", "OAUTHBEARER"})  # mechanisms that send the secret itself
+
 
 @dataclass(frozen=True)
 class Security:
@@ -85,9 +87,8 @@ def _made(
     token: tuple[str | None, str | None],
     files: tuple[Path | None, Path | None, Path | None, str | None],
 ) -> Security:
+    _refuse_unused(protocol, sign_in, token, files)
     if protocol == "PLAINTEXT":
-        if sign_in[1] or any(files):
-            raise UsageError("RPM_KAFKA_PROTOCOL is PLAINTEXT, and would send in the clear: set it to SASL_SSL or SSL")
         return Security()
     context = _context(files) if protocol in ("SSL", "SASL_SSL") else None
     if protocol == "SSL":
@@ -99,9 +100,29 @@ def _made(
     url, scope = token
     if (mechanism == "OAUTHBEARER") != (url is not None):
         raise UsageError("RPM_KAFKA_MECHANISM OAUTHBEARER and RPM_KAFKA_TOKEN_URL need each other")
+    if protocol == "SASL_PLAINTEXT" and mechanism in IN_THE_CLEAR:
+        raise UsageError(
+            f"RPM_KAFKA_MECHANISM {mechanism} sends the password in the clear: set the protocol to SASL_SSL"
+        )
     if url is None:
         return Security(protocol, context, mechanism, user, secret)
     return Security(protocol, context, mechanism, tokens=TokenEndpoint(url, user, secret or "", scope))
+
+
+def _refuse_unused(
+    protocol: str,
+    sign_in: tuple[str, str | None, str | None, Path | None],
+    token: tuple[str | None, str | None],
+    files: tuple[Path | None, Path | None, Path | None, str | None],
+) -> None:
+    """Refuse settings that the protocol does not use: who set them believes that something is protected."""
+    signs_in = sign_in[0] == "OAUTHBEARER" or any(sign_in[1:]) or any(token)
+    if protocol == "PLAINTEXT" and (signs_in or any(files)):
+        raise UsageError("RPM_KAFKA_PROTOCOL is PLAINTEXT, and would send in the clear: set it to SASL_SSL or SSL")
+    if protocol == "SSL" and signs_in:
+        raise UsageError("RPM_KAFKA_PROTOCOL SSL signs nobody in by user or token: set it to SASL_SSL")
+    if protocol == "SASL_PLAINTEXT" and any(files):
+        raise UsageError("RPM_KAFKA_PROTOCOL SASL_PLAINTEXT uses no certificate: set it to SASL_SSL")
 
 
 def _context(files: tuple[Path | None, Path | None, Path | None, str | None]) -> ssl.SSLContext:
