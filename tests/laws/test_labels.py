@@ -15,12 +15,12 @@ LABELS = {
     "priority": "records.Priority",
     "state": "records.State",
     "kind": "kinds of Observation; FHIR resource types that we write",
-    "detector": "score.detectors.DETECTORS",
-    "group": "the consumer groups of app.names",
-    "topic": "app.names.TOPICS",
-    "exit": "app.restarts.EXITS",
-    "way": "how a token was shown: app.web.guesses.WAYS",
-    "cause": "why a request is sent again: fhir_client.Cause",
+    "detector": "score.detectors.table.DETECTORS",
+    "group": "the consumer groups of app.kafka.names",
+    "topic": "app.kafka.names.TOPICS",
+    "exit": "app.stages.restarts.EXITS",
+    "way": "how a token was shown: app.feed.auth.guesses.WAYS",
+    "cause": "why a request is sent again: app.ehr.client.Cause",
 }
 IDENTIFYING = frozenset("patient device gateway alert frame who ref id ids".split())
 

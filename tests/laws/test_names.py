@@ -77,8 +77,8 @@ def test_no_exception_outlives_its_need() -> None:
     [
         ("score/a.py", "x = name.startswith('limit:')"),
         ("alert/a.py", "x = [each for each in episode.members if each.split(':')[0] == 'news2']"),
-        ("app/web/a.py", "import re\nx = re.match('a', alert.history[0].reason)"),
-        ("app/web/a.py", "x = PATTERN.search(step.reason)"),
+        ("app/feed/a.py", "import re\nx = re.match('a', alert.history[0].reason)"),
+        ("app/feed/a.py", "x = PATTERN.search(step.reason)"),
         ("publish/a.py", "x = row.group.removeprefix('device:')"),
         ("app/a.py", "x = old_member.partition(':')"),
     ],

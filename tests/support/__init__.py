@@ -1,4 +1,4 @@
-"""What tests share, and the only root of helpers: ``from support.replaying import replayed``.
+"""What tests share, and the only root of helpers: ``from support.replaying import registry_of``.
 
 - ``paths``: this checkout and the public data; ``source``: the package's own code, parsed.
 - Without Kafka: ``replaying`` (rows or frames in, output lines out), ``device`` (one device's ingest),

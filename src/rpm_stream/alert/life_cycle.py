@@ -2,7 +2,7 @@
 
 Rules. An alert begins ``open`` with ``opened``. It ends ``resolved``; nothing follows. Every step of its history is one
 row of ``TABLE``, and each event of ``records.Event`` occurs in it. Which event it is, and whether it may happen now, is
-decided elsewhere: findings and recovery in episodes.py, people in decisions.py, time in waiting.py.
+decided elsewhere: findings and recovery in episodes.py, people in decisions.py, time in escalation.py.
 
 Ugly parts, and why they stay:
 - ``new_normal`` ends the alert only if no other member is left: ``LAST`` has that second column.

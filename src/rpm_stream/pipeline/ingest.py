@@ -1,8 +1,8 @@
 """Frame -> readings, rejects and one account, for one device. Composition only.
 
-Parse the frame, decode its entries (ingest), put together what belongs together (joins.py), normalise each entry
-(normalise), collect what became of them (frames.py). State is one ``DeviceState`` a device. A step never raises for
-what a frame holds: a failure inside one entry refuses that entry as ``internal_error`` and touches nothing else.
+Parse the frame, decode its entries (ingest), put together what belongs together (reassembly.py), normalise each entry
+(normalise), collect what became of them (frame_output.py). State is one ``DeviceState`` a device. A step never raises
+for what a frame holds: a failure inside one entry refuses that entry as ``internal_error`` and touches nothing else.
 """
 
 from __future__ import annotations

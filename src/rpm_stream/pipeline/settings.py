@@ -1,10 +1,10 @@
 """Settings of a patient that need a hand: told once each, at the first record after they were set, until mended.
 
-A limit that cannot be used is left out and what comes next holds (own_limits.py); here somebody learns of it. So too of
-what of an entry cannot be read (stored_entry.py), whether a person is pregnant above all, of a date of birth that
-cannot be read, of what is expected or was weighed and cannot be, of measured vital signs that no limit holds for, and
-of oxygen that nobody has said for a patient whose saturation is judged by it. What a person has ended is not told again
-before it was mended.
+A limit that cannot be used is left out and what comes next holds (individual_limits.py); here somebody learns of it. So
+too of what of an entry cannot be read (stored_entry.py), whether a person is pregnant above all, of a date of birth
+that cannot be read, of what is expected or was weighed and cannot be, of measured vital signs that no limit holds for,
+and of oxygen that nobody has said for a patient whose saturation is judged by it. What a person has ended is not told
+again before it was mended.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 Apart from the states themselves, so that a stage loads only what its own state needs: River takes a second to load.
 
 A release reads what older ones wrote. To change what a state holds: a further field with a default needs nothing; for
-any other change count ``LAYOUT`` up and give each reader table (``DEVICES`` here, ``PATIENTS`` in state.py) a line for
-the layout before, with a function that makes today's state of its body; then write the files of the new layout
+any other change count ``LAYOUT`` up and give each reader table (``DEVICES`` here, ``PATIENTS`` in patient_codec.py) a
+line for the layout before, with a function that makes today's state of its body; then write the files of the new layout
 (``tests/support/states/make_states.py``). The files of the older layouts stay, and the tests read them all.
 """
 

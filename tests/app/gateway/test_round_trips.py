@@ -8,9 +8,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpm_stream.app.gateway.gatt_numbers import FLOAT_SPECIAL, SFLOAT_SPECIAL, float32, sfloat
 from rpm_stream.app.simulator.encode import gatt as gatt
 from rpm_stream.app.simulator.encode import gatt_body as body
+from rpm_stream.app.simulator.encode.numbers import FLOAT_SPECIAL, SFLOAT_SPECIAL, float32, sfloat
 from rpm_stream.ingest.gatt.decoders import decode
 from rpm_stream.ingest.gatt.glucose import LOCATIONS, TYPES
 from rpm_stream.ingest.gatt.glucose_context import CARBOHYDRATES, HEALTH, MEALS, MEDICATIONS, TESTERS

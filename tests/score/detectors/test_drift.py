@@ -1,4 +1,4 @@
-"""What is particular to the adaptive window; the laws of all detectors are in ``test_detectors.py``."""
+"""What is particular to the adaptive window; the laws of all detectors are in ``test_table.py``."""
 
 from __future__ import annotations
 

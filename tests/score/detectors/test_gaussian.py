@@ -1,4 +1,4 @@
-"""What is particular to the detector of one vital; the laws of all are in ``test_detectors.py``."""
+"""What is particular to the detector of one vital; the laws of all are in ``test_table.py``."""
 
 from __future__ import annotations
 

@@ -43,9 +43,9 @@ T = TypeVar("T")
 TOKEN = "a token with ümlaut; and more"
 DRIVER = """
 import asyncio, json, signal, sys
-from rpm_stream.app.settings import Settings
-from rpm_stream.app.web.consume import Sources
-from rpm_stream.app.web.server import run
+from rpm_stream.app.runtime.settings import Settings
+from rpm_stream.app.feed.consumer import Sources
+from rpm_stream.app.feed.server import run
 
 async def main():
     stop = asyncio.Event()

@@ -2,7 +2,7 @@
 
 For a clinician who reviews the stories: what is expected in words, what was measured with the limits that hold, the
 NEWS2 of the known parts, and every alert with its priority, its why and its history. One file, without a server; the
-charts are the feed's own (``app/web``), drawn by the ECharts that NiceGUI brings.
+charts are the feed's own (``app/feed``), drawn by the ECharts that NiceGUI brings.
 """
 
 from __future__ import annotations

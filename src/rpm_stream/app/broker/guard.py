@@ -5,7 +5,7 @@ that Ctrl-C reaches only the owner, who decides. Its stdin is the lifeline: a pi
 never writes to. End of file means "stop", also when the owner was killed. On Linux the kernel ends Java too if the
 guard itself is killed.
 
-usage: broker_guard.py LOG COMMAND...    prints Java's process id on stdout; exit status is Java's
+usage: guard.py LOG COMMAND...    prints Java's process id on stdout; exit status is Java's
 """
 
 from __future__ import annotations

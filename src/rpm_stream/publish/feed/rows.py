@@ -1,7 +1,7 @@
 """An alert as a clinician reads it: the order of the list, and the plain words of a row.
 
 What lives here: ranking, sections, a reader's filter, the words of marks and rules (an alert's life in words is in
-life.py, its newest values in latest.py). What must not: a clock (``now`` is given), colours, a socket. ``listed``
+timeline.py, its newest values in latest.py). What must not: a clock (``now`` is given), colours, a socket. ``listed``
 leaves out what is resolved and nothing else; a reader's ``Filter`` and the sections that are shown apart never touch a
 high alert (law 3).
 """

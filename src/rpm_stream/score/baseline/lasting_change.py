@@ -1,9 +1,9 @@
 """A vital that has changed for days: said once as a low finding, and learned anew where learning had been paused.
 
-The adaptive window (``drift.py``) says when a vital changed; a day and a night are two such changes. *Lasting* is one
-after which the level, a mean over about a day, is still ``least_steps`` of the vital's resolution away when
-``lasts_hours`` are over. Without the level, drawn pulses that swing by 8 between day and night gave 0.6 false changes a
-person and week. Window and level take what the personal detector learns and nothing else: what is flagged as
+The adaptive window (``detectors/drift.py``) says when a vital changed; a day and a night are two such changes.
+*Lasting* is one after which the level, a mean over about a day, is still ``least_steps`` of the vital's resolution away
+when ``lasts_hours`` are over. Without the level, drawn pulses that swing by 8 between day and night gave 0.6 false
+changes a person and week. Window and level take what the personal detector learns and nothing else: what is flagged as
 deterioration does not enter them either, before the pause is over or a person has called it the new normal (law 5).
 """
 

@@ -1,9 +1,9 @@
 """All learned detectors over one instant of one patient: what is unusual for this person.
 
-Loops over the rows of what runs (``entries.py``). Each value is scored, then learned (``learning.py`` says when). A
-late reading is scored against the present state and not learned. What a live row says of one vital is the matter of
-``personal.py``, of all together of ``combined.py``, what has changed for days of ``lasting.py``; what only is tried, of
-``shadow.py``.
+Loops over the rows of what runs (``detectors/entries.py``). Each value is scored, then learned (``learning.py`` says
+when). A late reading is scored against the present state and not learned. What a live row says of one vital is the
+matter of ``one_vital.py``, of all together of ``all_vitals.py``, what has changed for days of ``lasting_change.py``;
+what only is tried, of ``shadow.py``.
 """
 
 from __future__ import annotations

@@ -22,8 +22,10 @@ __all__ = ["RIVERS", "Stamp", "StateError", "opened", "readable_rivers", "seal",
 LAYOUT: Final = 2
 FIRST_LAYOUT: Final = 1
 RIVERS: Final = frozenset({"0.26.1"})
-"""Versions of River that build the same trees (tests/score/test_codec.py holds what they are): what was written under
-one of them is read under another. Between versions that do not stand here nothing is."""
+"""Versions of River that build the same trees, as tests/score/detectors/test_codec.py holds.
+
+What was written under one of them is read under another. Between versions that are not listed nothing is read.
+"""
 _HEAD: Final = struct.Struct(">BB")
 _WORD: Final = struct.Struct(">I")
 

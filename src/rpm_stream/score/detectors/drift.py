@@ -11,9 +11,9 @@ and whenever two parts of the window differ in mean by more than chance allows, 
 - *scale*: the bound on chance is written for values between 0 and 1. Readings go in as multiples of the vital's
   resolution: then the term that depends on the scale is small beside the one of the spread, for every vital.
 
-It answers two things: how unusual a reading is (distance from the window's mean in its spreads), and that the usual
-has changed (``update`` and ``drift_detected`` as of every drift detector of River; ``take`` says what was cut off). A
-vital that follows day and night changes twice a day: what is a *lasting* change is judged in ``lasting.py``.
+It answers two things: how unusual a reading is (distance from the window's mean in its spreads), and that the usual has
+changed (``update`` and ``drift_detected`` as of every drift detector of River; ``take`` says what was cut off). A vital
+that follows day and night changes twice a day: what is a *lasting* change is judged in ``baseline/lasting_change.py``.
 
 >>> from rpm_stream.score.detectors.protocol import Feature
 >>> detector = Drift(Feature(vital="heart_rate", resolution=2.0))

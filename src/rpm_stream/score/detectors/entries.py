@@ -1,7 +1,7 @@
 """What runs: one row for each detector of the table ``detectors.toml``, with its inputs, its time and its bounds.
 
-The runner (``runner.py``) takes a row and does all that is common to detectors; ``learned.py`` loops over the rows. A
-clinic adds a row ``[shadow.NAME]`` and nothing else.
+The runner (``baseline/runner.py``) takes a row and does all that is common to detectors; ``baseline/learned.py`` loops
+over the rows. A clinic adds a row ``[shadow.NAME]`` and nothing else.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 What lives here: the base class, the warm-up and the range of numbers that a detector accepts. What must not: a
 detector, a clinical limit, a record of a topic. A detector is a small mutable object that belongs to one patient;
-it holds no identifier and reads no clock. The laws that each one meets are in ``tests/score/test_detectors.py``.
+it holds no identifier and reads no clock. The laws that each one meets are in ``tests/score/detectors/test_table.py``.
 """
 
 from __future__ import annotations

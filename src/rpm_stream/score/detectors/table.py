@@ -1,7 +1,7 @@
 """The table of learned detectors: the one place that lists them. To add one: its file, its line here.
 
-The laws in ``tests/score/test_detectors.py`` and the table of ``benchmarks/detectors.py`` run over it. A clinic adds
-River's own classes without a line of code, in shadow (``shadow.py``).
+The laws in ``tests/score/detectors/test_table.py`` and the table of ``benchmarks/detectors.py`` run over it. A clinic
+adds River's own classes without a line of code, in shadow (``baseline/shadow.py``).
 """
 
 from __future__ import annotations

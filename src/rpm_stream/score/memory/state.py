@@ -86,7 +86,9 @@ class Point(msgspec.Struct, array_like=True):
 
 
 class Twin(msgspec.Struct, array_like=True):
-    """A reading that came second, of the measurement whose first reading has the marks ``of`` (same.py)."""
+    """A reading that came second, of the measurement whose first reading has the marks ``of``
+    (rules/same_measurement.py).
+    """
 
     of: bytes
     id: str

@@ -1,7 +1,7 @@
 """When a device needs a hand: battery, contact, clock, its own faults, values that no body has or that do not move.
 
-What a device says of itself, told in the groups ``device:<kind>``; what shows by comparing values is in quality.py.
-Late readings say nothing of the device now.
+What a device says of itself, told in the groups ``device:<kind>``; what shows by comparing values is in
+signal_quality.py. Late readings say nothing of the device now.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """One reading against the limits that hold for its patient: query bound, own limits, shipped ones, bands of a chart.
 
-Precedence (CONTRACT 7): a limit that somebody has set (own_limits.py) takes the place of the shipped ones for its vital
-and side (who sets only an upper limit keeps the shipped lower one); a value beyond the query bound is high whoever's
-limits hold. Values are compared in the limit's unit, exactly. A doubt of the device about its own value is said, and
-silences nothing (law 3).
+Precedence (CONTRACT 7): a limit that somebody has set (individual_limits.py) takes the place of the shipped ones for
+its vital and side (who sets only an upper limit keeps the shipped lower one); a value beyond the query bound is high
+whoever's limits hold. Values are compared in the limit's unit, exactly. A doubt of the device about its own value is
+said, and silences nothing (law 3).
 """
 
 from __future__ import annotations

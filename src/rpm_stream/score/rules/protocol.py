@@ -1,6 +1,6 @@
 """What a rule is: it finds something in a patient's readings, says when that has recovered, and forgets on request.
 
-A rule is one class in one file and one line in ``rule_table.py``; its kind is a line in ``records.Kind``. Everything
+A rule is one class in one file and one line in ``table.py``; its kind is a line in ``records.Kind``. Everything
 that depends on the kind of a finding is asked of its rule here, so that no other module names one. The laws that each
 rule meets are in ``tests/laws/test_rules.py``.
 
@@ -134,7 +134,7 @@ class Rule(Protocol):
 
 
 class MomentRule(Rule, Protocol):
-    """A rule over the readings of one moment. The table in ``rule_table.py`` lists them in the order of looking."""
+    """A rule over the readings of one moment. The table in ``table.py`` lists them in the order of looking."""
 
     def look(self, state: ScoreState, moment: Moment) -> None:
         """Add what the readings of the moment show to ``moment.findings``; the state moves on."""

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpm_stream.app.gateway.gatt_numbers import crc16, float32, sfloat
 from rpm_stream.app.simulator.encode import gatt as gatt
+from rpm_stream.app.simulator.encode.numbers import crc16, float32, sfloat
 from rpm_stream.ingest.gatt.decoders import decode
 from rpm_stream.records import Decoded
 

@@ -1,4 +1,4 @@
-"""The feed over HTTP: JSON, and server-sent events for what changes. The token is checked before (auth.py)."""
+"""The feed over HTTP: JSON, and server-sent events for what changes. The token is checked before (auth/token.py)."""
 
 from __future__ import annotations
 

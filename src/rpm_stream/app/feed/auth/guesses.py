@@ -1,6 +1,6 @@
 """Wrong tokens: how often somebody may try, and how long they wait; nobody who has the right one is kept out for long.
 
-What cannot be guessed is always looked at: a cookie (dear to make, see auth.py) and a token of 80 random bits. A
+What cannot be guessed is always looked at: a cookie (dear to make, see token.py) and a token of 80 random bits. A
 short token is looked at seldom. Whoever shows a wrong one a few times waits before the next is looked at, twice as
 long each time, some seconds at most; and all addresses together may try so often a second. While somebody waits no
 token of theirs is compared, so that the answer says nothing.

@@ -12,7 +12,8 @@ from decimal import Decimal
 from typing import Literal
 
 from rpm_stream.app.gateway.ble.fields import date_time, unsigned
-from rpm_stream.app.gateway.gatt_numbers import (
+from rpm_stream.app.simulator.encode.gatt_body import WeightSteps, weight_steps
+from rpm_stream.app.simulator.encode.numbers import (
     crc16,
     decimal_parts,
     float32,
@@ -22,7 +23,6 @@ from rpm_stream.app.gateway.gatt_numbers import (
     present_bits,
     sfloat,
 )
-from rpm_stream.app.simulator.encode.gatt_body import WeightSteps, weight_steps
 from rpm_stream.records import Record
 
 # --- what the devices say -------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""As ``gatt_encode``, for what a scale and a foot pod say: weight with height, body composition, running speed.
+"""As ``gatt``, for what a scale and a foot pod say: weight with height, body composition, running speed.
 
 Fields are steps of the wire's own grid (``masses`` 0.005 kg or 0.01 lb, and so on), so that nothing is rounded.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from rpm_stream.app.gateway.ble.fields import unsigned
-from rpm_stream.app.gateway.gatt_numbers import optional_time, optional_unsigned, present_bits
+from rpm_stream.app.simulator.encode.numbers import optional_time, optional_unsigned, present_bits
 from rpm_stream.records import Record
 
 UNSUCCESSFUL = 0xFFFF  # of a weight or body fat: the scale tried and has no value
