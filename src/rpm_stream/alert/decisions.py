@@ -248,7 +248,7 @@ def _forget_learned(episode: Episode, context: Context) -> None:
 
 def _is_full(episodes: Episodes) -> bool:
     """Whether the patient's open alerts have no room for more words of people; to acknowledge, resolve or withdraw
-    always works. What the service says in them is given up where people need the room (room.py).
+    always works. What the service says in them is given up where people need the room (size.py).
     """
     steps = (step for episode in episodes.values() for step in episode.alert.history if step.who != SERVICE)
     return sum(EACH_STEP + len(f"{step.reason}{step.who}".encode()) for step in steps) > MOST_SAID

@@ -1,6 +1,6 @@
-"""What a rule over a patient as a whole is:
+"""The protocol of a rule over a patient as a whole.
 
-``score/rules/protocol.py`` with other inputs, and with an end by itself.
+As ``score/rules/protocol.py``, with other inputs, and with an end by itself.
 """
 
 from __future__ import annotations
