@@ -4,7 +4,7 @@ Needs the extra ``rpm-stream[broker]`` and nothing else: no Docker, no Maven, no
 Not for production: one node, one replica, 512 MiB of heap; without ``secure`` every local process may do everything.
 
 All its files are in ``<data_dir>/kafka``: ``data`` (what the topics hold), ``broker.log``, its configuration, written
-anew at each start, and ``secure`` (certificates and passwords, see ``broker_secure``).
+anew at each start, and ``secure`` (certificates and passwords, see ``secure.py``).
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import ssl
 from rpm_stream.app.kafka.security import security
 
 PATIENCE_SECONDS = 5.0
+UNSURE = "it listens and does not answer: it may want TLS or a user (RPM_KAFKA_PROTOCOL), or is starting"
 
 
 async def why_not(bootstrap: str) -> str | None:
@@ -30,6 +31,3 @@ async def why_not(bootstrap: str) -> str | None:
     if known.user is not None:
         return f"it does not let the user {known.user} in: look at RPM_KAFKA_USER and its password"
     return None if known.protocol != "PLAINTEXT" else UNSURE
-
-
-UNSURE = "it listens and does not answer: it may want TLS or a user (RPM_KAFKA_PROTOCOL), or is starting"

@@ -9,12 +9,15 @@ import ssl
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from rpm_stream.app.kafka.token import TokenEndpoint
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.settings import Settings
 
+SignIn: TypeAlias = tuple[str, str | None, str | None, Path | None]  # mechanism, user, password, file with it
+Token: TypeAlias = tuple[str | None, str | None]  # URL and scope
+Files: TypeAlias = tuple[Path | None, Path | None, Path | None, str | None]  # authority, certificate, key, its password
 IN_THE_CLEAR = frozenset({"PLAIN", "OAUTHBEARER"})  # mechanisms that send the secret itself
 
 
@@ -81,12 +84,7 @@ def security() -> Security:
 
 
 @lru_cache(maxsize=4)
-def _made(
-    protocol: str,
-    sign_in: tuple[str, str | None, str | None, Path | None],
-    token: tuple[str | None, str | None],
-    files: tuple[Path | None, Path | None, Path | None, str | None],
-) -> Security:
+def _made(protocol: str, sign_in: SignIn, token: Token, files: Files) -> Security:
     _refuse_unused(protocol, sign_in, token, files)
     if protocol == "PLAINTEXT":
         return Security()
@@ -109,12 +107,7 @@ def _made(
     return Security(protocol, context, mechanism, tokens=TokenEndpoint(url, user, secret or "", scope))
 
 
-def _refuse_unused(
-    protocol: str,
-    sign_in: tuple[str, str | None, str | None, Path | None],
-    token: tuple[str | None, str | None],
-    files: tuple[Path | None, Path | None, Path | None, str | None],
-) -> None:
+def _refuse_unused(protocol: str, sign_in: SignIn, token: Token, files: Files) -> None:
     """Refuse settings that the protocol does not use: who set them believes that something is protected."""
     signs_in = sign_in[0] == "OAUTHBEARER" or any(sign_in[1:]) or any(token)
     if protocol == "PLAINTEXT" and (signs_in or any(files)):
@@ -125,7 +118,7 @@ def _refuse_unused(
         raise UsageError("RPM_KAFKA_PROTOCOL SASL_PLAINTEXT uses no certificate: set it to SASL_SSL")
 
 
-def _context(files: tuple[Path | None, Path | None, Path | None, str | None]) -> ssl.SSLContext:
+def _context(files: Files) -> ssl.SSLContext:
     authority, certificate, key, password = files
     if key is not None and certificate is None:
         raise UsageError("RPM_KAFKA_KEY needs RPM_KAFKA_CERTIFICATE")
