@@ -1,10 +1,11 @@
-"""How many alerts recorded data gives: ``python benchmarks/alerts.py [FILE.csv[.gz]…] [--look-after MINUTES]``.
+"""How many alerts recorded data gives: ``python benchmarks/alerts.py [FILE.csv[.gz]…] [--look-after
+MINUTES]``.
 
-The files are replayed as ``rpm-stream replay`` does it, with a person who looks at each high alert so many minutes
-after it became open (a high alert that nobody has seen does not end by itself). Printed a patient-day: alerts by their
-highest priority, how often a person is called (an alert that opens, rises, gets worse or returns), and the share of the
-time in which an alert of a patient is open and not over. What devices need is left out. Without a file: the recordings
-beneath RPM_SHARED.
+The files are replayed as ``rpm-stream replay`` does it, with a person who looks at each high alert
+so many minutes after it became open (a high alert that nobody has seen does not end by itself).
+Printed a patient-day: alerts by their highest priority, how often a person is called (an alert that
+opens, rises, gets worse or returns), and the share of the time in which an alert of a patient is
+open and not over. What devices need is left out. Without a file: the recordings beneath RPM_SHARED.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ class Ward:
     """All patients of a file, and the person who looks at their high alerts."""
 
     def __init__(self, look_after: timedelta) -> None:
-        self._run, self._look_after = Replay(shipped(), Registry(), emit=("alert",)), look_after
+        self._run = Replay(shipped(), Registry(), emit=("alert",))
+        self._look_after = look_after
         self._to_see: dict[str, list[tuple[datetime, str]]] = defaultdict(list)
         self.alerts: dict[str, Alert] = {}
         self.spans: dict[str, Span] = {}
@@ -80,7 +82,10 @@ class Ward:
         for identity, since in self.open_since.items():
             patient = self.alerts[identity].patient
             self.listed[patient].append((since, self.spans[patient][1]))
-        told = sum((end - start for spans in self.listed.values() for start, end in _joined(spans)), timedelta())
+        told = sum(
+            (end - start for spans in self.listed.values() for start, end in _joined(spans)),
+            timedelta(),
+        )
         return told / sum((end - start for start, end in self.spans.values()), timedelta())
 
 
@@ -104,7 +109,9 @@ def _opened(path: Path) -> IO[str]:
 
 def main() -> None:
     """Print the figures of each file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     data = Path(os.environ.get("RPM_SHARED", "../shared")) / "data"
     recordings = [path for name in RECORDINGS if (path := data / name).exists()]
     parser.add_argument("files", nargs="*", type=Path, default=recordings)
@@ -118,11 +125,15 @@ def main() -> None:
             for frame in frames(rows(file)):
                 if isinstance(frame, CsvFrame):
                     ward.frame(frame)
-        days = sum((end - start for start, end in ward.spans.values()), timedelta()) / timedelta(days=1)
+        days = sum((end - start for start, end in ward.spans.values()), timedelta()) / timedelta(
+            days=1
+        )
         kinds = Counter(alert.priority for alert in ward.alerts.values())
         print(f"{path.name}: {len(ward.spans)} patients, {days:.0f} patient-days")
         for name, counts in (("alerts", kinds), ("calls", ward.calls)):
-            parts = ", ".join(f"{each} {counts[each] / days:.2f}" for each in ("high", "medium", "low"))
+            parts = ", ".join(
+                f"{each} {counts[each] / days:.2f}" for each in ("high", "medium", "low")
+            )
             print(f"  {name} a patient-day {counts.total() / days:.2f} ({parts})")
         print(f"  share of the time with something open {ward.listed_share():.2f}")
 

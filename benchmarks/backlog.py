@@ -1,9 +1,11 @@
-"""How much memory the stages take for a backlog: ``python benchmarks/backlog.py [frames]`` (default 100,000).
+"""How much memory the stages take for a backlog: ``python benchmarks/backlog.py [frames]`` (default
+100,000).
 
-rpm.frames is filled while the stages are down: small frames, two measurements each, of 200 people in turn. Then both
-stages are started and their resident memory is read ten times a second until all is drained. The claim is that it is
-bounded: what a stage holds is what it has fetched and not yet acknowledged, and a state for each person, so a hundred
-times the backlog takes about as much as a run with 1,000 frames of the same people.
+rpm.frames is filled while the stages are down: small frames, two measurements each, of 200 people
+in turn. Then both stages are started and their resident memory is read ten times a second until all
+is drained. The claim is that it is bounded: what a stage holds is what it has fetched and not yet
+acknowledged, and a state for each person, so a hundred times the backlog takes about as much as a
+run with 1,000 frames of the same people.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ from rig.stages import STAGES, Stage, Stages, Watch, broker_with, fill
 from rpm_stream.app.kafka import names
 from rpm_stream.records import Frame, Measurement
 
-FRAMES, FEW, PEOPLE = 100_000, 1_000, 200
+FRAMES = 100_000
+FEW = 1_000
+PEOPLE = 200
 PATIENCE_SECONDS = 1800.0
 POLL_SECONDS = 0.1
 
@@ -34,12 +38,18 @@ def small_frames(count: int) -> Iterator[tuple[bytes, bytes]]:
         at = RECORDED_START + timedelta(minutes=turn)
         device = f"strap-{person:04d}"
         frame = Frame(
-            v=1, frame=f"{device}.{turn}", gateway="backlog", device=device, seq=turn, boot="1", sent_at=at,
+            v=1,
+            frame=f"{device}.{turn}",
+            gateway="backlog",
+            device=device,
+            seq=turn,
+            boot="1",
+            sent_at=at,
             measurements=[
                 Measurement(at=at, vital="pulse_rate", value=str(70 + number % 7), unit="/min"),
                 Measurement(at=at, vital="oxygen_saturation", value=str(96 + number % 3), unit="%"),
             ],
-        )  # fmt: skip
+        )
         yield device.encode(), msgspec.json.encode(frame)
 
 
@@ -90,7 +100,8 @@ def run(count: int) -> dict[Stage, float]:
 
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else FRAMES
-    few, many = run(FEW), run(count)
+    few = run(FEW)
+    many = run(count)
     for stage in STAGES:
         print(f"{stage}: {many[stage] - few[stage]:+.0f} MB for {count // FEW} times the backlog")
 

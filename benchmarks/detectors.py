@@ -1,8 +1,10 @@
-"""What a learned detector costs: CPU time a score and a learning, and bytes of state, for each one in the table.
+"""What a learned detector costs: CPU time a score and a learning, and bytes of state, for each one
+in the table.
 
-Run: ``python benchmarks/detectors.py [readings]`` (default 20,000). Prints one table; the time is this process's CPU
-time, the least of three runs, so a busy machine disturbs it little. ``--quality`` prints instead what each one's alarms
-are worth on real data, beside NEWS2 and chance (a minute or two; needs RPM_SHARED).
+Run: ``python benchmarks/detectors.py [readings]`` (default 20,000). Prints one table; the time is
+this process's CPU time, the least of three runs, so a busy machine disturbs it little.
+``--quality`` prints instead what each one's alarms are worth on real data, beside NEWS2 and chance
+(a minute or two; needs RPM_SHARED).
 """
 
 from __future__ import annotations
@@ -32,13 +34,18 @@ VITALS = {
     "body_temperature": (36.8, 0.3, 0.1),
 }
 FEATURES = tuple(Feature(vital=vital, resolution=row[2]) for vital, row in VITALS.items())
-RUNS, RESTORED = 3, 500
+RUNS = 3
+RESTORED = 500
 
 
 def cost(
-    fresh: Callable[[], Detector], readings: Sequence[dict[str, float]], restore: Callable[[bytes], object]
+    fresh: Callable[[], Detector],
+    readings: Sequence[dict[str, float]],
+    restore: Callable[[bytes], object],
 ) -> tuple[float, float, float, float]:
-    """Microseconds of CPU a score, a learning and a restoring, after the warm-up; bytes of the largest state."""
+    """Microseconds of CPU a score, a learning and a restoring, after the warm-up; bytes of the
+    largest state.
+    """
     score = learn = restored = float("inf")
     size = 0
     for _ in range(RUNS):
@@ -48,7 +55,8 @@ def cost(
         score = min(score, timed(detector.score_one, readings))
         learn = min(learn, timed(detector.learn_one, readings))
         state = detector.to_state()
-        restored, size = min(restored, timed(restore, [state] * RESTORED)), max(size, len(state))
+        restored = min(restored, timed(restore, [state] * RESTORED))
+        size = max(size, len(state))
     return score, learn, restored, size
 
 
@@ -63,13 +71,29 @@ def timed(do: Callable[[X], object], inputs: Sequence[X]) -> float:
 def main(readings: int) -> None:
     """Print the table."""
     rng = random.Random(1)
-    vectors = [{vital: rng.gauss(row[0], row[1]) for vital, row in VITALS.items()} for _ in range(readings)]
+    vectors = [
+        {vital: rng.gauss(row[0], row[1]) for vital, row in VITALS.items()} for _ in range(readings)
+    ]
     pulses = [{"heart_rate": vector["heart_rate"]} for vector in vectors]
     print(f"{'detector':<20}{'score us':>10}{'learn us':>10}{'restore us':>12}{'state bytes':>13}")
     for name, vital_kind in VITAL_DETECTORS.items():
-        row(name, cost(partial(vital_kind.fresh, FEATURES[0]), pulses, partial(vital_kind.restore, FEATURES[:1])))
+        row(
+            name,
+            cost(
+                partial(vital_kind.fresh, FEATURES[0]),
+                pulses,
+                partial(vital_kind.restore, FEATURES[:1]),
+            ),
+        )
     for name, vector_kind in VECTOR_DETECTORS.items():
-        row(name, cost(partial(vector_kind.fresh, FEATURES), vectors, partial(vector_kind.restore, FEATURES)))
+        row(
+            name,
+            cost(
+                partial(vector_kind.fresh, FEATURES),
+                vectors,
+                partial(vector_kind.restore, FEATURES),
+            ),
+        )
 
 
 def row(name: str, costs: Sequence[float]) -> None:

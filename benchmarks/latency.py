@@ -1,9 +1,11 @@
-"""From the broker's receipt of a frame with a red reading to its high alert, while both stages run at half load.
+"""From the broker's receipt of a frame with a red reading to its high alert, while both stages run
+at half load.
 
-Run: ``python benchmarks/latency.py [seconds] [notifications a second]`` (default 60 s; without a rate, what the worker
-gets through in a first run is halved). Every person gets one frame with a heart rate of 190. "Alert" is from the append
-time of that frame in rpm.frames to the time of the alert's record in rpm.alerts; "feed" to the moment at which a client
-of the feed's event stream has it. Broker, stages, feed and this sender share the machine.
+Run: ``python benchmarks/latency.py [seconds] [notifications a second]`` (default 60 s; without a
+rate, what the worker gets through in a first run is halved). Every person gets one frame with a
+heart rate of 190. "Alert" is from the append time of that frame in rpm.frames to the time of the
+alert's record in rpm.alerts; "feed" to the moment at which a client of the feed's event stream has
+it. Broker, stages, feed and this sender share the machine.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ MOST_PATIENTS = 600
 ROUNDS = 8  # frames a person, at least: the red one lies in the second half
 EVERY_SECONDS = 0.02  # the sender's turn
 FEED_DEADLINE = 60.0
-FIELD, DATA = "event: ", "data: "
+FIELD = "event: "
+DATA = "data: "
 
 
 class _FrameName(msgspec.Struct):
@@ -51,7 +54,9 @@ class _View(msgspec.Struct):
 
 
 class Latencies(Record, frozen=True, kw_only=True):
-    """Milliseconds from receipt to the alert's record and to the feed's client; CPU seconds of the stages meanwhile."""
+    """Milliseconds from receipt to the alert's record and to the feed's client; CPU seconds of
+    the stages meanwhile.
+    """
 
     alert: list[float]
     feed: list[float]
@@ -59,16 +64,21 @@ class Latencies(Record, frozen=True, kw_only=True):
 
 
 class Feed:
-    """A client of the event stream; ``seen`` has the moment at which each alert's first event came, by alert id."""
+    """A client of the event stream; ``seen`` has the moment at which each alert's first event
+    came, by alert id.
+    """
 
     def __init__(self, port: int, token: str) -> None:
         self.seen: dict[str, float] = {}
         self.ready = asyncio.Event()
-        self._url, self._headers = f"http://127.0.0.1:{port}", {"authorization": f"Bearer {token}"}
+        self._url = f"http://127.0.0.1:{port}"
+        self._headers = {"authorization": f"Bearer {token}"}
 
     async def follow(self) -> None:
         """Until it is cancelled."""
-        async with httpx.AsyncClient(base_url=self._url, headers=self._headers, timeout=None) as client:
+        async with httpx.AsyncClient(
+            base_url=self._url, headers=self._headers, timeout=None
+        ) as client:
             await self._await_feed(client)
             async with client.stream("GET", "/api/alerts/stream") as response:
                 response.raise_for_status()
@@ -99,10 +109,16 @@ def feed_process(bootstrap: str) -> Iterator[tuple[int, str]]:
         port = int(probe.getsockname()[1])
     token = secrets.token_urlsafe(16)
     environment = {
-        **os.environ, "RPM_BOOTSTRAP": bootstrap, "RPM_TOKEN": token, "RPM_FEED_PORT": str(port),
-        "RPM_METRICS_PORT": "0", "RPM_LOG_LEVEL": "WARNING",
-    }  # fmt: skip
-    process = subprocess.Popen([sys.executable, "-m", "rpm_stream", "stage", "feed"], env=environment)
+        **os.environ,
+        "RPM_BOOTSTRAP": bootstrap,
+        "RPM_TOKEN": token,
+        "RPM_FEED_PORT": str(port),
+        "RPM_METRICS_PORT": "0",
+        "RPM_LOG_LEVEL": "WARNING",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rpm_stream", "stage", "feed"], env=environment
+    )
     try:
         yield port, token
     finally:
@@ -123,7 +139,9 @@ def worker_rate() -> float:
 
 
 def planned(rate: float, seconds: float) -> Load:
-    """The load of ``seconds`` at ``rate`` notifications a second; what is measured last is measured about now."""
+    """The load of ``seconds`` at ``rate`` notifications a second; what is measured last is
+    measured about now.
+    """
     count = int(rate * seconds / NOTIFICATIONS)
     patients = max(1, min(MOST_PATIENTS, count // ROUNDS))
     turns = count // patients
@@ -131,10 +149,13 @@ def planned(rate: float, seconds: float) -> Load:
     return Load(frames=turns * patients, patients=patients, start=start, red=True)
 
 
-async def send_evenly(bootstrap: str, frames: Sequence[tuple[bytes, bytes]], a_second: float) -> None:
+async def send_evenly(
+    bootstrap: str, frames: Sequence[tuple[bytes, bytes]], a_second: float
+) -> None:
     """Frames at an even pace."""
     async with AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True) as producer:
-        began, sent = time.monotonic(), 0
+        began = time.monotonic()
+        sent = 0
         while sent < len(frames):
             due = min(len(frames), int((time.monotonic() - began) * a_second) + 1)
             for key, value in frames[sent:due]:
@@ -154,7 +175,8 @@ async def run(stages: Stages, load: Load, a_second: float, feed: Feed) -> Latenc
     if following.done():
         following.result()
     async with Watch(bootstrap) as watch:
-        await fill(bootstrap, frames[:1])  # both stages have their partitions when this one came through
+        # both stages have their partitions when this one came through
+        await fill(bootstrap, frames[:1])
         while not await watch.count(names.SCORES):
             await asyncio.sleep(EVERY_SECONDS)
         began = {stage: stages.cpu(stage) for stage in STAGES}
@@ -171,7 +193,10 @@ async def run(stages: Stages, load: Load, a_second: float, feed: Feed) -> Latenc
 
 
 async def _latencies(watch: Watch, load: Load, feed: Feed, cpu: dict[Stage, float]) -> Latencies:
-    red = {f"strap-{number:04d}.{count // load.patients}": number for count, number in red_frames(load).items()}
+    red = {
+        f"strap-{number:04d}.{count // load.patients}": number
+        for count, number in red_frames(load).items()
+    }
     received: dict[str, float] = {}
     for record in await watch.read(names.FRAMES):
         frame = msgspec.json.decode(record.value, type=_FrameName).frame
@@ -181,20 +206,31 @@ async def _latencies(watch: Watch, load: Load, feed: Feed, cpu: dict[Stage, floa
     to_feed: list[float] = []
     for record in await watch.read(names.ALERTS):
         alert = msgspec.json.decode(record.value, type=Alert)
-        if alert.group == "vital_signs" and alert.priority == "high" and alert.patient not in to_alert:
+        if (
+            alert.group == "vital_signs"
+            and alert.priority == "high"
+            and alert.patient not in to_alert
+        ):
             to_alert[alert.patient] = record.timestamp / 1000 - received[alert.patient]
             if alert.id in feed.seen:
                 to_feed.append(feed.seen[alert.id] - received[alert.patient])
     if len(to_alert) != load.patients:
         raise RuntimeError(f"{len(to_alert)} of {load.patients} red readings led to a high alert")
-    return Latencies(alert=[1000 * each for each in to_alert.values()], feed=[1000 * each for each in to_feed], cpu=cpu)
+    return Latencies(
+        alert=[1000 * each for each in to_alert.values()],
+        feed=[1000 * each for each in to_feed],
+        cpu=cpu,
+    )
 
 
 def main(seconds: float, rate: float | None) -> None:
     """Measure and print."""
     if rate is None:
         full = worker_rate()
-        print(f"worker: {full:.0f} notifications/s through; half of that for {seconds:.0f} s", flush=True)
+        print(
+            f"worker: {full:.0f} notifications/s through; half of that for {seconds:.0f} s",
+            flush=True,
+        )
         rate = full / 2
     load = planned(rate, seconds)
     with broker_with(load) as (broker, folder), feed_process(broker.bootstrap) as (port, token):
@@ -203,8 +239,13 @@ def main(seconds: float, rate: float | None) -> None:
             found = asyncio.run(run(stages, load, rate / NOTIFICATIONS, Feed(port, token)))
         finally:
             stages.stop()
-    each = ", ".join(f"{stage} {found.cpu[stage] / load.frames / NOTIFICATIONS * 1e6:.0f} us" for stage in STAGES)
-    print(f"{rate:.0f} notifications/s, {load.frames} frames, {load.patients} patients; cpu a notification: {each}")
+    each = ", ".join(
+        f"{stage} {found.cpu[stage] / load.frames / NOTIFICATIONS * 1e6:.0f} us" for stage in STAGES
+    )
+    print(
+        f"{rate:.0f} notifications/s, {load.frames} frames, {load.patients} patients; cpu a"
+        f" notification: {each}"
+    )
     print(f"{'received to':12}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}{'samples':>9}")
     for name, latencies in (("alert", found.alert), ("feed", found.feed)):
         cuts = quantiles(latencies, n=100, method="inclusive")
@@ -212,4 +253,7 @@ def main(seconds: float, rate: float | None) -> None:
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS, float(sys.argv[2]) if len(sys.argv) > 2 else None)
+    main(
+        float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS,
+        float(sys.argv[2]) if len(sys.argv) > 2 else None,
+    )

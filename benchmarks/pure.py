@@ -1,8 +1,10 @@
-"""How many notifications a second the pure pipeline takes on one core: ``python benchmarks/pure.py [--profile]``.
+"""How many notifications a second the pure pipeline takes on one core: ``python benchmarks/pure.py
+[--profile]``.
 
-200 patients, each with a strap (2A37 with one RR interval) and an oximeter (2A5F) at 1 Hz, uplinked every 30 seconds.
-A frame goes through ``Ingest.step``, its messages through ``Judge.step``; all outputs are encoded to JSON. Vitals
-wander as a person's do, a tenth of the patients is unwell; detectors are warm before the clock starts.
+200 patients, each with a strap (2A37 with one RR interval) and an oximeter (2A5F) at 1 Hz, uplinked
+every 30 seconds. A frame goes through ``Ingest.step``, its messages through ``Judge.step``; all
+outputs are encoded to JSON. Vitals wander as a person's do, a tenth of the patients is unwell;
+detectors are warm before the clock starts.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ from rpm_stream.records import Assignment, DeviceEntry, Position
 
 PATIENTS = 200
 NOTIFICATIONS = 30  # a frame
-ROUNDS, WARM_UP = 24, 8
+ROUNDS = 24
+WARM_UP = 8
 START = datetime(2026, 3, 1, tzinfo=UTC)
 _encode = msgspec.json.Encoder().encode
 
@@ -56,14 +59,24 @@ def frames_of(number: int, rounds: int) -> Iterator[tuple[str, bytes]]:
     wearer = Wearer(number)
     for turn in range(rounds):
         begin = START + timedelta(seconds=turn * NOTIFICATIONS)
-        seconds = [(begin + timedelta(seconds=second), *wearer.payloads()) for second in range(NOTIFICATIONS)]
+        seconds = [
+            (begin + timedelta(seconds=second), *wearer.payloads())
+            for second in range(NOTIFICATIONS)
+        ]
         for kind, place in (("2A37", 1), ("2A5F", 2)):
             device = f"{kind}-{number}"
             frame = {
-                "v": 1, "frame": f"{device}/{turn}", "gateway": f"g{number}", "device": device, "seq": turn, "boot": 1,
+                "v": 1,
+                "frame": f"{device}/{turn}",
+                "gateway": f"g{number}",
+                "device": device,
+                "seq": turn,
+                "boot": 1,
                 "sent_at": begin + timedelta(seconds=NOTIFICATIONS),
-                "notifications": [{"at": row[0], "characteristic": kind, "payload": row[place]} for row in seconds],
-            }  # fmt: skip
+                "notifications": [
+                    {"at": row[0], "characteristic": kind, "payload": row[place]} for row in seconds
+                ],
+            }
             yield device, _encode(frame)
 
 
@@ -73,20 +86,26 @@ class Bench:
     def __init__(self) -> None:
         owners = {f"{kind}-{n}": f"p{n}" for n in range(PATIENTS) for kind in ("2A37", "2A5F")}
         registry = Registry(
-            DeviceEntry(device=device, assignments=(Assignment(patient=patient),)) for device, patient in owners.items()
+            DeviceEntry(device=device, assignments=(Assignment(patient=patient),))
+            for device, patient in owners.items()
         )
-        self.ingest, self.judge = Ingest(shipped(), registry, recorded_time=True), Judge(shipped(), registry)
+        self.ingest = Ingest(shipped(), registry, recorded_time=True)
+        self.judge = Judge(shipped(), registry)
         self.devices: dict[str, DeviceState] = {device: DeviceState() for device in owners}
-        self.patients: dict[str, Patient] = {name: unpack_patient(None, name) for name in set(owners.values())}
+        self.patients: dict[str, Patient] = {
+            name: unpack_patient(None, name) for name in set(owners.values())
+        }
         self.written = self.offset = self.readings = 0
 
     def apply(self, device: str, value: bytes) -> None:
         """One frame, to the last octet of its outputs."""
         self.offset += 1
         message = FrameMessage(
-            key=device, value=value, position=Position(topic="rpm.frames", partition=0, offset=self.offset),
+            key=device,
+            value=value,
+            position=Position(topic="rpm.frames", partition=0, offset=self.offset),
             received_at=START,
-        )  # fmt: skip
+        )
         done = self.ingest.step(self.devices[device], message)
         outputs: list[bytes] = [_encode(done.account), *map(_encode, done.rejects)]
         for readings in done.readings:
@@ -100,7 +119,9 @@ class Bench:
 
 def main() -> None:
     feed = [list(frames_of(number, ROUNDS)) for number in range(PATIENTS)]
-    ordered = [frame for turn in range(2 * ROUNDS) for patient in feed for frame in (patient[turn],)]
+    ordered = [
+        frame for turn in range(2 * ROUNDS) for patient in feed for frame in (patient[turn],)
+    ]
     split = 2 * WARM_UP * PATIENTS
     bench = Bench()
     for device, value in ordered[:split]:
@@ -124,7 +145,9 @@ def main() -> None:
     print(f"{'µs a notification':24}{took / notifications * 1e6:12.1f}")
     print(f"{'output, bytes/reading':24}{bench.written / bench.readings:12,.0f}")
     print(f"{'patient state, bytes':24}{sizes[len(sizes) // 2]:12,} median {sizes[-1]:,} largest")
-    print(f"{'device state, bytes':24}{devices[len(devices) // 2]:12,} median {devices[-1]:,} largest")
+    print(
+        f"{'device state, bytes':24}{devices[len(devices) // 2]:12,} median {devices[-1]:,} largest"
+    )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
-"""How long a stage takes to come back with the state of 10,000 patients: ``python benchmarks/recovery.py [patients]``.
+"""How long a stage takes to come back with the state of 10,000 patients: ``python
+benchmarks/recovery.py [patients]``.
 
-The states are real ones (people with a strap and an oximeter at 1 Hz, through the pure pipeline), given to as many
-names as are asked for and written to the changelogs as the stages write them, each twice: a changelog holds more than
-the last version until it is compacted. Then both stages are started at once, with one message waiting for them.
-Measured from the start of the processes to the first output of each, and the CPU time that each took until then, which
-other work on the machine disturbs less; against the same with empty changelogs in the same run, so that what the start
-itself costs (imports, joining the group) can be told from the price of the state.
+The states are real ones (people with a strap and an oximeter at 1 Hz, through the pure pipeline),
+given to as many names as are asked for and written to the changelogs as the stages write them, each
+twice: a changelog holds more than the last version until it is compacted. Then both stages are
+started at once, with one message waiting for them. Measured from the start of the processes to the
+first output of each, and the CPU time that each took until then, which other work on the machine
+disturbs less; against the same with empty changelogs in the same run, so that what the start itself
+costs (imports, joining the group) can be told from the price of the state.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ PATIENCE_SECONDS = 300.0
 
 
 class First(Record, frozen=True, kw_only=True):
-    """The first output of a stage: seconds, and CPU seconds of its process, since it was started."""
+    """The first output of a stage: seconds, and CPU seconds of its process, since it was
+    started.
+    """
 
     wall: float
     cpu: float
@@ -64,17 +68,25 @@ def states_of(
             yield name.encode(), pack_patient(patient)
         else:
             for kind in ("strap", "oximeter"):
-                yield f"other-{kind}-{number:06d}".encode(), devices[(2 * number + (kind == "strap")) % len(devices)]
+                yield (
+                    f"other-{kind}-{number:06d}".encode(),
+                    devices[(2 * number + (kind == "strap")) % len(devices)],
+                )
 
 
-async def write(bootstrap: str, topic: str, states: Iterator[tuple[bytes, bytes]]) -> tuple[int, int]:
+async def write(
+    bootstrap: str, topic: str, states: Iterator[tuple[bytes, bytes]]
+) -> tuple[int, int]:
     """All states, as often as a changelog has them. Returns how many, and their octets."""
     count = octets = 0
-    async with AIOKafkaProducer(bootstrap_servers=bootstrap, linger_ms=20, max_batch_size=1 << 19) as producer:
+    async with AIOKafkaProducer(
+        bootstrap_servers=bootstrap, linger_ms=20, max_batch_size=1 << 19
+    ) as producer:
         for key, state in states:
             for _ in range(VERSIONS):
                 await producer.send(topic, state, key=key)
-            count, octets = count + 1, octets + len(state)
+            count = count + 1
+            octets = octets + len(state)
         await producer.flush()
     return count, octets
 
@@ -82,12 +94,19 @@ async def write(bootstrap: str, topic: str, states: Iterator[tuple[bytes, bytes]
 def start(stage: Stage, bootstrap: str, folder: Path) -> subprocess.Popen[bytes]:
     """The stage as a process of its own."""
     settings: Mapping[str, str] = {
-        "RPM_BOOTSTRAP": bootstrap, "RPM_METRICS_PORT": "0", "RPM_DATA_DIR": str(folder), "RPM_INSTANCE": "bench",
-        "RPM_LOG_LEVEL": "WARNING", "RPM_TIME": "recorded",
-    }  # fmt: skip
+        "RPM_BOOTSTRAP": bootstrap,
+        "RPM_METRICS_PORT": "0",
+        "RPM_DATA_DIR": str(folder),
+        "RPM_INSTANCE": "bench",
+        "RPM_LOG_LEVEL": "WARNING",
+        "RPM_TIME": "recorded",
+    }
     with (folder / "stage.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "rpm_stream", "stage", stage], env={**os.environ, **settings}, stdout=log, stderr=log
+            [sys.executable, "-m", "rpm_stream", "stage", stage],
+            env={**os.environ, **settings},
+            stdout=log,
+            stderr=log,
         )
 
 
@@ -108,8 +127,13 @@ async def first_outputs(bootstrap: str, folder: Path) -> dict[Stage, First]:
             while len(found) < len(STAGES):
                 for stage, process in processes.items():
                     if process.poll() is not None or time.monotonic() > began + PATIENCE_SECONDS:
-                        raise RuntimeError((folder / "stage.log").read_text(errors="replace")[-2000:])
-                    if stage not in found and await watch.count(FIRST_OUTPUT[stage]) > before[stage]:
+                        raise RuntimeError(
+                            (folder / "stage.log").read_text(errors="replace")[-2000:]
+                        )
+                    if (
+                        stage not in found
+                        and await watch.count(FIRST_OUTPUT[stage]) > before[stage]
+                    ):
                         found[stage] = First(wall=time.monotonic() - began, cpu=cpu(process))
                 await asyncio.sleep(0.02)
             return found
@@ -122,7 +146,8 @@ async def first_outputs(bootstrap: str, folder: Path) -> dict[Stage, First]:
 
 def main() -> None:
     patients = int(sys.argv[1]) if len(sys.argv) > 1 else PATIENTS
-    load = Load(frames=2 + RUNS, patients=2 + RUNS)  # each frame another person: a first value gives a score
+    # each frame another person: a first value gives a score
+    load = Load(frames=2 + RUNS, patients=2 + RUNS)
     frames = list(frames_of(load))
     devices, sealed = real_states()
     with broker_with(load) as (broker, folder):
@@ -135,14 +160,20 @@ def main() -> None:
         empty = timed(frames[1])
         for stage in STAGES:
             states = states_of(stage, patients, devices, sealed)
-            count, octets = asyncio.run(write(broker.bootstrap, CHANGELOGS["worker", stage], states))
-            print(f"{stage:8} {count:,} states, {octets / 1e6:,.0f} MB, {VERSIONS} versions each", flush=True)
+            count, octets = asyncio.run(
+                write(broker.bootstrap, CHANGELOGS["worker", stage], states)
+            )
+            print(
+                f"{stage:8} {count:,} states, {octets / 1e6:,.0f} MB, {VERSIONS} versions each",
+                flush=True,
+            )
         for frame in frames[2:]:
             full = timed(frame)
             for stage in STAGES:
                 print(
-                    f"{stage:8} first output after {full[stage].wall:.1f} s, CPU {full[stage].cpu:.1f} s; with no "
-                    f"state {empty[stage].wall:.1f} s, CPU {empty[stage].cpu:.1f} s",
+                    f"{stage:8} first output after {full[stage].wall:.1f} s, CPU"
+                    f" {full[stage].cpu:.1f} s; with no state {empty[stage].wall:.1f} s, CPU"
+                    f" {empty[stage].cpu:.1f} s",
                     flush=True,
                 )
 

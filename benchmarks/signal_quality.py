@@ -1,8 +1,10 @@
-"""How often each signal-quality rule speaks on ordinary data: ``RPM_SHARED=... python benchmarks/signal_quality.py``.
+"""How often each signal-quality rule speaks on ordinary data: ``RPM_SHARED=... python
+benchmarks/signal_quality.py``.
 
-Alerts of the groups ``device:<kind>`` for each patient-week of 200 hospital stays (hourly vitals) and of 5 people with
-a glucose sensor; the row "clock" is stored values sent again. Nobody noted a fault of these devices: a rule that speaks
-more than once in a week of a patient has a threshold that is too near.
+Alerts of the groups ``device:<kind>`` for each patient-week of 200 hospital stays (hourly vitals)
+and of 5 people with a glucose sensor; the row "clock" is stored values sent again. Nobody noted a
+fault of these devices: a rule that speaks more than once in a week of a patient has a threshold
+that is too near.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ def people(path: Path, most: int) -> Iterator[list[str]]:
     """The lines of each of the first people of a file, with its header."""
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         header = next(lines)
-        for number, (_, group) in enumerate(groupby(lines, key=lambda line: line.partition(",")[0])):
+        for number, (_, group) in enumerate(
+            groupby(lines, key=lambda line: line.partition(",")[0])
+        ):
             if number == most:
                 return
             yield [header, *group]
@@ -48,13 +52,17 @@ def told(lines: list[str]) -> Counter[str]:
     """How many alerts of each kind one person's data opens."""
     run = Replay(shipped(), Registry(()), emit=("alert",))
     output = [line.record for found in frames(rows(iter(lines))) for line in run.csv(found)]
-    alerts = [msgspec.json.decode(record) for record in [*output, *(line.record for line in run.finish(None))]]
+    alerts = [
+        msgspec.json.decode(record)
+        for record in [*output, *(line.record for line in run.finish(None))]
+    ]
     return Counter({alert["id"]: alert["group"] for alert in alerts}.values())
 
 
 def main() -> None:
     print(f"{'a patient-week':24}" + "".join(f"{name.partition('.')[0]:>14}" for name, _ in FILES))
-    table, lasted = [], []
+    table = []
+    lasted = []
     for name, most in FILES:
         found: Counter[str] = Counter()
         total = 0.0

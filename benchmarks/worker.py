@@ -1,11 +1,12 @@
-"""The two stages on a real broker: the Faust worker beside a plain aiokafka loop and the pure pipeline.
+"""The two stages on a real broker: the Faust worker beside a plain aiokafka loop and the pure
+pipeline.
 
-Run: ``python benchmarks/worker.py [frames] [rounds]`` (default 4,000 frames of 30 notifications, 2 rounds; 2 to 3
-minutes). Each round measures all three, every second one in the other order, so that a drifting machine disturbs all
-alike: look at the ratios. Worker and plain loop each get a fresh broker with the same frames in it, and two processes,
-ingest and judge. "Through" is notifications a second from the first output to the last state, two processes sharing
-the machine with the broker; "per core" is notifications a second of CPU time of both processes together, imports left
-out.
+Run: ``python benchmarks/worker.py [frames] [rounds]`` (default 4,000 frames of 30 notifications, 2
+rounds; 2 to 3 minutes). Each round measures all three, every second one in the other order, so that
+a drifting machine disturbs all alike: look at the ratios. Worker and plain loop each get a fresh
+broker with the same frames in it, and two processes, ingest and judge. "Through" is notifications a
+second from the first output to the last state, two processes sharing the machine with the broker;
+"per core" is notifications a second of CPU time of both processes together, imports left out.
 """
 
 from __future__ import annotations
@@ -41,7 +42,11 @@ def main(count: int, rounds: int) -> None:
     frames = list(frames_of(load))
     settle_collector()  # as the stages and the plain loop do
     notifications = NOTIFICATIONS * count
-    print(f"{count} frames, {notifications} notifications, {PATIENTS} patients; {rounds} rounds, medians", flush=True)
+    print(
+        f"{count} frames, {notifications} notifications, {PATIENTS} patients; {rounds} rounds,"
+        " medians",
+        flush=True,
+    )
     pure: list[float] = []
     runs: dict[Kind, list[Run]] = {kind: [] for kind in KINDS}
     for turn in range(rounds):
@@ -50,7 +55,10 @@ def main(count: int, rounds: int) -> None:
         for kind in KINDS if turn % 2 == 0 else KINDS[::-1]:
             run = run_stages(kind, load, frames)
             runs[kind].append(run)
-            print(f"  {kind:6} {notifications / run.wall:8.0f}/s through, cpu {_shown(run)}", flush=True)
+            print(
+                f"  {kind:6} {notifications / run.wall:8.0f}/s through, cpu {_shown(run)}",
+                flush=True,
+            )
     report(notifications, pure, runs)
 
 
@@ -66,15 +74,28 @@ def report(notifications: int, pure: Sequence[float], runs: dict[Kind, list[Run]
         through = median(notifications / run.wall for run in runs[kind])
         core = median(notifications / sum(run.cpu.values()) for run in runs[kind])
         ingest, judge = (
-            median(run.cpu[stage] for run in runs[kind]) / notifications * 1e6 for stage in ("ingest", "judge")
+            median(run.cpu[stage] for run in runs[kind]) / notifications * 1e6
+            for stage in ("ingest", "judge")
         )
         print(f"{kind:8}{through:>11.0f}{core:>12.0f}{ingest:>11.1f}{judge:>10.1f}")
     pairs = list(zip(runs["worker"], runs["plain"], strict=True))
-    print(f"worker / plain, through:  {median(plain.wall / worker.wall for worker, plain in pairs):.2f}")
-    print(f"worker / plain, per core: {median(sum(p.cpu.values()) / sum(w.cpu.values()) for w, p in pairs):.2f}")
+    print(
+        "worker / plain, through: "
+        f" {median(plain.wall / worker.wall for worker, plain in pairs):.2f}"
+    )
+    print(
+        "worker / plain, per core:"
+        f" {median(sum(p.cpu.values()) / sum(w.cpu.values()) for w, p in pairs):.2f}"
+    )
     both = list(zip(pure, runs["worker"], strict=True))
-    print(f"worker / pure, per core:  {median(alone / sum(run.cpu.values()) for alone, run in both):.2f}")
+    print(
+        "worker / pure, per core: "
+        f" {median(alone / sum(run.cpu.values()) for alone, run in both):.2f}"
+    )
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 4_000, int(sys.argv[2]) if len(sys.argv) > 2 else 2)
+    main(
+        int(sys.argv[1]) if len(sys.argv) > 1 else 4_000,
+        int(sys.argv[2]) if len(sys.argv) > 2 else 2,
+    )

@@ -13,7 +13,9 @@ from hypothesis import HealthCheck, settings
 from rpm_stream.app.broker.broker import Broker
 
 # How fast a machine is must decide no test: others may be at work on it.
-settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("any machine")
 
 
@@ -35,7 +37,8 @@ KAFKA_FIXTURES = frozenset({"kafka", "broker", "service"})  # the last two: a mo
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Bootstrap address of an empty Kafka on a free port; started once, when the first test asks for it.
+    """Bootstrap address of an empty Kafka on a free port; started once, when the first test asks
+    for it.
 
     Tests share it: use topics and groups of your own (a unique prefix), and never stop or pause it.
     """
@@ -48,12 +51,17 @@ def _starts_kafka(item: pytest.Item) -> bool:
         return False
     if E2E in item.path.parents:
         return True
-    return not KAFKA_FIXTURES.isdisjoint(item.fixturenames) or "Broker" in item.function.__code__.co_names
+    return (
+        not KAFKA_FIXTURES.isdisjoint(item.fixturenames)
+        or "Broker" in item.function.__code__.co_names
+    )
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m selects by the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what needs Kafka; leave out (pytest counts them as deselected) what the header says is left out."""
+    """Mark what needs Kafka; leave out (pytest counts them as deselected) what the header says
+    is left out.
+    """
     for item in items:
         if _starts_kafka(item):
             item.add_marker(pytest.mark.e2e)
@@ -72,7 +80,9 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Under REQUIRE_ALL a test that is skipped has failed, with its reason."""
     report = yield
     if REQUIRE_ALL and report.skipped and not hasattr(report, "wasxfail"):
@@ -89,7 +99,9 @@ def pytest_make_collect_report(
     report = yield
     if REQUIRE_ALL and report.skipped:
         report.outcome = "failed"
-        report.longrepr = f"{collector.nodeid}: REQUIRE_ALL=1, but skipped: {_reason(report.longrepr)}"
+        report.longrepr = (
+            f"{collector.nodeid}: REQUIRE_ALL=1, but skipped: {_reason(report.longrepr)}"
+        )
     return report
 
 

@@ -41,7 +41,9 @@ def filled(count: int, step: int) -> SeenEntries:
 @given(moments, st.booleans())
 def test_what_was_remembered_is_never_new(seconds: list[int], dense: bool) -> None:
     seen = SeenEntries()
-    marks = [mark("k", f"{place}", START + timedelta(seconds=each)) for place, each in enumerate(seconds)]
+    marks = [
+        mark("k", f"{place}", START + timedelta(seconds=each)) for place, each in enumerate(seconds)
+    ]
     for each in marks:
         remember(seen, each)
     assert {check(seen, each, dense, of_known_frame=False) for each in marks} == {"duplicate"}
@@ -64,19 +66,33 @@ def test_an_old_entry_that_cannot_be_told_from_a_resent_one_is_refused_and_not_s
 def test_seven_days_are_known_and_no_more() -> None:
     seen = filled(2, step=int(KNOWN_FOR.total_seconds()))
     newest = START + KNOWN_FOR
-    assert check(seen, mark("2A37", "x", newest - KNOWN_FOR), dense=False, of_known_frame=False) == "new"
+    assert (
+        check(seen, mark("2A37", "x", newest - KNOWN_FOR), dense=False, of_known_frame=False)
+        == "new"
+    )
     just_before = newest - KNOWN_FOR - timedelta(microseconds=1)
-    assert check(seen, mark("2A37", "x", just_before), dense=False, of_known_frame=False) == "too_old"
+    assert (
+        check(seen, mark("2A37", "x", just_before), dense=False, of_known_frame=False) == "too_old"
+    )
 
 
 def test_frames_are_known_by_gateway_boot_and_number() -> None:
     seen = SeenEntries()
-    assert [frame_known(seen, "g/1", seq) for seq in (1, 2, 4, 2, 3, 4)] == [False, False, False, True, False, True]
+    assert [frame_known(seen, "g/1", seq) for seq in (1, 2, 4, 2, 3, 4)] == [
+        False,
+        False,
+        False,
+        True,
+        False,
+        True,
+    ]
     assert not frame_known(seen, "g/2", 1)
 
 
 def test_a_burst_within_few_seconds_is_taken_whole() -> None:
-    """A thousand values a second, each a millisecond apart: none of them looks like the re-send of another."""
+    """A thousand values a second, each a millisecond apart: none of them looks like the re-send
+    of another.
+    """
     seen = SeenEntries()
     start = datetime(2026, 3, 1, 8, tzinfo=UTC)
     for number in range(3000):
@@ -86,8 +102,14 @@ def test_a_burst_within_few_seconds_is_taken_whole() -> None:
 
 
 @settings(max_examples=100)
-@given(st.dictionaries(st.integers(0, 2**64 - 1), st.integers(-62_135_596_800, 253_402_300_799), max_size=60))
-def test_marks_hold_what_was_added_and_nothing_else_before_and_after_they_were_packed(entries: dict[int, int]) -> None:
+@given(
+    st.dictionaries(
+        st.integers(0, 2**64 - 1), st.integers(-62_135_596_800, 253_402_300_799), max_size=60
+    )
+)
+def test_marks_hold_what_was_added_and_nothing_else_before_and_after_they_were_packed(
+    entries: dict[int, int],
+) -> None:
     """Any order, any second that a datetime can have."""
     marks = EntryMarks()
     assert all(marks.add(digest, second) for digest, second in entries.items())
@@ -99,7 +121,9 @@ def test_marks_hold_what_was_added_and_nothing_else_before_and_after_they_were_p
     assert marks == EntryMarks.unpacked(marks.packed())
 
 
-@pytest.mark.parametrize("data", [b"", b"\0\0\0\1I", b"\1\0\0\0x", EntryMarks([1], [2]).packed()[:-1]])
+@pytest.mark.parametrize(
+    "data", [b"", b"\0\0\0\1I", b"\1\0\0\0x", EntryMarks([1], [2]).packed()[:-1]]
+)
 def test_marks_of_another_machine_or_cut_ones_are_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="marks"):
         EntryMarks.unpacked(data)
@@ -107,11 +131,18 @@ def test_marks_of_another_machine_or_cut_ones_are_refused(data: bytes) -> None:
 
 @settings(max_examples=20)
 @given(st.integers(0, 2**32), st.booleans())
-def test_the_newest_are_known_one_by_one_whatever_their_kinds_and_order(seed: int, restarts: bool) -> None:
-    """EXACT of them, by their time; nothing that was remembered is new, nothing that was not is a duplicate of them."""
+def test_the_newest_are_known_one_by_one_whatever_their_kinds_and_order(
+    seed: int, restarts: bool
+) -> None:
+    """EXACT of them, by their time; nothing that was remembered is new, nothing that was not is
+    a duplicate of them.
+    """
     state, chance = DeviceState(), Random(seed)
     sent = {(chance.choice("abc"), chance.randrange(7_000)) for _ in range(1_500)}
-    marks = [mark(kind, f"{kind}{second}", START + timedelta(seconds=second)) for kind, second in sorted(sent)]
+    marks = [
+        mark(kind, f"{kind}{second}", START + timedelta(seconds=second))
+        for kind, second in sorted(sent)
+    ]
     chance.shuffle(marks)
     for number, each in enumerate(marks):
         remember(state.seen, each)
@@ -119,18 +150,30 @@ def test_the_newest_are_known_one_by_one_whatever_their_kinds_and_order(seed: in
             state = unpack_device(pack_device(state))
     newest = sorted(marks, key=lambda each: each.at)[-EXACT:]
     assert all(state.seen.exact[each.kind].holds(each.digest) for each in newest)
-    assert {check(state.seen, each, dense=True, of_known_frame=True) for each in marks} == {"duplicate"}
+    assert {check(state.seen, each, dense=True, of_known_frame=True) for each in marks} == {
+        "duplicate"
+    }
     twin = newest[-1]
-    assert check(state.seen, mark(twin.kind, "another", twin.at), dense=True, of_known_frame=False) == "new"
+    assert (
+        check(state.seen, mark(twin.kind, "another", twin.at), dense=True, of_known_frame=False)
+        == "new"
+    )
 
 
 def test_a_device_at_1_hz_takes_little() -> None:
-    """12 octets an entry: 20,000 devices are what a stage reads before its first output (CONTRACT 8, recovery)."""
-    assert len(pack_device(DeviceState(seen=filled(5_000, step=1)))) < (EXACT + FORGET_EVERY) * 12 + 200
+    """12 octets an entry: 20,000 devices are what a stage reads before its first output
+    (CONTRACT 8, recovery).
+    """
+    assert (
+        len(pack_device(DeviceState(seen=filled(5_000, step=1))))
+        < (EXACT + FORGET_EVERY) * 12 + 200
+    )
 
 
 def test_entries_of_very_many_refused_parts_do_not_fill_the_state() -> None:
-    """CONTRACT 8: what is left out of whole panels of implausible values is bounded in all; the newest is known."""
+    """CONTRACT 8: what is left out of whole panels of implausible values is bounded in all; the
+    newest is known.
+    """
     seen = SeenEntries()
     for number in range(300):
         entry = mark("2B8B", str(number), START + timedelta(minutes=number))

@@ -17,18 +17,29 @@ from rpm_stream.app.kafka.schemas import schemas
 from rpm_stream.records import CLEAN, DecimalText, Name, Offset, Short, Unit
 from rpm_stream.text import is_clean
 
-# Texts that are no value, unit, offset, code or name: people's words (which may have several lines), ours about a
-# value, octets that came, and names of what Kafka delivered with octets that nobody could read.
+# Texts that are no value, unit, offset, code or name: people's words (which may have several
+# lines), ours about a value, octets that came, and names of what Kafka delivered with octets that
+# nobody could read.
 FREE = {
-    "Action.reason": "a person's words", "Transition.reason": "a person's words, or a rule's",
-    "Alert.title": "our words", "Alert.why": "our words", "Reject.detail": "our words",
+    "Action.reason": "a person's words",
+    "Transition.reason": "a person's words, or a rule's",
+    "Alert.title": "our words",
+    "Alert.why": "our words",
+    "Reject.detail": "our words",
     "Reject.original": "octets as base64",
-    "Reject.sha256": "ours", "Reject.id": "ours", "Reject.device": "the key of a message, whatever stands in it",
-    "Account.device": "the key of a message, whatever stands in it", "Account.frame": "checked in the frame",
-    "Account.gateway": "checked in the frame", "Account.boot": "checked in the frame",
+    "Reject.sha256": "ours",
+    "Reject.id": "ours",
+    "Reject.device": "the key of a message, whatever stands in it",
+    "Account.device": "the key of a message, whatever stands in it",
+    "Account.frame": "checked in the frame",
+    "Account.gateway": "checked in the frame",
+    "Account.boot": "checked in the frame",
     "Position.topic": "ours",
-}  # fmt: skip
-CONTROL = [chr(code) for code in range(0x100) if unicodedata.category(chr(code)) == "Cc"] + ["\u2028", "\u2029"]
+}
+CONTROL = [chr(code) for code in range(0x100) if unicodedata.category(chr(code)) == "Cc"] + [
+    "\u2028",
+    "\u2029",
+]
 
 
 def texts(node: Any, name: str) -> Iterator[tuple[str, str]]:
@@ -37,7 +48,11 @@ def texts(node: Any, name: str) -> Iterator[tuple[str, str]]:
         for each in node:
             yield from texts(each, name)
     elif isinstance(node, dict):
-        if node.get("type") == "string" and "enum" not in node and node.get("format") != "date-time":
+        if (
+            node.get("type") == "string"
+            and "enum" not in node
+            and node.get("format") != "date-time"
+        ):
             yield name, node.get("pattern", "")
         for word in ("items", "anyOf", "additionalProperties", "propertyNames"):
             yield from texts(node.get(word), name)
@@ -58,7 +73,9 @@ def every_text() -> dict[str, str]:
 def test_every_text_of_every_record_is_clean_or_free_for_a_reason() -> None:
     found = every_text()
     assert len(found) > 60
-    assert {name for name, pattern in found.items() if not pattern.endswith(r"(?!\n)$")} == set(FREE)
+    assert {name for name, pattern in found.items() if not pattern.endswith(r"(?!\n)$")} == set(
+        FREE
+    )
 
 
 ENTERING = [DecimalText, Offset, Name, Short, Unit]
@@ -66,7 +83,9 @@ NAMES = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), min_
 
 
 @given(st.sampled_from(ENTERING), NAMES, st.sampled_from(CONTROL), st.data())
-def test_no_text_with_a_control_character_enters(kind: Any, text: str, control: str, data: st.DataObject) -> None:
+def test_no_text_with_a_control_character_enters(
+    kind: Any, text: str, control: str, data: st.DataObject
+) -> None:
     """At any place of it, the last one too."""
     right = {DecimalText: "72.50", Offset: "+02:00"}.get(kind, text)
     msgspec.convert(right, kind)
@@ -82,8 +101,12 @@ def test_what_is_clean_is_asked_alike_everywhere(text: str, control: str, place:
     assert CLEAN.startswith("^") and CLEAN.endswith("$")
 
 
-@given(st.sampled_from(CONTROL), st.sampled_from(["frame", "gateway", "device", "boot"]), st.booleans())
-def test_a_frame_with_such_a_name_is_one_reject_and_nothing_else(control: str, field: str, last: bool) -> None:
+@given(
+    st.sampled_from(CONTROL), st.sampled_from(["frame", "gateway", "device", "boot"]), st.booleans()
+)
+def test_a_frame_with_such_a_name_is_one_reject_and_nothing_else(
+    control: str, field: str, last: bool
+) -> None:
     name = f"d{control}" if last else f"d{control}1"
     sent = frame([measurement(0, "heart_rate", "72")], 0, **{field: name})
     output = replay_frames([sent], [worn()])
@@ -91,7 +114,9 @@ def test_a_frame_with_such_a_name_is_one_reject_and_nothing_else(control: str, f
 
 
 @given(st.sampled_from(CONTROL), st.sampled_from(["vital", "unit", "value"]))
-def test_an_entry_with_such_a_text_is_a_reject_and_the_others_are_taken(control: str, field: str) -> None:
+def test_an_entry_with_such_a_text_is_a_reject_and_the_others_are_taken(
+    control: str, field: str
+) -> None:
     bad = measurement(0, "heart_rate", "72")
     bad[field] += control
     output = replay_frames([frame([bad, measurement(0, "heart_rate", "73")], 0)], [worn()])

@@ -1,1 +1,3 @@
-"""What the benchmarks share: the load, the processes that they measure, and the plain loop to compare with."""
+"""What the benchmarks share: the load, the processes that they measure, and the plain loop to
+compare with.
+"""

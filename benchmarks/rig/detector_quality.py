@@ -1,11 +1,14 @@
-"""What each detector alone is worth on real data, beside NEWS2 and chance: ``benchmarks/detectors.py --quality``.
+"""What each detector alone is worth on real data, beside NEWS2 and chance:
+``benchmarks/detectors.py --quality``.
 
-Hourly vitals of intensive-care stays with the onset of sepsis, and continuous glucose of people at home (RPM_SHARED,
-data/README.md). Values are scored, then learned unless flagged, as the service does. An alarm is followed by 4 hours of
-silence; it counts if it comes in the 12 hours before an onset (glucose: in the hour before a value below 70 mg/dL).
+Hourly vitals of intensive-care stays with the onset of sepsis, and continuous glucose of people at
+home (RPM_SHARED, data/README.md). Values are scored, then learned unless flagged, as the service
+does. An alarm is followed by 4 hours of silence; it counts if it comes in the 12 hours before an
+onset (glucose: in the hour before a value below 70 mg/dL).
 
-A stay is too short for a warm-up of 200 readings: as shipped no learned detector says a word in one. So for the stays
-each speaks after ``EARLY`` readings of a vital. The combined detector needs 200 complete vectors and stays silent.
+A stay is too short for a warm-up of 200 readings: as shipped no learned detector says a word in
+one. So for the stays each speaks after ``EARLY`` readings of a vital. The combined detector needs
+200 complete vectors and stays silent.
 """
 
 from __future__ import annotations
@@ -27,14 +30,22 @@ from rpm_stream.score.detectors.table import VITAL_DETECTORS
 
 EARLY = 12
 BUDGETS = (0.25, 0.5, 1.0)  # alarms a patient-day
-SILENCE, HORIZON = 4.0, 12.0  # hours
+# hours
+SILENCE = 4.0
+HORIZON = 12.0
 PARTS = {
-    "heart_rate": "pulse", "oxygen_saturation": "oxygen_saturation", "respiratory_rate": "respiratory_rate",
-    "systolic": "systolic", "body_temperature": "body_temperature",
-}  # fmt: skip
+    "heart_rate": "pulse",
+    "oxygen_saturation": "oxygen_saturation",
+    "respiratory_rate": "respiratory_rate",
+    "systolic": "systolic",
+    "body_temperature": "body_temperature",
+}
 FRESH = float(shipped().news2.fresh_for_hours)
-GLUCOSE, LOW, BEFORE_LOW = "glucose_interstitial", 70.0, 1.0
-PEOPLE, LEARN_EVERY = 25, 0.25
+GLUCOSE = "glucose_interstitial"
+LOW = 70.0
+BEFORE_LOW = 1.0
+PEOPLE = 25
+LEARN_EVERY = 0.25
 
 Hour: TypeAlias = tuple[float, dict[str, float]]
 Scores: TypeAlias = list[tuple[float, float]]  # hour, score
@@ -47,15 +58,21 @@ def feature(vital: str) -> Feature:
 
 def hours_of(at: str) -> float:
     """Hours since a fixed day."""
-    return (datetime.fromisoformat(at) - datetime.fromisoformat("2020-01-01T00:00:00Z")) / timedelta(hours=1)
+    return (
+        datetime.fromisoformat(at) - datetime.fromisoformat("2020-01-01T00:00:00Z")
+    ) / timedelta(hours=1)
 
 
 def read(path: Path, people: int | None = None) -> dict[str, list[Hour]]:
-    """Values by patient and moment, in order of time; of ``people`` patients spread over the file, else of all."""
+    """Values by patient and moment, in order of time; of ``people`` patients spread over the
+    file, else of all.
+    """
     series: dict[str, dict[float, dict[str, float]]] = {}
     with gzip.open(path, "rt", encoding="utf-8") as file:
         for row in csv.DictReader(file):
-            moment = series.setdefault(row["patient"], {}).setdefault(hours_of(row["measured_at"]), {})
+            moment = series.setdefault(row["patient"], {}).setdefault(
+                hours_of(row["measured_at"]), {}
+            )
             moment[row["vital"]] = float(row["value"])
     names = sorted(name for name in series if len(series[name]) >= WARM_AFTER or people is None)
     kept = names if people is None else names[:: max(1, len(names) // people)][:people]
@@ -63,8 +80,12 @@ def read(path: Path, people: int | None = None) -> dict[str, list[Hour]]:
 
 
 def personal(name: str, stay: Sequence[Hour], every: float = 0.0) -> Scores:
-    """The highest score of any vital at each moment; what is flagged is not learned, at most for 72 hours."""
-    kind, detectors, learned = VITAL_DETECTORS[name], dict[str, Detector](), dict[str, float]()
+    """The highest score of any vital at each moment; what is flagged is not learned, at most for
+    72 hours.
+    """
+    kind = VITAL_DETECTORS[name]
+    detectors = dict[str, Detector]()
+    learned = dict[str, float]()
     flagged_since: dict[str, float] = {}
     scores: Scores = []
     for at, values in stay:
@@ -86,15 +107,22 @@ def personal(name: str, stay: Sequence[Hour], every: float = 0.0) -> Scores:
 
 def news2(stay: Sequence[Hour]) -> Scores:
     """Points of the five measured parts, each while it is fresh."""
-    rows = {name: [(float(upto or "inf"), points) for upto, points in part.rows]
-            for name, part in shipped().news2.parameters().items()}  # fmt: skip
+    rows = {
+        name: [(float(upto or "inf"), points) for upto, points in part.rows]
+        for name, part in shipped().news2.parameters().items()
+    }
     newest: dict[str, tuple[float, int]] = {}
     scores: Scores = []
     for at, values in stay:
         for vital, value in values.items():
             if part := PARTS.get(vital):
-                newest[part] = (at, next(points for upto, points in rows[part] if round(value, 1) <= upto))
-        scores.append((at, float(sum(points for seen, points in newest.values() if at - seen <= FRESH))))
+                newest[part] = (
+                    at,
+                    next(points for upto, points in rows[part] if round(value, 1) <= upto),
+                )
+        scores.append(
+            (at, float(sum(points for seen, points in newest.values() if at - seen <= FRESH)))
+        )
     return scores
 
 
@@ -121,23 +149,39 @@ class Stays:
     def __init__(self, data: Path) -> None:
         self.stays = read(data / "sepsis2019.csv.gz")
         with (data / "sepsis2019_events.csv").open(encoding="utf-8") as file:
-            self.onset = {row["patient"]: hours_of(row["onset_at"]) for row in csv.DictReader(file) if row["onset_at"]}
+            self.onset = {
+                row["patient"]: hours_of(row["onset_at"])
+                for row in csv.DictReader(file)
+                if row["onset_at"]
+            }
         self.days = sum(stay[-1][0] - stay[0][0] + 1 for stay in self.stays.values()) / 24
 
-    def rate(self, scores: Mapping[str, Scores], threshold: float, in_a_row: int = 1) -> tuple[float, float, float]:
-        """Alarms a patient-day, share of onsets with one in the hours before, median lead in hours."""
-        count, leads = 0, list[float]()
+    def rate(
+        self, scores: Mapping[str, Scores], threshold: float, in_a_row: int = 1
+    ) -> tuple[float, float, float]:
+        """Alarms a patient-day, share of onsets with one in the hours before, median lead in
+        hours.
+        """
+        count = 0
+        leads = list[float]()
         for name, of_stay in scores.items():
             found = alarms(of_stay, threshold, in_a_row)
             count += len(found)
             if name in self.onset and (lead := early(found, self.onset[name], HORIZON)) is not None:
                 leads.append(lead)
-        return count / self.days, len(leads) / len(self.onset), statistics.median(leads) if leads else 0.0
+        return (
+            count / self.days,
+            len(leads) / len(self.onset),
+            statistics.median(leads) if leads else 0.0,
+        )
 
     def at_budget(self, scores: Mapping[str, Scores], budget: float) -> tuple[float, float]:
-        """Sensitivity and lead at the lowest threshold that keeps to the budget, by halving over the scores seen."""
+        """Sensitivity and lead at the lowest threshold that keeps to the budget, by halving over
+        the scores seen.
+        """
         seen = sorted({score for of_stay in scores.values() for _, score in of_stay})
-        low, high = 0, len(seen) - 1
+        low = 0
+        high = len(seen) - 1
         while low < high:
             middle = (low + high) // 2
             if self.rate(scores, seen[middle])[0] <= budget:
@@ -149,12 +193,21 @@ class Stays:
 
 
 def stays_table(data: Path) -> Iterator[str]:
-    """Alarms before the onset of sepsis: at budgets, and at each detector's own threshold three times in a row."""
-    stays, rng = Stays(data), random.Random(1)
-    scores = {"random": {name: [(at, rng.random()) for at, _ in stay] for name, stay in stays.stays.items()}}
+    """Alarms before the onset of sepsis: at budgets, and at each detector's own threshold three
+    times in a row.
+    """
+    stays = Stays(data)
+    rng = random.Random(1)
+    scores = {
+        "random": {
+            name: [(at, rng.random()) for at, _ in stay] for name, stay in stays.stays.items()
+        }
+    }
     # whole points fit no budget: what is equal goes in an order by chance
-    scores["NEWS2"] = {name: [(at, points + rng.random()) for at, points in news2(stay)]
-                       for name, stay in stays.stays.items()}  # fmt: skip
+    scores["NEWS2"] = {
+        name: [(at, points + rng.random()) for at, points in news2(stay)]
+        for name, stay in stays.stays.items()
+    }
     own = {"random": (2.0, 1), "NEWS2": (float(shipped().news2.medium_from), 1)}
     with ExitStack() as patched:
         for name in VITAL_DETECTORS:
@@ -162,8 +215,15 @@ def stays_table(data: Path) -> Iterator[str]:
         for name, kind in VITAL_DETECTORS.items():
             scores[name] = {patient: personal(name, stay) for patient, stay in stays.stays.items()}
             own[name] = (kind.threshold, shipped().detectors.personal.sustained_count)
-    yield f"{len(stays.stays)} stays, {stays.days:,.0f} days, {len(stays.onset)} onsets; sensitivity (lead, h)"
-    yield f"{'':<10}" + "".join(f"{f'{budget}/day':>12}" for budget in BUDGETS) + "   own threshold: alarms/day"
+    yield (
+        f"{len(stays.stays)} stays, {stays.days:,.0f} days, {len(stays.onset)} onsets; sensitivity"
+        " (lead, h)"
+    )
+    yield (
+        f"{'':<10}"
+        + "".join(f"{f'{budget}/day':>12}" for budget in BUDGETS)
+        + "   own threshold: alarms/day"
+    )
     for name, of_stays in scores.items():
         cells = [stays.at_budget(of_stays, budget) for budget in BUDGETS]
         rate, sensitivity, lead = stays.rate(of_stays, *own[name])
@@ -175,9 +235,15 @@ def glucose_table(data: Path) -> Iterator[str]:
     """Alarms as shipped on continuous glucose, and how many values below 70 they come before."""
     people = read(data / "cgm.csv.gz", PEOPLE)
     days = sum(len({int(at // 24) for at, _ in series}) for series in people.values())
-    yield f"{len(people)} people, {days:,} days of glucose; falls below {LOW:.0f} with an alarm in the hour before"
+    yield (
+        f"{len(people)} people, {days:,} days of glucose; falls below {LOW:.0f} with an alarm in"
+        " the hour before"
+    )
     for name, kind in VITAL_DETECTORS.items():
-        count, hit, events, leads = 0, 0, 0, list[float]()
+        count = 0
+        hit = 0
+        events = 0
+        leads = list[float]()
         for series in people.values():
             found = alarms(personal(name, series, LEARN_EVERY), kind.threshold, 3)
             count += len(found)
@@ -187,7 +253,10 @@ def glucose_table(data: Path) -> Iterator[str]:
                     hit += 1
                     leads.append(lead * 60)
         lead = statistics.median(leads) if leads else 0.0
-        yield f"{name:<10}{count / days:>8.2f} alarms/day{hit / events:>8.2f} of {events} ({lead:.0f} min)"
+        yield (
+            f"{name:<10}{count / days:>8.2f} alarms/day{hit / events:>8.2f} of {events} ({lead:.0f}"
+            " min)"
+        )
 
 
 def lows(series: Sequence[Hour]) -> Iterator[float]:

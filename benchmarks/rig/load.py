@@ -1,8 +1,9 @@
-"""The load of all benchmarks: people who each wear a chest strap and an oximeter, told in frames of 30 notifications.
+"""The load of all benchmarks: people who each wear a chest strap and an oximeter, told in frames of
+30 notifications.
 
-Frames alternate between the two devices of a person; a notification comes each second. A strap's carries the heart
-rate and one RR interval (2A37), an oximeter's saturation and pulse (2A5F): two values each. The same arguments give
-the same bytes.
+Frames alternate between the two devices of a person; a notification comes each second. A strap's
+carries the heart rate and one RR interval (2A37), an oximeter's saturation and pulse (2A5F): two
+values each. The same arguments give the same bytes.
 """
 
 from __future__ import annotations
@@ -18,15 +19,20 @@ from rpm_stream.records import Assignment, DeviceEntry, Frame, Notification, Pat
 
 NOTIFICATIONS = 30  # a frame
 PATIENTS = 200
-UNWELL_EVERY = 20  # one person in so many has a heart rate and a saturation that the shipped limits find
-# Later than any clock here: with time as recorded, the judge's ticks are then older than its data and do nothing.
+# one person in so many has a heart rate and a saturation that the shipped limits find
+UNWELL_EVERY = 20
+# Later than any clock here: with time as recorded, the judge's ticks are then older than its data
+# and do nothing.
 RECORDED_START = datetime(2100, 1, 1, tzinfo=UTC)
 RED_RATE = 190  # /min, beyond every limit: high at once
 _encode = msgspec.json.Encoder().encode
 
 
 class Load(Record, frozen=True, kw_only=True):
-    """How many frames of how many people. ``red`` gives each person one frame with RED_RATE, in the second half."""
+    """How many frames of how many people.
+
+    ``red`` gives each person one frame with RED_RATE, in the second half.
+    """
 
     frames: int
     patients: int = PATIENTS
@@ -47,18 +53,25 @@ def registry_of(load: Load) -> list[DeviceEntry | PatientEntry]:
         patient = patient_name(number)
         worn = (Assignment(patient=patient),)
         entries.append(PatientEntry(patient=patient))
-        entries += [DeviceEntry(device=f"{kind}-{number:04d}", assignments=worn) for kind in ("strap", "oximeter")]
+        entries += [
+            DeviceEntry(device=f"{kind}-{number:04d}", assignments=worn)
+            for kind in ("strap", "oximeter")
+        ]
     return entries
 
 
 def red_frames(load: Load) -> dict[int, int]:
-    """Number of the frame with the red readings -> number of its person; a strap's, in the second half."""
+    """Number of the frame with the red readings -> number of its person; a strap's, in the
+    second half.
+    """
     rounds = load.frames // load.patients
     if not load.red or rounds < 2:
         return {}
     chance = Random(f"{load.seed} red")
     straps = [turn for turn in range(rounds // 2, rounds) if turn % 2 == 0]
-    return {chance.choice(straps) * load.patients + number: number for number in range(load.patients)}
+    return {
+        chance.choice(straps) * load.patients + number: number for number in range(load.patients)
+    }
 
 
 def frames_of(load: Load) -> Iterator[tuple[bytes, bytes]]:
@@ -72,24 +85,39 @@ def frames_of(load: Load) -> Iterator[tuple[bytes, bytes]]:
         unwell = not load.red and number % UNWELL_EVERY == UNWELL_EVERY - 1
         rate = RED_RATE if count in red else usual[number] + 45 * unwell
         if turn % 2 == 0:
-            kind, characteristic, payloads = "strap", "2A37", _strap(chance, rate)
+            kind = "strap"
+            characteristic = "2A37"
+            payloads = _strap(chance, rate)
         else:
-            kind, characteristic, payloads = "oximeter", "2A5F", _oximeter(chance, rate, 92 if unwell else 97)
+            kind = "oximeter"
+            characteristic = "2A5F"
+            payloads = _oximeter(chance, rate, 92 if unwell else 97)
         device = f"{kind}-{number:04d}"
         frame = Frame(
-            v=1, frame=f"{device}.{turn}", gateway=f"gw-{number:04d}", device=device, seq=turn // 2,
-            boot="2100-01-01T00:00:00Z", sent_at=began + timedelta(seconds=NOTIFICATIONS),
+            v=1,
+            frame=f"{device}.{turn}",
+            gateway=f"gw-{number:04d}",
+            device=device,
+            seq=turn // 2,
+            boot="2100-01-01T00:00:00Z",
+            sent_at=began + timedelta(seconds=NOTIFICATIONS),
             notifications=[
-                Notification(at=began + timedelta(seconds=second), characteristic=characteristic, payload=payload.hex())
+                Notification(
+                    at=began + timedelta(seconds=second),
+                    characteristic=characteristic,
+                    payload=payload.hex(),
+                )
                 for second, payload in enumerate(payloads)
             ],
-        )  # fmt: skip
+        )
         yield device.encode(), _encode(frame)
 
 
 def _strap(chance: Random, rate: float) -> list[bytes]:
     rates = [chance.gauss(rate, 2) for _ in range(NOTIFICATIONS)]
-    return [heart_rate(HeartRate(rate=round(each), rr=(round(60 * 1024 / each),))) for each in rates]
+    return [
+        heart_rate(HeartRate(rate=round(each), rr=(round(60 * 1024 / each),))) for each in rates
+    ]
 
 
 def _oximeter(chance: Random, rate: float, saturation: int) -> list[bytes]:

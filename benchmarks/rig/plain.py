@@ -1,7 +1,9 @@
-"""One stage as a plain aiokafka loop: the same functions, topics and guarantees as the Faust stage, nothing else.
+"""One stage as a plain aiokafka loop: the same functions, topics and guarantees as the Faust stage,
+nothing else.
 
-Fetch, step, send the outputs and await them, write the touched states to a compacted topic and await them, commit.
-It restores nothing, caps nothing and watches nothing: the least that a stage costs on this client.
+Fetch, step, send the outputs and await them, write the touched states to a compacted topic and
+await them, commit. It restores nothing, caps nothing and watches nothing: the least that a stage
+costs on this client.
 
 Run by the benchmarks: ``python -m rig.plain ingest|judge BOOTSTRAP``; ends on SIGTERM.
 """
@@ -43,22 +45,33 @@ class Loop:
     """One stage: where it reads, what it does to a record, and its states by key."""
 
     def __init__(self, stage: str, registry: RegistryReader) -> None:
-        settings, self._is_ingest = Settings(), stage == "ingest"
-        self.source, self.group = (FRAMES, GROUP_INGEST) if self._is_ingest else (READINGS, GROUP_JUDGE)
+        settings = Settings()
+        self._is_ingest = stage == "ingest"
+        self.source, self.group = (
+            (FRAMES, GROUP_INGEST) if self._is_ingest else (READINGS, GROUP_JUDGE)
+        )
         self.changelog = f"{self.group}-plain-state"
         self._states: dict[bytes, Any] = {}
         if self._is_ingest:
             recorded = settings.time == "recorded"
-            self._step: Step = ingest.Step(Ingest(shipped(), registry.registry, recorded_time=recorded)).apply
+            self._step: Step = ingest.Step(
+                Ingest(shipped(), registry.registry, recorded_time=recorded)
+            ).apply
         else:
-            self._step = judge.Step(Judge(shipped(), registry.registry), Clock.of(settings), PARTITIONS).readings
+            self._step = judge.Step(
+                Judge(shipped(), registry.registry), Clock.of(settings), PARTITIONS
+            ).readings
 
     def _state(self, key: bytes) -> Any:
         if key not in self._states:
-            self._states[key] = unpack_device(None) if self._is_ingest else unpack_patient(None, key.decode())
+            self._states[key] = (
+                unpack_device(None) if self._is_ingest else unpack_patient(None, key.decode())
+            )
         return self._states[key]
 
-    async def apply(self, producer: AIOKafkaProducer, tp: TopicPartition, records: list[ConsumerRecord]) -> None:
+    async def apply(
+        self, producer: AIOKafkaProducer, tp: TopicPartition, records: list[ConsumerRecord]
+    ) -> None:
         """Outputs durable, then states durable."""
         sent: list[Sent] = []
         touched: set[bytes] = set()
@@ -69,23 +82,32 @@ class Loop:
         await asyncio.gather(*sent)
         pack = pack_device if self._is_ingest else pack_patient
         blobs = {key: pack(self._states[key]) for key in touched}
-        written = [await producer.send(self.changelog, b, key=k, partition=tp.partition) for k, b in blobs.items()]
+        written = [
+            await producer.send(self.changelog, b, key=k, partition=tp.partition)
+            for k, b in blobs.items()
+        ]
         await asyncio.gather(*written)
 
 
 async def run(stage: str, bootstrap: str) -> None:
     """Until SIGTERM."""
     registry = RegistryReader(bootstrap)
-    loop, reading = Loop(stage, registry), asyncio.create_task(registry.run())
+    loop = Loop(stage, registry)
+    reading = asyncio.create_task(registry.run())
     await registry.ready.wait()
     await _make_changelog(bootstrap, loop.changelog)
     producer = AIOKafkaProducer(
         bootstrap_servers=bootstrap, enable_idempotence=True, acks="all", max_batch_size=BATCH_BYTES
     )
     consumer = AIOKafkaConsumer(
-        loop.source, bootstrap_servers=bootstrap, group_id=loop.group, enable_auto_commit=False,
-        auto_offset_reset="earliest", max_poll_records=MOST_RECORDS, fetch_max_wait_ms=FETCH_WAIT_MS,
-    )  # fmt: skip
+        loop.source,
+        bootstrap_servers=bootstrap,
+        group_id=loop.group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        max_poll_records=MOST_RECORDS,
+        fetch_max_wait_ms=FETCH_WAIT_MS,
+    )
     settle_collector()  # as the worker does: the loops are to differ in nothing else
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
@@ -102,7 +124,9 @@ async def _make_changelog(bootstrap: str, topic: str) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        await admin.create_topics([NewTopic(topic, PARTITIONS, 1, topic_configs={"cleanup.policy": "compact"})])
+        await admin.create_topics(
+            [NewTopic(topic, PARTITIONS, 1, topic_configs={"cleanup.policy": "compact"})]
+        )
     finally:
         await admin.close()
 

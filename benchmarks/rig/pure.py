@@ -1,4 +1,6 @@
-"""The pure pipeline in this process: what the stages do, without Kafka and without state in a changelog."""
+"""The pure pipeline in this process: what the stages do, without Kafka and without state in a
+changelog.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,13 @@ _encode = msgspec.json.Encoder().encode
 
 
 def run_pure(load: Load, frames: Sequence[tuple[bytes, bytes]]) -> tuple[float, int]:
-    """CPU seconds for all ``frames`` with every output encoded (as the stages do), and octets put out."""
-    knowledge, registry = shipped(), Registry(registry_of(load))
-    ingest, judge = Ingest(knowledge, registry, recorded_time=True), Judge(knowledge, registry)
+    """CPU seconds for all ``frames`` with every output encoded (as the stages do), and octets
+    put out.
+    """
+    knowledge = shipped()
+    registry = Registry(registry_of(load))
+    ingest = Ingest(knowledge, registry, recorded_time=True)
+    judge = Judge(knowledge, registry)
     devices: dict[bytes, DeviceState] = defaultdict(DeviceState)
     patients: dict[str, Patient] = {}
     readings = msgspec.json.Decoder(Readings)
@@ -29,7 +35,9 @@ def run_pure(load: Load, frames: Sequence[tuple[bytes, bytes]]) -> tuple[float, 
     start = time.process_time()
     for offset, (key, value) in enumerate(frames):
         position = Position(topic="rpm.frames", partition=0, offset=offset)
-        message = FrameMessage(key=key.decode(), value=value, position=position, received_at=load.start)
+        message = FrameMessage(
+            key=key.decode(), value=value, position=position, received_at=load.start
+        )
         done = ingest.step(devices[key], message)
         octets += sum(len(_encode(each)) for each in (*done.rejects, done.account))
         for made in done.readings:
@@ -39,6 +47,8 @@ def run_pure(load: Load, frames: Sequence[tuple[bytes, bytes]]) -> tuple[float, 
             judged = judge.step(patients[made.patient], readings.decode(between))
             if judged is None:
                 raise RuntimeError("a message was taken for one that was applied before")
-            octets += len(between) + sum(len(_encode(each)) for each in (*judged.scores, *judged.alerts))
+            octets += len(between) + sum(
+                len(_encode(each)) for each in (*judged.scores, *judged.alerts)
+            )
             octets += sum(len(each.body) for each in judged.observations)
     return time.process_time() - start, octets

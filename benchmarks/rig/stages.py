@@ -1,4 +1,6 @@
-"""Both stages as processes on a broker of their own, and what is measured from outside: CPU time, times of records."""
+"""Both stages as processes on a broker of their own, and what is measured from outside: CPU
+time, times of records.
+"""
 
 from __future__ import annotations
 
@@ -34,13 +36,16 @@ CHANGELOGS = {
     ("plain", "ingest"): f"{names.GROUP_INGEST}-plain-state",
     ("plain", "judge"): f"{names.GROUP_JUDGE}-plain-state",
 }
-FIRST_OUTPUT = {"ingest": names.ACCOUNTS, "judge": names.SCORES}  # one of these comes with the first messages
+# one of these comes with the first messages
+FIRST_OUTPUT = {"ingest": names.ACCOUNTS, "judge": names.SCORES}
 PATIENCE_SECONDS = 600.0
 POLL_SECONDS = 0.05
 
 
 class Run(Record, frozen=True, kw_only=True):
-    """One run: seconds from the first output to the last state, and CPU seconds of each stage in that time."""
+    """One run: seconds from the first output to the last state, and CPU seconds of each stage in
+    that time.
+    """
 
     wall: float
     cpu: dict[Stage, float]
@@ -49,32 +54,46 @@ class Run(Record, frozen=True, kw_only=True):
 class Stages:
     """The processes of one kind. ``profile`` (a folder) puts each under cProfile."""
 
-    def __init__(self, kind: Kind, bootstrap: str, folder: Path, settings: Mapping[str, str]) -> None:
-        self.kind, self.bootstrap = kind, bootstrap
+    def __init__(
+        self, kind: Kind, bootstrap: str, folder: Path, settings: Mapping[str, str]
+    ) -> None:
+        self.kind = kind
+        self.bootstrap = bootstrap
         self._log = (folder / "stages.log").open("ab")
         self._environment = {
-            **os.environ, "RPM_BOOTSTRAP": bootstrap, "RPM_METRICS_PORT": "0", "RPM_DATA_DIR": str(folder),
-            "RPM_LOG_LEVEL": "WARNING", **settings,
-        }  # fmt: skip
+            **os.environ,
+            "RPM_BOOTSTRAP": bootstrap,
+            "RPM_METRICS_PORT": "0",
+            "RPM_DATA_DIR": str(folder),
+            "RPM_LOG_LEVEL": "WARNING",
+            **settings,
+        }
         self.processes = {stage: self._start(stage) for stage in STAGES}
 
     def _start(self, stage: Stage) -> subprocess.Popen[bytes]:
         profile = self._environment.get("BENCH_PROFILE")
-        cprofile = ["-m", "cProfile", "-o", f"{profile}/{self.kind}-{stage}.prof"] if profile else []
+        cprofile = (
+            ["-m", "cProfile", "-o", f"{profile}/{self.kind}-{stage}.prof"] if profile else []
+        )
         module = ["-m", "rpm_stream", "stage", stage]
         if self.kind == "plain":
             module = ["-m", "rig.plain", stage, self.bootstrap]
         return subprocess.Popen(
-            [sys.executable, *cprofile, *module], env=self._environment, cwd=BENCHMARKS, stdout=self._log,
+            [sys.executable, *cprofile, *module],
+            env=self._environment,
+            cwd=BENCHMARKS,
+            stdout=self._log,
             stderr=self._log,
-        )  # fmt: skip
+        )
 
     def cpu(self, stage: Stage) -> float:
         """CPU seconds so far. Raises RuntimeError when the process has ended."""
         process = self.processes[stage]
         if process.poll() is not None:
             said = Path(self._log.name).read_text(errors="replace")[-2000:]
-            raise RuntimeError(f"{self.kind} {stage} ended with {process.returncode}; it said: {said}")
+            raise RuntimeError(
+                f"{self.kind} {stage} ended with {process.returncode}; it said: {said}"
+            )
         fields = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -94,7 +113,10 @@ class Stages:
 @contextmanager
 def broker_with(load: Load) -> Iterator[tuple[Broker, Path]]:
     """A fresh broker that has the topics and the registry of ``load``, and a scratch folder."""
-    with TemporaryDirectory(prefix="rpm-bench-") as name, Broker(Path(name) / "broker", port=0) as broker:
+    with (
+        TemporaryDirectory(prefix="rpm-bench-") as name,
+        Broker(Path(name) / "broker", port=0) as broker,
+    ):
         asyncio.run(topics.apply(broker.bootstrap))
         asyncio.run(registry_topic.write(broker.bootstrap, registry_of(load)))
         yield broker, Path(name)
@@ -102,7 +124,9 @@ def broker_with(load: Load) -> Iterator[tuple[Broker, Path]]:
 
 async def fill(bootstrap: str, frames: Sequence[tuple[bytes, bytes]]) -> None:
     """All frames into rpm.frames, in order."""
-    async with AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, linger_ms=20) as producer:
+    async with AIOKafkaProducer(
+        bootstrap_servers=bootstrap, enable_idempotence=True, linger_ms=20
+    ) as producer:
         for key, value in frames:
             await producer.send(names.FRAMES, value, key=key)
         await producer.flush()
@@ -113,7 +137,10 @@ class Watch:
 
     def __init__(self, bootstrap: str) -> None:
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+            bootstrap_servers=bootstrap,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
         )
         self._admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
 
@@ -128,13 +155,17 @@ class Watch:
 
     async def count(self, topic: str) -> int:
         """Records ever written to the topic."""
-        return sum((await self._consumer.end_offsets(await partitions_of(self._admin, topic))).values())
+        return sum(
+            (await self._consumer.end_offsets(await partitions_of(self._admin, topic))).values()
+        )
 
     async def is_drained(self, group: str, topic: str) -> bool:
         """Whether the group has committed all that there is."""
         ends = await self._consumer.end_offsets(await partitions_of(self._admin, topic))
         committed = await self._admin.list_consumer_group_offsets(group)
-        return all(end == (committed[tp].offset if tp in committed else 0) for tp, end in ends.items())
+        return all(
+            end == (committed[tp].offset if tp in committed else 0) for tp, end in ends.items()
+        )
 
     async def first_at(self, topic: str) -> float:
         """Time of the earliest first record of a partition, seconds since 1970."""
@@ -181,10 +212,14 @@ async def measure(stages: Stages, frames: int) -> Run:
             for stage in STAGES:
                 stages.cpu(stage)  # raises when it has ended
             if time.monotonic() > end:
-                raise TimeoutError(f"{stages.kind} did not drain {frames} frames in {PATIENCE_SECONDS:.0f} s")
+                raise TimeoutError(
+                    f"{stages.kind} did not drain {frames} frames in {PATIENCE_SECONDS:.0f} s"
+                )
             await asyncio.sleep(4 * POLL_SECONDS)
         cpu = {stage: stages.cpu(stage) - began[stage] for stage in STAGES}
-        wall = await watch.last_at(CHANGELOGS[stages.kind, "judge"]) - await watch.first_at(names.ACCOUNTS)
+        wall = await watch.last_at(CHANGELOGS[stages.kind, "judge"]) - await watch.first_at(
+            names.ACCOUNTS
+        )
         return Run(wall=wall, cpu=cpu)
 
 

@@ -1,7 +1,8 @@
 """A value that was stamped later than it was received, because the clock of its gateway is ahead.
 
-Nobody can have measured it then. It is judged as of its receipt: as stamped, a calm value would be the newest one for
-hours, and what is measured after it would look like something that is over. What is published keeps the stamped time.
+Nobody can have measured it then. It is judged as of its receipt: as stamped, a calm value would be
+the newest one for hours, and what is measured after it would look like something that is over. What
+is published keeps the stamped time.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ import msgspec
 
 from rpm_stream.records import Reading
 
-CLOCK_AHEAD = "clock_ahead"  # flag of a reading whose entry is stamped over 5 minutes after its receipt
+# flag of a reading whose entry is stamped over 5 minutes after its receipt
+CLOCK_AHEAD = "clock_ahead"
 STAMPED_AT = "stamped_at"  # attribute of the judge's copy: the time as stamped
 
 
 def as_judged(reading: Reading) -> Reading:
-    """The reading as of its receipt where it is stamped later and its clock is known to be ahead; else as it is."""
+    """The reading as of its receipt where it is stamped later and its clock is known to be
+    ahead; else as it is.
+    """
     if reading.measured_at <= reading.received_at or CLOCK_AHEAD not in reading.flags:
         return reading
     attributes = {**reading.attributes, STAMPED_AT: reading.measured_at.isoformat()}

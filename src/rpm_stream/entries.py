@@ -1,7 +1,8 @@
-"""What decoding hands to normalising: one entry of a frame, decoded or refused, and why something is refused.
+"""What decoding hands to normalising: one entry of a frame, decoded or refused, and why something
+is refused.
 
-Two words are kept apart. A *refusal* is a decision: a value, an entry or a frame becomes no reading, for this reason.
-A *reject* is the record in ``rpm.rejects`` that publishes it.
+Two words are kept apart. A *refusal* is a decision: a value, an entry or a frame becomes no
+reading, for this reason. A *reject* is the record in ``rpm.rejects`` that publishes it.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ SEGMENTED: Final = frozenset({"2B8B", "2BDD"})  # characteristics whose messages
 class Entry(Record, frozen=True, kw_only=True):
     """One decoded entry of a frame.
 
-    ``content`` identifies it beside its time (CONTRACT 5). ``original`` is its JSON as it was sent. ``segment`` is set
-    for a notification that is one of several segments and has no values by itself. A FHIR resource also has its own
-    ``utc_offset`` and names its ``subject`` (every id of that patient).
+    ``content`` identifies it beside its time (CONTRACT 5). ``original`` is its JSON as it was sent.
+    ``segment`` is set for a notification that is one of several segments and has no values by
+    itself. A FHIR resource also has its own ``utc_offset`` and names its ``subject`` (every id of
+    that patient).
     """
 
     index: int

@@ -1,7 +1,9 @@
-"""The one envelope of every stored state: checksum, layout and versions, all checked before anything is restored.
+"""The one envelope of every stored state: checksum, layout and versions, all checked before
+anything is restored.
 
-A patient, a device and a detector are sealed alike. The topics that carry a state can be written by others, so nothing
-here unpickles, and nobody reads a body that did not pass. What a layout and a version mean is the caller's matter.
+A patient, a device and a detector are sealed alike. The topics that carry a state can be written by
+others, so nothing here unpickles, and nobody reads a body that did not pass. What a layout and a
+version mean is the caller's matter.
 """
 
 from __future__ import annotations
@@ -41,11 +43,16 @@ def _checksum(layout: int, versions: bytes, body: bytes) -> int:
 
 def enclose(body: bytes, versions: bytes, layout: int) -> bytes:
     """Return ``body`` with its checksum and the versions that wrote it."""
-    return _encode(Sealed(layout=layout, versions=versions, crc=_checksum(layout, versions, body), body=body))
+    return _encode(
+        Sealed(layout=layout, versions=versions, crc=_checksum(layout, versions, body), body=body)
+    )
 
 
 def whole(blob: bytes, layouts: Collection[int]) -> Sealed:
-    """Return the sealed state if it is undamaged and of a layout that is read. Raises StateError."""
+    """Return the sealed state if it is undamaged and of a layout that is read.
+
+    Raises StateError.
+    """
     try:
         sealed = _decode(blob)
     except UNREADABLE:
@@ -68,7 +75,9 @@ def checked(blob: bytes, rivers: frozenset[bytes], layouts: Collection[int]) -> 
     return sealed
 
 
-def unseal(blob: bytes, rivers: frozenset[bytes], readers: Mapping[int, Callable[[bytes], State]]) -> State:
+def unseal(
+    blob: bytes, rivers: frozenset[bytes], readers: Mapping[int, Callable[[bytes], State]]
+) -> State:
     """Return the state, by the reader of its layout. Raises StateError."""
     sealed = checked(blob, rivers, readers)
     try:

@@ -1,4 +1,6 @@
-"""Deterministic ids: the same facts give the same id on every run, in every process (RFC 9562 version 5)."""
+"""Deterministic ids: the same facts give the same id on every run, in every process (RFC 9562
+version 5).
+"""
 
 from __future__ import annotations
 
@@ -21,13 +23,17 @@ def utc_text(moment: datetime) -> str:
 
 def deterministic_id(*parts: str) -> str:
     """UUID version 5 of ``parts``; the unit separator keeps ("a", "bc") apart from ("ab", "c")."""
-    digest = sha1(_SEED + "\x1f".join(parts).encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
-    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{_VARIANT[digest[16]]}{digest[17:20]}-{digest[20:32]}"
+    digest = sha1(
+        _SEED + "\x1f".join(parts).encode("utf-8", "surrogatepass"), usedforsecurity=False
+    ).hexdigest()
+    fourth = _VARIANT[digest[16]] + digest[17:20]
+    return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{fourth}-{digest[20:32]}"
 
 
 @lru_cache(maxsize=4096)
 def fhir_id(text: str) -> str:
-    """``text`` where it is a FHIR id, else a UUID derived from it (the original then stands in ``identifier``).
+    """``text`` where it is a FHIR id, else a UUID derived from it (the original then stands in
+    ``identifier``).
 
     >>> fhir_id("p-17.a")
     'p-17.a'

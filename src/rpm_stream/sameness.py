@@ -1,9 +1,11 @@
-"""When two readings are one measurement that came twice: a cuff's value by Bluetooth, and the same by its maker's app.
+"""When two readings are one measurement that came twice: a cuff's value by Bluetooth, and the same
+by its maker's app.
 
-Equal are vital, number, unit and time (CONTRACT 10). Two devices that tell of one measurement may disagree about the
-second: an app keeps whole minutes, and a glucose sensor's two ways stamp at different moments. There less than a minute
-apart is one, where one time stands on a full minute or the vital is the sensor's. The values of one payload are never
-the same: a device that sends two beats has measured two.
+Equal are vital, number, unit and time (CONTRACT 10). Two devices that tell of one measurement may
+disagree about the second: an app keeps whole minutes, and a glucose sensor's two ways stamp at
+different moments. There less than a minute apart is one, where one time stands on a full minute or
+the vital is the sensor's. The values of one payload are never the same: a device that sends two
+beats has measured two.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from zlib import crc32
 from rpm_stream.ahead import as_stamped
 from rpm_stream.records import Reading
 
-BY_TWO_WAYS = frozenset({"glucose_interstitial"})  # vitals whose sensor is commonly read by two ways, at any second
+# vitals whose sensor is commonly read by two ways, at any second
+BY_TWO_WAYS = frozenset({"glucose_interstitial"})
 DEVICE_TIME = "device_time"  # attribute: what a device's clock showed, where that did not count
 MINUTE = 60_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -25,8 +28,8 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class Measured(NamedTuple):
-    """What tells one reading of a vital from another: when (microseconds since 1970), and checksums of number and unit,
-    device, and entry.
+    """What tells one reading of a vital from another: when (microseconds since 1970), and checksums
+    of number and unit, device, and entry.
     """
 
     at: int
@@ -38,10 +41,12 @@ class Measured(NamedTuple):
 def measured(reading: Reading) -> Measured:
     """The marks of a reading that has a value."""
     assert reading.value is not None
-    origin, device = reading.origin, _named(reading.device)
+    origin = reading.origin
+    device = _named(reading.device)
     at = (as_stamped(reading).measured_at - _EPOCH) // _MICROSECOND
     entry = crc32(origin.frame.encode("utf-8", "surrogatepass"), device ^ origin.index)
-    # past its constructor, that costs a tenth of a microsecond: for each value of a vital that streams
+    # past its constructor, that costs a tenth of a microsecond: for each value of a vital that
+    # streams
     return tuple.__new__(Measured, (at, _said(reading.value, reading.unit), device, entry))
 
 
@@ -57,7 +62,10 @@ def are_one(one: Measured, other: Measured, vital: str) -> bool:
 
 
 def ignored_time(reading: Reading) -> str | None:
-    """What the device's clock showed, where that does not count. Two readings of one such time are no row."""
+    """What the device's clock showed, where that does not count.
+
+    Two readings of one such time are no row.
+    """
     if "device_time_ignored" not in reading.flags:
         return None
     shown = reading.attributes.get(DEVICE_TIME)
@@ -71,7 +79,8 @@ def plain_number(value: str) -> str:
     ('72.5', '72.5', '0')
     """
     whole, _, fraction = value.removeprefix("-").partition(".")
-    whole, fraction = whole.lstrip("0") or "0", fraction.rstrip("0")
+    whole = whole.lstrip("0") or "0"
+    fraction = fraction.rstrip("0")
     number = f"{whole}.{fraction}" if fraction else whole
     return f"-{number}" if value.startswith("-") and number != "0" else number
 
@@ -87,7 +96,9 @@ def _named(device: str) -> int:
 
 
 class Measurements:
-    """Measurements of readings at hand, however many: the first reading of each, and what else told of it."""
+    """Measurements of readings at hand, however many: the first reading of each, and what else
+    told of it.
+    """
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str, int], list[list[Measured]]] = {}
@@ -104,9 +115,12 @@ class Measurements:
         return False
 
 
-def closest(one: Measured, known: Iterable[tuple[Measured, Iterable[Measured]]], vital: str) -> Measured | None:
-    """The first reading of the measurement that ``one`` tells of too: of several the nearest in time. It must be one
-    with all that told of it, so that no second value of a device is taken for the copy of a copy.
+def closest(
+    one: Measured, known: Iterable[tuple[Measured, Iterable[Measured]]], vital: str
+) -> Measured | None:
+    """The first reading of the measurement that ``one`` tells of too: of several the nearest in
+    time. It must be one with all that told of it, so that no second value of a device is taken for
+    the copy of a copy.
     """
     found = [
         first

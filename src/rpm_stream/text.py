@@ -20,21 +20,27 @@ ABSENT_WORDS = {
 
 
 _CLEAN = re.compile(CLEAN)
-_ANNOTATION = re.compile(r"\{[^}]*\}")  # of UCUM: words for people who know the code, which are no unit
+# of UCUM: words for people who know the code, which are no unit
+_ANNOTATION = re.compile(r"\{[^}]*\}")
 
 
 def is_clean(name: str) -> bool:
-    """Whether a name may stand in a record: it has no control character, and nothing that ends a line."""
+    """Whether a name may stand in a record: it has no control character, and nothing that ends a
+    line.
+    """
     return _CLEAN.search(name) is not None
 
 
 def cleaned(name: str) -> str:
     """The name with a space for each character that may not stand in a record."""
-    return name if is_clean(name) else "".join(letter if is_clean(letter) else " " for letter in name)
+    return (
+        name if is_clean(name) else "".join(letter if is_clean(letter) else " " for letter in name)
+    )
 
 
 def as_sent(name: str) -> str:
-    """A name in quotes as somebody sent it, for the text of a reject: cut, and without control characters.
+    """A name in quotes as somebody sent it, for the text of a reject: cut, and without control
+    characters.
 
     >>> as_sent("Puls"), as_sent("a\\nb")
     ("'Puls'", "'a b'")
@@ -55,7 +61,8 @@ def with_unit(value: object, unit: str) -> str:
 
 
 def plain_number(number: Decimal, decimals: int, beside: Decimal | None = None) -> str:
-    """A converted number with ``decimals``; with more, 3 at most, where it would read like ``beside``.
+    """A converted number with ``decimals``; with more, 3 at most, where it would read like
+    ``beside``.
 
     >>> plain_number(Decimal("13.8768"), 1), plain_number(Decimal("13.8768"), 1, Decimal("13.9"))
     ('13.9', '13.88')
@@ -99,7 +106,8 @@ def plain_flags(flags: Iterable[str]) -> str:
 
 SERVICE = "rpm-stream"  # who, when no person did it
 DEVICE = "device"  # the family of the groups ``device:<kind>``
-NOT_OF_VALUES = (DEVICE, "settings")  # families of the alerts that are not about values of the patient
+# families of the alerts that are not about values of the patient
+NOT_OF_VALUES = (DEVICE, "settings")
 
 
 def is_of_values(group: str) -> bool:
@@ -116,5 +124,7 @@ def is_of_devices(group: str) -> bool:
 
 
 def _family(group: str) -> str:
-    """``device`` of ``device:battery``: the one place where a group's text is read, as the topics fix it."""
+    """``device`` of ``device:battery``: the one place where a group's text is read, as the
+    topics fix it.
+    """
     return group.partition(":")[0]

@@ -1,4 +1,6 @@
-"""Law 1 where one measurement comes by two ways: the second is accounted for, and no loss hides behind it."""
+"""Law 1 where one measurement comes by two ways: the second is accounted for, and no loss hides
+behind it.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +32,13 @@ Record = dict[str, Any]
 WAYS = [worn(device=device) for device in ("d", "app")]
 
 
-def sent(device: str, seq: int, minutes: float, *values: tuple[str, str], at: float | None = None) -> Record:
+def sent(
+    device: str, seq: int, minutes: float, *values: tuple[str, str], at: float | None = None
+) -> Record:
     entries = [measurement(minutes, vital, value) for vital, value in values]
-    return frame(entries, minutes if at is None else at, seq=seq, device=device, frame=f"{device}-{seq}")
+    return frame(
+        entries, minutes if at is None else at, seq=seq, device=device, frame=f"{device}-{seq}"
+    )
 
 
 def frames() -> list[Record]:
@@ -43,7 +49,11 @@ def frames() -> list[Record]:
             sent("d", 1 + step, 30 + 5 * step + 0.2, glucose),
             sent("app", 1 + step, 30 + 5 * step + 0.7, glucose),
         ]
-    return [*found, sent("d", 5, 60, ("weight", "80"), glucose), sent("app", 5, 60, ("weight", "80"), at=600)]
+    return [
+        *found,
+        sent("d", 5, 60, ("weight", "80"), glucose),
+        sent("app", 5, 60, ("weight", "80"), at=600),
+    ]
 
 
 def missing(lines: list[Line]) -> list[tuple[str, int]]:
@@ -79,14 +89,29 @@ def test_a_measurement_that_nobody_published_is_missing_once(tmp_path: Path) -> 
 
 def test_a_summary_that_counts_too_few_is_missing_what_came_first(tmp_path: Path) -> None:
     topics = topics_of(frames(), WAYS)
-    assert ("summary_missing", 3) in missing(balanced(tmp_path, lost(topics, b'"valueInteger":3'))[0])
+    assert ("summary_missing", 3) in missing(
+        balanced(tmp_path, lost(topics, b'"valueInteger":3'))[0]
+    )
 
 
 def taken_back(device: str) -> Any:
     def actions(topics: Topics) -> list[Action]:
-        found = [msgspec.json.decode(record.value, type=Readings) for record in topics[names.READINGS]]
-        wrong = [reading for message in found for reading in message.readings if reading.device == device]
-        return [Action(patient="p", action="void", who="nurse", at=LATER, reason="loose", readings=tuple(wrong))]
+        found = [
+            msgspec.json.decode(record.value, type=Readings) for record in topics[names.READINGS]
+        ]
+        wrong = [
+            reading for message in found for reading in message.readings if reading.device == device
+        ]
+        return [
+            Action(
+                patient="p",
+                action="void",
+                who="nurse",
+                at=LATER,
+                reason="loose",
+                readings=tuple(wrong),
+            )
+        ]
 
     return actions
 
@@ -105,7 +130,9 @@ def test_what_was_given_to_a_patient_is_the_same_as_what_comes_then(tmp_path: Pa
 
     def actions(topics: Topics) -> list[Action]:
         message = msgspec.json.decode(topics[names.READINGS][0].value, type=Readings)
-        return [Action(patient="p", action="adopt", who="nurse", at=LATER, readings=message.readings)]
+        return [
+            Action(patient="p", action="adopt", who="nurse", at=LATER, readings=message.readings)
+        ]
 
     topics = topics_of([first], entries, actions=actions)
     later = topics_of([first, second], entries)
@@ -120,7 +147,9 @@ def test_what_was_given_to_a_patient_is_the_same_as_what_comes_then(tmp_path: Pa
 
 def test_books_that_begin_later_do_not_call_a_second_missing(tmp_path: Path) -> None:
     """Its first may have come before: whoever wants to know reads from the beginning."""
-    topics = topics_of([sent("d", 0, 20, ("weight", "80")), sent("app", 0, 20, ("weight", "80"), at=1500)], WAYS)
+    topics = topics_of(
+        [sent("d", 0, 20, ("weight", "80")), sent("app", 0, 20, ("weight", "80"), at=1500)], WAYS
+    )
     store = Store(tmp_path / "books")
     take(store, topics)
     hour = topics[names.FRAMES][-1].timestamp // 3_600_000
@@ -131,16 +160,22 @@ def test_books_that_begin_later_do_not_call_a_second_missing(tmp_path: Path) -> 
     store.close()
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from([0, 0.2, 0.9, 1, 1.5, 2]), st.sampled_from(["d", "app"]), st.sampled_from("01"),
-            st.sampled_from(["systolic", "glucose_interstitial"]), st.sampled_from(["70", "70.0", "71"]),
+            st.sampled_from([0, 0.2, 0.9, 1, 1.5, 2]),
+            st.sampled_from(["d", "app"]),
+            st.sampled_from("01"),
+            st.sampled_from(["systolic", "glucose_interstitial"]),
+            st.sampled_from(["70", "70.0", "71"]),
         ),
-        min_size=2, max_size=2,
+        min_size=2,
+        max_size=2,
     )
-)  # fmt: skip
+)
 def test_the_books_ask_as_the_judge_does(two: Sequence[tuple[float, str, str, str, str]]) -> None:
     """The rule in SQL and the rule in the judge say the same of any two readings."""
     facts = []
@@ -149,14 +184,22 @@ def test_the_books_ask_as_the_judge_does(two: Sequence[tuple[float, str, str, st
         facts.append(
             msgspec.convert(
                 {
-                    **entry, "id": "x", "patient": "p", "device": device, "unit": "u", "measured_at": entry["at"],
-                    "received_at": entry["at"], "utc_offset": None, "absent": None, "flags": (),
+                    **entry,
+                    "id": "x",
+                    "patient": "p",
+                    "device": device,
+                    "unit": "u",
+                    "measured_at": entry["at"],
+                    "received_at": entry["at"],
+                    "utc_offset": None,
+                    "absent": None,
+                    "flags": (),
                     "attributes": {"characteristic": "app"},
                     "origin": {"frame": "f", "index": int(index), "part": 0},
                 },
                 Reading,
             )
-        )  # fmt: skip
+        )
     rows = [marks(fact, publishes(fact, shipped()), b"key") for fact in facts]
     db = sqlite3.connect(":memory:")
     for table in "ro":

@@ -1,4 +1,6 @@
-"""What is cut off before its end is no answer: exit 2 with one line, a defect 70 with its traceback, never 1."""
+"""What is cut off before its end is no answer: exit 2 with one line, a defect 70 with its
+traceback, never 1.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A part of a stage ends when somebody asks for it, or the process ends with it: none lives on without one."""
+"""A part of a stage ends when somebody asks for it, or the process ends with it: none lives on
+without one.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +59,9 @@ async def timed() -> None:
 
 
 @pytest.mark.parametrize("work", [raised, lost, child, timed])
-def test_a_cancellation_that_nobody_asked_for_ends_the_process(work: Callable[[], Awaitable[None]]) -> None:
+def test_a_cancellation_that_nobody_asked_for_ends_the_process(
+    work: Callable[[], Awaitable[None]],
+) -> None:
     async def story() -> None:
         with pytest.raises(Died, match="judging was cancelled"):
             await asyncio.create_task(guarded(work, "judging"))
@@ -96,8 +100,9 @@ def test_what_looks_again_and_again_looks_again(part: str, monkeypatch: pytest.M
     monkeypatch.setattr(broker_time, "EVERY_SECONDS", 0)
     following = BrokerTime(Settings(), Clock(), "judge")
     works: dict[str, Callable[[], Awaitable[None]]] = {
-        "partitions": lambda: watch_counts("kafka:9092", "judge", {}), "time": following.run,
-    }  # fmt: skip
+        "partitions": lambda: watch_counts("kafka:9092", "judge", {}),
+        "time": following.run,
+    }
 
     async def story() -> bool:
         task = asyncio.create_task(guarded(works[part], part))

@@ -48,7 +48,9 @@ from rpm_stream.records import Position
 COUNT = 8
 
 
-def record(topic: str, partition: int, offset: int, at: int, value: bytes | None, key: bytes = b"k") -> ConsumerRecord:
+def record(
+    topic: str, partition: int, offset: int, at: int, value: bytes | None, key: bytes = b"k"
+) -> ConsumerRecord:
     return ConsumerRecord(topic, partition, offset, at, 0, key, value, None, 1, 1, ())
 
 
@@ -61,8 +63,12 @@ def held(records: list[ConsumerRecord]) -> Held:
 
 
 @given(st.data(), st.lists(st.integers(0, 3), min_size=1, max_size=12))
-def test_the_newest_of_a_key_counts_whatever_partition_is_read_first(data: st.DataObject, places: list[int]) -> None:
-    """A key was written here and there, as time went on; whoever reads knows the order of each partition alone."""
+def test_the_newest_of_a_key_counts_whatever_partition_is_read_first(
+    data: st.DataObject, places: list[int]
+) -> None:
+    """A key was written here and there, as time went on; whoever reads knows the order of each
+    partition alone.
+    """
     by_partition: dict[int, list[ConsumerRecord]] = {}
     for at, partition in enumerate(places):
         lane = by_partition.setdefault(partition, [])
@@ -82,34 +88,52 @@ def test_in_one_partition_the_last_counts_though_a_copy_has_its_old_time() -> No
 def test_an_alert_belongs_where_its_patient_does_and_an_unreadable_one_stays() -> None:
     alert = msgspec.json.encode({"id": "k", "patient": "zaphod"})
     assert held([record(ALERTS, 0, 0, 0, alert)]).home == home_of(b"zaphod", COUNT)
-    assert held([record(ALERTS, 0, 0, 0, alert), record(ALERTS, 0, 1, 1, b"?")]).home == home_of(b"zaphod", COUNT)
+    assert held([record(ALERTS, 0, 0, 0, alert), record(ALERTS, 0, 1, 1, b"?")]).home == home_of(
+        b"zaphod", COUNT
+    )
     assert held([record(ALERTS, 5, 0, 0, b"?")]).home == 5
 
 
 def test_a_deleted_key_is_not_moved_and_a_damaged_state_is_known() -> None:
-    assert counting({b"k": held([record(REGISTRY, 0, 0, 0, b"v"), record(REGISTRY, 0, 1, 1, None)])}) == {}
+    assert (
+        counting({b"k": held([record(REGISTRY, 0, 0, 0, b"v"), record(REGISTRY, 0, 1, 1, None)])})
+        == {}
+    )
     assert not held([record(STATE_JUDGE, 0, 0, 0, b"no state")]).whole
     assert held([record("rpm-ingest-state-changelog", 0, 0, 0, pack_device(DeviceState()))]).whole
 
 
 @pytest.mark.parametrize("topic", [STATE_INGEST, STATE_JUDGE])
 def test_whoever_must_act_before_a_growth_is_told_what_to_do(topic: str) -> None:
-    """A state that is damaged, also a held one, is made anew; one that is made anew is caught up with by its stage."""
-    state = pack_device(DeviceState()) if topic == STATE_INGEST else pack_patient(unpack_patient(None, "k"))
+    """A state that is damaged, also a held one, is made anew; one that is made anew is caught up
+    with by its stage.
+    """
+    state = (
+        pack_device(DeviceState())
+        if topic == STATE_INGEST
+        else pack_patient(unpack_patient(None, "k"))
+    )
     one = hold(5, datetime(2026, 1, 1, tzinfo=UTC), "damaged", state[:-3])
     check_whole(topic, {b"k": held([record(topic, 0, 0, 0, state)])})
-    check_whole(topic, {b"k": held([record(topic, 0, 0, 0, packed(one)), record(topic, 0, 1, 1, state)])})
+    check_whole(
+        topic, {b"k": held([record(topic, 0, 0, 0, packed(one)), record(topic, 0, 1, 1, state)])}
+    )
     for value, first in (
-        (state[:-3], "state rebuild"), (packed(one), "state rebuild"), (one.mended(b""), "state rebuild"),
-        (one.mended(state), "let them catch up"), (one.mended(state)[:-1], "state rebuild"),
-    ):  # fmt: skip
+        (state[:-3], "state rebuild"),
+        (packed(one), "state rebuild"),
+        (one.mended(b""), "state rebuild"),
+        (one.mended(state), "let them catch up"),
+        (one.mended(state)[:-1], "state rebuild"),
+    ):
         with pytest.raises(UsageError, match=f"{topic}: 1 states .* {first}"):
             check_whole(topic, {b"k": held([record(topic, 0, 0, 0, value)])})
 
 
 @pytest.mark.parametrize("change", ["lost", "other", "renamed"])
 def test_a_proof_sees_each_difference(change: str) -> None:
-    whole: Index = {name: held([record(REGISTRY, 0, 0, 0, b"v" + name, name)]) for name in (b"a", b"b", b"ab")}
+    whole: Index = {
+        name: held([record(REGISTRY, 0, 0, 0, b"v" + name, name)]) for name in (b"a", b"b", b"ab")
+    }
     other = dict(whole)
     one = other.pop(b"b")
     if change == "other":
@@ -124,7 +148,7 @@ def test_what_has_no_key_stays_in_its_queue() -> None:
     assert home(record(FRAMES, 3, 0, 0, b""), COUNT) == home_of(b"k", COUNT)
 
 
-# --- what Kafka takes no copy of ----------------------------------------------------------------------------------
+# --- what Kafka takes no copy of ------------------------------------------------------------------
 
 LIMIT = 1 << 20
 NOISE = random.Random(4).randbytes(LIMIT)
@@ -132,10 +156,19 @@ NOISE = random.Random(4).randbytes(LIMIT)
 
 @pytest.mark.parametrize(
     ("value", "does"),
-    [(b"", True), (NOISE[:-600], True), (NOISE, False), (bytes(3 * LIMIT), True), (NOISE * 3, False), (None, True)],
+    [
+        (b"", True),
+        (NOISE[:-600], True),
+        (NOISE, False),
+        (bytes(3 * LIMIT), True),
+        (NOISE * 3, False),
+        (None, True),
+    ],
 )
 def test_what_fits_is_measured_as_it_would_be_written(value: bytes | None, does: bool) -> None:
-    """A client's compressed batch holds more than its octets on the way; a copy has a header more than its original."""
+    """A client's compressed batch holds more than its octets on the way; a copy has a header
+    more than its original.
+    """
     assert fits(record(FRAMES, 0, 0, 0, value), LIMIT) == does
 
 
@@ -154,10 +187,16 @@ def asked(monkeypatch: pytest.MonkeyPatch, *lane: ConsumerRecord) -> Any:
     return asyncio.run(waiting(broker, {TopicPartition(FRAMES, 0): (0, 9)}, COUNT, lambda *_: None))
 
 
-def test_a_growth_that_could_not_copy_what_waits_says_so_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    stays, moves = (record(FRAMES, at, 4, 0, NOISE) for at in (home_of(b"k", COUNT), home_of(b"k", COUNT) ^ 1))
+def test_a_growth_that_could_not_copy_what_waits_says_so_before_it_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stays, moves = (
+        record(FRAMES, at, 4, 0, NOISE) for at in (home_of(b"k", COUNT), home_of(b"k", COUNT) ^ 1)
+    )
     assert asked(monkeypatch, stays) == (1, 0)
-    with pytest.raises(UsageError, match=r"rpm\.frames: .* raise max\.message\.bytes of rpm\.frames"):
+    with pytest.raises(
+        UsageError, match=r"rpm\.frames: .* raise max\.message\.bytes of rpm\.frames"
+    ):
         asked(monkeypatch, stays, moves)
 
 
@@ -182,11 +221,13 @@ def test_a_copy_that_is_refused_names_its_record(late: bool) -> None:
         asyncio.run(copied())
 
 
-# --- what was forwarded before a kill -----------------------------------------------------------------------------
+# --- what was forwarded before a kill -------------------------------------------------------------
 
 
 class Topics:
-    """A broker with rpm.actions in two partitions, which become eight, and rpm.readings; times are in seconds."""
+    """A broker with rpm.actions in two partitions, which become eight, and rpm.readings; times
+    are in seconds.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.logs: dict[TopicPartition, list[ConsumerRecord]] = {}
@@ -225,7 +266,9 @@ class Topics:
         @asynccontextmanager
         async def copying(_bootstrap: str, copied: set[Any]) -> Any:
             async def send(*_: Any, headers: Any, **__: Any) -> Any:
-                origin = origin_of(ConsumerRecord(ACTIONS, 0, 0, 0, 0, b"", b"", None, 0, 0, headers))
+                origin = origin_of(
+                    ConsumerRecord(ACTIONS, 0, 0, 0, 0, b"", b"", None, 0, 0, headers)
+                )
                 assert origin is not None
                 self.sent.append(origin)
                 future = asyncio.get_running_loop().create_future()
@@ -246,19 +289,33 @@ class Topics:
                         yield one
 
         patched: dict[str, Any] = {
-            "records": records, "starts": starts, "ends": ends, "window": window, "commit": commit,
-            "most_octets": most_octets, "copied_after": copied_after, "copying": copying, "Reader": Reader,
-        }  # fmt: skip
+            "records": records,
+            "starts": starts,
+            "ends": ends,
+            "window": window,
+            "commit": commit,
+            "most_octets": most_octets,
+            "copied_after": copied_after,
+            "copying": copying,
+            "Reader": Reader,
+        }
         for name, value in patched.items():
             monkeypatch.setattr(queues, name, value)
 
     def take(self, commits: dict[int, int], cut: dict[int, int]) -> str:
-        growth = Growth(partitions=COUNT, was={ACTIONS: 2}, cuts={ACTIONS: cut}, commits={ACTIONS: commits})
+        growth = Growth(
+            partitions=COUNT, was={ACTIONS: 2}, cuts={ACTIONS: cut}, commits={ACTIONS: commits}
+        )
         broker: Any = SimpleNamespace(admin=None)
-        return asyncio.run(queues.take(broker, "kafka:9092", growth, (ACTIONS, GROUP_INGEST), lambda *_: None))
+        return asyncio.run(
+            queues.take(broker, "kafka:9092", growth, (ACTIONS, GROUP_INGEST), lambda *_: None)
+        )
 
 
-@given(st.lists(st.tuples(st.integers(0, 1), st.sampled_from("abcdefgh")), min_size=1, max_size=12), st.data())
+@given(
+    st.lists(st.tuples(st.integers(0, 1), st.sampled_from("abcdefgh")), min_size=1, max_size=12),
+    st.data(),
+)
 def test_a_decision_is_forwarded_once_whatever_was_out_before_a_kill(
     sent: list[tuple[int, str]], data: st.DataObject
 ) -> None:
@@ -267,12 +324,25 @@ def test_a_decision_is_forwarded_once_whatever_was_out_before_a_kill(
         topics = Topics(patch)
         lanes: dict[int, list[ConsumerRecord]] = {0: [], 1: []}
         for at, (partition, name) in enumerate(sent):
-            body = {"v": 1, "patient": name, "alert": "a", "action": "comment", "who": "n", "reason": "x", "at": START}
+            body = {
+                "v": 1,
+                "patient": name,
+                "alert": "a",
+                "action": "comment",
+                "who": "n",
+                "reason": "x",
+                "at": START,
+            }
             offset = len(lanes[partition])
             value = msgspec.json.encode(body)
-            lanes[partition].append(record(ACTIONS, partition, offset, at * 1000, value, name.encode()))
+            lanes[partition].append(
+                record(ACTIONS, partition, offset, at * 1000, value, name.encode())
+            )
         commits = {number: data.draw(st.integers(0, len(lane))) for number, lane in lanes.items()}
-        out = {number: data.draw(st.integers(commits[number], len(lane))) for number, lane in lanes.items()}
+        out = {
+            number: data.draw(st.integers(commits[number], len(lane)))
+            for number, lane in lanes.items()
+        }
         topics.logs = {TopicPartition(ACTIONS, number): lane for number, lane in lanes.items()}
         readings = topics.logs[TopicPartition(READINGS, 0)] = [
             record(READINGS, 0, 0, 0, b"?"),
@@ -289,19 +359,25 @@ def test_a_decision_is_forwarded_once_whatever_was_out_before_a_kill(
         if all(home(one, COUNT) == one.partition for one in waiting):
             assert (topics.sent, "left as they are" in said) == ([], True)
         else:
-            left = [(one.partition, one.offset) for one in waiting if one.offset >= out[one.partition]]
+            left = [
+                (one.partition, one.offset) for one in waiting if one.offset >= out[one.partition]
+            ]
             assert topics.sent == left
             assert topics.commits == [{number: len(lane) for number, lane in lanes.items()}]
 
 
 def test_a_message_of_a_clients_compressed_batch_is_copied_by_a_real_broker(kafka: str) -> None:
-    """Three times as large as what the topic takes, packed to a thousandth of that; it is copied as it is."""
+    """Three times as large as what the topic takes, packed to a thousandth of that; it is copied
+    as it is.
+    """
     topic, value = "growth-of-large-ones", bytes(3 * LIMIT)
 
     async def story() -> list[ConsumerRecord]:
         admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
         await admin.start()
-        await admin.create_topics([NewTopic(topic, 2, 1, topic_configs={"max.message.bytes": str(LIMIT)})])
+        await admin.create_topics(
+            [NewTopic(topic, 2, 1, topic_configs={"max.message.bytes": str(LIMIT)})]
+        )
         await admin.close()
         async with AIOKafkaProducer(
             bootstrap_servers=kafka, compression_type="gzip", max_request_size=4 * LIMIT

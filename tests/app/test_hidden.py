@@ -1,4 +1,6 @@
-"""A topic that a user may not look at is not one that is missing: that is said, and nothing is begun without it."""
+"""A topic that a user may not look at is not one that is missing: that is said, and nothing is
+begun without it.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ BOOTSTRAP = "kafka:9092"
 
 
 class Admin:
-    """A Kafka that checks rights: every topic of ours is there; ``hidden`` are not shown, ``missing`` are not there."""
+    """A Kafka that checks rights: every topic of ours is there; ``hidden`` are not shown,
+    ``missing`` are not there.
+    """
 
     def __init__(self, hidden: set[str], missing: set[str]) -> None:
         self._hidden, self._missing = hidden, missing
@@ -87,7 +91,9 @@ def test_what_is_there_what_is_not_and_what_nobody_may_know() -> None:
 def test_no_stage_starts_on_what_it_may_not_know(hidden: str, kafka_with: Any) -> None:
     """Whether the topics ever grew, or grow now; how many partitions a state has."""
     kafka_with({hidden}, set())
-    with pytest.raises(UsageError, match=f"look at {hidden}: it needs the rights Describe and Read"):
+    with pytest.raises(
+        UsageError, match=f"look at {hidden}: it needs the rights Describe and Read"
+    ):
         asyncio.run(layout_of(BOOTSTRAP, frozenset({"ingest"})))
 
 

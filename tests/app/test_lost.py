@@ -1,4 +1,6 @@
-"""What a commit says of a changelog: read back exactly, silent where it says nothing, and rung by what is less."""
+"""What a commit says of a changelog: read back exactly, silent where it says nothing, and rung
+by what is less.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,15 @@ from aiokafka.structs import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpm_stream.app.engine.lost import BEGUN_ANEW, BEGUN_ANEW_KEY, Note, begun_anew, is_lost, read_note, written
+from rpm_stream.app.engine.lost import (
+    BEGUN_ANEW,
+    BEGUN_ANEW_KEY,
+    Note,
+    begun_anew,
+    is_lost,
+    read_note,
+    written,
+)
 from rpm_stream.app.engine.recovery import BytesTable
 from rpm_stream.pipeline.held import hold, packed
 
@@ -39,7 +49,9 @@ def test_less_is_lost_and_what_has_grown_is_not(found: Note, known: Note) -> Non
     assert is_lost(found, known, known.end - 1) == is_lost(found, known, -1)  # for an earlier one
 
 
-def record(offset: int, key: bytes, value: bytes | None, headers: Any = (), at: int = 0) -> ConsumerRecord:
+def record(
+    offset: int, key: bytes, value: bytes | None, headers: Any = (), at: int = 0
+) -> ConsumerRecord:
     return ConsumerRecord("changelog", 0, offset, at, 1, key, value, None, 0, 0, headers)
 
 
@@ -47,13 +59,19 @@ def table() -> Any:
     """The table's own bookkeeping, without Faust."""
     data = SimpleNamespace(data={}, _key_partition={})
     bare: Any = BytesTable.__new__(BytesTable)
-    bare.__dict__.update(_data=data, places={}, several={}, ends={}, there=defaultdict(set), anew={}, held={})
+    bare.__dict__.update(
+        _data=data, places={}, several={}, ends={}, there=defaultdict(set), anew={}, held={}
+    )
     return bare
 
 
 HELD = packed(hold(3, datetime(2026, 1, 1, tzinfo=UTC), "damaged", b""))
 CHANGES = st.lists(
-    st.tuples(st.sampled_from([b"a", b"b", b"c"]), st.sampled_from([None, b"1", b"2", HELD]), st.integers(0, 2)),
+    st.tuples(
+        st.sampled_from([b"a", b"b", b"c"]),
+        st.sampled_from([None, b"1", b"2", HELD]),
+        st.integers(0, 2),
+    ),
     max_size=30,
 )
 
@@ -62,7 +80,8 @@ CHANGES = st.lists(
 def test_what_is_durable_of_a_partition_does_not_hang_on_the_order_in_which_partitions_are_read(
     changes: list[tuple[bytes, bytes | None, int]], data: st.DataObject
 ) -> None:
-    """A device comes to two partitions where its clients hash in different ways: no later start takes it for a loss.
+    """A device comes to two partitions where its clients hash in different ways: no later start
+    takes it for a loss.
 
     And of what lies in several partitions the same counts: what is held, else the newest.
     """
@@ -86,7 +105,9 @@ def test_what_is_durable_of_a_partition_does_not_hang_on_the_order_in_which_part
     for partition in lanes:
         here = {key for key, where in left if where == partition}
         assert read.there[partition] == worked.there[partition] == here
-        assert read.note(partition) == worked.note(partition) == Note(len(lanes[partition]), len(here))
+        assert (
+            read.note(partition) == worked.note(partition) == Note(len(lanes[partition]), len(here))
+        )
     for key in (b"a", b"b", b"c"):
         lying = {where: each for (whose, where), each in left.items() if whose == key}
         best = max(lying, key=lambda where: lying[where][:2], default=None)
@@ -95,7 +116,9 @@ def test_what_is_durable_of_a_partition_does_not_hang_on_the_order_in_which_part
 
 
 def test_a_device_that_comes_over_two_clients_is_no_loss_at_the_next_start() -> None:
-    """The agent writes its state into one partition, commits, then into the other one, and commits."""
+    """The agent writes its state into one partition, commits, then into the other one, and
+    commits.
+    """
     worked, notes = table(), {}
     for at, partition in enumerate((0, 1)):
         worked.apply_records(partition, [record(0, b"d", b"state", at=at)])
@@ -109,6 +132,10 @@ def test_a_device_that_comes_over_two_clients_is_no_loss_at_the_next_start() -> 
 
 def test_the_mark_of_a_rebuild_is_seen_and_is_no_state() -> None:
     one, mark = table(), record(3, BEGUN_ANEW_KEY, None, ((BEGUN_ANEW, b"57"),))
-    assert (begun_anew(mark), begun_anew(record(3, b"a", None)), begun_anew(record(3, b"a", b"x"))) == (57, None, None)
+    assert (
+        begun_anew(mark),
+        begun_anew(record(3, b"a", None)),
+        begun_anew(record(3, b"a", b"x")),
+    ) == (57, None, None)
     one.apply_records(0, [record(2, b"a", b"state"), mark])
     assert (one.anew, one.note(0)) == ({0: 57}, Note(4, 1))

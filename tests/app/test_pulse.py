@@ -1,4 +1,6 @@
-"""A worker that stood still for longer than its session ends before it writes; one that is merely slow goes on."""
+"""A worker that stood still for longer than its session ends before it writes; one that is
+merely slow goes on.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The operator's books over a real broker: reconcile, rejects, and the topics replayed, on one short run."""
+"""The operator's books over a real broker: reconcile, rejects, and the topics replayed, on one
+short run.
+"""
 
 from __future__ import annotations
 
@@ -49,13 +51,22 @@ def register(service: Service, entry: Record) -> None:
 
 
 def frames() -> list[Record]:
-    """An hour of a strap and an oximeter: summaries, evidence, a high alert, a duplicate, a refused value, a gap."""
+    """An hour of a strap and an oximeter: summaries, evidence, a high alert, a duplicate, a
+    refused value, a gap.
+    """
     found = []
     for minute in range(60):
-        beats = [{"at": stamp(minute + part / 4), "characteristic": "2A37", "payload": "0048"} for part in range(4)]
+        beats = [
+            {"at": stamp(minute + part / 4), "characteristic": "2A37", "payload": "0048"}
+            for part in range(4)
+        ]
         found.append(frame(beats, minute + 1, minute))
     red = [measurement(61, "oxygen_saturation", "82"), measurement(61, "weight", "9000")]
-    found += [frame(red, 61, 60), frame(red[:1], 62, 61), frame([measurement(63, "oxygen_saturation", "82")], 63, 64)]
+    found += [
+        frame(red, 61, 60),
+        frame(red[:1], 62, 61),
+        frame([measurement(63, "oxygen_saturation", "82")], 63, 64),
+    ]
     found += [frame([measurement(64, "weight", "80.50"), red[1]], 64, 0, device=STRANGER)]
     return found
 
@@ -77,16 +88,25 @@ def run(service: Service, *arguments: str) -> tuple[int, list[Record]]:
 def run_outside(service: Service, *arguments: str) -> tuple[int, list[Record]]:
     """The same in a process of its own, as the operator has it."""
     ran = subprocess.run(
-        [sys.executable, "-m", "rpm_stream", *arguments], env={**os.environ, **environment(service)},
-        capture_output=True, text=True, timeout=120, check=False, cwd=service.folder,
-    )  # fmt: skip
+        [sys.executable, "-m", "rpm_stream", *arguments],
+        env={**os.environ, **environment(service)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=service.folder,
+    )
     assert ran.returncode in (0, 1), ran.stderr
     return ran.returncode, [json.loads(line) for line in ran.stdout.splitlines()]
 
 
 def environment(service: Service) -> dict[str, str]:
     """The settings of the operator's commands."""
-    return {**SETTINGS, "RPM_BOOTSTRAP": service.bootstrap, "RPM_DATA_DIR": str(service.folder / "operator")}
+    return {
+        **SETTINGS,
+        "RPM_BOOTSTRAP": service.bootstrap,
+        "RPM_DATA_DIR": str(service.folder / "operator"),
+    }
 
 
 def last(service: Service, topic: str) -> dict[str, Record]:
@@ -96,7 +116,9 @@ def last(service: Service, topic: str) -> dict[str, Record]:
 
 
 def rung(service: Service) -> dict[str, list[Record]]:
-    """What the alerts said, one after the other, by id: all but the marks that ticks of wall time put on them."""
+    """What the alerts said, one after the other, by id: all but the marks that ticks of wall
+    time put on them.
+    """
     found: dict[str, list[Record]] = {}
     for record in asyncio.run(read(service.bootstrap, names.ALERTS)):
         body = without_time_driven(json.loads(record.value))
@@ -109,7 +131,9 @@ def rung(service: Service) -> dict[str, list[Record]]:
 def test_the_topics_hold_what_the_replay_says(service: Service) -> None:
     """CONTRACT 4 a, by the operator's own command: from frames, and from the order of record."""
     for stage, emit in (("ingest", "all"), ("judge", "scores,alerts,observations")):
-        status, told = run(service, "replay", "--from-kafka", "--stage", stage, "--emit", emit, "--compare")
+        status, told = run(
+            service, "replay", "--from-kafka", "--stage", stage, "--emit", emit, "--compare"
+        )
         assert (status, told) == (0, [])
     status, told = run(service, "replay", "--from-kafka", "--emit", "alerts")
     assert status == 0
@@ -117,38 +141,68 @@ def test_the_topics_hold_what_the_replay_says(service: Service) -> None:
 
 
 def test_reconcile_names_the_gap_and_nothing_else(service: Service) -> None:
-    """Every part is somewhere; what the gateway counted and never sent is said. It may be interrupted and resumed."""
+    """Every part is somewhere; what the gateway counted and never sent is said.
+
+    It may be interrupted and resumed.
+    """
     for asked in (run_outside, run):
         status, told = asked(service, "reconcile", "--resume", str(service.folder / "books.sqlite"))
         assert status == 1
         assert [line for line in told if line["type"] in ("gap", "missing")] == [
-            {"type": "gap", "gateway": "g", "device": "d", "boot": "b", "first": 62, "last": 63, "frames": 2,
-             "unreadable": 0}
-        ]  # fmt: skip
+            {
+                "type": "gap",
+                "gateway": "g",
+                "device": "d",
+                "boot": "b",
+                "first": 62,
+                "last": 63,
+                "frames": 2,
+                "unreadable": 0,
+            }
+        ]
         total = told[-1]
-        assert (total["frames"], total["readings"], total["duplicates"], total["rejects"]) == (64, 242, 1, 3)
-        assert (total["missing"], total["in_flight"], total["open_windows"]) == (0, {"frames": 0, "readings": 0}, 0)
+        assert (total["frames"], total["readings"], total["duplicates"], total["rejects"]) == (
+            64,
+            242,
+            1,
+            3,
+        )
+        assert (total["missing"], total["in_flight"], total["open_windows"]) == (
+            0,
+            {"frames": 0, "readings": 0},
+            0,
+        )
     status, told = run(service, "reconcile", "--until", "2026-01-01T00:00:00Z")
     assert (status, [line["type"] for line in told]) == (0, ["total"])
 
 
 def test_what_was_refused_is_read_after_mending_and_rings_once(service: Service) -> None:
-    """A device is registered; its refused frame is sent again by its place, twice; nothing else changes."""
+    """A device is registered; its refused frame is sent again by its place, twice; nothing else
+    changes.
+    """
     _, refused = run(service, "rejects", "list", "--reason", "unknown_device")
     assert [line["device"] for line in refused] == [STRANGER, STRANGER]
     _, [shown] = run(service, "rejects", "show", refused[0]["id"])
-    assert json.loads(shown["text"])["value"] in ("80.50", "9000") and "registry assign" in shown["mend"]
+    assert (
+        json.loads(shown["text"])["value"] in ("80.50", "9000")
+        and "registry assign" in shown["mend"]
+    )
     assert bytes.fromhex(shown["hexadecimal"]).decode() == shown["text"]
     alerts, observations = rung(service), last(service, names.OBSERVATIONS)
     register(service, worn(device=STRANGER))
     select = ("rejects", "redrive", "--reason", "unknown_device")
-    assert run(service, *select, "--dry-run")[1] == [{"dry_run": True, "rejects": 2, "frames": 1, "judge": 0}]
+    assert run(service, *select, "--dry-run")[1] == [
+        {"dry_run": True, "rejects": 2, "frames": 1, "judge": 0}
+    ]
     for _ in range(2):
         assert run(service, *select)[1] == [{"rejects": 2, "frames": 1, "gone": 0, "judge": 0}]
         asyncio.run(drained(service))
     new = last(service, names.OBSERVATIONS)
     [found] = [body for name, body in new.items() if name not in observations]
-    assert (found["device"]["reference"], found["valueQuantity"]["value"]) == (f"Device/{STRANGER}", 80.5)
+    assert (found["device"]["reference"], found["valueQuantity"]["value"]) == (
+        f"Device/{STRANGER}",
+        80.5,
+    )
     assert rung(service) == alerts
     status, told = run(service, "reconcile")
     assert [line["type"] for line in told if line["type"] != "hour"] == ["gap", "total"]
@@ -156,18 +210,36 @@ def test_what_was_refused_is_read_after_mending_and_rings_once(service: Service)
 
 
 def test_corrected_observations_are_published_and_no_alert(service: Service) -> None:
-    """An Observation on the topic is wrong: compare names it, publish puts it right under its id, once."""
+    """An Observation on the topic is wrong: compare names it, publish puts it right under its
+    id, once.
+    """
     alerts = rung(service)
-    wrong = next(body for body in last(service, names.OBSERVATIONS).values() if "component" not in body)
+    wrong = next(
+        body for body in last(service, names.OBSERVATIONS).values() if "component" not in body
+    )
     spoilt = {**wrong, "issued": "2020-01-01T00:00:00Z"}
     asyncio.run(put(service, names.OBSERVATIONS, b"p", spoilt))
-    command = ("replay", "--from-kafka", "--stage", "judge", "--emit", "alerts,observations", "--compare")
-    difference = {"type": "difference", "kind": "observation", "id": wrong["id"], "what": "different",
-                  "fields": ["issued"]}  # fmt: skip
+    command = (
+        "replay",
+        "--from-kafka",
+        "--stage",
+        "judge",
+        "--emit",
+        "alerts,observations",
+        "--compare",
+    )
+    difference = {
+        "type": "difference",
+        "kind": "observation",
+        "id": wrong["id"],
+        "what": "different",
+        "fields": ["issued"],
+    }
     assert run(service, *command) == (1, [difference])
     assert run(service, *command, "--publish", "observations") == (
-        1, [difference, {"type": "published", "observations": 1}],
-    )  # fmt: skip
+        1,
+        [difference, {"type": "published", "observations": 1}],
+    )
     assert run(service, *command) == (0, [])
     assert last(service, names.OBSERVATIONS)[wrong["id"]] == {**wrong, "status": "corrected"}
     assert rung(service) == alerts
@@ -186,16 +258,27 @@ async def put(service: Service, topic: str, key: bytes, body: Record) -> tuple[i
 def test_a_periodic_run_shows_its_sums(service: Service) -> None:
     """The gauges that deploy/prometheus/alerts.yml asks for, from a run that goes on by itself."""
     port = free_ports(19468, 1)
-    command = ["reconcile", "--every", "1s", "--metrics-port", str(port), "--from", "2026-01-01T00:00:00Z"]
+    command = [
+        "reconcile",
+        "--every",
+        "1s",
+        "--metrics-port",
+        str(port),
+        "--from",
+        "2026-01-01T00:00:00Z",
+    ]
     with (service.folder / "periodic.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "rpm_stream", *command], env={**os.environ, **environment(service)}, stderr=log
+            [sys.executable, "-m", "rpm_stream", *command],
+            env={**os.environ, **environment(service)},
+            stderr=log,
         )
     try:
         asyncio.run(until("a run has come to its end", lambda: shown_at(port)))
         text = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=20).text
         assert "rpm_reconcile_gaps 1.0" in text and "rpm_reconcile_lost_frames 2.0" in text
-        assert "rpm_reconcile_missing_parts 1.0" in text  # the spoilt Observation of the test before
+        # the spoilt Observation of the test before
+        assert "rpm_reconcile_missing_parts 1.0" in text
         assert "rpm_reconcile_in_flight_frames 0.0" in text
     finally:
         process.terminate()
@@ -212,20 +295,37 @@ async def shown_at(port: int) -> bool:
 
 
 def test_a_frame_that_a_commit_jumped_over_is_missing(service: Service) -> None:
-    """In flight while ingest has not come to it; missing once the group says that it was worked through."""
+    """In flight while ingest has not come to it; missing once the group says that it was worked
+    through.
+    """
     service.kill("ingest-a")
     lost = frame([measurement(200, "weight", "80")], 200, 65)
     partition, offset = asyncio.run(put(service, names.FRAMES, b"d", lost))
     _, told = run(service, "reconcile")
     assert told[-1]["in_flight"]["frames"] == 1
-    assert told[-1]["missing"] == 1  # the spoilt Observation of the test before: one id, two contents
-    asyncio.run(until("the dead worker has left its group", lambda: jumped(service, partition, offset + 1), 60))
+    # the spoilt Observation of the test before: one id, two contents
+    assert told[-1]["missing"] == 1
+    asyncio.run(
+        until(
+            "the dead worker has left its group", lambda: jumped(service, partition, offset + 1), 60
+        )
+    )
     status, told = run(service, "reconcile")
     [found] = [line for line in told if line.get("kind") == "no_account"]
     assert status == 1
-    assert (found["device"], found["frame"], found["topic"], found["partition"], found["offset"]) == (
-        "d", "f65", names.FRAMES, partition, offset,
-    )  # fmt: skip
+    assert (
+        found["device"],
+        found["frame"],
+        found["topic"],
+        found["partition"],
+        found["offset"],
+    ) == (
+        "d",
+        "f65",
+        names.FRAMES,
+        partition,
+        offset,
+    )
 
 
 async def jumped(service: Service, partition: int, offset: int) -> bool:

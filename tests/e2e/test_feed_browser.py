@@ -13,12 +13,26 @@ from uuid import uuid4
 import msgspec
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
-from support.feed.running import TOKEN, RunningFeed, alert, now_of, person, readings, running_feed, wait_until
+from support.feed.running import (
+    TOKEN,
+    RunningFeed,
+    alert,
+    now_of,
+    person,
+    readings,
+    running_feed,
+    wait_until,
+)
 
 from rpm_stream.records import Action, Alert, Event, State, Transition
 
 pytestmark = pytest.mark.browser
-QUIET = ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+QUIET = [
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 DESKTOP = {"width": 1280, "height": 800}
 WIDE = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
@@ -32,7 +46,9 @@ def browser() -> Iterator[Browser]:
         pytest.skip("no chromium on the PATH: the feed's page is not tested in a browser")
     with sync_playwright() as playwright:
         playwright.selectors.set_test_id_attribute("data-test")
-        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu", *QUIET])
+        started = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-gpu", *QUIET]
+        )
         yield started
         started.close()
 
@@ -83,7 +99,11 @@ def picture(page: Page, name: str) -> None:
 
 def names(page: Page) -> list[str]:
     """The patients in the order of the list."""
-    return [each.inner_text() for each in page.locator("article button.r-open").all() if each.is_visible()]
+    return [
+        each.inner_text()
+        for each in page.locator("article button.r-open").all()
+        if each.is_visible()
+    ]
 
 
 def test_a_wrong_token_stays_outside(feed: RunningFeed, context: BrowserContext) -> None:
@@ -107,7 +127,9 @@ def test_the_page_asks_nothing_of_other_hosts(feed: RunningFeed, context: Browse
     assert all(TOKEN.split()[0] + "%20" not in url and "p1" not in url.split("/") for url in asked)
 
 
-def test_the_most_urgent_stands_first_with_its_why(feed: RunningFeed, context: BrowserContext) -> None:
+def test_the_most_urgent_stands_first_with_its_why(
+    feed: RunningFeed, context: BrowserContext
+) -> None:
     page = signed_in(feed, context)
     assert names(page) == ["Amelia Hart", "Boris Lindqvist", "p3"]
     first = page.locator("article").first
@@ -165,7 +187,9 @@ def answered(found: Alert, state: State, reason: str) -> Alert:
     """The judge's answer to a decision of N. Adeyemi, a moment later."""
     at = datetime.now(UTC)
     step = Transition(at=at, state=state, priority=found.priority, who="N. Adeyemi", reason=reason)
-    return msgspec.structs.replace(found, state=state, history=(*found.history, step), updated_at=at)
+    return msgspec.structs.replace(
+        found, state=state, history=(*found.history, step), updated_at=at
+    )
 
 
 def test_a_medium_alert_is_snoozed_out_of_the_way_and_comes_back_with_a_rise(
@@ -195,9 +219,14 @@ def test_a_medium_alert_is_snoozed_out_of_the_way_and_comes_back_with_a_rise(
     folded.locator("summary").press("Enter")
     expect(row).to_contain_text("low values only")
     expect(row).to_contain_text("Snoozed until")
-    risen = Transition(at=datetime.now(UTC), state="open", priority="high", who="rpm-stream", reason="below 54")
+    risen = Transition(
+        at=datetime.now(UTC), state="open", priority="high", who="rpm-stream", reason="below 54"
+    )
     history = (*sleeping.history, risen)
-    feed.put("alerts", (key, msgspec.structs.replace(sleeping, state="open", priority="high", history=history)))
+    feed.put(
+        "alerts",
+        (key, msgspec.structs.replace(sleeping, state="open", priority="high", history=history)),
+    )
     expect(folded).not_to_be_visible()
     expect(row).to_be_visible()
     assert names(page).index("p8") < names(page).index("Boris Lindqvist")
@@ -217,7 +246,9 @@ def test_a_high_alert_offers_no_snooze(feed: RunningFeed, context: BrowserContex
     expect(dialog.get_by_role("button", name="Snooze")).to_have_count(0)
 
 
-def test_assigning_and_commenting_and_what_is_mine(feed: RunningFeed, context: BrowserContext) -> None:
+def test_assigning_and_commenting_and_what_is_mine(
+    feed: RunningFeed, context: BrowserContext
+) -> None:
     key = str(uuid4())
     found = alert(key, "p9", "medium", title="Weight high", group="weight")
     feed.put("alerts", (key, found))
@@ -227,7 +258,10 @@ def test_assigning_and_commenting_and_what_is_mine(feed: RunningFeed, context: B
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="N. Adeyemi")).to_be_visible()
     page.get_by_role("button", name="p9").click()
-    dialog, asked = page.get_by_role("dialog", name="Alert"), page.get_by_role("dialog", name="Decide")
+    dialog, asked = (
+        page.get_by_role("dialog", name="Alert"),
+        page.get_by_role("dialog", name="Decide"),
+    )
     dialog.get_by_role("button", name="Assign").click()
     asked.get_by_role("button", name="Me").click()
     asked.get_by_role("button", name="Assign").click()
@@ -240,7 +274,9 @@ def test_assigning_and_commenting_and_what_is_mine(feed: RunningFeed, context: B
     expect(asked.get_by_role("alert")).to_have_text("Please say something.")
     asked.get_by_label("Comment", exact=True).fill("no answer")
     asked.get_by_role("button", name="Comment").click()
-    wait_until(lambda: [each.reason for each in decided(feed, key, "comment")] == ["no answer"], feed)
+    wait_until(
+        lambda: [each.reason for each in decided(feed, key, "comment")] == ["no answer"], feed
+    )
     feed.put("alerts", (key, answered(assigned, "open", "comment: no answer")))
     expect(dialog).to_contain_text("Comment by N. Adeyemi")
     expect(dialog).to_contain_text("no answer")
@@ -255,10 +291,15 @@ def test_assigning_and_commenting_and_what_is_mine(feed: RunningFeed, context: B
     expect(page.locator(f'[data-alert="{key}"]')).to_have_count(0)
 
 
-def test_what_cannot_be_undone_says_so_and_asks_why(feed: RunningFeed, context: BrowserContext) -> None:
+def test_what_cannot_be_undone_says_so_and_asks_why(
+    feed: RunningFeed, context: BrowserContext
+) -> None:
     page = signed_in(feed, context)
     page.get_by_role("button", name="Boris Lindqvist").click()
-    dialog, asked = page.get_by_role("dialog", name="Alert"), page.get_by_role("dialog", name="Decide")
+    dialog, asked = (
+        page.get_by_role("dialog", name="Alert"),
+        page.get_by_role("dialog", name="Decide"),
+    )
     for button, kind in (("Resolve", "resolve"), ("Wrong reading", "withdraw")):
         dialog.get_by_role("button", name=button).click()
         expect(asked).to_contain_text("This cannot be undone.")
@@ -268,7 +309,9 @@ def test_what_cannot_be_undone_says_so_and_asks_why(feed: RunningFeed, context: 
         expect(asked.get_by_role("alert")).to_have_text("Please say why.")
         page.keyboard.press("Escape")
         expect(asked).to_have_count(0)
-        assert all(action.action != kind or action.who != "N. Adeyemi" for _, action in feed.actions())
+        assert all(
+            action.action != kind or action.who != "N. Adeyemi" for _, action in feed.actions()
+        )
 
 
 def test_what_is_lower_and_back_inside_its_limits_stands_apart_and_says_why(
@@ -291,11 +334,15 @@ def step_of(event: Event, minutes: float, **fields: Any) -> Transition:
     """A step of the service so many minutes ago, of a high alert that stays open."""
     at = datetime.now(UTC) - timedelta(minutes=minutes)
     return Transition(
-        **{"at": at, "state": "open", "priority": "high", "who": "rpm-stream", "reason": ""} | fields, event=event
+        **{"at": at, "state": "open", "priority": "high", "who": "rpm-stream", "reason": ""}
+        | fields,
+        event=event,
     )
 
 
-def test_what_is_over_says_so_until_somebody_has_looked(feed: RunningFeed, context: BrowserContext) -> None:
+def test_what_is_over_says_so_until_somebody_has_looked(
+    feed: RunningFeed, context: BrowserContext
+) -> None:
     """Drawing the page says nothing; a press on Seen does."""
     key, other = str(uuid4()), str(uuid4())
     history = (
@@ -311,12 +358,16 @@ def test_what_is_over_says_so_until_somebody_has_looked(feed: RunningFeed, conte
     stale = now_of("weight", ("84.6", "84.6"), minutes=60 * 30, unit="kg")
     feed.put("registry", person("p5", "Chidi Okafor"))
     feed.put(
-        "alerts", (key, found), (other, alert(other, "p4", "medium", title="Weight high", stale=True, now=(stale,)))
+        "alerts",
+        (key, found),
+        (other, alert(other, "p4", "medium", title="Weight high", stale=True, now=(stale,))),
     )
     page = signed_in(feed, context)
     row = page.locator(f'[data-alert="{key}"]')
     expect(row).to_contain_text("Over, not seen")
-    expect(row).to_contain_text("All values are back inside their limits. Nobody has looked at it yet.")
+    expect(row).to_contain_text(
+        "All values are back inside their limits. Nobody has looked at it yet."
+    )
     expect(row).to_contain_text("2 minutes ago")
     expect(row).to_contain_text("worst 84 %")
     expect(row.get_by_role("button", name="Acknowledge")).to_have_count(0)
@@ -325,9 +376,14 @@ def test_what_is_over_says_so_until_somebody_has_looked(feed: RunningFeed, conte
     page.set_viewport_size(WIDE)  # type: ignore[arg-type]
     picture(page, "over-wide")
     page.get_by_role("button", name="Chidi Okafor").click()
-    dialog, asked = page.get_by_role("dialog", name="Alert"), page.get_by_role("dialog", name="Decide")
+    dialog, asked = (
+        page.get_by_role("dialog", name="Alert"),
+        page.get_by_role("dialog", name="Decide"),
+    )
     expect(dialog).to_contain_text("Escalated: nobody has acknowledged it for 30 minutes")
-    expect(dialog).to_contain_text("All values are back inside their limits; nobody has seen it yet")
+    expect(dialog).to_contain_text(
+        "All values are back inside their limits; nobody has seen it yet"
+    )
     picture(page, "over-detail")
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
     picture(page, "over-detail-phone")
@@ -349,11 +405,17 @@ def test_what_is_over_says_so_until_somebody_has_looked(feed: RunningFeed, conte
     feed.put("alerts", (key, msgspec.structs.replace(found, history=(*history, seen))))
     expect(row).to_contain_text("Seen by N. Adeyemi")
     expect(row).not_to_contain_text("Nobody has looked")
-    feed.put("alerts", (key, alert(key, "p5", state="resolved")), (other, alert(other, "p4", "medium", "resolved")))
+    feed.put(
+        "alerts",
+        (key, alert(key, "p5", state="resolved")),
+        (other, alert(other, "p4", "medium", "resolved")),
+    )
     expect(row).to_have_count(0)
 
 
-def test_the_detail_shows_chart_history_and_rule_by_keyboard(feed: RunningFeed, context: BrowserContext) -> None:
+def test_the_detail_shows_chart_history_and_rule_by_keyboard(
+    feed: RunningFeed, context: BrowserContext
+) -> None:
     page = signed_in(feed, context)
     page.get_by_role("button", name="Amelia Hart").focus()
     page.keyboard.press("Enter")
@@ -370,7 +432,10 @@ def test_the_detail_shows_chart_history_and_rule_by_keyboard(feed: RunningFeed, 
 
 def test_acknowledging_asks_who_and_remembers(feed: RunningFeed, context: BrowserContext) -> None:
     first, second = str(uuid4()), str(uuid4())
-    feed.put("alerts", *((key, alert(key, "p7", "medium", title=f"Trial {key}")) for key in (first, second)))
+    feed.put(
+        "alerts",
+        *((key, alert(key, "p7", "medium", title=f"Trial {key}")) for key in (first, second)),
+    )
     page = signed_in(feed, context)
     row = page.locator(f'[data-alert="{first}"]')
     row.get_by_role("button", name="Acknowledge").click()
@@ -381,8 +446,12 @@ def test_acknowledging_asks_who_and_remembers(feed: RunningFeed, context: Browse
     page.get_by_label("Note (optional)").fill("calling")
     send.click()
     expect(row).to_contain_text("Acknowledging for N. Adeyemi")
-    wait_until(lambda: any(a.alert == first and a.reason == "calling" for _, a in feed.actions()), feed)
-    feed.put("alerts", (first, alert(first, "p7", "medium", "acknowledged", title=f"Trial {first}")))
+    wait_until(
+        lambda: any(a.alert == first and a.reason == "calling" for _, a in feed.actions()), feed
+    )
+    feed.put(
+        "alerts", (first, alert(first, "p7", "medium", "acknowledged", title=f"Trial {first}"))
+    )
     expect(row).to_contain_text("Acknowledged")
     page.locator(f'[data-alert="{second}"]').get_by_role("button", name="Acknowledge").click()
     expect(page.get_by_label("Your name")).to_have_value("N. Adeyemi")
@@ -405,7 +474,8 @@ def test_a_dead_worker_shows(feed: RunningFeed, context: BrowserContext) -> None
 def test_on_a_phone_nothing_is_cut_off(feed: RunningFeed, context: BrowserContext) -> None:
     page = signed_in(feed, context)
     page.set_viewport_size(PHONE)  # type: ignore[arg-type]
-    page.wait_for_function(f"document.documentElement.scrollWidth <= {PHONE['width']}")  # once icons have their font
+    # once icons have their font
+    page.wait_for_function(f"document.documentElement.scrollWidth <= {PHONE['width']}")
     picture(page, "list-phone")
     page.get_by_role("button", name="Amelia Hart").click()
     page.wait_for_selector(".q-dialog canvas")

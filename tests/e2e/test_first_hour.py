@@ -1,4 +1,6 @@
-"""The gateway developer's first hour: ``rpm-stream up``, and the programs of topics/README.md as they stand there."""
+"""The gateway developer's first hour: ``rpm-stream up``, and the programs of topics/README.md as
+they stand there.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +28,14 @@ from rpm_stream.app.kafka import names
 from rpm_stream.app.stages.demo import free_ports
 
 README = repository("topics", "README.md")
-PROGRAMS = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+PROGRAMS = re.findall(
+    r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+)
 SEND, READ, CLIENT = "send.py", "read.py", "client.py"
 STARTS = "Kafka is up at "
 READY = "rpm-stream: ready: "
-PROMPT = 4  # so many times as fast as all of ``up`` must the first frame's answer be: machines differ
+# so many times as fast as all of ``up`` must the first frame's answer be: machines differ
+PROMPT = 4
 OTHERS = 2  # a program's own start, and the broker's
 
 
@@ -53,38 +58,57 @@ class Up:
         self.folder, self.log = folder, folder / "up.log"
         self.feed = free_ports(18088, 1)
         self.environment = {
-            **os.environ, "RPM_DATA_DIR": str(folder / "data"), "RPM_METRICS_PORT": "0",
-            "RPM_FEED_PORT": str(self.feed), "PYTHONUNBUFFERED": "1",
-        }  # fmt: skip
+            **os.environ,
+            "RPM_DATA_DIR": str(folder / "data"),
+            "RPM_METRICS_PORT": "0",
+            "RPM_FEED_PORT": str(self.feed),
+            "PYTHONUNBUFFERED": "1",
+        }
         self.began = time.monotonic()
         with self.log.open("wb") as log:
             command = [sys.executable, "-m", "rpm_stream", "up", "--port", "0"]
-            self.process = subprocess.Popen(command, env=self.environment, stderr=log, stdout=log, cwd=folder)
+            self.process = subprocess.Popen(
+                command, env=self.environment, stderr=log, stdout=log, cwd=folder
+            )
         started = wait_for("Kafka is up", lambda: re.search(STARTS + r"(\S+),", lines_of(self.log)))
         self.bootstrap = started[1]
         self.environment["RPM_BOOTSTRAP"] = self.bootstrap
 
     def cli(self, *words: str) -> list[Any]:
         command = [sys.executable, "-m", "rpm_stream", *words]
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=True, timeout=60)
+        done = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, check=True, timeout=60
+        )
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def run(self, program: str, *words: str) -> str:
         """What one of the programs prints, run as it stands in the file."""
         command = [sys.executable, program, *words]
         done = subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, check=False, cwd=self.folder, timeout=120
+            command,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self.folder,
+            timeout=120,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     @contextmanager
     def reading(self) -> Iterator[Callable[[], list[str]]]:
-        """The reader, while it runs; gives what it has printed so far. It must end well on Ctrl-C."""
+        """The reader, while it runs; gives what it has printed so far.
+
+        It must end well on Ctrl-C.
+        """
         printed = self.folder / "read.out"
         with printed.open("wb") as out:
-            signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job would hand on "ignore"
-            reader = subprocess.Popen([sys.executable, READ], env=self.environment, stdout=out, cwd=self.folder)
+            # a shell's background job would hand on "ignore"
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            reader = subprocess.Popen(
+                [sys.executable, READ], env=self.environment, stdout=out, cwd=self.folder
+            )
         try:
             yield lambda: lines_of(printed).splitlines()
         finally:
@@ -111,7 +135,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
 async def first_answer(up: Up, device: str) -> float:
     """Seconds from a frame that is sent in the moment of "ready" to its reading."""
     producer = AIOKafkaProducer(bootstrap_servers=up.bootstrap, enable_idempotence=True)
-    consumer = AIOKafkaConsumer(names.READINGS, bootstrap_servers=up.bootstrap, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(
+        names.READINGS, bootstrap_servers=up.bootstrap, auto_offset_reset="earliest"
+    )
     await producer.start()
     await consumer.start()
     try:
@@ -120,10 +146,18 @@ async def first_answer(up: Up, device: str) -> float:
                 await asyncio.sleep(0.01)
             now, began = datetime.now(UTC).isoformat(), time.monotonic()
             frame = {
-                "v": 1, "frame": "first", "gateway": "g", "device": device, "seq": 0, "boot": now, "sent_at": now,
+                "v": 1,
+                "frame": "first",
+                "gateway": "g",
+                "device": device,
+                "seq": 0,
+                "boot": now,
+                "sent_at": now,
                 "measurements": [{"at": now, "vital": "weight", "value": "80", "unit": "kg"}],
-            }  # fmt: skip
-            await producer.send_and_wait(names.FRAMES, json.dumps(frame).encode(), key=device.encode())
+            }
+            await producer.send_and_wait(
+                names.FRAMES, json.dumps(frame).encode(), key=device.encode()
+            )
             while b'"frame":"first"' not in (await consumer.getone()).value:
                 continue
             return time.monotonic() - began
@@ -133,12 +167,16 @@ async def first_answer(up: Up, device: str) -> float:
 
 
 def test_ready_is_said_when_a_frame_is_read_at_once(service: Up) -> None:
-    """The first test of this module: everything but "ready" is there already when the frame is sent."""
+    """The first test of this module: everything but "ready" is there already when the frame is
+    sent.
+    """
     service.cli("registry", "assign", "scale-1", "patient-2", "--at", "2026-01-01T00:00:00Z")
     assert READY not in lines_of(service.log), "said before the stages can have begun to read"
     answered = asyncio.run(first_answer(service, "scale-1"))
     started = time.monotonic() - service.began - answered
-    assert answered * PROMPT < started, f"{answered:.2f} s after ready, and {started:.2f} s until then"
+    assert answered * PROMPT < started, (
+        f"{answered:.2f} s after ready, and {started:.2f} s until then"
+    )
     assert httpx.get(f"http://127.0.0.1:{service.feed}/healthz", timeout=10).json()["ready"] is True
 
 
@@ -149,7 +187,9 @@ def test_the_programs_run_as_they_stand(service: Up) -> None:
 
         def seen(*words: str) -> Any:
             def line() -> str | None:
-                return next((line for line in printed() if all(word in line for word in words)), None)
+                return next(
+                    (line for line in printed() if all(word in line for word in words)), None
+                )
 
             return wait_for(f"a line with {words}", line)
 
@@ -168,10 +208,13 @@ def test_the_programs_run_as_they_stand(service: Up) -> None:
         said = [line for line in printed() if line.startswith("reading patient-1")]
         assert len(said) == 3
 
-        (_, again) = service.cli("registry", "assign", "strap-4", "patient-1", "--at", "2026-01-01T00:00:00Z")
+        (_, again) = service.cli(
+            "registry", "assign", "strap-4", "patient-1", "--at", "2026-01-01T00:00:00Z"
+        )
         assert again["sent_again"]["frames"] == 1
         wait_for(
-            "what was sent again is read", lambda: [x for x in printed() if x.startswith("reading")][len(said) + 1 :]
+            "what was sent again is read",
+            lambda: [x for x in printed() if x.startswith("reading")][len(said) + 1 :],
         )
 
 
@@ -185,8 +228,13 @@ def test_bytes_that_are_refused_again_name_their_reject(service: Up) -> None:
                     await producer.send_and_wait(names.FRAMES, b"{", key=b"strap-3")
 
         asyncio.run(send())
-        known = wait_for("a known reject", lambda: [x for x in printed()[before:] if x.startswith("again strap-3")])
-        (rejected,) = [line.split()[-1] for line in printed() if line.startswith("reject strap-3 bad_json")]
+        known = wait_for(
+            "a known reject",
+            lambda: [x for x in printed()[before:] if x.startswith("again strap-3")],
+        )
+        (rejected,) = [
+            line.split()[-1] for line in printed() if line.startswith("reject strap-3 bad_json")
+        ]
         assert known[0].split()[-1] == rejected
 
 
@@ -200,9 +248,17 @@ def test_an_assignment_sends_again_without_a_pause(service: Up) -> None:
 
     for device in ("strap-5", "strap-6"):
         service.run(SEND, "0048", device)
-    wait_for("both are refused", lambda: len(service.cli("rejects", "list", "--device", "strap-6")) == 1)
-    plain, again = min(assign("strap-7"), assign("strap-8")), min(assign("strap-5"), assign("strap-6"))
+    wait_for(
+        "both are refused", lambda: len(service.cli("rejects", "list", "--device", "strap-6")) == 1
+    )
+    plain, again = (
+        min(assign("strap-7"), assign("strap-8")),
+        min(assign("strap-5"), assign("strap-6")),
+    )
     assert again < OTHERS * plain, f"{again:.2f} s, and {plain:.2f} s where nothing was refused"
     read = "patient-3"
     with service.reading() as printed:
-        wait_for("both are read", lambda: len([x for x in printed() if x.startswith(f"reading {read}")]) == 2)
+        wait_for(
+            "both are read",
+            lambda: len([x for x in printed() if x.startswith(f"reading {read}")]) == 2,
+        )

@@ -1,4 +1,5 @@
-"""Partitions are added: every stage says so and ends, no stage starts, and ``topics grow`` takes all that came.
+"""Partitions are added: every stage says so and ends, no stage starts, and ``topics grow`` takes
+all that came.
 
 The law: run, grow in the middle, run on; the topics hold what the replay of all the frames says.
 """
@@ -51,18 +52,28 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 def frames(turns: range) -> list[bytes]:
-    """A frame of each person a turn. Oxygen is low, from turn 8 on normal for every second of them."""
+    """A frame of each person a turn.
+
+    Oxygen is low, from turn 8 on normal for every second of them.
+    """
     return [
         msgspec.json.encode(
             frame(
-                [measurement(5 * turn, "oxygen_saturation", "97" if turn >= 8 and number % 2 else "84"),
-                 measurement(5 * turn, "heart_rate", str(70 + turn % 5))],
-                5 * turn, seq=turn, device=f"{name}-ring", frame=f"{name}{turn}",
+                [
+                    measurement(
+                        5 * turn, "oxygen_saturation", "97" if turn >= 8 and number % 2 else "84"
+                    ),
+                    measurement(5 * turn, "heart_rate", str(70 + turn % 5)),
+                ],
+                5 * turn,
+                seq=turn,
+                device=f"{name}-ring",
+                frame=f"{name}{turn}",
             )
         )
         for turn in turns
         for number, name in enumerate(PEOPLE)
-    ]  # fmt: skip
+    ]
 
 
 async def send_as_before(service: Service, sent: list[bytes], partitions: int) -> None:
@@ -73,7 +84,9 @@ async def send_as_before(service: Service, sent: list[bytes], partitions: int) -
 
 
 def decoded(service: Service, topic: str) -> list[dict[str, Any]]:
-    return [msgspec.json.decode(record.value) for record in asyncio.run(read(service.bootstrap, topic))]
+    return [
+        msgspec.json.decode(record.value) for record in asyncio.run(read(service.bootstrap, topic))
+    ]
 
 
 def last_alert(service: Service, patient: str) -> dict[str, Any]:
@@ -82,16 +95,26 @@ def last_alert(service: Service, patient: str) -> dict[str, Any]:
 
 
 async def act(service: Service, alert: dict[str, Any], action: str) -> None:
-    body = {"v": 1, "patient": alert["patient"], "alert": alert["id"], "action": action, "who": "nurse"}
+    body = {
+        "v": 1,
+        "patient": alert["patient"],
+        "alert": alert["id"],
+        "action": action,
+        "who": "nurse",
+    }
     body["at"] = alert["updated_at"]
     async with AIOKafkaProducer(bootstrap_servers=service.bootstrap) as producer:
-        await producer.send_and_wait(names.ACTIONS, msgspec.json.encode(body), key=alert["patient"].encode())
+        await producer.send_and_wait(
+            names.ACTIONS, msgspec.json.encode(body), key=alert["patient"].encode()
+        )
 
 
 async def put(service: Service, record: ConsumerRecord, value: bytes) -> None:
     """Another value for the key of a record, in its partition."""
     async with AIOKafkaProducer(bootstrap_servers=service.bootstrap) as producer:
-        await producer.send_and_wait(record.topic, value, key=record.key, partition=record.partition)
+        await producer.send_and_wait(
+            record.topic, value, key=record.key, partition=record.partition
+        )
 
 
 async def noted(service: Service, group: str, topic: str, note: str | None = None) -> set[str]:
@@ -101,11 +124,17 @@ async def noted(service: Service, group: str, topic: str, note: str | None = Non
     ) as consumer:
         admin = AIOKafkaAdminClient(bootstrap_servers=service.bootstrap)
         await admin.start()
-        found = {tp: each for tp, each in (await admin.list_consumer_group_offsets(group)).items() if tp.topic == topic}
+        found = {
+            tp: each
+            for tp, each in (await admin.list_consumer_group_offsets(group)).items()
+            if tp.topic == topic
+        }
         await admin.close()
         if note is not None:
             consumer.assign(list(found))
-            await consumer.commit({tp: OffsetAndMetadata(each.offset, note) for tp, each in found.items()})
+            await consumer.commit(
+                {tp: OffsetAndMetadata(each.offset, note) for tp, each in found.items()}
+            )
         return {each.metadata for each in found.values()}
 
 
@@ -114,9 +143,14 @@ def ended(service: Service, stage: str) -> int:
 
 
 def but_for_decisions(alert: dict[str, Any]) -> dict[str, Any]:
-    """The file that is replayed holds no decisions; the replay of the topics, which is asked too, has them."""
+    """The file that is replayed holds no decisions; the replay of the topics, which is asked
+    too, has them.
+    """
     if alert["patient"] == PEOPLE[0]:
-        return {name: alert[name] for name in ("id", "patient", "group", "priority", "opened_at", "rule")}
+        return {
+            name: alert[name]
+            for name in ("id", "patient", "group", "priority", "opened_at", "rule")
+        }
     return without_time_driven(alert)
 
 
@@ -125,14 +159,21 @@ class Interrupted(Exception):
 
 
 class Interruptions:
-    """Lets a growth come so many events far. An event is whatever changes something on the broker."""
+    """Lets a growth come so many events far.
+
+    An event is whatever changes something on the broker.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.left = 0
         for module, name in (
-            (journal, "write"), (grow, "cut_off"), (grow, "configure"), (grow, "add_partitions"), (grow, "commit"),
+            (journal, "write"),
+            (grow, "cut_off"),
+            (grow, "configure"),
+            (grow, "add_partitions"),
+            (grow, "commit"),
             (queues, "commit"),
-        ):  # fmt: skip
+        ):
             monkeypatch.setattr(module, name, self._around(getattr(module, name)))
         monkeypatch.setattr(kafka.Copier, "copy", self._copying(kafka.Copier.copy))
 
@@ -173,19 +214,26 @@ def growing_while_a_record_is_lost(service: Service, monkeypatch: pytest.MonkeyP
 
     with monkeypatch.context() as patch:
         patch.setattr(kafka.Copier, "copy", losing)
-        with pytest.raises(MustNotGoOn, match=r"of 12 keys .* 1 are not there or not equal; nothing was deleted"):
-            asyncio.run(grow.grow(grow.Asked(service.bootstrap, THEN, 1), lambda _: None, lambda *_: None))
+        with pytest.raises(
+            MustNotGoOn, match=r"of 12 keys .* 1 are not there or not equal; nothing was deleted"
+        ):
+            asyncio.run(
+                grow.grow(grow.Asked(service.bootstrap, THEN, 1), lambda _: None, lambda *_: None)
+            )
     for topic in KEYED:
         assert min(record.offset for record in asyncio.run(read(service.bootstrap, topic))) == 0
 
 
 def growing_with_interruptions(service: Service, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Run it again and again, each time a random number of events far, until it is done; how often it was not."""
+    """Run it again and again, each time a random number of events far, until it is done; how
+    often it was not.
+    """
     monkeypatch.setattr(grow, "JOIN_SECONDS", 0.0)
     chance, interruptions = random.Random(SEED), Interruptions(monkeypatch)
     asked = grow.Asked(service.bootstrap, THEN, 1)
     for count in range(200):
-        interruptions.left = chance.randint(1, 5 + 2 * count)  # further each time: a step must come to its end
+        # further each time: a step must come to its end
+        interruptions.left = chance.randint(1, 5 + 2 * count)
         try:
             asyncio.run(grow.grow(asked, lambda _: None, lambda *_: None))
         except Interrupted:
@@ -198,7 +246,11 @@ def growing_with_interruptions(service: Service, monkeypatch: pytest.MonkeyPatch
 
 def while_it_grows(service: Service) -> None:
     """Nobody may start, and nobody writes an entry that an older one could overtake."""
-    for arguments in (("stage", "judge"), ("worker",), ("registry", "assign", "zaphod0-ring", "zaphod0")):
+    for arguments in (
+        ("stage", "judge"),
+        ("worker",),
+        ("registry", "assign", "zaphod0-ring", "zaphod0"),
+    ):
         ran = cli(service, *arguments)
         assert (ran.returncode, ran.stdout) == (EXIT_CRASHED, ""), ran.stderr
         assert f"topics grow --partitions {THEN}" in ran.stderr.splitlines()[-1]
@@ -209,7 +261,10 @@ def while_it_grows(service: Service) -> None:
 def test_partitions_added_by_hand_and_what_grow_makes_of_it(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worn = [DeviceEntry(device=f"{name}-ring", assignments=(Assignment(patient=name),)) for name in PEOPLE]
+    worn = [
+        DeviceEntry(device=f"{name}-ring", assignments=(Assignment(patient=name),))
+        for name in PEOPLE
+    ]
     asyncio.run(write(service.bootstrap, worn))
     registry = tmp_path / "registry.jsonl"
     registry.write_bytes(b"\n".join(map(msgspec.json.encode, worn)))
@@ -227,14 +282,17 @@ def test_partitions_added_by_hand_and_what_grow_makes_of_it(
     assert "AssertionError" not in said
     for arguments in (("stage", "ingest"), ("worker",)):
         ran = cli(service, *arguments)
-        assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (EXIT_CRASHED, "", 1), ran.stderr
+        assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (EXIT_CRASHED, "", 1), (
+            ran.stderr
+        )
         assert "rpm-ingest-state-changelog 4" in ran.stderr
         assert "rpm-stream topics grow --partitions 6" in ran.stderr
     checked = cli(service, "topics", "check")
     assert checked.returncode == 1
     assert "rpm-judge-state-changelog 4" in checked.stdout
 
-    # Meanwhile frames come: from who knows of the new partitions, and from who does not; and a decision.
+    # Meanwhile frames come: from who knows of the new partitions, and from who does not; and a
+    # decision.
     asyncio.run(act(service, last_alert(service, PEOPLE[0]), "acknowledge"))
     asyncio.run(send(service.bootstrap, frames(range(4, 6))))
     asyncio.run(send_as_before(service, frames(range(6, 7)), FIRST))
@@ -264,7 +322,8 @@ def test_partitions_added_by_hand_and_what_grow_makes_of_it(
     assert cli(service, "topics", "check", "--partitions", str(THEN)).stdout == ""
     assert "nothing to do" in cli(service, "topics", "grow", "--partitions", str(THEN)).stdout
 
-    # Run on. A gateway sends again what it has sent before, and one still knows the partitions of before.
+    # Run on. A gateway sends again what it has sent before, and one still knows the partitions of
+    # before.
     for stage in ("ingest", "judge"):
         service.start(stage)
     asyncio.run(send(service.bootstrap, frames(range(7, 10))))
@@ -278,8 +337,11 @@ def test_partitions_added_by_hand_and_what_grow_makes_of_it(
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "stop the stages first" in refused.stderr
 
-    # Equal to the replay of all frames; the books balance; the replay of the topics gives what they hold.
-    asyncio.run(check_against_replay(service, wanted, 14 * len(PEOPLE), len(PEOPLE), but_for_decisions))
+    # Equal to the replay of all frames; the books balance; the replay of the topics gives what they
+    # hold.
+    asyncio.run(
+        check_against_replay(service, wanted, 14 * len(PEOPLE), len(PEOPLE), but_for_decisions)
+    )
     asyncio.run(every_key_is_at_home(service, THEN))
     books = cli(service, "reconcile")
     assert books.returncode == 0, books.stdout[-3000:]
@@ -289,13 +351,17 @@ def test_partitions_added_by_hand_and_what_grow_makes_of_it(
     # The alerts of before are the alerts of now: decided about, and ended by readings.
     alert = last_alert(service, PEOPLE[0])
     assert (alert["state"], len({each["id"] for each in decoded(service, names.ALERTS)})) == (
-        "acknowledged", len(wanted["alert"])
-    )  # fmt: skip
+        "acknowledged",
+        len(wanted["alert"]),
+    )
     assert all(last_alert(service, name)["over"] for name in PEOPLE[1::2]), "all values are back"
     asyncio.run(act(service, last_alert(service, PEOPLE[1]), "resolve"))
     asyncio.run(act(service, last_alert(service, PEOPLE[2]), "acknowledge"))
     asyncio.run(drained(service))
-    assert [last_alert(service, name)["state"] for name in PEOPLE[1:3]] == ["resolved", "acknowledged"]
+    assert [last_alert(service, name)["state"] for name in PEOPLE[1:3]] == [
+        "resolved",
+        "acknowledged",
+    ]
     assert [process.poll() for process in service.processes.values()] == [None, None]
     service.stop()
     rebuilt_from_both_partitions(service)
@@ -308,17 +374,24 @@ def rebuilt_from_both_partitions(service: Service) -> None:
         (names.STATE_INGEST, f"{name}-ring".encode(), unpack_device),
         (names.STATE_JUDGE, name.encode(), lambda blob: unpack_patient(blob, name).state),
     ):
-        found = [record for record in asyncio.run(read(service.bootstrap, topic)) if record.key == key]
+        found = [
+            record for record in asyncio.run(read(service.bootstrap, topic)) if record.key == key
+        ]
         asyncio.run(put(service, found[-1], found[-1].value[:-3]))
         made = cli(service, "state", "rebuild")
         assert made.returncode == 0, made.stderr
-        again = [record for record in asyncio.run(read(service.bootstrap, topic)) if record.key == key][-1]
+        again = [
+            record for record in asyncio.run(read(service.bootstrap, topic)) if record.key == key
+        ][-1]
         assert again.partition == found[-1].partition
         held = read_held(again.value)
         assert held is not None, "no stage has caught up with it"
         known, anew = unpack(found[-1].value), unpack(held.blob)
         assert len(known.applied) > 1, "its frames lay in more than one partition"
-        assert (anew.applied, getattr(anew, "seen", None)) == (known.applied, getattr(known, "seen", None))
+        assert (anew.applied, getattr(anew, "seen", None)) == (
+            known.applied,
+            getattr(known, "seen", None),
+        )
         for group, episode in getattr(known, "episodes", {}).items():
             assert anew.episodes[group].alert.id == episode.alert.id
 
@@ -329,7 +402,9 @@ def moves(key: str) -> bool:
 
 @pytest.mark.heavy
 def test_a_ward_that_grows_under_kills_says_what_the_replay_says(tmp_path: Path) -> None:
-    """56 people of real recordings: what detectors have learned, open alerts, and all that waits, are moved."""
+    """56 people of real recordings: what detectors have learned, open alerts, and all that
+    waits, are moved.
+    """
     load = real_load(tmp_path, 55, 1)
     chance = random.Random(SEED)
     with running(tmp_path, {"RPM_TIME": "recorded"}) as service:
@@ -341,10 +416,12 @@ def test_a_ward_that_grows_under_kills_says_what_the_replay_says(tmp_path: Path)
         asyncio.run(send(service.bootstrap, parts[0][: sizes[0]]))
         asyncio.run(drained(service))
         service.kill("judge-a", 15)
-        asyncio.run(send(service.bootstrap, parts[1][: sizes[1]]))  # becomes readings that no judge has read
+        # becomes readings that no judge has read
+        asyncio.run(send(service.bootstrap, parts[1][: sizes[1]]))
         asyncio.run(until("ingest is level", partial(level, service)))
         service.kill("ingest-a")
-        asyncio.run(send(service.bootstrap, parts[2][: sizes[2]]))  # stay frames that nobody has read
+        # stay frames that nobody has read
+        asyncio.run(send(service.bootstrap, parts[2][: sizes[2]]))
         assert asyncio.run(lag(service.bootstrap, names.GROUP_JUDGE, names.READINGS)) > 0
         last = {alert["id"]: alert["state"] for alert in decoded(service, names.ALERTS)}
         assert sum(state == "open" for state in last.values()) > 10

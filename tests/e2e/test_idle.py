@@ -1,6 +1,8 @@
-"""A service that is well and has nothing to do: every panel of the dashboard shows a number, and no alert rings.
+"""A service that is well and has nothing to do: every panel of the dashboard shows a number, and no
+alert rings.
 
-What the processes really say to Prometheus goes, as it is, through the rules and every panel's query, by promtool.
+What the processes really say to Prometheus goes, as it is, through the rules and every panel's
+query, by promtool.
 """
 
 from __future__ import annotations
@@ -35,19 +37,27 @@ QUIET_FOR = "14m"  # RpmNothingArrives rings after 45: nobody sends anything her
 OURS = ("rpm_", "process_")
 # What a process says last of all that it says before anything has come: then it has settled.
 SETTLED = {
-    "ingest": "rpm_clock_offset_seconds", "judge": "rpm_clock_offset_seconds", "sink": "rpm_clock_offset_seconds",
-    "feed": "rpm_retention_left_seconds", "reconcile": "rpm_gateways_expected",
-}  # fmt: skip
+    "ingest": "rpm_clock_offset_seconds",
+    "judge": "rpm_clock_offset_seconds",
+    "sink": "rpm_clock_offset_seconds",
+    "feed": "rpm_retention_left_seconds",
+    "reconcile": "rpm_gateways_expected",
+}
 
 
 @contextmanager
 def at_work(service: Service, port: int) -> Iterator[None]:
     """All stages under a supervisor, and the books beside them."""
     environment = {
-        **os.environ, "RPM_BOOTSTRAP": service.bootstrap, "RPM_DATA_DIR": str(service.folder), "RPM_TOKEN": "t",
-        "RPM_METRICS_PORT": str(port), "RPM_FEED_PORT": str(port + len(STAGES) + 1), "RPM_LOG_LEVEL": "INFO",
+        **os.environ,
+        "RPM_BOOTSTRAP": service.bootstrap,
+        "RPM_DATA_DIR": str(service.folder),
+        "RPM_TOKEN": "t",
+        "RPM_METRICS_PORT": str(port),
+        "RPM_FEED_PORT": str(port + len(STAGES) + 1),
+        "RPM_LOG_LEVEL": "INFO",
         "RPM_FHIR_URL": "http://127.0.0.1:1/fhir",  # nobody is asked anything
-    }  # fmt: skip
+    }
     commands = (
         ["worker", "--stages", ",".join(STAGES)],
         ["reconcile", "--every", "1m", "--metrics-port", str(port + len(STAGES))],
@@ -55,7 +65,10 @@ def at_work(service: Service, port: int) -> Iterator[None]:
     with service.log.open("ab") as log, ExitStack() as stack:
         for command in commands:
             process = subprocess.Popen(
-                [sys.executable, "-m", "rpm_stream", *command], env=environment, stderr=log, stdout=log
+                [sys.executable, "-m", "rpm_stream", *command],
+                env=environment,
+                stderr=log,
+                stdout=log,
             )
             stack.callback(process.wait)
             stack.callback(process.terminate)
@@ -77,17 +90,23 @@ def has_said(text: str, name: str) -> bool:
 
 def all_said(service: Service, port: int) -> dict[tuple[str, str], str]:
     """What each process says once it has settled, by job and process."""
-    ports = {("rpm-stream", name): port + number for number, name in enumerate((*STAGES, "reconcile"))}
+    ports = {
+        ("rpm-stream", name): port + number for number, name in enumerate((*STAGES, "reconcile"))
+    }
     ports[("rpm-supervisor", STAGES[0])] = port + PORTS_AFTER
     end = time.monotonic() + PATIENCE_S
     while True:
         texts = {target: scraped(where) for target, where in ports.items()}
         late = [
-            name for (job, name), text in texts.items() if job == "rpm-stream" and not has_said(text, SETTLED[name])
+            name
+            for (job, name), text in texts.items()
+            if job == "rpm-stream" and not has_said(text, SETTLED[name])
         ]
         if not late and "rpm_stage_restarts_total" in texts[("rpm-supervisor", STAGES[0])]:
             return texts
-        assert time.monotonic() < end, f"{late} have not settled: {service.log.read_text(errors='replace')[-3000:]}"
+        assert time.monotonic() < end, (
+            f"{late} have not settled: {service.log.read_text(errors='replace')[-3000:]}"
+        )
         time.sleep(0.3)
 
 
@@ -98,9 +117,15 @@ def series(texts: dict[tuple[str, str], str]) -> list[dict[str, str]]:
         where = {"job": job, "process": process, "instance": f"{process}:1"}
         samples = [("up", {}, 1.0)]
         for family in text_string_to_metric_families(text):
-            samples += [(each.name, each.labels, each.value) for each in family.samples if each.name.startswith(OURS)]
+            samples += [
+                (each.name, each.labels, each.value)
+                for each in family.samples
+                if each.name.startswith(OURS)
+            ]
         for name, labels, value in samples:
-            given = ",".join(f"{label}={json.dumps(text)}" for label, text in {**labels, **where}.items())
+            given = ",".join(
+                f"{label}={json.dumps(text)}" for label, text in {**labels, **where}.items()
+            )
             number = "1e300" if value == float("inf") else repr(value)
             found.append({"series": f"{name}{{{given}}}", "values": f"{number}x240"})
     return found
@@ -108,7 +133,11 @@ def series(texts: dict[tuple[str, str], str]) -> list[dict[str, str]]:
 
 def panels() -> list[tuple[str, str]]:
     dashboard = json.loads(DASHBOARD.read_text(encoding="utf-8"))
-    return [(panel["title"], target["expr"]) for panel in dashboard["panels"] for target in panel.get("targets", [])]
+    return [
+        (panel["title"], target["expr"])
+        for panel in dashboard["panels"]
+        for target in panel.get("targets", [])
+    ]
 
 
 def alerts() -> list[str]:
@@ -132,7 +161,11 @@ def promtool(folder: Path, test: dict[str, Any]) -> str:
     content = {"rule_files": [str(RULES)], "evaluation_interval": "15s", "tests": [test]}
     (folder / "test.yml").write_text(yaml.safe_dump(content), encoding="utf-8")
     ran = subprocess.run(
-        [program, "test", "rules", "test.yml"], cwd=folder, capture_output=True, text=True, check=False
+        [program, "test", "rules", "test.yml"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return "" if ran.returncode == 0 else ran.stdout + ran.stderr
 
@@ -142,17 +175,28 @@ def test_every_panel_shows_a_number(said: list[dict[str, str]], tmp_path: Path) 
     asked = []
     for _, expr in panels():
         query = expr.replace("$__rate_interval", "5m")
-        asked.append({"expr": f"absent(({query}) == ({query}))", "eval_time": QUIET_FOR, "exp_samples": []})
-    assert promtool(tmp_path, {"interval": "15s", "input_series": said, "promql_expr_test": asked}) == ""
+        asked.append(
+            {"expr": f"absent(({query}) == ({query}))", "eval_time": QUIET_FOR, "exp_samples": []}
+        )
+    assert (
+        promtool(tmp_path, {"interval": "15s", "input_series": said, "promql_expr_test": asked})
+        == ""
+    )
 
 
 def test_no_alert_rings(said: list[dict[str, str]], tmp_path: Path) -> None:
     asked = [{"eval_time": QUIET_FOR, "alertname": name} for name in alerts()]
-    assert promtool(tmp_path, {"interval": "15s", "input_series": said, "alert_rule_test": asked}) == ""
+    assert (
+        promtool(tmp_path, {"interval": "15s", "input_series": said, "alert_rule_test": asked})
+        == ""
+    )
 
 
 def test_the_check_would_see_an_empty_panel(said: list[dict[str, str]], tmp_path: Path) -> None:
     """A query of a counter that nobody has counted yet fails the first test."""
     query = "sum(rate(rpm_nothing_total[5m]))"
     asked = [{"expr": f"absent(({query}) == ({query}))", "eval_time": QUIET_FOR, "exp_samples": []}]
-    assert promtool(tmp_path, {"interval": "15s", "input_series": said, "promql_expr_test": asked}) != ""
+    assert (
+        promtool(tmp_path, {"interval": "15s", "input_series": said, "promql_expr_test": asked})
+        != ""
+    )

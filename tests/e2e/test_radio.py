@@ -1,7 +1,8 @@
-"""A home on a virtual air, ``rpm-stream gateway ble`` as its own process on a controller of that air, and the service.
+"""A home on a virtual air, ``rpm-stream gateway ble`` as its own process on a controller of that
+air, and the service.
 
-Devices advertise, connect, break off in an indication, come back; then every octet that they sent is in a frame, every
-reading is there once, and the alert is in the feed.
+Devices advertise, connect, break off in an indication, come back; then every octet that they sent
+is in a frame, every reading is there once, and the alert is in the feed.
 """
 
 from __future__ import annotations
@@ -49,7 +50,14 @@ from rpm_stream.app.simulator.encode.gatt import (
 )
 from rpm_stream.ingest.gatt.decoders import decode
 
-NAMES = {"strap": STRAP, "cuff": CUFF, "meter": METER, "oximeter": OXIMETER, "scale": SCALE, "thermometer": THERMOMETER}
+NAMES = {
+    "strap": STRAP,
+    "cuff": CUFF,
+    "meter": METER,
+    "oximeter": OXIMETER,
+    "scale": SCALE,
+    "thermometer": THERMOMETER,
+}
 LOCKED = {"cuff", "meter"}  # they are for who has paired
 Said = dict[str, list[tuple[str, bytes]]]  # of each device, what left its antenna, in order
 
@@ -58,7 +66,12 @@ def spec_of(name: str) -> Spec:
     spec = NAMES[name]
     if name not in LOCKED:
         return spec
-    return replace(spec, parts=tuple(replace(part, encrypted=part.service in {"1810", "1808"}) for part in spec.parts))
+    return replace(
+        spec,
+        parts=tuple(
+            replace(part, encrypted=part.service in {"1810", "1808"}) for part in spec.parts
+        ),
+    )
 
 
 class Home:
@@ -90,20 +103,37 @@ class Home:
 
 
 @asynccontextmanager
-async def gateway(air: BumbleAir, service: World, devices: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """``rpm-stream gateway ble`` on a controller of this air, which it reaches as one reaches any: by HCI."""
+async def gateway(
+    air: BumbleAir, service: World, devices: Path
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """``rpm-stream gateway ble`` on a controller of this air, which it reaches as one reaches
+    any: by HCI.
+    """
     door = socket.create_server(("127.0.0.1", 0))
     transport = await open_tcp_server_transport_with_socket(door)
     Adapter("gateway", host_source=transport.source, host_sink=transport.sink, link=air.link)
     arguments = [
-        "gateway", "ble", "--radio", f"tcp-client:127.0.0.1:{door.getsockname()[1]}", "--devices", str(devices),
-        "--gateway", "home-1", "--zone", "UTC",
-    ]  # fmt: skip
+        "gateway",
+        "ble",
+        "--radio",
+        f"tcp-client:127.0.0.1:{door.getsockname()[1]}",
+        "--devices",
+        str(devices),
+        "--gateway",
+        "home-1",
+        "--zone",
+        "UTC",
+    ]
     with service.log.open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "rpm_stream", *arguments,
-            env={**service.environment, "RPM_LOG_LEVEL": "INFO"}, stdout=log, stderr=log,
-        )  # fmt: skip
+            sys.executable,
+            "-m",
+            "rpm_stream",
+            *arguments,
+            env={**service.environment, "RPM_LOG_LEVEL": "INFO"},
+            stdout=log,
+            stderr=log,
+        )
         try:
             yield process
         finally:
@@ -138,19 +168,33 @@ async def lived(service: World, devices: Path, folder: Path) -> Said:
             await home.add(name)
         readings = [
             blood_pressure(
-                BloodPressure(systolic=high, diastolic=low, mean_arterial=mean, pulse_rate="88", time=ago(minutes))
+                BloodPressure(
+                    systolic=high,
+                    diastolic=low,
+                    mean_arterial=mean,
+                    pulse_rate="88",
+                    time=ago(minutes),
+                )
             )
             for high, low, mean, minutes in (
-                ("128", "82", "97", 40), ("196", "124", "148", 15), ("198", "126", "150", 9), ("201", "127", "152", 3),
+                ("128", "82", "97", 40),
+                ("196", "124", "148", 15),
+                ("198", "126", "150", 9),
+                ("201", "127", "152", 3),
             )
-        ]  # fmt: skip
+        ]
         cuff = Cuff(home.devices["cuff"], readings, breaks=1, needs_clock=True)
         lose_confirmation(home.devices["cuff"], cuff)
         records = [
             (
                 number,
                 glucose(
-                    Glucose(sequence=number, base_time=ago(300 - number), value=str(90 + number), context_follows=True)
+                    Glucose(
+                        sequence=number,
+                        base_time=ago(300 - number),
+                        value=str(90 + number),
+                        context_follows=True,
+                    )
                 ),
                 glucose_context(GlucoseContext(sequence=number, meal=1)),
             )
@@ -171,20 +215,32 @@ async def lived(service: World, devices: Path, folder: Path) -> Said:
             oximeter = await home.ready("oximeter", "2A5F")
             await home.ready("oximeter", "2A5E")
             for count in range(5):
-                await oximeter.say("2A5F", continuous(Continuous(normal=(str(95 + count % 3), str(70 + count)))))
-            assert await oximeter.say("2A5E", spot(Spot(oxygen_saturation="96", pulse_rate="71", time=ago(1))))
+                await oximeter.say(
+                    "2A5F", continuous(Continuous(normal=(str(95 + count % 3), str(70 + count))))
+                )
+            assert await oximeter.say(
+                "2A5E", spot(Spot(oxygen_saturation="96", pulse_rate="71", time=ago(1)))
+            )
             assert await (await home.ready("thermometer", "2A1C")).say(
                 "2A1C", temperature(Temperature(value="36.8", time=ago(2)))
             )
-            assert await (await home.ready("scale", "2A9D")).say("2A9D", weight(Weight(value="71.500", time=ago(2))))
+            assert await (await home.ready("scale", "2A9D")).say(
+                "2A9D", weight(Weight(value="71.500", time=ago(2)))
+            )
             await until(lambda: not cuff.stored, 30.0)
-            await until(lambda: len(meter.requests) >= 2 and home.said["meter"][-1][0] == "2A52", 30.0)
+            await until(
+                lambda: len(meter.requests) >= 2 and home.said["meter"][-1][0] == "2A52", 30.0
+            )
             await until(lambda: meter.air.connected and not cuff.air.connected, 30.0)
             await asyncio.sleep(6.0)  # a stream's values wait five seconds for company
         assert process.returncode == 0
         assert {data[0] for data in meter.requests} == {1}, "reports alone: never deletion"
-        assert next(value for uuid, value in cuff.air.written if uuid == "2A08")[:2] == now.year.to_bytes(2, "little")
-        assert len(cuff.told) == len(readings) + 2, "one indication never arrived, one was never confirmed"
+        assert next(value for uuid, value in cuff.air.written if uuid == "2A08")[
+            :2
+        ] == now.year.to_bytes(2, "little")
+        assert len(cuff.told) == len(readings) + 2, (
+            "one indication never arrived, one was never confirmed"
+        )
         return dict(home.said)
 
 
@@ -193,12 +249,16 @@ def evening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, S
     folder = tmp_path_factory.mktemp("radio")
     devices = folder / "devices.toml"
     devices.write_text(
-        "".join(f'[[device]]\ndevice = "{name}-1"\naddress = "{spec.address}"\n' for name, spec in NAMES.items())
+        "".join(
+            f'[[device]]\ndevice = "{name}-1"\naddress = "{spec.address}"\n'
+            for name, spec in NAMES.items()
+        )
     )
     registry = folder / "registry.jsonl"
     registry.write_text(
         "".join(
-            json.dumps({"v": 1, "device": f"{name}-1", "assignments": [{"patient": "ada"}]}) + "\n" for name in NAMES
+            json.dumps({"v": 1, "device": f"{name}-1", "assignments": [{"patient": "ada"}]}) + "\n"
+            for name in NAMES
         )
     )
     with world(folder, speed=1.0, time="broker") as service:
@@ -207,7 +267,9 @@ def evening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, S
         assert loaded.returncode == 0, loaded.stderr
         said = asyncio.run(lived(service, devices, folder))
         frames = len(service.records(names.FRAMES))
-        service.wait("every frame has its account", lambda: len(service.records(names.ACCOUNTS)) >= frames)
+        service.wait(
+            "every frame has its account", lambda: len(service.records(names.ACCOUNTS)) >= frames
+        )
         yield service, said
 
 
@@ -227,11 +289,13 @@ def test_every_octet_that_was_sent_is_in_a_frame_in_its_order(evening: tuple[Wor
             sent = list(dict.fromkeys(value.hex() for each, value in said[name] if each == uuid))
             came = [one["payload"] for one in found if one["characteristic"] == uuid]
             assert list(dict.fromkeys(came)) == sent, f"{name}: {uuid}"
-            assert Counter(came) <= Counter(value.hex() for each, value in said[name] if each == uuid), (
-                f"{name}: {uuid}"
-            )
+            assert Counter(came) <= Counter(
+                value.hex() for each, value in said[name] if each == uuid
+            ), f"{name}: {uuid}"
     assert set(entries(service)) == set(NAMES)
-    pressures = Counter(one["payload"] for one in entries(service)["cuff"] if one["characteristic"] == "2A35")
+    pressures = Counter(
+        one["payload"] for one in entries(service)["cuff"] if one["characteristic"] == "2A35"
+    )
     assert sorted(pressures.values()) == [1, 1, 1, 2], "what was not confirmed came again"
 
 
@@ -243,7 +307,9 @@ def test_a_frame_says_when_each_value_came(evening: tuple[World, Said]) -> None:
         assert all(abs((datetime.now(UTC) - at).total_seconds()) < 600 for at in times)
 
 
-def test_nothing_is_lost_or_twice_as_a_reading_and_nothing_is_refused(evening: tuple[World, Said]) -> None:
+def test_nothing_is_lost_or_twice_as_a_reading_and_nothing_is_refused(
+    evening: tuple[World, Said],
+) -> None:
     service, said = evening
     assert service.records(names.REJECTS) == []
     ids: Counter[str] = Counter()
@@ -277,7 +343,9 @@ def test_a_glucose_value_has_its_context(evening: tuple[World, Said]) -> None:
 
 
 def test_the_alert_is_in_the_feed(evening: tuple[World, Said]) -> None:
-    """Three pressures above 180/120 in a quarter of an hour, one of which broke off twice on its way."""
+    """Three pressures above 180/120 in a quarter of an hour, one of which broke off twice on its
+    way.
+    """
     service, _ = evening
 
     def listed() -> list[str]:
@@ -301,7 +369,11 @@ def test_its_files_are_for_its_owner_alone(evening: tuple[World, Said]) -> None:
     service, _ = evening
     folder = Path(service.settings["RPM_DATA_DIR"]) / "gateway"
     files = sorted(folder.glob("home-1.ble-*"))
-    assert [file.name for file in files] == ["home-1.ble-keys.json", "home-1.ble-marks.json", "home-1.ble-status.json"]
+    assert [file.name for file in files] == [
+        "home-1.ble-keys.json",
+        "home-1.ble-marks.json",
+        "home-1.ble-status.json",
+    ]
     assert {file.stat().st_mode & 0o077 for file in files} == {0}
 
 
@@ -310,12 +382,27 @@ def test_without_a_controller_one_line_says_what_to_do(tmp_path: Path) -> None:
     devices.write_text('[[device]]\ndevice = "strap-1"\naddress = "F0:F1:F2:F3:F4:F5"\n')
     ran = subprocess.run(
         [
-            sys.executable, "-m", "rpm_stream", "gateway", "ble", "--radio", "serial:/dev/none",
-            "--devices", str(devices),
+            sys.executable,
+            "-m",
+            "rpm_stream",
+            "gateway",
+            "ble",
+            "--radio",
+            "serial:/dev/none",
+            "--devices",
+            str(devices),
         ],
-        env={**os.environ, "RPM_DATA_DIR": str(tmp_path), "RPM_BOOTSTRAP": "127.0.0.1:1", "RPM_LOG_LEVEL": "ERROR"},
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        env={
+            **os.environ,
+            "RPM_DATA_DIR": str(tmp_path),
+            "RPM_BOOTSTRAP": "127.0.0.1:1",
+            "RPM_LOG_LEVEL": "ERROR",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert ran.returncode == 2
     last = ran.stderr.strip().splitlines()[-1]
     assert last.startswith("rpm-stream: no Bluetooth controller at serial:/dev/none")

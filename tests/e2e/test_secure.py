@@ -1,7 +1,9 @@
-"""A real broker with TLS, passwords and rights: every stage works with its own user, and nobody can do more.
+"""A real broker with TLS, passwords and rights: every stage works with its own user, and nobody can
+do more.
 
-The broker writes each refusal into its log. No stage may meet one: so the table of roles is complete. Every right of
-the table is used or named here with its reason: so it is no larger than the work.
+The broker writes each refusal into its log. No stage may meet one: so the table of roles is
+complete. Every right of the table is used or named here with its reason: so it is no larger than
+the work.
 """
 
 from __future__ import annotations
@@ -69,14 +71,21 @@ class World:
         text = (self.broker.secure.folder.user(user) / "kafka.env").read_text()
         return dict(line.split("=", 1) for line in text.splitlines())
 
-    def command(self, user: str | None, *words: str, **other: str) -> subprocess.CompletedProcess[str]:
+    def command(
+        self, user: str | None, *words: str, **other: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run ``rpm-stream`` as a user, or as nobody; ``other``: settings that differ."""
         own = {} if user is None else self.settings(user)
         environment = {**os.environ, "RPM_DATA_DIR": str(self.folder), **own, **other}
         return subprocess.run(
-            [sys.executable, *RPM_STREAM, *words], env=environment, capture_output=True, text=True, check=False,
-            timeout=COMMAND_SECONDS, cwd=self.folder,
-        )  # fmt: skip
+            [sys.executable, *RPM_STREAM, *words],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=COMMAND_SECONDS,
+            cwd=self.folder,
+        )
 
     def client(self, user: str, password: str | None = None) -> dict[str, Any]:
         """aiokafka's own arguments for a user, without any code of ours."""
@@ -87,7 +96,9 @@ class World:
             "ssl_context": ssl.create_default_context(cafile=settings["RPM_KAFKA_CA"]),
             "sasl_mechanism": "SCRAM-SHA-512",
             "sasl_plain_username": user,
-            "sasl_plain_password": password or Path(settings["RPM_KAFKA_PASSWORD_FILE"]).read_text().strip(),
+            "sasl_plain_password": (
+                password or Path(settings["RPM_KAFKA_PASSWORD_FILE"]).read_text().strip()
+            ),
         }
 
     def certified(self, user: str, folder: Folder) -> dict[str, Any]:
@@ -105,7 +116,8 @@ class World:
         """Principal, operation and resource of all that the broker allowed, or denied."""
         return set(
             re.findall(
-                rf"Principal = User:(\S+) is {answer} operation = (\S+) from host = \S+ on resource = (\S+) ",
+                rf"Principal = User:(\S+) is {answer} operation = (\S+) from host = \S+ on resource"
+                r" = (\S+) ",
                 self.broker.log.read_text(errors="replace"),
             )
         )
@@ -124,8 +136,10 @@ def started(folder: Path) -> Iterator[World]:
         made = World(broker, folder)
         subprocess.run(
             [sys.executable, "-m", "rpm_stream", "broker", "user", "add", "gw-17", "--certificate"],
-            env={**os.environ, "RPM_DATA_DIR": str(folder)}, check=True, capture_output=True,
-        )  # fmt: skip
+            env={**os.environ, "RPM_DATA_DIR": str(folder)},
+            check=True,
+            capture_output=True,
+        )
         yield made
 
 
@@ -144,10 +158,13 @@ class Stages:
             with self.log.open("ab") as log:
                 self._processes.append(
                     subprocess.Popen(
-                        [sys.executable, *RPM_STREAM, "stage", stage], env=environment, stdout=log, stderr=log,
+                        [sys.executable, *RPM_STREAM, "stage", stage],
+                        env=environment,
+                        stdout=log,
+                        stderr=log,
                         cwd=self._world.folder,
                     )
-                )  # fmt: skip
+                )
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -160,9 +177,14 @@ class Stages:
         """Wait for it; a stage that ends meanwhile fails the test with what it said."""
         end = time.monotonic() + PATIENCE_SECONDS
         while not await condition():
-            ended = [process.returncode for process in self._processes if process.poll() is not None]
+            ended = [
+                process.returncode for process in self._processes if process.poll() is not None
+            ]
             if ended or time.monotonic() > end:
-                raise AssertionError(f"{what}; ended: {ended}; said:\n{self.log.read_text(errors='replace')[-6_000:]}")
+                raise AssertionError(
+                    f"{what}; ended: {ended};"
+                    f" said:\n{self.log.read_text(errors='replace')[-6_000:]}"
+                )
             await asyncio.sleep(0.3)
 
 
@@ -184,22 +206,31 @@ def worked(world: World, user: str, *words: str) -> str:
 
 @pytest.mark.asyncio
 async def test_every_stage_and_command_works_with_its_own_user(world: World) -> None:
-    """A frame becomes an alert in the feed and an Observation at the sink, a decision comes back, the books balance."""
+    """A frame becomes an alert in the feed and an Observation at the sink, a decision comes
+    back, the books balance.
+    """
     worked(world, "operator", "topics", "apply", "--partitions", "2")
     entries = [
         {"v": 1, "device": "dev-1", "assignments": [{"patient": "pat-1"}]},
         {"v": 1, "patient": "pat-1", "display": "Somebody"},
     ]
-    (world.folder / "registry.jsonl").write_text("".join(json.dumps(each) + "\n" for each in entries))
+    (world.folder / "registry.jsonl").write_text(
+        "".join(json.dumps(each) + "\n" for each in entries)
+    )
     worked(world, "operator", "registry", "load", "registry.jsonl")
     port, metrics = free_ports(22_000 + os.getpid() % 20_000, 1), "0"
     async with (
         fhir_server() as fhir,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers={"authorization": f"Bearer {TOKEN}"}) as feed,
+        httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{port}", headers={"authorization": f"Bearer {TOKEN}"}
+        ) as feed,
     ):
         more = {
-            "RPM_TOKEN": TOKEN, "RPM_FEED_PORT": str(port), "RPM_METRICS_PORT": metrics, "RPM_FHIR_URL": fhir.url,
-        }  # fmt: skip
+            "RPM_TOKEN": TOKEN,
+            "RPM_FEED_PORT": str(port),
+            "RPM_METRICS_PORT": metrics,
+            "RPM_FHIR_URL": fhir.url,
+        }
         with Stages(world, more) as stages:
             await send_and_be_refused(world)
 
@@ -215,7 +246,9 @@ async def test_every_stage_and_command_works_with_its_own_user(world: World) -> 
             await stages.until("the alert is in the feed", alerted)
             await stages.until("an Observation is at the FHIR server", published)
             [view] = await reds(feed)
-            answer = await feed.post(f"/api/alerts/{view['row']['id']}/acknowledge", json={"who": "nurse"})
+            answer = await feed.post(
+                f"/api/alerts/{view['row']['id']}/acknowledge", json={"who": "nurse"}
+            )
             assert answer.status_code == 202, answer.text
             await stages.until("the decision came back", acknowledged)
             worked(world, "operator", "registry", "assign", "dev-2", "pat-1")
@@ -225,11 +258,15 @@ async def test_every_stage_and_command_works_with_its_own_user(world: World) -> 
 
 
 async def send_and_be_refused(world: World) -> None:
-    """The gateway's client sends a red value and one of a device that nobody wears, and reads what was refused."""
+    """The gateway's client sends a red value and one of a device that nobody wears, and reads
+    what was refused.
+    """
     arguments = world.client("gw-17")
     bootstrap = arguments.pop("bootstrap_servers")
     options = GatewayOptions(kafka=arguments)
-    async with Gateway(bootstrap, "gw-17", spool_dir=world.folder / "spool", options=options) as gateway:
+    async with Gateway(
+        bootstrap, "gw-17", spool_dir=world.folder / "spool", options=options
+    ) as gateway:
         red = Measurement(at=datetime.now(UTC), vital="oxygen_saturation", value="79", unit="%")
         await gateway.send("dev-1", measurements=[red])
         await gateway.send("dev-2", measurements=[red])
@@ -244,7 +281,9 @@ def commands(world: World) -> None:
     assert worked(world, "operator", "topics", "check", "--partitions", "2") == ""
     worked(world, "operator", "registry", "show")
     worked(world, "operator", "rejects", "list")
-    worked(world, "operator", "rejects", "redrive", "--reason", "unknown_device", "--device", "dev-2")
+    worked(
+        world, "operator", "rejects", "redrive", "--reason", "unknown_device", "--device", "dev-2"
+    )
     worked(world, "operator", "state", "check")
     worked(world, "operator", "replay", "--from-kafka")
     worked(world, "reconcile", "gateways")
@@ -300,7 +339,10 @@ async def may_read(topic: str, arguments: Mapping[str, Any]) -> bool:
 
 
 async def may_write(topic: str, arguments: Mapping[str, Any]) -> bool:
-    """Whether Kafka takes a record from this client. Not idempotent: so each topic is asked by itself."""
+    """Whether Kafka takes a record from this client.
+
+    Not idempotent: so each topic is asked by itself.
+    """
     producer = AIOKafkaProducer(**arguments)
     await producer.start()
     try:
@@ -320,7 +362,9 @@ OTHERS = tuple(topic for topic in names.TOPICS if topic not in (names.FRAMES, na
 async def test_a_gateway_may_do_nothing_but_its_work(world: World, signed_in_by: str) -> None:
     assert world.broker.secure is not None
     gateway = (
-        world.client("gw-17") if signed_in_by == "password" else world.certified("gw-17", world.broker.secure.folder)
+        world.client("gw-17")
+        if signed_in_by == "password"
+        else world.certified("gw-17", world.broker.secure.folder)
     )
     assert await may_write(names.FRAMES, gateway)
     assert await may_read(names.REJECTS, gateway)
@@ -334,7 +378,9 @@ async def test_a_gateway_may_do_nothing_but_its_work(world: World, signed_in_by:
 @pytest.mark.asyncio
 async def test_one_gateway_cannot_commit_for_another(world: World) -> None:
     """It could else skip what was refused of the other."""
-    consumer = AIOKafkaConsumer(names.REJECTS, group_id="rpm-gateway-gw-18", **world.client("gw-17"))
+    consumer = AIOKafkaConsumer(
+        names.REJECTS, group_id="rpm-gateway-gw-18", **world.client("gw-17")
+    )
     with pytest.raises(KafkaError, match=r"(?i)authoriz"):
         await consumer.start()
     await consumer.stop()
@@ -342,7 +388,9 @@ async def test_one_gateway_cannot_commit_for_another(world: World) -> None:
 
 @pytest.mark.asyncio
 async def test_who_is_not_known_does_not_get_in(world: World) -> None:
-    """In the clear, with a wrong password, with a certificate of a foreign authority: none is a client."""
+    """In the clear, with a wrong password, with a certificate of a foreign authority: none is a
+    client.
+    """
     foreign = Folder(world.folder / "foreign")
     broker_keys.prepare(foreign, ("localhost",))
     plain = {"bootstrap_servers": world.broker.bootstrap}

@@ -1,4 +1,6 @@
-"""States damaged or lost in a changelog: one is held and the others go on; a lost partition begins nobody anew."""
+"""States damaged or lost in a changelog: one is held and the others go on; a lost partition
+begins nobody anew.
+"""
 
 from __future__ import annotations
 
@@ -54,13 +56,19 @@ def frames(turns: range) -> list[bytes]:
     return [
         msgspec.json.encode(
             frame(
-                [measurement(5 * turn, "oxygen_saturation", "84"), measurement(5 * turn, "heart_rate", "80")],
-                5 * turn, seq=turn, device=f"{name}-ring", frame=f"{name}{turn}",
+                [
+                    measurement(5 * turn, "oxygen_saturation", "84"),
+                    measurement(5 * turn, "heart_rate", "80"),
+                ],
+                5 * turn,
+                seq=turn,
+                device=f"{name}-ring",
+                frame=f"{name}{turn}",
             )
         )
         for turn in turns
         for name in PEOPLE
-    ]  # fmt: skip
+    ]
 
 
 def last_states(service: Service, stage: Any) -> dict[bytes, ConsumerRecord]:
@@ -69,45 +77,76 @@ def last_states(service: Service, stage: Any) -> dict[bytes, ConsumerRecord]:
 
 
 def decoded(service: Service, topic: str) -> list[dict[str, Any]]:
-    return [msgspec.json.decode(record.value) for record in asyncio.run(read(service.bootstrap, topic))]
+    return [
+        msgspec.json.decode(record.value) for record in asyncio.run(read(service.bootstrap, topic))
+    ]
 
 
 def cli(service: Service, *arguments: str) -> tuple[int, list[dict[str, Any]], str]:
     ran = subprocess.run(
         [sys.executable, "-m", "rpm_stream", *arguments],
         env={**os.environ, "RPM_BOOTSTRAP": service.bootstrap, "RPM_TIME": "recorded"},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     return ran.returncode, [json.loads(line) for line in ran.stdout.splitlines()], ran.stderr
 
 
 async def acknowledge(service: Service, patient: str, alert: str | None = None) -> None:
     """Somebody is on the patient's alert, or on the one with this id."""
-    found = [msgspec.json.decode(record.value) for record in await read(service.bootstrap, names.ALERTS)]
+    found = [
+        msgspec.json.decode(record.value) for record in await read(service.bootstrap, names.ALERTS)
+    ]
     last = [one for one in found if one["patient"] == patient and alert in (None, one["id"])][-1]
-    action = {"v": 1, "patient": patient, "alert": last["id"], "action": "acknowledge", "who": "nurse"}
+    action = {
+        "v": 1,
+        "patient": patient,
+        "alert": last["id"],
+        "action": "acknowledge",
+        "who": "nurse",
+    }
     action["at"] = last["updated_at"]
     async with AIOKafkaProducer(bootstrap_servers=service.bootstrap) as producer:
-        await producer.send_and_wait(names.ACTIONS, msgspec.json.encode(action), key=patient.encode())
+        await producer.send_and_wait(
+            names.ACTIONS, msgspec.json.encode(action), key=patient.encode()
+        )
 
 
-def test_more_copies_than_there_are_brokers_is_one_line_and_not_tried_again(service: Service) -> None:
+def test_more_copies_than_there_are_brokers_is_one_line_and_not_tried_again(
+    service: Service,
+) -> None:
     """Before any state was kept: a wrong setting, and no broker that is away."""
     ran = subprocess.run(
-        [sys.executable, "-m", "rpm_stream", "worker"], capture_output=True, text=True, timeout=60, check=False,
+        [sys.executable, "-m", "rpm_stream", "worker"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
         env={
-            **os.environ, "RPM_BOOTSTRAP": service.bootstrap, "RPM_REPLICATION": "3", "RPM_METRICS_PORT": "0",
-            "RPM_LOG_LEVEL": "ERROR", "RPM_DATA_DIR": str(service.folder),
+            **os.environ,
+            "RPM_BOOTSTRAP": service.bootstrap,
+            "RPM_REPLICATION": "3",
+            "RPM_METRICS_PORT": "0",
+            "RPM_LOG_LEVEL": "ERROR",
+            "RPM_DATA_DIR": str(service.folder),
         },
-    )  # fmt: skip
+    )
     assert (ran.returncode, ran.stdout) == (2, ""), ran.stderr
-    others = [line for line in ran.stderr.splitlines() if not re.search("InvalidReplicationFactorError$", line)]
+    others = [
+        line
+        for line in ran.stderr.splitlines()
+        if not re.search("InvalidReplicationFactorError$", line)
+    ]
     assert all("rpm-clock" in line for line in others), others
 
 
 def begin(service: Service) -> None:
     """Everybody has a device, and four frames are judged."""
-    worn = [DeviceEntry(device=f"{name}-ring", assignments=(Assignment(patient=name),)) for name in PEOPLE]
+    worn = [
+        DeviceEntry(device=f"{name}-ring", assignments=(Assignment(patient=name),))
+        for name in PEOPLE
+    ]
     asyncio.run(write(service.bootstrap, worn))
     asyncio.run(send(service.bootstrap, frames(range(4))))
     for stage in STAGES:
@@ -128,37 +167,68 @@ def alerts_of(service: Service, patient: str) -> dict[str, dict[str, Any]]:
 def by_whom(service: Service, topic: str) -> Counter[str]:
     """How many records there are of each device or patient."""
     is_account = topic == names.ACCOUNTS
-    return Counter(one["device"] if is_account else one["subject"]["reference"] for one in decoded(service, topic))
+    return Counter(
+        one["device"] if is_account else one["subject"]["reference"]
+        for one in decoded(service, topic)
+    )
 
 
 def check_as_replayed(service: Service, folder: Path) -> None:
     """Law 2a: the last record of each id is what a replay over the order of record gives."""
     file, registry = folder / "readings.jsonl", folder / "registry.jsonl"
-    records = sorted(asyncio.run(read(service.bootstrap, names.READINGS)), key=lambda one: (one.partition, one.offset))
+    records = sorted(
+        asyncio.run(read(service.bootstrap, names.READINGS)),
+        key=lambda one: (one.partition, one.offset),
+    )
     file.write_bytes(b"\n".join(record.value for record in records))
-    registry.write_bytes(b"\n".join(record.value for record in asyncio.run(read(service.bootstrap, names.REGISTRY))))
+    registry.write_bytes(
+        b"\n".join(record.value for record in asyncio.run(read(service.bootstrap, names.REGISTRY)))
+    )
     ran = subprocess.run(
-        [sys.executable, "-m", "rpm_stream", "replay", str(file), "--registry", str(registry), "--emit", "all"],
-        capture_output=True, check=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "rpm_stream",
+            "replay",
+            str(file),
+            "--registry",
+            str(registry),
+            "--emit",
+            "all",
+        ],
+        capture_output=True,
+        check=True,
+    )
     wanted: dict[str, dict[str, Any]] = {}
     for line in map(msgspec.json.decode, ran.stdout.splitlines()):
         wanted.setdefault(line["type"], {})[line["record"]["id"]] = line["record"]
-    found = {one["id"]: one for one in decoded(service, names.ALERTS) if not one["rule"].startswith(RULE)}
+    found = {
+        one["id"]: one for one in decoded(service, names.ALERTS) if not one["rule"].startswith(RULE)
+    }
     assert found.keys() == wanted["alert"].keys()
     for key, alert in wanted["alert"].items():
         assert without_time_driven(found[key]) == without_time_driven(alert)
     assert {one["id"]: one for one in decoded(service, names.SCORES)} == wanted.get("score", {})
     observations = {one["id"]: one for one in decoded(service, names.OBSERVATIONS)}
     missing = wanted["observation"].keys() - observations.keys()
-    assert all(is_summary(wanted["observation"][key]) for key in missing)  # windows that are still open
-    assert observations == {key: one for key, one in wanted["observation"].items() if key not in missing}
+    # windows that are still open
+    assert all(is_summary(wanted["observation"][key]) for key in missing)
+    assert observations == {
+        key: one for key, one in wanted["observation"].items() if key not in missing
+    }
 
 
 def count_readings(service: Service) -> int:
     """How many readings there are, each once."""
-    made = [one["id"] for message in decoded(service, names.READINGS) for one in message.get("readings", ())]
-    accounts = {(one["partition"], one["offset"]): one["readings"] for one in decoded(service, names.ACCOUNTS)}
+    made = [
+        one["id"]
+        for message in decoded(service, names.READINGS)
+        for one in message.get("readings", ())
+    ]
+    accounts = {
+        (one["partition"], one["offset"]): one["readings"]
+        for one in decoded(service, names.ACCOUNTS)
+    }
     assert sum(accounts.values()) == len(set(made)), "a reading in two frames"
     return len(set(made))
 
@@ -192,13 +262,22 @@ def test_a_damaged_state_is_held_the_others_are_judged_and_mended_all_is_as_repl
     assert len(lines) == 2
     for stage, record in damaged.items():
         [line] = [line for line in lines if f'"{stage}"' in line]
-        for fact in ("state rebuild", "checksum is wrong", str(record.partition), str(record.offset)):
+        for fact in (
+            "state rebuild",
+            "checksum is wrong",
+            str(record.partition),
+            str(record.offset),
+        ):
             assert fact in line
     assert not any(name in said for name in PEOPLE)
     assert by_whom(service, names.ACCOUNTS) - accounts == {"zaphod-ring": 2, "marvin-ring": 2}
     assert (by_whom(service, names.OBSERVATIONS) - published).keys() == {"Patient/marvin"}
     [alert] = [one for key, one in alerts_of(service, "zaphod").items() if one != alerts.get(key)]
-    assert (alert["group"], alert["priority"], alert["state"]) == ("device:not_judged", "medium", "open")
+    assert (alert["group"], alert["priority"], alert["state"]) == (
+        "device:not_judged",
+        "medium",
+        "open",
+    )
 
     # Somebody takes it on; killed, the stages hold what they held, and keep what comes.
     asyncio.run(acknowledge(service, "zaphod", alert["id"]))
@@ -209,7 +288,10 @@ def test_a_damaged_state_is_held_the_others_are_judged_and_mended_all_is_as_repl
         service.start(stage)
     asyncio.run(drained(service))
     held = alerts_of(service, "zaphod")[alert["id"]]
-    assert (held["state"], [step["who"] for step in held["history"]]) == ("acknowledged", ["rpm-stream", "nurse"])
+    assert (held["state"], [step["who"] for step in held["history"]]) == (
+        "acknowledged",
+        ["rpm-stream", "nurse"],
+    )
     assert sum(one["state"] != "resolved" for one in alerts_of(service, "zaphod").values()) == 2
 
     # What the message says to do; the agents notice it while they run.
@@ -222,7 +304,8 @@ def test_a_damaged_state_is_held_the_others_are_judged_and_mended_all_is_as_repl
 
     async def caught_up() -> bool:
         states = {
-            stage: {one.key: one.value for one in await read(service.bootstrap, changelog(stage))} for stage in hit
+            stage: {one.key: one.value for one in await read(service.bootstrap, changelog(stage))}
+            for stage in hit
         }
         return not any(read_held(states[stage][key]) for stage, key in hit.items())
 
@@ -236,14 +319,21 @@ def test_a_damaged_state_is_held_the_others_are_judged_and_mended_all_is_as_repl
     asyncio.run(send(service.bootstrap, frames(range(11))))
     asyncio.run(drained(service))
     assert count_readings(service) == len(PEOPLE) * 11 * 2
-    assert len([one for one in alerts_of(service, "zaphod").values() if one["group"] == "vital_signs"]) == 1
+    assert (
+        len([one for one in alerts_of(service, "zaphod").values() if one["group"] == "vital_signs"])
+        == 1
+    )
     check_as_replayed(service, tmp_path)
     stop(service)
 
 
 @pytest.mark.parametrize("how", ["deleted", "emptied"])
-def test_a_lost_changelog_is_not_begun_anew_in_silence(service: Service, tmp_path: Path, how: str) -> None:
-    """Deleted (the stage makes it again), or put back empty; the one of the judge first, then that of ingest."""
+def test_a_lost_changelog_is_not_begun_anew_in_silence(
+    service: Service, tmp_path: Path, how: str
+) -> None:
+    """Deleted (the stage makes it again), or put back empty; the one of the judge first, then
+    that of ingest.
+    """
     begin(service)
     opened = set(alerts_of(service, "zaphod"))
     for stage in STAGES:
@@ -260,7 +350,11 @@ def test_a_lost_changelog_is_not_begun_anew_in_silence(service: Service, tmp_pat
         assert service.processes.pop(f"{stage}-a").wait(90) == EXIT_STATE
         said = service.log.read_text(errors="replace")[said_before:]
         assert (
-            sum("states of a partition are lost" in line and "state rebuild" in line for line in said.splitlines()) == 1
+            sum(
+                "states of a partition are lost" in line and "state rebuild" in line
+                for line in said.splitlines()
+            )
+            == 1
         )
         status, found, _ = cli(service, "state", "check")
         assert (status, {one["stage"] for one in found}) == (1, {stage})
@@ -288,11 +382,17 @@ async def emptied(service: Service, topic: str) -> None:
         partitions = len(await ends(broker, topic))
     await topics_without(service.bootstrap, topic)
     async with reaching(service.bootstrap) as broker:
-        await broker.admin.create_topics([NewTopic(topic, partitions, 1, topic_configs={"cleanup.policy": "compact"})])
+        await broker.admin.create_topics(
+            [NewTopic(topic, partitions, 1, topic_configs={"cleanup.policy": "compact"})]
+        )
 
 
-def test_a_decision_on_an_alert_that_the_judge_does_not_know_is_answered_and_can_end_it(service: Service) -> None:
-    """As of a state that was lost: the record stands in the feed, and nothing else is left of the alert."""
+def test_a_decision_on_an_alert_that_the_judge_does_not_know_is_answered_and_can_end_it(
+    service: Service,
+) -> None:
+    """As of a state that was lost: the record stands in the feed, and nothing else is left of
+    the alert.
+    """
     begin(service)
     key = str(uuid4())
     left = listed_alert(key, "zaphod", "high", title="Oxygen low")
@@ -307,7 +407,9 @@ def test_a_decision_on_an_alert_that_the_judge_does_not_know_is_answered_and_can
     body = {"who": "N. Adeyemi", "reason": "looked at"}
 
     async def decide() -> None:
-        async with httpx.AsyncClient(headers={"authorization": f"Bearer {TOKEN}"}, timeout=20) as client:
+        async with httpx.AsyncClient(
+            headers={"authorization": f"Bearer {TOKEN}"}, timeout=20
+        ) as client:
 
             async def waits(what: str, wanted: Callable[[dict[str, Any]], Any]) -> None:
                 async def shown() -> bool:
@@ -321,9 +423,15 @@ def test_a_decision_on_an_alert_that_the_judge_does_not_know_is_answered_and_can
 
             await waits("the alert is listed", lambda view: view["row"]["state"] == "open")
             assert (await client.post(f"{url}/{key}/acknowledge", json=body)).status_code == 202
-            await waits("it is answered", lambda view: "keeps nothing of this alert" in (view["answer"] or ""))
+            await waits(
+                "it is answered",
+                lambda view: "keeps nothing of this alert" in (view["answer"] or ""),
+            )
             assert (await client.post(f"{url}/{key}/resolve", json=body)).status_code == 202
-            await waits("it is ended", lambda view: view["row"]["state"] == "resolved" and not view["pending"])
+            await waits(
+                "it is ended",
+                lambda view: view["row"]["state"] == "resolved" and not view["pending"],
+            )
 
     asyncio.run(decide())
     stop(service)

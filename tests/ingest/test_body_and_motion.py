@@ -1,4 +1,6 @@
-"""Weight, body composition, battery, running speed, Date Time: what the shared vectors do not hold."""
+"""Weight, body composition, battery, running speed, Date Time: what the shared vectors do not
+hold.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +80,11 @@ def test_reserved_battery_levels(refuse: Any, level: str) -> None:
 def test_running_with_stride_and_distance(read: Any) -> None:
     payload = read("2A53", "0701035064007b000000")
     assert said(payload) == [("speed", "3.00390625", "m/s"), ("cadence", "80", "/min")]
-    assert payload.readings[0].attributes == {"stride_cm": 100, "distance_m": "12.3", "running": True}
+    assert payload.readings[0].attributes == {
+        "stride_cm": 100,
+        "distance_m": "12.3",
+        "running": True,
+    }
 
 
 @given(raw=st.integers(0, 0xFFFF))
@@ -86,7 +92,9 @@ def test_speed_is_exact(raw: int) -> None:
     reading = decode("2A53", b"\x00" + raw.to_bytes(2, "little") + b"\x00").readings[0]
     assert reading.value is not None
     assert Decimal(reading.value) * 256 == raw
-    assert reading.value == "0" or not reading.value.startswith("0") or reading.value.startswith("0.")
+    assert (
+        reading.value == "0" or not reading.value.startswith("0") or reading.value.startswith("0.")
+    )
 
 
 @given(

@@ -1,4 +1,6 @@
-"""One row for each code of the reference and each unit of its section 11: from an Observation and from an app."""
+"""One row for each code of the reference and each unit of its section 11: from an Observation
+and from an app.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ CODES = {
     "diastolic": ("mm[Hg]", ("8462-4",), (150022,)),
     "mean_arterial": ("mm[Hg]", ("8478-0",), (150023,)),
     "body_temperature": (
-        "Cel", ("8310-5",), (150364, 188424, 150392, 188452, 188420, 188428, 188456, 150368)
+        "Cel",
+        ("8310-5",),
+        (150364, 188424, 150392, 188452, 188420, 188428, 188456, 150368),
     ),
     "weight": ("kg", ("29463-7",), (188736,)),
     "height": ("cm", ("8302-2",), (188740,)),
@@ -35,7 +39,8 @@ CODES = {
     "body_fat": ("%", ("41982-0",), (188748,)),
     "respiratory_rate": ("/min", ("9279-1",), (151562, 151578, 151658)),
     "glucose": (
-        "mg/dL", ("41653-7", "2339-0", "32016-8", "2345-7"),
+        "mg/dL",
+        ("41653-7", "2339-0", "32016-8", "2345-7"),
         (160184, 160188, 160192, 160196, 160200, 160204, 160364, 160368, 160020),
     ),
     "glucose_interstitial": ("mg/dL", ("99504-3", "2344-0"), (160212,)),
@@ -43,13 +48,21 @@ CODES = {
     "fev1": ("L", ("20150-9",), (152586,)),
     "steps": ("{steps}", ("55423-8",), ()),
     "battery": ("%", (), (67996,)),
-}  # fmt: skip
-# No vital of ours, or none that may pass for one: skin is no body temperature, a day's steps are no count of a moment.
+}
+# No vital of ours, or none that may pass for one: skin is no body temperature, a day's steps are no
+# count of a moment.
 REFUSED = [
-    (LOINC, "73794-3"),  # the reference has it from memory for the perfusion index; its check digit is wrong
-    (LOINC, "80404-7"), (LOINC, "41950-7"), (LOINC, "93832-4"), (LOINC, "88330-6"), (LOINC, "85353-1"), (MDC, "188764"),
-    (MDC, "150388"), (LOINC, "97507-8"),
-]  # fmt: skip
+    # the reference has it from memory for the perfusion index; its check digit is wrong
+    (LOINC, "73794-3"),
+    (LOINC, "80404-7"),
+    (LOINC, "41950-7"),
+    (LOINC, "93832-4"),
+    (LOINC, "88330-6"),
+    (LOINC, "85353-1"),
+    (MDC, "188764"),
+    (MDC, "150388"),
+    (LOINC, "97507-8"),
+]
 # Codes that say moles: the unit must say so too.
 MOLES = {
     "glucose": ("15074-8", "14743-9", "14749-6"),
@@ -62,7 +75,8 @@ ROWS = [
     for code in codes
 ] + [(vital, "mmol/L", LOINC, code) for vital, codes in MOLES.items() for code in codes]
 
-# clinical.md 11: unit as sent, value, the same in the vital's first unit, and how the reading names the unit
+# clinical.md 11: unit as sent, value, the same in the vital's first unit, and how the reading names
+# the unit
 UNITS = [
     ("glucose", "2339-0", "mg/dL", "100", "100", "mg/dL"),
     ("glucose", "2339-0", "mg/dl", "100", "100", "mg/dL"),
@@ -95,14 +109,32 @@ UNITS = [
     ("rr_interval", "8637-1", "s", "0.8125", "812.5", "s"),
     ("bmi", "39156-5", "kg/m2", "24.50", "24.5", "kg/m2"),
 ]
-NO_UNITS = ["Bpm", "mmhg", "LB", "C", "F", "mmoles/L", "mg%", "MG/DL", "mmol", "stone", "beats", "", "Cel ", "mmHg "]
+NO_UNITS = [
+    "Bpm",
+    "mmhg",
+    "LB",
+    "C",
+    "F",
+    "mmoles/L",
+    "mg%",
+    "MG/DL",
+    "mmol",
+    "stone",
+    "beats",
+    "",
+    "Cel ",
+    "mmHg ",
+]
 
 
 def taken(sent: dict[str, Any]) -> Ingested:
     ingest = Ingest(shipped(), registry_of([worn()]), recorded_time=True)
     position = Position(topic="rpm.frames", partition=0, offset=1)
-    body = json.dumps(sent).replace('"<', "").replace('>"', "").encode()  # a number with the digits as given
-    return ingest.step(DeviceState(), FrameMessage(key="d", value=body, position=position, received_at=START))
+    # a number with the digits as given
+    body = json.dumps(sent).replace('"<', "").replace('>"', "").encode()
+    return ingest.step(
+        DeviceState(), FrameMessage(key="d", value=body, position=position, received_at=START)
+    )
 
 
 def only(done: Ingested) -> Reading:
@@ -113,17 +145,26 @@ def only(done: Ingested) -> Reading:
 
 def resource(system: str, code: str, value: str, unit: str) -> dict[str, Any]:
     return {
-        "resourceType": "Observation", "status": "final", "code": {"coding": [{"system": system, "code": code}]},
+        "resourceType": "Observation",
+        "status": "final",
+        "code": {"coding": [{"system": system, "code": code}]},
         "effectiveDateTime": "2026-03-01T09:30:00+01:30",
-        "valueQuantity": {"value": f"<{value}>", "unit": "as people say", "system": UCUM, "code": unit},
-    }  # fmt: skip
+        "valueQuantity": {
+            "value": f"<{value}>",
+            "unit": "as people say",
+            "system": UCUM,
+            "code": unit,
+        },
+    }
 
 
 def resources(*found: dict[str, Any]) -> dict[str, Any]:
     return {**frame([{}], 0), "measurements": None, "resources": list(found)}
 
 
-@pytest.mark.parametrize(("vital", "unit", "system", "code"), ROWS, ids=lambda each: str(each).rpartition(":")[2])
+@pytest.mark.parametrize(
+    ("vital", "unit", "system", "code"), ROWS, ids=lambda each: str(each).rpartition(":")[2]
+)
 def test_every_code_of_the_reference(vital: str, unit: str, system: str, code: str) -> None:
     value = {"body_temperature": "40.0", "fev1": "4.0", "rr_interval": "500.0"}.get(vital, "50.0")
     reading = only(taken(resources(resource(system, code, value, unit))))
@@ -143,15 +184,23 @@ def test_every_unit_of_the_reference_as_fhir(
 ) -> None:
     """Digits and offset are kept; the conversion is exact."""
     reading = only(taken(resources(resource(LOINC, code, value, unit))))
-    assert (reading.vital, reading.value, reading.unit, reading.utc_offset) == (vital, value, named, "+01:30")
+    assert (reading.vital, reading.value, reading.unit, reading.utc_offset) == (
+        vital,
+        value,
+        named,
+        "+01:30",
+    )
     assert reading.measured_at == START
     knowledge = shipped()
-    converted = knowledge.convert(Decimal(reading.value or ""), reading.unit, knowledge.vitals[vital].unit)
+    converted = knowledge.convert(
+        Decimal(reading.value or ""), reading.unit, knowledge.vitals[vital].unit
+    )
     assert abs(converted - Decimal(same)) < Decimal("1e-9")
 
 
 @pytest.mark.parametrize(
-    ("vital", "unit", "value"), [(vital, unit, value) for vital, _, unit, value, _, named in UNITS if unit == named]
+    ("vital", "unit", "value"),
+    [(vital, unit, value) for vital, _, unit, value, _, named in UNITS if unit == named],
 )
 def test_every_unit_of_the_reference_as_a_measurement(vital: str, unit: str, value: str) -> None:
     reading = only(taken(frame([measurement(0, vital, value, unit)], 0)))
@@ -161,7 +210,12 @@ def test_every_unit_of_the_reference_as_a_measurement(vital: str, unit: str, val
 @pytest.mark.parametrize("unit", NO_UNITS)
 def test_what_is_no_ucum_unit_of_the_vital_is_refused_by_name(unit: str) -> None:
     """Law 10."""
-    for vital, code in (("glucose", "2339-0"), ("systolic", "8480-6"), ("weight", "29463-7"), ("heart_rate", "8867-4")):
+    for vital, code in (
+        ("glucose", "2339-0"),
+        ("systolic", "8480-6"),
+        ("weight", "29463-7"),
+        ("heart_rate", "8867-4"),
+    ):
         (reject,) = taken(resources(resource(LOINC, code, "100", unit))).rejects
         assert reject.reason == "unknown_unit"
         assert vital in reject.detail

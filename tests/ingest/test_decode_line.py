@@ -28,7 +28,13 @@ def reason(line: bytes | dict[str, Any]) -> str:
 
 
 def test_a_reading_whole() -> None:
-    assert answer({"characteristic": "2a1c", "hex": "06B00E00FEDC070C050B092704", "at": "2026-01-02T03:04:05Z"}) == {
+    assert answer(
+        {
+            "characteristic": "2a1c",
+            "hex": "06B00E00FEDC070C050B092704",
+            "at": "2026-01-02T03:04:05Z",
+        }
+    ) == {
         "readings": [
             {
                 "vital": "body_temperature",
@@ -92,7 +98,12 @@ def test_rejects(line: bytes, wanted: str) -> None:
 
 
 def test_further_keys_are_let_be() -> None:
-    assert answer({"id": "g1", "characteristic": "2A37", "hex": "0048", "note": ["x"]})["readings"][0]["value"] == "72"
+    assert (
+        answer({"id": "g1", "characteristic": "2A37", "hex": "0048", "note": ["x"]})["readings"][0][
+            "value"
+        ]
+        == "72"
+    )
 
 
 @settings(deadline=None)

@@ -1,8 +1,9 @@
-"""Fuzzing: payloads and whole frames, mutated from what devices sent. RPM_FUZZ_SECONDS (10) is the time for all of it.
+"""Fuzzing: payloads and whole frames, mutated from what devices sent. RPM_FUZZ_SECONDS (10) is the
+time for all of it.
 
-Never an exception but DecodeError, never ``internal_error``, in = out, and no input that costs out of proportion. Each
-input follows from the seed and its number: the failure names both, and ``RPM_FUZZ_SEED=… RPM_FUZZ_FROM=…`` begins
-there.
+Never an exception but DecodeError, never ``internal_error``, in = out, and no input that costs out
+of proportion. Each input follows from the seed and its number: the failure names both, and
+``RPM_FUZZ_SEED=… RPM_FUZZ_FROM=…`` begins there.
 """
 
 from __future__ import annotations
@@ -36,26 +37,53 @@ SEED = int(os.environ.get("RPM_FUZZ_SEED") or random.SystemRandom().randrange(2*
 FROM = int(os.environ.get("RPM_FUZZ_FROM", "0"))
 READINGS_TAKES = 2 * 1024 * 1024  # topics/02-readings/topic.yaml
 BLOCK = 64  # frames that share a device's state
-TIMES_MEDIAN, TOO_LONG = 200, 0.020  # slow: so many times the run's median by octet, and seconds of this thread
-KNOWN_REASONS = frozenset({
-    "truncated", "trailing_bytes", "reserved_value", "bad_size", "crc_mismatch", "unknown_characteristic",
-    "unknown_unit", "unknown_vital",
-})  # fmt: skip
+# slow: so many times the run's median by octet, and seconds of this thread
+TIMES_MEDIAN, TOO_LONG = 200, 0.020
+KNOWN_REASONS = frozenset(
+    {
+        "truncated",
+        "trailing_bytes",
+        "reserved_value",
+        "bad_size",
+        "crc_mismatch",
+        "unknown_characteristic",
+        "unknown_unit",
+        "unknown_vital",
+    }
+)
 
-OWN = {  # of each characteristic one that is read, so that there is something to mutate without the shared vectors
-    "2A08": "e907030e071e00", "2A18": "1b2d00e907030e030f00fbff34b0112000", "2A19": "64",
-    "2A1C": "066c0100ffe907030e071e0002", "2A1E": "006c0100ff", "2A34": "5f0500013cd00111 3c0032043cd04500",
-    "2A35": "1e780050006000e907030e071e00480001 0400", "2A36": "00780000000000", "2A37": "1e5532002100",
-    "2A52": "06000106", "2A53": "07800250640000000000", "2A5E": "0f61004800e907030e071e00200000010a0a00",
-    "2A5F": "1f610048006100480061004800200000010a0a00", "2A9C": "0612e700e907030e071e00028813",
-    "2A9D": "0ed43fe907030e071e0001f5000307", "2AA7": "0d4373002c010324001a003e0406000c100600",
-    "2AA8": "00000011ffff", "2AA9": "0500011404", "2AAA": "e20704180d08180804e0c2", "2AAB": "5001",
-    "2B34": "7e780050006000000000004800010000000000 00", "2B35": "407800",
+# of each characteristic one that is read, so that there is something to mutate without the shared
+# vectors
+OWN = {
+    "2A08": "e907030e071e00",
+    "2A18": "1b2d00e907030e030f00fbff34b0112000",
+    "2A19": "64",
+    "2A1C": "066c0100ffe907030e071e0002",
+    "2A1E": "006c0100ff",
+    "2A34": "5f0500013cd00111 3c0032043cd04500",
+    "2A35": "1e780050006000e907030e071e00480001 0400",
+    "2A36": "00780000000000",
+    "2A37": "1e5532002100",
+    "2A52": "06000106",
+    "2A53": "07800250640000000000",
+    "2A5E": "0f61004800e907030e071e00200000010a0a00",
+    "2A5F": "1f610048006100480061004800200000010a0a00",
+    "2A9C": "0612e700e907030e071e00028813",
+    "2A9D": "0ed43fe907030e071e0001f5000307",
+    "2AA7": "0d4373002c010324001a003e0406000c100600",
+    "2AA8": "00000011ffff",
+    "2AA9": "0500011404",
+    "2AAA": "e20704180d08180804e0c2",
+    "2AAB": "5001",
+    "2B34": "7e780050006000000000004800010000000000 00",
+    "2B35": "407800",
     "2B40": "03010100020000000000090000001122",
-    "2B8B": "030735002300044a02003ac0acbf28b900060401 03054a020001200f80000000064a020001200f52000000074a020001200f6100"
-    "0000",
+    "2B8B": (
+        "030735002300044a02003ac0acbf28b900060401"
+        " 03054a020001200f80000000064a020001200f52000000074a020001200f61000000"
+    ),
     "2BDD": "03090000000118000300b84b02003ac0acbf28b9000604200261000000",
-}  # fmt: skip
+}
 BUNDLE = (  # of a number, a string, type-length-values, a state, codes and samples
     "03ff85002300044a02003ac0acbf28b900060401060116004900b84b02004200013c4c0200200261000000030a0000000300"
     "6162630819000000029c0901000200060700010000000300196162630609000000010f030105120010000900000002010000"
@@ -66,7 +94,11 @@ BUNDLE = (  # of a number, a string, type-length-values, a state, codes and samp
 def corpus() -> list[tuple[str, bytes]]:
     lines = FILE.read_text("utf-8").splitlines() if FILE.exists() else []
     shared = [(one["characteristic"], bytes.fromhex(one["hex"])) for one in map(json.loads, lines)]
-    return [(name, bytes.fromhex(text)) for name, text in OWN.items()] + [("2B8B", bytes.fromhex(BUNDLE))] + shared
+    return (
+        [(name, bytes.fromhex(text)) for name, text in OWN.items()]
+        + [("2B8B", bytes.fromhex(BUNDLE))]
+        + shared
+    )
 
 
 CORPUS = corpus()
@@ -76,7 +108,9 @@ EDGES = (0x00, 0x01, 0x03, 0x06, 0x07, 0x08, 0x7F, 0x80, 0xFE, 0xFF)
 
 
 def mutated(source: random.Random, octets: bytes) -> bytes:
-    """One to six small changes: an octet, a bit, a cut, a repetition, an insertion, a splice with another payload."""
+    """One to six small changes: an octet, a bit, a cut, a repetition, an insertion, a splice
+    with another payload.
+    """
     work = bytearray(octets)
     for _ in range(source.randint(1, 6)):
         place, length = source.randint(0, len(work)), source.randint(1, 8)
@@ -127,11 +161,16 @@ def check_decoding(read: Any, characteristic: str, octets: bytes) -> None:
         msgspec.json.encode(found)
         parts = [reading.part for reading in found.readings]
         assert parts == sorted(set(parts))
-        assert all((reading.value is None) == (reading.absent is not None) for reading in found.readings)
+        assert all(
+            (reading.value is None) == (reading.absent is not None) for reading in found.readings
+        )
 
 
 class Clock:
-    """CPU time by octet. What seems slow is measured again: another process may have been at work."""
+    """CPU time by octet.
+
+    What seems slow is measured again: another process may have been at work.
+    """
 
     def __init__(self) -> None:
         self.by_octet: list[float] = []
@@ -166,7 +205,10 @@ def test_payloads() -> None:
             check_decoding(read, characteristic, octets)
             seconds = min(seconds, thread_time() - before)
         clock.note(seconds, len(octets), number)
-    print(f"\n{at(FROM)}: {number - FROM + 1} payloads, median {median(clock.by_octet) * 1e9:.0f} ns an octet")
+    print(
+        f"\n{at(FROM)}: {number - FROM + 1} payloads, median {median(clock.by_octet) * 1e9:.0f} ns"
+        " an octet"
+    )
     assert not clock.out_of_proportion(), f"RPM_FUZZ_SEED={SEED}: slow: {clock.out_of_proportion()}"
 
 
@@ -180,10 +222,16 @@ def entry(source: random.Random) -> dict[str, Any]:
 
 def frame_of(source: random.Random, number: int) -> bytes:
     sent = {
-        "v": 1, "frame": f"f{number}", "gateway": "g", "device": "d", "seq": source.choice((number, number // 2)),
-        "boot": "b", "sent_at": stamp(0), "utc_offset": source.choice((None, "+02:00", "-09:30")),
+        "v": 1,
+        "frame": f"f{number}",
+        "gateway": "g",
+        "device": "d",
+        "seq": source.choice((number, number // 2)),
+        "boot": "b",
+        "sent_at": stamp(0),
+        "utc_offset": source.choice((None, "+02:00", "-09:30")),
         "notifications": [entry(source) for _ in range(source.randint(1, 12))],
-    }  # fmt: skip
+    }
     text = json.dumps(sent).encode()
     return text if source.random() < 0.8 else mutated(source, text)
 
@@ -195,15 +243,21 @@ def check_frame(done: Ingested) -> None:
     assert account.readings == sum(len(message.readings) for message in done.readings)
     assert sum(account.rejects.values()) == sum(map(parts_of, done.rejects))
     assert account.context <= account.entries <= account.context + account.parts
-    for message in done.readings:  # the judge must be able to read what the broker must be able to take
+    # the judge must be able to read what the broker must be able to take
+    for message in done.readings:
         encoded = msgspec.json.encode(message)
         assert len(encoded) < READINGS_TAKES
         assert msgspec.json.decode(encoded, type=Readings) == message
 
 
 def test_frames() -> None:
-    """The whole of ingest, with its state sealed and restored now and then, and frames that come again."""
-    ingests = {model: Ingest(shipped(), registry_of([worn(model=model)]), recorded_time=True) for model in MODELS}
+    """The whole of ingest, with its state sealed and restored now and then, and frames that come
+    again.
+    """
+    ingests = {
+        model: Ingest(shipped(), registry_of([worn(model=model)]), recorded_time=True)
+        for model in MODELS
+    }
     state, clock, number, model = DeviceState(), Clock(), FROM, MODELS[0]
     for number in numbers(SECONDS / 2):
         if number % BLOCK == 0 or number == FROM:
@@ -217,14 +271,19 @@ def test_frames() -> None:
         try:
             check_frame(ingests[model].step(state, message))
         except Exception as error:
-            raise AssertionError(f"{at(number // BLOCK * BLOCK)}, frame {number}: {value!r}") from error
+            raise AssertionError(
+                f"{at(number // BLOCK * BLOCK)}, frame {number}: {value!r}"
+            ) from error
         seconds = thread_time() - before
         if seconds > TOO_LONG:
             before = thread_time()
             check_frame(ingests[model].step(restored, message))
             seconds = min(seconds, thread_time() - before)
         clock.note(seconds, len(value), number)
-    print(f"\n{at(FROM)}: {number - FROM + 1} frames, median {median(clock.by_octet) * 1e9:.0f} ns an octet")
+    print(
+        f"\n{at(FROM)}: {number - FROM + 1} frames, median {median(clock.by_octet) * 1e9:.0f} ns an"
+        " octet"
+    )
     assert not clock.out_of_proportion(), f"RPM_FUZZ_SEED={SEED}: slow: {clock.out_of_proportion()}"
 
 
@@ -232,7 +291,9 @@ EDITS = st.lists(st.tuples(st.integers(0, 63), st.integers(0, 255)), max_size=4)
 
 
 @given(st.sampled_from(CORPUS), EDITS, st.integers(0, 64), st.sampled_from(range(len(READERS))))
-def test_edited_payloads(one: tuple[str, bytes], edits: list[tuple[int, int]], size: int, read: int) -> None:
+def test_edited_payloads(
+    one: tuple[str, bytes], edits: list[tuple[int, int]], size: int, read: int
+) -> None:
     """The same law where hypothesis can shrink what breaks it."""
     characteristic, octets = one
     work = bytearray(octets)
@@ -249,5 +310,7 @@ def test_what_is_mutated_can_be_read(characteristic: str, octets: str) -> None:
 
 
 def test_a_number_gives_the_same_input_again() -> None:
-    assert payload(random.Random(f"payload {SEED} 7")) == payload(random.Random(f"payload {SEED} 7"))
+    assert payload(random.Random(f"payload {SEED} 7")) == payload(
+        random.Random(f"payload {SEED} 7")
+    )
     assert frame_of(random.Random("frame 1 7"), 7) == frame_of(random.Random("frame 1 7"), 7)

@@ -29,7 +29,9 @@ def test_unknown_date_gives_no_device_time_and_still_a_key(read: Any) -> None:
     assert reading.device_time is None and reading.key == "46/0000-00-00T07:30:00"
 
 
-@pytest.mark.parametrize(("octet", "flagged"), [("1a", True), ("41", True), ("4a", True), ("11", False), ("f9", False)])
+@pytest.mark.parametrize(
+    ("octet", "flagged"), [("1a", True), ("41", True), ("4a", True), ("11", False), ("f9", False)]
+)
 def test_control_solution_by_type_or_location(read: Any, octet: str, flagged: bool) -> None:
     (reading,) = read("2A18", "022c00e907030e030f0034b0" + octet).readings
     assert ("control_solution" in reading.flags) is flagged
@@ -43,7 +45,9 @@ def test_a_reserved_type_or_location_costs_no_glucose(read: Any, octet: str) -> 
 
 
 @pytest.mark.parametrize(("octet", "named"), [("4c", "location"), ("ea", "type")])
-def test_a_control_solution_is_told_beside_a_reserved_code(read: Any, octet: str, named: str) -> None:
+def test_a_control_solution_is_told_beside_a_reserved_code(
+    read: Any, octet: str, named: str
+) -> None:
     (reading,) = read("2A18", "022c00e907030e030f0034b0" + octet).readings
     assert reading.attributes[named] == "control_solution"
     assert set(reading.flags) == {"reserved_code", "control_solution"}
@@ -56,15 +60,25 @@ def test_a_status_without_a_concentration_is_context(read: Any) -> None:
 
 
 def test_medication_in_kilograms_is_milligrams(read: Any) -> None:
-    assert read("2A34", "1005000205a0").attributes == {"sequence": 5, "medication": "short", "med_mg": "5"}
+    assert read("2A34", "1005000205a0").attributes == {
+        "sequence": 5,
+        "medication": "short",
+        "med_mg": "5",
+    }
 
 
-@pytest.mark.parametrize("rest", ["0100", "0108", "0200", "0206", "0401", "0410", "0414", "0461", "1000"])
+@pytest.mark.parametrize(
+    "rest", ["0100", "0108", "0200", "0206", "0401", "0410", "0414", "0461", "1000"]
+)
 def test_reserved_codes_cost_no_context(read: Any, rest: str) -> None:
     padding = {"01": "0000", "10": "0000"}.get(rest[:2], "")
     attributes = read("2A34", f"{rest[:2]}0500{rest[2:]}{padding}").attributes
     reserved = [name.removesuffix("_code") for name in attributes if name.endswith("_code")]
-    assert reserved and all(attributes[name] is None for name in reserved) and attributes["sequence"] == 5
+    assert (
+        reserved
+        and all(attributes[name] is None for name in reserved)
+        and attributes["sequence"] == 5
+    )
 
 
 def test_an_intensity_above_all_is_no_code(refuse: Any) -> None:
@@ -73,7 +87,9 @@ def test_an_intensity_above_all_is_no_code(refuse: Any) -> None:
 
 def test_two_records_in_one_notification(read: Any) -> None:
     payload = read(
-        "2AA7", "06007800060008007d000700" + crc16(bytes.fromhex("08007d000700")).to_bytes(2, "little").hex()
+        "2AA7",
+        "06007800060008007d000700"
+        + crc16(bytes.fromhex("08007d000700")).to_bytes(2, "little").hex(),
     )
     assert [(r.part, r.value, r.unit, r.key) for r in payload.readings] == [
         (0, "120", "mg/dL", "offset/6"),
@@ -109,10 +125,17 @@ def test_feature_checks_its_crc_only_if_it_has_one(read: Any, refuse: Any) -> No
         "crc": 0xFFFF,
     }
     body = bytes.fromhex("00100059")
-    assert decode("2AA8", body + crc16(body).to_bytes(2, "little")).attributes["feature_flags"] == ["e2e_crc"]
+    assert decode("2AA8", body + crc16(body).to_bytes(2, "little")).attributes["feature_flags"] == [
+        "e2e_crc"
+    ]
     assert refuse("2AA8", "00100059ffff") == "crc_mismatch"
     named = read("2AA8", "00000060ffff").attributes
-    assert (named["type"], named["type_code"], named["location"], named["location_code"]) == (None, 0, None, 6)
+    assert (named["type"], named["type_code"], named["location"], named["location_code"]) == (
+        None,
+        0,
+        None,
+        6,
+    )
 
 
 def test_unknown_zone_and_summer_time_are_null(read: Any) -> None:
@@ -149,7 +172,11 @@ def test_crc_check_value() -> None:
 
 @given(offset=st.integers(-0x8000, 0x7FFF))
 def test_any_offset_of_a_base_time(offset: int) -> None:
-    octets = bytes.fromhex("032c00e907030e030f00") + offset.to_bytes(2, "little", signed=True) + b"\x34\xb0\x11"
+    octets = (
+        bytes.fromhex("032c00e907030e030f00")
+        + offset.to_bytes(2, "little", signed=True)
+        + b"\x34\xb0\x11"
+    )
     (reading,) = decode("2A18", octets).readings
     assert reading.device_time is not None
     assert (reading.device_time - datetime(2025, 3, 14, 3, 15)).total_seconds() == offset * 60

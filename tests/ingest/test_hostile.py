@@ -1,4 +1,6 @@
-"""A gateway that sends what is no frame, or is built to cost: each a Reject by name, and nobody else waits for it."""
+"""A gateway that sends what is no frame, or is built to cost: each a Reject by name, and nobody
+else waits for it.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,15 @@ LONG = 250_000
 
 def frame(seq: int = 0, **more: object) -> bytes:
     """A frame, of the hostile device "d"."""
-    head = {"v": 1, "frame": f"f{seq}", "gateway": "g", "device": "d", "seq": seq, "boot": "1", "sent_at": stamp(0)}
+    head = {
+        "v": 1,
+        "frame": f"f{seq}",
+        "gateway": "g",
+        "device": "d",
+        "seq": seq,
+        "boot": "1",
+        "sent_at": stamp(0),
+    }
     return json.dumps({**head, **more}).encode()
 
 
@@ -42,15 +52,20 @@ def resource(value: bytes) -> bytes:
     """A FHIR Observation with this number."""
     return (
         frame(resources=[])[:-2]
-        + b'{"resourceType":"Observation","status":"final","effectiveDateTime":"2026-01-01T00:00:00Z",'
+        + b'{"resourceType":"Observation","status":"final",'
+        + b'"effectiveDateTime":"2026-01-01T00:00:00Z",'
         + b'"code":{"coding":[{"system":"http://loinc.org","code":"8867-4"}]},'
-        + b'"valueQuantity":{"system":"http://unitsofmeasure.org","code":"/min","value":' + value + b"}}]}"
-    )  # fmt: skip
+        + b'"valueQuantity":{"system":"http://unitsofmeasure.org","code":"/min","value":'
+        + value
+        + b"}}]}"
+    )
 
 
 def value(text: str) -> bytes:
     """An app's measurement with this value."""
-    return frame(measurements=[{"at": stamp(0), "vital": "heart_rate", "value": text, "unit": "/min"}])
+    return frame(
+        measurements=[{"at": stamp(0), "vital": "heart_rate", "value": text, "unit": "/min"}]
+    )
 
 
 POISON = {
@@ -59,10 +74,14 @@ POISON = {
     "an entry of brackets": (with_entry(b"[" * DEEP + b"]" * DEEP), "bad_json"),
     "an unknown field of brackets": (with_field(b',"x":' + b"[" * DEEP + b"]" * DEEP), "bad_json"),
     "a resource of brackets": (
-        frame(resources=[])[:-2] + b'{"component":' + b"[" * DEEP + b"]" * DEEP + b"}]}", "bad_json",
+        frame(resources=[])[:-2] + b'{"component":' + b"[" * DEEP + b"]" * DEEP + b"}]}",
+        "bad_json",
     ),
     "a number of 250,000 digits": (b'{"v":' + b"1" * LONG + b"}", "bad_schema"),
-    "a count of 250,000 digits": (frame().replace(b'"seq": 0', b'"seq": ' + b"9" * LONG), "bad_schema"),
+    "a count of 250,000 digits": (
+        frame().replace(b'"seq": 0', b'"seq": ' + b"9" * LONG),
+        "bad_schema",
+    ),
     "a fraction of 250,000 digits": (b'{"boot":1.' + b"1" * LONG + b"}", "bad_schema"),
     "an exponent of 10 digits": (b'{"v":1e9999999999}', "bad_schema"),
     "an exponent of 250,000 digits": (b'{"boot":1e' + b"9" * LONG + b"}", "bad_schema"),
@@ -75,18 +94,27 @@ POISON = {
     "Infinity": (b'{"v":Infinity}', "bad_json"),
     "a resource's NaN": (resource(b"NaN"), "bad_json"),
     "no UTF-8": (b'{"v":1,"frame":"\xff\xfe"}', "bad_json"),
-    "no UTF-8 in an entry": (with_entry(json.dumps(PULSE).encode().replace(b"0048", b"\xff")), "bad_schema"),
+    "no UTF-8 in an entry": (
+        with_entry(json.dumps(PULSE).encode().replace(b"0048", b"\xff")),
+        "bad_schema",
+    ),
     "half a surrogate": (b'{"v":1,"frame":"\\ud800"}', "bad_json"),
-    "half a surrogate in an entry": (with_entry(json.dumps({**PULSE, "payload": "\ud800"}).encode()), "bad_json"),
+    "half a surrogate in an entry": (
+        with_entry(json.dumps({**PULSE, "payload": "\ud800"}).encode()),
+        "bad_json",
+    ),
     "a long name": (frame(frame="a" * LONG, notifications=[PULSE]), "bad_schema"),
     "a long name of escapes": (b'{"v":1,"frame":"' + b"\\u0041" * 40_000 + b'"}', "bad_schema"),
     "over 256 KiB": (with_field(b',"x":"' + b"x" * MOST_BYTES + b'"'), "too_large"),
     "1 MiB of anything": (bytes(2**20), "too_large"),
     "100,000 entries": (frame(notifications=[0] * 80_000), "too_large"),
     "1,000 entries that are none": (frame(notifications=[0] * 1000), "bad_schema"),
-    "the entries twice": (with_field(b',"notifications":' + json.dumps([PULSE]).encode()), "bad_schema"),
+    "the entries twice": (
+        with_field(b',"notifications":' + json.dumps([PULSE]).encode()),
+        "bad_schema",
+    ),
     "not a byte": (b"", "bad_json"),
-}  # fmt: skip
+}
 
 
 class Line:
@@ -102,7 +130,8 @@ class Line:
         self.offset += 1
         position = Position(topic="rpm.frames", partition=0, offset=self.offset)
         return self.ingest.step(
-            self.states[key], FrameMessage(key=key, value=octets, position=position, received_at=START)
+            self.states[key],
+            FrameMessage(key=key, value=octets, position=position, received_at=START),
         )
 
     def seconds(self, key: str, frames: Sequence[bytes]) -> float:
@@ -141,16 +170,22 @@ def test_poison_is_one_reject_by_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", POISON)
 def test_poison_costs_no_more_than_good_frames(name: str) -> None:
-    """By octet at most half as much again as good frames; short poison at most as much as a frame of 30 readings."""
+    """By octet at most half as much again as good frames; short poison at most as much as a
+    frame of 30 readings.
+    """
     octets, _ = POISON[name]
     line, frames = Line(), good(10)
-    per_octet = min(line.seconds("e", frames) for line in (Line(), Line(), Line())) / sum(map(len, frames))
+    per_octet = min(line.seconds("e", frames) for line in (Line(), Line(), Line())) / sum(
+        map(len, frames)
+    )
     most = per_octet * max(1.5 * len(octets), len(frames[0]))
     assert min(line.seconds("d", [octets]) for _ in range(5)) < most
 
 
 def test_five_thousand_poison_frames_delay_nobody_for_long() -> None:
-    """The other device's frames take what they took, and one good frame outweighs ten short poison frames."""
+    """The other device's frames take what they took, and one good frame outweighs ten short
+    poison frames.
+    """
     clean, burst = Line(), Line()
     frames = good(200)
     poison = [b"\xff" * (8 + number % 300) + str(number).encode() for number in range(5_000)]
@@ -172,7 +207,8 @@ def test_an_entry_that_is_none_refuses_only_itself() -> None:
     done = Line().take("d", frame(notifications=entries))
     assert (done.account.readings, done.account.rejects) == (12, {"bad_schema": 2})
     shortest = json.dumps(
-        {"at": "2026-01-01T00:00:00Z", "characteristic": "2A37", "payload": ""}, separators=(",", ":")
+        {"at": "2026-01-01T00:00:00Z", "characteristic": "2A37", "payload": ""},
+        separators=(",", ":"),
     )
     assert len(shortest) > 1.5 * LEAST_ENTRY_BYTES
 

@@ -1,4 +1,6 @@
-"""The door: any octets for any characteristic give a Payload or a DecodeError (law 7), and what they say is sound."""
+"""The door: any octets for any characteristic give a Payload or a DecodeError (law 7), and what
+they say is sound.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,8 @@ def test_any_octets(characteristic: str, octets: bytes) -> None:
         check_sound(characteristic, payload)
 
 
-# A body that is likely to be right up to its last fields: few flags, small numbers, a valid date in places.
+# A body that is likely to be right up to its last fields: few flags, small numbers, a valid date in
+# places.
 PIECES = st.sampled_from(
     [
         b"\x00",
@@ -76,7 +79,9 @@ def test_any_name(name: str, octets: bytes) -> None:
     assert caught.value.reason == "unknown_characteristic"
 
 
-@pytest.mark.parametrize("name", ["", "2A3", "2A377", "2A38", "0x2A37", "2A\ufb00", "patient-4711", "2A37\n"])
+@pytest.mark.parametrize(
+    "name", ["", "2A3", "2A377", "2A38", "0x2A37", "2A\ufb00", "patient-4711", "2A37\n"]
+)
 def test_unknown_names_are_not_repeated(name: str) -> None:
     with pytest.raises(DecodeError) as caught:
         decode(name, b"\x00\x48")

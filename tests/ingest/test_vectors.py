@@ -22,12 +22,17 @@ VECTORS: list[dict[str, Any]] = (
 )
 GOOD = [vector for vector in VECTORS if "expect" in vector]
 BAD = [vector for vector in VECTORS if "expect_error" in vector]
-# Refused in the vectors for a reserved code that only describes the value: the value is kept without it
-# (ingest/gatt/notes.py, describe), as two of the three libraries that were asked do.
-DESCRIBED: dict[str, tuple[str, dict[str, Any]]] = {"g060": ("36.4", {"type": None, "type_code": 10})}
-needs_vectors = pytest.mark.skipif(not VECTORS, reason="shared/data/gatt/vectors.jsonl is not there (set RPM_SHARED)")
+# Refused in the vectors for a reserved code that only describes the value: the value is kept
+# without it (ingest/gatt/notes.py, describe), as two of the three libraries that were asked do.
+DESCRIBED: dict[str, tuple[str, dict[str, Any]]] = {
+    "g060": ("36.4", {"type": None, "type_code": 10})
+}
+needs_vectors = pytest.mark.skipif(
+    not VECTORS, reason="shared/data/gatt/vectors.jsonl is not there (set RPM_SHARED)"
+)
 
-VALUES: dict[str, tuple[str, str | None]] = {  # name in the vectors: our vital, its unit (None: the vector's "unit")
+# name in the vectors: our vital, its unit (None: the vector's "unit")
+VALUES: dict[str, tuple[str, str | None]] = {
     "hr_bpm": ("heart_rate", "/min"),
     "energy_kj": ("energy_expended", "kJ"),
     "systolic": ("systolic", None),
@@ -71,7 +76,9 @@ MDC_VITALS = {
 
 
 def payload_of(vector: dict[str, Any], octets: bytes | None = None) -> Payload:
-    return decode(vector["characteristic"], bytes.fromhex(vector["hex"]) if octets is None else octets)
+    return decode(
+        vector["characteristic"], bytes.fromhex(vector["hex"]) if octets is None else octets
+    )
 
 
 def ids(vector: dict[str, Any]) -> str:
@@ -107,7 +114,9 @@ def check_observation(payload: Payload, expect: dict[str, Any]) -> None:
             check_attribute(reading.attributes, name, expect[name])
 
 
-def check_fields(readings: list[Decoded], attributes: dict[str, Any], expect: dict[str, Any], glucose: str) -> None:
+def check_fields(
+    readings: list[Decoded], attributes: dict[str, Any], expect: dict[str, Any], glucose: str
+) -> None:
     unmatched = {reading.part for reading in readings}
     for name, wanted in expect.items():
         if name in VALUES:
@@ -118,7 +127,9 @@ def check_fields(readings: list[Decoded], attributes: dict[str, Any], expect: di
             unmatched.remove(reading.part)
         elif name == "rr_ms":
             intervals = [reading for reading in readings if reading.vital == "rr_interval"]
-            assert [reading.value for reading in intervals] == [f"{interval:.3f}" for interval in wanted]
+            assert [reading.value for reading in intervals] == [
+                f"{interval:.3f}" for interval in wanted
+            ]
             unmatched -= {reading.part for reading in intervals}
         elif name == "timestamp" and None not in wanted:
             assert {reading.device_time for reading in readings} == {datetime(*wanted)}
@@ -140,10 +151,23 @@ def check(payload: Payload, vector: dict[str, Any]) -> None:
     else:
         attributes = payload.readings[0].attributes if payload.readings else payload.attributes
         check_fields(list(payload.readings), attributes, expect, "glucose")
-        for name in ("rfu", "status", "user_id", "crc", "timestamp", "measurement_status", "device_status"):
+        for name in (
+            "rfu",
+            "status",
+            "user_id",
+            "crc",
+            "timestamp",
+            "measurement_status",
+            "device_status",
+        ):
             assert name in expect or name not in attributes
     for reading in payload.readings:
-        named = {f for name, value in reading.attributes.items() if name.endswith("_flags") for f in value}
+        named = {
+            f
+            for name, value in reading.attributes.items()
+            if name.endswith("_flags")
+            for f in value
+        }
         assert named <= set(reading.flags)
 
 
@@ -180,18 +204,25 @@ def test_cut_anywhere_gives_readings_or_truncated(vector: dict[str, Any]) -> Non
         else:
             # What a shorter payload still says must be what the whole one said first.
             said = [(reading.vital, reading.value) for reading in whole.readings]
-            assert [(reading.vital, reading.value) for reading in part.readings] == said[: len(part.readings)]
+            assert [(reading.vital, reading.value) for reading in part.readings] == said[
+                : len(part.readings)
+            ]
     assert refused  # the empty payload at least
 
 
 @needs_vectors
 @pytest.mark.parametrize("vector", GOOD, ids=ids)
-@pytest.mark.parametrize("tail", [b"\x00", b"\xff", b"\x00\x01", b"\x12\x34\x56"], ids=lambda tail: tail.hex())
+@pytest.mark.parametrize(
+    "tail", [b"\x00", b"\xff", b"\x00\x01", b"\x12\x34\x56"], ids=lambda tail: tail.hex()
+)
 def test_tail_is_refused(vector: dict[str, Any], tail: bytes) -> None:
     octets = bytes.fromhex(vector["hex"])
     characteristic = vector["characteristic"]
     if characteristic == "2A37" and octets[0] & 0x10 and len(tail) % 2 == 0:
-        assert len(payload_of(vector, octets + tail).readings) == len(payload_of(vector).readings) + len(tail) // 2
+        assert (
+            len(payload_of(vector, octets + tail).readings)
+            == len(payload_of(vector).readings) + len(tail) // 2
+        )
         return
     with pytest.raises(DecodeError) as caught:
         payload_of(vector, octets + tail)
@@ -201,7 +232,8 @@ def test_tail_is_refused(vector: dict[str, Any], tail: bytes) -> None:
     elif characteristic == "2AA7":
         allowed = {"bad_size", "truncated"}  # the begin of a next record
     elif characteristic in ("2AA9", "2AAA", "2AAB") and "crc" not in vector["expect"]:
-        allowed = {"truncated", "crc_mismatch", "trailing_bytes"}  # the optional CRC, cut, wrong or too long
+        # the optional CRC, cut, wrong or too long
+        allowed = {"truncated", "crc_mismatch", "trailing_bytes"}
     assert caught.value.reason in allowed
 
 

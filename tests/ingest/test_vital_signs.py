@@ -11,7 +11,9 @@ from rpm_stream.records import Payload
 
 
 def said(payload: Payload) -> list[tuple[str, str | None, str, str | None]]:
-    return [(reading.vital, reading.value, reading.unit, reading.absent) for reading in payload.readings]
+    return [
+        (reading.vital, reading.value, reading.unit, reading.absent) for reading in payload.readings
+    ]
 
 
 def test_heart_rate_parts_in_order(read: Any) -> None:
@@ -53,7 +55,16 @@ def test_pressure_in_kilopascal(read: Any) -> None:
         ("0000", ()),
         ("0800", ("pulse_range_above",)),
         ("1000", ("pulse_range_below",)),
-        ("3f00", ("body_movement", "cuff_too_loose", "irregular_pulse", "pulse_range_reserved", "improper_position")),
+        (
+            "3f00",
+            (
+                "body_movement",
+                "cuff_too_loose",
+                "irregular_pulse",
+                "pulse_range_reserved",
+                "improper_position",
+            ),
+        ),
         ("c0ff", ()),
     ],
 )
@@ -70,7 +81,10 @@ def test_unknown_user_is_flagged(read: Any) -> None:
 
 def test_cuff_pressure_is_never_a_blood_pressure(read: Any) -> None:
     payload = read("2A36", "0451005000400048f0")
-    assert said(payload) == [("cuff_pressure", "81", "mm[Hg]", None), ("pulse_rate", "7.2", "/min", None)]
+    assert said(payload) == [
+        ("cuff_pressure", "81", "mm[Hg]", None),
+        ("pulse_rate", "7.2", "/min", None),
+    ]
 
 
 def test_enhanced_blood_pressure_counts_seconds_since_its_epoch(read: Any) -> None:
@@ -97,7 +111,11 @@ def test_enhanced_cuff_pressure_has_one_pressure_only(read: Any, refuse: Any) ->
 
 def test_intermediate_temperature_is_flagged(read: Any) -> None:
     (reading,) = read("2A1E", "006c0100ff").readings
-    assert (reading.vital, reading.value, reading.flags) == ("body_temperature", "36.4", ("intermediate",))
+    assert (reading.vital, reading.value, reading.flags) == (
+        "body_temperature",
+        "36.4",
+        ("intermediate",),
+    )
 
 
 @pytest.mark.parametrize("kind", ["00", "0a", "ff"])

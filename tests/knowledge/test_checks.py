@@ -1,4 +1,6 @@
-"""What must hold of the tables: every fault is named with file, key and reason, and every number has its source."""
+"""What must hold of the tables: every fault is named with file, key and reason, and every number
+has its source.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,14 @@ from rpm_stream.knowledge import KnowledgeError, examine, load, shipped
 from rpm_stream.knowledge.checks import CATEGORIES
 from rpm_stream.knowledge.sources import unsourced
 
-LIMIT = 'vital = "{vital}"\nunit = "{unit}"\nabove = "3"\nrecover = "3"\nfirst = "low"\nsource = "x"\n'
+LIMIT = (
+    'vital = "{vital}"\nunit = "{unit}"\nabove = "3"\nrecover = "3"\nfirst = "low"\nsource = "x"\n'
+)
 PULSE = '[pulse]\nvitals = ["heart_rate"]\nunit = "/min"\nstep = "1"\nrows = '
-ROW = 'vitals = ["{}"]\nunit = "/min"\nstep = "1"\nrows = [["8", "red"], ["", "normal"]]\nrecover = {{ low = "{}" }}\n'
+ROW = (
+    'vitals = ["{}"]\nunit = "/min"\nstep = "1"\nrows = [["8", "red"], ["", "normal"]]\nrecover ='
+    ' {{ low = "{}" }}\n'
+)
 AGE = '[[age]]\nwords = "x"\nfrom_months = 0\n'
 LINE = 'unit = "/min"\nstep = "1"\n'
 AVERAGE = """
@@ -59,13 +66,29 @@ def test_the_shipped_tables_are_good_and_every_number_has_its_source() -> None:
 @pytest.mark.parametrize(
     ("table", "text", "said"),
     [
-        ("limits", f"[[limit]]\n{LIMIT.format(vital='moods', unit='kg')}", "limits.toml: limit 1: unknown vital moods"),
-        ("limits", f"[[limit]]\n{LIMIT.format(vital='weight', unit='%')}", "limit 1: weight has no unit %"),
+        (
+            "limits",
+            f"[[limit]]\n{LIMIT.format(vital='moods', unit='kg')}",
+            "limits.toml: limit 1: unknown vital moods",
+        ),
+        (
+            "limits",
+            f"[[limit]]\n{LIMIT.format(vital='weight', unit='%')}",
+            "limit 1: weight has no unit %",
+        ),
         ("limits", "[[limit]]\nvital = 3\n", "limits.toml: Expected `str`, got `int`"),
-        ("vitals", '[mood]\ndisplay = "x"\n', "vitals.toml: mood: Object missing required field `source`"),
+        (
+            "vitals",
+            '[mood]\ndisplay = "x"\n',
+            "vitals.toml: mood: Object missing required field `source`",
+        ),
         ("vitals", VITAL, "vitals.toml: mood.category: humour is none of FHIR's"),
         ("vitals", VITAL, "vitals.toml: mood.loinc: 8876-4 is no LOINC code"),
-        ("news2", f'[pulse]\nvitals = ["puls"]\n{LINE}rows = [["", 0]]\n', "pulse: unknown vital puls"),
+        (
+            "news2",
+            f'[pulse]\nvitals = ["puls"]\n{LINE}rows = [["", 0]]\n',
+            "pulse: unknown vital puls",
+        ),
         (
             "news2",
             f'[pulse]\nvitals = ["heart_rate"]\n{LINE}rows = [["9", 1], ["8", 0], ["", 2]]\n',
@@ -82,25 +105,77 @@ def test_the_shipped_tables_are_good_and_every_number_has_its_source() -> None:
             "news2.toml: pulse: recover.low of scale 1 lies in a band",
         ),
         ("news2", f'{PULSE}[["40", 3], ["", 1]]\n', "pulse: no row of 0 points"),
-        ("limits", '[step.moods]\nunit = "kg"\nlow = "1"\nhigh = "1"\n', "limits.toml: step.moods: unknown vital"),
-        ("limits", '[step.weight]\nunit = "g"\nlow = "1"\nhigh = "1"\n', "step.weight: a step is a difference in the"),
-        ("limits", '[step.weight]\nunit = "kg"\nlow = "0"\nhigh = "1"\n', "step.weight: a step is more than nothing"),
-        ("maternity", f"[[line]]\n{ROW.format('puls', 9)}", "maternity.toml: puls: unknown vital puls"),
-        ("maternity", f"[[line]]\n{ROW.format('weight', 9)}", "weight: there is no unit /min of it"),
-        ("maternity", f"[[line]]\n{ROW.format('heart_rate', 8)}", "heart_rate: a recovery lies in a band"),
-        ("child", f"{AGE}below_months = 12\n[[age.line]]\n{ROW.format('heart_rate', 9)}", "child.toml: age:"),
-        ("limits", '[beyond_query]\nfirst = "high"\nvitals = ["moods"]\n', "beyond_query.vitals: unknown vital moods"),
-        ("limits", '[beyond_query]\nfirst = "high"\nvitals = []\n', "glucose has limits and a query bound"),
-        ("trends", "kept_days = 20\n", "trends.toml: average of weight: its windows are longer than kept_days"),
+        (
+            "limits",
+            '[step.moods]\nunit = "kg"\nlow = "1"\nhigh = "1"\n',
+            "limits.toml: step.moods: unknown vital",
+        ),
+        (
+            "limits",
+            '[step.weight]\nunit = "g"\nlow = "1"\nhigh = "1"\n',
+            "step.weight: a step is a difference in the",
+        ),
+        (
+            "limits",
+            '[step.weight]\nunit = "kg"\nlow = "0"\nhigh = "1"\n',
+            "step.weight: a step is more than nothing",
+        ),
+        (
+            "maternity",
+            f"[[line]]\n{ROW.format('puls', 9)}",
+            "maternity.toml: puls: unknown vital puls",
+        ),
+        (
+            "maternity",
+            f"[[line]]\n{ROW.format('weight', 9)}",
+            "weight: there is no unit /min of it",
+        ),
+        (
+            "maternity",
+            f"[[line]]\n{ROW.format('heart_rate', 8)}",
+            "heart_rate: a recovery lies in a band",
+        ),
+        (
+            "child",
+            f"{AGE}below_months = 12\n[[age.line]]\n{ROW.format('heart_rate', 9)}",
+            "child.toml: age:",
+        ),
+        (
+            "limits",
+            '[beyond_query]\nfirst = "high"\nvitals = ["moods"]\n',
+            "beyond_query.vitals: unknown vital moods",
+        ),
+        (
+            "limits",
+            '[beyond_query]\nfirst = "high"\nvitals = []\n',
+            "glucose has limits and a query bound",
+        ),
+        (
+            "trends",
+            "kept_days = 20\n",
+            "trends.toml: average of weight: its windows are longer than kept_days",
+        ),
         ("trends", AVERAGE, "there is no average of heart_rate, pulse_rate"),
-        ("device_rules", '[battery]\nbelow = "20"\nrecover = "30"\n', "battery.below: a number without a source"),
-        ("detectors", PERSONAL.format(vitals=["moods"]), "detectors.toml: personal.vitals: unknown vital moods"),
-        ("detectors", PERSONAL.format(vitals=SEVENTEEN), "personal.vitals: 17 vitals; a patient's state has room for"),
+        (
+            "device_rules",
+            '[battery]\nbelow = "20"\nrecover = "30"\n',
+            "battery.below: a number without a source",
+        ),
+        (
+            "detectors",
+            PERSONAL.format(vitals=["moods"]),
+            "detectors.toml: personal.vitals: unknown vital moods",
+        ),
+        (
+            "detectors",
+            PERSONAL.format(vitals=SEVENTEEN),
+            "personal.vitals: 17 vitals; a patient's state has room for",
+        ),
         ("vitals", MANY_MOODS, "vitals; a patient's state has room"),
         ("moods", "x = 1\n", "moods.toml: no such table"),
         ("units", "[x\n", "units.toml:"),
     ],
-)  # fmt: skip
+)
 def test_a_fault_is_named(tmp_path: Path, table: str, text: str, said: str) -> None:
     (tmp_path / f"{table}.toml").write_text(text)
     assert any(said in fault for fault in examine(tmp_path)), examine(tmp_path)
@@ -110,9 +185,9 @@ def test_all_faults_are_told_at_once_and_loading_stops_at_the_first(tmp_path: Pa
     rows = "".join(f"[[limit]]\n{LIMIT.format(vital=vital, unit='kg')}" for vital in ("one", "two"))
     (tmp_path / "limits.toml").write_text(rows)
     faults = examine(tmp_path)
-    assert [fault for fault in faults if "unknown vital one" in fault or "unknown vital two" in fault] == list(
-        faults[:2]
-    )
+    assert [
+        fault for fault in faults if "unknown vital one" in fault or "unknown vital two" in fault
+    ] == list(faults[:2])
     with pytest.raises(KnowledgeError, match="unknown vital one"):
         load(tmp_path)
 
@@ -131,7 +206,8 @@ def test_a_number_without_a_source_is_a_fault_and_no_obstacle(tmp_path: Path) ->
         ({"a": 1, "source": " "}, ["a"]),
         ({"row": {"a": {"b": "2.5"}}}, ["row.a.b"]),
         ({"row": {"a": {"b": 2}, "source": "x"}}, []),
-        ({"source": "x", "rows": [{"a": 1}, {"a": 1, "source": "y"}]}, ["rows 1.a"]),  # a list's rows need their own
+        # a list's rows need their own
+        ({"source": "x", "rows": [{"a": 1}, {"a": 1, "source": "y"}]}, ["rows 1.a"]),
         ({"version": "1", "name": "2A37", "is": True, "words": ["one"]}, []),
     ],
 )
@@ -143,7 +219,8 @@ def test_every_category_is_one_of_fhir() -> None:
     assert {row.category for row in shipped().vitals.values()} <= CATEGORIES
 
 
-PINNED = {  # law 9: code and display agree for every vital; from LOINC as the guides of codes.md print it
+# law 9: code and display agree for every vital; from LOINC as the guides of codes.md print it
+PINNED = {
     "heart_rate": [("8867-4", "Heart rate")],
     "pulse_rate": [("8867-4", "Heart rate")],
     "rr_interval": [("8637-1", "R-R interval by EKG")],
@@ -164,7 +241,9 @@ PINNED = {  # law 9: code and display agree for every vital; from LOINC as the g
     "bmi": [("39156-5", "Body mass index (BMI) [Ratio]")],
     "body_fat": [("41982-0", "Percentage of body fat Measured")],
     "steps": [("55423-8", "Number of steps in unspecified time Pedometer")],
-    "peak_flow": [("19935-6", "Maximum expiratory gas flow Respiratory system airway by Peak flow meter")],
+    "peak_flow": [
+        ("19935-6", "Maximum expiratory gas flow Respiratory system airway by Peak flow meter")
+    ],
     "fev1": [("20150-9", "FEV1")],
     "oxygen_flow": [("3151-8", "Inhaled oxygen flow rate")],
     "inspired_oxygen": [("3150-0", "Inhaled oxygen concentration")],
@@ -172,7 +251,9 @@ PINNED = {  # law 9: code and display agree for every vital; from LOINC as the g
 
 
 def test_code_and_display_of_every_vital() -> None:
-    """A vital that is published has its code pinned here; one without a code is named nowhere as an Observation."""
+    """A vital that is published has its code pinned here; one without a code is named nowhere as
+    an Observation.
+    """
     coded = {name: list(row.loinc) for name, row in shipped().vitals.items() if row.loinc}
     assert coded == PINNED
     assert {row.publish for row in shipped().vitals.values() if not row.loinc} == {"none"}

@@ -1,4 +1,6 @@
-"""Every priority that is shipped follows from harm and onset by the table of IEC 60601-1-8, 6.1.2."""
+"""Every priority that is shipped follows from harm and onset by the table of IEC 60601-1-8,
+6.1.2.
+"""
 
 from __future__ import annotations
 
@@ -80,16 +82,22 @@ def test_every_shipped_priority_follows_from_its_harm_and_onset() -> None:
 
 
 def test_every_row_is_about_a_rule_that_there_is() -> None:
-    """The learned detectors' priority is held by their own tests (at most low); the device rules read the table."""
+    """The learned detectors' priority is held by their own tests (at most low); the device rules
+    read the table.
+    """
     device = {f"device.{kind}" for kind in get_args(DeviceKind)}
-    known = {*in_tables(shipped()), *dict(by_behaviour())} | device | {"detector"} | TRENDS | SETTINGS
+    known = (
+        {*in_tables(shipped()), *dict(by_behaviour())} | device | {"detector"} | TRENDS | SETTINGS
+    )
     assert set(shipped().priorities.rule) == known
     assert shipped().priorities.of("detector") == "low"
 
 
 def test_immediate_is_not_claimed() -> None:
     assert {risk.onset for risk in shipped().priorities.rule.values()} == {"prompt", "delayed"}
-    assert all(isinstance(risk, RuleRisk) and risk.why for risk in shipped().priorities.rule.values())
+    assert all(
+        isinstance(risk, RuleRisk) and risk.why for risk in shipped().priorities.rule.values()
+    )
 
 
 def test_nobody_may_snooze_what_is_high_and_it_escalates() -> None:
@@ -101,14 +109,24 @@ def test_nobody_may_snooze_what_is_high_and_it_escalates() -> None:
 @pytest.mark.parametrize(
     ("table", "text", "why"),
     [
-        ("priorities", "[rule]\n", r'no row \[rule."device.battery"\]: a rule needs its harm, onset and why'),
+        (
+            "priorities",
+            "[rule]\n",
+            r'no row \[rule."device.battery"\]: a rule needs its harm, onset and why',
+        ),
         ("limits", NEW_LIMIT, r'priorities.toml: no row \[rule."limits.weight.above.first"\]'),
         ("priorities", '[rule.x]\nharm = "grave"\nonset = "prompt"\nwhy = "?"\n', "grave"),
         ("priorities", "[snooze]\nnever = []\nat_most_hours = 1\n", "high alert"),
-        ("device_rules", '[[stuck]]\nvital = "moods"\ncount = 1\nminutes = 1\n', "unknown vital moods"),
+        (
+            "device_rules",
+            '[[stuck]]\nvital = "moods"\ncount = 1\nminutes = 1\n',
+            "unknown vital moods",
+        ),
     ],
 )
-def test_a_table_that_cannot_be_used_is_refused(tmp_path: Path, table: str, text: str, why: str) -> None:
+def test_a_table_that_cannot_be_used_is_refused(
+    tmp_path: Path, table: str, text: str, why: str
+) -> None:
     (tmp_path / f"{table}.toml").write_text(text)
     with pytest.raises(KnowledgeError, match=why):
         load(tmp_path)

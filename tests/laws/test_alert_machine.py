@@ -1,8 +1,9 @@
-"""Law 3 and law 2 through the judge's public doors, with everything that can come: all vitals, flags, absent and late
-values, decisions with and without sense, time, messages that come twice, and restarts.
+"""Law 3 and law 2 through the judge's public doors, with everything that can come: all vitals,
+flags, absent and late values, decisions with and without sense, time, messages that come twice, and
+restarts.
 
-The model is the feed as it is served. Beside the patient who is restarted at random places there is a twin who never
-is: both must put out the same bytes.
+The model is the feed as it is served. Beside the patient who is restarted at random places there is
+a twin who never is: both must put out the same bytes.
 """
 
 from __future__ import annotations
@@ -27,16 +28,67 @@ from rpm_stream.records import RANK, Action, Alert, Origin, PatientEntry, Readin
 
 HEAVY = os.environ.get("RPM_HEAVY") == "1"
 VITALS = sorted(shipped().vitals)
-USUAL = ("heart_rate", "oxygen_saturation", "respiratory_rate", "systolic", "body_temperature", "glucose", "battery")
-NUMBERS = ("0", "12", "20", "36.8", "39.5", "54", "60", "66", "70", "88", "90", "97", "120", "135", "185", "260")
-GROSS = {"heart_rate": ("28", "225"), "oxygen_saturation": ("60",), "glucose": ("35",), "systolic": ("60", "255")}
+USUAL = (
+    "heart_rate",
+    "oxygen_saturation",
+    "respiratory_rate",
+    "systolic",
+    "body_temperature",
+    "glucose",
+    "battery",
+)
+NUMBERS = (
+    "0",
+    "12",
+    "20",
+    "36.8",
+    "39.5",
+    "54",
+    "60",
+    "66",
+    "70",
+    "88",
+    "90",
+    "97",
+    "120",
+    "135",
+    "185",
+    "260",
+)
+GROSS = {
+    "heart_rate": ("28", "225"),
+    "oxygen_saturation": ("60",),
+    "glucose": ("35",),
+    "systolic": ("60", "255"),
+}
 GROUPS = {"glucose": "glucose"}  # of the others: vital_signs
 SIGNAL = shipped().signal
-FLAGS = sorted({*SIGNAL.never_judged, *SIGNAL.ask_repeat, "no_contact", "clock_ahead", "device_time_ignored", "query"})
+FLAGS = sorted(
+    {
+        *SIGNAL.never_judged,
+        *SIGNAL.ask_repeat,
+        "no_contact",
+        "clock_ahead",
+        "device_time_ignored",
+        "query",
+    }
+)
 ABSENT = ("not-a-number", "positive-infinity", "negative-infinity", "error")
-HIDES_MOST = feed.Filter(priorities=frozenset(), only_open=True, patient="nobody", group="none", person="nobody")
+HIDES_MOST = feed.Filter(
+    priorities=frozenset(), only_open=True, patient="nobody", group="none", person="nobody"
+)
 ENTRIES = [worn(), {"v": 1, "patient": "p", "expected_every": {"heart_rate": 45}}]
-KINDS = ("acknowledge", "snooze", "resolve", "assign", "comment", "new_normal", "withdraw", "void", "adopt")
+KINDS = (
+    "acknowledge",
+    "snooze",
+    "resolve",
+    "assign",
+    "comment",
+    "new_normal",
+    "withdraw",
+    "void",
+    "adopt",
+)
 moments = st.floats(0.1, 240)
 
 
@@ -44,7 +96,10 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.registry = registry_of(ENTRIES)
-        self.judge, self.twin_judge = Judge(shipped(), self.registry), Judge(shipped(), self.registry)
+        self.judge, self.twin_judge = (
+            Judge(shipped(), self.registry),
+            Judge(shipped(), self.registry),
+        )
         self.patient, self.twin = unpack_patient(None, "p"), unpack_patient(None, "p")
         self.minutes, self.offset = 0.0, 0
         self.last: Readings | None = None
@@ -52,7 +107,7 @@ class Machine(RuleBasedStateMachine):
         self.feed = FeedState()
         self.red: set[str] = set()
 
-    # --- what comes out ------------------------------------------------------------------------------------------
+    # --- what comes out ---------------------------------------------------------------------------
 
     def _take(self, judged: Judged | None, twin: Judged | None) -> None:
         assert judged == twin, "a restart changed what is put out"
@@ -66,8 +121,12 @@ class Machine(RuleBasedStateMachine):
 
     def _check(self, alert: Alert, known: Alert | None) -> None:
         assert alert.rule and alert.title and alert.why, "an alert that does not explain itself"
-        assert len(alert.evidence) <= 8 and set(alert.evidence) <= self.sent, "evidence that nobody sent"
-        assert alert.evidence or alert.group == "device:silence", "a value that rang and is not named"
+        assert len(alert.evidence) <= 8 and set(alert.evidence) <= self.sent, (
+            "evidence that nobody sent"
+        )
+        assert alert.evidence or alert.group == "device:silence", (
+            "a value that rang and is not named"
+        )
         assert (alert.priority, alert.state) != ("high", "snoozed"), "a high alert sleeps"
         before = (None, *(step.state for step in alert.history))
         wrong = [
@@ -82,7 +141,7 @@ class Machine(RuleBasedStateMachine):
             assert alert.history[: len(known.history)] == known.history, "history was rewritten"
             assert alert.opened_at == known.opened_at and alert.updated_at >= known.updated_at
 
-    # --- what comes in -------------------------------------------------------------------------------------------
+    # --- what comes in ----------------------------------------------------------------------------
 
     def _now(self) -> datetime:
         return START + timedelta(minutes=self.minutes)
@@ -91,22 +150,42 @@ class Machine(RuleBasedStateMachine):
         key = f"r{len(self.sent)}"
         self.sent.add(key)
         made = Reading(
-            id=key, patient="p", device="d", vital=vital, value=value, unit=shipped().vitals[vital].unit,
-            measured_at=self._now() - timedelta(minutes=ago), received_at=self._now(), utc_offset=None,
-            absent=None, flags=(), attributes={}, origin=Origin(frame="f", index=len(self.sent), part=0),
-        )  # fmt: skip
+            id=key,
+            patient="p",
+            device="d",
+            vital=vital,
+            value=value,
+            unit=shipped().vitals[vital].unit,
+            measured_at=self._now() - timedelta(minutes=ago),
+            received_at=self._now(),
+            utc_offset=None,
+            absent=None,
+            flags=(),
+            attributes={},
+            origin=Origin(frame="f", index=len(self.sent), part=0),
+        )
         return msgspec.structs.replace(made, **other)
 
     def _send(self, *readings: Reading) -> None:
         self.offset += 1
         self.last = Readings(
-            patient="p", frame="f", partition=0, offset=self.offset, chunk=0, received_at=self._now(), readings=readings
+            patient="p",
+            frame="f",
+            partition=0,
+            offset=self.offset,
+            chunk=0,
+            received_at=self._now(),
+            readings=readings,
         )
-        self._take(self.judge.step(self.patient, self.last), self.twin_judge.step(self.twin, self.last))
+        self._take(
+            self.judge.step(self.patient, self.last), self.twin_judge.step(self.twin, self.last)
+        )
 
     @rule(later=moments, data=st.data())
     def readings(self, later: float, data: st.DataObject) -> None:
-        """A few readings of one message: any vital, value, flag, reason for no value, on time or late."""
+        """A few readings of one message: any vital, value, flag, reason for no value, on time or
+        late.
+        """
         self.minutes += later
         found = []
         for _ in range(data.draw(st.integers(1, 3))):
@@ -136,12 +215,23 @@ class Machine(RuleBasedStateMachine):
         ended = {alert.group for alert in judged.alerts if alert.state == "resolved"}
         assert ended <= {"device:silence"}, "missing data resolved something"
 
-    @rule(kind=st.sampled_from(KINDS), choice=st.integers(-1, 4), has_sense=st.booleans(), data=st.data())
+    @rule(
+        kind=st.sampled_from(KINDS),
+        choice=st.integers(-1, 4),
+        has_sense=st.booleans(),
+        data=st.data(),
+    )
     def person(self, kind: str, choice: int, has_sense: bool, data: st.DataObject) -> None:
         """Any decision about any alert, or about none; with what it needs, or with nonsense."""
         listed = self.feed.listed()
         alert = listed[choice % len(listed)].id if listed and choice >= 0 else "nothing"
-        given: dict[str, Any] = {"patient": "p", "alert": alert, "action": kind, "who": "nurse", "at": self._now()}
+        given: dict[str, Any] = {
+            "patient": "p",
+            "alert": alert,
+            "action": kind,
+            "who": "nurse",
+            "at": self._now(),
+        }
         given["seen"] = data.draw(st.sampled_from((None, None, *RANK)))
         if has_sense:
             until = self._now() + timedelta(minutes=data.draw(st.sampled_from((60, 240, 1500))))
@@ -149,15 +239,21 @@ class Machine(RuleBasedStateMachine):
             given["direction"] = data.draw(st.sampled_from((None, "low", "high")))
         else:
             given["at"] = self._now() + timedelta(minutes=data.draw(st.sampled_from((0, -600, 5))))
-            given["until"] = data.draw(st.sampled_from((None, START - timedelta(days=1), START + timedelta(days=9000))))
+            given["until"] = data.draw(
+                st.sampled_from((None, START - timedelta(days=1), START + timedelta(days=9000)))
+            )
             given["to"] = data.draw(st.sampled_from((None, ":", "a: b")))
             given["who"] = data.draw(st.sampled_from(("nurse", "rpm-stream", ":")))
-            given["reason"] = data.draw(st.sampled_from(("", "snoozed for 9 minutes", "assigned to x", "x" * 1000)))
+            given["reason"] = data.draw(
+                st.sampled_from(("", "snoozed for 9 minutes", "assigned to x", "x" * 1000))
+            )
         action = msgspec.convert(given, Action)
         red = self.red & {alert}
         self._take(self.judge.act(self.patient, action), self.twin_judge.act(self.twin, action))
         if kind not in ("resolve", "withdraw") or given["seen"] in ("low", "medium"):
-            assert red <= self.red, "a decision that ends nothing, or was about less, took a high alert away"
+            assert red <= self.red, (
+                "a decision that ends nothing, or was about less, took a high alert away"
+            )
 
     @precondition(lambda self: self.last is not None)
     @rule()
@@ -172,7 +268,7 @@ class Machine(RuleBasedStateMachine):
         self.judge = Judge(shipped(), self.registry)
         self.patient = unpack_patient(pack_patient(self.patient), "p")
 
-    # --- what holds always ---------------------------------------------------------------------------------------
+    # --- what holds always ------------------------------------------------------------------------
 
     @invariant()
     def every_high_alert_is_listed_above_all_others_whatever_is_asked_for(self) -> None:
@@ -195,5 +291,7 @@ class Machine(RuleBasedStateMachine):
         assert pack_patient(self.patient) == pack_patient(self.twin)
 
 
-Machine.TestCase.settings = settings(max_examples=1500 if HEAVY else 100, stateful_step_count=30, deadline=None)
+Machine.TestCase.settings = settings(
+    max_examples=1500 if HEAVY else 100, stateful_step_count=30, deadline=None
+)
 TestAlertMachine = Machine.TestCase

@@ -1,4 +1,5 @@
-"""What made an alert may go: a limit ends, a score applies no more, a reading is taken back. Each alert can still end.
+"""What made an alert may go: a limit ends, a score applies no more, a reading is taken back. Each
+alert can still end.
 
 And what is so now is of the newest moment, whatever comes late or is answered afterwards.
 """
@@ -23,12 +24,20 @@ from rpm_stream.records import Action, Alert
 
 SCALE_2 = {"v": 1, "patient": "p", "oxygen_scale": 2}
 FEVER = {"vital": "body_temperature", "high": 100.4, "unit": "Cel", "owner": "dr-a"}
-ILL = (("heart_rate", "95"), ("respiratory_rate", "10"), ("oxygen_saturation", "95"), ("systolic", "105"))
+ILL = (
+    ("heart_rate", "95"),
+    ("respiratory_rate", "10"),
+    ("oxygen_saturation", "95"),
+    ("systolic", "105"),
+)
 FIVE = (*ILL, ("body_temperature", "38.5"))
 WELL = (
-    ("heart_rate", "80"), ("respiratory_rate", "15"), ("oxygen_saturation", "97"), ("systolic", "120"),
+    ("heart_rate", "80"),
+    ("respiratory_rate", "15"),
+    ("oxygen_saturation", "97"),
+    ("systolic", "120"),
     ("body_temperature", "37.0"),
-)  # fmt: skip
+)
 
 
 def put(ward: Ward, **fields: Any) -> None:
@@ -43,7 +52,7 @@ def episode(ward: Ward, group: str = "vital_signs") -> Episode:
     return ward.patient.state.episodes[group]
 
 
-# --- now is now --------------------------------------------------------------------------------------------------
+# --- now is now -----------------------------------------------------------------------------------
 
 
 def test_a_calm_value_that_comes_late_does_not_say_what_news2_is_now() -> None:
@@ -61,7 +70,11 @@ def test_an_answer_about_oxygen_opens_nothing_that_is_over() -> None:
     ward = Ward(SCALE_2)
     ids = set()
     for minutes, value in ((0, "82"), (5, "82"), (10, "90"), (25, "90"), (41, "90")):
-        ids |= {alert.id for alert in ward.now("oxygen_saturation", value, minutes) if alert.group == "vital_signs"}
+        ids |= {
+            alert.id
+            for alert in ward.now("oxygen_saturation", value, minutes)
+            if alert.group == "vital_signs"
+        }
     ward.act("see", *ids, 42)
     assert "vital_signs" not in ward.patient.state.episodes
     told = ward.send(43, (43, "oxygen_flow", "0", "L/min"))
@@ -78,12 +91,16 @@ def test_what_is_not_known_to_have_been_told_is_told() -> None:
     assert told.now[0].newest.value == "87"
 
 
-# --- decisions -----------------------------------------------------------------------------------------------------
+# --- decisions ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("worst", "event"), [("80", "refused"), ("90", "acknowledged")])
-def test_a_decision_about_a_record_of_long_ago_is_refused_if_anything_worse_came(worst: str, event: str) -> None:
-    """The state keeps the newest moments; of a record before them it is known only how bad it ever was."""
+def test_a_decision_about_a_record_of_long_ago_is_refused_if_anything_worse_came(
+    worst: str, event: str
+) -> None:
+    """The state keeps the newest moments; of a record before them it is known only how bad it
+    ever was.
+    """
     ward = Ward()
     ward.now("oxygen_saturation", "91", 0)
     (seen,) = ward.now("oxygen_saturation", "91", 5)
@@ -105,13 +122,14 @@ def test_what_was_held_back_is_told_although_a_snooze_ends_at_the_same_look() ->
     ward.act("snooze", alert.id, 16, until=after(60))
     assert ward.now("glucose", f"{stood + step}", 22)[-1].state == "open"  # a step worse
     ward.act("snooze", alert.id, 23, until=after(60))
-    assert ward.now("glucose", f"{stood + 2 * step}", 24)[-1].state == "snoozed"  # and again, within the wait
+    # and again, within the wait
+    assert ward.now("glucose", f"{stood + 2 * step}", 24)[-1].state == "snoozed"
     events = [(alert.history[-1].event, alert.history[-1].at) for alert in ward.tick(90)]
     assert ("worse", after(37)) in events
     assert episode(ward, "glucose").alert.state == "open"
 
 
-# --- ends ------------------------------------------------------------------------------------------------------------
+# --- ends -----------------------------------------------------------------------------------------
 
 
 def test_what_rang_by_a_limit_that_was_taken_away_ends_by_readings() -> None:
@@ -127,7 +145,9 @@ def test_what_rang_by_a_limit_that_was_taken_away_ends_by_readings() -> None:
 
 
 def test_news2_of_who_is_pregnant_now_ends() -> None:
-    """NEWS2 applies no more: what it rang for is over an hour after the last breach, by readings."""
+    """NEWS2 applies no more: what it rang for is over an hour after the last breach, by
+    readings.
+    """
     ward = Ward()
     send(ward, 0, *FIVE)
     assert "news2" in episode(ward).members
@@ -138,7 +158,9 @@ def test_news2_of_who_is_pregnant_now_ends() -> None:
 
 
 def test_news2_ends_without_the_part_that_was_taken_back() -> None:
-    """Another person's fever was one of its six points: nobody need send a temperature for it to end."""
+    """Another person's fever was one of its six points: nobody need send a temperature for it to
+    end.
+    """
     ward, fast = Ward(), ("respiratory_rate", "22")
     message = ward.message(0, *((0, *value) for value in (FIVE[0], *FIVE[2:], fast)))
     ward.judge.step(ward.patient, message)
@@ -146,7 +168,14 @@ def test_news2_ends_without_the_part_that_was_taken_back() -> None:
     fever = tuple(reading for reading in message.readings if reading.vital == "body_temperature")
     ward.judge.act(
         ward.patient,
-        Action(patient="p", action="void", who="nurse", at=after(2), reason="her husband's", readings=fever),
+        Action(
+            patient="p",
+            action="void",
+            who="nurse",
+            at=after(2),
+            reason="her husband's",
+            readings=fever,
+        ),
     )
     assert "news2" in episode(ward).members
     well = tuple(value for value in WELL if value[0] != "body_temperature")
@@ -166,13 +195,15 @@ def test_news2_ends_though_nobody_answers_about_oxygen_again() -> None:
     assert "vital_signs" not in ward.patient.state.episodes or episode(ward).alert.over
 
 
-# --- oxygen that nobody speaks of any more ---------------------------------------------------------------------------
+# --- oxygen that nobody speaks of any more --------------------------------------------------------
 
 HALF_A_DAY = 12 * 60
 
 
 def too_much_oxygen(**entry: Any) -> Ward:
-    """On scale 2, on oxygen since minute 0, and 97 % since minute 5: high, and so is NEWS2 at its limit."""
+    """On scale 2, on oxygen since minute 0, and 97 % since minute 5: high, and so is NEWS2 at
+    its limit.
+    """
     ward = Ward({**SCALE_2, **entry})
     ward.send(0, (0, "oxygen_flow", "2", "L/min"))
     for minutes in (5, 15):
@@ -182,17 +213,26 @@ def too_much_oxygen(**entry: Any) -> Ward:
 
 
 def calls_it_over(ward: Ward, minutes: float, value: str) -> bool:
-    told = [alert for alert in ward.now("oxygen_saturation", value, minutes) if alert.group == "vital_signs"]
+    told = [
+        alert
+        for alert in ward.now("oxygen_saturation", value, minutes)
+        if alert.group == "vital_signs"
+    ]
     return any(alert.historical or alert.over or alert.state == "resolved" for alert in told)
 
 
 @pytest.mark.parametrize("registry", [{}, {"on_oxygen": False}])
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.integers(20, 2 * HALF_A_DAY), min_size=1, max_size=8), st.sampled_from(("97", "95", "100")))
+@given(
+    st.lists(st.integers(20, 2 * HALF_A_DAY), min_size=1, max_size=8),
+    st.sampled_from(("97", "95", "100")),
+)
 def test_too_much_oxygen_is_not_over_because_the_answer_has_aged(
     registry: dict[str, Any], times: list[int], value: str
 ) -> None:
-    """Nobody has said that the oxygen was taken away: no saturation that is too high with it tells that it was."""
+    """Nobody has said that the oxygen was taken away: no saturation that is too high with it
+    tells that it was.
+    """
     ward = too_much_oxygen(**registry)
     for minutes in sorted({*times, HALF_A_DAY + 100, HALF_A_DAY + 200}):
         assert not calls_it_over(ward, minutes, value)
@@ -211,7 +251,9 @@ def test_a_single_value_that_rang_is_not_back_because_the_answer_has_aged() -> N
     [(None, "90"), ("0", "97"), ("2", "90")],
     ids=["inside also on oxygen", "on air now", "on oxygen and inside"],
 )
-def test_too_much_oxygen_ends_by_readings_after_the_answer_has_aged(answer: str | None, value: str) -> None:
+def test_too_much_oxygen_ends_by_readings_after_the_answer_has_aged(
+    answer: str | None, value: str
+) -> None:
     ward = too_much_oxygen()
     identity = episode(ward).alert.id
     late = HALF_A_DAY + 30
@@ -261,7 +303,11 @@ def test_a_device_that_ails_again_is_told_with_the_reading_of_now() -> None:
         battery(ward, minutes, device, percent)
     (told,) = battery(ward, 3, "a", "4")
     assert sorted(line.split(":")[0] for line in told.why) == ["battery 10 %", "battery 4 %"]
-    (low,) = (each for name, each in episode(ward, "device:battery").members.items() if name.endswith(":a"))
+    (low,) = (
+        each
+        for name, each in episode(ward, "device:battery").members.items()
+        if name.endswith(":a")
+    )
     assert (low.why.split(":")[0], low.measured_at) == ("battery 4 %", after(3))
     assert set(low.evidence) < set(told.evidence)
 
@@ -269,7 +315,9 @@ def test_a_device_that_ails_again_is_told_with_the_reading_of_now() -> None:
 def battery(ward: Ward, minutes: float, device: str, percent: str) -> tuple[Alert, ...]:
     """The records that a device's battery causes."""
     message = ward.message(minutes, (minutes, "battery", percent))
-    readings = tuple(msgspec.structs.replace(reading, device=device) for reading in message.readings)
+    readings = tuple(
+        msgspec.structs.replace(reading, device=device) for reading in message.readings
+    )
     judged = ward.judge.step(ward.patient, msgspec.structs.replace(message, readings=readings))
     assert judged is not None
     return judged.alerts
@@ -286,7 +334,7 @@ def test_a_vital_that_is_silent_again_is_told_by_its_last_reading() -> None:
     assert episode(ward, "device:silence").members["silence:heart_rate"].evidence == (last.id,)
 
 
-# --- what has no values: a person ends it ----------------------------------------------------------------------------
+# --- what has no values: a person ends it ---------------------------------------------------------
 
 
 def grave() -> Knowledge:
@@ -295,13 +343,17 @@ def grave() -> Knowledge:
     limits = msgspec.structs.replace(known.limits, silence_priority="high")
     risk = known.priorities.rule["limits.glucose.below_54.first"]
     names = [name for name in known.priorities.rule if name.startswith(("device.", "settings."))]
-    priorities = msgspec.structs.replace(known.priorities, rule={**known.priorities.rule, **dict.fromkeys(names, risk)})
+    priorities = msgspec.structs.replace(
+        known.priorities, rule={**known.priorities.rule, **dict.fromkeys(names, risk)}
+    )
     return msgspec.structs.replace(known, limits=limits, priorities=priorities)
 
 
 @pytest.mark.parametrize("group", ["device:silence", "device:battery", "settings"])
 @pytest.mark.parametrize("is_acknowledged", [False, True])
-def test_a_high_alert_without_values_is_ended_by_a_person(group: str, is_acknowledged: bool) -> None:
+def test_a_high_alert_without_values_is_ended_by_a_person(
+    group: str, is_acknowledged: bool
+) -> None:
     ward = Ward({"v": 1, "patient": "p", "expected_every": {"heart_rate": 30}, "limits": [FEVER]})
     ward.judge = Judge(grave(), ward.registry)
     ward.send(0, (0, "heart_rate", "70"), (0, "battery", "5"))
@@ -313,7 +365,9 @@ def test_a_high_alert_without_values_is_ended_by_a_person(group: str, is_acknowl
     (ended,) = ward.act("resolve", alert.id, 42, reason="she is in hospital")
     assert (ended.state, ended.history[-1].event) == ("resolved", "resolved")
     assert group not in ward.patient.state.episodes
-    assert group not in {each.group for each in (*ward.tick(200), *ward.send(201, (201, "battery", "5")))}
+    assert group not in {
+        each.group for each in (*ward.tick(200), *ward.send(201, (201, "battery", "5")))
+    }
 
 
 def test_law_3_a_high_alert_of_values_is_not() -> None:

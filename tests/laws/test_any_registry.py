@@ -1,4 +1,6 @@
-"""Whatever entry the registry holds, its patient is judged and nobody else's judge ends: it was set by hand, once."""
+"""Whatever entry the registry holds, its patient is judged and nobody else's judge ends: it was
+set by hand, once.
+"""
 
 from __future__ import annotations
 
@@ -25,50 +27,100 @@ from rpm_stream.score.rules.individual_limits import faults
 OWN = ("heart_rate", "oxygen_saturation", "weight", "glucose", "body_temperature", "mean_arterial")
 VITALS = st.sampled_from([*OWN, "heartrate", "", "a b"])
 NUMBERS = st.sampled_from(
-    [1, 60, 10**6, 10**11, 2**63 - 1, 2**63, 2**64, 10**4000, 0, -1, 0.1, 1e-300, 1e300, -1e300, "1", "-0", "9" * 24]
+    [
+        1,
+        60,
+        10**6,
+        10**11,
+        2**63 - 1,
+        2**63,
+        2**64,
+        10**4000,
+        0,
+        -1,
+        0.1,
+        1e-300,
+        1e300,
+        -1e300,
+        "1",
+        "-0",
+        "9" * 24,
+    ]
 )
-MINUTES = st.sampled_from([1, 30, 10**6, MOST_MINUTES, MOST_MINUTES + 1, 10**11, 2**63 - 1, 2**64, 10**30])
+MINUTES = st.sampled_from(
+    [1, 30, 10**6, MOST_MINUTES, MOST_MINUTES + 1, 10**11, 2**63 - 1, 2**64, 10**30]
+)
 TIMES = st.sampled_from(
-    ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00-14:00", "9999-12-31T23:59:59.999999Z",
-     "9999-12-31T23:59:00Z", "9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59+14:00", "1900-01-01T00:00:00Z",
-     stamp(-600), stamp(0), stamp(30), stamp(90), None]
-)  # fmt: skip
-BORN = st.sampled_from(["0001", "0000", "9999", "9999-12-31", "0001-01-01", "2022-02-30", "2020", "", "x", None])
+    [
+        "0001-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+14:00",
+        "0001-01-01T00:00:00-14:00",
+        "9999-12-31T23:59:59.999999Z",
+        "9999-12-31T23:59:00Z",
+        "9999-12-31T23:59:59-14:00",
+        "9999-12-31T23:59:59+14:00",
+        "1900-01-01T00:00:00Z",
+        stamp(-600),
+        stamp(0),
+        stamp(30),
+        stamp(90),
+        None,
+    ]
+)
+BORN = st.sampled_from(
+    ["0001", "0000", "9999", "9999-12-31", "0001-01-01", "2022-02-30", "2020", "", "x", None]
+)
 UNITS = st.sampled_from(["/min", "%", "kg", "mg/dL", "Cel", "", "x", "[lb_av]"])
 LIMITS = st.fixed_dictionaries(
     {"vital": VITALS, "unit": UNITS, "owner": st.just("dr")},
     optional={
-        "low": NUMBERS, "high": NUMBERS, "recover": NUMBERS, "for": st.sampled_from([0, 10080]),
-        "of": st.just({"count": 12, "last": 1, "within": 1}), "priority": st.sampled_from(["high", "low"]),
-        "valid_from": TIMES, "until": TIMES,
+        "low": NUMBERS,
+        "high": NUMBERS,
+        "recover": NUMBERS,
+        "for": st.sampled_from([0, 10080]),
+        "of": st.just({"count": 12, "last": 1, "within": 1}),
+        "priority": st.sampled_from(["high", "low"]),
+        "valid_from": TIMES,
+        "until": TIMES,
     },
-)  # fmt: skip
+)
 PATIENTS = st.fixed_dictionaries(
     {"patient": st.just("p")},
     optional={
-        "born": BORN, "pregnant": st.booleans(), "oxygen_scale": st.sampled_from([1, 2]),
+        "born": BORN,
+        "pregnant": st.booleans(),
+        "oxygen_scale": st.sampled_from([1, 2]),
         "on_oxygen": st.sampled_from([True, False, None]),
-        "expected_every": st.dictionaries(VITALS, MINUTES, max_size=4), "limits": st.lists(LIMITS, max_size=4),
+        "expected_every": st.dictionaries(VITALS, MINUTES, max_size=4),
+        "limits": st.lists(LIMITS, max_size=4),
         "panel": st.just("x"),
         "target_weight": st.fixed_dictionaries({"value": NUMBERS, "unit": UNITS, "at": TIMES}),
     },
-)  # fmt: skip
-SPANS = st.fixed_dictionaries({"patient": st.sampled_from(["p", "p", "q"])}, optional={"from": TIMES, "until": TIMES})
+)
+SPANS = st.fixed_dictionaries(
+    {"patient": st.sampled_from(["p", "p", "q"])}, optional={"from": TIMES, "until": TIMES}
+)
 DEVICES = st.fixed_dictionaries(
     {"device": st.sampled_from(["d", "a", "b"]), "assignments": st.lists(SPANS, max_size=3)},
     optional={"model": st.sampled_from(["Omron", "", None])},
 )
 PANELS = st.fixed_dictionaries({"panel": st.just("x"), "limits": st.lists(LIMITS, max_size=3)})
 VALUES = [
-    ("heart_rate", "190"), ("oxygen_saturation", "84"), ("weight", "80.5"), ("glucose", "40"),
-    ("body_temperature", "41.0"), ("mean_arterial", "93"),
-]  # fmt: skip
+    ("heart_rate", "190"),
+    ("oxygen_saturation", "84"),
+    ("weight", "80.5"),
+    ("glucose", "40"),
+    ("body_temperature", "41.0"),
+    ("mean_arterial", "93"),
+]
 
 
 @settings(max_examples=150, deadline=None)
 @given(PATIENTS, st.lists(DEVICES, max_size=3), PANELS)
 @example({"patient": "p", "expected_every": {"heartrate": 60}}, [], {"panel": "x", "limits": []})
-@example({"patient": "p", "expected_every": {"heart_rate": 10**11}}, [], {"panel": "x", "limits": []})
+@example(
+    {"patient": "p", "expected_every": {"heart_rate": 10**11}}, [], {"panel": "x", "limits": []}
+)
 @example(
     {"patient": "p", "expected_every": {"heart_rate": 60}},
     [{"device": "a", "assignments": [{"patient": "p", "from": "9999-12-31T23:59:00Z"}]}],
@@ -116,7 +168,7 @@ def test_nor_do_the_ends_of_time(at: datetime) -> None:
     pack_patient(ward.patient)
 
 
-# --- how often something is expected ----------------------------------------------------------------------------------
+# --- how often something is expected --------------------------------------------------------------
 
 
 def settings_told(expected: dict[str, int]) -> list[dict[str, Any]]:
@@ -127,12 +179,17 @@ def settings_told(expected: dict[str, int]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("expected", [{"heartrate": 60}, {"weight": MOST_MINUTES + 1}])
-def test_what_cannot_be_expected_is_left_out_and_told_and_the_others_hold(expected: dict[str, int]) -> None:
+def test_what_cannot_be_expected_is_left_out_and_told_and_the_others_hold(
+    expected: dict[str, int],
+) -> None:
     entries = [worn(), {"v": 1, "patient": "p", "expected_every": {**expected, "heart_rate": 60}}]
     output = replay_frames([frame_of([measured(0, "heart_rate", "72")], 0)], entries, 5000)
     told = {alert["group"]: alert for alert in of_type(output, "alert")}
     assert told["device:silence"]["opened_at"] == stamp(60)
-    assert (told["settings"]["priority"], told["settings"]["title"]) == ("low", "Silence that cannot be noticed")
+    assert (told["settings"]["priority"], told["settings"]["title"]) == (
+        "low",
+        "Silence that cannot be noticed",
+    )
     assert "is left out" in told["settings"]["why"][0]
 
 
@@ -150,7 +207,9 @@ def test_what_can_be_expected_is_not_told() -> None:
         ),
     ],
 )
-def test_what_cannot_be_expected_is_refused_when_it_is_loaded(expected: dict[str, int], words: str) -> None:
+def test_what_cannot_be_expected_is_refused_when_it_is_loaded(
+    expected: dict[str, int], words: str
+) -> None:
     entry = PatientEntry(patient="p", expected_every=expected)
     assert faults(entry, shipped()) == [words]
 
@@ -158,10 +217,14 @@ def test_what_cannot_be_expected_is_refused_when_it_is_loaded(expected: dict[str
 def test_a_weight_at_discharge_that_cannot_be_is_told() -> None:
     weight = {"value": 820, "unit": "kg", "at": stamp(-600)}
     output = replay_frames(
-        [frame_of([measured(0, "weight", "80.0")], 0)], [worn(), {"v": 1, "patient": "p", "target_weight": weight}]
+        [frame_of([measured(0, "weight", "80.0")], 0)],
+        [worn(), {"v": 1, "patient": "p", "target_weight": weight}],
     )
     (alert,) = [alert for alert in of_type(output, "alert") if alert["group"] == "settings"]
-    assert (alert["priority"], alert["title"]) == ("low", "A weight at discharge that cannot be used")
+    assert (alert["priority"], alert["title"]) == (
+        "low",
+        "A weight at discharge that cannot be used",
+    )
     assert "820 kg is none of a body: is the unit right?" in alert["why"][0]
 
 

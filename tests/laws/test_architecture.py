@@ -1,5 +1,6 @@
-"""The house's walls, read from the source: who imports whom, who may touch the world, how large a thing may be,
-how often a name may stand, how long a chain of imports may get, and what must be installed.
+"""The house's walls, read from the source: who imports whom, who may touch the world, how large a
+thing may be, how often a name may stand, how long a chain of imports may get, and what must be
+installed.
 
 Every exception stands in a table here with its reason; one that is no longer needed fails too.
 """
@@ -21,9 +22,20 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from support.paths import repository
-from support.source import MODULES, SOURCE, aliases, dotted, import_graph, imported, name_of, tree, unit_of
+from support.source import (
+    MODULES,
+    SOURCE,
+    aliases,
+    dotted,
+    import_graph,
+    imported,
+    name_of,
+    tree,
+    unit_of,
+)
 
-# Left may be imported by right, never the other way round; two names of one floor never import each other.
+# Left may be imported by right, never the other way round; two names of one floor never import each
+# other.
 FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"records", "ids", "errors"}),
     frozenset({"ahead", "entries", "envelope", "text"}),
@@ -53,7 +65,7 @@ INNER_FLOORS: dict[str, tuple[frozenset[str], ...]] = {
     ),
 }
 
-# --- outside app/: no clock, no socket, no file, no environment ---------------------------------------------------
+# --- outside app/: no clock, no socket, no file, no environment -----------------------------------
 
 PURE_LIBRARIES = {
     "msgspec": "the records' own types and their wire form",
@@ -61,24 +73,33 @@ PURE_LIBRARIES = {
     "river": "the learning detectors",
 }
 BANNED_MODULES = frozenset(
-    "asyncio concurrent ctypes email fcntl ftplib glob http imaplib importlib io logging mmap multiprocessing os "
-    "pathlib pickle platform poplib queue random sched secrets select selectors shelve shutil signal smtplib socket "
-    "socketserver sqlite3 ssl subprocess sys tempfile threading time urllib webbrowser".split()
+    "asyncio concurrent ctypes email fcntl ftplib glob http imaplib importlib io logging mmap"
+    " multiprocessing os pathlib pickle platform poplib queue random sched secrets select selectors"
+    " shelve shutil signal smtplib socket socketserver sqlite3 ssl subprocess sys tempfile"
+    " threading time urllib webbrowser".split()
 )
 BANNED_NAMES = frozenset(
-    "datetime.datetime.now datetime.datetime.utcnow datetime.datetime.today datetime.date.today uuid.uuid1 uuid.uuid4 "
-    "open print input eval exec __import__ breakpoint".split()
+    "datetime.datetime.now datetime.datetime.utcnow datetime.datetime.today datetime.date.today"
+    " uuid.uuid1 uuid.uuid4 open print input eval exec __import__ breakpoint".split()
 )
-BANNED_METHODS = frozenset("read_text read_bytes write_text write_bytes open iterdir exists is_file is_dir".split())
+BANNED_METHODS = frozenset(
+    "read_text read_bytes write_text write_bytes open iterdir exists is_file is_dir".split()
+)
 WORLD_EXCEPTIONS = {
     ("knowledge/__init__.py", "importlib"): "the shipped tables are data files of the package",
-    ("knowledge/__init__.py", "pathlib"): "a clinic's own tables are a folder, named once at the start",
+    (
+        "knowledge/__init__.py",
+        "pathlib",
+    ): "a clinic's own tables are a folder, named once at the start",
     ("knowledge/__init__.py", "read_text"): "reads the tables, once, before the first record",
     ("knowledge/__init__.py", "exists"): "tells which of the tables a clinic's folder replaces",
-    ("knowledge/__init__.py", "is_dir"): "a folder that is missing is an error, not a silent use of the shipped tables",
+    (
+        "knowledge/__init__.py",
+        "is_dir",
+    ): "a folder that is missing is an error, not a silent use of the shipped tables",
 }
 
-# --- sizes --------------------------------------------------------------------------------------------------------
+# --- sizes ----------------------------------------------------------------------------------------
 
 MODULE_LINES = 400
 CLASS_LINES = 150
@@ -94,12 +115,12 @@ def for_reason(reason: str, words: str) -> dict[str, str]:
 
 LARGE_CLASSES = for_reason(
     "to be split",
-    "Alerting BatchConsumer BatchWork BleakLink BleakRadio Bluez Broker BumbleLink BumbleRadio Chart "
-    "Collector DetailDialog FeedPage FeedState Gateway Holding Hub Judge LimitJudge LimitTable Quality "
-    "Replay Report Session Settings Silence Spool Totals Trends ",
+    "Alerting BatchConsumer BatchWork BleakLink BleakRadio Bluez Broker BumbleLink BumbleRadio"
+    " Chart Collector DetailDialog FeedPage FeedState Gateway Holding Hub Judge LimitJudge"
+    " LimitTable Quality Replay Report Session Settings Silence Spool Totals Trends ",
 )
 
-# --- names --------------------------------------------------------------------------------------------------------
+# --- names ----------------------------------------------------------------------------------------
 
 SAME_STEM = {
     **for_reason(
@@ -110,20 +131,21 @@ SAME_STEM = {
 }
 SAME_CLASS = for_reason(
     "to be renamed",
-    "Asked Bounds Broker Bucket Characteristic Chart Combined Course Decision Due Entry Fault Found "
-    "GlucoseContext Held Kept Kind Lasting Line Link Mark Moment Observed Period Personal Place Plan "
-    "Point Recovery Refused Right Row Rule Run Segment Settings Shadow Shared Step Subject Told Total "
-    "Trends Verdict Waiting Window Work ",
+    "Asked Bounds Broker Bucket Characteristic Chart Combined Course Decision Due Entry Fault Found"
+    " GlucoseContext Held Kept Kind Lasting Line Link Mark Moment Observed Period Personal Place"
+    " Plan Point Recovery Refused Right Row Rule Run Segment Settings Shadow Shared Step Subject"
+    " Told Total Trends Verdict Waiting Window Work ",
 )
 
-# --- how far one has to read --------------------------------------------------------------------------------------
+# --- how far one has to read ----------------------------------------------------------------------
 
-LONGEST_CHAIN = {  # modules, each of which imports the next one; the aim is 15 when a module is loaded
+# modules, each of which imports the next one; the aim is 15 when a module is loaded
+LONGEST_CHAIN = {
     "loaded": 26,
     "loaded or called": 31,  # imports inside functions count too
 }
 
-# --- what an installation needs -----------------------------------------------------------------------------------
+# --- what an installation needs -------------------------------------------------------------------
 
 NOT_IMPORTED = {
     "cramjam": "aiokafka loads it for messages that are compressed with lz4",
@@ -148,7 +170,9 @@ def level(unit: str, floors: Sequence[frozenset[str]] = FLOORS) -> int:
 
 
 def may_import(importer: Path, target: str) -> bool:
-    """Whether the target's floor lies below the importer's; within a package with inner floors, the room's."""
+    """Whether the target's floor lies below the importer's; within a package with inner floors,
+    the room's.
+    """
     ours, theirs = importer.relative_to(SOURCE).parts, target.split(".")
     unit = ours[0].removesuffix(".py")
     if unit != theirs[0]:
@@ -166,7 +190,14 @@ def pure_modules() -> list[Path]:
 def test_there_is_something_to_check() -> None:
     """Guards all that follows: an empty list of modules would pass everything."""
     assert len(MODULES) > 50
-    assert {unit_of(path) for path in MODULES} >= {"records", "knowledge", "ingest", "score", "pipeline", "app"}
+    assert {unit_of(path) for path in MODULES} >= {
+        "records",
+        "knowledge",
+        "ingest",
+        "score",
+        "pipeline",
+        "app",
+    }
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
@@ -192,26 +223,41 @@ def touches(path: Path) -> set[str]:
     """What a module takes from the world: banned modules, names and methods that it mentions."""
     roots = {name.split(".")[0] for name in imported(path)}
     found = {root for root in roots if root in BANNED_MODULES}
-    found |= {root for root in roots - {"rpm_stream"} - set(PURE_LIBRARIES) if root not in sys.stdlib_module_names}
+    found |= {
+        root
+        for root in roots - {"rpm_stream"} - set(PURE_LIBRARIES)
+        if root not in sys.stdlib_module_names
+    }
     known = aliases(path)
     for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Attribute | ast.Name) and (name := dotted(node, known)) in BANNED_NAMES:
+        if (
+            isinstance(node, ast.Attribute | ast.Name)
+            and (name := dotted(node, known)) in BANNED_NAMES
+        ):
             found.add(str(name))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in BANNED_METHODS:
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in BANNED_METHODS
+        ):
             found.add(node.func.attr)
     return found
 
 
 @pytest.mark.parametrize("path", pure_modules(), ids=name_of)
 def test_nothing_above_the_line_touches_the_world(path: Path) -> None:
-    """Law 4: no clock is read outside app/; and no socket, file, environment, thread or log either."""
+    """Law 4: no clock is read outside app/; and no socket, file, environment, thread or log
+    either.
+    """
     wrong = sorted(what for what in touches(path) if (name_of(path), what) not in WORLD_EXCEPTIONS)
     assert not wrong, f"{name_of(path)} uses {wrong}"
 
 
 def test_no_exception_outlives_its_need() -> None:
     used = {(name_of(path), what) for path in pure_modules() for what in touches(path)}
-    assert set(WORLD_EXCEPTIONS) <= used, f"not needed any more: {sorted(set(WORLD_EXCEPTIONS) - used)}"
+    assert set(WORLD_EXCEPTIONS) <= used, (
+        f"not needed any more: {sorted(set(WORLD_EXCEPTIONS) - used)}"
+    )
     large = {name_of(path) for path in MODULES if line_count(path) > MODULE_LINES}
     long = {one.name for path in MODULES for one in classes(path) if lines_of(one) > CLASS_LINES}
     for exceptions, needed in (
@@ -221,7 +267,9 @@ def test_no_exception_outlives_its_need() -> None:
         (SAME_CLASS, repeated_classes()),
         (NOT_IMPORTED, not_imported()),
     ):
-        assert set(exceptions) <= set(needed), f"not needed any more: {sorted(set(exceptions) - set(needed))}"
+        assert set(exceptions) <= set(needed), (
+            f"not needed any more: {sorted(set(exceptions) - set(needed))}"
+        )
 
 
 @pytest.mark.parametrize(
@@ -262,12 +310,17 @@ def functions(path: Path) -> Iterator[tuple[ast.FunctionDef | ast.AsyncFunctionD
     for parent in ast.walk(tree(path)):
         for node in ast.iter_child_nodes(parent):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                static = any(isinstance(one, ast.Name) and one.id == "staticmethod" for one in node.decorator_list)
+                static = any(
+                    isinstance(one, ast.Name) and one.id == "staticmethod"
+                    for one in node.decorator_list
+                )
                 yield node, isinstance(parent, ast.ClassDef) and not static
 
 
 def is_command(path: Path, function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """A command's parameters are its options: typer reads them from the signature and has no form for a record."""
+    """A command's parameters are its options: typer reads them from the signature and has no
+    form for a record.
+    """
     return name_of(path).startswith("app/cli/") and not function.name.startswith("_")
 
 
@@ -277,7 +330,11 @@ def test_sizes(path: Path) -> None:
     wrong = []
     if line_count(path) > MODULE_LINES and name_of(path) not in SIZE_EXCEPTIONS:
         wrong.append(f"{line_count(path)} lines (at most {MODULE_LINES})")
-    large = (one for one in classes(path) if lines_of(one) > CLASS_LINES and one.name not in LARGE_CLASSES)
+    large = (
+        one
+        for one in classes(path)
+        if lines_of(one) > CLASS_LINES and one.name not in LARGE_CLASSES
+    )
     wrong += [f"{one.name}: {lines_of(one)} lines (at most {CLASS_LINES})" for one in large]
     for function, bound in functions(path):
         if lines_of(function) > FUNCTION_LINES:
@@ -285,7 +342,9 @@ def test_sizes(path: Path) -> None:
         given = function.args
         parameters = len(given.posonlyargs) + len(given.args) + len(given.kwonlyargs) - bound
         if parameters > PARAMETERS and not is_command(path, function):
-            wrong.append(f"{function.name}: {parameters} parameters (at most {PARAMETERS}, then a record)")
+            wrong.append(
+                f"{function.name}: {parameters} parameters (at most {PARAMETERS}, then a record)"
+            )
     assert not wrong, f"{name_of(path)}: {'; '.join(wrong)}"
 
 
@@ -306,7 +365,10 @@ def repeated(homes: dict[Any, list[Path]]) -> dict[str, list[str]]:
 
 
 def repeated_stems(paths: Sequence[Path] = MODULES) -> dict[str, list[str]]:
-    """Names of modules that stand twice on one floor. A package's ``__init__`` has the package's name."""
+    """Names of modules that stand twice on one floor.
+
+    A package's ``__init__`` has the package's name.
+    """
     homes: dict[Any, list[Path]] = defaultdict(list)
     for path in paths:
         if not path.stem.startswith("__"):
@@ -337,7 +399,10 @@ def test_a_class_has_a_name_of_its_own_in_the_package() -> None:
 
 
 def longest_chain(graph: Mapping[str, set[str]]) -> list[str]:
-    """Modules from the one that imports nothing to the one that needs most. CycleError: there is a circle."""
+    """Modules from the one that imports nothing to the one that needs most.
+
+    CycleError: there is a circle.
+    """
     chains: dict[str, list[str]] = {}
     for name in TopologicalSorter(graph).static_order():
         longest = max((chains[needed] for needed in graph[name]), default=[], key=len)
@@ -360,7 +425,9 @@ def test_the_checks_of_names_and_chains_see() -> None:
     one = next(path for path in MODULES if any(classes(path)) and path.stem != "__init__")
     assert one.stem in repeated_stems([one, one])
     assert repeated_stems([one]) == repeated_classes([one]) == {}
-    assert set(repeated_classes([one, one])) == {each.name for each in classes(one) if not each.name.startswith("_")}
+    assert set(repeated_classes([one, one])) == {
+        each.name for each in classes(one) if not each.name.startswith("_")
+    }
 
 
 def not_imported() -> set[str]:
@@ -379,15 +446,19 @@ def test_every_hard_dependency_is_imported() -> None:
 
 
 def test_the_gateway_client_runs_without_faust() -> None:
-    """It is installed on phones' hubs: all that it loads, itself and through others, is free of the engine."""
+    """It is installed on phones' hubs: all that it loads, itself and through others, is free of
+    the engine.
+    """
     modules = [
-        "rpm_stream." + name_of(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        "rpm_stream."
+        + name_of(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         for path in MODULES
         if name_of(path).startswith(("app/gateway/", "gateway/"))
     ]
     assert len(modules) > 5
     code = (
-        f"import sys, importlib\nfor name in {modules!r}: importlib.import_module(name)\nprint('faust' in sys.modules)"
+        f"import sys, importlib\nfor name in {modules!r}:"
+        " importlib.import_module(name)\nprint('faust' in sys.modules)"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == "False\n"

@@ -1,4 +1,6 @@
-"""Every exception of the package has one root, and the tree that rpm_stream/errors.py opens with is the real one."""
+"""Every exception of the package has one root, and the tree that rpm_stream/errors.py opens with
+is the real one.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def is_builtin_error(name: str) -> bool:
 
 
 def exceptions() -> dict[Found, tuple[str, ...]]:
-    """The classes that are exceptions, by their bases: a builtin one, or an exception of the package."""
+    """The classes that are exceptions, by their bases: a builtin one, or an exception of the
+    package.
+    """
     known = classes()
     found: dict[Found, tuple[str, ...]] = {}
     while True:
@@ -55,9 +59,10 @@ def test_every_exception_has_the_one_root() -> None:
     assert len(found) > 20
     names = {name for _, name in found}
     wrong = sorted(
-        key for key, bases in found.items()
+        key
+        for key, bases in found.items()
         if key[1] not in {ROOT, *OUTSIDE} and not (set(bases) & names)
-    )  # fmt: skip
+    )
     assert not wrong, f"derive from {ROOT}, or list with a reason: {wrong}"
     assert set(OUTSIDE) <= names, "listed, and not there any more"
 
@@ -77,5 +82,7 @@ def test_the_tree_is_the_real_one() -> None:
             places.add((name, file))
         above.append((len(indent), name))
     found = {key: bases for key, bases in exceptions().items() if key[1] not in {ROOT, *OUTSIDE}}
-    assert told == {(name, bases[0], bases[1] if len(bases) > 1 else "") for (_, name), bases in found.items()}
+    assert told == {
+        (name, bases[0], bases[1] if len(bases) > 1 else "") for (_, name), bases in found.items()
+    }
     assert places == {(name, path) for path, name in found}

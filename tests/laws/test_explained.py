@@ -10,7 +10,11 @@ from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.judge_failure import finding_of
 from rpm_stream.publish.feed.rows import RULE_KINDS, rule_words
 
-OWN = {"v": 1, "patient": "p", "limits": [{"vital": "weight", "high": 83, "unit": "kg", "owner": "dr-7"}]}
+OWN = {
+    "v": 1,
+    "patient": "p",
+    "limits": [{"vital": "weight", "high": 83, "unit": "kg", "owner": "dr-7"}],
+}
 SILENT = {"v": 1, "patient": "p", "expected_every": {"heart_rate": 60}}
 NEWS2_7 = [
     (0, "respiratory_rate", "22"),
@@ -29,7 +33,13 @@ NEWS2_7 = [
         ([(0, "heart_rate", "225")], None, "limit.query.", "shipped", "(shipped)"),
         (NEWS2_7, None, "news2@", "shipped", "NEWS2"),
         ([(0, "battery", "12")], None, "device.battery@", "shipped", "(shipped)"),
-        ([(0, "heart_rate", "70")], SILENT, "silence.", "expected of this patient", "expected every 60 minutes"),
+        (
+            [(0, "heart_rate", "70")],
+            SILENT,
+            "silence.",
+            "expected of this patient",
+            "expected every 60 minutes",
+        ),
     ],
 )
 def test_an_alert_says_whose_setting_it_was(

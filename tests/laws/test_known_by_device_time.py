@@ -1,4 +1,6 @@
-"""A value is known by the time that its device shows, whether or not that time counts; and no other value is lost."""
+"""A value is known by the time that its device shows, whether or not that time counts; and no
+other value is lost.
+"""
 
 from __future__ import annotations
 
@@ -61,18 +63,24 @@ def stored_health(at: datetime, value: int) -> bytes:
 
 # Each takes a time and one of 15 to 40, and gives the payload with that time.
 TIMED: dict[str, Callable[[datetime, int], bytes]] = {
-    "2A35": lambda at, value: struct.pack("<BHHH", 0x02, 100 + value, 60 + value, 0x07FF) + shown(at),
+    "2A35": lambda at, value: (
+        struct.pack("<BHHH", 0x02, 100 + value, 60 + value, 0x07FF) + shown(at)
+    ),
     "2A36": lambda at, value: struct.pack("<BHHH", 0x02, 100 + value, 0x07FF, 0x07FF) + shown(at),
     "2A1C": lambda at, value: b"\x02" + (340 + value).to_bytes(3, "little") + b"\xff" + shown(at),
     "2A1E": lambda at, value: b"\x02" + (340 + value).to_bytes(3, "little") + b"\xff" + shown(at),
     "2A5E": lambda at, value: struct.pack("<BHH", 0x01, 60 + value, 60) + shown(at),
     "2A9D": lambda at, value: struct.pack("<BH", 0x02, 16000 + value) + shown(at),
     "2A9C": lambda at, value: struct.pack("<HH", 0x0002, 200 + value) + shown(at),
-    "2B34": lambda at, value: struct.pack("<BHHHI", 0x42, 100 + value, 60 + value, 0x07FF, seconds(at)),
+    "2B34": lambda at, value: struct.pack(
+        "<BHHHI", 0x42, 100 + value, 60 + value, 0x07FF, seconds(at)
+    ),
     "2B35": lambda at, value: struct.pack("<BHI", 0x42, 100 + value, seconds(at)),
     "2B8B": health,
     "2BDD": stored_health,
-    "2A18": lambda at, value: struct.pack("<BH", 0x02, value) + shown(at) + struct.pack("<HB", 0xB050 + value, 0x11),
+    "2A18": lambda at, value: (
+        struct.pack("<BH", 0x02, value) + shown(at) + struct.pack("<HB", 0xB050 + value, 0x11)
+    ),
 }
 
 
@@ -92,43 +100,64 @@ class Sender:
 
     def send(self, minutes: float, *entries: Record, **fields: Any) -> list[Reading]:
         self.seq += 1
-        return readings(self.bench.send({**frame(entries, minutes, seq=self.seq, utc_offset="Z"), **fields}))
+        return readings(
+            self.bench.send({**frame(entries, minutes, seq=self.seq, utc_offset="Z"), **fields})
+        )
 
 
-# --- sent again -------------------------------------------------------------------------------------------------------
+# --- sent again -----------------------------------------------------------------------------------
 
-# Days at which the clock stands, from the first delivery on: it counts, is ahead, is of years ago, is a month old.
-CLOCKS = st.one_of(st.integers(-29 * DAY, 0), st.integers(1, 3 * DAY), st.integers(-1900 * DAY, -1800 * DAY))
+# Days at which the clock stands, from the first delivery on: it counts, is ahead, is of years ago,
+# is a month old.
+CLOCKS = st.one_of(
+    st.integers(-29 * DAY, 0), st.integers(1, 3 * DAY), st.integers(-1900 * DAY, -1800 * DAY)
+)
 VALUES = st.lists(
     st.tuples(st.sampled_from(sorted(TIMED)), CLOCKS, st.integers(15, 40)),
-    min_size=1, max_size=6, unique_by=lambda one: one[:2],
-)  # fmt: skip
+    min_size=1,
+    max_size=6,
+    unique_by=lambda one: one[:2],
+)
 WAYS = st.tuples(
-    st.integers(1, 7 * DAY), st.sampled_from(["Z", "+01:00", "-05:00", "+14:00", None]), st.booleans(), st.booleans()
+    st.integers(1, 7 * DAY),
+    st.sampled_from(["Z", "+01:00", "-05:00", "+14:00", None]),
+    st.booleans(),
+    st.booleans(),
 )
 
 
 def payloads(values: Sequence[tuple[str, int, int]]) -> list[tuple[str, bytes]]:
-    return [(kind, TIMED[kind](START + timedelta(minutes=clock), value)) for kind, clock, value in values]
+    return [
+        (kind, TIMED[kind](START + timedelta(minutes=clock), value))
+        for kind, clock, value in values
+    ]
 
 
 @settings(max_examples=150, deadline=None)
 @given(VALUES, st.lists(WAYS, min_size=1, max_size=5), st.randoms(use_true_random=False))
 @example([("2A35", -29 * DAY, 20)], [(2 * DAY, "Z", False, False)], None)
 @example([("2A18", -29 * DAY, 20), ("2A35", 1, 20)], [(7 * DAY, "Z", True, True)] * 3, None)
-def test_what_is_sent_again_is_no_further_reading(values: list[Any], ways: list[Any], chance: Any) -> None:
-    """Any number of times, each within 7 days of the one before, at any offset, one by one or in one frame, in any
-    order, by the same gateway or another. (What was refused may be read, where another offset makes its time count.)
+def test_what_is_sent_again_is_no_further_reading(
+    values: list[Any], ways: list[Any], chance: Any
+) -> None:
+    """Any number of times, each within 7 days of the one before, at any offset, one by one or in
+    one frame, in any order, by the same gateway or another. (What was refused may be read, where
+    another offset makes its time count.)
     """
     sender, known = Sender(), payloads(values)
-    read = [bool(sender.send(place / 60, entry(*each, place / 60))) for place, each in enumerate(known)]
+    read = [
+        bool(sender.send(place / 60, entry(*each, place / 60))) for place, each in enumerate(known)
+    ]
     minutes = 0.0
     for gap, offset, one_by_one, anew in ways:
         minutes += gap - 0.2
         order = list(range(len(known)))
         chance.shuffle(order) if chance else None
         fields = {"utc_offset": offset, "gateway": f"g{minutes}" if anew else "g"}
-        sent = [(which, entry(*known[which], minutes + place / 600)) for place, which in enumerate(order)]
+        sent = [
+            (which, entry(*known[which], minutes + place / 600))
+            for place, which in enumerate(order)
+        ]
         for group in [[one] for one in sent] if one_by_one else [sent]:
             found = sender.send(minutes, *(each for _, each in group), **fields)
             again = {group[one.origin.index][0] for one in found}
@@ -137,34 +166,53 @@ def test_what_is_sent_again_is_no_further_reading(values: list[Any], ways: list[
                 read[which] = True
 
 
-NEAR = st.one_of(st.integers(-2 * DAY, 0), st.integers(1, 3 * DAY), st.integers(-1900 * DAY, -1800 * DAY))
+NEAR = st.one_of(
+    st.integers(-2 * DAY, 0), st.integers(1, 3 * DAY), st.integers(-1900 * DAY, -1800 * DAY)
+)
 
 
 @settings(max_examples=100, deadline=None)
 @given(
     st.lists(
         st.tuples(
-            st.tuples(st.sampled_from(sorted(TIMED)), NEAR), st.integers(15, 40), st.integers(0, DAY),
+            st.tuples(st.sampled_from(sorted(TIMED)), NEAR),
+            st.integers(15, 40),
+            st.integers(0, DAY),
             st.sampled_from(["Z", "+01:00", "-05:00", "+14:00"]),
-        ), min_size=1, max_size=6, unique_by=lambda one: one[:2],
+        ),
+        min_size=1,
+        max_size=6,
+        unique_by=lambda one: one[:2],
     ),
     st.randoms(use_true_random=False),
-)  # fmt: skip
-def test_law_2b_in_whatever_order_and_by_whatever_clock_the_readings_are_the_same(values: Any, chance: Any) -> None:
-    """By their ids: each value comes three times, at times and offsets of which some make its time count."""
+)
+def test_law_2b_in_whatever_order_and_by_whatever_clock_the_readings_are_the_same(
+    values: Any, chance: Any
+) -> None:
+    """By their ids: each value comes three times, at times and offsets of which some make its
+    time count.
+    """
     sent = [
-        (place, kind, TIMED[kind](START + timedelta(minutes=clock), value), minutes + again * DAY, offset)
+        (
+            place,
+            kind,
+            TIMED[kind](START + timedelta(minutes=clock), value),
+            minutes + again * DAY,
+            offset,
+        )
         for place, ((kind, clock), value, minutes, offset) in enumerate(values)
         for again in range(3)
     ]
     found = []
     for order in (sent, chance.sample(sent, len(sent))):
         sender = Sender()
-        found.append([
-            one
-            for _, kind, payload, minutes, offset in order
-            for one in sender.send(minutes, entry(kind, payload, minutes), utc_offset=offset)
-        ])  # fmt: skip
+        found.append(
+            [
+                one
+                for _, kind, payload, minutes, offset in order
+                for one in sender.send(minutes, entry(kind, payload, minutes), utc_offset=offset)
+            ]
+        )
     assert {one.id for one in found[0]} == {one.id for one in found[1]}
     assert len(found[0]) == len(found[1])
 
@@ -172,12 +220,19 @@ def test_law_2b_in_whatever_order_and_by_whatever_clock_the_readings_are_the_sam
 @settings(max_examples=60, deadline=None)
 @given(VALUES, st.lists(WAYS, min_size=1, max_size=4))
 def test_what_is_sent_again_raises_no_alert(values: list[Any], ways: list[Any]) -> None:
-    run, seq, output = new_replay([worn(), {"v": 1, "patient": "p", "expected_every": {}}]), 0, list[Any]()
+    run, seq, output = (
+        new_replay([worn(), {"v": 1, "patient": "p", "expected_every": {}}]),
+        0,
+        list[Any](),
+    )
 
     def send(minutes: float, offset: str | None) -> Output:
         nonlocal seq
         seq += 1
-        entries = [entry(kind, payload, minutes + place / 60) for place, (kind, payload) in enumerate(payloads(values))]
+        entries = [
+            entry(kind, payload, minutes + place / 60)
+            for place, (kind, payload) in enumerate(payloads(values))
+        ]
         sent = {**frame(entries, minutes, seq=seq), "utc_offset": offset}
         return decoded(run.jsonl(msgspec.json.encode(sent), seq))
 
@@ -187,23 +242,31 @@ def test_what_is_sent_again_raises_no_alert(values: list[Any], ways: list[Any]) 
     for gap, offset, *_ in ways:
         minutes += gap - 0.2
         output += send(minutes, offset)
-    told = {key: alert for key, alert in last_alerts(output).items() if not alert["group"].startswith("device:")}
+    told = {
+        key: alert
+        for key, alert in last_alerts(output).items()
+        if not alert["group"].startswith("device:")
+    }
     assert told.keys() <= before.keys()
     assert all(alert["priority"] == before[key] for key, alert in told.items())
 
 
 @settings(max_examples=100, deadline=None)
 @given(
-    st.sampled_from(sorted(set(TIMED) - {"2BDD", "2A18"})), CLOCKS,
-    st.lists(st.integers(15, 40), min_size=2, max_size=8, unique=True), st.sampled_from([0, 1, 59, 1439, 10000]),
+    st.sampled_from(sorted(set(TIMED) - {"2BDD", "2A18"})),
+    CLOCKS,
+    st.lists(st.integers(15, 40), min_size=2, max_size=8, unique=True),
+    st.sampled_from([0, 1, 59, 1439, 10000]),
     st.booleans(),
-)  # fmt: skip
+)
 def test_another_value_at_the_same_shown_time_is_a_reading(
     kind: str, clock: int, values: list[int], apart: int, in_one: bool
 ) -> None:
     """However long between them, in one frame or in several; none has the id of another."""
     sender, at = Sender(), START + timedelta(minutes=clock)
-    sent = [entry(kind, TIMED[kind](at, value), place * apart) for place, value in enumerate(values)]
+    sent = [
+        entry(kind, TIMED[kind](at, value), place * apart) for place, value in enumerate(values)
+    ]
     if in_one:
         found = sender.send(len(sent) * apart, *sent)
     else:
@@ -221,23 +284,31 @@ def test_a_stored_value_is_one_whatever_the_offset_says_of_it() -> None:
         ids |= {one.id for one in Sender().send(60, entry("2A35", payload, 60), utc_offset=offset)}
     assert len(ids) == 3  # systolic, diastolic, mean
     sender = Sender()
-    (first, *_), again = (sender.send(60 + each, entry("2A35", payload, 60 + each), utc_offset=f"{o}") for each, o in (
-        (0, "-02:00"), (DAY, "+01:00")
-    ))  # fmt: skip
-    assert (first.flags, first.attributes["device_time"]) == (("device_time_ignored",), "2026-03-01T08:00:00")
+    (first, *_), again = (
+        sender.send(60 + each, entry("2A35", payload, 60 + each), utc_offset=f"{o}")
+        for each, o in ((0, "-02:00"), (DAY, "+01:00"))
+    )
+    assert (first.flags, first.attributes["device_time"]) == (
+        ("device_time_ignored",),
+        "2026-03-01T08:00:00",
+    )
     assert again == []
 
 
 def test_it_is_known_for_seven_days_since_it_was_seen_last() -> None:
     """Then it is a value of now once more, under an id of its own."""
     sender, payload = Sender(), TIMED["2A5E"](datetime(2021, 1, 1), 30)
-    found = [sender.send(day * DAY, entry("2A5E", payload, day * DAY)) for day in (0, 6, 13, 20, 28)]
+    found = [
+        sender.send(day * DAY, entry("2A5E", payload, day * DAY)) for day in (0, 6, 13, 20, 28)
+    ]
     assert [len(each) for each in found] == [2, 0, 0, 0, 2]
     assert len({one.id for each in found for one in each}) == 4
 
 
 def test_a_part_that_was_refused_is_read_when_the_value_comes_again() -> None:
-    """The systolic pressure was given to nobody; by the device's time it is still known which parts were read."""
+    """The systolic pressure was given to nobody; by the device's time it is still known which
+    parts were read.
+    """
     sender = Sender({"v": 1, "device": "d", "assignments": [{"patient": "p"}, {"patient": "q"}]})
     payload = TIMED["2A35"](datetime(2021, 1, 1), 20)
     assert sender.send(0, entry("2A35", payload, 0)) == []
@@ -247,9 +318,15 @@ def test_a_part_that_was_refused_is_read_when_the_value_comes_again() -> None:
 
 @pytest.mark.parametrize("days", [-1, -1900])
 def test_what_no_body_can_have_is_refused_once_and_the_judge_hears_of_it_once(days: int) -> None:
-    """Whether the whole of it is refused or a part: 60 degrees, and a pulse of 500, sent each day."""
+    """Whether the whole of it is refused or a part: 60 degrees, and a pulse of 500, sent each
+    day.
+    """
     whole = TIMED["2A1C"](START + timedelta(days=days), 260)
-    in_part = struct.pack("<BHHH", 0x06, 120, 80, 93) + shown(START + timedelta(days=days, hours=1)) + b"\xf4\x01"
+    in_part = (
+        struct.pack("<BHHH", 0x06, 120, 80, 93)
+        + shown(START + timedelta(days=days, hours=1))
+        + b"\xf4\x01"
+    )
     bench = Device(worn())
     for day in range(4):
         sent = [entry("2A1C", whole, day * DAY), entry("2A35", in_part, day * DAY)]
@@ -268,7 +345,9 @@ def test_what_counts_is_known_however_long_it_did_not_come() -> None:
 
 def test_the_octet_that_counts_segments_makes_no_other_value() -> None:
     sender, at = Sender(), START + timedelta(hours=1)
-    found = [sender.send(number, entry("2B8B", health(at, 16, number), number)) for number in (0, 1, 2)]
+    found = [
+        sender.send(number, entry("2B8B", health(at, 16, number), number)) for number in (0, 1, 2)
+    ]
     assert [len(each) for each in found] == [1, 0, 0]
 
 
@@ -279,13 +358,14 @@ def test_the_second_packet_of_a_body_is_known_by_the_time_of_the_first() -> None
     ]
     sender = Sender()
     sent = [
-        [entry("2A9C", each, minutes + place / 600) for place, each in enumerate(packets)] for minutes in (0, DAY)
-    ]  # fmt: skip
+        [entry("2A9C", each, minutes + place / 600) for place, each in enumerate(packets)]
+        for minutes in (0, DAY)
+    ]
     found = [sender.send(minutes, *each) for minutes, each in zip((0, DAY), sent, strict=True)]
     assert [sorted(one.vital for one in each) for each in found] == [["body_fat", "weight"], []]
 
 
-# --- a clock that stands still ----------------------------------------------------------------------------------------
+# --- a clock that stands still --------------------------------------------------------------------
 
 
 def spo2(*values: int) -> list[bytes]:
@@ -293,9 +373,14 @@ def spo2(*values: int) -> list[bytes]:
 
 
 def test_the_same_value_by_a_clock_that_stands_still_is_measured_anew() -> None:
-    """As of the second value at one time it is sure. Each has an id of its own, and is known by its own ``at``."""
+    """As of the second value at one time it is sure.
+
+    Each has an id of its own, and is known by its own ``at``.
+    """
     sender, sent = Sender(), spo2(97, 88, 97, 88, 88)
-    found = [sender.send(day * DAY, entry("2A5E", each, day * DAY)) for day, each in enumerate(sent)]
+    found = [
+        sender.send(day * DAY, entry("2A5E", each, day * DAY)) for day, each in enumerate(sent)
+    ]
     assert [len(each) for each in found] == [2] * 5
     assert len({one.id for each in found for one in each}) == 10
     again = [sender.send(5 * DAY, entry("2A5E", each, day * DAY)) for day, each in enumerate(sent)]
@@ -303,7 +388,9 @@ def test_the_same_value_by_a_clock_that_stands_still_is_measured_anew() -> None:
 
 
 def test_a_memory_of_such_a_clock_is_read_out_as_often_as_one_likes() -> None:
-    """In one frame or in several, a minute later or the next day, whole or cut off in the middle."""
+    """In one frame or in several, a minute later or the next day, whole or cut off in the
+    middle.
+    """
     sender, memory = Sender(), spo2(97, 88, 93)
 
     def read_out(minutes: float, *payloads: bytes, one_by_one: bool) -> int:
@@ -312,14 +399,27 @@ def test_a_memory_of_such_a_clock_is_read_out_as_often_as_one_likes() -> None:
         return sum(len(sender.send(minutes, *group)) for group in groups)
 
     assert read_out(0, *memory, one_by_one=False) == 6
-    again = [(1, memory, True), (DAY, memory, True), (2 * DAY, memory[:1], True), (3 * DAY, memory[::-1], False)]
-    assert [read_out(minutes, *part, one_by_one=each) for minutes, part, each in again] == [0, 0, 0, 0]
+    again = [
+        (1, memory, True),
+        (DAY, memory, True),
+        (2 * DAY, memory[:1], True),
+        (3 * DAY, memory[::-1], False),
+    ]
+    assert [read_out(minutes, *part, one_by_one=each) for minutes, part, each in again] == [
+        0,
+        0,
+        0,
+        0,
+    ]
     assert read_out(4 * DAY, *memory, *spo2(85), one_by_one=True) == 2
 
 
 def test_what_came_one_by_one_and_then_as_a_memory_is_known() -> None:
     sender, memory = Sender(), spo2(97, 88)
-    assert [len(sender.send(day * DAY, entry("2A5E", each, day * DAY))) for day, each in enumerate(memory)] == [2, 2]
+    assert [
+        len(sender.send(day * DAY, entry("2A5E", each, day * DAY)))
+        for day, each in enumerate(memory)
+    ] == [2, 2]
     assert sender.send(3 * DAY, *(entry("2A5E", each, 3 * DAY) for each in memory)) == []
 
 
@@ -327,11 +427,13 @@ def test_handed_over_twice_within_a_minute_it_is_one() -> None:
     sender, sent = Sender(), spo2(97, 88)
     for day, each in enumerate(sent):
         sender.send(day * DAY, entry("2A5E", each, day * DAY))
-    twice = sender.send(3 * DAY, *(entry("2A5E", sent[0], 3 * DAY + part / 60000) for part in (0, 1)))
+    twice = sender.send(
+        3 * DAY, *(entry("2A5E", sent[0], 3 * DAY + part / 60000) for part in (0, 1))
+    )
     assert len(twice) == 2
 
 
-# --- stored for over 30 days ------------------------------------------------------------------------------------------
+# --- stored for over 30 days ----------------------------------------------------------------------
 
 
 def cuff(days: float) -> bytes:
@@ -340,13 +442,17 @@ def cuff(days: float) -> bytes:
 
 @pytest.mark.parametrize("in_one", [True, False])
 @pytest.mark.parametrize("days", [-40, -365])
-def test_a_record_over_30_days_old_of_a_clock_that_counts_is_too_old(in_one: bool, days: int) -> None:
+def test_a_record_over_30_days_old_of_a_clock_that_counts_is_too_old(
+    in_one: bool, days: int
+) -> None:
     """It came before, with, or after one that counts: in one frame in either order."""
     for now, old in ((0, 1), (1, 0)) if in_one else ((0, 1),):
         bench = Device(worn())
         sent = [entry("2A35", cuff(-1), now), entry("2A35", cuff(days), old)]
         groups = [sent if now < old else sent[::-1]] if in_one else [[one] for one in sent]
-        done = [bench.send(frame(group, 2, seq=seq, utc_offset="Z")) for seq, group in enumerate(groups)]
+        done = [
+            bench.send(frame(group, 2, seq=seq, utc_offset="Z")) for seq, group in enumerate(groups)
+        ]
         assert [reject.reason for each in done for reject in each.rejects] == ["too_old"]
         assert {one.measured_at for one in readings(*done)} == {START - timedelta(days=1)}
 
@@ -365,10 +471,14 @@ def test_without_a_time_that_counts_an_old_one_is_of_now() -> None:
 
 
 def test_a_clock_set_to_a_wrong_month_measures_now_once_that_is_sure() -> None:
-    """It keeps its distance; a memory that is read out does not, and one record that comes again is none of it."""
+    """It keeps its distance; a memory that is read out does not, and one record that comes again
+    is none of it.
+    """
     sender = Sender()
     sender.send(0, entry("2A35", cuff(0), 0))
-    found = [sender.send(each, entry("2A35", cuff(-61 + each / DAY), each)) for each in range(1, 10)]
+    found = [
+        sender.send(each, entry("2A35", cuff(-61 + each / DAY), each)) for each in range(1, 10)
+    ]
     assert [len(each) for each in found] == [0] * (RUNS - 1) + [3] * (10 - RUNS)
     again = [sender.send(10, entry("2A35", cuff(-70), 10 + each / 60000)) for each in range(9)]
     assert again == [[]] * 9
@@ -378,19 +488,29 @@ def test_a_clock_set_to_a_wrong_month_measures_now_once_that_is_sure() -> None:
 def test_what_was_refused_as_too_old_is_refused_once_and_does_not_become_of_now(days: int) -> None:
     """However often its device sends it, though it gets older than 30 days meanwhile."""
     bench = Device(worn())
-    bench.send(frame([entry("2A35", cuff(-1), 0), entry("2A35", cuff(0.1), 0)], 0, seq=0, utc_offset="Z"))
+    bench.send(
+        frame([entry("2A35", cuff(-1), 0), entry("2A35", cuff(0.1), 0)], 0, seq=0, utc_offset="Z")
+    )
     found = [
-        bench.send(frame([entry("2A35", cuff(days), day * DAY)], day * DAY, seq=day, utc_offset="Z"))
+        bench.send(
+            frame([entry("2A35", cuff(days), day * DAY)], day * DAY, seq=day, utc_offset="Z")
+        )
         for day in (1, 2, 8, 15, 16)
     ]
-    assert [counts(each) for each in found] == [(0, 0, 1)] + [(0, 3, 0)] * 4  # one reject for all three values
+    # one reject for all three values
+    assert [counts(each) for each in found] == [(0, 0, 1)] + [(0, 3, 0)] * 4
 
 
 def test_a_memory_of_one_old_time_is_no_clock_that_runs() -> None:
-    """Many values of one shown time, all at once: they keep their distance, as a wrong clock's would."""
+    """Many values of one shown time, all at once: they keep their distance, as a wrong clock's
+    would.
+    """
     sender, at = Sender(), START - timedelta(days=50)
     sender.send(0, entry("2A35", cuff(0), 0))
-    assert sender.send(1, *(entry("2A35", TIMED["2A35"](at, value), 1) for value in range(15, 25))) == []
+    assert (
+        sender.send(1, *(entry("2A35", TIMED["2A35"](at, value), 1) for value in range(15, 25)))
+        == []
+    )
 
 
 def test_what_was_refused_is_read_where_its_time_counts() -> None:
@@ -403,7 +523,7 @@ def test_what_was_refused_is_read_where_its_time_counts() -> None:
     assert sender.send(3, entry("2A35", cuff(-32), 3)) == []
 
 
-# --- apps and record systems ------------------------------------------------------------------------------------------
+# --- apps and record systems ----------------------------------------------------------------------
 
 TEXTS = st.sampled_from(["72", "72.0", "072", "72.00", "71.9", "73"])
 
@@ -411,28 +531,43 @@ TEXTS = st.sampled_from(["72", "72.0", "072", "72.00", "71.9", "73"])
 def observation(text: str, identity: str | None) -> bytes:
     named = f', "id": "{identity}"' if identity else ""
     return (
-        '{"resourceType": "Observation", "status": "final", "code": {"coding": [{"system": "http://loinc.org", "code": '
-        f'"8867-4"}}]}}, "effectiveDateTime": "{stamp(0)}"{named}, "valueQuantity": {{"value": {text}, "unit": "/min", '
-        '"system": "http://unitsofmeasure.org", "code": "/min"}}'
+        '{"resourceType": "Observation", "status": "final", "code": {"coding": [{"system":'
+        f' "http://loinc.org", "code": "8867-4"}}]}}, "effectiveDateTime": "{stamp(0)}"{named},'
+        f' "valueQuantity": {{"value": {text}, "unit": "/min", "system":'
+        ' "http://unitsofmeasure.org", "code": "/min"}}'
     ).encode()
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(TEXTS, min_size=1, max_size=6), st.sampled_from(["app", "fhir", "fhir by id"]), st.booleans())
-def test_one_number_at_one_instant_is_one_reading(texts: list[str], kind: str, in_one: bool) -> None:
+@given(
+    st.lists(TEXTS, min_size=1, max_size=6),
+    st.sampled_from(["app", "fhir", "fhir by id"]),
+    st.booleans(),
+)
+def test_one_number_at_one_instant_is_one_reading(
+    texts: list[str], kind: str, in_one: bool
+) -> None:
     """However it is written and however often it comes; another number is another reading."""
     bench = Device(worn())
     if kind == "app":
         entries: list[Any] = [measurement(0, "heart_rate", text) for text in texts]
     else:
         texts = [text.removeprefix("0") for text in texts]  # JSON has no such numbers
-        entries = [msgspec.Raw(observation(text, "q" if kind == "fhir by id" else None)) for text in texts]
+        entries = [
+            msgspec.Raw(observation(text, "q" if kind == "fhir by id" else None)) for text in texts
+        ]
     name = "measurements" if kind == "app" else "resources"
     groups = [entries] if in_one else [[each] for each in entries]
     done = [
-        bench.send({**frame([measurement(0, "pulse_rate", "1")], seq, seq=seq), "measurements": None, name: group})
+        bench.send(
+            {
+                **frame([measurement(0, "pulse_rate", "1")], seq, seq=seq),
+                "measurements": None,
+                name: group,
+            }
+        )
         for seq, group in enumerate(groups)
-    ]  # fmt: skip
+    ]
     assert len(readings(*done)) == len({float(text) for text in texts})
     assert sum(counts(each)[1] for each in done) == len(texts) - len(readings(*done))
 
@@ -440,44 +575,68 @@ def test_one_number_at_one_instant_is_one_reading(texts: list[str], kind: str, i
 @pytest.mark.parametrize("app_first", [True, False])
 @pytest.mark.parametrize("apart", [0, 7 / 60, 59 / 60])
 def test_a_sensors_value_by_two_uploaders_is_one_measurement(app_first: bool, apart: float) -> None:
-    """CONTRACT 10, Sameness: seconds apart, by 2AA7 and by an app; it is in one summary once, and low once."""
-    start = [{"at": stamp(-60), "characteristic": "2AAA", "payload": (shown(START) + bytes(2)).hex()}]
-    by_sensor = frame([entry("2AA7", struct.pack("<BBHH", 6, 0, 50, 5), 5)], 5, seq=2, device="sensor", utc_offset="Z")
+    """CONTRACT 10, Sameness: seconds apart, by 2AA7 and by an app; it is in one summary once,
+    and low once.
+    """
+    start = [
+        {"at": stamp(-60), "characteristic": "2AAA", "payload": (shown(START) + bytes(2)).hex()}
+    ]
+    by_sensor = frame(
+        [entry("2AA7", struct.pack("<BBHH", 6, 0, 50, 5), 5)],
+        5,
+        seq=2,
+        device="sensor",
+        utc_offset="Z",
+    )
     by_app = frame([measurement(5 + apart, "glucose_interstitial", "50")], 6, seq=1, device="app")
-    entries = [worn(device="sensor"), worn(device="app"), {"v": 1, "patient": "p", "expected_every": {}}]
+    entries = [
+        worn(device="sensor"),
+        worn(device="app"),
+        {"v": 1, "patient": "p", "expected_every": {}},
+    ]
     run, output = new_replay(entries), list[Any]()
     frames = [by_app, by_sensor] if app_first else [by_sensor, by_app]
     for seq, sent in enumerate([frame(start, 0, seq=0, device="sensor", utc_offset="Z"), *frames]):
         output += decoded(run.jsonl(msgspec.json.encode(sent), seq))
     output += decoded(run.finish(None))
     assert len(of_type(output, "reading")) == 2
-    (summary,) = {body["id"]: body for body in of_type(output, "observation") if "component" in body}.values()
+    (summary,) = {
+        body["id"]: body for body in of_type(output, "observation") if "component" in body
+    }.values()
     assert summary["component"][0]["valueInteger"] == 1
     assert len(last_alerts(output)) == 1
 
 
-# --- no row -----------------------------------------------------------------------------------------------------------
+# --- no row ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("second", "priority"), [(0, "medium"), (60, "high")])
 def test_two_of_one_shown_time_that_does_not_count_are_no_row(second: int, priority: str) -> None:
-    """CONTRACT 10, Device time: one may be what the other was before it was sent again; of two times they are two."""
-    sent = [TIMED["2A35"](datetime(2021, 1, 1) + timedelta(seconds=each), 90) for each in (0, second)]
+    """CONTRACT 10, Device time: one may be what the other was before it was sent again; of two
+    times they are two.
+    """
+    sent = [
+        TIMED["2A35"](datetime(2021, 1, 1) + timedelta(seconds=each), 90) for each in (0, second)
+    ]
     sent[1] = sent[1][:1] + struct.pack("<H", 191) + sent[1][3:]
     run, output = new_replay([worn(), {"v": 1, "patient": "p", "expected_every": {}}]), list[Any]()
     for seq, payload in enumerate(sent):
-        done = run.jsonl(msgspec.json.encode(frame([entry("2A35", payload, 10 * seq)], 10 * seq, seq=seq)), seq)
+        done = run.jsonl(
+            msgspec.json.encode(frame([entry("2A35", payload, 10 * seq)], 10 * seq, seq=seq)), seq
+        )
         output += decoded(done)
     assert len(of_type(output, "reading")) == 6
     ranks = {alert["group"]: alert["priority"] for alert in last_alerts(output).values()}
     assert ranks["vital_signs"] == priority
 
 
-# --- state ------------------------------------------------------------------------------------------------------------
+# --- state ----------------------------------------------------------------------------------------
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.integers(-1, 2**33)), max_size=40))
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.integers(-1, 2**33)), max_size=40)
+)
 def test_sightings_are_the_same_after_they_were_packed(seen: list[tuple[int, int, int]]) -> None:
     """Any times, also those that no clock of this century shows."""
     found = Sightings()
@@ -485,7 +644,9 @@ def test_sightings_are_the_same_after_they_were_packed(seen: list[tuple[int, int
         at = datetime.fromtimestamp(0, tz=START.tzinfo) + timedelta(seconds=second)
         found.note(name_of(str(time), str(content)), at, at, "read")
         assert found.holds(name_of(str(time), str(content)))
-    assert list(found.names) == sorted({name_of(str(time), str(content)) for time, content, _ in seen})
+    assert list(found.names) == sorted(
+        {name_of(str(time), str(content)) for time, content, _ in seen}
+    )
     assert Sightings.unpacked(found.packed()) == found
     assert Sightings.unpacked(found.packed()).packed() == found.packed()
 
@@ -511,13 +672,19 @@ def test_what_sends_most_gives_first() -> None:
 
 
 def test_what_an_older_release_read_is_known_by_the_gateways_time() -> None:
-    """Its state has no names: re-sent by the gateway it is known, re-sent by the device it is read once more."""
+    """Its state has no names: re-sent by the gateway it is known, re-sent by the device it is
+    read once more.
+    """
     sender, payload = Sender(), TIMED["2A35"](datetime(2021, 1, 1), 20)
     sender.send(0, entry("2A35", payload, 0))
     sender.bench.state.sightings.clear()
     assert sender.send(1, entry("2A35", payload, 0)) == []
     sender.bench.state.sightings.clear()
-    assert [len(sender.send(each, entry("2A35", payload, each))) for each in (2, DAY, 2 * DAY)] == [3, 0, 0]
+    assert [len(sender.send(each, entry("2A35", payload, each))) for each in (2, DAY, 2 * DAY)] == [
+        3,
+        0,
+        0,
+    ]
 
 
 def test_what_counted_under_an_older_release_is_known_when_it_does_not_count_any_more() -> None:
@@ -531,7 +698,8 @@ def test_the_second_packet_of_a_body_that_came_before_the_first_is_known_after_i
     first = struct.pack("<HH", 0x1002, 220) + shown(START)
     second = struct.pack("<HHH", 0x0400, 0xFFFF, 16000)
     sender = Sender()
-    assert len(sender.send(2, entry("2A9C", second, 1 / 60))) == 2  # the weight, and a fat that was not measured
+    # the weight, and a fat that was not measured
+    assert len(sender.send(2, entry("2A9C", second, 1 / 60))) == 2
     assert [one.vital for one in sender.send(3, entry("2A9C", first, 0))] == ["body_fat"]
     assert sender.send(4, entry("2A9C", second, 1 / 60)) == []
 
@@ -543,7 +711,11 @@ def test_a_state_full_of_odd_seconds_leaves_the_names_less_room() -> None:
         for kind in ("2A1C", "2A35", "2A5E"):
             times = sorted(chance.sample(range(1440 * 60), 330))
             sent = [
-                entry(kind, TIMED[kind](START + timedelta(days=day, seconds=each), 25), day * DAY + each / 60)
+                entry(
+                    kind,
+                    TIMED[kind](START + timedelta(days=day, seconds=each), 25),
+                    day * DAY + each / 60,
+                )
                 for each in times
             ]
             for part in range(0, 330, 110):
@@ -565,7 +737,7 @@ def test_a_wrong_clock_takes_little_state() -> None:
     assert len(pack_device(sender.bench.state)) < 22 * 1024
 
 
-# --- what its device numbers ------------------------------------------------------------------------------------------
+# --- what its device numbers ----------------------------------------------------------------------
 
 
 def glucose(value: int, number: int, at: datetime | None, low: bool = False) -> bytes:
@@ -576,23 +748,37 @@ def glucose(value: int, number: int, at: datetime | None, low: bool = False) -> 
 
 
 @pytest.mark.parametrize("clock", [0, -29 * DAY, -1900 * DAY, None])
-@given(values=st.lists(st.integers(20, 500), min_size=2, max_size=5, unique=True), low=st.booleans())
-def test_one_number_with_another_value_is_another_measurement(clock: int | None, values: list[int], low: bool) -> None:
-    """A meter that lost its battery begins again with its first number; sent again, each value is a repeat."""
+@given(
+    values=st.lists(st.integers(20, 500), min_size=2, max_size=5, unique=True), low=st.booleans()
+)
+def test_one_number_with_another_value_is_another_measurement(
+    clock: int | None, values: list[int], low: bool
+) -> None:
+    """A meter that lost its battery begins again with its first number; sent again, each value
+    is a repeat.
+    """
     sender, at = Sender(), None if clock is None else START + timedelta(minutes=clock)
-    sent = [glucose(value, 1, at) for value in values] + ([glucose(1, 1, at, low=True)] if low else [])
-    read = [each for place, one in enumerate(sent) for each in sender.send(place * 9, entry("2A18", one, place * 9))]
-    assert len(read) == len({each.id for each in read}) == len(sent)
-    assert [sender.send(99 + place, entry("2A18", one, 99 + place)) for place, one in enumerate(sent)] == [[]] * len(
-        sent
+    sent = [glucose(value, 1, at) for value in values] + (
+        [glucose(1, 1, at, low=True)] if low else []
     )
+    read = [
+        each
+        for place, one in enumerate(sent)
+        for each in sender.send(place * 9, entry("2A18", one, place * 9))
+    ]
+    assert len(read) == len({each.id for each in read}) == len(sent)
+    assert [
+        sender.send(99 + place, entry("2A18", one, 99 + place)) for place, one in enumerate(sent)
+    ] == [[]] * len(sent)
 
 
 @given(days=st.integers(8, 29))
 def test_a_clock_set_back_by_days_is_read_once_that_is_sure(days: int) -> None:
     sender = Sender()
     sender.send(0, entry("2A35", cuff(0), 0))
-    found = [sender.send(each, entry("2A35", cuff(each / DAY - days), each)) for each in range(1, 10)]
+    found = [
+        sender.send(each, entry("2A35", cuff(each / DAY - days), each)) for each in range(1, 10)
+    ]
     assert [len(each) for each in found] == [0] * (RUNS - 1) + [3] * (10 - RUNS)
 
 

@@ -27,11 +27,14 @@ IDENTIFYING = frozenset("patient device gateway alert frame who ref id ids".spli
 
 def label_names(call: ast.Call) -> list[str]:
     given = (
-        call.args[2] if len(call.args) > 2 else next((k.value for k in call.keywords if k.arg == "labelnames"), None)
+        call.args[2]
+        if len(call.args) > 2
+        else next((k.value for k in call.keywords if k.arg == "labelnames"), None)
     )
     if given is None:
         return []
-    names = ast.literal_eval(given)  # fails on anything but a literal: a list that is made up at run time hides a label
+    # fails on anything but a literal: a list that is made up at run time hides a label
+    names = ast.literal_eval(given)
     assert isinstance(names, list | tuple)
     return [str(name) for name in names]
 
@@ -40,11 +43,16 @@ def label_names(call: ast.Call) -> list[str]:
 def test_labels_come_from_enums(path: Path) -> None:
     """Law 11: a label is one of the table, so that its values are few and name nobody."""
     unknown = {name for call in metric_calls(path) for name in label_names(call)} - set(LABELS)
-    assert not unknown, f"{name_of(path)}: {sorted(unknown)}: add it to LABELS with the enum that its values come from"
+    assert not unknown, (
+        f"{name_of(path)}: {sorted(unknown)}: add it to LABELS with the enum that its values come"
+        " from"
+    )
 
 
 def value_names(value: ast.expr) -> set[str]:
-    """What a value is called: ``priority`` for ``alert.priority``, ``patient`` for ``str(reading.patient)``."""
+    """What a value is called: ``priority`` for ``alert.priority``, ``patient`` for
+    ``str(reading.patient)``.
+    """
     if isinstance(value, ast.Attribute):
         return {value.attr}
     if isinstance(value, ast.Name):
@@ -57,17 +65,29 @@ def naming_labels(path: Path) -> list[str]:
     """Places where a label's value is made up of text, or is called by a word of IDENTIFYING."""
     found = []
     for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "labels":
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr == "labels"
+        ):
             given = [*node.args, *(keyword.value for keyword in node.keywords)]
             words = {word for value in given for word in value_names(value)}
-            wrong = sorted(word for word in words if not IDENTIFYING.isdisjoint(word.lower().split("_")))
-            made_up = any(isinstance(one, ast.JoinedStr) for value in given for one in ast.walk(value))
-            found += [f"{path.name}:{node.lineno}: {word}" for word in wrong + ["f-string"] * made_up]
+            wrong = sorted(
+                word for word in words if not IDENTIFYING.isdisjoint(word.lower().split("_"))
+            )
+            made_up = any(
+                isinstance(one, ast.JoinedStr) for value in given for one in ast.walk(value)
+            )
+            found += [
+                f"{path.name}:{node.lineno}: {word}" for word in wrong + ["f-string"] * made_up
+            ]
     return found
 
 
 def test_no_label_value_names_anyone() -> None:
-    """Law 11, the other side: nothing that is called a patient, a device, a gateway or an id is given to a label."""
+    """Law 11, the other side: nothing that is called a patient, a device, a gateway or an id is
+    given to a label.
+    """
     assert [text for path in MODULES for text in naming_labels(path)] == []
 
 

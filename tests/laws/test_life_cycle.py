@@ -1,4 +1,6 @@
-"""An alert's life is the table of alert/life_cycle.py: no other transition happens, and no row of it is dead."""
+"""An alert's life is the table of alert/life_cycle.py: no other transition happens, and no row
+of it is dead.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from rpm_stream.records import Alert, Event, Finding, Key, State
 
 Row = tuple[State | None, Event | None, State]
 ROWS: set[Row] = {(state, event, to) for state, rows in TABLE.items() for event, to in rows.items()}
-# Rows that tests of their own take: the registry changes; a learned detector (low) joins what a person has snoozed.
+# Rows that tests of their own take: the registry changes; a learned detector (low) joins what a
+# person has snoozed.
 ENDED = {row for row in ROWS if row[1] == "ended"}
 JOINED: Row = ("snoozed", "joined", "snoozed")
 WALKS, STEPS = 200, 90
@@ -26,12 +29,24 @@ VALUES = {
     "oxygen_saturation": ("80", "90", "91", "92", "97", "97", "98"),
     "heart_rate": ("28", "45", "72", "75", "78", "112", "135"),
 }
-DECISIONS = ("acknowledge", "acknowledge", "snooze", "snooze", "resolve", "assign", "comment", "new_normal", "withdraw")
+DECISIONS = (
+    "acknowledge",
+    "acknowledge",
+    "snooze",
+    "snooze",
+    "resolve",
+    "assign",
+    "comment",
+    "new_normal",
+    "withdraw",
+)
 
 
 def rows_of(alert: Alert) -> set[Row]:
     befores = (None, *(step.state for step in alert.history))
-    return {(was, step.event, step.state) for was, step in zip(befores, alert.history, strict=False)}
+    return {
+        (was, step.event, step.state) for was, step in zip(befores, alert.history, strict=False)
+    }
 
 
 class Walk:
@@ -62,7 +77,9 @@ class Walk:
 
     def _value(self) -> None:
         vital = self.random.choice(tuple(VALUES))
-        message = self.ward.message(self.minutes, (self.minutes, vital, self.random.choice(VALUES[vital])))
+        message = self.ward.message(
+            self.minutes, (self.minutes, vital, self.random.choice(VALUES[vital]))
+        )
         self.sent += message.readings
         judged = self.ward.judge.step(self.ward.patient, message)
         self._take(judged.alerts if judged else ())
@@ -76,7 +93,12 @@ class Walk:
             return
         until = after(self.minutes) + timedelta(minutes=self.random.choice((30, 120, 100_000)))
         side = self.random.choice((None, "low", "high"))
-        fields: dict[str, Any] = {"until": until, "direction": side, "to": "doctor", "reason": "because"}
+        fields: dict[str, Any] = {
+            "until": until,
+            "direction": side,
+            "to": "doctor",
+            "reason": "because",
+        }
         self._take(self.ward.act(kind, alert.id, self.minutes, at=after(self.minutes), **fields))
 
     def _void(self) -> None:
@@ -120,10 +142,18 @@ def learned(ward: Ward, minutes: float) -> Finding:
     """What a learned detector alone finds: low, and a person may call it the new normal."""
     (reading,) = ward.message(minutes, (minutes, "glucose", "66")).readings
     return Finding(
-        kind="detector", key=Key(vital="glucose"), member="detector:glucose", rule="detector.gaussian@1",
-        group="glucose", priority="low", title="Unusual", why="unusual", evidence=(reading,), vital="glucose",
+        kind="detector",
+        key=Key(vital="glucose"),
+        member="detector:glucose",
+        rule="detector.gaussian@1",
+        group="glucose",
+        priority="low",
+        title="Unusual",
+        why="unusual",
+        evidence=(reading,),
+        vital="glucose",
         measured_at=reading.measured_at,
-    )  # fmt: skip
+    )
 
 
 def test_a_lower_finding_joins_what_a_person_has_snoozed() -> None:

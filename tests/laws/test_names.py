@@ -1,7 +1,7 @@
 """Law: no text that the service has written itself is read back to decide something.
 
-What a finding, a member, an alert's step is stands in typed fields. A prefix of a name or the words of a reason may
-change with the next release, and stored ones stay as they were.
+What a finding, a member, an alert's step is stands in typed fields. A prefix of a name or the words
+of a reason may change with the next release, and stored ones stay as they were.
 """
 
 from __future__ import annotations
@@ -14,18 +14,25 @@ import pytest
 from support.source import MODULES, name_of, tree, unit_of
 
 CUTS = frozenset(
-    "startswith endswith split rsplit partition rpartition removeprefix removesuffix match search fullmatch sub "
-    "findall finditer".split()
+    "startswith endswith split rsplit partition rpartition removeprefix removesuffix match search"
+    " fullmatch sub findall finditer".split()
 )
 SPOKEN = frozenset("reason member members group groups rule rules why episode".split())
-STAGES = frozenset({"score", "alert", "pipeline"})  # here no text at all is cut but what stands in the table
+# here no text at all is cut but what stands in the table
+STAGES = frozenset({"score", "alert", "pipeline"})
 
 EXCEPTIONS = {
-    ("pipeline/old_members.py", "name"): "the one file that reads names of members, of an older release",
+    (
+        "pipeline/old_members.py",
+        "name",
+    ): "the one file that reads names of members, of an older release",
     ("pipeline/old_members.py", "rest"): "the same",
     ("pipeline/old_members.py", "shown"): "the same",
     ("pipeline/old_members.py", "of"): "the same",
-    ("publish/old_life.py", "reason"): "the one file that reads steps of an alert's life of an older release",
+    (
+        "publish/old_life.py",
+        "reason",
+    ): "the one file that reads steps of an alert's life of an older release",
     ("publish/old_life.py", "step.reason"): "the same",
     ("publish/old_life.py", "reason.removeprefix(ASSIGNED)"): "the same",
     ("publish/old_life.py", "why"): "the same",
@@ -34,9 +41,15 @@ EXCEPTIONS = {
         "publish/feed/rows.py",
         "rule",
     ): "an alert's record on the topic has its rule as text, and the feed only the record",
-    ("text.py", "group"): "the topics fix the family in a group's text; the one place that reads it",
+    (
+        "text.py",
+        "group",
+    ): "the topics fix the family in a group's text; the one place that reads it",
     ("alert/decisions.py", "action.to or ''"): "a name that a person typed",
-    ("alert/moments.py", "key"): "the state's own key of vital and side, written and read in this file",
+    (
+        "alert/moments.py",
+        "key",
+    ): "the state's own key of vital and side, written and read in this file",
     ("score/baseline/learned.py", "key"): "the state's own key of a row in shadow",
     ("pipeline/order.py", "bytes(keys.get('action', b''))"): "bytes of a message",
     ("pipeline/stored_entry.py", "key"): "the key of a registry message",
@@ -46,25 +59,37 @@ EXCEPTIONS = {
 def words_of(node: ast.expr) -> set[str]:
     """The words in the names that an expression is made of."""
     named = [each for each in ast.walk(node) if isinstance(each, ast.Name | ast.Attribute)]
-    return {word for each in named for word in (each.id if isinstance(each, ast.Name) else each.attr).split("_")}
+    return {
+        word
+        for each in named
+        for word in (each.id if isinstance(each, ast.Name) else each.attr).split("_")
+    }
 
 
 def cut(path: Path) -> Iterator[str]:
     """What a module cuts or searches that the law is about: the text, as it is written there."""
     for node in ast.walk(tree(path)):
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CUTS):
+        if not (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in CUTS
+        ):
             continue
         texts = [node.func.value, *node.args]  # "a".startswith(b), and re.match(a, b)
         if unit_of(path) in STAGES:
             yield ast.unparse(node.func.value)
         else:
-            yield from (ast.unparse(text) for text in texts if not SPOKEN.isdisjoint(words_of(text)))
+            yield from (
+                ast.unparse(text) for text in texts if not SPOKEN.isdisjoint(words_of(text))
+            )
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_no_name_and_no_reason_is_read_back(path: Path) -> None:
     wrong = {text for text in cut(path) if (name_of(path), text) not in EXCEPTIONS}
-    assert not wrong, f"{name_of(path)} reads {sorted(wrong)}: use kind, key, event or another field"
+    assert not wrong, (
+        f"{name_of(path)} reads {sorted(wrong)}: use kind, key, event or another field"
+    )
 
 
 def test_no_exception_outlives_its_need() -> None:
@@ -83,7 +108,9 @@ def test_no_exception_outlives_its_need() -> None:
         ("app/a.py", "x = old_member.partition(':')"),
     ],
 )
-def test_the_check_sees(place: str, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_check_sees(
+    place: str, source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The check itself: each way to cut a text is seen."""
     path = tmp_path / place
     path.parent.mkdir(parents=True)
@@ -97,6 +124,9 @@ def test_stages_import_no_patterns() -> None:
         name_of(path)
         for path in MODULES
         if unit_of(path) in STAGES
-        and any(isinstance(node, ast.Import) and node.names[0].name == "re" for node in ast.walk(tree(path)))
+        and any(
+            isinstance(node, ast.Import) and node.names[0].name == "re"
+            for node in ast.walk(tree(path))
+        )
     ]
     assert not with_patterns

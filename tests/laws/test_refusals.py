@@ -1,4 +1,6 @@
-"""Each cause of a refusal has one code; a record that an older release wrote with the sentence alone gives the code."""
+"""Each cause of a refusal has one code; a record that an older release wrote with the sentence
+alone gives the code.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +15,23 @@ from rpm_stream.publish.old_life import typed
 from rpm_stream.records import ActionName, Cause, Priority, Transition
 
 AT = datetime(2026, 3, 1, tzinfo=UTC)
-DECISIONS: tuple[ActionName, ...] = tuple(name for name in get_args(ActionName) if name not in ("void", "adopt"))
+DECISIONS: tuple[ActionName, ...] = tuple(
+    name for name in get_args(ActionName) if name not in ("void", "adopt")
+)
 # Every cause with its sentence; two have no line in the table.
 ALL: dict[Cause, str] = {**SENTENCES, "ends_by_itself": STAYS}
 
 
 def refused(reason: str, asked: ActionName | None = None, cause: Cause | None = None) -> Transition:
     return Transition(
-        at=AT, state="open", priority="high", who="nurse", reason=reason, event="refused", asked=asked, cause=cause
+        at=AT,
+        state="open",
+        priority="high",
+        who="nurse",
+        reason=reason,
+        event="refused",
+        asked=asked,
+        cause=cause,
     )
 
 
@@ -33,7 +44,9 @@ def test_every_cause_has_a_sentence() -> None:
 def test_an_old_sentence_gives_its_code(asked: ActionName, cause: Cause) -> None:
     for priority in get_args(Priority):
         words = refused_words(asked, ALL[cause].format(priority=priority, hours=8))
-        opened = Transition(at=AT, state="open", priority="high", who="", reason="low", event="opened")
+        opened = Transition(
+            at=AT, state="open", priority="high", who="", reason="low", event="opened"
+        )
         (_, step) = typed((opened, refused(words)))
         assert (step.asked, step.cause, step.reason) == (asked, cause, words)
 
@@ -47,7 +60,9 @@ def test_a_full_history_refuses_whatever_is_asked() -> None:
 def test_a_persons_words_are_no_refusal() -> None:
     """What a person wrote is never read, even where it is the service's own sentence."""
     words = refused_words("resolve", SENTENCES["no_reason"])
-    step = Transition(at=AT, state="open", priority="high", who="nurse", reason=words, event="commented")
+    step = Transition(
+        at=AT, state="open", priority="high", who="nurse", reason=words, event="commented"
+    )
     assert typed((step,)) == (step,)
     assert not refuses((step,), "resolve")
 

@@ -1,4 +1,6 @@
-"""Law 2a from the frames on: ingest again, judged in the order of record, gives what a replay of rpm.readings gives."""
+"""Law 2a from the frames on: ingest again, judged in the order of record, gives what a replay of
+rpm.readings gives.
+"""
 
 from __future__ import annotations
 
@@ -28,19 +30,30 @@ VALUES = ("84", "97", "83", "82", "96", "97", "80", "90")
 
 
 def record(topic: str, partition: int, offset: int, value: bytes, key: str) -> ConsumerRecord:
-    return ConsumerRecord(topic, partition, offset, 1000 * offset, 1, key.encode(), value, None, 0, len(value), ())
+    return ConsumerRecord(
+        topic, partition, offset, 1000 * offset, 1, key.encode(), value, None, 0, len(value), ()
+    )
 
 
 def frames_of(device: str, partition: int) -> list[ConsumerRecord]:
     return [
         record(
-            names.FRAMES, partition, place,
-            msgspec.json.encode(frame([measurement(10 * place + partition, "oxygen_saturation", value)],
-                                      10 * place + partition, place, device=device, frame=f"{device}{place}")),
+            names.FRAMES,
+            partition,
+            place,
+            msgspec.json.encode(
+                frame(
+                    [measurement(10 * place + partition, "oxygen_saturation", value)],
+                    10 * place + partition,
+                    place,
+                    device=device,
+                    frame=f"{device}{place}",
+                )
+            ),
             device,
         )
         for place, value in enumerate(VALUES)
-    ]  # fmt: skip
+    ]
 
 
 FRAMES = {partition: frames_of(device, partition) for device, partition in DEVICES.items()}
@@ -50,7 +63,11 @@ def written() -> dict[int, list[bytes]]:
     """What ingest writes to rpm.readings, by partition of the frames."""
     run = new_replay(ENTRIES)
     return {
-        number: [msgspec.json.encode(each) for one in found for each in run.ingested(frame_message(one)).readings]
+        number: [
+            msgspec.json.encode(each)
+            for one in found
+            for each in run.ingested(frame_message(one)).readings
+        ]
         for number, found in FRAMES.items()
     }
 
@@ -71,8 +88,13 @@ def action(offset: int, kind: str, minutes: int) -> bytes:
 
 
 def order_of(chance: random.Random) -> list[bytes]:
-    """A partition of rpm.readings: both devices' messages and decisions, each in its order, and some written twice."""
-    queues = [list(one) for one in (*WRITTEN.values(), [action(0, "acknowledge", 7), action(1, "resolve", 31)])]
+    """A partition of rpm.readings: both devices' messages and decisions, each in its order, and
+    some written twice.
+    """
+    queues = [
+        list(one)
+        for one in (*WRITTEN.values(), [action(0, "acknowledge", 7), action(1, "resolve", 31)])
+    ]
     order: list[bytes] = []
     while any(queues):
         queue = chance.choice([one for one in queues if one])
@@ -96,11 +118,18 @@ def from_frames(
 
     async def run() -> list[bytes]:
         replay = new_replay(ENTRIES)
-        follow = OrderOfRecord(replay, {no: Frames(records(one), moved) for no, one in frames.items()}, PARTITIONS)
+        follow = OrderOfRecord(
+            replay, {no: Frames(records(one), moved) for no, one in frames.items()}, PARTITIONS
+        )
         home, found = home_of(b"p", PARTITIONS), []
         for offset, value in enumerate(order):
             place = home if offset >= grew_at else 1 - home
-            found += [line async for _, line in follow.follow(record(names.READINGS, place, offset, value, "p"))]
+            found += [
+                line
+                async for _, line in follow.follow(
+                    record(names.READINGS, place, offset, value, "p")
+                )
+            ]
         found += [line async for _, line in follow.finish()]
         return [line.encode() for line in [*found, *replay.finish(None)] if line.type != "reading"]
 
@@ -128,12 +157,17 @@ def test_a_growth_in_the_middle_changes_nothing(seed: int) -> None:
 
 
 def test_a_frame_that_was_written_once_more_elsewhere_is_read_there() -> None:
-    """What ingest never read in its first place gives nothing there: the topic names the place of the copy."""
+    """What ingest never read in its first place gives nothing there: the topic names the place
+    of the copy.
+    """
     stay, go = FRAMES[0][:2], FRAMES[0][2:]
     behind = [
-        dataclasses.replace(one, partition=0, offset=len(FRAMES[0]) + place) for place, one in enumerate(FRAMES[1])
+        dataclasses.replace(one, partition=0, offset=len(FRAMES[0]) + place)
+        for place, one in enumerate(FRAMES[1])
     ]
-    copies = [record(names.FRAMES, 2, place, one.value or b"", "d0") for place, one in enumerate(go)]
+    copies = [
+        record(names.FRAMES, 2, place, one.value or b"", "d0") for place, one in enumerate(go)
+    ]
     frames = {0: [*FRAMES[0], *behind], 2: copies}
     replay = new_replay(ENTRIES)
     order = [
@@ -143,18 +177,26 @@ def test_a_frame_that_was_written_once_more_elsewhere_is_read_there() -> None:
     ]
     moved = {(one.partition, one.offset) for one in go}
     assert from_frames(order, frames, moved) == from_readings(order)
-    assert from_frames(order, frames) != from_readings(order), "the originals would be told before their time"
+    assert from_frames(order, frames) != from_readings(order), (
+        "the originals would be told before their time"
+    )
 
 
 def test_what_the_topic_does_not_have_is_judged_before_the_next_of_its_frames() -> None:
-    """Other code or other tables give a reading where there was a reject: in its place, as far as that is known."""
+    """Other code or other tables give a reading where there was a reject: in its place, as far
+    as that is known.
+    """
     order = [*WRITTEN[0][:3], *WRITTEN[0][4:]]
     assert from_frames([*order, *WRITTEN[1]]) == from_readings([*WRITTEN[0], *WRITTEN[1]])
-    assert from_frames([]) == from_readings([each for pair in zip(*WRITTEN.values(), strict=True) for each in pair])
+    assert from_frames([]) == from_readings(
+        [each for pair in zip(*WRITTEN.values(), strict=True) for each in pair]
+    )
 
 
 def test_what_the_frames_do_not_give_any_more_is_passed_over() -> None:
     message: dict[str, Any] = msgspec.json.decode(WRITTEN[0][0])
     elsewhere = [{**message, "partition": 7}, {**message, "offset": 0, "chunk": 3}]
     strange = [msgspec.json.encode(one) for one in elsewhere]
-    assert from_frames([b"{}", *strange, *WRITTEN[0], *WRITTEN[1]]) == from_readings([*WRITTEN[0], *WRITTEN[1]])
+    assert from_frames([b"{}", *strange, *WRITTEN[0], *WRITTEN[1]]) == from_readings(
+        [*WRITTEN[0], *WRITTEN[1]]
+    )

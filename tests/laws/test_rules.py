@@ -1,4 +1,6 @@
-"""What every rule is held to, whichever it is: it runs over the tables, so a further rule is met by all of it."""
+"""What every rule is held to, whichever it is: it runs over the tables, so a further rule is met
+by all of it.
+"""
 
 from __future__ import annotations
 
@@ -32,8 +34,11 @@ ALL: tuple[Rule, ...] = (
 KINDS = [rule.kind for rule in ALL]
 FORGETTING = [rule.kind for rule in ALL if not rule.keeps]
 # What no reading ends, and why.
-BY_A_PERSON = {"not_judged": "whether a person has looked at what was not judged is known by nobody else"}
-AT_ONCE = {"quality", "device", "silence", "setting"}  # one reading or entry says it: they are about no value
+BY_A_PERSON = {
+    "not_judged": "whether a person has looked at what was not judged is known by nobody else"
+}
+# one reading or entry says it: they are about no value
+AT_ONCE = {"quality", "device", "silence", "setting"}
 MOST_SCORE_BYTES = 16 * 1024  # of one or a few vitals; the bound of a state is 48 KB
 TEXT = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=12)
 WORD = st.text("abcdefghijklmnopqrstuvwxyz_0123456789", min_size=1, max_size=12)
@@ -47,7 +52,9 @@ def test_each_kind_has_one_rule_and_each_rule_an_example() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_finds(kind: Kind) -> None:
-    """Under the name that its kind and key make, in a group and with words, and not before there was anything."""
+    """Under the name that its kind and key make, in a group and with words, and not before there
+    was anything.
+    """
     example = EXAMPLES[kind]
     before = Patient(example.entry)
     before.send(example.calm)
@@ -60,12 +67,16 @@ def test_it_finds(kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_has_words_and_a_source(kind: Kind) -> None:
-    """A person is told what it found without ids and dates, and what kind of rule it is; its numbers have sources."""
+    """A person is told what it found without ids and dates, and what kind of rule it is; its
+    numbers have sources.
+    """
     (rule,) = (rule for rule in ALL if rule.kind == kind)
     patient, _ = found(kind)
     for member in patient.held(kind).values():
         assert member.title and member.why
-        assert not re.search(r"\d{4}-\d\d-\d\d|[0-9a-f]{8}-|\br-[a-z]", f"{member.title} {member.why}")
+        assert not re.search(
+            r"\d{4}-\d\d-\d\d|[0-9a-f]{8}-|\br-[a-z]", f"{member.title} {member.why}"
+        )
         assert rule_words(member.rule) != rule_words("none of ours")
     assert rule.source
     for table in rule.source:
@@ -75,21 +86,29 @@ def test_it_has_words_and_a_source(kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_recovers(kind: Kind) -> None:
-    """Values that are back for long enough (a device that is well, a setting that is mended) end what it holds."""
+    """Values that are back for long enough (a device that is well, a setting that is mended) end
+    what it holds.
+    """
     patient, _ = found(kind)
     held = patient.held(kind)
     assert left_of(patient, kind) == set(held)
     EXAMPLES[kind].mend(patient)
     first, *others = EXAMPLES[kind].well
     patient.send([first])
-    assert kind in AT_ONCE or left_of(patient, kind) == set(held), "one value that is back may be the odd one"
+    assert kind in AT_ONCE or left_of(patient, kind) == set(held), (
+        "one value that is back may be the odd one"
+    )
     patient.send(others)
     assert left_of(patient, kind) & set(held) == (set(held) if kind in BY_A_PERSON else set())
 
 
 def left_of(patient: Patient, kind: Kind) -> set[str]:
     """The members of a kind that have not recovered."""
-    scoring, entry, state = patient.judge._scoring, patient.registry.patient("p"), patient.patient.state
+    scoring, entry, state = (
+        patient.judge._scoring,
+        patient.registry.patient("p"),
+        patient.patient.state,
+    )
     held = patient.held(kind).items()
     return {name for name, member in held if not scoring.recovered(state, entry, name, member)}
 
@@ -105,10 +124,14 @@ def test_it_forgets_what_was_taken_back(kind: Kind) -> None:
     never.send(example.calm)
     assert not patient.held(kind)
     assert patient.patient.state.score.total in (None, never.patient.state.score.total)
-    told = [said(alerts) for alerts in (patient.send(example.again)[1], never.send(example.again)[1])]
+    told = [
+        said(alerts) for alerts in (patient.send(example.again)[1], never.send(example.again)[1])
+    ]
     assert told[0] == told[1]
     counting, _ = found(kind)
-    assert said(counting.send(example.again)[1]) != told[0] or counting.held(kind), "the example shows nothing"
+    assert said(counting.send(example.again)[1]) != told[0] or counting.held(kind), (
+        "the example shows nothing"
+    )
 
 
 def said(alerts: list[Any]) -> list[tuple[str, str, str, tuple[str, ...]]]:
@@ -131,7 +154,11 @@ def test_it_is_bounded(kind: Kind) -> None:
     begin, sizes = min(minutes for minutes, _, _ in course), []
     span = max(minutes for minutes, _, _ in course) - begin + DAY
     for turn in range(120):
-        patient.send(sorted((minutes - begin + turn * span, vital, value) for minutes, vital, value in course))
+        patient.send(
+            sorted(
+                (minutes - begin + turn * span, vital, value) for minutes, vital, value in course
+            )
+        )
         if example.late is not EXAMPLES["not_judged"].late:
             example.late(patient)
         sizes.append(size_of(patient))
@@ -139,12 +166,14 @@ def test_it_is_bounded(kind: Kind) -> None:
     assert max(sizes[60:]) <= max(sizes[:60]) * 1.05
 
 
-# --- names: written at one edge, read in one file -------------------------------------------------------------------
+# --- names: written at one edge, read in one file -------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_members_of_an_older_release_are_those_of_today(kind: Kind) -> None:
-    """A state whose members have names alone, as releases before this one wrote it, is read as today's."""
+    """A state whose members have names alone, as releases before this one wrote it, is read as
+    today's.
+    """
     patient, _ = found(kind)
     pack_patient(patient.patient)
     body = msgspec.msgpack.decode(msgspec.msgpack.encode(patient.patient.state))
@@ -160,24 +189,38 @@ def test_members_of_an_older_release_are_those_of_today(kind: Kind) -> None:
 
 
 KEYS: dict[Kind, st.SearchStrategy[Key]] = {
-    "limit": st.builds(Key, vital=WORD, side=st.sampled_from(get_args(Direction)), what=st.just("") | TEXT),
+    "limit": st.builds(
+        Key, vital=WORD, side=st.sampled_from(get_args(Direction)), what=st.just("") | TEXT
+    ),
     "news2": st.just(Key()),
     "not_judged": st.just(Key()),
     "detector": st.just(Key(what="half_space_trees"))
-    | st.builds(Key, vital=WORD.filter(lambda vital: vital != "half_space_trees"), what=st.sampled_from(("", "drift"))),
+    | st.builds(
+        Key,
+        vital=WORD.filter(lambda vital: vital != "half_space_trees"),
+        what=st.sampled_from(("", "drift")),
+    ),
     "trend": st.builds(Key, vital=WORD),
     "rate": st.builds(Key, vital=WORD),
     "silence": st.builds(Key, vital=WORD),
     "setting": st.builds(Key, what=TEXT),
-    "device": st.builds(Key, what=st.sampled_from(("battery", "clock", "stuck")), of=WORD, device=TEXT),
-    "quality": st.builds(Key, what=st.sampled_from(("unit", "step", "disagreement")), of=WORD, device=TEXT)
-    | st.builds(Key, what=st.just("clock"), of=WORD.map(lambda vital: f"resent.{vital}"), device=TEXT),
+    "device": st.builds(
+        Key, what=st.sampled_from(("battery", "clock", "stuck")), of=WORD, device=TEXT
+    ),
+    "quality": st.builds(
+        Key, what=st.sampled_from(("unit", "step", "disagreement")), of=WORD, device=TEXT
+    )
+    | st.builds(
+        Key, what=st.just("clock"), of=WORD.map(lambda vital: f"resent.{vital}"), device=TEXT
+    ),
 }
 
 
 @given(st.data(), st.sampled_from(KINDS))
 def test_a_name_says_its_kind_and_key(data: st.DataObject, kind: Kind) -> None:
-    """So that what an older release kept under a name alone is exactly what is kept under it today."""
+    """So that what an older release kept under a name alone is exactly what is kept under it
+    today.
+    """
     key = data.draw(KEYS[kind].filter(lambda key: key.what not in get_args(Direction)))
     assert kind_and_key(member_name(kind, key), key.side) == (kind, key)
 
@@ -186,4 +229,6 @@ def test_a_name_says_its_kind_and_key(data: st.DataObject, kind: Kind) -> None:
 def test_a_name_that_no_release_has_written_is_held_until_a_person_ends_it(name: str) -> None:
     kind, key = kind_and_key(f"zaphod{name}", None)
     assert (kind, member_name(kind, key)) == ("unknown", "unknown")
-    assert not NoRule().recovered(Patient({}).patient.state.score, SHARED.registry.patient("p"), name, None)  # type: ignore[arg-type]
+    assert not NoRule().recovered(
+        Patient({}).patient.state.score, SHARED.registry.patient("p"), name, None
+    )  # type: ignore[arg-type]

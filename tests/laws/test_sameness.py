@@ -38,10 +38,14 @@ WAYS = [worn(device=device) for device in ("d", "app", "cloud")]
 TURNED_BACK = START + timedelta(hours=9)
 
 
-def sent(device: str, seq: int, minutes: float, *values: tuple[str, str], at: float | None = None) -> Record:
+def sent(
+    device: str, seq: int, minutes: float, *values: tuple[str, str], at: float | None = None
+) -> Record:
     """A frame of values measured at ``minutes`` and sent ``at`` (then, if not said)."""
     entries = [measurement(minutes, vital, value) for vital, value in values]
-    return frame(entries, minutes if at is None else at, seq=seq, device=device, frame=f"{device}-{seq}")
+    return frame(
+        entries, minutes if at is None else at, seq=seq, device=device, frame=f"{device}-{seq}"
+    )
 
 
 def values_of(output: Output) -> list[tuple[str, str]]:
@@ -60,7 +64,9 @@ def test_a_pressure_by_bluetooth_and_by_its_app_is_no_repeat() -> None:
     both = frame(hub["measurements"] + app["measurements"], 120)
     for frames, readings in (([hub, app], 4), ([app, hub], 4), ([both], 2)):
         output = replay_frames(frames, [*WAYS, PATIENT])
-        assert [(priority, state) for _, priority, state, _ in alerts(output)] == [("medium", "open")]
+        assert [(priority, state) for _, priority, state, _ in alerts(output)] == [
+            ("medium", "open")
+        ]
         assert len(published(output)) == 1
         assert len(of_type(output, "reading")) == readings
 
@@ -77,7 +83,10 @@ def test_the_app_keeps_whole_minutes_and_comes_when_it_likes(late: float) -> Non
 
 def test_a_value_that_was_measured_again_is_one_more() -> None:
     again = [sent("d", 1, 120, ("systolic", "185")), sent("d", 2, 126, ("systolic", "185"))]
-    app = [sent("app", 1, 120, ("systolic", "185"), at=130), sent("app", 2, 126, ("systolic", "185"), at=130)]
+    app = [
+        sent("app", 1, 120, ("systolic", "185"), at=130),
+        sent("app", 2, 126, ("systolic", "185"), at=130),
+    ]
     output = replay_frames([*again, *app], [*WAYS, PATIENT])
     assert alerts(output)[-1][1] == "high"
     assert len(published(output)) == 2
@@ -93,17 +102,27 @@ def test_a_flag_of_the_second_device_is_heard_all_the_same() -> None:
     }
 
 
-# --- law 1 ------------------------------------------------------------------------------------------------------------
+# --- law 1 ----------------------------------------------------------------------------------------
 
-FACTS = st.tuples(st.sampled_from(["systolic", "heart_rate", "glucose_interstitial", "weight"]), st.sampled_from("123"))
+FACTS = st.tuples(
+    st.sampled_from(["systolic", "heart_rate", "glucose_interstitial", "weight"]),
+    st.sampled_from("123"),
+)
 ROUTES = st.lists(
-    st.tuples(st.integers(0, 4), FACTS, st.lists(st.sampled_from(["d", "app", "cloud"]), min_size=1, max_size=3)),
-    min_size=1, max_size=12,
-)  # fmt: skip
+    st.tuples(
+        st.integers(0, 4),
+        FACTS,
+        st.lists(st.sampled_from(["d", "app", "cloud"]), min_size=1, max_size=3),
+    ),
+    min_size=1,
+    max_size=12,
+)
 VALUES = {
-    "systolic": ("120", "185", "185.0"), "heart_rate": ("70", "135", "070"),
-    "glucose_interstitial": ("100", "50", "50.0"), "weight": ("80", "81", "81.0"),
-}  # fmt: skip
+    "systolic": ("120", "185", "185.0"),
+    "heart_rate": ("70", "135", "070"),
+    "glucose_interstitial": ("100", "50", "50.0"),
+    "weight": ("80", "81", "81.0"),
+}
 
 
 def by_routes(course: Sequence[Any], offsets: Sequence[int]) -> list[Record]:
@@ -113,7 +132,9 @@ def by_routes(course: Sequence[Any], offsets: Sequence[int]) -> list[Record]:
         minutes += step
         for way, device in enumerate(devices):
             offset = offsets[(number + way) % len(offsets)] / 60
-            frames.append(sent(device, len(frames), minutes + offset, (vital, VALUES[vital][int(digit) - 1])))
+            frames.append(
+                sent(device, len(frames), minutes + offset, (vital, VALUES[vital][int(digit) - 1]))
+            )
     return frames
 
 
@@ -133,18 +154,28 @@ def _is_sparse(frames: Sequence[Record]) -> bool:
 
 
 SHUFFLED = [  # the app tells of the first weight at two seconds, and of three others in between
-    (0, ("systolic", "1"), ["d", "d", "d"]), (0, ("weight", "1"), ["d", "app", "app"]),
-    (3, ("weight", "1"), ["d", "app"]), (1, ("systolic", "1"), ["d"]), (1, ("weight", "1"), ["d", "app"]),
+    (0, ("systolic", "1"), ["d", "d", "d"]),
+    (0, ("weight", "1"), ["d", "app", "app"]),
+    (3, ("weight", "1"), ["d", "app"]),
+    (1, ("systolic", "1"), ["d"]),
     (1, ("weight", "1"), ["d", "app"]),
-]  # fmt: skip
+    (1, ("weight", "1"), ["d", "app"]),
+]
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
-@given(ROUTES, st.lists(st.sampled_from([0, 0, 7, 40]), min_size=1, max_size=4), st.randoms(use_true_random=False))
+@given(
+    ROUTES,
+    st.lists(st.sampled_from([0, 0, 7, 40]), min_size=1, max_size=4),
+    st.randoms(use_true_random=False),
+)
 @example(SHUFFLED, [0, 7], random.Random(45))
-def test_law_1_each_measurement_is_published_once(course: list[Any], offsets: list[int], chance: random.Random) -> None:
-    """Each reading is single, in a summary, not published by policy, or seen already: then the first of its measurement
-    is one of the others. What counts is told by the rule alone, over the whole list in the order of record.
+def test_law_1_each_measurement_is_published_once(
+    course: list[Any], offsets: list[int], chance: random.Random
+) -> None:
+    """Each reading is single, in a summary, not published by policy, or seen already: then the
+    first of its measurement is one of the others. What counts is told by the rule alone, over the
+    whole list in the order of record.
     """
     frames = by_routes(course, offsets)
     assume(_is_sparse(frames))
@@ -154,12 +185,16 @@ def test_law_1_each_measurement_is_published_once(course: list[Any], offsets: li
     measurements = Measurements()
     first = [reading for reading in found if measurements.add(reading)]
     bodies = published(output).values()
-    named = Counter(each["value"] for body in bodies for each in body["identifier"] if "method" not in body)
+    named = Counter(
+        each["value"] for body in bodies for each in body["identifier"] if "method" not in body
+    )
     evidence = {each for alert in of_type(output, "alert") for each in alert["evidence"]}
     again = {reading.id for reading in found} - {reading.id for reading in first}
     assert not evidence & again
     for reading in found:
-        owed = reading.id not in again and (publishes(reading, shipped()) == "single" or reading.id in evidence)
+        owed = reading.id not in again and (
+            publishes(reading, shipped()) == "single" or reading.id in evidence
+        )
         assert named[f"urn:uuid:{reading.id}"] == owed
     counted = sum(body["component"][0]["valueInteger"] for body in bodies if "method" in body)
     assert counted == sum(publishes(reading, shipped()) == "summary" for reading in first)
@@ -167,19 +202,29 @@ def test_law_1_each_measurement_is_published_once(course: list[Any], offsets: li
 
 @settings(max_examples=100, deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(2, 40), st.sampled_from(["185", "120", "181"])), min_size=1, max_size=10),
-    st.lists(st.booleans(), min_size=10, max_size=10), st.randoms(use_true_random=False), st.booleans(),
-)  # fmt: skip
+    st.lists(
+        st.tuples(st.integers(2, 40), st.sampled_from(["185", "120", "181"])),
+        min_size=1,
+        max_size=10,
+    ),
+    st.lists(st.booleans(), min_size=10, max_size=10),
+    st.randoms(use_true_random=False),
+    st.booleans(),
+)
 def test_law_2b_two_ways_open_what_one_way_opens(
     course: list[tuple[int, str]], twice: list[bool], chance: random.Random, whole_minutes: bool
 ) -> None:
-    """Whatever comes twice, and whichever way comes first: high is what is high by the cuff alone, no more, no less."""
+    """Whatever comes twice, and whichever way comes first: high is what is high by the cuff
+    alone, no more, no less.
+    """
     minutes, cuff, app = 0.0, [], []
     for number, (step, value) in enumerate(course):
         minutes += step
         cuff.append(sent("d", number, minutes + 0.3, ("systolic", value)))
         if twice[number]:
-            app.append(sent("app", number, minutes + (0 if whole_minutes else 0.3), ("systolic", value)))
+            app.append(
+                sent("app", number, minutes + (0 if whole_minutes else 0.3), ("systolic", value))
+            )
     alone = replay_frames(cuff, [*WAYS, PATIENT])
     both = sorted([*cuff, *app], key=lambda each: (each["sent_at"], chance.random()))
     shuffled = chance.sample(both, len(both))
@@ -192,7 +237,7 @@ def _high(output: Output) -> set[str]:
     return {alert["group"] for alert in of_type(output, "alert") if alert["priority"] == "high"}
 
 
-# --- taken back -------------------------------------------------------------------------------------------------------
+# --- taken back -----------------------------------------------------------------------------------
 
 
 def after_void(frames: Sequence[Record], device: str) -> tuple[Output, list[Record]]:
@@ -202,26 +247,40 @@ def after_void(frames: Sequence[Record], device: str) -> tuple[Output, list[Reco
     output = [(line.type, msgspec.json.decode(line.record)) for line in lines]
     wrong = [record for record in of_type(output, "reading") if record["device"] == device]
     action = Action(
-        patient="p", action="void", who="nurse", at=TURNED_BACK, reason="it was loose",
+        patient="p",
+        action="void",
+        who="nurse",
+        at=TURNED_BACK,
+        reason="it was loose",
         readings=tuple(msgspec.convert(record, Reading) for record in wrong),
-    )  # fmt: skip
+    )
     then = [*run.jsonl(msgspec.json.encode(action), 1), *run.finish(None)]
     return output, [(line.type, msgspec.json.decode(line.record)) for line in then]
 
 
 def test_what_came_second_takes_the_place_of_what_is_taken_back() -> None:
-    frames = [sent(device, 1, 120, ("systolic", "185"), ("diastolic", "95")) for device in ("d", "app")]
+    frames = [
+        sent(device, 1, 120, ("systolic", "185"), ("diastolic", "95")) for device in ("d", "app")
+    ]
     before, then = after_void(frames, "d")
-    ids = {record["device"]: record["id"] for record in of_type(before, "reading") if record["value"] == "185"}
+    ids = {
+        record["device"]: record["id"]
+        for record in of_type(before, "reading")
+        if record["value"] == "185"
+    }
     hub, app = ids["d"], ids["app"]
     assert published(then)[observation_id(hub)]["status"] == "entered-in-error"
     assert published(then)[observation_id(app)]["status"] == "final"
-    open_now = [alert for alert in last_alerts([*before, *then]).values() if alert["state"] == "open"]
+    open_now = [
+        alert for alert in last_alerts([*before, *then]).values() if alert["state"] == "open"
+    ]
     assert [(alert["priority"], alert["evidence"]) for alert in open_now] == [("medium", [app])]
 
 
 def test_a_second_that_is_taken_back_takes_nothing_with_it() -> None:
-    """It was never published and nothing rests on it: the first stays, with its alert and its memory."""
+    """It was never published and nothing rests on it: the first stays, with its alert and its
+    memory.
+    """
     frames = [sent(device, 1, 120, ("systolic", "185")) for device in ("d", "app")]
     _, then = after_void(frames, "app")
     assert then == []
@@ -238,20 +297,32 @@ def test_both_taken_back_leave_nothing() -> None:
 
 @pytest.mark.parametrize(("device", "left"), [("d", "app"), ("app", "d")])
 @pytest.mark.parametrize("text", ["100", "100.0"])
-def test_a_summary_counts_the_measurement_once_whichever_is_taken_back(device: str, left: str, text: str) -> None:
+def test_a_summary_counts_the_measurement_once_whichever_is_taken_back(
+    device: str, left: str, text: str
+) -> None:
     frames = [
         sent(way, seq, 120 + 5 * seq, ("glucose_interstitial", text if way == "app" else "100"))
-        for seq in range(2) for way in ("d", "app")
-    ]  # fmt: skip
-    before, then = after_void([*frames, sent(left, 9, 160, ("glucose_interstitial", "120"))], device)
-    (body,) = [each for each in published([*before, *then]).values() if "T10:15" in each["effectiveDateTime"]]
+        for seq in range(2)
+        for way in ("d", "app")
+    ]
+    before, then = after_void(
+        [*frames, sent(left, 9, 160, ("glucose_interstitial", "120"))], device
+    )
+    (body,) = [
+        each
+        for each in published([*before, *then]).values()
+        if "T10:15" in each["effectiveDateTime"]
+    ]
     assert (body["status"], body["component"][0]["valueInteger"]) == ("final", 2)
     assert body["component"][1]["valueQuantity"]["value"] == 100
 
 
 def test_the_state_is_restored_in_between() -> None:
     run = new_replay([*WAYS, PATIENT])
-    frames = [sent("d", 1, 120, ("systolic", "185")), sent("app", 1, 120, ("systolic", "185"), at=125)]
+    frames = [
+        sent("d", 1, 120, ("systolic", "185")),
+        sent("app", 1, 120, ("systolic", "185"), at=125),
+    ]
     for each in frames:
         list(run.jsonl(msgspec.json.encode(each), 1))
     assert len(run.state_of("p")) < 4000
@@ -259,10 +330,14 @@ def test_the_state_is_restored_in_between() -> None:
 
 @pytest.mark.parametrize("device", ["d", "app"])
 def test_whatever_is_taken_back_of_many_leaves_no_wrong_observation(device: str) -> None:
-    """More than the state remembers: none of the wrong stays as it was, and each of the right is there."""
+    """More than the state remembers: none of the wrong stays as it was, and each of the right is
+    there.
+    """
     frames = [
-        sent(way, seq, 120 + 60 * seq, ("systolic", "140")) for seq in range(8) for way in ("d", "app")
-    ]  # fmt: skip
+        sent(way, seq, 120 + 60 * seq, ("systolic", "140"))
+        for seq in range(8)
+        for way in ("d", "app")
+    ]
     before, then = after_void(frames, device)
     found = published([*before, *then])
     wrong = [record["id"] for record in of_type(before, "reading") if record["device"] == device]
@@ -273,12 +348,24 @@ def test_whatever_is_taken_back_of_many_leaves_no_wrong_observation(device: str)
 
 
 def test_a_weight_of_nobody_known_is_no_copy_of_a_known_one() -> None:
-    """Who stood there is not known: nobody is judged by it, nothing hides behind it, and taken back it is in error."""
+    """Who stood there is not known: nobody is judged by it, nothing hides behind it, and taken
+    back it is in error.
+    """
     weighed = Reading(
-        id="w-1", patient="p", device="scale", vital="weight", value="80.5", unit="kg", measured_at=START,
-        received_at=START, utc_offset=None, absent=None, flags=("user_unknown",),
-        attributes={"characteristic": "2A9D"}, origin=Origin(frame="f", index=0, part=0),
-    )  # fmt: skip
+        id="w-1",
+        patient="p",
+        device="scale",
+        vital="weight",
+        value="80.5",
+        unit="kg",
+        measured_at=START,
+        received_at=START,
+        utc_offset=None,
+        absent=None,
+        flags=("user_unknown",),
+        attributes={"characteristic": "2A9D"},
+        origin=Origin(frame="f", index=0, part=0),
+    )
     typed = msgspec.structs.replace(
         weighed, id="w-2", device="app", flags=(), origin=Origin(frame="a", index=0, part=0)
     )
@@ -286,10 +373,25 @@ def test_a_weight_of_nobody_known_is_no_copy_of_a_known_one() -> None:
     output: Output = []
     for offset, each in enumerate((weighed, typed)):
         message = Readings(
-            patient="p", frame="f", partition=0, offset=offset, chunk=0, received_at=START, readings=(each,)
+            patient="p",
+            frame="f",
+            partition=0,
+            offset=offset,
+            chunk=0,
+            received_at=START,
+            readings=(each,),
         )
-        output += [(line.type, msgspec.json.decode(line.record)) for line in run.jsonl(msgspec.json.encode(message), 1)]
+        output += [
+            (line.type, msgspec.json.decode(line.record))
+            for line in run.jsonl(msgspec.json.encode(message), 1)
+        ]
     assert len(published(output)) == 2
     action = Action(patient="p", action="void", who="n", at=TURNED_BACK, readings=(weighed,))
-    output += [(line.type, msgspec.json.decode(line.record)) for line in run.jsonl(msgspec.json.encode(action), 1)]
-    assert {found["status"] for found in published(output).values()} == {"final", "entered-in-error"}
+    output += [
+        (line.type, msgspec.json.decode(line.record))
+        for line in run.jsonl(msgspec.json.encode(action), 1)
+    ]
+    assert {found["status"] for found in published(output).values()} == {
+        "final",
+        "entered-in-error",
+    }

@@ -1,4 +1,6 @@
-"""Law 6 and CONTRACT 8: whatever is sent, a patient's state stays under 48 KB and 16 KB a vital, and hides nothing."""
+"""Law 6 and CONTRACT 8: whatever is sent, a patient's state stays under 48 KB and 16 KB a vital,
+and hides nothing.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,17 @@ from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.judge import Judge, Judged, Patient
 from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
-from rpm_stream.records import Action, Alert, Limit, Of, Origin, PatientEntry, Reading, Readings, Record
+from rpm_stream.records import (
+    Action,
+    Alert,
+    Limit,
+    Of,
+    Origin,
+    PatientEntry,
+    Reading,
+    Readings,
+    Record,
+)
 
 STATE_BYTES, VITAL_BYTES = 48 * 1024, 16 * 1024
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -25,14 +37,19 @@ KNOWLEDGE = shipped()
 VITALS = tuple(KNOWLEDGE.vitals)
 FLAGS = sorted(
     KNOWLEDGE.signal.ask_repeat.union(
-        *(row.flags for row in KNOWLEDGE.device_rules.fault), KNOWLEDGE.device_rules.clock.flags, {"battery_low"}
+        *(row.flags for row in KNOWLEDGE.device_rules.fault),
+        KNOWLEDGE.device_rules.clock.flags,
+        {"battery_low"},
     )
 )
 _encode = msgspec.msgpack.Encoder().encode
 
 
 class Hostile(Record, frozen=True, kw_only=True):
-    """One way of filling a state. ``hung``: octets of attributes on each value; ``letter``: of the devices' names."""
+    """One way of filling a state.
+
+    ``hung``: octets of attributes on each value; ``letter``: of the devices' names.
+    """
 
     seed: int
     vitals: tuple[str, ...] = VITALS
@@ -52,7 +69,9 @@ class Hostile(Record, frozen=True, kw_only=True):
 HOSTILE = st.builds(
     Hostile,
     seed=st.integers(0, 2**32),
-    vitals=st.sampled_from((VITALS, VITALS[:9], ("heart_rate",), ("systolic", "glucose", "battery"))),
+    vitals=st.sampled_from(
+        (VITALS, VITALS[:9], ("heart_rate",), ("systolic", "glucose", "battery"))
+    ),
     devices=st.sampled_from((1, 5, 200)),
     seconds=st.sampled_from(((1,), (1, 30, 600), (7200,), (86400,))),
     late=st.sampled_from((0, 3000, 90_000)),
@@ -67,11 +86,16 @@ HOSTILE = st.builds(
 
 
 class Siege:
-    """A patient's judge, and what a hostile gateway and its people send it; with ``restarts`` from the sealed state."""
+    """A patient's judge, and what a hostile gateway and its people send it; with ``restarts``
+    from the sealed state.
+    """
 
     def __init__(self, hostile: Hostile, restarts: bool = False) -> None:
         self.hostile, self.restarts = hostile, restarts
-        self.judge, self.patient = Judge(KNOWLEDGE, Registry([_entry(hostile)])), unpack_patient(None, "p")
+        self.judge, self.patient = (
+            Judge(KNOWLEDGE, Registry([_entry(hostile)])),
+            unpack_patient(None, "p"),
+        )
 
     def run(self) -> Iterator[Judged]:
         chance, at = random.Random(self.hostile.seed), START
@@ -85,7 +109,9 @@ class Siege:
             yield judged
             for episode in list(self.patient.state.episodes.values()):
                 if chance.random() < 0.2:
-                    yield self.judge.act(self.patient, _action(self.hostile, chance, episode.alert.id, at))
+                    yield self.judge.act(
+                        self.patient, _action(self.hostile, chance, episode.alert.id, at)
+                    )
             if self.hostile.ticks and chance.random() < 0.1:
                 at += timedelta(hours=2)
                 yield self.judge.tick(self.patient, at)
@@ -96,36 +122,57 @@ class Siege:
 def _entry(hostile: Hostile) -> PatientEntry:
     limits = tuple(
         Limit(
-            vital=vital, low=str(40 + tier), high=str(60 - tier), unit=KNOWLEDGE.vitals[vital].unit, owner="dr-7",
-            priority=("medium", "high", "low")[tier], of=hostile.of,
+            vital=vital,
+            low=str(40 + tier),
+            high=str(60 - tier),
+            unit=KNOWLEDGE.vitals[vital].unit,
+            owner="dr-7",
+            priority=("medium", "high", "low")[tier],
+            of=hostile.of,
         )
         for vital in VITALS
         for tier in range(hostile.tiers)
-    )  # fmt: skip
+    )
     return PatientEntry(patient="p", limits=limits, expected_every=dict.fromkeys(VITALS, 60))
 
 
 def _message(hostile: Hostile, chance: random.Random, number: int, at: datetime) -> Readings:
     readings = tuple(
         Reading(
-            id=f"{number:08}-0000-0000-0000-{place:012}", patient="p",
-            device=f"{hostile.letter}{chance.randrange(hostile.devices)}"[-128:], vital=vital,
-            value=_value(hostile, chance), unit=KNOWLEDGE.vitals[vital].unit,
-            measured_at=at - timedelta(seconds=chance.choice((0, 0, hostile.late))), received_at=at,
-            utc_offset="+02:00", absent=None, flags=tuple(chance.sample(FLAGS, chance.choice((0, 0, 2, 4)))),
-            attributes={"characteristic": chance.choice(("2A37", "2A5F", "2AA7", "app")), "hung": "x" * hostile.hung},
+            id=f"{number:08}-0000-0000-0000-{place:012}",
+            patient="p",
+            device=f"{hostile.letter}{chance.randrange(hostile.devices)}"[-128:],
+            vital=vital,
+            value=_value(hostile, chance),
+            unit=KNOWLEDGE.vitals[vital].unit,
+            measured_at=at - timedelta(seconds=chance.choice((0, 0, hostile.late))),
+            received_at=at,
+            utc_offset="+02:00",
+            absent=None,
+            flags=tuple(chance.sample(FLAGS, chance.choice((0, 0, 2, 4)))),
+            attributes={
+                "characteristic": chance.choice(("2A37", "2A5F", "2AA7", "app")),
+                "hung": "x" * hostile.hung,
+            },
             origin=Origin(frame=f"frame-{number}", index=1, part=place),
         )
         for place, vital in enumerate(hostile.vitals)
-    )  # fmt: skip
+    )
     return Readings(
-        patient="p", frame=f"frame-{number}", partition=number % 32, offset=2**40 + number, chunk=0, received_at=at,
+        patient="p",
+        frame=f"frame-{number}",
+        partition=number % 32,
+        offset=2**40 + number,
+        chunk=0,
+        received_at=at,
         readings=readings,
-    )  # fmt: skip
+    )
 
 
 def _value(hostile: Hostile, chance: random.Random) -> str:
-    whole = chance.choice((chance.randint(1, 39), chance.randint(41, 59), chance.randint(61, 220), 50))
+    whole = chance.choice(
+        (chance.randint(1, 39), chance.randint(41, 59), chance.randint(61, 220), 50)
+    )
     return (
         f"{whole}.{chance.randrange(10 ** (hostile.digits - 3)):0{hostile.digits - 3}}"
         if hostile.digits > 3
@@ -135,9 +182,15 @@ def _value(hostile: Hostile, chance: random.Random) -> str:
 
 def _action(hostile: Hostile, chance: random.Random, alert: str, at: datetime) -> Action:
     return Action(
-        patient="p", alert=alert, action=chance.choice(("acknowledge", "comment", "snooze", "assign")), who="nurse",
-        at=at, reason="w" * hostile.words, until=at + timedelta(hours=1), to="dr-7",
-    )  # fmt: skip
+        patient="p",
+        alert=alert,
+        action=chance.choice(("acknowledge", "comment", "snooze", "assign")),
+        who="nurse",
+        at=at,
+        reason="w" * hostile.words,
+        until=at + timedelta(hours=1),
+        to="dr-7",
+    )
 
 
 def has_red(readings: Readings) -> bool:
@@ -164,16 +217,29 @@ def size_of(patient: Patient, vital: str) -> int:
 
 
 CROWDED = Hostile(  # alerts of every group, and nothing left of them to give up but words
-    seed=2318037079, vitals=VITALS, messages=80, devices=5, seconds=(1,), late=90_000, digits=3, hung=60,
-    letter="device" * 16, tiers=3, of=None, words=1000, ticks=True,
-)  # fmt: skip
+    seed=2318037079,
+    vitals=VITALS,
+    messages=80,
+    devices=5,
+    seconds=(1,),
+    late=90_000,
+    digits=3,
+    hung=60,
+    letter="device" * 16,
+    tiers=3,
+    of=None,
+    words=1000,
+    ticks=True,
+)
 
 
 @settings(max_examples=14, deadline=None)
 @example(CROWDED)
 @given(HOSTILE)
 def test_no_state_is_larger_than_its_bound_and_no_open_alert_is_lost(hostile: Hostile) -> None:
-    """CONTRACT 8, law 3: every alert that was opened is either still open, at its priority, or told as resolved."""
+    """CONTRACT 8, law 3: every alert that was opened is either still open, at its priority, or
+    told as resolved.
+    """
     siege, open_now, applied = Siege(hostile), dict[str, Alert](), 0
     for judged in siege.run():
         patient = siege.patient
@@ -203,9 +269,15 @@ def test_what_is_given_up_follows_from_the_messages_alone(hostile: Hostile) -> N
 
 
 @pytest.mark.parametrize("besieged", [False, True])
-def test_a_limit_that_must_last_is_told_in_time_however_values_jump_and_whatever_else_is_sent(besieged: bool) -> None:
-    """Law 3: 62 runs within half an hour, of which the state keeps few, and the rest of it is full."""
-    hostile = Hostile(seed=1, vitals=VITALS[:12] if besieged else (), letter="device" * 16, tiers=1, words=0)
+def test_a_limit_that_must_last_is_told_in_time_however_values_jump_and_whatever_else_is_sent(
+    besieged: bool,
+) -> None:
+    """Law 3: 62 runs within half an hour, of which the state keeps few, and the rest of it is
+    full.
+    """
+    hostile = Hostile(
+        seed=1, vitals=VITALS[:12] if besieged else (), letter="device" * 16, tiers=1, words=0
+    )
     siege, chance = Siege(hostile), random.Random(1)
     lasting = Limit(vital="weight", high="80", unit="kg", owner="dr-7", priority="high", for_=30)
     entry = PatientEntry(
@@ -217,13 +289,20 @@ def test_a_limit_that_must_last_is_told_in_time_however_values_jump_and_whatever
     for number in range(62):
         at = START + timedelta(seconds=30 * number)
         message = _message(hostile, chance, number, at)
-        weight = _message(msgspec.structs.replace(hostile, vitals=("weight",), late=0), chance, 99_000 + number, at)
+        weight = _message(
+            msgspec.structs.replace(hostile, vitals=("weight",), late=0),
+            chance,
+            99_000 + number,
+            at,
+        )
         (weighed,) = weight.readings
         weighed = msgspec.structs.replace(weighed, value="85" if number % 2 else "95", flags=())
         message = msgspec.structs.replace(message, readings=(*message.readings, weighed))
         judged = siege.judge.step(siege.patient, message)
         assert judged is not None
-        told += [number for alert in judged.alerts if (alert.group, alert.priority) == ("weight", "high")]
+        told += [
+            number for alert in judged.alerts if (alert.group, alert.priority) == ("weight", "high")
+        ]
     assert told[:1] == [60]
 
 
@@ -238,10 +317,17 @@ class Silenced:
 
     def heard(self, vitals: tuple[str, ...], minutes: int) -> None:
         message = _message(
-            msgspec.structs.replace(self.calm, vitals=vitals), random.Random(1), minutes, START + _minutes(minutes)
+            msgspec.structs.replace(self.calm, vitals=vitals),
+            random.Random(1),
+            minutes,
+            START + _minutes(minutes),
         )
-        readings = (msgspec.structs.replace(each, flags=(), value="50") for each in message.readings)
-        judged = self.judge.step(self.patient, msgspec.structs.replace(message, readings=tuple(readings)))
+        readings = (
+            msgspec.structs.replace(each, flags=(), value="50") for each in message.readings
+        )
+        judged = self.judge.step(
+            self.patient, msgspec.structs.replace(message, readings=tuple(readings))
+        )
         assert judged is not None and not judged.rejects
 
     def tick(self, minutes: int) -> None:
@@ -249,9 +335,13 @@ class Silenced:
 
     def comment(self, letters: int, minutes: int, letter: str = "w") -> None:
         action = Action(
-            patient="p", alert=self.alert.id, action="comment", who="nurse", at=START + _minutes(minutes),
+            patient="p",
+            alert=self.alert.id,
+            action="comment",
+            who="nurse",
+            at=START + _minutes(minutes),
             reason=letter * letters,
-        )  # fmt: skip
+        )
         self.judge.act(self.patient, action)
 
     @property
@@ -269,13 +359,17 @@ def _minutes(minutes: int) -> timedelta:
 
 
 @pytest.mark.parametrize(("silent", "comments"), [(7, 3), (12, 0), (len(VITALS), 12)])
-def test_a_silence_lasts_until_every_vital_is_heard_however_much_is_said(silent: int, comments: int) -> None:
+def test_a_silence_lasts_until_every_vital_is_heard_however_much_is_said(
+    silent: int, comments: int
+) -> None:
     ward = Silenced(VITALS[:silent])
     ward.tick(61)
     for number in range(comments):
         ward.comment(900, 62 + number)
     ward.tick(80)
-    assert set(ward.patient.state.episodes["device:silence"].members) == {f"silence:{each}" for each in ward.vitals}
+    assert set(ward.patient.state.episodes["device:silence"].members) == {
+        f"silence:{each}" for each in ward.vitals
+    }
     ward.heard(ward.vitals[1:], 90)
     ward.tick(91)
     assert ward.alert.state == "open"

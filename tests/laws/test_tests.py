@@ -1,4 +1,6 @@
-"""Where tests and their helpers are: one root for helpers, one place that knows where the checkout is."""
+"""Where tests and their helpers are: one root for helpers, one place that knows where the
+checkout is.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ def test_there_are_files_to_look_at() -> None:
 
 
 def test_helpers_are_in_support() -> None:
-    """Beside tests there are only tests and fixtures, so that a helper has one place to be looked for."""
+    """Beside tests there are only tests and fixtures, so that a helper has one place to be
+    looked for.
+    """
     files = [(name, name.rpartition("/")[2]) for name in NAMES if not name.startswith("support/")]
     wrong = [name for name, file in files if file != "conftest.py" and not file.startswith("test_")]
     assert wrong == [], "move them to tests/support"
@@ -25,5 +29,9 @@ def test_helpers_are_in_support() -> None:
 def test_nobody_counts_folders() -> None:
     """``repository`` and ``shared_data`` know the way: a test can be moved without a change."""
     counts = re.compile(r"__file__\)[^\n]*(\.parents\[|\.parent\.parent)")
-    wrong = [name for name, path in zip(NAMES, FILES, strict=True) if counts.search(path.read_text(encoding="utf-8"))]
+    wrong = [
+        name
+        for name, path in zip(NAMES, FILES, strict=True)
+        if counts.search(path.read_text(encoding="utf-8"))
+    ]
     assert wrong == ["support/paths.py"], "use support.paths"

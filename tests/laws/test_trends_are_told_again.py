@@ -1,4 +1,5 @@
-"""Law 3 for what changes over days: a weight gain that somebody acknowledged or snoozed is told again when it grows.
+"""Law 3 for what changes over days: a weight gain that somebody acknowledged or snoozed is told
+again when it grows.
 
 CONTRACT 10, Worse is told again and What is so now, for members that a trend holds and not a limit.
 """
@@ -52,7 +53,13 @@ COURSES = [
     Course(vital="weight", side="high", before=("80",) * 10, rings=("81.3", "81.5", "81.6")),
     Course(vital="heart_rate", side="high", before=("70",) * 10, rings=("81", "83")),
     Course(vital="pulse_rate", side="high", before=("70",) * 10, rings=("81", "83")),
-    Course(vital="oxygen_saturation", side="low", before=("98",) * 6, rings=("95", "95", "95"), apart=60),
+    Course(
+        vital="oxygen_saturation",
+        side="low",
+        before=("98",) * 6,
+        rings=("95", "95", "95"),
+        apart=60,
+    ),
 ]
 courses = st.sampled_from(COURSES)
 decisions = st.sampled_from(["acknowledge", "snooze"])
@@ -76,7 +83,9 @@ def alert_of(ward: Ward, course: Course) -> Alert:
 
 def decided(course: Course, decision: str, **fields: Any) -> tuple[Ward, int]:
     ward, alert, at = ring(course)
-    (record,) = ward.act(decision, alert.id, at + 1, record=alert.updated_at, until=after(at + 1 + 2 * DAY), **fields)
+    (record,) = ward.act(
+        decision, alert.id, at + 1, record=alert.updated_at, until=after(at + 1 + 2 * DAY), **fields
+    )
     assert record.state in ("acknowledged", "snoozed")
     return ward, at + 1
 
@@ -89,7 +98,9 @@ def test_a_step_worse_opens_it_again(course: Course, decision: str, steps: int, 
     records = ward.now(course.vital, f"{number:f}", at + later)
     alert = alert_of(ward, course)
     assert alert.state == "open", "somebody decided about a better value, and nobody is told"
-    assert {"worse", "raised", "reopened"} & {step.event for each in records for step in each.history}
+    assert {"worse", "raised", "reopened"} & {
+        step.event for each in records for step in each.history
+    }
     assert str(number) in alert.why[0]
     (entry,) = [each for each in alert.now if each.vital == course.vital]
     assert Decimal(entry.worst.value or "") == number
@@ -107,9 +118,15 @@ def test_about_the_same_lets_it_be(course: Course, decision: str, steps: str) ->
 @settings(max_examples=60, deadline=None)
 @given(courses, st.lists(st.sampled_from(["0.3", "0.6", "-0.4", "1"]), min_size=1, max_size=8))
 def test_no_creep_goes_by(course: Course, moves: list[str]) -> None:
-    """However slowly it comes: once a step is reached since the decision, the alert has been open in between."""
+    """However slowly it comes: once a step is reached since the decision, the alert has been
+    open in between.
+    """
     ward, at = decided(course, "acknowledge")
-    step, number, has_opened = LIMITS.step_of(course.vital, course.side, course.stood, "")[0], course.stood, False
+    step, number, has_opened = (
+        LIMITS.step_of(course.vital, course.side, course.stood, "")[0],
+        course.stood,
+        False,
+    )
     for move in moves:
         at += 7  # all in one slot of the day: the trend goes on ringing
         number += step * Decimal(move) * (-1 if course.side == "low" else 1)
@@ -167,7 +184,9 @@ def test_a_member_of_an_older_release_gets_its_side_with_its_next_value(course: 
 
 
 def test_a_weight_that_is_back_says_so() -> None:
-    """CONTRACT 10, What is so now: the title and the first line tell the newest weight, not the one that rang."""
+    """CONTRACT 10, What is so now: the title and the first line tell the newest weight, not the
+    one that rang.
+    """
     course = COURSES[0]
     ward, _, at = ring(course)
     ward.now("weight", "80.4", at + DAY)
@@ -201,21 +220,35 @@ def keep_readings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.integers(795, 860), min_size=1, max_size=10, unique=True), st.sampled_from([("kg", 1), ("g", 1000)]))
-def test_law_12_each_line_names_the_reading_whose_weight_it_tells(tenths: list[int], unit: tuple[str, int]) -> None:
+@given(
+    st.lists(st.integers(795, 860), min_size=1, max_size=10, unique=True),
+    st.sampled_from([("kg", 1), ("g", 1000)]),
+)
+def test_law_12_each_line_names_the_reading_whose_weight_it_tells(
+    tenths: list[int], unit: tuple[str, int]
+) -> None:
     """In order: the evidence is what the lines tell, rising, back, and rising again."""
-    entry = {"v": 1, "patient": "p", "target_weight": {"value": "80", "unit": "kg", "at": stamp(-DAY)}}
+    entry = {
+        "v": 1,
+        "patient": "p",
+        "target_weight": {"value": "80", "unit": "kg", "at": stamp(-DAY)},
+    }
     values = [
-        (place * DAY, "weight", f"{Decimal(each * unit[1]) / 10:f}", unit[0]) for place, each in enumerate(tenths)
+        (place * DAY, "weight", f"{Decimal(each * unit[1]) / 10:f}", unit[0])
+        for place, each in enumerate(tenths)
     ]
     output = replay_values(values, [entry])
     known = {reading["id"]: reading for reading in of_type(output, "reading")}
     for alert in of_type(output, "alert"):
-        told = [Decimal(each) for line in alert["why"] for each in re.findall(r"weight ([0-9.]+) k?g", line)]
-        named = [Decimal(known[each]["value"]) for each in alert["evidence"]]
-        assert list(dict.fromkeys(round(each / (1000 if each > 1000 else 1), 1) for each in told)) == [
-            round(each / unit[1], 1) for each in named
+        told = [
+            Decimal(each)
+            for line in alert["why"]
+            for each in re.findall(r"weight ([0-9.]+) k?g", line)
         ]
+        named = [Decimal(known[each]["value"]) for each in alert["evidence"]]
+        assert list(
+            dict.fromkeys(round(each / (1000 if each > 1000 else 1), 1) for each in told)
+        ) == [round(each / unit[1], 1) for each in named]
 
 
 def test_between_the_threshold_and_its_half_it_is_not_over_and_says_what_is_so() -> None:
@@ -242,9 +275,13 @@ def test_the_pulse_of_a_stream_needs_a_row() -> None:
 def test_a_trend_hides_no_limit_that_is_broken_again_after_an_hour() -> None:
     """Tier (d) of a limit asks for values beyond that limit: those of a milder trend are none."""
     entry = {
-        "v": 1, "patient": "p", "target_weight": {"value": "80", "unit": "kg", "at": stamp(-DAY)},
-        "limits": [{"vital": "weight", "high": "84", "unit": "kg", "owner": "dr-7", "priority": "low"}],
-    }  # fmt: skip
+        "v": 1,
+        "patient": "p",
+        "target_weight": {"value": "80", "unit": "kg", "at": stamp(-DAY)},
+        "limits": [
+            {"vital": "weight", "high": "84", "unit": "kg", "owner": "dr-7", "priority": "low"}
+        ],
+    }
     ward = Ward(entry)
     for minutes, value in ((0, "84.2"), (20, "84.3")):
         ward.now("weight", value, minutes)

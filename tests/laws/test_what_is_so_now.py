@@ -1,4 +1,6 @@
-"""An alert tells what is so now: its title, its first line, its evidence, and whether it is over (laws 3 and 12)."""
+"""An alert tells what is so now: its title, its first line, its evidence, and whether it is over
+(laws 3 and 12).
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ COURSE = {
 values = st.sampled_from(sorted(COURSE)).flatmap(
     lambda vital: st.tuples(st.just(vital), st.sampled_from(COURSE[vital]))
 )
-courses = st.lists(st.tuples(st.sampled_from((0, 1, 7, 16, 45, 300)), values), min_size=1, max_size=14)
+courses = st.lists(
+    st.tuples(st.sampled_from((0, 1, 7, 16, 45, 300)), values), min_size=1, max_size=14
+)
 
 
 def timed(course: Sequence[tuple[int, tuple[str, str]]]) -> list[tuple[int, str, str]]:
@@ -51,19 +55,28 @@ def timed(course: Sequence[tuple[int, tuple[str, str]]]) -> list[tuple[int, str,
 
 
 def is_beyond(vital: str, value: str) -> bool:
-    """Whether a single value of an adult rings by itself: 2 points or more of the chart, or a shipped limit."""
+    """Whether a single value of an adult rings by itself: 2 points or more of the chart, or a
+    shipped limit.
+    """
     rows = {
-        "heart_rate": lambda x: x <= 40 or x >= 111, "oxygen_saturation": lambda x: x <= 93,
-        "respiratory_rate": lambda x: x <= 8 or x >= 21, "systolic": lambda x: x <= 100 or x > 180,
-        "body_temperature": lambda x: x <= 35 or x >= 39.1, "glucose": lambda x: x < 70 or x > 250,
-    }  # fmt: skip
+        "heart_rate": lambda x: x <= 40 or x >= 111,
+        "oxygen_saturation": lambda x: x <= 93,
+        "respiratory_rate": lambda x: x <= 8 or x >= 21,
+        "systolic": lambda x: x <= 100 or x > 180,
+        "body_temperature": lambda x: x <= 35 or x >= 39.1,
+        "glucose": lambda x: x < 70 or x > 250,
+    }
     return bool(rows[vital](float(value)))
 
 
 @settings(max_examples=150, deadline=None)
 @given(courses)
-def test_law_12_the_lines_name_the_readings_of_the_evidence_in_their_order(course: list[Any]) -> None:
-    """Each value that a line tells is of a reading of the evidence; the first line's come first; eight at most."""
+def test_law_12_the_lines_name_the_readings_of_the_evidence_in_their_order(
+    course: list[Any],
+) -> None:
+    """Each value that a line tells is of a reading of the evidence; the first line's come first;
+    eight at most.
+    """
     output = replay_values(timed(course))
     of = {reading["id"]: reading for reading in of_type(output, "reading")}
     for alert in of_type(output, "alert"):
@@ -78,15 +91,23 @@ def test_law_12_the_lines_name_the_readings_of_the_evidence_in_their_order(cours
 
 
 def _values_of(line: str) -> list[str]:
-    """The values that a line tells as a vital's: behind a name and before its unit, in front of a colon or "now"."""
+    """The values that a line tells as a vital's: behind a name and before its unit, in front of
+    a colon or "now".
+    """
     found = []
     for vital, unit in (
-        ("heart rate", "a minute"), ("oxygen saturation", "%"), ("respiratory rate", "a minute"), ("systolic", "mmHg"),
-        ("body temperature", "°C"), ("glucose", "mg/dL"),
-    ):  # fmt: skip
+        ("heart rate", "a minute"),
+        ("oxygen saturation", "%"),
+        ("respiratory rate", "a minute"),
+        ("systolic", "mmHg"),
+        ("body temperature", "°C"),
+        ("glucose", "mg/dL"),
+    ):
         found += [
             (match.start(), match[1])
-            for match in re.finditer(rf"{vital} ([0-9.]+) {re.escape(unit)}(?: \(the device[^)]*\))?(?: now|:)", line)
+            for match in re.finditer(
+                rf"{vital} ([0-9.]+) {re.escape(unit)}(?: \(the device[^)]*\))?(?: now|:)", line
+            )
         ]
     return [value for _, value in sorted(found)]
 
@@ -94,34 +115,49 @@ def _values_of(line: str) -> list[str]:
 @settings(max_examples=150, deadline=None)
 @given(courses)
 def test_the_last_record_tells_the_newest_value_of_each_vital(course: list[Any]) -> None:
-    """``now`` is the newest and the worst; no line before it speaks of another value of that vital as of now."""
+    """``now`` is the newest and the worst; no line before it speaks of another value of that
+    vital as of now.
+    """
     ward, newest = Ward(), {}
     for minutes, vital, value in timed(course):
         newest[vital] = value
         told = ward.now(vital, value, minutes)
-        after_it = {each.id: each for each in told if each.updated_at == after(minutes)}  # others: of time before it
+        # others: of time before it
+        after_it = {each.id: each for each in told if each.updated_at == after(minutes)}
         for alert in after_it.values():
             for entry in alert.now:
                 assert entry.newest.value == newest[entry.vital]
-            beyond = [entry.vital for entry in alert.now if is_beyond(entry.vital, newest[entry.vital])]
+            beyond = [
+                entry.vital for entry in alert.now if is_beyond(entry.vital, newest[entry.vital])
+            ]
             if beyond and alert.state == "open" and not alert.title.startswith("NEWS2"):
                 first = alert.now[0].vital
-                assert is_beyond(first, newest[first]), "a vital that is back stands before one that is not"
+                assert is_beyond(first, newest[first]), (
+                    "a vital that is back stands before one that is not"
+                )
                 assert f" {newest[first]} " in f"{alert.why[0]} "
 
 
 @settings(max_examples=200, deadline=None)
 @given(courses, st.randoms(use_true_random=False))
 def test_historical_is_what_is_over_of_every_member(course: list[Any], chance: Any) -> None:
-    """No alert is called over while the newest value of a vital that rang is beyond its limit; in any order."""
+    """No alert is called over while the newest value of a vital that rang is beyond its limit;
+    in any order.
+    """
     ordered = timed(course)
     sent = chance.sample(ordered, len(ordered))
     ward = Ward()
     for place, (minutes, vital, value) in enumerate(sent):
         known = sent[: place + 1]
-        newest = {v: max((m, x) for m, w, x in known if w == v)[1] for v in {w for _, w, _ in known}}
+        newest = {
+            v: max((m, x) for m, w, x in known if w == v)[1] for v in {w for _, w, _ in known}
+        }
         for alert in ward.send(5000 + place, (minutes, vital, value)):
-            if not alert.historical or alert.state == "resolved" or alert.group.startswith("device:"):
+            if (
+                not alert.historical
+                or alert.state == "resolved"
+                or alert.group.startswith("device:")
+            ):
                 continue
             episode = ward.patient.state.episodes.get(alert.group)
             if episode is None or episode.alert.history != alert.history:
@@ -137,7 +173,9 @@ TIME_DRIVEN = ("stale", "updated_at", "escalation", "history")
 @settings(max_examples=80, deadline=None)
 @given(courses, st.lists(st.integers(0, 400_000), min_size=14, max_size=14))
 def test_no_tick_changes_what_a_later_record_tells(course: list[Any], ticks: list[int]) -> None:
-    """A worker that is ahead of its data (a replay of old recordings into a running service) tells the same."""
+    """A worker that is ahead of its data (a replay of old recordings into a running service)
+    tells the same.
+    """
     ward, twin = Ward(), Ward()
     for (minutes, vital, value), later in zip(timed(course), ticks, strict=False):
         ward.now(vital, value, minutes)
@@ -150,7 +188,11 @@ def test_no_tick_changes_what_a_later_record_tells(course: list[Any], ticks: lis
             k: v for k, v in theirs.items() if k not in TIME_DRIVEN
         }
         steps = [
-            [(step["at"], step["event"]) for step in alert["history"] if step["event"] != "escalated"]
+            [
+                (step["at"], step["event"])
+                for step in alert["history"]
+                if step["event"] != "escalated"
+            ]
             for alert in (ours, theirs)
         ]
         assert steps[0] == steps[1]
@@ -175,11 +217,18 @@ DECIDED = st.sampled_from(["acknowledge", "see", "new_normal", "snooze", "resolv
 
 @settings(max_examples=80, deadline=None)
 @given(
-    st.lists(st.tuples(st.sampled_from(("89", "86", "80", "97")), st.booleans(), st.integers(0, 3)), max_size=24),
+    st.lists(
+        st.tuples(st.sampled_from(("89", "86", "80", "97")), st.booleans(), st.integers(0, 3)),
+        max_size=24,
+    ),
     st.lists(DECIDED, min_size=24, max_size=24),
 )
-def test_a_decision_means_the_same_whenever_somebody_ticked(course: list[Any], kinds: list[Any]) -> None:
-    """A replay ticks before each record: what is due at the very moment of a message is noticed apart from it."""
+def test_a_decision_means_the_same_whenever_somebody_ticked(
+    course: list[Any], kinds: list[Any]
+) -> None:
+    """A replay ticks before each record: what is due at the very moment of a message is noticed
+    apart from it.
+    """
     ward, twin, seen = Ward(), Ward(), list[Alert]()
     for place, ((value, decides, back), kind) in enumerate(zip(course, kinds, strict=False)):
         minutes = place * 5
@@ -203,7 +252,11 @@ def test_glucose_that_was_high_and_is_low_is_low() -> None:
     ward = Ward()
     ward.now("glucose", "300", 0)
     (alert,) = [each for each in ward.now("glucose", "62", 60) if each.group == "glucose"]
-    assert (alert.title, alert.now[0].newest.value, alert.now[0].trend) == ("Glucose low", "62", "falling")
+    assert (alert.title, alert.now[0].newest.value, alert.now[0].trend) == (
+        "Glucose low",
+        "62",
+        "falling",
+    )
     assert alert.why[0].startswith("glucose 62 mg/dL: below 70")
     assert any(line.startswith("rang first: glucose 300") for line in alert.why)
     (high,) = [each for each in ward.now("glucose", "300", 120) if each.group == "glucose"]
@@ -238,12 +291,17 @@ def test_the_worst_is_told_beside_the_newest() -> None:
 def test_a_value_a_tier_worse_is_named_also_where_a_better_one_is_newer(
     before: list[str], batch: list[str], is_late: bool
 ) -> None:
-    """A night comes in the morning, in one message: what is told names its worst, and when it was no better before."""
+    """A night comes in the morning, in one message: what is told names its worst, and when it
+    was no better before.
+    """
     ward = Ward()
     for place, value in enumerate(before):
         ward.now("oxygen_saturation", value, place * 20)
     begin = len(before) * 20 - 35 * is_late
-    told = ward.send(len(before) * 20 + 10, *((begin + place, "oxygen_saturation", v) for place, v in enumerate(batch)))
+    told = ward.send(
+        len(before) * 20 + 10,
+        *((begin + place, "oxygen_saturation", v) for place, v in enumerate(batch)),
+    )
     worst, known = min(map(int, batch)), min(map(int, before))
     if worst <= known - 3 and worst <= 88:
         record = told[-1]
@@ -260,7 +318,9 @@ def test_words_do_not_rise() -> None:
     assert "rising" not in str(told[-1].why)
 
 
-@pytest.mark.parametrize(("minutes", "value", "is_told"), [(6, "86", False), (6, "85", True), (20, "87", True)])
+@pytest.mark.parametrize(
+    ("minutes", "value", "is_told"), [(6, "86", False), (6, "85", True), (20, "87", True)]
+)
 def test_what_is_so_now_is_told_where_it_is_a_step_worse_or_a_quarter_of_an_hour_has_passed(
     minutes: int, value: str, is_told: bool
 ) -> None:
@@ -283,7 +343,7 @@ def test_a_value_that_crosses_its_limit_is_told() -> None:
     assert len(inside.history) == len(between.history) == 2, "what is so now is no step of its life"
 
 
-# --- over ----------------------------------------------------------------------------------------------------------
+# --- over -----------------------------------------------------------------------------------------
 
 
 def low() -> tuple[Ward, Alert]:
@@ -347,13 +407,18 @@ def test_resolve_of_what_is_not_back_is_an_acknowledgement_that_says_so() -> Non
     assert "not been back inside" in told[-1].history[-1].reason
 
 
-# --- rows and recovery ----------------------------------------------------------------------------------------------
+# --- rows and recovery ----------------------------------------------------------------------------
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.lists(st.sampled_from((1, 5, 20, 29, 30, 31, 59, 61, 300)), min_size=1, max_size=8), st.data())
+@given(
+    st.lists(st.sampled_from((1, 5, 20, 29, 30, 31, 59, 61, 300)), min_size=1, max_size=8),
+    st.data(),
+)
 def test_no_second_red_is_lost_by_the_row(gaps: list[int], data: st.DataObject) -> None:
-    """High as soon as two reds of a row lie 30 s apart: directly after each other, or no further than a minute."""
+    """High as soon as two reds of a row lie 30 s apart: directly after each other, or no further
+    than a minute.
+    """
     ward, second, reds, calm = Ward(), 0, [0], False
     row_since, last = 0, 0
     high = False
@@ -370,11 +435,16 @@ def test_no_second_red_is_lost_by_the_row(gaps: list[int], data: st.DataObject) 
         calm, last = False, second
         reds.append(second)
         high = high or second - row_since >= 30
-        assert (ward.patient.state.episodes["vital_signs"].alert.priority == "high") == high, (reds, gaps)
+        assert (ward.patient.state.episodes["vital_signs"].alert.priority == "high") == high, (
+            reds,
+            gaps,
+        )
 
 
 def test_values_that_hover_about_a_band_are_one_alert() -> None:
-    values = [(15 * number, "oxygen_saturation", ("93", "94", "94")[number % 3]) for number in range(96)]
+    values = [
+        (15 * number, "oxygen_saturation", ("93", "94", "94")[number % 3]) for number in range(96)
+    ]
     assert len(last_alerts(replay_values(values))) == 1
 
 
@@ -388,8 +458,18 @@ def test_four_hours_without_a_value_beyond_a_band_end_it_though_it_never_was_who
 
 def test_news2_is_over_after_an_hour_below_its_limit() -> None:
     ward = Ward()
-    bad = (("heart_rate", "95"), ("respiratory_rate", "10"), ("oxygen_saturation", "95"), ("systolic", "105"))
-    good = (("heart_rate", "80"), ("respiratory_rate", "15"), ("oxygen_saturation", "97"), ("systolic", "120"))
+    bad = (
+        ("heart_rate", "95"),
+        ("respiratory_rate", "10"),
+        ("oxygen_saturation", "95"),
+        ("systolic", "105"),
+    )
+    good = (
+        ("heart_rate", "80"),
+        ("respiratory_rate", "15"),
+        ("oxygen_saturation", "97"),
+        ("systolic", "120"),
+    )
     (alert,) = ward.send(0, *((0, *each) for each in (*bad, ("body_temperature", "38.5"))))
     assert (alert.rule.split("@")[0], alert.priority) == ("news2", "medium")
     states = []
@@ -399,28 +479,38 @@ def test_news2_is_over_after_an_hour_below_its_limit() -> None:
     assert states == [True, True, True, False]
 
 
-# --- oxygen on scale 2 ----------------------------------------------------------------------------------------------
+# --- oxygen on scale 2 ----------------------------------------------------------------------------
 
 SCALE_2 = {"v": 1, "patient": "p", "oxygen_scale": 2}
 answers = st.lists(
-    st.tuples(st.sampled_from((0, 10, 50, 59, 61, 100, 200)), st.sampled_from(("0", "2"))), min_size=0, max_size=3
+    st.tuples(st.sampled_from((0, 10, 50, 59, 61, 100, 200)), st.sampled_from(("0", "2"))),
+    min_size=0,
+    max_size=3,
 )
 saturations = st.lists(
     st.tuples(
-        st.sampled_from((0, 5, 20, 45, 70, 130, 210)), st.sampled_from(("97", "95", "93", "90", "86", "84", "82"))
+        st.sampled_from((0, 5, 20, 45, 70, 130, 210)),
+        st.sampled_from(("97", "95", "93", "90", "86", "84", "82")),
     ),
-    min_size=1, max_size=5,
-)  # fmt: skip
+    min_size=1,
+    max_size=5,
+)
 
 
 @settings(max_examples=250, deadline=None)
-@given(answers, saturations, st.sampled_from((None, True, False)), st.randoms(use_true_random=False))
+@given(
+    answers, saturations, st.sampled_from((None, True, False)), st.randoms(use_true_random=False)
+)
 def test_law_2b_the_order_of_oximeter_and_check_in_decides_about_no_red(
     said: list[tuple[int, str]], measured: list[tuple[int, str]], registry: bool | None, chance: Any
 ) -> None:
-    """What is high in the order of measurement is high in any order of delivery: the answer may come last."""
+    """What is high in the order of measurement is high in any order of delivery: the answer may
+    come last.
+    """
     entries = [(minute, "oxygen_flow", value, "L/min") for minute, value in dict(said).items()]
-    entries += [(minute, "oxygen_saturation", value, "%") for minute, value in dict(measured).items()]
+    entries += [
+        (minute, "oxygen_saturation", value, "%") for minute, value in dict(measured).items()
+    ]
     ordered = sorted(entries)
     shuffled = chance.sample(ordered, len(ordered))
     who = {**SCALE_2, "on_oxygen": registry}
@@ -429,8 +519,12 @@ def test_law_2b_the_order_of_oximeter_and_check_in_decides_about_no_red(
 
 
 @pytest.mark.parametrize("registry", [None, True, False])
-def test_a_reading_before_an_answer_reaches_is_of_no_row_in_any_order(registry: bool | None) -> None:
-    """The answer of minute 61 says the oxygen from minute 1 on: of two saturations only one lies there."""
+def test_a_reading_before_an_answer_reaches_is_of_no_row_in_any_order(
+    registry: bool | None,
+) -> None:
+    """The answer of minute 61 says the oxygen from minute 1 on: of two saturations only one lies
+    there.
+    """
     entries = [
         (0, "oxygen_saturation", "97", "%"),
         (5, "oxygen_saturation", "97", "%"),
@@ -441,13 +535,17 @@ def test_a_reading_before_an_answer_reaches_is_of_no_row_in_any_order(registry: 
     assert found == [{"vital_signs"} if registry else set()] * 6
 
 
-def test_two_saturations_that_are_too_low_on_air_and_on_oxygen_are_a_row_whatever_is_answered() -> None:
+def test_two_saturations_that_are_too_low_on_air_and_on_oxygen_are_a_row_whatever_is_answered() -> (
+    None
+):
     entries = [
         (0, "oxygen_saturation", "82", "%"),
         (5, "oxygen_saturation", "82", "%"),
         (61, "oxygen_flow", "0", "L/min"),
     ]
-    assert [_high(_played(each, [worn(), SCALE_2])) for each in permutations(entries)] == [{"vital_signs"}] * 6
+    assert [_high(_played(each, [worn(), SCALE_2])) for each in permutations(entries)] == [
+        {"vital_signs"}
+    ] * 6
 
 
 def test_saturations_of_the_time_on_air_are_of_no_row_on_oxygen() -> None:
@@ -479,7 +577,11 @@ def test_an_answer_a_minute_later_judges_the_saturation_again_and_says_the_scale
     """97 % on oxygen is red for who is to have 88 to 92; nobody had said that there was oxygen."""
     ward = Ward(SCALE_2)
     for minutes in (0, 5):
-        assert [each for each in ward.now("oxygen_saturation", "97", minutes) if each.group == "vital_signs"] == []
+        assert [
+            each
+            for each in ward.now("oxygen_saturation", "97", minutes)
+            if each.group == "vital_signs"
+        ] == []
     told = ward.send(6, (6, "oxygen_flow", "2", "L/min"))
     (alert,) = {each.id: each for each in told if each.group == "vital_signs"}.values()
     assert (alert.title, alert.now[0].newest.value) == ("Oxygen saturation high", "97")
@@ -487,7 +589,9 @@ def test_an_answer_a_minute_later_judges_the_saturation_again_and_says_the_scale
 
 
 def test_points_are_told_with_the_oxygen_of_their_time() -> None:
-    """97 % has three points on oxygen and none on air: an answer that comes later does not change its words alone."""
+    """97 % has three points on oxygen and none on air: an answer that comes later does not
+    change its words alone.
+    """
     ward = Ward({**SCALE_2, "on_oxygen": True})
     for minutes in (0, 10):
         ward.now("oxygen_saturation", "97", minutes)
@@ -503,14 +607,18 @@ def test_points_are_told_with_the_oxygen_of_their_time() -> None:
 
 @pytest.mark.parametrize(("answer", "words"), [("0", "on air"), (None, "oxygen not known")])
 def test_what_is_now_and_what_was_before_name_their_oxygen(answer: str | None, words: str) -> None:
-    """The same number is too high on oxygen and right on air: without the oxygen the two would read alike."""
+    """The same number is too high on oxygen and right on air: without the oxygen the two would
+    read alike.
+    """
     ward, late = Ward(SCALE_2), 13 * 60
     ward.send(0, (0, "oxygen_flow", "2", "L/min"))
     for minutes in (5, 15):
         ward.now("oxygen_saturation", "97", minutes)
     if answer is not None:
         ward.send(late - 5, (late - 5, "oxygen_flow", answer, "L/min"))
-    told = [each for each in ward.now("oxygen_saturation", "97", late) if each.group == "vital_signs"][-1]
+    told = [
+        each for each in ward.now("oxygen_saturation", "97", late) if each.group == "vital_signs"
+    ][-1]
     assert told.title == f"Oxygen saturation high, now 97 % ({words})"
     now, before = told.why[0].split(" now; before: ")
     assert now == f"oxygen saturation 97 % (scale 2, {words})"
@@ -520,9 +628,13 @@ def test_what_is_now_and_what_was_before_name_their_oxygen(answer: str | None, w
 
 def test_nobody_asked_is_a_range_that_holds_both() -> None:
     values = [
-        (0, "systolic", "120"), (0, "heart_rate", "70"), (0, "respiratory_rate", "16"), (0, "body_temperature", "37.0"),
-        (0, "consciousness", "0", "{ACVPU}"), (0, "oxygen_saturation", "97"),
-    ]  # fmt: skip
+        (0, "systolic", "120"),
+        (0, "heart_rate", "70"),
+        (0, "respiratory_rate", "16"),
+        (0, "body_temperature", "37.0"),
+        (0, "consciousness", "0", "{ACVPU}"),
+        (0, "oxygen_saturation", "97"),
+    ]
     output = replay_values(values, [SCALE_2])
     score = [each for each in of_type(output, "score") if each["detector"] == "news2"][-1]
     assert (score["score_min"], score["score_max"], score["missing"]) == (0, 5, ["oxygen"])
@@ -532,5 +644,9 @@ def test_nobody_asked_is_a_range_that_holds_both() -> None:
 def test_times_of_the_tables_are_those_of_the_contract() -> None:
     limits = shipped().limits
     assert (limits.row_seconds, limits.dense_seconds, limits.recovery_minutes) == (30, 60, 10)
-    assert (limits.band_recovery_hours, limits.news2_recovery_minutes, limits.tier_wait_minutes) == (4, 60, 15)
+    assert (
+        limits.band_recovery_hours,
+        limits.news2_recovery_minutes,
+        limits.tier_wait_minutes,
+    ) == (4, 60, 15)
     assert START + timedelta(minutes=limits.now_every_minutes) == after(15)

@@ -39,19 +39,38 @@ from rpm_stream.records import Position, Reading
 from rpm_stream.sameness import Measurements
 
 PATIENT = {
-    "v": 1, "patient": "p", "expected_every": {"heart_rate": 60},
-    "limits": [{"vital": "weight", "high": 90, "for": 30, "priority": "low", "unit": "kg", "owner": "dr"}],
-}  # fmt: skip
+    "v": 1,
+    "patient": "p",
+    "expected_every": {"heart_rate": 60},
+    "limits": [
+        {"vital": "weight", "high": 90, "for": 30, "priority": "low", "unit": "kg", "owner": "dr"}
+    ],
+}
 USUAL = {
-    "heart_rate": ("70", "92", "112", "135", "28", "0"), "oxygen_saturation": ("97", "95", "92", "88", "60"),
-    "respiratory_rate": ("15", "22", "26", "5"), "systolic": ("120", "95", "185", "255"),
-    "body_temperature": ("36.6", "38.4", "39.5"), "glucose": ("110", "65", "50", "260", "420"),
+    "heart_rate": ("70", "92", "112", "135", "28", "0"),
+    "oxygen_saturation": ("97", "95", "92", "88", "60"),
+    "respiratory_rate": ("15", "22", "26", "5"),
+    "systolic": ("120", "95", "185", "255"),
+    "body_temperature": ("36.6", "38.4", "39.5"),
+    "glucose": ("110", "65", "50", "260", "420"),
     "weight": ("89.5", "91.2"),
-}  # fmt: skip
+}
 value_of = {vital: st.sampled_from(values) for vital, values in USUAL.items()}
-readings = st.sampled_from(sorted(USUAL)).flatmap(lambda vital: st.tuples(st.just(vital), value_of[vital]))
+readings = st.sampled_from(sorted(USUAL)).flatmap(
+    lambda vital: st.tuples(st.just(vital), value_of[vital])
+)
 courses = st.lists(st.tuples(st.integers(0, 40), readings), min_size=1, max_size=25)
-STRIPPED = {"id", "evidence", "readings", "origin", "identifier", "reference", "original", "sha256", "position"}
+STRIPPED = {
+    "id",
+    "evidence",
+    "readings",
+    "origin",
+    "identifier",
+    "reference",
+    "original",
+    "sha256",
+    "position",
+}
 
 
 def timed(course: Sequence[tuple[int, tuple[str, str]]]) -> list[tuple[int, str, str]]:
@@ -73,11 +92,16 @@ def frames_of(values: Sequence[tuple[float, str, str]]) -> list[dict[str, Any]]:
 @settings(max_examples=60, deadline=None)
 @given(courses)
 def test_law_1_every_reading_is_single_summarised_or_not_published(course: list[Any]) -> None:
-    """Continuous app vitals are summarised: n of all windows is their count; all others stand singly, once.
+    """Continuous app vitals are summarised: n of all windows is their count; all others stand
+    singly, once.
 
     A value that stands twice at one instant is one measurement (test_sameness.py).
     """
-    values = [*timed(course), (2000, "glucose_interstitial", "100"), (2001, "glucose_interstitial", "45")]
+    values = [
+        *timed(course),
+        (2000, "glucose_interstitial", "100"),
+        (2001, "glucose_interstitial", "45"),
+    ]
     output = replay_values(values, [PATIENT])
     came = [msgspec.convert(record, Reading) for record in of_type(output, "reading")]
     measurements = Measurements()
@@ -86,14 +110,20 @@ def test_law_1_every_reading_is_single_summarised_or_not_published(course: list[
     bodies = {body["id"]: body for body in of_type(output, "observation")}
     summaries = [body for body in bodies.values() if "method" in body]
     counted = sum(body["component"][0]["valueInteger"] for body in summaries)
-    named = Counter(each["value"] for body in bodies.values() for each in body["identifier"] if "method" not in body)
+    named = Counter(
+        each["value"]
+        for body in bodies.values()
+        for each in body["identifier"]
+        if "method" not in body
+    )
     singles = [reading for reading in found if publishes(reading, shipped()) == "single"]
     assert counted == policies["summary"]
     assert all(named[f"urn:uuid:{reading.id}"] == 1 for reading in singles)
     evidence = {each for alert in of_type(output, "alert") for each in alert["evidence"]}
     known = {reading.id for reading in came}
     assert all(named[f"urn:uuid:{each}"] == 1 for each in evidence & known)
-    assert evidence - known <= {each["id"] for each in of_type(output, "reject")}  # refused values are told of too
+    # refused values are told of too
+    assert evidence - known <= {each["id"] for each in of_type(output, "reject")}
 
 
 @settings(max_examples=150, deadline=None)
@@ -101,19 +131,25 @@ def test_law_1_every_reading_is_single_summarised_or_not_published(course: list[
 def test_law_2b_reordered_frames_give_the_same_readings_and_miss_no_high_alert(
     course: list[Any], chance: random.Random
 ) -> None:
-    """One value of a vital at an instant: of two, the order of delivery is all there is to tell which came last."""
+    """One value of a vital at an instant: of two, the order of delivery is all there is to tell
+    which came last.
+    """
     ordered = frames_of(timed([(step + 1, value) for step, value in course]))
     shuffled = chance.sample(ordered, len(ordered))
     entries = [worn(), {**PATIENT, "expected_every": {}}]
     first, second = replay_frames(ordered, entries), replay_frames(shuffled, entries)
     for kind in ("reading", "reject"):
-        assert {each["id"] for each in of_type(first, kind)} == {each["id"] for each in of_type(second, kind)}
+        assert {each["id"] for each in of_type(first, kind)} == {
+            each["id"] for each in of_type(second, kind)
+        }
     assert _high_by_rules(first) <= _high_by_rules(second)
 
 
 @pytest.mark.parametrize("calm", [(1, 9), (1, 2, 9), (1, 2, 8, 9)])
 def test_law_2b_two_late_reds_in_a_row_are_two_in_a_row(calm: tuple[int, ...]) -> None:
-    """They split a time inside; between them lies nothing, though nobody remembers how many lay on which side."""
+    """They split a time inside; between them lies nothing, though nobody remembers how many lay
+    on which side.
+    """
     values = [
         *((minute, "respiratory_rate", "15") for minute in calm),
         *((m, "respiratory_rate", "26") for m in (4, 5)),
@@ -123,7 +159,10 @@ def test_law_2b_two_late_reds_in_a_row_are_two_in_a_row(calm: tuple[int, ...]) -
 
 
 def test_law_2b_a_known_calm_value_between_two_late_reds_parts_them() -> None:
-    values = [(minute, "respiratory_rate", value) for minute, value in ((1, "15"), (9, "15"), (4, "26"), (6, "15"))]
+    values = [
+        (minute, "respiratory_rate", value)
+        for minute, value in ((1, "15"), (9, "15"), (4, "26"), (6, "15"))
+    ]
     values += [(5, "respiratory_rate", "16"), (7, "respiratory_rate", "26")]
     output = replay_frames(frames_of(values), [worn(), {**PATIENT, "expected_every": {}}])
     assert not _high_by_rules(output)
@@ -137,14 +176,21 @@ def _high_by_rules(output: Output) -> set[str]:
 @settings(max_examples=40, deadline=None)
 @given(courses, st.integers(1, 400))
 def test_law_4_shifted_by_days_gives_the_same_shifted(course: list[Any], days: int) -> None:
-    """One value of a vital at an instant: of two, their ids decide the order (CONTRACT 3), and ids hold the time."""
+    """One value of a vital at an instant: of two, their ids decide the order (CONTRACT 3), and
+    ids hold the time.
+    """
     values = timed([(step + 1, value) for step, value in course])
     lines = [*csv_lines(values), "p,nothing\n"]
-    moved = [*csv_lines([(minutes + days * 1440, *rest) for minutes, *rest in values]), "p,nothing\n"]
+    moved = [
+        *csv_lines([(minutes + days * 1440, *rest) for minutes, *rest in values]),
+        "p,nothing\n",
+    ]
     until = values[-1][0] + 3000
     plain = replay_csv(lines, [PATIENT], until)
     shifted = replay_csv(moved, [PATIENT], until + days * 1440)
-    assert [(kind, _moved(record, days)) for kind, record in plain] == [(kind, _moved(r, 0)) for kind, r in shifted]
+    assert [(kind, _moved(record, days)) for kind, record in plain] == [
+        (kind, _moved(r, 0)) for kind, r in shifted
+    ]
 
 
 def _moved(value: Any, days: int) -> Any:
@@ -172,19 +218,28 @@ def test_a_file_given_twice_adds_only_duplicates(course: list[Any]) -> None:
     once = replay_frames(frames_of(values), [worn()])
     for kind in ("reading", "alert"):
         assert of_type(output, kind) == of_type(once, kind)
-    assert {each["id"] for each in of_type(output, "reject")} == {each["id"] for each in of_type(once, "reject")}
+    assert {each["id"] for each in of_type(output, "reject")} == {
+        each["id"] for each in of_type(once, "reject")
+    }
 
 
 @settings(max_examples=40, deadline=None)
 @given(courses, courses)
 def test_patients_do_not_touch_each_other(mine: list[Any], other: list[Any]) -> None:
     both = [(*row, "p") for row in timed(mine)] + [(*row, "q") for row in timed(other)]
-    together = sorted(both, key=lambda row: (row[0], row[3], row[1:3]))  # an instant's rows stay one frame
+    # an instant's rows stay one frame
+    together = sorted(both, key=lambda row: (row[0], row[3], row[1:3]))
     lines = csv_lines([])
     for minutes, vital, value, patient in together:
         lines += csv_lines([(minutes, vital, value)], patient)[1:]
-    alone = last_alerts(replay_csv([line for line in lines if not line.startswith("q,")], [PATIENT]))
-    found = {key: each for key, each in last_alerts(replay_csv(lines, [PATIENT])).items() if each["patient"] == "p"}
+    alone = last_alerts(
+        replay_csv([line for line in lines if not line.startswith("q,")], [PATIENT])
+    )
+    found = {
+        key: each
+        for key, each in last_alerts(replay_csv(lines, [PATIENT])).items()
+        if each["patient"] == "p"
+    }
     assert found == alone
 
 
@@ -203,20 +258,30 @@ def _through_the_agents(values: Sequence[tuple[float, str, str]], restart: bool)
     for offset, sent in enumerate(frames_of(values)):
         ingest, judge = Ingest(shipped(), registry, recorded_time=True), Judge(shipped(), registry)
         position = Position(topic="rpm.frames", partition=0, offset=offset)
-        message = FrameMessage(key="d", value=msgspec.json.encode(sent), position=position, received_at=START)
+        message = FrameMessage(
+            key="d", value=msgspec.json.encode(sent), position=position, received_at=START
+        )
         done = ingest.step(device, message)
         for readings_message in done.readings:
-            steps = [judge.tick(patient, readings_message.received_at), judge.step(patient, readings_message)]
+            steps = [
+                judge.tick(patient, readings_message.received_at),
+                judge.step(patient, readings_message),
+            ]
             written += [line for step in steps if step for line in _written(step)]
             assert judge.step(patient, readings_message) is None
         if restart:
-            device, patient = unpack_device(pack_device(device)), unpack_patient(pack_patient(patient), "p")
+            device, patient = (
+                unpack_device(pack_device(device)),
+                unpack_patient(pack_patient(patient), "p"),
+            )
     return written
 
 
 def _written(judged: Judged) -> list[bytes]:
     records = [*judged.scores, *judged.alerts, *judged.rejects]
-    return [msgspec.json.encode(record) for record in records] + [each.body for each in judged.observations]
+    return [msgspec.json.encode(record) for record in records] + [
+        each.body for each in judged.observations
+    ]
 
 
 def test_state_stays_small_over_a_week_of_everything() -> None:
@@ -224,7 +289,9 @@ def test_state_stays_small_over_a_week_of_everything() -> None:
     chance = random.Random(7)
     run = new_replay([PATIENT])
     values = [
-        (minute, vital, chance.choice(USUAL[vital])) for minute in range(0, 7 * 1440, 30) for vital in sorted(USUAL)
+        (minute, vital, chance.choice(USUAL[vital]))
+        for minute in range(0, 7 * 1440, 30)
+        for vital in sorted(USUAL)
     ]
     for sent in frames_of(values):
         list(run.jsonl(msgspec.json.encode({**sent, "device": "csv.p"}), 1))
@@ -239,7 +306,9 @@ def test_texts_hold_no_dates(days: int) -> None:
     """CONTRACT 9: what a person reads must not change when the story is moved."""
     values = [(0, "heart_rate", "135"), (0, "oxygen_saturation", "88"), (5, "heart_rate", "135")]
     first = of_type(replay_values(values), "alert")
-    moved = of_type(replay_values([(minutes + 1440 * days, *rest) for minutes, *rest in values]), "alert")
+    moved = of_type(
+        replay_values([(minutes + 1440 * days, *rest) for minutes, *rest in values]), "alert"
+    )
     assert [(each["title"], each["why"], each["rule"]) for each in first] == [
         (each["title"], each["why"], each["rule"]) for each in moved
     ]

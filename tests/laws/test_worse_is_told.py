@@ -1,7 +1,8 @@
-"""Law 3 after a decision: whatever was decided at a value, a value a tier worse is told again (CONTRACT 10).
+"""Law 3 after a decision: whatever was decided at a value, a value a tier worse is told again
+(CONTRACT 10).
 
-By the judge's public doors. ``Value`` holds what is drawn of one vital and side: a value just beyond its limit, and how
-much further out one is a step worse.
+By the judge's public doors. ``Value`` holds what is drawn of one vital and side: a value just
+beyond its limit, and how much further out one is a step worse.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ WAIT = LIMITS.tier_wait_minutes
 
 
 class Value(Record, frozen=True, kw_only=True):
-    """A value beyond the limits of a side, and one that is a step worse; numbers in the vital's first unit."""
+    """A value beyond the limits of a side, and one that is a step worse; numbers in the vital's
+    first unit.
+    """
 
     vital: str
     side: Direction
@@ -87,13 +90,19 @@ decisions = st.sampled_from(["acknowledge", "snooze"])
 
 
 def decided(value: Value, decision: str, apart: float = 15) -> tuple[Ward, Alert, float]:
-    """A ward with an alert about two such values, and what a nurse decided; the minute of the decision."""
+    """A ward with an alert about two such values, and what a nurse decided; the minute of the
+    decision.
+    """
     ward = Ward({"v": 1, "patient": "p", "limits": list(value.limits)})
     unit = shipped().vitals[value.vital].unit
     for number in range(2):
         ward.send(number * apart, (number * apart, value.vital, f"{value.stood}", unit))
     at = apart + 1
-    (alert,) = [each.alert for each in ward.patient.state.episodes.values() if each.alert.group == value.group]
+    (alert,) = [
+        each.alert
+        for each in ward.patient.state.episodes.values()
+        if each.alert.group == value.group
+    ]
     if alert.priority == "high" and decision == "snooze":
         decision = "acknowledge"
     ward.act(decision, alert.id, at, until=after(at + 600))
@@ -118,7 +127,9 @@ def test_a_step_worse_opens_it_again_at_once(value: Value, decision: str, steps:
     if not value.is_possible(worse):
         return
     records = [each for each in now(ward, value, worse, at + 5) if each.group == value.group]
-    assert state_of(ward, value) == "open", "somebody decided about a better value, and nobody is told"
+    assert state_of(ward, value) == "open", (
+        "somebody decided about a better value, and nobody is told"
+    )
     assert records[-1].history[-1].event in ("worse", "raised", "joined")
     assert {"worse", "raised", "reopened"} & {step.event for step in records[-1].history}
     assert str(worse) in records[-1].why[0]
@@ -132,16 +143,24 @@ def test_about_the_same_lets_it_be(value: Value, decision: str, steps: str) -> N
     now(ward, value, round(value.worse(steps), 1), at + 5)
     assert state_of(ward, value) in ("acknowledged", "snoozed", "open")
     if value.group == "vital_signs" or value.side == "low":
-        return  # NEWS2 may have more points, a lower glucose is of another limit: those are tiers of their own
+        # NEWS2 may have more points, a lower glucose is of another limit: those are tiers of their
+        # own
+        return
     assert state_of(ward, value) in ("acknowledged", "snoozed")
 
 
 @settings(max_examples=150, deadline=None)
-@given(values, st.lists(st.tuples(st.integers(1, 12), st.integers(0, 4)), min_size=1, max_size=12), st.data())
+@given(
+    values,
+    st.lists(st.tuples(st.integers(1, 12), st.integers(0, 4)), min_size=1, max_size=12),
+    st.data(),
+)
 def test_whatever_was_decided_what_is_worse_is_told_within_the_wait(
     value: Value, course: list[tuple[int, int]], data: st.DataObject
 ) -> None:
-    """Decide again and again: a value that stays a step beyond what was decided about is told within 15 minutes."""
+    """Decide again and again: a value that stays a step beyond what was decided about is told
+    within 15 minutes.
+    """
     ward, alert, minutes = decided(value, "acknowledge")
     stood = value.stood
     for later, steps in course:
@@ -156,7 +175,9 @@ def test_whatever_was_decided_what_is_worse_is_told_within_the_wait(
             if beyond >= step:  # held back: told when the wait is over, if it is still so
                 twin = msgspec.structs.replace(ward.patient.state.episodes[value.group].alert)
                 ward.tick(minutes + WAIT)
-                assert state_of(ward, value) == "open", f"{number} after {stood} is never told: {twin.history[-1]}"
+                assert state_of(ward, value) == "open", (
+                    f"{number} after {stood} is never told: {twin.history[-1]}"
+                )
                 minutes += WAIT
         if state_of(ward, value) == "open" and data.draw(st.booleans()):
             minutes += 1
@@ -169,7 +190,8 @@ def test_what_is_held_back_is_told_when_the_wait_is_over_and_only_if_it_is_still
         ward, alert, _ = decided(VALUES[0], "acknowledge", 5)
         ward.now("oxygen_saturation", "84", 12)  # a tier: open
         ward.act("acknowledge", alert.id, 13)
-        assert ward.now("oxygen_saturation", "79", 15)[-1].state == "acknowledged"  # worse, and held back
+        # worse, and held back
+        assert ward.now("oxygen_saturation", "79", 15)[-1].state == "acknowledged"
         ward.now("oxygen_saturation", last, 20)
         ward.tick(26)
         assert state_of(ward, VALUES[0]) == "acknowledged"
@@ -177,7 +199,9 @@ def test_what_is_held_back_is_told_when_the_wait_is_over_and_only_if_it_is_still
         now = ward.patient.state.episodes["vital_signs"].alert
         assert now.state == state
         if at is not None:
-            assert (now.history[-1].event, now.history[-1].at) == ("worse", at), "at the moment when the wait was over"
+            assert (now.history[-1].event, now.history[-1].at) == ("worse", at), (
+                "at the moment when the wait was over"
+            )
 
 
 def test_beyond_the_query_bound_never_waits() -> None:
@@ -186,7 +210,10 @@ def test_beyond_the_query_bound_never_waits() -> None:
     ward.act("acknowledge", alert.id, 13)
     assert ward.now("oxygen_saturation", "69", 14)[-1].history[-1].event == "worse"
     ward.act("acknowledge", alert.id, 15)
-    assert [each.state for each in ward.now("oxygen_saturation", "68", 16)] in ([], ["acknowledged"])
+    assert [each.state for each in ward.now("oxygen_saturation", "68", 16)] in (
+        [],
+        ["acknowledged"],
+    )
 
 
 def test_one_value_of_many_a_minute_is_no_tier() -> None:
@@ -195,7 +222,10 @@ def test_one_value_of_many_a_minute_is_no_tier() -> None:
     told = []
     for second in range(150):
         value = "80" if second == 20 or second >= 90 else "88"  # over a minute apart: no row
-        told += [(second, each.state) for each in ward.now("oxygen_saturation", value, at + 1 + second / 60)]
+        told += [
+            (second, each.state)
+            for each in ward.now("oxygen_saturation", value, at + 1 + second / 60)
+        ]
     assert [second for second, state in told if state == "open"][:1] == [120]
 
 
@@ -212,14 +242,15 @@ def test_two_points_more_of_news2_open_it(before: str, later: str, opens: bool) 
     ward.now("heart_rate", "133", 0)
     (alert,) = ward.now("heart_rate", "134", 5)
     ward.act("acknowledge", alert.id, 6)
-    ward.send(20, (20, "heart_rate", "133"), (20, "respiratory_rate", "10"))  # a point: no limit, no tier
+    # a point: no limit, no tier
+    ward.send(20, (20, "heart_rate", "133"), (20, "respiratory_rate", "10"))
     assert ward.patient.state.episodes["vital_signs"].alert.state == "acknowledged"
     (told,) = ward.send(40, (40, "heart_rate", "133"), (40, "body_temperature", "38.5"))[-1:]
     assert (told.state, told.history[-1].event) == ("open", "worse")
     assert "NEWS2 is 5" in " ".join(told.why)
 
 
-# --- a decision about what has been overtaken ----------------------------------------------------------------------
+# --- a decision about what has been overtaken -----------------------------------------------------
 
 
 def test_a_decision_about_a_record_that_a_tier_has_passed_is_not_carried_out() -> None:
@@ -250,11 +281,19 @@ def test_a_decision_about_a_record_that_was_lower_is_not_carried_out(action: str
 
 
 def test_a_decision_about_a_record_does_not_pass_a_rise_of_the_same_moment() -> None:
-    """Two messages were received at once: the step that raised it has the time of the record that was medium."""
+    """Two messages were received at once: the step that raised it has the time of the record
+    that was medium.
+    """
     ward = Ward()
     (seen,) = ward.now("heart_rate", "135", 5)
-    (*_, high) = ward.judge.step(ward.patient, behind(ward.message(3, (3, "heart_rate", "135")), 5)).alerts
-    assert (seen.priority, high.priority, high.history[-1].at) == ("medium", "high", seen.updated_at)
+    (*_, high) = ward.judge.step(
+        ward.patient, behind(ward.message(3, (3, "heart_rate", "135")), 5)
+    ).alerts
+    assert (seen.priority, high.priority, high.history[-1].at) == (
+        "medium",
+        "high",
+        seen.updated_at,
+    )
     (refused,) = ward.act("acknowledge", seen.id, 6, record=seen.updated_at)
     assert (refused.state, refused.history[-1].event) == ("open", "refused")
     assert refused.history[-1].reason.endswith("it has become high since it was seen")
@@ -263,7 +302,9 @@ def test_a_decision_about_a_record_does_not_pass_a_rise_of_the_same_moment() -> 
 
 
 def test_a_decision_about_a_record_of_long_ago_is_measured_by_the_priority_that_it_had() -> None:
-    """Its moment is forgotten, and one of before it is not: the history says that it was high already."""
+    """Its moment is forgotten, and one of before it is not: the history says that it was high
+    already.
+    """
     ward = Ward()
     ward.now("heart_rate", "135", 0)
     (*_, high) = ward.now("heart_rate", "135", 5)
@@ -277,12 +318,16 @@ def test_a_decision_about_a_record_of_long_ago_is_measured_by_the_priority_that_
 
 
 def test_a_record_is_told_from_the_one_before_whatever_came_first() -> None:
-    """A comment may be received before readings whose turn is later: two records, two times, and one is worse."""
+    """A comment may be received before readings whose turn is later: two records, two times, and
+    one is worse.
+    """
     ward = Ward()
     ward.now("glucose", "69", 0)
     (alert,) = [each.alert for each in ward.patient.state.episodes.values()]
     (seen,) = ward.act("comment", alert.id, 5, reason="phoned")
-    (*_, worse) = ward.judge.step(ward.patient, behind(ward.message(2, (2, "glucose", "54")), 2)).alerts
+    (*_, worse) = ward.judge.step(
+        ward.patient, behind(ward.message(2, (2, "glucose", "54")), 2)
+    ).alerts
     assert worse.updated_at > seen.updated_at
     (refused,) = ward.act("acknowledge", alert.id, 6, record=seen.updated_at)
     assert refused.history[-1].event == "refused"
@@ -295,7 +340,9 @@ def behind(message: Readings, minutes: float) -> Readings:
 
 
 def test_a_decision_on_its_way_while_it_got_worse_is_not_carried_out() -> None:
-    """Without a record: what was received up to the moment of the decision is what the person saw."""
+    """Without a record: what was received up to the moment of the decision is what the person
+    saw.
+    """
     ward = Ward()
     ward.now("glucose", "66", 0)
     (alert,) = [each.alert for each in ward.patient.state.episodes.values()]

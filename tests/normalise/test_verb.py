@@ -1,4 +1,6 @@
-"""The verb: every value ends once, by one precedence, and a stream's short path decides as the long one."""
+"""The verb: every value ends once, by one precedence, and a stream's short path decides as the
+long one.
+"""
 
 from __future__ import annotations
 
@@ -33,24 +35,38 @@ def context(
     registered: DeviceEntry | None = WORN, entries: tuple[Entry, ...] = (), is_known: bool = False
 ) -> FrameContext:
     return FrameContext(
-        frame="f", device="d", received_at=START, registered=registered, unregistered=None, offset=None,
-        is_known=is_known, entries=list(entries),
-    )  # fmt: skip
+        frame="f",
+        device="d",
+        received_at=START,
+        registered=registered,
+        unregistered=None,
+        offset=None,
+        is_known=is_known,
+        entries=list(entries),
+    )
 
 
 def notified(characteristic: str, data: bytes, at: datetime = START) -> Entry:
     return Entry(
-        index=0, at=at, characteristic=characteristic, content=data.hex(), original=data,
+        index=0,
+        at=at,
+        characteristic=characteristic,
+        content=data.hex(),
+        original=data,
         payload=decode(characteristic, data),
-    )  # fmt: skip
+    )
 
 
 def measured(vital: str, value: str, unit: str, at: datetime = START, **fields: Any) -> Entry:
     decoded = Decoded(vital=vital, value=value, unit=unit, **fields)
     return Entry(
-        index=0, at=at, characteristic=APP, content=f"{vital} {value} {unit}", original=b"{}",
+        index=0,
+        at=at,
+        characteristic=APP,
+        content=f"{vital} {value} {unit}",
+        original=b"{}",
         payload=Payload(readings=(decoded,)),
-    )  # fmt: skip
+    )
 
 
 def ended(done: Normalised) -> list[str]:
@@ -60,7 +76,9 @@ def ended(done: Normalised) -> list[str]:
 
 
 LONG_AGO = START - timedelta(days=200)
-PRECEDENCE = [  # an entry, who has the device, and how it ends: each line has the fault of the line below it as well
+# an entry, who has the device, and how it ends: each line has the fault of the line below it as
+# well
+PRECEDENCE = [
     (measured("heart_rate", "72", "furlong", LONG_AGO), NOBODYS, "unassigned"),
     (measured("zaphod", "900", "/min", START + timedelta(days=1)), WORN, "future_time"),
     (measured("heart_rate", "900", "furlong", LONG_AGO), WORN, "unknown_unit"),
@@ -71,10 +89,13 @@ PRECEDENCE = [  # an entry, who has the device, and how it ends: each line has t
 ]
 
 
-@pytest.mark.parametrize(("entry", "registered", "expected"), PRECEDENCE, ids=[line[2] for line in PRECEDENCE])
+@pytest.mark.parametrize(
+    ("entry", "registered", "expected"), PRECEDENCE, ids=[line[2] for line in PRECEDENCE]
+)
 def test_precedence(entry: Entry, registered: DeviceEntry, expected: str) -> None:
     memory = DeviceMemory()
-    NORMALISE.entry(memory, context(), measured("weight", "80", "kg"))  # from now on what is 7 days older is too old
+    # from now on what is 7 days older is too old
+    NORMALISE.entry(memory, context(), measured("weight", "80", "kg"))
     assert ended(NORMALISE.entry(memory, context(registered), entry)) == [expected]
 
 
@@ -96,8 +117,12 @@ def test_an_implausible_value_is_for_the_judge_and_control_solution_is_not() -> 
     assert refused.implausible is None
 
 
-def test_memory_changes_only_when_the_whole_entry_is_decided(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bug that shows at the second value of an entry refuses the entry: its first value must not be known then."""
+def test_memory_changes_only_when_the_whole_entry_is_decided(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A bug that shows at the second value of an entry refuses the entry: its first value must
+    not be known then.
+    """
     make = verb.make_reading
 
     def failing(shared: Any, decoded: Decoded, patient: str, is_query: bool) -> Reading:
@@ -138,19 +163,25 @@ def stamped(at: datetime) -> bytes:
 @st.composite
 def entries(draw: st.DrawFn) -> tuple[Entry, FrameContext]:
     """One entry of few kinds, times and values, so that the same comes again; and its frame."""
-    at = START + timedelta(seconds=draw(st.integers(-2, 2)), days=draw(st.sampled_from((0, 0, -9, -40, 1))))
+    at = START + timedelta(
+        seconds=draw(st.integers(-2, 2)), days=draw(st.sampled_from((0, 0, -9, -40, 1)))
+    )
     value = draw(st.integers(60, 62))
-    clock = stamped(START - timedelta(days=draw(st.sampled_from((0, 1, 40, 200))), seconds=value % 2))
+    clock = stamped(
+        START - timedelta(days=draw(st.sampled_from((0, 1, 40, 200))), seconds=value % 2)
+    )
     sugar = draw(st.sampled_from((0xB05A, 0xB06E)))
     data = {
-        "2A37": draw(st.sampled_from((b"\x00", b"\x04"))) + bytes([draw(st.sampled_from((value, 0)))]),
-        "2A5F": b"\x00" + struct.pack("<HH", draw(st.sampled_from((97, 127))), draw(st.sampled_from((value, 511)))),
+        "2A37": draw(st.sampled_from((b"\x00", b"\x04")))
+        + bytes([draw(st.sampled_from((value, 0)))]),
+        "2A5F": b"\x00"
+        + struct.pack("<HH", draw(st.sampled_from((97, 127))), draw(st.sampled_from((value, 511)))),
         "2A35": struct.pack("<BHHH", 2, draw(st.sampled_from((120, 70))), 80, 0x07FF) + clock,
         "2A1C": b"\x02" + draw(st.sampled_from((366, 900))).to_bytes(3, "little") + b"\xff" + clock,
         "2A18": struct.pack("<BH", 2, value) + clock + struct.pack("<HB", sugar, 0x11),
         "2AA7": struct.pack("<BBHH", 6, 0, 100, value),
         "2AAA": clock + b"\x04\x00",
-    }  # fmt: skip
+    }
     characteristic = draw(st.sampled_from(("2A37", "2A37", "2A5F", "2A5F", *data)))
     entry = notified(characteristic, data[characteristic], at)
     registered = draw(st.sampled_from((WORN, WORN, WORN, NOBODYS)))
@@ -160,7 +191,9 @@ def entries(draw: st.DrawFn) -> tuple[Entry, FrameContext]:
 @settings(max_examples=300, deadline=None)
 @given(st.lists(entries(), min_size=1, max_size=12))
 def test_the_short_path_decides_as_the_long_one(sent: list[tuple[Entry, FrameContext]]) -> None:
-    """The same outcomes and the same memory, entry by entry; and each value of an entry ends once."""
+    """The same outcomes and the same memory, entry by entry; and each value of an entry ends
+    once.
+    """
     short = DeviceMemory()
     long = DeviceMemory()
     encode = msgspec.msgpack.Encoder(enc_hook=lambda columns: columns.packed()).encode

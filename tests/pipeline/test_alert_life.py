@@ -1,4 +1,6 @@
-"""What people and time do to an alert: snooze, assign, comment, withdraw, new normal, escalation."""
+"""What people and time do to an alert: snooze, assign, comment, withdraw, new normal,
+escalation.
+"""
 
 from __future__ import annotations
 
@@ -66,9 +68,12 @@ def test_the_same_again_lets_it_sleep() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "state", "priority"), [("50", "open", "high"), ("260", "open", "medium"), ("420", "open", "high")]
+    ("value", "state", "priority"),
+    [("50", "open", "high"), ("260", "open", "medium"), ("420", "open", "high")],
 )
-def test_a_rise_or_the_other_side_opens_a_snoozed_one_at_once(value: str, state: str, priority: str) -> None:
+def test_a_rise_or_the_other_side_opens_a_snoozed_one_at_once(
+    value: str, state: str, priority: str
+) -> None:
     ward, alert = medium()
     ward.act("snooze", alert.id, 1, until=after(60))
     (told,) = of_glucose(ward.now("glucose", value, 10))
@@ -107,7 +112,9 @@ def test_a_snooze_without_direction_covers_the_sides_that_were_seen() -> None:
         ({"until": after(10 + 72 * 60 + 1)}, "it would last over 72 hours"),
     ],
 )
-def test_a_snooze_that_cannot_be_is_refused_with_its_reason(fields: dict[str, Any], why: str) -> None:
+def test_a_snooze_that_cannot_be_is_refused_with_its_reason(
+    fields: dict[str, Any], why: str
+) -> None:
     ward, alert = medium()
     (refused,) = ward.act("snooze", alert.id, 10, **fields)
     assert last_step(refused) == ("open", "refused", "nurse", f"snooze refused: {why}")
@@ -117,7 +124,12 @@ def test_a_high_alert_cannot_be_snoozed_also_when_it_is_acknowledged() -> None:
     ward, alert = high()
     ward.act("acknowledge", alert.id, 1)
     (refused,) = ward.act("snooze", alert.id, 2, until=after(60))
-    assert last_step(refused) == ("acknowledged", "refused", "nurse", "snooze refused: high alerts cannot be snoozed")
+    assert last_step(refused) == (
+        "acknowledged",
+        "refused",
+        "nurse",
+        "snooze refused: high alerts cannot be snoozed",
+    )
 
 
 def test_notes_leave_the_state_and_the_clock_as_they_are() -> None:
@@ -157,7 +169,9 @@ def test_words_without_end_do_not_fill_the_state() -> None:
     ward, alert = high()
     records = [ward.act("comment", alert.id, 1, reason="x" * 1000) for _ in range(30)]
     assert [bool(found) for found in records[:10]] == [True] * 10
-    (full,) = next(found for found in records if found and found[0].history[-1].reason.startswith("refused"))
+    (full,) = next(
+        found for found in records if found and found[0].history[-1].reason.startswith("refused")
+    )
     assert "no more room" in full.history[-1].reason
     assert records[-1] == ()
     (ended,) = ward.act("withdraw", alert.id, 2, reason="she is fine")
@@ -174,7 +188,9 @@ def test_words_without_end_do_not_fill_the_state() -> None:
         ("new_normal", {"seen": "medium"}, "it has become high since it was seen"),
     ],
 )
-def test_a_refusal_is_said_once_however_often_it_is_pressed(action: str, fields: dict[str, Any], why: str) -> None:
+def test_a_refusal_is_said_once_however_often_it_is_pressed(
+    action: str, fields: dict[str, Any], why: str
+) -> None:
     """Said each time it took the room that is kept for people's words."""
     ward, alert = high()
     first, *others = [ward.act(action, alert.id, 1 + press / 100, **fields) for press in range(150)]
@@ -198,7 +214,11 @@ def test_who_has_looked_is_said_once_for_each_person() -> None:
 def test_presses_in_turns_do_not_fill_a_history_that_is_full() -> None:
     ward, alert = high()
     full_of_words(ward, alert, 1)
-    told = [ward.act(action, alert.id, 2) for _ in range(50) for action in ("resolve", "snooze", "comment", "see")]
+    told = [
+        ward.act(action, alert.id, 2)
+        for _ in range(50)
+        for action in ("resolve", "snooze", "comment", "see")
+    ]
     resolve, snooze, *others = [found[-1].history[-1].reason for found in told if found]
     assert "not been back inside" in resolve and "no more room" in snooze
     assert others == []
@@ -248,7 +268,9 @@ def test_the_wait_begins_with_the_rise_and_again_when_it_is_opened_again() -> No
 
 
 def test_escalation_needs_no_tick_and_is_the_same_with_one() -> None:
-    """CONTRACT 3 and 4: the last record is a function of the order of record, however often time was noticed."""
+    """CONTRACT 3 and 4: the last record is a function of the order of record, however often time
+    was noticed.
+    """
     lasts = []
     for ticks in ((), (31, 45, 61, 70)):
         ward, _ = high()
@@ -263,11 +285,14 @@ def test_escalation_needs_no_tick_and_is_the_same_with_one() -> None:
 def test_a_replay_escalates_at_the_same_moments() -> None:
     found = replay_values([(0, "glucose", "50"), (45, "glucose", "51")], until=70)
     told = [(each["escalation"], each["updated_at"]) for kind, each in found if kind == "alert"]
-    assert told == [(0, stamp(0)), (1, stamp(30)), (1, stamp(45)), (2, stamp(60))]  # at 45 the newest value is told
+    # at 45 the newest value is told
+    assert told == [(0, stamp(0)), (1, stamp(30)), (1, stamp(45)), (2, stamp(60))]
 
 
 def shifted() -> tuple[Ward, Alert, int]:
-    """A patient whose pulse has moved from 70 to 85, inside every limit, and the learned low alert of it."""
+    """A patient whose pulse has moved from 70 to 85, inside every limit, and the learned low
+    alert of it.
+    """
     ward, draw = Ward(), random.Random(7)
     for hour in range(300):
         ward.now("heart_rate", str(68 + draw.randrange(5)), hour * 60)
@@ -282,7 +307,10 @@ def test_new_normal_ends_what_only_a_detector_holds_and_learning_resumes() -> No
     assert (alert.priority, alert.rule.split(".")[0]) == ("low", "detector")
     (ended,) = ward.act("new_normal", alert.id, hour * 60 + 1, reason="beta blocker stopped")
     assert last_step(ended) == ("resolved", "new_normal", "nurse", "beta blocker stopped")
-    told = [ward.now("heart_rate", str(88 + minute % 3), (hour + 1 + minute) * 60) for minute in range(60)]
+    told = [
+        ward.now("heart_rate", str(88 + minute % 3), (hour + 1 + minute) * 60)
+        for minute in range(60)
+    ]
     assert told == [()] * 60
     assert ward.patient.detectors.of["heart_rate"].expected()["heart_rate"][0] > 75
     other, unheard, begun = shifted()
@@ -293,7 +321,9 @@ def test_new_normal_ends_what_only_a_detector_holds_and_learning_resumes() -> No
 
 
 def test_new_normal_of_a_trend_holds_from_the_next_reading_on() -> None:
-    """The words of a trend hold until its next kept value: the same alert once came back a minute later."""
+    """The words of a trend hold until its next kept value: the same alert once came back a
+    minute later.
+    """
     ward, opened = Ward(), []
     for day in range(12):
         for hour in (0, 3, 6):
@@ -301,16 +331,23 @@ def test_new_normal_of_a_trend_holds_from_the_next_reading_on() -> None:
     (alert,) = {each.id: each for each in opened}.values()
     assert alert.rule.startswith("trend.average")
     now = (11 * 24 + 6) * 60
-    assert [last_step(each)[0] for each in ward.act("new_normal", alert.id, now + 1)] == ["resolved"]
+    assert [last_step(each)[0] for each in ward.act("new_normal", alert.id, now + 1)] == [
+        "resolved"
+    ]
     assert [ward.now("heart_rate", "86", now + later) for later in (2, 170, 200)] == [()] * 3
 
 
 def test_a_changed_usual_is_no_thing_of_the_past_because_it_lies_inside_the_limits() -> None:
-    """It stays among what is to be looked at for as long as it is listed, whatever the rest of its frame says."""
+    """It stays among what is to be looked at for as long as it is listed, whatever the rest of
+    its frame says.
+    """
     draw, ward, told = random.Random(3), Ward(), []
     for day in range(24):
         values = [str((70 if day < 20 else 78) + draw.randrange(3)) for _ in range(24)]
-        told += ward.send((day * 24 + 23) * 60, *(((day * 24 + h) * 60, "heart_rate", v) for h, v in enumerate(values)))
+        told += ward.send(
+            (day * 24 + 23) * 60,
+            *(((day * 24 + h) * 60, "heart_rate", v) for h, v in enumerate(values)),
+        )
     assert [(each.rule.split("@")[0], each.state, each.historical) for each in told] == [
         ("detector.drift.heart_rate", "open", False),
         ("detector.drift.heart_rate", "resolved", False),
@@ -319,7 +356,9 @@ def test_a_changed_usual_is_no_thing_of_the_past_because_it_lies_inside_the_limi
 
 def full_of_words(ward: Ward, alert: Alert, minutes: float) -> None:
     """Comments until this patient's alerts have no more room for any."""
-    while ward.act("comment", alert.id, minutes, reason="x" * 1000)[0].history[-1].event != "refused":
+    while (
+        ward.act("comment", alert.id, minutes, reason="x" * 1000)[0].history[-1].event != "refused"
+    ):
         pass
 
 
@@ -354,7 +393,9 @@ def test_new_normal_never_ends_a_limit() -> None:
 
 
 def test_what_a_clock_said_before_is_not_taken_back_by_a_message_from_behind_it() -> None:
-    """A tick may stand ahead of the next message's receipt: an alert that is told anew is not told as older."""
+    """A tick may stand ahead of the next message's receipt: an alert that is told anew is not
+    told as older.
+    """
     ward = Ward()
     ward.now("glucose", "65", 0)
     (stale,) = ward.tick(37 * 60)
@@ -363,12 +404,14 @@ def test_what_a_clock_said_before_is_not_taken_back_by_a_message_from_behind_it(
     assert (again.stale, again.updated_at) == (False, after(36 * 60))
 
 
-# --- what was seen ------------------------------------------------------------------------------------------------
+# --- what was seen --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("action", ["resolve", "withdraw", "acknowledge", "new_normal"])
 def test_a_decision_about_less_than_it_has_become_is_refused_and_said(action: str) -> None:
-    """The click was on its way, or waited for the broker, while the alert became high: nobody has seen that."""
+    """The click was on its way, or waited for the broker, while the alert became high: nobody
+    has seen that.
+    """
     ward, alert = medium()
     (worse,) = ward.now("glucose", "50", 5)
     assert (worse.id, worse.priority) == (alert.id, "high")

@@ -1,4 +1,6 @@
-"""A gateway's clock that is ahead hides nothing: what it stamped later than it was received is no newer than that."""
+"""A gateway's clock that is ahead hides nothing: what it stamped later than it was received is
+no newer than that.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ AHEAD = st.integers(6, 14 * 60)  # minutes: from what is flagged to what is refu
 
 
 def hub(minutes: float, ahead: float, value: str, seq: int = 0) -> dict[str, Any]:
-    sent = frame([measurement(minutes + ahead, SPO2, value)], minutes, seq, device="hub", gateway="h")
+    sent = frame(
+        [measurement(minutes + ahead, SPO2, value)], minutes, seq, device="hub", gateway="h"
+    )
     return {**sent, "frame": f"h{seq}"}
 
 
@@ -26,12 +30,18 @@ def phone(minutes: float, value: str, seq: int) -> dict[str, Any]:
 def told(output: Output) -> list[tuple[Any, ...]]:
     fields = ("group", "priority", "state", "title", "why", "historical", "now")
     return [
-        tuple(alert[each] for each in fields) for alert in of_type(output, "alert") if alert["group"] != "device:clock"
+        tuple(alert[each] for each in fields)
+        for alert in of_type(output, "alert")
+        if alert["group"] != "device:clock"
     ]
 
 
-@given(ahead=AHEAD, calm=st.sampled_from(["96", "97", "99"]), red=st.sampled_from(["80", "84", "90"]))
-def test_a_calm_value_stamped_ahead_is_not_newer_than_the_red_ones_after_it(ahead: int, calm: str, red: str) -> None:
+@given(
+    ahead=AHEAD, calm=st.sampled_from(["96", "97", "99"]), red=st.sampled_from(["80", "84", "90"])
+)
+def test_a_calm_value_stamped_ahead_is_not_newer_than_the_red_ones_after_it(
+    ahead: int, calm: str, red: str
+) -> None:
     """Law 3: the alert is of now, in the words that it has where the clock is right."""
     after = [phone(minutes, red, minutes) for minutes in range(5, 60, 5)]
     assert told(replay_frames([hub(0, ahead, calm), *after], WORN)) == told(
@@ -55,7 +65,9 @@ def test_a_red_value_stamped_ahead_recovers_by_what_is_measured_after_it(ahead: 
 def test_what_is_published_keeps_the_time_as_stamped(ahead: int) -> None:
     output = replay_frames([hub(0, ahead, "84", 1), hub(10, ahead, "84", 2)], WORN)
     readings = {each["id"]: each["measured_at"] for each in of_type(output, "reading")}
-    observations = {each["id"]: each["effectiveDateTime"] for each in of_type(output, "observation")}
+    observations = {
+        each["id"]: each["effectiveDateTime"] for each in of_type(output, "observation")
+    }
     assert len(observations) == 2
     assert {each.replace("+00:00", "Z") for each in observations.values()} == set(readings.values())
 

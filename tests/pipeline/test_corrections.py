@@ -1,4 +1,6 @@
-"""Corrections: readings that were wrong or another person's leave the record, the alerts and the memory."""
+"""Corrections: readings that were wrong or another person's leave the record, the alerts and the
+memory.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,13 @@ from support.ward import after
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import Registry
-from rpm_stream.pipeline.corrections import MOST_READINGS, Correction, Holdings, adopted_id, as_message
+from rpm_stream.pipeline.corrections import (
+    MOST_READINGS,
+    Correction,
+    Holdings,
+    adopted_id,
+    as_message,
+)
 from rpm_stream.pipeline.judge import Judge, Judged, Patient
 from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 from rpm_stream.publish.fhir.ids import observation_id, summary_id
@@ -32,10 +40,20 @@ CORRECTED_AT = START + timedelta(hours=5)
 def reading(minutes: float, value: str, vital: str = "heart_rate", **fields: Any) -> Reading:
     at = START + timedelta(minutes=minutes)
     given: dict[str, Any] = {
-        "id": f"{vital}-{minutes}", "patient": "ada", "device": "d", "vital": vital, "value": value, "unit": "/min",
-        "measured_at": at, "received_at": at, "utc_offset": None, "absent": None, "flags": (),
-        "attributes": {"characteristic": "app"}, "origin": Origin(frame="f", index=0, part=0),
-    }  # fmt: skip
+        "id": f"{vital}-{minutes}",
+        "patient": "ada",
+        "device": "d",
+        "vital": vital,
+        "value": value,
+        "unit": "/min",
+        "measured_at": at,
+        "received_at": at,
+        "utc_offset": None,
+        "absent": None,
+        "flags": (),
+        "attributes": {"characteristic": "app"},
+        "origin": Origin(frame="f", index=0, part=0),
+    }
     return Reading(**{**given, **fields})
 
 
@@ -53,7 +71,11 @@ class Bench:
     """The judge of one patient; restarted from its sealed state before every input, if wanted."""
 
     def __init__(self, patient: str = "ada", restarts: bool = False) -> None:
-        self.judge, self.patient, self.restarts = Judge(shipped(), Registry()), unpack_patient(None, patient), restarts
+        self.judge, self.patient, self.restarts = (
+            Judge(shipped(), Registry()),
+            unpack_patient(None, patient),
+            restarts,
+        )
         self.offset = 0
         self.records: dict[str, dict[str, Any]] = {}
         self.alerts: dict[str, Any] = {}
@@ -61,9 +83,14 @@ class Bench:
     def step(self, *readings: Reading) -> Judged:
         self.offset += 1
         message = Readings(
-            patient=self.patient.state.patient, frame="f", partition=0, offset=self.offset, chunk=0,
-            received_at=max(each.received_at for each in readings), readings=readings,
-        )  # fmt: skip
+            patient=self.patient.state.patient,
+            frame="f",
+            partition=0,
+            offset=self.offset,
+            chunk=0,
+            received_at=max(each.received_at for each in readings),
+            readings=readings,
+        )
         judged = self.judge.step(self._ready(), message)
         assert judged is not None
         return self._kept(judged)
@@ -94,7 +121,13 @@ class Bench:
 
 def void(*wrong: Reading, shown: tuple[str, ...] = (), at: datetime = CORRECTED_AT) -> Action:
     return Action(
-        patient="ada", action="void", who="nurse", at=at, reason="her husband wore it", readings=wrong, shown=shown
+        patient="ada",
+        action="void",
+        who="nurse",
+        at=at,
+        reason="her husband wore it",
+        readings=wrong,
+        shown=shown,
     )
 
 
@@ -112,15 +145,23 @@ def test_single_observations_become_entered_in_error_with_the_same_content() -> 
 
 def test_a_pressure_is_taken_back_as_the_panel_that_it_was() -> None:
     bench = Bench()
-    cuff = [reading(0, value, vital, unit="mm[Hg]") for vital, value in (("systolic", "120"), ("diastolic", "80"))]
+    cuff = [
+        reading(0, value, vital, unit="mm[Hg]")
+        for vital, value in (("systolic", "120"), ("diastolic", "80"))
+    ]
     bench.step(*cuff)
     bench.act(void(*cuff))
     assert [record["status"] for record in bench.records.values()] == ["entered-in-error"]
 
 
-def test_a_kept_summary_is_written_again_without_the_wrong_values_and_an_old_one_is_in_error() -> None:
+def test_a_kept_summary_is_written_again_without_the_wrong_values_and_an_old_one_is_in_error() -> (
+    None
+):
     bench = Bench()
-    right, wrong = [strap(each, "70") for each in range(300, 305)], [strap(each, "90") for each in range(305, 310)]
+    right, wrong = (
+        [strap(each, "70") for each in range(300, 305)],
+        [strap(each, "90") for each in range(305, 310)],
+    )
     old = [strap(each, "95") for each in range(5)]
     bench.step(*old)
     for hour in range(4):  # push the first window out of the state
@@ -128,14 +169,20 @@ def test_a_kept_summary_is_written_again_without_the_wrong_values_and_an_old_one
             bench.step(strap(30 + hour * 60 + quarter * 15, "70"))
     bench.step(*right, *wrong)
     bench.step(strap(325, "70"))
-    first, last = (summary_id("ada", "heart_rate", START + timedelta(minutes=each)) for each in (0, 300))
-    assert (bench.records[last]["component"][0]["valueInteger"], bench.records[first]["status"]) == (10, "final")
+    first, last = (
+        summary_id("ada", "heart_rate", START + timedelta(minutes=each)) for each in (0, 300)
+    )
+    assert (
+        bench.records[last]["component"][0]["valueInteger"],
+        bench.records[first]["status"],
+    ) == (10, "final")
     bench.act(void(*wrong, *old))
     assert bench.records[last]["status"] == "final"
     assert bench.records[last]["component"][0]["valueInteger"] == 5
     assert bench.records[last]["component"][2]["valueQuantity"]["value"] == 70
     assert bench.records[first]["status"] == "entered-in-error"
-    assert observation_id(wrong[0].id) not in bench.records  # what was never published singly is not taken back so
+    # what was never published singly is not taken back so
+    assert observation_id(wrong[0].id) not in bench.records
     bench.act(void(*right))
     assert bench.records[last]["status"] == "entered-in-error"
 
@@ -160,21 +207,30 @@ def test_an_alert_that_rests_on_wrong_readings_alone_is_withdrawn_with_the_reaso
     bench.act(void(*wrong))
     (alert,) = bench.alerts.values()
     assert (alert.state, alert.history[-1].who) == ("resolved", "nurse")
-    assert (alert.history[-1].event, alert.history[-1].reason) == ("withdrawn", "her husband wore it")
+    assert (alert.history[-1].event, alert.history[-1].reason) == (
+        "withdrawn",
+        "her husband wore it",
+    )
     assert not bench.patient.state.score.latest
     bench.step(reading(400, "141"))
-    assert [each.priority for each in bench.alerts.values() if each.state == "open"] == ["medium"]  # not twice in a row
+    # not twice in a row
+    assert [each.priority for each in bench.alerts.values() if each.state == "open"] == ["medium"]
 
 
 def test_an_alert_that_rests_on_right_readings_too_stays_and_says_so() -> None:
-    """Law 3: only a person can tell what is left of a red one; batch by batch, the last wrong one ends it."""
+    """Law 3: only a person can tell what is left of a red one; batch by batch, the last wrong
+    one ends it.
+    """
     bench, both = Bench(), [reading(0, "140"), reading(5, "142")]
     for each in both:
         bench.step(each)
     bench.act(void(both[0]))
     (alert,) = bench.alerts.values()
     assert (alert.state, alert.priority, alert.evidence) == ("open", "high", ("heart_rate-5",))
-    assert (alert.history[-1].event, alert.history[-1].reason) == ("corrected", "her husband wore it")
+    assert (alert.history[-1].event, alert.history[-1].reason) == (
+        "corrected",
+        "her husband wore it",
+    )
     assert "140" not in str((alert.title, alert.why, alert.now))
     bench.act(void(both[1]))
     (alert,) = bench.alerts.values()
@@ -183,8 +239,12 @@ def test_an_alert_that_rests_on_right_readings_too_stays_and_says_so() -> None:
 
 @pytest.mark.parametrize(("newest", "state"), [("226", "open"), ("80", "resolved")])
 @pytest.mark.parametrize("sent_as", [reading, strap])
-def test_an_alert_that_a_right_reading_confirms_now_is_not_withdrawn(sent_as: Any, newest: str, state: str) -> None:
-    """Only the first reading is listed as evidence of a rule, and what confirms it was taken off the feed with it."""
+def test_an_alert_that_a_right_reading_confirms_now_is_not_withdrawn(
+    sent_as: Any, newest: str, state: str
+) -> None:
+    """Only the first reading is listed as evidence of a rule, and what confirms it was taken off
+    the feed with it.
+    """
     bench = Bench()
     wrong, right = sent_as(0, "225"), sent_as(30, newest)
     bench.step(wrong)
@@ -200,7 +260,8 @@ def test_an_alert_that_a_right_reading_confirms_now_is_not_withdrawn(sent_as: An
 def test_an_alert_stays_where_right_values_are_beyond_of_which_only_the_time_is_kept() -> None:
     """Law 3:
 
-    a full state (pipeline/state_budget.py) forgets the readings of its runs, and no red one is hidden for it.
+    a full state (pipeline/state_budget.py) forgets the readings of its runs, and no red one is
+    hidden for it.
     """
     bench, wrong = Bench(), [reading(0, "140"), reading(5, "140")]
     for each in (*wrong, *(reading(minutes, "140") for minutes in (10, 15, 20, 25))):
@@ -215,7 +276,9 @@ def test_an_alert_stays_where_right_values_are_beyond_of_which_only_the_time_is_
 
 
 def test_a_right_reading_between_wrong_ones_keeps_its_alert() -> None:
-    """Law 3: what one device said wrongly takes back nothing that another one said in the same time."""
+    """Law 3: what one device said wrongly takes back nothing that another one said in the same
+    time.
+    """
     first, right, last = readings_of("glucose", "mg/dL", (0, "45"), (5, "50"), (10, "45"))
     for wrong in ((first, last), (last, first)):
         bench = Bench()
@@ -239,7 +302,9 @@ def test_a_right_saturation_between_wrong_ones_counts_in_news2_and_is_not_over()
 
 
 def test_readings_taken_back_in_two_actions_leave_nothing() -> None:
-    """`registry correct` sends at most 250 a time; what is left after the first part goes with the second."""
+    """`registry correct` sends at most 250 a time; what is left after the first part goes with
+    the second.
+    """
     bench = Bench(restarts=True)
     wrong = [strap(second / 60, "140", id=f"w{second}") for second in range(MOST_READINGS + 50)]
     for start in range(0, len(wrong), 50):
@@ -250,7 +315,9 @@ def test_readings_taken_back_in_two_actions_leave_nothing() -> None:
     assert not bench.patient.state.score.histories["heart_rate"].segments
 
 
-@pytest.mark.parametrize("fields", [{"flags": ("demo",)}, {"value": None, "absent": "not-a-number"}])
+@pytest.mark.parametrize(
+    "fields", [{"flags": ("demo",)}, {"value": None, "absent": "not-a-number"}]
+)
 def test_what_was_never_judged_takes_no_right_reading_with_it(fields: dict[str, Any]) -> None:
     """Law 3: it is in no history, so nothing of its time is its own."""
     bench = Bench(restarts=True)
@@ -275,10 +342,18 @@ def test_an_alert_of_which_the_newest_value_is_taken_back_tells_the_one_before()
 
 
 SOME = {
-    "heart_rate": ("90", "145", "/min"), "respiratory_rate": ("16", "26", "/min"), "glucose": ("110", "45", "mg/dL"),
-    "oxygen_saturation": ("97", "84", "%"), "systolic": ("130", "85", "mm[Hg]"),
-}  # fmt: skip
-TOLD = st.tuples(st.sampled_from(sorted(SOME)), st.booleans(), st.sampled_from(["d", "e"]), st.sampled_from([0, 2, 11]))
+    "heart_rate": ("90", "145", "/min"),
+    "respiratory_rate": ("16", "26", "/min"),
+    "glucose": ("110", "45", "mg/dL"),
+    "oxygen_saturation": ("97", "84", "%"),
+    "systolic": ("130", "85", "mm[Hg]"),
+}
+TOLD = st.tuples(
+    st.sampled_from(sorted(SOME)),
+    st.booleans(),
+    st.sampled_from(["d", "e"]),
+    st.sampled_from([0, 2, 11]),
+)
 COURSE = st.lists(st.tuples(st.lists(TOLD, max_size=3), st.integers(0, 3)), min_size=4, max_size=16)
 
 
@@ -287,14 +362,21 @@ COURSE = st.lists(st.tuples(st.lists(TOLD, max_size=3), st.integers(0, 3)), min_
 def test_no_record_names_what_was_taken_back(
     course: list[tuple[list[tuple[str, bool, str, int]], int]], scale: Literal[1, 2]
 ) -> None:
-    """Whatever is taken back, in whatever parts: no alert rests on it again, and its Observation stays in error."""
+    """Whatever is taken back, in whatever parts: no alert rests on it again, and its Observation
+    stays in error.
+    """
     bench, known, gone = Bench(), list[Reading](), set[str]()
     bench.judge.registry.put(PatientEntry(patient="ada", oxygen_scale=scale))
     for place, (told, most) in enumerate(course):
         minute = place * 7
         made = [
             reading(
-                minute - late, SOME[vital][is_red], vital, id=f"{place}-{number}", unit=SOME[vital][2], device=device
+                minute - late,
+                SOME[vital][is_red],
+                vital,
+                id=f"{place}-{number}",
+                unit=SOME[vital][2],
+                device=device,
             )
             for number, (vital, is_red, device, late) in enumerate(told)
         ]
@@ -302,8 +384,12 @@ def test_no_record_names_what_was_taken_back(
             judged = bench.step(*made)
             known += made
         else:
-            wrong = [each for each in known if each.device == "d" and each.id not in gone][: most or None]
-            judged = bench.act(void(*wrong, shown=tuple(each.id for each in wrong), at=after(minute)))
+            wrong = [each for each in known if each.device == "d" and each.id not in gone][
+                : most or None
+            ]
+            judged = bench.act(
+                void(*wrong, shown=tuple(each.id for each in wrong), at=after(minute))
+            )
             gone |= {each.id for each in wrong}
         for alert in judged.alerts[-1:]:
             assert alert.state == "resolved" or gone.isdisjoint(alert.evidence)
@@ -314,7 +400,9 @@ def test_no_record_names_what_was_taken_back(
 def test_another_wearers_readings_end_no_silence() -> None:
     """The last reading was of somebody else: the vital is expected, and not heard, as before."""
     bench = Bench()
-    bench.judge.registry.put(PatientEntry(patient="ada", expected_every={"heart_rate": 60, "glucose": 60}))
+    bench.judge.registry.put(
+        PatientEntry(patient="ada", expected_every={"heart_rate": 60, "glucose": 60})
+    )
     right, wrong = reading(0, "110", "glucose", unit="mg/dL"), reading(1, "80")
     bench.step(right, wrong)
     (*_, opened) = bench.tick(after(90)).alerts
@@ -327,7 +415,14 @@ def test_another_wearers_readings_end_no_silence() -> None:
 def test_what_was_taken_back_among_right_red_ones_ends_no_alert_early() -> None:
     """Law 3: of the time in which readings were taken back nobody knows: it was no time inside."""
     bench, wrong = Bench(restarts=True), [reading(8, "90", id="w1"), reading(27, "90", id="w2")]
-    for minutes, value in ((0, "80"), (5, "80"), (10, "135"), (15, "135"), (20, "135"), (25, "135")):
+    for minutes, value in (
+        (0, "80"),
+        (5, "80"),
+        (10, "135"),
+        (15, "135"),
+        (20, "135"),
+        (25, "135"),
+    ):
         bench.step(reading(minutes, value))
     for each in wrong:
         bench.step(each)
@@ -341,13 +436,19 @@ def test_what_was_taken_back_among_right_red_ones_ends_no_alert_early() -> None:
 
 
 def test_another_persons_calm_ends_no_news2_alert() -> None:
-    """Law 3: the time that a score has been calm begins anew when some of what it rests on is taken back."""
+    """Law 3: the time that a score has been calm begins anew when some of what it rests on is
+    taken back.
+    """
     bench = Bench()
     units = {
-        "heart_rate": "/min", "respiratory_rate": "/min", "oxygen_saturation": "%", "systolic": "mm[Hg]",
+        "heart_rate": "/min",
+        "respiratory_rate": "/min",
+        "oxygen_saturation": "%",
+        "systolic": "mm[Hg]",
         "body_temperature": "Cel",
-    }  # fmt: skip
-    bad = dict(zip(units, ("95", "10", "95", "105", "38.5"), strict=True))  # a point each: no limit is broken
+    }
+    # a point each: no limit is broken
+    bad = dict(zip(units, ("95", "10", "95", "105", "38.5"), strict=True))
     good = dict(zip(units, ("70", "15", "98", "120", "37.0"), strict=True))
 
     def measured(minutes: float, values: dict[str, str], who: str) -> list[Reading]:
@@ -357,12 +458,15 @@ def test_another_persons_calm_ends_no_news2_alert() -> None:
         ]
 
     bench.step(*measured(0, bad, "right"))
-    assert [(alert.rule.split("@")[0], alert.state) for alert in bench.alerts.values()] == [("news2", "open")]
+    assert [(alert.rule.split("@")[0], alert.state) for alert in bench.alerts.values()] == [
+        ("news2", "open")
+    ]
     wrong = measured(5, good, "wrong")
     bench.step(*wrong)
     bench.act(void(*wrong, at=START + timedelta(minutes=14)))
     bench.step(*measured(16, good, "right"))
-    bench.step(*measured(70, good, "right"))  # an hour after what was taken back, and not after what was right
+    # an hour after what was taken back, and not after what was right
+    bench.step(*measured(70, good, "right"))
     assert [alert.state for alert in bench.alerts.values()] == ["open"]
     bench.step(*measured(77, good, "right"))
     assert [alert.state for alert in bench.alerts.values()] == ["resolved"]
@@ -380,14 +484,17 @@ def test_the_right_patient_gets_them_as_late_readings_under_ids_of_their_own() -
     bench.act(adopt(*wrong))
     assert {adopted_id(each.id, "ben") for each in wrong} <= {
         identifier["value"].removeprefix("urn:uuid:")
-        for record in bench.records.values() for identifier in record["identifier"]
-    }  # fmt: skip
+        for record in bench.records.values()
+        for identifier in record["identifier"]
+    }
     assert {record["subject"]["reference"] for record in bench.records.values()} == {"Patient/ben"}
     (alert,) = bench.alerts.values()
     assert (alert.patient, alert.historical) == ("ben", True)
 
 
-def test_a_correction_that_fails_is_told_and_leaves_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_correction_that_fails_is_told_and_leaves_the_state(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     bench = Bench("ben", restarts=True)
     bench.step(reading(60, "70", patient="ben"))
 
@@ -401,7 +508,9 @@ def test_a_correction_that_fails_is_told_and_leaves_the_state(monkeypatch: pytes
 
 
 VALUES = st.sampled_from(["70", "71", "95", "115", "140"])
-STEPS = st.lists(st.tuples(st.sampled_from(["step", "void", "adopt"]), VALUES, st.booleans()), max_size=14)
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["step", "void", "adopt"]), VALUES, st.booleans()), max_size=14
+)
 
 
 @settings(max_examples=60)
@@ -420,7 +529,9 @@ def test_a_restart_before_every_input_changes_nothing(steps: list[tuple[str, str
             elif what == "void":
                 outputs.append(bench.act(void(*known[-3:], at=at)))
             else:
-                outputs.append(bench.act(msgspec.structs.replace(adopt(made), patient="ada", at=at)))
+                outputs.append(
+                    bench.act(msgspec.structs.replace(adopt(made), patient="ada", at=at))
+                )
         assert outputs[0] == outputs[1]
         known = known[:-3] if what == "void" else [*known, made] if what == "step" else known
     assert pack_patient(straight.patient) == pack_patient(restarted.patient)
@@ -433,7 +544,9 @@ def corrected(
     acted: Sequence[Action] = (),
     shown: Sequence[str] = (),
 ) -> list[Action]:
-    """The actions of ``order`` as the tool makes them of the topics: ``holdings`` has read them once already."""
+    """The actions of ``order`` as the tool makes them of the topics: ``holdings`` has read them
+    once already.
+    """
     remaining = Remaining(holdings.wrong(order.patient), holdings.voided, shipped())
     remaining.add(readings)
     for action in acted:
@@ -443,21 +556,31 @@ def corrected(
 
 
 def test_a_correction_does_only_what_is_left_however_often_it_was_interrupted() -> None:
-    """Adopted first, then taken back: whatever part was sent, the rest completes it, and then it is empty."""
+    """Adopted first, then taken back: whatever part was sent, the rest completes it, and then it
+    is empty.
+    """
     readings = [reading(minute / 10, "70") for minute in range(MOST_READINGS + 20)]
-    span, order = Assignment(patient="ben"), Correction(patient="ben", who="n", at=CORRECTED_AT, reason="r")
+    span, order = (
+        Assignment(patient="ben"),
+        Correction(patient="ben", who="n", at=CORRECTED_AT, reason="r"),
+    )
 
     def holding(done: list[Action]) -> Holdings:
         holdings = Holdings("d", span)
         for action in reversed(done):
             holdings.act(action)
-        holdings.add([*readings, *readings, msgspec.structs.replace(readings[0], id="x", device="other")])
+        holdings.add(
+            [*readings, *readings, msgspec.structs.replace(readings[0], id="x", device="other")]
+        )
         return holdings
 
     whole = corrected(holding([]), order, readings, shown=[readings[1].id])
     assert [(each.action, len(each.readings)) for each in whole] == [
-        ("adopt", MOST_READINGS), ("void", MOST_READINGS), ("adopt", 20), ("void", 20)
-    ]  # fmt: skip
+        ("adopt", MOST_READINGS),
+        ("void", MOST_READINGS),
+        ("adopt", 20),
+        ("void", 20),
+    ]
     assert whole[1].shown == (readings[1].id,)
     for sent in range(len(whole) + 1):
         rest = corrected(holding(whole[:sent]), order, readings)
@@ -475,26 +598,36 @@ def test_nobodys_readings_are_only_taken_back_and_only_those_of_the_time_and_slo
     order = Correction(patient=None, who="n", at=CORRECTED_AT, reason="r")
     (action,) = corrected(holdings, order, [])
     assert (action.action, [each.id for each in action.readings]) == (
-        "void", [f"heart_rate-{each}" for each in (1, 3, 5, 7, 9)]
-    )  # fmt: skip
+        "void",
+        [f"heart_rate-{each}" for each in (1, 3, 5, 7, 9)],
+    )
 
 
-# --- windows that the judge keeps no more --------------------------------------------------------------------------
+# --- windows that the judge keeps no more ---------------------------------------------------------
 
 QUARTERS = [START + timedelta(minutes=15 * quarter) for quarter in range(4)]
-# What tells of one measurement lies in one window, and each is the same as every other: else it matters which came
-# first. It came by two ways at most: by three, one that was taken back may leave a count of one too many. And there are
-# no more readings than measurements are known (score/rules/same_measurement.py).
-MINUTES = st.builds(lambda place, after: 2 * place + after, st.integers(0, 29), st.sampled_from([0.0, 0.4]))
+# What tells of one measurement lies in one window, and each is the same as every other: else it
+# matters which came first. It came by two ways at most: by three, one that was taken back may leave
+# a count of one too many. And there are no more readings than measurements are known
+# (score/rules/same_measurement.py).
+MINUTES = st.builds(
+    lambda place, after: 2 * place + after, st.integers(0, 29), st.sampled_from([0.0, 0.4])
+)
 WORN = st.lists(
-    st.tuples(MINUTES, st.sampled_from(["70", "71", "72.5", "80"]), st.sampled_from(["d", "own", "loan", "voided"])),
+    st.tuples(
+        MINUTES,
+        st.sampled_from(["70", "71", "72.5", "80"]),
+        st.sampled_from(["d", "own", "loan", "voided"]),
+    ),
     max_size=MOST,
     unique_by=lambda each: (each[0] // 2, each[2]),
 ).filter(lambda worn: max(Counter(at // 2 for at, *_ in worn).values(), default=0) <= 2)
 OTHERS_CAME_TWICE = [(0.0, "70", "d"), (0.0, "70", "own"), (1.0, "70", "voided")]
 MORE_THAN_ARE_KEPT_WHOLE = [
-    *((0.0, "70", device) for device in ("d", "own", "loan", "voided")), (0.5, "70", "d"), (0.5, "70", "loan"),
-]  # fmt: skip
+    *((0.0, "70", device) for device in ("d", "own", "loan", "voided")),
+    (0.5, "70", "d"),
+    (0.5, "70", "loan"),
+]
 
 
 def counted(summary: dict[str, Any]) -> list[Any]:
@@ -502,7 +635,9 @@ def counted(summary: dict[str, Any]) -> list[Any]:
     return [summary["status"], summary["valueQuantity"], summary["component"]]
 
 
-def judged(topic: list[Reading], before: list[Action], later: list[Reading], restarts: bool = False) -> Bench:
+def judged(
+    topic: list[Reading], before: list[Action], later: list[Reading], restarts: bool = False
+) -> Bench:
     bench = Bench(restarts=restarts)
     for each in topic:
         bench.step(each)
@@ -520,8 +655,13 @@ def judged(topic: list[Reading], before: list[Action], later: list[Reading], res
 def test_each_summary_says_what_it_would_have_said_if_the_wrong_readings_had_never_come(
     worn: list[tuple[float, str, str]], begin: int, span: int, pushed: int, restarts: bool
 ) -> None:
-    """Old windows and kept ones in one action; two devices, halves of windows, adopted and voided readings; twice."""
-    made = [strap(at, value, id=f"r{place}", device=device) for place, (at, value, device) in enumerate(worn)]
+    """Old windows and kept ones in one action; two devices, halves of windows, adopted and
+    voided readings; twice.
+    """
+    made = [
+        strap(at, value, id=f"r{place}", device=device)
+        for place, (at, value, device) in enumerate(worn)
+    ]
     topic = [each for each in made if each.device != "loan"]
     gone = [each for each in made if each.device == "voided"]
     lent = [msgspec.structs.replace(each, patient="eve") for each in made if each.device == "loan"]
@@ -529,12 +669,19 @@ def test_each_summary_says_what_it_would_have_said_if_the_wrong_readings_had_nev
     before += [void(*gone, at=START)] if gone else []
     later = [strap(120 + 15 * quarter, "75", device="own") for quarter in range(pushed)]
     from_ = START + timedelta(minutes=begin)
-    holdings = Holdings("d", Assignment(patient="ben", from_=from_, until=from_ + timedelta(minutes=span)))
+    holdings = Holdings(
+        "d", Assignment(patient="ben", from_=from_, until=from_ + timedelta(minutes=span))
+    )
     holdings.add(topic)
     for action in before:
         holdings.act(action)
-    order, wrong = Correction(patient="ben", who="n", at=CORRECTED_AT, reason="r"), holdings.wrong("ben")
-    actions = [each for each in corrected(holdings, order, topic * 2, before) if each.action == "void"]
+    order, wrong = (
+        Correction(patient="ben", who="n", at=CORRECTED_AT, reason="r"),
+        holdings.wrong("ben"),
+    )
+    actions = [
+        each for each in corrected(holdings, order, topic * 2, before) if each.action == "void"
+    ]
 
     bench = judged(topic, before, later, restarts)
     kept = {datetime.fromtimestamp(window.start, UTC) for window in bench.windows}
@@ -548,16 +695,25 @@ def test_each_summary_says_what_it_would_have_said_if_the_wrong_readings_had_nev
     for start in QUARTERS:
         name = summary_id("ada", "heart_rate", start)
         found, expected = bench.records.get(name), never.records.get(name)
-        if found is None or expected is None or "entered-in-error" in (found["status"], expected["status"]):
-            assert {each["status"] for each in (found, expected) if each is not None} <= {"entered-in-error"}
+        if (
+            found is None
+            or expected is None
+            or "entered-in-error" in (found["status"], expected["status"])
+        ):
+            assert {each["status"] for each in (found, expected) if each is not None} <= {
+                "entered-in-error"
+            }
         else:
             assert counted(found) == counted(expected)
-            if start not in kept and not gone:  # a window out of which the judge takes values keeps its device
+            # a window out of which the judge takes values keeps its device
+            if start not in kept and not gone:
                 assert found == expected
 
 
 def test_an_old_window_stays_whole_when_its_correction_was_cut_in_the_middle() -> None:
-    """More wrong readings in one window than an action takes: each action says the same of what is left."""
+    """More wrong readings in one window than an action takes: each action says the same of what
+    is left.
+    """
     wrong = [strap(place / 30, "90") for place in range(MOST_READINGS + 20)]
     right = [strap(place / 30 + 0.01, "70", device="own") for place in range(60)]
     holdings = Holdings("d", Assignment(patient="ben"))
@@ -576,11 +732,17 @@ def test_an_old_window_stays_whole_when_its_correction_was_cut_in_the_middle() -
 
 @pytest.mark.parametrize("restarts", [False, True])
 def test_of_two_ways_one_stands_in_for_the_other_in_summaries_of_any_kind(restarts: bool) -> None:
-    """An hour by strap and by app, second for second: whichever is taken back, the other counts as much."""
+    """An hour by strap and by app, second for second: whichever is taken back, the other counts
+    as much.
+    """
     ways = {
         device: [
             strap(
-                minute, "70", device=device, id=f"{device}-{minute}", origin=Origin(frame=device, index=minute, part=0)
+                minute,
+                "70",
+                device=device,
+                id=f"{device}-{minute}",
+                origin=Origin(frame=device, index=minute, part=0),
             )
             for minute in range(45)
         ]
@@ -592,7 +754,11 @@ def test_of_two_ways_one_stands_in_for_the_other_in_summaries_of_any_kind(restar
             for each in pair:
                 bench.step(each)
         bench.tick(START + timedelta(hours=2))
-        assert [record["component"][0]["valueInteger"] for record in bench.records.values()] == [15, 15, 15]
+        assert [record["component"][0]["valueInteger"] for record in bench.records.values()] == [
+            15,
+            15,
+            15,
+        ]
         bench.act(void(*ways[device]))
         assert [window.counts for window in bench.windows] == [{"70": 15}] * 3
         bench.act(void(*ways["app" if device == "d" else "d"]))

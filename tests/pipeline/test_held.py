@@ -1,4 +1,6 @@
-"""What stands in a changelog for a state that is held: exact, checked, and read by no older release as a state."""
+"""What stands in a changelog for a state that is held: exact, checked, and read by no older
+release as a state.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.ward import Ward, after
 
-from rpm_stream.pipeline.held import alert_of, ended, hold, line_of, opened, packed, read_held, with_alert
+from rpm_stream.pipeline.held import (
+    alert_of,
+    ended,
+    hold,
+    line_of,
+    opened,
+    packed,
+    read_held,
+    with_alert,
+)
 from rpm_stream.pipeline.patient_codec import check_patient, pack_patient, unpack_patient
 from rpm_stream.pipeline.state_envelope import StateError, check_device, unpack_device
 
@@ -22,7 +33,13 @@ HELD = hold(57, AT, "its checksum is wrong", b"\x93octets as they were found")
 def test_it_comes_back_as_it_went(offset: int, fault: str, blob: bytes) -> None:
     held = read_held(packed(hold(offset, AT, fault, blob)))
     assert held is not None
-    assert (held.offset, held.upto, held.at, held.fault, held.blob) == (offset, offset, AT, fault, blob)
+    assert (held.offset, held.upto, held.at, held.fault, held.blob) == (
+        offset,
+        offset,
+        AT,
+        fault,
+        blob,
+    )
 
 
 @given(st.integers(0, len(packed(HELD)) - 1), st.integers(1, 255))
@@ -41,7 +58,12 @@ def test_whatever_stands_there_is_read_or_is_a_fault_that_is_told(blob: bytes) -
 
 
 def test_it_is_no_state_for_whoever_takes_it_for_one() -> None:
-    for read in (check_device, unpack_device, check_patient, lambda blob: unpack_patient(blob, "p")):
+    for read in (
+        check_device,
+        unpack_device,
+        check_patient,
+        lambda blob: unpack_patient(blob, "p"),
+    ):
         with pytest.raises(StateError):
             read(packed(HELD))
     assert read_held(pack_patient(Ward().patient)) is None
@@ -72,12 +94,13 @@ def test_kept_frames_are_judged_though_others_from_behind_them_were() -> None:
     ward = Ward()
     kept = [ward.message(minute, (minute, "heart_rate", "80")) for minute in range(3)]
     assert ward.judge.step(ward.patient, ward.message(5, (5, "heart_rate", "81"))) is not None
-    assert ward.judge.step(ward.patient, kept[0]) is None  # in the partition's line it would be taken for known
+    # in the partition's line it would be taken for known
+    assert ward.judge.step(ward.patient, kept[0]) is None
     line = line_of(b"d", 0)
     late = [msgspec.structs.replace(message, line=line) for message in kept]
-    assert [ward.judge.step(ward.patient, message) is not None for message in (*late, *late)] == [True] * 3 + [
-        False
-    ] * 3
+    assert [ward.judge.step(ward.patient, message) is not None for message in (*late, *late)] == [
+        True
+    ] * 3 + [False] * 3
     assert ward.judge.step(ward.patient, ward.message(6, (6, "heart_rate", "82"))) is not None
 
 

@@ -1,4 +1,6 @@
-"""Whose a reading is, on devices that change hands or are shared; and refused parts that can be read later."""
+"""Whose a reading is, on devices that change hands or are shared; and refused parts that can be
+read later.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +32,24 @@ def weight(user: int | None) -> str:
 
 
 def patients(done: Ingested) -> list[tuple[str, tuple[str, ...]]]:
-    return [(reading.patient, reading.flags) for message in done.readings for reading in message.readings]
+    return [
+        (reading.patient, reading.flags)
+        for message in done.readings
+        for reading in message.readings
+    ]
 
 
 def scale(user: int | None, minutes: float = 0) -> Record:
-    return frame([{"at": stamp(minutes), "characteristic": "2A9D", "payload": weight(user)}], minutes)
+    return frame(
+        [{"at": stamp(minutes), "characteristic": "2A9D", "payload": weight(user)}], minutes
+    )
 
 
-SHARED = {"v": 1, "device": "d", "assignments": [{"patient": "ada", "user": 0}, {"patient": "ben", "user": 1}]}
+SHARED = {
+    "v": 1,
+    "device": "d",
+    "assignments": [{"patient": "ada", "user": 0}, {"patient": "ben", "user": 1}],
+}
 
 
 @pytest.mark.parametrize(
@@ -54,12 +66,22 @@ SHARED = {"v": 1, "device": "d", "assignments": [{"patient": "ada", "user": 0}, 
         (worn("ada"), 3, ("ada", ())),
         (worn("ada"), None, ("ada", ())),
         (worn("ada"), 255, ("ada", ("user_unknown",))),
-        ({**SHARED, "assignments": [{"patient": "ada"}, {"patient": "ben"}]}, 0, "identity_conflict"),
-        ({**SHARED, "assignments": [{"patient": "ada", "user": 0}, {"patient": "ben"}]}, 4, ("ben", ())),
+        (
+            {**SHARED, "assignments": [{"patient": "ada"}, {"patient": "ben"}]},
+            0,
+            "identity_conflict",
+        ),
+        (
+            {**SHARED, "assignments": [{"patient": "ada", "user": 0}, {"patient": "ben"}]},
+            4,
+            ("ben", ()),
+        ),
         ({**SHARED, "assignments": []}, 0, "unassigned"),
     ],
 )
-def test_the_user_index_says_who_stood_on_a_scale(entry: Record, user: int | None, expected: Any) -> None:
+def test_the_user_index_says_who_stood_on_a_scale(
+    entry: Record, user: int | None, expected: Any
+) -> None:
     """Never a guess: where more than one person is left, it is nobody's."""
     done = Device(entry).send(scale(user))
     found = patients(done)[0] if done.readings else done.rejects[0].reason
@@ -77,7 +99,9 @@ def test_a_resource_that_names_its_subject_is_known_on_a_shared_device() -> None
 
 
 def test_what_was_unassigned_is_read_once_somebody_has_the_device() -> None:
-    """Sent again as it was: the refused parts are new now, those read before are duplicates, each once."""
+    """Sent again as it was: the refused parts are new now, those read before are duplicates,
+    each once.
+    """
     device = Device({"v": 1, "device": "d", "assignments": [{"patient": "ada", "from": stamp(10)}]})
     sent = frame([measurement(minute, "heart_rate", "70") for minute in (0, 5, 10, 15)], 20)
     assert counts(device.send(sent)) == (2, 0, 2)
@@ -101,7 +125,9 @@ def test_a_whole_frame_refused_for_an_unknown_device_is_read_later_and_refused_b
 
 
 def test_a_part_refused_beside_parts_that_were_read_is_no_duplicate_when_it_can_be_read() -> None:
-    """2A35 with a pulse that no body has, under a table that is mended later; also by a gateway's own new frame."""
+    """2A35 with a pulse that no body has, under a table that is mended later; also by a
+    gateway's own new frame.
+    """
     payload = "04" + "7800" + "5000" + "5d00" + "5e01"  # 120/80, 93 mean; pulse 350
     sent = frame([{"at": stamp(0), "characteristic": "2A35", "payload": payload}], 0)
     device = Device(worn("ada"))
@@ -118,7 +144,9 @@ def test_a_part_refused_beside_parts_that_were_read_is_no_duplicate_when_it_can_
 
 
 HOURS = st.integers(0, 48)
-SPANS = st.tuples(st.sampled_from(["ada", "ben", "eve"]), st.none() | HOURS, st.none() | st.integers(1, 24))
+SPANS = st.tuples(
+    st.sampled_from(["ada", "ben", "eve"]), st.none() | HOURS, st.none() | st.integers(1, 24)
+)
 CHANGES = st.lists(st.tuples(SPANS, st.sampled_from([None, 0, 1]), st.booleans()), max_size=6)
 
 
@@ -129,7 +157,9 @@ def at(hour: float) -> Any:
 def span(made: tuple[str, int | None, int | None], user: int | None = None) -> Assignment:
     patient, start, length = made
     until = None if length is None else at((start or 0) + length)
-    return Assignment(patient=patient, from_=None if start is None else at(start), until=until, user=user)
+    return Assignment(
+        patient=patient, from_=None if start is None else at(start), until=until, user=user
+    )
 
 
 def entry_of(changes: list[tuple[Any, int | None, bool]]) -> DeviceEntry:
@@ -153,7 +183,9 @@ def test_an_assignment_holds_in_its_span_and_changes_nothing_outside(
     after = assigned(before, new)
     for hour in range(-1, 74):
         moment = at(hour + 0.5)
-        inside = (new.from_ is None or new.from_ <= moment) and (new.until is None or moment < new.until)
+        inside = (new.from_ is None or new.from_ <= moment) and (
+            new.until is None or moment < new.until
+        )
         if not inside:
             assert wearers(after, moment) == wearers(before, moment)
         elif user is None:
@@ -173,7 +205,10 @@ def test_every_reject_that_an_assignment_mends_is_found_by_it(
     before, new = entry_of(changes), span(made)
     device = Device()
     device.registry.put(before)
-    sent = {hour: frame([measurement(hour * 60, "heart_rate", "70")], 80 * 60, seq=hour) for hour in hours}
+    sent = {
+        hour: frame([measurement(hour * 60, "heart_rate", "70")], 80 * 60, seq=hour)
+        for hour in hours
+    }
     rejects = {hour: reject for hour in hours for reject in device.send(sent[hour]).rejects}
     assert {reject.reason for reject in rejects.values()} <= IDENTITY
     device.registry.put(assigned(before, new))
@@ -186,18 +221,27 @@ def test_every_reject_that_an_assignment_mends_is_found_by_it(
 def test_a_reject_by_another_fault_or_of_another_time_is_not_covered() -> None:
     device = Device({"v": 1, "device": "d", "assignments": []})
     (early,) = device.send(frame([measurement(0, "heart_rate", "70")], 0)).rejects
-    (unreadable,) = device.send(frame([{"at": stamp(1), "characteristic": "2A37", "payload": "16"}], 1, seq=1)).rejects
+    (unreadable,) = device.send(
+        frame([{"at": stamp(1), "characteristic": "2A37", "payload": "16"}], 1, seq=1)
+    ).rejects
     later = Assignment(patient="ada", from_=START + timedelta(minutes=6))
     assert covers("d", msgspec.structs.replace(later, from_=START), early)
     assert not covers("d", later, early)
-    assert covers("d", Assignment(patient="ada", until=START - timedelta(days=29)), early)  # the device's own clock
+    # the device's own clock
+    assert covers("d", Assignment(patient="ada", until=START - timedelta(days=29)), early)
     assert not covers("d", Assignment(patient="ada", until=START - timedelta(days=30)), early)
     assert not covers("d", Assignment(patient="ada"), unreadable)
 
 
 def test_each_user_of_a_shared_scale_is_missed_when_silent() -> None:
     """The first of its wearers is not the only one."""
-    expected = [{"v": 1, "patient": name, "expected_every": {"weight": 60}} for name in ("ada", "ben")]
-    output = replay_frames([scale(0), {**scale(1, 1), "seq": 1, "frame": "f1"}], [SHARED, *expected], until=120)
-    silent = {alert["patient"] for alert in of_type(output, "alert") if alert["group"] == "device:silence"}
+    expected = [
+        {"v": 1, "patient": name, "expected_every": {"weight": 60}} for name in ("ada", "ben")
+    ]
+    output = replay_frames(
+        [scale(0), {**scale(1, 1), "seq": 1, "frame": "f1"}], [SHARED, *expected], until=120
+    )
+    silent = {
+        alert["patient"] for alert in of_type(output, "alert") if alert["group"] == "device:silence"
+    }
     assert silent == {"ada", "ben"}

@@ -1,4 +1,6 @@
-"""Frames through the pure ingest: whose, when, seen before; every part accounted; nothing but Readings and Rejects."""
+"""Frames through the pure ingest: whose, when, seen before; every part accounted; nothing but
+Readings and Rejects.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,13 @@ from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest, Ingest
 from rpm_stream.pipeline.state_envelope import pack_device, unpack_device
 from rpm_stream.records import Position
 
-HR = {"characteristic": "2A37", "payload": "164e1b031203"}  # 78 a minute and two RR intervals: three parts
+# 78 a minute and two RR intervals: three parts
+HR = {"characteristic": "2A37", "payload": "164e1b031203"}
 
 
-def notification(minutes: float, characteristic: str = "2A37", payload: str = "0048") -> dict[str, Any]:
+def notification(
+    minutes: float, characteristic: str = "2A37", payload: str = "0048"
+) -> dict[str, Any]:
     return {"at": stamp(minutes), "characteristic": characteristic, "payload": payload}
 
 
@@ -37,11 +42,15 @@ class Bench:
         self.offset += 1
         body = value if isinstance(value, bytes) else msgspec.json.encode(value)
         position = Position(topic="rpm.frames", partition=0, offset=self.offset)
-        return self.ingest.step(self.state, FrameMessage(key=key, value=body, position=position, received_at=START))
+        return self.ingest.step(
+            self.state, FrameMessage(key=key, value=body, position=position, received_at=START)
+        )
 
 
 def values(done: Ingested) -> list[tuple[str, str | None]]:
-    return [(reading.vital, reading.value) for message in done.readings for reading in message.readings]
+    return [
+        (reading.vital, reading.value) for message in done.readings for reading in message.readings
+    ]
 
 
 def reasons(done: Ingested) -> list[str]:
@@ -73,7 +82,10 @@ def test_an_unknown_device_is_one_reject_for_all_parts_of_a_notification() -> No
 
 
 def test_a_frame_twice_is_all_duplicates() -> None:
-    bench, sent = Bench(), frame([{"at": stamp(0), **HR}, measurement(0, "heart_rate", "70")][:1], 0)
+    bench, sent = (
+        Bench(),
+        frame([{"at": stamp(0), **HR}, measurement(0, "heart_rate", "70")][:1], 0),
+    )
     bench.step(sent)
     again = bench.step(sent)
     assert (again.account.readings, again.account.duplicates) == (0, 3)
@@ -98,7 +110,9 @@ def test_equal_entries_of_one_instant_are_repeats_of_one() -> None:
 
 
 def test_a_meters_own_time_and_not_the_gateways_identifies_its_value() -> None:
-    """The record is sent again from memory, an hour later, by a gateway that thinks itself in another zone."""
+    """The record is sent again from memory, an hour later, by a gateway that thinks itself in
+    another zone.
+    """
     bench, payload = Bench(), "020100ea070301070000" + "64b0" + "11"
     bench.step(frame([notification(0, "2A18", payload)], 0, seq=1, utc_offset="+01:00"))
     again = bench.step(frame([notification(60, "2A18", payload)], 60, seq=2, utc_offset="+02:00"))
@@ -107,7 +121,8 @@ def test_a_meters_own_time_and_not_the_gateways_identifies_its_value() -> None:
 
 def test_a_clock_within_thirty_days_before_and_five_minutes_after_counts() -> None:
     def flags(hour: int, minute: int, month: int = 3, day: int = 1) -> tuple[str, ...]:
-        payload = "02" + "6d0100ff" + f"ea07{month:02x}{day:02x}{hour:02x}{minute:02x}00"  # time stamp; 36.5 Cel
+        # time stamp; 36.5 Cel
+        payload = "02" + "6d0100ff" + f"ea07{month:02x}{day:02x}{hour:02x}{minute:02x}00"
         done = Bench().step(frame([notification(0, "2A1C", payload)], 0, utc_offset="Z"))
         return next(reading.flags for message in done.readings for reading in message.readings)
 
@@ -119,13 +134,17 @@ def test_a_clock_within_thirty_days_before_and_five_minutes_after_counts() -> No
 
 def test_the_registrys_offset_counts_before_the_frames() -> None:
     payload = "02" + "6d0100ff" + "ea070301090000"  # 09:00 local
-    done = Bench(worn(utc_offset="+01:00")).step(frame([notification(0, "2A1C", payload)], 0, utc_offset="+03:00"))
+    done = Bench(worn(utc_offset="+01:00")).step(
+        frame([notification(0, "2A1C", payload)], 0, utc_offset="+03:00")
+    )
     (reading,) = (reading for message in done.readings for reading in message.readings)
     assert (reading.measured_at, reading.utc_offset) == (START, "+01:00")
 
 
 def test_future_too_old_unassigned() -> None:
-    bench = Bench(worn(), {"v": 1, "device": "e", "assignments": [{"patient": "p", "until": stamp(0)}]})
+    bench = Bench(
+        worn(), {"v": 1, "device": "e", "assignments": [{"patient": "p", "until": stamp(0)}]}
+    )
     assert reasons(bench.step(frame([notification(60 * 24)], 0))) == ["future_time"]
     assert reasons(bench.step(frame([notification(0)], 0, device="e"), key="e")) == ["unassigned"]
     bench.step(frame([notification(0)], 0, seq=2))
@@ -138,7 +157,10 @@ def test_a_device_changes_hands_at_an_instant() -> None:
     swap = [{"patient": "a", "until": stamp(10)}, {"patient": "b", "from": stamp(10)}]
     bench = Bench({"v": 1, "device": "d", "assignments": swap})
     done = bench.step(frame([notification(9.99), notification(10)], 11))
-    assert [(message.patient, len(message.readings)) for message in done.readings] == [("a", 1), ("b", 1)]
+    assert [(message.patient, len(message.readings)) for message in done.readings] == [
+        ("a", 1),
+        ("b", 1),
+    ]
 
 
 def test_two_wearers_at_one_time_are_nobody() -> None:
@@ -150,37 +172,53 @@ def test_two_wearers_at_one_time_are_nobody() -> None:
 @pytest.mark.parametrize(
     ("vital", "value", "unit", "reason"),
     [
-        ("heart_rate", "301", "/min", "implausible"), ("heart_rate", "70", "Hz", "unknown_unit"),
-        ("aura", "7", "/min", "unknown_vital"), ("body_temperature", "98.6", "Cel", "implausible"),
-        ("glucose", "5.5", "mg/dL", "implausible"), ("glucose", "100", "mmol/L", "implausible"),
-        ("systolic", "120", "mmhg", "unknown_unit"), ("heart_rate", "1e2", "/min", "bad_schema"),
+        ("heart_rate", "301", "/min", "implausible"),
+        ("heart_rate", "70", "Hz", "unknown_unit"),
+        ("aura", "7", "/min", "unknown_vital"),
+        ("body_temperature", "98.6", "Cel", "implausible"),
+        ("glucose", "5.5", "mg/dL", "implausible"),
+        ("glucose", "100", "mmol/L", "implausible"),
+        ("systolic", "120", "mmhg", "unknown_unit"),
+        ("heart_rate", "1e2", "/min", "bad_schema"),
     ],
-)  # fmt: skip
+)
 def test_values_that_are_refused(vital: str, value: str, unit: str, reason: str) -> None:
     """Law 10: a unit is never guessed by the size of the value."""
-    done = Bench().step(frame([measurement(0, vital, value, unit), measurement(0, "heart_rate", "70")], 0))
+    done = Bench().step(
+        frame([measurement(0, vital, value, unit), measurement(0, "heart_rate", "70")], 0)
+    )
     assert reasons(done) == [reason]
     assert values(done) == [("heart_rate", "70")]
 
 
 def test_pressures_that_no_cuff_measures_are_refused_together() -> None:
-    cuff = [measurement(0, "systolic", "80"), measurement(0, "diastolic", "80"), measurement(0, "heart_rate", "70")]
+    cuff = [
+        measurement(0, "systolic", "80"),
+        measurement(0, "diastolic", "80"),
+        measurement(0, "heart_rate", "70"),
+    ]
     done = Bench().step(frame(cuff, 0))
     assert reasons(done) == ["implausible", "implausible"]
-    mixed = [measurement(1, "systolic", "16", "kPa"), measurement(1, "diastolic", "80")]  # 120 mm[Hg]
+    # 120 mm[Hg]
+    mixed = [measurement(1, "systolic", "16", "kPa"), measurement(1, "diastolic", "80")]
     assert reasons(Bench().step(frame(mixed, 1))) == []
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"device": "e"}, "identity_conflict"), ({"v": 2}, "bad_schema"), ({"seq": -1}, "bad_schema"),
-        ({"seq": 10**40}, "bad_schema"), ({"sent_at": "2026-03-01T08:00:00"}, "bad_schema"),
-        ({"sent_at": "0001-01-01T00:00:00+14:00"}, "bad_schema"), ({"measurements": []}, "bad_schema"),
-        ({"notifications": []}, "bad_schema"), ({"measurements": [{}] * 1001}, "too_large"),
+        ({"device": "e"}, "identity_conflict"),
+        ({"v": 2}, "bad_schema"),
+        ({"seq": -1}, "bad_schema"),
+        ({"seq": 10**40}, "bad_schema"),
+        ({"sent_at": "2026-03-01T08:00:00"}, "bad_schema"),
+        ({"sent_at": "0001-01-01T00:00:00+14:00"}, "bad_schema"),
+        ({"measurements": []}, "bad_schema"),
+        ({"notifications": []}, "bad_schema"),
+        ({"measurements": [{}] * 1001}, "too_large"),
         ({"gateway": "g" * 300_000}, "too_large"),
     ],
-)  # fmt: skip
+)
 def test_frames_that_are_refused_whole(change: dict[str, Any], reason: str) -> None:
     done = Bench().step({**frame([measurement(0, "heart_rate", "70")], 0), **change})
     assert reasons(done) == [reason]
@@ -189,11 +227,17 @@ def test_frames_that_are_refused_whole(change: dict[str, Any], reason: str) -> N
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
     max_leaves=10,
 )
-field_names = st.sampled_from([*frame([notification(0)], 0), "measurements", "resources", "utc_offset"])
-times = st.sampled_from(["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "1969-12-31T23:59:59Z", stamp(0), stamp(-9e6)])
+field_names = st.sampled_from(
+    [*frame([notification(0)], 0), "measurements", "resources", "utc_offset"]
+)
+times = st.sampled_from(
+    ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "1969-12-31T23:59:59Z", stamp(0), stamp(-9e6)]
+)
 entries = st.fixed_dictionaries(
     {
         "at": times,
@@ -221,8 +265,12 @@ def test_any_bytes_are_one_reject(value: bytes) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.dictionaries(field_names, json_values, max_size=3), st.none() | st.sampled_from(["d", ""]))
-def test_any_json_in_any_field_is_readings_or_rejects(change: dict[str, Any], key: str | None) -> None:
+@given(
+    st.dictionaries(field_names, json_values, max_size=3), st.none() | st.sampled_from(["d", ""])
+)
+def test_any_json_in_any_field_is_readings_or_rejects(
+    change: dict[str, Any], key: str | None
+) -> None:
     """Law 7."""
     done = Bench().step({**frame([notification(0)], 0), **change}, key)
     assert balanced(done)
@@ -231,7 +279,9 @@ def test_any_json_in_any_field_is_readings_or_rejects(change: dict[str, Any], ke
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(entries, min_size=1, max_size=5), times)
-def test_any_entries_balance_and_the_state_can_be_sealed(found: list[dict[str, Any]], sent_at: str) -> None:
+def test_any_entries_balance_and_the_state_can_be_sealed(
+    found: list[dict[str, Any]], sent_at: str
+) -> None:
     """Laws 1 and 7."""
     bench = Bench()
     told: set[str] = set()
@@ -240,14 +290,21 @@ def test_any_entries_balance_and_the_state_can_be_sealed(found: list[dict[str, A
         assert balanced(done)
         assert "internal_error" not in reasons(done)
         assert len({reject.id for reject in done.rejects}) == len(done.rejects)
-        assert set(done.account.known_rejects) <= told, "an account names a reject that was never written"
+        assert set(done.account.known_rejects) <= told, (
+            "an account names a reject that was never written"
+        )
         told |= {reject.id for reject in done.rejects}
     assert pack_device(unpack_device(pack_device(bench.state))) == pack_device(bench.state)
 
 
 def test_one_broken_frame_among_good_ones_changes_nothing_for_them() -> None:
     good = [frame([notification(minute)], minute, seq=minute) for minute in range(3)]
-    bad: list[Any] = [b"\xff\x00", b"{", {**good[0], "seq": None}, frame([notification(0, "2A37", "")], 0, seq=9)]
+    bad: list[Any] = [
+        b"\xff\x00",
+        b"{",
+        {**good[0], "seq": None},
+        frame([notification(0, "2A37", "")], 0, seq=9),
+    ]
     alone = [each for each in replay_frames(good, [worn()]) if each[0] != "reject"]
     mixed = replay_frames([bad[0], good[0], bad[1], bad[2], good[1], bad[3], good[2]], [worn()])
     assert [each for each in mixed if each[0] != "reject"] == alone
@@ -258,18 +315,27 @@ def test_an_absent_value_is_a_reading_with_its_reason() -> None:
     """Law 8: 2A5F with SpO2 NaN."""
     done = Bench().step(frame([notification(0, "2A5F", "00ff074800")], 0))
     found = {
-        reading.vital: (reading.value, reading.absent) for message in done.readings for reading in message.readings
+        reading.vital: (reading.value, reading.absent)
+        for message in done.readings
+        for reading in message.readings
     }
     assert found == {"oxygen_saturation": (None, "not-a-number"), "pulse_rate": ("72", None)}
 
 
 def test_readings_of_a_frame_are_chunked_by_500() -> None:
-    done = Bench().step(frame([measurement(minute / 60, "heart_rate", "70") for minute in range(1000)], 20))
-    assert [(message.chunk, len(message.readings)) for message in done.readings] == [(0, 500), (1, 500)]
+    done = Bench().step(
+        frame([measurement(minute / 60, "heart_rate", "70") for minute in range(1000)], 20)
+    )
+    assert [(message.chunk, len(message.readings)) for message in done.readings] == [
+        (0, 500),
+        (1, 500),
+    ]
 
 
 def compound(text: int, numbers: int, value: int = 12) -> str:
-    """2B8B: so many octets of text, which JSON writes with six each, and so many breathing rates beside it."""
+    """2B8B: so many octets of text, which JSON writes with six each, and so many breathing rates
+    beside it.
+    """
     components = struct.pack("<IBH", 1234, 3, text) + b"\x01" * text
     components += struct.pack("<IBHI", 151562, 1, 2784, value) * numbers
     body = struct.pack("<HB", 0, numbers + 1) + components
@@ -277,20 +343,30 @@ def compound(text: int, numbers: int, value: int = 12) -> str:
 
 
 def test_readings_that_are_large_are_chunked_by_octets() -> None:
-    """By count alone this frame of 78 KB gave messages of 2.9 MB, which no broker takes: ingest would have ended at it
-    again and again.
+    """By count alone this frame of 78 KB gave messages of 2.9 MB, which no broker takes: ingest
+    would have ended at it again and again.
     """
     bench = Bench()
-    done = bench.step(frame([notification(minute, "2B8B", compound(900 + minute, 90)) for minute in range(20)], 20))
+    done = bench.step(
+        frame(
+            [notification(minute, "2B8B", compound(900 + minute, 90)) for minute in range(20)], 20
+        )
+    )
     assert (balanced(done), done.account.readings) == (True, 1800)
     assert [message.chunk for message in done.readings] == list(range(len(done.readings)))
     assert max(len(msgspec.json.encode(message)) for message in done.readings) < 1024 * 1024
-    told = [(reading.measured_at, reading.id) for message in done.readings for reading in message.readings]
+    told = [
+        (reading.measured_at, reading.id)
+        for message in done.readings
+        for reading in message.readings
+    ]
     assert told == sorted(told)
 
 
 def test_refused_values_that_are_large_do_not_fill_a_message_either() -> None:
-    done = Bench().step(frame([notification(minute, "2B8B", compound(900, 90, 999)) for minute in range(8)], 20))
+    done = Bench().step(
+        frame([notification(minute, "2B8B", compound(900, 90, 999)) for minute in range(8)], 20)
+    )
     assert (balanced(done), reasons(done)) == (True, ["implausible"] * 720)
     (message,) = done.readings
     assert message.refused
@@ -298,7 +374,9 @@ def test_refused_values_that_are_large_do_not_fill_a_message_either() -> None:
 
 
 def test_the_dense_past_is_known_for_seven_days() -> None:
-    """One value a second for three hours, then all of it again: nothing is lost, nothing is doubled."""
+    """One value a second for three hours, then all of it again: nothing is lost, nothing is
+    doubled.
+    """
     bench = Bench()
     sent = [
         frame([notification(start + second / 60) for second in range(600)], start + 10, seq=start)

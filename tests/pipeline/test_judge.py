@@ -58,20 +58,28 @@ def test_a_night_that_arrives_in_the_morning_is_one_alert_until_the_next_reading
 
 @pytest.mark.parametrize("absent", [None, "error"])
 def test_a_late_value_that_no_rule_keeps_ends_nothing(absent: str | None) -> None:
-    """An oximeter sends its signal's strength with each value: a late one ends what nobody has seen no more."""
+    """An oximeter sends its signal's strength with each value: a late one ends what nobody has
+    seen no more.
+    """
     ward = Ward()
     for minute in (600, 620):
         ward.now("heart_rate", "80", minute)
     message = ward.message(640, (300, "heart_rate", "135"), (300, "perfusion_index", "9"))
     pulse, signal = sorted(message.readings, key=lambda reading: reading.vital)
     signal = msgspec.structs.replace(signal, value=None if absent else signal.value, absent=absent)
-    judged = ward.judge.step(ward.patient, msgspec.structs.replace(message, readings=(pulse, signal)))
+    judged = ward.judge.step(
+        ward.patient, msgspec.structs.replace(message, readings=(pulse, signal))
+    )
     assert judged is not None
     assert [(each.state, each.historical) for each in judged.alerts] == [("open", True)]
 
 
-def _oximeter(ward: Ward, begins: int, lasts: int, each: int, *values: str) -> list[tuple[int, str]]:
-    """Second of each alert record that ends it, or says that it is over, while ``values`` take turns."""
+def _oximeter(
+    ward: Ward, begins: int, lasts: int, each: int, *values: str
+) -> list[tuple[int, str]]:
+    """Second of each alert record that ends it, or says that it is over, while ``values`` take
+    turns.
+    """
     return [
         (second, "over" if alert.over else alert.state)
         for number, second in enumerate(range(begins, begins + lasts, each))
@@ -82,8 +90,13 @@ def _oximeter(ward: Ward, begins: int, lasts: int, each: int, *values: str) -> l
 
 @pytest.mark.parametrize("each", EACH)
 @pytest.mark.parametrize("calm", [("96",), ("95", "96"), ("95", "96", "97", "95")])
-def test_who_is_well_again_leaves_the_list_however_the_values_change(each: int, calm: tuple[str, ...]) -> None:
-    """95 has a point of NEWS2 and 96 none: many short runs, all inside. Ten minutes of them are ten minutes."""
+def test_who_is_well_again_leaves_the_list_however_the_values_change(
+    each: int, calm: tuple[str, ...]
+) -> None:
+    """95 has a point of NEWS2 and 96 none: many short runs, all inside.
+
+    Ten minutes of them are ten minutes.
+    """
     ward = Ward()
     assert _oximeter(ward, 0, 60, each, "88") == []
     assert _oximeter(ward, 60, 15 * 60, each, *calm)[:1] == [(60 + 600, "over")]
@@ -96,15 +109,26 @@ def test_a_reading_outside_begins_the_ten_minutes_anew(each: int, outside: str) 
     _oximeter(ward, 0, 60, each, "88")
     assert _oximeter(ward, 60, 9 * 60, each, "95", "96") == []
     assert _oximeter(ward, 600, each, each, outside) == []
-    assert _oximeter(ward, 600 + each, 15 * 60, each, "95", "96")[:1] == [(600 + each + 600, "over")]
+    assert _oximeter(ward, 600 + each, 15 * 60, each, "95", "96")[:1] == [
+        (600 + each + 600, "over")
+    ]
 
 
 @pytest.mark.parametrize("values", [("95",), ("85", "95"), ("85", "95", "115")])
 def test_a_limit_that_must_last_for_longer_than_a_day_is_told_in_time_however_the_values_change(
     values: tuple[str, ...],
 ) -> None:
-    """Each of them has points of its own on the NEWS2 chart: the day that is kept holds only a part of the run."""
-    own = {"vital": "heart_rate", "high": "80", "unit": "/min", "owner": "dr-7", "priority": "high", "for": 36 * 60}
+    """Each of them has points of its own on the NEWS2 chart: the day that is kept holds only a
+    part of the run.
+    """
+    own = {
+        "vital": "heart_rate",
+        "high": "80",
+        "unit": "/min",
+        "owner": "dr-7",
+        "priority": "high",
+        "for": 36 * 60,
+    }
     ward = Ward({"v": 1, "patient": "p", "limits": [own]})
     told = [
         hour
@@ -138,7 +162,11 @@ def test_without_data_it_is_stale_and_fresh_again_with_the_next_reading() -> Non
     ward.now("heart_rate", "135", 0)
     assert ward.tick(36 * 60 - 1) == ()
     (stale,) = ward.tick(37 * 60)
-    assert (stale.stale, stale.state, stale.updated_at) == (True, "open", START + timedelta(hours=36))
+    assert (stale.stale, stale.state, stale.updated_at) == (
+        True,
+        "open",
+        START + timedelta(hours=36),
+    )
     (fresh,) = ward.now("heart_rate", "100", 38 * 60)
     assert (fresh.stale, fresh.state) == (False, "open")
 
@@ -150,7 +178,8 @@ def test_missing_data_resolves_nothing() -> None:
 
 def test_silence_opens_at_the_last_reading_plus_its_limit_whenever_it_is_noticed() -> None:
     early, late = (
-        of_type(replay_values([(0, "heart_rate", "70")], [SILENT], until=until), "alert") for until in (60, 999)
+        of_type(replay_values([(0, "heart_rate", "70")], [SILENT], until=until), "alert")
+        for until in (60, 999)
     )
     assert early == late
     assert [(each["group"], each["opened_at"]) for each in early] == [("device:silence", stamp(60))]
@@ -165,14 +194,38 @@ def test_silence_ends_when_the_vital_is_heard_again_and_may_come_again() -> None
 
 def test_silence_of_a_second_vital_keeps_the_episode_until_both_are_heard() -> None:
     both = {**SILENT, "expected_every": {"heart_rate": 60, "weight": 60}}
-    values = [(0, "heart_rate", "70"), (0, "weight", "80"), (90, "heart_rate", "70"), (170, "heart_rate", "70")]
+    values = [
+        (0, "heart_rate", "70"),
+        (0, "weight", "80"),
+        (90, "heart_rate", "70"),
+        (170, "heart_rate", "70"),
+    ]
     output = replay_values([*values, (171, "weight", "80")], [both])
     found = of_type(output, "alert")
-    assert [alert["state"] for alert in found] == ["open", "open", "open", "open", "open", "resolved"]
+    assert [alert["state"] for alert in found] == [
+        "open",
+        "open",
+        "open",
+        "open",
+        "open",
+        "resolved",
+    ]
     assert {alert["id"] for alert in found} == {found[0]["id"]}
-    said = [[line.split(" for ")[0].removeprefix("no reading of ") for line in alert["why"]] for alert in found[:5]]
-    assert said == [["heart rate"], ["heart rate", "weight"], ["weight"], ["heart rate", "weight"], ["weight"]]
-    assert [alert["title"] for alert in found[1:3]] == ["No heart rate reading", "No weight reading"]
+    said = [
+        [line.split(" for ")[0].removeprefix("no reading of ") for line in alert["why"]]
+        for alert in found[:5]
+    ]
+    assert said == [
+        ["heart rate"],
+        ["heart rate", "weight"],
+        ["weight"],
+        ["heart rate", "weight"],
+        ["weight"],
+    ]
+    assert [alert["title"] for alert in found[1:3]] == [
+        "No heart rate reading",
+        "No weight reading",
+    ]
 
 
 def test_a_vital_that_is_heard_again_leaves_the_alert_about_silence_as_it_is() -> None:
@@ -199,9 +252,13 @@ def test_a_silence_whose_end_is_taken_back_is_told_again() -> None:
     message = ward.message(80, (80, "heart_rate", "75"))
     ward.judge.step(ward.patient, message)
     his = Action(
-        patient="p", action="void", who="nurse", at=START + timedelta(minutes=82), reason="her husband's",
+        patient="p",
+        action="void",
+        who="nurse",
+        at=START + timedelta(minutes=82),
+        reason="her husband's",
         readings=message.readings,
-    )  # fmt: skip
+    )
     (told,) = ward.judge.act(ward.patient, his).alerts
     assert (told.state, len(told.why)) == ("open", 2)
 
@@ -226,14 +283,24 @@ def test_unassigning_the_device_ends_its_silence() -> None:
     ward.now("heart_rate", "70", 0)
     (opened,) = ward.judge.tick(ward.patient, START + timedelta(minutes=70)).alerts
     ward.registry.put(
-        next(iter(registry_of([worn(assignments=[{"patient": "p", "until": stamp(80)}])]).devices.values()))
+        next(
+            iter(
+                registry_of(
+                    [worn(assignments=[{"patient": "p", "until": stamp(80)}])]
+                ).devices.values()
+            )
+        )
     )
     (ended,) = ward.judge.tick(ward.patient, START + timedelta(minutes=90)).alerts
     assert (ended.id, ended.state) == (opened.id, "resolved")
 
 
-def test_a_silence_whose_last_reading_is_forgotten_lasts_until_it_is_heard_or_not_expected() -> None:
-    """A full state forgets a vital (pipeline/state_budget.py): nobody knows then that its device was handed in."""
+def test_a_silence_whose_last_reading_is_forgotten_lasts_until_it_is_heard_or_not_expected() -> (
+    None
+):
+    """A full state forgets a vital (pipeline/state_budget.py): nobody knows then that its device
+    was handed in.
+    """
     for further, ended in ((SILENT | {"expected_every": {}}, "tick"), (SILENT, "heard")):
         ward = Ward(SILENT)
         ward.now("heart_rate", "70", 0)
@@ -241,7 +308,11 @@ def test_a_silence_whose_last_reading_is_forgotten_lasts_until_it_is_heard_or_no
         forget_vital(ward.patient.state.score, "heart_rate")
         assert ward.tick(90) == ()
         ward.registry.put(registry_of([further]).patient("p"))
-        told = ward.tick(100) if ended == "tick" else (*ward.tick(100), *ward.now("heart_rate", "70", 101))
+        told = (
+            ward.tick(100)
+            if ended == "tick"
+            else (*ward.tick(100), *ward.now("heart_rate", "70", 101))
+        )
         assert [(alert.id, alert.state) for alert in told] == [(opened.id, "resolved")]
 
 
@@ -250,7 +321,9 @@ def test_a_silence_ends_when_what_was_not_heard_is_no_longer_expected() -> None:
     ward.now("heart_rate", "70", 0)
     ward.now("glucose", "110", 0)
     ward.tick(70)
-    assert [alert.title for alert in ward.now("heart_rate", "70", 80)] == ["No blood glucose reading"]
+    assert [alert.title for alert in ward.now("heart_rate", "70", 80)] == [
+        "No blood glucose reading"
+    ]
     ward.registry.put(registry_of([SILENT]).patient("p"))
     assert [alert.state for alert in ward.tick(90)] == ["resolved"]
 
@@ -319,7 +392,10 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("failing")
 def test_a_step_that_fails_leaves_the_state_and_tells_a_person() -> None:
-    """CONTRACT 2. The failing message holds a red pulse, judged before the bug strikes: it is undone."""
+    """CONTRACT 2.
+
+    The failing message holds a red pulse, judged before the bug strikes: it is undone.
+    """
     ward = Ward()
     for minute in range(150):  # several seals, and something after the last
         ward.now("heart_rate", str(60 + minute % 5), minute)
@@ -328,13 +404,16 @@ def test_a_step_that_fails_leaves_the_state_and_tells_a_person() -> None:
     ward.now("weight", "80", 150)
     ward.judge.tick(ward.patient, START + timedelta(minutes=151))
     judged = ward.judge.step(
-        ward.patient, ward.message(152, (151, "heart_rate", "135"), (152, "body_temperature", "40.1"))
+        ward.patient,
+        ward.message(152, (151, "heart_rate", "135"), (152, "body_temperature", "40.1")),
     )
     assert judged is not None
     assert [(each.group, each.priority, each.state) for each in judged.alerts] == [
         ("device:not_judged", "medium", "open")
     ]
-    assert [(each.reason, each.stage, each.device) for each in judged.rejects] == [("internal_error", "judge", "d")] * 2
+    assert [(each.reason, each.stage, each.device) for each in judged.rejects] == [
+        ("internal_error", "judge", "d")
+    ] * 2
     assert {each.detail for each in judged.rejects} == {"ZeroDivisionError"}
     for patient in (ward.patient, twin):
         patient.state.episodes.clear()
@@ -362,14 +441,18 @@ def test_after_a_failure_the_next_readings_are_judged_and_the_message_is_not_tri
 @pytest.mark.usefixtures("failing")
 def test_one_failure_leaves_others_as_they_are() -> None:
     """The same frames with and without the poison: all other lines are equal."""
-    good = [frame([measurement(minute, "heart_rate", "135")], minute, seq=minute) for minute in range(3)]
+    good = [
+        frame([measurement(minute, "heart_rate", "135")], minute, seq=minute) for minute in range(3)
+    ]
     bad = frame([measurement(1, "body_temperature", "40.1")], 1, seq=9)
     alone = replay_frames(good, [worn()])
     mixed = replay_frames([good[0], bad, *good[1:]], [worn()])
     left = [
         (kind, record)
         for kind, record in mixed
-        if kind != "reject" and record.get("group") != "device:not_judged" and record.get("vital") != "body_temperature"
+        if kind != "reject"
+        and record.get("group") != "device:not_judged"
+        and record.get("vital") != "body_temperature"
     ]
     assert left == alone
     assert [each["reason"] for each in of_type(mixed, "reject")] == ["internal_error"]

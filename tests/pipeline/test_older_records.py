@@ -1,4 +1,6 @@
-"""What an older release wrote is read: it did not look for control characters, and nothing of it is lost for one."""
+"""What an older release wrote is read: it did not look for control characters, and nothing of it
+is lost for one.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,13 @@ from rpm_stream.pipeline.judge import Judge
 from rpm_stream.pipeline.order import read_message
 from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 from rpm_stream.pipeline.replay import Replay
-from rpm_stream.pipeline.stored_entry import NO_DATE, Stored, put_unreadable, read_entry, stored_faults
+from rpm_stream.pipeline.stored_entry import (
+    NO_DATE,
+    Stored,
+    put_unreadable,
+    read_entry,
+    stored_faults,
+)
 from rpm_stream.records import Action, Alert, Origin, PatientEntry, Readings
 from rpm_stream.score.rules.individual_limits import faults
 
@@ -28,11 +36,22 @@ LIMIT = {"vital": "heart_rate", "high": 120, "unit": "/min", "owner": "dr"}
 def old(control: str) -> Readings:
     """A message of rpm.readings whose names nobody looked at."""
     reading = reading_of(
-        "oxygen_saturation", "70", "%", device=f"cuff{control}3", id=f"r{control}", flags=(f"f{control}",),
+        "oxygen_saturation",
+        "70",
+        "%",
+        device=f"cuff{control}3",
+        id=f"r{control}",
+        flags=(f"f{control}",),
         origin=Origin(frame=f"f{control}1", index=0, part=0),
-    )  # fmt: skip
+    )
     return Readings(
-        patient="p", frame=f"f{control}1", partition=0, offset=5, chunk=0, received_at=START, readings=(reading,)
+        patient="p",
+        frame=f"f{control}1",
+        partition=0,
+        offset=5,
+        chunk=0,
+        received_at=START,
+        readings=(reading,),
     )
 
 
@@ -47,19 +66,25 @@ def test_a_state_and_a_message_of_before_are_read_and_carried_on(control: str) -
     again = unpack_patient(pack_patient(patient), "p")
     assert again.state.episodes.keys() == patient.state.episodes.keys()
     alert = first.alerts[-1]
-    assert msgspec.json.decode(msgspec.json.encode(alert), type=Alert) == alert, "as the feed reads it"
-    given_by_hand = Action(patient="p", action="void", who="n", at=START, reason="r", readings=message.readings)
+    assert msgspec.json.decode(msgspec.json.encode(alert), type=Alert) == alert, (
+        "as the feed reads it"
+    )
+    given_by_hand = Action(
+        patient="p", action="void", who="n", at=START, reason="r", readings=message.readings
+    )
     assert judge.act(again, given_by_hand).alerts[-1].state == "resolved"
 
 
 def test_a_value_with_a_line_end_of_before_is_read() -> None:
     value = msgspec.json.encode(old("\n")).replace(b'"value":"70"', b'"value":"70\\n"')
     assert b"70\\n" in value
-    (alert, *_) = [record for kind, record in lines_of(new_replay().message(value)) if kind == "alert"]
+    alert, *_ = [
+        record for kind, record in lines_of(new_replay().message(value)) if kind == "alert"
+    ]
     assert alert["group"] == "vital_signs"
 
 
-# --- the registry ------------------------------------------------------------------------------------------------
+# --- the registry ---------------------------------------------------------------------------------
 
 
 def read(**fields: Any) -> Stored:
@@ -77,8 +102,12 @@ def judged(*values: bytes) -> list[dict[str, Any]]:
             put_unreadable(registry, "patient/p")
     signs = (("heart_rate", "145"), ("respiratory_rate", "32"))
     readings = tuple(reading_of(vital, value, "/min") for vital, value in signs)
-    message = Readings(patient="p", frame="f", partition=0, offset=1, chunk=0, received_at=START, readings=readings)
-    return of_type(lines_of(Replay(shipped(), registry).message(msgspec.json.encode(message))), "alert")
+    message = Readings(
+        patient="p", frame="f", partition=0, offset=1, chunk=0, received_at=START, readings=readings
+    )
+    return of_type(
+        lines_of(Replay(shipped(), registry).message(msgspec.json.encode(message))), "alert"
+    )
 
 
 def says_news2(alerts: list[dict[str, Any]]) -> bool:
@@ -100,7 +129,7 @@ def says_news2(alerts: list[dict[str, Any]]) -> bool:
 def test_whose_entry_cannot_be_read_is_no_adult_and_somebody_is_told(value: bytes) -> None:
     found = judged(value)
     assert not says_news2(found)
-    (told, *_) = [alert for alert in found if alert["group"] == "settings"]
+    told, *_ = [alert for alert in found if alert["group"] == "settings"]
     assert told["title"] == "No limits for this person"
 
 
@@ -117,7 +146,10 @@ def test_what_stood_before_an_entry_that_cannot_be_read_holds_and_somebody_is_to
         ({"display": "Ada\nL."}, ("display",)),
         ({"team": "a\t"}, ("team",)),
         ({"oxygen_scale": 3}, ("oxygen_scale",)),
-        ({"limits": [{**LIMIT, "unit": "/min\n"}, LIMIT, {**LIMIT, "high": "120\n"}]}, ("limit 1", "limit 3")),
+        (
+            {"limits": [{**LIMIT, "unit": "/min\n"}, LIMIT, {**LIMIT, "high": "120\n"}]},
+            ("limit 1", "limit 3"),
+        ),
         ({"limits": [{**LIMIT, "valid_from": "0001-01-01T00:00:00+14:00"}, LIMIT]}, ("limit 1",)),
         ({"limits": 3}, ("limits",)),
         ({"expected_every": {"heart_rate": 0, "glucose": 60}}, ("expected_every",)),
@@ -147,7 +179,9 @@ def test_whether_a_person_is_pregnant_cannot_be_read_and_somebody_is_told_at_med
     """The chart of pregnancy may be the right one, and its limits do not ring."""
     stored = read(born="1990", pregnant="yes", team="a\t")
     assert set(stored.left_out) == {"team", "pregnant"}
-    value = msgspec.json.encode({"v": 1, "patient": "p", "born": "1990", "pregnant": "yes", "team": "a\t"})
+    value = msgspec.json.encode(
+        {"v": 1, "patient": "p", "born": "1990", "pregnant": "yes", "team": "a\t"}
+    )
     (alert,) = [alert for alert in judged(value) if alert["group"] == "settings"][-1:]
     assert (alert["priority"], alert["title"]) == ("medium", "Is this person pregnant?")
     assert any("the chart of pregnancy does not hold" in line for line in alert["why"])
@@ -157,7 +191,9 @@ def test_whether_a_person_is_pregnant_cannot_be_read_and_somebody_is_told_at_med
 def test_of_who_has_no_panel_no_panel_is_told_and_of_an_odd_name_no_control_character() -> None:
     def told(**fields: Any) -> list[str]:
         stored = [read(born="1950", **fields)]
-        stored += [read_entry(b'{"v":1,"panel":%s,"limits":3}' % name) for name in (b'"None"', b'"a\\tb"')]
+        stored += [
+            read_entry(b'{"v":1,"panel":%s,"limits":3}' % name) for name in (b'"None"', b'"a\\tb"')
+        ]
         registry = Registry()
         for each in stored:
             registry.put(each.entry, each.left_out)
@@ -195,7 +231,9 @@ def test_what_others_are_found_by_stays_as_it_is() -> None:
 
 
 def test_what_is_right_is_read_as_it_is() -> None:
-    value = msgspec.json.encode({"v": 1, "patient": "p", "limits": [LIMIT], "born": "1950", "later": 3})
+    value = msgspec.json.encode(
+        {"v": 1, "patient": "p", "limits": [LIMIT], "born": "1950", "later": 3}
+    )
     assert read_entry(value) == Stored(entry=parse_entry(value))
 
 
@@ -208,12 +246,22 @@ def test_a_birth_that_is_no_text_is_one_that_cannot_be_read() -> None:
 
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**25), 10**25) | st.floats(allow_nan=False) | st.text(max_size=5)
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**25), 10**25)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=5)
     | st.just(LIMIT),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=6,
-)  # fmt: skip
-FIELDS = [field.encode_name for field in msgspec.structs.fields(PatientEntry) if field.name not in ("v", "patient")]
+)
+FIELDS = [
+    field.encode_name
+    for field in msgspec.structs.fields(PatientEntry)
+    if field.name not in ("v", "patient")
+]
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=4))
@@ -239,12 +287,22 @@ def test_what_enters_the_registry_is_refused_as_ever() -> None:
         b'{"v":1,"patient":"p","expected_every":{"heart_rate\\n":60}}',
         b'{"v":1,"panel":"x","limits":[{"vital":"glucose","high":"250","unit":"mg/dL","owner":"dr\\u0085"}]}',
     ):
-        with pytest.raises(RegistryError, match=r"^a text holds a control character - at `\$[a-z_.\[\]0-9]*`$"):
+        with pytest.raises(
+            RegistryError, match=r"^a text holds a control character - at `\$[a-z_.\[\]0-9]*`$"
+        ):
             parse_entry(value)
 
 
 def test_frames_are_refused_as_ever() -> None:
-    sent = {"v": 1, "frame": "f\t", "gateway": "g", "device": "d", "seq": 1, "boot": "b", "sent_at": stamp(0)}
+    sent = {
+        "v": 1,
+        "frame": "f\t",
+        "gateway": "g",
+        "device": "d",
+        "seq": 1,
+        "boot": "b",
+        "sent_at": stamp(0),
+    }
     entry = {"at": stamp(0), "vital": "heart_rate", "value": "72", "unit": "/min"}
     ((kind, reject),) = replay_frames([{**sent, "measurements": [entry]}])
     assert (kind, reject["reason"]) == ("reject", "bad_schema")

@@ -1,4 +1,6 @@
-"""The order of record without Kafka: what people decide lies among the readings and is applied once, in its place."""
+"""The order of record without Kafka: what people decide lies among the readings and is applied
+once, in its place.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,16 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.replaying import START, frame, last_alerts, measurement, new_replay, registry_of, stamp, worn
+from support.replaying import (
+    START,
+    frame,
+    last_alerts,
+    measurement,
+    new_replay,
+    registry_of,
+    stamp,
+    worn,
+)
 
 from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
@@ -29,9 +40,13 @@ KINDS = ("acknowledge", "snooze", "comment", "resolve", "assign", "see")
 def message(minutes: int, value: str, seq: int) -> bytes:
     """What ingest writes to rpm.readings for one frame of one reading."""
     ingest = Ingest(shipped(), registry_of([worn()]), recorded_time=True)
-    body = msgspec.json.encode(frame([measurement(minutes, "oxygen_saturation", value)], minutes, seq))
+    body = msgspec.json.encode(
+        frame([measurement(minutes, "oxygen_saturation", value)], minutes, seq)
+    )
     position = Position(topic="rpm.frames", partition=1, offset=seq)
-    done = ingest.step(DeviceState(), FrameMessage(key="d", value=body, position=position, received_at=START))
+    done = ingest.step(
+        DeviceState(), FrameMessage(key="d", value=body, position=position, received_at=START)
+    )
     (found,) = done.readings
     return msgspec.json.encode(found)
 
@@ -51,7 +66,14 @@ ALERTS = alerts_of(READINGS)
 
 def sent(kind: str, minutes: float, alert: str | None = None, **more: Any) -> bytes:
     """A message of rpm.actions."""
-    given = {"v": 1, "patient": "p", "alert": alert or ALERTS[0], "action": kind, "who": "nurse", "at": stamp(minutes)}
+    given = {
+        "v": 1,
+        "patient": "p",
+        "alert": alert or ALERTS[0],
+        "action": kind,
+        "who": "nurse",
+        "at": stamp(minutes),
+    }
     given |= {"reason": "said", "to": "M. Keller", "until": stamp(minutes + 25)}
     return msgspec.json.encode({**given, **more})
 
@@ -69,14 +91,16 @@ def told(messages: Iterable[bytes]) -> list[bytes]:
     return [*lines, *(line.encode() for line in run.finish(None))]
 
 
-# --- law 2a: each once ------------------------------------------------------------------------------------------
+# --- law 2a: each once ----------------------------------------------------------------------------
 
 
 @st.composite
 def orders(draw: st.DrawFn) -> tuple[list[bytes], list[bytes]]:
-    """An order of record with decisions between the readings, and the same as it lies in the topic after crashes.
+    """An order of record with decisions between the readings, and the same as it lies in the topic
+    after crashes.
 
-    Each message of either source may come again any time after it came first, and then those behind it may come again.
+    Each message of either source may come again any time after it came first, and then those behind
+    it may come again.
     """
     chance = random.Random(draw(st.integers(0, 10**6)))
     order = list(READINGS)
@@ -110,7 +134,9 @@ def test_whatever_is_forwarded_again_is_applied_once(both: tuple[list[bytes], li
 
 
 def test_the_place_in_the_order_decides_not_the_time() -> None:
-    """A withdrawal before a reading ends the episode; behind it, it ends the one that this reading is in."""
+    """A withdrawal before a reading ends the episode; behind it, it ends the one that this
+    reading is in.
+    """
     withdraw = decided(0, "withdraw", 25)
     before = last_alerts(outputs([*READINGS[:2], withdraw, *READINGS[2:4]]))
     after = last_alerts(outputs([*READINGS[:4], withdraw]))
@@ -125,16 +151,32 @@ def outputs(messages: Iterable[bytes]) -> list[tuple[str, dict[str, Any]]]:
 
 def test_a_line_of_a_file_is_the_same_whether_it_was_forwarded_or_not() -> None:
     """A file of frames and actions has no places: the action's own time is when it was received."""
-    lines = [*READINGS[:3], sent("acknowledge", 35), *READINGS[3:6], sent("comment", 55), *READINGS[6:]]
+    lines = [
+        *READINGS[:3],
+        sent("acknowledge", 35),
+        *READINGS[3:6],
+        sent("comment", 55),
+        *READINGS[6:],
+    ]
     forwarded = [
         decided(number, *action) if action else line
         for number, (line, action) in enumerate(
-            zip(lines, [None] * 3 + [("acknowledge", 35)] + [None] * 3 + [("comment", 55)] + [None] * 6, strict=True)
+            zip(
+                lines,
+                [None] * 3 + [("acknowledge", 35)] + [None] * 3 + [("comment", 55)] + [None] * 6,
+                strict=True,
+            )
         )
     ]
     run, again = new_replay([worn()]), new_replay([worn()])
-    plain = [line.encode() for number, one in enumerate(lines, 1) for line in run.jsonl(one, number)]
-    assert plain == [line.encode() for number, one in enumerate(forwarded, 1) for line in again.jsonl(one, number)]
+    plain = [
+        line.encode() for number, one in enumerate(lines, 1) for line in run.jsonl(one, number)
+    ]
+    assert plain == [
+        line.encode()
+        for number, one in enumerate(forwarded, 1)
+        for line in again.jsonl(one, number)
+    ]
     assert b'"acknowledged"' in b"".join(plain)
 
 
@@ -146,7 +188,7 @@ def test_a_forwarded_line_that_is_none_is_refused_with_its_line() -> None:
     assert list(new_replay().message(value)) == []
 
 
-# --- the message ------------------------------------------------------------------------------------------------
+# --- the message ----------------------------------------------------------------------------------
 
 
 def test_the_action_stands_in_it_as_it_was_sent() -> None:
@@ -161,14 +203,20 @@ def test_the_action_stands_in_it_as_it_was_sent() -> None:
     found = read_message(message)
     assert isinstance(found, Forwarded)
     assert (found.patient, found.topic, found.partition, found.offset, found.received_at) == (
-        "p", "rpm.actions", 3, 9, at,
-    )  # fmt: skip
+        "p",
+        "rpm.actions",
+        3,
+        9,
+        at,
+    )
     assert (found.action.action, found.action.alert) == ("acknowledge", "a")
 
 
 def test_where_time_is_recorded_it_was_received_when_it_says_it_was_made() -> None:
     value = sent("comment", 0, at="2026-03-01T10:00:00+02:00")
-    found = read_message(forward(value, "p", Position(topic="rpm.actions", partition=0, offset=0), None))
+    found = read_message(
+        forward(value, "p", Position(topic="rpm.actions", partition=0, offset=0), None)
+    )
     assert found.received_at == START
     assert b'"received_at":"2026-03-01T08:00:00Z"' in forward(
         value, "p", Position(topic="rpm.actions", partition=0, offset=0), None
@@ -178,14 +226,18 @@ def test_where_time_is_recorded_it_was_received_when_it_says_it_was_made() -> No
 NOT_TEXT = sent("acknowledge", 0, x="y").replace(b'"y"', b'"\xff"')
 
 
-@pytest.mark.parametrize("value", [b"", b"{}", b"[]", b'{"action":{}}', sent("acknowledge", 0)[:-1], NOT_TEXT])
+@pytest.mark.parametrize(
+    "value", [b"", b"{}", b"[]", b'{"action":{}}', sent("acknowledge", 0)[:-1], NOT_TEXT]
+)
 def test_what_is_no_action_is_not_forwarded(value: bytes) -> None:
     with pytest.raises(UNREADABLE):
         forward(value, "p", Position(topic="rpm.actions", partition=0, offset=0), None)
 
 
 def test_on_an_alert_of_a_patient_with_an_odd_name_somebody_can_decide() -> None:
-    """An older registry took such names, and its patients are judged: what opens must be answered."""
+    """An older registry took such names, and its patients are judged: what opens must be
+    answered.
+    """
     place = Position(topic="rpm.actions", partition=0, offset=0)
     found = read_message(forward(sent("acknowledge", 0, patient="p\t1"), "p\t1", place, None))
     assert isinstance(found, Forwarded)
@@ -202,7 +254,12 @@ def test_what_a_person_writes_holds_no_control_character(field: str) -> None:
 @pytest.mark.parametrize("patient", ["", "p" * 129])
 def test_what_can_be_no_patient_is_not_forwarded(patient: str) -> None:
     with pytest.raises(UNREADABLE):
-        forward(sent("acknowledge", 0), patient, Position(topic="rpm.actions", partition=0, offset=0), None)
+        forward(
+            sent("acknowledge", 0),
+            patient,
+            Position(topic="rpm.actions", partition=0, offset=0),
+            None,
+        )
 
 
 def test_readings_are_told_from_actions_by_the_form_alone() -> None:
@@ -217,7 +274,7 @@ def test_readings_are_told_from_actions_by_the_form_alone() -> None:
         read_message(sent("acknowledge", 0))  # of rpm.actions, not forwarded
 
 
-# --- the state --------------------------------------------------------------------------------------------------
+# --- the state ------------------------------------------------------------------------------------
 
 
 def judged(judge: Judge, patient: Patient, values: Iterable[bytes]) -> list[Any]:
@@ -225,17 +282,26 @@ def judged(judge: Judge, patient: Patient, values: Iterable[bytes]) -> list[Any]
     found = []
     for value in values:
         one = read_message(value)
-        found.append(act_once(judge, patient, one) if isinstance(one, Forwarded) else judge.step(patient, one))
+        found.append(
+            act_once(judge, patient, one)
+            if isinstance(one, Forwarded)
+            else judge.step(patient, one)
+        )
     return found
 
 
 def test_what_an_older_judge_took_from_the_topic_of_actions_is_not_applied_again() -> None:
-    """It kept the same place: partition of rpm.actions -> offset. So ingest may begin that topic at its beginning."""
+    """It kept the same place: partition of rpm.actions -> offset.
+
+    So ingest may begin that topic at its beginning.
+    """
     judge, patient = Judge(shipped(), registry_of([worn()])), unpack_patient(None, "p")
     judged(judge, patient, READINGS[:3])
     patient.state.actions[0] = 4
     patient = unpack_patient(pack_patient(patient), "p")
-    [old, known, new] = judged(judge, patient, [decided(offset, "comment", 30) for offset in (1, 4, 5)])
+    [old, known, new] = judged(
+        judge, patient, [decided(offset, "comment", 30) for offset in (1, 4, 5)]
+    )
     assert (old, known) == (None, None)
     assert [alert.history[-1].who for alert in new.alerts] == ["nurse"]
     assert unpack_patient(pack_patient(patient), "p").state.actions == {0: 5}
@@ -253,8 +319,12 @@ def test_a_decision_is_of_when_it_was_received_and_never_before_what_was_applied
     assert earlier.alerts[0].history[-1].at == START + timedelta(minutes=30)
 
 
-def test_a_step_that_fails_leaves_the_decisions_before_it_with_their_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The state is made anew from what was applied since it was sealed: the same decisions at the same times."""
+def test_a_step_that_fails_leaves_the_decisions_before_it_with_their_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The state is made anew from what was applied since it was sealed: the same decisions at
+    the same times.
+    """
     limits = LimitJudge.limits
 
     def failing(self: LimitJudge, state: Any, reading: Any, patient: Any) -> Any:
@@ -265,7 +335,10 @@ def test_a_step_that_fails_leaves_the_decisions_before_it_with_their_times(monke
     monkeypatch.setattr(LimitJudge, "limits", failing)
     place = Position(topic="rpm.actions", partition=0, offset=3)
     action = forward(sent("comment", 31), "p", place, START + timedelta(minutes=44))
-    judge, sound, broken = (Judge(shipped(), registry_of([worn()])), *(unpack_patient(None, "p") for _ in range(2)))
+    judge, sound, broken = (
+        Judge(shipped(), registry_of([worn()])),
+        *(unpack_patient(None, "p") for _ in range(2)),
+    )
     judged(judge, sound, [*READINGS[:4], action])
     *_, failed = judged(judge, broken, [*READINGS[:4], action, READINGS[7]])
     assert [reject.reason for reject in failed.rejects] == ["internal_error"]

@@ -1,4 +1,6 @@
-"""What needs two messages: joined within bounds, the same after a restart, and harmless when it comes again."""
+"""What needs two messages: joined within bounds, the same after a restart, and harmless when it
+comes again.
+"""
 
 from __future__ import annotations
 
@@ -29,21 +31,29 @@ LOCAL = START.replace(tzinfo=None)
 
 
 class Bench:
-    """One device's ingest, restarted between any two frames: the state is sealed and restored each time."""
+    """One device's ingest, restarted between any two frames: the state is sealed and restored
+    each time.
+    """
 
     def __init__(self, **fields: Any) -> None:
         self.ingest = Ingest(shipped(), registry_of([worn(**fields)]), recorded_time=True)
         self.state, self.numbers = DeviceState(), count()
 
-    def send(self, entries: Sequence[Entry], minutes: float = 0, seq: int | None = None) -> Ingested:
+    def send(
+        self, entries: Sequence[Entry], minutes: float = 0, seq: int | None = None
+    ) -> Ingested:
         number = next(self.numbers)
         sent = frame(entries, minutes, seq=number if seq is None else seq, utc_offset="+00:00")
         position = Position(topic="rpm.frames", partition=0, offset=number)
-        message = FrameMessage(key="d", value=msgspec.json.encode(sent), position=position, received_at=START)
+        message = FrameMessage(
+            key="d", value=msgspec.json.encode(sent), position=position, received_at=START
+        )
         self.state = unpack_device(pack_device(self.state))
         done = self.ingest.step(self.state, message)
         account = done.account
-        assert account.parts == account.readings + account.duplicates + sum(account.rejects.values())
+        assert account.parts == account.readings + account.duplicates + sum(
+            account.rejects.values()
+        )
         assert "internal_error" not in account.rejects
         return done
 
@@ -60,7 +70,7 @@ def reasons(*done: Ingested) -> list[str]:
     return [reject.reason for one in done for reject in one.rejects]
 
 
-# --- segments ---------------------------------------------------------------------------------------------------------
+# --- segments -------------------------------------------------------------------------------------
 
 SPO2 = struct.pack("<HI", 1, 150456) + struct.pack("<HI", 262688 & 0xFFFF, 97)
 MESSAGE = struct.pack("<BH", 1, len(SPO2) + 3) + SPO2
@@ -76,7 +86,9 @@ def cut(message: bytes, sizes: int, first: int = 0) -> list[bytes]:
     ]
 
 
-def segments(message: bytes = MESSAGE, sizes: int = 5, first: int = 0, minutes: float = 0) -> list[Entry]:
+def segments(
+    message: bytes = MESSAGE, sizes: int = 5, first: int = 0, minutes: float = 0
+) -> list[Entry]:
     return [said("2B8B", octets, minutes) for octets in cut(message, sizes, first)]
 
 
@@ -98,9 +110,14 @@ def test_segments_in_frames_of_any_order_are_one_message(order: list[int]) -> No
 
 
 @given(st.permutations(range(3)), st.permutations(range(3)))
-def test_a_joined_message_has_one_time_and_id_in_whatever_order_it_comes(one: list[int], other: list[int]) -> None:
+def test_a_joined_message_has_one_time_and_id_in_whatever_order_it_comes(
+    one: list[int], other: list[int]
+) -> None:
     """CONTRACT 4 b and 5: its time is that of its last segment, not of the one that came last."""
-    bench, found = Bench(), [{**each, "at": stamp(number / 60)} for number, each in enumerate(segments())]
+    bench, found = (
+        Bench(),
+        [{**each, "at": stamp(number / 60)} for number, each in enumerate(segments())],
+    )
     (whole,) = readings(*[bench.send([found[number]], seq=number) for number in one])
     assert whole.measured_at == START + timedelta(seconds=2)
     again = [bench.send([found[number]], seq=number) for number in other]
@@ -116,7 +133,8 @@ def test_a_message_that_comes_again_is_a_duplicate_and_a_part_of_it_nothing() ->
     assert (readings(*again, part), reasons(*again, part)) == ([], [])
     assert sum(done.account.duplicates for done in again) == 1
     later = bench.send(segments(first=10, minutes=30))
-    assert (len(readings(later)), reasons(later)) == (1, [])  # what was left of the re-sent one is dropped silently
+    # what was left of the re-sent one is dropped silently
+    assert (len(readings(later)), reasons(later)) == (1, [])
 
 
 def test_a_segment_sent_twice_is_let_be() -> None:
@@ -146,7 +164,9 @@ def test_a_counter_that_went_round_ends_the_older_message() -> None:
 
 def test_what_waits_is_bounded() -> None:
     bench = Bench()
-    done = [bench.send([said("2B8B", bytes([number % 64 << 2]) + bytes(200))]) for number in range(60)]
+    done = [
+        bench.send([said("2B8B", bytes([number % 64 << 2]) + bytes(200))]) for number in range(60)
+    ]
     assert sum(len(each.octets) for each in bench.state.segments) <= MOST_OCTETS
     assert len(reasons(*done)) + len(bench.state.segments) == 60
     assert len(bench.state.segments) <= MOST_SEGMENTS
@@ -160,13 +180,22 @@ def test_a_joined_message_that_is_bad_is_refused_whole() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=12), st.integers(0, 9), st.integers(0, 3)), max_size=30)
+    st.lists(
+        st.tuples(
+            st.integers(0, 255), st.binary(max_size=12), st.integers(0, 9), st.integers(0, 3)
+        ),
+        max_size=30,
+    )
 )
 def test_any_segments_balance(found: list[tuple[int, bytes, int, int]]) -> None:
-    """Every segment ends as context, part of a message, or reject; the state stays small and is restored."""
+    """Every segment ends as context, part of a message, or reject; the state stays small and is
+    restored.
+    """
     bench = Bench()
     for head, rest, minutes, seq in found:
-        bench.send([said("2BDD" if head & 1 else "2B8B", bytes([head]) + rest, minutes)], minutes, seq)
+        bench.send(
+            [said("2BDD" if head & 1 else "2B8B", bytes([head]) + rest, minutes)], minutes, seq
+        )
     assert sum(len(each.octets) for each in bench.state.segments) <= MOST_OCTETS
 
 
@@ -176,9 +205,15 @@ def test_all_that_waits_leaves_room_for_what_was_seen() -> None:
     for number in range(80):
         bench.send([said("2B8B", bytes([number % 64 << 2]) + bytes(62))])
     everything = gatt.GlucoseContext(
-        sequence=0, extended=255, carbohydrate=(7, "99900000"), meal=5, person=(15, 15), exercise=(65535, 100),
-        medication=(5, "99900000"), hba1c="0.00001",
-    )  # fmt: skip
+        sequence=0,
+        extended=255,
+        carbohydrate=(7, "99900000"),
+        meal=5,
+        person=(15, 15),
+        exercise=(65535, 100),
+        medication=(5, "99900000"),
+        hba1c="0.00001",
+    )
     for number in range(40):
         octets = gatt.glucose_context(msgspec.structs.replace(everything, sequence=number))
         bench.send([said("2A34", octets), packets(minutes=number)[0], start(number, number)])
@@ -187,7 +222,7 @@ def test_all_that_waits_leaves_room_for_what_was_seen() -> None:
     assert len(pack_device(bench.state)) - before < 10 * 1024
 
 
-# --- glucose and its context ------------------------------------------------------------------------------------------
+# --- glucose and its context ----------------------------------------------------------------------
 
 
 def glucose(sequence: int, minutes: float = 0) -> Entry:
@@ -196,7 +231,9 @@ def glucose(sequence: int, minutes: float = 0) -> Entry:
 
 
 def context(sequence: int, meal: int = 1, minutes: float = 0) -> Entry:
-    return said("2A34", gatt.glucose_context(gatt.GlucoseContext(sequence=sequence, meal=meal)), minutes)
+    return said(
+        "2A34", gatt.glucose_context(gatt.GlucoseContext(sequence=sequence, meal=meal)), minutes
+    )
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
@@ -211,9 +248,13 @@ def test_a_context_that_came_first_joins_its_own_measurement_only() -> None:
     bench = Bench()
     bench.send([context(7), context(8, meal=2)])
     done = bench.send([glucose(8, 1), glucose(9, 1)], 1)
-    assert [each.attributes.get("context") for each in readings(done)] == [{"meal": "postprandial"}, None]
+    assert [each.attributes.get("context") for each in readings(done)] == [
+        {"meal": "postprandial"},
+        None,
+    ]
     late = bench.send([glucose(7, 6)], 6)
-    assert "context" not in readings(late)[0].attributes  # another time: the number may have been given anew
+    # another time: the number may have been given anew
+    assert "context" not in readings(late)[0].attributes
 
 
 def test_a_context_that_comes_later_changes_no_reading() -> None:
@@ -241,7 +282,7 @@ def test_contexts_that_wait_are_bounded() -> None:
     assert "context" in readings(bench.send([glucose(99)]))[0].attributes
 
 
-# --- body composition in packets --------------------------------------------------------------------------------------
+# --- body composition in packets ------------------------------------------------------------------
 
 
 def packets(user: int | None = 2, minutes: float = 0, timed: bool = True) -> list[Entry]:
@@ -249,7 +290,8 @@ def packets(user: int | None = 2, minutes: float = 0, timed: bool = True) -> lis
     first = body.BodyComposition(fat=231, time=at, user=user, more=True)
     second = body.BodyComposition(fat=231, impedance=5000, weight=16000)
     return [
-        said("2A9C", body.body_composition(each), minutes + place / 60) for place, each in enumerate((first, second))
+        said("2A9C", body.body_composition(each), minutes + place / 60)
+        for place, each in enumerate((first, second))
     ]
 
 
@@ -259,8 +301,10 @@ def test_packets_share_time_and_user(together: bool) -> None:
     done = [bench.send(found, 4)] if together else [bench.send([each], 4) for each in found]
     got = readings(*done)
     assert [(each.vital, each.value) for each in got] == [
-        ("body_fat", "23.1"), ("impedance", "500.0"), ("weight", "80.000"),
-    ]  # fmt: skip
+        ("body_fat", "23.1"),
+        ("impedance", "500.0"),
+        ("weight", "80.000"),
+    ]
     assert {each.measured_at for each in got} == {START}
     assert {each.attributes["user_id"] for each in got} == {2}
 
@@ -275,7 +319,9 @@ def test_a_packet_of_another_minute_or_with_its_own_user_inherits_nothing() -> N
     bench.send([first])
     late = readings(bench.send([{**second, "at": stamp(2)}], 2))
     assert all("user_id" not in each.attributes for each in late)
-    own = said("2A9C", body.body_composition(body.BodyComposition(fat=231, user=3, weight=16000)), 0.1)
+    own = said(
+        "2A9C", body.body_composition(body.BodyComposition(fat=231, user=3, weight=16000)), 0.1
+    )
     assert {each.attributes["user_id"] for each in readings(bench.send([own]))} == {3}
 
 
@@ -294,7 +340,7 @@ def test_packets_that_wait_are_bounded() -> None:
     assert len(bench.state.bodies) == MOST_BODIES
 
 
-# --- CGM sessions -----------------------------------------------------------------------------------------------------
+# --- CGM sessions ---------------------------------------------------------------------------------
 
 
 def start(minutes: float, at: float, zone: int = 0) -> Entry:
@@ -304,7 +350,9 @@ def start(minutes: float, at: float, zone: int = 0) -> Entry:
 
 
 def cgm(offset: int, at: float, glucose_text: str = "100") -> Entry:
-    return said("2AA7", gatt.cgm((gatt.CgmRecord(glucose=glucose_text, offset_minutes=offset),)), at)
+    return said(
+        "2AA7", gatt.cgm((gatt.CgmRecord(glucose=glucose_text, offset_minutes=offset),)), at
+    )
 
 
 def minutes_of(found: Iterable[Reading]) -> list[float]:
@@ -315,7 +363,8 @@ def test_a_value_counts_from_the_session_that_it_was_received_in() -> None:
     bench = Bench()
     bench.send([start(0, 0), cgm(5, 5)], 5, seq=0)
     bench.send([start(60, 60), cgm(5, 65)], 65, seq=1)
-    again = bench.send([start(0, 0), cgm(5, 5), cgm(6, 6)], 5, seq=0)  # a frame of the old session, with one more
+    # a frame of the old session, with one more
+    again = bench.send([start(0, 0), cgm(5, 5), cgm(6, 6)], 5, seq=0)
     assert minutes_of(readings(again)) == [6]
     assert again.account.duplicates == 1
     assert minutes_of(readings(bench.send([cgm(10, 70)], 70))) == [70]
@@ -331,11 +380,16 @@ def test_a_zone_change_keeps_time_and_identity() -> None:
 
 
 def test_a_zone_that_no_place_has_counts_as_untold() -> None:
-    """14 hours and an hour of summer time: "+15:00" was written, and the judge could read nothing of such a message."""
+    """14 hours and an hour of summer time: "+15:00" was written, and the judge could read
+    nothing of such a message.
+    """
     told = gatt.SessionStart(time=LOCAL, zone_quarters=56, dst=4)
     done = Bench().send([said("2AAA", gatt.session_start(told), 0), cgm(5, 5)], 5)
-    assert [msgspec.json.decode(msgspec.json.encode(each), type=Readings) for each in done.readings] == [*done.readings]
-    assert minutes_of(readings(done)) == [5]  # by the frame's offset, as where the device tells none
+    assert [
+        msgspec.json.decode(msgspec.json.encode(each), type=Readings) for each in done.readings
+    ] == [*done.readings]
+    # by the frame's offset, as where the device tells none
+    assert minutes_of(readings(done)) == [5]
 
 
 def test_sessions_are_bounded_and_an_unknown_one_is_said() -> None:
@@ -368,4 +422,6 @@ def test_the_model_of_the_registry_reads_the_devices_payloads() -> None:
     model = Bench(model="oximeter without finger detection").send([said("2A5F", octets)])
     assert reasons(plain) == ["implausible"]
     assert [(each.value, each.absent) for each in readings(model)] == [(None, "not-performed")] * 2
-    assert [each.value for each in readings(Bench(model="of nobody").send([said("2A37", b"\x00\x48")]))] == ["72"]
+    assert [
+        each.value for each in readings(Bench(model="of nobody").send([said("2A37", b"\x00\x48")]))
+    ] == ["72"]

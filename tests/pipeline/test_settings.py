@@ -1,4 +1,6 @@
-"""Settings that need a hand are told once, at the first record after they were set, until they are mended."""
+"""Settings that need a hand are told once, at the first record after they were set, until they
+are mended.
+"""
 
 from __future__ import annotations
 
@@ -31,17 +33,27 @@ def test_a_limit_that_cannot_be_used_is_told_once_and_the_chart_holds() -> None:
     values = [*CALM, (20, "body_temperature", "40.6"), (40, "body_temperature", "41.0")]
     output = replay_values(values, [patient(limits=[FEVER])], until=5000)
     (alert,) = of_settings(output)
-    assert (alert["priority"], alert["state"], alert["title"]) == ("low", "open", "A limit that cannot be used")
+    assert (alert["priority"], alert["state"], alert["title"]) == (
+        "low",
+        "open",
+        "A limit that cannot be used",
+    )
     assert alert["why"] == [
         (
             "a limit of temperature, set by dr-a, is left out and what comes next holds: "
             "it has a high of 100.4 °C, which no body has: is the unit right?"
         )
     ]
-    assert (alert["evidence"], alert["opened_at"], alert["stale"]) == ([], "2026-03-01T08:00:00Z", False)
+    assert (alert["evidence"], alert["opened_at"], alert["stale"]) == (
+        [],
+        "2026-03-01T08:00:00Z",
+        False,
+    )
     content = msgspec.json.encode(msgspec.convert(FEVER, Limit)).decode()
     assert alert["id"] == deterministic_id("alert", "p", "settings", "limit", content)
-    assert [each["priority"] for each in of_type(output, "alert") if each["group"] == "vital_signs"][:1] == ["low"]
+    assert [
+        each["priority"] for each in of_type(output, "alert") if each["group"] == "vital_signs"
+    ][:1] == ["low"]
 
 
 @pytest.mark.parametrize("level", ["panel", "programme"])
@@ -53,7 +65,12 @@ def test_a_limit_of_a_panel_or_programme_is_told_of_each_patient(level: str) -> 
 
 def test_nothing_is_told_of_good_settings_or_of_the_unregistered() -> None:
     assert (
-        of_settings(replay_values(CALM, [patient(limits=[GOOD], born="1950", oxygen_scale=2, on_oxygen=False)])) == []
+        of_settings(
+            replay_values(
+                CALM, [patient(limits=[GOOD], born="1950", oxygen_scale=2, on_oxygen=False)]
+            )
+        )
+        == []
     )
     assert of_settings(replay_values(CALM)) == []
 
@@ -68,7 +85,10 @@ def test_many_limits_that_cannot_be_used_fit_into_one_alert() -> None:
 @pytest.mark.parametrize("vital", ["heart_rate", "respiratory_rate", "systolic"])
 def test_whose_birth_cannot_be_read_has_no_limits_for_what_goes_by_age(vital: str) -> None:
     (alert, further) = of_settings(
-        replay_values([(0, vital, "30" if vital == "respiratory_rate" else "100")], [patient(born="01.05.2017")])
+        replay_values(
+            [(0, vital, "30" if vital == "respiratory_rate" else "100")],
+            [patient(born="01.05.2017")],
+        )
     )
     assert (alert["priority"], alert["title"]) == ("medium", "No limits for this person")
     assert "no limits for this person: of " in alert["why"][0]
@@ -76,14 +96,19 @@ def test_whose_birth_cannot_be_read_has_no_limits_for_what_goes_by_age(vital: st
 
 
 def test_a_saturation_alone_has_limits_whatever_the_birth() -> None:
-    (alert,) = of_settings(replay_values([(0, "oxygen_saturation", "97")], [patient(born="01.05.2017")]))
+    (alert,) = of_settings(
+        replay_values([(0, "oxygen_saturation", "97")], [patient(born="01.05.2017")])
+    )
     assert (alert["priority"], alert["title"]) == ("low", "Date of birth cannot be read")
     assert "2017" not in " ".join(alert["why"])
 
 
 def test_an_expected_vital_needs_limits_before_it_comes_and_a_set_limit_is_one() -> None:
     entry = patient(born="no", expected_every={"heart_rate": 60})
-    assert of_settings(replay_values([(0, "oxygen_saturation", "97")], [entry]))[0]["priority"] == "medium"
+    assert (
+        of_settings(replay_values([(0, "oxygen_saturation", "97")], [entry]))[0]["priority"]
+        == "medium"
+    )
     own = {"vital": "heart_rate", "high": 150, "unit": "/min", "owner": "dr-a"}
     (alert,) = of_settings(replay_values([(0, "heart_rate", "90")], [{**entry, "limits": [own]}]))
     assert alert["priority"] == "low"
@@ -100,17 +125,24 @@ def test_oxygen_that_nobody_has_said_is_asked_for_on_scale_2_until_it_is_answere
     assert of_settings(replay_values([(0, "heart_rate", "80")], [entry])) == []
 
 
-def test_oxygen_that_was_told_long_ago_is_asked_for_as_such_and_may_be_set_in_the_registry() -> None:
+def test_oxygen_that_was_told_long_ago_is_asked_for_as_such_and_may_be_set_in_the_registry() -> (
+    None
+):
     ward = Ward(patient(oxygen_scale=2))
     ward.send(0, (0, "oxygen_flow", "2", "L/min"))
     told = ward.now("oxygen_saturation", "90", 13 * 60)
     assert told[-1].why[0].startswith("nobody has said in the last 12 hours whether")
     put(ward, oxygen_scale=2, on_oxygen=True)
-    assert ward.now("oxygen_saturation", "90", 13 * 60 + 5)[-1].history[-1].reason == "the setting is mended"
+    assert (
+        ward.now("oxygen_saturation", "90", 13 * 60 + 5)[-1].history[-1].reason
+        == "the setting is mended"
+    )
 
 
 def oxygen_ids(ward: Ward, *messages: tuple[Any, ...]) -> list[tuple[str, str]]:
-    """Id and state of each record about the oxygen that these messages give, each of (minutes, vital, value, unit)."""
+    """Id and state of each record about the oxygen that these messages give, each of (minutes,
+    vital, value, unit).
+    """
     return [
         (alert.id, alert.state)
         for minutes, *values in messages
@@ -125,7 +157,9 @@ PULSE = (20 * 60, "heart_rate", "70")
 
 
 def test_oxygen_that_is_unknown_again_is_another_alert_though_no_saturation_came_since() -> None:
-    """An answer counts for 12 hours; then it is asked for again, and the alert that was answered keeps its history."""
+    """An answer counts for 12 hours; then it is asked for again, and the alert that was answered
+    keeps its history.
+    """
     ward = Ward(patient(oxygen_scale=2))
     first, answered, again = oxygen_ids(ward, (0, SATURATION), (60, ANSWER), (20 * 60, PULSE))
     assert (first[1], answered, again[1]) == ("open", (first[0], "resolved"), "open")
@@ -135,15 +169,19 @@ def test_oxygen_that_is_unknown_again_is_another_alert_though_no_saturation_came
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
-def test_the_same_time_without_an_answer_is_the_same_alert_in_any_order(order: tuple[int, ...]) -> None:
+def test_the_same_time_without_an_answer_is_the_same_alert_in_any_order(
+    order: tuple[int, ...],
+) -> None:
     later = [(19 * 60, "oxygen_saturation", "91"), (18 * 60, "oxygen_saturation", "92"), PULSE]
     ward = Ward(patient(oxygen_scale=2))
     oxygen_ids(ward, (0, SATURATION), (60, ANSWER))
-    ((known, _), *_) = oxygen_ids(ward, *((20 * 60 + place, later[which]) for place, which in enumerate(order)))
+    ((known, _), *_) = oxygen_ids(
+        ward, *((20 * 60 + place, later[which]) for place, which in enumerate(order))
+    )
     assert known == deterministic_id("alert", "p", "settings", "oxygen", "2026-03-01T21:00:00Z")
 
 
-# --- the life of it --------------------------------------------------------------------------------------------------
+# --- the life of it -------------------------------------------------------------------------------
 
 
 def put(ward: Ward, **fields: Any) -> None:
@@ -151,7 +189,11 @@ def put(ward: Ward, **fields: Any) -> None:
 
 
 def told(ward: Ward, minute: float) -> list[Alert]:
-    return [each for each in ward.send(minute, (minute, "body_temperature", "37.0")) if each.group == "settings"]
+    return [
+        each
+        for each in ward.send(minute, (minute, "body_temperature", "37.0"))
+        if each.group == "settings"
+    ]
 
 
 def test_it_ends_when_it_is_mended_and_begins_anew_when_it_is_wrong_again() -> None:

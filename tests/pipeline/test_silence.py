@@ -1,4 +1,6 @@
-"""Silence of devices that were replaced or never spoke, and when an alert's values are of yesterday."""
+"""Silence of devices that were replaced or never spoke, and when an alert's values are of
+yesterday.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,17 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.replaying import START, frame, measurement, new_replay, of_type, registry_of, replay_frames, stamp, worn
+from support.replaying import (
+    START,
+    frame,
+    measurement,
+    new_replay,
+    of_type,
+    registry_of,
+    replay_frames,
+    stamp,
+    worn,
+)
 from support.replaying import decoded as lines_of
 from support.ward import Ward, after
 
@@ -24,7 +36,9 @@ from rpm_stream.score.memory.state import MOST_DISTANCES
 SILENT = {"v": 1, "patient": "p", "expected_every": {"heart_rate": 60}}
 
 
-def given_out(device: str, start: float | None, until: float | None = None, **fields: Any) -> dict[str, Any]:
+def given_out(
+    device: str, start: float | None, until: float | None = None, **fields: Any
+) -> dict[str, Any]:
     """A device of patient p from one minute to another."""
     span = {"patient": "p", **({} if start is None else {"from": stamp(start)})}
     return {
@@ -35,7 +49,9 @@ def given_out(device: str, start: float | None, until: float | None = None, **fi
     }
 
 
-def told(entries: list[dict[str, Any]], until: float, heard: list[tuple[float, str]] = ()) -> list[dict[str, Any]]:  # type: ignore[assignment]
+def told(
+    entries: list[dict[str, Any]], until: float, heard: list[tuple[float, str]] = ()
+) -> list[dict[str, Any]]:  # type: ignore[assignment]
     """The alerts of a replay: heart rates by (minute, device), then silence until a minute."""
     frames = [
         frame([measurement(minute, "heart_rate", "72")], minute, seq, device=device)
@@ -44,16 +60,23 @@ def told(entries: list[dict[str, Any]], until: float, heard: list[tuple[float, s
     return of_type(replay_frames(frames, entries, until), "alert")
 
 
-def test_a_device_that_replaced_another_and_never_speaks_is_missed_from_when_it_was_given_out() -> None:
+def test_a_device_that_replaced_another_and_never_speaks_is_missed_from_when_it_was_given_out() -> (
+    None
+):
     entries = [SILENT, given_out("a", None, 30), given_out("b", 30)]
     (alert,) = told(entries, 5000, [(5, "a"), (10, "a")])
-    assert (alert["group"], alert["priority"], alert["opened_at"]) == ("device:silence", "medium", stamp(90))
+    assert (alert["group"], alert["priority"], alert["opened_at"]) == (
+        "device:silence",
+        "medium",
+        stamp(90),
+    )
     assert alert["id"] == deterministic_id("alert", "p", "device:silence", "b", stamp(30))
     assert alert["evidence"] == []
     (why,) = alert["why"]
-    assert why == (
-        "no reading of heart rate for 60 minutes since the device was given out, one is expected every 60 minutes: "
-        "device off, empty or not worn?"
+    assert (
+        why
+        == "no reading of heart rate for 60 minutes since the device was given out, one is expected"
+        " every 60 minutes: device off, empty or not worn?"
     )
     assert told(entries, 89, [(5, "a"), (10, "a")]) == []
 
@@ -82,8 +105,9 @@ def test_without_a_beginning_it_is_missed_from_the_first_record_of_the_patient()
     sent = [frame([measurement(20, "oxygen_saturation", "97")], 20, device="ox")]
     (alert,) = of_type(replay_frames(sent, entries, 500), "alert")
     assert (alert["opened_at"], alert["id"]) == (
-        stamp(80), deterministic_id("alert", "p", "device:silence", "a", stamp(20)),
-    )  # fmt: skip
+        stamp(80),
+        deterministic_id("alert", "p", "device:silence", "a", stamp(20)),
+    )
 
 
 def test_a_model_that_cannot_measure_the_vital_is_not_missed_for_it() -> None:
@@ -95,12 +119,14 @@ def test_a_model_that_cannot_measure_the_vital_is_not_missed_for_it() -> None:
 def test_nobody_is_missed_without_a_device_or_after_it_was_handed_in() -> None:
     assert told([SILENT], 500) == []
     assert told([SILENT, given_out("a", 0, 60)], 500) == []
-    assert [alert["opened_at"] for alert in told([SILENT, given_out("a", 0, 61)], 500)][:1] == [stamp(60)]
+    assert [alert["opened_at"] for alert in told([SILENT, given_out("a", 0, 61)], 500)][:1] == [
+        stamp(60)
+    ]
 
 
 def test_a_silence_without_a_reading_ends_with_the_first_one_or_with_the_device() -> None:
     entries = [SILENT, given_out("d", 0)]
-    (opened, ended) = told(entries, 70, [(70, "d")])
+    opened, ended = told(entries, 70, [(70, "d")])
     assert (opened["id"], ended["state"]) == (ended["id"], "resolved")
     handed_in = told([SILENT, given_out("d", 0, 90)], 100)
     assert [alert["state"] for alert in handed_in] == ["open", "resolved"]
@@ -109,7 +135,13 @@ def test_a_silence_without_a_reading_ends_with_the_first_one_or_with_the_device(
 def test_stored_values_from_before_a_device_was_given_out_end_no_silence() -> None:
     ward = Ward(SILENT)
     ward.registry.put(
-        next(iter(registry_of([worn(assignments=[{"patient": "p", "from": stamp(30)}])]).devices.values()))
+        next(
+            iter(
+                registry_of(
+                    [worn(assignments=[{"patient": "p", "from": stamp(30)}])]
+                ).devices.values()
+            )
+        )
     )
     ward.judge.tick(ward.patient, after(95))
     member = ward.patient.state.episodes["device:silence"].members["silence:heart_rate"]
@@ -133,11 +165,15 @@ def test_whenever_it_is_noticed_the_same_silences_are_told(moments: list[int]) -
 
 
 def lives(entries: list[dict[str, Any]], ticks: Iterable[int]) -> dict[str, Any]:
-    """What became of each alert by id, with these ticks and a last one: its steps and their times."""
+    """What became of each alert by id, with these ticks and a last one: its steps and their
+    times.
+    """
     ward = Ward(*entries)
     ward.registry.remove("device/d")
     found = [alert for at in sorted({*ticks, 1000}) for alert in ward.tick(at)]
-    return {alert.id: [(each.event, each.at, each.reason) for each in alert.history] for alert in found}
+    return {
+        alert.id: [(each.event, each.at, each.reason) for each in alert.history] for alert in found
+    }
 
 
 TWO = {"v": 1, "patient": "p", "expected_every": {"heart_rate": 60, "oxygen_saturation": 40}}
@@ -152,14 +188,20 @@ OF_TWO = [
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(1, 1000), max_size=12), st.booleans())
-def test_whoever_ticks_whenever_each_alert_has_the_same_life(ticks: list[int], is_one: bool) -> None:
-    """Law 2: what ended with an assignment ended then, whoever noticed and whatever was given out since."""
+def test_whoever_ticks_whenever_each_alert_has_the_same_life(
+    ticks: list[int], is_one: bool
+) -> None:
+    """Law 2: what ended with an assignment ended then, whoever noticed and whatever was given
+    out since.
+    """
     entries = [SILENT if is_one else TWO, *OF_TWO]
     often = lives(entries, range(1, 1000))
     assert lives(entries, ticks) == often
     assert len(often) == 4
     steps = [step for life in often.values() for step in life]
-    assert [at for event, at, _ in steps if event == "ended"] == [after(at) for at in (200, 500, 730)]
+    assert [at for event, at, _ in steps if event == "ended"] == [
+        after(at) for at in (200, 500, 730)
+    ]
 
 
 def test_a_silence_ends_when_the_device_was_unassigned_though_another_was_given_out_since() -> None:
@@ -181,20 +223,31 @@ def test_what_is_told_of_a_device_ends_when_it_was_unassigned() -> None:
 
 
 @pytest.mark.parametrize("is_ticked", [True, False])
-def test_it_ends_before_what_comes_next_is_looked_at_also_in_a_backlog_without_ticks(is_ticked: bool) -> None:
+def test_it_ends_before_what_comes_next_is_looked_at_also_in_a_backlog_without_ticks(
+    is_ticked: bool,
+) -> None:
     ward = Ward(given_out("b", -100))
     ward.registry.put(parse_entry(msgspec.json.encode(given_out("d", -100, 50))))
     (first,) = ward.send(0, (0, "battery", "2"))
     (other,) = ward.message(65, (49, "battery", "3")).readings
     later = Readings(
-        patient="p", frame="f", partition=0, offset=99, chunk=0, received_at=after(65),
+        patient="p",
+        frame="f",
+        partition=0,
+        offset=99,
+        chunk=0,
+        received_at=after(65),
         readings=(msgspec.structs.replace(other, device="b", measured_at=after(65)),),
-    )  # fmt: skip
+    )
     ticked = ward.tick(65) if is_ticked else ()
     judged = ward.judge.step(ward.patient, later)
     assert judged is not None
     ended, opened = (*ticked, *judged.alerts)
-    assert (ended.id, ended.history[-1].event, ended.history[-1].at) == (first.id, "ended", after(50))
+    assert (ended.id, ended.history[-1].event, ended.history[-1].at) == (
+        first.id,
+        "ended",
+        after(50),
+    )
     assert (opened.id != first.id, opened.opened_at) == (True, after(65))
 
 
@@ -203,7 +256,11 @@ def test_a_decision_on_what_was_over_before_it_comes_too_late() -> None:
     ward.registry.put(parse_entry(msgspec.json.encode(given_out("d", -100, 50))))
     (first,) = ward.send(0, (0, "battery", "2"))
     (ended,) = ward.act("acknowledge", first.id, 60)
-    assert (ended.state, ended.history[-1].event, ended.history[-1].at) == ("resolved", "ended", after(50))
+    assert (ended.state, ended.history[-1].event, ended.history[-1].at) == (
+        "resolved",
+        "ended",
+        after(50),
+    )
 
 
 @pytest.mark.parametrize(
@@ -252,7 +309,9 @@ def test_a_vital_that_was_forgotten_is_missed_from_when_it_was_heard() -> None:
 
 
 def test_who_was_never_heard_costs_nothing_until_the_silence_is_told() -> None:
-    run = new_replay([SILENT, given_out("a", 0), {"v": 1, "patient": "q", "expected_every": {"weight": 60}}])
+    run = new_replay(
+        [SILENT, given_out("a", 0), {"v": 1, "patient": "q", "expected_every": {"weight": 60}}]
+    )
     assert lines_of(run.finish(START + timedelta(minutes=59))) == []
     run = new_replay([SILENT, given_out("a", 0)])
     assert [kind for kind, _ in lines_of(run.finish(START + timedelta(minutes=60)))] == ["alert"]
@@ -265,10 +324,12 @@ def test_no_title_reads_as_a_sign_of_life_or_of_death(vital: str) -> None:
     (alert,) = told([expected, given_out("a", 0)], 200)
     assert alert["title"].endswith(" reading")
     assert alert["why"][0].startswith("no reading of ")
-    assert not any(alert["title"] == f"No {word} reading" for word in ("breathing", "pulse", "consciousness"))
+    assert not any(
+        alert["title"] == f"No {word} reading" for word in ("breathing", "pulse", "consciousness")
+    )
 
 
-# --- stale -----------------------------------------------------------------------------------------------------------
+# --- stale ----------------------------------------------------------------------------------------
 
 
 def stale_at(ward: Ward, *hours: float) -> list[float]:
@@ -279,7 +340,10 @@ def test_a_daily_weight_is_of_today_for_two_days() -> None:
     limit = {"vital": "weight", "high": 85, "unit": "kg", "owner": "dr-a"}
     ward = Ward({"v": 1, "patient": "p", "limits": [limit]})
     for day in range(5):
-        assert stale_at(ward, *(24 * day + hour / 2 for hour in range(1, 48) if day and hour % 2)) == []
+        assert (
+            stale_at(ward, *(24 * day + hour / 2 for hour in range(1, 48) if day and hour % 2))
+            == []
+        )
         ward.now("weight", "90", day * 1440)
     assert stale_at(ward, 96 + 47.9, 96 + 48) == [96 + 48]
 
@@ -287,7 +351,9 @@ def test_a_daily_weight_is_of_today_for_two_days() -> None:
 @given(st.lists(st.integers(1, 15), min_size=2, max_size=5), st.integers(1, 4))
 @settings(max_examples=25, deadline=None)
 def test_several_weights_of_one_sitting_are_one(apart: list[int], days: int) -> None:
-    """Who steps on the scale again and again in a morning is not missed before a daily weight would be."""
+    """Who steps on the scale again and again in a morning is not missed before a daily weight
+    would be.
+    """
     limit = {"vital": "weight", "high": 85, "unit": "kg", "owner": "dr-a"}
     ward, last = Ward({"v": 1, "patient": "p", "limits": [limit]}), 0
     for day in range(days):
@@ -300,13 +366,19 @@ def test_several_weights_of_one_sitting_are_one(apart: list[int], days: int) -> 
     assert stale_at(ward, last / 60 + 47.9, last / 60 + 48) == [last / 60 + 48]
 
 
-@pytest.mark.parametrize(("distance", "stale_after"), [(1, 60), (15, 60), (30, 90), (240, 720), (1200, 2880)])
-def test_three_times_the_usual_distance_between_an_hour_and_two_days(distance: int, stale_after: int) -> None:
+@pytest.mark.parametrize(
+    ("distance", "stale_after"), [(1, 60), (15, 60), (30, 90), (240, 720), (1200, 2880)]
+)
+def test_three_times_the_usual_distance_between_an_hour_and_two_days(
+    distance: int, stale_after: int
+) -> None:
     ward = Ward()
     for number in range(3):
         ward.now("heart_rate", "135", number * distance)
     last = 2 * distance
-    assert stale_at(ward, (last + stale_after - 1) / 60, (last + stale_after) / 60) == [(last + stale_after) / 60]
+    assert stale_at(ward, (last + stale_after - 1) / 60, (last + stale_after) / 60) == [
+        (last + stale_after) / 60
+    ]
 
 
 def test_what_is_expected_comes_before_what_was_usual() -> None:
@@ -317,7 +389,9 @@ def test_what_is_expected_comes_before_what_was_usual() -> None:
 
 
 def test_an_alert_is_stale_when_all_its_vitals_are() -> None:
-    ward = Ward({"v": 1, "patient": "p", "expected_every": {"heart_rate": 60, "body_temperature": 600}})
+    ward = Ward(
+        {"v": 1, "patient": "p", "expected_every": {"heart_rate": 60, "body_temperature": 600}}
+    )
     ward.now("heart_rate", "135", 0)
     ward.now("body_temperature", "39.5", 0)
     assert stale_at(ward, 4, 29.9, 30) == [30]

@@ -1,4 +1,6 @@
-"""States as bytes: a release reads what those before it wrote, and begins nothing anew because it could not."""
+"""States as bytes: a release reads what those before it wrote, and begins nothing anew because
+it could not.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,14 @@ from rpm_stream.pipeline import patient_codec as state
 from rpm_stream.pipeline import state_envelope as sealed
 from rpm_stream.pipeline.device_state import DeviceState
 from rpm_stream.pipeline.patient_codec import unpack_patient
-from rpm_stream.pipeline.state_envelope import LAYOUT, StateError, pack_device, seal, unpack_device, unseal
+from rpm_stream.pipeline.state_envelope import (
+    LAYOUT,
+    StateError,
+    pack_device,
+    seal,
+    unpack_device,
+    unseal,
+)
 from rpm_stream.score.detectors import codec
 
 LAYOUTS = sorted(int(path.stem.removeprefix("layout-")) for path in FOLDER.glob("layout-*.json"))
@@ -23,7 +32,9 @@ LAYOUTS = sorted(int(path.stem.removeprefix("layout-")) for path in FOLDER.glob(
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_states_of_every_release_are_read_and_carried_on(layout: int) -> None:
-    """Their duplicates are known, their detectors go on learning, their alert is the same one: by the next steps."""
+    """Their duplicates are known, their detectors go on learning, their alert is the same one:
+    by the next steps.
+    """
     device, patient = (
         (FOLDER / f"layout-{layout}.{kind}").read_bytes() for kind in ("device", "patient")
     )  # as they stood in a changelog
@@ -35,7 +46,9 @@ def test_the_states_of_every_release_are_read_and_carried_on(layout: int) -> Non
 
 
 def test_the_present_layout_has_its_files_and_readers() -> None:
-    """Whoever counts LAYOUT up writes the files (make_states.py) and says how the layout before is read."""
+    """Whoever counts LAYOUT up writes the files (make_states.py) and says how the layout before
+    is read.
+    """
     assert LAYOUTS[-1] == LAYOUT == max(sealed.DEVICES) == max(state.PATIENTS)
     assert set(LAYOUTS) == set(sealed.DEVICES) == set(state.PATIENTS)
     assert {path.name for path in FOLDER.iterdir()} == {
@@ -53,18 +66,24 @@ def test_an_older_layout_is_read_by_its_own_reader() -> None:
     old = enclose(body, b"", 1)
     readers = {1: of_1, **sealed.DEVICES}
     assert unseal(old, sealed.NO_RIVER, readers).applied == {3: 17}
-    assert unseal(pack_device(DeviceState(applied={1: 2})), sealed.NO_RIVER, readers).applied == {1: 2}
+    assert unseal(pack_device(DeviceState(applied={1: 2})), sealed.NO_RIVER, readers).applied == {
+        1: 2
+    }
     with pytest.raises(StateError, match=f"its layout is 1, this release reads {LAYOUT}$"):
         unpack_device(old)
 
 
 def test_a_state_under_another_river(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of one that builds the same trees it is read, learning included; else it is refused, in words."""
+    """Of one that builds the same trees it is read, learning included; else it is refused, in
+    words.
+    """
     patient = (FOLDER / f"layout-{LAYOUT}.patient").read_bytes()
     device = (FOLDER / f"layout-{LAYOUT}.device").read_bytes()
     expected = json.loads((FOLDER / f"layout-{LAYOUT}.json").read_text(encoding="utf-8"))
     monkeypatch.setattr(codec, "river_version", "9.9.9")
-    with pytest.raises(StateError, match=r"the River that wrote it is 0\.26\.1, this release reads 9\.9\.9$"):
+    with pytest.raises(
+        StateError, match=r"the River that wrote it is 0\.26\.1, this release reads 9\.9\.9$"
+    ):
         unpack_patient(patient, "p")
     monkeypatch.setattr(codec, "RIVERS", frozenset({"0.26.1", "9.9.9"}))
     assert next_steps(device, patient) == expected

@@ -1,4 +1,6 @@
-"""Numbers in another unit: no more digits than the sensor vouches for, and the nearest such number."""
+"""Numbers in another unit: no more digits than the sensor vouches for, and the nearest such
+number.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,12 @@ from rpm_stream.publish.numbers import converted, exact, mean, published
 from rpm_stream.publish.windows import place_of
 from rpm_stream.records import Window
 
-PAIRS = [(vital, unit, to) for vital, row in sorted(shipped().vitals.items()) for unit in row.units for to in row.units]
+PAIRS = [
+    (vital, unit, to)
+    for vital, row in sorted(shipped().vitals.items())
+    for unit in row.units
+    for to in row.units
+]
 TEXTS = st.from_regex(r"\A[0-9]{1,3}(\.[0-9]{1,4})?\Z")
 
 
@@ -44,7 +51,9 @@ def assert_nearest(text: str, wanted: Fraction, most: int) -> None:
 
 
 @given(st.sampled_from(PAIRS), TEXTS)
-def test_what_is_converted_has_one_place_more_and_is_the_nearest(pair: tuple[str, str, str], value: str) -> None:
+def test_what_is_converted_has_one_place_more_and_is_the_nearest(
+    pair: tuple[str, str, str], value: str
+) -> None:
     _, unit, to = pair
     text, wanted = converted(value, unit, to, shipped()), fraction(value, unit, to)
     if unit == to or wanted == Fraction(value):
@@ -62,14 +71,18 @@ def test_so_has_every_number_of_a_window_of_two_units(
     facts = [
         reading(vital, text, unit if first or not place else other, place)
         for place, (text, first) in enumerate(values)
-    ]  # fmt: skip
+    ]
     state = Summaries("p-1")
     add_all(state, facts, shipped())
     (window,) = close(state)
     found = sorted(fraction(str(each.value), each.unit, window.unit) for each in facts)
     is_plain = all(each.unit == window.unit or found == Fraction(str(each.value)) for each in facts)
     most = max(places(str(each.value)) for each in facts) + 1
-    for text, wanted in ((window.minimum, found[0]), (window.maximum, found[-1]), (window.median, _middle(found))):
+    for text, wanted in (
+        (window.minimum, found[0]),
+        (window.maximum, found[-1]),
+        (window.median, _middle(found)),
+    ):
         if is_plain:
             assert Fraction(text) == wanted and places(text) <= most
         else:
@@ -96,18 +109,30 @@ def _told(facts: Sequence[tuple[str, str, int]]) -> tuple[str, str, str]:
 
 def test_order_and_median_are_those_of_the_exact_numbers() -> None:
     """Two numbers that are published alike stay apart where they are compared."""
-    assert _told([("5.5", "mmol/L", 0), ("100", "mg/dL", 1), ("99", "mg/dL", 2)]) == ("5.5", "5.6", "5.5")
+    assert _told([("5.5", "mmol/L", 0), ("100", "mg/dL", 1), ("99", "mg/dL", 2)]) == (
+        "5.5",
+        "5.6",
+        "5.5",
+    )
 
 
 @pytest.mark.parametrize(
     ("value", "unit", "to", "text"),
     [
-        ("16.0", "kPa", "mm[Hg]", "120.01"), ("16", "kPa", "mm[Hg]", "120"), ("5.6", "mmol/L", "mg/dL", "100.89"),
-        ("1.7500", "m", "cm", "175"), ("31.9", "[degF]", "Cel", "-0.06"), ("31.999", "[degF]", "Cel", "-0.001"),
-        ("31.9999", "[degF]", "Cel", "0"), ("-40", "[degF]", "Cel", "-40"), ("72.0", "{beats}/min", "/min", "72.0"),
-        ("0.25", "g", "kg", "0"), ("500", "g", "kg", "0.5"), ("550", "g", "kg", "0.6"),
+        ("16.0", "kPa", "mm[Hg]", "120.01"),
+        ("16", "kPa", "mm[Hg]", "120"),
+        ("5.6", "mmol/L", "mg/dL", "100.89"),
+        ("1.7500", "m", "cm", "175"),
+        ("31.9", "[degF]", "Cel", "-0.06"),
+        ("31.999", "[degF]", "Cel", "-0.001"),
+        ("31.9999", "[degF]", "Cel", "0"),
+        ("-40", "[degF]", "Cel", "-40"),
+        ("72.0", "{beats}/min", "/min", "72.0"),
+        ("0.25", "g", "kg", "0"),
+        ("500", "g", "kg", "0.5"),
+        ("550", "g", "kg", "0.6"),
     ],
-)  # fmt: skip
+)
 def test_numbers_by_hand(value: str, unit: str, to: str, text: str) -> None:
     assert converted(value, unit, to, shipped()) == text
     assert published(exact(value, unit, to, shipped())) == text
@@ -121,7 +146,9 @@ def test_a_mean_of_what_was_sensed_loses_nothing() -> None:
 def test_what_is_left_of_an_old_window_is_told_as_the_judge_would(
     values: Sequence[tuple[str, bool]], data: st.DataObject
 ) -> None:
-    """A correction counts an old window from the topics: the same text as of one that is still kept."""
+    """A correction counts an old window from the topics: the same text as of one that is still
+    kept.
+    """
     facts = [
         reading("glucose_interstitial", text, "mg/dL" if first else "mmol/L", place)
         for place, (text, first) in enumerate(values)
@@ -134,7 +161,10 @@ def test_what_is_left_of_an_old_window_is_told_as_the_judge_would(
     add_all(state, right, shipped())
     assert remaining.of([wrong]) == tuple(close(state))
     assert place_of(wrong) == place_of(right[0])
-    assert msgspec.convert(msgspec.to_builtins(remaining.of([wrong])[0]), Window) == remaining.of([wrong])[0]
+    assert (
+        msgspec.convert(msgspec.to_builtins(remaining.of([wrong])[0]), Window)
+        == remaining.of([wrong])[0]
+    )
 
 
 def test_an_observation_has_the_same_number() -> None:

@@ -1,7 +1,9 @@
-"""The cases that were made after public bug reports and worked examples: what each of them is about, in code.
+"""The cases that were made after public bug reports and worked examples: what each of them is
+about, in code.
 
-Each is a folder of ``../shared/data/cases/judging`` with an ``expect.md``; the stories beside this file hold the same
-kinds with people of their own. Without that folder every case is skipped by its name.
+Each is a folder of ``../shared/data/cases/judging`` with an ``expect.md``; the stories beside this
+file hold the same kinds with people of their own. Without that folder every case is skipped by its
+name.
 """
 
 from __future__ import annotations
@@ -64,35 +66,57 @@ def acknowledged_then_beyond_the_query_bound(output: Output) -> bool:
     alert = output.only()
     decided = [record["state"] for record in output.alerts()].index("acknowledged")
     opened = [record["state"] for record in output.alerts()[decided:]].index("open") > 0
-    return opened and (alert["state"], alert["priority"]) == ("open", "high") and "60 %" in alert["why"][0]
+    return (
+        opened
+        and (alert["state"], alert["priority"]) == ("open", "high")
+        and "60 %" in alert["why"][0]
+    )
 
 
 def a_child_is_no_adult(output: Output) -> bool:
     settings = output.only("settings")
-    return "date of birth cannot be read" in said(settings) and not output.alerts("vital_signs") and not output.news2()
+    return (
+        "date of birth cannot be read" in said(settings)
+        and not output.alerts("vital_signs")
+        and not output.news2()
+    )
 
 
 def one_alert_that_is_of_today(output: Output) -> bool:
-    return output.only("weight")["state"] == "open" and not any(alert["stale"] for alert in output.alerts())
+    return output.only("weight")["state"] == "open" and not any(
+        alert["stale"] for alert in output.alerts()
+    )
 
 
 def each_value_to_its_wearer(output: Output) -> bool:
     worn = {(reading["patient"], reading["value"]) for reading in output.of("reading")}
     alert = output.only()
-    return worn == {("anna", "88"), ("bert", "98")} and (alert["patient"], alert["priority"]) == ("anna", "high")
+    return worn == {("anna", "88"), ("bert", "98")} and (alert["patient"], alert["priority"]) == (
+        "anna",
+        "high",
+    )
 
 
 def late_and_back_and_listed(output: Output) -> bool:
     records = output.alerts()
     priorities = [alert["priority"] for alert in records]
     marked = all(alert["late"] and alert["historical"] for alert in records)
-    return priorities[:1] == ["medium"] and priorities[-1] == "high" and marked and output.only()["state"] == "open"
+    return (
+        priorities[:1] == ["medium"]
+        and priorities[-1] == "high"
+        and marked
+        and output.only()["state"] == "open"
+    )
 
 
 def late_value_escalates_no_more(output: Output) -> bool:
     alert = output.only()
     over = next(record for record in output.alerts() if record.get("over"))
-    return bool(alert["over"]) and alert["escalation"] == over["escalation"] and alert["opened_at"] < over["updated_at"]
+    return (
+        bool(alert["over"])
+        and alert["escalation"] == over["escalation"]
+        and alert["opened_at"] < over["updated_at"]
+    )
 
 
 def the_chart_holds_and_the_limit_is_named(output: Output) -> bool:
@@ -105,36 +129,61 @@ def rings_and_says_that_nothing_is_known_between(output: Output) -> bool:
 
 
 def the_bare_recovery_is_named(output: Output) -> bool:
-    return "recover" in said(output.only("settings")) and output.only("vital_signs")["state"] == "open"
+    return (
+        "recover" in said(output.only("settings")) and output.only("vital_signs")["state"] == "open"
+    )
 
 
 def points_at_the_edges(output: Output) -> bool:
     wanted = {
-        (vital, value): int(points) for vital, value, points in re.findall(r"(\w+) ([\d.]+)→(\d)", output.expected)
+        (vital, value): int(points)
+        for vital, value, points in re.findall(r"(\w+) ([\d.]+)→(\d)", output.expected)
     }
     wanted |= {
         ("body_temperature", value): points
         for value, points in (
-            ("95.0", 3), ("95.1", 1), ("96.8", 1), ("96.9", 0), ("100.4", 0), ("100.5", 1), ("102.2", 1), ("102.29", 2),
+            ("95.0", 3),
+            ("95.1", 1),
+            ("96.8", 1),
+            ("96.9", 0),
+            ("100.4", 0),
+            ("100.5", 1),
+            ("102.2", 1),
+            ("102.29", 2),
         )
-    }  # fmt: skip
+    }
     wanted |= {
-        ("systolic", value): points for value, points in (("12.06", 3), ("12.07", 2), ("29.26", 0), ("29.27", 3))
+        ("systolic", value): points
+        for value, points in (("12.06", 3), ("12.07", 2), ("29.26", 0), ("29.27", 3))
     }
     scores = {score["readings"][0]: score["score_min"] for score in output.news2()}
-    found = {(reading["vital"], reading["value"]): scores[reading["id"]] for reading in output.of("reading")}
+    found = {
+        (reading["vital"], reading["value"]): scores[reading["id"]]
+        for reading in output.of("reading")
+    }
     return len(wanted) > 40 and {key: found[key] for key in wanted} == wanted
 
 
 def totals_of_the_worked_examples(output: Output) -> bool:
-    wanted = {patient: int(total) for patient, total in re.findall(r"(w\w+)=(\d+)", output.expected)}
+    wanted = {
+        patient: int(total) for patient, total in re.findall(r"(w\w+)=(\d+)", output.expected)
+    }
     found = {score["patient"]: score for score in output.news2()}
-    whole = all(score["missing"] == [] and score["score_min"] == score["score_max"] for score in found.values())
-    return len(wanted) == 9 and whole and {patient: score["score"] for patient, score in found.items()} == wanted
+    whole = all(
+        score["missing"] == [] and score["score_min"] == score["score_max"]
+        for score in found.values()
+    )
+    return (
+        len(wanted) == 9
+        and whole
+        and {patient: score["score"] for patient, score in found.items()} == wanted
+    )
 
 
 def one_measurement_is_no_repeat(output: Output) -> bool:
-    return output.only()["priority"] == "medium" and "repeat in 5 minutes" in output.only()["why"][0]
+    return (
+        output.only()["priority"] == "medium" and "repeat in 5 minutes" in output.only()["why"][0]
+    )
 
 
 def high_and_not_back(output: Output) -> bool:
@@ -144,7 +193,9 @@ def high_and_not_back(output: Output) -> bool:
 
 
 def medium_and_not_back(output: Output) -> bool:
-    return output.only()["priority"] == "medium" and not any(record["historical"] for record in output.alerts())
+    return output.only()["priority"] == "medium" and not any(
+        record["historical"] for record in output.alerts()
+    )
 
 
 def she_has_limits(output: Output) -> bool:
@@ -156,12 +207,17 @@ def she_has_limits(output: Output) -> bool:
 def over_after_ten_minutes_and_not_before(output: Output) -> bool:
     over = [record["updated_at"] for record in output.alerts() if record.get("over")]
     alert = output.only()
-    return over[:1] == ["2026-03-01T11:10:00Z"] and (alert["state"], alert["priority"]) == ("open", "high")
+    return over[:1] == ["2026-03-01T11:10:00Z"] and (alert["state"], alert["priority"]) == (
+        "open",
+        "high",
+    )
 
 
 def a_new_alert_without_the_old_snooze(output: Output) -> bool:
     first, second = output.last()
-    return first["state"] == "resolved" and second["state"] == "open" and events(second) == ["opened"]
+    return (
+        first["state"] == "resolved" and second["state"] == "open" and events(second) == ["opened"]
+    )
 
 
 def the_range_holds_both_answers(output: Output) -> bool:
@@ -180,7 +236,9 @@ def silence_of_what_was_never_heard(output: Output) -> bool:
 
 
 def a_side_that_the_snooze_does_not_cover(output: Output) -> bool:
-    low = [(alert["state"], alert["priority"]) for alert in output.alerts() if "low" in alert["title"]]
+    low = [
+        (alert["state"], alert["priority"]) for alert in output.alerts() if "low" in alert["title"]
+    ]
     return low == [("open", "medium"), ("open", "high")]
 
 
@@ -205,7 +263,9 @@ def low_is_read_first(output: Output) -> bool:
 def no_line_is_cut_in_two(output: Output) -> bool:
     whole = all(b"\n" not in record for _, record in output.lines)
     values = [reading["value"] for reading in output.of("reading")]
-    return whole and (values == ["72"] or [reject["reason"] for reject in output.of("reject")] == ["bad_schema"])
+    return whole and (
+        values == ["72"] or [reject["reason"] for reject in output.of("reject")] == ["bad_schema"]
+    )
 
 
 def what_was_taken_back_is_in_no_words(output: Output) -> bool:

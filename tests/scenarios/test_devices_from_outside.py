@@ -1,7 +1,8 @@
-"""What devices really sent, and what senders really wrote: each case through the command line, as a user would run it.
+"""What devices really sent, and what senders really wrote: each case through the command line, as a
+user would run it.
 
-The cases are lines of ``../shared/data/cases/devices/cases.jsonl``, each with its source and what must come out.
-Without that file they are skipped by its name.
+The cases are lines of ``../shared/data/cases/devices/cases.jsonl``, each with its source and what
+must come out. Without that file they are skipped by its name.
 """
 
 from __future__ import annotations
@@ -32,18 +33,22 @@ class Ran:
         result = CliRunner().invoke(app, arguments, input=given)
         if not isinstance(result.exception, UsageError | SystemExit | None):
             raise result.exception
-        self.status = 2 if isinstance(result.exception, UsageError) else result.exit_code  # as the entry point does
+        # as the entry point does
+        self.status = 2 if isinstance(result.exception, UsageError) else result.exit_code
         self.lines = result.stdout.splitlines()
         records = [msgspec.json.decode(line) for line in self.lines]
         if case["command"] == "decode":
             self.readings = [
-                {**each, "measured_at": each.get("device_time")} for each in records[0].get("readings", [])
+                {**each, "measured_at": each.get("device_time")}
+                for each in records[0].get("readings", [])
             ]
             self.rejects = [each["reject"]["reason"] for each in records if "reject" in each]
             self.alerts: list[Record] = []
         else:
             self.readings = [each["record"] for each in records if each["type"] == "reading"]
-            self.rejects = [each["record"]["reason"] for each in records if each["type"] == "reject"]
+            self.rejects = [
+                each["record"]["reason"] for each in records if each["type"] == "reject"
+            ]
             self.alerts = [each["record"] for each in records if each["type"] == "alert"]
 
     @property
@@ -87,13 +92,17 @@ def faults(expect: Record, ran: Ran) -> Iterator[str]:
         yield f"readings {found}"
     if "rejects" in expect and Counter(expect["rejects"]) != Counter(ran.rejects):
         yield f"rejects {ran.rejects}"
-    if "one_of_rejects" in expect and not (ran.rejects and set(ran.rejects) <= set(expect["one_of_rejects"])):
+    if "one_of_rejects" in expect and not (
+        ran.rejects and set(ran.rejects) <= set(expect["one_of_rejects"])
+    ):
         yield f"rejects {ran.rejects}"
     if "max_priority" in expect and ran.priority > RANK.get(expect["max_priority"], 0):
         yield f"an alert of rank {ran.priority}"
     if "min_priority" in expect and ran.priority < RANK.get(expect["min_priority"], 0):
         yield f"no alert above rank {ran.priority}"
-    if "patients" in expect and not {reading["patient"] for reading in ran.readings} <= set(expect["patients"]):
+    if "patients" in expect and not {reading["patient"] for reading in ran.readings} <= set(
+        expect["patients"]
+    ):
         yield "a reading of somebody else"
     for vital, reason in expect.get("absent", {}).items():
         if not any(each["value"] is None and each["absent"] == reason for each in ran.of(vital)):
@@ -108,7 +117,11 @@ def faults(expect: Record, ran: Ran) -> Iterator[str]:
 
 
 def _cases() -> list[Record]:
-    return [msgspec.json.decode(line) for line in CASES.read_bytes().splitlines()] if CASES.exists() else []
+    return (
+        [msgspec.json.decode(line) for line in CASES.read_bytes().splitlines()]
+        if CASES.exists()
+        else []
+    )
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, id=case["id"]) for case in _cases()])
@@ -120,7 +133,16 @@ def test_the_cases_are_there() -> None:
     if not CASES.exists():
         pytest.skip(f"{CASES} is not there: set RPM_SHARED to the folder with data/")
     understood = {
-        "readings", "rejects", "one_of_rejects", "max_priority", "min_priority", "patients", "absent", "flags", "rc",
-        "lines", "json_lines",
-    }  # fmt: skip
+        "readings",
+        "rejects",
+        "one_of_rejects",
+        "max_priority",
+        "min_priority",
+        "patients",
+        "absent",
+        "flags",
+        "rc",
+        "lines",
+        "json_lines",
+    }
     assert _cases() and {key for case in _cases() for key in case["expect"]} <= understood

@@ -1,4 +1,6 @@
-"""The page of the stories shows everything that they hold, and a browser draws it without a server."""
+"""The page of the stories shows everything that they hold, and a browser draws it without a
+server.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from support.scenarios.draw import page, told, words_of
 from support.scenarios.library import STORIES
 
 ARTICLE = re.compile(r'<article id="(.*?)">(.*?)</article>', re.DOTALL)
-CHART = re.compile(r'data-vital="(.*?)"></div><script type="application/json">(.*?)</script>', re.DOTALL)
+CHART = re.compile(
+    r'data-vital="(.*?)"></div><script type="application/json">(.*?)</script>', re.DOTALL
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +38,9 @@ def test_every_story_is_there(articles: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
 def test_a_story_is_drawn_whole(story: Path, articles: dict[str, str]) -> None:
-    """Its words; each vital that was measured, with all values; each alert with priority and why; each refusal."""
+    """Its words; each vital that was measured, with all values; each alert with priority and
+    why; each refusal.
+    """
     article, found = articles[story.name], told(story)
     assert escape(words_of(story)) in article
     charts = [(vital, json.loads(data)) for vital, data in CHART.findall(article)]
@@ -65,7 +71,9 @@ def browser_page(tmp_path: Path, drawn: str) -> Iterator[tuple[Page, list[str]]]
         pytest.skip("no chromium on the PATH: the page of the stories is not drawn in a browser")
     (tmp_path / "scenarios.html").write_text(drawn, encoding="utf-8")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-gpu"]
+        )
         shown, errors = browser.new_page(), []
         shown.on("pageerror", lambda error: errors.append(str(error)))
         shown.goto((tmp_path / "scenarios.html").as_uri())

@@ -1,7 +1,9 @@
-"""Every story below this folder: load, run, compare. A new story is a folder; its README says what a nurse expects.
+"""Every story below this folder: load, run, compare. A new story is a folder; its README says what
+a nurse expects.
 
-``expected.jsonl`` holds each alert line reduced to what a nurse sees. A story about the words of an alert also has
-``expected-alerts.jsonl``; one about whose and when it was has ``-readings``, ``-rejects`` or ``-observations``.
+``expected.jsonl`` holds each alert line reduced to what a nurse sees. A story about the words of an
+alert also has ``expected-alerts.jsonl``; one about whose and when it was has ``-readings``,
+``-rejects`` or ``-observations``.
 """
 
 from __future__ import annotations
@@ -42,18 +44,30 @@ def test_story(story: Path) -> None:
 
 @pytest.mark.parametrize(
     ("story", "kind"),
-    [(story, kind) for story in STORIES for kind in ALSO if (story / f"expected-{kind}s.jsonl").exists()],
+    [
+        (story, kind)
+        for story in STORIES
+        for kind in ALSO
+        if (story / f"expected-{kind}s.jsonl").exists()
+    ],
     ids=lambda each: each.name if isinstance(each, Path) else each,
 )
 def test_words_whose_and_when(story: Path, kind: Kind) -> None:
-    expected = [msgspec.json.decode(line) for line in (story / f"expected-{kind}s.jsonl").read_bytes().splitlines()]
+    expected = [
+        msgspec.json.decode(line)
+        for line in (story / f"expected-{kind}s.jsonl").read_bytes().splitlines()
+    ]
     assert seen_of(story, kind, ALSO[kind]) == expected
 
 
 def test_there_are_stories() -> None:
     assert len(STORIES) >= 20
-    assert len({story.name for story in STORIES}) == len(STORIES), "a name is a story, whatever its programme"
-    assert {file.parent for file in FOLDER.rglob("*.jsonl")} <= set(STORIES), "a story holds no folder"
+    assert len({story.name for story in STORIES}) == len(STORIES), (
+        "a name is a story, whatever its programme"
+    )
+    assert {file.parent for file in FOLDER.rglob("*.jsonl")} <= set(STORIES), (
+        "a story holds no folder"
+    )
 
 
 def test_the_table_of_the_library_names_every_story_once() -> None:

@@ -1,4 +1,6 @@
-"""Whom NEWS2 is not made for: the charts for pregnancy and for children, from both sides of each number."""
+"""Whom NEWS2 is not made for: the charts for pregnancy and for children, from both sides of each
+number.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,12 @@ from support.replaying import START, alerts, news2_scores, of_type, replay_value
 
 UNIT = {"mean_arterial": "mm[Hg]", "consciousness": "{ACVPU}"}
 AGES = {  # months: a birthday in the middle of each age
-    "0 to 3 months": 1, "3 to 12 months": 7, "1 to 4 years": 30, "4 to 12 years": 96, "over 12 years": 160,
-}  # fmt: skip
+    "0 to 3 months": 1,
+    "3 to 12 months": 7,
+    "1 to 4 years": 30,
+    "4 to 12 years": 96,
+    "over 12 years": 160,
+}
 # Bedside PEWS, table 1: the first value of 2 points and of 4 points, below and above.
 VITALS = ("heart_rate", "systolic", "respiratory_rate")
 PEWS = {
@@ -22,7 +28,7 @@ PEWS = {
     "1 to 4 years": ((60, 70, 150, 170), (65, 75, 125, 160), (12, 15, 61, 71)),
     "4 to 12 years": ((50, 60, 130, 151), (70, 80, 140, 170), (10, 14, 41, 51)),
     "over 12 years": ((40, 49, 120, 140), (75, 85, 150, 190), (9, 10, 23, 30)),
-}  # fmt: skip
+}
 
 
 def priorities(vital: str, *values: object, **entry: Any) -> list[str]:
@@ -43,7 +49,8 @@ def born(months: int) -> str:
 @pytest.mark.parametrize(
     ("vital", "inside", "amber", "red"),
     [
-        ("heart_rate", (50, 120), (49, 121, 130), (131,)),  # Mhyre 2014 < 50, > 120; Shields 2016 > 130
+        # Mhyre 2014 < 50, > 120; Shields 2016 > 130
+        ("heart_rate", (50, 120), (49, 121, 130), (131,)),
         ("pulse_rate", (50, 120), (49, 121, 130), (131,)),
         ("respiratory_rate", (10, 30), (9,), (31,)),
         ("oxygen_saturation", (95, 100), (94, 90), (89, 84)),
@@ -54,9 +61,13 @@ def born(months: int) -> str:
         ("consciousness", (0,), (), (1, 2, 3, 4)),
     ],
 )
-def test_pregnancy(vital: str, inside: tuple[object, ...], amber: tuple[object, ...], red: tuple[object, ...]) -> None:
+def test_pregnancy(
+    vital: str, inside: tuple[object, ...], amber: tuple[object, ...], red: tuple[object, ...]
+) -> None:
     given = [
-        (value, first) for values, first in ((inside, []), (amber, ["low"]), (red, ["medium"])) for value in values
+        (value, first)
+        for values, first in ((inside, []), (amber, ["low"]), (red, ["medium"]))
+        for value in values
     ]
     for value, first in given:
         assert priorities(vital, value, pregnant=True) == first, (vital, value)
@@ -64,19 +75,31 @@ def test_pregnancy(vital: str, inside: tuple[object, ...], amber: tuple[object, 
         assert priorities(vital, value, value, pregnant=True) == ["medium", "high"]
 
 
-def test_pressure_in_pregnancy_is_repeated_within_15_minutes_and_either_pressure_repeats_it() -> None:
+def test_pressure_in_pregnancy_is_repeated_within_15_minutes_and_either_pressure_repeats_it() -> (
+    None
+):
     entry = [{"v": 1, "patient": "p", "pregnant": True}]
-    values = [(0, "systolic", "162"), (0, "diastolic", "95"), (15, "systolic", "150"), (15, "diastolic", "111")]
+    values = [
+        (0, "systolic", "162"),
+        (0, "diastolic", "95"),
+        (15, "systolic", "150"),
+        (15, "diastolic", "111"),
+    ]
     found = of_type(replay_values(values, entry), "alert")
     assert [alert["priority"] for alert in found] == ["medium", "high"]
-    assert found[0]["why"][0] == (
-        "systolic 162 mmHg: high, red in the chart for pregnancy (shipped); repeat in 15 minutes; "
+    assert (
+        found[0]["why"][0]
+        == "systolic 162 mmHg: high, red in the chart for pregnancy (shipped); repeat in 15"
+        " minutes; "
         "NEWS2 does not apply (pregnant)"
     )
 
 
-SCALES = [{"oxygen_scale": scale, "on_oxygen": known} for scale in (1, 2) for known in (None, True, False)]
-PEOPLE: tuple[tuple[dict[str, Any], int, int], ...] = (  # who, and what is red of their saturation on scales 1 and 2
+SCALES = [
+    {"oxygen_scale": scale, "on_oxygen": known} for scale in (1, 2) for known in (None, True, False)
+]
+# who, and what is red of their saturation on scales 1 and 2
+PEOPLE: tuple[tuple[dict[str, Any], int, int], ...] = (
     ({"pregnant": True}, 89, 89),
     ({"pregnant": True, "born": "2012"}, 89, 89),
     ({"pregnant": True, "born": "unreadable"}, 89, 89),
@@ -85,29 +108,46 @@ PEOPLE: tuple[tuple[dict[str, Any], int, int], ...] = (  # who, and what is red 
     ({"born": "1950"}, 91, 83),
     ({}, 91, 83),
 )
-ANSWERS = st.lists(st.tuples(st.sampled_from((0, 30, 90, 900)), st.sampled_from(("0", "2"))), max_size=3)
+ANSWERS = st.lists(
+    st.tuples(st.sampled_from((0, 30, 90, 900)), st.sampled_from(("0", "2"))), max_size=3
+)
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(PEOPLE), st.sampled_from(SCALES), ANSWERS, st.data())
 def test_a_red_saturation_of_the_persons_chart_rings_whatever_is_said_of_oxygen(
-    who: tuple[dict[str, Any], int, int], scale: dict[str, Any], answers: list[tuple[int, str]], data: st.DataObject
+    who: tuple[dict[str, Any], int, int],
+    scale: dict[str, Any],
+    answers: list[tuple[int, str]],
+    data: st.DataObject,
 ) -> None:
     person, red_on_1, red_on_2 = who
     value = str(data.draw(st.integers(70, red_on_2 if scale["oxygen_scale"] == 2 else red_on_1)))
     values = [(minute, "oxygen_flow", flow, "L/min") for minute, flow in dict(answers).items()]
     values += [(minute, "oxygen_saturation", value) for minute in (60, 70)]
     output = replay_values(sorted(values), [{"v": 1, "patient": "p", **person, **scale}])
-    found = [each["priority"] for each in of_type(output, "alert") if each["group"] == "vital_signs"]
+    found = [
+        each["priority"] for each in of_type(output, "alert") if each["group"] == "vital_signs"
+    ]
     assert (found[0], found[-1]) == ("medium", "high")
 
 
 @pytest.mark.parametrize("on_oxygen", [None, True, False])
 def test_pregnancy_has_one_scale_of_saturation(on_oxygen: bool | None) -> None:
-    """The chart for pregnancy knows no scale 2: neither a low value is right by it, nor is anything asked for it."""
+    """The chart for pregnancy knows no scale 2: neither a low value is right by it, nor is
+    anything asked for it.
+    """
     for value, first in ((95, []), (97, []), (90, ["low"]), (89, ["medium"])):
-        assert priorities("oxygen_saturation", value, pregnant=True, oxygen_scale=2, on_oxygen=on_oxygen) == first
-    assert priorities("oxygen_saturation", 89, 88, pregnant=True, oxygen_scale=2) == ["medium", "high"]
+        assert (
+            priorities(
+                "oxygen_saturation", value, pregnant=True, oxygen_scale=2, on_oxygen=on_oxygen
+            )
+            == first
+        )
+    assert priorities("oxygen_saturation", 89, 88, pregnant=True, oxygen_scale=2) == [
+        "medium",
+        "high",
+    ]
 
 
 @pytest.mark.parametrize(("age", "vital"), [(age, vital) for age in PEWS for vital in VITALS])
@@ -120,7 +160,9 @@ def test_children_by_age(age: str, vital: str) -> None:
     for value, first in given:
         if not (vital == "respiratory_rate" and value > 80):
             is_severe = vital == "systolic" and value > 180
-            assert priorities(vital, value, born=born(AGES[age])) == (["medium"] if is_severe else first), value
+            assert priorities(vital, value, born=born(AGES[age])) == (
+                ["medium"] if is_severe else first
+            ), value
     assert priorities(vital, red_low, red_low, born=born(AGES[age])) == ["medium", "high"]
 
 
@@ -134,28 +176,43 @@ def test_an_adults_query_bounds_of_pulse_breathing_and_pressure_do_not_hold_for_
 
 def test_saturation_temperature_and_consciousness_of_a_child_are_judged_as_an_adults() -> None:
     for vital, value, first in (
-        ("oxygen_saturation", 93, "low"), ("oxygen_saturation", 91, "medium"), ("body_temperature", "39.1", "low"),
+        ("oxygen_saturation", 93, "low"),
+        ("oxygen_saturation", 91, "medium"),
+        ("body_temperature", "39.1", "low"),
         ("consciousness", 1, "medium"),
-    ):  # fmt: skip
+    ):
         assert priorities(vital, value, born=born(96)) == [first]
     (alert,) = of_type(
-        replay_values([(0, "oxygen_saturation", "93")], [{"v": 1, "patient": "p", "born": born(96)}]), "alert"
+        replay_values(
+            [(0, "oxygen_saturation", "93")], [{"v": 1, "patient": "p", "born": born(96)}]
+        ),
+        "alert",
     )
     assert alert["why"] == [
-        "oxygen saturation 93 %: low, amber, as for adults (shipped); NEWS2 does not apply (under 16)"
+        (
+            "oxygen saturation 93 %: low, amber, as for adults (shipped); NEWS2 does not apply"
+            " (under 16)"
+        )
     ]
 
 
 def test_the_words_name_the_age() -> None:
     found = replay_values([(0, "heart_rate", "160")], [{"v": 1, "patient": "p", "born": born(96)}])
     (alert,) = of_type(found, "alert")
-    assert alert["why"][0].startswith("heart rate 160 a minute: high, red for a child of 4 to 12 years (shipped)")
+    assert alert["why"][0].startswith(
+        "heart rate 160 a minute: high, red for a child of 4 to 12 years (shipped)"
+    )
     assert alert["rule"].startswith("limit.child_red.heart_rate@")
 
 
-@pytest.mark.parametrize(("birthday", "words"), [("2025-03-02", "3 to 12 months"), ("2025-03-01", "1 to 4 years")])
+@pytest.mark.parametrize(
+    ("birthday", "words"), [("2025-03-02", "3 to 12 months"), ("2025-03-01", "1 to 4 years")]
+)
 def test_an_age_begins_on_the_day(birthday: str, words: str) -> None:
-    (alert,) = of_type(replay_values([(0, "heart_rate", "200")], [{"v": 1, "patient": "p", "born": birthday}]), "alert")
+    (alert,) = of_type(
+        replay_values([(0, "heart_rate", "200")], [{"v": 1, "patient": "p", "born": birthday}]),
+        "alert",
+    )
     assert words in alert["why"][0]
 
 

@@ -1,7 +1,8 @@
 """Every detector is a River estimator: River's own checks, and those on data sets on our own data.
 
-``river.checks.yield_checks`` gives the list. Its data-set checks would download River's credit cards; here each runs
-on readings of a made-up person, every twentieth of them gross and labelled so.
+``river.checks.yield_checks`` gives the list. Its data-set checks would download River's credit
+cards; here each runs on readings of a made-up person, every twentieth of them gross and labelled
+so.
 """
 
 from __future__ import annotations
@@ -20,9 +21,13 @@ from rpm_stream.score.detectors.drift import Drift
 from rpm_stream.score.detectors.protocol import WARM_AFTER, Detector
 from rpm_stream.score.detectors.table import DETECTORS, VITAL_DETECTORS
 
-pytest.importorskip("sklearn", reason="River's check of the ROC area needs scikit-learn (requirements/dev.txt)")
+pytest.importorskip(
+    "sklearn", reason="River's check of the ROC area needs scikit-learn (requirements/dev.txt)"
+)
 
-PLACES = {name: (feature("heart_rate"),) if name in VITAL_DETECTORS else features() for name in DETECTORS}
+PLACES = {
+    name: (feature("heart_rate"),) if name in VITAL_DETECTORS else features() for name in DETECTORS
+}
 each = pytest.mark.parametrize("name", DETECTORS)
 
 
@@ -38,7 +43,11 @@ def labelled(scale: int = 1) -> list[tuple[Vector, bool]]:
         row, gross = vector(0, rng), place % 20 == 19 and place > WARM_AFTER
         if gross:
             vital = "heart_rate" if place % 40 == 19 else VECTOR[place % len(VECTOR)]
-            row = {**row, "heart_rate": rng.choice(gross_values("heart_rate", 0)), vital: gross_values(vital, 0)[0]}
+            row = {
+                **row,
+                "heart_rate": rng.choice(gross_values("heart_rate", 0)),
+                vital: gross_values(vital, 0)[0],
+            }
         rows.append((row, gross))
     return rows
 
@@ -67,7 +76,9 @@ def test_rivers_checks(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @each
 def test_a_detector_works_in_a_pipeline_of_river(name: str) -> None:
-    """``StandardScaler() | detector``: of a scaled vector what is not above zero is no vital, so it is moved up."""
+    """``StandardScaler() | detector``: of a scaled vector what is not above zero is no vital, so
+    it is moved up.
+    """
     assert isinstance(model(name), AnomalyDetector)
     moved = compose.FuncTransformer(lambda x: {vital: 50.0 + value for vital, value in x.items()})
     pipeline = preprocessing.StandardScaler() | moved | model(name)
@@ -79,11 +90,13 @@ def test_a_detector_works_in_a_pipeline_of_river(name: str) -> None:
     assert 0.0 <= pipeline.score_one(usual) < pipeline.score_one(gross) <= 1.0
 
 
-# --- drift detectors: River has no checks for them, these are ours -----------------------------------------------
+# --- drift detectors: River has no checks for them, these are ours --------------------------------
 
 
 def test_a_drift_detector_keeps_rivers_conventions() -> None:
-    """``update`` returns nothing, ``drift_detected`` holds for the last value alone, a clone is fresh."""
+    """``update`` returns nothing, ``drift_detected`` holds for the last value alone, a clone is
+    fresh.
+    """
     detector = Drift(feature("heart_rate"))
     assert isinstance(detector, DriftDetector)
     assert not detector.drift_detected

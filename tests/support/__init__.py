@@ -1,8 +1,8 @@
 """What tests share, and the only root of helpers: ``from support.replaying import registry_of``.
 
 - ``paths``: this checkout and the public data; ``source``: the package's own code, parsed.
-- Without Kafka: ``replaying`` (rows or frames in, output lines out), ``device`` (one device's ingest),
-  ``ward`` (one patient's judge), ``situation``, ``people``, ``readings``, ``books``,
+- Without Kafka: ``replaying`` (rows or frames in, output lines out), ``device`` (one device's
+  ingest), ``ward`` (one patient's judge), ``situation``, ``people``, ``readings``, ``books``,
   ``command_line`` (``rpm-stream`` as a person calls it).
 - Doubles of the outside world: ``fhir_server``, and ``radio`` for Bluetooth.
 - ``feed``: a running feed, and its page in this process.

@@ -9,7 +9,9 @@ from rpm_stream.records import Alert, Priority, State, Transition
 
 
 def alert_of(key: str, at: datetime, **fields: Any) -> Alert:
-    """An open high alert of patient "p", opened, measured and updated ``at``; ``fields`` instead of these."""
+    """An open high alert of patient "p", opened, measured and updated ``at``; ``fields`` instead
+    of these.
+    """
     facts: dict[str, Any] = {
         "id": key,
         "patient": "p",
@@ -28,9 +30,14 @@ def alert_of(key: str, at: datetime, **fields: Any) -> Alert:
     return Alert(**{**facts, **fields})
 
 
-def history_of(priority: Priority, state: State, opened: datetime, updated: datetime) -> tuple[Transition, ...]:
+def history_of(
+    priority: Priority, state: State, opened: datetime, updated: datetime
+) -> tuple[Transition, ...]:
     """How an alert came into ``state``: opened by a value; the second step is N. Adeyemi's."""
     first = Transition(at=opened, state="open", priority=priority, who="", reason="first value")
     if state == "open":
         return (first,)
-    return (first, Transition(at=updated, state=state, priority=priority, who="N. Adeyemi", reason="calling"))
+    return (
+        first,
+        Transition(at=updated, state=state, priority=priority, who="N. Adeyemi", reason="calling"),
+    )

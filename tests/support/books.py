@@ -1,4 +1,6 @@
-"""The topics of a service that ran over some frames, without Kafka: the same pure steps, their outputs as records."""
+"""The topics of a service that ran over some frames, without Kafka: the same pure steps, their
+outputs as records.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +32,13 @@ Change = Callable[[dict[str, Any]], None]
 LATER = datetime(2026, 3, 3, tzinfo=UTC)  # two days after what the frames of ``replaying`` hold
 
 
-def record(topic: str, place: int, value: bytes, key: str = "", minutes: float = 0) -> ConsumerRecord:
+def record(
+    topic: str, place: int, value: bytes, key: str = "", minutes: float = 0
+) -> ConsumerRecord:
     at = int(datetime.fromisoformat(stamp(minutes)).timestamp() * 1000)
-    return ConsumerRecord(topic, 0, place, at, 0, key.encode(), value, None, len(key), len(value), ())
+    return ConsumerRecord(
+        topic, 0, place, at, 0, key.encode(), value, None, len(key), len(value), ()
+    )
 
 
 def topics_of(
@@ -59,7 +65,9 @@ def topics_of(
         key = "d" if isinstance(frame, bytes) else frame["device"]
         minutes = 0.0
         if not isinstance(frame, bytes):
-            minutes = (datetime.fromisoformat(frame["sent_at"]) - datetime.fromisoformat(stamp(0))).total_seconds() / 60
+            minutes = (
+                datetime.fromisoformat(frame["sent_at"]) - datetime.fromisoformat(stamp(0))
+            ).total_seconds() / 60
         found[names.FRAMES].append(record(names.FRAMES, place, value, key, minutes))
         position = Position(topic=names.FRAMES, partition=0, offset=place)
         at = datetime.fromisoformat(stamp(minutes))
@@ -95,7 +103,17 @@ def changed(one: ConsumerRecord, change: Change) -> ConsumerRecord:
     change(body)
     value = msgspec.json.encode(body)
     return ConsumerRecord(
-        one.topic, one.partition, one.offset, one.timestamp, 0, one.key, value, None, 0, len(value), ()
+        one.topic,
+        one.partition,
+        one.offset,
+        one.timestamp,
+        0,
+        one.key,
+        value,
+        None,
+        0,
+        len(value),
+        (),
     )
 
 

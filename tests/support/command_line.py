@@ -11,15 +11,28 @@ from pathlib import Path
 NOTHING_LISTENS = "127.0.0.1:1"  # tcpmux: nothing of ours, and no user's, takes a port below 1024
 
 
-def run(*arguments: str, folder: Path, code: str | None = None, **settings: str) -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str, folder: Path, code: str | None = None, **settings: str
+) -> subprocess.CompletedProcess[str]:
     """The command in a child, without this shell's settings; ``code`` runs in it first."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RPM_")}
-    environment |= {"RPM_DATA_DIR": str(folder), "RPM_METRICS_PORT": "0", "RPM_BOOTSTRAP": NOTHING_LISTENS, **settings}
+    environment |= {
+        "RPM_DATA_DIR": str(folder),
+        "RPM_METRICS_PORT": "0",
+        "RPM_BOOTSTRAP": NOTHING_LISTENS,
+        **settings,
+    }
     start = ["-m", "rpm_stream"] if code is None else ["-c", code]
     return subprocess.run(
-        [sys.executable, *start, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=120,
-        stdin=subprocess.DEVNULL, check=False,
-    )  # fmt: skip
+        [sys.executable, *start, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
 
 
 def one_line(ran: subprocess.CompletedProcess[str], status: int = 2) -> str:

@@ -30,9 +30,14 @@ class Device:
         self.state = unpack_device(pack_device(self.state))
         position = Position(topic="rpm.frames", partition=0, offset=self.offset)
         body = msgspec.json.encode(value)
-        done = self.ingest.step(self.state, FrameMessage(key="d", value=body, position=position, received_at=START))
+        done = self.ingest.step(
+            self.state, FrameMessage(key="d", value=body, position=position, received_at=START)
+        )
         account = done.account
-        assert account.parts == account.readings + account.duplicates + sum(map(parts_of, done.rejects))  # law 1
+        # law 1
+        assert account.parts == account.readings + account.duplicates + sum(
+            map(parts_of, done.rejects)
+        )
         return done
 
     def put(self, entry: Record) -> None:

@@ -1,7 +1,7 @@
 """A small FHIR server over real HTTP: stores by id, and misbehaves on request.
 
-Like HAPI it refuses a transaction whole: for a missing fullUrl, an id twice, a reference to a Patient or Device that
-is not there, or a resource that the test names.
+Like HAPI it refuses a transaction whole: for a missing fullUrl, an id twice, a reference to a
+Patient or Device that is not there, or a resource that the test names.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ SLOW_SECONDS = 2.0
 class FhirServer:
     """``faults`` are used up one a request: a status, (status, headers), or a word.
 
-    "drop" and "drop_after_storing" end the connection, "log_in" is a page in front of the server, "slow" keeps waiting.
+    "drop" and "drop_after_storing" end the connection, "log_in" is a page in front of the server,
+    "slow" keeps waiting.
     """
 
     def __init__(self) -> None:
@@ -31,7 +32,8 @@ class FhirServer:
         self.refused: dict[str, int] = {}
         self.always: int | str | None = None
         self.readable = True
-        self.read_faults: list[str] = []  # statuses of single entries of a batch, used up one an entry
+        # statuses of single entries of a batch, used up one an entry
+        self.read_faults: list[str] = []
         self._changed = asyncio.Condition()
 
     async def until(self, condition: Callable[[], bool]) -> None:
@@ -52,7 +54,9 @@ class FhirServer:
             async with self._changed:
                 self._changed.notify_all()
 
-    def _answer(self, request: web.Request, bundle: dict[str, Any], fault: Any) -> web.StreamResponse:
+    def _answer(
+        self, request: web.Request, bundle: dict[str, Any], fault: Any
+    ) -> web.StreamResponse:
         if isinstance(fault, int):
             return outcome(fault)
         if isinstance(fault, tuple):
@@ -67,22 +71,30 @@ class FhirServer:
 
     def _apply(self, bundle: dict[str, Any]) -> web.Response:
         if bundle["type"] == "batch":
-            return answer_of("batch-response", [self._read(one["request"]) for one in bundle["entry"]])
+            return answer_of(
+                "batch-response", [self._read(one["request"]) for one in bundle["entry"]]
+            )
         references = [entry["request"]["url"] for entry in bundle["entry"]]
         for status in (self.refused[one] for one in references if one in self.refused):
             return outcome(status)
-        if len(set(references)) != len(references) or not all("fullUrl" in entry for entry in bundle["entry"]):
+        if len(set(references)) != len(references) or not all(
+            "fullUrl" in entry for entry in bundle["entry"]
+        ):
             return outcome(400)
         for entry in bundle["entry"]:
             resource = entry["resource"]
-            needed = {resource[name]["reference"] for name in ("subject", "device") if name in resource}
+            needed = {
+                resource[name]["reference"] for name in ("subject", "device") if name in resource
+            }
             if not needed <= set(self.versions) | set(references):
                 return outcome(400)
         for reference, entry in zip(references, bundle["entry"], strict=True):
             kept = self.versions.setdefault(reference, [])
             if not kept or kept[-1] != entry["resource"]:
                 kept.append(entry["resource"])
-        return answer_of("transaction-response", [{"response": {"status": "200 OK"}} for _ in references])
+        return answer_of(
+            "transaction-response", [{"response": {"status": "200 OK"}} for _ in references]
+        )
 
     def _read(self, request: dict[str, str]) -> dict[str, Any]:
         if not self.readable:

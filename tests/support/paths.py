@@ -15,8 +15,10 @@ def repository(*parts: str) -> Path:
 
 
 def shared_data(*parts: str) -> Path:
-    """A path below ``data`` in the folder that RPM_SHARED names (else: ``shared`` beside the checkout).
+    """A path below ``data`` in the folder that RPM_SHARED names (else: ``shared`` beside the
+    checkout).
 
-    The data are public and not part of this repository: a test that needs a file says so where it is missing.
+    The data are public and not part of this repository: a test that needs a file says so where it
+    is missing.
     """
     return _SHARED.joinpath("data", *parts)

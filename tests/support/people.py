@@ -14,7 +14,9 @@ Vector = dict[str, float]
 
 
 class Vital(Record, frozen=True, kw_only=True):
-    """Usual values (mean and standard deviation of three people), resolution, and the query bounds."""
+    """Usual values (mean and standard deviation of three people), resolution, and the query
+    bounds.
+    """
 
     people: tuple[tuple[float, float], ...]
     resolution: float
@@ -25,18 +27,28 @@ class Vital(Record, frozen=True, kw_only=True):
 VITALS: Mapping[str, Vital] = {
     "heart_rate": Vital(people=((72, 6), (58, 3), (88, 9)), resolution=1, gross=(30, 220)),
     "respiratory_rate": Vital(people=((16, 2), (13, 1), (20, 2.5)), resolution=1, gross=(6, 50)),
-    "oxygen_saturation": Vital(people=((97, 1), (98, 0), (92, 1.5)), resolution=1, gross=(70,), most=100),
+    "oxygen_saturation": Vital(
+        people=((97, 1), (98, 0), (92, 1.5)), resolution=1, gross=(70,), most=100
+    ),
     "systolic": Vital(people=((128, 10), (108, 6), (150, 14)), resolution=1, gross=(70, 250)),
     "diastolic": Vital(people=((80, 6), (68, 5), (90, 9)), resolution=1, gross=(40, 150)),
-    "body_temperature": Vital(people=((36.8, 0.3), (36.4, 0.15), (37.0, 0.4)), resolution=0.1, gross=(34, 41.5)),
+    "body_temperature": Vital(
+        people=((36.8, 0.3), (36.4, 0.15), (37.0, 0.4)), resolution=0.1, gross=(34, 41.5)
+    ),
     "glucose": Vital(people=((140, 30), (105, 15), (170, 45)), resolution=1, gross=(40, 400)),
-    # More than 5 kg within a day is the query bound; the daily scatter of a person's weight is about half a kilogram.
+    # More than 5 kg within a day is the query bound; the daily scatter of a person's weight is
+    # about half a kilogram.
     "weight": Vital(people=((82, 0.5), (55, 0.4), (120, 0.8)), resolution=0.1, gross=()),
     "pulse_rate": Vital(people=((74, 6), (60, 3), (86, 9)), resolution=2, gross=(30, 220)),
 }
 PEOPLE = range(3)
 VECTOR = ("heart_rate", "respiratory_rate", "oxygen_saturation", "systolic", "body_temperature")
-VECTOR_SETS = (VECTOR, ("heart_rate", "oxygen_saturation"), ("systolic", "diastolic", "heart_rate"), tuple(VITALS)[:7])
+VECTOR_SETS = (
+    VECTOR,
+    ("heart_rate", "oxygen_saturation"),
+    ("systolic", "diastolic", "heart_rate"),
+    tuple(VITALS)[:7],
+)
 
 
 def feature(vital: str) -> Feature:

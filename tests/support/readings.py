@@ -12,7 +12,9 @@ START = datetime(2026, 3, 1, 7, 0, tzinfo=UTC)
 
 
 def reading(vital: str, value: str | None, unit: str, seconds: float = 0, **fields: Any) -> Reading:
-    """A reading of patient "p-1" by device "d-1", ``seconds`` after START, received two seconds later."""
+    """A reading of patient "p-1" by device "d-1", ``seconds`` after START, received two seconds
+    later.
+    """
     at = START + timedelta(seconds=seconds)
     facts: dict[str, Any] = {
         "id": str(uuid5(NAMESPACE_URL, f"{vital} {seconds}")),

@@ -1,4 +1,6 @@
-"""Replays for tests, through the doors of the pipeline: rows or frames in, decoded output lines out."""
+"""Replays for tests, through the doors of the pipeline: rows or frames in, decoded output lines
+out.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,21 @@ from rpm_stream.records import Origin, Reading
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 UNITS = {
-    "heart_rate": "/min", "pulse_rate": "/min", "respiratory_rate": "/min", "oxygen_saturation": "%",
-    "systolic": "mm[Hg]", "diastolic": "mm[Hg]", "body_temperature": "Cel", "glucose": "mg/dL",
-    "glucose_interstitial": "mg/dL", "weight": "kg", "battery": "%", "cadence": "/min", "mean_arterial": "mm[Hg]",
+    "heart_rate": "/min",
+    "pulse_rate": "/min",
+    "respiratory_rate": "/min",
+    "oxygen_saturation": "%",
+    "systolic": "mm[Hg]",
+    "diastolic": "mm[Hg]",
+    "body_temperature": "Cel",
+    "glucose": "mg/dL",
+    "glucose_interstitial": "mg/dL",
+    "weight": "kg",
+    "battery": "%",
+    "cadence": "/min",
+    "mean_arterial": "mm[Hg]",
     "perfusion_index": "%",
-}  # fmt: skip
+}
 
 Record = dict[str, Any]
 Output = list[tuple[str, Record]]
@@ -48,15 +60,21 @@ def csv_lines(values: Iterable[Sequence[Any]], patient: str = "p") -> list[str]:
     """A CSV file of (minutes, vital, value[, unit]) of one patient."""
     lines = ["patient,measured_at,vital,value,unit\n"]
     for minutes, vital, value, *unit in values:
-        lines.append(f"{patient},{stamp(minutes)},{vital},{value},{unit[0] if unit else UNITS[vital]}\n")
+        lines.append(
+            f"{patient},{stamp(minutes)},{vital},{value},{unit[0] if unit else UNITS[vital]}\n"
+        )
     return lines
 
 
-def replay_csv(lines: Iterable[str], entries: Iterable[Record] = (), until: float | None = None) -> Output:
+def replay_csv(
+    lines: Iterable[str], entries: Iterable[Record] = (), until: float | None = None
+) -> Output:
     """All output lines of a CSV file."""
     run = new_replay(entries)
     output = [line for found in frames(rows(lines)) for line in run.csv(found)]
-    return decoded([*output, *run.finish(None if until is None else START + timedelta(minutes=until))])
+    return decoded(
+        [*output, *run.finish(None if until is None else START + timedelta(minutes=until))]
+    )
 
 
 def replay_values(
@@ -70,9 +88,15 @@ def frame(entries: Sequence[Record], minutes: float, seq: int = 0, **fields: Any
     """A frame of device ``d``: measurements, or notifications where an entry has a payload."""
     kind = "notifications" if "payload" in entries[0] else "measurements"
     given = {
-        "v": 1, "frame": f"f{seq}", "gateway": "g", "device": "d", "seq": seq, "boot": "b", "sent_at": stamp(minutes),
+        "v": 1,
+        "frame": f"f{seq}",
+        "gateway": "g",
+        "device": "d",
+        "seq": seq,
+        "boot": "b",
+        "sent_at": stamp(minutes),
         kind: list(entries),
-    }  # fmt: skip
+    }
     return {**given, **fields}
 
 
@@ -87,8 +111,12 @@ def replay_frames(
     run = new_replay(entries)
     output = []
     for number, each in enumerate(found, start=1):
-        output += list(run.jsonl(each if isinstance(each, bytes) else msgspec.json.encode(each), number))
-    return decoded([*output, *run.finish(None if until is None else START + timedelta(minutes=until))])
+        output += list(
+            run.jsonl(each if isinstance(each, bytes) else msgspec.json.encode(each), number)
+        )
+    return decoded(
+        [*output, *run.finish(None if until is None else START + timedelta(minutes=until))]
+    )
 
 
 def worn(patient: str = "p", device: str = "d", **fields: Any) -> Record:
@@ -102,7 +130,10 @@ def of_type(output: Output, kind: str) -> list[Record]:
 
 def alerts(output: Output) -> list[tuple[str, str, str, str]]:
     """Group, priority, state and title of every alert line."""
-    return [(alert["group"], alert["priority"], alert["state"], alert["title"]) for alert in of_type(output, "alert")]
+    return [
+        (alert["group"], alert["priority"], alert["state"], alert["title"])
+        for alert in of_type(output, "alert")
+    ]
 
 
 def last_alerts(output: Output) -> dict[str, Record]:
@@ -113,15 +144,29 @@ def last_alerts(output: Output) -> dict[str, Record]:
 def news2_scores(output: Output) -> list[tuple[float, float]]:
     """Range of every NEWS2 score."""
     scores = of_type(output, "score")
-    return [(score["score_min"], score["score_max"]) for score in scores if score["detector"] == "news2"]
+    return [
+        (score["score_min"], score["score_max"]) for score in scores if score["detector"] == "news2"
+    ]
 
 
-def reading_of(vital: str, value: str | None, unit: str, minutes: float = 0, **fields: Any) -> Reading:
+def reading_of(
+    vital: str, value: str | None, unit: str, minutes: float = 0, **fields: Any
+) -> Reading:
     """One reading of the patient ``p``, as the pipeline would have it."""
     at = START + timedelta(minutes=minutes)
     given: dict[str, Any] = {
-        "id": f"r-{vital}-{minutes}", "patient": "p", "device": "d", "vital": vital, "value": value, "unit": unit,
-        "measured_at": at, "received_at": at, "utc_offset": None, "absent": None, "flags": (), "attributes": {},
+        "id": f"r-{vital}-{minutes}",
+        "patient": "p",
+        "device": "d",
+        "vital": vital,
+        "value": value,
+        "unit": unit,
+        "measured_at": at,
+        "received_at": at,
+        "utc_offset": None,
+        "absent": None,
+        "flags": (),
+        "attributes": {},
         "origin": Origin(frame="f", index=0, part=0),
-    }  # fmt: skip
+    }
     return Reading(**{**given, **fields})

@@ -36,11 +36,18 @@ class Patient:
         alerts: list[Alert] = []
         for minutes, vital, value in values:
             self.offset += 1
-            reading = reading_of(vital, value, shipped().vitals[vital].unit, minutes, id=f"r-{vital}-{self.offset}")
+            reading = reading_of(
+                vital, value, shipped().vitals[vital].unit, minutes, id=f"r-{vital}-{self.offset}"
+            )
             message = Readings(
-                patient="p", frame="f", partition=0, offset=self.offset, chunk=0, received_at=reading.measured_at,
+                patient="p",
+                frame="f",
+                partition=0,
+                offset=self.offset,
+                chunk=0,
+                received_at=reading.measured_at,
                 readings=(reading,),
-            )  # fmt: skip
+            )
             judged = self.judge.step(self.patient, message)
             assert judged is not None
             sent.append(reading)
@@ -52,7 +59,9 @@ class Patient:
 
     def take_back(self, wrong: list[Reading]) -> None:
         at = self.patient.state.now or START
-        given = Action(patient="p", action="void", who="nurse", at=at, reason="wrong", readings=tuple(wrong))
+        given = Action(
+            patient="p", action="void", who="nurse", at=at, reason="wrong", readings=tuple(wrong)
+        )
         self.judge.act(self.patient, given)
 
     def put(self, **fields: Any) -> None:
@@ -64,14 +73,19 @@ class Patient:
         """The members of a kind that have not recovered."""
         episodes = self.patient.state.episodes.values()
         members = {name: member for episode in episodes for name, member in episode.members.items()}
-        return {name: member for name, member in members.items() if member.kind == kind and not member.well}
+        return {
+            name: member
+            for name, member in members.items()
+            if member.kind == kind and not member.well
+        }
 
 
 class Example(msgspec.Struct, frozen=True):
     """``wrong`` makes the rule find something after ``calm``, ``well`` lets it recover.
 
-    ``again`` is a value that the rule finds something in only if ``wrong`` still counts. ``entry``: fields of the
-    patient; ``late``: what comes last before the rule finds something, and what comes first before it recovers.
+    ``again`` is a value that the rule finds something in only if ``wrong`` still counts. ``entry``:
+    fields of the patient; ``late``: what comes last before the rule finds something, and what comes
+    first before it recovers.
     """
 
     calm: list[Value]
@@ -86,9 +100,11 @@ class Example(msgspec.Struct, frozen=True):
 def panel(minutes: float, rate: str, saturation: str, pulse: str) -> list[Value]:
     """Four vitals of NEWS2."""
     return [
-        (minutes, "respiratory_rate", rate), (minutes, "oxygen_saturation", saturation),
-        (minutes, "heart_rate", pulse), (minutes, "body_temperature", "36.8"),
-    ]  # fmt: skip
+        (minutes, "respiratory_rate", rate),
+        (minutes, "oxygen_saturation", saturation),
+        (minutes, "heart_rate", pulse),
+        (minutes, "body_temperature", "36.8"),
+    ]
 
 
 def line(vital: str, values: Iterable[str], first: float, every: float) -> list[Value]:
@@ -111,7 +127,13 @@ def fail(patient: Patient) -> None:
         patient.send([(1, "heart_rate", "73")])
 
 
-BAD_LIMIT = {"vital": "heart_rate", "high": "9999", "unit": "/min", "owner": "dr-7", "priority": "medium"}
+BAD_LIMIT = {
+    "vital": "heart_rate",
+    "high": "9999",
+    "unit": "/min",
+    "owner": "dr-7",
+    "priority": "medium",
+}
 USUAL = [str(68 + number * 7 % 9) for number in range(230)]
 EXAMPLES: dict[Kind, Example] = {
     "limit": Example(
@@ -123,7 +145,9 @@ EXAMPLES: dict[Kind, Example] = {
     "news2": Example(
         calm=panel(0, "16", "97", "72"),
         wrong=panel(5, "22", "93", "115"),
-        well=[value for minutes in range(10, 100, 10) for value in panel(minutes, "16", "97", "72")],
+        well=[
+            value for minutes in range(10, 100, 10) for value in panel(minutes, "16", "97", "72")
+        ],
         again=[(7, "respiratory_rate", "22")],  # two points, with those that were taken back six
     ),
     "detector": Example(
@@ -177,7 +201,9 @@ EXAMPLES: dict[Kind, Example] = {
 
 
 def found(kind: Kind) -> tuple[Patient, list[Reading]]:
-    """The patient of an example when its rule has found something, and the readings that are wrong."""
+    """The patient of an example when its rule has found something, and the readings that are
+    wrong.
+    """
     example = EXAMPLES[kind]
     patient = Patient(example.entry)
     patient.send(example.calm)

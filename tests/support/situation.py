@@ -1,4 +1,6 @@
-"""A patient of whom alert knows nothing but the findings: what tests of the life of alerts alone need."""
+"""A patient of whom alert knows nothing but the findings: what tests of the life of alerts alone
+need.
+"""
 
 from __future__ import annotations
 
@@ -47,4 +49,6 @@ class Unknown:
 
 def context(now: datetime) -> Context:
     """Of a decision about an alert whose values are not back."""
-    return Context(shipped().priorities, Unknown(), lambda name, member: False, lambda member: False, now)
+    return Context(
+        shipped().priorities, Unknown(), lambda name, member: False, lambda member: False, now
+    )

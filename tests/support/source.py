@@ -45,7 +45,10 @@ def module_name(path: Path) -> str:
 
 
 def _statements(node: ast.AST, inside: bool) -> Iterator[ast.AST]:
-    """What runs of a module; ``inside``: also in its functions. Not what only a type checker reads."""
+    """What runs of a module; ``inside``: also in its functions.
+
+    Not what only a type checker reads.
+    """
     for child in ast.iter_child_nodes(node):
         typing_only = isinstance(child, ast.If) and dotted(child.test, {}) == "TYPE_CHECKING"
         function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
@@ -75,13 +78,21 @@ def import_graph(inside: bool) -> dict[str, set[str]]:
 
 
 def aliases(path: Path) -> dict[str, str]:
-    """What a local name stands for: ``dt`` for ``datetime.datetime`` after ``from datetime import datetime as dt``."""
+    """What a local name stands for: ``dt`` for ``datetime.datetime`` after ``from datetime
+    import datetime as dt``.
+    """
     found: dict[str, str] = {}
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
-            found |= {alias.asname or alias.name.split(".")[0]: alias.name for alias in node.names if alias.asname}
+            found |= {
+                alias.asname or alias.name.split(".")[0]: alias.name
+                for alias in node.names
+                if alias.asname
+            }
         elif isinstance(node, ast.ImportFrom):
-            found |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {
+                alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names
+            }
     return found
 
 

@@ -1,4 +1,6 @@
-"""One patient's judge, as the service runs it: what it is sent, and the alert records that come of it."""
+"""One patient's judge, as the service runs it: what it is sent, and the alert records that come
+of it.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ class Ward:
 
     def __init__(self, *entries: dict[str, Any]) -> None:
         self.registry = registry_of((worn(), *entries))
-        self.ingest, self.judge = Ingest(shipped(), self.registry, recorded_time=True), Judge(shipped(), self.registry)
+        self.ingest, self.judge = (
+            Ingest(shipped(), self.registry, recorded_time=True),
+            Judge(shipped(), self.registry),
+        )
         self.device, self.patient = DeviceState(), unpack_patient(None, "p")
         self.offset = 0
 
@@ -33,7 +38,10 @@ class Ward:
         sent = frame([measurement(*value) for value in values], minutes, seq=self.offset)
         position = Position(topic="rpm.frames", partition=0, offset=self.offset)
         done = self.ingest.step(
-            self.device, FrameMessage(key="d", value=msgspec.json.encode(sent), position=position, received_at=START)
+            self.device,
+            FrameMessage(
+                key="d", value=msgspec.json.encode(sent), position=position, received_at=START
+            ),
         )
         (message,) = done.readings
         return message
@@ -47,7 +55,13 @@ class Ward:
         return self.send(minutes, (minutes, vital, value))
 
     def act(self, action: Any, alert: str, minutes: float = 60, **fields: Any) -> tuple[Alert, ...]:
-        given = {"patient": "p", "alert": alert, "action": action, "who": "nurse", "at": after(minutes)}
+        given = {
+            "patient": "p",
+            "alert": alert,
+            "action": action,
+            "who": "nurse",
+            "at": after(minutes),
+        }
         return self.judge.act(self.patient, Action(**(given | fields))).alerts
 
     def tick(self, minutes: float) -> tuple[Alert, ...]:

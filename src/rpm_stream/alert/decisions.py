@@ -1,12 +1,13 @@
-"""What people decide about an alert. What cannot be done is said in the alert's history; nothing is refused silently.
-A refusal that the history says already, since a person's decision was last carried out, is not said again: presses
-without end would fill it.
+"""What people decide about an alert. What cannot be done is said in the alert's history; nothing is
+refused silently. A refusal that the history says already, since a person's decision was last
+carried out, is not said again: presses without end would fill it.
 
-Only ``resolve`` and ``withdraw`` take an alert off the list, and ``new_normal`` one that nothing but a learned detector
-holds; of a high alert whose values are not back, ``resolve`` is carried out as ``acknowledge``; one that is not about
-values (a silence, a device, a setting) a person ends, whatever its priority. A high alert can be
-acknowledged, not snoozed (law 3); one that has become high while somebody decided about less stays as it is, and so
-does one that has got worse by a tier since the record that the person saw.
+Only ``resolve`` and ``withdraw`` take an alert off the list, and ``new_normal`` one that nothing
+but a learned detector holds; of a high alert whose values are not back, ``resolve`` is carried out
+as ``acknowledge``; one that is not about values (a silence, a device, a setting) a person ends,
+whatever its priority. A high alert can be acknowledged, not snoozed (law 3); one that has become
+high while somebody decided about less stays as it is, and so does one that has got worse by a tier
+since the record that the person saw.
 """
 
 from __future__ import annotations
@@ -30,17 +31,25 @@ from rpm_stream.text import SERVICE, is_of_values
 
 BOTH: tuple[Direction, ...] = ("low", "high")
 ANY_TIME = ("comment", "assign")  # these silence nothing, whatever has come since
-MOST_SAID = 12_000  # bytes of a patient's histories that people may fill: a quarter of the state (CONTRACT 8)
+# bytes of a patient's histories that people may fill: a quarter of the state (CONTRACT 8)
+MOST_SAID = 12_000
 EACH_STEP = 100  # bytes that a step takes besides its words
 EVENTS: dict[str, Event] = {
-    "acknowledge": "acknowledged", "snooze": "snoozed", "resolve": "resolved", "withdraw": "withdrawn",
-    "new_normal": "new_normal", "assign": "assigned", "comment": "commented", "see": "seen",
-}  # fmt: skip
+    "acknowledge": "acknowledged",
+    "snooze": "snoozed",
+    "resolve": "resolved",
+    "withdraw": "withdrawn",
+    "new_normal": "new_normal",
+    "assign": "assigned",
+    "comment": "commented",
+    "see": "seen",
+}
 
 
 class Context(msgspec.Struct, frozen=True):
-    """What a decision depends on beside the alert. ``recovered``: whether a member's values are back inside;
-    ``may_be_new_normal``: whether a person may call what a member found the patient's new normal.
+    """What a decision depends on beside the alert. ``recovered``: whether a member's values are
+    back inside; ``may_be_new_normal``: whether a person may call what a member found the patient's
+    new normal.
     """
 
     priorities: Priorities
@@ -51,7 +60,9 @@ class Context(msgspec.Struct, frozen=True):
 
 
 def decide(episodes: Episodes, group: str, action: Action, context: Context) -> list[Alert]:
-    """Apply a decision about the open episode of ``group``; its alert's new records, none where nothing changes."""
+    """Apply a decision about the open episode of ``group``; its alert's new records, none where
+    nothing changes.
+    """
     episode = episodes[group]
     stood = _stood(episode, action.record)
     refused = _overtaken(episode, action, context, stood) or refusal(
@@ -71,17 +82,24 @@ def decide(episodes: Episodes, group: str, action: Action, context: Context) -> 
 
 
 def _final(episodes: Episodes, group: str, action: Action, context: Context) -> list[Alert] | None:
-    """Decisions that always have room: to see, acknowledge, resolve and withdraw, and what ends by a new normal. None
-    of any other.
+    """Decisions that always have room: to see, acknowledge, resolve and withdraw, and what ends by
+    a new normal. None of any other.
     """
-    episode, now = episodes[group], context.now
+    episode = episodes[group]
+    now = context.now
     match action.action:
         case "withdraw":
             return [_end(episodes, group, action, now)]
         case "resolve":
-            if episode.alert.priority != "high" or not is_of_values(group) or _is_back(episode, context):
+            if (
+                episode.alert.priority != "high"
+                or not is_of_values(group)
+                or _is_back(episode, context)
+            ):
                 return [_end(episodes, group, action, now)]
-            first = [] if episode.alert.state == "acknowledged" else _acknowledge(episode, action, now)
+            first = (
+                [] if episode.alert.state == "acknowledged" else _acknowledge(episode, action, now)
+            )
             return [*first, *_refuse(episode, action, context, "not_back")]
         case "see" if not episode.seen:
             episode.seen = True
@@ -97,7 +115,11 @@ def _final(episodes: Episodes, group: str, action: Action, context: Context) -> 
 
 
 def refusal(
-    alert: Alert, action: Action, priorities: Priorities, now: datetime, stood: Priority | None = None
+    alert: Alert,
+    action: Action,
+    priorities: Priorities,
+    now: datetime,
+    stood: Priority | None = None,
 ) -> Cause | None:
     """Why a decision about an alert cannot be carried out; None where it can.
 
@@ -116,7 +138,9 @@ def refusal(
     return None
 
 
-def _overtaken(episode: Episode, action: Action, context: Context, stood: Priority | None) -> Cause | None:
+def _overtaken(
+    episode: Episode, action: Action, context: Context, stood: Priority | None
+) -> Cause | None:
     """Whether the alert has got worse by a tier since the record that the person saw."""
     if action.action in ANY_TIME or has_risen(episode.alert, action.seen, action.record, stood):
         return None
@@ -125,8 +149,8 @@ def _overtaken(episode: Episode, action: Action, context: Context, stood: Priori
 
 
 def is_needless(alert: Alert, kind: str, who: str) -> bool:
-    """Whether an alert says already what would come of a decision, so that no record follows. (Of ``resolve``: unless
-    the values are back by now.)
+    """Whether an alert says already what would come of a decision, so that no record follows. (Of
+    ``resolve``: unless the values are back by now.)
     """
     match kind:
         case "acknowledge":
@@ -140,11 +164,14 @@ def is_needless(alert: Alert, kind: str, who: str) -> bool:
             return False
 
 
-def has_risen(alert: Alert, seen: Priority | None, record: datetime | None, stood: Priority | None = None) -> bool:
-    """Whether the alert has become higher than a person saw it: as they say, or as the record said that they name.
+def has_risen(
+    alert: Alert, seen: Priority | None, record: datetime | None, stood: Priority | None = None
+) -> bool:
+    """Whether the alert has become higher than a person saw it: as they say, or as the record said
+    that they name.
 
-    ``stood``: the priority of that record, where it is known; else the history's up to its time. A step has the time of
-    the message, so that one of the same moment may have come after the record.
+    ``stood``: the priority of that record, where it is known; else the history's up to its time. A
+    step has the time of the message, so that one of the same moment may have come after the record.
     """
     named = [step.priority for step in alert.history if record is not None and step.at <= record]
     of_record = stood or next(reversed(named), None)
@@ -164,7 +191,9 @@ def assignee_of(action: Action) -> str:
 
 
 def _is_back(episode: Episode, context: Context) -> bool:
-    return episode.alert.over or all(context.recovered(name, member) for name, member in episode.members.items())
+    return episode.alert.over or all(
+        context.recovered(name, member) for name, member in episode.members.items()
+    )
 
 
 def _refuse(episode: Episode, action: Action, context: Context, cause: Cause) -> list[Alert]:
@@ -174,7 +203,11 @@ def _refuse(episode: Episode, action: Action, context: Context, cause: Cause) ->
     words = FULL
     if cause != "no_room":
         words = refused_words(action.action, sentence(cause, alert.priority, context.priorities))
-    return [_step(episode, action, context.now, "refused", reason=words, asked=action.action, cause=cause)]
+    return [
+        _step(
+            episode, action, context.now, "refused", reason=words, asked=action.action, cause=cause
+        )
+    ]
 
 
 def _acknowledge(episode: Episode, action: Action, now: datetime) -> list[Alert]:
@@ -194,19 +227,25 @@ def _end(episodes: Episodes, group: str, action: Action, now: datetime) -> Alert
     episode = episodes.pop(group)
     episode.alert = msgspec.structs.replace(episode.alert, over=False)
     event = EVENTS[action.action]
-    return _step(episode, action, now, event, state=next_state(episode.alert.state, event, is_last=True))
+    return _step(
+        episode, action, now, event, state=next_state(episode.alert.state, event, is_last=True)
+    )
 
 
 def _step(episode: Episode, action: Action, now: datetime, event: Event, **other: Any) -> Alert:
     """A person's step, with their own words; ``other``: fields of the step that are other ones."""
     alert = episode.alert
     step = Transition(
-        at=now, state=next_state(alert.state, event), priority=alert.priority, who=action.who,
-        reason=action.reason, event=event,
+        at=now,
+        state=next_state(alert.state, event),
+        priority=alert.priority,
+        who=action.who,
+        reason=action.reason,
+        event=event,
         assignee=assignee_of(action) if event == "assigned" else None,
         until=action.until if event == "snoozed" else None,
         direction=action.direction if event == "snoozed" else None,
-    )  # fmt: skip
+    )
     return change(episode, msgspec.structs.replace(step, **other))
 
 
@@ -214,11 +253,14 @@ def _snooze(episode: Episode, action: Action, until: datetime, now: datetime) ->
     covers = (action.direction,) if action.direction else _directions(episode)
     alert = _step(episode, action, now, "snoozed")
     episode.snoozed = Snoozed(until=until, covers=covers)
-    episode.decided, episode.seen = decision_at(episode, action.record or action.at), True
+    episode.decided = decision_at(episode, action.record or action.at)
+    episode.seen = True
     return alert
 
 
-def _snooze_refusal(alert: Alert, action: Action, priorities: Priorities, now: datetime) -> Cause | None:
+def _snooze_refusal(
+    alert: Alert, action: Action, priorities: Priorities, now: datetime
+) -> Cause | None:
     rules = priorities.snooze
     if alert.priority in rules.never:
         return "never_snoozed"
@@ -232,23 +274,37 @@ def _snooze_refusal(alert: Alert, action: Action, priorities: Priorities, now: d
 
 
 def _directions(episode: Episode) -> tuple[Direction, ...]:
-    """The sides that a snooze without one covers: those that the person could see; both where the alert has none."""
+    """The sides that a snooze without one covers: those that the person could see; both where
+    the alert has none.
+    """
     seen = {member.direction for member in episode.members.values()}
     return tuple(side for side in BOTH if side in seen) or BOTH
 
 
 def _forget_learned(episode: Episode, context: Context) -> None:
     """Drop the members that a person may call the new normal."""
-    left = {name: member for name, member in episode.members.items() if not context.may_be_new_normal(member)}
+    left = {
+        name: member
+        for name, member in episode.members.items()
+        if not context.may_be_new_normal(member)
+    }
     if len(left) < len(episode.members):
         episode.members = left
-        if episode.first is not None and not any(member.why == episode.first.why for member in left.values()):
+        if episode.first is not None and not any(
+            member.why == episode.first.why for member in left.values()
+        ):
             episode.first = None
 
 
 def _is_full(episodes: Episodes) -> bool:
-    """Whether the patient's open alerts have no room for more words of people; to acknowledge, resolve or withdraw
-    always works. What the service says in them is given up where people need the room (size.py).
+    """Whether the patient's open alerts have no room for more words of people; to acknowledge,
+    resolve or withdraw always works. What the service says in them is given up where people need
+    the room (size.py).
     """
-    steps = (step for episode in episodes.values() for step in episode.alert.history if step.who != SERVICE)
+    steps = (
+        step
+        for episode in episodes.values()
+        for step in episode.alert.history
+        if step.who != SERVICE
+    )
     return sum(EACH_STEP + len(f"{step.reason}{step.who}".encode()) for step in steps) > MOST_SAID

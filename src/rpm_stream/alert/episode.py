@@ -1,4 +1,6 @@
-"""What is kept of an alert that is not resolved: its members, what a person saw and decided, what was told."""
+"""What is kept of an alert that is not resolved: its members, what a person saw and decided,
+what was told.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ MOST_EVIDENCE = 8  # CONTRACT 1
 
 
 class Fact(msgspec.Struct, array_like=True):
-    """One reading as an alert needs it; ``number`` in the vital's first unit, infinite for LO and HI."""
+    """One reading as an alert needs it; ``number`` in the vital's first unit, infinite for LO
+    and HI.
+    """
 
     id: str
     value: str | None
@@ -36,13 +40,15 @@ class Found(msgspec.Struct, array_like=True):
 
 
 class Member(msgspec.Struct, omit_defaults=True):
-    """A rule inside an episode: its highest priority, its worst words that were told, its vital and side of a limit.
+    """A rule inside an episode: its highest priority, its worst words that were told, its vital and
+    side of a limit.
 
-    ``measured_at``: of its newest finding. ``newest``: what it said then. ``worst``: the reading that was furthest
-    beyond the limit since the alert opened, ``bound`` the mildest limit of that side, in the vital's first unit.
-    ``told``, ``points``: the number, or the points of NEWS2, that ``why`` and ``title`` tell.
-    ``well``: it has recovered while others of an alert about devices have not, and is no line of it.
-    ``kind`` and ``key`` are those of its findings; a state of an older release lacks them (pipeline/old_members.py).
+    ``measured_at``: of its newest finding. ``newest``: what it said then. ``worst``: the reading
+    that was furthest beyond the limit since the alert opened, ``bound`` the mildest limit of that
+    side, in the vital's first unit. ``told``, ``points``: the number, or the points of NEWS2, that
+    ``why`` and ``title`` tell. ``well``: it has recovered while others of an alert about devices
+    have not, and is no line of it. ``kind`` and ``key`` are those of its findings; a state of an
+    older release lacks them (pipeline/old_members.py).
     """
 
     rule: str
@@ -85,11 +91,13 @@ class Row(msgspec.Struct, array_like=True):
 
 
 class Moment(msgspec.Struct, array_like=True):
-    """What stood after one message: the newest number of each vital, and NEWS2. ``is_record``: a record said so.
+    """What stood after one message: the newest number of each vital, and NEWS2. ``is_record``: a
+    record said so.
 
-    ``beyond``: by vital and side, which of these were beyond a limit. ``worst``: the worst number that came since, up
-    to the next moment, by vital and side; ``worst_news2`` likewise. ``priority``: the alert's; None of an older
-    release's, and where moments of several priorities were put together.
+    ``beyond``: by vital and side, which of these were beyond a limit. ``worst``: the worst number
+    that came since, up to the next moment, by vital and side; ``worst_news2`` likewise.
+    ``priority``: the alert's; None of an older release's, and where moments of several priorities
+    were put together.
     """
 
     at: datetime
@@ -103,10 +111,11 @@ class Moment(msgspec.Struct, array_like=True):
 
 
 class Decision(msgspec.Struct, omit_defaults=True):
-    """What stood when a person acknowledged or snoozed; ``beyond``: by vital and side, what was beyond a limit.
+    """What stood when a person acknowledged or snoozed; ``beyond``: by vital and side, what was
+    beyond a limit.
 
-    ``rows``: tiers that have begun; ``again``: members of which a value came again after an hour without one and waits
-    to be told.
+    ``rows``: tiers that have begun; ``again``: members of which a value came again after an hour
+    without one and waits to be told.
     """
 
     numbers: dict[str, str]
@@ -117,8 +126,8 @@ class Decision(msgspec.Struct, omit_defaults=True):
 
 
 class Told(msgspec.Struct, array_like=True):
-    """What the last record told that data caused: when, the worst number of each member, where each stands to its
-    limits, and up to which measurement.
+    """What the last record told that data caused: when, the worst number of each member, where each
+    stands to its limits, and up to which measurement.
     """
 
     at: datetime
@@ -136,7 +145,8 @@ class Episode(msgspec.Struct, omit_defaults=True):
     decided_at: datetime  # when the finding that decided last was measured
     snoozed: Snoozed | None = None
     escalated: Escalated | None = None
-    first: Found | None = None  # what rang first; None of an older release's, or when its readings were taken back
+    # what rang first; None of an older release's, or when its readings were taken back
+    first: Found | None = None
     seen: bool = False  # whether a person has seen it since it last became open
     moments: list[Moment] = []
     decided: Decision | None = None

@@ -1,10 +1,13 @@
-"""The life of an alert: one episode a patient and group, from the first finding to the recovery of every member.
+"""The life of an alert: one episode a patient and group, from the first finding to the recovery of
+every member.
 
-Rules (CONTRACT 7 and 10): a further rule joins; a rise in priority, or a further rule at the same priority, opens what
-was acknowledged or snoozed, and so does a breach to a side that a snooze does not cover; priority never falls before
-it is resolved; missing data resolves nothing. A high alert that nobody has seen does not resolve by itself: it is over,
-and waits. Nothing here drops, delays or hides a finding (law 3). Whether a member has recovered is told by score; time
-by the caller; what people decide is in decisions.py, what gets worse after it in tiers.py, the words in telling.py.
+Rules (CONTRACT 7 and 10): a further rule joins; a rise in priority, or a further rule at the same
+priority, opens what was acknowledged or snoozed, and so does a breach to a side that a snooze does
+not cover; priority never falls before it is resolved; missing data resolves nothing. A high alert
+that nobody has seen does not resolve by itself: it is over, and waits. Nothing here drops, delays
+or hides a finding (law 3). Whether a member has recovered is told by score; time by the caller;
+what people decide is in decisions.py, what gets worse after it in tiers.py, the words in
+telling.py.
 """
 
 from __future__ import annotations
@@ -22,17 +25,23 @@ from rpm_stream.records import RANK, Alert, Direction, Event, Finding, Transitio
 from rpm_stream.text import SERVICE, is_of_values
 
 
-def apply(episodes: Episodes, patient: str, finding: Finding, now: datetime, still_over: bool = False) -> Alert | None:
+def apply(
+    episodes: Episodes, patient: str, finding: Finding, now: datetime, still_over: bool = False
+) -> Alert | None:
     """Enter a finding; the alert's new record if anything changed.
 
-    ``still_over``: the finding came late and all that it tells of is over again: an alert that is over stays so.
+    ``still_over``: the finding came late and all that it tells of is over again: an alert that is
+    over stays so.
     """
     episode = episodes.get(finding.group)
     if episode is None:
         episode = episodes[finding.group] = _open(patient, finding, now)
         return episode.alert
     member = episode.members.get(finding.member)
-    if RANK[finding.priority] >= RANK[episode.alert.priority] and finding.measured_at >= episode.decided_at:
+    if (
+        RANK[finding.priority] >= RANK[episode.alert.priority]
+        and finding.measured_at >= episode.decided_at
+    ):
         episode.decided_at = finding.measured_at
     is_new = member is None or member.well
     if member is None or member.well:  # what it said before it was well is over
@@ -47,9 +56,15 @@ def apply(episodes: Episodes, patient: str, finding: Finding, now: datetime, sti
 
 
 def _is_uncovered(episode: Episode, finding: Finding) -> bool:
-    """Whether the alert is snoozed and the finding is a breach to a side that the snooze does not cover."""
+    """Whether the alert is snoozed and the finding is a breach to a side that the snooze does
+    not cover.
+    """
     snoozed = episode.snoozed
-    return snoozed is not None and finding.direction is not None and finding.direction not in snoozed.covers
+    return (
+        snoozed is not None
+        and finding.direction is not None
+        and finding.direction not in snoozed.covers
+    )
 
 
 def evidence_of(finding: Finding) -> tuple[str, ...]:
@@ -60,9 +75,14 @@ def evidence_of(finding: Finding) -> tuple[str, ...]:
 def found_of(finding: Finding) -> Found:
     """What a finding said of its moment."""
     return Found(
-        measured_at=finding.measured_at, priority=finding.priority, title=finding.title, why=finding.why,
-        evidence=evidence_of(finding), points=finding.points, number=_number(finding),
-    )  # fmt: skip
+        measured_at=finding.measured_at,
+        priority=finding.priority,
+        title=finding.title,
+        why=finding.why,
+        evidence=evidence_of(finding),
+        points=finding.points,
+        number=_number(finding),
+    )
 
 
 def _number(finding: Finding) -> str:
@@ -72,26 +92,43 @@ def _number(finding: Finding) -> str:
 def found_member(finding: Finding) -> Member:
     """A finding as a member of an episode that has none of its name yet."""
     return Member(
-        kind=finding.kind, key=finding.key,
-        rule=finding.rule, why=finding.why, priority=finding.priority, vital=finding.vital,
-        measured_at=finding.measured_at, direction=finding.direction, evidence=evidence_of(finding),
+        kind=finding.kind,
+        key=finding.key,
+        rule=finding.rule,
+        why=finding.why,
+        priority=finding.priority,
+        vital=finding.vital,
+        measured_at=finding.measured_at,
+        direction=finding.direction,
+        evidence=evidence_of(finding),
         title=finding.title,
         bound="" if finding.bound is None else str(finding.bound),
-    )  # fmt: skip
+    )
 
 
 def _was_told_worse(member: Member, finding: Finding) -> bool:
-    """Whether a member is told by a value further out than that of a finding, which raises it as a second in a row."""
-    side, number = finding.direction, finding.number
-    return bool(member.told) and side is not None and number is not None and is_worse(side, member.told, str(number))
+    """Whether a member is told by a value further out than that of a finding, which raises it as
+    a second in a row.
+    """
+    side = finding.direction
+    number = finding.number
+    return (
+        bool(member.told)
+        and side is not None
+        and number is not None
+        and is_worse(side, member.told, str(number))
+    )
 
 
 def _note(member: Member, finding: Finding) -> None:
     """Keep what a finding adds to its member: the highest priority, the newest, the worst value."""
     if RANK[finding.priority] > RANK[member.priority]:
-        member.priority, member.rule = finding.priority, finding.rule
+        member.priority = finding.priority
+        member.rule = finding.rule
         if not _was_told_worse(member, finding):
-            member.why, member.title, member.evidence = finding.why, finding.title, evidence_of(finding)
+            member.why = finding.why
+            member.title = finding.title
+            member.evidence = evidence_of(finding)
     member.measured_at = max(member.measured_at, finding.measured_at)
     if member.direction is None:  # of a trend that an older release found
         member.direction = finding.direction
@@ -101,10 +138,17 @@ def _note(member: Member, finding: Finding) -> None:
         member.newest = found_of(finding)
     if finding.number is None or finding.direction is None:
         return
-    if member.worst is None or is_worse(finding.direction, str(finding.number), member.worst.number):
+    if member.worst is None or is_worse(
+        finding.direction, str(finding.number), member.worst.number
+    ):
         reading = finding.evidence[0]
         member.worst = Fact(
-            reading.id, reading.value, reading.unit, reading.absent, reading.measured_at, str(finding.number)
+            reading.id,
+            reading.value,
+            reading.unit,
+            reading.absent,
+            reading.measured_at,
+            str(finding.number),
         )
     if finding.bound is not None and (
         not member.bound or is_worse(finding.direction, member.bound, str(finding.bound))
@@ -118,7 +162,14 @@ def is_worse(side: Direction, number: str, than: str) -> bool:
 
 
 def _open(patient: str, finding: Finding, now: datetime) -> Episode:
-    step = Transition(at=now, state=FIRST, priority=finding.priority, who=SERVICE, reason=finding.why, event="opened")
+    step = Transition(
+        at=now,
+        state=FIRST,
+        priority=finding.priority,
+        who=SERVICE,
+        reason=finding.why,
+        event="opened",
+    )
     opened_by = finding.opened_by or (finding.evidence[0].id,)
     alert = Alert(
         id=deterministic_id("alert", patient, finding.group, *opened_by),
@@ -148,12 +199,16 @@ def _open(patient: str, finding: Finding, now: datetime) -> Episode:
 
 
 def _join(episode: Episode, finding: Finding, now: datetime) -> Alert:
-    """A further rule, or a member that has risen: one that reaches the alert's priority opens it again."""
+    """A further rule, or a member that has risen: one that reaches the alert's priority opens it
+    again.
+    """
     alert = episode.alert
     rises = RANK[finding.priority] > RANK[alert.priority]
     reaches = RANK[finding.priority] >= RANK[alert.priority]
     opens = (reaches and not alert.over) or _is_uncovered(episode, finding)
-    event: Event = "raised" if rises else "reopened" if opens and alert.state != "open" else "joined"
+    event: Event = (
+        "raised" if rises else "reopened" if opens and alert.state != "open" else "joined"
+    )
     state = next_state(alert.state, event)
     if state == "open" and (reaches or state != alert.state) and not alert.over:
         _becomes_open(episode)
@@ -161,7 +216,9 @@ def _join(episode: Episode, finding: Finding, now: datetime) -> Alert:
 
 
 def _return(episode: Episode, finding: Finding, now: datetime) -> Alert:
-    """A further finding after all values had been back, before anybody saw it: it is told like a new one."""
+    """A further finding after all values had been back, before anybody saw it: it is told like a
+    new one.
+    """
     episode.escalated = None
     _becomes_open(episode)
     episode.alert = msgspec.structs.replace(episode.alert, over=False, escalation=0)
@@ -171,13 +228,17 @@ def _return(episode: Episode, finding: Finding, now: datetime) -> Alert:
 def take_over_back(episode: Episode, now: datetime) -> Alert:
     """What an alert was over by has been taken back: it waits for a person like a new one."""
     episode.escalated = None
-    episode.alert = msgspec.structs.replace(episode.alert, over=False, historical=False, escalation=0)
+    episode.alert = msgspec.structs.replace(
+        episode.alert, over=False, historical=False, escalation=0
+    )
     return service_step(episode, now, "returned")
 
 
 def _becomes_open(episode: Episode) -> None:
     """What a person saw or decided before holds no more."""
-    episode.seen, episode.snoozed, episode.decided = False, None, None
+    episode.seen = False
+    episode.snoozed = None
+    episode.decided = None
 
 
 def _with_finding(episode: Episode, finding: Finding, now: datetime, event: Event) -> Alert:
@@ -185,7 +246,9 @@ def _with_finding(episode: Episode, finding: Finding, now: datetime, event: Even
     state = next_state(alert.state, event)
     rises = RANK[finding.priority] > RANK[alert.priority]
     priority = finding.priority if rises else alert.priority
-    done = Transition(at=now, state=state, priority=priority, who=SERVICE, reason=finding.why, event=event)
+    done = Transition(
+        at=now, state=state, priority=priority, who=SERVICE, reason=finding.why, event=event
+    )
     episode.alert = msgspec.structs.replace(
         alert,
         priority=priority,
@@ -204,7 +267,8 @@ def _with_finding(episode: Episode, finding: Finding, now: datetime, event: Even
 def change(episode: Episode, step: Transition) -> Alert:
     """Enter a step of the alert's life, which may leave its state as it is; the alert's new record.
 
-    ``step.at`` is when it holds from; ``updated_at`` never goes back, as a time-driven step may be noticed later.
+    ``step.at`` is when it holds from; ``updated_at`` never goes back, as a time-driven step may be
+    noticed later.
     """
     alert = episode.alert
     if step.state != "snoozed":
@@ -212,7 +276,10 @@ def change(episode: Episode, step: Transition) -> Alert:
     if step.state == "open" and alert.state != "open":
         _becomes_open(episode)
     episode.alert = msgspec.structs.replace(
-        alert, state=step.state, history=(*alert.history, step), updated_at=max(step.at, alert.updated_at)
+        alert,
+        state=step.state,
+        history=(*alert.history, step),
+        updated_at=max(step.at, alert.updated_at),
     )
     return episode.alert
 
@@ -221,7 +288,9 @@ def service_step(episode: Episode, at: datetime, event: Event, reason: str = "")
     """Enter a step that no person took."""
     alert = episode.alert
     state = next_state(alert.state, event)
-    step = Transition(at=at, state=state, priority=alert.priority, who=SERVICE, reason=reason, event=event)
+    step = Transition(
+        at=at, state=state, priority=alert.priority, who=SERVICE, reason=reason, event=event
+    )
     return change(episode, step)
 
 
@@ -238,7 +307,9 @@ def end(episodes: Episodes, group: str, now: datetime, reason: str) -> Alert:
 
 
 def settle(episodes: Episodes, group: str, now: datetime) -> Alert | None:
-    """All members have recovered: the alert resolves, or is over and waits where it is high and nobody has seen it."""
+    """All members have recovered: the alert resolves, or is over and waits where it is high and
+    nobody has seen it.
+    """
     episode = episodes[group]
     alert = episode.alert
     if alert.priority == "high" and not (episode.seen or alert.state == "acknowledged"):
@@ -251,9 +322,14 @@ def settle(episodes: Episodes, group: str, now: datetime) -> Alert | None:
 
 
 def settle_recovered(
-    episodes: Episodes, groups: Iterable[str], recovered: Callable[[str, Member], bool], now: datetime
+    episodes: Episodes,
+    groups: Iterable[str],
+    recovered: Callable[[str, Member], bool],
+    now: datetime,
 ) -> list[tuple[Episode, Alert]]:
-    """Settle each episode of ``groups`` whose members have all recovered; each with its new record."""
+    """Settle each episode of ``groups`` whose members have all recovered; each with its new
+    record.
+    """
     ended = []
     for group in sorted(set(groups) & episodes.keys()):
         episode = episodes[group]
@@ -265,26 +341,40 @@ def settle_recovered(
 
 
 def note_well(episode: Episode, recovered: Callable[[str, Member], bool], now: datetime) -> bool:
-    """Note which members of an alert that others hold have recovered: it names the others alone. Whether it is news."""
+    """Note which members of an alert that others hold have recovered: it names the others alone.
+
+    Whether it is news.
+    """
     well = [name for name, member in episode.members.items() if recovered(name, member)]
-    changed = [member for name, member in episode.members.items() if member.well is not (name in well)]
+    changed = [
+        member for name, member in episode.members.items() if member.well is not (name in well)
+    ]
     if not changed or len(well) == len(episode.members):
         return False
     for member in changed:
         member.well = not member.well
-    episode.alert = msgspec.structs.replace(episode.alert, updated_at=max(now, episode.alert.updated_at))
+    episode.alert = msgspec.structs.replace(
+        episode.alert, updated_at=max(now, episode.alert.updated_at)
+    )
     return True
 
 
 def group_of(episodes: Episodes, alert_id: str) -> str | None:
     """The group whose open episode has this alert."""
-    return next((group for group, episode in episodes.items() if episode.alert.id == alert_id), None)
+    return next(
+        (group for group, episode in episodes.items() if episode.alert.id == alert_id), None
+    )
 
 
 def mark_stale(episodes: Episodes, group: str, at: datetime) -> Alert | None:
-    """No newer data than the limit allows: resolves nothing, says so once. ``at``: last reading + limit."""
+    """No newer data than the limit allows: resolves nothing, says so once.
+
+    ``at``: last reading + limit.
+    """
     episode = episodes[group]
     if episode.alert.stale:
         return None
-    episode.alert = msgspec.structs.replace(episode.alert, stale=True, updated_at=max(at, episode.alert.updated_at))
+    episode.alert = msgspec.structs.replace(
+        episode.alert, stale=True, updated_at=max(at, episode.alert.updated_at)
+    )
     return episode.alert

@@ -1,7 +1,8 @@
-"""What time alone does to alerts: a snooze ends, what nobody acknowledges escalates, what was held back is told.
+"""What time alone does to alerts: a snooze ends, what nobody acknowledges escalates, what was held
+back is told.
 
-All hold from the moment at which they were due, whenever they are noticed (CONTRACT 3): so a slow tick or a restart
-changes nothing but the moment of noticing.
+All hold from the moment at which they were due, whenever they are noticed (CONTRACT 3): so a slow
+tick or a restart changes nothing but the moment of noticing.
 """
 
 from __future__ import annotations
@@ -22,10 +23,13 @@ from rpm_stream.records import Alert
 def overdue(
     episodes: Episodes, priorities: Priorities, situation: Situation, now: datetime
 ) -> Iterator[tuple[Episode, Alert]]:
-    """Each alert that time has changed up to ``now``, a record a step, oldest first within an alert."""
+    """Each alert that time has changed up to ``now``, a record a step, oldest first within an
+    alert.
+    """
     for _, episode in sorted(episodes.items()):
         snoozed = episode.snoozed
-        until = now if snoozed is None else min(now, snoozed.until)  # what was due before the snooze ends comes first
+        # what was due before the snooze ends comes first
+        until = now if snoozed is None else min(now, snoozed.until)
         if (alert := held(episode, situation, until)) is not None:
             yield episode, alert
         if (snoozed := episode.snoozed) is not None and snoozed.until <= now:
@@ -49,7 +53,9 @@ def _escalations(episode: Episode, priorities: Priorities, now: datetime) -> Ite
             break
         episode.escalated.times += 1
         service_step(episode, due, "escalated")
-        episode.alert = msgspec.structs.replace(episode.alert, escalation=episode.alert.escalation + 1)
+        episode.alert = msgspec.structs.replace(
+            episode.alert, escalation=episode.alert.escalation + 1
+        )
         yield episode.alert
 
 

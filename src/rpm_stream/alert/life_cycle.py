@@ -1,15 +1,16 @@
 """The life of an alert as a table: state x event -> state.
 
-Rules. An alert begins ``open`` with ``opened``. It ends ``resolved``; nothing follows. Every step of its history is one
-row of ``TABLE``, and each event of ``records.Event`` occurs in it. Which event it is, and whether it may happen now, is
-decided elsewhere: findings and recovery in episodes.py, people in decisions.py, time in escalation.py.
+Rules. An alert begins ``open`` with ``opened``. It ends ``resolved``; nothing follows. Every step
+of its history is one row of ``TABLE``, and each event of ``records.Event`` occurs in it. Which
+event it is, and whether it may happen now, is decided elsewhere: findings and recovery in
+episodes.py, people in decisions.py, time in escalation.py.
 
 Ugly parts, and why they stay:
 - ``new_normal`` ends the alert only if no other member is left: ``LAST`` has that second column.
-- ``over`` is a field of the alert beside its state, as readers of the topic know four states. Only an open high alert
-  is over; ``returned`` and ``escalated`` therefore have ``open`` alone.
-- ``next_state`` leaves the state as it is where the table has no row. Such a step is a defect, and tests find it; an
-  exception here would leave the patient unjudged.
+- ``over`` is a field of the alert beside its state, as readers of the topic know four states. Only
+  an open high alert is over; ``returned`` and ``escalated`` therefore have ``open`` alone.
+- ``next_state`` leaves the state as it is where the table has no row. Such a step is a defect, and
+  tests find it; an exception here would leave the patient unjudged.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""What stood after each message of an alert, and what came after it: for decisions about it that are on their way.
+"""What stood after each message of an alert, and what came after it: for decisions about it that
+are on their way.
 
-A decision is measured by what its person could see: the record that it names (CONTRACT 10, Worse is told again).
+A decision is measured by what its person could see: the record that it names (CONTRACT 10, Worse is
+told again).
 """
 
 from __future__ import annotations
@@ -11,13 +13,15 @@ from rpm_stream.alert.episode import Episode, Moment
 from rpm_stream.alert.episodes import is_worse
 from rpm_stream.alert.situation import Situation
 
-MOST_RECORDS = 8  # moments that a person may have seen: two hours of records, where nothing gets worse
+# moments that a person may have seen: two hours of records, where nothing gets worse
+MOST_RECORDS = 8
 MOST_OTHERS = 3  # moments since the last record
 LEAST_LATER = timedelta(microseconds=1)  # a record is told from the one before by its time
 
 
 def stands_at(episode: Episode, now: datetime) -> datetime:
-    """From when on the next moment stands: after the one before, though it may have been received earlier.
+    """From when on the next moment stands: after the one before, though it may have been received
+    earlier.
 
     No tick has a part in it, so that a decision means the same whenever somebody ticked.
     """
@@ -41,7 +45,9 @@ def note_moment(episode: Episode, situation: Situation, at: datetime, is_record:
         for member in episode.members.values()
         if member.direction is not None and situation.level(member) == "beyond"
     )
-    moments.append(Moment(at, is_record, numbers, minimum, beyond=beyond, priority=episode.alert.priority))
+    moments.append(
+        Moment(at, is_record, numbers, minimum, beyond=beyond, priority=episode.alert.priority)
+    )
     for kind, most in ((True, MOST_RECORDS), (False, MOST_OTHERS)):
         places = [place for place, moment in enumerate(moments) if moment.is_record is kind]
         if len(places) > most:

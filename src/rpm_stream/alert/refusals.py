@@ -1,7 +1,9 @@
-"""Why a decision about an alert is not carried out: one code a cause, and the sentence that its record shows.
+"""Why a decision about an alert is not carried out: one code a cause, and the sentence that its
+record shows.
 
-A refused step carries the code (``cause``) and the action (``asked``). Code reads these alone. The sentence is what a
-person reads in ``reason``; nothing parses it, but for records of older releases (publish/old_life.py).
+A refused step carries the code (``cause``) and the action (``asked``). Code reads these alone. The
+sentence is what a person reads in ``reason``; nothing parses it, but for records of older releases
+(publish/old_life.py).
 """
 
 from __future__ import annotations
@@ -23,11 +25,15 @@ SENTENCES: dict[Cause, str] = {
     "no_assignee": "it does not say to whom",
     "no_words": "it says nothing",
     "no_reason": "it does not say why",
-    "not_back": "its values have not been back inside for long enough, so it is acknowledged and stays listed",
+    "not_back": (
+        "its values have not been back inside for long enough, so it is acknowledged and stays"
+        " listed"
+    ),
     "not_kept": "the service keeps nothing of this alert but its record",
 }
 FULL = "refused, as this one and all further notes: this alert's history has no more room"
-NAMES_PRIORITY: frozenset[Cause] = frozenset({"risen", "never_snoozed"})  # another priority is another sentence
+# another priority is another sentence
+NAMES_PRIORITY: frozenset[Cause] = frozenset({"risen", "never_snoozed"})
 
 
 def sentence(cause: Cause, priority: Priority, priorities: Priorities) -> str:
@@ -48,7 +54,9 @@ def is_told(alert: Alert, asked: ActionName, cause: Cause) -> bool:
 
 
 def refuses(history: Sequence[Transition], asked: str) -> bool:
-    """Whether the history holds a refusal of such an action, or of all notes, since one was last carried out."""
+    """Whether the history holds a refusal of such an action, or of all notes, since one was last
+    carried out.
+    """
     by_people = (step for step in reversed(history) if step.who != SERVICE)
     since = takewhile(lambda step: step.event == "refused", by_people)
     return any(step.cause == "no_room" or step.asked == asked for step in since)

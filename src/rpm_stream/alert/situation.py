@@ -1,4 +1,6 @@
-"""What alert has to know of a patient beside the findings: given by the pipeline, which knows score's state."""
+"""What alert has to know of a patient beside the findings: given by the pipeline, which knows
+score's state.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""What open alerts give up where a patient's state would grow too large (pipeline/state_budget.py says when).
+"""What open alerts give up where a patient's state would grow too large (pipeline/state_budget.py
+says when).
 
-No alert, no priority and no state is given up, and never the rule that decided (law 3). Words go first: those of rules
-that the alert does not show, and steps of the history by which nothing changed but that a further rule was said.
+No alert, no priority and no state is given up, and never the rule that decided (law 3). Words go
+first: those of rules that the alert does not show, and steps of the history by which nothing
+changed but that a further rule was said.
 """
 
 from __future__ import annotations
@@ -17,17 +19,22 @@ from rpm_stream.text import SERVICE
 SHORT = 60  # octets of what nobody is shown
 LONG = 160  # octets of each text where only few are kept
 FEW = 6
-MOST_STEPS, KEPT_STEPS = 80, 40  # of an alert's history; a busy alert that is seen has under 20
-FEWEST = 2  # from here on no single value is kept of a member: what it is now follows with its next finding
+# of an alert's history; a busy alert that is seen has under 20
+MOST_STEPS = 80
+KEPT_STEPS = 40
+# from here on no single value is kept of a member: what it is now follows with its next finding
+FEWEST = 2
 
 
 def lighten(episodes: Iterable[Episode], most: int) -> None:
-    """Keep of each episode the ``most`` members that weigh most, as many lines and steps and pieces of evidence.
+    """Keep of each episode the ``most`` members that weigh most, as many lines and steps and pieces
+    of evidence.
 
-    NEWS2 and one limit of each side of a vital stay, however few: the alert must wait for their recovery, and all
-    limits of a side recover together. A decision about a record of long ago is then about the limits themselves.
-    Where few are kept, people's steps go too, the oldest first, and long texts are cut. The opening step and reading
-    always stay, and the step since which the alert waits.
+    NEWS2 and one limit of each side of a vital stay, however few: the alert must wait for their
+    recovery, and all limits of a side recover together. A decision about a record of long ago is
+    then about the limits themselves. Where few are kept, people's steps go too, the oldest first,
+    and long texts are cut. The opening step and reading always stay, and the step since which the
+    alert waits.
     """
     for episode in episodes:
         _merge(episode.members, most)
@@ -39,7 +46,9 @@ def lighten(episodes: Iterable[Episode], most: int) -> None:
             if most <= FEWEST:
                 _forget_values(episode)
             words = SHORT if most <= FEWEST else LONG
-            steps = tuple(msgspec.structs.replace(step, reason=_cut(step.reason, words)) for step in steps)
+            steps = tuple(
+                msgspec.structs.replace(step, reason=_cut(step.reason, words)) for step in steps
+            )
         alert = episode.alert
         episode.alert = msgspec.structs.replace(
             alert,
@@ -52,29 +61,41 @@ def lighten(episodes: Iterable[Episode], most: int) -> None:
 
 
 def shorten_history(episode: Episode) -> None:
-    """Of what the service did in an alert that nobody sees for weeks keep the newest: each record holds all steps."""
+    """Of what the service did in an alert that nobody sees for weeks keep the newest: each
+    record holds all steps.
+    """
     history = episode.alert.history
     if len(history) <= MOST_STEPS:
         return
     began = _began(history)
     gone = [place for place, step in enumerate(history) if step.who == SERVICE][:-KEPT_STEPS]
     left = set(range(len(history))) - set(gone) | {0, max(0, began - 1), began}
-    episode.alert = msgspec.structs.replace(episode.alert, history=tuple(history[place] for place in sorted(left)))
+    episode.alert = msgspec.structs.replace(
+        episode.alert, history=tuple(history[place] for place in sorted(left))
+    )
 
 
 def lighten_service(episode: Episode, most: int) -> None:
-    """Of what the service says in an episode keep its ``most`` newest steps. All members stay, and people's steps."""
+    """Of what the service says in an episode keep its ``most`` newest steps.
+
+    All members stay, and people's steps.
+    """
     _cut_unseen(episode)
     steps = _life(episode.alert.history, most, lambda step: step.who == SERVICE)
     episode.alert = msgspec.structs.replace(episode.alert, history=steps)
 
 
 def lighten_people(episode: Episode, most: int) -> None:
-    """Where few are kept: of people's steps in an episode the ``most`` newest, their words cut. All else stays."""
+    """Where few are kept: of people's steps in an episode the ``most`` newest, their words cut.
+
+    All else stays.
+    """
     if most > FEW:
         return
     steps = (
-        step if step.who == SERVICE else msgspec.structs.replace(step, reason=_cut(step.reason, LONG))
+        step
+        if step.who == SERVICE
+        else msgspec.structs.replace(step, reason=_cut(step.reason, LONG))
         for step in _life(episode.alert.history, most, lambda step: step.who != SERVICE)
     )
     episode.alert = msgspec.structs.replace(episode.alert, history=tuple(steps))
@@ -83,7 +104,9 @@ def lighten_people(episode: Episode, most: int) -> None:
 def without_people(episode: Episode) -> Episode:
     """The episode as the service alone has written it."""
     steps = tuple(step for step in episode.alert.history if step.who == SERVICE)
-    return msgspec.structs.replace(episode, alert=msgspec.structs.replace(episode.alert, history=steps))
+    return msgspec.structs.replace(
+        episode, alert=msgspec.structs.replace(episode.alert, history=steps)
+    )
 
 
 def _cut_unseen(episode: Episode) -> None:
@@ -95,7 +118,8 @@ def _cut_unseen(episode: Episode) -> None:
 
 def _cut_members(episode: Episode) -> None:
     for member in episode.members.values():
-        member.why, member.rule = _cut(member.why, LONG), _cut(member.rule, LONG)
+        member.why = _cut(member.why, LONG)
+        member.rule = _cut(member.rule, LONG)
         if member.newest is not None:
             member.newest.why = _cut(member.newest.why, LONG)
     if episode.first is not None:
@@ -108,16 +132,23 @@ def _forget_values(episode: Episode) -> None:
         member.newest = member.worst = None
         member.evidence = tuple(reading for reading in member.evidence[:1] if reading in shown)
         member.why = _cut(member.why, SHORT)
-    episode.told, episode.first = None, None
+    episode.told = None
+    episode.first = None
     del episode.moments[:-1]
 
 
 def _merge(members: dict[str, Member], most: int) -> None:
-    """Forget the members that weigh least until ``most`` are left, but none that the end of the alert hangs on."""
+    """Forget the members that weigh least until ``most`` are left, but none that the end of the
+    alert hangs on.
+    """
     if len(members) <= most:
         return
     ordered = sorted(members, key=lambda name: (*_weight(members[name]), name))
-    limits = {(members[name].vital, members[name].direction): name for name in ordered if members[name].kind == "limit"}
+    limits = {
+        (members[name].vital, members[name].direction): name
+        for name in ordered
+        if members[name].kind == "limit"
+    }
     decisive = frozenset(limits.values())
     spare = [name for name in ordered if name not in decisive and members[name].kind != "news2"]
     for name in spare[: len(members) - most]:
@@ -128,17 +159,23 @@ def _weight(member: Member) -> tuple[int, float]:
     return RANK[member.priority], member.measured_at.timestamp()
 
 
-def _life(history: tuple[Transition, ...], most: int, may_go: Callable[[Transition], bool]) -> tuple[Transition, ...]:
-    """Without the steps that ``may_go`` but the ``most`` newest of these; where more than a few are kept, those by
-    which the state or the priority changed and those of people stay.
+def _life(
+    history: tuple[Transition, ...], most: int, may_go: Callable[[Transition], bool]
+) -> tuple[Transition, ...]:
+    """Without the steps that ``may_go`` but the ``most`` newest of these; where more than a few are
+    kept, those by which the state or the priority changed and those of people stay.
 
-    The opening step stays, and the one with which the present state and priority began, and what was before: since then
-    the alert waits, and escalates.
+    The opening step stays, and the one with which the present state and priority began, and what
+    was before: since then the alert waits, and escalates.
     """
     began = _began(history)
     gone = [place for place, step in enumerate(history) if may_go(step)][:-most]
     if most > FEW:
-        gone = [place for place in gone if history[place].who == SERVICE and not _changes(history, place)]
+        gone = [
+            place
+            for place in gone
+            if history[place].who == SERVICE and not _changes(history, place)
+        ]
     left = set(range(len(history))) - set(gone) | {0, max(0, began - 1), began}
     return tuple(history[place] for place in sorted(left))
 
@@ -149,10 +186,16 @@ def _began(history: tuple[Transition, ...]) -> int:
 
 
 def _changes(history: tuple[Transition, ...], place: int) -> bool:
-    """Whether the state or the priority changed with a step, or whether all is over; with the first they did."""
-    before, step = history[place - 1], history[place]
-    is_of_both = step.event in ("over", "returned")  # since then it waits otherwise, or escalates anew
-    return place == 0 or is_of_both or (step.state, step.priority) != (before.state, before.priority)
+    """Whether the state or the priority changed with a step, or whether all is over; with the
+    first they did.
+    """
+    before = history[place - 1]
+    step = history[place]
+    # since then it waits otherwise, or escalates anew
+    is_of_both = step.event in ("over", "returned")
+    return (
+        place == 0 or is_of_both or (step.state, step.priority) != (before.state, before.priority)
+    )
 
 
 def _cut(text: str, octets: int) -> str:

@@ -1,9 +1,10 @@
-"""What an alert says: what is so now and what rang, from the facts of its members (CONTRACT 10, What is so now).
+"""What an alert says: what is so now and what rang, from the facts of its members (CONTRACT 10,
+What is so now).
 
-The member that matters most stands first and gives the title: one whose newest value is beyond its limit before one
-that is back, then by the priority of that value, a low glucose before a high one, the points of NEWS2, the newest. A
-line for what rang first stays. ``evidence`` is what the lines name, in their order; a line whose readings do not fit is
-left out (law 12).
+The member that matters most stands first and gives the title: one whose newest value is beyond its
+limit before one that is back, then by the priority of that value, a low glucose before a high one,
+the points of NEWS2, the newest. A line for what rang first stays. ``evidence`` is what the lines
+name, in their order; a line whose readings do not fit is left out (law 12).
 """
 
 from __future__ import annotations
@@ -54,9 +55,15 @@ def _newest(episode: Episode, situation: Situation) -> Iterator[datetime]:
 
 
 def _tell_of_devices(episode: Episode) -> Alert:
-    """One line a member that is not well, what weighs most first: what is wrong there has no course of values."""
-    ordered = sorted(episode.members.values(), key=lambda member: (member.well, -RANK[member.priority]))
-    why, evidence = _fitted([(each.why, each.evidence) for each in ordered if each.well is ordered[0].well])
+    """One line a member that is not well, what weighs most first: what is wrong there has no
+    course of values.
+    """
+    ordered = sorted(
+        episode.members.values(), key=lambda member: (member.well, -RANK[member.priority])
+    )
+    why, evidence = _fitted(
+        [(each.why, each.evidence) for each in ordered if each.well is ordered[0].well]
+    )
     episode.alert = msgspec.structs.replace(
         episode.alert,
         title=ordered[0].title or episode.alert.title,
@@ -66,12 +73,15 @@ def _tell_of_devices(episode: Episode) -> Alert:
     return episode.alert
 
 
-# --- which member matters most ------------------------------------------------------------------------------------
+# --- which member matters most --------------------------------------------------------------------
 
 
 def _ranked(episode: Episode, situation: Situation) -> list[Member]:
     is_of_glucose = episode.alert.group == GLUCOSE
-    ordered = sorted(episode.members.items(), key=lambda each: (*_rank(each[1], situation, is_of_glucose), each[0]))
+    ordered = sorted(
+        episode.members.items(),
+        key=lambda each: (*_rank(each[1], situation, is_of_glucose), each[0]),
+    )
     return [member for _, member in ordered]
 
 
@@ -79,36 +89,52 @@ def is_beyond(member: Member, situation: Situation) -> bool:
     """Whether the newest value of a member is what its rule rings for."""
     if member.kind == "news2":
         return situation.total is not None and situation.total.priority is not None
-    return member.newest is not None and member.newest.measured_at == situation.heard_at(member.vital)
+    return member.newest is not None and member.newest.measured_at == situation.heard_at(
+        member.vital
+    )
 
 
-def _rank(member: Member, situation: Situation, is_of_glucose: bool) -> tuple[bool, int, bool, int, float, str]:
+def _rank(
+    member: Member, situation: Situation, is_of_glucose: bool
+) -> tuple[bool, int, bool, int, float, str]:
     beyond = is_beyond(member, situation)
-    priority, points, at = member.priority, 0, member.measured_at
+    priority = member.priority
+    points = 0
+    at = member.measured_at
     if member.kind == "news2" and situation.total is not None:
-        priority, points, at = situation.total.priority or priority, situation.total.minimum, situation.total.at
+        priority = situation.total.priority or priority
+        points = situation.total.minimum
+        at = situation.total.at
     elif beyond and member.newest is not None:
-        priority, points, at = member.newest.priority, member.newest.points, member.newest.measured_at
+        priority = member.newest.priority
+        points = member.newest.points
+        at = member.newest.measured_at
     is_high_glucose = is_of_glucose and member.direction == "high"
     return not beyond, -RANK[priority], is_high_glucose, -points, -at.timestamp(), member.vital
 
 
-# --- words --------------------------------------------------------------------------------------------------------
+# --- words ----------------------------------------------------------------------------------------
 
 
 def _title(episode: Episode, member: Member, situation: Situation) -> str:
-    total, reading = situation.total, situation.latest.get(member.vital)
+    total = situation.total
+    reading = situation.latest.get(member.vital)
     rang = member.title or episode.alert.title
     if member.kind == "news2" and total is not None:
         return total.title if total.priority is not None else f"{rang}, now {total.minimum}"
     if member.newest is not None and is_beyond(member, situation):
         return member.newest.title
-    return f"{rang}, now {situation.short(reading)}" if reading is not None and member.direction else rang
+    return (
+        f"{rang}, now {situation.short(reading)}"
+        if reading is not None and member.direction
+        else rang
+    )
 
 
 def _lines(episode: Episode, ranked: list[Member], situation: Situation) -> Iterator[Line]:
     """The first member, what rang first, the others."""
-    (top, *others), first = ranked, episode.first
+    (top, *others) = ranked
+    first = episode.first
     why, evidence = _line(top, situation)
     said = [why]
     yield why, evidence
@@ -121,7 +147,9 @@ def _lines(episode: Episode, ranked: list[Member], situation: Situation) -> Iter
     vitals = {top.vital}
     for member in others:
         if member.vital in vitals and member.kind != "news2" and not is_beyond(member, situation):
-            why, evidence = f"before: {member.why}", member.evidence  # what it is now stands above
+            # what it is now stands above
+            why = f"before: {member.why}"
+            evidence = member.evidence
         else:
             why, evidence = _line(member, situation)
         vitals.add(member.vital)
@@ -132,7 +160,9 @@ def _lines(episode: Episode, ranked: list[Member], situation: Situation) -> Iter
 
 
 def _line(member: Member, situation: Situation) -> Line:
-    total, reading, newest = situation.total, situation.latest.get(member.vital), member.newest
+    total = situation.total
+    reading = situation.latest.get(member.vital)
+    newest = member.newest
     if member.kind == "news2" and total is not None:
         was = "" if total.priority is not None else f"; before: {member.title}"
         return f"{total.why}{was}", total.evidence
@@ -146,12 +176,20 @@ def _line(member: Member, situation: Situation) -> Line:
 
 
 def _was_graver(member: Member, situation: Situation) -> bool:
-    """Whether a member whose newest value is beyond its limit was told by one that was a tier beyond that."""
+    """Whether a member whose newest value is beyond its limit was told by one that was a tier
+    beyond that.
+    """
     newest = member.newest
-    if member.kind == "news2" or newest is None or not (is_beyond(member, situation) and newest.number and member.told):
+    if (
+        member.kind == "news2"
+        or newest is None
+        or not (is_beyond(member, situation) and newest.number and member.told)
+    ):
         return False
     is_higher = RANK[member.priority] > RANK[newest.priority]
-    return member.why != newest.why and (is_higher or _is_tier(member, member.told, newest.number, situation))
+    return member.why != newest.why and (
+        is_higher or _is_tier(member, member.told, newest.number, situation)
+    )
 
 
 def _beyond(member: Member, newest: Found, situation: Situation) -> Line:
@@ -162,7 +200,10 @@ def _beyond(member: Member, newest: Found, situation: Situation) -> Line:
 
 
 def _fitted(lines: list[Line]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The lines whose readings all fit among the evidence, each once. The first line stays, cut to what fits."""
+    """The lines whose readings all fit among the evidence, each once.
+
+    The first line stays, cut to what fits.
+    """
     why: dict[str, None] = {}
     named: dict[str, None] = {}
     for words, evidence in lines[:MOST_WHY]:
@@ -174,49 +215,78 @@ def _fitted(lines: list[Line]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(why), tuple(named)
 
 
-# --- what is so now ------------------------------------------------------------------------------------------------
+# --- what is so now -------------------------------------------------------------------------------
 
 
 def _now(ranked: list[Member], situation: Situation) -> Iterator[Now]:
     """One entry a vital, the one that matters most first."""
     known: set[str] = set()
     for member in ranked:
-        vitals = situation.total.vitals if member.kind == "news2" and situation.total is not None else (member.vital,)
+        vitals = (
+            situation.total.vitals
+            if member.kind == "news2" and situation.total is not None
+            else (member.vital,)
+        )
         for vital in vitals:
             reading = situation.latest.get(vital)
             if vital not in known and reading is not None:
                 known.add(vital)
                 newest = _sample(reading)
                 yield Now(
-                    vital=vital, newest=newest, worst=_worst(ranked, vital) or newest, trend=situation.trend(vital)
+                    vital=vital,
+                    newest=newest,
+                    worst=_worst(ranked, vital) or newest,
+                    trend=situation.trend(vital),
                 )
 
 
 def _sample(reading: Reading) -> Sample:
-    return Sample(value=reading.value, unit=reading.unit, measured_at=reading.measured_at, absent=reading.absent)
+    return Sample(
+        value=reading.value,
+        unit=reading.unit,
+        measured_at=reading.measured_at,
+        absent=reading.absent,
+    )
 
 
 def _worst(ranked: list[Member], vital: str) -> Sample | None:
-    """Of the first member that has one: where both sides were broken, the side that matters more now."""
+    """Of the first member that has one: where both sides were broken, the side that matters more
+    now.
+    """
     for member in ranked:
         if member.vital == vital and (worst := member.worst) is not None:
-            return Sample(value=worst.value, unit=worst.unit, measured_at=worst.measured_at, absent=worst.absent)
+            return Sample(
+                value=worst.value,
+                unit=worst.unit,
+                measured_at=worst.measured_at,
+                absent=worst.absent,
+            )
     return None
 
 
-# --- when what is so now is worth a record, and what was told -------------------------------------------------------
+# --- when what is so now is worth a record, and what was told -------------------------------------
 
 
 def is_news(episode: Episode, situation: Situation, now: datetime) -> bool:
-    """Whether what is so now is worth a record of its own: a step worse, a limit crossed, or a while has passed."""
+    """Whether what is so now is worth a record of its own: a step worse, a limit crossed, or a
+    while has passed.
+    """
     told = episode.told
     if told is None:
-        return True  # of an older release's alert, or where the state was full, it is not known what was told
+        # of an older release's alert, or where the state was full, it is not known what was told
+        return True
     for name, member in episode.members.items():
         if told.levels.get(name, "") != _level(member, situation):
             return True
-        newest, before = member.newest, told.worst.get(name)
-        if newest is None or not newest.number or before is None or member.direction is None or not member.bound:
+        newest = member.newest
+        before = told.worst.get(name)
+        if (
+            newest is None
+            or not newest.number
+            or before is None
+            or member.direction is None
+            or not member.bound
+        ):
             continue
         step = step_of(situation, member.vital, member.direction, Decimal(member.bound))
         if is_beyond(member, situation) and _is_by(member, newest.number, before, step):
@@ -227,41 +297,54 @@ def is_news(episode: Episode, situation: Situation, now: datetime) -> bool:
 
 
 def note_graver(member: Member, finding: Finding, situation: Situation) -> bool:
-    """Whether a value is a tier worse than what was told of a member. Its words are kept then: the message's record has
-    them, also where a newer value is better already.
+    """Whether a value is a tier worse than what was told of a member. Its words are kept then: the
+    message's record has them, also where a newer value is better already.
     """
     number = None if finding.number is None else str(finding.number)
     if number is None or member.direction is None or not member.bound:
         return False
     if member.told and not _is_tier(member, number, member.told, situation):
         return False
-    member.why, member.title, member.told = finding.why, finding.title, number
+    member.why = finding.why
+    member.title = finding.title
+    member.told = number
     member.evidence = evidence_of(finding)
     return True
 
 
 def _is_tier(member: Member, number: str, than: str, situation: Situation) -> bool:
-    """Whether ``number`` is a step or more worse than another one, or beyond the query bound where that is not."""
+    """Whether ``number`` is a step or more worse than another one, or beyond the query bound
+    where that is not.
+    """
     side = member.direction
     if side is None or not member.bound:
         return False
     is_beyond_query = situation.is_beyond_query(member.vital, side, Decimal(number))
     if is_beyond_query and not situation.is_beyond_query(member.vital, side, Decimal(than)):
         return True
-    return _is_by(member, number, than, step_of(situation, member.vital, side, Decimal(member.bound)))
+    return _is_by(
+        member, number, than, step_of(situation, member.vital, side, Decimal(member.bound))
+    )
 
 
 def _is_by(member: Member, number: str, than: str, step: Decimal) -> bool:
     """Whether ``number`` is a step or more worse than another one."""
-    here, there = Decimal(number), Decimal(than)
-    if not (here.is_finite() and there.is_finite()):  # a display without a number is further out than any
+    here = Decimal(number)
+    there = Decimal(than)
+    # a display without a number is further out than any
+    if not (here.is_finite() and there.is_finite()):
         return member.direction is not None and is_worse(member.direction, number, than)
     return (there - here if member.direction == "low" else here - there) >= step
 
 
 def _level(member: Member, situation: Situation) -> str:
     """Where the newest value stands: inside, between, or beyond which of its limits."""
-    if member.kind != "news2" and member.bound and member.newest is not None and is_beyond(member, situation):
+    if (
+        member.kind != "news2"
+        and member.bound
+        and member.newest is not None
+        and is_beyond(member, situation)
+    ):
         return f"{member.newest.priority} {member.newest.title}"
     return situation.level(member)
 
@@ -270,21 +353,33 @@ def note_told(episode: Episode, situation: Situation, now: datetime) -> None:
     """Keep what the record just made tells, and that a person may have seen it."""
     if not is_of_values(episode.alert.group):
         return
-    worst = {name: member.worst.number for name, member in episode.members.items() if member.worst is not None}
+    worst = {
+        name: member.worst.number
+        for name, member in episode.members.items()
+        if member.worst is not None
+    }
     levels = {name: _level(member, situation) for name, member in episode.members.items()}
     for member in episode.members.values():
         _note_worst_told(member, situation)
-    episode.told = Told(now, worst, levels, max(_newest(episode, situation), default=episode.alert.measured_at))
+    episode.told = Told(
+        now, worst, levels, max(_newest(episode, situation), default=episode.alert.measured_at)
+    )
     note_moment(episode, situation, now, is_record=True)
 
 
 def _note_worst_told(member: Member, situation: Situation) -> None:
     """Once it is back, a member is told by the worst that was told of it."""
-    total, newest = situation.total, member.newest
+    total = situation.total
+    newest = member.newest
     if member.kind == "news2" and total is not None and total.minimum > member.points:
-        member.title, member.points = total.title, total.minimum
+        member.title = total.title
+        member.points = total.minimum
     elif newest is not None and newest.number and member.direction and is_beyond(member, situation):
         is_as_grave = RANK[newest.priority] >= RANK[member.priority]
-        if is_as_grave and (not member.told or is_worse(member.direction, newest.number, member.told)):
-            member.why, member.title, member.told = newest.why, newest.title, newest.number
+        if is_as_grave and (
+            not member.told or is_worse(member.direction, newest.number, member.told)
+        ):
+            member.why = newest.why
+            member.title = newest.title
+            member.told = newest.number
             member.evidence = newest.evidence

@@ -1,10 +1,11 @@
 """Worse is told again: what opens an alert that somebody acknowledged or snoozed (CONTRACT 10).
 
-A tier is (a) a value beyond the query bound where the one that stood was not, (b) NEWS2 by two or more, or from below
-to 7 or 9, (c) a step or more beyond the value that stood, (d) a value beyond its limit after an hour without one. What
-*stood* is what the person could see; where that was inside, the limit. (b) to (d) wait for a quarter of an hour after
-such an opening, and then what is still so counts: held back, never dropped. Of values less than a minute apart one
-alone does not count for them.
+A tier is (a) a value beyond the query bound where the one that stood was not, (b) NEWS2 by two or
+more, or from below to 7 or 9, (c) a step or more beyond the value that stood, (d) a value beyond
+its limit after an hour without one. What *stood* is what the person could see; where that was
+inside, the limit. (b) to (d) wait for a quarter of an hour after such an opening, and then what is
+still so counts: held back, never dropped. Of values less than a minute apart one alone does not
+count for them.
 """
 
 from __future__ import annotations
@@ -18,34 +19,46 @@ from rpm_stream.alert.episodes import is_worse, open_worse
 from rpm_stream.alert.situation import Situation
 from rpm_stream.records import Alert, Direction, Finding, Total
 
-EDGES = (7, 9)  # totals of NEWS2 that are told again: emergency response, and the next step above (CONTRACT 10)
+# totals of NEWS2 that are told again: emergency response, and the next step above (CONTRACT 10)
+EDGES = (7, 9)
 TOTAL_STEP = 2  # of NEWS2; design choice (CONTRACT 10)
 TOTAL = "news2"
 
 
 def step_of(situation: Situation, vital: str, side: Direction, bound: Decimal) -> Decimal:
-    """How much further out a value must be to be told again; ``bound`` in the vital's first unit, as is the step."""
+    """How much further out a value must be to be told again; ``bound`` in the vital's first
+    unit, as is the step.
+    """
     return situation.limits.step_of(vital, side, bound, "")[0]
 
 
 def look(
     episode: Episode, finding: Finding, last: datetime | None, situation: Situation, now: datetime
 ) -> Alert | None:
-    """Open the alert again where a value beyond a limit is a tier worse than what a person decided about.
+    """Open the alert again where a value beyond a limit is a tier worse than what a person decided
+    about.
 
     ``last``: when a value beyond that limit was measured before.
     """
-    decided, side = episode.decided, finding.direction
+    decided = episode.decided
+    side = finding.direction
     if decided is None or side is None or finding.number is None:
         return None
-    name, limits = finding.member, situation.limits
-    if finding.beyond_query and not _stood_beyond_query(decided.numbers, finding.vital, side, situation):
+    name = finding.member
+    limits = situation.limits
+    if finding.beyond_query and not _stood_beyond_query(
+        decided.numbers, finding.vital, side, situation
+    ):
         return open_worse(episode, now, finding.why)
-    is_again = last is not None and finding.measured_at - last >= timedelta(minutes=limits.tier_again_minutes)
+    is_again = last is not None and finding.measured_at - last >= timedelta(
+        minutes=limits.tier_again_minutes
+    )
     if is_again and name not in decided.again:
         decided.again.append(name)
     member = episode.members[name]
-    if not (_is_again(decided, name, member) or is_step(decided, member, finding.number, situation)):
+    if not (
+        _is_again(decided, name, member) or is_step(decided, member, finding.number, situation)
+    ):
         return None
     if not _is_row(decided, name, finding.measured_at, finding.apart, situation):
         return None
@@ -66,7 +79,8 @@ def look_at_total(
 
 def held(episode: Episode, situation: Situation, now: datetime) -> Alert | None:
     """What was held back, if it is still so when the wait is over."""
-    decided, since = episode.decided, episode.worse_at
+    decided = episode.decided
+    since = episode.worse_at
     if decided is None or since is None or not episode.held:
         return None
     at = since + timedelta(minutes=situation.limits.tier_wait_minutes)
@@ -75,10 +89,15 @@ def held(episode: Episode, situation: Situation, now: datetime) -> Alert | None:
     episode.held = False
     for name, member in episode.members.items():
         newest = member.newest
-        if newest is None or member.direction is None or newest.measured_at != situation.heard_at(member.vital):
+        if (
+            newest is None
+            or member.direction is None
+            or newest.measured_at != situation.heard_at(member.vital)
+        ):
             continue
         if newest.number and (
-            _is_again(decided, name, member) or is_step(decided, member, Decimal(newest.number), situation)
+            _is_again(decided, name, member)
+            or is_step(decided, member, Decimal(newest.number), situation)
         ):
             return open_worse(episode, at, newest.why)
     total = situation.total
@@ -88,7 +107,9 @@ def held(episode: Episode, situation: Situation, now: datetime) -> Alert | None:
 
 
 def last_beyond(episode: Episode, finding: Finding) -> datetime | None:
-    """When a value beyond that limit was measured before: one beyond a limit of its side that is no milder."""
+    """When a value beyond that limit was measured before: one beyond a limit of its side that is
+    no milder.
+    """
     side = finding.direction
     if side is None:
         return None
@@ -103,17 +124,25 @@ def last_beyond(episode: Episode, finding: Finding) -> datetime | None:
 
 
 def _is_as_far_out(member: Member, side: Direction, bound: Decimal | None) -> bool:
-    """Whether what is beyond a member's limit is beyond a bound; of a prediction, which has no limit, it is not."""
+    """Whether what is beyond a member's limit is beyond a bound; of a prediction, which has no
+    limit, it is not.
+    """
     return bool(member.bound) and bound is not None and not is_worse(side, str(bound), member.bound)
 
 
 def _is_again(decided: Decision, name: str, member: Member) -> bool:
-    """Whether a value of a member came again after an hour; an older release kept the vital and side instead."""
+    """Whether a value of a member came again after an hour; an older release kept the vital and
+    side instead.
+    """
     return name in decided.again or f"{member.vital}:{member.direction}" in decided.again
 
 
-def is_step(stood: Decision | Moment, member: Member, number: Decimal, situation: Situation) -> bool:
-    """Whether a value is a step or more beyond what stood, or beyond the limit where that was inside."""
+def is_step(
+    stood: Decision | Moment, member: Member, number: Decimal, situation: Situation
+) -> bool:
+    """Whether a value is a step or more beyond what stood, or beyond the limit where that was
+    inside.
+    """
     side = member.direction
     if side is None or not member.bound:
         return False
@@ -128,7 +157,9 @@ def is_step(stood: Decision | Moment, member: Member, number: Decimal, situation
 
 def is_graver(episode: Episode, finding: Finding, situation: Situation) -> bool:
     """Whether a value is a tier worse than the worst of its side since the alert opened."""
-    member, side, number = episode.members.get(finding.member), finding.direction, finding.number
+    member = episode.members.get(finding.member)
+    side = finding.direction
+    number = finding.number
     if side is None or number is None:
         return False
     if member is None or member.worst is None:
@@ -137,7 +168,9 @@ def is_graver(episode: Episode, finding: Finding, situation: Situation) -> bool:
     if finding.beyond_query and not situation.is_beyond_query(finding.vital, side, worst):
         return True
     step = step_of(situation, finding.vital, side, Decimal(member.bound or "0"))
-    return worst.is_finite() and (number <= worst - step if side == "low" else number >= worst + step)
+    return worst.is_finite() and (
+        number <= worst - step if side == "low" else number >= worst + step
+    )
 
 
 def is_total_tier(stood: int | None, total: int) -> bool:
@@ -153,7 +186,9 @@ def moment_of(episode: Episode, at: datetime) -> int | None:
 
 
 def decision_at(episode: Episode, at: datetime) -> Decision:
-    """What stood at ``at``: nothing where that is not known any more, so that the limits themselves count."""
+    """What stood at ``at``: nothing where that is not known any more, so that the limits
+    themselves count.
+    """
     place = moment_of(episode, at)
     if place is None:
         return Decision({}, None)
@@ -166,10 +201,13 @@ def has_passed(episode: Episode, at: datetime, situation: Situation) -> bool:
     place = moment_of(episode, at)
     if place is not None:
         stood = episode.moments[place]
-        return any(_is_passed_by(episode, stood, later, situation) for later in episode.moments[place:])
+        return any(
+            _is_passed_by(episode, stood, later, situation) for later in episode.moments[place:]
+        )
     if at < episode.alert.opened_at:
         return False  # a clock that is behind: nothing of the alert was there to be seen
-    # Too long ago to be known: whatever is a tier beyond a limit since the alert opened may have come since then.
+    # Too long ago to be known: whatever is a tier beyond a limit since the alert opened may have
+    # come since then.
     worst = {
         f"{member.vital}:{member.direction}": member.worst.number
         for member in episode.members.values()
@@ -191,20 +229,26 @@ def _is_passed_by(episode: Episode, stood: Moment, later: Moment, situation: Sit
         number = Decimal(text)
         if is_step(stood, member, number, situation):
             return True
-        if situation.is_beyond_query(member.vital, member.direction, number) and not _stood_beyond_query(
-            stood.numbers, member.vital, member.direction, situation
-        ):
+        if situation.is_beyond_query(
+            member.vital, member.direction, number
+        ) and not _stood_beyond_query(stood.numbers, member.vital, member.direction, situation):
             return True
     return False
 
 
-def _stood_beyond_query(stood: dict[str, str], vital: str, side: Direction, situation: Situation) -> bool:
+def _stood_beyond_query(
+    stood: dict[str, str], vital: str, side: Direction, situation: Situation
+) -> bool:
     known = stood.get(vital)
     return known is not None and situation.is_beyond_query(vital, side, Decimal(known))
 
 
-def _is_row(decided: Decision, key: str, at: datetime, apart: float | None, situation: Situation) -> bool:
-    """Whether a tier counts: at once where readings are rare, in a row of some length where they are dense."""
+def _is_row(
+    decided: Decision, key: str, at: datetime, apart: float | None, situation: Situation
+) -> bool:
+    """Whether a tier counts: at once where readings are rare, in a row of some length where they
+    are dense.
+    """
     row = decided.rows.get(key)
     if row is None or abs((at - row.last).total_seconds()) > situation.limits.dense_seconds:
         row = decided.rows[key] = Row(at, at)

@@ -1,7 +1,8 @@
-"""Decisions about an alert that no patient's state keeps: it is all in its record, and changes by people alone.
+"""Decisions about an alert that no patient's state keeps: it is all in its record, and changes by
+people alone.
 
-Such are the alert that a patient's state is damaged, and one whose state was lost since: a person must be able to say
-that they have it, and to end the latter.
+Such are the alert that a patient's state is damaged, and one whose state was lost since: a person
+must be able to say that they have it, and to end the latter.
 """
 
 from __future__ import annotations
@@ -18,8 +19,13 @@ from rpm_stream.records import Action, Alert, Cause, Transition
 ENDS = ("resolve", "withdraw")
 
 
-def decided(alert: Alert, action: Action, now: datetime, refused: str | None = None) -> Alert | None:
-    """The alert's next record; None where nothing changes. ``refused``: why it ends by itself, where it does."""
+def decided(
+    alert: Alert, action: Action, now: datetime, refused: str | None = None
+) -> Alert | None:
+    """The alert's next record; None where nothing changes.
+
+    ``refused``: why it ends by itself, where it does.
+    """
     if alert.state == "resolved" or is_needless(alert, action.action, action.who):
         return None
     if action.action in ENDS and refused is not None:
@@ -42,7 +48,11 @@ def decided(alert: Alert, action: Action, now: datetime, refused: str | None = N
 def _refuse(alert: Alert, action: Action, now: datetime, why: tuple[Cause, str]) -> Alert | None:
     cause, words = why
     last = alert.history[-1] if alert.history else None
-    if last is not None and (last.who, last.asked, last.cause) == (action.who, action.action, cause):
+    if last is not None and (last.who, last.asked, last.cause) == (
+        action.who,
+        action.action,
+        cause,
+    ):
         return None  # the newest step is this refusal already
     step = Transition(
         at=now,

@@ -17,7 +17,10 @@ _HEX = re.compile(r"(?:[0-9A-Fa-f]{2})*")
 
 
 class Line(msgspec.Struct, frozen=True):
-    """An input line; ``at`` is the gateway's time of receipt, which decoding does not need. Further keys are let be."""
+    """An input line; ``at`` is the gateway's time of receipt, which decoding does not need.
+
+    Further keys are let be.
+    """
 
     characteristic: str
     hex: str
@@ -30,7 +33,8 @@ _ENCODER = msgspec.json.Encoder()
 
 
 def decode_line(line: bytes) -> bytes:
-    """``{"characteristic":"2A37","hex":"..."[,"at":...]}`` to ``{"readings":[...]}`` or ``{"reject":{...}}``.
+    """``{"characteristic":"2A37","hex":"..."[,"at":...]}`` to ``{"readings":[...]}`` or
+    ``{"reject":{...}}``.
 
     The answer has no line end. Never raises, whatever the octets of ``line``.
     """

@@ -1,4 +1,6 @@
-"""Bytes of ``rpm.frames`` -> an envelope and its entries, each entry decoded or refused on its own."""
+"""Bytes of ``rpm.frames`` -> an envelope and its entries, each entry decoded or refused on its
+own.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +20,28 @@ from rpm_stream.ingest.gatt.quirks import Read
 from rpm_stream.ingest.gatt.segments import is_segment
 from rpm_stream.ingest.measurements import decode_measurement
 from rpm_stream.ingest.said_twice import Once, twice_anywhere
-from rpm_stream.records import Measurement, Name, Notification, Offset, Payload, Record, Short, Time, Version
+from rpm_stream.records import (
+    Measurement,
+    Name,
+    Notification,
+    Offset,
+    Payload,
+    Record,
+    Short,
+    Time,
+    Version,
+)
 from rpm_stream.sameness import plain_number
 
 MOST_BYTES = 256 * 1024  # CONTRACT 1
 MOST_ENTRIES = 1000
-# The shortest entry that can be read has some 60 bytes. A frame with fewer than this for each of its entries is mostly
-# none: refused one by one, a frame of 2 kB would cost as much as 600 readings, and put out 1,000 rejects.
+# The shortest entry that can be read has some 60 bytes. A frame with fewer than this for each of
+# its entries is mostly none: refused one by one, a frame of 2 kB would cost as much as 600
+# readings, and put out 1,000 rejects.
 LEAST_ENTRY_BYTES = 32
 # What a frame may be sent at: outside, arithmetic with times would leave the calendar.
-FIRST, LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+LAST = datetime(9000, 1, 1, tzinfo=UTC)
 
 Kind = Literal["notifications", "measurements", "resources"]
 
@@ -64,7 +78,10 @@ def _utc(at: datetime) -> datetime:
 
 
 def parse_frame(key: str | None, value: bytes) -> tuple[Envelope, Kind, list[msgspec.Raw]]:
-    """The envelope, the kind of its entries and the entries. Raises DecodeError when the frame is refused whole."""
+    """The envelope, the kind of its entries and the entries.
+
+    Raises DecodeError when the frame is refused whole.
+    """
     if len(value) > MOST_BYTES:
         raise DecodeError("too_large", f"{len(value)} bytes, at most {MOST_BYTES}")
     try:
@@ -86,14 +103,18 @@ def parse_frame(key: str | None, value: bytes) -> tuple[Envelope, Kind, list[msg
     ]
     given = [(kind, entries) for kind, entries in kinds if entries is not None]
     if len(given) != 1:
-        raise DecodeError("bad_schema", "exactly one of notifications, measurements, resources is needed")
+        raise DecodeError(
+            "bad_schema", "exactly one of notifications, measurements, resources is needed"
+        )
     kind, entries = given[0]
     if not entries:
         raise DecodeError("bad_schema", f"{kind} is empty")
     if len(entries) > MOST_ENTRIES:
         raise DecodeError("too_large", f"{len(entries)} entries, at most {MOST_ENTRIES}")
     if len(value) < LEAST_ENTRY_BYTES * len(entries):
-        raise DecodeError("bad_schema", f"{len(entries)} entries in {len(value)} bytes: most of them are none")
+        raise DecodeError(
+            "bad_schema", f"{len(entries)} entries in {len(value)} bytes: most of them are none"
+        )
     return envelope, kind, entries
 
 
@@ -133,7 +154,15 @@ def _decode_measurement(index: int, original: bytes, codes: Codes) -> Entry:
         index=index,
         at=_utc(entry.at),
         characteristic=APP,
-        content=f"{said.vital}\x1f{said.absent if said.value is None else plain_number(said.value)}\x1f{said.unit}",
+        content=(
+            "\x1f".join(
+                (
+                    said.vital,
+                    str(said.absent) if said.value is None else plain_number(said.value),
+                    said.unit,
+                )
+            )
+        ),
         payload=payload,
         original=original,
     )
@@ -158,7 +187,10 @@ def _decode_resource(index: int, original: bytes, codes: Codes) -> Entry:
 def decode_entries(
     kind: Kind, entries: list[msgspec.Raw], codes: Codes, read: Read = decode
 ) -> Iterator[Entry | BadEntry]:
-    """Each entry decoded, or the reason why not. Never raises. ``read``: ``decode`` of the device's model."""
+    """Each entry decoded, or the reason why not.
+
+    Never raises. ``read``: ``decode`` of the device's model.
+    """
     for index, raw in enumerate(entries):
         original = bytes(raw)
         try:
@@ -173,4 +205,6 @@ def decode_entries(
         except msgspec.MsgspecError as error:
             yield BadEntry(index=index, reason="bad_schema", detail=str(error), original=original)
         except (OverflowError, ValueError, RecursionError) as error:
-            yield BadEntry(index=index, reason="bad_schema", detail=type(error).__name__, original=original)
+            yield BadEntry(
+                index=index, reason="bad_schema", detail=type(error).__name__, original=original
+            )

@@ -7,7 +7,8 @@ from rpm_stream.ingest.fhir.codes import PLAIN, Codes
 from rpm_stream.records import Absent, Decoded, Measurement, Payload
 
 # What says that a value lies beyond the meter's scale: its display, and the flag of ours for it.
-LOW, HIGH = "result_too_low", "result_too_high"
+LOW = "result_too_low"
+HIGH = "result_too_high"
 BEYOND: dict[str, Absent] = {LOW: "negative-infinity", HIGH: "positive-infinity"}
 DISPLAYS = {"lo": LOW, "low": LOW, "hi": HIGH, "high": HIGH}
 PLACEHOLDER = "placeholder"
@@ -16,8 +17,9 @@ PLACEHOLDER = "placeholder"
 def decode_measurement(entry: Measurement, codes: Codes) -> Payload:
     """The one reading of a measurement; normalise knows which vitals and units exist.
 
-    Raises DecodeError (bad_schema) for a value that is no plain decimal, no display of a meter of that vital and none
-    of the clinic's placeholders; its text is not repeated, as it may hold anything.
+    Raises DecodeError (bad_schema) for a value that is no plain decimal, no display of a meter of
+    that vital and none of the clinic's placeholders; its text is not repeated, as it may hold
+    anything.
     """
     unit = codes.spellings.get(entry.unit, entry.unit)
     if (entry.value is None) == (entry.absent is None):
@@ -37,5 +39,9 @@ def decode_measurement(entry: Measurement, codes: Codes) -> Payload:
         flags = (display,)
     else:
         shown = ", and neither LO nor HI" if entry.vital in codes.meters else ""
-        raise DecodeError("bad_schema", f"the value is no plain decimal of at most 24 and 24 digits{shown}")
-    return Payload(readings=(Decoded(vital=entry.vital, value=None, unit=unit, absent=absent, flags=flags),))
+        raise DecodeError(
+            "bad_schema", f"the value is no plain decimal of at most 24 and 24 digits{shown}"
+        )
+    return Payload(
+        readings=(Decoded(vital=entry.vital, value=None, unit=unit, absent=absent, flags=flags),)
+    )

@@ -1,4 +1,5 @@
-"""JSON objects that say one of their fields twice: a decoder keeps the last, and what the other said would be lost.
+"""JSON objects that say one of their fields twice: a decoder keeps the last, and what the other
+said would be lost.
 
 Names are compared as JSON means them: ``"device"`` and ``"devic\\u0065"`` are one.
 """
@@ -10,12 +11,14 @@ from typing import Any
 
 import msgspec
 
-ESCAPE = b"\\u00"  # begins the escape of a letter, digit or underscore, and names of fields have nothing else
+# begins the escape of a letter, digit or underscore, and names of fields have nothing else
+ESCAPE = b"\\u00"
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Once:
-    """Looks at the objects of one type. ``least``: how many fields one needs, where none of them holds an object.
+    """Looks at the objects of one type. ``least``: how many fields one needs, where none of them
+    holds an object.
 
     So many that were decoded are each of them once.
     """
@@ -26,7 +29,8 @@ class Once:
         self._least = least
 
     def twice(self, value: bytes) -> str | None:
-        """A field of the type that the object has twice; None where it has none. ``value`` is JSON that was decoded.
+        """A field of the type that the object has twice; None where it has none. ``value`` is JSON
+        that was decoded.
 
         Raises ValueError or RecursionError where it cannot be told.
         """
@@ -43,8 +47,8 @@ class Once:
     def _at_a_glance(self, value: bytes) -> bool:
         """Whether the octets tell that nothing stands there twice, as they nearly always do.
 
-        An object without blanks between its fields is as long as the fields that were kept; in any other each name
-        stands once, and none of its letters is an escape.
+        An object without blanks between its fields is as long as the fields that were kept; in any
+        other each name stands once, and none of its letters is an escape.
         """
         kept = _fields.decode(value)
         if len(value) == 1 + sum([len(name) + len(said) + 4 for name, said in kept.items()]):
@@ -53,7 +57,8 @@ class Once:
 
 
 def twice_anywhere(value: bytes) -> bool:
-    """Whether the object, or one inside of it, has a field twice. ``value`` is JSON that was decoded.
+    """Whether the object, or one inside of it, has a field twice. ``value`` is JSON that was
+    decoded.
 
     Raises RecursionError where it cannot be told.
     """

@@ -1,7 +1,9 @@
-"""What clinicians and device makers know, as data: the tables of this folder, read once into frozen structs.
+"""What clinicians and device makers know, as data: the tables of this folder, read once into frozen
+structs.
 
-What lives here: numbers, names, codes, units and their sources. What must not: a rule's course over time, state.
-A clinic's own tables lie in a folder of the same file names; each replaces whole entries, and none half-applies.
+What lives here: numbers, names, codes, units and their sources. What must not: a rule's course over
+time, state. A clinic's own tables lie in a folder of the same file names; each replaces whole
+entries, and none half-applies.
 """
 
 from __future__ import annotations
@@ -44,9 +46,18 @@ from rpm_stream.knowledge.tables import Bounds, Characteristic, Placeholders, Sp
 from rpm_stream.knowledge.trends import Trends
 
 __all__ = [
-    "Bounds", "Knowledge", "KnowledgeError", "Limits", "Points", "ShippedLimit", "Unit", "Vital",
-    "examine", "load", "shipped",
-]  # fmt: skip
+    "Bounds",
+    "Knowledge",
+    "KnowledgeError",
+    "Limits",
+    "Points",
+    "ShippedLimit",
+    "Unit",
+    "Vital",
+    "examine",
+    "load",
+    "shipped",
+]
 
 
 class Knowledge(msgspec.Struct, frozen=True):
@@ -69,7 +80,10 @@ class Knowledge(msgspec.Struct, frozen=True):
     trends: Trends
 
     def convert(self, value: Decimal, unit: str, to: str) -> Decimal:
-        """``value`` in unit ``to``; both units must belong to one vital. Exact but for the 28th digit of a quotient."""
+        """``value`` in unit ``to``; both units must belong to one vital.
+
+        Exact but for the 28th digit of a quotient.
+        """
         if unit == to:
             return value
         if row := self.units.get(unit):
@@ -113,7 +127,10 @@ def _read(name: str, own: Path | None) -> dict[str, Any]:
 
 
 def load(own: Path | None = None) -> Knowledge:
-    """Read all tables, ``own`` over the shipped ones. Raises KnowledgeError; nothing is half-applied."""
+    """Read all tables, ``own`` over the shipped ones.
+
+    Raises KnowledgeError; nothing is half-applied.
+    """
     parts, faults = _parts(own)
     if found := next(chain(faults, _checks(parts) if not faults else ()), None):
         raise KnowledgeError(found)
@@ -121,15 +138,19 @@ def load(own: Path | None = None) -> Knowledge:
 
 
 def examine(own: Path | None = None) -> tuple[str, ...]:
-    """All that is wrong with the tables, ``own`` over the shipped ones: file, key and reason of each.
+    """All that is wrong with the tables, ``own`` over the shipped ones: file, key and reason of
+    each.
 
-    Also what does not keep them from being used: a number without its source. Raises KnowledgeError without a folder.
+    Also what does not keep them from being used: a number without its source. Raises KnowledgeError
+    without a folder.
     """
     parts, faults = _parts(own)
     if not faults:
         faults += _checks(parts)
     for name in parts:
-        faults += [f"{name}.toml: {key}: a number without a source" for key in unsourced(_read(name, own))]
+        faults += [
+            f"{name}.toml: {key}: a number without a source" for key in unsourced(_read(name, own))
+        ]
     return tuple(faults)
 
 
@@ -138,7 +159,9 @@ def _parts(own: Path | None) -> tuple[dict[str, Any], list[str]]:
     if own is not None and not own.is_dir():
         raise KnowledgeError(f"{own}: no such folder")
     names = ", ".join(TABLES)
-    strangers = [file for file in sorted(own.glob("*.toml")) if file.stem not in TABLES] if own else []
+    strangers = (
+        [file for file in sorted(own.glob("*.toml")) if file.stem not in TABLES] if own else []
+    )
     faults = [f"{file}: no such table; the tables are {names}" for file in strangers]
     parts: dict[str, Any] = {}
     for name, kind in TABLES.items():
@@ -151,8 +174,12 @@ def _parts(own: Path | None) -> tuple[dict[str, Any], list[str]]:
     return parts, faults
 
 
-def _each(name: str, kind: Any, table: dict[str, Any], error: msgspec.ValidationError) -> Iterator[str]:
-    """What is wrong with a table; row by row where its rows have names, as msgspec does not say which it was."""
+def _each(
+    name: str, kind: Any, table: dict[str, Any], error: msgspec.ValidationError
+) -> Iterator[str]:
+    """What is wrong with a table; row by row where its rows have names, as msgspec does not say
+    which it was.
+    """
     if not isinstance(kind, GenericAlias):
         yield f"{name}.toml: {error}"
         return
@@ -160,7 +187,10 @@ def _each(name: str, kind: Any, table: dict[str, Any], error: msgspec.Validation
         try:
             msgspec.convert({key: row}, kind)
         except msgspec.ValidationError as fault:
-            yield f"{name}.toml: {key}: {str(fault).replace('$[...].', '$.').replace(' - at `$[...]`', '')}"
+            yield (
+                f"{name}.toml: {key}:"
+                f" {str(fault).replace('$[...].', '$.').replace(' - at `$[...]`', '')}"
+            )
 
 
 def _checks(parts: dict[str, Any]) -> Iterator[str]:
@@ -176,7 +206,9 @@ def _checks(parts: dict[str, Any]) -> Iterator[str]:
     yield from check_detectors(parts["detectors"], vitals)
     yield from check_shadow(parts["detectors"], vitals)
     yield from check_rules(parts["priorities"], parts["device_rules"], vitals)
-    yield from check_priorities(parts["priorities"], limit_rules(parts["limits"], parts["maternity"], parts["child"]))
+    yield from check_priorities(
+        parts["priorities"], limit_rules(parts["limits"], parts["maternity"], parts["child"])
+    )
     yield from check_signal(parts["signal"], vitals)
     yield from check_devices(parts["devices"], vitals)
     yield from check_trends(parts["trends"], vitals)

@@ -1,4 +1,6 @@
-"""The rows of priorities.toml and device_rules.toml: how urgent an alert is, and when a device needs a hand."""
+"""The rows of priorities.toml and device_rules.toml: how urgent an alert is, and when a device
+needs a hand.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,16 @@ Harm = Literal["death_or_irreversible", "reversible", "minor"]
 Onset = Literal["immediate", "prompt", "delayed"]
 # What may be the matter with a device or its signal; each is a group of alerts, device:<kind>.
 DeviceKind = Literal[
-    "battery", "contact", "clock", "stuck", "fault", "measurement", "refused", "unit", "step", "disagreement"
+    "battery",
+    "contact",
+    "clock",
+    "stuck",
+    "fault",
+    "measurement",
+    "refused",
+    "unit",
+    "step",
+    "disagreement",
 ]
 
 
@@ -97,7 +108,9 @@ class Stuck(Table, frozen=True):
 
 
 class Fault(Table, frozen=True):
-    """Flags by which a device says that it cannot measure; told at the ``count``-th in a row over so many minutes."""
+    """Flags by which a device says that it cannot measure; told at the ``count``-th in a row
+    over so many minutes.
+    """
 
     name: str
     kind: Literal["fault", "measurement"]
@@ -130,4 +143,8 @@ class DeviceRuleTable(Table, frozen=True):
 
     def vitals(self) -> set[str]:
         """Every vital that a rule names."""
-        return {row.vital for row in self.stuck} | set(self.contact.flags) | self.contact.only_without_value.vitals
+        return (
+            {row.vital for row in self.stuck}
+            | set(self.contact.flags)
+            | self.contact.only_without_value.vitals
+        )

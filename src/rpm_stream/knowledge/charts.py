@@ -1,7 +1,8 @@
 """The charts that stand in for NEWS2 where it does not apply: pregnancy, and children by age.
 
-A line is written like one of the NEWS2 chart: ascending rows of (up to and including, band). What a chart has no line
-for is judged by the NEWS2 chart's own bands in children (saturation, temperature, consciousness).
+A line is written like one of the NEWS2 chart: ascending rows of (up to and including, band). What a
+chart has no line for is judged by the NEWS2 chart's own bands in children (saturation, temperature,
+consciousness).
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ BandName: TypeAlias = Literal["red", "amber", "normal"]
 class BandLine(Table, frozen=True):
     """One line of a chart. Values are rounded half up to ``step``; the last row has no upper end.
 
-    ``advice`` is said beside what is red and high; ``together_with`` names the vital of the same measurement whose red
-    repeats this one's.
+    ``advice`` is said beside what is red and high; ``together_with`` names the vital of the same
+    measurement whose red repeats this one's.
     """
 
     vitals: tuple[str, ...]
@@ -38,7 +39,10 @@ class BandLine(Table, frozen=True):
 
 
 class Maternity(Table, frozen=True):
-    """The chart for pregnancy. It takes the place of the NEWS2 chart and of shipped limits of its vitals and sides."""
+    """The chart for pregnancy.
+
+    It takes the place of the NEWS2 chart and of shipped limits of its vitals and sides.
+    """
 
     version: str
     red: Band
@@ -47,7 +51,9 @@ class Maternity(Table, frozen=True):
 
 
 class Age(Table, frozen=True):
-    """The lines of one age, in months completed: from, and below (none: up to the age at which NEWS2 applies)."""
+    """The lines of one age, in months completed: from, and below (none: up to the age at which
+    NEWS2 applies).
+    """
 
     words: str
     from_months: int
@@ -56,7 +62,10 @@ class Age(Table, frozen=True):
 
 
 class Child(Table, frozen=True):
-    """The charts for children. ``no_query``: the vitals whose query bounds are an adult's and do not hold."""
+    """The charts for children.
+
+    ``no_query``: the vitals whose query bounds are an adult's and do not hold.
+    """
 
     version: str
     red: Band
@@ -66,15 +75,23 @@ class Child(Table, frozen=True):
 
 
 def check_charts(maternity: Maternity, child: Child, vitals: dict[str, Vital]) -> Iterator[str]:
-    """Lines are of known vitals and ascend, each banded side recovers outside its bands, and no age is left out."""
+    """Lines are of known vitals and ascend, each banded side recovers outside its bands, and no
+    age is left out.
+    """
     for line in maternity.line:
         yield from (f"maternity.toml: {line.vitals[0]}: {fault}" for fault in _faults(line, vitals))
     for age in child.age:
         for line in age.line:
-            yield from (f"child.toml: {age.words}: {line.vitals[0]}: {fault}" for fault in _faults(line, vitals))
+            yield from (
+                f"child.toml: {age.words}: {line.vitals[0]}: {fault}"
+                for fault in _faults(line, vitals)
+            )
     ends = [0, *(age.below_months for age in child.age)]
     if ends[-1] is not None or [age.from_months for age in child.age] != ends[:-1]:
-        yield "child.toml: age: each age begins where the one before it ends, the first at 0, the last has no end"
+        yield (
+            "child.toml: age: each age begins where the one before it ends, the first at 0, the"
+            " last has no end"
+        )
     if unknown := sorted(child.no_query - vitals.keys()):
         yield f"child.toml: no_query: unknown vital {', '.join(unknown)}"
 
@@ -96,7 +113,9 @@ def _faults(line: BandLine, vitals: dict[str, Vital]) -> Iterator[str]:
         place = bands.index("normal")
         low = ends[place - 1] if place else None
         high = ends[place] if place < len(ends) else None
-        if (low is None) != (line.recover.low is None) or (high is None) != (line.recover.high is None):
+        if (low is None) != (line.recover.low is None) or (high is None) != (
+            line.recover.high is None
+        ):
             yield "a side recovers where it has a band, and only there"
         elif (line.recover.low is not None and low is not None and line.recover.low <= low) or (
             line.recover.high is not None and high is not None and line.recover.high > high
@@ -115,4 +134,10 @@ def as_line(points: Points, scale: str) -> BandLine:
             merged[-1] = (upto, name)
         else:
             merged.append((upto, name))
-    return BandLine(vitals=points.vitals, unit=points.unit, step=points.step, rows=tuple(merged), recover=recover)
+    return BandLine(
+        vitals=points.vitals,
+        unit=points.unit,
+        step=points.step,
+        rows=tuple(merged),
+        recover=recover,
+    )

@@ -35,9 +35,10 @@ OTHER_RULES = (
 )
 
 
-# Design choices: with so many, what is learned and told of each fits into a patient's 48 KB (pipeline/state_budget.py)
-# and leaves 14 of them for what is heard.
-MOST_VITALS, MOST_LEARNED = 48, 16
+# Design choices: with so many, what is learned and told of each fits into a patient's 48 KB
+# (pipeline/state_budget.py) and leaves 14 of them for what is heard.
+MOST_VITALS = 48
+MOST_LEARNED = 16
 
 MOST_SHADOW = 4096  # bytes a patient of what detectors in shadow store
 SHADOW_FRAME = 160  # bytes of its name, versions and checksum, of one state
@@ -46,7 +47,8 @@ TAKEN_NAMES = frozenset({"news2", "gaussian", "quantile", "drift", "half_space_t
 
 SCALES = ("1", "2 on air", "2 on oxygen")  # of oxygen saturation
 BAND_POINTS = 2  # from so many points of NEWS2 on a value rings by itself
-UNBANDED = frozenset({"oxygen_flow", "inspired_oxygen"})  # being on oxygen is a treatment and rings nothing
+# being on oxygen is a treatment and rings nothing
+UNBANDED = frozenset({"oxygen_flow", "inspired_oxygen"})
 
 CATEGORIES = frozenset(
     "social-history vital-signs imaging laboratory procedure survey exam therapy activity".split()
@@ -62,23 +64,39 @@ def check_units(vitals: dict[str, Vital], units: dict[str, Unit]) -> Iterator[st
     for name, vital in vitals.items():
         for unit in vital.units[1:]:
             if unit not in units or units[unit].to != vital.unit:
-                yield f"vitals.toml: {name}.units: no row of units.toml turns {unit} into {vital.unit}"
+                yield (
+                    f"vitals.toml: {name}.units: no row of units.toml turns {unit} into"
+                    f" {vital.unit}"
+                )
 
 
 def check_vitals(vitals: dict[str, Vital]) -> Iterator[str]:
-    """Categories are those of FHIR R4, no LOINC code has a slip of the pen, and a patient's state has room for all."""
+    """Categories are those of FHIR R4, no LOINC code has a slip of the pen, and a patient's
+    state has room for all.
+    """
     if len(vitals) > MOST_VITALS:
         yield f"vitals.toml: {len(vitals)} vitals; a patient's state has room for {MOST_VITALS}"
     for name, row in vitals.items():
-        if row.reject.above is None or (row.reject.below is None and row.reject.at_or_below is None):
-            yield f"vitals.toml: {name}.reject: what no body can have needs a bound below and one above"
+        if row.reject.above is None or (
+            row.reject.below is None and row.reject.at_or_below is None
+        ):
+            yield (
+                f"vitals.toml: {name}.reject: what no body can have needs a bound below and one"
+                " above"
+            )
         if row.category not in CATEGORIES:
-            yield f"vitals.toml: {name}.category: {row.category} is none of FHIR's: {', '.join(sorted(CATEGORIES))}"
+            yield (
+                f"vitals.toml: {name}.category: {row.category} is none of FHIR's:"
+                f" {', '.join(sorted(CATEGORIES))}"
+            )
         pairs = [*row.loinc, *(pair for pairs in row.loinc_by_unit.values() for pair in pairs)]
         also = [code for codes in row.loinc_also_by_unit.values() for code in codes]
         for code in [*(code for code, _ in pairs), *row.loinc_also, *also]:
             if not _is_loinc(code):
-                yield f"vitals.toml: {name}.loinc: {code} is no LOINC code, its check digit is another one"
+                yield (
+                    f"vitals.toml: {name}.loinc: {code} is no LOINC code, its check digit is"
+                    " another one"
+                )
 
 
 def _is_loinc(code: str) -> bool:
@@ -90,13 +108,19 @@ def _is_loinc(code: str) -> bool:
     number, _, check = code.partition("-")
     if not (number.isdigit() and check.isdigit()):
         return False
-    doubled = [int(digit) * (2 if place % 2 == 0 else 1) for place, digit in enumerate(reversed(number))]
+    doubled = [
+        int(digit) * (2 if place % 2 == 0 else 1) for place, digit in enumerate(reversed(number))
+    ]
     return (10 - sum(each // 10 + each % 10 for each in doubled) % 10) % 10 == int(check)
 
 
 def check_news2(news2: News2, vitals: dict[str, Vital]) -> Iterator[str]:
     """Each line of the chart is of known vitals, ascends, and ends without an upper end."""
-    lines = {**news2.parameters(), "oxygen_flow": news2.oxygen_flow, "inspired_oxygen": news2.inspired_oxygen}
+    lines = {
+        **news2.parameters(),
+        "oxygen_flow": news2.oxygen_flow,
+        "inspired_oxygen": news2.inspired_oxygen,
+    }
     for name, line in lines.items():
         if unknown := [vital for vital in line.vitals if vital not in vitals]:
             yield f"news2.toml: {name}: unknown vital {', '.join(unknown)}"
@@ -111,15 +135,23 @@ def check_news2(news2: News2, vitals: dict[str, Vital]) -> Iterator[str]:
 
 
 def _recover_faults(line: Points, scale: str) -> Iterator[str]:
-    """A band without a recovery of its side would never end; a recovery inside a band would end at once."""
+    """A band without a recovery of its side would never end; a recovery inside a band would end
+    at once.
+    """
     rows, recover = line.on(scale)
     normal = next((place for place, row in enumerate(rows) if row[1] == 0), 0)
-    for side, back, beside in (("low", recover.low, rows[:normal]), ("high", recover.high, rows[normal + 1 :])):
+    for side, back, beside in (
+        ("low", recover.low, rows[:normal]),
+        ("high", recover.high, rows[normal + 1 :]),
+    ):
         banded = any(points >= BAND_POINTS for _, points in beside)
         if banded and back is not None and _points(rows, back) >= BAND_POINTS:
             yield f"recover.{side} of scale {scale} lies in a band of {BAND_POINTS} points or more"
         elif banded and back is None and not set(line.vitals) <= UNBANDED:
-            yield f"no recover.{side} of scale {scale}, and that side has a band of {BAND_POINTS} points or more"
+            yield (
+                f"no recover.{side} of scale {scale}, and that side has a band of {BAND_POINTS}"
+                " points or more"
+            )
 
 
 def _points(rows: Rows, value: Decimal) -> int:
@@ -142,12 +174,18 @@ def check_limits(limits: Limits, vitals: dict[str, Vital]) -> Iterator[str]:
         yield f"limits.toml: beyond_query.vitals: unknown vital {', '.join(unknown)}"
     for name in sorted({row.vital for row in limits.limit} & vitals.keys() - query):
         if vitals[name].query != Bounds():
-            yield f"limits.toml: beyond_query.vitals: {name} has limits and a query bound, and does not stand there"
+            yield (
+                f"limits.toml: beyond_query.vitals: {name} has limits and a query bound, and does"
+                " not stand there"
+            )
     for name, step in limits.step.items():
         if name not in vitals:
             yield f"limits.toml: step.{name}: unknown vital"
         elif step.unit != vitals[name].unit:
-            yield f"limits.toml: step.{name}: a step is a difference in the vital's first unit, {vitals[name].unit}"
+            yield (
+                f"limits.toml: step.{name}: a step is a difference in the vital's first unit,"
+                f" {vitals[name].unit}"
+            )
         if min(step.low, step.high) <= 0:
             yield f"limits.toml: step.{name}: a step is more than nothing"
 
@@ -156,7 +194,8 @@ def check_detectors(detectors: Detectors, vitals: dict[str, Vital]) -> Iterator[
     """Detectors name known vitals, and no more than a patient's state has room for."""
     named = {
         "personal.vitals": detectors.personal.vitals,
-        "combined.features": frozenset(detectors.combined.features) - {"pulse"},  # whichever device told it last
+        # whichever device told it last
+        "combined.features": frozenset(detectors.combined.features) - {"pulse"},
         "lasting.vitals": detectors.lasting.vitals,
     }
     for key, names in named.items():
@@ -164,21 +203,30 @@ def check_detectors(detectors: Detectors, vitals: dict[str, Vital]) -> Iterator[
             yield f"detectors.toml: {key}: unknown vital {', '.join(unknown)}"
     for key in ("personal.vitals", "lasting.vitals"):
         if len(named[key]) > MOST_LEARNED:
-            yield f"detectors.toml: {key}: {len(named[key])} vitals; a patient's state has room for {MOST_LEARNED}"
+            yield (
+                f"detectors.toml: {key}: {len(named[key])} vitals; a patient's state has room for"
+                f" {MOST_LEARNED}"
+            )
 
 
 def check_shadow(detectors: Detectors, vitals: dict[str, Vital]) -> Iterator[str]:
-    """Detectors in shadow name known vitals and a class of River that runs, and a patient's state has room for them."""
+    """Detectors in shadow name known vitals and a class of River that runs, and a patient's
+    state has room for them.
+    """
     taken = 0
     if unknown := sorted(detectors.off - detectors.shadow.keys()):
         yield f"detectors.toml: off: no row [shadow.{unknown[0]}]"
     for name, row in detectors.shadow.items():
         place = f"detectors.toml: shadow.{name}"
         taken += (row.vectors_bytes + SHADOW_FRAME) * (len(row.inputs) if row.each else 1)
-        if unknown := sorted(set(row.inputs) - vitals.keys() - ({"pulse"} if not row.each else set())):
+        if unknown := sorted(
+            set(row.inputs) - vitals.keys() - ({"pulse"} if not row.each else set())
+        ):
             yield f"{place}: unknown vital {', '.join(unknown)}"
         if SHADOW_NAME.fullmatch(name) is None or name in TAKEN_NAMES:
-            yield f"{place}: a name is up to 24 small letters, digits and _, and no other detector's"
+            yield (
+                f"{place}: a name is up to 24 small letters, digits and _, and no other detector's"
+            )
         if not row.inputs or len(set(row.inputs)) != len(row.inputs):
             yield f"{place}: inputs are different vitals, one at least"
         elif bool(row.class_) == bool(row.pipeline):
@@ -191,10 +239,15 @@ def check_shadow(detectors: Detectors, vitals: dict[str, Vital]) -> Iterator[str
             if fault := fault_of(row):
                 yield f"{place}: {fault}"
     if taken > MOST_SHADOW:
-        yield f"detectors.toml: shadow: {taken} bytes a patient; a patient's state has room for {MOST_SHADOW}"
+        yield (
+            f"detectors.toml: shadow: {taken} bytes a patient; a patient's state has room for"
+            f" {MOST_SHADOW}"
+        )
 
 
-def check_rules(priorities: Priorities, rules: DeviceRuleTable, vitals: dict[str, Vital]) -> Iterator[str]:
+def check_rules(
+    priorities: Priorities, rules: DeviceRuleTable, vitals: dict[str, Vital]
+) -> Iterator[str]:
     """Device rules name known vitals, and high is never snoozed."""
     if unknown := sorted(rules.vitals() - vitals.keys()):
         yield f"device_rules.toml: unknown vital {', '.join(unknown)}"
@@ -206,16 +259,25 @@ def check_priorities(priorities: Priorities, limits: Iterable[str]) -> Iterator[
     """Every rule says its harm and onset, from which its priority follows."""
     for name in (*OTHER_RULES, *limits):
         if name not in priorities.rule:
-            yield f'priorities.toml: no row [rule."{name}"]: a rule needs its harm, onset and why before it may alert'
+            yield (
+                f'priorities.toml: no row [rule."{name}"]: a rule needs its harm, onset and why'
+                " before it may alert"
+            )
 
 
 def limit_rules(limits: Limits, maternity: Maternity, child: Child) -> dict[str, Priority]:
-    """The rules of the limit tables by their names in priorities.toml, with the priority that each gives."""
+    """The rules of the limit tables by their names in priorities.toml, with the priority that
+    each gives.
+    """
     rows: list[tuple[str, Band | ShippedLimit]] = [
-        ("limits.amber", limits.amber), ("limits.red", limits.red), ("limits.beyond_query", limits.beyond_query),
-        ("limits.maternity_amber", maternity.amber), ("limits.maternity_red", maternity.red),
-        ("limits.child_amber", child.amber), ("limits.child_red", child.red),
-    ]  # fmt: skip
+        ("limits.amber", limits.amber),
+        ("limits.red", limits.red),
+        ("limits.beyond_query", limits.beyond_query),
+        ("limits.maternity_amber", maternity.amber),
+        ("limits.maternity_red", maternity.red),
+        ("limits.child_amber", child.amber),
+        ("limits.child_red", child.red),
+    ]
     found: dict[str, Priority] = {}
     for name, row in [*rows, *((name_of_limit(row), row) for row in limits.limit)]:
         found[f"{name}.first"] = row.first
@@ -225,7 +287,9 @@ def limit_rules(limits: Limits, maternity: Maternity, child: Child) -> dict[str,
 
 
 def name_of_limit(row: ShippedLimit) -> str:
-    """One for glucose in blood and under the skin; with its number for glucose, whose sides have several."""
+    """One for glucose in blood and under the skin; with its number for glucose, whose sides have
+    several.
+    """
     side, bound = ("below", row.below) if row.below is not None else ("above", row.above)
     vital = row.vital.removesuffix("_interstitial")
     return f"limits.{vital}.{side}_{bound}" if vital == "glucose" else f"limits.{vital}.{side}"
@@ -242,7 +306,9 @@ def check_devices(devices: dict[str, DeviceModel], vitals: dict[str, Vital]) -> 
 
 
 def check_trends(trends: Trends, vitals: dict[str, Vital]) -> Iterator[str]:
-    """Trend rules name known vitals, no window is longer than what is kept, and what a rule leans on is there."""
+    """Trend rules name known vitals, no window is longer than what is kept, and what a rule
+    leans on is there.
+    """
     if unknown := sorted(trends.vitals() - vitals.keys()):
         yield f"trends.toml: unknown vital {', '.join(unknown)}"
     for row in trends.average:
@@ -250,15 +316,25 @@ def check_trends(trends: Trends, vitals: dict[str, Vital]) -> Iterator[str]:
             yield f"trends.toml: average of {row.vital}: its windows are longer than kept_days"
     averaged = {row.vital for row in trends.average}
     if strangers := sorted({row.vital for row in trends.discharge} - averaged):
-        yield f"trends.toml: discharge: there is no average of {', '.join(strangers)} that would follow it"
+        yield (
+            f"trends.toml: discharge: there is no average of {', '.join(strangers)} that would"
+            " follow it"
+        )
     for joined in trends.joined:
         if missing := sorted({joined.vital, *joined.averages} - averaged):
-            yield f"trends.toml: joined of {joined.vital}: there is no average of {', '.join(missing)}"
+            yield (
+                f"trends.toml: joined of {joined.vital}: there is no average of"
+                f" {', '.join(missing)}"
+            )
 
 
 def check_signal(signal: Signal, vitals: dict[str, Vital]) -> Iterator[str]:
     """A flag means one thing, and the rules name known vitals."""
-    lists = {"never_judged": signal.never_judged, "ask_repeat": signal.ask_repeat, "informs": signal.informs}
+    lists = {
+        "never_judged": signal.never_judged,
+        "ask_repeat": signal.ask_repeat,
+        "informs": signal.informs,
+    }
     for (one, flags), (other, more) in combinations(lists.items(), 2):
         if twice := sorted(flags & more):
             yield f"signal.toml: {', '.join(twice)} stands in {one} and in {other}"

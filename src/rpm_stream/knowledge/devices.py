@@ -1,4 +1,7 @@
-"""Rows of devices.toml: in what a device model departs from the specification. Each column is one kind of departure."""
+"""Rows of devices.toml: in what a device model departs from the specification.
+
+Each column is one kind of departure.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,9 @@ CgmOctet = Literal["status", "calibration", "warning"]
 
 
 class Placeholder(Table, frozen=True):
-    """A number that stands for "no value": ``vital`` has none when it reads ``value``, for the reason ``absent``."""
+    """A number that stands for "no value": ``vital`` has none when it reads ``value``, for the
+    reason ``absent``.
+    """
 
     vital: str
     value: Decimal
@@ -27,10 +32,11 @@ BloodPressureField = Literal["pulse", "user", "status"]
 
 
 class Tail(Table, frozen=True):
-    """The octets behind the time of a blood pressure, in the specification's order: pulse, user, status.
+    """The octets behind the time of a blood pressure, in the specification's order: pulse, user,
+    status.
 
-    ``big_endian``: fields whose two octets come the other way round. ``unflagged``: fields that are there although
-    their flag is not set.
+    ``big_endian``: fields whose two octets come the other way round. ``unflagged``: fields that are
+    there although their flag is not set.
     """
 
     big_endian: frozenset[Literal["pulse", "status"]] = frozenset()
@@ -38,24 +44,31 @@ class Tail(Table, frozen=True):
 
 
 class DeviceModel(Table, frozen=True):
-    """A device model, by ``model`` of its registry entry. A column that is not given: as the specification says.
+    """A device model, by ``model`` of its registry entry. A column that is not given: as the
+    specification says.
 
-    ``cgm_octets``: order of the annunciation octets of 2AA7. ``below_zero_bit``: flag bit of 2A9D that makes the weight
-    negative. ``zeroed_stub``: characteristics that are sent with nothing but zeros while nothing was measured.
-    ``header_octets``: octets before the first value, by characteristic. ``meals``: further meal codes of 2A34.
-    ``tail``: octets behind the time of 2A35 and 2A36, see there. ``rr_unit``: "ms" where the RR intervals of 2A37 are
-    milliseconds and not 1/1024 s.
-    ``placeholders``: see there. ``not_measured``: vitals that the model cannot measure, so that an empty field of
-    theirs is no reading.
+    ``cgm_octets``: order of the annunciation octets of 2AA7. ``below_zero_bit``: flag bit of 2A9D
+    that makes the weight negative. ``zeroed_stub``: characteristics that are sent with nothing but
+    zeros while nothing was measured. ``header_octets``: octets before the first value, by
+    characteristic. ``meals``: further meal codes of 2A34. ``tail``: octets behind the time of 2A35
+    and 2A36, see there. ``rr_unit``: "ms" where the RR intervals of 2A37 are milliseconds and not
+    1/1024 s. ``placeholders``: see there. ``not_measured``: vitals that the model cannot measure,
+    so that an empty field of theirs is no reading.
     """
 
     source: str
     cgm_octets: tuple[CgmOctet, CgmOctet, CgmOctet] = ("status", "calibration", "warning")
     below_zero_bit: Annotated[int, Meta(ge=4, le=7)] | None = None
     zeroed_stub: frozenset[str] = frozenset()
-    header_octets: dict[str, Annotated[int, Meta(ge=2, le=16)]] = msgspec.field(default_factory=dict)
-    meals: dict[Annotated[str, Meta(pattern=r"^[0-9]{1,3}(?!\n)$")], str] = msgspec.field(default_factory=dict)
-    tail: dict[Annotated[str, Meta(pattern=r"^2A3[56](?!\n)$")], Tail] = msgspec.field(default_factory=dict)
+    header_octets: dict[str, Annotated[int, Meta(ge=2, le=16)]] = msgspec.field(
+        default_factory=dict
+    )
+    meals: dict[Annotated[str, Meta(pattern=r"^[0-9]{1,3}(?!\n)$")], str] = msgspec.field(
+        default_factory=dict
+    )
+    tail: dict[Annotated[str, Meta(pattern=r"^2A3[56](?!\n)$")], Tail] = msgspec.field(
+        default_factory=dict
+    )
     rr_unit: Literal["1/1024 s", "ms"] = "1/1024 s"
     placeholders: tuple[Placeholder, ...] = ()
     not_measured: frozenset[str] = frozenset()

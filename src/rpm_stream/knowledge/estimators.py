@@ -1,6 +1,8 @@
-"""River's estimators by their names in a table: what a clinic may run in shadow, and whether it can be run.
+"""River's estimators by their names in a table: what a clinic may run in shadow, and whether it can
+be run.
 
-River takes most of a second to load, so this file is imported where a table names one of its classes, and only there.
+River takes most of a second to load, so this file is imported where a table names one of its
+classes, and only there.
 """
 
 from __future__ import annotations
@@ -39,7 +41,10 @@ class EstimatorError(RpmStreamError):
 
 
 def made(row: Shadow) -> Estimator | DriftDetector:
-    """Make the estimator that a table's row describes: one class, or a pipeline of them. Raises EstimatorError."""
+    """Make the estimator that a table's row describes: one class, or a pipeline of them.
+
+    Raises EstimatorError.
+    """
     if row.pipeline:
         return compose.Pipeline(*(_one(step) for step in row.pipeline))
     return _one({"class": row.class_, "parameters": row.parameters})  # type: ignore[no-any-return]
@@ -48,7 +53,9 @@ def made(row: Shadow) -> Estimator | DriftDetector:
 def _one(described: Mapping[str, Any]) -> Any:
     name = described.get("class", "")
     if unknown := sorted(described.keys() - {"class", "parameters"}):
-        raise EstimatorError(f"unknown key {', '.join(unknown)}; a class has its parameters under parameters")
+        raise EstimatorError(
+            f"unknown key {', '.join(unknown)}; a class has its parameters under parameters"
+        )
     kind = _class(name)
     parameters = {key: _value(value) for key, value in described.get("parameters", {}).items()}
     try:
@@ -67,7 +74,9 @@ def _class(name: str) -> type:
         raise EstimatorError(f"{name or 'no class'}: a class of River is named river.MODULE.CLASS")
     module, _, last = name.removeprefix(PREFIX).partition(".")
     if module not in MODULES:
-        raise EstimatorError(f"{name}: no such module; the modules are {', '.join(sorted(MODULES))}")
+        raise EstimatorError(
+            f"{name}: no such module; the modules are {', '.join(sorted(MODULES))}"
+        )
     kind = getattr(MODULES[module], last, None)
     if last.startswith("_") or not isinstance(kind, type) or not issubclass(kind, Base):
         raise EstimatorError(f"{name}: River has no such class")
@@ -90,7 +99,9 @@ class Runnable:
         if self._of_one and not row.each and len(row.inputs) != 1:
             raise EstimatorError(f"{type(model).__name__} takes one vital: say each = true")
         if isinstance(model, Base) and model._is_stochastic:
-            raise EstimatorError(f"{type(model).__name__}: give it a seed, so that a replay says the same")
+            raise EstimatorError(
+                f"{type(model).__name__}: give it a seed, so that a replay says the same"
+            )
 
     def score_one(self, x: Vector) -> float:
         """Return River's score. Raises ValueError where there is none, or no finite one."""
@@ -135,9 +146,12 @@ def trial(row: Shadow) -> list[Vector]:
 
 
 def fault_of(row: Shadow) -> str | None:
-    """Say why an estimator cannot be run, or None: it must be made, score, and give the same after the same vectors."""
+    """Say why an estimator cannot be run, or None: it must be made, score, and give the same
+    after the same vectors.
+    """
     try:
-        scoring, silent = Runnable(row), Runnable(row)
+        scoring = Runnable(row)
+        silent = Runnable(row)
         vectors = trial(row)
         for x in vectors[:-8]:
             _score(scoring, x)
@@ -145,7 +159,9 @@ def fault_of(row: Shadow) -> str | None:
             silent.learn_one(x)
         for x in vectors[-8:]:
             if _score(scoring, x) != _score(silent, x):
-                return "its score is not the same after the same vectors: scoring must change nothing"
+                return (
+                    "its score is not the same after the same vectors: scoring must change nothing"
+                )
         if all(_score(silent, x) is None for x in vectors):
             return "it gives no score for any vector"
     except (EstimatorError, ValueError) as error:

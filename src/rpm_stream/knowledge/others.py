@@ -1,4 +1,6 @@
-"""What must hold of the tables that say how others write: spellings of units, and a clinic's placeholders."""
+"""What must hold of the tables that say how others write: spellings of units, and a clinic's
+placeholders.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ ANY = "any"  # in place of a vital: a placeholder of all of them
 
 
 def check_spellings(spellings: dict[str, Spelling], vitals: dict[str, Vital]) -> Iterator[str]:
-    """A spelling names a unit of some vital, and is itself a unit of none: else it would change what is taken today."""
+    """A spelling names a unit of some vital, and is itself a unit of none: else it would change
+    what is taken today.
+    """
     known = {unit for row in vitals.values() for unit in row.units}
     for name, row in spellings.items():
         if row.unit not in known:
@@ -27,6 +31,8 @@ def check_placeholders(placeholders: Placeholders, vitals: dict[str, Vital]) -> 
     for number, row in enumerate(placeholders.placeholder, start=1):
         if row.vital != ANY and row.vital not in vitals:
             yield f"placeholders.toml: placeholder {number}: unknown vital {row.vital}"
-    for (vital, text), count in Counter((row.vital, row.text) for row in placeholders.placeholder).items():
+    for (vital, text), count in Counter(
+        (row.vital, row.text) for row in placeholders.placeholder
+    ).items():
         if count > 1:
             yield f"placeholders.toml: {vital} {text!r} stands there twice"

@@ -1,4 +1,6 @@
-"""Who wears what, and whose limits: the content of ``rpm.registry`` as a lookup, valid at the time of a reading."""
+"""Who wears what, and whose limits: the content of ``rpm.registry`` as a lookup, valid at the
+time of a reading.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ class RegistryError(RpmStreamError):
     """A line is no registry entry; the text says why, without the entry's content."""
 
 
-KINDS: dict[str, type[RegistryEntry]] = {  # by the field that names it; the first that an entry has tells its kind
+# by the field that names it; the first that an entry has tells its kind
+KINDS: dict[str, type[RegistryEntry]] = {
     "device": DeviceEntry,
     "patient": PatientEntry,
     "panel": PanelEntry,
@@ -41,17 +44,21 @@ _probe = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def plain_fault(error: Exception) -> str:
-    """What is wrong with a message and where, without the value, which msgspec repeats where it knows all that may be.
+    """What is wrong with a message and where, without the value, which msgspec repeats where it
+    knows all that may be.
 
     >>> plain_fault(msgspec.ValidationError("Invalid enum value 'Ada' - at `$.priority`"))
     'Invalid enum value - at `$.priority`'
     """
-    return re.sub(r"(Invalid (?:enum )?value) .*?(?= - at `\$|$)", r"\1", str(error), flags=re.DOTALL)
+    return re.sub(
+        r"(Invalid (?:enum )?value) .*?(?= - at `\$|$)", r"\1", str(error), flags=re.DOTALL
+    )
 
 
 def parse_entry(value: bytes) -> RegistryEntry:
-    """An entry that is to enter ``rpm.registry``. Raises RegistryError, also for a text with a control character and
-    for a time that UTC does not have. What stands on the topic is read by ``pipeline/stored_entry.py``.
+    """An entry that is to enter ``rpm.registry``. Raises RegistryError, also for a text with a
+    control character and for a time that UTC does not have. What stands on the topic is read by
+    ``pipeline/stored_entry.py``.
     """
     try:
         value, kind = unwrap(value)
@@ -63,7 +70,10 @@ def parse_entry(value: bytes) -> RegistryEntry:
 
 
 def unwrap(value: bytes) -> tuple[bytes, type[RegistryEntry]]:
-    """The entry in a message, without the key that a dump of the topic has, and its kind. Raises ``UNREADABLE``."""
+    """The entry in a message, without the key that a dump of the topic has, and its kind.
+
+    Raises ``UNREADABLE``.
+    """
     keys = _probe.decode(value)
     if "key" in keys and "value" in keys:
         value = bytes(keys["value"])
@@ -87,7 +97,9 @@ def check(record: Record | dict[str, Any], kept: Collection[str] = ()) -> None:
 
 
 def _leaves(value: Any, place: str) -> Iterator[tuple[str, datetime | str]]:
-    """Every time and text with its place; a name of a field that is somebody's own stands for itself."""
+    """Every time and text with its place; a name of a field that is somebody's own stands for
+    itself.
+    """
     if isinstance(value, datetime | str):
         yield place, value
     elif isinstance(value, dict):
@@ -114,7 +126,10 @@ def entry_key(entry: RegistryEntry) -> str:
 
 
 class Registry:
-    """Devices, patients, panels and programmes by id. Changed only by whole entries, as the compacted topic is."""
+    """Devices, patients, panels and programmes by id.
+
+    Changed only by whole entries, as the compacted topic is.
+    """
 
     def __init__(self, entries: Iterable[RegistryEntry] = ()) -> None:
         self.devices: dict[str, DeviceEntry] = {}
@@ -124,13 +139,17 @@ class Registry:
         self.expecting: dict[
             str, None
         ] = {}  # the patients of whom something is expected, in the order of their entries
-        self.left_out: dict[str, tuple[str, ...]] = {}  # key of an entry -> what of it cannot be read
+        # key of an entry -> what of it cannot be read
+        self.left_out: dict[str, tuple[str, ...]] = {}
         self._worn: dict[str, set[str]] = {}  # patient -> devices that have an assignment of theirs
         for entry in entries:
             self.put(entry)
 
     def put(self, entry: RegistryEntry, left_out: tuple[str, ...] = ()) -> None:
-        """Take an entry in place of the one of the same key. ``left_out``: what of it could not be read."""
+        """Take an entry in place of the one of the same key.
+
+        ``left_out``: what of it could not be read.
+        """
         self.left_out.pop(entry_key(entry), None)
         if left_out:
             self.left_out[entry_key(entry)] = left_out
@@ -152,7 +171,9 @@ class Registry:
                     self.expecting.pop(entry.patient, None)
 
     def remove(self, key: str) -> None:
-        """Apply a tombstone of ``device/<id>``, ``patient/<id>``, ``panel/<id>`` or ``programme/<id>``."""
+        """Apply a tombstone of ``device/<id>``, ``patient/<id>``, ``panel/<id>`` or
+        ``programme/<id>``.
+        """
         kind, _, name = key.partition("/")
         self.left_out.pop(key, None)
         match kind:
@@ -171,8 +192,11 @@ class Registry:
         """The entry of a key, such as ``device/<id>``."""
         kind, _, name = key.partition("/")
         by_kind: dict[str, Mapping[str, RegistryEntry]] = {
-            "device": self.devices, "patient": self.patients, "panel": self.panels, "programme": self.programmes,
-        }  # fmt: skip
+            "device": self.devices,
+            "patient": self.patients,
+            "panel": self.panels,
+            "programme": self.programmes,
+        }
         return by_kind.get(kind, {}).get(name)
 
     def _unlink(self, device: str) -> None:
@@ -197,11 +221,14 @@ class Registry:
 
 
 def holders(device: DeviceEntry, at: datetime) -> list[Assignment]:
-    """The assignments of ``device`` that hold at ``at``: several where it is shared, or the registry errs."""
+    """The assignments of ``device`` that hold at ``at``: several where it is shared, or the
+    registry errs.
+    """
     return [
         assignment
         for assignment in device.assignments
-        if (assignment.from_ is None or assignment.from_ <= at) and (assignment.until is None or at < assignment.until)
+        if (assignment.from_ is None or assignment.from_ <= at)
+        and (assignment.until is None or at < assignment.until)
     ]
 
 
@@ -215,12 +242,19 @@ def _in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        return datetime.min.replace(tzinfo=UTC) if moment.year == 1 else datetime.max.replace(tzinfo=UTC)
+        return (
+            datetime.min.replace(tzinfo=UTC)
+            if moment.year == 1
+            else datetime.max.replace(tzinfo=UTC)
+        )
 
 
 def first_not_worn(assignments: Iterable[Assignment], since: datetime) -> datetime | None:
-    """The first moment from ``since`` on at which none of ``assignments`` holds, in UTC; None where one has no end."""
-    spans, at = list(assignments), since
+    """The first moment from ``since`` on at which none of ``assignments`` holds, in UTC; None
+    where one has no end.
+    """
+    spans = list(assignments)
+    at = since
     while True:
         here = [
             each.until
@@ -250,8 +284,8 @@ def _birthday(born: str) -> date | None:
 
 
 def has_unreadable_birth(entry: PatientEntry, at: datetime | None = None) -> bool:
-    """Whether ``born`` is given and is no YYYY, YYYY-MM or YYYY-MM-DD, or was ahead at ``at`` (a 2062 for 1962): then
-    nobody knows whether it is an adult.
+    """Whether ``born`` is given and is no YYYY, YYYY-MM or YYYY-MM-DD, or was ahead at ``at`` (a
+    2062 for 1962): then nobody knows whether it is an adult.
     """
     if entry.born is None:
         return False
@@ -267,7 +301,9 @@ def months_old(entry: PatientEntry, at: datetime) -> int:
 
 
 def years_old(entry: PatientEntry, at: datetime) -> int | None:
-    """Whole years at ``at``; None when ``born`` (YYYY, YYYY-MM or YYYY-MM-DD) is unknown or unreadable."""
+    """Whole years at ``at``; None when ``born`` (YYYY, YYYY-MM or YYYY-MM-DD) is unknown or
+    unreadable.
+    """
     born = _birthday(entry.born or "")
     if born is None:
         return None

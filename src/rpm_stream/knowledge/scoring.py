@@ -10,7 +10,8 @@ from msgspec import field
 from rpm_stream.knowledge.tables import Table
 from rpm_stream.records import Direction, Priority
 
-VitalDetectorName: TypeAlias = Literal["gaussian", "quantile", "drift"]  # the table of score/detectors/table.py
+# the table of score/detectors/table.py
+VitalDetectorName: TypeAlias = Literal["gaussian", "quantile", "drift"]
 
 
 Rows: TypeAlias = tuple[tuple[str, int], ...]
@@ -24,7 +25,9 @@ class Recover(Table, frozen=True):
 
 
 class Points(Table, frozen=True):
-    """One line of the NEWS2 chart: ascending rows of (up to and including, points), and where its bands recover."""
+    """One line of the NEWS2 chart: ascending rows of (up to and including, points), and where
+    its bands recover.
+    """
 
     vitals: tuple[str, ...]
     unit: str
@@ -37,7 +40,9 @@ class Points(Table, frozen=True):
     recover_scale_2_oxygen: Recover = Recover()
 
     def on(self, scale: str) -> tuple[Rows, Recover]:
-        """The rows of a scale (1, 2 on air, 2 on oxygen, 2 unknown: as on air), and where their bands recover."""
+        """The rows of a scale (1, 2 on air, 2 on oxygen, 2 unknown: as on air), and where their
+        bands recover.
+        """
         if scale == "1" or not self.rows_scale_2_air:
             return self.rows, self.recover
         if scale == "2 on oxygen":
@@ -93,9 +98,11 @@ class BeyondQuery(Band, frozen=True, kw_only=True):
 
 
 class ShippedLimit(Table, frozen=True):
-    """A limit with one side; ``meter`` says which meter display without a number (LO, HI) counts as beyond it.
+    """A limit with one side; ``meter`` says which meter display without a number (LO, HI) counts as
+    beyond it.
 
-    ``together_with`` names the vital of the same measurement whose limit of that side repeats this one.
+    ``together_with`` names the vital of the same measurement whose limit of that side repeats this
+    one.
     """
 
     vital: str
@@ -146,7 +153,9 @@ class Limits(Table, frozen=True):
     beyond_query: BeyondQuery
     limit: tuple[ShippedLimit, ...]
 
-    def step_of(self, vital: str, side: Direction, bound: Decimal, unit: str) -> tuple[Decimal, str]:
+    def step_of(
+        self, vital: str, side: Direction, bound: Decimal, unit: str
+    ) -> tuple[Decimal, str]:
         """The step of ``vital`` on one side, and the unit in which two values are compared by it.
 
         ``bound`` in ``unit``: the limit that the value is beyond.
@@ -177,7 +186,9 @@ class Combined(Table, frozen=True):
 
 
 class Lasting(Table, frozen=True):
-    """Changes that last: of which vitals, for how long, how wide in resolutions, and how long they are listed."""
+    """Changes that last: of which vitals, for how long, how wide in resolutions, and how long
+    they are listed.
+    """
 
     vitals: frozenset[str]
     lasts_hours: int
@@ -186,12 +197,14 @@ class Lasting(Table, frozen=True):
 
 
 class Shadow(Table, frozen=True, rename={"class_": "class"}):
-    """A detector of River that is only tried: its scores are written and counted, and never become an alert.
+    """A detector of River that is only tried: its scores are written and counted, and never become
+    an alert.
 
-    ``class`` with ``parameters``, or a ``pipeline`` of such tables. ``each``: a detector for each of ``inputs``, looked
-    at with each reading; else one of all of them, looked at with each moment at which all are fresh. ``threshold``:
-    from which score it would flag. ``keep``: learned vectors from which it is rebuilt (twice as many are stored).
-    ``budget_us``: CPU time for one vector, above which a process runs without it.
+    ``class`` with ``parameters``, or a ``pipeline`` of such tables. ``each``: a detector for each
+    of ``inputs``, looked at with each reading; else one of all of them, looked at with each moment
+    at which all are fresh. ``threshold``: from which score it would flag. ``keep``: learned vectors
+    from which it is rebuilt (twice as many are stored). ``budget_us``: CPU time for one vector,
+    above which a process runs without it.
     """
 
     inputs: tuple[str, ...]

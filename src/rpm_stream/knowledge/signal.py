@@ -1,4 +1,6 @@
-"""The rows of signal.toml: what a status flag means for judging, and what no body and no sensor of one body does."""
+"""The rows of signal.toml: what a status flag means for judging, and what no body and no sensor
+of one body does.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ from rpm_stream.knowledge.tables import Table
 class Step(Table, frozen=True):
     """A jump of ``by`` (in the vital's first unit) between neighbours at most ``seconds`` apart.
 
-    Told at the ``times``-th jump; over with a neighbour that does not jump, ``hold_minutes`` after the last jump.
+    Told at the ``times``-th jump; over with a neighbour that does not jump, ``hold_minutes`` after
+    the last jump.
     """
 
     vital: str
@@ -34,7 +37,9 @@ class OtherUnit(Table, frozen=True):
 
 
 class Usual(Table, frozen=True):
-    """How many of the newest values make a person's usual one (their median), and how many there must be."""
+    """How many of the newest values make a person's usual one (their median), and how many there
+    must be.
+    """
 
     kept: int
     least: int
@@ -42,8 +47,9 @@ class Usual(Table, frozen=True):
 
 
 class Agreement(Table, frozen=True):
-    """Two sensors of one rhythm: more than ``gap`` a minute apart within ``seconds``, ``count`` times in a row over
-    at least ``minutes``. ``sensors``: what to call the sensor of a characteristic.
+    """Two sensors of one rhythm: more than ``gap`` a minute apart within ``seconds``, ``count``
+    times in a row over at least ``minutes``. ``sensors``: what to call the sensor of a
+    characteristic.
     """
 
     gap: Decimal
@@ -55,8 +61,8 @@ class Agreement(Table, frozen=True):
 
 
 class Motion(Table, frozen=True):
-    """Which vitals rise with movement, and from which steps a minute or metres a second, at most ``seconds`` old,
-    a person counts as moving.
+    """Which vitals rise with movement, and from which steps a minute or metres a second, at most
+    ``seconds`` old, a person counts as moving.
     """
 
     vitals: frozenset[str]
@@ -67,7 +73,9 @@ class Motion(Table, frozen=True):
 
 
 class Resent(Table, frozen=True):
-    """``length`` values in a row, ``different`` of them different, that stood in this order among the last ``kept``."""
+    """``length`` values in a row, ``different`` of them different, that stood in this order
+    among the last ``kept``.
+    """
 
     vital: str
     length: int
@@ -77,8 +85,9 @@ class Resent(Table, frozen=True):
 
 
 class Signal(Table, frozen=True):
-    """Every status flag once: it keeps a value from judgement, asks for a repeat, or only informs (``said_beside``:
-    those that a reader of the alert must know); then the signs of a bad signal that no device tells.
+    """Every status flag once: it keeps a value from judgement, asks for a repeat, or only informs
+    (``said_beside``: those that a reader of the alert must know); then the signs of a bad signal
+    that no device tells.
     """
 
     version: str

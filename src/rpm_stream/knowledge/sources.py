@@ -13,7 +13,8 @@ UNSOURCED = frozenset({"version"})  # numbers that say nothing of a person
 def unsourced(table: Mapping[str, Any], key: str = "") -> Iterator[str]:
     """The keys of numbers that have no ``source`` beside them or around them.
 
-    A source at the top of a file is that of its own numbers and tables; each row of its lists needs one of its own.
+    A source at the top of a file is that of its own numbers and tables; each row of its lists needs
+    one of its own.
     """
     has_source = bool(str(table.get("source", "")).strip())
     if has_source and key:

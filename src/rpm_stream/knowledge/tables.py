@@ -13,7 +13,10 @@ Publish = Literal["single", "summary", "none"]
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of the table rows: a misspelt key is an error, not a silent default. Where there are numbers, a source."""
+    """Base of the table rows: a misspelt key is an error, not a silent default.
+
+    Where there are numbers, a source.
+    """
 
     source: str = ""
 
@@ -21,7 +24,8 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 class Bounds(Table, frozen=True):
     """Values outside are refused or queried; in the vital's first unit.
 
-    ``between``: so are values strictly between these two (a share of one where a percentage was asked for).
+    ``between``: so are values strictly between these two (a share of one where a percentage was
+    asked for).
     """
 
     below: Decimal | None = None
@@ -55,8 +59,9 @@ class Spelling(Table, frozen=True):
 
 
 class AppPlaceholder(Table, frozen=True):
-    """A text that stands for "no value" in what an app sends: ``vital`` (or ``any``) has none when it reads ``text``,
-    for the reason ``absent``. A number stands for every way to write it (999 for 999.0).
+    """A text that stands for "no value" in what an app sends: ``vital`` (or ``any``) has none when
+    it reads ``text``, for the reason ``absent``. A number stands for every way to write it (999 for
+    999.0).
     """
 
     vital: str
@@ -71,13 +76,15 @@ class Placeholders(Table, frozen=True):
 
 
 class Vital(Table, frozen=True):
-    """One vital: codes (LOINC pairs of code and display, MDC code and term), accepted units, bounds, publishing.
+    """One vital: codes (LOINC pairs of code and display, MDC code and term), accepted units,
+    bounds, publishing.
 
-    ``loinc_also``: codes that are read as this vital and never written; ``loinc_also_by_unit``: those that imply a
-    unit. ``words``: what the numbers of a coded vital mean, which has no other values. ``reading``: what a reading is
-    called where ``plain`` alone would read as a sign of life or of death.
-    ``usual_every``: minutes between two values where nobody has said and none is known. ``by_user``: anybody in the
-    house may have stood on the device, so a value of an unknown user is not judged.
+    ``loinc_also``: codes that are read as this vital and never written; ``loinc_also_by_unit``:
+    those that imply a unit. ``words``: what the numbers of a coded vital mean, which has no other
+    values. ``reading``: what a reading is called where ``plain`` alone would read as a sign of life
+    or of death. ``usual_every``: minutes between two values where nobody has said and none is
+    known. ``by_user``: anybody in the house may have stood on the device, so a value of an unknown
+    user is not judged.
     """
 
     display: str
@@ -102,7 +109,8 @@ class Vital(Table, frozen=True):
     usual_every: int = 720
 
     def word(self, value: str | None) -> str | None:
-        """What a value of a coded vital means; None for a number that is a number, and for what is none of its codes.
+        """What a value of a coded vital means; None for a number that is a number, and for what is
+        none of its codes.
 
         >>> from rpm_stream.knowledge import shipped
         >>> [shipped().vitals["consciousness"].word(value) for value in ("1", "1.0", "0.5")]
@@ -114,7 +122,9 @@ class Vital(Table, frozen=True):
         return self.words.get(str(int(number))) if number == number.to_integral_value() else None
 
     def is_coded(self, value: str) -> bool:
-        """Whether ``value`` is one of the vital's codes; true of every value of a vital that has none."""
+        """Whether ``value`` is one of the vital's codes; true of every value of a vital that has
+        none.
+        """
         return not self.words or self.word(value) is not None
 
     @property

@@ -9,7 +9,9 @@ from rpm_stream.records import Of
 
 
 class Average(Table, frozen=True):
-    """The mean of the last ``fast_days`` (today included) against the mean of the ``slow_days`` before them."""
+    """The mean of the last ``fast_days`` (today included) against the mean of the ``slow_days``
+    before them.
+    """
 
     vital: str
     fast_days: int
@@ -22,7 +24,9 @@ class Average(Table, frozen=True):
 
 
 class Drop(Table, frozen=True):
-    """A value ``by`` below the median of the ``days`` before its own, for ``minutes`` or ``of`` the last readings."""
+    """A value ``by`` below the median of the ``days`` before its own, for ``minutes`` or ``of``
+    the last readings.
+    """
 
     vital: str
     by: Decimal
@@ -43,7 +47,9 @@ class RuleOfThumb(Table, frozen=True):
 
 
 class Discharge(Table, frozen=True):
-    """More than ``by`` above the weight at discharge within ``days`` of it, while no days of one's own are known."""
+    """More than ``by`` above the weight at discharge within ``days`` of it, while no days of
+    one's own are known.
+    """
 
     vital: str
     by: Decimal
@@ -52,7 +58,9 @@ class Discharge(Table, frozen=True):
 
 
 class Joined(Table, frozen=True):
-    """What gives the rise of ``vital`` more weight: an answer above the usual, or one of the averages."""
+    """What gives the rise of ``vital`` more weight: an answer above the usual, or one of the
+    averages.
+    """
 
     vital: str
     answer: str
@@ -65,7 +73,9 @@ class Joined(Table, frozen=True):
 
 
 class Falling(Table, frozen=True):
-    """A fall of at least ``per_minute`` that reaches ``to`` within ``ahead_minutes``; in the vital's first unit."""
+    """A fall of at least ``per_minute`` that reaches ``to`` within ``ahead_minutes``; in the
+    vital's first unit.
+    """
 
     vital: str
     window_minutes: int

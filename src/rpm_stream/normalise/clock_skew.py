@@ -1,8 +1,10 @@
-"""How far a device's clock is from its gateway's: a running estimate that says so and moves no time.
+"""How far a device's clock is from its gateway's: a running estimate that says so and moves no
+time.
 
-Each value that carries the device's own time gives one difference to the time at which the gateway got it. A record
-that is read from memory is late by its age, and ages differ; a clock that is wrong is wrong by the same each time. So
-the clock is called wrong only where the newest differences agree.
+Each value that carries the device's own time gives one difference to the time at which the gateway
+got it. A record that is read from memory is late by its age, and ages differ; a clock that is wrong
+is wrong by the same each time. So the clock is called wrong only where the newest differences
+agree.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ from rpm_stream.normalise.placement import Placed
 
 KEPT = 9
 LEAST = 5
-APART = 60  # seconds within which differences agree: the clock's minute, and the time that a transfer takes
+# seconds within which differences agree: the clock's minute, and the time that a transfer takes
+APART = 60
 RUNS = 4
 IN_STEP = 1  # seconds: a clock that runs keeps its distance; records read out of a memory do not
 SKEWED = 300  # seconds: as much as device time may be ahead (CONTRACT 3)
@@ -29,10 +32,12 @@ def noted(differences: list[int], behind: int) -> list[int]:
 
 
 def skew(differences: list[int]) -> int | None:
-    """Seconds that the device's clock is behind the gateway's (ahead: negative), where that is sure and matters.
+    """Seconds that the device's clock is behind the gateway's (ahead: negative), where that is sure
+    and matters.
 
-    >>> skew([3601, 3602, 3600, 3600, 3603]), skew([3600, 90, 7200, 3600, 3600]), skew([3, 4, 3, 4, 3])
-    (3601, None, None)
+    >>> skew([3601, 3602, 3600, 3600, 3603]), skew([3600, 90, 7200, 3600, 3600])
+    (3601, None)
+    >>> skew([3, 4, 3, 4, 3])
     """
     if len(differences) < LEAST:
         return None
@@ -45,8 +50,10 @@ def skew(differences: list[int]) -> int | None:
 def runs_behind(differences: list[int]) -> bool:
     """Whether the newest values came as they were measured, by a clock that shows times long past.
 
-    >>> runs_behind([0, 0, 86400, 86401, 86400, 86400]), runs_behind([4000, 3940, 3880, 3820]), runs_behind([0] * 9)
-    (True, False, False)
+    >>> runs_behind([0, 0, 86400, 86401, 86400, 86400])
+    True
+    >>> runs_behind([4000, 3940, 3880, 3820]), runs_behind([0] * 9)
+    (False, False)
     """
     newest = differences[-RUNS:]
     return len(newest) == RUNS and min(newest) > SKEWED and max(newest) - min(newest) <= IN_STEP

@@ -1,7 +1,7 @@
 """What normalise remembers of one device.
 
-All of it is bounded. Nothing depends on this machine's clock: a message that comes again finds what held at its own
-time.
+All of it is bounded. Nothing depends on this machine's clock: a message that comes again finds what
+held at its own time.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ FOREVER_AGO = datetime(1, 1, 1, tzinfo=UTC)
 class SensorSession(msgspec.Struct, array_like=True):
     """Start of a CGM session (2AAA): local time and, if the device sent it, the offset from UTC.
 
-    ``since`` is when the gateway read it. ``named`` is the start as it was first sent: it identifies the session even
-    if the device's zone changes.
+    ``since`` is when the gateway read it. ``named`` is the start as it was first sent: it
+    identifies the session even if the device's zone changes.
     """
 
     start: datetime
@@ -36,7 +36,10 @@ class DeviceMemory(msgspec.Struct):
     session: SensorSession | None = None
     earlier: list[SensorSession] = []  # the sessions before ``session``, oldest first
     run_time_h: int | None = None  # how long the session is expected to last (2AAB)
-    behind: list[int] = []  # the newest differences of the device's clock to the gateway's (clock_skew.py)
-    sightings: dict[str, Sightings] = {}  # by characteristic: values seen under the time that the clock shows
+    # the newest differences of the device's clock to the gateway's (clock_skew.py)
+    behind: list[int] = []
+    # by characteristic: values seen under the time that the clock shows
+    sightings: dict[str, Sightings] = {}
     counted: datetime | None = None  # the latest device time that counted, without a zone
-    stored: datetime | None = None  # device time of the last value that was refused as stored too long
+    # device time of the last value that was refused as stored too long
+    stored: datetime | None = None

@@ -1,8 +1,9 @@
 """Whether a value came before. Here a duplicate is decided.
 
-A value is a duplicate if the device has left its mark (seen_entries.py), or if it was seen under the time that its
-device shows (sightings.py). A known time with another value is another value: a clock that stands still shows one time
-for all it measures. What is too old to be told from a re-sent value is refused, never swallowed.
+A value is a duplicate if the device has left its mark (seen_entries.py), or if it was seen under
+the time that its device shows (sightings.py). A known time with another value is another value: a
+clock that stands still shows one time for all it measures. What is too old to be told from a
+re-sent value is refused, never swallowed.
 """
 
 from __future__ import annotations
@@ -18,14 +19,22 @@ from rpm_stream.normalise.placement import sent_time
 from rpm_stream.normalise.seen_entries import Verdict, check, is_known, mark, size
 from rpm_stream.normalise.sightings import TOGETHER, Outcome, Sightings, forget
 from rpm_stream.normalise.stored_values import is_stored
-from rpm_stream.normalise.value_identity import Identity, PlacedValue, content_of, identify_by_at, key_by_at
+from rpm_stream.normalise.value_identity import (
+    Identity,
+    PlacedValue,
+    content_of,
+    identify_by_at,
+    key_by_at,
+)
 from rpm_stream.records import Decoded
 
 OLDER = Refusal(reason="too_old", detail="older than what can be told from a re-sent value")
 
 
 def find(memory: DeviceMemory, value: PlacedValue, identity: Identity) -> tuple[Verdict, Identity]:
-    """Whether the value was seen; and what identifies it, where the name by its device's time is another's."""
+    """Whether the value was seen; and what identifies it, where the name by its device's time is
+    another's.
+    """
     entry_mark = identity.mark
     verdict = check(memory.seen, entry_mark, value.is_dense, value.frame.is_known)
     if identity.name is None:
@@ -35,12 +44,18 @@ def find(memory: DeviceMemory, value: PlacedValue, identity: Identity) -> tuple[
     sightings = memory.sightings.get(entry_mark.kind)
     if value.is_numbered and _is_another(memory, identity):
         key = f"{decoded.key}\x1f{content_of(decoded)}"
-        return "new", msgspec.structs.replace(identity, key=key, mark=mark(entry_mark.kind, key, entry_mark.at))
+        return "new", msgspec.structs.replace(
+            identity, key=key, mark=mark(entry_mark.kind, key, entry_mark.at)
+        )
     if verdict == "duplicate":
         return verdict, identity
     if identity.other is not None and is_known(memory.seen, identity.other):
         return "duplicate", identity
-    found = "new" if sightings is None else sightings.look(identity.name, entry.at, value.frame.received_at)
+    found = (
+        "new"
+        if sightings is None
+        else sightings.look(identity.name, entry.at, value.frame.received_at)
+    )
     if found == "new":
         return verdict, identity
     if found == "refused" and verdict == "new" and not is_stored(value.placed):
@@ -52,14 +67,24 @@ def find(memory: DeviceMemory, value: PlacedValue, identity: Identity) -> tuple[
 
 
 def repeats_old_second(memory: DeviceMemory, value: PlacedValue, identity: Identity) -> bool | None:
-    """Whether a value that is not known lies in a second of long ago that was seen; None where that means nothing.
+    """Whether a value that is not known lies in a second of long ago that was seen; None where that
+    means nothing.
 
-    It means something of a clock that counts and lies well behind, in a frame that was not read before.
+    It means something of a clock that counts and lies well behind, in a frame that was not read
+    before.
     """
     placed = value.placed
-    if not placed.by_device or placed.behind is None or placed.behind <= SKEWED or value.frame.is_known:
+    if (
+        not placed.by_device
+        or placed.behind is None
+        or placed.behind <= SKEWED
+        or value.frame.is_known
+    ):
         return None
-    return not is_known(memory.seen, identity.mark) and check(memory.seen, identity.mark, False, True) != "new"
+    return (
+        not is_known(memory.seen, identity.mark)
+        and check(memory.seen, identity.mark, False, True) != "new"
+    )
 
 
 def is_set_back(memory: DeviceMemory, value: PlacedValue) -> bool:
@@ -72,7 +97,8 @@ def is_set_back(memory: DeviceMemory, value: PlacedValue) -> bool:
 
 
 def was_read_alone(memory: DeviceMemory, value: PlacedValue, alone: Decoded) -> bool:
-    """Whether this value of a re-sent frame was read before its session was known, under its time of receipt.
+    """Whether this value of a re-sent frame was read before its session was known, under its time
+    of receipt.
 
     ``alone`` is the value without its session.
     """
@@ -80,7 +106,9 @@ def was_read_alone(memory: DeviceMemory, value: PlacedValue, alone: Decoded) -> 
     return check(memory.seen, seen_as, value.is_dense, True) == "duplicate"
 
 
-def note_sighting(memory: DeviceMemory, value: PlacedValue, identity: Identity, outcome: Outcome) -> None:
+def note_sighting(
+    memory: DeviceMemory, value: PlacedValue, identity: Identity, outcome: Outcome
+) -> None:
     """Note that a value was seen under its device's time."""
     if identity.name is None:
         return
@@ -101,7 +129,9 @@ def _is_another(memory: DeviceMemory, identity: Identity) -> bool:
 
 
 def _is_of_memory(value: PlacedValue) -> bool:
-    """Whether another value of the same shown time came with this one, or the whole frame has come before."""
+    """Whether another value of the same shown time came with this one, or the whole frame has
+    come before.
+    """
     entry = value.entry
     sent = sent_time(value.decoded)
     return value.frame.is_known or any(

@@ -13,8 +13,9 @@ from rpm_stream.records import DeviceEntry
 class FrameContext(msgspec.Struct, kw_only=True):
     """One frame as its entries see it.
 
-    ``registered`` is the device's entry in the registry, ``unregistered`` the patient of a device that has none (in a
-    CSV file). ``is_known``: the frame was read before. ``conflicts``: indexes of entries with impossible pressures.
+    ``registered`` is the device's entry in the registry, ``unregistered`` the patient of a device
+    that has none (in a CSV file). ``is_known``: the frame was read before. ``conflicts``: indexes
+    of entries with impossible pressures.
     """
 
     frame: str
@@ -26,4 +27,5 @@ class FrameContext(msgspec.Struct, kw_only=True):
     is_known: bool = False
     entries: list[Entry] = []
     conflicts: frozenset[int] = frozenset()
-    counted: list[datetime] | None = None  # device times of the entries that count; filled where it matters
+    # device times of the entries that count; filled where it matters
+    counted: list[datetime] | None = None

@@ -17,8 +17,11 @@ from rpm_stream.normalise.seen_entries import leave_out, remember
 from rpm_stream.records import Decoded, Reading
 
 REFUSED = "refused"  # flag of an implausible value that the judge is to report
-# What the registry, the gateway's clock or we may mend; the other reasons are for what a value says.
-MENDED_ELSEWHERE = frozenset({"unknown_device", "unassigned", "identity_conflict", "future_time", "internal_error"})
+# What the registry, the gateway's clock or we may mend; the other reasons are for what a value
+# says.
+MENDED_ELSEWHERE = frozenset(
+    {"unknown_device", "unassigned", "identity_conflict", "future_time", "internal_error"}
+)
 
 
 class Ended(msgspec.Struct, frozen=True, gc=False):
@@ -32,7 +35,8 @@ class Ended(msgspec.Struct, frozen=True, gc=False):
 class RefusedParts(NamedTuple):
     """Parts of an entry that were refused for one cause.
 
-    ``implausible`` is the value as a reading of its patient, for the judge to report; its id is to be the reject's.
+    ``implausible`` is the value as a reading of its patient, for the judge to report; its id is to
+    be the reject's.
     """
 
     why: Refusal
@@ -41,7 +45,10 @@ class RefusedParts(NamedTuple):
 
 
 class Normalised(msgspec.Struct, frozen=True, gc=False):
-    """What an entry became: each of its parts is in one of the three. ``is_context``: it has no parts."""
+    """What an entry became: each of its parts is in one of the three.
+
+    ``is_context``: it has no parts.
+    """
 
     readings: list[Reading]
     duplicates: int
@@ -54,8 +61,13 @@ def conclude(memory: DeviceMemory, ended: Sequence[Ended]) -> Normalised:
     last = ended[-1].provenance
     is_timed = last.identity.name is not None or last.value.placed.behind is not None
     if not is_timed and not memory.seen.partial:
-        read = [each.outcome for each in ended if each.provenance is last and isinstance(each.outcome, Reading)]
-        if len(read) == len(ended):  # a stream, nearly always: one time, the gateway's, and all is read
+        read = [
+            each.outcome
+            for each in ended
+            if each.provenance is last and isinstance(each.outcome, Reading)
+        ]
+        # a stream, nearly always: one time, the gateway's, and all is read
+        if len(read) == len(ended):
             remember(memory.seen, last.identity.mark)
             return Normalised(read, 0, [])
     return _concluded(memory, ended)
@@ -63,7 +75,8 @@ def conclude(memory: DeviceMemory, ended: Sequence[Ended]) -> Normalised:
 
 def _concluded(memory: DeviceMemory, ended: Sequence[Ended]) -> Normalised:
     readings: list[Reading] = []
-    refused: dict[tuple[Refusal, int], list[Ended]] = {}  # by cause; each implausible value is a cause of its own
+    # by cause; each implausible value is a cause of its own
+    refused: dict[tuple[Refusal, int], list[Ended]] = {}
     duplicates = 0
     noted_one: Provenance | None = None
     remembered: Provenance | None = None
@@ -80,7 +93,9 @@ def _concluded(memory: DeviceMemory, ended: Sequence[Ended]) -> Normalised:
             readings.append(outcome)
         if shared is not noted_one:  # nearly always one for all parts
             noted_one = shared
-            note_sighting(memory, shared.value, shared.identity, "again" if outcome is None else "read")
+            note_sighting(
+                memory, shared.value, shared.identity, "again" if outcome is None else "read"
+            )
         if outcome is not None and shared is not remembered:
             remembered = shared
             remember(memory.seen, shared.identity.mark)
@@ -101,7 +116,9 @@ def _refused_first(memory: DeviceMemory, values: Sequence[Ended]) -> list[Ended]
     for each in values:
         note_sighting(memory, each.provenance.value, each.provenance.identity, "refused")
     return [
-        each for each in values if not each.provenance.identity.was_refused and each.provenance.verdict != "duplicate"
+        each
+        for each in values
+        if not each.provenance.identity.was_refused and each.provenance.verdict != "duplicate"
     ]
 
 
@@ -110,14 +127,17 @@ def _refused_parts(values: Sequence[Ended], why: Refusal) -> RefusedParts:
     shared = values[0].provenance
     implausible = None
     if why.reason == "implausible" and CONTROL_SOLUTION not in decoded.flags:
-        assert isinstance(shared.patient, str)  # whose it would be was asked before its value was looked at
+        # whose it would be was asked before its value was looked at
+        assert isinstance(shared.patient, str)
         reading = make_reading(shared, decoded, shared.patient, False)
         implausible = msgspec.structs.replace(reading, flags=(*reading.flags, REFUSED))
     return RefusedParts(why, [each.decoded.part for each in values], implausible)
 
 
 def _note_clock(memory: DeviceMemory, ended: Sequence[Ended], is_read: bool) -> None:
-    """Note what the entry says of its device's clock, if it is read or its time repeats or is too old."""
+    """Note what the entry says of its device's clock, if it is read or its time repeats or is
+    too old.
+    """
     if (last := ended[-1].provenance).value.placed.behind is None:
         return
     shows_clock = False
@@ -134,7 +154,9 @@ def _note_clock(memory: DeviceMemory, ended: Sequence[Ended], is_read: bool) -> 
 
 
 def _note_left_out(memory: DeviceMemory, ended: Sequence[Ended]) -> None:
-    """Note what is missing of an entry that was read: sent again and then acceptable, it is no duplicate."""
+    """Note what is missing of an entry that was read: sent again and then acceptable, it is no
+    duplicate.
+    """
     for names in {each.provenance.left_out_as for each in ended}:
         its = [each for each in ended if each.provenance.left_out_as == names]
         missing = [each.decoded.part for each in its if isinstance(each.outcome, Refusal)]

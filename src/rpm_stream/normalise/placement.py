@@ -1,7 +1,9 @@
-"""When a value was measured: by the device's own clock where that counts, else by the gateway's ``at``.
+"""When a value was measured: by the device's own clock where that counts, else by the gateway's
+``at``.
 
-Device time counts if the clock is valid and the time lies within 30 days before and 5 minutes after ``at``
-(CONTRACT 3). The offset from UTC is the first known of: the payload's, the registry's, the frame's; else UTC.
+Device time counts if the clock is valid and the time lies within 30 days before and 5 minutes after
+``at`` (CONTRACT 3). The offset from UTC is the first known of: the payload's, the registry's, the
+frame's; else UTC.
 """
 
 from __future__ import annotations
@@ -16,19 +18,22 @@ from rpm_stream.records import Decoded, Record
 
 DEVICE_TIME_BEFORE = timedelta(days=30)  # CONTRACT 3
 DEVICE_TIME_AFTER = timedelta(minutes=5)  # CONTRACT 3
-CLOCK_FAULTS = frozenset({"clock_not_set", "time_fault"})  # flags of decoders: the clock itself says it is wrong
+# flags of decoders: the clock itself says it is wrong
+CLOCK_FAULTS = frozenset({"clock_not_set", "time_fault"})
 IGNORED = "device_time_ignored"
-# A gateway an hour off must not cost readings: up to the largest offset from UTC (UTC+14) a clock is taken for wrongly
-# set and the reading flagged; beyond that no time zone explains it.
+# A gateway an hour off must not cost readings: up to the largest offset from UTC (UTC+14) a clock
+# is taken for wrongly set and the reading flagged; beyond that no time zone explains it.
 FUTURE = timedelta(hours=14)
-OLDEST = datetime(1970, 1, 1, tzinfo=UTC)  # no device of these kinds is older; keeps all later arithmetic in range
+# no device of these kinds is older; keeps all later arithmetic in range
+OLDEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Placed(Record, frozen=True, kw_only=True, gc=False):
     """When a value was measured, and how that was found.
 
-    ``by_device``: the device's own clock was used. ``behind``: seconds by which the device time lies before the
-    gateway's, where the clock is valid. ``shown``: that device time as the device shows it, without a zone.
+    ``by_device``: the device's own clock was used. ``behind``: seconds by which the device time
+    lies before the gateway's, where the clock is valid. ``shown``: that device time as the device
+    shows it, without a zone.
     """
 
     measured_at: datetime
@@ -58,9 +63,14 @@ def _zone(offset: str) -> timezone:
 
 
 def place(at: datetime, decoded: Decoded, offset: str | None) -> Placed:
-    """Choose between the device's clock and the gateway's ``at``. ``offset``: the device's from UTC, if known."""
+    """Choose between the device's clock and the gateway's ``at``.
+
+    ``offset``: the device's from UTC, if known.
+    """
     if stamp := decoded.attributes.get("device_time_utc"):  # the device sends its zone
-        decoded = msgspec.structs.replace(decoded, device_time=datetime.fromisoformat(stamp).replace(tzinfo=None))
+        decoded = msgspec.structs.replace(
+            decoded, device_time=datetime.fromisoformat(stamp).replace(tzinfo=None)
+        )
         offset = "Z"
     shown = decoded.device_time
     if shown is None:
@@ -75,7 +85,9 @@ def place(at: datetime, decoded: Decoded, offset: str | None) -> Placed:
     except OverflowError:
         return Placed(measured_at=at, utc_offset=offset, flags=(IGNORED,), shown=shown)
     if not counts:
-        return Placed(measured_at=at, utc_offset=offset, flags=(IGNORED,), behind=behind, shown=shown)
+        return Placed(
+            measured_at=at, utc_offset=offset, flags=(IGNORED,), behind=behind, shown=shown
+        )
     return Placed(
         measured_at=in_utc,
         utc_offset=offset or "Z",
@@ -88,11 +100,14 @@ def place(at: datetime, decoded: Decoded, offset: str | None) -> Placed:
 
 def without_device_time(placed: Placed, at: datetime) -> Placed:
     """The same value by the gateway's clock."""
-    return msgspec.structs.replace(placed, measured_at=at, by_device=False, flags=(*placed.flags, IGNORED))
+    return msgspec.structs.replace(
+        placed, measured_at=at, by_device=False, flags=(*placed.flags, IGNORED)
+    )
 
 
 def sent_time(decoded: Decoded) -> str:
-    """The valid time that the device itself gives a value, as the device writes it; empty where there is none.
+    """The valid time that the device itself gives a value, as the device writes it; empty where
+    there is none.
 
     It tells one value from another whether or not it counts.
     """
@@ -102,9 +117,13 @@ def sent_time(decoded: Decoded) -> str:
 
 
 def time_fault(measured_at: datetime, received_at: datetime) -> Refusal | None:
-    """Why nothing can have been measured then: later than any time zone explains, or before there were devices."""
+    """Why nothing can have been measured then: later than any time zone explains, or before
+    there were devices.
+    """
     if measured_at - received_at > FUTURE:
-        return Refusal(reason="future_time", detail="measured after it was received, beyond any time zone")
+        return Refusal(
+            reason="future_time", detail="measured after it was received, beyond any time zone"
+        )
     if measured_at < OLDEST:
         return Refusal(reason="too_old", detail="measured before there were such devices")
     return None

@@ -1,8 +1,9 @@
-"""Whether a body can have a value: known vital and unit, reject and query bounds, pressures of one cuff.
+"""Whether a body can have a value: known vital and unit, reject and query bounds, pressures of one
+cuff.
 
-A value outside the reject bound is refused as implausible. One outside the query bound is kept and flagged. Control
-solution is refused, LO and HI of a meter become absent values. What must not be here: a guess by the size of a value,
-a limit that alerts.
+A value outside the reject bound is refused as implausible. One outside the query bound is kept and
+flagged. Control solution is refused, LO and HI of a meter become absent values. What must not be
+here: a guess by the size of a value, a limit that alerts.
 """
 
 from __future__ import annotations
@@ -65,12 +66,17 @@ class Plausibility:
         return "query" if row.query.excludes(number) else "fine"
 
     def refusal(self, bound: Bound, decoded: Decoded, is_conflict: bool) -> Refusal | None:
-        """Why a value is no patient's. ``is_conflict``: the pressures of its cuff contradict each other."""
+        """Why a value is no patient's.
+
+        ``is_conflict``: the pressures of its cuff contradict each other.
+        """
         vital = decoded.vital
         if CONTROL_SOLUTION in decoded.flags:
             return _CONTROL
         if bound == "unknown_vital":
-            return Refusal(reason="unknown_vital", detail=f"no vital {as_sent(vital)} in the knowledge table")
+            return Refusal(
+                reason="unknown_vital", detail=f"no vital {as_sent(vital)} in the knowledge table"
+            )
         row = self._knowledge.vitals[vital]
         if bound == "unknown_unit":
             sent = as_sent(decoded.unit_sent or decoded.unit)
@@ -86,15 +92,20 @@ class Plausibility:
         return _CONFLICT if is_conflict and vital in PRESSURES else None
 
     def number(self, decoded: Decoded | None) -> Decimal | None:
-        """The value in its vital's first unit; None where there is none, or where its vital or unit is unknown."""
+        """The value in its vital's first unit; None where there is none, or where its vital or
+        unit is unknown.
+        """
         if decoded is None or decoded.value is None:
             return None
         if self.bound(decoded.vital, None, decoded.unit) != "fine":
             return None
-        return self._knowledge.convert(Decimal(decoded.value), decoded.unit, self._knowledge.vitals[decoded.vital].unit)
+        return self._knowledge.convert(
+            Decimal(decoded.value), decoded.unit, self._knowledge.vitals[decoded.vital].unit
+        )
 
     def pressures_conflict(self, cuff: Mapping[str, Decoded]) -> bool:
-        """Whether the pressures of one cuff contradict each other: diastolic must be below systolic.
+        """Whether the pressures of one cuff contradict each other: diastolic must be below
+        systolic.
 
         Source: clinical table 10.
         """
@@ -105,12 +116,16 @@ class Plausibility:
     def panel_conflicts(self, entry: Entry) -> bool:
         """Whether the pressures inside one entry contradict each other."""
         readings = entry.payload.readings
-        if len(readings) < 2 or not (readings[0].vital in PRESSURES or entry.characteristic == FHIR):
+        if len(readings) < 2 or not (
+            readings[0].vital in PRESSURES or entry.characteristic == FHIR
+        ):
             return False
         return self.pressures_conflict({decoded.vital: decoded for decoded in readings})
 
     def conflicting(self, entries: Iterable[Entry | BadEntry]) -> frozenset[int]:
-        """Indexes of entries of one instant, one pressure each, that no cuff can measure together."""
+        """Indexes of entries of one instant, one pressure each, that no cuff can measure
+        together.
+        """
         cuffs: dict[datetime, dict[str, tuple[int, Decoded]]] = {}
         for entry in entries:
             if not isinstance(entry, Entry) or len(entry.payload.readings) != 1:
@@ -126,7 +141,9 @@ class Plausibility:
 
 
 def meter_limit(decoded: Decoded) -> Decoded:
-    """A meter that says "result too low" or "too high" beside a number that no body can have shows LO or HI."""
+    """A meter that says "result too low" or "too high" beside a number that no body can have
+    shows LO or HI.
+    """
     for flag, absent in METER_LIMITS:
         if flag in decoded.flags:
             return msgspec.structs.replace(decoded, value=None, absent=absent)

@@ -20,8 +20,8 @@ from rpm_stream.sameness import DEVICE_TIME
 class Provenance(msgspec.Struct, frozen=True, gc=False):
     """When, whose, whether known: what the values of an entry share that were measured at one time.
 
-    ``patient``: or why it is nobody's, or was measured at an impossible time. ``clock_repeats``: whether the clock
-    shows a second of long ago again (None: that means nothing here).
+    ``patient``: or why it is nobody's, or was measured at an impossible time. ``clock_repeats``:
+    whether the clock shows a second of long ago again (None: that means nothing here).
     """
 
     value: PlacedValue
@@ -35,14 +35,19 @@ class Provenance(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def left_out_as(self) -> tuple[int, ...]:
-        """Its names among entries that were read in part: the first, and what older releases wrote."""
+        """Its names among entries that were read in part: the first, and what older releases
+        wrote.
+        """
         name = self.identity.name
         digest = self.identity.mark.digest
         return (digest,) if name is None else (name, digest)
 
 
 def reading_attributes(value: PlacedValue, off_by: int | None) -> dict[str, Any]:
-    """The attributes of the readings of one provenance. ``off_by``: seconds that the device's clock is off, if sure."""
+    """The attributes of the readings of one provenance.
+
+    ``off_by``: seconds that the device's clock is off, if sure.
+    """
     attributes = {**value.decoded.attributes, "characteristic": value.entry.characteristic}
     if off_by is not None:
         attributes[SKEW_SECONDS] = off_by
@@ -64,7 +69,9 @@ def make_reading(shared: Provenance, decoded: Decoded, patient: str, is_query: b
     key = shared.identity.key
     part = decoded.part
     return Reading(
-        id=deterministic_id("reading", frame.device, entry.characteristic, decoded.vital, str(part), key),
+        id=deterministic_id(
+            "reading", frame.device, entry.characteristic, decoded.vital, str(part), key
+        ),
         patient=patient,
         device=frame.device,
         vital=decoded.vital,

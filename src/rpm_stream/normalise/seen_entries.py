@@ -1,9 +1,11 @@
-"""What a device has sent before: small by design, and never loses a new reading silently. duplicates.py decides by it.
+"""What a device has sent before: small by design, and never loses a new reading silently.
+duplicates.py decides by it.
 
-The newest entries are known one by one. Of older ones, up to 7 days, the state keeps for each kind of entry the
-seconds that were seen (runs of seconds as spans, so 1 Hz is one span). An old entry in such a second is a duplicate;
-only where several entries share a second (``dense`` kinds) and its frame was never read can it not be told from a
-re-send: that one is refused as too old, which keeps it as a Reject.
+The newest entries are known one by one. Of older ones, up to 7 days, the state keeps for each kind
+of entry the seconds that were seen (runs of seconds as spans, so 1 Hz is one span). An old entry in
+such a second is a duplicate; only where several entries share a second (``dense`` kinds) and its
+frame was never read can it not be told from a re-send: that one is refused as too old, which keeps
+it as a Reject.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ import msgspec
 from rpm_stream.records import Record
 
 EXACT = 512  # entries known one by one, or more, 12 bytes each
-FORGET_EVERY = 256  # so many more, and the oldest are forgotten: 768 entries are 9 KB of the state's 48
+# so many more, and the oldest are forgotten: 768 entries are 9 KB of the state's 48
+FORGET_EVERY = 256
 LOOK_EVERY = 64  # entries of a kind
 MOST_EXACT = 2560  # when so many lie within few seconds: 31 KB
 KNOWN_FOR = timedelta(days=7)  # CONTRACT 5
@@ -37,23 +40,28 @@ Verdict = Literal["new", "duplicate", "too_old"]
 
 
 class EntryMarks:
-    """Entries of one kind: the numbers that stand for them in ascending order, and beside each its second.
+    """Entries of one kind: the numbers that stand for them in ascending order, and beside each its
+    second.
 
-    Columns of plain numbers, in memory as in the changelog: a dict of them took ten times the memory and twice the
-    bytes, and 50 times as long to write.
+    Columns of plain numbers, in memory as in the changelog: a dict of them took ten times the
+    memory and twice the bytes, and 50 times as long to write.
     """
 
     __slots__ = ("digests", "seconds")
 
     def __init__(self, digests: Sequence[int] = (), seconds: Sequence[int] = ()) -> None:
-        self.digests, self.seconds = array("Q", digests), array("I", ())
+        self.digests = array("Q", digests)
+        self.seconds = array("I", ())
         self._set_seconds(seconds)
 
     def __len__(self) -> int:
         return len(self.digests)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, EntryMarks) and (self.digests, self.seconds) == (other.digests, other.seconds)
+        return isinstance(other, EntryMarks) and (self.digests, self.seconds) == (
+            other.digests,
+            other.seconds,
+        )
 
     __hash__ = None  # type: ignore[assignment]  # it changes
 
@@ -88,12 +96,22 @@ class EntryMarks:
 
     def packed(self) -> bytes:
         """Both columns as the machine has them, and how that is."""
-        return _ORDER + self.seconds.typecode.encode() + self.digests.tobytes() + self.seconds.tobytes()
+        return (
+            _ORDER
+            + self.seconds.typecode.encode()
+            + self.digests.tobytes()
+            + self.seconds.tobytes()
+        )
 
     @classmethod
     def unpacked(cls, data: bytes) -> EntryMarks:
-        """What ``packed`` gave. Raises ValueError where it was packed on a machine that writes numbers otherwise."""
-        order, code, columns = data[: len(_ORDER)], data[len(_ORDER) : len(_ORDER) + 1], data[len(_ORDER) + 1 :]
+        """What ``packed`` gave.
+
+        Raises ValueError where it was packed on a machine that writes numbers otherwise.
+        """
+        order = data[: len(_ORDER)]
+        code = data[len(_ORDER) : len(_ORDER) + 1]
+        columns = data[len(_ORDER) + 1 :]
         if order != _ORDER or code not in (b"I", b"q"):
             raise ValueError("marks of another machine")
         marks = cls()
@@ -110,7 +128,10 @@ _ORDER = array("I", [1]).tobytes()
 
 
 class SeenEntries(msgspec.Struct):
-    """State of one device. Times are whole seconds since 1970; ``older`` holds spans as [start, length, gap, …]."""
+    """State of one device.
+
+    Times are whole seconds since 1970; ``older`` holds spans as [start, length, gap, …].
+    """
 
     newest: datetime | None = None
     exact: dict[str, EntryMarks] = {}  # by kind
@@ -119,11 +140,14 @@ class SeenEntries(msgspec.Struct):
     frames: dict[str, Spans] = {}
     refused: list[bytes] = []  # the newest rejects, as the first eight bytes of their ids
     refusing: list[bytes] = []  # the newest frames with rejects, as eight bytes that stand for them
-    partial: dict[int, list[int]] = {}  # entries that were read but for these parts, by mark; the newest
+    # entries that were read but for these parts, by mark; the newest
+    partial: dict[int, list[int]] = {}
 
 
 class EntryMark(Record, frozen=True, kw_only=True, gc=False):
-    """One entry of a device: ``kind`` its characteristic (or app vital), ``digest`` 64 bits that stand for it."""
+    """One entry of a device: ``kind`` its characteristic (or app vital), ``digest`` 64 bits that
+    stand for it.
+    """
 
     kind: str
     digest: int
@@ -169,7 +193,9 @@ def _runs(values: list[int]) -> Spans:
 
 
 def _insert(spans: Spans, run: tuple[int, int], most: int) -> None:
-    """Add a run to sorted disjoint spans, joining neighbours; beyond ``most`` the closest two are joined."""
+    """Add a run to sorted disjoint spans, joining neighbours; beyond ``most`` the closest two
+    are joined.
+    """
     low, high = run
     start = end = bisect_right(spans, (low, 2**62))
     if start and spans[start - 1][1] + 1 >= low:
@@ -177,7 +203,8 @@ def _insert(spans: Spans, run: tuple[int, int], most: int) -> None:
     while end < len(spans) and spans[end][0] - 1 <= high:
         end += 1
     if start < end:
-        low, high = min(low, spans[start][0]), max(high, spans[end - 1][1])
+        low = min(low, spans[start][0])
+        high = max(high, spans[end - 1][1])
     spans[start:end] = [(low, high)]
     if len(spans) > most:
         near = min(range(1, len(spans)), key=lambda i: spans[i][0] - spans[i - 1][1])
@@ -199,8 +226,8 @@ def frame_known(seen: SeenEntries, sender: str, seq: int) -> bool:
 def was_rejected(seen: SeenEntries, reject_id: str) -> bool:
     """Whether this very reject was written lately; notes it.
 
-    The id of a reject follows from what was refused alone, so a re-sent one would give that id a second position and
-    time: it is a duplicate of what is kept already.
+    The id of a reject follows from what was refused alone, so a re-sent one would give that id a
+    second position and time: it is a duplicate of what is kept already.
     """
     return _noted(seen.refused, bytes.fromhex(reject_id.replace("-", "")[:16]))
 
@@ -208,8 +235,8 @@ def was_rejected(seen: SeenEntries, reject_id: str) -> bool:
 def frame_had_rejects(seen: SeenEntries, frame: bytes) -> bool:
     """Whether something in this very frame was rejected lately; notes it.
 
-    Then each part of it has ended before as a reading or a reject: one that is refused now is a duplicate, however
-    many rejects were written since.
+    Then each part of it has ended before as a reading or a reject: one that is refused now is a
+    duplicate, however many rejects were written since.
     """
     return _noted(seen.refusing, blake2b(frame, digest_size=8).digest())
 
@@ -223,17 +250,23 @@ def _noted(known: list[bytes], digest: bytes) -> bool:
 
 
 def was_left_out(seen: SeenEntries, names: Sequence[int], part: int) -> bool:
-    """Whether this part of a known entry was refused when its other parts were read: then it is no duplicate."""
+    """Whether this part of a known entry was refused when its other parts were read: then it is
+    no duplicate.
+    """
     return any(part in seen.partial.get(name, ()) for name in names)
 
 
 def leave_out(seen: SeenEntries, names: Sequence[int], parts: list[int]) -> None:
-    """Note under the first of its names which parts of an entry that was read are missing (none: it is complete)."""
+    """Note under the first of its names which parts of an entry that was read are missing (none:
+    it is complete).
+    """
     for name in names:
         seen.partial.pop(name, None)
     if parts:
         seen.partial[names[0]] = parts[:MOST_LEFT_OUT]
-        while len(seen.partial) > MOST_REJECTS or sum(map(len, seen.partial.values())) > MOST_LEFT_OUT:
+        while (
+            len(seen.partial) > MOST_REJECTS or sum(map(len, seen.partial.values())) > MOST_LEFT_OUT
+        ):
             del seen.partial[next(iter(seen.partial))]
 
 
@@ -278,8 +311,8 @@ def remember(seen: SeenEntries, entry: EntryMark) -> None:
 def _forget(seen: SeenEntries, limit: int) -> None:
     """Keep the newest entries one by one, of the others the seconds.
 
-    A second is forgotten whole or not at all, or the rest of a burst would look like its own re-send; only a burst
-    that alone would fill the state is cut.
+    A second is forgotten whole or not at all, or the rest of a burst would look like its own
+    re-send; only a burst that alone would fill the state is cut.
     """
     by_time = sorted(chain.from_iterable(marks.seconds for marks in seen.exact.values()))
     kept_from = by_time[-EXACT] if len(by_time) < MOST_EXACT else by_time[-EXACT] + 1

@@ -1,4 +1,6 @@
-"""Sessions of a continuous glucose sensor: its values (2AA7) carry minutes since the session's start (2AAA)."""
+"""Sessions of a continuous glucose sensor: its values (2AA7) carry minutes since the session's
+start (2AAA).
+"""
 
 from __future__ import annotations
 
@@ -13,11 +15,14 @@ from rpm_stream.records import Decoded
 
 MOST_EARLIER = 3  # sessions before the present one: sensors last days, re-sent frames seldom longer
 FARTHEST_EAST_MIN = 14 * 60  # records.Offset: of zone and summer time together no place is farther
-OFFSET = "offset/"  # how the key of a value begins that only has its minutes since the start of a session
+# how the key of a value begins that only has its minutes since the start of a session
+OFFSET = "offset/"
 
 
 def note_session(memory: DeviceMemory, entry: Entry) -> None:
-    """Keep what surrounds CGM measurements: the start of a session (2AAA) and its run time (2AAB)."""
+    """Keep what surrounds CGM measurements: the start of a session (2AAA) and its run time
+    (2AAB).
+    """
     if entry.characteristic == "2AAB":
         memory.run_time_h = entry.payload.attributes["run_time_h"]
     if entry.characteristic != "2AAA":
@@ -65,8 +70,9 @@ def join_session(
 ) -> tuple[Decoded, str | None]:
     """Give a CGM value, received at ``at``, its time: session start plus its offset in minutes.
 
-    ``offset`` from UTC is the entry's own; a value with a session gets the session's. Flags: ``session_unknown`` (it
-    keeps the time of receipt), ``session_over`` (later than the session's run time).
+    ``offset`` from UTC is the entry's own; a value with a session gets the session's. Flags:
+    ``session_unknown`` (it keeps the time of receipt), ``session_over`` (later than the session's
+    run time).
     """
     if not decoded.key.startswith(OFFSET):
         return decoded, offset
@@ -82,4 +88,6 @@ def join_session(
     if memory.run_time_h is not None and minutes > memory.run_time_h * 60:
         flags = (*flags, "session_over")
     key = f"{(session.named or session.start).isoformat()}/{decoded.key}"
-    return msgspec.structs.replace(decoded, device_time=measured, key=key, flags=flags), session.offset
+    return msgspec.structs.replace(
+        decoded, device_time=measured, key=key, flags=flags
+    ), session.offset

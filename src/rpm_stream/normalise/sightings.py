@@ -1,11 +1,12 @@
-"""Which values of a device were seen under the time that its own clock shows, whether or not that time counts.
+"""Which values of a device were seen under the time that its own clock shows, whether or not that
+time counts.
 
-A device that sends its memory again sends the same time and payload, whatever its clock stands at and whatever zone
-the gateway is in. So these two name a value for 7 days since they were last seen; each sighting renews that (CONTRACT
-10).
-One clock tells nothing: the one that stands still, or that begins at one date whenever it gets power. It shows one
-time with several values. Such a value is measured anew each time it comes by itself. Values that come together are a
-memory that is read out, and are known. One that comes again within a minute is known too.
+A device that sends its memory again sends the same time and payload, whatever its clock stands at
+and whatever zone the gateway is in. So these two name a value for 7 days since they were last seen;
+each sighting renews that (CONTRACT 10). One clock tells nothing: the one that stands still, or that
+begins at one date whenever it gets power. It shows one time with several values. Such a value is
+measured anew each time it comes by itself. Values that come together are a memory that is read out,
+and are known. One that comes again within a minute is known too.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ from typing import Literal
 
 from rpm_stream.normalise.seen_entries import KNOWN_FOR
 
-MOST, LEAST = 512, 128  # of a device, 17 bytes each; of more those seen last, and most of what sends least
+# of a device, 17 bytes each; of more those seen last, and most of what sends least
+MOST = 512
+LEAST = 128
 FORGET_EVERY = 64
 ROOM = 40 * 1024  # bytes that these and the entries of seen_entries.py take of the state's 48 KB
-TOGETHER = 60  # seconds; design choice: a memory takes seconds, and no cuff measures twice in a minute
+# seconds; design choice: a memory takes seconds, and no cuff measures twice in a minute
+TOGETHER = 60
 
 Sighting = Literal["new", "again", "anew", "refused"]
 Outcome = Literal["read", "again", "refused"]
@@ -30,27 +34,37 @@ _ORDER = array("I", [1]).tobytes()
 _EACH = 8 + 4 + 4 + 1
 _LAST = 2**32 - 1
 _KNOWN_S = int(KNOWN_FOR / timedelta(seconds=1))
-_TOGETHER, _REFUSED = 1, 2
+_TOGETHER = 1
+_REFUSED = 2
 
 
 def name_of(time: str, content: str) -> int:
-    """64 bits that name a value among those of its characteristic: the upper half its time, the lower its content."""
-    upper, lower = (blake2b(each.encode(errors="surrogatepass"), digest_size=4).digest() for each in (time, content))
+    """64 bits that name a value among those of its characteristic: the upper half its time, the
+    lower its content.
+    """
+    upper, lower = (
+        blake2b(each.encode(errors="surrogatepass"), digest_size=4).digest()
+        for each in (time, content)
+    )
     return int.from_bytes(upper + lower)
 
 
 class Sightings:
-    """The values of one characteristic by their names, ascending. Columns of numbers, as ``seen_entries.EntryMarks``.
+    """The values of one characteristic by their names, ascending. Columns of numbers, as
+    ``seen_entries.EntryMarks``.
 
-    ``at``: when the gateway got it last; ``seen``: when the service did; ``flags``: whether it came together with
-    another value of its time, and whether it was refused. Seconds since 1970, those outside of 1970 to 2106 as the
-    nearest.
+    ``at``: when the gateway got it last; ``seen``: when the service did; ``flags``: whether it came
+    together with another value of its time, and whether it was refused. Seconds since 1970, those
+    outside of 1970 to 2106 as the nearest.
     """
 
     __slots__ = ("at", "flags", "names", "seen")
 
     def __init__(self) -> None:
-        self.names, self.at, self.seen, self.flags = array("Q"), array("I"), array("I"), bytearray()
+        self.names = array("Q")
+        self.at = array("I")
+        self.seen = array("I")
+        self.flags = bytearray()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -69,7 +83,10 @@ class Sightings:
         return self._place(name) is None and len(self._of_one_time(name)) > 0
 
     def look(self, name: int, at: datetime, received_at: datetime) -> Sighting:
-        """Whether a value that comes now is new, known, known and measured anew, or was refused. Changes nothing."""
+        """Whether a value that comes now is new, known, known and measured anew, or was refused.
+
+        Changes nothing.
+        """
         place = self._place(name)
         if place is None:
             return "new"
@@ -78,13 +95,19 @@ class Sightings:
         if self.flags[place] & _REFUSED:
             return "refused"
         alike = self._of_one_time(name)
-        if len(alike) == 1 or any(self.flags[each] & _TOGETHER or self._is_near(each, at) for each in alike):
+        if len(alike) == 1 or any(
+            self.flags[each] & _TOGETHER or self._is_near(each, at) for each in alike
+        ):
             return "again"
         return "anew"
 
     def note(self, name: int, at: datetime, received_at: datetime, outcome: Outcome) -> None:
-        """Note that a value was seen. One that was read once stays so, however often it is refused."""
-        place, second = self._place(name), _second(at)
+        """Note that a value was seen.
+
+        One that was read once stays so, however often it is refused.
+        """
+        place = self._place(name)
+        second = _second(at)
         if place is None:
             place = bisect_left(self.names, name)
             self.names.insert(place, name)
@@ -102,23 +125,33 @@ class Sightings:
 
     def keep(self, most: int) -> None:
         """Forget all but those that were seen last."""
-        by_time = sorted(range(len(self)), key=lambda each: (self.seen[each], self.at[each], self.names[each]))
+        by_time = sorted(
+            range(len(self)), key=lambda each: (self.seen[each], self.at[each], self.names[each])
+        )
         kept = sorted(by_time[-most:] if most > 0 else ())
         self.names = array("Q", [self.names[each] for each in kept])
-        self.at, self.seen = (array("I", [column[each] for each in kept]) for column in (self.at, self.seen))
+        self.at, self.seen = (
+            array("I", [column[each] for each in kept]) for column in (self.at, self.seen)
+        )
         self.flags = bytearray(self.flags[each] for each in kept)
 
     def packed(self) -> bytes:
         """The columns as the machine has them, and how that is."""
-        return b"".join((_ORDER, self.names.tobytes(), self.at.tobytes(), self.seen.tobytes(), self.flags))
+        return b"".join(
+            (_ORDER, self.names.tobytes(), self.at.tobytes(), self.seen.tobytes(), self.flags)
+        )
 
     @classmethod
     def unpacked(cls, data: bytes) -> Sightings:
-        """What ``packed`` gave. Raises ValueError where it was packed on a machine that writes numbers otherwise."""
+        """What ``packed`` gave.
+
+        Raises ValueError where it was packed on a machine that writes numbers otherwise.
+        """
         count, rest = divmod(len(data) - len(_ORDER), _EACH)
         if not data.startswith(_ORDER) or rest:
             raise ValueError("sightings of another machine, or a part of some")
-        found, place = cls(), len(_ORDER)
+        found = cls()
+        place = len(_ORDER)
         for column in (found.names, found.at, found.seen):
             column.frombytes(data[place : place + count * column.itemsize])
             place += count * column.itemsize
@@ -138,7 +171,9 @@ class Sightings:
 
 
 def forget(kinds: Mapping[str, Sightings], taken: int = 0) -> None:
-    """Keep as many of a device as there is room for besides what is ``taken`` (bytes); what has most gives first."""
+    """Keep as many of a device as there is room for besides what is ``taken`` (bytes); what has
+    most gives first.
+    """
     most = min(MOST, max(LEAST, (ROOM - taken) // _EACH))
     if sum(map(len, kinds.values())) < most + FORGET_EVERY:
         return
@@ -148,8 +183,11 @@ def forget(kinds: Mapping[str, Sightings], taken: int = 0) -> None:
 
 
 def _shares(kinds: Mapping[str, Sightings], most: int) -> Iterator[tuple[int, str]]:
-    """How many of each kind are kept: an equal share, and of what the smaller ones leave the larger ones more."""
-    left, by_size = most, sorted(kinds, key=lambda kind: (len(kinds[kind]), kind))
+    """How many of each kind are kept: an equal share, and of what the smaller ones leave the
+    larger ones more.
+    """
+    left = most
+    by_size = sorted(kinds, key=lambda kind: (len(kinds[kind]), kind))
     for number, kind in enumerate(by_size):
         kept = min(len(kinds[kind]), left // (len(by_size) - number))
         left -= kept

@@ -1,4 +1,6 @@
-"""Values that lay in their device for over 30 days: refused where the device's clock is known to be right."""
+"""Values that lay in their device for over 30 days: refused where the device's clock is known to
+be right.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +13,12 @@ from rpm_stream.normalise.frame_context import FrameContext
 from rpm_stream.normalise.placement import DEVICE_TIME_BEFORE, Placed, place
 from rpm_stream.normalise.value_identity import Identity, PlacedValue
 
-# A clock that has lost its date begins at one of its maker's, mostly years ago; a memory reaches back some months.
+# A clock that has lost its date begins at one of its maker's, mostly years ago; a memory reaches
+# back some months.
 LOST_DATE = timedelta(days=366)  # design choice
-STORED = Refusal(reason="too_old", detail="measured over 30 days before it was sent, by a clock that is right")
+STORED = Refusal(
+    reason="too_old", detail="measured over 30 days before it was sent, by a clock that is right"
+)
 
 
 def is_stored(placed: Placed) -> bool:

@@ -1,9 +1,11 @@
-"""What identifies a value: K of CONTRACT 5, the mark that it leaves, and its name under its device's time.
+"""What identifies a value: K of CONTRACT 5, the mark that it leaves, and its name under its
+device's time.
 
-A value is identified by what its device says of it: its number (2A18, 2AA7, 2BDD, a record system's identifier), else
-the valid time that it carries and its payload, whether or not that time counts. A value without these is identified by
-the gateway's ``at`` and its payload. So is one whose device time says nothing, because the clock stands still or was
-set back (duplicates.py): another reading has the identity by that time already.
+A value is identified by what its device says of it: its number (2A18, 2AA7, 2BDD, a record system's
+identifier), else the valid time that it carries and its payload, whether or not that time counts. A
+value without these is identified by the gateway's ``at`` and its payload. So is one whose device
+time says nothing, because the clock stands still or was set back (duplicates.py): another reading
+has the identity by that time already.
 """
 
 from __future__ import annotations
@@ -43,9 +45,9 @@ class PlacedValue(msgspec.Struct, frozen=True, gc=False):
 class Identity(msgspec.Struct, frozen=True, gc=False):
     """What identifies a value.
 
-    ``key`` is K. ``name`` is set where the value carries its device's time or number. ``other``: a mark that it may
-    have left when it came at another time, or by itself. ``was_refused``: it came before and was refused for what it
-    says.
+    ``key`` is K. ``name`` is set where the value carries its device's time or number. ``other``: a
+    mark that it may have left when it came at another time, or by itself. ``was_refused``: it came
+    before and was refused for what it says.
     """
 
     key: str
@@ -56,14 +58,18 @@ class Identity(msgspec.Struct, frozen=True, gc=False):
 
 
 def identify(value: PlacedValue) -> Identity:
-    """By the number that the device gave it; else by its own time, with the mark of the time that counts."""
+    """By the number that the device gave it; else by its own time, with the mark of the time
+    that counts.
+    """
     entry = value.entry
     decoded = value.decoded
     placed = value.placed
     kind = kind_of(entry, decoded)
     if decoded.key and value.is_numbered:
         name = name_of(decoded.key, content_of(decoded)) if value.has_number else None
-        return Identity(key=decoded.key, mark=mark(kind, decoded.key, placed.measured_at), name=name)
+        return Identity(
+            key=decoded.key, mark=mark(kind, decoded.key, placed.measured_at), name=name
+        )
     by_at = key_by_at(entry, decoded)
     sent = sent_time(decoded)
     at = mark(kind, by_at, entry.at)
@@ -82,12 +88,17 @@ def identify_by_at(entry: Entry, decoded: Decoded) -> Identity:
 
 
 def kind_of(entry: Entry, decoded: Decoded) -> str:
-    """Among what the value is told apart: its characteristic, or its vital where it came by none."""
+    """Among what the value is told apart: its characteristic, or its vital where it came by
+    none.
+    """
     return decoded.vital if entry.characteristic in (APP, FHIR) else entry.characteristic
 
 
 def key_by_at(entry: Entry, decoded: Decoded) -> str:
-    """What identifies a value by the gateway's time. One that comes twice at one instant is a repeat of itself."""
+    """What identifies a value by the gateway's time.
+
+    One that comes twice at one instant is a repeat of itself.
+    """
     return f"{entry.at.isoformat()}\x1f{entry.content}\x1f1\x1f{decoded.key}"
 
 
@@ -104,9 +115,12 @@ def has_number(entry: Entry, decoded: Decoded) -> bool:
 def content_of(decoded: Decoded) -> str:
     """What a numbered value says. One number with another value is another measurement.
 
-    A meter that has lost its battery begins again with its first number, and often with its first date.
+    A meter that has lost its battery begins again with its first number, and often with its first
+    date.
     """
-    return "\x1f".join((decoded.value or decoded.absent or "", decoded.unit, *beyond_scale(decoded.flags)))
+    return "\x1f".join(
+        (decoded.value or decoded.absent or "", decoded.unit, *beyond_scale(decoded.flags))
+    )
 
 
 def _without_counter(entry: Entry) -> str:

@@ -1,8 +1,9 @@
 """The verb: one decoded entry of a device becomes readings, duplicates and refusals.
 
-The steps stand in the order of the work. A value ends by precedence: it is a duplicate if it is known; refused if it is
-nobody's, of an impossible time, of an unknown vital or unit, too old, or implausible, in this order; else a reading. A
-value that is refused for what it says, and was refused for it before, is a duplicate too.
+The steps stand in the order of the work. A value ends by precedence: it is a duplicate if it is
+known; refused if it is nobody's, of an impossible time, of an unknown vital or unit, too old, or
+implausible, in this order; else a reading. A value that is refused for what it says, and was
+refused for it before, is a duplicate too.
 """
 
 from __future__ import annotations
@@ -13,7 +14,13 @@ from rpm_stream.entries import Entry, Refusal
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.normalise.clock_skew import CLOCK_SKEW, noted, skew
 from rpm_stream.normalise.device_memory import DeviceMemory
-from rpm_stream.normalise.duplicates import OLDER, find, is_set_back, repeats_old_second, was_read_alone
+from rpm_stream.normalise.duplicates import (
+    OLDER,
+    find,
+    is_set_back,
+    repeats_old_second,
+    was_read_alone,
+)
 from rpm_stream.normalise.frame_context import FrameContext
 from rpm_stream.normalise.outcome import Ended, Normalised, conclude
 from rpm_stream.normalise.placement import place, time_fault, without_device_time
@@ -32,7 +39,9 @@ class Normalise:
 
     def __init__(self, knowledge: Knowledge) -> None:
         self.plausibility = Plausibility(knowledge)
-        self._dense = frozenset(name for name, row in knowledge.characteristics.items() if row.dense)
+        self._dense = frozenset(
+            name for name, row in knowledge.characteristics.items() if row.dense
+        )
 
     def entry(self, memory: DeviceMemory, frame: FrameContext, entry: Entry) -> Normalised:
         """What ``entry`` becomes. ``memory`` changes only when all of its values are decided."""
@@ -49,7 +58,9 @@ class Normalise:
             if shared is None or not _share_provenance(entry, first, decoded):
                 first = decoded
                 shared = _provenance(memory, frame, entry, decoded, is_dense)
-            ended.append(Ended(decoded, shared, self._outcome(memory, shared, decoded, is_conflict)))
+            ended.append(
+                Ended(decoded, shared, self._outcome(memory, shared, decoded, is_conflict))
+            )
         return conclude(memory, ended)
 
     def _outcome(
@@ -57,7 +68,9 @@ class Normalise:
     ) -> Reading | Refusal | None:
         """A reading, the refusal of a value, or None for a duplicate."""
         # 4. Known already, and not among the parts that are missing of what was read.
-        if shared.verdict == "duplicate" and not was_left_out(memory.seen, shared.left_out_as, decoded.part):
+        if shared.verdict == "duplicate" and not was_left_out(
+            memory.seen, shared.left_out_as, decoded.part
+        ):
             return None
         # 5. Plausibility, of a value that is somebody's.
         patient = shared.patient
@@ -86,7 +99,9 @@ def _share_provenance(entry: Entry, one: Decoded, other: Decoded) -> bool:
     )
 
 
-def _provenance(memory: DeviceMemory, frame: FrameContext, entry: Entry, alone: Decoded, is_dense: bool) -> Provenance:
+def _provenance(
+    memory: DeviceMemory, frame: FrameContext, entry: Entry, alone: Decoded, is_dense: bool
+) -> Provenance:
     """When, whose, whether known. ``alone`` is the value as it was decoded, without its session."""
     # 1. Placement in time: the session's or the device's time where it counts, else the gateway's.
     decoded, offset = join_session(memory, alone, entry.utc_offset, entry.at)
@@ -100,7 +115,9 @@ def _provenance(memory: DeviceMemory, frame: FrameContext, entry: Entry, alone: 
         identity = msgspec.structs.replace(identify_by_at(entry, decoded), name=identity.name)
     # 2. Wearer.
     patient, unsure = wearer(
-        frame.registered, frame.unregistered, claim(placed.measured_at, decoded.attributes, entry.subject)
+        frame.registered,
+        frame.unregistered,
+        claim(placed.measured_at, decoded.attributes, entry.subject),
     )
     fault = time_fault(placed.measured_at, frame.received_at)
     if fault is not None and isinstance(patient, str):
@@ -109,7 +126,12 @@ def _provenance(memory: DeviceMemory, frame: FrameContext, entry: Entry, alone: 
     verdict: Verdict = "new"
     if fault is None:
         verdict, identity = find(memory, value, identity)
-    if frame.is_known and decoded is not alone and verdict == "new" and was_read_alone(memory, value, alone):
+    if (
+        frame.is_known
+        and decoded is not alone
+        and verdict == "new"
+        and was_read_alone(memory, value, alone)
+    ):
         verdict = "duplicate"
     too_old = OLDER if verdict == "too_old" else None
     off_by = None

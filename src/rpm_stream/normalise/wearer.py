@@ -1,7 +1,8 @@
-"""Whose a value is: the registry says it, by device, time and, on a device that several use, by user index.
+"""Whose a value is: the registry says it, by device, time and, on a device that several use, by
+user index.
 
-Never a guess: where the registry leaves more than one person, the value is refused, and can be sent again once the
-registry says more.
+Never a guess: where the registry leaves more than one person, the value is refused, and can be sent
+again once the registry says more.
 """
 
 from __future__ import annotations
@@ -15,19 +16,32 @@ from rpm_stream.ids import fhir_id
 from rpm_stream.knowledge.registry import holders
 from rpm_stream.records import Assignment, DeviceEntry, Record
 
-USER = "user_id"  # the attribute in which decoders put the user index; a text where the device does not know it
-UNSURE = "user_unknown"  # the flag of decoders for index 255; ours where a registered slot was not named at all
+# the attribute in which decoders put the user index; a text where the device does not know it
+USER = "user_id"
+# the flag of decoders for index 255; ours where a registered slot was not named at all
+UNSURE = "user_unknown"
 
 _UNKNOWN_DEVICE = Refusal(reason="unknown_device", detail="this device is not in the registry")
 _NOBODY = Refusal(reason="unassigned", detail="the device belonged to nobody at that time")
-_OTHER_SLOT = Refusal(reason="unassigned", detail="this user of the device is nobody in the registry at that time")
-_TWO = Refusal(reason="identity_conflict", detail="the device belonged to two patients at that time")
-_WHICH = Refusal(reason="identity_conflict", detail="several use the device, and which of them it was is not known")
-_NAMED_OTHER = Refusal(reason="identity_conflict", detail="the resource's subject is not who wears the device")
+_OTHER_SLOT = Refusal(
+    reason="unassigned", detail="this user of the device is nobody in the registry at that time"
+)
+_TWO = Refusal(
+    reason="identity_conflict", detail="the device belonged to two patients at that time"
+)
+_WHICH = Refusal(
+    reason="identity_conflict",
+    detail="several use the device, and which of them it was is not known",
+)
+_NAMED_OTHER = Refusal(
+    reason="identity_conflict", detail="the resource's subject is not who wears the device"
+)
 
 
 class Claim(Record, frozen=True, kw_only=True, gc=False):
-    """What a value tells of its person: the device's ``user`` (0 to 254), and the ids of a resource's subject."""
+    """What a value tells of its person: the device's ``user`` (0 to 254), and the ids of a
+    resource's subject.
+    """
 
     at: datetime
     user: int | None
@@ -40,7 +54,9 @@ def claim(at: datetime, attributes: dict[str, Any], subject: tuple[str, ...]) ->
     return Claim(at=at, user=user if isinstance(user, int) else None, subject=subject)
 
 
-def wearer(device: DeviceEntry | None, unregistered: str | None, made: Claim) -> tuple[str | Refusal, tuple[str, ...]]:
+def wearer(
+    device: DeviceEntry | None, unregistered: str | None, made: Claim
+) -> tuple[str | Refusal, tuple[str, ...]]:
     """The patient, or why it is nobody; with the flags that the reading gets.
 
     ``unregistered`` is whose an unknown device is: of a CSV file, the patient of its row.
@@ -49,7 +65,8 @@ def wearer(device: DeviceEntry | None, unregistered: str | None, made: Claim) ->
         patient = _UNKNOWN_DEVICE if unregistered is None else _agreed(unregistered, made.subject)
         return patient, ()
     at_that_time = holders(device, made.at)
-    if len(at_that_time) == 1 and at_that_time[0].user is None and not made.subject:  # nearly always
+    # nearly always
+    if len(at_that_time) == 1 and at_that_time[0].user is None and not made.subject:
         return at_that_time[0].patient, ()
     found = at_that_time if made.user is None else _of_slot(at_that_time, made.user)
     patients = list(dict.fromkeys(each.patient for each in found))
@@ -58,7 +75,9 @@ def wearer(device: DeviceEntry | None, unregistered: str | None, made: Claim) ->
         if not patients:
             return _NAMED_OTHER, ()
     if len(patients) == 1:
-        is_unsure = made.user is None and not made.subject and all(each.user is not None for each in found)
+        is_unsure = (
+            made.user is None and not made.subject and all(each.user is not None for each in found)
+        )
         return _agreed(patients[0], made.subject), (UNSURE,) if is_unsure else ()
     if patients:
         return (_WHICH if any(each.user is not None for each in found) else _TWO), ()
@@ -67,11 +86,15 @@ def wearer(device: DeviceEntry | None, unregistered: str | None, made: Claim) ->
 
 def _of_slot(found: Sequence[Assignment], user: int) -> list[Assignment]:
     """Who has this slot; else who has the device without a slot."""
-    return [each for each in found if each.user == user] or [each for each in found if each.user is None]
+    return [each for each in found if each.user == user] or [
+        each for each in found if each.user is None
+    ]
 
 
 def _agreed(patient: str, subject: tuple[str, ...]) -> str | Refusal:
-    """The wearer, unless the entry itself names somebody else: then the registry or the record system is wrong."""
+    """The wearer, unless the entry itself names somebody else: then the registry or the record
+    system is wrong.
+    """
     return patient if not subject or _is_named(patient, subject) else _NAMED_OTHER
 
 

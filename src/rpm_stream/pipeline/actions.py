@@ -1,4 +1,6 @@
-"""A message of rpm.actions as it stands in the topic or in a file: read, or refused, before it touches a state."""
+"""A message of rpm.actions as it stands in the topic or in a file: read, or refused, before it
+touches a state.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,9 @@ _state = msgspec.msgpack.Encoder()
 
 
 def read_action(value: bytes) -> Action:
-    """The action. Raises one of ``UNREADABLE``, also for a name with a control character, and for what no state can
-    hold: a time that UTC does not have. ``readings`` that it takes back are as they were kept.
+    """The action. Raises one of ``UNREADABLE``, also for a name with a control character, and for
+    what no state can hold: a time that UTC does not have. ``readings`` that it takes back are as
+    they were kept.
     """
     action = _action.decode(value)
     check_times(action)
@@ -27,7 +30,9 @@ def check_name(name: str | None, place: str) -> None:
     try:
         msgspec.convert(name, Name | None)
     except msgspec.ValidationError:
-        raise msgspec.ValidationError(f"no name of 1 to 128 printable characters - at `$.{place}`") from None
+        raise msgspec.ValidationError(
+            f"no name of 1 to 128 printable characters - at `$.{place}`"
+        ) from None
 
 
 def check_patient(name: str) -> None:

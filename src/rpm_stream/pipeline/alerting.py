@@ -1,7 +1,8 @@
-"""The verb alert for one patient: findings enter episodes, time and readings end them; each record tells what is so.
+"""The verb alert for one patient: findings enter episodes, time and readings end them; each record
+tells what is so.
 
-Everything that becomes a record of an alert goes through ``put``: it says anew what is so now, and notes which readings
-it names, so that each of them is published.
+Everything that becomes a record of an alert goes through ``put``: it says anew what is so now, and
+notes which readings it names, so that each of them is published.
 """
 
 from __future__ import annotations
@@ -37,11 +38,18 @@ class Alerting:
     """Alerts, bound to the tables."""
 
     def __init__(self, knowledge: Knowledge, scoring: Scoring, silence: Silence) -> None:
-        self._knowledge, self._scoring, self._silence = knowledge, scoring, silence
+        self._knowledge = knowledge
+        self._scoring = scoring
+        self._silence = silence
 
     def work(self, patient: Patient, entry: PatientEntry, now: datetime) -> Work:
         """The work of one step."""
-        return Work(patient, entry, now, PatientSituation(self._knowledge, self._scoring, patient.state, entry))
+        return Work(
+            patient,
+            entry,
+            now,
+            PatientSituation(self._knowledge, self._scoring, patient.state, entry),
+        )
 
     def put(self, work: Work, episode: Episode) -> None:
         """Make a record of an episode as it is now."""
@@ -49,7 +57,9 @@ class Alerting:
         self._say(work)
 
     def put_as_told(self, work: Work, episode: Episode) -> None:
-        """Make a record that time alone causes: its words stay, so that no tick changes what later records tell."""
+        """Make a record that time alone causes: its words stay, so that no tick changes what
+        later records tell.
+        """
         shorten_history(episode)
         work.alerts.append(episode.alert)
 
@@ -70,11 +80,19 @@ class Alerting:
             for place in range(first, len(work.alerts)):
                 if work.alerts[place].id == identity:
                     work.alerts[place] = msgspec.structs.replace(
-                        work.alerts[place], title=said.title, why=said.why, evidence=said.evidence, now=said.now,
+                        work.alerts[place],
+                        title=said.title,
+                        why=said.why,
+                        evidence=said.evidence,
+                        now=said.now,
                         measured_at=said.measured_at,
-                    )  # fmt: skip
+                    )
             for each in said.evidence:
-                if each not in named and each not in work.evidence and (reading := self._reading(work, each)):
+                if (
+                    each not in named
+                    and each not in work.evidence
+                    and (reading := self._reading(work, each))
+                ):
                     work.evidence[each] = reading
         work.unsaid.clear()
 
@@ -82,31 +100,39 @@ class Alerting:
         if (known := work.known(identity)) is not None:
             return known
         score = work.state.score
-        kept = (segment.reading for history in score.histories.values() for segment in history.segments)
+        kept = (
+            segment.reading for history in score.histories.values() for segment in history.segments
+        )
         others = (*score.latest.values(), *(reading for reading in kept if reading is not None))
         return next((reading for reading in others if reading.id == identity), None)
 
-    # --- time ---------------------------------------------------------------------------------------------------------
+    # --- time -------------------------------------------------------------------------------------
 
     def wait(self, work: Work) -> None:
         """What time alone has done to alerts up to now."""
-        for episode, alert in overdue(work.state.episodes, self._knowledge.priorities, work.situation, work.now):
+        for episode, alert in overdue(
+            work.state.episodes, self._knowledge.priorities, work.situation, work.now
+        ):
             if alert.history[-1].event == "worse":
                 self.put(work, episode)
             else:
                 self.put_as_told(work, episode)
 
     def begin(self, work: Work) -> None:
-        """Before readings are looked at: a decision of an older release, of which nothing is kept, is as of now."""
+        """Before readings are looked at: a decision of an older release, of which nothing is
+        kept, is as of now.
+        """
         for episode in work.state.episodes.values():
             if episode.alert.state in ("acknowledged", "snoozed") and episode.decided is None:
                 note_moment(episode, work.situation, work.now, is_record=False)
                 episode.decided = decision_at(episode, work.now)
 
-    # --- one moment ---------------------------------------------------------------------------------------------------
+    # --- one moment -------------------------------------------------------------------------------
 
     def enter(self, work: Work, found: Moment, findings: Sequence[Finding]) -> None:
-        """Let the findings of one moment enter their episodes, highest first, and tell again what is worse."""
+        """Let the findings of one moment enter their episodes, highest first, and tell again
+        what is worse.
+        """
         if not (findings or work.state.episodes):
             return
         work.found += [reading for finding in findings for reading in finding.evidence]
@@ -117,13 +143,16 @@ class Alerting:
         self._say(work)
 
     def _look_at_total(self, work: Work, found: Moment, findings: Sequence[Finding]) -> None:
-        episode, total = work.state.episodes.get(VITAL_SIGNS), found.total
+        episode = work.state.episodes.get(VITAL_SIGNS)
+        total = found.total
         if episode is None or total is None:
             return
         work.is_totalled = True
         if episode.moments:
             note_worst_total(episode.moments[-1], total.minimum)
-        apart = min((each.apart for each in findings if each.apart is not None), default=found.apart)
+        apart = min(
+            (each.apart for each in findings if each.apart is not None), default=found.apart
+        )
         if look_at_total(episode, total, apart, work.situation, work.now):
             self._add(work, episode)
 
@@ -140,7 +169,9 @@ class Alerting:
         alert = apply(state.episodes, state.patient, finding, now, still_over)
         episode = state.episodes[finding.group]
         if finding.direction is not None and finding.number is not None and episode.moments:
-            note_worst(episode.moments[-1], f"{finding.vital}:{finding.direction}", str(finding.number))
+            note_worst(
+                episode.moments[-1], f"{finding.vital}:{finding.direction}", str(finding.number)
+            )
         if note_graver(episode.members[finding.member], finding, work.situation):
             work.graver.add(episode.alert.id)
         worse = look(episode, finding, last, work.situation, now)
@@ -148,7 +179,9 @@ class Alerting:
             self._add(work, episode)
 
     def _is_still_over(self, work: Work, episode: Episode, finding: Finding) -> bool:
-        """Whether a late finding tells of nothing that is not over again, and of nothing worse than was told."""
+        """Whether a late finding tells of nothing that is not over again, and of nothing worse
+        than was told.
+        """
         if not (episode.alert.over and finding.late) or is_graver(episode, finding, work.situation):
             return False
         members = {finding.member: found_member(finding), **episode.members}
@@ -160,7 +193,10 @@ class Alerting:
         if not episodes:
             return
         for episode, _ in settle_recovered(
-            episodes, (*groups, SILENCE), lambda name, member: self._recovered(work, name, member), work.now
+            episodes,
+            (*groups, SILENCE),
+            lambda name, member: self._recovered(work, name, member),
+            work.now,
         ):
             self.put(work, episode)
 
@@ -171,7 +207,8 @@ class Alerting:
     def is_back(self, work: Work, episode: Episode) -> bool:
         """Whether all that rang is back inside by newer readings, for however short a time."""
         return all(
-            self._scoring.is_back(work.state, work.entry, name, member) for name, member in episode.members.items()
+            self._scoring.is_back(work.state, work.entry, name, member)
+            for name, member in episode.members.items()
         )
 
     def recovered(self, work: Work) -> Callable[[str, Member], bool]:
@@ -185,7 +222,7 @@ class Alerting:
     def _recovered(self, work: Work, name: str, member: Member) -> bool:
         return self._scoring.recovered(work.state, work.entry, name, member)
 
-    # --- the whole message --------------------------------------------------------------------------------------------
+    # --- the whole message ------------------------------------------------------------------------
 
     def finish(self, work: Work) -> tuple[Alert, ...]:
         """The message's alert records, with what holds after the whole message."""
@@ -193,8 +230,11 @@ class Alerting:
         for group, episode in list(state.episodes.items()):
             if not is_of_values(group):
                 continue
-            late = episode.alert.priority == "high" and not (episode.seen or episode.alert.state == "acknowledged")
-            if late and episode.alert.id in work.told:  # what came late ends nothing, and may be over already
+            late = episode.alert.priority == "high" and not (
+                episode.seen or episode.alert.state == "acknowledged"
+            )
+            # what came late ends nothing, and may be over already
+            if late and episode.alert.id in work.told:
                 self._settle_late(work, group)
             was_stale = self._freshen(work, episode)
             if episode.alert.id not in work.told:
@@ -215,10 +255,16 @@ class Alerting:
             self.recover(work, [group])
 
     def _freshen(self, work: Work, episode: Episode) -> bool:
-        """Whether newer data came to an alert that was stale: what it says of the situation is of today again."""
+        """Whether newer data came to an alert that was stale: what it says of the situation is
+        of today again.
+        """
         alert = episode.alert
-        if alert.stale and not self._silence.is_stale(work.state.score, work.entry, episode, work.now):
-            episode.alert = msgspec.structs.replace(alert, stale=False, updated_at=max(work.now, alert.updated_at))
+        if alert.stale and not self._silence.is_stale(
+            work.state.score, work.entry, episode, work.now
+        ):
+            episode.alert = msgspec.structs.replace(
+                alert, stale=False, updated_at=max(work.now, alert.updated_at)
+            )
             return True
         return False
 
@@ -234,17 +280,23 @@ class Alerting:
                 self.put(work, episode)
 
     def _say_last(self, work: Work, episode: Episode) -> None:
-        """The last record of an alert in a message tells what is so after it; all of them whether it is historical."""
+        """The last record of an alert in a message tells what is so after it; all of them
+        whether it is historical.
+        """
         is_open = work.state.episodes.get(episode.alert.group) is episode
         if is_open:
             tell(episode, work.situation)
         last = episode.alert
-        historical = last.historical or (last.state == "resolved" and last.opened_at == last.updated_at)
+        historical = last.historical or (
+            last.state == "resolved" and last.opened_at == last.updated_at
+        )
         places = [place for place, alert in enumerate(work.alerts) if alert.id == last.id]
         for place in places:
             work.alerts[place] = msgspec.structs.replace(work.alerts[place], historical=historical)
         if is_open:
-            work.alerts[places[-1]] = msgspec.structs.replace(last, history=work.alerts[places[-1]].history)
+            work.alerts[places[-1]] = msgspec.structs.replace(
+                last, history=work.alerts[places[-1]].history
+            )
             self._note_evidence(work, last)
 
     def _note_evidence(self, work: Work, alert: Alert) -> None:
@@ -258,9 +310,13 @@ class Alerting:
         return NEWS2 in episode.members and work.is_totalled
 
     def _tell_what_is_so(self, work: Work, episode: Episode, was_stale: bool) -> None:
-        """What is so now is worth a record where it is a step worse, crosses a limit, or was not told for a while."""
+        """What is so now is worth a record where it is a step worse, crosses a limit, or was not
+        told for a while.
+        """
         is_graver = episode.alert.id in work.graver
-        if is_graver or (self._is_touched(work, episode) and is_news(episode, work.situation, work.now)):
+        if is_graver or (
+            self._is_touched(work, episode) and is_news(episode, work.situation, work.now)
+        ):
             at = max(work.now, episode.alert.updated_at)
             episode.alert = msgspec.structs.replace(episode.alert, updated_at=at)
             self.put(work, episode)

@@ -1,7 +1,8 @@
 """Readings cut into messages that the broker takes.
 
-By count alone a frame of 256 KiB can become megabytes: what a compound says beside its numbers stands with each of
-them. A message that the broker refuses would end the stage at the same frame again and again.
+By count alone a frame of 256 KiB can become megabytes: what a compound says beside its numbers
+stands with each of them. A message that the broker refuses would end the stage at the same frame
+again and again.
 """
 
 from __future__ import annotations
@@ -13,14 +14,18 @@ import msgspec
 
 from rpm_stream.records import Reading
 
-MOST_BYTES: Final = 512 * 1024  # rpm.readings takes 2 MiB and rpm.actions 1; other fields stand beside the readings
+# rpm.readings takes 2 MiB and rpm.actions 1; other fields stand beside the readings
+MOST_BYTES: Final = 512 * 1024
 
 _encode = msgspec.json.Encoder().encode
 
 
 def chunks(readings: Sequence[Reading], most: int) -> Iterator[tuple[Reading, ...]]:
-    """``readings`` in their order, at most ``most`` and half a MiB at once; one that is larger comes alone."""
-    if 0 < len(readings) <= most and len(_encode(readings)) <= MOST_BYTES:  # at once costs half of one by one
+    """``readings`` in their order, at most ``most`` and half a MiB at once; one that is larger
+    comes alone.
+    """
+    # at once costs half of one by one
+    if 0 < len(readings) <= most and len(_encode(readings)) <= MOST_BYTES:
         yield tuple(readings)
         return
     chunk: list[Reading] = []
@@ -29,7 +34,8 @@ def chunks(readings: Sequence[Reading], most: int) -> Iterator[tuple[Reading, ..
         bytes_ = len(_encode(reading))
         if chunk and (len(chunk) == most or size + bytes_ > MOST_BYTES):
             yield tuple(chunk)
-            chunk, size = [], 0
+            chunk = []
+            size = 0
         chunk.append(reading)
         size += bytes_
     if chunk:

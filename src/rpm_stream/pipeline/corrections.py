@@ -1,6 +1,8 @@
-"""What follows when readings were wrong or another person's: the record, the open alerts and the memory are mended.
+"""What follows when readings were wrong or another person's: the record, the open alerts and the
+memory are mended.
 
-What is not mended: what a learned detector has learned (it forgets by itself), and alerts that are resolved already.
+What is not mended: what a learned detector has learned (it forgets by itself), and alerts that are
+resolved already.
 """
 
 from __future__ import annotations
@@ -34,39 +36,54 @@ from rpm_stream.score.memory.state import ScoreState
 from rpm_stream.score.rules import same_measurement as same
 
 CORRECTED = -2  # no partition of Kafka: adopted readings are no message of rpm.readings
-MOST_READINGS = 250  # of one action: half of what the contract allows, as it also names the windows around them
+# of one action: half of what the contract allows, as it also names the windows around them
+MOST_READINGS = 250
 ADOPTED = "adopted"  # flag of a reading that was first taken for another person's
 
 
 def adopted_id(reading_id: str, patient: str) -> str:
-    """The id of a reading as ``patient``'s own: the old one names what the wrong patient's record had."""
+    """The id of a reading as ``patient``'s own: the old one names what the wrong patient's
+    record had.
+    """
     return deterministic_id("adopted", reading_id, patient)
 
 
 def as_message(action: Action, patient: str, received_at: datetime | None = None) -> Readings:
-    """The readings of a correction as a message of ``patient``, received with it (None: when it was made)."""
+    """The readings of a correction as a message of ``patient``, received with it (None: when it
+    was made).
+    """
     at = action.at if received_at is None else received_at
     return _message(at, patient, tuple(_adopted(reading, patient) for reading in action.readings))
 
 
 def _message(at: datetime, patient: str, readings: tuple[Reading, ...]) -> Readings:
     return Readings(
-        patient=patient, frame="", partition=CORRECTED, offset=0, chunk=0, received_at=at, readings=readings
-    )  # fmt: skip
+        patient=patient,
+        frame="",
+        partition=CORRECTED,
+        offset=0,
+        chunk=0,
+        received_at=at,
+        readings=readings,
+    )
 
 
 def _adopted(reading: Reading, patient: str) -> Reading:
     flags = reading.flags if ADOPTED in reading.flags else (*reading.flags, ADOPTED)
-    return msgspec.structs.replace(reading, id=adopted_id(reading.id, patient), patient=patient, flags=flags)
+    return msgspec.structs.replace(
+        reading, id=adopted_id(reading.id, patient), patient=patient, flags=flags
+    )
 
 
 def void(
     work: Work, action: Action, alerting: Alerting, scoring: Scoring, knowledge: Knowledge
 ) -> tuple[tuple[Published, ...], Readings | None]:
-    """Take ``action.readings`` back: put the alerts that change; what their Observations say now, and what told of the
-    same measurements, as a message of its own (None where there is nothing): it takes their place now they are gone.
+    """Take ``action.readings`` back: put the alerts that change; what their Observations say now,
+    and what told of the same measurements, as a message of its own (None where there is nothing):
+    it takes their place now they are gone.
     """
-    state, windows = work.state, work.patient.windows
+    state = work.state
+    windows = work.patient.windows
     wrong = [reading for reading in action.readings if reading.patient == state.patient]
     ids = frozenset(reading.id for reading in wrong)
     second = same.not_counted(state.score, wrong)
@@ -88,19 +105,27 @@ def void(
         correct_alerts(work, action, ids, alerting, scoring)
     singly = publish(windows, (), work.evidence.values(), knowledge) if work.evidence else ()
     told = [reading for reading in wrong if reading.id not in second - shown]
-    right = [each for each in right if drop_again(windows, each, knowledge)]  # they keep no place of a wrong one
+    # they keep no place of a wrong one
+    right = [each for each in right if drop_again(windows, each, knowledge)]
     observations = taken_back(windows, told, shown, action.windows, knowledge)
     for reading in right:
         note_again(windows, reading, knowledge)
     return (*observations, *singly), _message(work.now, state.patient, heirs) if heirs else None
 
 
-def _right_copies(state: PatientState, wrong: Sequence[Reading], heirs: Sequence[Reading]) -> Iterator[Reading]:
-    """A window knows how often a value came again, and not of which measurement. For each copy of one that stays, or
-    that an heir takes over: one of the wrong readings with its value and in its window.
+def _right_copies(
+    state: PatientState, wrong: Sequence[Reading], heirs: Sequence[Reading]
+) -> Iterator[Reading]:
+    """A window knows how often a value came again, and not of which measurement. For each copy of
+    one that stays, or that an heir takes over: one of the wrong readings with its value and in its
+    window.
     """
-    lost, taking = ({measured(each) for each in some if each.value is not None} for some in (wrong, heirs))
-    alike = {(place_of(each), measured(each).said): each for each in wrong if each.value is not None}
+    lost, taking = (
+        {measured(each) for each in some if each.value is not None} for some in (wrong, heirs)
+    )
+    alike = {
+        (place_of(each), measured(each).said): each for each in wrong if each.value is not None
+    }
     for vital in sorted({reading.vital for reading in wrong}):
         known = sorted(same.copies(state.score, vital))
         gone = lost - {first for first, copy in known if copy in taking}
@@ -125,8 +150,10 @@ def _forget_all(work: Work, wrong: Sequence[Reading], scoring: Scoring) -> None:
 
 def _forget_newest(score: ScoreState, vital: str, wrong: Sequence[Reading]) -> None:
     """The newest reading of a vital that is left; up to when readings of it were taken back."""
-    times, ids = [reading.measured_at for reading in wrong], {reading.id for reading in wrong}
-    history, latest = score.histories.get(vital), score.latest.get(vital)
+    times = [reading.measured_at for reading in wrong]
+    ids = {reading.id for reading in wrong}
+    history = score.histories.get(vital)
+    latest = score.latest.get(vital)
     if history is not None:
         score.cut[vital] = max(*times, score.cut.get(vital, times[0]))
     if latest is None or latest.id not in ids:
@@ -136,23 +163,31 @@ def _forget_newest(score: ScoreState, vital: str, wrong: Sequence[Reading]) -> N
         score.latest[vital] = tail
     else:  # of what it ends with only the time is kept, or nothing
         del score.latest[vital]
-        score.heard[vital] = latest.measured_at if history is None or not history.segments else history.segments[-1].end
+        score.heard[vital] = (
+            latest.measured_at
+            if history is None or not history.segments
+            else history.segments[-1].end
+        )
 
 
 class Holdings:
-    """Whose the readings of one device and time are now: as they were ingested, and as corrections moved them since.
+    """Whose the readings of one device and time are now: as they were ingested, and as corrections
+    moved them since.
 
     Fill it with what rpm.readings and rpm.actions hold; order and repetition do not matter.
     """
 
     def __init__(self, device: str, span: Assignment) -> None:
-        self._device, self._span = device, span
+        self._device = device
+        self._span = span
         self._readings: dict[str, Reading] = {}
         self._voided: set[str] = set()
 
     def add(self, readings: Sequence[Reading]) -> None:
         """Readings of rpm.readings."""
-        self._readings.update((reading.id, reading) for reading in readings if self._is_meant(reading))
+        self._readings.update(
+            (reading.id, reading) for reading in readings if self._is_meant(reading)
+        )
 
     def act(self, action: Action) -> None:
         """A message of rpm.actions."""
@@ -162,49 +197,70 @@ class Holdings:
             self._voided |= {reading.id for reading in action.readings}
 
     def wrong(self, patient: str | None) -> list[Reading]:
-        """The readings that are somebody's and not ``patient``'s (None: nobody's), by wearer and time."""
+        """The readings that are somebody's and not ``patient``'s (None: nobody's), by wearer and
+        time.
+        """
         found = [
             reading
             for reading in self._readings.values()
             if reading.patient != patient and reading.id not in self._voided
         ]
-        return sorted(found, key=lambda reading: (reading.patient, reading.measured_at, reading.vital, reading.id))
+        return sorted(
+            found,
+            key=lambda reading: (reading.patient, reading.measured_at, reading.vital, reading.id),
+        )
 
     @property
     def voided(self) -> frozenset[str]:
         """The ids of readings, of any device, that were taken back already."""
         return frozenset(self._voided)
 
-    def corrections(self, order: Correction, shown: Collection[str], remaining: Remaining) -> list[Action]:
-        """The actions that give ``order.patient`` what is not his yet and take it from whoever has it.
+    def corrections(
+        self, order: Correction, shown: Collection[str], remaining: Remaining
+    ) -> list[Action]:
+        """The actions that give ``order.patient`` what is not his yet and take it from whoever has
+        it.
 
-        ``shown``: ids of what was published singly; ``remaining``: what else is in the windows of ``wrong``.
+        ``shown``: ids of what was published singly; ``remaining``: what else is in the windows of
+        ``wrong``.
 
-        Adopted first, taken back then: a correction that was interrupted can be given again, and only does the rest.
+        Adopted first, taken back then: a correction that was interrupted can be given again, and
+        only does the rest.
         """
         actions: list[Action] = []
-        for wearer, readings in groupby(self.wrong(order.patient), key=lambda reading: reading.patient):
+        for wearer, readings in groupby(
+            self.wrong(order.patient), key=lambda reading: reading.patient
+        ):
             for batch in chunks(list(readings), MOST_READINGS):
                 if order.patient and (new := self._not_yet(batch, order.patient)):
                     actions.append(_action(order, "adopt", order.patient, new))
                 singly = tuple(reading.id for reading in batch if reading.id in shown)
                 void = _action(order, "void", wearer, batch)
-                actions.append(msgspec.structs.replace(void, shown=singly, windows=remaining.of(batch)))
+                actions.append(
+                    msgspec.structs.replace(void, shown=singly, windows=remaining.of(batch))
+                )
         return actions
 
     def _not_yet(self, readings: Sequence[Reading], patient: str) -> tuple[Reading, ...]:
         """Those that ``patient`` was not given by an earlier correction."""
-        return tuple(reading for reading in readings if adopted_id(reading.id, patient) not in self._readings)
+        return tuple(
+            reading for reading in readings if adopted_id(reading.id, patient) not in self._readings
+        )
 
     def _is_meant(self, reading: Reading) -> bool:
-        span, at = self._span, reading.measured_at
-        if reading.device != self._device or (span.user is not None and reading.attributes.get(USER) != span.user):
+        span = self._span
+        at = reading.measured_at
+        if reading.device != self._device or (
+            span.user is not None and reading.attributes.get(USER) != span.user
+        ):
             return False
         return (span.from_ is None or span.from_ <= at) and (span.until is None or at < span.until)
 
 
 class Correction(Record, frozen=True, kw_only=True):
-    """What a person says of a device's readings: whose they are (None: nobody's), who says it, when and why."""
+    """What a person says of a device's readings: whose they are (None: nobody's), who says it,
+    when and why.
+    """
 
     patient: str | None
     who: str
@@ -212,5 +268,14 @@ class Correction(Record, frozen=True, kw_only=True):
     reason: str
 
 
-def _action(order: Correction, kind: Literal["adopt", "void"], patient: str, readings: tuple[Reading, ...]) -> Action:
-    return Action(patient=patient, action=kind, who=order.who, at=order.at, reason=order.reason, readings=readings)
+def _action(
+    order: Correction, kind: Literal["adopt", "void"], patient: str, readings: tuple[Reading, ...]
+) -> Action:
+    return Action(
+        patient=patient,
+        action=kind,
+        who=order.who,
+        at=order.at,
+        reason=order.reason,
+        readings=readings,
+    )

@@ -1,4 +1,6 @@
-"""What a person decided, in a patient's state: the alert's life, and what the detectors may learn again."""
+"""What a person decided, in a patient's state: the alert's life, and what the detectors may
+learn again.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,11 @@ def decided(work: Work, action: Action, alerting: Alerting, knowledge: Knowledge
         return
     episode = state.episodes[group]
     context = Context(
-        knowledge.priorities, work.situation, alerting.recovered(work), alerting.may_be_new_normal, work.now
+        knowledge.priorities,
+        work.situation,
+        alerting.recovered(work),
+        alerting.may_be_new_normal,
+        work.now,
     )
     records = decide(state.episodes, group, action, context)
     for alert in records:
@@ -42,24 +48,38 @@ def decided(work: Work, action: Action, alerting: Alerting, knowledge: Knowledge
 
 
 def _unkept(action: Action, patient: str, now: datetime) -> Alert | None:
-    """The end of an alert that this state does not hold (it was lost since), of the record that the action brings."""
+    """The end of an alert that this state does not hold (it was lost since), of the record that
+    the action brings.
+    """
     listed = action.listed
-    if listed is None or (listed.id, listed.patient) != (action.alert, patient) or action.action not in unkept.ENDS:
+    if (
+        listed is None
+        or (listed.id, listed.patient) != (action.alert, patient)
+        or action.action not in unkept.ENDS
+    ):
         return None
     return unkept.decided(listed, action, now)
 
 
 def _accept(state: PatientState, group: str, episode: Episode, knowledge: Knowledge) -> None:
-    """What was measured so far counts as usual: learning resumes, and a trend up to here is told no more."""
+    """What was measured so far counts as usual: learning resumes, and a trend up to here is told
+    no more.
+    """
     state.score.accepted[group] = _seen_up_to(state, group, episode, knowledge)
     for vital, days in state.score.days.items():
         if knowledge.vitals[vital].group == group:
             days.forget_told()
 
 
-def _seen_up_to(state: PatientState, group: str, episode: Episode, knowledge: Knowledge) -> datetime:
-    """When the newest reading of the group was measured: a person accepts what was there to be seen, nothing later."""
+def _seen_up_to(
+    state: PatientState, group: str, episode: Episode, knowledge: Knowledge
+) -> datetime:
+    """When the newest reading of the group was measured: a person accepts what was there to be
+    seen, nothing later.
+    """
     newest = [
-        reading.measured_at for vital, reading in state.score.latest.items() if knowledge.vitals[vital].group == group
+        reading.measured_at
+        for vital, reading in state.score.latest.items()
+        if knowledge.vitals[vital].group == group
     ]
     return max((episode.decided_at, *newest))

@@ -1,4 +1,6 @@
-"""Alerts about a device and not about its wearer: what readings say of it, and their end with its assignment."""
+"""Alerts about a device and not about its wearer: what readings say of it, and their end with
+its assignment.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +26,14 @@ class DeviceAlerts:
     def ended(self, state: PatientState, entry: PatientEntry, until: datetime) -> list[Ending]:
         """Alerts none of whose devices belongs to the patient any more."""
         ended = self._ended(state, until)
-        return [Ending(group, at, "no longer worn: the device is unassigned") for group, at in ended]
+        return [
+            Ending(group, at, "no longer worn: the device is unassigned") for group, at in ended
+        ]
 
     def _ended(self, state: PatientState, now: datetime) -> Iterator[tuple[str, datetime]]:
-        """Groups with an open alert none of whose devices belongs to the patient any more, and since when."""
+        """Groups with an open alert none of whose devices belongs to the patient any more, and
+        since when.
+        """
         for group in sorted(GROUPS & state.episodes.keys()):
             episode = state.episodes[group]
             devices = [self._device(state, member) for member in episode.members.values()]
@@ -42,8 +48,8 @@ class DeviceAlerts:
     def _device(self, state: PatientState, member: Member) -> DeviceEntry | None:
         """The registry's entry of a member's device.
 
-        A limit that somebody has set for what a device says, of a battery, names the vital: the device that was heard
-        last is meant.
+        A limit that somebody has set for what a device says, of a battery, names the vital: the
+        device that was heard last is meant.
         """
         latest = state.score.latest.get(member.key.vital)
         heard = member.key.device or (latest.device if latest is not None else "")

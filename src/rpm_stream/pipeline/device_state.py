@@ -1,7 +1,8 @@
-"""The state of one device: what normalise remembers of it, and what its later messages are put together with.
+"""The state of one device: what normalise remembers of it, and what its later messages are put
+together with.
 
-All of it is bounded, and nothing depends on the clock of this machine: an old message that comes again finds what held
-at its own time (``at``), not what came last.
+All of it is bounded, and nothing depends on the clock of this machine: an old message that comes
+again finds what held at its own time (``at``), not what came last.
 """
 
 from __future__ import annotations
@@ -33,9 +34,11 @@ class BodyPacket(msgspec.Struct, array_like=True, frozen=True):
 
 
 class DeviceState(DeviceMemory):
-    """What ingest remembers of one device. ``applied``: partition of rpm.frames -> last offset applied.
+    """What ingest remembers of one device. ``applied``: partition of rpm.frames -> last offset
+    applied.
 
-    Stored as one map by field names, so that the fields of normalise and of reassembly stand beside each other.
+    Stored as one map by field names, so that the fields of normalise and of reassembly stand beside
+    each other.
     """
 
     applied: dict[int, int] = msgspec.field(default_factory=dict)

@@ -1,6 +1,7 @@
 """One frame through ingest: the message that came, its readings and rejects, and its account.
 
-Normalising refuses, this module makes the rejects: a *reject* is the record that publishes a refusal.
+Normalising refuses, this module makes the rejects: a *reject* is the record that publishes a
+refusal.
 """
 
 from __future__ import annotations
@@ -18,9 +19,24 @@ from rpm_stream.entries import BadEntry, Entry, Refusal
 from rpm_stream.ids import deterministic_id
 from rpm_stream.ingest.frames import Envelope
 from rpm_stream.normalise.outcome import Normalised
-from rpm_stream.normalise.seen_entries import MOST_REJECTS, SeenEntries, frame_had_rejects, was_rejected
+from rpm_stream.normalise.seen_entries import (
+    MOST_REJECTS,
+    SeenEntries,
+    frame_had_rejects,
+    was_rejected,
+)
 from rpm_stream.pipeline.chunks import chunks
-from rpm_stream.records import Account, Origin, Position, Reading, Readings, Reason, Record, Reject, Stage
+from rpm_stream.records import (
+    Account,
+    Origin,
+    Position,
+    Reading,
+    Readings,
+    Reason,
+    Record,
+    Reject,
+    Stage,
+)
 from rpm_stream.text import cleaned
 
 READINGS_A_MESSAGE = 500  # CONTRACT 1
@@ -31,8 +47,8 @@ MOST_KNOWN_REJECTS = 1000  # that an account names: 39 KB
 class FrameMessage(Record, frozen=True, kw_only=True):
     """A message of rpm.frames.
 
-    From a file: ``lines`` has the line of each entry, or of all in one; ``patient`` is whose row of a CSV file it was,
-    for a device that nobody registered.
+    From a file: ``lines`` has the line of each entry, or of all in one; ``patient`` is whose row of
+    a CSV file it was, for a device that nobody registered.
     """
 
     key: str | None
@@ -52,7 +68,8 @@ class Ingested(Record, frozen=True, kw_only=True):
 
 
 class Rejected(Record, frozen=True, kw_only=True):
-    """What a reject is made of: the bytes that became no reading, why, found by which stage, and where they stood.
+    """What a reject is made of: the bytes that became no reading, why, found by which stage, and
+    where they stood.
 
     ``parts``: the parts of its entry, where they are several.
     """
@@ -67,15 +84,18 @@ class Rejected(Record, frozen=True, kw_only=True):
 def make_reject(message: FrameMessage, at: datetime, rejected: Rejected) -> Reject:
     """A Reject with its deterministic id; ``at`` is when the frame was received.
 
-    The id has the device besides what CONTRACT 5 names: two devices that send the same bad bytes at the same place
-    (two oximeters with 100 % and no pulse, both assigned to nobody) had one id with two contents. It has the reason
-    too: a value that nobody wore, sent again once somebody did, may be one that no body can have.
+    The id has the device besides what CONTRACT 5 names: two devices that send the same bad bytes at
+    the same place (two oximeters with 100 % and no pulse, both assigned to nobody) had one id with
+    two contents. It has the reason too: a value that nobody wore, sent again once somebody did, may
+    be one that no body can have.
     """
     digest = sha256(rejected.original).hexdigest()
     index, part = (rejected.origin.index, rejected.origin.part) if rejected.origin else (-1, -1)
     lines = message.lines
     return Reject(
-        id=deterministic_id("reject", message.key or "", digest, str(index), str(part), rejected.why.reason),
+        id=deterministic_id(
+            "reject", message.key or "", digest, str(index), str(part), rejected.why.reason
+        ),
         device=message.key or "",
         at=at,
         origin=rejected.origin,
@@ -104,18 +124,31 @@ def reject_whole(message: FrameMessage, seen: SeenEntries, why: Refusal) -> Inge
     reject = make_reject(message, at, Rejected(original=message.value, why=why, stage="ingest"))
     again = was_rejected(seen, reject.id) and not message.lines
     account = Account(
-        frame=None, gateway=None, device=message.key or "", seq=None, boot=None,
-        partition=message.position.partition, offset=message.position.offset, received_at=at,
-        entries=0, context=0, parts=1, readings=0, duplicates=int(again), rejects={} if again else {why.reason: 1},
+        frame=None,
+        gateway=None,
+        device=message.key or "",
+        seq=None,
+        boot=None,
+        partition=message.position.partition,
+        offset=message.position.offset,
+        received_at=at,
+        entries=0,
+        context=0,
+        parts=1,
+        readings=0,
+        duplicates=int(again),
+        rejects={} if again else {why.reason: 1},
         known_rejects=(reject.id,) if again else (),
-    )  # fmt: skip
+    )
     return Ingested(readings=(), rejects=() if again else (reject,), account=account)
 
 
 class FrameOutput:
     """Collects what the entries of one frame became: readings, rejects and counts."""
 
-    def __init__(self, message: FrameMessage, envelope: Envelope, received_at: datetime, seen: SeenEntries) -> None:
+    def __init__(
+        self, message: FrameMessage, envelope: Envelope, received_at: datetime, seen: SeenEntries
+    ) -> None:
         self._message = message
         self._envelope = envelope
         self._received_at = received_at
@@ -125,8 +158,10 @@ class FrameOutput:
         self._rejects: list[Reject] = []
         self._duplicates = 0
         self._context = 0
-        self._had_rejects: dict[Reason, bool] = {}  # whether this very frame had a reject for it before
-        self._known: dict[str, None] = {}  # ids of rejects that were written before, each once, in order
+        # whether this very frame had a reject for it before
+        self._had_rejects: dict[Reason, bool] = {}
+        # ids of rejects that were written before, each once, in order
+        self._known: dict[str, None] = {}
 
     def add(self, entry: Entry, normalised: Normalised) -> None:
         """Take what one entry became."""
@@ -139,16 +174,24 @@ class FrameOutput:
             if reject is not None and implausible is not None:
                 self._keep_implausible(msgspec.structs.replace(implausible, id=reject.id))
 
-    def reject(self, entry: Entry | BadEntry, parts: Sequence[int], why: Refusal, stage: Stage) -> Reject | None:
-        """Reject parts of an entry for one cause. Returns None if the same reject was written before."""
+    def reject(
+        self, entry: Entry | BadEntry, parts: Sequence[int], why: Refusal, stage: Stage
+    ) -> Reject | None:
+        """Reject parts of an entry for one cause.
+
+        Returns None if the same reject was written before.
+        """
         origin = Origin(frame=self._envelope.frame, index=entry.index, part=parts[0])
         several = tuple(parts) if len(parts) > 1 else ()
-        rejected = Rejected(original=entry.original, why=why, stage=stage, origin=origin, parts=several)
+        rejected = Rejected(
+            original=entry.original, why=why, stage=stage, origin=origin, parts=several
+        )
         reject = make_reject(self._message, self._received_at, rejected)
         if why.reason not in self._had_rejects:
             this = b"%b\x1f%b" % (why.reason.encode(), self._message.value)
             self._had_rejects[why.reason] = frame_had_rejects(self._seen, this)
-        # A frame with more rejects than are kept one by one: this one was written, and is forgotten.
+        # A frame with more rejects than are kept one by one: this one was written, and is
+        # forgotten.
         is_forgotten = self._had_rejects[why.reason] and len(self._seen.refused) >= MOST_REJECTS
         if was_rejected(self._seen, reject.id) or (is_forgotten and not self._message.lines):
             self._duplicates += len(parts)
@@ -164,7 +207,9 @@ class FrameOutput:
             kept.append(value)
 
     def done(self, entries: int) -> Ingested:
-        """The messages of readings, the rejects and the account; ``entries`` is how many the frame has."""
+        """The messages of readings, the rejects and the account; ``entries`` is how many the
+        frame has.
+        """
         envelope = self._envelope
         position = self._message.position
         count = sum(map(len, self._readings.values()))
@@ -172,12 +217,22 @@ class FrameOutput:
         for reject in self._rejects:
             rejects[reject.reason] += parts_of(reject)
         account = Account(
-            frame=envelope.frame, gateway=envelope.gateway, device=envelope.device, seq=envelope.seq,
-            boot=envelope.boot, partition=position.partition, offset=position.offset, received_at=self._received_at,
-            entries=entries, context=self._context, parts=count + self._duplicates + rejects.total(), readings=count,
-            duplicates=self._duplicates, rejects=dict(sorted(rejects.items())),
+            frame=envelope.frame,
+            gateway=envelope.gateway,
+            device=envelope.device,
+            seq=envelope.seq,
+            boot=envelope.boot,
+            partition=position.partition,
+            offset=position.offset,
+            received_at=self._received_at,
+            entries=entries,
+            context=self._context,
+            parts=count + self._duplicates + rejects.total(),
+            readings=count,
+            duplicates=self._duplicates,
+            rejects=dict(sorted(rejects.items())),
             known_rejects=tuple(islice(self._known, MOST_KNOWN_REJECTS)),
-        )  # fmt: skip
+        )
         return Ingested(readings=self._messages(), rejects=tuple(self._rejects), account=account)
 
     def _messages(self) -> tuple[Readings, ...]:
@@ -186,11 +241,20 @@ class FrameOutput:
             readings = self._readings.get(patient, [])
             readings.sort(key=lambda reading: (reading.measured_at, reading.vital, reading.id))
             whole = Readings(
-                patient=patient, frame=self._envelope.frame, partition=self._message.position.partition,
-                offset=self._message.position.offset, chunk=0, received_at=self._received_at, readings=(),
-            )  # fmt: skip
+                patient=patient,
+                frame=self._envelope.frame,
+                partition=self._message.position.partition,
+                offset=self._message.position.offset,
+                chunk=0,
+                received_at=self._received_at,
+                readings=(),
+            )
             implausible = next(chunks(self._implausible.get(patient, ()), READINGS_A_MESSAGE), ())
-            for chunk, part in enumerate(chunks(readings, READINGS_A_MESSAGE) if readings else ((),)):
+            for chunk, part in enumerate(
+                chunks(readings, READINGS_A_MESSAGE) if readings else ((),)
+            ):
                 refused = () if chunk else implausible
-                messages.append(msgspec.structs.replace(whole, chunk=chunk, readings=part, refused=refused))
+                messages.append(
+                    msgspec.structs.replace(whole, chunk=chunk, readings=part, refused=refused)
+                )
         return tuple(messages)

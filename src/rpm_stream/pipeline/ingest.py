@@ -1,8 +1,9 @@
 """Frame -> readings, rejects and one account, for one device. Composition only.
 
-Parse the frame, decode its entries (ingest), put together what belongs together (reassembly.py), normalise each entry
-(normalise), collect what became of them (frame_output.py). State is one ``DeviceState`` a device. A step never raises
-for what a frame holds: a failure inside one entry refuses that entry as ``internal_error`` and touches nothing else.
+Parse the frame, decode its entries (ingest), put together what belongs together (reassembly.py),
+normalise each entry (normalise), collect what became of them (frame_output.py). State is one
+``DeviceState`` a device. A step never raises for what a frame holds: a failure inside one entry
+refuses that entry as ``internal_error`` and touches nothing else.
 """
 
 from __future__ import annotations
@@ -33,13 +34,17 @@ __all__ = ["DeviceState", "FrameMessage", "Ingest", "Ingested"]
 class Ingest:
     """The pure ingest agent: tables in, one ``step`` a frame."""
 
-    def __init__(self, knowledge: Knowledge, registry: Registry, recorded_time: bool = False) -> None:
+    def __init__(
+        self, knowledge: Knowledge, registry: Registry, recorded_time: bool = False
+    ) -> None:
         self.knowledge = knowledge
         self.registry = registry
         self.recorded_time = recorded_time
         self._normalise = Normalise(knowledge)
         self._codes = codes_of(knowledge)
-        self._models: dict[str, Read] = {model: reader(row) for model, row in knowledge.devices.items()}
+        self._models: dict[str, Read] = {
+            model: reader(row) for model, row in knowledge.devices.items()
+        }
 
     def step(self, state: DeviceState, message: FrameMessage) -> Ingested:
         """Apply one frame to ``state``. Never raises for what the frame holds."""
@@ -48,8 +53,11 @@ class Ingest:
             envelope, kind, raw = parse_frame(message.key, message.value)
             received_at = self._received_at(envelope, message)
         except DecodeError as error:
-            return reject_whole(message, state.seen, Refusal(reason=error.reason, detail=error.detail))
-        except Exception as error:  # noqa: BLE001  # a bug of ours must not stop the device's other frames
+            return reject_whole(
+                message, state.seen, Refusal(reason=error.reason, detail=error.detail)
+            )
+        except Exception as error:  # noqa: BLE001
+            # a bug of ours must not stop the device's other frames
             return reject_whole(message, state.seen, _internal(error))
         if message.key is None:
             message = msgspec.structs.replace(message, key=envelope.device)
@@ -60,7 +68,9 @@ class Ingest:
         # 3. Put together what belongs together.
         frame = _context(message, envelope, received_at, device)
         if device is not None or message.patient is not None:
-            frame.is_known = frame_known(state.seen, f"{envelope.gateway}\x1f{envelope.boot}", envelope.seq)
+            frame.is_known = frame_known(
+                state.seen, f"{envelope.gateway}\x1f{envelope.boot}", envelope.seq
+            )
         if kind == "notifications":
             entries = join(state, entries, read, frame.is_known)
         frame.entries = [entry for entry in entries if isinstance(entry, Entry)]
@@ -77,7 +87,9 @@ class Ingest:
             return message.received_at
         return (envelope.received_at or envelope.sent_at).astimezone(UTC)
 
-    def _entry(self, state: DeviceState, frame: FrameContext, entry: Entry | BadEntry, output: FrameOutput) -> None:
+    def _entry(
+        self, state: DeviceState, frame: FrameContext, entry: Entry | BadEntry, output: FrameOutput
+    ) -> None:
         if isinstance(entry, BadEntry):
             output.reject(entry, [0], Refusal(reason=entry.reason, detail=entry.detail), "ingest")
             return

@@ -1,8 +1,10 @@
-"""Readings -> Scores, Alerts, Observations: the verbs score, alert and publish in order, for one patient.
+"""Readings -> Scores, Alerts, Observations: the verbs score, alert and publish in order, for one
+patient.
 
-State is one ``PatientState`` a patient. Each message of readings is applied once (CONTRACT 3); ``now`` is the receipt
-of the record in hand, never less than the patient's last. A finding of one instant enters its episode highest first.
-A step that fails leaves the state as it was, gives a Reject a reading and tells a person (CONTRACT 2).
+State is one ``PatientState`` a patient. Each message of readings is applied once (CONTRACT 3);
+``now`` is the receipt of the record in hand, never less than the patient's last. A finding of one
+instant enters its episode highest first. A step that fails leaves the state as it was, gives a
+Reject a reading and tells a person (CONTRACT 2).
 """
 
 from __future__ import annotations
@@ -26,7 +28,14 @@ from rpm_stream.pipeline.judge_failure import finding_of, reject_of
 from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 from rpm_stream.pipeline.patient_rule import Ends
 from rpm_stream.pipeline.patient_rules import PATIENT_RULES
-from rpm_stream.pipeline.patient_state import MOST_SINCE, Acted, Input, Patient, PatientState, line_of
+from rpm_stream.pipeline.patient_state import (
+    MOST_SINCE,
+    Acted,
+    Input,
+    Patient,
+    PatientState,
+    line_of,
+)
 from rpm_stream.pipeline.publishing import publish
 from rpm_stream.pipeline.score_instant import Scoring
 from rpm_stream.pipeline.settings import GROUP as SETTINGS
@@ -54,13 +63,19 @@ class Judged(Record, frozen=True, kw_only=True):
 
 
 class Judge:
-    """The pure judge agent: tables in; a step for readings, for an action, for time without data."""
+    """The pure judge agent: tables in; a step for readings, for an action, for time without
+    data.
+    """
 
     def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
-        self.knowledge, self.registry = knowledge, registry
+        self.knowledge = knowledge
+        self.registry = registry
         rules = tuple(make(knowledge, registry) for make in PATIENT_RULES)
-        self._scoring, self._room = Scoring(knowledge, registry, rules), Room(knowledge)
-        self._at_ticks, self._at_steps = ([rule for rule in rules if rule.when == when] for when in ("tick", "step"))
+        self._scoring = Scoring(knowledge, registry, rules)
+        self._room = Room(knowledge)
+        self._at_ticks, self._at_steps = (
+            [rule for rule in rules if rule.when == when] for when in ("tick", "step")
+        )
         self._endings: tuple[Ends, ...] = (*rules, DeviceAlerts(registry))
         self._silence = next(rule for rule in rules if isinstance(rule, Silence))
         self._settings = next(rule for rule in rules if isinstance(rule, Settings))
@@ -73,7 +88,8 @@ class Judge:
             return None
         try:
             judged = self._step(patient, message)
-        except Exception as error:  # noqa: BLE001  # whatever it is: undone, refused, told; other patients go on
+        except Exception as error:  # noqa: BLE001
+            # whatever it is: undone, refused, told; other patients go on
             return self._not_judged(patient, message, error)
         self._note(patient, message)
         return judged
@@ -89,7 +105,9 @@ class Judge:
         except Exception as error:  # as of a step, where there are readings to tell of
             if not action.readings:
                 raise
-            return self._not_judged(patient, as_message(action, patient.state.patient, acted.received_at), error)
+            return self._not_judged(
+                patient, as_message(action, patient.state.patient, acted.received_at), error
+            )
         self._note(patient, acted)
         return judged
 
@@ -102,7 +120,9 @@ class Judge:
     def close(self, patient: Patient) -> Judged:
         """End of a replay: the windows that are still open."""
         windows = summaries.close(patient.windows)
-        return Judged(observations=tuple(fhir.summary(window, self.knowledge) for window in windows))
+        return Judged(
+            observations=tuple(fhir.summary(window, self.knowledge) for window in windows)
+        )
 
     def _note(self, patient: Patient, applied: Input) -> None:
         patient.note(applied)
@@ -110,21 +130,28 @@ class Judge:
             pack_patient(patient)
 
     def _not_judged(self, patient: Patient, message: Readings, error: Exception) -> Judged:
-        """The state as it was before the message, a Reject a reading, and an alert that tells a person."""
+        """The state as it was before the message, a Reject a reading, and an alert that tells a
+        person.
+        """
         self._rewind(patient)
         state = patient.state
         work = self._work(patient, message.received_at)
-        state.now, state.first_at = work.now, state.first_at or work.now
+        state.now = work.now
+        state.first_at = state.first_at or work.now
         state.applied[line_of(message)] = (message.offset, message.chunk)
         if message.readings:
             self._alerting.enter_one(work, finding_of(message.readings), work.now)
         closed = self._room.make(state)
         pack_patient(patient)
-        rejects = tuple(reject_of(message, reading, work.now, error) for reading in message.readings)
+        rejects = tuple(
+            reject_of(message, reading, work.now, error) for reading in message.readings
+        )
         return Judged(alerts=tuple(work.alerts), observations=closed, rejects=rejects)
 
     def _rewind(self, patient: Patient) -> None:
-        """Rebuild the state before the input in hand: the last sealed one, and again what was applied since."""
+        """Rebuild the state before the input in hand: the last sealed one, and again what was
+        applied since.
+        """
         actions = patient.state.actions  # places in rpm.actions, noted after the step
         patient.restore(unpack_patient(patient.sealed, patient.state.patient).state)
         for applied in patient.since:
@@ -139,10 +166,13 @@ class Judge:
     def _step(self, patient: Patient, message: Readings) -> Judged:
         state = patient.state
         work = self._work(patient, message.received_at)
-        state.now, state.first_at = work.now, state.first_at or work.now
+        state.now = work.now
+        state.first_at = state.first_at or work.now
         self._end_unworn(work, work.now)
         self._alerting.wait(work)
-        waited, work.alerts, work.told = work.alerts, [], {}
+        waited = work.alerts
+        work.alerts = []
+        work.told = {}
         self._alerting.begin(work)
         ordered = sorted(map(as_stamped, message.readings), key=_order)
         told = sorted(map(as_judged, (*ordered, *message.refused)), key=_order)
@@ -155,8 +185,14 @@ class Judge:
                 self._alerting.enter_one(work, due.finding, due.at)
         self._end_settings(work)
         alerts = (*waited, *self._alerting.finish(work))
-        observations = publish(patient.windows, ordered, work.evidence.values(), self.knowledge, work.also_seen)
-        return Judged(scores=tuple(work.scores), alerts=alerts, observations=(*observations, *self._room.make(state)))
+        observations = publish(
+            patient.windows, ordered, work.evidence.values(), self.knowledge, work.also_seen
+        )
+        return Judged(
+            scores=tuple(work.scores),
+            alerts=alerts,
+            observations=(*observations, *self._room.make(state)),
+        )
 
     def _act(self, patient: Patient, acted: Acted) -> Judged:
         action, received_at = acted
@@ -189,7 +225,9 @@ class Judge:
             self._alerting.enter_one(work, due.finding, due.at)
         if state.episodes:
             self._alerting.wait(work)
-            for group, moment in list(self._silence.stale(state.score, work.entry, state.episodes, work.now)):
+            for group, moment in list(
+                self._silence.stale(state.score, work.entry, state.episodes, work.now)
+            ):
                 if mark_stale(state.episodes, group, moment):
                     self._alerting.put_as_told(work, state.episodes[group])
             self._end_settings(work)
@@ -212,13 +250,17 @@ class Judge:
         episode = work.state.episodes.get(SETTINGS)
         if episode is None:
             return
-        wrong = {each.member for each in self._settings.problems(work.state.score, work.entry, work.now)}
+        wrong = {
+            each.member for each in self._settings.problems(work.state.score, work.entry, work.now)
+        }
         mended = episode.members.keys() - wrong
         if mended == episode.members.keys():
             why = self._settings.mended(work.state.score, work.entry, mended, work.now)
             self._end(work, SETTINGS, why, work.now)
         elif mended:
-            episode.members = {name: each for name, each in episode.members.items() if name in wrong}
+            episode.members = {
+                name: each for name, each in episode.members.items() if name in wrong
+            }
             self._alerting.put(work, episode)
 
     def _end(self, work: Work, group: str, reason: str, at: datetime) -> None:
@@ -227,7 +269,10 @@ class Judge:
         self._alerting.put_as_told(work, episode)
 
     def _work(self, patient: Patient, at: datetime) -> Work:
-        """``now`` never goes back. Only data moves the state's own: a tick or a click must change no later alert."""
+        """``now`` never goes back.
+
+        Only data moves the state's own: a tick or a click must change no later alert.
+        """
         state = patient.state
         now = at if state.now is None else max(state.now, at)
         return self._alerting.work(patient, self.registry.patient(state.patient), now)
@@ -239,15 +284,23 @@ class Judge:
         work.scores += found.scores
         work.also_seen += found.also_seen
         self._alerting.enter(work, found, found.findings)
-        # What came late ends nothing: a night that arrives in the morning is one alert, and somebody can see it. Of a
-        # reading that no rule keeps (a mean pressure, one without a value) nobody knows whether it came late.
-        latest, vitals = state.score.latest, self.knowledge.vitals
-        heard = {vitals[reading.vital].group for reading in found.judged if latest.get(reading.vital) is reading}
+        # What came late ends nothing: a night that arrives in the morning is one alert, and
+        # somebody can see it. Of a reading that no rule keeps (a mean pressure, one without a
+        # value) nobody knows whether it came late.
+        latest = state.score.latest
+        vitals = self.knowledge.vitals
+        heard = {
+            vitals[reading.vital].group
+            for reading in found.judged
+            if latest.get(reading.vital) is reading
+        }
         self._alerting.recover(work, heard | DEVICE_GROUPS)
         self._note_well(work)
 
     def _note_well(self, work: Work) -> None:
-        """What is well or heard again is no line of an alert about devices, though others still are not."""
+        """What is well or heard again is no line of an alert about devices, though others still
+        are not.
+        """
         for group in sorted(DEVICES & work.state.episodes.keys()):
             if note_well(work.state.episodes[group], self._alerting.recovered(work), work.now):
                 self._alerting.put(work, work.state.episodes[group])

@@ -1,4 +1,6 @@
-"""What a failed step leaves behind: a Reject for each reading, and the finding that opens an alert (CONTRACT 2)."""
+"""What a failed step leaves behind: a Reject for each reading, and the finding that opens an
+alert (CONTRACT 2).
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 class NotJudged(PatientRule):
-    """That readings stand unjudged, found where a step failed: a person ends its alert, no reading does."""
+    """That readings stand unjudged, found where a step failed: a person ends its alert, no
+    reading does.
+    """
 
     kind = "not_judged"
     source = ("priorities.toml",)
@@ -34,7 +38,9 @@ class NotJudged(PatientRule):
 
 
 def finding_of(readings: Sequence[Reading]) -> Finding:
-    """The medium finding that new readings stand unjudged; a person ends its alert, no reading does."""
+    """The medium finding that new readings stand unjudged; a person ends its alert, no reading
+    does.
+    """
     first = min(readings, key=lambda reading: (reading.measured_at, reading.vital, reading.id))
     return Finding(
         kind=NotJudged.kind,
@@ -44,7 +50,10 @@ def finding_of(readings: Sequence[Reading]) -> Finding:
         group=GROUP,
         priority="medium",
         title="Readings could not be judged",
-        why="a fault of this service kept new readings from being judged: look at this patient's values yourself",
+        why=(
+            "a fault of this service kept new readings from being judged: look at this patient's"
+            " values yourself"
+        ),
         evidence=(first, *(reading for reading in readings if reading.id != first.id)),
         vital=first.vital,
         measured_at=first.measured_at,
@@ -52,7 +61,9 @@ def finding_of(readings: Sequence[Reading]) -> Finding:
 
 
 def reject_of(message: Readings, reading: Reading, now: datetime, error: Exception) -> Reject:
-    """The Reject of one reading; the detail names the kind of error, never what it says (it may hold values)."""
+    """The Reject of one reading; the detail names the kind of error, never what it says (it may
+    hold values).
+    """
     original = _encode(reading)
     digest = sha256(original).hexdigest()
     return Reject(

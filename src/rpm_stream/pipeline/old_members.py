@@ -1,4 +1,5 @@
-"""Kind and key of the members of an older release, which had names alone: the one file that reads such a name.
+"""Kind and key of the members of an older release, which had names alone: the one file that reads
+such a name.
 
 A state is read once, when its patient is first needed; from then on kind and key stand in it.
 """
@@ -14,8 +15,10 @@ from rpm_stream.score.rules.protocol import Rule
 
 TOGETHER = "half_space_trees"  # the one detector of several vitals whose name was a whole member
 LASTING = "drift"
-OF_VALUES_SENT = frozenset({"unit", "step", "disagreement"})  # faults of a device that show by comparing its values
-RESENT = "resent."  # so do stored values that are sent again; other faults of a clock the device says itself
+# faults of a device that show by comparing its values
+OF_VALUES_SENT = frozenset({"unit", "step", "disagreement"})
+# so do stored values that are sent again; other faults of a clock the device says itself
+RESENT = "resent."
 
 
 def fill_in(episodes: Episodes) -> None:
@@ -29,7 +32,9 @@ def fill_in(episodes: Episodes) -> None:
 
 
 def kind_and_key(name: str, side: Direction | None) -> tuple[Kind, Key]:
-    """What a member's name and the side of its limit say; ``unknown`` of a name that no release has written."""
+    """What a member's name and the side of its limit say; ``unknown`` of a name that no release
+    has written.
+    """
     head, _, rest = name.partition(":")
     match head:
         case "limit":
@@ -74,7 +79,9 @@ def _device(rest: str) -> tuple[Kind, Key]:
 
 
 class NoRule(Rule):
-    """What stands for a rule of another release: nothing recovers of what it found, a person ends it."""
+    """What stands for a rule of another release: nothing recovers of what it found, a person
+    ends it.
+    """
 
     kind = "unknown"
     source = ()

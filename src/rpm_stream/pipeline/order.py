@@ -1,8 +1,10 @@
-"""The order of record: what a message of ``rpm.readings`` can be, and how a forwarded one is applied once.
+"""The order of record: what a message of ``rpm.readings`` can be, and how a forwarded one is
+applied once.
 
-Readings and what people decide lie in one partition a patient, in the order in which ingest wrote them. That order is
-all that the judge goes by, so a replay over ``rpm.readings`` gives the same records, the history of an alert included
-(law 2a). What ingest writes a second time after a crash has the same place of origin and is skipped.
+Readings and what people decide lie in one partition a patient, in the order in which ingest wrote
+them. That order is all that the judge goes by, so a replay over ``rpm.readings`` gives the same
+records, the history of an alert included (law 2a). What ingest writes a second time after a crash
+has the same place of origin and is skipped.
 """
 
 from __future__ import annotations
@@ -35,28 +37,40 @@ def read_message(value: bytes) -> Readings | Forwarded:
 
 
 def is_forwarded(keys: dict[str, msgspec.Raw]) -> bool:
-    """Whether an object with these keys is a forwarded action; in ``rpm.actions`` the key ``action`` holds a text."""
+    """Whether an object with these keys is a forwarded action; in ``rpm.actions`` the key
+    ``action`` holds a text.
+    """
     return bytes(keys.get("action", b"")).startswith(b"{")
 
 
 def forward(value: bytes, patient: str, place: Position, received_at: datetime | None) -> bytes:
-    """The message of ``rpm.readings`` for a message of ``rpm.actions``; the action is in it byte by byte.
+    """The message of ``rpm.readings`` for a message of ``rpm.actions``; the action is in it byte by
+    byte.
 
-    ``received_at`` None: where time is recorded it is the action's own ``at``. Raises one of ``UNREADABLE`` for what is
-    no action, or no name of a patient.
+    ``received_at`` None: where time is recorded it is the action's own ``at``. Raises one of
+    ``UNREADABLE`` for what is no action, or no name of a patient.
     """
     check_patient(patient)
     action = read_action(value)
     value.decode()  # names that no reader of ours looks at must be text too
     at = action.at.astimezone(UTC) if received_at is None else received_at
-    return _encode({
-        "v": 1, "patient": patient, "topic": place.topic, "partition": place.partition, "offset": place.offset,
-        "received_at": at, "action": msgspec.Raw(value),
-    })  # fmt: skip
+    return _encode(
+        {
+            "v": 1,
+            "patient": patient,
+            "topic": place.topic,
+            "partition": place.partition,
+            "offset": place.offset,
+            "received_at": at,
+            "action": msgspec.Raw(value),
+        }
+    )
 
 
 def is_applied(state: PatientState, message: Readings | Forwarded) -> bool:
-    """Whether a patient's state has applied this message, or a later one from the same partition."""
+    """Whether a patient's state has applied this message, or a later one from the same
+    partition.
+    """
     if isinstance(message, Forwarded):
         return message.offset <= state.actions.get(message.partition, -1)
     return (message.offset, message.chunk) <= state.applied.get(line_of(message), (-1, -1))

@@ -39,7 +39,9 @@ class Ends(Protocol):
 
 
 class PatientRule(Rule, Protocol):
-    """A rule that looks at a patient ``when`` time has passed (tick), a message was applied (step), or one failed."""
+    """A rule that looks at a patient ``when`` time has passed (tick), a message was applied
+    (step), or one failed.
+    """
 
     when: ClassVar[When]
 

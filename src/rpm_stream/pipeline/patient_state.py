@@ -1,8 +1,8 @@
 """What judge remembers of one patient, and how a step that failed is undone.
 
-A copy of the state before every step would cost more than the step. Instead the patient keeps the last sealed state
-and what was applied since: after a failure both give the state as it was. Sealing (the agents do it for the
-changelog) begins the list anew.
+A copy of the state before every step would cost more than the step. Instead the patient keeps the
+last sealed state and what was applied since: after a failure both give the state as it was. Sealing
+(the agents do it for the changelog) begins the list anew.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from rpm_stream.records import Action, Readings
 from rpm_stream.score.baseline.learning import LiveDetectors
 from rpm_stream.score.memory.state import ScoreState
 
-MOST_SINCE = 64  # weight of what is kept since the last seal: an input weighs one, and each of its readings one
+# weight of what is kept since the last seal: an input weighs one, and each of its readings one
+MOST_SINCE = 64
 
 
 class Acted(NamedTuple):
@@ -32,8 +33,9 @@ Input: TypeAlias = Readings | Acted | datetime  # of a step, of a person, of a t
 
 
 class PatientState(msgspec.Struct):
-    """What judge remembers of one patient. ``applied``: partition of rpm.frames (``line_of``) -> (offset, chunk);
-    ``actions``: partition of rpm.actions -> offset last applied; ``first_at``: when the first record was received.
+    """What judge remembers of one patient. ``applied``: partition of rpm.frames (``line_of``) ->
+    (offset, chunk); ``actions``: partition of rpm.actions -> offset last applied; ``first_at``:
+    when the first record was received.
     """
 
     patient: str
@@ -47,7 +49,10 @@ class PatientState(msgspec.Struct):
 
 
 class Patient:
-    """A patient's state together with its live detectors. ``sealed`` and ``since`` rebuild it after a failure."""
+    """A patient's state together with its live detectors.
+
+    ``sealed`` and ``since`` rebuild it after a failure.
+    """
 
     def __init__(self, state: PatientState, sealed: bytes | None = None) -> None:
         self.restore(state)
@@ -69,7 +74,9 @@ class Patient:
 
     def note_sealed(self, blob: bytes) -> None:
         """``blob`` holds everything up to now."""
-        self.sealed, self.since, self.weight = blob, [], 0
+        self.sealed = blob
+        self.since = []
+        self.weight = 0
 
     @property
     def windows(self) -> Summaries:
@@ -79,8 +86,8 @@ class Patient:
 
 
 def line_of(message: Readings) -> int:
-    """The line in which a message's place counts, the key of ``applied``: a partition of rpm.frames, but for what was
-    kept while its device's state could not be read.
+    """The line in which a message's place counts, the key of ``applied``: a partition of
+    rpm.frames, but for what was kept while its device's state could not be read.
     """
     return message.partition if message.line is None else message.line
 

@@ -25,7 +25,11 @@ def publish(
     One of ``also_seen`` is the same measurement as another: it is published as evidence alone.
     """
     again = {reading.id for reading in also_seen}
-    policies = [(reading, fhir.publishes(reading, knowledge)) for reading in readings if reading.id not in again]
+    policies = [
+        (reading, fhir.publishes(reading, knowledge))
+        for reading in readings
+        if reading.id not in again
+    ]
     summed = [reading for reading, policy in policies if policy == "summary"]
     taken, closed = summaries.add_all(windows, summed, knowledge)
     for reading in map(as_stamped, also_seen):
@@ -35,6 +39,11 @@ def publish(
     shown = {reading.id for reading in single}
     for reading in map(as_stamped, evidence):
         policy = fhir.publishes(reading, knowledge)
-        if reading.id not in shown and (policy == "summary" or (reading.id in again and policy == "single")):
+        if reading.id not in shown and (
+            policy == "summary" or (reading.id in again and policy == "single")
+        ):
             single.append(reading)
-    return (*fhir.singles(single, knowledge), *(fhir.summary(window, knowledge) for window in closed))
+    return (
+        *fhir.singles(single, knowledge),
+        *(fhir.summary(window, knowledge) for window in closed),
+    )

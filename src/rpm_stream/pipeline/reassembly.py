@@ -1,15 +1,16 @@
 """Entries that need another one to be understood, joined before they become readings.
 
-- Segments of one message (2B8B, 2BDD): the last to arrive carries the whole; the others count as context. What was
-  lost is refused as ``truncated``, under its own bytes.
-- A glucose context (2A34) joins the measurement (2A18) of its sequence number as attribute ``context``, when both come
-  in one frame in either order, or the context came first. A reading is never held back and never changes: a context
-  that comes in a later frame is counted as context and attached to nothing; the reading's ``context_follows`` says that
-  there was to be one.
-- Packets of one body composition (2A9C): what continues one gets the time and user that only the first carries.
+- Segments of one message (2B8B, 2BDD): the last to arrive carries the whole; the others count as
+  context. What was lost is refused as ``truncated``, under its own bytes.
+- A glucose context (2A34) joins the measurement (2A18) of its sequence number as attribute
+  ``context``, when both come in one frame in either order, or the context came first. A reading is
+  never held back and never changes: a context that comes in a later frame is counted as context and
+  attached to nothing; the reading's ``context_follows`` says that there was to be one.
+- Packets of one body composition (2A9C): what continues one gets the time and user that only the
+  first carries.
 
-Everything waits in the device's state, bounded, and is found by the gateway's time, so that frames that come again
-find what they found the first time.
+Everything waits in the device's state, bounded, and is found by the gateway's time, so that frames
+that come again find what they found the first time.
 """
 
 from __future__ import annotations
@@ -31,12 +32,16 @@ Entries: TypeAlias = list[Entry | BadEntry]
 JOINED = frozenset({"2A18", "2A34", "2A9C", "2B8B", "2BDD"})
 MOST_CONTEXTS = 16
 MOST_BODIES = 4
-CONTEXT_WITHIN = timedelta(minutes=5)  # design choice: both within a second, a whole memory within minutes
-BODY_WITHIN = timedelta(seconds=60)  # design choice: packets of one measurement follow each other at once
+# design choice: both within a second, a whole memory within minutes
+CONTEXT_WITHIN = timedelta(minutes=5)
+# design choice: packets of one measurement follow each other at once
+BODY_WITHIN = timedelta(seconds=60)
 
 
 class _Offered(NamedTuple):
-    """What the entries of one frame say for others: contexts by sequence number, packets that more follow."""
+    """What the entries of one frame say for others: contexts by sequence number, packets that
+    more follow.
+    """
 
     contexts: dict[int, GlucoseContext | None]
     bodies: list[BodyPacket]
@@ -50,18 +55,26 @@ def join(state: DeviceState, entries: Entries, read: Read, again: bool) -> Entri
     joined: Entries = []
     for entry in entries:
         try:
-            joined.extend(_joined(state, entry, read, again, offered) if isinstance(entry, Entry) else [entry])
-        except Exception as error:  # noqa: BLE001  # a bug of ours refuses this entry, not the frame
+            joined.extend(
+                _joined(state, entry, read, again, offered) if isinstance(entry, Entry) else [entry]
+            )
+        except Exception as error:  # noqa: BLE001
+            # a bug of ours refuses this entry, not the frame
             joined.append(
                 BadEntry(
-                    index=entry.index, reason="internal_error", detail=type(error).__name__, original=entry.original
+                    index=entry.index,
+                    reason="internal_error",
+                    detail=type(error).__name__,
+                    original=entry.original,
                 )
             )
     _keep(state, offered)
     return joined
 
 
-def _joined(state: DeviceState, entry: Entry, read: Read, again: bool, offered: _Offered) -> Entries:
+def _joined(
+    state: DeviceState, entry: Entry, read: Read, again: bool, offered: _Offered
+) -> Entries:
     if entry.segment is not None:
         return _segment(state, entry, read, again)
     if entry.characteristic == "2A18":
@@ -72,8 +85,12 @@ def _joined(state: DeviceState, entry: Entry, read: Read, again: bool, offered: 
 
 
 def _segment(state: DeviceState, entry: Entry, read: Read, again: bool) -> Entries:
-    """The whole message in place of its last segment to arrive, and a refusal for each that was lost."""
-    new = Segment(characteristic=entry.characteristic, at=entry.at, octets=entry.segment or b"", again=again)
+    """The whole message in place of its last segment to arrive, and a refusal for each that was
+    lost.
+    """
+    new = Segment(
+        characteristic=entry.characteristic, at=entry.at, octets=entry.segment or b"", again=again
+    )
     whole, lost = take(state.segments, new)
     refused: Entries = [
         BadEntry(
@@ -90,16 +107,28 @@ def _segment(state: DeviceState, entry: Entry, read: Read, again: bool) -> Entri
     try:
         payload = read(entry.characteristic, whole.octets)
     except DecodeError as error:
-        return [*refused, BadEntry(index=entry.index, reason=error.reason, detail=error.detail, original=original)]
+        return [
+            *refused,
+            BadEntry(
+                index=entry.index, reason=error.reason, detail=error.detail, original=original
+            ),
+        ]
     done = msgspec.structs.replace(
-        entry, at=whole.at, payload=payload, content=whole.octets.hex(), original=original, segment=None
+        entry,
+        at=whole.at,
+        payload=payload,
+        content=whole.octets.hex(),
+        original=original,
+        segment=None,
     )
     return [*refused, done]
 
 
 def _notification(at: datetime, characteristic: str, payload: bytes) -> bytes:
     """As a gateway would have sent it."""
-    return msgspec.json.encode(Notification(at=at, characteristic=characteristic, payload=payload.hex()))
+    return msgspec.json.encode(
+        Notification(at=at, characteristic=characteristic, payload=payload.hex())
+    )
 
 
 def _contexts(entries: Entries) -> dict[int, GlucoseContext | None]:
@@ -108,14 +137,18 @@ def _contexts(entries: Entries) -> dict[int, GlucoseContext | None]:
     for entry in entries:
         if isinstance(entry, Entry) and entry.characteristic == "2A34":
             attributes = dict(entry.payload.attributes)
-            context = GlucoseContext(sequence=attributes.pop("sequence"), at=entry.at, attributes=attributes)
+            context = GlucoseContext(
+                sequence=attributes.pop("sequence"), at=entry.at, attributes=attributes
+            )
             known = found.get(context.sequence, context)
             agree = known is not None and known.attributes == attributes
             found[context.sequence] = context if agree else None
     return found
 
 
-def _with_context(state: DeviceState, entry: Entry, contexts: dict[int, GlucoseContext | None]) -> Entry:
+def _with_context(
+    state: DeviceState, entry: Entry, contexts: dict[int, GlucoseContext | None]
+) -> Entry:
     readings = entry.payload.readings
     sequence = (readings[0].attributes if readings else entry.payload.attributes)["sequence"]
     if sequence in contexts:
@@ -148,7 +181,8 @@ def _body(bodies: list[BodyPacket], entry: Entry) -> Entry:
             flags=tuple(dict.fromkeys((*each.flags, *flags))),
         )
         for each in readings
-        if each.vital != "body_fat" or each.value not in (None, first.fat)  # each packet repeats it, or says nothing
+        # each packet repeats it, or says nothing
+        if each.vital != "body_fat" or each.value not in (None, first.fat)
     ]
     return _replaced(entry, kept)
 
@@ -165,7 +199,9 @@ def _keep(state: DeviceState, offered: _Offered) -> None:
 
 def _openings(entries: Entries) -> list[BodyPacket]:
     """The packets of a frame that more follow."""
-    packets = (each for each in entries if isinstance(each, Entry) and each.characteristic == "2A9C")
+    packets = (
+        each for each in entries if isinstance(each, Entry) and each.characteristic == "2A9C"
+    )
     return [opening for packet in packets if (opening := _opening(packet))]
 
 
@@ -177,7 +213,9 @@ def _opening(entry: Entry) -> BodyPacket | None:
     user = readings[0].attributes.get("user_id")
     if readings[0].device_time is None and user is None:
         return None
-    return BodyPacket(at=entry.at, device_time=readings[0].device_time, user=user, fat=readings[0].value)
+    return BodyPacket(
+        at=entry.at, device_time=readings[0].device_time, user=user, fat=readings[0].value
+    )
 
 
 def _noted(decoded: Decoded, further: dict[str, Any]) -> Decoded:
@@ -188,5 +226,6 @@ def _replaced(entry: Entry, readings: list[Decoded]) -> Entry:
     payload = entry.payload
     attributes = {} if readings else payload.readings[0].attributes
     return msgspec.structs.replace(
-        entry, payload=msgspec.structs.replace(payload, readings=tuple(readings), attributes=attributes)
+        entry,
+        payload=msgspec.structs.replace(payload, readings=tuple(readings), attributes=attributes),
     )

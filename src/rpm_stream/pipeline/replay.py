@@ -1,8 +1,9 @@
-"""The whole pipeline without Kafka: messages in, output lines out, in the order of cause. Debugger, test and oracle.
+"""The whole pipeline without Kafka: messages in, output lines out, in the order of cause. Debugger,
+test and oracle.
 
-Time is the records' own: ``now`` of a frame is its received_at, else sent_at. Before each record its patient's clock
-ticks; with ``until`` all clocks tick once more at the end, also of those of whom something is expected and nothing was
-heard; windows still open come last.
+Time is the records' own: ``now`` of a frame is its received_at, else sent_at. Before each record
+its patient's clock ticks; with ``until`` all clocks tick once more at the end, also of those of
+whom something is expected and nothing was heard; windows still open come last.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ from rpm_stream.records import UNREADABLE, Action, Forwarded, Position, Readings
 
 Kind = Literal["reading", "score", "alert", "observation", "reject"]
 KINDS: tuple[Kind, ...] = ("reading", "score", "alert", "observation", "reject")
-UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)  # receipt of what names no time, before anything that did
-FILE = -1  # no partition of Kafka: a frame of a file never passes for a re-sent message of rpm.readings
+# receipt of what names no time, before anything that did
+UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
+# no partition of Kafka: a frame of a file never passes for a re-sent message of rpm.readings
+FILE = -1
 
 _encoder = msgspec.json.Encoder()
 _keys = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -63,10 +66,15 @@ class Replay:
     """
 
     def __init__(
-        self, knowledge: Knowledge, registry: Registry, emit: Collection[Kind] = KINDS, recorded_time: bool = True
+        self,
+        knowledge: Knowledge,
+        registry: Registry,
+        emit: Collection[Kind] = KINDS,
+        recorded_time: bool = True,
     ) -> None:
         self._ingest = Ingest(knowledge, registry, recorded_time)
-        self._judge, self._registry = Judge(knowledge, registry), registry
+        self._judge = Judge(knowledge, registry)
+        self._registry = registry
         self._devices: dict[str, DeviceState] = {}
         self._patients: dict[str, Patient] = {}
         self._emit = frozenset(emit)
@@ -79,16 +87,19 @@ class Replay:
         return self._count
 
     def jsonl(self, value: bytes, line: int) -> Iterator[Line]:
-        """A line of JSON: a frame; with the key ``readings`` a message of rpm.readings, with ``action`` a decision.
+        """A line of JSON: a frame; with the key ``readings`` a message of rpm.readings, with
+        ``action`` a decision.
 
-        ``action`` is a text in a message of rpm.actions (a line with both keys is one: a correction has readings), and
-        an object in a message of rpm.readings that holds one.
+        ``action`` is a text in a message of rpm.actions (a line with both keys is one: a correction
+        has readings), and an object in a message of rpm.readings that holds one.
         """
         try:
             message = _message_of(value)
         except UNREADABLE as error:
             is_schema = isinstance(error, msgspec.ValidationError)
-            why = Refusal(reason="bad_schema" if is_schema else "bad_json", detail=plain_fault(error))
+            why = Refusal(
+                reason="bad_schema" if is_schema else "bad_json", detail=plain_fault(error)
+            )
             yield from self._refused(self._message(None, value, (line,)), why)
             return
         if message is None:
@@ -97,7 +108,9 @@ class Replay:
             yield from self.applied(message)
 
     def message(self, value: bytes) -> Iterator[Line]:
-        """A message of rpm.readings or rpm.actions; one that cannot be read causes nothing, as in the service."""
+        """A message of rpm.readings or rpm.actions; one that cannot be read causes nothing, as
+        in the service.
+        """
         try:
             message = _message_of(value)
         except UNREADABLE:
@@ -106,11 +119,18 @@ class Replay:
             yield from self.applied(message)
 
     def applied(self, message: Readings | Forwarded | Action) -> Iterator[Line]:
-        """A message of rpm.readings or rpm.actions. One of rpm.readings that was applied before causes nothing."""
+        """A message of rpm.readings or rpm.actions.
+
+        One of rpm.readings that was applied before causes nothing.
+        """
         if isinstance(message, Action):
             yield from self._acted(message)
         elif not is_applied(self._patient(message.patient).state, message):
-            yield from self._forwarded(message) if isinstance(message, Forwarded) else self._judged(message)
+            yield from (
+                self._forwarded(message)
+                if isinstance(message, Forwarded)
+                else self._judged(message)
+            )
 
     def csv(self, found: CsvFrame | BadRow) -> Iterator[Line]:
         """A frame of a CSV file, or a row of it that is no record."""
@@ -132,7 +152,9 @@ class Replay:
 
     def ingested(self, message: FrameMessage) -> Ingested:
         """What ingest makes of a message of rpm.frames; nothing of it is judged or told."""
-        done = self._ingest.step(self._devices.setdefault(message.key or "", DeviceState()), message)
+        done = self._ingest.step(
+            self._devices.setdefault(message.key or "", DeviceState()), message
+        )
         self._clock = done.account.received_at
         return done
 
@@ -142,30 +164,41 @@ class Replay:
             yield from self._lines("reject", reject)
 
     def read(self, message: Readings) -> Iterator[Line]:
-        """Readings that were made of a frame here: each a line, then what the judge says of them."""
+        """Readings that were made of a frame here: each a line, then what the judge says of
+        them.
+        """
         for reading in message.readings:
             yield from self._lines("reading", reading)
         yield from self._judged(message)
 
     def finish(self, until: datetime | None) -> Iterator[Line]:
         """End of the input."""
-        for name in list(dict.fromkeys([*self._patients, *self._registry.expecting])) if until else ():
+        for name in (
+            list(dict.fromkeys([*self._patients, *self._registry.expecting])) if until else ()
+        ):
             yield from self._output(self._judge.tick(self._patient(name), until or UNKNOWN_TIME))
         for patient in self._patients.values():
             yield from self._output(self._judge.close(patient))
 
     def state_of(self, patient: str) -> bytes:
-        """The sealed state of a patient, as the service would keep it; a fresh one of whom nothing was said."""
+        """The sealed state of a patient, as the service would keep it; a fresh one of whom
+        nothing was said.
+        """
         return pack_patient(self._patient(patient))
 
     def _message(self, key: str | None, value: bytes, lines: tuple[int, ...]) -> FrameMessage:
-        """The next message of the input. A frame that will be refused still tells, if it can, when and by whom."""
+        """The next message of the input.
+
+        A frame that will be refused still tells, if it can, when and by whom.
+        """
         self._count += 1
         at = None
         if key is None:
             key, at = _told(value)
         position = Position(topic="file", partition=FILE, offset=self._count)
-        return FrameMessage(key=key, value=value, position=position, received_at=at or self._clock, lines=lines)
+        return FrameMessage(
+            key=key, value=value, position=position, received_at=at or self._clock, lines=lines
+        )
 
     def _judged(self, message: Readings) -> Iterator[Line]:
         patient = self._patient(message.patient)
@@ -210,7 +243,8 @@ class Replay:
 
 
 def _message_of(value: bytes) -> Readings | Forwarded | Action | None:
-    """The message of another topic than rpm.frames that a line is; None for a frame, or what may be one.
+    """The message of another topic than rpm.frames that a line is; None for a frame, or what may be
+    one.
 
     Raises msgspec.MsgspecError for what is marked as such a message and is none.
     """
@@ -228,7 +262,9 @@ def _told(value: bytes) -> tuple[str | None, datetime | None]:
         glance = _glance.decode(value)
     except UNREADABLE:
         return None, None
-    device = glance.device if isinstance(glance.device, str) and 0 < len(glance.device) <= 128 else None
+    device = (
+        glance.device if isinstance(glance.device, str) and 0 < len(glance.device) <= 128 else None
+    )
     try:
         return device, msgspec.convert(glance.received_at or glance.sent_at, Time).astimezone(UTC)
     except (msgspec.ValidationError, OverflowError):

@@ -1,7 +1,8 @@
-"""The verb score for one moment of one patient: every rule of the table looks at it in turn, and all that they found.
+"""The verb score for one moment of one patient: every rule of the table looks at it in turn, and
+all that they found.
 
-What depends on the kind of a finding (has it recovered, does it pause learning, what is left after a correction) is
-asked of its rule, which is found by that kind.
+What depends on the kind of a finding (has it recovered, does it pause learning, what is left after
+a correction) is asked of its rule, which is found by that kind.
 """
 
 from __future__ import annotations
@@ -25,14 +26,23 @@ from rpm_stream.score.rules.table import RULES
 
 
 class Scoring:
-    """All rules, bound to the tables: one call a moment. ``others``: rules that look at no moment's readings."""
+    """All rules, bound to the tables: one call a moment.
 
-    def __init__(self, knowledge: Knowledge, registry: Registry, others: Iterable[Rule] = ()) -> None:
-        self._never_judged, self._vitals = knowledge.signal.never_judged, knowledge.vitals
+    ``others``: rules that look at no moment's readings.
+    """
+
+    def __init__(
+        self, knowledge: Knowledge, registry: Registry, others: Iterable[Rule] = ()
+    ) -> None:
+        self._never_judged = knowledge.signal.never_judged
+        self._vitals = knowledge.vitals
         shared = share(knowledge, registry)
-        self._chart, self._same = shared.chart, Same(knowledge)
+        self._chart = shared.chart
+        self._same = Same(knowledge)
         self._rules = tuple(make(shared) for make in RULES)
-        self._by_kind: dict[Kind, Rule] = {rule.kind: rule for rule in (*self._rules, *others, NoRule())}
+        self._by_kind: dict[Kind, Rule] = {
+            rule.kind: rule for rule in (*self._rules, *others, NoRule())
+        }
 
     def rule(self, kind: Kind) -> Rule:
         """The rule that finds what has this kind."""
@@ -61,25 +71,36 @@ class Scoring:
 
     def _paused(self, episodes: Episodes) -> dict[str, datetime]:
         """Since when learning waits for an open alert, by group."""
-        return {group: each.since for group, each in episodes.items() if any(map(self._pauses, each.members.values()))}
+        return {
+            group: each.since
+            for group, each in episodes.items()
+            if any(map(self._pauses, each.members.values()))
+        }
 
     def _pauses(self, member: Member) -> bool:
         return self._by_kind[member.kind].pauses_learning(member.key)
 
     def _is_judged(self, reading: Reading) -> bool:
-        """Whether a reading states something of the patient now. A weight of an unknown user may be anybody's."""
+        """Whether a reading states something of the patient now.
+
+        A weight of an unknown user may be anybody's.
+        """
         if not self._never_judged.isdisjoint(reading.flags):
             return False
         return "user_unknown" not in reading.flags or not self._vitals[reading.vital].by_user
 
-    # --- what became of what was found -------------------------------------------------------------------------------
+    # --- what became of what was found ------------------------------------------------------------
 
-    def recovered(self, state: PatientState, entry: PatientEntry, name: str, member: Member) -> bool:
+    def recovered(
+        self, state: PatientState, entry: PatientEntry, name: str, member: Member
+    ) -> bool:
         """Whether a member has been back inside for its recovery time, by readings."""
         return self._by_kind[member.kind].recovered(state.score, entry, name, member)
 
     def is_back(self, state: PatientState, entry: PatientEntry, name: str, member: Member) -> bool:
-        """Whether newer readings than those that rang are back inside already, for however short a time."""
+        """Whether newer readings than those that rang are back inside already, for however short
+        a time.
+        """
         return self._by_kind[member.kind].is_back(state.score, entry, name, member)
 
     def level(self, state: PatientState, entry: PatientEntry, member: Member) -> Level:
@@ -96,18 +117,26 @@ class Scoring:
             return "1"
         return self._chart.scale(entry, state.score.histories, reading.measured_at)
 
-    # --- when readings are taken back --------------------------------------------------------------------------------
+    # --- when readings are taken back -------------------------------------------------------------
 
     def standing(self, patient: Patient, entry: PatientEntry, vital: str) -> list[Finding]:
-        """What the kept readings of a vital show, oldest first: after others of them were taken back."""
-        return [finding for rule in self._rules for finding in rule.standing(patient.state.score, entry, vital)]
+        """What the kept readings of a vital show, oldest first: after others of them were taken
+        back.
+        """
+        return [
+            finding
+            for rule in self._rules
+            for finding in rule.standing(patient.state.score, entry, vital)
+        ]
 
     def stands_unnamed(self, state: PatientState, entry: PatientEntry, member: Member) -> bool:
         """Whether a member still stands by values of which only the time is kept."""
         return self._by_kind[member.kind].stands_unnamed(state.score, entry, member)
 
     def forget(self, state: PatientState, entry: PatientEntry, wrong: Sequence[Reading]) -> None:
-        """Take readings of one vital that were taken back out of what each rule keeps: those that were judged."""
+        """Take readings of one vital that were taken back out of what each rule keeps: those
+        that were judged.
+        """
         judged = [reading for reading in wrong if not reading.flags or self._is_judged(reading)]
         if judged:
             for rule in self._rules:

@@ -1,10 +1,12 @@
-"""Settings of a patient that need a hand: told once each, at the first record after they were set, until mended.
+"""Settings of a patient that need a hand: told once each, at the first record after they were set,
+until mended.
 
-A limit that cannot be used is left out and what comes next holds (individual_limits.py); here somebody learns of it. So
-too of what of an entry cannot be read (stored_entry.py), whether a person is pregnant above all, of a date of birth
-that cannot be read, of what is expected or was weighed and cannot be, of measured vital signs that no limit holds for,
-and of oxygen that nobody has said for a patient whose saturation is judged by it. What a person has ended is not told
-again before it was mended.
+A limit that cannot be used is left out and what comes next holds (individual_limits.py); here
+somebody learns of it. So too of what of an entry cannot be read (stored_entry.py), whether a person
+is pregnant above all, of a date of birth that cannot be read, of what is expected or was weighed
+and cannot be, of measured vital signs that no limit holds for, and of oxygen that nobody has said
+for a patient whose saturation is judged by it. What a person has ended is not told again before it
+was mended.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ MENDED = "the setting is mended"
 ANSWERED: dict[Scale, str] = {"2 on air": "answered: on air", "2 on oxygen": "answered: on oxygen"}
 OXYGEN = "oxygen"
 CHARTED = "pregnant"  # the field of an entry by which a chart is chosen, besides the date of birth
-MOST_LIMITS = 8  # told of a patient one by one; the others are counted, or they would fill the patient's state
+# told of a patient one by one; the others are counted, or they would fill the patient's state
+MOST_LIMITS = 8
 MOST_EXPECTED = 3
 MOST_UNREAD = 3
 REMEMBERED = 50_000
@@ -44,7 +47,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Problem(Record, frozen=True, kw_only=True):
-    """One thing that is wrong. ``opened_by``: what it is told by, if it is the first one of its patient."""
+    """One thing that is wrong.
+
+    ``opened_by``: what it is told by, if it is the first one of its patient.
+    """
 
     rule: str
     title: str
@@ -54,7 +60,9 @@ class Problem(Record, frozen=True, kw_only=True):
 
 
 class Settings(PatientRule):
-    """Problems of settings, bound to the tables; nothing is looked at twice while the registry stays the same."""
+    """Problems of settings, bound to the tables; nothing is looked at twice while the registry
+    stays the same.
+    """
 
     kind = "setting"
     source = ("priorities.toml",)
@@ -63,10 +71,15 @@ class Settings(PatientRule):
     when = "step"
 
     def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
-        self._knowledge, self._registry = knowledge, registry
-        self._chart, self._bands, self._own = Chart(knowledge), Bands(knowledge), OwnLimits(registry, knowledge)
+        self._knowledge = knowledge
+        self._registry = registry
+        self._chart = Chart(knowledge)
+        self._bands = Bands(knowledge)
+        self._own = OwnLimits(registry, knowledge)
         self._known: dict[str, tuple[Levels, tuple[Problem, ...]]] = {}
-        self._of_news2 = [vital for row in knowledge.news2.parameters().values() for vital in row.vitals]
+        self._of_news2 = [
+            vital for row in knowledge.news2.parameters().values() for vital in row.vitals
+        ]
 
     def due(self, state: PatientState, entry: PatientEntry, now: datetime) -> list[Due]:
         """What is wrong and not told yet, the gravest first; notes it as told."""
@@ -74,41 +87,59 @@ class Settings(PatientRule):
         if entry.patient not in self._registry.patients and not score.told_settings:
             return []
         found = self.problems(score, entry, now)
-        score.told_settings = [name for name in score.told_settings if any(name == each.member for each in found)]
+        score.told_settings = [
+            name for name in score.told_settings if any(name == each.member for each in found)
+        ]
         new = [each for each in found if each.member not in score.told_settings]
         score.told_settings += [each.member for each in new]
         return [Due(each, now) for each in new]
 
     def problems(self, score: ScoreState, entry: PatientEntry, at: datetime) -> list[Finding]:
         """All that is wrong at ``at``, the gravest first."""
-        found = [*self._without_limits(score, entry, at), *self._birth(entry, at), *self._of_entry(entry)]
+        found = [
+            *self._without_limits(score, entry, at),
+            *self._birth(entry, at),
+            *self._of_entry(entry),
+        ]
         found += self._oxygen(score, entry, at)
         return [self._finding(each, at) for each in found]
 
-    def mended(self, score: ScoreState, entry: PatientEntry, members: Set[str], at: datetime) -> str:
-        """Why nothing that the alert had told is wrong any more: mended, or somebody has answered."""
+    def mended(
+        self, score: ScoreState, entry: PatientEntry, members: Set[str], at: datetime
+    ) -> str:
+        """Why nothing that the alert had told is wrong any more: mended, or somebody has
+        answered.
+        """
         if members != {member_name(self.kind, Key(what=OXYGEN))} or entry.on_oxygen is not None:
             return MENDED
         return ANSWERED.get(self._chart.scale(entry, score.histories, at), MENDED)
 
-    # --- what the entries say ----------------------------------------------------------------------------------------
+    # --- what the entries say ---------------------------------------------------------------------
 
     def _of_entry(self, entry: PatientEntry) -> tuple[Problem, ...]:
         panel = self._registry.panels.get(entry.panel or "")
         programme = self._registry.programmes.get(entry.programme or "")
         levels: Levels = (entry, panel, programme)
         known = self._known.get(entry.patient)
-        if known is not None and all(one is other for one, other in zip(known[0], levels, strict=True)):
+        if known is not None and all(
+            one is other for one, other in zip(known[0], levels, strict=True)
+        ):
             return known[1]
         if len(self._known) > REMEMBERED:
             self._known.clear()
         limits = [("", "", limit) for limit in entry.limits]
         limits += [("panel", entry.panel or "", limit) for limit in (panel.limits if panel else ())]
-        limits += [("programme", entry.programme or "", limit) for limit in (programme.limits if programme else ())]
+        limits += [
+            ("programme", entry.programme or "", limit)
+            for limit in (programme.limits if programme else ())
+        ]
         found = (
-            *self._pregnant(entry), *self._unread(entry), *self._limits(limits), *self._expected(entry),
+            *self._pregnant(entry),
+            *self._unread(entry),
+            *self._limits(limits),
+            *self._expected(entry),
             *self._target(entry),
-        )  # fmt: skip
+        )
         self._known[entry.patient] = (levels, found)
         return found
 
@@ -117,8 +148,8 @@ class Settings(PatientRule):
             yield _problem(
                 "born",
                 "Date of birth cannot be read",
-                "the date of birth cannot be read, or lies ahead, so nobody knows whether this is a child: NEWS2 does "
-                "not apply; write it as YYYY-MM-DD, YYYY-MM or YYYY",
+                "the date of birth cannot be read, or lies ahead, so nobody knows whether this is a"
+                " child: NEWS2 does not apply; write it as YYYY-MM-DD, YYYY-MM or YYYY",
                 ("born",),
             )
 
@@ -127,8 +158,8 @@ class Settings(PatientRule):
             yield _problem(
                 CHARTED,
                 "Is this person pregnant?",
-                "what the registry says of a pregnancy cannot be read, so the chart of pregnancy does not hold: write "
-                "true or false",
+                "what the registry says of a pregnancy cannot be read, so the chart of pregnancy"
+                " does not hold: write true or false",
                 (CHARTED,),
             )
 
@@ -138,13 +169,17 @@ class Settings(PatientRule):
         whose += [(f" of the {kind} {cleaned(name)}", kind, name) for kind, name in groups if name]
         for level, kind, of in whose:
             key = f"{kind}/{of}"
-            if names := [name for name in self._registry.left_out.get(key, ()) if (kind, name) != ("patient", CHARTED)]:
+            if names := [
+                name
+                for name in self._registry.left_out.get(key, ())
+                if (kind, name) != ("patient", CHARTED)
+            ]:
                 more = f" and {len(names) - MOST_UNREAD} more" if len(names) > MOST_UNREAD else ""
                 yield _problem(
                     "unread",
                     "Settings that cannot be read",
-                    f"what cannot be read in the registry{level} is left out, and what else is known holds: "
-                    f"{', '.join(names[:MOST_UNREAD])}{more}",
+                    f"what cannot be read in the registry{level} is left out, and what else is"
+                    f" known holds: {', '.join(names[:MOST_UNREAD])}{more}",
                     ("unread", key, *names),
                     f"unread:{deterministic_id(key, *names)[:8]}",
                 )
@@ -153,11 +188,16 @@ class Settings(PatientRule):
         found = sorted(expected_faults(entry, self._knowledge))
         if found:
             said = "; ".join(fault for _, fault in found[:MOST_EXPECTED])
-            more = f"; and {len(found) - MOST_EXPECTED} further ones" if len(found) > MOST_EXPECTED else ""
+            more = (
+                f"; and {len(found) - MOST_EXPECTED} further ones"
+                if len(found) > MOST_EXPECTED
+                else ""
+            )
             yield _problem(
                 "expected",
                 "Silence that cannot be noticed",
-                f"what is expected is left out where it cannot be used, so its silence is not noticed: {said}{more}",
+                "what is expected is left out where it cannot be used, so its silence is not"
+                f" noticed: {said}{more}",
                 ("expected", *(vital for vital, _ in found)),
             )
 
@@ -181,7 +221,9 @@ class Settings(PatientRule):
             yield self._limit(*each)
         if len(faulty) > MOST_LIMITS:
             why = f"{len(faulty) - MOST_LIMITS} further limits are left out, as they cannot be used"
-            yield _problem("limit", "Limits that cannot be used", why, ("limit", "further"), "limit:further")
+            yield _problem(
+                "limit", "Limits that cannot be used", why, ("limit", "further"), "limit:further"
+            )
 
     def _limit(self, level: str, name: str, limit: Limit, fault: str) -> Problem:
         content = _encode(limit).decode()
@@ -197,9 +239,11 @@ class Settings(PatientRule):
             f"limit:{deterministic_id(content)[:8]}",
         )
 
-    # --- what the entries say together with what is measured ---------------------------------------------------------
+    # --- what the entries say together with what is measured --------------------------------------
 
-    def _without_limits(self, score: ScoreState, entry: PatientEntry, at: datetime) -> Iterator[Problem]:
+    def _without_limits(
+        self, score: ScoreState, entry: PatientEntry, at: datetime
+    ) -> Iterator[Problem]:
         if self._bands.chart_of(entry, at) != NO_AGE:
             return
         person = self._bands.person(entry, at)
@@ -215,8 +259,8 @@ class Settings(PatientRule):
             yield _problem(
                 "no_limits",
                 "No limits for this person",
-                f"no limits for this person: of {plain_list(without)} only what is rarely real rings; set limits, or "
-                "the date of birth",
+                f"no limits for this person: of {plain_list(without)} only what is rarely real"
+                " rings; set limits, or the date of birth",
                 ("no limits",),
             )
 
@@ -225,14 +269,21 @@ class Settings(PatientRule):
         if last is None or entry.on_oxygen is not None or not has_scale_2(entry):
             return
         if self._chart.scale(entry, score.histories, at) == "2 unknown":
-            has_aged = any(vital in score.histories for row in self._knowledge.news2.oxygen() for vital in row.vitals)
-            lately = f" in the last {self._knowledge.news2.fresh_for_hours} hours" if has_aged else ""
-            since, _ = self._chart.reach(entry, score.histories, at)  # each time without an answer has its own alert
+            has_aged = any(
+                vital in score.histories
+                for row in self._knowledge.news2.oxygen()
+                for vital in row.vitals
+            )
+            lately = (
+                f" in the last {self._knowledge.news2.fresh_for_hours} hours" if has_aged else ""
+            )
+            # each time without an answer has its own alert
+            since, _ = self._chart.reach(entry, score.histories, at)
             yield _problem(
                 OXYGEN,
                 "Air or oxygen?",
-                f"nobody has said{lately} whether this patient breathes air or oxygen, and on scale 2 the saturation "
-                "is judged by it: ask, or set it in the registry",
+                f"nobody has said{lately} whether this patient breathes air or oxygen, and on scale"
+                " 2 the saturation is judged by it: ask, or set it in the registry",
                 ("oxygen", last.id if since is None else utc_text(since)),
             )
 
@@ -254,5 +305,9 @@ class Settings(PatientRule):
         )
 
 
-def _problem(kind: str, title: str, why: str, opened_by: tuple[str, ...], name: str = "") -> Problem:
-    return Problem(rule=f"{GROUP}.{kind}", title=title, why=why, opened_by=opened_by, what=name or kind)
+def _problem(
+    kind: str, title: str, why: str, opened_by: tuple[str, ...], name: str = ""
+) -> Problem:
+    return Problem(
+        rule=f"{GROUP}.{kind}", title=title, why=why, opened_by=opened_by, what=name or kind
+    )

@@ -1,10 +1,12 @@
-"""Time-driven facts of a patient: a vital that is expected and does not come, an alert without fresh readings.
+"""Time-driven facts of a patient: a vital that is expected and does not come, an alert without
+fresh readings.
 
-A silence runs from the last reading while its device is assigned; else from the earliest assignment of another device
-that may measure the vital, so that a device that never speaks is missed too. Its alert has the id of that reading, or
-of device and assignment, and is opened at that time plus the limit, whenever it is noticed (CONTRACT 3); it ends when
-the device was unassigned, by the registry, whatever was given out since. So a slow tick changes nothing but the moment
-of noticing. Two things it does change: a silence that was over before any tick is told by nobody (a replay, which ticks
+A silence runs from the last reading while its device is assigned; else from the earliest assignment
+of another device that may measure the vital, so that a device that never speaks is missed too. Its
+alert has the id of that reading, or of device and assignment, and is opened at that time plus the
+limit, whenever it is noticed (CONTRACT 3); it ends when the device was unassigned, by the registry,
+whatever was given out since. So a slow tick changes nothing but the moment of noticing. Two things
+it does change: a silence that was over before any tick is told by nobody (a replay, which ticks
 before each record, tells it), and when a setting was removed is known by who notices it alone.
 """
 
@@ -33,18 +35,26 @@ GROUP = "device:silence"
 LEAST_DISTANCES = 2  # of three readings: from then on their median counts
 DAILY = 1440  # minutes: the usual distance of what a scale says (vitals.toml)
 SITTING = timedelta(hours=1)  # values of a scale closer than this are of one sitting; design choice
-CONTINUOUS = timedelta(seconds=SPAN_SECONDS)  # what is usual of a stream before that: its summaries' window
-STALE_TIMES, STALE_LEAST, STALE_MOST = 3, timedelta(hours=1), timedelta(hours=48)  # CONTRACT 10: design choice
+# what is usual of a stream before that: its summaries' window
+CONTINUOUS = timedelta(seconds=SPAN_SECONDS)
+# CONTRACT 10: design choice
+STALE_TIMES = 3
+STALE_LEAST = timedelta(hours=1)
+STALE_MOST = timedelta(hours=48)
 LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
 
 
 def later(moment: datetime, span: timedelta) -> datetime:
-    """``moment`` and ``span`` together, at most the last moment that there is: a registry may name any time."""
+    """``moment`` and ``span`` together, at most the last moment that there is: a registry may
+    name any time.
+    """
     return moment + span if span <= LAST_MOMENT - moment else LAST_MOMENT
 
 
 class _Run(Record, frozen=True, kw_only=True):
-    """A silence that may have begun: ``start`` is the last reading, else when a ``device`` was given out."""
+    """A silence that may have begun: ``start`` is the last reading, else when a ``device`` was
+    given out.
+    """
 
     start: datetime
     until: datetime | None
@@ -73,12 +83,15 @@ class Silence(PatientRule):
     when = "tick"
 
     def __init__(self, knowledge: Knowledge, registry: Registry) -> None:
-        self._knowledge, self._registry = knowledge, registry
+        self._knowledge = knowledge
+        self._registry = registry
 
     def due(self, state: PatientState, entry: PatientEntry, now: datetime) -> list[Due]:
-        """A finding for each expected vital that is overdue, with the moment at which it became so, in their order.
+        """A finding for each expected vital that is overdue, with the moment at which it became so,
+        in their order.
 
-        A silence is told once: what a person has ended does not come again before the vital was heard.
+        A silence is told once: what a person has ended does not come again before the vital was
+        heard.
         """
         if not entry.expected_every:
             return []
@@ -89,15 +102,23 @@ class Silence(PatientRule):
             known = [run.key for run in runs]
             for run in runs[known.index(told[vital]) + 1 if told.get(vital) in known else 0 :]:
                 told[vital] = run.key
-                found.append(Due(self._finding(vital, run, minutes), later(run.start, timedelta(minutes=minutes))))
+                found.append(
+                    Due(
+                        self._finding(vital, run, minutes),
+                        later(run.start, timedelta(minutes=minutes)),
+                    )
+                )
         return sorted(found, key=lambda each: each.at)
 
     def _runs(self, state: PatientState, vital: str, every: timedelta, now: datetime) -> list[_Run]:
-        """The silences of a vital up to now, one after the other: each was overdue while its device was assigned."""
+        """The silences of a vital up to now, one after the other: each was overdue while its
+        device was assigned.
+        """
         found: list[_Run] = []
         ends: datetime | None = None
         for run in sorted(
-            self._candidates(state, vital, every), key=lambda run: (run.start, run.last is None, run.device)
+            self._candidates(state, vital, every),
+            key=lambda run: (run.start, run.last is None, run.device),
         ):
             due = later(run.start, every)
             if due > now or (run.until is not None and run.until <= due):
@@ -121,10 +142,18 @@ class Silence(PatientRule):
                     start = (begin if heard is None else max(begin, heard)).astimezone(UTC)
                     known = last if last is not None and start == last.measured_at else None
                     is_given = heard is None or begin > heard
-                    yield _Run(start=start, until=each.until, last=known, device=device.device, is_given=is_given)
+                    yield _Run(
+                        start=start,
+                        until=each.until,
+                        last=known,
+                        device=device.device,
+                        is_given=is_given,
+                    )
 
     def _from_last(self, last: Reading, every: timedelta) -> Iterator[_Run]:
-        """From the last reading on, while its device belongs to the patient; an unregistered one does."""
+        """From the last reading on, while its device belongs to the patient; an unregistered one
+        does.
+        """
         device = self._registry.devices.get(last.device)
         if device is None:
             yield _Run(start=last.measured_at, until=None, last=last, device=last.device)
@@ -134,7 +163,9 @@ class Silence(PatientRule):
                 yield _Run(start=last.measured_at, until=each.until, last=last, device=last.device)
 
     def _carries(self, device: DeviceEntry, vital: str) -> bool:
-        """Whether a device may measure a vital: of a model that nobody has described everything is possible."""
+        """Whether a device may measure a vital: of a model that nobody has described everything
+        is possible.
+        """
         row = self._knowledge.devices.get(device.model or "")
         return row is None or vital not in row.not_measured
 
@@ -150,8 +181,10 @@ class Silence(PatientRule):
             group=GROUP,
             priority=self._knowledge.limits.silence_priority,
             title=f"No {row.reading or row.plain} reading",
-            why=f"no reading of {row.plain} for {minutes} minutes{since}, one is expected every {minutes} minutes: "
-            "device off, empty or not worn?",
+            why=(
+                f"no reading of {row.plain} for {minutes} minutes{since}, one is expected every"
+                f" {minutes} minutes: device off, empty or not worn?"
+            ),
             evidence=(run.last,) if run.last else (),
             vital=vital,
             measured_at=run.start,
@@ -164,21 +197,29 @@ class Silence(PatientRule):
         return last is not None and last.measured_at > held.measured_at
 
     def ended(self, state: PatientState, entry: PatientEntry, until: datetime) -> list[Ending]:
-        """The silence episode, if its devices are no longer worn or nothing of it is expected any more."""
+        """The silence episode, if its devices are no longer worn or nothing of it is expected
+        any more.
+        """
         ended = self._ended(state.score, entry, state.episodes, until)
         return [Ending(GROUP, at, "no longer expected from this device") for at in ended]
 
-    def _ended(self, score: ScoreState, patient: PatientEntry, episodes: Episodes, now: datetime) -> Iterator[datetime]:
-        """When the silence episode ended, once none of its vitals that are not heard is expected any more.
+    def _ended(
+        self, score: ScoreState, patient: PatientEntry, episodes: Episodes, now: datetime
+    ) -> Iterator[datetime]:
+        """When the silence episode ended, once none of its vitals that are not heard is expected
+        any more.
 
-        The registry says when a device was unassigned; when a setting was removed it does not: that is ``now``. Of a
-        vital whose last reading is forgotten or taken back nobody knows that it is not expected.
+        The registry says when a device was unassigned; when a setting was removed it does not: that
+        is ``now``. Of a vital whose last reading is forgotten or taken back nobody knows that it is
+        not expected.
         """
         if GROUP not in episodes:
             return
         episode = episodes[GROUP]
         members = episode.members.items()
-        silent = [each.vital for name, each in members if not self.recovered(score, patient, name, each)]
+        silent = [
+            each.vital for name, each in members if not self.recovered(score, patient, name, each)
+        ]
         expected = [vital for vital in silent if vital in expected_of(patient, self._knowledge)]
         if not expected:
             yield now
@@ -193,9 +234,14 @@ class Silence(PatientRule):
             yield moment
 
     def _measuring(self, score: ScoreState, patient: str, vital: str) -> list[Assignment] | None:
-        """The patient's assignments of devices that may measure a vital; None where the registry does not know."""
-        last, worn = score.latest.get(vital), list(self._registry.worn_by(patient))
-        if (last is None and not worn) or (last is not None and last.device not in self._registry.devices):
+        """The patient's assignments of devices that may measure a vital; None where the registry
+        does not know.
+        """
+        last = score.latest.get(vital)
+        worn = list(self._registry.worn_by(patient))
+        if (last is None and not worn) or (
+            last is not None and last.device not in self._registry.devices
+        ):
             return None
         return [
             each
@@ -205,35 +251,44 @@ class Silence(PatientRule):
             if each.patient == patient
         ]
 
-    # --- stale: nothing new for three times the usual distance -------------------------------------------------------
+    # --- stale: nothing new for three times the usual distance ------------------------------------
 
     def stale(
         self, score: ScoreState, patient: PatientEntry, episodes: Episodes, now: datetime
     ) -> Iterator[tuple[str, datetime]]:
-        """Groups with an open alert none of whose vitals was heard for three times its usual distance, since when."""
+        """Groups with an open alert none of whose vitals was heard for three times its usual
+        distance, since when.
+        """
         for group, episode in sorted(episodes.items()):
             moment = self._stale_at(score, patient, episode)
             if is_of_values(group) and moment is not None and moment <= now:
                 yield group, moment
 
-    def is_stale(self, score: ScoreState, patient: PatientEntry, episode: Episode, now: datetime) -> bool:
+    def is_stale(
+        self, score: ScoreState, patient: PatientEntry, episode: Episode, now: datetime
+    ) -> bool:
         """Whether none of the episode's vitals was heard for three times its usual distance."""
         moment = self._stale_at(score, patient, episode)
         return moment is None or moment <= now
 
-    def _stale_at(self, score: ScoreState, patient: PatientEntry, episode: Episode) -> datetime | None:
+    def _stale_at(
+        self, score: ScoreState, patient: PatientEntry, episode: Episode
+    ) -> datetime | None:
         vitals = {member.vital for member in episode.members.values()} & score.latest.keys()
         expected = expected_of(patient, self._knowledge)
         return max((self._of_today_until(score, vital, expected) for vital in vitals), default=None)
 
-    def _of_today_until(self, score: ScoreState, vital: str, expected: Mapping[str, int]) -> datetime:
+    def _of_today_until(
+        self, score: ScoreState, vital: str, expected: Mapping[str, int]
+    ) -> datetime:
         """Until when the newest value is of today: three times the usual distance.
 
-        Who steps on a scale three times in a morning measures once a day: of a vital that is usually measured daily
-        the distances within one sitting do not count (design choice). Of others they do: a pulse that was measured
-        each minute is missed within the hour.
+        Who steps on a scale three times in a morning measures once a day: of a vital that is
+        usually measured daily the distances within one sitting do not count (design choice). Of
+        others they do: a pulse that was measured each minute is missed within the hour.
         """
-        last, known = score.latest[vital], score.distances.get(vital, [])
+        last = score.latest[vital]
+        known = score.distances.get(vital, [])
         if self._knowledge.vitals[vital].usual_every >= DAILY:
             known = [each for each in known if each >= SITTING.total_seconds()]
         if vital in expected:

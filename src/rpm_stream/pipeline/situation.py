@@ -1,4 +1,6 @@
-"""A patient as alert sees them: what is newest, where it goes, what has recovered; read from score's state."""
+"""A patient as alert sees them: what is newest, where it goes, what has recovered; read from
+score's state.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,13 @@ TREND_OVER = timedelta(minutes=10)  # CONTRACT 10, What is so now
 class PatientSituation:
     """See alert/situation.py; as of now, which moves on with the patient's state."""
 
-    def __init__(self, knowledge: Knowledge, scoring: Scoring, state: PatientState, entry: PatientEntry) -> None:
-        self._knowledge, self._scoring, self._state, self._entry = knowledge, scoring, state, entry
+    def __init__(
+        self, knowledge: Knowledge, scoring: Scoring, state: PatientState, entry: PatientEntry
+    ) -> None:
+        self._knowledge = knowledge
+        self._scoring = scoring
+        self._state = state
+        self._entry = entry
 
     @property
     def latest(self) -> Mapping[str, Reading]:
@@ -45,7 +52,10 @@ class PatientSituation:
 
     def number(self, reading: Reading) -> Decimal | None:
         """The value in its vital's first unit, infinite for LO and HI; None where there is none."""
-        if reading.value is None and reading.absent not in ("positive-infinity", "negative-infinity"):
+        if reading.value is None and reading.absent not in (
+            "positive-infinity",
+            "negative-infinity",
+        ):
             return None
         return number_of(self._knowledge, reading)
 
@@ -54,7 +64,9 @@ class PatientSituation:
         return self._knowledge.vitals[vital].plain
 
     def said(self, reading: Reading) -> str:
-        """``oxygen saturation 88 %``; on scale 2 with the oxygen: ``oxygen saturation 88 % (scale 2, on air)``"""
+        """``oxygen saturation 88 %``; on scale 2 with the oxygen: ``oxygen saturation 88 %
+        (scale 2, on air)``
+        """
         row = self._knowledge.vitals[reading.vital]
         word = row.word(reading.value)
         if word:
@@ -71,10 +83,14 @@ class PatientSituation:
             scale = OXYGEN_SAID.get(self._scoring.scale(self._state, self._entry, reading))
             oxygen = f" ({scale})" if scale else ""
             return f"{with_unit(reading.value, reading.unit)}{oxygen}"
-        return {"positive-infinity": "HI", "negative-infinity": "LO"}.get(reading.absent or "", "without a value")
+        return {"positive-infinity": "HI", "negative-infinity": "LO"}.get(
+            reading.absent or "", "without a value"
+        )
 
     def trend(self, vital: str) -> Trend | None:
-        """Where the vital goes, against its last value at least 10 minutes older; the codes of words go nowhere."""
+        """Where the vital goes, against its last value at least 10 minutes older; the codes of
+        words go nowhere.
+        """
         newest = self.latest.get(vital)
         if newest is None or newest.value is None or self._knowledge.vitals[vital].words:
             return None

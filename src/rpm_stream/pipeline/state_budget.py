@@ -1,13 +1,15 @@
-"""How large a patient's state may become, whatever is sent: 48 KB in all and 16 KB a vital (CONTRACT 8).
+"""How large a patient's state may become, whatever is sent: 48 KB in all and 16 KB a vital
+(CONTRACT 8).
 
-A state beyond what Kafka takes would end the worker, so a broken gateway would stop the care of others. After each
-message and each action the state is measured; where it is too large it gives up what hurts least first (``STEPS``),
-of the vitals that are too large or of all. What is kept follows from the messages alone: what ticks add (silence) and
-what is sealed only now and then (detectors) have room of their own, and a replay gives up the same.
+A state beyond what Kafka takes would end the worker, so a broken gateway would stop the care of
+others. After each message and each action the state is measured; where it is too large it gives up
+what hurts least first (``STEPS``), of the vitals that are too large or of all. What is kept follows
+from the messages alone: what ticks add (silence) and what is sealed only now and then (detectors)
+have room of their own, and a replay gives up the same.
 
-Never given up: an open alert, its priority and state, since when it waits, one limit of each vital in it, a vital that
-is silent, the place of each message that was applied, what was learned. An ordinary patient takes 6 to 12 KB and gives
-up nothing.
+Never given up: an open alert, its priority and state, since when it waits, one limit of each vital
+in it, a vital that is silent, the place of each message that was applied, what was learned. An
+ordinary patient takes 6 to 12 KB and gives up nothing.
 """
 
 from __future__ import annotations
@@ -35,9 +37,12 @@ from rpm_stream.text import is_of_devices
 STATE_BYTES: Final = 48 * 1024
 VITAL_BYTES: Final = 16 * 1024
 SILENCE_BYTES: Final = 3_000  # of what ticks write in the alert about silence, without its members
-SILENT_BYTES: Final = 300  # of a vital whose silence was told: a member of that alert, and the mark that it was told
-TICKED_BYTES: Final = 400  # of the steps that ticks enter in an alert: a snooze's end, what was held back, escalations
-PLACE_BYTES: Final = 20  # of a partition of rpm.frames or rpm.actions: its number, an offset of 64 bits, a chunk
+# of a vital whose silence was told: a member of that alert, and the mark that it was told
+SILENT_BYTES: Final = 300
+# of the steps that ticks enter in an alert: a snooze's end, what was held back, escalations
+TICKED_BYTES: Final = 400
+# of a partition of rpm.frames or rpm.actions: its number, an offset of 64 bits, a chunk
+PLACE_BYTES: Final = 20
 NAME_BYTES: Final = 32  # of a detector's name and framing
 FRAME_BYTES: Final = 128  # names of the fields, checksum, versions
 # what publishing and rules read later
@@ -48,7 +53,9 @@ _encode = _encoder.encode
 
 
 class Crowd(msgspec.Struct, frozen=True):
-    """A state that is too large: as a ``whole``, or these of its vitals; those are to give something up."""
+    """A state that is too large: as a ``whole``, or these of its vitals; those are to give
+    something up.
+    """
 
     state: PatientState
     vitals: frozenset[str]
@@ -101,22 +108,27 @@ STEPS: Final[tuple[Step | int, ...]] = (
     lambda crowd: room.forget_evidence(crowd.state.score, crowd.vitals, 0),
     _alerts(1, of_devices=False),
 )
-"""What is given up, in this order, until it fits. A number: so many windows of each vital stay open, the older ones are
-published before their time. After all this go whole vitals, the largest first."""
+"""What is given up, in this order, until it fits. A number: so many windows of each vital stay
+open, the older ones are published before their time. After all this go whole vitals, the largest
+first."""
 
 
 class Room:
-    """The bounds, bound to the knowledge table: what the detectors that it chooses take at most is set aside."""
+    """The bounds, bound to the knowledge table: what the detectors that it chooses take at most
+    is set aside.
+    """
 
     def __init__(self, knowledge: Knowledge) -> None:
         self._knowledge = knowledge
         rows = entries(knowledge)
-        self._buffer = bytearray()  # of the look at each state: one that is new each time costs a fifth more
+        # of the look at each state: one that is new each time costs a fifth more
+        self._buffer = bytearray()
         learned = sum((row.kind.state_bytes + NAME_BYTES) * row.states for row in rows)
         vital = sum(row.kind.state_bytes + NAME_BYTES for row in rows if row.is_of_each)
         self._most_of_silence = SILENCE_BYTES + len(knowledge.vitals) * SILENT_BYTES
         set_aside = learned + self._most_of_silence
-        self._most, self._most_of_vital = STATE_BYTES - FRAME_BYTES - set_aside, VITAL_BYTES - vital
+        self._most = STATE_BYTES - FRAME_BYTES - set_aside
+        self._most_of_vital = VITAL_BYTES - vital
 
     def make(self, state: PatientState) -> tuple[Published, ...]:
         """Make the state fit; the summaries that had to be published before their time for it."""
@@ -141,43 +153,56 @@ class Room:
                 break
         return tuple(closed)
 
-    def _closed(self, state: PatientState, vitals: Collection[str], most: int) -> Iterator[Published]:
+    def _closed(
+        self, state: PatientState, vitals: Collection[str], most: int
+    ) -> Iterator[Published]:
         if state.summaries is not None:
             for window in shed(state.summaries, sorted(vitals), most):
                 yield fhir.summary(window, self._knowledge)
 
     def make_for_silence(self, state: PatientState) -> None:
-        """Make fit what is told of silence. What people have said of it has room among all else, and no silent vital
-        is given up: the alert lasts until all of them are heard.
+        """Make fit what is told of silence. What people have said of it has room among all else,
+        and no silent vital is given up: the alert lasts until all of them are heard.
         """
         episode = state.episodes.get(SILENCE)
         if episode is None:
             return
         for most in (32, 12, 5, 1):
-            if len(_encode((without_people(episode), state.score.told_silent))) <= self._most_of_silence:
+            if (
+                len(_encode((without_people(episode), state.score.told_silent)))
+                <= self._most_of_silence
+            ):
                 return
             lighten_service(episode, most)
 
     def _crowd(self, state: PatientState) -> Crowd | None:
-        """What is too large; None where all fits. A state smaller than one vital may be costs one look."""
+        """What is too large; None where all fits.
+
+        A state smaller than one vital may be costs one look.
+        """
         _encoder.encode_into(state, self._buffer)
         if len(self._buffer) + _to_come(state) <= self._most_of_vital:
             return None
         vitals = _vitals(state)
         if len(self._buffer) + _to_come(state) - _aside(state) > self._most:
             return Crowd(state, vitals, whole=True)
-        large = frozenset(vital for vital in vitals if _vital_size(state, vital) > self._most_of_vital)
+        large = frozenset(
+            vital for vital in vitals if _vital_size(state, vital) > self._most_of_vital
+        )
         return Crowd(state, large, whole=False) if large else None
 
 
 def _to_come(state: PatientState) -> int:
-    """Octets that the places of messages, and the ticks until the next message, can take at most."""
+    """Octets that the places of messages, and the ticks until the next message, can take at
+    most.
+    """
     return PLACE_BYTES * (len(state.applied) + 1) + TICKED_BYTES * len(state.episodes)
 
 
 def _aside(state: PatientState) -> int:
     """Octets of what has room of its own."""
-    score, silence = state.score, state.episodes.get(SILENCE)
+    score = state.score
+    silence = state.episodes.get(SILENCE)
     told = without_people(silence) if silence is not None else None
     return len(_encode((score.detectors, score.told_silent, state.applied, state.actions, told)))
 

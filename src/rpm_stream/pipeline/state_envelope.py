@@ -1,11 +1,14 @@
 """A device's state as sealed bytes (``envelope.py``), and the layout of all states.
 
-Apart from the states themselves, so that a stage loads only what its own state needs: River takes a second to load.
+Apart from the states themselves, so that a stage loads only what its own state needs: River takes a
+second to load.
 
-A release reads what older ones wrote. To change what a state holds: a further field with a default needs nothing; for
-any other change count ``LAYOUT`` up and give each reader table (``DEVICES`` here, ``PATIENTS`` in patient_codec.py) a
-line for the layout before, with a function that makes today's state of its body; then write the files of the new layout
-(``tests/support/states/make_states.py``). The files of the older layouts stay, and the tests read them all.
+A release reads what older ones wrote. To change what a state holds: a further field with a default
+needs nothing; for any other change count ``LAYOUT`` up and give each reader table (``DEVICES``
+here, ``PATIENTS`` in patient_codec.py) a line for the layout before, with a function that makes
+today's state of its body; then write the files of the new layout
+(``tests/support/states/make_states.py``). The files of the older layouts stay, and the tests read
+them all.
 """
 
 from __future__ import annotations
@@ -21,8 +24,16 @@ from rpm_stream.normalise.sightings import Sightings
 from rpm_stream.pipeline.device_state import DeviceState
 
 __all__ = [
-    "DEVICES", "LAYOUT", "StateError", "check_device", "checked", "pack_device", "seal", "unpack_device", "unseal",
-]  # fmt: skip
+    "DEVICES",
+    "LAYOUT",
+    "StateError",
+    "check_device",
+    "checked",
+    "pack_device",
+    "seal",
+    "unpack_device",
+    "unseal",
+]
 LAYOUT: Final = 3
 NO_RIVER: Final = frozenset({b""})  # a device's state has nothing of River
 

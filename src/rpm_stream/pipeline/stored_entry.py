@@ -1,9 +1,11 @@
-"""An entry as it stands on ``rpm.registry``: taken as far as it can be read, and what cannot be is named.
+"""An entry as it stands on ``rpm.registry``: taken as far as it can be read, and what cannot be is
+named.
 
-What enters the registry is checked when it is loaded; what is on the topic may be of an older release, or of another
-hand. If such an entry were dropped whole for one bad field, its patient would be judged as an unregistered adult. So
-each field, limit and assignment stands for itself: one that cannot be read is left out, and what comes next holds.
-A name by which entries find each other stays as it is, whatever it is made of.
+What enters the registry is checked when it is loaded; what is on the topic may be of an older
+release, or of another hand. If such an entry were dropped whole for one bad field, its patient
+would be judged as an unregistered adult. So each field, limit and assignment stands for itself: one
+that cannot be read is left out, and what comes next holds. A name by which entries find each other
+stays as it is, whatever it is made of.
 """
 
 from __future__ import annotations
@@ -14,7 +16,14 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from rpm_stream.knowledge.registry import NAMED_BY, Registry, RegistryError, check, parse_entry, unwrap
+from rpm_stream.knowledge.registry import (
+    NAMED_BY,
+    Registry,
+    RegistryError,
+    check,
+    parse_entry,
+    unwrap,
+)
 from rpm_stream.records import (
     UNREADABLE,
     Assignment,
@@ -30,9 +39,13 @@ from rpm_stream.text import cleaned, is_clean
 
 NO_DATE = "?"  # a date of birth that nobody can read: none at all would make an adult
 WHOLE = "the entry"
-NOT_READ: tuple[type[Exception], ...] = (*UNREADABLE, RegistryError, TypeError)  # TypeError: it lacks its name
+# TypeError: it lacks its name
+NOT_READ: tuple[type[Exception], ...] = (*UNREADABLE, RegistryError, TypeError)
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
-PARTS: dict[str, tuple[str, type[Record]]] = {"limits": ("limit", Limit), "assignments": ("assignment", Assignment)}
+PARTS: dict[str, tuple[str, type[Record]]] = {
+    "limits": ("limit", Limit),
+    "assignments": ("assignment", Assignment),
+}
 
 
 class Stored(Record, frozen=True, kw_only=True):
@@ -43,7 +56,10 @@ class Stored(Record, frozen=True, kw_only=True):
 
 
 def read_entry(value: bytes) -> Stored:
-    """What a message of ``rpm.registry`` says. Raises RegistryError where not even the entry's name can be read."""
+    """What a message of ``rpm.registry`` says.
+
+    Raises RegistryError where not even the entry's name can be read.
+    """
     try:
         return Stored(entry=parse_entry(value))  # nearly always
     except RegistryError as error:
@@ -64,7 +80,8 @@ def read_entry(value: bytes) -> Stored:
 
 
 def put_unreadable(registry: Registry, key: str) -> None:
-    """Note that the newest entry of a key cannot be read at all: what stood before it stays, and it is told.
+    """Note that the newest entry of a key cannot be read at all: what stood before it stays, and it
+    is told.
 
     Of a patient of whom nothing stood before nobody knows whether it is a child.
     """
@@ -98,7 +115,9 @@ def _unclean_names(entry: RegistryEntry) -> Iterator[str]:
     for name in sorted(NAMED_BY):
         if not is_clean(getattr(entry, name, None) or ""):
             yield name
-    if isinstance(entry, DeviceEntry) and not all(is_clean(each.patient) for each in entry.assignments):
+    if isinstance(entry, DeviceEntry) and not all(
+        is_clean(each.patient) for each in entry.assignments
+    ):
         yield "the patient of an assignment"
 
 
@@ -114,10 +133,13 @@ def _take(field: msgspec.structs.FieldInfo, given: msgspec.Raw, taken: dict[str,
         return left_out
     if name == "expected_every" and isinstance(value, dict):
         read_each = {key: _read(field.type, {key: each}, name) for key, each in value.items()}
-        taken[field.name] = {key: value[key] for key, read in read_each.items() if read is not UNSET}
+        taken[field.name] = {
+            key: value[key] for key, read in read_each.items() if read is not UNSET
+        }
         return [name] if len(taken[field.name]) < len(value) else []
     if name == "born":
-        taken[field.name] = value if value is None or isinstance(value, str) else NO_DATE  # told where it is judged by
+        # told where it is judged by
+        taken[field.name] = value if value is None or isinstance(value, str) else NO_DATE
         return []
     read = _read(field.type, value, name)
     if read is UNSET:
@@ -134,7 +156,8 @@ def _parts(name: str, values: list[Any]) -> tuple[tuple[Any, ...], list[str]]:
     for number, value in enumerate(values, start=1):
         given = value
         owner = value.get("owner") if isinstance(value, dict) else None
-        if isinstance(owner, str) and not is_clean(owner):  # the limit holds, however its owner is written
+        # the limit holds, however its owner is written
+        if isinstance(owner, str) and not is_clean(owner):
             given = {**value, "owner": cleaned(owner)}
             left_out.append(f"the owner of {word} {number}")
         if (part := _read(kind, given, name)) is UNSET:

@@ -1,7 +1,8 @@
-"""What is left of a patient's open alerts when readings were taken back (CONTRACT 10, What is so now).
+"""What is left of a patient's open alerts when readings were taken back (CONTRACT 10, What is so
+now).
 
-An alert of which nothing right is left is withdrawn; one that rests on others too stays, names none of the wrong ones
-any more, and says that it was corrected (law 3).
+An alert of which nothing right is left is withdrawn; one that rests on others too stays, names none
+of the wrong ones any more, and says that it was corrected (law 3).
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ class Right(NamedTuple):
     scoring: Scoring
 
 
-def correct_alerts(work: Work, action: Action, wrong: frozenset[str], alerting: Alerting, scoring: Scoring) -> None:
+def correct_alerts(
+    work: Work, action: Action, wrong: frozenset[str], alerting: Alerting, scoring: Scoring
+) -> None:
     """Put a record of each alert that named one of the ``wrong`` readings (ids)."""
     episodes = work.state.episodes
     for group in sorted(episodes):
@@ -38,7 +41,11 @@ def correct_alerts(work: Work, action: Action, wrong: frozenset[str], alerting: 
         if not _names(episode, wrong):
             continue
         vitals = sorted({member.vital for member in episode.members.values()})
-        standing = [finding for vital in vitals for finding in scoring.standing(work.patient, work.entry, vital)]
+        standing = [
+            finding
+            for vital in vitals
+            for finding in scoring.standing(work.patient, work.entry, vital)
+        ]
         by_member: dict[str, list[Finding]] = {}
         for finding in standing:
             if finding.group == group and wrong.isdisjoint(evidence_of(finding)):
@@ -70,15 +77,18 @@ def _correct(work: Work, episode: Episode, right: Right) -> None:
     episode.alert = msgspec.structs.replace(alert, evidence=evidence)
     if episode.first is not None and not set(episode.first.evidence).isdisjoint(right.wrong):
         episode.first = None
-    # What stood may have been a wrong value: a decision about it holds, what gets worse is measured by the limits.
-    episode.moments, episode.told = [], None
+    # What stood may have been a wrong value: a decision about it holds, what gets worse is measured
+    # by the limits.
+    episode.moments = []
+    episode.told = None
     if episode.decided is not None:
         episode.decided = Decision({}, episode.decided.news2)
 
 
 def _correct_member(work: Work, name: str, member: Member, known: Right) -> bool:
     """Whether anything right is left of a member, which then names only that."""
-    wrong, right = known.wrong, known.findings.get(name, ())
+    wrong = known.wrong
+    right = known.findings.get(name, ())
     if member.worst is not None and member.worst.id in wrong:
         member.worst = _worst(right)
     newest = member.newest
@@ -88,13 +98,20 @@ def _correct_member(work: Work, name: str, member: Member, known: Right) -> bool
         return True
     if right:
         best = max(right, key=lambda finding: (RANK[finding.priority], finding.measured_at))
-        member.why, member.title, member.evidence = best.why, best.title, evidence_of(best)
-        member.rule, member.priority, member.measured_at = best.rule, best.priority, right[-1].measured_at
+        member.why = best.why
+        member.title = best.title
+        member.evidence = evidence_of(best)
+        member.rule = best.rule
+        member.priority = best.priority
+        member.measured_at = right[-1].measured_at
         member.told = "" if best.number is None else str(best.number)
         return True
     if newest is not None:
-        member.why, member.title, member.evidence = newest.why, newest.title, newest.evidence
-        member.priority, member.told = newest.priority, newest.number
+        member.why = newest.why
+        member.title = newest.title
+        member.evidence = newest.evidence
+        member.priority = newest.priority
+        member.told = newest.number
         return True
     member.told = ""
     left = [each for each in member.evidence if each not in wrong]
@@ -105,12 +122,14 @@ def _correct_member(work: Work, name: str, member: Member, known: Right) -> bool
         member.evidence = tuple(left)
         return True
     if member.kind == "news2" and left:
-        member.why, member.evidence = "", tuple(left)
+        member.why = ""
+        member.evidence = tuple(left)
         return True
     if known.scoring.stands_unnamed(work.state, work.entry, member):
         plain = work.situation.plain(member.vital)
         member.title = f"{plain[:1].upper()}{plain[1:]} {member.direction or 'beyond its limit'}"
-        member.why, member.evidence = f"{plain} {NOT_KEPT}", tuple(left)
+        member.why = f"{plain} {NOT_KEPT}"
+        member.evidence = tuple(left)
         return True
     return bool(left) and member.kind != "limit"
 
@@ -118,9 +137,22 @@ def _correct_member(work: Work, name: str, member: Member, known: Right) -> bool
 def _worst(right: Sequence[Finding]) -> Fact | None:
     found: Fact | None = None
     for finding in right:
-        reading, number, side = finding.evidence[0], finding.number, finding.direction
-        if number is not None and side and (found is None or is_worse(side, str(number), found.number)):
-            found = Fact(reading.id, reading.value, reading.unit, reading.absent, reading.measured_at, str(number))
+        reading = finding.evidence[0]
+        number = finding.number
+        side = finding.direction
+        if (
+            number is not None
+            and side
+            and (found is None or is_worse(side, str(number), found.number))
+        ):
+            found = Fact(
+                reading.id,
+                reading.value,
+                reading.unit,
+                reading.absent,
+                reading.measured_at,
+                str(number),
+            )
     return found
 
 

@@ -17,8 +17,13 @@ from rpm_stream.records import Alert, PatientEntry, Reading, Score
 class Work:
     """One message, decision or tick on its way: its patient, and what came of it so far."""
 
-    def __init__(self, patient: Patient, entry: PatientEntry, now: datetime, situation: PatientSituation) -> None:
-        self.patient, self.entry, self.now, self.situation = patient, entry, now, situation
+    def __init__(
+        self, patient: Patient, entry: PatientEntry, now: datetime, situation: PatientSituation
+    ) -> None:
+        self.patient = patient
+        self.entry = entry
+        self.now = now
+        self.situation = situation
         self.scores: list[Score] = []
         self.alerts: list[Alert] = []
         self.evidence: dict[str, Reading] = {}  # readings that an alert names for the first time
@@ -26,11 +31,13 @@ class Work:
         self.found: list[Reading] = []  # readings of its findings
         self._known: dict[str, Reading] = {}
         self.told: dict[str, Episode] = {}  # alert id -> its episode, of those with a record
-        self.unsaid: dict[str, int] = {}  # alert id -> place of its first record whose words are not made yet
+        # alert id -> place of its first record whose words are not made yet
+        self.unsaid: dict[str, int] = {}
         self.graver: set[str] = set()  # alerts that had a value a tier worse than what was told
         self.touched: set[str] = set()  # vitals that had a reading
         self.is_totalled = False  # whether NEWS2 was looked at
-        self.also_seen: list[Reading] = []  # readings that tell again of a measurement that is known
+        # readings that tell again of a measurement that is known
+        self.also_seen: list[Reading] = []
 
     def known(self, identity: str) -> Reading | None:
         """A reading of this message or of its findings, by its id."""

@@ -1,4 +1,6 @@
-"""What is so now of each vital of an alert, in words: the newest value, how old it is, where it is going, the worst."""
+"""What is so now of each vital of an alert, in words: the newest value, how old it is, where it
+is going, the worst.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,10 @@ ALWAYS_OLD = timedelta(hours=48)  # no vital is measured so rarely that an older
 class Latest(Record, frozen=True, kw_only=True):
     """One vital of an alert as it is now.
 
-    ``value`` and ``unit`` are in words ("88", "%"; a sentence and "" where the device showed no number), ``age_words``
-    says how long ago that was measured, ``worst_words`` is the worst value since the alert opened, with its unit.
-    ``is_old``: it may have changed since, and must not look as if it were of this moment.
+    ``value`` and ``unit`` are in words ("88", "%"; a sentence and "" where the device showed no
+    number), ``age_words`` says how long ago that was measured, ``worst_words`` is the worst value
+    since the alert opened, with its unit. ``is_old``: it may have changed since, and must not look
+    as if it were of this moment.
     """
 
     vital: str

@@ -1,4 +1,7 @@
-"""Moments and lengths of time in words. No clock is read here: the present moment is always given."""
+"""Moments and lengths of time in words.
+
+No clock is read here: the present moment is always given.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 
 
 def duration_words(length: timedelta) -> str:
-    """A length of time in the largest fitting unit: "less than a minute", "1 minute", "26 hours", "3 days"."""
+    """A length of time in the largest fitting unit: "less than a minute", "1 minute", "26
+    hours", "3 days".
+    """
     minutes = int(length.total_seconds() // 60)
     if minutes < 1:
         return "less than a minute"
@@ -22,7 +27,9 @@ def _count(number: int, noun: str) -> str:
 
 
 def ago_words(at: datetime, now: datetime) -> str:
-    """How long before ``now`` something happened; what a clock puts up to a minute ahead is "just now"."""
+    """How long before ``now`` something happened; what a clock puts up to a minute ahead is
+    "just now".
+    """
     if at - now > timedelta(minutes=1):
         return f"{duration_words(at - now)} ahead of this clock"
     if now - at < timedelta(minutes=1):

@@ -1,9 +1,11 @@
-"""How a number is published: the sensor's digits, or where it was converted no more of them than that can be true.
+"""How a number is published: the sensor's digits, or where it was converted no more of them than
+that can be true.
 
-A value in another unit has as many digits as the factor gives (100 mg/dL are 5.550744909966917… mmol/L). It is
-published with one decimal place more than the sensor's, at most three, and half is rounded up; what is compared or put
-in order stays exact. So a number on its way is a text that says both: the exact number, and after a blank the places
-that it is published with; a text without a blank is as sensed, and published so.
+A value in another unit has as many digits as the factor gives (100 mg/dL are 5.550744909966917…
+mmol/L). It is published with one decimal place more than the sensor's, at most three, and half is
+rounded up; what is compared or put in order stays exact. So a number on its way is a text that says
+both: the exact number, and after a blank the places that it is published with; a text without a
+blank is as sensed, and published so.
 """
 
 from __future__ import annotations
@@ -13,11 +15,13 @@ from decimal import ROUND_HALF_UP, Context, Decimal
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.text import MOST_DECIMALS
 
-EXACT = Context(prec=160, rounding=ROUND_HALF_UP)  # value texts have at most 48 digits, of a state at most 128
+# value texts have at most 48 digits, of a state at most 128
+EXACT = Context(prec=160, rounding=ROUND_HALF_UP)
 
 
 def exact(value: str, unit: str, to: str, knowledge: Knowledge) -> str:
-    """``value`` in unit ``to``, with the places that it is published with; as sensed where both are one unit.
+    """``value`` in unit ``to``, with the places that it is published with; as sensed where both are
+    one unit.
 
     >>> from rpm_stream.knowledge import shipped
     >>> exact("16.0", "kPa", "mm[Hg]", shipped()), exact("72.0", "{beats}/min", "/min", shipped())
@@ -35,8 +39,10 @@ def converted(value: str, unit: str, to: str, knowledge: Knowledge) -> str:
     """``value`` in unit ``to`` as it is published.
 
     >>> from rpm_stream.knowledge import shipped
-    >>> converted("16.0", "kPa", "mm[Hg]", shipped()), converted("72.0", "{beats}/min", "/min", shipped())
-    ('120.01', '72.0')
+    >>> converted("16.0", "kPa", "mm[Hg]", shipped())
+    '120.01'
+    >>> converted("72.0", "{beats}/min", "/min", shipped())
+    '72.0'
     """
     return value if unit == to else published(exact(value, unit, to, knowledge))
 
@@ -53,7 +59,8 @@ def published(text: str) -> str:
 
 
 def mean(low: str, high: str) -> str:
-    """The mean of two numbers as it is published: exact where both are as sensed (at most one place more than theirs).
+    """The mean of two numbers as it is published: exact where both are as sensed (at most one place
+    more than theirs).
 
     >>> mean("72", "73"), mean("100", "180.156 2")
     ('72.5', '140.08')
@@ -74,7 +81,9 @@ def _places(value: str) -> int:
 
 
 def _rounded(number: Decimal, places: int) -> str:
-    """Half up; without zeros at the end, which would claim what nobody measured, and no zero has a sign."""
+    """Half up; without zeros at the end, which would claim what nobody measured, and no zero has
+    a sign.
+    """
     text = f"{number.quantize(Decimal(1).scaleb(-places), context=EXACT):f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text == "-0" else text

@@ -1,8 +1,9 @@
-"""Histories that were written before steps had typed fields: what happened is read from the sentence in ``reason``.
+"""Histories that were written before steps had typed fields: what happened is read from the
+sentence in ``reason``.
 
-To be removed one release after the typed fields. A step that has an ``event`` passes through unread, so nobody's free
-text is taken for more than it is. In an old history a step that leaves the state as it is and was taken by a person is
-a note, and only a note can assign.
+To be removed one release after the typed fields. A step that has an ``event`` passes through
+unread, so nobody's free text is taken for more than it is. In an old history a step that leaves the
+state as it is and was taken by a person is a note, and only a note can assign.
 """
 
 from __future__ import annotations
@@ -16,19 +17,31 @@ from msgspec.structs import replace
 from rpm_stream.records import ActionName, Cause, Direction, Event, Transition
 from rpm_stream.text import SERVICE
 
-NEW_NORMAL = ("new normal: learning resumes; the limits stay as they are", "new normal: learning resumes")
+NEW_NORMAL = (
+    "new normal: learning resumes; the limits stay as they are",
+    "new normal: learning resumes",
+)
 SNOOZE_ENDED = "the snooze is over"
 RECOVERED = "back inside the recovery limits"
 ASSIGNED = "assigned to "
 SNOOZED = re.compile(r"snoozed for ([0-9]+) minutes(?:, (low|high) values only)?(?:: |$)")
 TAKEN_BACK = re.compile(r"[0-9]+ of its readings were taken back(?:: |$)")
 REFUSED = re.compile(r"(?:[a-z_]+ refused: |refused, as this one )")
-ASKED = re.compile(r"(acknowledge|snooze|resolve|assign|comment|new[_ ]normal|withdraw|see) refused: ")
+ASKED = re.compile(
+    r"(acknowledge|snooze|resolve|assign|comment|new[_ ]normal|withdraw|see) refused: "
+)
 ROOM = "refused, as this one "
 ACTIONS: dict[str, ActionName] = {
-    "acknowledge": "acknowledge", "snooze": "snooze", "resolve": "resolve", "assign": "assign", "comment": "comment",
-    "new normal": "new_normal", "new_normal": "new_normal", "withdraw": "withdraw", "see": "see",
-}  # fmt: skip
+    "acknowledge": "acknowledge",
+    "snooze": "snooze",
+    "resolve": "resolve",
+    "assign": "assign",
+    "comment": "comment",
+    "new normal": "new_normal",
+    "new_normal": "new_normal",
+    "withdraw": "withdraw",
+    "see": "see",
+}
 CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
     (re.compile(r"it has become (?:high|medium|low) since it was seen$"), "risen"),
     (re.compile(r"it has got worse since it was seen$"), "overtaken"),
@@ -46,7 +59,9 @@ CAUSES: tuple[tuple[re.Pattern[str], Cause], ...] = (
 
 
 def typed(history: Sequence[Transition]) -> tuple[Transition, ...]:
-    """The history with the typed fields of every step; ``reason`` then holds no more than it would today."""
+    """The history with the typed fields of every step; ``reason`` then holds no more than it
+    would today.
+    """
     if all(step.event is not None for step in history):
         return with_refusals(history)
     befores = (None, *history)
@@ -59,7 +74,9 @@ def typed(history: Sequence[Transition]) -> tuple[Transition, ...]:
 
 
 def with_refusals(history: Sequence[Transition]) -> tuple[Transition, ...]:
-    """The history with ``asked`` and ``cause`` of every refused step that has the sentence alone; all else as it is."""
+    """The history with ``asked`` and ``cause`` of every refused step that has the sentence
+    alone; all else as it is.
+    """
     if not any(_is_untold(step) for step in history):
         return tuple(history)
     return tuple(_refusal(step) if _is_untold(step) else step for step in history)
@@ -92,7 +109,11 @@ def _typed(step: Transition, before: Transition | None) -> Transition:
         return replace(step, event="raised")
     if step.state != before.state and step.state == "open":
         is_end = step.reason == SNOOZE_ENDED
-        return replace(step, event="snooze_ended", reason="") if is_end else replace(step, event="reopened")
+        return (
+            replace(step, event="snooze_ended", reason="")
+            if is_end
+            else replace(step, event="reopened")
+        )
     if step.state != before.state and step.state == "acknowledged" and is_person(step):
         return replace(step, event="acknowledged")
     if step.state != before.state and step.state == "resolved":
@@ -124,20 +145,36 @@ def _note(step: Transition) -> Transition:
     if found := SNOOZED.match(reason):
         sides: dict[str | None, Direction] = {"low": "low", "high": "high"}
         until = _to_the_minute(step.at + timedelta(minutes=int(found[1])))
-        return replace(step, event="snoozed", until=until, direction=sides.get(found[2]), reason=reason[found.end() :])
+        return replace(
+            step,
+            event="snoozed",
+            until=until,
+            direction=sides.get(found[2]),
+            reason=reason[found.end() :],
+        )
     if reason.startswith(NEW_NORMAL[-1]):
         return _new_normal(step)
     if reason.startswith("comment: "):
         return replace(step, event="commented", reason=reason.removeprefix("comment: "))
-    event: Event = "refused" if REFUSED.match(reason) else "corrected" if TAKEN_BACK.match(reason) else "commented"
+    event: Event = (
+        "refused"
+        if REFUSED.match(reason)
+        else "corrected"
+        if TAKEN_BACK.match(reason)
+        else "commented"
+    )
     return replace(step, event=event)
 
 
 def _new_normal(step: Transition) -> Transition:
     words = next(words for words in NEW_NORMAL if step.reason.startswith(words))
-    return replace(step, event="new_normal", reason=step.reason.removeprefix(words).removeprefix(": "))
+    return replace(
+        step, event="new_normal", reason=step.reason.removeprefix(words).removeprefix(": ")
+    )
 
 
 def _to_the_minute(at: datetime) -> datetime:
-    """The words count begun minutes: an end on a whole minute is the last one before what they give."""
+    """The words count begun minutes: an end on a whole minute is the last one before what they
+    give.
+    """
     return at.replace(second=0, microsecond=0)

@@ -1,6 +1,7 @@
 """One 15-minute window: how often each value text came in it, and what that says.
 
-Median, minimum and maximum are found among exact numbers; converted ones are rounded when they are told (numbers.py).
+Median, minimum and maximum are found among exact numbers; converted ones are rounded when they are
+told (numbers.py).
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ Place: TypeAlias = tuple[str, str, int]  # of a window: patient, vital, start in
 
 
 class Bin(msgspec.Struct, omit_defaults=True):
-    """One window in the state. ``counts``: how often each value text came, in ``unit`` (numbers.py). ``start``: epoch
-    seconds. ``again``: how often a value came that is the same measurement as one that is counted.
+    """One window in the state. ``counts``: how often each value text came, in ``unit``
+    (numbers.py). ``start``: epoch seconds. ``again``: how often a value came that is the same
+    measurement as one that is counted.
     """
 
     start: int
@@ -39,7 +41,10 @@ class Bin(msgspec.Struct, omit_defaults=True):
 
 
 class Counted:
-    """Windows counted from readings at hand, however many and however old: none is closed or due. First come first."""
+    """Windows counted from readings at hand, however many and however old: none is closed or due.
+
+    First come first.
+    """
 
     def __init__(self, knowledge: Knowledge) -> None:
         self._knowledge = knowledge
@@ -62,12 +67,18 @@ class Counted:
 
     def windows(self) -> list[Window]:
         """All of them."""
-        return [finish(patient, vital, window) for (patient, vital, _), window in self._bins.items()]
+        return [
+            finish(patient, vital, window) for (patient, vital, _), window in self._bins.items()
+        ]
 
 
 def place_of(reading: Reading) -> Place:
     """The window of a reading."""
-    return reading.patient, reading.vital, int(reading.measured_at.timestamp() // SPAN_SECONDS) * SPAN_SECONDS
+    return (
+        reading.patient,
+        reading.vital,
+        int(reading.measured_at.timestamp() // SPAN_SECONDS) * SPAN_SECONDS,
+    )
 
 
 def count_in(window: Bin, reading: Reading, text: str) -> None:

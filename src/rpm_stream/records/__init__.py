@@ -1,8 +1,9 @@
 """The nouns: every record that the service reads or writes, frozen and without behaviour.
 
-A family is a file: the public records of the topics (each with ``v``), and in ``in_house`` the nouns that one stage
-hands to the next. No rule, no unit conversion, no clinical default and no clock belongs here. The JSON Schemas in
-``topics/`` are generated from these types. Import a record from ``rpm_stream.records``, not from its family's file.
+A family is a file: the public records of the topics (each with ``v``), and in ``in_house`` the
+nouns that one stage hands to the next. No rule, no unit conversion, no clinical default and no
+clock belongs here. The JSON Schemas in ``topics/`` are generated from these types. Import a record
+from ``rpm_stream.records``, not from its family's file.
 """
 
 from __future__ import annotations

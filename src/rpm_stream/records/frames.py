@@ -6,7 +6,17 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from rpm_stream.records.base import CLEAN, AppValue, Name, Offset, Record, Short, Time, Unit, Version
+from rpm_stream.records.base import (
+    CLEAN,
+    AppValue,
+    Name,
+    Offset,
+    Record,
+    Short,
+    Time,
+    Unit,
+    Version,
+)
 
 
 class Notification(Record, frozen=True, kw_only=True):
@@ -14,13 +24,20 @@ class Notification(Record, frozen=True, kw_only=True):
 
     at: Time
     characteristic: Annotated[
-        str, Meta(min_length=4, max_length=36, pattern=CLEAN, description="4 hex digits or the 128-bit form")
+        str,
+        Meta(
+            min_length=4,
+            max_length=36,
+            pattern=CLEAN,
+            description="4 hex digits or the 128-bit form",
+        ),
     ]
     payload: Annotated[str, Meta(max_length=4096, description="the payload's bytes in hexadecimal")]
 
 
 class Measurement(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """One value that an app measured or a person typed; ``vital`` and ``unit`` from the knowledge table.
+    """One value that an app measured or a person typed; ``vital`` and ``unit`` from the knowledge
+    table.
 
     Either ``value`` or ``absent``. LO and HI are what a glucose meter shows instead of a number.
     """
@@ -33,7 +50,8 @@ class Measurement(Record, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Frame(Record, frozen=True, kw_only=True):
-    """One uplink of one gateway for one device, with exactly one of the three kinds of entries (1 to 1,000).
+    """One uplink of one gateway for one device, with exactly one of the three kinds of entries (1
+    to 1,000).
 
     ``seq`` counts per gateway and device from ``boot``, so that a gap can be named.
     """

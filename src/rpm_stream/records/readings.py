@@ -38,13 +38,15 @@ class Reading(Record, frozen=True, kw_only=True):
 
 
 class Readings(Record, frozen=True, kw_only=True):
-    """A message of ``rpm.readings``: the readings of one frame and patient (at most 500 and half a MiB, then chunks).
+    """A message of ``rpm.readings``: the readings of one frame and patient (at most 500 and half a
+    MiB, then chunks).
 
-    ``partition``, ``offset`` and ``chunk`` name the frame's place in ``rpm.frames``, so that the judge applies
-    each message once. ``refused``: values that no body can have, each under the id of its reject and with the flag
-    ``refused``: they are rejects and no readings, told so that a person learns that a device measures nothing.
-    ``line``: the frame was kept while its device's state could not be read, and its place counts in a line of its own:
-    frames of others, from behind it, have been judged before.
+    ``partition``, ``offset`` and ``chunk`` name the frame's place in ``rpm.frames``, so that the
+    judge applies each message once. ``refused``: values that no body can have, each under the id of
+    its reject and with the flag ``refused``: they are rejects and no readings, told so that a
+    person learns that a device measures nothing. ``line``: the frame was kept while its device's
+    state could not be read, and its place counts in a line of its own: frames of others, from
+    behind it, have been judged before.
     """
 
     v: Version = 1
@@ -60,7 +62,8 @@ class Readings(Record, frozen=True, kw_only=True):
 
 
 class Window(Record, frozen=True, kw_only=True):
-    """What the 15-minute summary of one patient and vital says: ``start`` and ``end`` UTC, values in ``unit``.
+    """What the 15-minute summary of one patient and vital says: ``start`` and ``end`` UTC, values
+    in ``unit``.
 
     ``received_at`` is the latest of its readings; ``device`` is ``None`` when several took part.
     """

@@ -13,7 +13,8 @@ from rpm_stream.records.terms import Priority
 class Assignment(Record, frozen=True, kw_only=True, rename={"from_": "from"}):
     """A device belongs to a patient in [from, until); ``None`` means without end.
 
-    ``user`` is the patient's slot on a device that several use (GATT user index); without it all slots are meant.
+    ``user`` is the patient's slot on a device that several use (GATT user index); without it all
+    slots are meant.
     """
 
     patient: KeptName
@@ -40,7 +41,9 @@ class Recovery(Record, frozen=True, kw_only=True):
 
 
 class Of(Record, frozen=True, kw_only=True):
-    """``count`` of the ``last`` readings, all ``within`` so many minutes: sustained, where readings are rare."""
+    """``count`` of the ``last`` readings, all ``within`` so many minutes: sustained, where
+    readings are rare.
+    """
 
     count: Annotated[int, Meta(ge=1, le=12)]
     last: Annotated[int, Meta(ge=1, le=12)]
@@ -48,11 +51,13 @@ class Of(Record, frozen=True, kw_only=True):
 
 
 class Limit(Record, frozen=True, kw_only=True, rename={"for_": "for"}):
-    """An individual limit. A value below ``low`` or above ``high`` breaks it: at once, or when it has lasted ``for``
-    minutes of device time, or ``of`` the last readings; with both, ``of`` holds for spot readings, ``for`` for others.
+    """An individual limit. A value below ``low`` or above ``high`` breaks it: at once, or when it
+    has lasted ``for`` minutes of device time, or ``of`` the last readings; with both, ``of`` holds
+    for spot readings, ``for`` for others.
 
-    ``recover`` is a value where the limit has one side, an object with both where it has two; default: the limit.
-    It holds in [valid_from, until): what ended stays listed, so that a late reading is judged by what held then.
+    ``recover`` is a value where the limit has one side, an object with both where it has two;
+    default: the limit. It holds in [valid_from, until): what ended stays listed, so that a late
+    reading is judged by what held then.
     """
 
     vital: KeptName
@@ -69,7 +74,9 @@ class Limit(Record, frozen=True, kw_only=True, rename={"for_": "for"}):
 
 
 class TargetWeight(Record, frozen=True, kw_only=True):
-    """What a patient weighed at ``at`` (at discharge), or is to weigh: compared with before days are known."""
+    """What a patient weighed at ``at`` (at discharge), or is to weigh: compared with before days
+    are known.
+    """
 
     value: LimitValue
     unit: Code
@@ -79,8 +86,8 @@ class TargetWeight(Record, frozen=True, kw_only=True):
 class PatientEntry(Record, frozen=True, kw_only=True):
     """``patient/<id>`` of the registry. ``oxygen_scale`` 2 only on prescription (NEWS2).
 
-    ``panel`` and ``programme`` name entries whose limits hold where the patient has none (CONTRACT 7). ``team``: who
-    looks after the patient.
+    ``panel`` and ``programme`` name entries whose limits hold where the patient has none (CONTRACT
+    7). ``team``: who looks after the patient.
     """
 
     v: Version = 1

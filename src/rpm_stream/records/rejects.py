@@ -16,10 +16,11 @@ class Position(Record, frozen=True, kw_only=True):
 
 
 class Reject(Record, frozen=True, kw_only=True):
-    """What could not become a reading: never lost, kept with its reason. ``original`` is base64, at most 64 KiB.
+    """What could not become a reading: never lost, kept with its reason. ``original`` is base64, at
+    most 64 KiB.
 
-    ``parts``: all parts of its entry that were refused for this one cause; empty where it is the one part that
-    ``origin`` names, or the whole frame.
+    ``parts``: all parts of its entry that were refused for this one cause; empty where it is the
+    one part that ``origin`` names, or the whole frame.
     """
 
     v: Version = 1

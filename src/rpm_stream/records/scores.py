@@ -8,7 +8,10 @@ from rpm_stream.records.base import Code, Record, Time, Version
 
 
 class Score(Record, frozen=True, kw_only=True):
-    """What one detector or score said of one moment. ``score_min`` to ``score_max`` spans what is ``missing``."""
+    """What one detector or score said of one moment.
+
+    ``score_min`` to ``score_max`` spans what is ``missing``.
+    """
 
     v: Version = 1
     id: Code

@@ -59,7 +59,16 @@ Absent: TypeAlias = Literal[
     "not-a-number", "positive-infinity", "negative-infinity", "error", "not-performed", "unknown"
 ]
 ActionName: TypeAlias = Literal[
-    "acknowledge", "snooze", "resolve", "assign", "comment", "new_normal", "withdraw", "see", "void", "adopt"
+    "acknowledge",
+    "snooze",
+    "resolve",
+    "assign",
+    "comment",
+    "new_normal",
+    "withdraw",
+    "see",
+    "void",
+    "adopt",
 ]
 Cause: TypeAlias = Literal[
     # why a decision was not carried out; alert/refusals.py has the sentence of each

@@ -1,4 +1,6 @@
-"""A detector in shadow that is too slow is switched off for the process, and nothing else changes."""
+"""A detector in shadow that is too slow is switched off for the process, and nothing else
+changes.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def test_one_that_is_too_slow_is_off_with_one_line() -> None:
     before = load(EXAMPLE)
     with capture_logs() as lines:
         after = within_budget(before, lambda name, row: costs[name])
-    assert [(line["detector"], line["cost_us"], line["budget_us"]) for line in lines] == [("outliers", 2001, 2000)]
+    assert [(line["detector"], line["cost_us"], line["budget_us"]) for line in lines] == [
+        ("outliers", 2001, 2000)
+    ]
     assert after.detectors.off == {"outliers"}
     assert [row.mode for row in entries(after) if row.name in costs] == ["off", "shadow", "shadow"]
     assert [row.states for row in entries(after)] == [row.states for row in entries(before)]
@@ -39,8 +43,14 @@ def test_the_cost_is_measured() -> None:
     slow = load(EXAMPLE).detectors.shadow["outliers"]
     quick = load(EXAMPLE).detectors.shadow["shift"]
     assert 0 < cost_us("quick", quick) < cost_us("slow", slow)
-    fields = {"class": "river.anomaly.LocalOutlierFactor", "parameters": {"n_neighbors": 10}, "threshold": 1.0}
-    hopeless = msgspec.convert({**fields, "inputs": slow.inputs, "keep": 60, "budget_us": 1}, Shadow)
+    fields = {
+        "class": "river.anomaly.LocalOutlierFactor",
+        "parameters": {"n_neighbors": 10},
+        "threshold": 1.0,
+    }
+    hopeless = msgspec.convert(
+        {**fields, "inputs": slow.inputs, "keep": 60, "budget_us": 1}, Shadow
+    )
     assert cost_us("hopeless", hopeless) > hopeless.budget_us
 
 

@@ -43,7 +43,9 @@ def test_a_turn_is_over_after_so_many_octets() -> None:
 
 
 @given(ARRIVALS, st.integers(1, 500), st.integers(1, 500))
-def test_each_comes_once_and_in_its_order(arrivals: list[tuple[str, int]], octets: int, at_once: int) -> None:
+def test_each_comes_once_and_in_its_order(
+    arrivals: list[tuple[str, int]], octets: int, at_once: int
+) -> None:
     turns: Turns[int] = Turns(at_once)
     came: dict[str, list[int]] = defaultdict(list)
     for place, (key, size) in enumerate(arrivals):
@@ -60,7 +62,9 @@ def test_each_comes_once_and_in_its_order(arrivals: list[tuple[str, int]], octet
 
 
 @given(ARRIVALS, st.integers(1, 500))
-def test_who_has_one_waits_for_one_of_each_other(arrivals: list[tuple[str, int]], octets: int) -> None:
+def test_who_has_one_waits_for_one_of_each_other(
+    arrivals: list[tuple[str, int]], octets: int
+) -> None:
     turns: Turns[int] = Turns(1)
     for place, (key, size) in enumerate(arrivals):
         turns.add(key, [waiting(place, size)])

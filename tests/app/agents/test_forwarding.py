@@ -1,4 +1,6 @@
-"""What ingest forwards: acked when the broker has it, in the order of its partition, and without any state."""
+"""What ingest forwards: acked when the broker has it, in the order of its partition, and without
+any state.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +27,22 @@ AT_MS = 1_772_352_000_000
 
 
 def record(offset: int, key: bytes | None = b"ada", **changes: Any) -> ConsumerRecord:
-    body = {"v": 1, "patient": "ada", "alert": "a", "action": "comment", "who": "n", "reason": f"{offset}"}
+    body = {
+        "v": 1,
+        "patient": "ada",
+        "alert": "a",
+        "action": "comment",
+        "who": "n",
+        "reason": f"{offset}",
+    }
     value = msgspec.json.encode({**body, "at": "2026-03-01T07:00:00Z", **changes})
     return ConsumerRecord(ACTIONS, 1, offset, AT_MS, 1, key, value, None, 0, len(value), ())
 
 
 class World:
-    """What ``BatchWork`` needs of Faust: a producer that is answered by hand, and a table that must not be used."""
+    """What ``BatchWork`` needs of Faust: a producer that is answered by hand, and a table that
+    must not be used.
+    """
 
     def __init__(self) -> None:
         self.sent: list[Any] = []
@@ -97,30 +108,49 @@ def test_it_goes_to_the_patient_of_the_key_with_the_time_of_the_broker() -> None
     message = read_message(value)
     assert isinstance(message, Forwarded)
     assert (topic, key, partition) == (READINGS, b"ada", None)
-    assert (message.patient, message.topic, message.partition, message.offset) == ("ada", ACTIONS, 1, 7)
+    assert (message.patient, message.topic, message.partition, message.offset) == (
+        "ada",
+        ACTIONS,
+        1,
+        7,
+    )
     assert message.received_at.timestamp() * 1000 == AT_MS
     [(_, _, value, _)] = Forwarding(recorded_time=True).apply(record(7))
     assert b'"received_at":"2026-03-01T07:00:00Z"' in value
 
 
 @pytest.mark.parametrize("key", [b"", b"a" * 129])
-def test_a_key_that_is_no_name_of_a_patient_goes_no_further_and_is_told_with_its_place(key: bytes) -> None:
+def test_a_key_that_is_no_name_of_a_patient_goes_no_further_and_is_told_with_its_place(
+    key: bytes,
+) -> None:
     with capture_logs() as logs:
         assert Forwarding(recorded_time=False).apply(record(7, key=key)) == []
-    assert [(each["event"], each["partition"], each["offset"]) for each in logs] == [("not an action", 1, 7)]
+    assert [(each["event"], each["partition"], each["offset"]) for each in logs] == [
+        ("not an action", 1, 7)
+    ]
     assert "aaa" not in str(logs)
 
 
 @pytest.mark.parametrize("key", [b"p\n1", "p\u2028".encode()])
-def test_a_patient_whom_an_older_release_named_with_a_control_character_can_be_decided_on(key: bytes) -> None:
+def test_a_patient_whom_an_older_release_named_with_a_control_character_can_be_decided_on(
+    key: bytes,
+) -> None:
     [(_, to, value, _)] = Forwarding(recorded_time=False).apply(record(7, key=key))
     assert (to, read_message(value).patient) == (key, key.decode())
 
 
-@given(st.text(min_size=0, max_size=130) | st.sampled_from(["p\n", "p"]), st.text(max_size=5), st.text(max_size=5))
-def test_what_is_forwarded_can_be_read_and_what_cannot_be_is_not(key: str, who: str, to: str) -> None:
+@given(
+    st.text(min_size=0, max_size=130) | st.sampled_from(["p\n", "p"]),
+    st.text(max_size=5),
+    st.text(max_size=5),
+)
+def test_what_is_forwarded_can_be_read_and_what_cannot_be_is_not(
+    key: str, who: str, to: str
+) -> None:
     """The judge's reader is no stricter than what lets an action in."""
-    forwarded = Forwarding(recorded_time=False).apply(record(7, key=key.encode(errors="replace"), who=who, to=to))
+    forwarded = Forwarding(recorded_time=False).apply(
+        record(7, key=key.encode(errors="replace"), who=who, to=to)
+    )
     for _, _, value, _ in forwarded:
         message = read_message(value)
         assert isinstance(message, Forwarded)
@@ -130,4 +160,6 @@ def test_what_is_forwarded_can_be_read_and_what_cannot_be_is_not(key: str, who: 
 def test_without_a_key_it_is_nobodys() -> None:
     with capture_logs() as logs:
         assert Forwarding(recorded_time=False).apply(record(7, key=None)) == []
-    assert [(each["event"], each["partition"], each["offset"]) for each in logs] == [("not an action", 1, 7)]
+    assert [(each["event"], each["partition"], each["offset"]) for each in logs] == [
+        ("not an action", 1, 7)
+    ]

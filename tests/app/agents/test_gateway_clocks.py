@@ -1,4 +1,6 @@
-"""Kafka's own clock is named by the gateways: the quickest frame of each, and the middle one of all."""
+"""Kafka's own clock is named by the gateways: the quickest frame of each, and the middle one of
+all.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +21,18 @@ DAY = timedelta(days=1)
 
 
 class Heard:
-    """Gateway clocks with a counter that a test moves; every frame of ``send`` is one that is looked at."""
+    """Gateway clocks with a counter that a test moves; every frame of ``send`` is one that is
+    looked at.
+    """
 
     def __init__(self) -> None:
         self.time = 0.0
         self.clocks = GatewayClocks(lambda: self.time)
 
     def send(self, gateway: str, lead: timedelta) -> None:
-        body = json.dumps({"v": 1, "gateway": gateway, "sent_at": (RECEIVED + lead).isoformat(), "more": [1]}).encode()
+        body = json.dumps(
+            {"v": 1, "gateway": gateway, "sent_at": (RECEIVED + lead).isoformat(), "more": [1]}
+        ).encode()
         for _ in range(EACH):
             self.raw(body)
 
@@ -76,9 +82,14 @@ def test_what_is_kept_is_bounded() -> None:
 
 
 def test_it_is_asked_by_another_thread_while_frames_come() -> None:
-    """The metrics are served by a thread of their own: none of its looks may fail, or the page of all metrics does."""
+    """The metrics are served by a thread of their own: none of its looks may fail, or the page
+    of all metrics does.
+    """
     heard, looks, faults = Heard(), 0, list[Exception]()
-    bodies = [json.dumps({"gateway": f"gw-{n}", "sent_at": RECEIVED.isoformat()}).encode() for n in range(5000)]
+    bodies = [
+        json.dumps({"gateway": f"gw-{n}", "sent_at": RECEIVED.isoformat()}).encode()
+        for n in range(5000)
+    ]
     done = threading.Event()
 
     def look() -> None:
@@ -112,9 +123,16 @@ def test_it_is_asked_by_another_thread_while_frames_come() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [None, b"", b"\xff", b"[]", b'{"gateway":"g"}', b'{"gateway":"g","sent_at":"2026-01-31T08:00:00"}',
-     b'{"gateway":"g","sent_at":"0001-01-01T00:00:00+14:00"}'],
-)  # fmt: skip
+    [
+        None,
+        b"",
+        b"\xff",
+        b"[]",
+        b'{"gateway":"g"}',
+        b'{"gateway":"g","sent_at":"2026-01-31T08:00:00"}',
+        b'{"gateway":"g","sent_at":"0001-01-01T00:00:00+14:00"}',
+    ],
+)
 def test_what_is_no_frame_is_passed_over(value: bytes | None) -> None:
     heard = Heard()
     heard.raw(value)

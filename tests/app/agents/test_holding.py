@@ -1,4 +1,6 @@
-"""Whatever is damaged, killed and made anew in whatever order: each message is applied once, in its order, and told."""
+"""Whatever is damaged, killed and made anew in whatever order: each message is applied once, in
+its order, and told.
+"""
 
 from __future__ import annotations
 
@@ -71,10 +73,18 @@ def step(state: Counted, record: ConsumerRecord, is_late: bool = False) -> list[
 
 
 class World:
-    """A broker: a source, a changelog, a commit, and what was put out. All that is sent is durable at once."""
+    """A broker: a source, a changelog, a commit, and what was put out.
+
+    All that is sent is durable at once.
+    """
 
     def __init__(self) -> None:
-        self.topics: dict[str, list[ConsumerRecord]] = {SOURCE: [], CHANGELOG: [], OUT: [], ALERTS: []}
+        self.topics: dict[str, list[ConsumerRecord]] = {
+            SOURCE: [],
+            CHANGELOG: [],
+            OUT: [],
+            ALERTS: [],
+        }
         self.commit, self.metadata = 0, ""
         self.told: Told = NobodyTold()
         self.worker: Worker | None = None
@@ -85,7 +95,9 @@ class World:
 
     def append(self, topic: str, key: bytes, value: bytes) -> int:
         offset = len(self.topics[topic])
-        self.topics[topic].append(ConsumerRecord(topic, 0, offset, 0, 1, key, value, None, 0, 0, ()))
+        self.topics[topic].append(
+            ConsumerRecord(topic, 0, offset, 0, 1, key, value, None, 0, 0, ())
+        )
         return offset
 
     def last(self, key: bytes) -> bytes | None:
@@ -99,7 +111,9 @@ class World:
         return state
 
     def rebuild(self) -> None:
-        """As ``rpm-stream state rebuild``: every state that cannot be read, up to where its messages are kept."""
+        """As ``rpm-stream state rebuild``: every state that cannot be read, up to where its
+        messages are kept.
+        """
         note, done = read_note(self.metadata), self.commit
         last = {key: value for key in KEYS if (value := self.last(key)) is not None}
         for key, value in last.items():
@@ -112,7 +126,9 @@ class World:
                 self.append(CHANGELOG, key, one.mended(_encode(self.made_anew(key, upto))))
 
     def check(self) -> None:
-        """Each message is told once, as if nothing had happened, and the states are those of all messages."""
+        """Each message is told once, as if nothing had happened, and the states are those of all
+        messages.
+        """
         told: dict[int, set[bytes]] = {}
         for record in self.topics[OUT]:
             told.setdefault(msgspec.json.decode(record.value)[0], set()).add(record.value)
@@ -131,7 +147,9 @@ class World:
 
 
 class Worker:
-    """The agent's own classes over that world, from its start to its end by SIGKILL at whatever it awaits."""
+    """The agent's own classes over that world, from its start to its end by SIGKILL at whatever
+    it awaits.
+    """
 
     source: ClassVar[str] = SOURCE
 
@@ -139,14 +157,24 @@ class Worker:
         self.world = world
         self.table: Any = BytesTable.__new__(BytesTable)
         self.table.__dict__.update(
-            _data=SimpleNamespace(data={}, _key_partition={}), places={}, several={}, ends={},
-            there=defaultdict(set), anew={}, held={}, source=SOURCE,
-            _changelog_topic=SimpleNamespace(get_topic_name=lambda: CHANGELOG), app=self,
-        )  # fmt: skip
+            _data=SimpleNamespace(data={}, _key_partition={}),
+            places={},
+            several={},
+            ends={},
+            there=defaultdict(set),
+            anew={},
+            held={},
+            source=SOURCE,
+            _changelog_topic=SimpleNamespace(get_topic_name=lambda: CHANGELOG),
+            app=self,
+        )
         self.states, self.clock = self.table, Clock()
         self.rebalancing = self.in_recovery = self.should_stop = False
         self.consumer = SimpleNamespace(
-            revoked=False, owns=lambda _: True, commits=self._commits, next_of=lambda *_: world.commit
+            revoked=False,
+            owns=lambda _: True,
+            commits=self._commits,
+            next_of=lambda *_: world.commit,
         )
         self.producer = SimpleNamespace(send_all=self._send)
         app: Any = self
@@ -174,7 +202,9 @@ class Worker:
         found = []
         for topic, key, value, _ in records:
             future = asyncio.get_running_loop().create_future()
-            future.set_result(SimpleNamespace(offset=self.world.append(topic, key, value), timestamp=0))
+            future.set_result(
+                SimpleNamespace(offset=self.world.append(topic, key, value), timestamp=0)
+            )
             found.append(future)
         return found
 
@@ -184,13 +214,18 @@ class Worker:
         await self.work._restored({0})
         ready = asyncio.Event()
         ready.set()
-        self.tasks = [asyncio.create_task(self.work.run()), asyncio.create_task(self.holding.run(ready))]
+        self.tasks = [
+            asyncio.create_task(self.work.run()),
+            asyncio.create_task(self.holding.run(ready)),
+        ]
 
     def deliver(self, most: int) -> None:
         batch = self.world.topics[SOURCE][self.read : self.read + most]
         if batch:
             first, self.read = self.read, self.read + len(batch)
-            ack = SimpleNamespace(value=batch, ack=lambda: self.acked.update({first: first + len(batch)}))
+            ack = SimpleNamespace(
+                value=batch, ack=lambda: self.acked.update({first: first + len(batch)})
+            )
             self.work.add(ack, step)
 
     def commit(self) -> None:
@@ -220,7 +255,9 @@ def broker(world: World, few: int = len(KEYS)) -> Iterator[None]:
 
         yield SimpleNamespace(consumer=SimpleNamespace(end_offsets=end_offsets))
 
-    async def records(_broker: Any, spans: Any, _progress: Any) -> AsyncIterator[list[ConsumerRecord]]:
+    async def records(
+        _broker: Any, spans: Any, _progress: Any
+    ) -> AsyncIterator[list[ConsumerRecord]]:
         for tp, (first, last) in spans.items():
             for start in range(first, last, 2):
                 await asyncio.sleep(0)
@@ -233,7 +270,12 @@ def broker(world: World, few: int = len(KEYS)) -> Iterator[None]:
         raise AssertionError(f"{reason} {facts}")
 
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"reaching": reaching, "records": records, "starts": starts, "LOOK_SECONDS": 0}.items():
+        for name, value in {
+            "reaching": reaching,
+            "records": records,
+            "starts": starts,
+            "LOOK_SECONDS": 0,
+        }.items():
             patch.setattr(module, name, value)
         patch.setattr(module, "FEW", few)
         patch.setattr(keyed, "settle_collector", lambda: None)
@@ -248,7 +290,9 @@ async def turns(count: int) -> None:
 
 
 async def lived(world: World, moves: list[tuple[str, Any]]) -> None:
-    """Do to the service what ``moves`` say; then mend all, and let it work until nothing changes any more."""
+    """Do to the service what ``moves`` say; then mend all, and let it work until nothing changes
+    any more.
+    """
     for what, how in moves:
         if what == "send":
             world.append(SOURCE, how, b"12345678")
@@ -294,11 +338,21 @@ MOVES = st.lists(
 
 
 @settings(max_examples=100, deadline=None)
-@example([("send", b"c"), ("work", 2), ("damage", b"c"), ("send", b"c"), ("work", 2), ("damage", b"c")])
-@example([
-    ("send", b"a"), ("send", b"c"), ("work", 3), ("send", b"a"), ("damage", b"a"), ("damage", b"c"), ("work", 2),
-    ("damage", b"a"),
-])  # fmt: skip
+@example(
+    [("send", b"c"), ("work", 2), ("damage", b"c"), ("send", b"c"), ("work", 2), ("damage", b"c")]
+)
+@example(
+    [
+        ("send", b"a"),
+        ("send", b"c"),
+        ("work", 3),
+        ("send", b"a"),
+        ("damage", b"a"),
+        ("damage", b"c"),
+        ("work", 2),
+        ("damage", b"a"),
+    ]
+)
 @given(MOVES)
 def test_nothing_is_lost_or_told_in_two_ways_whatever_is_damaged_killed_and_made_anew(
     moves: list[tuple[str, Any]],
@@ -314,7 +368,10 @@ def test_nothing_is_lost_or_told_in_two_ways_whatever_is_damaged_killed_and_made
 def test_an_alert_of_a_held_state_has_one_content_and_ends_whenever_its_agent_is_killed(
     moves: list[tuple[str, Any]],
 ) -> None:
-    """Each record of an alert goes on with the same history. What stands for a held state is not damaged itself."""
+    """Each record of an alert goes on with the same history.
+
+    What stands for a held state is not damaged itself.
+    """
     world = World()
     world.told = FeedTold(lambda _: 0)
     with broker(world):
@@ -325,7 +382,9 @@ def test_an_alert_of_a_held_state_has_one_content_and_ends_whenever_its_agent_is
         alert = msgspec.json.decode(record.value, type=Alert)
         before = last.setdefault(alert.id, alert)
         assert before.history == alert.history[: len(before.history)]
-        assert (alert == before) == (len(alert.history) == len(before.history)), "one id with two contents"
+        assert (alert == before) == (len(alert.history) == len(before.history)), (
+            "one id with two contents"
+        )
         last[alert.id] = alert
     assert {alert.state for alert in last.values()} <= {"resolved"}
 
@@ -388,7 +447,12 @@ def test_a_held_key_keeps_its_messages_and_lets_the_others_go_on() -> None:
             await turns(60)
             worker.commit()
             assert (world.commit, set(worker.holding.kept)) == (8, {b"b"})
-            assert Counter(one.key for one in world.topics[OUT]) == {b"a": 2, b"b": 1, b"c": 2, b"d": 2}
+            assert Counter(one.key for one in world.topics[OUT]) == {
+                b"a": 2,
+                b"b": 1,
+                b"c": 2,
+                b"d": 2,
+            }
             note = read_note(world.metadata)
             assert note is not None
             assert note.held == 4
@@ -401,9 +465,13 @@ def test_a_held_key_keeps_its_messages_and_lets_the_others_go_on() -> None:
 def test_a_message_that_comes_to_another_partition_waits_in_that_of_the_held_key(
     partition: int, offset: int, is_large: bool
 ) -> None:
-    """Its offset there says nothing of those of the partition whose messages are kept; one too large is refused."""
+    """Its offset there says nothing of those of the partition whose messages are kept; one too
+    large is refused.
+    """
     world, sent, done = World(), [], []
-    came = ConsumerRecord(SOURCE, partition, offset, 0, 1, b"b", b"frame", None, 0, 0, (("x", b"y"),))
+    came = ConsumerRecord(
+        SOURCE, partition, offset, 0, 1, b"b", b"frame", None, 0, 0, (("x", b"y"),)
+    )
 
     async def send(records: list[Any]) -> list[asyncio.Future[Any]]:
         sent.extend(records)
@@ -424,15 +492,21 @@ def test_a_message_that_comes_to_another_partition_waits_in_that_of_the_held_key
         await turns(40)
         assert done
         if partition == 1:
-            assert (kept.held, kept.passed, b"b" in worker.holding.kept) == (before[0], max(0, offset + 1), True)
+            assert (kept.held, kept.passed, b"b" in worker.holding.kept) == (
+                before[0],
+                max(0, offset + 1),
+                True,
+            )
             assert sent == []
         else:
             assert (kept.held, kept.passed) == before
             [(topic, key, value, place)] = sent
             assert (topic, place) == (("rejects", None) if is_large else (SOURCE, 1))
             assert is_large or (key, value, sent[0].headers) == (
-                b"b", b"frame", [("x", b"y"), (MOVED, b"%d:%d" % (partition, offset))]
-            )  # fmt: skip
+                b"b",
+                b"frame",
+                [("x", b"y"), (MOVED, b"%d:%d" % (partition, offset))],
+            )
         assert worker.work.states.live == {}
         await worker.end()
 

@@ -34,10 +34,14 @@ def applied(ward: Ward, message: Readings) -> Judged | None:
 def test_each_message_counts_once_though_a_part_was_out_before_the_kill_and_others_went_on(
     put_out: int, between: int, interrupted: int
 ) -> None:
-    """``put_out`` were, of six; then ``between`` of another device; catching up breaks off after ``interrupted``."""
+    """``put_out`` were, of six; then ``between`` of another device; catching up breaks off after
+    ``interrupted``.
+    """
     ward = Ward()
     mine = [ward.message(minute, (minute, "heart_rate", "80")) for minute in range(6)]
-    others = [ward.message(10 + minute, (10 + minute, "heart_rate", "80")) for minute in range(between)]
+    others = [
+        ward.message(10 + minute, (10 + minute, "heart_rate", "80")) for minute in range(between)
+    ]
     topic = [*mine[:put_out], *others]
     counted = sum(applied(ward, message) is not None for message in topic)
     lines = Lines(b"d", 0)
@@ -69,7 +73,10 @@ def test_what_was_out_before_a_kill_is_known_however_wrong_the_clock_was(
         for tp, (first, end) in spans.items():
             at, value = (frame_at, b"") if tp.topic == FRAMES else (put_out_at, _encode(message))
             stamp = int(at.timestamp() * 1000)
-            yield [ConsumerRecord(tp.topic, 0, one, stamp, 1, b"d", value, None, 0, 0, ()) for one in range(first, end)]
+            yield [
+                ConsumerRecord(tp.topic, 0, one, stamp, 1, b"d", value, None, 0, 0, ())
+                for one in range(first, end)
+            ]
 
     monkeypatch.setattr(kept_frames, "window", window)
     monkeypatch.setattr(kept_frames, "records", records)
@@ -81,7 +88,15 @@ def test_what_was_out_before_a_kill_is_known_however_wrong_the_clock_was(
 def test_only_what_came_of_the_partition_s_frames_from_there_on_is_known() -> None:
     ward = Ward()
     message = ward.message(0, (0, "heart_rate", "80"))
-    body = {"v": 1, "patient": "p", "alert": "a", "action": "comment", "who": "n", "reason": "x", "at": START}
+    body = {
+        "v": 1,
+        "patient": "p",
+        "alert": "a",
+        "action": "comment",
+        "who": "n",
+        "reason": "x",
+        "at": START,
+    }
     place = Position(topic="rpm.actions", partition=0, offset=message.offset)
     for value in (
         b"",

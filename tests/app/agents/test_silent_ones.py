@@ -1,4 +1,6 @@
-"""Who is expected to be heard ticks before anything was heard, in the partition where the records would be."""
+"""Who is expected to be heard ticks before anything was heard, in the partition where the
+records would be.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def step() -> Step:
 
 
 def test_each_of_whom_something_is_expected_ticks_in_one_partition() -> None:
-    found = [name.decode() for partition in range(8) for name in step().expecting(REGISTRY, partition)]
+    found = [
+        name.decode() for partition in range(8) for name in step().expecting(REGISTRY, partition)
+    ]
     assert sorted(found) == sorted(NAMES)
 
 
@@ -46,15 +50,21 @@ def test_nobody_is_expected_after_the_entry_is_gone_or_expects_nothing() -> None
     assert list(registry.expecting) == ["p"]
     registry.put(registry_of([{"v": 1, "patient": "p"}]).patient("p"))
     assert list(registry.expecting) == []
-    registry.put(registry_of([{"v": 1, "patient": "p", "expected_every": {"weight": 60}}]).patient("p"))
+    registry.put(
+        registry_of([{"v": 1, "patient": "p", "expected_every": {"weight": 60}}]).patient("p")
+    )
     registry.remove("patient/p")
     assert list(registry.expecting) == []
 
 
 def test_a_device_is_found_by_whoever_has_it_and_by_nobody_else() -> None:
-    registry = registry_of([{"v": 1, "device": "a", "assignments": [{"patient": "p"}, {"patient": "q"}]}])
+    registry = registry_of(
+        [{"v": 1, "device": "a", "assignments": [{"patient": "p"}, {"patient": "q"}]}]
+    )
     assert [device.device for name in ("p", "q") for device in registry.worn_by(name)] == ["a", "a"]
-    registry.put(registry_of([{"v": 1, "device": "a", "assignments": [{"patient": "q"}]}]).devices["a"])
+    registry.put(
+        registry_of([{"v": 1, "device": "a", "assignments": [{"patient": "q"}]}]).devices["a"]
+    )
     assert [list(registry.worn_by("p")), len(list(registry.worn_by("q")))] == [[], 1]
     registry.remove("device/a")
     assert list(registry.worn_by("q")) == []

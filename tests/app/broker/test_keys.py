@@ -24,11 +24,17 @@ NOW = datetime.now(UTC)
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes()
+        for path in root.rglob("*")
+        if path.is_file()
+    }
 
 
 def shakes_hands(folder: Folder, host: str, client: tuple[Path, Path] | None = None) -> bool:
-    """A handshake in memory between the broker's certificate and a client that trusts the authority."""
+    """A handshake in memory between the broker's certificate and a client that trusts the
+    authority.
+    """
     server_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(folder.authority))
     server_side.load_cert_chain(folder.broker / "broker.pem", folder.broker / "broker.key")
     client_side = ssl.create_default_context(cafile=str(folder.authority))
@@ -88,7 +94,12 @@ def test_each_user_has_its_own_password_and_no_settings_hold_it(tmp_path: Path) 
 def test_a_client_trusts_the_broker_by_each_of_its_names(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     prepare(folder, (*HOSTS, "kafka"))
-    assert [shakes_hands(folder, host) for host in (*HOSTS, "kafka", "elsewhere")] == [True, True, True, False]
+    assert [shakes_hands(folder, host) for host in (*HOSTS, "kafka", "elsewhere")] == [
+        True,
+        True,
+        True,
+        False,
+    ]
 
 
 def test_a_certificate_of_another_authority_is_refused(tmp_path: Path) -> None:
@@ -103,14 +114,18 @@ def test_a_client_certificate_does_not_make_a_server(tmp_path: Path) -> None:
     """Else a gateway could pass for the broker."""
     folder = Folder(tmp_path)
     prepare(folder, HOSTS)
-    certificate = x509.load_pem_x509_certificate(client_certificate(folder, "gw-17")[0].read_bytes())
+    certificate = x509.load_pem_x509_certificate(
+        client_certificate(folder, "gw-17")[0].read_bytes()
+    )
     purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert [purpose._name for purpose in purposes] == ["clientAuth"]
     assert not certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
 
 
 @pytest.mark.parametrize(("days", "renewed"), [(300, False), (336, True), (400, True)])
-def test_certificates_are_renewed_before_they_expire(tmp_path: Path, days: int, renewed: bool) -> None:
+def test_certificates_are_renewed_before_they_expire(
+    tmp_path: Path, days: int, renewed: bool
+) -> None:
     folder = Folder(tmp_path)
     prepare(folder, HOSTS, NOW - timedelta(days=days))
     client_certificate(folder, "gw-17", NOW - timedelta(days=days))
@@ -121,10 +136,16 @@ def test_certificates_are_renewed_before_they_expire(tmp_path: Path, days: int, 
     changed = {name for name, content in contents(tmp_path).items() if before[name] != content}
     if renewed:
         assert changed == {
-            "broker/broker.p12", "broker/broker.pem", "broker/broker.key", "users/gw-17/client.pem",
+            "broker/broker.p12",
+            "broker/broker.pem",
+            "broker/broker.key",
+            "users/gw-17/client.pem",
             "users/gw-17/client.key",
-        }  # fmt: skip
-        assert [line["event"] for line in logged] == ["broker.certificate_renewed", "broker.certificate_renewed"]
+        }
+        assert [line["event"] for line in logged] == [
+            "broker.certificate_renewed",
+            "broker.certificate_renewed",
+        ]
     else:
         assert (changed, logged) == (set(), [])
     assert shakes_hands(folder, "localhost", client_certificate(folder, "gw-17"))
@@ -171,7 +192,9 @@ def test_half_an_authority_is_never_replaced(tmp_path: Path, name: str) -> None:
         prepare(folder, HOSTS)
 
 
-@pytest.mark.parametrize("name", ["broker", "ingest", "gateway", "", "../up", "Gw", "a b", "a,CN=broker", "*", "ä"])
+@pytest.mark.parametrize(
+    "name", ["broker", "ingest", "gateway", "", "../up", "Gw", "a b", "a,CN=broker", "*", "ä"]
+)
 def test_a_name_that_cannot_be_a_users(tmp_path: Path, name: str) -> None:
     secure = Secure(tmp_path)
     secure.prepare()
@@ -187,7 +210,9 @@ def test_a_user_cannot_be_added_where_no_broker_was(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_the_package_it_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_it_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "cryptography", None)
     with pytest.raises(UsageError, match=r"pip install 'rpm-stream\[broker\]'"):
         broker_keys.prepare(Folder(tmp_path), HOSTS)
@@ -196,9 +221,22 @@ def test_without_the_package_it_is_one_line(tmp_path: Path, monkeypatch: pytest.
 def test_keys_for_a_broker_in_a_container(tmp_path: Path) -> None:
     """Its group may read what it needs, and nothing of the authority's or the users'."""
     command = [
-        sys.executable, "-m", "rpm_stream", "broker", "keys", "--folder", str(tmp_path / "keys"), "--host", "kafka",
-        "--bootstrap", "kafka:19092", "--seen-at", "/mnt/shared/config", "--listener", "INSIDE",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "rpm_stream",
+        "broker",
+        "keys",
+        "--folder",
+        str(tmp_path / "keys"),
+        "--host",
+        "kafka",
+        "--bootstrap",
+        "kafka:19092",
+        "--seen-at",
+        "/mnt/shared/config",
+        "--listener",
+        "INSIDE",
+    ]
     for _ in range(2):
         subprocess.run(command, check=True, capture_output=True)
     open_to_group = {

@@ -1,4 +1,6 @@
-"""``--columns`` from outside: the same file by other names gives the same bytes; a wrong name exits 2 in one line."""
+"""``--columns`` from outside: the same file by other names gives the same bytes; a wrong name
+exits 2 in one line.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ def call(*arguments: str | Path) -> tuple[int, bytes, str]:
 
 
 @pytest.mark.parametrize("command", [["replay", "--emit", "all"], ["gateway", "encode"]])
-def test_other_names_and_another_shape_give_the_same_bytes(tmp_path: Path, command: list[str]) -> None:
+def test_other_names_and_another_shape_give_the_same_bytes(
+    tmp_path: Path, command: list[str]
+) -> None:
     outputs = []
     for name, text, columns in (("1", OURS, None), ("2", LONG, LONG_MAP), ("3", WIDE, WIDE_MAP)):
         file = tmp_path / f"{name}.csv"
@@ -51,9 +55,13 @@ def test_help_shows_an_example() -> None:
     assert "heart_rate=hr:/min" in call("replay", "--help")[1].decode()
 
 
-@pytest.mark.skipif(not RECORDED.exists(), reason="needs the recorded glucose of ../shared (RPM_SHARED)")
+@pytest.mark.skipif(
+    not RECORDED.exists(), reason="needs the recorded glucose of ../shared (RPM_SHARED)"
+)
 def test_recorded_glucose_in_a_makers_own_columns_gives_the_same_bytes(tmp_path: Path) -> None:
-    """A day of a real sensor, as a maker's export has it: one column for the value, other names, other order."""
+    """A day of a real sensor, as a maker's export has it: one column for the value, other names,
+    other order.
+    """
     with gzip.open(RECORDED, "rt", encoding="utf-8", newline="") as file:
         rows = list(islice(csv.DictReader(file), 288))
     assert {(row["vital"], row["unit"]) for row in rows} == {("glucose_interstitial", "mg/dL")}

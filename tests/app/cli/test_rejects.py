@@ -16,10 +16,17 @@ from rpm_stream.app.operate.rejects import MENDS, Listed, Selection, listed, sho
 from rpm_stream.records import Position, Reason, Reject
 
 REJECT = Reject(
-    id="one", device="d", at=START, origin=None, reason="unassigned", stage="normalise", detail="nobody's",
-    original=b64encode(b'{"characteristic":"2A37","payload":"0048"}').decode(), sha256="0",
+    id="one",
+    device="d",
+    at=START,
+    origin=None,
+    reason="unassigned",
+    stage="normalise",
+    detail="nobody's",
+    original=b64encode(b'{"characteristic":"2A37","payload":"0048"}').decode(),
+    sha256="0",
     position=Position(topic="rpm.frames", partition=0, offset=7),
-)  # fmt: skip
+)
 
 
 def with_original(octets: bytes) -> Reject:
@@ -41,7 +48,9 @@ def test_every_reason_says_what_could_be_mended() -> None:
         (b"", True, ""),
     ],
 )
-def test_what_was_refused_is_shown_as_text_and_octets(octets: bytes, text: bool, hexadecimal: str) -> None:
+def test_what_was_refused_is_shown_as_text_and_octets(
+    octets: bytes, text: bool, hexadecimal: str
+) -> None:
     found = shown(with_original(octets))
     assert found.text == (octets.decode() if text else None)
     assert (found.hexadecimal, found.whole, found.mend) == (hexadecimal, True, MENDS["unassigned"])
@@ -86,7 +95,11 @@ def test_a_selection_restricts_by_all_that_it_names(fields: dict[str, Any], take
 )
 def test_wrong_use_is_one_line(arguments: list[str], said: str) -> None:
     ran = subprocess.run(
-        [sys.executable, "-m", "rpm_stream", *arguments], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-m", "rpm_stream", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
     assert said in ran.stderr

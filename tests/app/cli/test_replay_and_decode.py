@@ -1,4 +1,6 @@
-"""``rpm-stream replay`` and ``decode`` as a stranger calls them: files, stdin, faults, exit codes."""
+"""``rpm-stream replay`` and ``decode`` as a stranger calls them: files, stdin, faults, exit
+codes.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,16 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.replaying import csv_lines, decoded, frame, measurement, new_replay, replay_csv, stamp, worn
+from support.replaying import (
+    csv_lines,
+    decoded,
+    frame,
+    measurement,
+    new_replay,
+    replay_csv,
+    stamp,
+    worn,
+)
 
 from rpm_stream.ingest.csv.rows import frames, rows
 from rpm_stream.ingest.decode_line import decode_line
@@ -23,7 +34,11 @@ RED = "".join(csv_lines([(0, "heart_rate", "135"), (5, "heart_rate", "135")]))
 def call(*arguments: str | Path, stdin: bytes = b"") -> tuple[int, list[dict[str, Any]], str]:
     command = [str(Path(sys.executable).with_name("rpm-stream")), *map(str, arguments)]
     done = subprocess.run(command, input=stdin, capture_output=True, check=False, timeout=60)
-    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr.decode()
+    return (
+        done.returncode,
+        [json.loads(line) for line in done.stdout.splitlines()],
+        done.stderr.decode(),
+    )
 
 
 def test_csv_gz_and_stdin_give_the_same_bytes(tmp_path: Path) -> None:
@@ -66,19 +81,25 @@ def test_jsonl_with_a_registry_and_until(tmp_path: Path) -> None:
     )
     assert status == 0
     assert [(line["type"], line["record"].get("title")) for line in lines] == [
-        ("reading", None), ("alert", "No heart rate reading"),
-    ]  # fmt: skip
+        ("reading", None),
+        ("alert", "No heart rate reading"),
+    ]
 
 
 @pytest.mark.parametrize(
     ("arguments", "stdin"),
     [
-        (["replay"], b"foo,bar\n1,2\n"), (["replay"], b""), (["replay", "missing.csv"], b""),
-        (["replay"], b"patient,measured_at,vital,value,unit,devcie\n"), (["replay", "/"], b""),
-        (["replay", "--emit", "alarms"], RED.encode()), (["replay", "--until", "soon"], RED.encode()),
-        (["replay", "--until", "2026-01-01"], RED.encode()), (["replay", "--registry", "missing.jsonl"], b""),
+        (["replay"], b"foo,bar\n1,2\n"),
+        (["replay"], b""),
+        (["replay", "missing.csv"], b""),
+        (["replay"], b"patient,measured_at,vital,value,unit,devcie\n"),
+        (["replay", "/"], b""),
+        (["replay", "--emit", "alarms"], RED.encode()),
+        (["replay", "--until", "soon"], RED.encode()),
+        (["replay", "--until", "2026-01-01"], RED.encode()),
+        (["replay", "--registry", "missing.jsonl"], b""),
     ],
-)  # fmt: skip
+)
 def test_wrong_use_exits_2_with_one_line(arguments: list[str], stdin: bytes) -> None:
     status, lines, said = call(*arguments, stdin=stdin)
     assert (status, lines) == (2, [])
@@ -106,7 +127,16 @@ def test_bad_rows_are_rejects_with_their_line_and_spoil_no_other() -> None:
     lines[8] = "p," + stamp(7) + ",heart_rate,70," + "x" * 2000 + "\n"
     lines[9] = "p" * 129 + "," + stamp(8) + ",heart_rate,70,/min\n"
     output = replay_csv(lines)
-    assert [record["line"] for kind, record in output if kind == "reject"] == [3, 4, 5, 6, 7, 8, 9, 10]
+    assert [record["line"] for kind, record in output if kind == "reject"] == [
+        3,
+        4,
+        5,
+        6,
+        7,
+        8,
+        9,
+        10,
+    ]
     assert [kind for kind, _ in output].count("reading") == 4
 
 
@@ -114,15 +144,27 @@ def test_a_thousand_rows_of_one_instant_and_more_are_all_read() -> None:
     wide = [(0, "heart_rate", "70", "/min" + "é" * 20) for _ in range(1500)]
     output = replay_csv(csv_lines(wide))
     assert {record["reason"] for kind, record in output if kind == "reject"} == {"unknown_unit"}
-    assert sorted(record["line"] for kind, record in output if kind == "reject") == list(range(2, 1502))
+    assert sorted(record["line"] for kind, record in output if kind == "reject") == list(
+        range(2, 1502)
+    )
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.text(alphabet=st.characters(codec="utf-8", exclude_characters='"'), max_size=60), max_size=8))
+@given(
+    st.lists(
+        st.text(alphabet=st.characters(codec="utf-8", exclude_characters='"'), max_size=60),
+        max_size=8,
+    )
+)
 def test_any_text_under_a_right_header_is_readings_or_rejects(found: list[str]) -> None:
-    """A line is a row where nothing is quoted; what quotation marks do: tests/ingest/test_csv_lines.py."""
+    """A line is a row where nothing is quoted; what quotation marks do:
+    tests/ingest/test_csv_lines.py.
+    """
     run = new_replay()
-    text = ["patient,measured_at,vital,value,unit\n", *(line.replace("\n", "") + "\n" for line in found)]
+    text = [
+        "patient,measured_at,vital,value,unit\n",
+        *(line.replace("\n", "") + "\n" for line in found),
+    ]
     output = decoded(line for each in frames(rows(text)) for line in run.csv(each))
     full = sum(1 for line in text[1:] if line.rstrip("\r\n"))
     assert len([kind for kind, _ in output if kind in ("reject", "reading")]) == full
@@ -132,7 +174,9 @@ def test_any_text_under_a_right_header_is_readings_or_rejects(found: list[str]) 
 @given(st.lists(st.binary(max_size=80).map(lambda line: line.replace(b"\n", b"")), max_size=6))
 def test_any_lines_of_bytes_are_one_reject_each(found: list[bytes]) -> None:
     run = new_replay()
-    output = decoded(line for number, each in enumerate(found, start=1) for line in run.jsonl(each, number))
+    output = decoded(
+        line for number, each in enumerate(found, start=1) for line in run.jsonl(each, number)
+    )
     assert [kind for kind, _ in output] == ["reject"] * len(found)
 
 
@@ -144,20 +188,47 @@ def test_decode_answers_every_line_even_an_empty_one() -> None:
 
 
 def test_messages_of_readings_enter_after_ingest(tmp_path: Path) -> None:
-    """A line with the key ``readings`` is judged as it stands; a value that cannot be judged is refused, not fatal."""
+    """A line with the key ``readings`` is judged as it stands; a value that cannot be judged is
+    refused, not fatal.
+    """
     base = {
-        "v": 1, "patient": "p", "device": "d", "vital": "heart_rate", "value": "135", "unit": "/min",
-        "measured_at": stamp(0), "received_at": stamp(0), "utc_offset": None, "absent": None, "flags": [],
-        "attributes": {}, "origin": {"frame": "f", "index": 0, "part": 0}, "id": "a",
-    }  # fmt: skip
-    whole = {"v": 1, "patient": "p", "frame": "f", "partition": 0, "chunk": 0, "received_at": stamp(0)}
+        "v": 1,
+        "patient": "p",
+        "device": "d",
+        "vital": "heart_rate",
+        "value": "135",
+        "unit": "/min",
+        "measured_at": stamp(0),
+        "received_at": stamp(0),
+        "utc_offset": None,
+        "absent": None,
+        "flags": [],
+        "attributes": {},
+        "origin": {"frame": "f", "index": 0, "part": 0},
+        "id": "a",
+    }
+    whole = {
+        "v": 1,
+        "patient": "p",
+        "frame": "f",
+        "partition": 0,
+        "chunk": 0,
+        "received_at": stamp(0),
+    }
     strange = {**base, "id": "b", "vital": "aura"}
-    lines = [{**whole, "offset": 7, "readings": [base]}, {**whole, "offset": 8, "readings": [strange]}]
+    lines = [
+        {**whole, "offset": 7, "readings": [base]},
+        {**whole, "offset": 8, "readings": [strange]},
+    ]
     lines.append({**whole, "offset": 9, "readings": "none"})
     stdin = "".join(json.dumps(line) + "\n" for line in lines).encode()
     status, output, _ = call("replay", stdin=stdin)
     assert status == 0
-    assert [(line["type"], line["record"].get("reason") or line["record"]["group"]) for line in output] == [
-        ("alert", "vital_signs"), ("reject", "internal_error"), ("alert", "device:not_judged"),
+    assert [
+        (line["type"], line["record"].get("reason") or line["record"]["group"]) for line in output
+    ] == [
+        ("alert", "vital_signs"),
+        ("reject", "internal_error"),
+        ("alert", "device:not_judged"),
         ("reject", "bad_schema"),
-    ]  # fmt: skip
+    ]

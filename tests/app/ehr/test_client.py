@@ -1,4 +1,6 @@
-"""The FHIR client over real HTTP: sent until answered, refused alone, and nothing overwritten that is not ours."""
+"""The FHIR client over real HTTP: sent until answered, refused alone, and nothing overwritten
+that is not ours.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +26,17 @@ def resource(name: str, **content: Any) -> Resource:
     return Resource("Patient", name, msgspec.json.encode(body))
 
 
-def with_server(test: Callable[[FhirServer, FhirClient, list[str]], Coroutine[Any, Any, None]]) -> None:
+def with_server(
+    test: Callable[[FhirServer, FhirClient, list[str]], Coroutine[Any, Any, None]],
+) -> None:
     """Run ``test`` with a server, a client of it, and the causes of the client's retries."""
 
     async def body() -> None:
         causes: list[str] = []
-        async with fhir_server() as server, FhirClient(server.url, "secret", causes.append, QUICK) as client:
+        async with (
+            fhir_server() as server,
+            FhirClient(server.url, "secret", causes.append, QUICK) as client,
+        ):
             await asyncio.wait_for(test(server, client, causes), 60)
 
     asyncio.run(body())
@@ -40,9 +47,19 @@ def test_whatever_is_no_refusal_is_sent_again_and_stands_once() -> None:
         server.faults = [409, 429, 500, 503, 401, "log_in", "drop", "drop_after_storing"]
         assert await client.store([resource("a"), resource("b")]) == []
         assert causes == [
-            "conflict", "throttled", "server", "server", "unauthorised", "not_fhir", "transport", "transport"
-        ]  # fmt: skip
-        assert {reference: len(kept) for reference, kept in server.versions.items()} == {"Patient/a": 1, "Patient/b": 1}
+            "conflict",
+            "throttled",
+            "server",
+            "server",
+            "unauthorised",
+            "not_fhir",
+            "transport",
+            "transport",
+        ]
+        assert {reference: len(kept) for reference, kept in server.versions.items()} == {
+            "Patient/a": 1,
+            "Patient/b": 1,
+        }
 
     with_server(body)
 
@@ -100,7 +117,11 @@ def test_the_server_says_how_long_to_wait() -> None:
 
     async def body(server: FhirServer, client: FhirClient, causes: list[str]) -> None:
         past = "Wed, 21 Oct 2015 07:28:00 GMT"
-        server.faults = [(429, {"Retry-After": "1"}), (503, {"Retry-After": past}), (429, {"Retry-After": "soon"})]
+        server.faults = [
+            (429, {"Retry-After": "1"}),
+            (503, {"Retry-After": past}),
+            (429, {"Retry-After": "soon"}),
+        ]
         assert await client.store([resource("a")]) == []
 
     try:
@@ -138,7 +159,9 @@ def test_a_patient_that_the_ehr_owns_is_left_as_it_is() -> None:
         assert subjects.learn(b'{"panel": "heart-failure", "limits": []}')  # nobody's resource
         await settle(subjects, client, "Patient/p-1", "Device/d-1")
         assert server.versions["Patient/p-1"] == [theirs]
-        assert server.versions["Device/d-1"][-1]["identifier"] == [{"system": "urn:rpm-stream:device", "value": "d-1"}]
+        assert server.versions["Device/d-1"][-1]["identifier"] == [
+            {"system": "urn:rpm-stream:device", "value": "d-1"}
+        ]
 
     with_server(body)
 
@@ -169,9 +192,13 @@ def test_where_the_server_does_not_let_us_read_nothing_is_overwritten() -> None:
     with_server(body)
 
 
-@pytest.mark.parametrize("status", ["429 Too Many Requests", "500 Internal Server Error", "503 Service Unavailable"])
+@pytest.mark.parametrize(
+    "status", ["429 Too Many Requests", "500 Internal Server Error", "503 Service Unavailable"]
+)
 def test_a_patient_that_the_server_had_no_time_for_is_asked_for_again(status: str) -> None:
-    """It passed for the EHR's until the next restart, was never put, and the server refused all that named it."""
+    """It passed for the EHR's until the next restart, was never put, and the server refused all
+    that named it.
+    """
 
     async def body(server: FhirServer, client: FhirClient, causes: list[str]) -> None:
         server.read_faults = [status]
@@ -182,7 +209,9 @@ def test_a_patient_that_the_server_had_no_time_for_is_asked_for_again(status: st
     with_server(body)
 
 
-def test_a_read_that_stays_unanswered_is_tried_again_only_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_that_stays_unanswered_is_tried_again_only_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Each attempt takes a minute: with each batch that names it, the sink would hardly move."""
 
     async def body(server: FhirServer, client: FhirClient, causes: list[str]) -> None:
@@ -192,7 +221,9 @@ def test_a_read_that_stays_unanswered_is_tried_again_only_later(monkeypatch: pyt
         asked = len(server.requests)
         await settle(subjects, client, "Patient/p-1")
         assert (server.versions, len(server.requests)) == ({}, asked)
-        monkeypatch.setattr(subjects_module, "monotonic", lambda: monotonic() + subjects_module.ASK_AGAIN_SECONDS)
+        monkeypatch.setattr(
+            subjects_module, "monotonic", lambda: monotonic() + subjects_module.ASK_AGAIN_SECONDS
+        )
         await settle(subjects, client, "Patient/p-1")
         assert server.versions.keys() == {"Patient/p-1"}
 

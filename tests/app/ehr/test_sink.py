@@ -1,4 +1,6 @@
-"""From Kafka to the EHR: nothing lost, nothing committed that was not answered, nothing told in the log."""
+"""From Kafka to the EHR: nothing lost, nothing committed that was not answered, nothing told in
+the log.
+"""
 
 from __future__ import annotations
 
@@ -48,10 +50,14 @@ async def produce(bootstrap: str, *records: tuple[str, str, bytes | None]) -> No
 
 async def lag(bootstrap: str) -> int:
     """Records of rpm.observations that the sink has not committed."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id="rpm-sink", enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, group_id="rpm-sink", enable_auto_commit=False
+    )
     await consumer.start()
     try:
-        (count,) = [topic.partitions for topic in topics.wanted() if topic.name == "rpm.observations"]
+        (count,) = [
+            topic.partitions for topic in topics.wanted() if topic.name == "rpm.observations"
+        ]
         partitions = [TopicPartition("rpm.observations", number) for number in range(count)]
         consumer.assign(partitions)
         ends = await consumer.end_offsets(partitions)
@@ -66,8 +72,12 @@ async def committed(bootstrap: str) -> None:
 
 
 @asynccontextmanager
-async def sink(settings: Settings) -> AsyncIterator[Callable[[Coroutine[Any, Any, None]], Coroutine[Any, Any, None]]]:
-    """A running sink; yields a function that awaits something while it runs, and fails when the sink ends first."""
+async def sink(
+    settings: Settings,
+) -> AsyncIterator[Callable[[Coroutine[Any, Any, None]], Coroutine[Any, Any, None]]]:
+    """A running sink; yields a function that awaits something while it runs, and fails when the
+    sink ends first.
+    """
     stop = asyncio.Event()
     task = asyncio.create_task(run(settings, stop))
 
@@ -91,8 +101,12 @@ def settings_for(bootstrap: str, server: FhirServer, folder: Path) -> Settings:
     return Settings(bootstrap=bootstrap, fhir_url=server.url, data_dir=folder, _env_file=None)
 
 
-def test_from_kafka_to_the_server(kafka: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Conflict, overload, a dropped connection, a refusal, garbage, a tombstone, and a stop in the middle."""
+def test_from_kafka_to_the_server(
+    kafka: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Conflict, overload, a dropped connection, a refusal, garbage, a tombstone, and a stop in
+    the middle.
+    """
     caplog.set_level(logging.INFO)
     run_id = uuid4().hex
     name = {key: f"{key}-{run_id}" for key in ("one", "two", "bad", "late")}
@@ -102,7 +116,11 @@ def test_from_kafka_to_the_server(kafka: str, tmp_path: Path, caplog: pytest.Log
         await topics.apply(kafka)
         await produce(
             kafka,
-            ("rpm.registry", f"patient/{patient}", msgspec.json.encode({"v": 1, "patient": patient, "display": "Ada"})),
+            (
+                "rpm.registry",
+                f"patient/{patient}",
+                msgspec.json.encode({"v": 1, "patient": patient, "display": "Ada"}),
+            ),
             ("rpm.registry", "device/broken", b"{"),
             ("rpm.observations", patient, observation(name["one"], patient, 71)),
             ("rpm.observations", patient, observation(name["one"], patient, 72)),
@@ -116,10 +134,15 @@ def test_from_kafka_to_the_server(kafka: str, tmp_path: Path, caplog: pytest.Log
             server.refused = {f"Observation/{name['bad']}": 422}
             server.faults = [409, (429, {"Retry-After": "0"}), "drop_after_storing"]
             async with sink(settings) as meanwhile:
-                await meanwhile(server.until(lambda: f"Observation/{name['two']}" in server.versions))
+                await meanwhile(
+                    server.until(lambda: f"Observation/{name['two']}" in server.versions)
+                )
                 await meanwhile(committed(kafka))
             assert server.versions[f"Patient/{patient}"][-1]["name"] == [{"text": "Ada"}]
-            kept = [one["valueQuantity"]["value"] for one in server.versions[f"Observation/{name['one']}"]]
+            kept = [
+                one["valueQuantity"]["value"]
+                for one in server.versions[f"Observation/{name['one']}"]
+            ]
             assert kept[-1] == 72
             assert f"Observation/{name['bad']}" not in server.versions
             server.always = 500
@@ -130,9 +153,13 @@ def test_from_kafka_to_the_server(kafka: str, tmp_path: Path, caplog: pytest.Log
             assert await lag(kafka) == 1, "what was not answered is not committed"
             server.always = None
             async with sink(settings) as meanwhile:
-                await meanwhile(server.until(lambda: f"Observation/{name['late']}" in server.versions))
+                await meanwhile(
+                    server.until(lambda: f"Observation/{name['late']}" in server.versions)
+                )
                 await meanwhile(committed(kafka))
-            assert len(server.versions[f"Observation/{name['one']}"]) == len(kept), "nothing was sent again"
+            assert len(server.versions[f"Observation/{name['one']}"]) == len(kept), (
+                "nothing was sent again"
+            )
 
     refused = counted("refused_resources", kind="Observation")
     written = counted("written_resources", kind="Observation")
@@ -141,31 +168,44 @@ def test_from_kafka_to_the_server(kafka: str, tmp_path: Path, caplog: pytest.Log
     assert counted("written_resources", kind="Observation") - written >= 3
     file = tmp_path / "sink-refused.jsonl"
     lines = [json.loads(line) for line in file.read_text().splitlines()]
-    assert [(line["status"], line.get("body", {}).get("id")) for line in lines] == [(0, None), (422, name["bad"])]
+    assert [(line["status"], line.get("body", {}).get("id")) for line in lines] == [
+        (0, None),
+        (422, name["bad"]),
+    ]
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert run_id not in caplog.text
 
 
-def test_a_second_member_takes_over_what_the_first_could_not_deliver(kafka: str, tmp_path: Path) -> None:
-    """A delivery under way ends when its partitions are taken; no old version is written after a newer one."""
+def test_a_second_member_takes_over_what_the_first_could_not_deliver(
+    kafka: str, tmp_path: Path
+) -> None:
+    """A delivery under way ends when its partitions are taken; no old version is written after a
+    newer one.
+    """
     run_id = uuid4().hex
     patients = [f"{run_id}-{number}" for number in range(8)]
 
     async def body() -> None:
         await topics.apply(kafka)
-        await produce(kafka, *[("rpm.observations", one, observation(one, one, 1)) for one in patients])
+        await produce(
+            kafka, *[("rpm.observations", one, observation(one, one, 1)) for one in patients]
+        )
         async with fhir_server() as server:
             server.always = 503
             async with sink(settings_for(kafka, server, tmp_path / "first")) as meanwhile:
                 await meanwhile(server.until(lambda: len(server.requests) > 1))
-                await produce(kafka, *[("rpm.observations", one, observation(one, one, 2)) for one in patients])
+                await produce(
+                    kafka,
+                    *[("rpm.observations", one, observation(one, one, 2)) for one in patients],
+                )
                 async with sink(settings_for(kafka, server, tmp_path / "second")) as besides:
                     sent = len(server.requests)
                     await besides(server.until(lambda: len(server.requests) > sent + 2))
                     server.always = None
                     await besides(committed(kafka))
             values = [
-                [kept["valueQuantity"]["value"] for kept in server.versions[f"Observation/{one}"]] for one in patients
+                [kept["valueQuantity"]["value"] for kept in server.versions[f"Observation/{one}"]]
+                for one in patients
             ]
             assert all(versions in ([2], [1, 2]) for versions in values), values
 
@@ -187,7 +227,9 @@ def test_logs_name_no_patient(kafka: str, tmp_path: Path) -> None:
 
     with structlog.testing.capture_logs() as logs:
         asyncio.run(body())
-    assert [log["event"] for log in logs if log["log_level"] == "warning"].count("resource_refused") == 1
+    assert [log["event"] for log in logs if log["log_level"] == "warning"].count(
+        "resource_refused"
+    ) == 1
     assert run_id not in repr(logs)
 
 

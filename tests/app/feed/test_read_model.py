@@ -19,21 +19,42 @@ from rpm_stream.app.feed.consumer import apply_alert, apply_readings
 from rpm_stream.app.feed.read_model import FeedState, Pending, Point, thinned
 from rpm_stream.pipeline.corrections import adopted_id
 from rpm_stream.pipeline.order import forward
-from rpm_stream.records import Action, Alert, Event, PatientEntry, Position, Reading, Readings, Transition
+from rpm_stream.records import (
+    Action,
+    Alert,
+    Event,
+    PatientEntry,
+    Position,
+    Reading,
+    Readings,
+    Transition,
+)
 
 NOW = datetime(2026, 7, 14, 7, 0, tzinfo=UTC)
 
 
-def reading(key: str, at: datetime, value: str | None = "96", vital: str = "oxygen_saturation") -> Reading:
+def reading(
+    key: str, at: datetime, value: str | None = "96", vital: str = "oxygen_saturation"
+) -> Reading:
     """A reading of patient p."""
     absent = None if value else "not-a-number"
-    return reading_of(vital, value, "%", id=key, patient="p", measured_at=at, received_at=at, absent=absent)
+    return reading_of(
+        vital, value, "%", id=key, patient="p", measured_at=at, received_at=at, absent=absent
+    )
 
 
 def message(*readings: Reading, patient: str = "p") -> Readings:
     """A message of rpm.readings."""
     at = readings[-1].received_at
-    return Readings(patient=patient, frame="f", partition=0, offset=0, chunk=0, received_at=at, readings=readings)
+    return Readings(
+        patient=patient,
+        frame="f",
+        partition=0,
+        offset=0,
+        chunk=0,
+        received_at=at,
+        readings=readings,
+    )
 
 
 def alert(key: str = "a", evidence: tuple[str, ...] = (), patient: str = "p") -> Alert:
@@ -66,7 +87,10 @@ values = st.lists(st.integers(40, 200), min_size=1, max_size=300)
 
 @given(values)
 def test_thinning_keeps_every_extreme(found: list[int]) -> None:
-    points = [Point(str(i), NOW + timedelta(minutes=i), float(v), "/min", None, ()) for i, v in enumerate(found)]
+    points = [
+        Point(str(i), NOW + timedelta(minutes=i), float(v), "/min", None, ())
+        for i, v in enumerate(found)
+    ]
     kept = thinned(points)
     assert max(p.value or 0 for p in kept) == max(found)
     assert min(p.value or 0 for p in kept) == min(found)
@@ -120,7 +144,9 @@ def test_evidence_outlives_the_window() -> None:
     state.put_readings(message(reading("new", NOW + feed_state.WINDOW + timedelta(hours=1))))
     state.prune(NOW)
     assert list(state.evidence(state.alerts["a"])) == ["old"]
-    assert [p.id for p in state.series("p", "oxygen_saturation", NOW, NOW + timedelta(days=9))] == ["new"]
+    assert [p.id for p in state.series("p", "oxygen_saturation", NOW, NOW + timedelta(days=9))] == [
+        "new"
+    ]
     assert state.points == 1
 
 
@@ -169,7 +195,14 @@ def test_waiting_ends_with_the_next_change() -> None:
 def after(found: Alert, *steps: tuple[str, Event, float]) -> Alert:
     """The alert after further steps: who, what, and how many seconds after NOW."""
     made = tuple(
-        Transition(at=NOW + timedelta(seconds=late), state="open", priority="high", who=who, reason="", event=event)
+        Transition(
+            at=NOW + timedelta(seconds=late),
+            state="open",
+            priority="high",
+            who=who,
+            reason="",
+            event=event,
+        )
         for who, event, late in steps
     )
     return msgspec.structs.replace(found, history=(*found.history, *made))
@@ -234,7 +267,10 @@ def test_a_decision_waits_for_nothing_where_its_alert_says_already_what_comes_of
     )
     refused = msgspec.structs.replace(held, history=(*held.history, step))
     assert Pending("N. Adeyemi", "resolve", refused.history).is_confirmed_by(refused)
-    for other in (after(refused, ("M. Keller", "commented", 1)), msgspec.structs.replace(refused, state="open")):
+    for other in (
+        after(refused, ("M. Keller", "commented", 1)),
+        msgspec.structs.replace(refused, state="open"),
+    ):
         assert not Pending("N. Adeyemi", "resolve", other.history).is_confirmed_by(other)
     assert not Pending("N. Adeyemi", "comment", refused.history).is_confirmed_by(refused)
     seen = after(alert(), ("M. Keller", "seen", 1))
@@ -253,7 +289,11 @@ def test_a_tombstone_takes_the_alert_away() -> None:
 def arrives(state: FeedState, found: Alert) -> None:
     """As a message of rpm.alerts, read at NOW."""
     value = msgspec.json.encode(found)
-    apply_alert(state, ConsumerRecord("a", 0, 0, 0, 0, found.id.encode(), value, None, 0, len(value), ()), NOW)
+    apply_alert(
+        state,
+        ConsumerRecord("a", 0, 0, 0, 0, found.id.encode(), value, None, 0, len(value), ()),
+        NOW,
+    )
 
 
 def test_what_was_resolved_over_a_day_ago_is_never_held() -> None:
@@ -273,16 +313,27 @@ def sent(state: FeedState, value: bytes) -> None:
     apply_readings(state, ConsumerRecord("r", 0, 0, 0, 0, b"p", value, None, 0, len(value), ()))
 
 
-def corrected(state: FeedState, kind: Literal["void", "adopt"], patient: str, *readings: Reading) -> None:
+def corrected(
+    state: FeedState, kind: Literal["void", "adopt"], patient: str, *readings: Reading
+) -> None:
     """A correction of readings, forwarded among the patient's own."""
-    action = Action(patient=patient, action=kind, who="N. Adeyemi", at=NOW, reason="her husband's", readings=readings)
+    action = Action(
+        patient=patient,
+        action=kind,
+        who="N. Adeyemi",
+        at=NOW,
+        reason="her husband's",
+        readings=readings,
+    )
     place = Position(topic="rpm.actions", partition=0, offset=3)
     sent(state, forward(msgspec.json.encode(action), patient, place, NOW))
 
 
 def drawn(state: FeedState, patient: str) -> list[tuple[str, float | None]]:
     """What the chart of a patient's oxygen saturation shows."""
-    points = state.series(patient, "oxygen_saturation", NOW - timedelta(days=1), NOW + timedelta(days=1))
+    points = state.series(
+        patient, "oxygen_saturation", NOW - timedelta(days=1), NOW + timedelta(days=1)
+    )
     return [(point.id, point.value) for point in points]
 
 
@@ -314,5 +365,13 @@ def test_what_was_taken_back_does_not_come_again_with_its_alert() -> None:
 def test_a_decision_among_the_readings_draws_nothing() -> None:
     state = FeedState()
     action = Action(patient="p", alert="a", action="acknowledge", who="N. Adeyemi", at=NOW)
-    sent(state, forward(msgspec.json.encode(action), "p", Position(topic="rpm.actions", partition=0, offset=3), NOW))
+    sent(
+        state,
+        forward(
+            msgspec.json.encode(action),
+            "p",
+            Position(topic="rpm.actions", partition=0, offset=3),
+            NOW,
+        ),
+    )
     assert (state.vitals("p"), state.points) == ([], 0)

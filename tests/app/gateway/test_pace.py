@@ -1,4 +1,6 @@
-"""A gateway that catches up takes its share and no more; what must not wait goes out all the same."""
+"""A gateway that catches up takes its share and no more; what must not wait goes out all the
+same.
+"""
 
 from __future__ import annotations
 

@@ -22,12 +22,17 @@ FRAMES = 40  # of 40 kB, which no compression makes smaller than 20
 
 
 async def flood(bootstrap: str, topic: str, folder: Path, other: asyncio.Event) -> int:
-    """Uplink a megabyte and more; how many frames were not through when the other gateway was done."""
+    """Uplink a megabyte and more; how many frames were not through when the other gateway was
+    done.
+    """
     chance = Random(0)
     options = GatewayOptions(topic=topic, close_within=0.0)
     async with Gateway(bootstrap, f"flood-{topic}", spool_dir=folder, options=options) as gateway:
         for _ in range(FRAMES):
-            noise = [Notification(at=AT, characteristic="2A37", payload=chance.randbytes(40).hex()) for _ in range(250)]
+            noise = [
+                Notification(at=AT, characteristic="2A37", payload=chance.randbytes(40).hex())
+                for _ in range(250)
+            ]
             await gateway.send("strap", notifications=noise)
         await other.wait()
         return gateway.spooled
@@ -37,7 +42,9 @@ async def polite(bootstrap: str, topic: str, folder: Path, other: asyncio.Event)
     """Thirty small frames one after the other; the seconds that all of them took."""
     try:
         options = GatewayOptions(topic=topic)
-        async with Gateway(bootstrap, f"polite-{topic}", spool_dir=folder, options=options) as gateway:
+        async with Gateway(
+            bootstrap, f"polite-{topic}", spool_dir=folder, options=options
+        ) as gateway:
             began = monotonic()
             for _ in range(30):
                 await gateway.send("cuff", notifications=[PULSE])
@@ -60,7 +67,8 @@ def test_a_flood_is_slowed_and_others_are_not(kafka: str, tmp_path: Path) -> Non
         alone = await polite(kafka, topic, tmp_path / "alone", asyncio.Event())
         done = asyncio.Event()
         waiting, beside = await asyncio.gather(
-            flood(kafka, topic, tmp_path / "flood", done), polite(kafka, topic, tmp_path / "beside", done)
+            flood(kafka, topic, tmp_path / "flood", done),
+            polite(kafka, topic, tmp_path / "beside", done),
         )
         return alone, beside, waiting
 

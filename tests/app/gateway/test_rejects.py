@@ -22,18 +22,30 @@ PLACE = TopicPartition("rejects", 0)
 
 def reject(number: int) -> Reject:
     return Reject(
-        id=str(number), device="strap", at=AT, origin=None, reason="truncated", stage="ingest", detail="",
-        original="", sha256="", position=Position(topic="frames", partition=0, offset=number),
-    )  # fmt: skip
+        id=str(number),
+        device="strap",
+        at=AT,
+        origin=None,
+        reason="truncated",
+        stage="ingest",
+        detail="",
+        original="",
+        sha256="",
+        position=Position(topic="frames", partition=0, offset=number),
+    )
 
 
 class Partition:
-    """One partition of four rejects and what a group has committed, with aiokafka's consumer's doors."""
+    """One partition of four rejects and what a group has committed, with aiokafka's consumer's
+    doors.
+    """
 
     def __init__(self) -> None:
         values = [msgspec.json.encode(reject(number)) for number in range(4)]
         self.messages = [
-            SimpleNamespace(topic=PLACE.topic, partition=0, offset=offset, key=b"strap", value=value)
+            SimpleNamespace(
+                topic=PLACE.topic, partition=0, offset=offset, key=b"strap", value=value
+            )
             for offset, value in enumerate(values)
         ]
         self.committed = self.next = 0
@@ -55,13 +67,19 @@ class Partition:
 def test_a_stop_in_the_middle_gives_no_reject_twice_that_was_done_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of four that came together two were done with: the next start gives the third, which was not, and the fourth."""
+    """Of four that came together two were done with: the next start gives the third, which was
+    not, and the fourth.
+    """
     partition = Partition()
     monkeypatch.setattr(link, "AIOKafkaConsumer", lambda *_, **__: partition)
 
     async def read(count: int) -> list[str]:
-        async with Gateway(NOWHERE, "gw", spool_dir=tmp_path, options=GatewayOptions(close_within=0)) as gateway:
-            await gateway.send("strap", notifications=[Notification(at=AT, characteristic="2A37", payload="0048")])
+        async with Gateway(
+            NOWHERE, "gw", spool_dir=tmp_path, options=GatewayOptions(close_within=0)
+        ) as gateway:
+            await gateway.send(
+                "strap", notifications=[Notification(at=AT, characteristic="2A37", payload="0048")]
+            )
             reading = gateway.rejects()
             try:
                 return [(await anext(reading)).id for _ in range(count)]

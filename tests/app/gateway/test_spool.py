@@ -1,4 +1,6 @@
-"""What the spool has taken it keeps: kill -9, a full disk, a second process; and it gives each device its turn."""
+"""What the spool has taken it keeps: kill -9, a full disk, a second process; and it gives each
+device its turn.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +79,10 @@ def test_kill_dash_nine_loses_nothing_and_gives_no_number_twice(tmp_path: Path) 
     """A frame is durable when put() has returned."""
     path = tmp_path / "a.spool"
     with subprocess.Popen(
-        [sys.executable, "-c", PUT_AND_WAIT, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", PUT_AND_WAIT, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "stored\n"
@@ -140,7 +145,8 @@ STEPS = st.lists(
 def test_every_device_has_its_turn_and_keeps_its_order(
     steps: list[tuple[str | None, int]], octets: int, remembered: bool
 ) -> None:
-    """Whatever waits of others, a device is in the next batch; of each, frames leave as they came, each once.
+    """Whatever waits of others, a device is in the next batch; of each, frames leave as they came,
+    each once.
 
     ``remembered``: the batch is forgotten only later, as on a full disk.
     """
@@ -158,7 +164,10 @@ def test_every_device_has_its_turn_and_keeps_its_order(
             waits = {device for device in put if len(put[device]) > len(sent[device])}
             assert {frame.device for frame in batch} == waits
             assert len(batch) <= max(count, len(waits))
-            assert sum(len(frame.wire) for frame in batch[len(waits) : -1]) <= octets or count == 10_000
+            assert (
+                sum(len(frame.wire) for frame in batch[len(waits) : -1]) <= octets
+                or count == 10_000
+            )
             for frame in batch:
                 sent[frame.device].append(frame.wire)
             done |= last(batch)

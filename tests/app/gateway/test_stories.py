@@ -1,4 +1,6 @@
-"""Each story of the package becomes what its first lines promise, and the ward stays quiet where nobody is ill."""
+"""Each story of the package becomes what its first lines promise, and the ward stays quiet where
+nobody is ill.
+"""
 
 from __future__ import annotations
 
@@ -21,21 +23,34 @@ from rpm_stream.pipeline.replay import Replay
 START = datetime(2026, 3, 1, 6, tzinfo=UTC)
 
 
-def alerts(people: list[SimulatedPatient], seed: int, without: str = "strap") -> list[dict[str, Any]]:
+def alerts(
+    people: list[SimulatedPatient], seed: int, without: str = "strap"
+) -> list[dict[str, Any]]:
     """All alert records about people; without their straps, whose 1 Hz would only take time."""
     run = Replay(shipped(), Registry(all_registry(people)), emit=("alert", "reject"))
-    frames = (frame for frame in all_frames(people, START, seed) if not frame.device.endswith(without))
-    output = decoded(line for number, frame in enumerate(frames) for line in run.jsonl(encode_frame(frame), number))
+    frames = (
+        frame for frame in all_frames(people, START, seed) if not frame.device.endswith(without)
+    )
+    output = decoded(
+        line
+        for number, frame in enumerate(frames)
+        for line in run.jsonl(encode_frame(frame), number)
+    )
     assert of_type(output, "reject") == []
     return of_type(output, "alert")
 
 
-def first_hour(records: Iterable[dict[str, Any]], group: str, priority: str, title: str = "") -> float:
-    """The hour of the story at which a group first has an alert of that priority, whose title holds some words."""
+def first_hour(
+    records: Iterable[dict[str, Any]], group: str, priority: str, title: str = ""
+) -> float:
+    """The hour of the story at which a group first has an alert of that priority, whose title
+    holds some words.
+    """
     times = [
-        datetime.fromisoformat(record["updated_at"]) for record in records
+        datetime.fromisoformat(record["updated_at"])
+        for record in records
         if (record["group"], record["priority"]) == (group, priority) and title in record["title"]
-    ]  # fmt: skip
+    ]
     assert times, f"no {priority} alert of {group}"
     return (min(times) - START) / timedelta(hours=1)
 
@@ -44,7 +59,8 @@ PROMISED = [
     ("heart-failure", "vital_signs", "medium", "NEWS2", 72, 96),
     ("hypertension", "vital_signs", "high", "", 56, 68),
     ("diabetes-sensor", "glucose", "high", "low", 20, 23.5),
-    ("diabetes-sensor", "glucose", "high", "high", 24, 28),  # nobody has seen the low of the night: the same alert
+    # nobody has seen the low of the night: the same alert
+    ("diabetes-sensor", "glucose", "high", "high", 24, 28),
     ("diabetes-meter", "glucose", "medium", "high", 28, 48),
     ("diabetes-meter", "glucose", "medium", "low", 60, 72),
     ("sepsis", "vital_signs", "medium", "NEWS2", 18, 30),
@@ -76,7 +92,9 @@ def test_every_story_has_its_name_its_courses_and_its_bed() -> None:
 
 
 def test_the_ward_is_not_noisy() -> None:
-    """At most one alert a patient and day over all, none of anybody who is well; the first within the first hour."""
+    """At most one alert a patient and day over all, none of anybody who is well; the first
+    within the first hour.
+    """
     people = ward(20, hours=24)
     records = alerts(people, seed=1)
     opened = {record["id"]: record["patient"] for record in records}

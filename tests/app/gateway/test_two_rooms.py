@@ -41,7 +41,9 @@ def test_the_check_sees() -> None:
     assert not is_of_simulator("rpm_stream.app.gateway.Gateway")
 
 
-@pytest.mark.parametrize("path", client_modules(), ids=lambda path: path.relative_to(CLIENT).as_posix())
+@pytest.mark.parametrize(
+    "path", client_modules(), ids=lambda path: path.relative_to(CLIENT).as_posix()
+)
 def test_the_client_does_not_import_the_simulator(path: Path) -> None:
     assert not [name for name in imported(path) if is_of_simulator(name)]
 

@@ -34,7 +34,9 @@ WRITERS = {
 
 def may(role: Role, operation: str, kind: Kind, name: str, user: str | None = None) -> bool:
     """What Kafka's authorizer would say."""
-    includes = {"Describe": {"Describe", "Read", "Write", "Delete", "Alter"}}.get(operation, {operation})
+    includes = {"Describe": {"Describe", "Read", "Write", "Delete", "Alter"}}.get(
+        operation, {operation}
+    )
     return any(
         right.kind is kind
         and (name.startswith(right.name) if right.prefix else name == right.name)
@@ -56,7 +58,13 @@ def test_one_writer_a_topic(topic: str) -> None:
 
 
 def test_every_topic_of_ours_has_its_writers_named() -> None:
-    assert set(WRITERS) == {*names.TOPICS, names.STATE_INGEST, names.STATE_JUDGE, names.GROWTH, CLOCK}
+    assert set(WRITERS) == {
+        *names.TOPICS,
+        names.STATE_INGEST,
+        names.STATE_JUDGE,
+        names.GROWTH,
+        CLOCK,
+    }
 
 
 def test_the_feed_may_look_at_what_waits() -> None:
@@ -99,31 +107,50 @@ def test_none_but_the_operator_changes_topics_or_deletes(role: Role) -> None:
 def test_nobody_changes_users_or_the_cluster(role: Role) -> None:
     cluster = [right for right in RIGHTS[role] if right.kind is Kind.CLUSTER]
     assert all(right.operations == ("Describe",) for right in cluster)
-    assert all(right.name.startswith(("rpm.", "rpm-")) for right in RIGHTS[role] if right.kind is not Kind.CLUSTER)
+    assert all(
+        right.name.startswith(("rpm.", "rpm-"))
+        for right in RIGHTS[role]
+        if right.kind is not Kind.CLUSTER
+    )
 
 
 @pytest.mark.parametrize("role", Role)
 def test_the_text_forms_say_what_the_table_says(role: Role) -> None:
     """The broker's rules, the commands and Strimzi's users name the same rights."""
     user = "gw-17" if role is Role.GATEWAY else role.value
-    expected = {(right, operation) for right in rights_of(role, user) for operation in right.operations}
-    assert {read_command(line, user) for line in commands({user: role}, "kafka:9092")} == set(rights_of(role, user))
+    expected = {
+        (right, operation) for right in rights_of(role, user) for operation in right.operations
+    }
+    assert {read_command(line, user) for line in commands({user: role}, "kafka:9092")} == set(
+        rights_of(role, user)
+    )
     [document] = yaml.safe_load_all(kafka_users({user: role}, "rpm"))
     assert document["metadata"] == {"name": user, "labels": {"strimzi.io/cluster": "rpm"}}
-    assert {read_acl(acl) for acl in document["spec"]["authorization"]["acls"]} == set(rights_of(role, user))
-    assert len(rules_of(role, user)) == len({(right.kind, right.name, right.prefix, one) for right, one in expected})
+    assert {read_acl(acl) for acl in document["spec"]["authorization"]["acls"]} == set(
+        rights_of(role, user)
+    )
+    assert len(rules_of(role, user)) == len(
+        {(right.kind, right.name, right.prefix, one) for right, one in expected}
+    )
 
 
 def read_command(line: str, user: str) -> Right:
     words = shlex.split(line)
     assert words[:6] == [
-        "kafka-acls.sh", "--bootstrap-server", "kafka:9092", "--add", "--allow-principal", f"User:{user}",
-    ]  # fmt: skip
+        "kafka-acls.sh",
+        "--bootstrap-server",
+        "kafka:9092",
+        "--add",
+        "--allow-principal",
+        f"User:{user}",
+    ]
     pairs = list(pairwise(words))
     operations = tuple(value for option, value in pairs if option == "--operation")
     if "--cluster" in words:
         return Right(Kind.CLUSTER, "kafka-cluster", operations)
-    [(kind, name)] = [(option, value) for option, value in pairs if option in ("--topic", "--group")]
+    [(kind, name)] = [
+        (option, value) for option, value in pairs if option in ("--topic", "--group")
+    ]
     return Right(Kind(kind[2:]), name, operations, words[-1] == "prefixed")
 
 

@@ -58,7 +58,10 @@ def test_it_is_said_once_and_again_when_it_is_right() -> None:
         found._note(wall() - DAY, wall(), steady())
         found._note(wall(), wall(), steady())
     events = [entry["event"] for entry in logs if "host" in entry["event"]]
-    assert events == ["this host's clock is wrong: the broker's time counts", "this host's clock is right again"]
+    assert events == [
+        "this host's clock is wrong: the broker's time counts",
+        "this host's clock is right again",
+    ]
 
 
 def test_a_right_clock_is_not_talked_about() -> None:
@@ -84,7 +87,9 @@ def test_a_fast_clock_is_of_the_brokers_time_too() -> None:
 
 
 def test_looks_that_agree_move_nothing() -> None:
-    """The way to the broker takes now longer, now shorter: time must not run back and forth for it."""
+    """The way to the broker takes now longer, now shorter: time must not run back and forth for
+    it.
+    """
     clock = Clock()
     found = looked(timedelta(), clock)
     followed = clock._followed
@@ -102,7 +107,9 @@ def test_a_broker_whose_clock_is_set_is_followed_and_told() -> None:
 
 
 class Way:
-    """A broker that is so far from this host, and so slow there and back; the counter and the clocks are a test's."""
+    """A broker that is so far from this host, and so slow there and back; the counter and the
+    clocks are a test's.
+    """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, off: float) -> None:
         self.time, self.off = 1_000_000.0, off
@@ -132,7 +139,9 @@ WAYS = st.lists(st.tuples(SECONDS, SECONDS, SECONDS), min_size=1, max_size=8)
 
 
 @given(st.floats(-90_000, 90_000), WAYS)
-def test_the_clock_is_as_right_as_the_quickest_answer(off: float, ways: list[tuple[float, float, float]]) -> None:
+def test_the_clock_is_as_right_as_the_quickest_answer(
+    off: float, ways: list[tuple[float, float, float]]
+) -> None:
     """An answer that was held up for half a minute says nothing better than what is known."""
     with pytest.MonkeyPatch.context() as patch:
         way = Way(patch, off)
@@ -165,7 +174,9 @@ def test_what_is_no_look_is_passed_over(value: bytes | None) -> None:
     assert read_look(value) is None
 
 
-def test_real_looks_at_a_real_broker(kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_real_looks_at_a_real_broker(
+    kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The host is a day ahead when it asks; the second message says what the first look found."""
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + DAY.total_seconds())
@@ -190,7 +201,7 @@ def test_real_looks_at_a_real_broker(kafka: str, tmp_path: Path, monkeypatch: py
     assert machines.off() == {"judge": pytest.approx(86_400, abs=5)}
 
 
-# --- what the feed says -------------------------------------------------------------------------------------------
+# --- what the feed says ---------------------------------------------------------------------------
 
 NOW = datetime(2026, 1, 31, 8, tzinfo=UTC)
 
@@ -215,17 +226,24 @@ def test_one_that_was_mended_or_has_gone_is_forgotten() -> None:
 
 def test_the_page_names_it_in_a_sentence() -> None:
     progress = msgspec.structs.replace(UNKNOWN, clocks={"feed": -5_400, "judge": 86_400})
-    assert wrong_clocks(progress) == (
-        "A machine's clock is wrong (feed: 2 hours behind, judge: 1 day ahead). "
+    assert (
+        wrong_clocks(progress)
+        == "A machine's clock is wrong (feed: 2 hours behind, judge: 1 day ahead). "
         "Times here follow Kafka's clock. Tell the operator."
     )
     assert wrong_clocks(UNKNOWN) is None
 
 
-# --- the law: one object reads the time ---------------------------------------------------------------------------
+# --- the law: one object reads the time -----------------------------------------------------------
 
 READS = frozenset(
-    {"time.time", "time.time_ns", "datetime.datetime.now", "datetime.datetime.utcnow", "datetime.date.today"}
+    {
+        "time.time",
+        "time.time_ns",
+        "datetime.datetime.now",
+        "datetime.datetime.utcnow",
+        "datetime.date.today",
+    }
 )
 OWN_CLOCKS = {
     "app/runtime/clock.py": "the one place",
@@ -247,8 +265,12 @@ def test_no_other_module_reads_the_hosts_clock() -> None:
 
 
 OWN = {
-    "app/kafka/broker_time.py": "follows the broker's clock, or measures how far the host's is from it",
-    "app/stages/stage.py": "hands one that follows to the agent; the sink's measures how far the host's clock is off",
+    "app/kafka/broker_time.py": (
+        "follows the broker's clock, or measures how far the host's is from it"
+    ),
+    "app/stages/stage.py": (
+        "hands one that follows to the agent; the sink's measures how far the host's clock is off"
+    ),
     "app/feed/server.py": "follows",
     "app/operate/reconcile/run.py": "follows",
     "app/cli/gateways.py": "follows",
@@ -276,14 +298,19 @@ def test_nobody_else_has_a_clock_of_his_own() -> None:
         name_of(path)
         for path in MODULES
         if unit_of(path) == "app"
-        and ("rpm_stream.app.runtime.clock" in path.read_text() or name_of(path) == "app/runtime/clock.py")
+        and (
+            "rpm_stream.app.runtime.clock" in path.read_text()
+            or name_of(path) == "app/runtime/clock.py"
+        )
         for node in ast.walk(tree(path))
         if isinstance(node, ast.Call) and dotted(node.func, aliases(path)) in makes
     }
     assert found == OWN.keys()
 
 
-def test_what_is_made_for_a_few_looks_follows_or_does_without(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_made_for_a_few_looks_follows_or_does_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def begin(of: BrokerTime) -> None:
         of._note(wall() - DAY, wall(), steady())
 
@@ -295,10 +322,16 @@ def test_what_is_made_for_a_few_looks_follows_or_does_without(monkeypatch: pytes
         raise UsageError("no right")
 
     monkeypatch.setattr(BrokerTime, "begin", refused)
-    assert abs(asyncio.run(BrokerTime.clock_for(Settings(), "ingest")).now() - wall()) < timedelta(seconds=1)
+    assert abs(asyncio.run(BrokerTime.clock_for(Settings(), "ingest")).now() - wall()) < timedelta(
+        seconds=1
+    )
 
 
 def test_a_command_on_a_machine_that_is_ahead_says_so() -> None:
-    """Kafka refuses what says that it is of more than an hour from now: that is no broker that is away."""
-    assert "the clock of this machine is over an hour ahead" in str(_away("kafka:9092", InvalidTimestampError()))
+    """Kafka refuses what says that it is of more than an hour from now: that is no broker that
+    is away.
+    """
+    assert "the clock of this machine is over an hour ahead" in str(
+        _away("kafka:9092", InvalidTimestampError())
+    )
     assert "no answer from Kafka" in str(_away("kafka:9092", KafkaConnectionError()))

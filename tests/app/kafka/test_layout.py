@@ -1,4 +1,6 @@
-"""Topics that must have equally many partitions: what is said when they have not, and when nothing is."""
+"""Topics that must have equally many partitions: what is said when they have not, and when
+nothing is.
+"""
 
 from __future__ import annotations
 
@@ -31,16 +33,21 @@ def test_each_pair_is_named_with_its_counts_and_the_command(each: Together, grow
     assert said is not None
     assert "\n" not in said
     for part in (
-        f"{each.first} has {counts[each.first]} partitions", f"{each.second} {counts[each.second]}: {each.why}",
+        f"{each.first} has {counts[each.first]} partitions",
+        f"{each.second} {counts[each.second]}: {each.why}",
         f"rpm-stream topics grow --partitions 6 --bootstrap {BROKER}",
-    ):  # fmt: skip
+    ):
         assert part in said
 
 
 @pytest.mark.parametrize("each", TOGETHER, ids=lambda one: f"{one.first} {one.second}")
 def test_a_stage_that_does_no_harm_is_not_stopped(each: Together) -> None:
     for stage in ALL - each.stages:
-        others = [other for other in TOGETHER if stage in other.stages and each.second in (other.first, other.second)]
+        others = [
+            other
+            for other in TOGETHER
+            if stage in other.stages and each.second in (other.first, other.second)
+        ]
         assert others or disagreement({**EQUAL, each.second: 6}, BROKER, frozenset({stage})) is None
 
 

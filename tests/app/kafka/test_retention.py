@@ -24,7 +24,9 @@ def shown(group: str, topic: str) -> float | None:
 
 
 async def _life_of_a_record(bootstrap: str, group: str, topic: str) -> list[float | None]:
-    """What is left before anything came, while a record of 50 minutes ago waits, once it is read, and once lost."""
+    """What is left before anything came, while a record of 50 minutes ago waits, once it is
+    read, and once lost.
+    """
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None)
     reader = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False)
@@ -33,9 +35,12 @@ async def _life_of_a_record(bootstrap: str, group: str, topic: str) -> list[floa
     for client in (admin, consumer, reader, producer):
         await client.start()
     try:
-        await admin.create_topics([NewTopic(topic, 2, 1, topic_configs={"retention.ms": "3600000"})])
+        await admin.create_topics(
+            [NewTopic(topic, 2, 1, topic_configs={"retention.ms": "3600000"})]
+        )
         reader.assign([place])
-        await reader.committed(place)  # waits until a broker that has just begun knows who keeps the group's places
+        # waits until a broker that has just begun knows who keeps the group's places
+        await reader.committed(place)
 
         async def look() -> float | None:
             return await retention.look(admin, consumer, group, topic, datetime.now(UTC))
@@ -58,14 +63,18 @@ async def _life_of_a_record(bootstrap: str, group: str, topic: str) -> list[floa
 
 
 def test_what_is_left_of_a_short_retention(kafka: str) -> None:
-    empty, waiting, read, lost = asyncio.run(_life_of_a_record(kafka, f"g-{uuid4()}", f"t-{uuid4()}"))
+    empty, waiting, read, lost = asyncio.run(
+        _life_of_a_record(kafka, f"g-{uuid4()}", f"t-{uuid4()}")
+    )
     assert empty == inf
     assert waiting == pytest.approx(HOUR / 6, abs=60)
     assert read == inf
     assert lost == 0.0
 
 
-def test_it_is_shown_and_what_nobody_reads_is_not(kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_shown_and_what_nobody_reads_is_not(
+    kafka: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A sink that never began is no alarm: there may be no FHIR server."""
     monkeypatch.setattr(retention, "EVERY_SECONDS", 0.2)
     group, topic = f"g-{uuid4()}", f"t-{uuid4()}"
@@ -77,7 +86,9 @@ def test_it_is_shown_and_what_nobody_reads_is_not(kafka: str, monkeypatch: pytes
         await admin.close()
         async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
             await producer.send_and_wait(topic, b"waits")
-        watching = asyncio.create_task(retention.watch(kafka, [(GROUP_SINK, topic), (group, topic)]))
+        watching = asyncio.create_task(
+            retention.watch(kafka, [(GROUP_SINK, topic), (group, topic)])
+        )
         try:
             async with asyncio.timeout(30):
                 while shown(group, topic) is None:

@@ -1,4 +1,6 @@
-"""How a client signs in, by the settings: every combination, and one line for each that is wrong."""
+"""How a client signs in, by the settings: every combination, and one line for each that is
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +21,18 @@ def keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> broker_keys.Folder:
     return folder
 
 
-def test_without_settings_it_is_in_the_clear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_settings_it_is_in_the_clear(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert kafka_client("kafka:9092") == {"bootstrap_servers": "kafka:9092"}
     assert security().faust() is None
 
 
 @pytest.mark.parametrize("from_file", [True, False])
-def test_a_user_with_a_password(keys: broker_keys.Folder, monkeypatch: pytest.MonkeyPatch, from_file: bool) -> None:
+def test_a_user_with_a_password(
+    keys: broker_keys.Folder, monkeypatch: pytest.MonkeyPatch, from_file: bool
+) -> None:
     password = broker_keys.password_of(keys, "ingest")
     name, value = ("_FILE", str(keys.user("ingest") / "password")) if from_file else ("", password)
     monkeypatch.setenv("RPM_KAFKA_PROTOCOL", "SASL_SSL")
@@ -36,19 +42,35 @@ def test_a_user_with_a_password(keys: broker_keys.Folder, monkeypatch: pytest.Mo
     given = kafka_client("kafka:9092")
     assert given.pop("ssl_context").get_ca_certs()
     assert given == {
-        "bootstrap_servers": "kafka:9092", "security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512",
-        "sasl_plain_username": "ingest", "sasl_plain_password": password,
-    }  # fmt: skip
+        "bootstrap_servers": "kafka:9092",
+        "security_protocol": "SASL_SSL",
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": "ingest",
+        "sasl_plain_password": password,
+    }
     faust = security().faust()
-    assert (faust.protocol.value, faust.mechanism.value, faust.password) == ("SASL_SSL", "SCRAM-SHA-512", password)
+    assert (faust.protocol.value, faust.mechanism.value, faust.password) == (
+        "SASL_SSL",
+        "SCRAM-SHA-512",
+        password,
+    )
     assert password not in repr(security())
 
 
 def test_a_client_certificate(keys: broker_keys.Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     certificate, key = broker_keys.client_certificate(keys, "ingest")
-    for name, value in (("PROTOCOL", "SSL"), ("CA", keys.authority), ("CERTIFICATE", certificate), ("KEY", key)):
+    for name, value in (
+        ("PROTOCOL", "SSL"),
+        ("CA", keys.authority),
+        ("CERTIFICATE", certificate),
+        ("KEY", key),
+    ):
         monkeypatch.setenv(f"RPM_KAFKA_{name}", str(value))
-    assert set(kafka_client("kafka:9092")) == {"bootstrap_servers", "security_protocol", "ssl_context"}
+    assert set(kafka_client("kafka:9092")) == {
+        "bootstrap_servers",
+        "security_protocol",
+        "ssl_context",
+    }
     assert security().faust().protocol.value == "SSL"
 
 
@@ -61,8 +83,14 @@ def test_a_client_certificate(keys: broker_keys.Folder, monkeypatch: pytest.Monk
         ({"MECHANISM": "OAUTHBEARER", "TOKEN_URL": "https://idp/token"}, "in the clear"),
         ({"PROTOCOL": "SSL", "USER": "ingest", "PASSWORD": "x"}, "set it to SASL_SSL"),
         ({"PROTOCOL": "SSL", "TOKEN_URL": "https://idp/token"}, "set it to SASL_SSL"),
-        ({"PROTOCOL": "SASL_PLAINTEXT", "USER": "a", "PASSWORD": "x", "CA": "/nonexistent"}, "uses no certificate"),
-        ({"PROTOCOL": "SASL_PLAINTEXT", "USER": "a", "PASSWORD": "x", "MECHANISM": "PLAIN"}, "in the clear"),
+        (
+            {"PROTOCOL": "SASL_PLAINTEXT", "USER": "a", "PASSWORD": "x", "CA": "/nonexistent"},
+            "uses no certificate",
+        ),
+        (
+            {"PROTOCOL": "SASL_PLAINTEXT", "USER": "a", "PASSWORD": "x", "MECHANISM": "PLAIN"},
+            "in the clear",
+        ),
         (
             {
                 "PROTOCOL": "SASL_PLAINTEXT",
@@ -75,10 +103,19 @@ def test_a_client_certificate(keys: broker_keys.Folder, monkeypatch: pytest.Monk
         ),
         ({"PROTOCOL": "SASL_SSL"}, "needs RPM_KAFKA_USER"),
         ({"PROTOCOL": "SASL_SSL", "USER": "ingest"}, "RPM_KAFKA_PASSWORD"),
-        ({"PROTOCOL": "SASL_SSL", "USER": "u", "PASSWORD": "secret", "PASSWORD_FILE": "x"}, "one of"),
-        ({"PROTOCOL": "SASL_SSL", "USER": "u", "PASSWORD_FILE": "missing"}, "missing cannot be read"),
+        (
+            {"PROTOCOL": "SASL_SSL", "USER": "u", "PASSWORD": "secret", "PASSWORD_FILE": "x"},
+            "one of",
+        ),
+        (
+            {"PROTOCOL": "SASL_SSL", "USER": "u", "PASSWORD_FILE": "missing"},
+            "missing cannot be read",
+        ),
         ({"PROTOCOL": "SASL_SSL", "USER": "u", "PASSWORD_FILE": "empty"}, "empty is empty"),
-        ({"PROTOCOL": "SASL_SSL", "USER": "u", "PASSWORD": "secret", "CA": "missing"}, "RPM_KAFKA_CA: missing"),
+        (
+            {"PROTOCOL": "SASL_SSL", "USER": "u", "PASSWORD": "secret", "CA": "missing"},
+            "RPM_KAFKA_CA: missing",
+        ),
         ({"PROTOCOL": "SSL", "CA": "empty"}, "RPM_KAFKA_CA: empty"),
         ({"PROTOCOL": "SSL", "KEY": "empty"}, "needs RPM_KAFKA_CERTIFICATE"),
         ({"PROTOCOL": "SSL", "CERTIFICATE": "empty"}, "empty cannot be used"),

@@ -1,4 +1,6 @@
-"""OAUTHBEARER tokens from a real HTTP server: fetched once, refreshed in time, refused in one line."""
+"""OAUTHBEARER tokens from a real HTTP server: fetched once, refreshed in time, refused in one
+line.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ class Endpoint:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 form = parse_qs(self.rfile.read(int(self.headers["content-length"])).decode())
-                outer.asked.append((b64decode(self.headers["authorization"].split()[1]).decode(), form))
+                outer.asked.append(
+                    (b64decode(self.headers["authorization"].split()[1]).decode(), form)
+                )
                 made = {"access_token": f"token-{len(outer.asked)}", "expires_in": outer.expires}
                 body = json.dumps(made).encode() if outer.body is None else outer.body
                 self.send_response(outer.status)
@@ -62,7 +66,9 @@ def test_one_token_serves_all_clients_and_loops(endpoint: Endpoint) -> None:
         return await asyncio.gather(*(tokens.token() for _ in range(8)))
 
     assert set(asyncio.run(many())) == set(asyncio.run(many())) == {"token-1"}
-    assert endpoint.asked == [("judge:secret", {"grant_type": ["client_credentials"], "scope": ["kafka"]})]
+    assert endpoint.asked == [
+        ("judge:secret", {"grant_type": ["client_credentials"], "scope": ["kafka"]})
+    ]
 
 
 @pytest.mark.asyncio
@@ -76,9 +82,12 @@ async def test_a_token_is_replaced_before_it_ends(endpoint: Endpoint) -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
-    ("status", "body"), [(401, b"secret"), (200, b"no json"), (200, b"[]"), (200, b'{"access_token": 3}')]
+    ("status", "body"),
+    [(401, b"secret"), (200, b"no json"), (200, b"[]"), (200, b'{"access_token": 3}')],
 )
-async def test_a_refusal_names_no_secret_and_is_not_kept(endpoint: Endpoint, status: int, body: bytes) -> None:
+async def test_a_refusal_names_no_secret_and_is_not_kept(
+    endpoint: Endpoint, status: int, body: bytes
+) -> None:
     endpoint.status, endpoint.body = status, body
     tokens = TokenEndpoint(endpoint.url, "judge", "secret")
     with pytest.raises(AuthenticationFailedError) as caught:
@@ -88,13 +97,17 @@ async def test_a_refusal_names_no_secret_and_is_not_kept(endpoint: Endpoint, sta
     assert await tokens.token() == "token-2"
 
 
-@pytest.mark.parametrize("url", ["http://id.example.org/token", "id.example.org", "ftp://localhost/", ""])
+@pytest.mark.parametrize(
+    "url", ["http://id.example.org/token", "id.example.org", "ftp://localhost/", ""]
+)
 def test_a_secret_never_goes_in_the_clear(url: str) -> None:
     with pytest.raises(UsageError, match="https"):
         TokenEndpoint(url, "judge", "secret")
 
 
-def test_the_settings_give_it_to_aiokafka_and_faust(endpoint: Endpoint, tmp_path: Any, monkeypatch: Any) -> None:
+def test_the_settings_give_it_to_aiokafka_and_faust(
+    endpoint: Endpoint, tmp_path: Any, monkeypatch: Any
+) -> None:
     monkeypatch.chdir(tmp_path)
     for name, value in {"PROTOCOL": "SASL_SSL", "USER": "judge", "PASSWORD": "secret"}.items():
         monkeypatch.setenv(f"RPM_KAFKA_{name}", value)

@@ -32,13 +32,15 @@ from rpm_stream.pipeline.order import read_message
 ROOT = topics.topics_root()
 FHIR = "rpm.observations"
 
-# What only the schema can say; ingest says it in code (frames) or rejects the entry alone (payloads).
+# What only the schema can say; ingest says it in code (frames) or rejects the entry alone
+# (payloads).
 BEYOND_THE_TYPES = {
     "two-kinds-of-entries",
     "no-entries-at-all",
     "payload-in-base64",
     "payload-with-odd-number-of-digits",
-    "value-with-comma",  # a clinic may name texts that are no value: tests/ingest/test_written_oddly.py
+    # a clinic may name texts that are no value: tests/ingest/test_written_oddly.py
+    "value-with-comma",
     "value-with-exponent",
     "value-in-words",
     "value-and-absent",
@@ -60,12 +62,19 @@ def _validator(topic: str) -> Draft202012Validator:
 
 
 def _decode(topic: str, text: bytes) -> object:
-    """As a consumer of ours would; a registry message is told by its key, whose first word its value repeats."""
+    """As a consumer of ours would; a registry message is told by its key, whose first word its
+    value repeats.
+    """
     if topic == READINGS:
         return read_message(text)
     kinds, fields = topic_schemas.RECORDS[topic], json.loads(text)
     names = {kind: kind.__name__.removesuffix("Entry").lower() for kind in kinds}
-    told = [kind for word in ("device", "patient") for kind in kinds if names[kind] == word and word in fields]
+    told = [
+        kind
+        for word in ("device", "patient")
+        for kind in kinds
+        if names[kind] == word and word in fields
+    ]
     told += [kind for kind in kinds if names[kind] in fields]
     return msgspec.json.decode(text, type=(told or kinds)[0])
 
@@ -117,7 +126,9 @@ def test_schemas_do_not_drift_from_the_records(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("topic", topics.FOLDERS)
 def test_schema_is_one(topic: str) -> None:
-    Draft202012Validator.check_schema(json.loads(topic_schemas.schema_path(ROOT, topic).read_bytes()))
+    Draft202012Validator.check_schema(
+        json.loads(topic_schemas.schema_path(ROOT, topic).read_bytes())
+    )
 
 
 @pytest.mark.parametrize(("topic", "folder"), topics.FOLDERS.items())
@@ -138,16 +149,27 @@ DAY_MS = 86_400_000
 
 @pytest.mark.parametrize(("topic", "folder"), topics.FOLDERS.items())
 def test_each_topic_has_a_short_readme_that_is_true(topic: str, folder: str) -> None:
-    """The folder's and the table's: the key, who writes and reads, how long it is kept, what is guaranteed."""
+    """The folder's and the table's: the key, who writes and reads, how long it is kept, what is
+    guaranteed.
+    """
     lines = (ROOT / folder / "README.md").read_text(encoding="utf-8").splitlines()
     assert 5 <= len(lines) <= 12
     assert lines[0].startswith(f"# `{topic}`: ")
     text, table = "\n".join(lines), (ROOT / "README.md").read_text(encoding="utf-8")
-    said = ("- **Message**: ", "- **Key**: ", "**Order**: ", "- **Written by** ", "**Read by** ", "- **Guarantee**: ")
+    said = (
+        "- **Message**: ",
+        "- **Key**: ",
+        "**Order**: ",
+        "- **Written by** ",
+        "**Read by** ",
+        "- **Guarantee**: ",
+    )
     assert [word for word in said if word not in text] == []
     config = yaml.safe_load((ROOT / folder / "topic.yaml").read_text())["spec"]["config"]
     kept = (
-        "for good, compacted" if config["cleanup.policy"] == "compact" else f"{config['retention.ms'] // DAY_MS} days"
+        "for good, compacted"
+        if config["cleanup.policy"] == "compact"
+        else f"{config['retention.ms'] // DAY_MS} days"
     )
     assert f"- **Kept** {kept}" in text
     assert re.search(rf"\| \[`{re.escape(topic)}`\]\({folder}/README.md\) \|.*\| {kept}\b", table)
@@ -160,7 +182,9 @@ def test_what_the_readmes_link_to_exists() -> None:
             file, _, heading = link.partition("#")
             target = path.parent / file if file else path
             titles = (
-                re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE) if target.exists() else []
+                re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+                if target.exists()
+                else []
             )
             anchors = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
             if not titles or (heading and heading not in anchors):
@@ -171,7 +195,9 @@ def test_what_the_readmes_link_to_exists() -> None:
 def test_readme_names_every_topic_reason_and_unit() -> None:
     readme = "".join(path.read_text(encoding="utf-8") for path in sorted(ROOT.rglob("*.md")))
     reasons = _validator("rpm.rejects").schema["$defs"]["Reject"]["properties"]["reason"]["enum"]
-    vitals = tomllib.loads(files("rpm_stream.knowledge").joinpath("vitals.toml").read_text(encoding="utf-8"))
+    vitals = tomllib.loads(
+        files("rpm_stream.knowledge").joinpath("vitals.toml").read_text(encoding="utf-8")
+    )
     units = {unit for vital in vitals.values() for unit in vital["units"]}
     words = (*topics.FOLDERS, *reasons, *vitals, *units)
     assert [word for word in words if f"`{word}`" not in readme] == []
@@ -198,7 +224,8 @@ async def test_apply_creates_mends_and_keeps(tmp_path: Path) -> None:
         assert await _setting(broker.bootstrap, "rpm.frames", "flush.messages") == "77"
 
         assert len(await topics.check(broker.bootstrap, partitions=8)) == len(names)
-        assert len(await topics.apply(broker.bootstrap, partitions=8)) == len(names)  # says so, and changes nothing
+        # says so, and changes nothing
+        assert len(await topics.apply(broker.bootstrap, partitions=8)) == len(names)
         assert await topics.check(broker.bootstrap) == []
         await _frames_carry_the_time_of_the_broker(broker.bootstrap)
         await _a_frame_too_large_still_arrives(broker.bootstrap)
@@ -219,7 +246,8 @@ async def _set(bootstrap: str, topic: str, config: dict[str, str]) -> None:
     await admin.close()
     async with asyncio.timeout(15):
         for name, value in config.items():
-            while await _setting(bootstrap, topic, name) != value:  # a broker shows it a moment after the controller
+            # a broker shows it a moment after the controller
+            while await _setting(bootstrap, topic, name) != value:
                 await asyncio.sleep(0.05)
 
 
@@ -241,11 +269,15 @@ async def _frames_carry_the_time_of_the_broker(bootstrap: str) -> None:
 
 async def _a_frame_too_large_still_arrives(bootstrap: str) -> None:
     """So that it becomes a reject with a name instead of an error at the gateway only."""
-    async with AIOKafkaProducer(bootstrap_servers=bootstrap, max_request_size=4_000_000) as producer:
+    async with AIOKafkaProducer(
+        bootstrap_servers=bootstrap, max_request_size=4_000_000
+    ) as producer:
         sent = await producer.send_and_wait("rpm.frames", b"x" * 300_000, key=b"big")
         with pytest.raises(MessageSizeTooLargeError):
             await producer.send_and_wait("rpm.frames", b"x" * 2_000_000, key=b"bigger")
-    async with AIOKafkaConsumer("rpm.frames", bootstrap_servers=bootstrap, auto_offset_reset="earliest") as consumer:
+    async with AIOKafkaConsumer(
+        "rpm.frames", bootstrap_servers=bootstrap, auto_offset_reset="earliest"
+    ) as consumer:
         async for message in consumer:
             if (message.partition, message.offset) == (sent.partition, sent.offset):
                 assert len(message.value) == 300_000

@@ -1,4 +1,6 @@
-"""What a comparison of a replay with the topics leaves out: what depends on when somebody looked, and nothing else."""
+"""What a comparison of a replay with the topics leaves out: what depends on when somebody
+looked, and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -24,20 +26,28 @@ def comparison(tmp_path: Path) -> Iterator[Comparison]:
     opened.close()
 
 
-def alerts_of(until: float | None, heard: tuple[float, ...], gone: float | None = None) -> list[Line]:
-    """The alert lines of heart rates at these minutes, with a device that is handed in after a while."""
+def alerts_of(
+    until: float | None, heard: tuple[float, ...], gone: float | None = None
+) -> list[Line]:
+    """The alert lines of heart rates at these minutes, with a device that is handed in after a
+    while.
+    """
     device: dict[str, Any] = {"patient": "p", **({} if gone is None else {"until": stamp(gone)})}
     run = new_replay([EXPECTED, {"v": 1, "device": "d", "assignments": [device]}])
     lines = [
         line
         for seq, at in enumerate(heard)
-        for line in run.jsonl(msgspec.json.encode(frame_of([measurement(at, "heart_rate", "72")], at, seq)), seq)
+        for line in run.jsonl(
+            msgspec.json.encode(frame_of([measurement(at, "heart_rate", "72")], at, seq)), seq
+        )
     ]
     end = None if until is None else msgspec.convert(stamp(until), type(START))
     return [line for line in (*lines, *run.finish(end)) if line.type == "alert"]
 
 
-def told(comparison: Comparison, replayed: list[Line], found: list[Line]) -> list[tuple[str, tuple[str, ...]]]:
+def told(
+    comparison: Comparison, replayed: list[Line], found: list[Line]
+) -> list[tuple[str, tuple[str, ...]]]:
     for line in replayed:
         comparison.replayed(line)
     for line in found:
@@ -45,7 +55,9 @@ def told(comparison: Comparison, replayed: list[Line], found: list[Line]) -> lis
     return [(each.what, each.fields) for each in comparison.differences()]
 
 
-def test_a_silence_that_was_over_before_anybody_looked_is_no_difference(comparison: Comparison) -> None:
+def test_a_silence_that_was_over_before_anybody_looked_is_no_difference(
+    comparison: Comparison,
+) -> None:
     assert told(comparison, alerts_of(None, (0, 90)), []) == []
 
 

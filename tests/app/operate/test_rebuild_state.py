@@ -1,4 +1,6 @@
-"""A state is made anew of each message once, wherever that lay before: of none that the agent applies itself later."""
+"""A state is made anew of each message once, wherever that lay before: of none that the agent
+applies itself later.
+"""
 
 from __future__ import annotations
 
@@ -28,15 +30,23 @@ from rpm_stream.knowledge import shipped
 from rpm_stream.pipeline.held import alert_of, ended, hold, opened, read_held, with_alert
 
 COUNT = 4
-KEYS = tuple(next(name for n in range(99) if home_of(name := b"k%d" % n, COUNT) == here) for here in range(COUNT))
+KEYS = tuple(
+    next(name for n in range(99) if home_of(name := b"k%d" % n, COUNT) == here)
+    for here in range(COUNT)
+)
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 EVENTS = st.lists(
-    st.tuples(st.sampled_from(KEYS[:2]), st.integers(0, COUNT - 1), st.integers(0, 3)), min_size=1, max_size=25
+    st.tuples(st.sampled_from(KEYS[:2]), st.integers(0, COUNT - 1), st.integers(0, 3)),
+    min_size=1,
+    max_size=25,
 )
 
 
 class World:
-    """The lanes of one source after a growth, and how far its agent has committed each. Values name the messages."""
+    """The lanes of one source after a growth, and how far its agent has committed each.
+
+    Values name the messages.
+    """
 
     def __init__(self, stage: Stage, has_grown: bool = True) -> None:
         self.stage, self.has_grown = stage, has_grown
@@ -48,7 +58,15 @@ class World:
 
     def append(self, partition: int, key: bytes, value: bytes, headers: Any = ()) -> None:
         self.time += 1
-        place = (SOURCES[self.stage], partition, len(self.lanes[partition]), self.time, 1, key, value)
+        place = (
+            SOURCES[self.stage],
+            partition,
+            len(self.lanes[partition]),
+            self.time,
+            1,
+            key,
+            value,
+        )
         self.lanes[partition].append(ConsumerRecord(*place, None, 0, len(value), tuple(headers)))
 
     def work(self, partition: int, count: int) -> None:
@@ -95,22 +113,33 @@ def broker(world: World, making: Noted) -> Iterator[None]:
         lanes = world.alerts if topic == ALERTS else world.lanes
         return {TopicPartition(topic, partition): len(lane) for partition, lane in enumerate(lanes)}
 
-    async def records(_broker: Any, spans: Any, _progress: Any) -> AsyncIterator[list[ConsumerRecord]]:
+    async def records(
+        _broker: Any, spans: Any, _progress: Any
+    ) -> AsyncIterator[list[ConsumerRecord]]:
         for tp, (first, last) in spans.items():
             lane = (world.alerts if tp.topic == ALERTS else world.lanes)[tp.partition]
             for start in range(first, last, 3):
                 yield lane[start : min(start + 3, last)]
 
-    async def write(_bootstrap: str, _one: Any, states: dict[bytes, bytes], _end: int | None = None) -> None:
+    async def write(
+        _bootstrap: str, _one: Any, states: dict[bytes, bytes], _end: int | None = None
+    ) -> None:
         world.written.update(states)
 
     async def read(_bootstrap: str) -> None:
         return None
 
     fakes = {
-        "reaching": reaching, "partitions_of": partitions_of, "_commits": commits, "starts": starts, "ends": ends,
-        "records": records, "_write": write, "read": read, "making_of": lambda *_: making,
-    }  # fmt: skip
+        "reaching": reaching,
+        "partitions_of": partitions_of,
+        "_commits": commits,
+        "starts": starts,
+        "ends": ends,
+        "records": records,
+        "_write": write,
+        "read": read,
+        "making_of": lambda *_: making,
+    }
     with pytest.MonkeyPatch.context() as patch:
         for name, fake in fakes.items():
             patch.setattr(module, name, fake)
@@ -126,7 +155,9 @@ def broker(world: World, making: Noted) -> Iterator[None]:
 def test_after_a_growth_each_message_is_applied_once_by_the_rebuild_or_by_the_agent(
     stage: Stage, events: list[tuple[bytes, int, int]], kept: int, is_of_all: bool
 ) -> None:
-    """The key is held from somewhere on, while strays are still passed on: their copies wait with what is kept."""
+    """The key is held from somewhere on, while strays are still passed on: their copies wait
+    with what is kept.
+    """
     world, making, key = World(stage), Noted(), KEYS[0]
     for number, (whose, partition, worked) in enumerate(events):
         world.append(partition, whose, b"%d" % number)
@@ -135,20 +166,33 @@ def test_after_a_growth_each_message_is_applied_once_by_the_rebuild_or_by_the_ag
     upto = max(0, world.commits[home] - kept)
     with broker(world, making):
         if is_of_all:
-            gone = Gone(stage=stage, partition=home, fault="x", known=Note(9, 1, upto), upto=world.commits[home])
+            gone = Gone(
+                stage=stage,
+                partition=home,
+                fault="x",
+                known=Note(9, 1, upto),
+                upto=world.commits[home],
+            )
             asyncio.run(module.rebuild_all(Settings(), shipped(), gone))
         else:
             held = hold(upto, AT, "x", b"")
-            one = Broken(stage=stage, partition=home, offset=0, fault="x", key=key, held=held, upto=upto)
+            one = Broken(
+                stage=stage, partition=home, offset=0, fault="x", key=key, held=held, upto=upto
+            )
             asyncio.run(module.rebuild(Settings(), shipped(), one))
     by_agent = [each.value for each in world.lanes[home][upto:] if each.key == key]
     waiting = [
-        each.value for partition, lane in enumerate(world.lanes) if partition != home
-        for each in lane[world.commits[partition] :] if each.key == key
-    ]  # fmt: skip
+        each.value
+        for partition, lane in enumerate(world.lanes)
+        if partition != home
+        for each in lane[world.commits[partition] :]
+        if each.key == key
+    ]
     sent = [b"%d" % number for number, (whose, _, _) in enumerate(events) if whose == key]
     assert sorted(making.came + by_agent + waiting) == sorted(sent)
-    assert {key: key in world.written for key in KEYS[1:]} == dict.fromkeys(KEYS[1:], False), "of another partition"
+    assert {key: key in world.written for key in KEYS[1:]} == dict.fromkeys(KEYS[1:], False), (
+        "of another partition"
+    )
     if is_of_all and any(each.key == key for each in world.lanes[home][upto : world.commits[home]]):
         assert read_held(world.written[key]) is not None, "it begins behind what is kept"
 
@@ -168,11 +212,15 @@ def test_a_stray_s_state_is_not_written_where_it_only_passed(has_grown: bool) ->
 
 
 def test_the_alert_of_a_held_state_that_is_lost_too_is_handed_to_whoever_ends_it() -> None:
-    """Of the changelog nothing is left, or of what stood there for the state: the alert stands in its topic alone."""
+    """Of the changelog nothing is left, or of what stood there for the state: the alert stands
+    in its topic alone.
+    """
     named, other, mended, of_device = KEYS[1], b"k-silent", b"k-mended", b"k-device"
     begun = {key: opened(key.decode(), 1, hold(2, AT, "x", b"")) for key in (named, other, mended)}
     newer = opened(named.decode(), 1, hold(3, AT + timedelta(hours=1), "x", b""))
-    elsewhere = msgspec.structs.replace(newer, id="e", patient=of_device.decode(), rule="device.silent@1")
+    elsewhere = msgspec.structs.replace(
+        newer, id="e", patient=of_device.decode(), rule="device.silent@1"
+    )
     told = [*begun.values(), newer, elsewhere, ended(begun[mended], AT, is_whole=True)]
     for at_end, stage in ((2, "judge"), (4, "judge"), (4, "ingest")):
         world, making = World(stage, has_grown=False), Noted()  # type: ignore[arg-type]
@@ -190,13 +238,16 @@ def test_the_alert_of_a_held_state_that_is_lost_too_is_handed_to_whoever_ends_it
             assert found == {named: None}
             continue
         assert {key: held and (held.offset, alert_of(held)) for key, held in found.items()} == {
-            named: (at_end, newer), other: (at_end, begun[other])
-        }  # fmt: skip
+            named: (at_end, newer),
+            other: (at_end, begun[other]),
+        }
 
     for held in (None, with_alert(hold(2, AT, "x", b""), begun[named]), hold(2, AT, "x", b"")):
         world.stage = "judge"
         with broker(world, Noted()):
-            one = Broken(stage="judge", partition=1, offset=0, fault="x", key=named, held=held, upto=2)
+            one = Broken(
+                stage="judge", partition=1, offset=0, fault="x", key=named, held=held, upto=2
+            )
             asyncio.run(module.rebuild(Settings(), shipped(), one))
         kept = read_held(world.written[named])
         assert kept is not None

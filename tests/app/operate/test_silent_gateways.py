@@ -43,10 +43,22 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 def account(gateway: str, at: datetime, device: str = "d") -> bytes:
     return msgspec.json.encode(
         Account(
-            frame="f", gateway=gateway, device=device, seq=0, boot="b", partition=0, offset=0, received_at=at,
-            entries=1, context=0, parts=1, readings=1, duplicates=0, rejects={},
+            frame="f",
+            gateway=gateway,
+            device=device,
+            seq=0,
+            boot="b",
+            partition=0,
+            offset=0,
+            received_at=at,
+            entries=1,
+            context=0,
+            parts=1,
+            readings=1,
+            duplicates=0,
+            rejects={},
         )
-    )  # fmt: skip
+    )
 
 
 def worn(*devices: str, until: datetime | None = None) -> Registry:
@@ -76,14 +88,21 @@ CASES = {
     "the same, away for half an hour": (every(MINUTE * 5, NOW - HOUR / 2), False),
     "a strap that is off at night, in the morning": (by_day(NOW.replace(hour=6) - 8 * HOUR), False),
     "the same, two days later": (by_day(NOW - 2 * DAY), True),
-    "a scale each morning, at noon": ([NOW - 4 * HOUR - number * DAY for number in range(10)], False),
-    "the same, after a morning was left out": ([NOW - 40 * HOUR - number * DAY for number in range(10)], True),
+    "a scale each morning, at noon": (
+        [NOW - 4 * HOUR - number * DAY for number in range(10)],
+        False,
+    ),
+    "the same, after a morning was left out": (
+        [NOW - 40 * HOUR - number * DAY for number in range(10)],
+        True,
+    ),
     "one that had an outage of two days last week": (
-        [at for at in every(MINUTE * 5, NOW - 3 * HOUR) if not 4 * DAY < NOW - at < 6 * DAY], True,
+        [at for at in every(MINUTE * 5, NOW - 3 * HOUR) if not 4 * DAY < NOW - at < 6 * DAY],
+        True,
     ),
     "one that began yesterday": ([NOW - 20 * HOUR], False),
     "one that was heard once, two days ago": ([NOW - 2 * DAY], True),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -1,4 +1,6 @@
-"""What of a registry file nobody will read is said, by line and name, and nothing of its content."""
+"""What of a registry file nobody will read is said, by line and name, and nothing of its
+content.
+"""
 
 from __future__ import annotations
 
@@ -33,19 +35,32 @@ def test_of_a_right_file_nothing_is_ignored(tmp_path: Path) -> None:
     ("line", "names"),
     [
         ('{"v":1,"patient":"p","panl":"x"}', ["panl"]),
-        ('{"v":1,"patient":"p","limits":[{"vital":"glucose","unit":"mg/dL","hihg":250,"owner":"dr"}]}', ["hihg"]),
-        ('{"v":1,"device":"d","assignments":[{"patient":"p","form":"x"}],"modle":"m"}', ["form", "modle"]),
+        (
+            '{"v":1,"patient":"p","limits":[{"vital":"glucose","unit":"mg/dL","hihg":250,"owner":"dr"}]}',
+            ["hihg"],
+        ),
+        (
+            '{"v":1,"device":"d","assignments":[{"patient":"p","form":"x"}],"modle":"m"}',
+            ["form", "modle"],
+        ),
         ('{"key":"patient/p","value":{"v":1,"patient":"p","Ada Lovelace":1}}', ["a field"]),
     ],
-)  # fmt: skip
-def test_a_misspelt_field_is_named_with_its_line(line: str, names: list[str], tmp_path: Path) -> None:
+)
+def test_a_misspelt_field_is_named_with_its_line(
+    line: str, names: list[str], tmp_path: Path
+) -> None:
     """It was taken for one of a later version, and somebody's limit did not hold."""
     path = written(tmp_path, f"\n{line}\n")
-    assert list(ignored(path)) == [f"line 2: {name}: no such field, it is ignored" for name in names]
+    assert list(ignored(path)) == [
+        f"line 2: {name}: no such field, it is ignored" for name in names
+    ]
 
 
 def test_a_panel_that_nobody_has_made_is_said(tmp_path: Path) -> None:
-    path = written(tmp_path, '{"v":1,"patient":"p","panel":"heart","programme":"copd"}\n{"v":1,"panel":"heart"}')
+    path = written(
+        tmp_path,
+        '{"v":1,"patient":"p","panel":"heart","programme":"copd"}\n{"v":1,"panel":"heart"}',
+    )
     entries = list(read_registry(path))
     assert list(without_group(entries, Registry(entries))) == [
         "1 programme that patients name, but the registry does not have"

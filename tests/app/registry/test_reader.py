@@ -1,4 +1,6 @@
-"""What a worker makes of the registry's messages: a setting that cannot be used is told, never passed over."""
+"""What a worker makes of the registry's messages: a setting that cannot be used is told, never
+passed over.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def test_a_limit_in_a_wrong_unit_is_told_loudly_and_names_nobody() -> None:
         reader.apply(b"patient/ada-lovelace", patient(WRONG, GOOD))
     (told,) = logs
     assert (told["log_level"], told["of"]) == ("error", "patient")
-    assert told["fault"] == "limit 1: heart rate is not measured in 'kg'; it may be /min, {beats}/min"
+    assert (
+        told["fault"] == "limit 1: heart rate is not measured in 'kg'; it may be /min, {beats}/min"
+    )
     assert "ada" not in str(told)
     assert faulty() == 1
     reader.apply(b"patient/ada-lovelace", patient(GOOD))  # mended
@@ -49,7 +53,10 @@ def test_a_limit_in_a_wrong_unit_is_told_loudly_and_names_nobody() -> None:
 def test_what_cannot_be_read_is_told_and_counted_and_the_rest_holds() -> None:
     reader = RegistryReader("nowhere", shipped())
     with capture_logs() as logs:
-        reader.apply(b"patient/ada", b'{"v":1,"patient":"ada","born":"2022-01-01\\n","oxygen_scale":3,"panel":"x"}')
+        reader.apply(
+            b"patient/ada",
+            b'{"v":1,"patient":"ada","born":"2022-01-01\\n","oxygen_scale":3,"panel":"x"}',
+        )
     assert [each["fault"] for each in logs] == [
         "oxygen_scale cannot be read and is left out",
         "born is none of YYYY, YYYY-MM and YYYY-MM-DD, so that nobody knows whether it is a child",
@@ -81,7 +88,9 @@ def test_a_file_is_refused_whole_with_line_and_reason(tmp_path: Path) -> None:
         list(read_registry(file, shipped()))
 
 
-def test_all_settings_that_cannot_be_used_are_told_a_line_each_and_name_nobody(tmp_path: Path) -> None:
+def test_all_settings_that_cannot_be_used_are_told_a_line_each_and_name_nobody(
+    tmp_path: Path,
+) -> None:
     file = tmp_path / "registry.jsonl"
     born = json.dumps({"patient": "Ada", "born": "01.05.2017"}).encode()
     file.write_bytes(patient(GOOD, WRONG, WRONG) + b"\n" + born + b"\n" + patient(GOOD) + b"\n")
@@ -91,7 +100,13 @@ def test_all_settings_that_cannot_be_used_are_told_a_line_each_and_name_nobody(t
     assert [line.removeprefix(f"{file}: ").split(": ")[:2] for line in said] == [
         ["line 1", "limit 2"],
         ["line 1", "limit 3"],
-        ["line 2", "born is none of YYYY, YYYY-MM and YYYY-MM-DD, so that nobody knows whether it is a child"],
+        [
+            "line 2",
+            (
+                "born is none of YYYY, YYYY-MM and YYYY-MM-DD, so that nobody knows whether it is a"
+                " child"
+            ),
+        ],
     ]
     assert "Ada" not in str(raised.value)
 
@@ -113,8 +128,12 @@ class Consumer:
 
 
 @pytest.mark.asyncio
-async def test_it_has_caught_up_when_all_is_read_that_stood_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before a frame that is sent again: the entry that was mended for it is known then, also after a pause."""
+async def test_it_has_caught_up_when_all_is_read_that_stood_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before a frame that is sent again: the entry that was mended for it is known then, also
+    after a pause.
+    """
     monkeypatch.setattr("rpm_stream.app.registry.reader.AWAY_SECONDS", 0.01)
     reader, consumer = RegistryReader("nowhere"), Consumer()
     reader._reading = consumer, ["0"]  # type: ignore[assignment]

@@ -1,4 +1,6 @@
-"""Logging: one JSON line an event, libraries never below WARNING, and not the same line over and over."""
+"""Logging: one JSON line an event, libraries never below WARNING, and not the same line over and
+over.
+"""
 
 from __future__ import annotations
 
@@ -61,10 +63,14 @@ def test_a_command_hears_nothing_of_them(capsys: pytest.CaptureFixture[str]) -> 
     assert said(capsys) == []
 
 
-def test_the_same_line_is_not_repeated_and_the_harmless_one_not_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_same_line_is_not_repeated_and_the_harmless_one_not_said(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     configure_log("INFO", "INFO")
     for node in range(100):
         logging.getLogger("aiokafka").error("Unable connect to node %s", node)
-        logging.getLogger("aiokafka.consumer.group_coordinator").error("Group Coordinator Request failed: %s", node)
+        logging.getLogger("aiokafka.consumer.group_coordinator").error(
+            "Group Coordinator Request failed: %s", node
+        )
     logging.getLogger("aiokafka").error("another")
     assert [line["event"] for line in said(capsys)] == ["Unable connect to node 0", "another"]

@@ -1,4 +1,6 @@
-"""The door to Prometheus: each stage its own port, none when switched off, one clear line when it is taken."""
+"""The door to Prometheus: each stage its own port, none when switched off, one clear line when
+it is taken.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""``rpm-stream gateway``: a file or a story in, frames out, through the broker and back; one clear line when wrong."""
+"""``rpm-stream gateway``: a file or a story in, frames out, through the broker and back; one
+clear line when wrong.
+"""
 
 from __future__ import annotations
 
@@ -55,11 +57,16 @@ def frames(lines: bytes) -> list[Frame]:
 
 
 async def taken(bootstrap: str, topic: str, count: int) -> list[tuple[bytes, bytes]]:
-    """The first ``count`` messages of a topic, (key, value), by time of arrival in each partition."""
+    """The first ``count`` messages of a topic, (key, value), by time of arrival in each
+    partition.
+    """
     consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
     await consumer.start()
     try:
-        return [(message.key, message.value) for message in [await consumer.getone() for _ in range(count)]]
+        return [
+            (message.key, message.value)
+            for message in [await consumer.getone() for _ in range(count)]
+        ]
     finally:
         await consumer.stop()
 
@@ -73,7 +80,11 @@ def test_encode_reads_plain_and_gz_and_writes_the_registry(tmp_path: Path) -> No
     assert call("encode", str(zipped)) == encoded
     assert call("encode", "-", stdin=CSV.encode()) == encoded
     [frame] = frames(encoded)
-    assert (frame.gateway, frame.device, frame.sent_at) == ("csv", "csv.p1", datetime(2026, 1, 1, 2, tzinfo=UTC))
+    assert (frame.gateway, frame.device, frame.sent_at) == (
+        "csv",
+        "csv.p1",
+        datetime(2026, 1, 1, 2, tzinfo=UTC),
+    )
     assert [entry.characteristic for entry in frame.notifications or []] == ["2A1C"]
     entry = parse_entry(registry.read_bytes().splitlines()[0])
     assert entry.assignments[0].patient == "p1"  # type: ignore[union-attr]
@@ -84,11 +95,16 @@ def test_encode_reads_plain_and_gz_and_writes_the_registry(tmp_path: Path) -> No
     [
         ("patient,time\np1,2026\n", "header lacks measured_at"),
         (CSV + "p1,yesterday,heart_rate,60,/min\n", "line 3: measured_at"),
-        (CSV + "secret,2026-01-01T02:00:00Z,heart_rate,secret,/min\n", "line 3: the value is no plain decimal"),
+        (
+            CSV + "secret,2026-01-01T02:00:00Z,heart_rate,secret,/min\n",
+            "line 3: the value is no plain decimal",
+        ),
         (CSV + "p1,2026-01-01T02:00:00Z,heart_rate\n", "line 3: 3 columns"),
     ],
 )
-def test_a_bad_file_is_one_clear_line_without_its_content(tmp_path: Path, content: str, says: str) -> None:
+def test_a_bad_file_is_one_clear_line_without_its_content(
+    tmp_path: Path, content: str, says: str
+) -> None:
     path = tmp_path / "a.csv"
     path.write_text(content)
     with pytest.raises(UsageError, match=says) as told:
@@ -138,13 +154,19 @@ def test_simulate_to_stdout_is_the_same_for_the_same_seed(tmp_path: Path) -> Non
     assert one == call(*order, *start)
     assert one != call(*order, *start, "--seed", "2")
     assert sorted(call(*order, *start, "--reorder", "0.5").splitlines()) == sorted(one.splitlines())
-    known = {parse_entry(line).device for line in registry.read_bytes().splitlines() if b'"device"' in line}  # type: ignore[union-attr]
+    known = {
+        parse_entry(line).device
+        for line in registry.read_bytes().splitlines()
+        if b'"device"' in line
+    }  # type: ignore[union-attr]
     assert {frame.device for frame in frames(one)} == known
 
 
 async def _from_device(bootstrap: str, device: str, count: int) -> list[bytes]:
     found: list[bytes] = []
-    consumer = AIOKafkaConsumer("rpm.frames", bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(
+        "rpm.frames", bootstrap_servers=bootstrap, auto_offset_reset="earliest"
+    )
     await consumer.start()
     try:
         while len(found) < count:
@@ -157,7 +179,9 @@ async def _from_device(bootstrap: str, device: str, count: int) -> list[bytes]:
 
 
 def test_a_real_file_goes_through_the_broker_in_its_order(service: str, tmp_path: Path) -> None:
-    """Recorded stays, encoded once, replayed: each device's frames are in the topic as they stand in the file."""
+    """Recorded stays, encoded once, replayed: each device's frames are in the topic as they
+    stand in the file.
+    """
     source = shared_data("sepsis2019.csv.gz")
     if not source.is_file():
         reason = f"{source.name} is not there: set RPM_SHARED to the folder with data/"
@@ -171,14 +195,23 @@ def test_a_real_file_goes_through_the_broker_in_its_order(service: str, tmp_path
     for device in {frame.device for frame in frames(encoded)}:
         own = [line for line in lines if msgspec.json.decode(line, type=Frame).device == device]
         assert asyncio.run(asyncio.wait_for(_from_device(service, device, len(own)), 30)) == own
-    keys = [key.decode() for key, _ in asyncio.run(asyncio.wait_for(taken(service, "rpm.registry", 3), 30))]
-    assert sorted(keys) == sorted(f"device/{device}" for device in {frame.device for frame in frames(encoded)})
+    keys = [
+        key.decode()
+        for key, _ in asyncio.run(asyncio.wait_for(taken(service, "rpm.registry", 3), 30))
+    ]
+    assert sorted(keys) == sorted(
+        f"device/{device}" for device in {frame.device for frame in frames(encoded)}
+    )
 
 
 def test_a_ward_plays_at_its_pace(service: str, tmp_path: Path) -> None:
     """At 36,000 times real time two hours take a fifth of a second; every frame arrives."""
     plan = WardPlan(
-        start=datetime(2026, 1, 1, tzinfo=UTC), patients=2, speed=36_000, hours=2, faults=Faults(duplicate=0.2)
+        start=datetime(2026, 1, 1, tzinfo=UTC),
+        patients=2,
+        speed=36_000,
+        hours=2,
+        faults=Faults(duplicate=0.2),
     )
 
     async def play() -> tuple[int, float]:

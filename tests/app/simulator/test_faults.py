@@ -1,4 +1,6 @@
-"""Faults are what their names say, the same for the same seed, and lose no frame but where they say so."""
+"""Faults are what their names say, the same for the same seed, and lose no frame but where they
+say so.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ CHANCE = st.floats(0, 1)
 
 @settings(max_examples=30)
 @given(CHANCE, CHANCE, st.integers(0, 99))
-def test_duplicates_and_reordering_change_no_frame(duplicate: float, reorder: float, seed: int) -> None:
+def test_duplicates_and_reordering_change_no_frame(
+    duplicate: float, reorder: float, seed: int
+) -> None:
     """Every frame comes once or twice, as it was, at most ``FARTHEST`` places late."""
     sent = list(inject(FRAMES, Faults(duplicate=duplicate, reorder=reorder), seed))
     counted = Counter(frame.frame for frame in sent)
@@ -43,7 +47,9 @@ def test_without_faults_nothing_happens() -> None:
 def test_certain_faults_happen_to_every_frame() -> None:
     """Probability 1 is certainty."""
     assert len(list(inject(FRAMES, Faults(duplicate=1), 1))) == 2 * len(FRAMES)
-    assert [frame.frame for frame in inject(FRAMES, Faults(reorder=1), 1)] != [frame.frame for frame in FRAMES]
+    assert [frame.frame for frame in inject(FRAMES, Faults(reorder=1), 1)] != [
+        frame.frame for frame in FRAMES
+    ]
 
 
 FAULTS = ("duplicate", "reorder", "corrupt", "late", "skew", "drop", "silent", "unit_flip")

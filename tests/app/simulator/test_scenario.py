@@ -1,4 +1,6 @@
-"""Every story of the library can be played by the simulator, and the service says of it what the story expects."""
+"""Every story of the library can be played by the simulator, and the service says of it what the
+story expects.
+"""
 
 from __future__ import annotations
 
@@ -25,9 +27,12 @@ from rpm_stream.records import Frame
 NO_FAULTS = Faults()
 SEEN = ("patient", "group", "priority", "state", "opened_at", "historical")
 READ = ("id", "patient", "vital", "value", "unit", "measured_at")
-BY_RECEIPT = {"hub-ahead-of-time"}  # what is in the future when it comes on time is not when it comes late
+# what is in the future when it comes on time is not when it comes late
+BY_RECEIPT = {"hub-ahead-of-time"}
 # What a nurse decides goes to rpm.actions, which is not a gateway's to write.
-WITH_DECISIONS = {path.parent.name for path in FOLDER.rglob("frames.jsonl") if b'"action"' in path.read_bytes()}
+WITH_DECISIONS = {
+    path.parent.name for path in FOLDER.rglob("frames.jsonl") if b'"action"' in path.read_bytes()
+}
 UNSENDABLE = {"meter-sends-a-line-end"}  # a frame that the client refuses to send
 
 
@@ -35,13 +40,18 @@ def played(scenario: Scenario, story: Path, faults: Faults = NO_FAULTS) -> Outpu
     """What the service says of a scenario, its frames sent as the simulator sends them."""
     run = Replay(shipped(), Registry(scenario.entries), emit=("reading", "alert", "reject"))
     frames = inject(scenario.frames, faults, seed=1)
-    lines = [line for number, frame in enumerate(frames, 1) for line in run.jsonl(encode_frame(frame), number)]
+    lines = [
+        line
+        for number, frame in enumerate(frames, 1)
+        for line in run.jsonl(encode_frame(frame), number)
+    ]
     return decoded([*lines, *run.finish(until_of(story))])
 
 
 def lives(alerts: list[dict[str, Any]]) -> set[tuple[Any, ...]]:
-    """Every stage of every alert, without how many readings it took: the octets and the app's values of one instant
-    are two frames when they are played, and one when they are read from a CSV.
+    """Every stage of every alert, without how many readings it took: the octets and the app's
+    values of one instant are two frames when they are played, and one when they are read from a
+    CSV.
     """
     return {tuple(alert[name] for name in SEEN) for alert in alerts}
 
@@ -52,13 +62,19 @@ def test_a_story_played_in_octets_tells_the_same(story: Path) -> None:
     assert scenario.frames
     assert (scenario.others > 0) == (story.name in WITH_DECISIONS | UNSENDABLE)
     told = lives(of_type(played(scenario, story), "alert"))
-    expected = lives([msgspec.json.decode(line) for line in (story / "expected.jsonl").read_bytes().splitlines()])
+    expected = lives(
+        [msgspec.json.decode(line) for line in (story / "expected.jsonl").read_bytes().splitlines()]
+    )
     if story.name not in WITH_DECISIONS:
         assert told == expected
 
 
-@pytest.mark.parametrize("faults", [Faults(duplicate=0.3, reorder=0.5), Faults(late=0.3)], ids=["reordered", "late"])
-@pytest.mark.parametrize("story", [s for s in STORIES if s.name not in BY_RECEIPT], ids=lambda story: story.name)
+@pytest.mark.parametrize(
+    "faults", [Faults(duplicate=0.3, reorder=0.5), Faults(late=0.3)], ids=["reordered", "late"]
+)
+@pytest.mark.parametrize(
+    "story", [s for s in STORIES if s.name not in BY_RECEIPT], ids=lambda story: story.name
+)
 def test_a_story_survives_a_bad_line(story: Path, faults: Faults) -> None:
     """Law 2 (b): the same readings and refusals, and who had a high alert has one."""
     scenario = read_scenario(story)
@@ -72,7 +88,11 @@ def test_a_story_survives_a_bad_line(story: Path, faults: Faults) -> None:
 
 def high(output: Output) -> set[tuple[str, str]]:
     """Whose alerts of which group were high at some time."""
-    return {(alert["patient"], alert["group"]) for alert in of_type(output, "alert") if alert["priority"] == "high"}
+    return {
+        (alert["patient"], alert["group"])
+        for alert in of_type(output, "alert")
+        if alert["priority"] == "high"
+    }
 
 
 def test_a_folder_is_played_on_the_command_line(tmp_path: Path) -> None:
@@ -93,10 +113,15 @@ def test_a_folder_is_played_on_the_command_line(tmp_path: Path) -> None:
     [
         (["--story", "no-such-story"], "none of copd, heart-failure"),
         (["--story", str(story_named("red-once")), "--patients", "2"], "its own people"),
-        (["--story", str(story_named("red-once")), "--start", "2026-01-01T00:00:00Z"], "its own people and times"),
+        (
+            ["--story", str(story_named("red-once")), "--start", "2026-01-01T00:00:00Z"],
+            "its own people and times",
+        ),
         (["--story", str(FOLDER)], "neither input.csv nor frames.jsonl"),
     ],
 )
 def test_wrong_use_is_one_clear_line(arguments: list[str], says: str) -> None:
     with pytest.raises(UsageError, match=says):
-        CliRunner().invoke(gateway_app, ["simulate", "--to", "stdout", *arguments], catch_exceptions=False)
+        CliRunner().invoke(
+            gateway_app, ["simulate", "--to", "stdout", *arguments], catch_exceptions=False
+        )

@@ -16,7 +16,8 @@ from rpm_stream.records import DeviceEntry, Frame, PatientEntry
 
 START = datetime(2026, 3, 1, 6, tzinfo=UTC)
 
-# NEWS2 (RCP 2017, chart 1, scale 1): points above each lower bound, for whole numbers and tenths of a degree.
+# NEWS2 (RCP 2017, chart 1, scale 1): points above each lower bound, for whole numbers and tenths of
+# a degree.
 BANDS: dict[str, list[tuple[float, int]]] = {
     "respiratory_rate": [(0, 3), (9, 1), (12, 0), (21, 2), (25, 3)],
     "oxygen_saturation": [(0, 3), (92, 2), (94, 1), (96, 0)],
@@ -71,16 +72,18 @@ def test_somebody_on_the_ward_is_red_within_the_first_hours() -> None:
     red = [at for at, score, _ in scores(all_frames([first], START, 1)) if score >= 7]
     assert red[0] < START + timedelta(hours=13)
     saturation = [
-        at for at, _, vital, value in values(all_frames([first], START, 1))
+        at
+        for at, _, vital, value in values(all_frames([first], START, 1))
         if vital == "oxygen_saturation" and float(value) <= 91
-    ]  # fmt: skip
+    ]
     assert saturation[0] < START + timedelta(hours=6)
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_gives_others() -> None:
     """Deterministic by seed and start."""
     one, again, other = (
-        [encode_frame(frame) for frame in islice(all_frames(ward(3), START, seed), 200)] for seed in (1, 1, 2)
+        [encode_frame(frame) for frame in islice(all_frames(ward(3), START, seed), 200)]
+        for seed in (1, 1, 2)
     )
     assert one == again
     assert one != other
@@ -95,7 +98,9 @@ def test_another_start_by_whole_days_shifts_the_same_story() -> None:
 
 
 def test_frames_of_a_ward_come_in_order_and_are_counted_per_device() -> None:
-    """Sorted by received_at, ``seq`` without a gap, ids all different, times one after the other."""
+    """Sorted by received_at, ``seq`` without a gap, ids all different, times one after the
+    other.
+    """
     frames = list(all_frames(ward(20, hours=6), START, 1))
     received = [frame.received_at for frame in frames]
     assert received == sorted(received, key=lambda at: at or START)
@@ -105,7 +110,12 @@ def test_frames_of_a_ward_come_in_order_and_are_counted_per_device() -> None:
         counted.setdefault(frame.device, []).append(frame.seq)
         entries = frame.notifications or frame.measurements or []
         assert frame.received_at is not None
-        assert entries[-1].at < frame.sent_at < frame.received_at < entries[-1].at + timedelta(minutes=1)
+        assert (
+            entries[-1].at
+            < frame.sent_at
+            < frame.received_at
+            < entries[-1].at + timedelta(minutes=1)
+        )
     assert all(numbers == list(range(len(numbers))) for numbers in counted.values())
     assert len({device.partition(".")[0] for device in counted}) == 20
 
@@ -127,7 +137,9 @@ def test_registry_names_every_device_and_patient() -> None:
     devices = {entry.device: entry for entry in entries if isinstance(entry, DeviceEntry)}
     patients = {entry.patient: entry for entry in entries if isinstance(entry, PatientEntry)}
     assert {frame.device for frame in all_frames(people, START, 1)} == set(devices)
-    assert {worn.patient for entry in devices.values() for worn in entry.assignments} == set(patients)
+    assert {worn.patient for entry in devices.values() for worn in entry.assignments} == set(
+        patients
+    )
     assert len({entry.display for entry in patients.values()}) == 20
     assert all(entry.expected_every for entry in patients.values())
     assert msgspec.json.decode(msgspec.json.encode(entries[0]), type=PatientEntry) == entries[0]

@@ -1,4 +1,6 @@
-"""An embedded Kafka that ends under the running service is started again; one that cannot be ends it all."""
+"""An embedded Kafka that ends under the running service is started again; one that cannot be
+ends it all.
+"""
 
 from __future__ import annotations
 

@@ -70,13 +70,20 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Clock:
 @pytest.mark.parametrize("where", ["topic", "message"])
 @pytest.mark.parametrize(
     "error",
-    [UsageError("no right to create"), BrokerAway("away"), TopicAuthorizationFailedError(), KafkaConnectionError(),
-     TimeoutError()],
-)  # fmt: skip
+    [
+        UsageError("no right to create"),
+        BrokerAway("away"),
+        TopicAuthorizationFailedError(),
+        KafkaConnectionError(),
+        TimeoutError(),
+    ],
+)
 def test_an_agent_begins_whatever_the_broker_says_of_its_clock(
     where: str, error: Exception, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Without a right on the topic, or with its leader away: patients are judged all the same, and it is told."""
+    """Without a right on the topic, or with its leader away: patients are judged all the same,
+    and it is told.
+    """
 
     async def make_topic(*_: Any) -> None:
         if where == "topic":
@@ -104,13 +111,20 @@ def test_an_agent_begins_on_the_brokers_time_where_that_is_known(
 
 
 def test_it_is_asked_again_until_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers: list[BaseException | None] = [BrokerAway("x"), TopicAuthorizationFailedError(), UsageError("x"), None]
+    answers: list[BaseException | None] = [
+        BrokerAway("x"),
+        TopicAuthorizationFailedError(),
+        UsageError("x"),
+        None,
+    ]
 
     async def make_topic(*_: Any) -> None: ...
 
     monkeypatch.setattr(broker_time, "make_topic", make_topic)
     monkeypatch.setattr(broker_time, "EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(BrokerTime, "_producer", lambda _: Producer(answers.pop(0) if answers else None))
+    monkeypatch.setattr(
+        BrokerTime, "_producer", lambda _: Producer(answers.pop(0) if answers else None)
+    )
     clock = Clock()
 
     async def follow() -> None:

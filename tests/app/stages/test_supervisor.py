@@ -50,7 +50,9 @@ def alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True, check=False)
+    state = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True, check=False
+    )
     return not state.stdout.startswith("Z") and bool(state.stdout)
 
 
@@ -87,7 +89,10 @@ def open_files() -> int:
 @pytest.mark.asyncio
 async def test_a_stage_is_ready_when_it_says_so_and_again_after_each_start(tmp_path: Path) -> None:
     stop = asyncio.Event()
-    silent, telling = stage(tmp_path / "one", WAITS), stage(tmp_path / "two", NOTES_ITSELF + TELLS + WAITS, "two")
+    silent, telling = (
+        stage(tmp_path / "one", WAITS),
+        stage(tmp_path / "two", NOTES_ITSELF + TELLS + WAITS, "two"),
+    )
     running = asyncio.create_task(supervise([silent, telling], stop))
     await until(lambda: bool(started(tmp_path / "one")))
     await asyncio.wait_for(telling.ready.wait(), 30)
@@ -104,7 +109,9 @@ async def test_a_stage_is_ready_when_it_says_so_and_again_after_each_start(tmp_p
 
 
 @pytest.mark.asyncio
-async def test_a_stage_that_tells_and_ends_is_not_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_stage_that_tells_and_ends_is_not_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(supervisor, "FIRST_PAUSE", 60.0)
     stop = asyncio.Event()
     one = stage(tmp_path / "one", TELLS + NOTES_ITSELF + "sys.exit(70)")
@@ -128,11 +135,18 @@ async def test_a_wrong_setting_ends_all_with_its_status(tmp_path: Path) -> None:
 
 @pytest.mark.asyncio
 async def test_the_same_status_of_one_that_ran_before_is_tried_again(tmp_path: Path) -> None:
-    """Its settings were right once; what is wrong now (a topic that is missing) may be mended beside it."""
+    """Its settings were right once; what is wrong now (a topic that is missing) may be mended
+    beside it.
+    """
     (tmp_path / "one").mkdir()
-    code = NOTES_ITSELF + "n = len(os.listdir(sys.argv[1])); sys.exit({1: 70, 2: 2}[n]) if n < 3 else signal.pause()"
+    code = (
+        NOTES_ITSELF + "n = len(os.listdir(sys.argv[1])); sys.exit({1: 70, 2: 2}[n]) if n < 3 else"
+        " signal.pause()"
+    )
     stop = asyncio.Event()
-    running = asyncio.create_task(supervise([stage(tmp_path / "one", "import signal; " + code)], stop))
+    running = asyncio.create_task(
+        supervise([stage(tmp_path / "one", "import signal; " + code)], stop)
+    )
     await until(lambda: len(started(tmp_path / "one")) == 3)
     stop.set()
     assert await running == 0
@@ -140,7 +154,9 @@ async def test_the_same_status_of_one_that_ran_before_is_tried_again(tmp_path: P
 
 @pytest.mark.asyncio
 async def test_a_broker_that_goes_away_during_the_first_start_ends_nothing(tmp_path: Path) -> None:
-    """It ended the whole worker with status 2, as a wrong setting does; nobody was judged from then on."""
+    """It ended the whole worker with status 2, as a wrong setting does; nobody was judged from
+    then on.
+    """
     (tmp_path / "one").mkdir()
     code = f"sys.exit({EXIT_AWAY}) if len(os.listdir(sys.argv[1])) == 1 else signal.pause()"
     stop = asyncio.Event()
@@ -163,7 +179,9 @@ async def test_a_crash_loop_backs_off(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(supervisor, "log", Log())
     stop = asyncio.Event()
-    running = asyncio.create_task(supervise([stage(tmp_path / "one", NOTES_ITSELF + "sys.exit(70)")], stop))
+    running = asyncio.create_task(
+        supervise([stage(tmp_path / "one", NOTES_ITSELF + "sys.exit(70)")], stop)
+    )
     await until(lambda: len(pauses) >= 5)
     stop.set()
     await running
@@ -173,7 +191,11 @@ async def test_a_crash_loop_backs_off(tmp_path: Path, monkeypatch: pytest.Monkey
 @pytest.mark.asyncio
 async def test_a_stage_that_does_not_end_is_killed_after_the_grace_time(tmp_path: Path) -> None:
     stop = asyncio.Event()
-    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + NOTES_ITSELF + "\nwhile 1: signal.pause()"
+    deaf = (
+        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+        + NOTES_ITSELF
+        + "\nwhile 1: signal.pause()"
+    )
     running = asyncio.create_task(supervise([stage(tmp_path / "one", deaf)], stop))
     await until(lambda: bool(started(tmp_path / "one")))
     began = time.monotonic()
@@ -183,22 +205,27 @@ async def test_a_stage_that_does_not_end_is_killed_after_the_grace_time(tmp_path
     assert not any(map(alive, started(tmp_path / "one")))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child that its parent is gone")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux tells a child that its parent is gone"
+)
 @pytest.mark.asyncio
 async def test_no_child_outlives_a_supervisor_that_was_killed(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     code = (
-        "import asyncio, sys\nfrom rpm_stream.app.stages.supervisor import Stage, supervise\n"
-        "asyncio.run(supervise([Stage('one', [sys.executable, '-c', sys.argv[1], sys.argv[2]], {})], asyncio.Event()))"
+        "import asyncio, sys\nfrom rpm_stream.app.stages.supervisor import Stage,"
+        " supervise\nasyncio.run(supervise([Stage('one', [sys.executable, '-c', sys.argv[1],"
+        " sys.argv[2]], {})], asyncio.Event()))"
     )
-    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", code, WAITS, str(tmp_path / "one"))
+    parent = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, WAITS, str(tmp_path / "one")
+    )
     await until(lambda: bool(started(tmp_path / "one")))
     parent.kill()
     await parent.wait()
     await until(lambda: not any(map(alive, started(tmp_path / "one"))))
 
 
-# --- what Prometheus sees of a crash loop -------------------------------------------------------------------------
+# --- what Prometheus sees of a crash loop ---------------------------------------------------------
 
 
 def restarted(name: str) -> dict[str, float]:
@@ -207,7 +234,9 @@ def restarted(name: str) -> dict[str, float]:
     return {
         sample.labels["exit"]: sample.value
         for sample in samples
-        if sample.name == "rpm_stage_restarts_total" and sample.labels["stage"] == name and sample.value
+        if sample.name == "rpm_stage_restarts_total"
+        and sample.labels["stage"] == name
+        and sample.value
     }
 
 
@@ -216,9 +245,10 @@ async def test_each_end_is_counted_by_its_status(tmp_path: Path) -> None:
     """A stage that lives for an instant is seen by nobody but its supervisor."""
     (tmp_path / "one").mkdir()
     code = (
-        "import signal; " + NOTES_ITSELF + "n = len(os.listdir(sys.argv[1]))\n"
-        "if n == 1: sys.exit(70)\nif n == 2: sys.exit(65)\nif n == 3: os.kill(os.getpid(), 9)\nif n == 4: sys.exit(3)\n"
-        "signal.pause()"
+        "import signal; "
+        + NOTES_ITSELF
+        + "n = len(os.listdir(sys.argv[1]))\nif n == 1: sys.exit(70)\nif n == 2: sys.exit(65)\nif n"
+        " == 3: os.kill(os.getpid(), 9)\nif n == 4: sys.exit(3)\nsignal.pause()"
     )
     stop = asyncio.Event()
     running = asyncio.create_task(supervise([stage(tmp_path / "one", code, "counted")], stop))
@@ -253,7 +283,9 @@ def test_the_pause_grows_while_it_goes_on(tmp_path: Path, monkeypatch: pytest.Mo
 
     async def story() -> None:
         stop = asyncio.Event()
-        running = asyncio.create_task(supervise([stage(tmp_path / "one", NOTES_ITSELF + "sys.exit(70)")], stop))
+        running = asyncio.create_task(
+            supervise([stage(tmp_path / "one", NOTES_ITSELF + "sys.exit(70)")], stop)
+        )
         await until(lambda: len(started(tmp_path / "one")) >= 5)
         stop.set()
         await running
@@ -265,12 +297,17 @@ def test_the_pause_grows_while_it_goes_on(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_worker_shows_the_restarts_of_a_stage_that_is_dead(kafka: str, tmp_path: Path) -> None:
-    """The whole way: the stage's own port answers nobody, and its supervisor's says how often it has ended."""
+    """The whole way: the stage's own port answers nobody, and its supervisor's says how often it
+    has ended.
+    """
     asyncio.run(topics.apply(kafka))
     port = free_ports(25_000, restarts.PORTS_AFTER + 1)
     environment = {
-        **os.environ, "RPM_METRICS_PORT": str(port), "RPM_DATA_DIR": str(tmp_path), "RPM_BOOTSTRAP": kafka,
-    }  # fmt: skip
+        **os.environ,
+        "RPM_METRICS_PORT": str(port),
+        "RPM_DATA_DIR": str(tmp_path),
+        "RPM_BOOTSTRAP": kafka,
+    }
     command = [sys.executable, "-m", "rpm_stream", "worker", "--stages", "ingest"]
     with subprocess.Popen(command, env=environment) as worker:
         try:
@@ -287,7 +324,9 @@ def test_a_worker_shows_the_restarts_of_a_stage_that_is_dead(kafka: str, tmp_pat
 
 
 def _children(process: int) -> list[int]:
-    found = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process)], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(process)], capture_output=True, text=True, check=False
+    )
     return [int(line) for line in found.stdout.split()]
 
 

@@ -1,4 +1,6 @@
-"""Every decision ends in an answer: the alert shows it, or the row says within seconds what became of it."""
+"""Every decision ends in an answer: the alert shows it, or the row says within seconds what
+became of it.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ LOOKS = 12  # of two seconds each; PENDING_FOR is over then
 
 
 class Watched(Kept):
-    """The feed, and a watcher that looks every two seconds. ``behind``: what waits has waited for so long."""
+    """The feed, and a watcher that looks every two seconds.
+
+    ``behind``: what waits has waited for so long.
+    """
 
     def __init__(self, *alerts: Alert) -> None:
         super().__init__(*alerts)
@@ -35,7 +40,9 @@ class Watched(Kept):
     def progress(self) -> Progress:
         now = self.now()
         upto = None if self.behind is None else now - self.behind
-        return Progress(status="current", judged_up_to=upto, checked_at=now, lag={}, workers={"g": 1})
+        return Progress(
+            status="current", judged_up_to=upto, checked_at=now, lag={}, workers={"g": 1}
+        )
 
     def decide(self, kind: Kind, **fields: Any) -> None:
         decision = Decision(action=kind, who="N. Adeyemi", reason="looked at", **fields)
@@ -55,9 +62,18 @@ class Watched(Kept):
     def come(self, **step: Any) -> None:
         """A record of the alert comes from the judge."""
         before = self.state.alerts[KEY]
-        given = {"at": self.now(), "state": before.state, "priority": before.priority, "reason": "", **step}
+        given = {
+            "at": self.now(),
+            "state": before.state,
+            "priority": before.priority,
+            "reason": "",
+            **step,
+        }
         changed = msgspec.structs.replace(
-            before, state=given["state"], updated_at=given["at"], history=(*before.history, Transition(**given))
+            before,
+            state=given["state"],
+            updated_at=given["at"],
+            history=(*before.history, Transition(**given)),
         )
         self.state.put_alert(changed)
 
@@ -87,7 +103,9 @@ def test_what_the_judge_carries_out_is_confirmed_and_nothing_else_is_said() -> N
 
 @pytest.mark.parametrize("behind", [timedelta(minutes=5), None])
 def test_nothing_is_said_of_what_may_not_have_been_judged_yet(behind: timedelta | None) -> None:
-    """A dead or slow worker has not refused anything; the page says that it is behind, and this is unconfirmed."""
+    """A dead or slow worker has not refused anything; the page says that it is behind, and this
+    is unconfirmed.
+    """
     kept = Watched(OPEN)
     kept.behind = behind
     kept.decide("acknowledge")
@@ -98,13 +116,16 @@ def test_nothing_is_said_of_what_may_not_have_been_judged_yet(behind: timedelta 
 
 
 def test_each_step_waits_for_the_one_before() -> None:
-    """Ingest has passed it on first; the judge has to come to where that stood, not only to where the decision did."""
+    """Ingest has passed it on first; the judge has to come to where that stood, not only to
+    where the decision did.
+    """
     kept = Watched(OPEN)
     kept.decide("acknowledge")
     kept.look()
     pending = kept.state.pending[KEY]
     assert (pending.forwarded_at is not None, pending.answer) == (True, None)
-    kept.behind = kept.now() - (pending.forwarded_at or kept.now())  # the judge stands at what was there then
+    # the judge stands at what was there then
+    kept.behind = kept.now() - (pending.forwarded_at or kept.now())
     kept.ahead += timedelta(seconds=60)
     kept.behind += timedelta(seconds=60)
     answers.look(kept.state, kept.progress())
@@ -113,14 +134,19 @@ def test_each_step_waits_for_the_one_before() -> None:
 
 def test_a_refusal_that_the_history_says_already_is_an_answer() -> None:
     kept = Watched(OPEN)
-    kept.come(who="N. Adeyemi", event="refused", reason="resolve refused: its values have not been back")
+    kept.come(
+        who="N. Adeyemi", event="refused", reason="resolve refused: its values have not been back"
+    )
     kept.decide("resolve")
     view = kept.look(LOOKS)
     assert view.answer == answers.WORDS["refused"]
     assert kept.state.unkept == set()
 
 
-RESOLVE, SNOOZE = "resolve refused: its values have not been back", "snooze refused: a high alert stays"
+RESOLVE, SNOOZE = (
+    "resolve refused: its values have not been back",
+    "snooze refused: a high alert stays",
+)
 
 
 @pytest.mark.parametrize(
@@ -135,7 +161,9 @@ RESOLVE, SNOOZE = "resolve refused: its values have not been back", "snooze refu
         ([("N. Adeyemi", "refused", RESOLVE), ("M. Keller", "commented", "looked at")], False),
     ],
 )
-def test_a_refusal_of_something_else_is_no_answer(steps: list[tuple[str, Any, str]], is_answer: bool) -> None:
+def test_a_refusal_of_something_else_is_no_answer(
+    steps: list[tuple[str, Any, str]], is_answer: bool
+) -> None:
     kept = Watched(OPEN)
     for who, event, reason in steps:
         kept.come(who=who, event=event, reason=reason)

@@ -12,7 +12,16 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from support.feed.running import TOKEN, RunningFeed, alert, now_of, person, readings, running_feed, wait_until
+from support.feed.running import (
+    TOKEN,
+    RunningFeed,
+    alert,
+    now_of,
+    person,
+    readings,
+    running_feed,
+    wait_until,
+)
 
 from rpm_stream.records import Priority, State
 
@@ -37,15 +46,25 @@ def rows(client: httpx.Client, patient: str, **query: Any) -> list[dict[str, Any
     return [view for view in listing["alerts"] if view["row"]["patient"] == patient]
 
 
-# --- who may see it -----------------------------------------------------------------------------------------------
+# --- who may see it -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["/", "/api/alerts", "/api/alerts/stream", "/api/openapi.json", SOCKET + "polling"])
+@pytest.mark.parametrize(
+    "path", ["/", "/api/alerts", "/api/alerts/stream", "/api/openapi.json", SOCKET + "polling"]
+)
 @pytest.mark.parametrize(
     "headers",
-    [{}, bearer("wrong"), {"authorization": "Bearer"}, {"authorization": "Basic eDp5"}, {"cookie": "rpm_token=wrong"}],
+    [
+        {},
+        bearer("wrong"),
+        {"authorization": "Bearer"},
+        {"authorization": "Basic eDp5"},
+        {"cookie": "rpm_token=wrong"},
+    ],
 )
-def test_nothing_is_shown_without_the_token(feed: RunningFeed, path: str, headers: dict[str, str]) -> None:
+def test_nothing_is_shown_without_the_token(
+    feed: RunningFeed, path: str, headers: dict[str, str]
+) -> None:
     answer = httpx.get(feed.base + path, headers=headers)
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
@@ -62,7 +81,9 @@ def test_the_pages_websocket_is_refused_without_the_token(feed: RunningFeed) -> 
 
 
 def test_the_pages_websocket_is_refused_to_another_site(feed: RunningFeed) -> None:
-    """SameSite keeps the cookie from other sites; another port of this host is the same site, so Origin counts too."""
+    """SameSite keeps the cookie from other sites; another port of this host is the same site, so
+    Origin counts too.
+    """
     with feed.client() as client:
         other = UPGRADE | {"origin": "http://127.0.0.1:1"}
         assert client.get(SOCKET + "websocket", headers=other).status_code == 403
@@ -81,7 +102,9 @@ def test_a_wrong_token_is_told_and_sets_no_cookie(feed: RunningFeed) -> None:
     assert "set-cookie" not in answer.headers
 
 
-def test_the_right_token_sets_a_cookie_that_scripts_and_other_sites_do_not_get(feed: RunningFeed) -> None:
+def test_the_right_token_sets_a_cookie_that_scripts_and_other_sites_do_not_get(
+    feed: RunningFeed,
+) -> None:
     answer = httpx.post(feed.base + "/login", data={"token": f" {TOKEN}\n"})
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
     cookie = answer.headers["set-cookie"]
@@ -89,7 +112,9 @@ def test_the_right_token_sets_a_cookie_that_scripts_and_other_sites_do_not_get(f
     assert TOKEN not in cookie and "token with" not in cookie
     value = re.match(r"rpm_token=([0-9a-f]{64});", cookie)
     assert value is not None
-    shown = httpx.get(feed.base + "/api/alerts", headers={"cookie": f"other=1; rpm_token={value[1]}"})
+    shown = httpx.get(
+        feed.base + "/api/alerts", headers={"cookie": f"other=1; rpm_token={value[1]}"}
+    )
     assert shown.status_code == 200
 
 
@@ -102,7 +127,9 @@ def test_signing_out_forgets_the_cookie(feed: RunningFeed) -> None:
 
 def test_another_site_cannot_send(feed: RunningFeed) -> None:
     with feed.client() as client:
-        answer = client.post("/login", data={"token": TOKEN}, headers={"origin": "https://elsewhere.example"})
+        answer = client.post(
+            "/login", data={"token": TOKEN}, headers={"origin": "https://elsewhere.example"}
+        )
         assert answer.status_code == 403
 
 
@@ -112,7 +139,9 @@ def test_a_bearer_token_is_enough(kafka: str, tmp_path: Path) -> None:
         printed = re.findall(r"with the token (\S+)", feed.log.read_text())
         assert len(printed) == 1 and len(printed[0]) >= 43
         assert httpx.get(feed.base + "/api/alerts", headers=bearer(printed[0])).status_code == 200
-        assert httpx.get(feed.base + "/api/alerts", headers=bearer(printed[0][:-1])).status_code == 401
+        assert (
+            httpx.get(feed.base + "/api/alerts", headers=bearer(printed[0][:-1])).status_code == 401
+        )
 
 
 def test_health_is_open_and_says_nothing_of_patients(feed: RunningFeed) -> None:
@@ -129,7 +158,7 @@ def test_nothing_may_be_fetched_from_elsewhere(feed: RunningFeed) -> None:
     assert re.findall(r"""(?:src|href)=["'](?:https?:)?//[^"']+""", page.text) == []
 
 
-# --- what it shows ------------------------------------------------------------------------------------------------
+# --- what it shows --------------------------------------------------------------------------------
 
 
 def test_the_list_is_ranked_and_explained(feed: RunningFeed) -> None:
@@ -144,7 +173,13 @@ def test_the_list_is_ranked_and_explained(feed: RunningFeed) -> None:
         (new, alert(new, patient, minutes=10)),
     )
     with feed.client() as client:
-        wait_until(lambda: len(rows(client, patient)) == 4 and rows(client, patient)[0]["row"]["age"] is not None, feed)
+        wait_until(
+            lambda: (
+                len(rows(client, patient)) == 4
+                and rows(client, patient)[0]["row"]["age"] is not None
+            ),
+            feed,
+        )
         found = rows(client, patient)
         assert [view["row"]["id"] for view in found] == [new, old, acknowledged, low]
         first = found[0]["row"]
@@ -177,14 +212,25 @@ def test_what_is_over_stays_listed_and_brings_its_newest_values(feed: RunningFee
         row = rows(client, patient)[0]["row"]
     assert (row["over"], row["seen_by"], row["section"], row["state"]) == (True, [], "now", "open")
     (now,) = row["now"]
-    assert (now["name"], now["value"], now["unit"], now["trend"]) == ("Pulse", "88", "/min", "falling")
-    assert (now["age_words"], now["worst_words"], now["is_old"]) == ("4 minutes ago", "141 /min", False)
+    assert (now["name"], now["value"], now["unit"], now["trend"]) == (
+        "Pulse",
+        "88",
+        "/min",
+        "falling",
+    )
+    assert (now["age_words"], now["worst_words"], now["is_old"]) == (
+        "4 minutes ago",
+        "141 /min",
+        False,
+    )
 
 
 def test_one_alert_with_its_chart_and_its_life(feed: RunningFeed) -> None:
     patient, key = f"p-{uuid4()}", str(uuid4())
     ids = [str(uuid4()) for _ in range(3)]
-    feed.put("readings", (patient, readings(patient, list(zip(ids, ["96", "93", "90"], strict=True)))))
+    feed.put(
+        "readings", (patient, readings(patient, list(zip(ids, ["96", "93", "90"], strict=True))))
+    )
     feed.put("alerts", (key, alert(key, patient, evidence=(ids[2], "long gone"))))
     with feed.client() as client:
         wait_until(lambda: client.get(f"/api/alerts/{key}").json().get("evidence_known") == 1, feed)
@@ -192,7 +238,11 @@ def test_one_alert_with_its_chart_and_its_life(feed: RunningFeed) -> None:
     assert detail["evidence_total"] == 2
     assert [step["state"] for step in detail["history"]] == ["open"]
     (chart,) = detail["charts"]
-    assert [(point["value"], point["evidence"]) for point in chart["points"]] == [(96, False), (93, False), (90, True)]
+    assert [(point["value"], point["evidence"]) for point in chart["points"]] == [
+        (96, False),
+        (93, False),
+        (90, True),
+    ]
     assert {limit["value"] for limit in chart["limits"]} == {91, 93}
 
 
@@ -201,12 +251,16 @@ def test_what_is_wrong_is_told_without_repeating_it(feed: RunningFeed) -> None:
         assert client.get(f"/api/alerts/{uuid4()}").json() == {"detail": "no such alert"}
         odd = client.get("/api/alerts/MRN-4711")
         assert odd.status_code == 422 and "4711" not in odd.text
-        blank = client.post(f"/api/alerts/{uuid4()}/acknowledge", json={"who": "  ", "reason": "MRN-4711"})
+        blank = client.post(
+            f"/api/alerts/{uuid4()}/acknowledge", json={"who": "  ", "reason": "MRN-4711"}
+        )
         assert blank.status_code == 422 and "4711" not in blank.text
 
 
 def test_an_alert_that_cannot_be_read_is_counted(feed: RunningFeed) -> None:
-    """It could be a red one: a feed that hides that it is missing is worse than one that says so."""
+    """It could be a red one: a feed that hides that it is missing is worse than one that says
+    so.
+    """
     with feed.client() as client:
         before = client.get("/api/alerts").json()["unreadable"]
         feed.put("alerts", (str(uuid4()), b'{"v":1,"id":'), (str(uuid4()), b"\xff\xfe"))
@@ -215,13 +269,19 @@ def test_an_alert_that_cannot_be_read_is_counted(feed: RunningFeed) -> None:
 
 def test_without_a_worker_the_progress_says_so(feed: RunningFeed) -> None:
     with feed.client() as client:
-        wait_until(lambda: client.get("/api/alerts").json()["progress"]["status"] == "no_worker", feed)
+        wait_until(
+            lambda: client.get("/api/alerts").json()["progress"]["status"] == "no_worker", feed
+        )
         with feed.worker():
-            wait_until(lambda: client.get("/api/alerts").json()["progress"]["status"] == "current", feed)
-        wait_until(lambda: client.get("/api/alerts").json()["progress"]["status"] == "no_worker", feed)
+            wait_until(
+                lambda: client.get("/api/alerts").json()["progress"]["status"] == "current", feed
+            )
+        wait_until(
+            lambda: client.get("/api/alerts").json()["progress"]["status"] == "no_worker", feed
+        )
 
 
-# --- the stream ---------------------------------------------------------------------------------------------------
+# --- the stream -----------------------------------------------------------------------------------
 
 
 def events(answer: httpx.Response) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -243,8 +303,14 @@ def test_the_stream_begins_with_everything_and_then_tells_what_changes(feed: Run
             assert answer.headers["content-type"].startswith("text/event-stream")
             told = events(answer)
             name, snapshot = next(told)
-            assert name == "snapshot" and before in {view["row"]["id"] for view in snapshot["alerts"]}
-            feed.put("alerts", (after, alert(after, patient)), (before, alert(before, patient, state="resolved")))
+            assert name == "snapshot" and before in {
+                view["row"]["id"] for view in snapshot["alerts"]
+            }
+            feed.put(
+                "alerts",
+                (after, alert(after, patient)),
+                (before, alert(before, patient, state="resolved")),
+            )
             changed: dict[str, str] = {}
             progressed = False
             while len(changed) < 2 or not progressed:
@@ -255,7 +321,7 @@ def test_the_stream_begins_with_everything_and_then_tells_what_changes(feed: Run
             assert changed == {after: "open", before: "resolved"}
 
 
-# --- what a person can do -----------------------------------------------------------------------------------------
+# --- what a person can do -------------------------------------------------------------------------
 
 
 def test_an_acknowledgement_arrives_in_the_actions(feed: RunningFeed) -> None:
@@ -263,11 +329,17 @@ def test_an_acknowledgement_arrives_in_the_actions(feed: RunningFeed) -> None:
     feed.put("alerts", (key, alert(key, patient)))
     with feed.client() as client:
         wait_until(lambda: len(rows(client, patient)) == 1, feed)
-        answer = client.post(f"/api/alerts/{key}/acknowledge", json={"who": " N. Adeyemi ", "reason": "calling"})
+        answer = client.post(
+            f"/api/alerts/{key}/acknowledge", json={"who": " N. Adeyemi ", "reason": "calling"}
+        )
         assert (answer.status_code, answer.json()) == (202, {"accepted": True})
         ((keyed, action),) = [found for found in feed.actions() if found[1].alert == key]
         assert keyed == action.patient == patient
-        assert (action.action, action.who, action.reason) == ("acknowledge", "N. Adeyemi", "calling")
+        assert (action.action, action.who, action.reason) == (
+            "acknowledge",
+            "N. Adeyemi",
+            "calling",
+        )
         (waiting,) = rows(client, patient)
         assert (waiting["row"]["state"], waiting["pending"], waiting["pending_by"]) == (
             "open",
@@ -279,7 +351,9 @@ def test_an_acknowledgement_arrives_in_the_actions(feed: RunningFeed) -> None:
         assert rows(client, patient)[0]["pending"] is None
 
 
-def put_one(feed: RunningFeed, client: httpx.Client, priority: Priority = "medium", **other: Any) -> tuple[str, str]:
+def put_one(
+    feed: RunningFeed, client: httpx.Client, priority: Priority = "medium", **other: Any
+) -> tuple[str, str]:
     """A listed alert of somebody new: its id and the patient."""
     patient, key = f"p-{uuid4()}", str(uuid4())
     feed.put("alerts", (key, alert(key, patient, priority, **other)))
@@ -317,7 +391,11 @@ def test_every_decision_arrives_in_the_actions(
         assert {name: getattr(found, name) for name in wanted} == wanted
         assert (found.until is not None) == (action == "snooze")
         (waiting,) = rows(client, patient)
-        assert (waiting["pending"], waiting["pending_by"], waiting["unconfirmed"]) == (action, "N. Adeyemi", False)
+        assert (waiting["pending"], waiting["pending_by"], waiting["unconfirmed"]) == (
+            action,
+            "N. Adeyemi",
+            False,
+        )
 
 
 @pytest.mark.parametrize("state", ["open", "acknowledged"])
@@ -325,8 +403,13 @@ def test_law_3_a_high_alert_cannot_be_snoozed(feed: RunningFeed, state: State) -
     with feed.client() as client:
         key, _ = put_one(feed, client, "high", state=state)
         assert client.get(f"/api/alerts/{key}").json()["can_snooze"] is False
-        answer = client.post(f"/api/alerts/{key}/snooze", json={"who": "N. Adeyemi", "until": soon(1)})
-        assert (answer.status_code, answer.json()) == (409, {"detail": "snooze refused: high alerts cannot be snoozed"})
+        answer = client.post(
+            f"/api/alerts/{key}/snooze", json={"who": "N. Adeyemi", "until": soon(1)}
+        )
+        assert (answer.status_code, answer.json()) == (
+            409,
+            {"detail": "snooze refused: high alerts cannot be snoozed"},
+        )
     assert all(action.alert != key for _, action in feed.actions())
 
 
@@ -357,8 +440,15 @@ def test_what_cannot_be_done_is_told_in_one_plain_line(
         sent = body | ({"until": soon(float(body["until"]))} if "until" in body else {})
         answer = client.post(f"/api/alerts/{key}/{action}", json={"who": "N. Adeyemi", **sent})
         assert (answer.status_code, answer.json()) == (409, {"detail": said})
-        assert client.post(f"/api/alerts/{key}/silence", json={"who": "N. Adeyemi"}).status_code == 422
-        assert client.post(f"/api/alerts/{key}/snooze", json={"until": "2026-01-01T00:00:00"}).status_code == 422
+        assert (
+            client.post(f"/api/alerts/{key}/silence", json={"who": "N. Adeyemi"}).status_code == 422
+        )
+        assert (
+            client.post(
+                f"/api/alerts/{key}/snooze", json={"until": "2026-01-01T00:00:00"}
+            ).status_code
+            == 422
+        )
     assert all(action.alert != key for _, action in feed.actions())
 
 
@@ -366,7 +456,9 @@ def test_who_decides_may_stand_in_the_cookie_of_the_page(feed: RunningFeed) -> N
     with feed.client() as client:
         key, _ = put_one(feed, client)
         client.cookies.set("rpm_who", "N.%20Ad%C3%A9yemi")
-        assert client.post(f"/api/alerts/{key}/comment", json={"reason": "calling"}).status_code == 202
+        assert (
+            client.post(f"/api/alerts/{key}/comment", json={"reason": "calling"}).status_code == 202
+        )
         assert [action.who for _, action in feed.actions() if action.alert == key] == ["N. Adéyemi"]
         assert "rpm_who=" in client.post("/logout").headers["set-cookie"]
 
@@ -381,16 +473,23 @@ def test_what_is_already_acknowledged_is_told(feed: RunningFeed) -> None:
 def test_law_3_no_filter_of_the_list_leaves_out_a_high_alert(feed: RunningFeed) -> None:
     patient = f"p-{uuid4()}"
     high, medium = str(uuid4()), str(uuid4())
-    feed.put("alerts", (high, alert(high, patient)), (medium, alert(medium, patient, "medium", group="glucose")))
+    feed.put(
+        "alerts",
+        (high, alert(high, patient)),
+        (medium, alert(medium, patient, "medium", group="glucose")),
+    )
     with feed.client() as client:
         wait_until(lambda: len(rows(client, patient)) == 2, feed)
         found = {
             str(query): {view["row"]["id"] for view in rows(client, patient, **query)}
             for query in (
-                {"group": "glucose"}, {"group": "weight"}, {"priority": "low"}, {"priority": ["medium", "low"]},
+                {"group": "glucose"},
+                {"group": "weight"},
+                {"priority": "low"},
+                {"priority": ["medium", "low"]},
                 {"person": "nobody"},
             )
-        }  # fmt: skip
+        }
         assert list(found.values()) == [{high, medium}, {high}, {high}, {high, medium}, {high}]
         assert client.get("/api/alerts", params={"priority": "none"}).status_code == 422
 

@@ -1,4 +1,6 @@
-"""With the broker away a decision is kept and told; it is sent once, and its late end disturbs nobody."""
+"""With the broker away a decision is kept and told; it is sent once, and its late end disturbs
+nobody.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,9 @@ def test_what_the_broker_never_takes_asks_to_try_again() -> None:
 
 def test_a_client_is_told_that_it_is_kept() -> None:
     kept = away()
-    answer = asyncio.run(answer_of(kept, f"/api/alerts/{KEY}/comment", {"who": "N. Adeyemi", "reason": "calling"}))
+    answer = asyncio.run(
+        answer_of(kept, f"/api/alerts/{KEY}/comment", {"who": "N. Adeyemi", "reason": "calling"})
+    )
     assert (answer.status_code, answer.json()) == (503, {"detail": KEPT})
     assert len(kept.actions) == 1
 
@@ -100,7 +104,9 @@ def test_a_decision_is_sent_once_however_often_it_is_pressed() -> None:
     assert len(asyncio.run(press())) == 1
 
 
-def test_the_late_end_of_a_decision_leaves_another_question_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_late_end_of_a_decision_leaves_another_question_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(service_module, "ANSWER_S", 30.0)
 
     async def press() -> None:
@@ -138,7 +144,9 @@ def test_a_broker_that_was_never_there_keeps_nothing_and_says_so() -> None:
 
 
 class Producer:
-    """Stands in for aiokafka's: the first that is made loses what it is given, as after a lost leader."""
+    """Stands in for aiokafka's: the first that is made loses what it is given, as after a lost
+    leader.
+    """
 
     made: ClassVar[list[Producer]] = []
 
@@ -160,8 +168,12 @@ class Producer:
         return sent
 
 
-def test_after_a_lost_decision_the_next_goes_out_by_a_new_producer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The lost one left a gap in the old one's numbers: the broker refuses all that it sends from then on."""
+def test_after_a_lost_decision_the_next_goes_out_by_a_new_producer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The lost one left a gap in the old one's numbers: the broker refuses all that it sends
+    from then on.
+    """
     monkeypatch.setattr(consume, "AIOKafkaProducer", Producer)
     monkeypatch.setattr(Producer, "made", [])
     action = Action(patient="p", alert="a", action="acknowledge", who="nurse", at=datetime.now(UTC))

@@ -29,14 +29,24 @@ def lines(vital: str, unit: str, entry: PatientEntry = ADULT) -> list[tuple[str,
     ("vital", "unit", "wanted"),
     [
         ("oxygen_saturation", "%", [("low", 91, "high"), ("low", 93, "medium")]),
-        ("respiratory_rate", "/min", [("low", 8, "high"), ("high", 21, "medium"), ("high", 25, "high")]),
-        ("heart_rate", "/min", [("low", 40, "high"), ("high", 111, "medium"), ("high", 131, "high")]),
+        (
+            "respiratory_rate",
+            "/min",
+            [("low", 8, "high"), ("high", 21, "medium"), ("high", 25, "high")],
+        ),
+        (
+            "heart_rate",
+            "/min",
+            [("low", 40, "high"), ("high", 111, "medium"), ("high", 131, "high")],
+        ),
         ("body_temperature", "Cel", [("low", 35.0, "high"), ("high", 39.1, "medium")]),
         ("body_temperature", "[degF]", [("low", 95.0, "high"), ("high", 102.38, "medium")]),
         ("weight", "kg", []),
     ],
 )
-def test_the_bands_of_the_news2_chart(vital: str, unit: str, wanted: list[tuple[str, float, str]]) -> None:
+def test_the_bands_of_the_news2_chart(
+    vital: str, unit: str, wanted: list[tuple[str, float, str]]
+) -> None:
     """RCP 2017, chart 1: where two and three points begin on either side."""
     assert lines(vital, unit) == wanted
 
@@ -48,10 +58,16 @@ def test_shipped_limits_are_drawn_beside_the_bands() -> None:
         ("low", 100, "medium"),
         ("high", 220, "high"),
     ]
-    assert lines("glucose", "mmol/L") == [("low", 3.0, "high"), ("low", 3.89, "medium"), ("high", 13.88, "medium")]
+    assert lines("glucose", "mmol/L") == [
+        ("low", 3.0, "high"),
+        ("low", 3.89, "medium"),
+        ("high", 13.88, "medium"),
+    ]
 
 
-@pytest.mark.parametrize("entry", [PatientEntry(patient="p", born="2020"), PatientEntry(patient="p", pregnant=True)])
+@pytest.mark.parametrize(
+    "entry", [PatientEntry(patient="p", born="2020"), PatientEntry(patient="p", pregnant=True)]
+)
 def test_the_news2_chart_is_for_adults_who_are_not_pregnant(entry: PatientEntry) -> None:
     assert lines("heart_rate", "/min", entry) == []
 
@@ -67,18 +83,30 @@ def test_scale_2_only_where_it_is_prescribed() -> None:
 
 
 def test_the_patients_own_limits_take_the_place_of_the_shipped_from_when_they_hold() -> None:
-    own = Limit(vital="oxygen_saturation", low="88", unit="%", owner="Dr. M. Keller", priority="high", valid_from=NOW)
+    own = Limit(
+        vital="oxygen_saturation",
+        low="88",
+        unit="%",
+        owner="Dr. M. Keller",
+        priority="high",
+        valid_from=NOW,
+    )
     entry = PatientEntry(patient="p", born="1950", limits=(own,))
-    (line,) = limit_lines(entry, "oxygen_saturation", ("%", NOW), shipped())  # it has no high side to cover
+    # it has no high side to cover
+    (line,) = limit_lines(entry, "oxygen_saturation", ("%", NOW), shipped())
     assert (line.value, line.owner, line.label) == (88, "Dr. M. Keller", "Limit < 88 %")
-    before = list(limit_lines(entry, "oxygen_saturation", ("%", NOW - timedelta(seconds=1)), shipped()))
+    before = list(
+        limit_lines(entry, "oxygen_saturation", ("%", NOW - timedelta(seconds=1)), shipped())
+    )
     assert {line.owner for line in before} == {"shipped"}
 
 
 def test_an_own_limit_of_one_side_leaves_the_other_as_shipped() -> None:
     """As the judge does it: otherwise the chart would show lines that nothing is judged by."""
     old = Limit(vital="heart_rate", high="120", unit="/min", owner="ward", priority="medium")
-    new = Limit(vital="heart_rate", high="140", unit="/min", owner="ward", priority="low", valid_from=NOW)
+    new = Limit(
+        vital="heart_rate", high="140", unit="/min", owner="ward", priority="low", valid_from=NOW
+    )
     entry = PatientEntry(patient="p", born="1950", limits=(old, new))
     assert lines("heart_rate", "/min", entry) == [("high", 140, "low"), ("low", 40, "high")]
 
@@ -86,9 +114,9 @@ def test_an_own_limit_of_one_side_leaves_the_other_as_shipped() -> None:
 def test_an_own_limit_in_a_foreign_unit_is_not_drawn() -> None:
     """As the judge passes it over; the registry's check tells of it."""
     odd = Limit(vital="heart_rate", high="120", unit="mm[Hg]", owner="ward")
-    assert lines("heart_rate", "/min", PatientEntry(patient="p", born="1950", limits=(odd,))) == lines(
-        "heart_rate", "/min"
-    )
+    assert lines(
+        "heart_rate", "/min", PatientEntry(patient="p", born="1950", limits=(odd,))
+    ) == lines("heart_rate", "/min")
 
 
 def test_a_unit_that_does_not_convert_draws_no_value() -> None:
@@ -103,9 +131,19 @@ def state_with(*values: tuple[str, str, str | None, str]) -> FeedState:
     for number, (key, vital, value, unit) in enumerate(reversed(values)):
         at = NOW - timedelta(minutes=10 * number)
         absent = None if value else "not-a-number"
-        found = reading(vital, value, unit, id=key, patient="p", measured_at=at, received_at=at, absent=absent)
+        found = reading(
+            vital, value, unit, id=key, patient="p", measured_at=at, received_at=at, absent=absent
+        )
         state.put_readings(
-            Readings(patient="p", frame="f", partition=0, offset=0, chunk=0, received_at=at, readings=(found,))
+            Readings(
+                patient="p",
+                frame="f",
+                partition=0,
+                offset=0,
+                chunk=0,
+                received_at=at,
+                readings=(found,),
+            )
         )
     return state
 
@@ -129,7 +167,9 @@ def test_the_evidence_chooses_the_vitals_and_is_marked() -> None:
 
 def test_without_known_evidence_the_vitals_of_the_group_are_drawn() -> None:
     state = state_with(("g", "glucose", "90", "mg/dL"), ("o", "oxygen_saturation", "90", "%"))
-    assert [chart.vital for chart in charts(state, alert("gone"), shipped(), NOW)] == ["oxygen_saturation"]
+    assert [chart.vital for chart in charts(state, alert("gone"), shipped(), NOW)] == [
+        "oxygen_saturation"
+    ]
 
 
 def test_two_units_become_one() -> None:
@@ -149,7 +189,9 @@ def test_a_chart_does_not_reach_into_the_future() -> None:
 
 def test_a_reading_without_value_is_a_gap_that_is_told() -> None:
     """Law 8: absence is data, also on the chart."""
-    state = state_with(("o1", "oxygen_saturation", "95", "%"), ("o2", "oxygen_saturation", None, "%"))
+    state = state_with(
+        ("o1", "oxygen_saturation", "95", "%"), ("o2", "oxygen_saturation", None, "%")
+    )
     (chart,) = charts(state, alert(), shipped(), NOW)
     measured = options(chart, NOW)["series"][0]["data"]
     assert [value for _, value in measured] == [95, None]
@@ -157,7 +199,9 @@ def test_a_reading_without_value_is_a_gap_that_is_told() -> None:
 
 
 def test_the_value_axis_shows_all_values_and_all_limits() -> None:
-    state = state_with(("o1", "oxygen_saturation", "84", "%"), ("o2", "oxygen_saturation", "99", "%"))
+    state = state_with(
+        ("o1", "oxygen_saturation", "84", "%"), ("o2", "oxygen_saturation", "99", "%")
+    )
     (chart,) = charts(state, alert(), shipped(), NOW)
     axis = options(chart, NOW)["yAxis"]
     shown = [84, 99, *(line.value for line in chart.limits)]
@@ -167,7 +211,14 @@ def test_the_value_axis_shows_all_values_and_all_limits() -> None:
 def test_an_unknown_vital_is_drawn_without_limits() -> None:
     point = ChartPoint(at=NOW, value=1.0, absent=None, flags=(), evidence=True)
     chart = Chart(
-        vital="grip", title="grip", unit="kg", unit_words="kg", since=NOW, until=NOW, points=(point,), limits=()
+        vital="grip",
+        title="grip",
+        unit="kg",
+        unit_words="kg",
+        since=NOW,
+        until=NOW,
+        points=(point,),
+        limits=(),
     )
     assert list(limit_lines(ADULT, "grip", ("kg", NOW), shipped())) == []
     assert msgspec.json.encode(options(chart, NOW))

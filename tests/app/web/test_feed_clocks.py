@@ -1,4 +1,6 @@
-"""A machine with a wrong clock is named at the top of the page and in the feed's health, while it is so."""
+"""A machine with a wrong clock is named at the top of the page and in the feed's health, while
+it is so.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,10 @@ from rpm_stream.app.feed.api.v1 import Doors, create_app
 from rpm_stream.app.feed.auth.guesses import Guesses
 from rpm_stream.app.feed.progress import Progress
 
-SAID = "A machine's clock is wrong (judge: 1 day ahead). Times here follow Kafka's clock. Tell the operator."
+SAID = (
+    "A machine's clock is wrong (judge: 1 day ahead). Times here follow Kafka's clock. Tell the"
+    " operator."
+)
 
 
 class Off(Kept):
@@ -37,7 +42,9 @@ async def test_the_page_names_it_until_it_is_mended() -> None:
 
 def test_health_names_it() -> None:
     async def ask() -> httpx.Response:
-        transport = httpx.ASGITransport(create_app(Off().service, Doors("t", Guesses()), asyncio.Event()))
+        transport = httpx.ASGITransport(
+            create_app(Off().service, Doors("t", Guesses()), asyncio.Event())
+        )
         async with httpx.AsyncClient(transport=transport, base_url="http://feed") as client:
             return await client.get("/healthz")
 

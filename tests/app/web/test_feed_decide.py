@@ -27,14 +27,18 @@ def decided(now: Alert, kind: Kind, seen: Seen | None) -> list[str]:
     """What was sent after a decision on what was seen, about an alert that reads as it does now."""
     kept = Kept(now)
     until = kept.now() + timedelta(hours=1)
-    decision = Decision(action=kind, who="N. Adeyemi", reason="calling", until=until, to="M. Keller", seen=seen)
+    decision = Decision(
+        action=kind, who="N. Adeyemi", reason="calling", until=until, to="M. Keller", seen=seen
+    )
     asyncio.run(kept.service.decide(KEY, decision))
     return [action.action for action in kept.actions]
 
 
 @pytest.mark.parametrize("kind", FINAL)
 @pytest.mark.parametrize(("now", "said"), [(HIGH, "become high"), (FURTHER, "further reason")])
-def test_law_3_nothing_worse_than_what_was_seen_is_decided_on(now: Alert, said: str, kind: Kind) -> None:
+def test_law_3_nothing_worse_than_what_was_seen_is_decided_on(
+    now: Alert, said: str, kind: Kind
+) -> None:
     with pytest.raises(Worse, match=said):
         decided(now, kind, SEEN)
 
@@ -60,19 +64,28 @@ def test_what_is_no_worse_than_what_was_seen_is_decided_on(now: Alert, seen: See
 
 @pytest.mark.parametrize(
     ("seen", "status"),
-    [({"priority": "medium"}, 409), ({"priority": "high", "why": [*HIGH.why]}, 202), (None, 202), ({}, 422)],
+    [
+        ({"priority": "medium"}, 409),
+        ({"priority": "high", "why": [*HIGH.why]}, 202),
+        (None, 202),
+        ({}, 422),
+    ],
 )
 def test_a_client_may_say_what_it_has_seen(seen: dict[str, object] | None, status: int) -> None:
     kept = Kept(HIGH)
     body = {"who": "N. Adeyemi", "seen": seen}
-    assert asyncio.run(answer_of(kept, f"/api/alerts/{KEY}/acknowledge", body)).status_code == status
+    assert (
+        asyncio.run(answer_of(kept, f"/api/alerts/{KEY}/acknowledge", body)).status_code == status
+    )
     assert len(kept.actions) == (status == 202)
 
 
 def changed(event: Event, minutes: float) -> Alert:
     """The high alert, with a step so many minutes after the record that somebody saw."""
     at = HIGH.updated_at + timedelta(minutes=minutes)
-    step = Transition(at=at, state="open", priority="high", who="rpm-stream", reason="Oxygen 79 %.", event=event)
+    step = Transition(
+        at=at, state="open", priority="high", who="rpm-stream", reason="Oxygen 79 %.", event=event
+    )
     return msgspec.structs.replace(HIGH, history=(*HIGH.history, step), updated_at=at)
 
 
@@ -87,7 +100,9 @@ def changed(event: Event, minutes: float) -> Alert:
         ("reopened", "further reason"),
     ],
 )
-def test_law_3_a_record_that_got_worse_since_is_not_decided_on(event: Event, said: str, kind: Kind) -> None:
+def test_law_3_a_record_that_got_worse_since_is_not_decided_on(
+    event: Event, said: str, kind: Kind
+) -> None:
     kept = Kept(changed(event, 1))
     decision = Decision(action=kind, who="N. Adeyemi", reason="calling", record=HIGH.updated_at)
     with pytest.raises(Worse, match=said):
@@ -97,9 +112,16 @@ def test_law_3_a_record_that_got_worse_since_is_not_decided_on(event: Event, sai
 
 @pytest.mark.parametrize(
     ("event", "minutes", "kind"),
-    [("worse", 0, "resolve"), ("escalated", 1, "resolve"), ("over", 1, "see"), ("worse", 1, "comment")],
+    [
+        ("worse", 0, "resolve"),
+        ("escalated", 1, "resolve"),
+        ("over", 1, "see"),
+        ("worse", 1, "comment"),
+    ],
 )
-def test_a_record_that_is_no_worse_is_decided_on_and_named(event: Event, minutes: float, kind: Kind) -> None:
+def test_a_record_that_is_no_worse_is_decided_on_and_named(
+    event: Event, minutes: float, kind: Kind
+) -> None:
     """Not worse: what the record says already, and what changes nothing."""
     kept = Kept(changed(event, minutes))
     decision = Decision(action=kind, who="N. Adeyemi", reason="calling", record=HIGH.updated_at)
@@ -117,7 +139,9 @@ def test_a_value_that_got_better_since_is_no_further_reason(value: str, kind: Ki
     assert better.why != seen.why
     kept = Kept(better)
     shown = Seen(priority=seen.priority, why=seen.why)
-    decision = Decision(action=kind, who="N. Adeyemi", reason="calling", seen=shown, record=seen.updated_at)
+    decision = Decision(
+        action=kind, who="N. Adeyemi", reason="calling", seen=shown, record=seen.updated_at
+    )
     decision = msgspec.structs.replace(decision, until=kept.now() + timedelta(hours=1))
     asyncio.run(kept.service.decide(better.id, decision))
     assert [action.action for action in kept.actions] == [kind]
@@ -127,7 +151,11 @@ def test_law_3_a_rule_that_joined_since_is_looked_at_first() -> None:
     ward = Ward()
     (seen,) = ward.now("heart_rate", "115", 0)
     joined = ward.now("respiratory_rate", "23", 10)[-1]
-    assert (joined.id, joined.priority, joined.history[-1].event) == (seen.id, seen.priority, "joined")
+    assert (joined.id, joined.priority, joined.history[-1].event) == (
+        seen.id,
+        seen.priority,
+        "joined",
+    )
     decision = Decision(action="acknowledge", who="N. Adeyemi", record=seen.updated_at)
     with pytest.raises(Worse, match="further reason"):
         asyncio.run(Kept(joined).service.decide(joined.id, decision))
@@ -169,11 +197,18 @@ def test_a_comment_that_was_applied_is_not_shown_as_unconfirmed_whatever_the_clo
     """The feed's clock is a minute ahead of the broker's, of which the history has the time."""
     kept = Kept(MEDIUM)
     kept.ahead = timedelta(minutes=1)
-    asyncio.run(kept.service.decide(KEY, Decision(action="comment", who="N. Adeyemi", reason="calling")))
+    asyncio.run(
+        kept.service.decide(KEY, Decision(action="comment", who="N. Adeyemi", reason="calling"))
+    )
     assert kept.service.view(kept.state.alerts[KEY]).pending == "comment"
     stamped = kept.actions[0].at - kept.ahead
     step = Transition(
-        at=stamped, state="open", priority="medium", who="N. Adeyemi", reason="calling", event="commented"
+        at=stamped,
+        state="open",
+        priority="medium",
+        who="N. Adeyemi",
+        reason="calling",
+        event="commented",
     )
     kept.state.put_alert(msgspec.structs.replace(MEDIUM, history=(*MEDIUM.history, step)))
     assert kept.service.view(kept.state.alerts[KEY]).pending is None

@@ -1,4 +1,6 @@
-"""What is over and what is so now, on the page: nobody is left to guess whether somebody has looked."""
+"""What is over and what is so now, on the page: nobody is left to guess whether somebody has
+looked.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ from rpm_stream.publish.feed.rows import Row
 from rpm_stream.records import Action, Alert, PatientEntry, Priority, Transition
 
 KEY = "00000000-0000-4000-8000-000000000001"
-VALUES = now_of("oxygen_saturation", ("96", "84"), minutes=200, trend="rising")  # this module may be minutes old
+# this module may be minutes old
+VALUES = now_of("oxygen_saturation", ("96", "84"), minutes=200, trend="rising")
 OVER = alert(KEY, "p", title="Oxygen low", over=True, now=(VALUES,))
 HIGH = msgspec.structs.replace(OVER, over=False)
 
@@ -33,7 +36,10 @@ def row_of(found: Alert) -> Row:
 def texts(user: User) -> str:
     """All labels and all HTML of the page."""
     return " ".join(
-        [*(each.text for each in user.find(ui.label).elements), *(each.content for each in user.find(ui.html).elements)]
+        [
+            *(each.text for each in user.find(ui.label).elements),
+            *(each.content for each in user.find(ui.html).elements),
+        ]
     )
 
 
@@ -61,7 +67,9 @@ def test_an_alert_that_is_over_says_that_nobody_has_looked_and_a_click_on_seen_s
 
 
 def test_newer_values_do_not_take_a_press_away() -> None:
-    """A record that brings values alone comes every few minutes: the button that somebody is pressing stays."""
+    """A record that brings values alone comes every few minutes: the button that somebody is
+    pressing stays.
+    """
 
     async def look() -> None:
         kept = Kept(OVER)
@@ -70,7 +78,9 @@ def test_newer_values_do_not_take_a_press_away() -> None:
             before = user.find(kind=ui.button, content="Seen").elements
             values = now_of("oxygen_saturation", ("97", "84"), minutes=0)
             at = OVER.updated_at + timedelta(minutes=4)
-            kept.state.put_alert(msgspec.structs.replace(OVER, now=(values,), updated_at=at, measured_at=at))
+            kept.state.put_alert(
+                msgspec.structs.replace(OVER, now=(values,), updated_at=at, measured_at=at)
+            )
             await until(lambda: "just now" in texts(user))
             assert user.find(kind=ui.button, content="Seen").elements == before
 
@@ -78,7 +88,9 @@ def test_newer_values_do_not_take_a_press_away() -> None:
 
 
 def test_seen_is_offered_first_where_an_alert_is_over_and_only_there_or_on_high() -> None:
-    seen = Transition(at=OVER.updated_at, state="open", priority="high", who="N.", reason="", event="seen")
+    seen = Transition(
+        at=OVER.updated_at, state="open", priority="high", who="N.", reason="", event="seen"
+    )
     after = msgspec.structs.replace(OVER, history=(*OVER.history, seen))
     assert offered(row_of(OVER), can_snooze=False)[:2] == ["see", "acknowledge"]
     assert offered(row_of(HIGH), can_snooze=False)[:2] == ["acknowledge", "see"]
@@ -95,13 +107,19 @@ def test_seen_is_offered_first_where_an_alert_is_over_and_only_there_or_on_high(
         ("acknowledge", OVER, "can leave the list"),
         ("resolve", HIGH, "otherwise it is acknowledged, and stays there"),
         ("resolve", OVER, "It leaves the list. The next"),
-        ("resolve", msgspec.structs.replace(HIGH, now=()), "otherwise it is acknowledged, and stays there"),
+        (
+            "resolve",
+            msgspec.structs.replace(HIGH, now=()),
+            "otherwise it is acknowledged, and stays there",
+        ),
         ("resolve", alert(KEY, "p", "medium"), "It leaves the list. The next"),
         ("acknowledge", HIGH, "until measurements are back inside the limits"),
         ("snooze", alert(KEY, "p", "medium"), "a side that is not snoozed"),
     ],
 )
-def test_a_dialog_says_what_the_decision_does_to_this_alert(kind: str, found: Alert, words: str) -> None:
+def test_a_dialog_says_what_the_decision_does_to_this_alert(
+    kind: str, found: Alert, words: str
+) -> None:
     assert words in what_it_does(kind, row_of(found))  # type: ignore[arg-type]
 
 
@@ -128,7 +146,7 @@ def test_an_alert_without_values_has_no_place_for_them() -> None:
     assert now_html(row_of(alert(KEY, "p"))) == ""
 
 
-# --- what is not about values ------------------------------------------------------------------------------------
+# --- what is not about values ---------------------------------------------------------------------
 
 OTHERS = ("device:silence", "device:battery", "device:not_judged", "settings")
 OF_VALUES = re.compile("values?\\b|limits?\\b|measure", re.IGNORECASE)
@@ -137,17 +155,25 @@ OF_VALUES = re.compile("values?\\b|limits?\\b|measure", re.IGNORECASE)
 @pytest.mark.parametrize("group", OTHERS)
 @pytest.mark.parametrize("priority", get_args(Priority))
 @pytest.mark.parametrize("over", [False, True])
-def test_what_is_not_about_values_speaks_of_none(group: str, priority: Priority, over: bool) -> None:
+def test_what_is_not_about_values_speaks_of_none(
+    group: str, priority: Priority, over: bool
+) -> None:
     """And a person ends it, whatever its priority."""
     row = row_of(alert(KEY, "p", priority, group=group, over=over))
     kinds = offered(row, can_snooze=priority != "high")
     assert not {"new_normal", "withdraw"} & set(kinds)
     assert what_it_does("resolve", row).startswith("It leaves the list. ")
-    said = [what_it_does(kind, row) for kind in kinds] + [looked_words(row)] + [mark.meaning for mark in row.marks]
+    said = (
+        [what_it_does(kind, row) for kind in kinds]
+        + [looked_words(row)]
+        + [mark.meaning for mark in row.marks]
+    )
     assert [each for each in said if OF_VALUES.search(each)] == []
 
 
-@pytest.mark.parametrize(("group", "asks"), [("vital_signs", True), ("settings", False), ("device:silence", False)])
+@pytest.mark.parametrize(
+    ("group", "asks"), [("vital_signs", True), ("settings", False), ("device:silence", False)]
+)
 def test_only_a_snooze_of_values_asks_for_a_side(group: str, asks: bool) -> None:
     async def look() -> None:
         kept = Kept(alert(KEY, "p", "medium", title="Odd", group=group))
@@ -162,7 +188,14 @@ def test_only_a_snooze_of_values_asks_for_a_side(group: str, asks: bool) -> None
 
 def test_the_life_of_a_silence_speaks_of_no_values() -> None:
     history = tuple(
-        Transition(at=OVER.updated_at, state="open", priority="high", who="rpm-stream", reason="", event=event)
+        Transition(
+            at=OVER.updated_at,
+            state="open",
+            priority="high",
+            who="rpm-stream",
+            reason="",
+            event=event,
+        )
         for event in ("opened", "over", "returned")
     )
     kept = Kept(alert(KEY, "p", title="No reading", group="device:silence", history=history))

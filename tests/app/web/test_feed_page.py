@@ -1,4 +1,6 @@
-"""The page never looks better than what is known: no empty list before the first look, and no silence after it."""
+"""The page never looks better than what is known: no empty list before the first look, and no
+silence after it.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def test_law_3_a_tab_that_never_says_its_zone_shows_what_there_is_and_what_comes
 def test_times_are_the_readers_own_once_the_tab_has_said_its_zone() -> None:
     async def look() -> None:
         async with opened(Kept(HIGH), zone="Asia/Tokyo") as user:
-            await until(lambda: not any("UTC" in label.text for label in user.find(ui.label).elements))
+            await until(
+                lambda: not any("UTC" in label.text for label in user.find(ui.label).elements)
+            )
 
     asyncio.run(look())
 
@@ -54,7 +58,9 @@ def test_a_press_on_a_row_is_not_lost_when_the_tab_says_its_zone() -> None:
         kept = Kept(HIGH)
         async with opened(kept, zone="Asia/Tokyo") as user:
             before = user.find(kind=ui.button, content="Acknowledge").elements
-            await until(lambda: not any("UTC" in label.text for label in user.find(ui.label).elements))
+            await until(
+                lambda: not any("UTC" in label.text for label in user.find(ui.label).elements)
+            )
             assert user.find(kind=ui.button, content="Acknowledge").elements == before
 
     asyncio.run(look())
@@ -97,12 +103,17 @@ def test_a_stream_is_told_when_the_alerts_have_been_read() -> None:
     assert asyncio.run(asyncio.wait_for(read(), 5)) == [("snapshot", False), ("snapshot", True)]
 
 
-def test_more_of_a_long_list_is_there_as_soon_as_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_of_a_long_list_is_there_as_soon_as_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(page_list, "FIRST_SHOWN", 2)
     monkeypatch.setattr(page_module, "LOOK_S", 60.0)
 
     async def look() -> None:
-        low = [alert(str(number), "p", "low", title=f"Number {number}", minutes=number) for number in range(4)]
+        low = [
+            alert(str(number), "p", "low", title=f"Number {number}", minutes=number)
+            for number in range(4)
+        ]
         async with opened(Kept(*low), zone=None) as user:
             await until_seen(user, "Number 1")
             await user.should_not_see("Number 3")

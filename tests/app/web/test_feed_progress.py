@@ -18,7 +18,9 @@ NOW = datetime(2026, 7, 14, 7, 2, 11, tzinfo=UTC)
 EARLIER = NOW - timedelta(minutes=3)
 
 
-def seen(lag: int = 0, members: int = 1, first: datetime | None = None, group: str = "g") -> Observed:
+def seen(
+    lag: int = 0, members: int = 1, first: datetime | None = None, group: str = "g"
+) -> Observed:
     """One look at a group."""
     return Observed(group=group, lag=lag, members=members, first_waiting=first)
 
@@ -43,7 +45,10 @@ def test_a_dead_worker_shows_although_nothing_waits() -> None:
     before = judge([seen()], EARLIER, UNKNOWN)
     found = judge([seen(members=0)], NOW, before)
     assert (found.status, found.judged_up_to) == ("no_worker", EARLIER)
-    assert alarm(found) == "No worker is judging. New measurements raise no alerts. Last judged 3 minutes ago."
+    assert (
+        alarm(found)
+        == "No worker is judging. New measurements raise no alerts. Last judged 3 minutes ago."
+    )
 
 
 def test_one_dead_agent_of_two_is_no_worker() -> None:
@@ -81,7 +86,9 @@ async def _life_of_a_worker(bootstrap: str) -> list[Progress]:
     topic, group = f"t-{uuid4()}", f"g-{uuid4()}"
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
-    await admin.create_topics([NewTopic(topic, 2, 1, topic_configs={"message.timestamp.type": "LogAppendTime"})])
+    await admin.create_topics(
+        [NewTopic(topic, 2, 1, topic_configs={"message.timestamp.type": "LogAppendTime"})]
+    )
     await admin.close()
     told = asyncio.Event()
     watcher = Watcher(bootstrap, {group: (topic,)}, lambda: datetime.now(UTC))
@@ -89,7 +96,11 @@ async def _life_of_a_worker(bootstrap: str) -> list[Progress]:
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
     await producer.start()
     worker = AIOKafkaConsumer(
-        topic, bootstrap_servers=bootstrap, group_id=group, enable_auto_commit=False, auto_offset_reset="earliest"
+        topic,
+        bootstrap_servers=bootstrap,
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
     )
     try:
         found = [await _eventually(watcher, told, "no_worker")]
@@ -114,7 +125,9 @@ async def _life_of_a_worker(bootstrap: str) -> list[Progress]:
 
 
 def test_a_worker_comes_works_and_goes(kafka: str) -> None:
-    """Against a real broker: no worker, then one that lags, then one that is done, then none again."""
+    """Against a real broker: no worker, then one that lags, then one that is done, then none
+    again.
+    """
     none, lagging, done, gone = asyncio.run(_life_of_a_worker(kafka))
     assert sum(none.workers.values()) == 0 and none.judged_up_to is None
     assert list(lagging.lag.values()) == [2] and lagging.judged_up_to is not None

@@ -28,14 +28,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The waiting times take minutes: only with RPM_FAULTS=full or long (pytest counts them as deselected)."""
+    """The waiting times take minutes: only with RPM_FAULTS=full or long (pytest counts them as
+    deselected).
+    """
     if os.environ.get("RPM_FAULTS", "short") == "short":
-        long = [item for item in items if item.path.name in ("test_failover.py", "test_fairness.py")]
+        long = [
+            item for item in items if item.path.name in ("test_failover.py", "test_fairness.py")
+        ]
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
     """Markdown, as README shows it. A fault that failed has no row: pytest has named it above."""
     rows, figures = config.stash.get(ROWS, []), config.stash.get(FIGURES, [])
     if rows or figures:

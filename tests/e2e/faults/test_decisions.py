@@ -1,4 +1,6 @@
-"""Law 2a with people at work: whatever is killed while they decide, an alert's history is that of the replay."""
+"""Law 2a with people at work: whatever is killed while they decide, an alert's history is that
+of the replay.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,14 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 from support.faults.cases import kills_at_random, kills_between
-from support.faults.decisions import KINDS, between_readings, by_the_order_of_record, deciding, ward, without_marks
+from support.faults.decisions import (
+    KINDS,
+    between_readings,
+    by_the_order_of_record,
+    deciding,
+    ward,
+    without_marks,
+)
 from support.faults.run import HOW_MANY, SEED
 from support.faults.stand import Stand, standing
 from support.kafka.against_replay import check_against_replay, last_by_id
@@ -53,8 +62,16 @@ class Harm(NamedTuple):
 
 
 HARMS = (
-    Harm("kill -9 while people decide", kills_at_random, {"times": 8}, {"times": 30}, {"times": 120}),
-    Harm("kill -9 between outputs, state and ack while people decide", kills_between, None, {"times": 1}, {"times": 3}),
+    Harm(
+        "kill -9 while people decide", kills_at_random, {"times": 8}, {"times": 30}, {"times": 120}
+    ),
+    Harm(
+        "kill -9 between outputs, state and ack while people decide",
+        kills_between,
+        None,
+        {"times": 1},
+        {"times": 3},
+    ),
     Harm("broker killed while people decide", broker_killed, None, {"times": 2}, {"times": 4}),
 )
 
@@ -65,28 +82,50 @@ def arguments(harm: Harm) -> Mapping[str, Any] | None:
 
 async def compared(stand: Stand, stage: str, kinds: str) -> list[dict[str, Any]]:
     """What ``replay --from-kafka --compare`` says from the frames on, or from the readings on."""
-    command = [sys.executable, "-m", "rpm_stream", "replay", "--from-kafka", "--stage", stage, "--compare"]
+    command = [
+        sys.executable,
+        "-m",
+        "rpm_stream",
+        "replay",
+        "--from-kafka",
+        "--stage",
+        stage,
+        "--compare",
+    ]
     options = ["--emit", kinds, "--bootstrap", stand.bootstrap]
     run = await asyncio.to_thread(
-        subprocess.run, [*command, *options], capture_output=True, text=True, check=False,
+        subprocess.run,
+        [*command, *options],
+        capture_output=True,
+        text=True,
+        check=False,
         env={**os.environ, "RPM_TIME": "recorded"},
-    )  # fmt: skip
+    )
     assert run.returncode in (0, 1), run.stderr
     return [json.loads(line) for line in run.stdout.splitlines()]
 
 
 async def decided_everything(stand: Stand) -> dict[str, int]:
-    """The verdict: topics, books, and the tool that an operator has for it. Returns the repeated records by kind."""
+    """The verdict: topics, books, and the tool that an operator has for it.
+
+    Returns the repeated records by kind.
+    """
     wanted = await by_the_order_of_record(stand.service, stand.load)
-    repeated = await check_against_replay(stand.service, wanted, len(stand.load.frames), alert_as=without_marks)
+    repeated = await check_against_replay(
+        stand.service, wanted, len(stand.load.frames), alert_as=without_marks
+    )
     await stand.books_balance()
     assert await compared(stand, "judge", "scores,alerts,observations") == []
     assert await compared(stand, "ingest", "all") == []
     return repeated
 
 
-@pytest.mark.parametrize("harm", [harm for harm in HARMS if arguments(harm) is not None], ids=lambda one: one.name)
-def test_decisions_have_their_place_whatever_is_killed(harm: Harm, tmp_path: Path, table: list[list[str]]) -> None:
+@pytest.mark.parametrize(
+    "harm", [harm for harm in HARMS if arguments(harm) is not None], ids=lambda one: one.name
+)
+def test_decisions_have_their_place_whatever_is_killed(
+    harm: Harm, tmp_path: Path, table: list[list[str]]
+) -> None:
     given, chance = arguments(harm), random.Random(f"{SEED}/{harm.name}")
     assert given is not None
     load = ward(tmp_path, harm.rounds)
@@ -102,7 +141,9 @@ def test_decisions_have_their_place_whatever_is_killed(harm: Harm, tmp_path: Pat
             between, copies = await between_readings(stand.service)
             repeated["decision"] = copies
             alerts, _ = last_by_id(await read(stand.bootstrap, names.ALERTS), "alert")
-            said = msgspec.json.encode([step["who"] for alert in alerts.values() for step in alert["history"]])
+            said = msgspec.json.encode(
+                [step["who"] for alert in alerts.values() for step in alert["history"]]
+            )
             assert b"nurse" in said
             assert set(KINDS) <= people.sent.keys()
             return stand, f"{note}; {people.sent.total()} decisions", repeated, between
@@ -110,7 +151,15 @@ def test_decisions_have_their_place_whatever_is_killed(harm: Harm, tmp_path: Pat
     began = monotonic()
     stand, note, repeated, between = asyncio.run(run())
     assert between > 50, "hardly a decision lay between readings"
-    table.append([
-        harm.name, note, f"{len(load.frames):,}", "0", "0", f"{sum(repeated.values()):,}",
-        str(len(stand.service.exits)), f"{monotonic() - began:.0f} s",
-    ])  # fmt: skip
+    table.append(
+        [
+            harm.name,
+            note,
+            f"{len(load.frames):,}",
+            "0",
+            "0",
+            f"{sum(repeated.values()):,}",
+            str(len(stand.service.exits)),
+            f"{monotonic() - began:.0f} s",
+        ]
+    )

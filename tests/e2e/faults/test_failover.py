@@ -1,7 +1,8 @@
-"""How long a nurse waits: from the uplink of a red reading to the high alert in the feed, and across a killed worker.
+"""How long a nurse waits: from the uplink of a red reading to the high alert in the feed, and
+across a killed worker.
 
-Figures of README's fault table; RPM_FAULTS=full only. A new person turns red every half second, so that each moment
-has somebody whose alert is due.
+Figures of README's fault table; RPM_FAULTS=full only. A new person turns red every half second, so
+that each moment has somebody whose alert is due.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ QUIET_SECONDS = 40.0
 KILLS = ("judge", "ingest", "judge", "ingest", "judge", "ingest")
 BETWEEN_KILLS = 18.0
 PEOPLE = int((QUIET_SECONDS + len(KILLS) * BETWEEN_KILLS) / EVERY_SECONDS) + 60
-FIGURES = {"calm": 2.0, "kill": 20.0, "failover": 15.0}  # seconds that must not be exceeded: p99, p99, each
+# seconds that must not be exceeded: p99, p99, each
+FIGURES = {"calm": 2.0, "kill": 20.0, "failover": 15.0}
 
 
 class Row(msgspec.Struct):
@@ -47,7 +49,9 @@ class Snapshot(msgspec.Struct):
 
 
 class Watched(NamedTuple):
-    """Monotonic times by patient: when the red reading left, and when the feed's stream told its high alert."""
+    """Monotonic times by patient: when the red reading left, and when the feed's stream told its
+    high alert.
+    """
 
     sent: dict[str, float]
     told: dict[str, float]
@@ -78,19 +82,30 @@ async def follow(world: World, watched: Watched) -> None:
 
 
 async def uplink(world: World, watched: Watched, people: list[str], stop: asyncio.Event) -> None:
-    """A heart rate of 225 (beyond the query bound: high at once) of another person every half second."""
-    async with AIOKafkaProducer(bootstrap_servers=world.bootstrap, enable_idempotence=True) as producer:
+    """A heart rate of 225 (beyond the query bound: high at once) of another person every half
+    second.
+    """
+    async with AIOKafkaProducer(
+        bootstrap_servers=world.bootstrap, enable_idempotence=True
+    ) as producer:
         for number, person in enumerate(people):
             if stop.is_set():
                 return
             at = datetime.now(UTC).isoformat()
             frame = {
-                "v": 1, "frame": f"f{number}", "gateway": "zaphod-gateway", "device": f"strap-{person}", "seq": 0,
-                "boot": "1", "sent_at": at,
+                "v": 1,
+                "frame": f"f{number}",
+                "gateway": "zaphod-gateway",
+                "device": f"strap-{person}",
+                "seq": 0,
+                "boot": "1",
+                "sent_at": at,
                 "notifications": [{"at": at, "characteristic": "2A37", "payload": "00e1"}],
-            }  # fmt: skip
+            }
             watched.sent[person] = time.monotonic()
-            await producer.send_and_wait(names.FRAMES, json.dumps(frame).encode(), key=frame["device"].encode())
+            await producer.send_and_wait(
+                names.FRAMES, json.dumps(frame).encode(), key=frame["device"].encode()
+            )
             await asyncio.sleep(EVERY_SECONDS)
 
 
@@ -99,12 +114,14 @@ def p99(values: list[float]) -> float:
 
 
 async def measure(world: World, chance: random.Random) -> dict[str, list[float]]:
-    """Seconds from uplink to feed without a fault and around kills; from each kill to the first alert of a later
-    uplink."""
+    """Seconds from uplink to feed without a fault and around kills; from each kill to the first
+    alert of a later uplink."""
     people = [f"person-{number}" for number in range(PEOPLE)]
     chance.shuffle(people)
     await write(world.bootstrap, [PatientEntry(patient=person) for person in people])
-    worn = [DeviceEntry(device=f"strap-{one}", assignments=(Assignment(patient=one),)) for one in people]
+    worn = [
+        DeviceEntry(device=f"strap-{one}", assignments=(Assignment(patient=one),)) for one in people
+    ]
     await write(world.bootstrap, worn)
     await asyncio.to_thread(world.up)
     watched, stop = Watched({}, {}), asyncio.Event()
@@ -137,7 +154,12 @@ async def measure(world: World, chance: random.Random) -> dict[str, list[float]]
     calm = [waits[one] for one, at in watched.sent.items() if begun < at < kills[0] - 5]
     disturbed = [waits[one] for one, at in watched.sent.items() if at >= kills[0] - 5]
     failover = [
-        min(watched.told[one] for one, at in watched.sent.items() if kill < at and watched.told[one] > kill) - kill
+        min(
+            watched.told[one]
+            for one, at in watched.sent.items()
+            if kill < at and watched.told[one] > kill
+        )
+        - kill
         for kill in kills
     ]
     return {"calm": calm, "kill": disturbed, "failover": failover}
@@ -150,8 +172,9 @@ def test_a_nurse_waits_seconds(tmp_path: Path, figures: list[str]) -> None:
         seconds = asyncio.run(measure(found, random.Random(SEED)))
     calm, kill, failover = p99(seconds["calm"]), p99(seconds["kill"]), max(seconds["failover"])
     figures.append(
-        f"uplink to feed, high alerts: p99 {calm:.2f} s of {len(seconds['calm'])} without a fault; p99 {kill:.1f} s of "
-        f"{len(seconds['kill'])} across {len(KILLS)} kills; from a kill to the first new alert at most {failover:.1f} s"
+        f"uplink to feed, high alerts: p99 {calm:.2f} s of {len(seconds['calm'])} without a fault;"
+        f" p99 {kill:.1f} s of {len(seconds['kill'])} across {len(KILLS)} kills; from a kill to the"
+        f" first new alert at most {failover:.1f} s"
     )
     assert calm < FIGURES["calm"], sorted(seconds["calm"])[-5:]
     assert kill < FIGURES["kill"], sorted(seconds["kill"])[-5:]

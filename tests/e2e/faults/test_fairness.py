@@ -1,4 +1,5 @@
-"""Who waits for whom: live people beside a gateway that uplinks a whole day at once, and beside a slow FHIR server.
+"""Who waits for whom: live people beside a gateway that uplinks a whole day at once, and beside a
+slow FHIR server.
 
 Figures below the table of faults; RPM_FAULTS=full only. Ratios are of one run.
 """
@@ -68,16 +69,26 @@ async def all_seen(ward: LiveWard, end: float) -> None:
 
 async def behind(bootstrap: str) -> int:
     """Messages that the agents have not worked through."""
-    return sum([await lag(bootstrap, group, topic) for group, topics in names.GROUPS.items() for topic in topics])
+    return sum(
+        [
+            await lag(bootstrap, group, topic)
+            for group, topics in names.GROUPS.items()
+            for topic in topics
+        ]
+    )
 
 
 def a_day(now: datetime) -> list[list[Notification]]:
-    """A heart rate every second until now, in frames of five minutes; three minutes of 150 in the morning."""
+    """A heart rate every second until now, in frames of five minutes; three minutes of 150 in
+    the morning.
+    """
     start = now - timedelta(seconds=DAY)
     red = range(DAY // 3, DAY // 3 + 180)
     seconds = [
         Notification(
-            at=start + timedelta(seconds=second), characteristic="2A37", payload="0096" if second in red else "0048"
+            at=start + timedelta(seconds=second),
+            characteristic="2A37",
+            payload="0096" if second in red else "0048",
         )
         for second in range(DAY)
     ]
@@ -85,7 +96,8 @@ def a_day(now: datetime) -> list[list[Notification]]:
 
 
 async def catching_up(service: Service, folder: Path) -> tuple[str, float, float]:
-    """The day is uplinked; meanwhile somebody else turns red, and so does somebody on the same gateway.
+    """The day is uplinked; meanwhile somebody else turns red, and so does somebody on the same
+    gateway.
 
     The figures, the seconds until red was told, and those that the day took.
     """
@@ -97,7 +109,10 @@ async def catching_up(service: Service, folder: Path) -> tuple[str, float, float
             for entries in a_day(datetime.now(UTC)):
                 await gateway.send(f"d-{AWAY}", notifications=entries)
             await gateway.send(
-                "d-same-hub", notifications=[Notification(at=datetime.now(UTC), characteristic="2A37", payload="00e1")]
+                "d-same-hub",
+                notifications=[
+                    Notification(at=datetime.now(UTC), characteristic="2A37", payload="00e1")
+                ],
             )
             async with AIOKafkaProducer(bootstrap_servers=service.bootstrap) as producer:
                 await ward.uplink(producer, "p7", "60")
@@ -121,9 +136,10 @@ async def catching_up(service: Service, folder: Path) -> tuple[str, float, float
         assert waiting > 0
     return (
         (
-            f"a day at 1 Hz at once ({end - began:.0f} s to work through): live readings p50 {before.middle:.2f} -> "
-            f"{during.middle:.2f} s (x{during.middle / before.middle:.1f}), p99 {before.p99:.2f} -> {during.p99:.2f} s "
-            f"(x{during.p99 / before.p99:.1f}); two red readings meanwhile were high alerts after {red:.1f} s"
+            f"a day at 1 Hz at once ({end - began:.0f} s to work through): live readings p50"
+            f" {before.middle:.2f} -> {during.middle:.2f} s (x{during.middle / before.middle:.1f}),"
+            f" p99 {before.p99:.2f} -> {during.p99:.2f} s (x{during.p99 / before.p99:.1f}); two red"
+            f" readings meanwhile were high alerts after {red:.1f} s"
         ),
         red,
         end - began,
@@ -133,7 +149,12 @@ async def catching_up(service: Service, folder: Path) -> tuple[str, float, float
 async def in_order_and_over(bootstrap: str) -> None:
     """The day came in its order, whole, and what was red in the morning is told as over."""
     messages = [msgspec.json.decode(one.value) for one in await read(bootstrap, names.READINGS)]
-    times = [one["measured_at"] for each in messages if each["patient"] == AWAY for one in each["readings"]]
+    times = [
+        one["measured_at"]
+        for each in messages
+        if each["patient"] == AWAY
+        for one in each["readings"]
+    ]
     assert len(times) == DAY
     assert all(earlier <= later for earlier, later in pairwise(times))
     alerts = [msgspec.json.decode(one.value) for one in await read(bootstrap, names.ALERTS)]
@@ -143,8 +164,12 @@ async def in_order_and_over(bootstrap: str) -> None:
 
 
 @pytest.mark.parametrize("quota", [None, QUOTA], ids=["no quota", "quota"])
-def test_a_day_at_once_delays_no_live_person_for_long(quota: int | None, tmp_path: Path, figures: list[str]) -> None:
-    """Between gateways the broker's quota bounds what lasts, between a gateway's devices the client gives turns."""
+def test_a_day_at_once_delays_no_live_person_for_long(
+    quota: int | None, tmp_path: Path, figures: list[str]
+) -> None:
+    """Between gateways the broker's quota bounds what lasts, between a gateway's devices the
+    client gives turns.
+    """
     with running(tmp_path) as service:
         if quota is not None:
             limit_client(service.bootstrap, "rpm-gateway-hub", quota)
@@ -178,9 +203,13 @@ async def beside_a_slow_server(folder: Path) -> tuple[str, float]:
             await asyncio.to_thread(context.__exit__, None, None, None)
     ratio = during.middle / before.middle
     return (
-        f"a FHIR server that takes 2 s an answer ({answers} requests): live readings p50 {before.middle:.2f} -> "
-        f"{during.middle:.2f} s (x{ratio:.1f}), p99 {before.p99:.2f} -> {during.p99:.2f} s"
-    ), ratio
+        (
+            f"a FHIR server that takes 2 s an answer ({answers} requests): live readings p50"
+            f" {before.middle:.2f} -> {during.middle:.2f} s (x{ratio:.1f}), p99 {before.p99:.2f} ->"
+            f" {during.p99:.2f} s"
+        ),
+        ratio,
+    )
 
 
 def test_a_slow_sink_delays_no_judging(tmp_path: Path, figures: list[str]) -> None:

@@ -1,4 +1,5 @@
-"""Laws 1 to 3 on a real broker, fault by fault: ``make faults`` runs all and prints the table; ``make test`` some.
+"""Laws 1 to 3 on a real broker, fault by fault: ``make faults`` runs all and prints the table;
+``make test`` some.
 
 RPM_FAULTS=short|full|long chooses how many, RPM_SEED repeats a run.
 """
@@ -20,7 +21,8 @@ from support.faults.load import Load, load_of, real_load
 from support.faults.run import HOW_MANY, SEED
 from support.faults.stand import Stand, standing
 
-STAYS, PEOPLE = 30, 1  # a load that one fault hits many times; the random kills get more, to be hit all along
+# a load that one fault hits many times; the random kills get more, to be hit all along
+STAYS, PEOPLE = 30, 1
 MANY_STAYS, MANY_PEOPLE = 200, 5
 FEW_STAYS, NO_PEOPLE = 6, 0
 SMALL_DISK = "96m"  # the nine topics' first segments and some room
@@ -60,7 +62,9 @@ def small_disk(folder: Path) -> Iterator[Path]:
     """A file system of its own with little room; needs the right to mount."""
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK}", "tmpfs", str(folder)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK}", "tmpfs", str(folder)],
+        capture_output=True,
+        check=False,
     )
     if mounted.returncode:
         pytest.skip("no right to mount a small disk here")
@@ -70,7 +74,9 @@ def small_disk(folder: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-@pytest.mark.parametrize("fault", [fault for fault in FAULTS if arguments(fault) is not None], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "fault", [fault for fault in FAULTS if arguments(fault) is not None], ids=lambda one: one.name
+)
 def test_fault_changes_nothing(
     fault: Fault, request: pytest.FixtureRequest, tmp_path: Path, table: list[list[str]]
 ) -> None:
@@ -79,7 +85,11 @@ def test_fault_changes_nothing(
     assert given is not None
     chance = random.Random(f"{SEED}/{fault.name}")
     size = (
-        "large_load" if given.get("times", 0) > 20 else "small_load" if fault.small and HOW_MANY == "short" else "load"
+        "large_load"
+        if given.get("times", 0) > 20
+        else "small_load"
+        if fault.small and HOW_MANY == "short"
+        else "load"
     )
     load: Load = request.getfixturevalue(size)
     if fault.mangle is not None:
@@ -101,7 +111,13 @@ def test_fault_changes_nothing(
     else:
         stand, note, repeated = asyncio.run(run(None))
     row = [
-        fault.name, note, f"{len(load.frames):,}", "0", "0", f"{sum(repeated.values()):,}",
-        str(len(stand.service.exits)), f"{monotonic() - began:.0f} s",
-    ]  # fmt: skip
+        fault.name,
+        note,
+        f"{len(load.frames):,}",
+        "0",
+        "0",
+        f"{sum(repeated.values()):,}",
+        str(len(stand.service.exits)),
+        f"{monotonic() - began:.0f} s",
+    ]
     table.append(row)

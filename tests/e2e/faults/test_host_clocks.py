@@ -1,6 +1,8 @@
-"""A host's clock a day ahead or behind: nobody is called silent who is not, nobody is missed, and it is named.
+"""A host's clock a day ahead or behind: nobody is called silent who is not, nobody is missed, and
+it is named.
 
-With libfaketime (Debian: libfaketime) the stage's process really has that clock; else its ``time.time`` shows it.
+With libfaketime (Debian: libfaketime) the stage's process really has that clock; else its
+``time.time`` shows it.
 """
 
 from __future__ import annotations
@@ -36,11 +38,17 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 def frame(name: str, at: datetime, number: int) -> bytes:
     body = {
-        "v": 1, "frame": f"f-{name}-{number}", "gateway": "gw", "device": f"strap-{name}", "seq": number, "boot": "b",
-        "sent_at": at.isoformat(), "measurements": [
+        "v": 1,
+        "frame": f"f-{name}-{number}",
+        "gateway": "gw",
+        "device": f"strap-{name}",
+        "seq": number,
+        "boot": "b",
+        "sent_at": at.isoformat(),
+        "measurements": [
             {"at": at.isoformat(), "vital": "heart_rate", "value": "72", "unit": "/min"}
         ],
-    }  # fmt: skip
+    }
     return json.dumps(body).encode()
 
 
@@ -54,7 +62,9 @@ def people() -> list[DeviceEntry | PatientEntry]:
 
 
 async def silences(service: Service) -> set[str]:
-    alerts = [msgspec.json.decode(record.value) for record in await read(service.bootstrap, names.ALERTS)]
+    alerts = [
+        msgspec.json.decode(record.value) for record in await read(service.bootstrap, names.ALERTS)
+    ]
     return {alert["patient"] for alert in alerts if alert["group"] == "device:silence"}
 
 
@@ -66,23 +76,34 @@ async def offset(service: Service, stage: str) -> float | None:
             text = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
     except httpx.TransportError:
         return None
-    found = [line for line in text.splitlines() if line.startswith(f'rpm_clock_offset_seconds{{stage="{stage}"}}')]
+    found = [
+        line
+        for line in text.splitlines()
+        if line.startswith(f'rpm_clock_offset_seconds{{stage="{stage}"}}')
+    ]
     return float(found[0].split()[-1]) if found else None
 
 
-ALL = os.environ.get("RPM_FAULTS", "short") != "short"  # `make test` has the one that would ring for everybody
+# `make test` has the one that would ring for everybody
+ALL = os.environ.get("RPM_FAULTS", "short") != "short"
 
 
-@pytest.mark.parametrize("off", [DAY_S, *([-DAY_S] if ALL else [])], ids=lambda off: "ahead" if off > 0 else "behind")
+@pytest.mark.parametrize(
+    "off", [DAY_S, *([-DAY_S] if ALL else [])], ids=lambda off: "ahead" if off > 0 else "behind"
+)
 def test_a_worker_a_day_off(service: Service, off: int) -> None:
-    """Who was heard just now is not silent, who was not heard for two hours is, and both agents say what is wrong."""
+    """Who was heard just now is not silent, who was not heard for two hours is, and both agents
+    say what is wrong.
+    """
 
     async def story() -> None:
         await write(service.bootstrap, people())
         for stage in ("ingest", "judge"):
             begin_off(service, stage, off)
         now = datetime.now(UTC)
-        frames = [frame("silent", now - timedelta(hours=2), 0)] + [frame("heard", now, n) for n in range(3)]
+        frames = [frame("silent", now - timedelta(hours=2), 0)] + [
+            frame("heard", now, n) for n in range(3)
+        ]
         await send(service.bootstrap, frames)
         await drained(service)
 
@@ -90,13 +111,18 @@ def test_a_worker_a_day_off(service: Service, off: int) -> None:
             return "silent" in await silences(service)
 
         await until("the one who is silent is told", told, 60)
-        await asyncio.sleep(5)  # ten more looks of the barrier: whoever else were silent would be told by now
+        # ten more looks of the barrier: whoever else were silent would be told by now
+        await asyncio.sleep(5)
         assert await silences(service) == {"silent"}
         for stage in ("ingest", "judge"):
             assert await offset(service, stage) == pytest.approx(off, abs=60)
 
     asyncio.run(story())
-    said = [json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{")]
-    named = {line["stage"] for line in said if line["event"].startswith("this host's clock is wrong")}
+    said = [
+        json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{")
+    ]
+    named = {
+        line["stage"] for line in said if line["event"].startswith("this host's clock is wrong")
+    }
     assert named == {"ingest", "judge"}
     assert service.exits == []

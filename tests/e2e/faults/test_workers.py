@@ -1,4 +1,6 @@
-"""Law 2 with two workers under their supervisors: one joins, one leaves, the broker dies in the middle."""
+"""Law 2 with two workers under their supervisors: one joins, one leaves, the broker dies in the
+middle.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 
 def ward(folder: Path) -> tuple[list[bytes], Path]:
-    """Frames of people whose oxygen falls and recovers, each at another time, and their registry."""
+    """Frames of people whose oxygen falls and recovers, each at another time, and their
+    registry.
+    """
     start = datetime(2026, 3, 1, tzinfo=UTC)
     lines = ["patient,measured_at,vital,value,unit\n"]
     for turn in range(ROUNDS):
@@ -46,7 +50,9 @@ def ward(folder: Path) -> tuple[list[bytes], Path]:
     (folder / "ward.csv").write_text("".join(lines))
     registry = folder / "registry.jsonl"
     command = [sys.executable, "-m", "rpm_stream", "gateway", "encode", str(folder / "ward.csv")]
-    made = subprocess.run([*command, "--registry", str(registry)], stdout=subprocess.PIPE, check=True)
+    made = subprocess.run(
+        [*command, "--registry", str(registry)], stdout=subprocess.PIPE, check=True
+    )
     return made.stdout.splitlines(), registry
 
 
@@ -60,12 +66,18 @@ class Workers:
 
     def start(self, name: str) -> None:
         settings = {
-            "RPM_BOOTSTRAP": self._service.bootstrap, "RPM_METRICS_PORT": "0", "RPM_TIME": "recorded",
-            "RPM_DATA_DIR": str(self._service.folder), "RPM_INSTANCE": name,
-        }  # fmt: skip
+            "RPM_BOOTSTRAP": self._service.bootstrap,
+            "RPM_METRICS_PORT": "0",
+            "RPM_TIME": "recorded",
+            "RPM_DATA_DIR": str(self._service.folder),
+            "RPM_INSTANCE": name,
+        }
         with self._log.open("ab") as log:
             self._running[name] = subprocess.Popen(
-                [sys.executable, "-m", "rpm_stream", "worker"], env={**os.environ, **settings}, stdout=log, stderr=log
+                [sys.executable, "-m", "rpm_stream", "worker"],
+                env={**os.environ, **settings},
+                stdout=log,
+                stderr=log,
             )
 
     def end(self, name: str, number: signal.Signals = signal.SIGTERM) -> int:
@@ -88,8 +100,12 @@ async def members(service: Service) -> dict[str, int]:
         [response] = await admin.describe_consumer_groups([names.GROUP_INGEST])
         found = {}
         for member in response.groups[0][5]:
-            assigned = ConsumerProtocolMemberAssignment.decode(member[-1]).assignment if member[-1] else []
-            found[member[0]] = sum(len(partitions) for topic, partitions in assigned if topic == names.FRAMES)
+            assigned = (
+                ConsumerProtocolMemberAssignment.decode(member[-1]).assignment if member[-1] else []
+            )
+            found[member[0]] = sum(
+                len(partitions) for topic, partitions in assigned if topic == names.FRAMES
+            )
         return found
     finally:
         await admin.close()
@@ -113,13 +129,17 @@ async def join_leave_and_lose_the_broker(service: Service, workers: Workers) -> 
     await drained(service)
     say("one worker has done a quarter")
     workers.start("b")
-    joining = asyncio.create_task(send(service.bootstrap, frames[quarter : 2 * quarter], lambda: 0.3, 50))
+    joining = asyncio.create_task(
+        send(service.bootstrap, frames[quarter : 2 * quarter], lambda: 0.3, 50)
+    )
     await until("both have partitions", shared)
     say("the second has joined")
     await joining
     await drained(service)
     say("half is done")
-    leaving = asyncio.create_task(send(service.bootstrap, frames[2 * quarter : 3 * quarter], lambda: 0.3, 50))
+    leaving = asyncio.create_task(
+        send(service.bootstrap, frames[2 * quarter : 3 * quarter], lambda: 0.3, 50)
+    )
     assert await asyncio.to_thread(workers.end, "b") == 0
     say("the second has left")
     await leaving
@@ -136,7 +156,9 @@ async def join_leave_and_lose_the_broker(service: Service, workers: Workers) -> 
     await send(service.bootstrap, frames[3 * quarter + quarter // 2 :])
     await drained(service)
     say("all is done")
-    repeated = await check_against_replay(service, replayed(service.folder, registry, frames), len(frames))
+    repeated = await check_against_replay(
+        service, replayed(service.folder, registry, frames), len(frames)
+    )
     say(f"{len(frames)} frames, 0 lost, 0 different; repeated {repeated}")
     assert await read(service.bootstrap, names.ALERTS), "nobody was judged"
     return len(frames), sum(repeated.values())

@@ -19,12 +19,18 @@ def read(columns: str | None, *lines: str) -> list[Row | BadRow]:
 
 def said(found: list[Row | BadRow]) -> list[tuple[int, str, str, str, str, str]]:
     return [
-        (row.line, row.patient, row.device, row.vital, row.value, row.unit) for row in found if isinstance(row, Row)
+        (row.line, row.patient, row.device, row.vital, row.value, row.unit)
+        for row in found
+        if isinstance(row, Row)
     ]
 
 
 def test_a_long_file_with_other_names_and_more_columns() -> None:
-    found = read("patient=pid,measured_at=when,vital=name", "note,pid,when,name,unit,value", f"x,p,{T},weight,kg,80.10")
+    found = read(
+        "patient=pid,measured_at=when,vital=name",
+        "note,pid,when,name,unit,value",
+        f"x,p,{T},weight,kg,80.10",
+    )
     assert said(found) == [(2, "p", "csv.p", "weight", "80.10", "kg")]
 
 
@@ -37,7 +43,10 @@ def test_a_wide_file_gives_a_row_for_each_value() -> None:
         (2, "1", "d", "oxygen_saturation", "97", "%"),
         (3, "1", "csv.1", "oxygen_saturation", "96", "%"),
     ]
-    assert [frame.lines for frame in frames(found) if not isinstance(frame, BadRow)] == [(2, 2), (3,)]
+    assert [frame.lines for frame in frames(found) if not isinstance(frame, BadRow)] == [
+        (2, 2),
+        (3,),
+    ]
 
 
 def test_a_line_end_in_a_cell_of_a_wide_file_is_no_blank() -> None:
@@ -46,7 +55,12 @@ def test_a_line_end_in_a_cell_of_a_wide_file_is_no_blank() -> None:
 
 
 def test_a_bad_line_of_a_wide_file_is_told_once() -> None:
-    found = read("heart_rate=hr:/min,weight=kg:kg", "patient,measured_at,hr,kg", "p,yesterday,72,80", f"p,{T},72")
+    found = read(
+        "heart_rate=hr:/min,weight=kg:kg",
+        "patient,measured_at,hr,kg",
+        "p,yesterday,72,80",
+        f"p,{T},72",
+    )
     assert [(row.line, row.reason) for row in found if isinstance(row, BadRow)] == [
         (2, "bad_schema"),
         (3, "bad_schema"),

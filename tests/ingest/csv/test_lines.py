@@ -1,4 +1,6 @@
-"""A CSV file as RFC 4180 has it: what was written is read, and where it is not whole no line is lost or invented."""
+"""A CSV file as RFC 4180 has it: what was written is read, and where it is not whole no line is
+lost or invented.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ AT = "2026-03-01T08:00:00Z"
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
 # Text of marks, ends of lines and what lies between them: where CSV goes wrong.
 MARKS = st.text(st.sampled_from('",\n\r ab'), max_size=12)
-TABLES = st.integers(1, 5).flatmap(lambda width: st.lists(st.lists(TEXTS | MARKS, min_size=width, max_size=width)))
+TABLES = st.integers(1, 5).flatmap(
+    lambda width: st.lists(st.lists(TEXTS | MARKS, min_size=width, max_size=width))
+)
 
 
 def split(text: str) -> list[str]:
@@ -45,14 +49,21 @@ def test_what_was_written_is_read(table: list[list[str]], end: str) -> None:
     found = list(records(split(text), 10_000))
     assert [each.fields for each in found if isinstance(each, CsvRecord)] == table
     assert len(found) == len(table)
-    begins = [1 + len(split(written(table[:place], end, csv.QUOTE_ALL))) for place in range(len(table))]
+    begins = [
+        1 + len(split(written(table[:place], end, csv.QUOTE_ALL))) for place in range(len(table))
+    ]
     assert [each.line for each in found] == begins
 
 
 @given(TABLES.map(lambda table: [row for row in table if any(row)]))
 def test_what_was_written_with_few_marks_is_read(table: list[list[str]]) -> None:
-    """As most programs write: marks where they are needed. A blank before a mark is told, not guessed at."""
-    text = written([[cell.replace("\r", " ") for cell in row] for row in table], "\n", csv.QUOTE_MINIMAL)
+    """As most programs write: marks where they are needed.
+
+    A blank before a mark is told, not guessed at.
+    """
+    text = written(
+        [[cell.replace("\r", " ") for cell in row] for row in table], "\n", csv.QUOTE_MINIMAL
+    )
     found = list(records(split(text), 10_000))
     assert [each.fields for each in found if isinstance(each, CsvRecord)] == [
         [cell.replace("\r", " ") for cell in row] for row in table
@@ -61,7 +72,9 @@ def test_what_was_written_with_few_marks_is_read(table: list[list[str]]) -> None
 
 @given(st.lists(TEXTS | MARKS, max_size=12).map("".join))
 def test_every_line_is_told_once_and_in_order(text: str) -> None:
-    """Any text: each of its lines is in one record, whole or bad, and none of them is read twice."""
+    """Any text: each of its lines is in one record, whole or bad, and none of them is read
+    twice.
+    """
     lines = split(text)
     found = list(records(lines, MOST))
     full = [number for number, line in enumerate(lines, start=1) if line.rstrip("\r\n")]
@@ -69,14 +82,16 @@ def test_every_line_is_told_once_and_in_order(text: str) -> None:
     assert all(last < first for (_, last), (first, _) in pairwise(told))
     covered = {number for first, last in told for number in range(first, max(first, last) + 1)}
     assert set(full) <= covered
-    assert "".join(each.text for each in found).replace("\r", "").replace("\n", "") == text.replace("\r", "").replace(
-        "\n", ""
-    )
+    assert "".join(each.text for each in found).replace("\r", "").replace("\n", "") == text.replace(
+        "\r", ""
+    ).replace("\n", "")
 
 
 @given(MARKS.filter(lambda text: "\n" not in text and "\r" not in text), st.booleans())
 def test_no_line_inside_an_open_field_is_a_row(broken: str, closed: bool) -> None:
-    """However the marks before it are broken: what may be text is not read as a reading of somebody."""
+    """However the marks before it are broken: what may be text is not read as a reading of
+    somebody.
+    """
     note = f'p1,{AT},weight,80,kg,"{broken}\n'
     inside = f"p2,{AT},glucose,52,mg/dL,x\n"
     lines = [HEADER.replace("\n", ",note\n"), note, inside, 'end"\n' if closed else "end\n"]
@@ -88,9 +103,15 @@ def test_no_line_inside_an_open_field_is_a_row(broken: str, closed: bool) -> Non
 def test_a_line_break_in_a_field_that_is_not_read() -> None:
     """Seen in the wild: a note of two lines made a reading of whoever its second line named."""
     mapped = parse_columns("glucose=Concentration:mg/dL", shipped())
-    header, first, second = "patient,measured_at,Notes,Concentration", f'p1,{AT},"he said', f'p2,{AT},x,40",125'
+    header, first, second = (
+        "patient,measured_at,Notes,Concentration",
+        f'p1,{AT},"he said',
+        f'p2,{AT},x,40",125',
+    )
     lines = [f"{line}\r\n" for line in (header, first, second, f"p1,{AT},,130")]
-    found = [(row.line, row.patient, row.value) for row in rows(lines, mapped) if isinstance(row, Row)]
+    found = [
+        (row.line, row.patient, row.value) for row in rows(lines, mapped) if isinstance(row, Row)
+    ]
     assert found == [(2, "p1", "125"), (4, "p1", "130")]
 
 
@@ -114,7 +135,13 @@ def test_a_row_whose_marks_pair_spoils_no_other(bad: str) -> None:
 
 def test_a_row_of_many_lines_is_bounded() -> None:
     """A field that goes on and on costs no memory, and when it ends the rows go on."""
-    lines = [HEADER, f'p,{AT},weight,"80\n', *["x" * 100 + "\n"] * 500, '",kg\n', f"p,{AT},weight,80,kg\n"]
+    lines = [
+        HEADER,
+        f'p,{AT},weight,"80\n',
+        *["x" * 100 + "\n"] * 500,
+        '",kg\n',
+        f"p,{AT},weight,80,kg\n",
+    ]
     taken = 0
 
     def counted() -> Iterable[str]:
@@ -134,7 +161,11 @@ def test_a_row_of_many_lines_is_bounded() -> None:
 def test_a_line_without_end_is_cut_and_counted_once(end: str, extra: int) -> None:
     text = f"a{end}{'x' * (LONGEST_LINE + extra)}{end}b{end}"
     found = list(records(lines_of(io.StringIO(text, newline="")), 1000))
-    assert [(each.line, type(each)) for each in found] == [(1, CsvRecord), (2, BadRecord), (3, CsvRecord)]
+    assert [(each.line, type(each)) for each in found] == [
+        (1, CsvRecord),
+        (2, BadRecord),
+        (3, CsvRecord),
+    ]
     assert len(found[1].text) < LONGEST_LINE + 5
 
 
@@ -149,10 +180,15 @@ def test_a_byte_order_mark_and_carriage_returns_alone() -> None:
     file = io.TextIOWrapper(io.BytesIO(octets), "utf-8-sig", newline="")
     assert [row.value for row in rows(lines_of(file)) if isinstance(row, Row)] == ["80"]
     old = io.StringIO(f"{HEADER.rstrip()}\rp,{AT},weight,80,kg\rp,{AT},weight,81,kg\r", newline="")
-    assert [(row.line, row.value) for row in rows(lines_of(old)) if isinstance(row, Row)] == [(2, "80"), (3, "81")]
+    assert [(row.line, row.value) for row in rows(lines_of(old)) if isinstance(row, Row)] == [
+        (2, "80"),
+        (3, "81"),
+    ]
 
 
 def test_a_header_with_a_line_break_in_a_name() -> None:
     mapped = parse_columns("measured_at=Date\nTime,weight=kg:kg", shipped())
     lines = split(f'patient,"Date\nTime",kg\np,{AT},80\n')
-    assert [(row.line, row.value) for row in rows(lines, mapped) if isinstance(row, Row)] == [(3, "80")]
+    assert [(row.line, row.value) for row in rows(lines, mapped) if isinstance(row, Row)] == [
+        (3, "80")
+    ]

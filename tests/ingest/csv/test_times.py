@@ -1,4 +1,6 @@
-"""Local times of a CSV file: read only in the zone and the form that somebody has named, and never guessed."""
+"""Local times of a CSV file: read only in the zone and the form that somebody has named, and
+never guessed.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,14 @@ from rpm_stream.ingest.csv.rows import frames, rows
 from rpm_stream.ingest.csv.times import RFC_3339, LocalClock, parse_form
 from rpm_stream.ingest.gatt.decoders import DecodeError
 
-ZONES = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "America/St_Johns", "UTC"]
+ZONES = [
+    "Europe/Berlin",
+    "America/New_York",
+    "Australia/Lord_Howe",
+    "Asia/Kathmandu",
+    "America/St_Johns",
+    "UTC",
+]
 # A form, and the same for strftime.
 FORMS = {
     "dd.mm.yyyy hh:mm": "%d.%m.%Y %H:%M",
@@ -32,13 +41,19 @@ moments = st.datetimes(datetime(1971, 1, 1), datetime(2100, 1, 1))
 
 @given(moments, st.sampled_from(ZONES), st.sampled_from(sorted(FORMS)))
 def test_a_time_is_what_the_zone_says_or_is_refused(local: datetime, zone: str, form: str) -> None:
-    """Law: read, it is the one moment at which clocks there show that; else there is none, or there are two."""
+    """Law: read, it is the one moment at which clocks there show that; else there is none, or
+    there are two.
+    """
     local = local.replace(microsecond=0, second=local.second if "ss" in form else 0)
     known = ZoneInfo(zone)
     shown = {
-        at for fold in (0, 1) if (at := local.replace(tzinfo=known, fold=fold).astimezone(UTC)).astimezone(known)
-        .replace(tzinfo=None, fold=0) == local
-    }  # fmt: skip
+        at
+        for fold in (0, 1)
+        if (at := local.replace(tzinfo=known, fold=fold).astimezone(UTC))
+        .astimezone(known)
+        .replace(tzinfo=None, fold=0)
+        == local
+    }
     clock = LocalClock(zone=known, form=parse_form(form))
     text = local.strftime(FORMS[form])
     if len(shown) != 1:
@@ -51,17 +66,21 @@ def test_a_time_is_what_the_zone_says_or_is_refused(local: datetime, zone: str, 
     assert found.at == at == datetime.fromisoformat(found.text)
     assert found.utc_offset is not None
     hours, minutes = found.utc_offset[1:].split(":")
-    offset = timedelta(hours=int(hours), minutes=int(minutes)) * (-1 if found.utc_offset[0] == "-" else 1)
+    offset = timedelta(hours=int(hours), minutes=int(minutes)) * (
+        -1 if found.utc_offset[0] == "-" else 1
+    )
     assert at.replace(tzinfo=None) + offset == local
 
 
 @given(moments, st.sampled_from(["+01:00", "-03:30", "Z", "+14:00"]))
-def test_a_time_with_an_offset_is_taken_as_it_stands_in_every_file(local: datetime, offset: str) -> None:
+def test_a_time_with_an_offset_is_taken_as_it_stands_in_every_file(
+    local: datetime, offset: str
+) -> None:
     """So a row with a time that the zone has twice can be mended by itself."""
     text = local.isoformat() + offset
-    assert LocalClock(zone=ZoneInfo("Europe/Berlin"), form=parse_form("dd.mm.yyyy hh:mm")).read(text) == RFC_3339.read(
+    assert LocalClock(zone=ZoneInfo("Europe/Berlin"), form=parse_form("dd.mm.yyyy hh:mm")).read(
         text
-    )
+    ) == RFC_3339.read(text)
 
 
 @pytest.mark.parametrize(
@@ -123,18 +142,24 @@ def test_a_form_needs_its_zone() -> None:
 
 
 def test_readings_of_a_file_with_local_times() -> None:
-    """Each at its moment, with the offset that held there; a time that the zone has twice is a reject by its line."""
+    """Each at its moment, with the offset that held there; a time that the zone has twice is a
+    reject by its line.
+    """
     lines = ["patient,measured_at,vital,value,unit\n"] + [
         f"p,{at},weight,{kilos},kg\n"
         for at, kilos in (
-            ("28.03.2026 08:00", 80), ("29.03.2026 08:00", 81), ("25.10.2026 02:30", 82),
+            ("28.03.2026 08:00", 80),
+            ("29.03.2026 08:00", 81),
+            ("25.10.2026 02:30", 82),
             ("2026-10-25T02:30:00+01:00", 83),
         )
-    ]  # fmt: skip
+    ]
     run = new_replay()
     found = frames(rows(lines, None, local_time("Europe/Berlin", "dd.mm.yyyy hh:mm")))
     output = decoded(line for each in found for line in run.csv(each))
-    assert [(one["value"], one["measured_at"], one["utc_offset"]) for one in of_type(output, "reading")] == [
+    assert [
+        (one["value"], one["measured_at"], one["utc_offset"]) for one in of_type(output, "reading")
+    ] == [
         ("80", "2026-03-28T07:00:00Z", "+01:00"),
         ("81", "2026-03-29T06:00:00Z", "+02:00"),
         ("83", "2026-10-25T01:30:00Z", None),

@@ -1,4 +1,6 @@
-"""FHIR Observations as input: what we publish comes back the same; codes, units, times and whom they name."""
+"""FHIR Observations as input: what we publish comes back the same; codes, units, times and whom
+they name.
+"""
 
 from __future__ import annotations
 
@@ -47,9 +49,13 @@ def quantity(value: Any, unit: str, **fields: Any) -> dict[str, Any]:
 def resource(**fields: Any) -> dict[str, Any]:
     """A heart rate of 72; a field that is None is left out."""
     whole = {
-        "resourceType": "Observation", "status": "final", "code": concept((LOINC, "8867-4")),
-        "effectiveDateTime": AT, "valueQuantity": quantity(72, "/min"), **fields,
-    }  # fmt: skip
+        "resourceType": "Observation",
+        "status": "final",
+        "code": concept((LOINC, "8867-4")),
+        "effectiveDateTime": AT,
+        "valueQuantity": quantity(72, "/min"),
+        **fields,
+    }
     return {name: value for name, value in whole.items() if value is not None}
 
 
@@ -77,11 +83,16 @@ class Bench:
 
     def step(self, *resources: Any) -> Ingested:
         self.seq += 1
-        body = {**frame([measurement(0, "weight", "1")], 0, seq=self.seq), "resources": list(resources)}
+        body = {
+            **frame([measurement(0, "weight", "1")], 0, seq=self.seq),
+            "resources": list(resources),
+        }
         del body["measurements"]
         position = Position(topic="rpm.frames", partition=0, offset=self.seq)
         value = json.dumps(body).encode()
-        return self.ingest.step(self.state, FrameMessage(key="d", value=value, position=position, received_at=START))
+        return self.ingest.step(
+            self.state, FrameMessage(key="d", value=value, position=position, received_at=START)
+        )
 
 
 def readings(done: Ingested) -> list[Reading]:
@@ -92,7 +103,7 @@ def reasons(done: Ingested) -> list[str]:
     return [reject.reason for reject in done.rejects]
 
 
-# --- what we publish, taken in again ------------------------------------------------------------------------------
+# --- what we publish, taken in again --------------------------------------------------------------
 
 numbers = st.builds(
     lambda whole, part: str(whole) + ("" if part is None else f".{part}"),
@@ -103,25 +114,43 @@ offsets = st.none() | st.integers(-12 * 60, 14 * 60).map(offset_text)
 times = st.datetimes(datetime(1971, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))
 
 
-def published(vital: str, unit: str, value: str | None, at: datetime, utc_offset: str | None) -> bytes:
+def published(
+    vital: str, unit: str, value: str | None, at: datetime, utc_offset: str | None
+) -> bytes:
     reading = Reading(
-        id="r-1", patient="p_1", device="d-1", vital=vital, value=value, unit=unit, measured_at=at, received_at=at,
-        utc_offset=utc_offset, absent=None if value else "error", flags=(), attributes={"characteristic": "app"},
+        id="r-1",
+        patient="p_1",
+        device="d-1",
+        vital=vital,
+        value=value,
+        unit=unit,
+        measured_at=at,
+        received_at=at,
+        utc_offset=utc_offset,
+        absent=None if value else "error",
+        flags=(),
+        attributes={"characteristic": "app"},
         origin=Origin(frame="f", index=0, part=0),
-    )  # fmt: skip
+    )
     found = observation(reading, TABLES)
     assert found is not None
     return found.body
 
 
 @given(st.sampled_from(VITAL_AND_UNIT), numbers, times, offsets)
-def test_what_is_published_comes_back(kind: tuple[str, str], value: str, at: datetime, utc_offset: str | None) -> None:
-    """Vital, digits, unit (the profile's, where it fixes one), time and offset, for every vital with a LOINC code."""
+def test_what_is_published_comes_back(
+    kind: tuple[str, str], value: str, at: datetime, utc_offset: str | None
+) -> None:
+    """Vital, digits, unit (the profile's, where it fixes one), time and offset, for every vital
+    with a LOINC code.
+    """
     vital, unit = kind
     body = published(vital, unit, value, at, utc_offset)
     found = decode_observation(body, CODES)
     to = "mm[Hg]" if vital in BLOOD_PRESSURE else published_unit(TABLES.vitals[vital], unit)
-    said = [(one.vital, one.value, one.unit) for one in found.payload.readings if one.value is not None]
+    said = [
+        (one.vital, one.value, one.unit) for one in found.payload.readings if one.value is not None
+    ]
     assert said == [(vital, converted(value, unit, to, TABLES), to)]
     assert (found.at, found.utc_offset) == (at, utc_offset or "Z")
     assert "p_1" in found.subject
@@ -131,13 +160,18 @@ def test_what_is_published_comes_back(kind: tuple[str, str], value: str, at: dat
 def test_an_absent_value_comes_back_with_its_reason(vital: str) -> None:
     for unit in (TABLES.vitals[vital].unit, *TABLES.vitals[vital].loinc_by_unit):
         body = published(vital, unit, None, START, None)
-        (found,) = [one for one in decode_observation(body, CODES).payload.readings if one.vital == vital]
+        (found,) = [
+            one for one in decode_observation(body, CODES).payload.readings if one.vital == vital
+        ]
         assert (found.value, found.absent, found.unit) == (None, "error", unit)
 
 
-MEANING = {"15074-8": "Glucose [Moles/volume] in Blood", "105272-9": "Glucose [Moles/volume] in Interstitial fluid"}
+MEANING = {
+    "15074-8": "Glucose [Moles/volume] in Blood",
+    "105272-9": "Glucose [Moles/volume] in Interstitial fluid",
+}
 
-# --- codes and units ----------------------------------------------------------------------------------------------
+# --- codes and units ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("vital", "unit"), VITAL_AND_UNIT)
@@ -163,12 +197,17 @@ def test_every_unit_of_every_vital_is_taken_as_written(vital: str, unit: str) ->
     ],
 )
 def test_codes(codes: list[tuple[str, str]], vital: str) -> None:
-    quantity = {**resource()["valueQuantity"], "code": "mmol/L" if "Moles" in MEANING.get(codes[0][1], "") else "/min"}
+    quantity = {
+        **resource()["valueQuantity"],
+        "code": "mmol/L" if "Moles" in MEANING.get(codes[0][1], "") else "/min",
+    }
     assert [one for one, _, _ in values(code=concept(*codes), valueQuantity=quantity)] == [vital]
 
 
 def test_an_unknown_code_is_refused_by_name() -> None:
-    reason, detail = refused(code=concept((LOINC, "8884-9"), (MDC, "151688"), ("urn:hospital", "Jane Doe")))
+    reason, detail = refused(
+        code=concept((LOINC, "8884-9"), (MDC, "151688"), ("urn:hospital", "Jane Doe"))
+    )
     assert reason == "unknown_vital"
     assert "LOINC 8884-9" in detail and "MDC 151688" in detail and "Jane" not in detail
     assert refused(code=concept((LOINC, "Jane Doe")))[1] == "no vital for 1 other code"
@@ -186,14 +225,24 @@ def test_a_unit_needs_its_ucum_code() -> None:
     assert refused(valueQuantity={"value": 72, "unit": "/min", "code": "/min"})[0] == "unknown_unit"
     assert refused(valueQuantity=quantity(72, "264864", system=MDC))[0] == "unknown_unit"
     (reject,) = Bench().step(resource(valueQuantity=quantity(72, "kg"))).rejects
-    assert reject.reason == "unknown_unit" and "heart_rate" in reject.detail and "'kg'" in reject.detail
+    assert (
+        reject.reason == "unknown_unit"
+        and "heart_rate" in reject.detail
+        and "'kg'" in reject.detail
+    )
     (reject,) = Bench().step(resource(valueQuantity=quantity(72, "mg/dl"))).rejects
     assert "'mg/dl'" in reject.detail, "as it was sent, not as it is spelt here"
 
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("72.0", "72.0"), ("72.00", "72.00"), ("1.20e2", "120"), ("5E-1", "0.5"), ("0.10000000000000001", None)],
+    [
+        ("72.0", "72.0"),
+        ("72.00", "72.00"),
+        ("1.20e2", "120"),
+        ("5E-1", "0.5"),
+        ("0.10000000000000001", None),
+    ],
 )
 def test_digits_are_kept(text: str, value: str | None) -> None:
     body = json.dumps(resource()).replace('"value": 72', f'"value": {text}').encode()
@@ -205,7 +254,7 @@ def test_what_is_no_number_of_a_sensor_is_refused(value: Any) -> None:
     assert refused(valueQuantity=quantity(value, "/min"))[0] == "bad_schema"
 
 
-# --- parts, absence, the ends of a scale --------------------------------------------------------------------------
+# --- parts, absence, the ends of a scale ----------------------------------------------------------
 
 PANEL = {"code": concept((LOINC, "85354-9"), (MDC, "150020")), "valueQuantity": None}
 
@@ -239,12 +288,17 @@ def test_a_component_of_an_unknown_code_is_refused_alone() -> None:
     posture = component("8361-8", valueCodeableConcept={"text": "sitting"})
     done = Bench().step(resource(component=[flow, posture]))
     assert [one.vital for one in readings(done)] == ["heart_rate"]
-    assert [(one.reason, "LOINC 8884-9" in one.detail) for one in done.rejects] == [("unknown_vital", True)]
+    assert [(one.reason, "LOINC 8884-9" in one.detail) for one in done.rejects] == [
+        ("unknown_vital", True)
+    ]
     assert done.account.parts == 2
 
 
 def test_a_panel_without_a_known_component_is_refused_by_name() -> None:
-    assert refused(**PANEL, component=[component("8884-9", valueQuantity=quantity(2, "L/min"))])[0] == "unknown_vital"
+    assert (
+        refused(**PANEL, component=[component("8884-9", valueQuantity=quantity(2, "L/min"))])[0]
+        == "unknown_vital"
+    )
     assert refused(**PANEL)[0] == "unknown_vital"
 
 
@@ -292,10 +346,12 @@ def test_doubt_and_test_data_are_flagged() -> None:
     assert read(meta={"security": [{"code": "HTEST"}]}).payload.readings[0].flags == ("test",)
 
 
-# --- status, time, whose ------------------------------------------------------------------------------------------
+# --- status, time, whose --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("status", ["entered-in-error", "cancelled", "registered", "finished", None])
+@pytest.mark.parametrize(
+    "status", ["entered-in-error", "cancelled", "registered", "finished", None]
+)
 def test_a_status_without_a_statement_is_refused(status: str | None) -> None:
     (reject,) = Bench().step(resource(status=status)).rejects
     assert reject.reason == "bad_schema" and "status" in reject.detail
@@ -328,7 +384,9 @@ def test_what_states_nothing_of_a_person_at_a_time_is_refused(fields: dict[str, 
         {"effectiveDateTime": None, "effectivePeriod": {"start": "2026-02-01", "end": AT}},
     ],
 )
-def test_the_effective_time_is_the_time_of_measurement_and_its_offset_is_kept(fields: dict[str, Any]) -> None:
+def test_the_effective_time_is_the_time_of_measurement_and_its_offset_is_kept(
+    fields: dict[str, Any],
+) -> None:
     (found,) = readings(Bench().step(resource(**fields)))
     assert (found.measured_at, found.utc_offset, found.flags) == (START, "+01:00", ())
 
@@ -342,7 +400,10 @@ def test_the_effective_time_is_the_time_of_measurement_and_its_offset_is_kept(fi
         ({"reference": "urn:uuid:6d1f2c9e-0000-4000-8000-000000000000"}, None),
         ({"display": "somebody"}, None),
         ({"reference": "Patient/other"}, "identity_conflict"),
-        ({"identifier": {"system": "urn:rpm-stream:patient", "value": "other"}}, "identity_conflict"),
+        (
+            {"identifier": {"system": "urn:rpm-stream:patient", "value": "other"}},
+            "identity_conflict",
+        ),
     ],
 )
 def test_the_registry_says_whose_it_is_and_a_subject_may_only_contradict(
@@ -360,7 +421,7 @@ def test_our_own_reference_to_a_patient_whose_id_is_no_fhir_id() -> None:
     assert len(readings(Bench("p_1").step(body))) == 1
 
 
-# --- identity -----------------------------------------------------------------------------------------------------
+# --- identity -------------------------------------------------------------------------------------
 
 
 def test_a_resource_sent_again_is_a_duplicate_and_a_corrected_one_is_not() -> None:
@@ -368,8 +429,13 @@ def test_a_resource_sent_again_is_a_duplicate_and_a_corrected_one_is_not() -> No
     named = {"identifier": [{"system": "urn:lab", "value": "a-1"}]}
     assert bench.step(resource(**named)).account.readings == 1
     assert bench.step(resource(**named, issued=AT)).account.duplicates == 1
-    assert bench.step(resource(identifier=[{"system": "urn:lab", "value": "a-2"}])).account.readings == 1
-    corrected = bench.step(resource(**named, status="corrected", valueQuantity=quantity(172, "/min")))
+    assert (
+        bench.step(resource(identifier=[{"system": "urn:lab", "value": "a-2"}])).account.readings
+        == 1
+    )
+    corrected = bench.step(
+        resource(**named, status="corrected", valueQuantity=quantity(172, "/min"))
+    )
     assert [one.value for one in readings(corrected)] == ["172"]
 
 
@@ -382,14 +448,16 @@ def test_without_a_name_time_and_content_identify_it() -> None:
 
 def test_every_resource_of_the_examples_is_taken() -> None:
     folder = repository("topics", "01-frames", "pass")
-    found = [json.loads(path.read_bytes()).get("resources") for path in sorted(folder.glob("*.json"))]
+    found = [
+        json.loads(path.read_bytes()).get("resources") for path in sorted(folder.glob("*.json"))
+    ]
     examples = [one for resources in found for one in resources or ()]
     assert len(examples) >= 5
     for one in examples:
         assert decode_observation(json.dumps(one).encode(), CODES).payload.readings
 
 
-# --- law 7 --------------------------------------------------------------------------------------------------------
+# --- law 7 ----------------------------------------------------------------------------------------
 
 scalars = (
     st.none()
@@ -400,25 +468,76 @@ scalars = (
 )
 anything = st.recursive(
     scalars,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(sorted(
-        {*resource(), "component", "coding", "system", "value", "comparator", "subject", "reference", "identifier",
-         "id", "interpretation", "dataAbsentReason", "valueString", "effectivePeriod", "end", "meta", "security"}
-    )), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                sorted(
+                    {
+                        *resource(),
+                        "component",
+                        "coding",
+                        "system",
+                        "value",
+                        "comparator",
+                        "subject",
+                        "reference",
+                        "identifier",
+                        "id",
+                        "interpretation",
+                        "dataAbsentReason",
+                        "valueString",
+                        "effectivePeriod",
+                        "end",
+                        "meta",
+                        "security",
+                    }
+                )
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
     max_leaves=12,
-)  # fmt: skip
+)
 fields_of_any_kind = st.dictionaries(
-    st.sampled_from(["code", "valueQuantity", "component", "subject", "identifier", "id", "status", "effectiveDateTime",
-                     "interpretation", "dataAbsentReason", "meta", "effectivePeriod", "valueString", "resourceType"]),
-    anything, max_size=3,
-)  # fmt: skip
+    st.sampled_from(
+        [
+            "code",
+            "valueQuantity",
+            "component",
+            "subject",
+            "identifier",
+            "id",
+            "status",
+            "effectiveDateTime",
+            "interpretation",
+            "dataAbsentReason",
+            "meta",
+            "effectivePeriod",
+            "valueString",
+            "resourceType",
+        ]
+    ),
+    anything,
+    max_size=3,
+)
 
 
-@given(st.lists(anything | fields_of_any_kind.map(lambda fields: resource(**fields)), min_size=1, max_size=3))
+@given(
+    st.lists(
+        anything | fields_of_any_kind.map(lambda fields: resource(**fields)), min_size=1, max_size=3
+    )
+)
 def test_any_json_gives_readings_or_rejects(resources: list[Any]) -> None:
     """Laws 1 and 7: nothing else comes out, and the books balance."""
     done = Bench().step(*resources)
     assert "internal_error" not in reasons(done)
     account = done.account
     assert account.readings == len(readings(done))
-    assert account.parts == account.readings + account.duplicates + sum(map(parts_of, done.rejects)) >= len(resources)
+    assert (
+        account.parts
+        == account.readings + account.duplicates + sum(map(parts_of, done.rejects))
+        >= len(resources)
+    )
     msgspec.json.encode(done)  # whatever came in, all that goes out can be written

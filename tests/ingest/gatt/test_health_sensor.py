@@ -27,7 +27,12 @@ def spo2(flags: int = 0, fields: bytes = b"", value: bytes = NUMBER_97) -> bytes
 
 
 def stamp(flags: int, counter: int, zone: int) -> bytes:
-    return bytes([flags]) + counter.to_bytes(6, "little") + b"\x06" + zone.to_bytes(1, "little", signed=True)
+    return (
+        bytes([flags])
+        + counter.to_bytes(6, "little")
+        + b"\x06"
+        + zone.to_bytes(1, "little", signed=True)
+    )
 
 
 def reason(octets: bytes, characteristic: str = "2B8B") -> str:
@@ -38,7 +43,12 @@ def reason(octets: bytes, characteristic: str = "2B8B") -> str:
 
 def test_a_number() -> None:
     (reading,) = decode("2B8B", spo2()).readings
-    assert (reading.vital, reading.value, reading.unit, reading.device_time) == ("oxygen_saturation", "97", "%", None)
+    assert (reading.vital, reading.value, reading.unit, reading.device_time) == (
+        "oxygen_saturation",
+        "97",
+        "%",
+        None,
+    )
     assert reading.attributes == {"segment": 0, "class": 1, "type": SPO2}
 
 
@@ -63,13 +73,19 @@ def test_time_stamps(flags: int, zone: int, local: datetime | None, utc: str | N
     assert (reading.attributes["timestamp"]["time"] is None) is bool(flags & 0x01)
 
 
-@pytest.mark.parametrize(("resolution", "per_second"), [(0x00, 1), (0x04, 10), (0x08, 1000), (0x0C, 10_000)])
+@pytest.mark.parametrize(
+    ("resolution", "per_second"), [(0x00, 1), (0x04, 10), (0x08, 1000), (0x0C, 10_000)]
+)
 def test_resolutions(resolution: int, per_second: int) -> None:
-    (reading,) = decode("2B8B", spo2(0x02, stamp(0x22 | resolution, 795_252_600 * per_second, 0))).readings
+    (reading,) = decode(
+        "2B8B", spo2(0x02, stamp(0x22 | resolution, 795_252_600 * per_second, 0))
+    ).readings
     assert reading.attributes["device_time_utc"] == "2025-03-14T07:30:00Z"
 
 
-@pytest.mark.parametrize(("flags", "counter", "zone"), [(0x22, 2**48 - 1, 0), (0x32, 0, 57), (0x32, 0, -49)])
+@pytest.mark.parametrize(
+    ("flags", "counter", "zone"), [(0x22, 2**48 - 1, 0), (0x32, 0, 57), (0x32, 0, -49)]
+)
 def test_impossible_time_stamps(flags: int, counter: int, zone: int) -> None:
     assert reason(spo2(0x02, stamp(flags, counter, zone))) == "reserved_value"
 
@@ -101,7 +117,8 @@ def test_every_optional_field() -> None:
 
 
 def test_unknown_codes_and_units() -> None:
-    assert reason(message(1, 1, struct.pack("<I", 150388) + NUMBER_97)) == "unknown_vital"  # skin temperature
+    # skin temperature
+    assert reason(message(1, 1, struct.pack("<I", 150388) + NUMBER_97)) == "unknown_vital"
     assert reason(message(1, 0, NUMBER_97)) == "unknown_vital"  # no type at all
     assert reason(spo2(value=struct.pack("<HI", 1, 97))) == "unknown_unit"
 
@@ -110,26 +127,41 @@ def test_an_unknown_component_rejects_the_whole() -> None:
     component = struct.pack("<IB", 150021, 1) + struct.pack("<HI", 0x0F20, 128)
     unknown = struct.pack("<IB", 1, 1) + struct.pack("<HI", 0x0F20, 128)
     whole = message(7, 0, b"\x02" + component + component)
-    assert [(r.part, r.vital, r.attributes["component_type"]) for r in decode("2B8B", whole).readings] == [
+    assert [
+        (r.part, r.vital, r.attributes["component_type"]) for r in decode("2B8B", whole).readings
+    ] == [
         (0, "systolic", 150021),
         (1, "systolic", 150021),
     ]
     assert reason(message(7, 0, b"\x02" + component + unknown)) == "unknown_vital"
-    assert reason(message(7, 0, b"\x01" + struct.pack("<IB", 150021, 7) + bytes(6))) == "reserved_value"
+    assert (
+        reason(message(7, 0, b"\x01" + struct.pack("<IB", 150021, 7) + bytes(6)))
+        == "reserved_value"
+    )
 
 
 def test_control_solution_is_flagged() -> None:
     octets = message(1, 1, struct.pack("<I", 160208) + struct.pack("<HI", 264274 & 0xFFFF, 100))
     (reading,) = decode("2B8B", octets).readings
-    assert (reading.vital, reading.unit, reading.flags) == ("glucose", "mg/dL", ("control_solution",))
+    assert (reading.vital, reading.unit, reading.flags) == (
+        "glucose",
+        "mg/dL",
+        ("control_solution",),
+    )
 
 
 def test_what_has_no_vital_gives_attributes() -> None:
     assert decode("2B8B", message(2, 0, struct.pack("<I", 5))).attributes["value"] == 5
     assert decode("2B8B", message(3, 0, b"\x03\x00a\xc3\xa4")).attributes["value"] == "a\xe4"
-    samples = struct.pack("<HIIIBBI", PERCENT & 0xFFFF, 1, 0, 0xFE000008, 1, 2, 2) + b"\x01\x00\x02\x00"
+    samples = (
+        struct.pack("<HIIIBBI", PERCENT & 0xFFFF, 1, 0, 0xFE000008, 1, 2, 2) + b"\x01\x00\x02\x00"
+    )
     attributes = decode("2B8B", message(4, 0, samples)).attributes
-    assert (attributes["unit"], attributes["period_s"], attributes["data"]) == ("%", "0.08", "01000200")
+    assert (attributes["unit"], attributes["period_s"], attributes["data"]) == (
+        "%",
+        "0.08",
+        "01000200",
+    )
 
 
 @pytest.mark.parametrize("kind", [0, 9, 0x7F, 0xFE])
@@ -184,7 +216,7 @@ def test_header_cut_anywhere(refuse: Any) -> None:
     assert refuse("2BDD", "0301") == "truncated"
 
 
-# --- the other classes, components, bundles -------------------------------------------------------------------------
+# --- the other classes, components, bundles -------------------------------------------------------
 
 
 def tlv(code: int, form: int, value: bytes) -> bytes:
@@ -206,7 +238,9 @@ PULSE = inner(1, 1, struct.pack("<IHI", 149530, 264864 & 0xFFFF, 72))
 
 def test_compound_discrete_and_compound_state() -> None:
     assert decode("2B8B", message(5, 0, struct.pack("<BII", 2, 7, 8))).attributes["value"] == [7, 8]
-    assert decode("2B8B", message(6, 0, bytes.fromhex("02 0f00 0300 0100"))).attributes["value"] == {
+    assert decode("2B8B", message(6, 0, bytes.fromhex("02 0f00 0300 0100"))).attributes[
+        "value"
+    ] == {
         "supported": "0f00",
         "state_or_event": "0300",
         "bits": "0100",
@@ -232,7 +266,10 @@ def test_compound_discrete_and_compound_state() -> None:
 )
 def test_type_length_values(form: int, octets: bytes, value: object) -> None:
     expected = [{"type": 67996, "format": form, "value": value}]
-    assert decode("2B8B", message(8, 0, b"\x01" + tlv(67996, form, octets))).attributes["value"] == expected
+    assert (
+        decode("2B8B", message(8, 0, b"\x01" + tlv(67996, form, octets))).attributes["value"]
+        == expected
+    )
     (reading,) = decode("2B8B", spo2(0x200, b"\x01" + tlv(67996, form, octets))).readings
     assert (reading.value, reading.attributes["tlvs"]) == ("97", expected)
 
@@ -259,7 +296,9 @@ def test_components_that_are_no_numbers_stand_beside_those_that_are() -> None:
     alone = message(7, 0, b"\x01" + struct.pack("<IB", 77, 2) + struct.pack("<I", 5))
     assert decode("2B8B", alone).attributes["components"] == [{"component_type": 77, "value": 5}]
     samples = struct.pack("<HIIIBBI", PERCENT & 0xFFFF, 1, 0, 1, 1, 1, 1) + b"\x07"
-    waveform = decode("2B8B", message(7, 0, b"\x01" + struct.pack("<IB", 77, 4) + samples)).attributes["components"]
+    waveform = decode(
+        "2B8B", message(7, 0, b"\x01" + struct.pack("<IB", 77, 4) + samples)
+    ).attributes["components"]
     assert waveform[0]["value"]["data"] == "07"
 
 
@@ -294,13 +333,18 @@ def test_what_has_no_vital_in_a_bundle_is_kept_once() -> None:
     first, second = decode("2B8B", bundle(0, b"", text, NUMBER, PULSE)).readings
     assert first.attributes["members"] == [{"class": 3, "object_id": 12, "value": "ok"}]
     assert "members" not in second.attributes
-    assert decode("2B8B", bundle(0, b"", text)).attributes["members"] == [{"class": 3, "object_id": 12, "value": "ok"}]
+    assert decode("2B8B", bundle(0, b"", text)).attributes["members"] == [
+        {"class": 3, "object_id": 12, "value": "ok"}
+    ]
     assert decode("2B8B", bundle(0, b"")).readings == ()
 
 
 def test_bundles_that_are_wrong_are_refused_whole() -> None:
     assert reason(bundle(0, b"", inner(0xFF, 0, b"\x00"))) == "reserved_value"
-    assert reason(bundle(0, b"", NUMBER, inner(1, 1, struct.pack("<I", 1) + NUMBER_97))) == "unknown_vital"
+    assert (
+        reason(bundle(0, b"", NUMBER, inner(1, 1, struct.pack("<I", 1) + NUMBER_97)))
+        == "unknown_vital"
+    )
     cut = bytearray(bundle(0, b"", NUMBER))
     for size in range(len(cut)):
         assert reason(bytes(cut[:size])) in ("truncated", "bad_size")

@@ -42,7 +42,9 @@ def test_every_sfloat() -> None:
 
 
 def test_specials_by_name_and_reason() -> None:
-    found = {raw: (sfloat_text(raw), sfloat(raw)[1]) for raw in (0x07FF, 0x0800, 0x07FE, 0x0802, 0x0801)}
+    found = {
+        raw: (sfloat_text(raw), sfloat(raw)[1]) for raw in (0x07FF, 0x0800, 0x07FE, 0x0802, 0x0801)
+    }
     assert found == {
         0x07FF: ("NaN", "not-a-number"),
         0x0800: ("NRes", "error"),
@@ -50,7 +52,10 @@ def test_specials_by_name_and_reason() -> None:
         0x0802: ("-INF", "negative-infinity"),
         0x0801: ("Reserved", "error"),
     }
-    wide = {raw: (float32_text(raw), float32(raw)[1]) for raw in (0x7FFFFF, 0x800000, 0x7FFFFE, 0x800002, 0x800001)}
+    wide = {
+        raw: (float32_text(raw), float32(raw)[1])
+        for raw in (0x7FFFFF, 0x800000, 0x7FFFFE, 0x800002, 0x800001)
+    }
     assert list(wide.values()) == list(found.values())
 
 

@@ -53,7 +53,11 @@ def test_cgm_octets_in_the_order_of_the_model(octets: str, by_rule: int, by_mode
 def test_cgm_octets_of_the_model_still_need_their_crc() -> None:
     """The CRC is over the octets as they were sent, whatever their order means."""
     octets = with_crc("0be078000600041001")
-    assert read("nRF5 SDK CGM", "2AA7", octets).readings[0].flags == ("session_stopped", "temp_too_high", "below_hypo")
+    assert read("nRF5 SDK CGM", "2AA7", octets).readings[0].flags == (
+        "session_stopped",
+        "temp_too_high",
+        "below_hypo",
+    )
     with pytest.raises(DecodeError, match="crc_mismatch"):
         read("nRF5 SDK CGM", "2AA7", octets[:-2] + "00")
 
@@ -74,8 +78,10 @@ def test_a_body_composition_of_zeros_is_no_measurement() -> None:
     assert payload.readings == ()
     assert payload.attributes["stub"] is True
     assert [each.value for each in decode("2A9C", bytes.fromhex(stub)).readings] == ["0.0", "0.0"]
-    assert len(read("Beurer BF788", "2A9C", "10020000" + "0000" + "8813").readings) == 2  # an impedance was measured
-    assert len(read("Beurer BF788", "2A9C", "10020000" + "6400" + "0000").readings) == 2  # a muscle percentage was
+    # an impedance was measured
+    assert len(read("Beurer BF788", "2A9C", "10020000" + "0000" + "8813").readings) == 2
+    # a muscle percentage was
+    assert len(read("Beurer BF788", "2A9C", "10020000" + "6400" + "0000").readings) == 2
     timed = "06020000" + "e907030e071e00" + "02" + "0000"
     assert read("Beurer BF788", "2A9C", timed).readings == ()  # whose and when is no measurement
 
@@ -88,11 +94,15 @@ def test_a_longer_header() -> None:
     for size in range(8):
         with pytest.raises(DecodeError, match="truncated"):
             read("two-octet header cuff", "2A35", ("0099" + body)[: 2 * size])
-    assert values(read("two-octet header cuff", "2A36", "00" + body)) == [("cuff_pressure", "120", None)]
+    assert values(read("two-octet header cuff", "2A36", "00" + body)) == [
+        ("cuff_pressure", "120", None)
+    ]
 
 
 def test_the_cuff_of_the_captured_payload() -> None:
-    """flutter_blue issue 687: 117/85 (95), pulse 105, cut at 20 octets where its flags promise a status."""
+    """flutter_blue issue 687: 117/85 (95), pulse 105, cut at 20 octets where its flags promise a
+    status.
+    """
     captured = "fe202700750055005f00e4070918100" + "93a690001"
     with pytest.raises(DecodeError, match="truncated"):
         read("four-octet header cuff", "2A35", captured)
@@ -104,10 +114,18 @@ def test_the_cuff_of_the_captured_payload() -> None:
 def test_a_ketone_record_is_no_glucose(refuse: Refuses) -> None:
     octets = "022d00e907030e071e00ffff11"
     (reading,) = read("CareSens", "2A18", octets).readings
-    assert (reading.value, reading.absent, reading.flags) == (None, "not-performed", ("ketone_record",))
+    assert (reading.value, reading.absent, reading.flags) == (
+        None,
+        "not-performed",
+        ("ketone_record",),
+    )
     assert decode("2A18", bytes.fromhex(octets)).readings[0].value == "-10000"
     assert read("CareSens", "2A34", "022d0006").attributes == {"sequence": 45, "meal": "ketone"}
-    assert decode("2A34", bytes.fromhex("022d0006")).attributes == {"sequence": 45, "meal": None, "meal_code": 6}
+    assert decode("2A34", bytes.fromhex("022d0006")).attributes == {
+        "sequence": 45,
+        "meal": None,
+        "meal_code": 6,
+    }
     assert read("CareSens", "2A34", "022d0001").attributes["meal"] == "preprandial"
 
 
@@ -124,17 +142,25 @@ def test_a_ketone_record_is_no_glucose(refuse: Refuses) -> None:
 def test_no_finger(octets: str, expected: list[tuple[str | None, str | None]]) -> None:
     readings = read("oximeter without finger detection", "2A5F", octets).readings
     assert [(each.value, each.absent) for each in readings] == expected
-    assert [("no_finger" in each.flags) for each in readings] == [value is None for value, _ in expected]
+    assert [("no_finger" in each.flags) for each in readings] == [
+        value is None for value, _ in expected
+    ]
     assert None not in [each.value for each in decode("2A5F", bytes.fromhex(octets)).readings]
 
 
 def test_a_pressure_that_the_model_does_not_measure() -> None:
     octets = "04" + "7800" + "5000" + "ff07" + "4800"
     readings = read("Omron", "2A35", octets).readings
-    assert [(each.vital, each.part) for each in readings] == [("systolic", 0), ("diastolic", 1), ("pulse_rate", 3)]
+    assert [(each.vital, each.part) for each in readings] == [
+        ("systolic", 0),
+        ("diastolic", 1),
+        ("pulse_rate", 3),
+    ]
     assert len(decode("2A35", bytes.fromhex(octets)).readings) == 4
     measured = "00" + "7800" + "5000" + "6000"
-    assert values(read("Omron", "2A35", measured)) == values(decode("2A35", bytes.fromhex(measured)))
+    assert values(read("Omron", "2A35", measured)) == values(
+        decode("2A35", bytes.fromhex(measured))
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,10 +170,19 @@ def test_a_pressure_that_the_model_does_not_measure() -> None:
         ("56770046000000ea07080b1439000057010040", ["119", "70", "87"], 1, 0x40),
     ],
 )
-def test_a_cuff_with_a_tail_of_its_own(octets: str, expected: list[str], user: int, status: int) -> None:
-    """Beurer BM85, captured: 106/71 with pulse 63, and 119/70 with 87. Of an unknown model it is refused."""
+def test_a_cuff_with_a_tail_of_its_own(
+    octets: str, expected: list[str], user: int, status: int
+) -> None:
+    """Beurer BM85, captured: 106/71 with pulse 63, and 119/70 with 87.
+
+    Of an unknown model it is refused.
+    """
     readings = read("Beurer BM85", "2A35", octets).readings
-    assert [(each.vital, each.part) for each in readings] == [("systolic", 0), ("diastolic", 1), ("pulse_rate", 3)]
+    assert [(each.vital, each.part) for each in readings] == [
+        ("systolic", 0),
+        ("diastolic", 1),
+        ("pulse_rate", 3),
+    ]
     assert [each.value for each in readings] == expected
     assert {each.attributes["user_id"] for each in readings} == {user}
     assert {each.attributes["status"] for each in readings} == {status}
@@ -166,7 +201,12 @@ def test_a_tail_without_a_departure_is_as_specified() -> None:
     plain = reader(DeviceModel(source="s", tail=dict.fromkeys(("2A35", "2A36"), Tail())))
     time = "e907030e071e00"
     for flags in range(32):
-        tail = (time if flags & 2 else "") + "4800" * bool(flags & 4) + "05" * bool(flags & 8) + "0100" * (flags >> 4)
+        tail = (
+            (time if flags & 2 else "")
+            + "4800" * bool(flags & 4)
+            + "05" * bool(flags & 8)
+            + "0100" * (flags >> 4)
+        )
         for name in ("2A35", "2A36"):
             octets = bytes.fromhex(f"{flags:02x}780050006000{tail}")
             assert plain(name, octets) == decode(name, octets)
@@ -178,21 +218,33 @@ def test_intervals_in_milliseconds() -> None:
     assert [each.value for each in read("WHOOP", "2A37", octets).readings] == ["60", "1000", "2000"]
     plain = decode("2A37", bytes.fromhex(octets)).readings
     assert [each.value for each in plain] == ["60", "976.562", "1953.125"]
-    assert [each.unit for each in plain] == [each.unit for each in read("WHOOP", "2A37", octets).readings]
+    assert [each.unit for each in plain] == [
+        each.unit for each in read("WHOOP", "2A37", octets).readings
+    ]
 
 
 def test_every_row_names_its_source_and_is_tested() -> None:
     tested = {
-        "nRF5 SDK CGM", "Detecto", "Beurer BF788", "two-octet header cuff", "four-octet header cuff", "CareSens",
-        "oximeter without finger detection", "Omron", "Beurer BM85", "WHOOP",
-    }  # fmt: skip
+        "nRF5 SDK CGM",
+        "Detecto",
+        "Beurer BF788",
+        "two-octet header cuff",
+        "four-octet header cuff",
+        "CareSens",
+        "oximeter without finger detection",
+        "Omron",
+        "Beurer BM85",
+        "WHOOP",
+    }
     assert set(MODELS) == tested
     assert all(row.source for row in MODELS.values())
 
 
 @given(
-    st.sampled_from(sorted(MODELS)), st.sampled_from(sorted(DECODERS)), st.binary(max_size=40),
-)  # fmt: skip
+    st.sampled_from(sorted(MODELS)),
+    st.sampled_from(sorted(DECODERS)),
+    st.binary(max_size=40),
+)
 def test_any_octets_of_any_model(model: str, characteristic: str, octets: bytes) -> None:
     """Law 7 holds behind the table too."""
     try:
@@ -222,7 +274,10 @@ def test_a_row_without_a_departure_changes_nothing(characteristic: str, octets: 
     [
         ('not_measured = ["mean"]', "unknown vital mean"),
         ('cgm_octets = ["status", "status", "warning"]', "twice"),
-        ('placeholders = [{ vital = "spo2", value = "127", absent = "error", flag = "f" }]', "unknown vital spo2"),
+        (
+            'placeholders = [{ vital = "spo2", value = "127", absent = "error", flag = "f" }]',
+            "unknown vital spo2",
+        ),
         ('placeholders = [{ vital = "weight", value = "1", absent = "gone", flag = "f" }]', "gone"),
         ("below_zero_bit = 3", "below_zero_bit"),
         ('meals = { "six" = "ketone" }', "meals"),
@@ -240,7 +295,9 @@ def test_a_row_that_cannot_be_used_is_refused(row: str, text: str, tmp_path: Pat
 
 
 def test_a_clinic_may_add_a_row(tmp_path: Path) -> None:
-    (tmp_path / "devices.toml").write_text('["model"]\nsource = "s"\nnot_measured = ["weight"]\n', encoding="utf-8")
+    (tmp_path / "devices.toml").write_text(
+        '["model"]\nsource = "s"\nnot_measured = ["weight"]\n', encoding="utf-8"
+    )
     assert load(tmp_path).devices.keys() == MODELS.keys() | {"model"}
 
 
@@ -253,7 +310,8 @@ ODD = reader(
         below_zero_bit=7,
         cgm_octets=("warning", "status", "calibration"),
         tail=dict.fromkeys(
-            ("2A35", "2A36"), Tail(big_endian=frozenset({"pulse"}), unflagged=frozenset({"user", "status"}))
+            ("2A35", "2A36"),
+            Tail(big_endian=frozenset({"pulse"}), unflagged=frozenset({"user", "status"})),
         ),
         rr_unit="ms",
     )
@@ -261,7 +319,9 @@ ODD = reader(
 
 
 def test_a_row_and_zeros_behind_any_flags_give_a_payload_or_a_refusal() -> None:
-    """Law 7 for every column on every characteristic: an empty list of flags is no number either."""
+    """Law 7 for every column on every characteristic: an empty list of flags is no number
+    either.
+    """
     found = 0
     for name in DECODERS:
         for flags in range(256):

@@ -15,7 +15,17 @@ from rpm_stream.knowledge import shipped
 from rpm_stream.publish import moments
 from rpm_stream.publish.feed import rows as feed
 from rpm_stream.publish.latest import short_unit
-from rpm_stream.records import Alert, Event, Now, PatientEntry, Priority, Sample, State, Transition, Trend
+from rpm_stream.records import (
+    Alert,
+    Event,
+    Now,
+    PatientEntry,
+    Priority,
+    Sample,
+    State,
+    Transition,
+    Trend,
+)
 
 NOW = datetime(2026, 7, 14, 7, 2, 11, tzinfo=UTC)
 
@@ -29,7 +39,9 @@ def alert(
     updated: timedelta = timedelta(minutes=1),
     **marks: Any,
 ) -> Alert:
-    """An alert that was opened and updated so long before NOW; ``marks`` are historical, stale, late, over, now."""
+    """An alert that was opened and updated so long before NOW; ``marks`` are historical, stale,
+    late, over, now.
+    """
     history = history_of(priority, state, NOW - opened, NOW - updated)
     times = {"opened_at": NOW - opened, "updated_at": NOW - updated}
     return alert_of(
@@ -81,7 +93,9 @@ def test_a_high_alert_that_is_over_stands_below_those_that_go_on_and_above_what_
 
 
 @given(st.lists(alerts, unique_by=lambda each: each.id))
-def test_ranking_loses_nothing_and_no_lower_priority_stands_above_a_higher(found: list[Alert]) -> None:
+def test_ranking_loses_nothing_and_no_lower_priority_stands_above_a_higher(
+    found: list[Alert],
+) -> None:
     ranked = feed.ranked(found)
     assert sorted(each.id for each in ranked) == sorted(each.id for each in found)
     order = [feed.PRIORITIES.index(each.priority) for each in ranked]
@@ -150,7 +164,9 @@ def test_a_row_says_who_since_when_and_why() -> None:
 
 
 def test_an_alert_that_opened_again_is_not_shown_as_acknowledged() -> None:
-    """A rise in priority puts an acknowledged alert back to open: the old acknowledgement no longer counts."""
+    """A rise in priority puts an acknowledged alert back to open: the old acknowledgement no
+    longer counts.
+    """
     before = alert(state="acknowledged")
     again = Transition(at=NOW, state="open", priority="high", who="", reason="NEWS2 rose")
     opened = msgspec.structs.replace(before, state="open", history=(*before.history, again))
@@ -159,7 +175,9 @@ def test_an_alert_that_opened_again_is_not_shown_as_acknowledged() -> None:
 
 def test_a_further_finding_does_not_take_the_place_of_who_acknowledged() -> None:
     before = alert(state="acknowledged")
-    further = Transition(at=NOW, state="acknowledged", priority="high", who="rpm-stream", reason="pulse high")
+    further = Transition(
+        at=NOW, state="acknowledged", priority="high", who="rpm-stream", reason="pulse high"
+    )
     after = msgspec.structs.replace(before, history=(*before.history, further))
     assert feed.row(after, PatientEntry(patient="p"), "ref", NOW).acknowledged_by == "N. Adeyemi"
 
@@ -168,8 +186,14 @@ def test_a_further_finding_does_not_take_the_place_of_who_acknowledged() -> None
     ("rule", "words"),
     [
         ("limit.patient.oxygen_saturation.below_88_%", "A limit set for this patient"),
-        ("limit.news2_red.oxygen_saturation@1", "A single vital on the NEWS2 chart, as shipped with the service"),
-        ("limit.maternity_red.systolic@1", "A single vital in the chart for pregnancy, as shipped with the service"),
+        (
+            "limit.news2_red.oxygen_saturation@1",
+            "A single vital on the NEWS2 chart, as shipped with the service",
+        ),
+        (
+            "limit.maternity_red.systolic@1",
+            "A single vital in the chart for pregnancy, as shipped with the service",
+        ),
         (
             "limit.child_amber.heart_rate@1",
             "A single vital in the chart for children of this age, as shipped with the service",
@@ -193,7 +217,10 @@ def test_each_mark_is_a_word_with_its_meaning() -> None:
 @pytest.mark.parametrize(("times", "words"), [(1, "once"), (2, "twice"), (3, "3 times")])
 def test_an_escalated_alert_is_marked_until_somebody_takes_it_on(times: int, words: str) -> None:
     (mark,) = feed.row(alert(escalation=times), PatientEntry(patient="p"), "ref", NOW).marks
-    assert (mark.word, mark.meaning) == ("Escalated", f"Nobody acknowledged it in time: escalated {words}.")
+    assert (mark.word, mark.meaning) == (
+        "Escalated",
+        f"Nobody acknowledged it in time: escalated {words}.",
+    )
     taken = alert(state="acknowledged", escalation=times)
     assert feed.row(taken, PatientEntry(patient="p"), "ref", NOW).marks == ()
 
@@ -201,7 +228,9 @@ def test_an_escalated_alert_is_marked_until_somebody_takes_it_on(times: int, wor
 def seen(found: Alert, *who_and_event: tuple[str, Event]) -> Alert:
     """The alert after these steps, each of which leaves its state."""
     steps = [
-        Transition(at=NOW, state=found.state, priority=found.priority, who=who, reason="", event=event)
+        Transition(
+            at=NOW, state=found.state, priority=found.priority, who=who, reason="", event=event
+        )
         for who, event in who_and_event
     ]
     return msgspec.structs.replace(found, history=(*found.history, *steps))
@@ -235,7 +264,13 @@ def test_a_resolved_alert_is_not_over() -> None:
 
 
 def vital(
-    name: str, newest: str | None, worst: str, unit: str = "%", *, minutes: float = 4, trend: Trend | None = None
+    name: str,
+    newest: str | None,
+    worst: str,
+    unit: str = "%",
+    *,
+    minutes: float = 4,
+    trend: Trend | None = None,
 ) -> Now:
     """What is so now of a vital: measured so many minutes ago, the worst 20 minutes before."""
     at = NOW - timedelta(minutes=minutes)
@@ -264,17 +299,29 @@ def test_the_newest_values_are_said_with_unit_age_worst_and_trend() -> None:
         ("Consciousness", "new confusion", "", "responds to pain"),
         ("Never heard of", "1", "/min", "2 /min"),
     ]
-    assert (shown[0].age_words, shown[0].trend_words, shown[1].trend_words) == ("4 minutes ago", "rising", "")
+    assert (shown[0].age_words, shown[0].trend_words, shown[1].trend_words) == (
+        "4 minutes ago",
+        "rising",
+        "",
+    )
     assert not any(each.is_old for each in shown)
 
 
-@pytest.mark.parametrize(("stale", "hours", "old"), [(True, 1, True), (False, 1, False), (False, 48, True)])
-def test_a_value_that_may_have_changed_is_said_to_be_old(stale: bool, hours: float, old: bool) -> None:
+@pytest.mark.parametrize(
+    ("stale", "hours", "old"), [(True, 1, True), (False, 1, False), (False, 48, True)]
+)
+def test_a_value_that_may_have_changed_is_said_to_be_old(
+    stale: bool, hours: float, old: bool
+) -> None:
     found = alert(stale=stale, now=(vital("weight", "84.1", "86", "kg", minutes=60 * hours),))
-    assert [each.is_old for each in feed.row(found, PatientEntry(patient="p"), "ref", NOW).now] == [old]
+    assert [each.is_old for each in feed.row(found, PatientEntry(patient="p"), "ref", NOW).now] == [
+        old
+    ]
 
 
-@pytest.mark.parametrize(("unit", "words"), [("{beats}/min", "/min"), ("mm[Hg]", "mmHg"), ("1", ""), ("kg", "kg")])
+@pytest.mark.parametrize(
+    ("unit", "words"), [("{beats}/min", "/min"), ("mm[Hg]", "mmHg"), ("1", ""), ("kg", "kg")]
+)
 def test_units_are_short_beside_a_large_number(unit: str, words: str) -> None:
     assert short_unit(unit) == words
 
@@ -290,7 +337,9 @@ filters = st.builds(
 
 
 @given(filters, alerts)
-def test_law_3_no_filter_and_no_section_hides_a_high_alert(wanted: feed.Filter, found: Alert) -> None:
+def test_law_3_no_filter_and_no_section_hides_a_high_alert(
+    wanted: feed.Filter, found: Alert
+) -> None:
     shown = feed.row(found, PatientEntry(patient="p", display="Amelia Hart"), "ref", NOW)
     if found.priority == "high" and feed.listed(found):
         assert feed.kept(wanted, shown)
@@ -316,8 +365,10 @@ def test_a_filter_keeps_what_it_asks_for(wanted: feed.Filter, names: list[str]) 
     first = msgspec.structs.replace(alert("a", "medium"), patient="MRN-1", group="glucose")
     second = msgspec.structs.replace(alert("b", "low", "acknowledged"), patient="MRN-2")
     people = {"MRN-1": "Amelia Hart", "MRN-2": "Boris"}
-    shown = [feed.row(each, PatientEntry(patient=each.patient, display=people[each.patient]), "r", NOW)
-             for each in (first, second)]  # fmt: skip
+    shown = [
+        feed.row(each, PatientEntry(patient=each.patient, display=people[each.patient]), "r", NOW)
+        for each in (first, second)
+    ]
     assert [row.name for row in shown if feed.kept(wanted, row)] == names
 
 
@@ -330,12 +381,15 @@ def test_a_filter_keeps_what_it_asks_for(wanted: feed.Filter, names: list[str]) 
         (alert(priority="high", historical=True), "now"),
     ],
 )
-def test_what_sleeps_and_what_is_back_stands_apart_unless_it_is_high(found: Alert, section: str) -> None:
+def test_what_sleeps_and_what_is_back_stands_apart_unless_it_is_high(
+    found: Alert, section: str
+) -> None:
     assert feed.row(found, PatientEntry(patient="p"), "ref", NOW).section == section
 
 
 @pytest.mark.parametrize(
-    ("group", "words"), [("vital_signs", "Vital signs"), ("device:not_judged", "Device: not judged")]
+    ("group", "words"),
+    [("vital_signs", "Vital signs"), ("device:not_judged", "Device: not judged")],
 )
 def test_a_group_in_words(group: str, words: str) -> None:
     assert feed.group_words(group) == words

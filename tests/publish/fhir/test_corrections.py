@@ -44,23 +44,31 @@ def test_a_reading_that_no_window_had_taken_is_taken_back_singly() -> None:
     knowledge, windows = shipped(), Summaries(patient="p")
     kept = reading("heart_rate", "70", "/min", patient="p", attributes={"characteristic": "2A37"})
     summaries.add(windows, kept, knowledge)
-    stray = reading("heart_rate", "99", "/min", id="stray", patient="p", attributes={"characteristic": "2A37"})
+    stray = reading(
+        "heart_rate", "99", "/min", id="stray", patient="p", attributes={"characteristic": "2A37"}
+    )
     changed, gone, untaken = summaries.take_out(windows, [stray], knowledge)
     assert (changed, gone, untaken) == ([], [], [stray])
 
 
 def beat(value: str, seconds: float, **fields: Any) -> Reading:
-    return reading("heart_rate", value, "/min", seconds, **{"attributes": {"characteristic": "2A37"}, **fields})
+    return reading(
+        "heart_rate", value, "/min", seconds, **{"attributes": {"characteristic": "2A37"}, **fields}
+    )
 
 
 def test_an_old_summary_is_written_again_with_what_is_left_under_its_own_id() -> None:
-    """Whoever names the window: the id is made of the judge's own times, and another patient's window is no help."""
+    """Whoever names the window: the id is made of the judge's own times, and another patient's
+    window is no help.
+    """
     knowledge, wrong = shipped(), beat("140", 0)
     remaining = Remaining([wrong], (), knowledge)
     remaining.add([wrong, beat("60", 60), beat("63", 120)])
     (right,) = remaining.of([wrong])
     there = timezone(timedelta(hours=2))
-    abroad = structs.replace(right, start=right.start.astimezone(there), end=right.end.astimezone(there))
+    abroad = structs.replace(
+        right, start=right.start.astimezone(there), end=right.end.astimezone(there)
+    )
     other = structs.replace(right, patient="another")
 
     def published(*left: Window) -> dict[str, Any]:
@@ -70,7 +78,11 @@ def test_an_old_summary_is_written_again_with_what_is_left_under_its_own_id() ->
         return body
 
     body = published(right, other)
-    assert (body["status"], body["valueQuantity"]["value"], body["component"][0]["valueInteger"]) == ("final", 61.5, 2)
+    assert (
+        body["status"],
+        body["valueQuantity"]["value"],
+        body["component"][0]["valueInteger"],
+    ) == ("final", 61.5, 2)
     assert published(abroad) == body
     assert published(other)["status"] == published()["status"] == "entered-in-error"
 

@@ -1,4 +1,6 @@
-"""What a reader of an Observation relies on: the traps of the R4 profiles, digits, ids, and who is published how."""
+"""What a reader of an Observation relies on: the traps of the R4 profiles, digits, ids, and who
+is published how.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,14 @@ from support.readings import START, reading
 from rpm_stream.ids import fhir_id
 from rpm_stream.knowledge import shipped
 from rpm_stream.publish.fhir.ids import observation_id
-from rpm_stream.publish.fhir.observation import Published, blood_pressure, local_time, observation, publishes, singles
+from rpm_stream.publish.fhir.observation import (
+    Published,
+    blood_pressure,
+    local_time,
+    observation,
+    publishes,
+    singles,
+)
 from rpm_stream.publish.fhir.patients_and_devices import device_resource, patient_resource
 from rpm_stream.records import DeviceEntry, PatientEntry, Reading
 
@@ -123,7 +132,9 @@ class Kind:
     ids=lambda kind: f"{kind.vital}-{kind.codes[-1]}",
 )
 def test_sample_and_site_choose_the_code(kind: Kind) -> None:
-    """A meter's interstitial sample must not be coded as blood; an odd attribute changes nothing."""
+    """A meter's interstitial sample must not be coded as blood; an odd attribute changes
+    nothing.
+    """
     fact = reading(kind.vital, "37", kind.unit, attributes=kind.attributes)
     body = parsed(observation(fact, shipped()))
     assert [coding["code"] for coding in body["code"]["coding"]] == kind.codes
@@ -151,8 +162,12 @@ def test_local_time_at_the_end_of_the_calendar() -> None:
 
 
 def test_early_estimate_is_preliminary_and_doubt_is_marked() -> None:
-    early = parsed(observation(reading("oxygen_saturation", "91", "%", flags=("early_estimate",)), shipped()))
-    moved = parsed(blood_pressure([reading("systolic", "150", "mm[Hg]", flags=("body_movement",))], shipped()))
+    early = parsed(
+        observation(reading("oxygen_saturation", "91", "%", flags=("early_estimate",)), shipped())
+    )
+    moved = parsed(
+        blood_pressure([reading("systolic", "150", "mm[Hg]", flags=("body_movement",))], shipped())
+    )
     plain = parsed(observation(reading("heart_rate", "72", "/min", flags=("query",)), shipped()))
     assert (early["status"], moved["status"], plain["status"]) == ("preliminary", "final", "final")
     assert moved["interpretation"][0]["coding"][0]["code"] == "questionable"
@@ -163,7 +178,9 @@ def test_early_estimate_is_preliminary_and_doubt_is_marked() -> None:
 def test_a_foreign_id_becomes_a_fhir_id_and_stays_in_identifier() -> None:
     fact = reading("heart_rate", "72", "/min", patient="ward 3/bed_2", device="AA:BB")
     body = parsed(observation(fact, shipped()))
-    patient = patient_resource(PatientEntry(patient="ward 3/bed_2", display="Ada", born="1950-02-29"))
+    patient = patient_resource(
+        PatientEntry(patient="ward 3/bed_2", display="Ada", born="1950-02-29")
+    )
     device = device_resource(DeviceEntry(device="AA:BB", model="HRM 2"))
     assert body["subject"]["reference"] == f"Patient/{patient['id']}"
     assert body["device"]["reference"] == f"Device/{device['id']}"
@@ -193,12 +210,17 @@ def test_only_a_date_is_a_birth_date(born: str, kept: bool) -> None:
 def test_fhir_ids_are_legal_and_stable(text: str) -> None:
     made = fhir_id(text)
     assert 1 <= len(made) <= 64
-    assert all(character.isascii() and (character.isalnum() or character in "-.") for character in made)
+    assert all(
+        character.isascii() and (character.isalnum() or character in "-.") for character in made
+    )
     assert fhir_id(text) == made == fhir_id(made)
 
 
 def test_the_same_reading_gives_the_same_bytes_and_another_id_another_observation() -> None:
-    first, second = reading("heart_rate", "72", "/min"), reading("heart_rate", "72", "/min", seconds=1)
+    first, second = (
+        reading("heart_rate", "72", "/min"),
+        reading("heart_rate", "72", "/min", seconds=1),
+    )
     one, again, other = (observation(fact, shipped()) for fact in (first, first, second))
     assert one is not None and again is not None and other is not None
     assert one.body == again.body
@@ -212,7 +234,9 @@ def test_blood_pressure_takes_its_id_from_systolic_else_diastolic() -> None:
     assert blood_pressure([diastolic], shipped()).id == observation_id(diastolic.id)
 
 
-@pytest.mark.parametrize("vitals", [[], ["systolic", "systolic"], ["heart_rate"], ["systolic", "heart_rate"]])
+@pytest.mark.parametrize(
+    "vitals", [[], ["systolic", "systolic"], ["heart_rate"], ["systolic", "heart_rate"]]
+)
 def test_a_panel_of_anything_else_is_refused(vitals: list[str]) -> None:
     with pytest.raises(ValueError, match="blood pressure"):
         blood_pressure([reading(vital, "90", "mm[Hg]") for vital in vitals], shipped())
@@ -231,7 +255,13 @@ def test_singles_join_a_cuffs_values_of_one_instant_and_no_others() -> None:
     ]
     made = singles(facts, shipped())
     ids = [fact.id for fact in facts]
-    assert [one.readings for one in made] == [(ids[2],), (ids[0], ids[1]), (ids[3],), (ids[4],), (ids[5],)]
+    assert [one.readings for one in made] == [
+        (ids[2],),
+        (ids[0], ids[1]),
+        (ids[3],),
+        (ids[4],),
+        (ids[5],),
+    ]
 
 
 @dataclass(frozen=True)
@@ -265,7 +295,9 @@ class Case:
         Case("speed", "2A53", "none"),
         Case("cuff_pressure", "2A36", "none"),
     ],
-    ids=lambda case: f"{case.vital}-{case.characteristic}-{case.policy}-{case.value}-{'+'.join(case.flags)}",
+    ids=lambda case: (
+        f"{case.vital}-{case.characteristic}-{case.policy}-{case.value}-{'+'.join(case.flags)}"
+    ),
 )
 def test_policy(case: Case) -> None:
     unit = shipped().vitals[case.vital].unit
@@ -289,7 +321,9 @@ def test_a_whole_day_later_everything_is_a_whole_day_later() -> None:
     body = parsed(observation(reading("heart_rate", "72", "/min"), shipped()))
     later = parsed(observation(reading("heart_rate", "72", "/min", seconds=86400), shipped()))
     for name in ("effectiveDateTime", "issued"):
-        assert datetime.fromisoformat(later.pop(name)) - datetime.fromisoformat(body.pop(name)) == timedelta(days=1)
+        assert datetime.fromisoformat(later.pop(name)) - datetime.fromisoformat(
+            body.pop(name)
+        ) == timedelta(days=1)
     for one in (body, later):
         del one["id"], one["identifier"]
     assert body == later

@@ -41,7 +41,11 @@ def stored(state: Summaries) -> Summaries:
 )
 def test_median_minimum_maximum_are_exact(values: list[str]) -> None:
     state = Summaries("p-1")
-    add_all(state, [reading("body_fat", value, "%", place) for place, value in enumerate(values)], shipped())
+    add_all(
+        state,
+        [reading("body_fat", value, "%", place) for place, value in enumerate(values)],
+        shipped(),
+    )
     (window,) = close(state)
     numbers = [Decimal(value) for value in values]
     assert Decimal(window.median) == statistics.median(numbers)
@@ -68,7 +72,10 @@ def test_a_window_is_due_five_minutes_past_its_end() -> None:
 def test_another_vital_makes_no_window_due() -> None:
     state = Summaries("p-1")
     add(state, beat("70", 0), shipped())
-    assert add(state, reading("glucose_interstitial", "100", "mg/dL", 3600), shipped()) == (True, [])
+    assert add(state, reading("glucose_interstitial", "100", "mg/dL", 3600), shipped()) == (
+        True,
+        [],
+    )
     assert [window.vital for window in close(state)] == ["heart_rate", "glucose_interstitial"]
 
 
@@ -110,7 +117,9 @@ def test_at_most_eight_windows_and_an_older_reading_is_refused_for_good() -> Non
     taken, due = add(state, beat("99", 30 * MINUTE), shipped())
     assert (taken, [window.count for window in due]) == (True, [2])
     spoken += close(state)
-    assert [window.start for window in spoken] == [START + timedelta(minutes=15 * n) for n in range(KEPT_WINDOWS + 2)]
+    assert [window.start for window in spoken] == [
+        START + timedelta(minutes=15 * n) for n in range(KEPT_WINDOWS + 2)
+    ]
 
 
 def test_a_reading_older_than_eight_full_windows_is_refused_before_any_was_closed() -> None:
@@ -125,7 +134,12 @@ def test_the_first_unit_wins_and_others_are_converted_exactly() -> None:
     add(state, reading("glucose_interstitial", "100", "mg/dL", 0), shipped())
     add(state, reading("glucose_interstitial", "10.0", "mmol/L", 60), shipped())
     (window,) = close(state)
-    assert (window.unit, window.minimum, window.maximum, window.median) == ("mg/dL", "100", "180.16", "140.08")
+    assert (window.unit, window.minimum, window.maximum, window.median) == (
+        "mg/dL",
+        "100",
+        "180.16",
+        "140.08",
+    )
 
 
 def test_a_unit_that_the_profile_forbids_is_summarised_in_the_one_that_it_fixes() -> None:
@@ -163,7 +177,10 @@ def test_an_hour_at_one_hertz_stays_below_four_kilobytes() -> None:
 
 
 def test_values_that_never_repeat_do_not_fill_the_state() -> None:
-    """Contract 8: at most 16 KB a vital. Every reading is either counted in a window that speaks, or refused."""
+    """Contract 8: at most 16 KB a vital.
+
+    Every reading is either counted in a window that speaks, or refused.
+    """
     state = Summaries("p-1")
     counted: dict[object, int] = {}
     refused = 0
@@ -177,7 +194,9 @@ def test_values_that_never_repeat_do_not_fill_the_state() -> None:
     assert refused > 0
 
 
-@given(st.permutations(range(0, 10800, 360)), st.lists(st.integers(1, 30), max_size=6), st.booleans())
+@given(
+    st.permutations(range(0, 10800, 360)), st.lists(st.integers(1, 30), max_size=6), st.booleans()
+)
 def test_the_last_word_of_every_window_does_not_depend_on_ticks_or_on_batches(
     order: list[int], cuts: list[int], restored: bool
 ) -> None:
@@ -188,16 +207,21 @@ def test_the_last_word_of_every_window_does_not_depend_on_ticks_or_on_batches(
     heard: dict[str, bytes] = {}
     for fact in facts:
         last.update(
-            (one.id, one.body) for one in (summary(window, shipped()) for window in add(plain, fact, shipped())[1])
+            (one.id, one.body)
+            for one in (summary(window, shipped()) for window in add(plain, fact, shipped())[1])
         )
-    last.update((one.id, one.body) for one in (summary(window, shipped()) for window in close(plain)))
+    last.update(
+        (one.id, one.body) for one in (summary(window, shipped()) for window in close(plain))
+    )
     edges = sorted({0, len(facts), *(cut for cut in cuts if cut < len(facts))})
     for begin, end in pairwise(edges):
         _, due = add_all(live, facts[begin:end], shipped())
         due += tick(live, facts[end - 1].received_at + timedelta(minutes=7 * begin))
         heard.update((one.id, one.body) for one in (summary(window, shipped()) for window in due))
         live = stored(live) if restored else live
-    heard.update((one.id, one.body) for one in (summary(window, shipped()) for window in close(live)))
+    heard.update(
+        (one.id, one.body) for one in (summary(window, shipped()) for window in close(live))
+    )
     assert heard == last
 
 

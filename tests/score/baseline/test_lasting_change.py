@@ -1,4 +1,6 @@
-"""A vital that has changed for days: told once, in words, and learned anew where it had been kept out (law 5)."""
+"""A vital that has changed for days: told once, in words, and learned anew where it had been
+kept out (law 5).
+"""
 
 from __future__ import annotations
 
@@ -26,10 +28,20 @@ NOTHING_OPEN = Paused(since={})
 
 def heart_rate(at: datetime, value: float) -> Reading:
     return Reading(
-        id=f"r{at}", patient="p", device="d", vital="heart_rate", value=str(round(value)), unit="/min",
-        measured_at=at, received_at=at, utc_offset=None, absent=None, flags=(), attributes={},
+        id=f"r{at}",
+        patient="p",
+        device="d",
+        vital="heart_rate",
+        value=str(round(value)),
+        unit="/min",
+        measured_at=at,
+        received_at=at,
+        utc_offset=None,
+        absent=None,
+        flags=(),
+        attributes={},
         origin=Origin(frame="f", index=0, part=0),
-    )  # fmt: skip
+    )
 
 
 class Person:
@@ -39,15 +51,25 @@ class Person:
         self.state, self.live, self.now, self.swing = ScoreState(), LiveDetectors(), BEGIN, swing
         self.chance = random.Random(1)
 
-    def days(self, count: float, level: float, paused: Paused = NOTHING_OPEN) -> list[tuple[datetime, Finding]]:
+    def days(
+        self, count: float, level: float, paused: Paused = NOTHING_OPEN
+    ) -> list[tuple[datetime, Finding]]:
         return list(self._days(count, level, paused))
 
-    def _days(self, count: float, level: float, paused: Paused) -> Iterator[tuple[datetime, Finding]]:
+    def _days(
+        self, count: float, level: float, paused: Paused
+    ) -> Iterator[tuple[datetime, Finding]]:
         end = self.now + count * DAY
         while self.now < end:
             self.now += EVERY
-            value = level + self.swing * sin(2 * pi * (self.now - BEGIN) / DAY) + self.chance.gauss(0, 3)
-            for _, found in LEARNED.instant(self.state, self.live, [heart_rate(self.now, value)], set(), paused):
+            value = (
+                level
+                + self.swing * sin(2 * pi * (self.now - BEGIN) / DAY)
+                + self.chance.gauss(0, 3)
+            )
+            for _, found in LEARNED.instant(
+                self.state, self.live, [heart_rate(self.now, value)], set(), paused
+            ):
                 if found is not None:
                     yield self.now, found
 
@@ -75,7 +97,10 @@ def test_a_change_is_told_once_and_in_words() -> None:
     ((at, told),) = changes(person.days(10, 80)).items()
     assert timedelta(days=2) < at - turned < timedelta(days=4.5)
     assert told.priority == "low"
-    words = r"heart rate has been about (\d+)/min higher than this person's usual of (\d+) for about 3 days \(learned\)"
+    words = (
+        r"heart rate has been about (\d+)/min higher than this person's usual of (\d+) for about 3"
+        r" days \(learned\)"
+    )
     said = re.fullmatch(words, told.why)
     assert said is not None, told.why
     assert 7 <= int(said[1]) <= 13
@@ -95,7 +120,9 @@ def test_a_restart_changes_nothing() -> None:
 
 
 def test_what_is_flagged_enters_after_three_days_and_is_then_known() -> None:
-    """Deterioration is not learned as normal; a lasting shift is not locked out for ever, and its spread is its own."""
+    """Deterioration is not learned as normal; a lasting shift is not locked out for ever, and
+    its spread is its own.
+    """
     person = Person(swing=0)
     person.days(6, 70)
     before = person.live.of["heart_rate"].to_state()
@@ -110,7 +137,9 @@ def test_what_is_flagged_enters_after_three_days_and_is_then_known() -> None:
 
 
 def test_an_open_episode_keeps_the_window_as_it_is_and_a_new_normal_frees_it() -> None:
-    """CONTRACT 7: not while an episode is open, but for a person's word; and what they accepted is not told to them."""
+    """CONTRACT 7: not while an episode is open, but for a person's word; and what they accepted
+    is not told to them.
+    """
     person = Person()
     person.days(8, 70)
     window = person.live.of["drift.heart_rate"].to_state()

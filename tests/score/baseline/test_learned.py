@@ -1,4 +1,6 @@
-"""The learned detectors as the judge runs them: which one the table chooses, and what a finding says."""
+"""The learned detectors as the judge runs them: which one the table chooses, and what a finding
+says.
+"""
 
 from __future__ import annotations
 
@@ -18,30 +20,62 @@ from rpm_stream.score.detectors.table import VITAL_DETECTORS
 from rpm_stream.score.memory.state import ScoreState
 
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
-USUAL = {"pulse_rate": 72, "respiratory_rate": 16, "oxygen_saturation": 97, "systolic": 128, "body_temperature": 36.8}
-SPREAD = {"pulse_rate": 3, "respiratory_rate": 1, "oxygen_saturation": 1, "systolic": 6, "body_temperature": 0.2}
+USUAL = {
+    "pulse_rate": 72,
+    "respiratory_rate": 16,
+    "oxygen_saturation": 97,
+    "systolic": 128,
+    "body_temperature": 36.8,
+}
+SPREAD = {
+    "pulse_rate": 3,
+    "respiratory_rate": 1,
+    "oxygen_saturation": 1,
+    "systolic": 6,
+    "body_temperature": 0.2,
+}
 UNITS = {vital: shipped().vitals[vital].unit for vital in USUAL}
 
 
 def reading(vital: str, at: datetime, value: float, unit: str) -> Reading:
     return Reading(
-        id=f"{vital} {at}", patient="p", device="d", vital=vital, value=f"{value:.1f}", unit=unit, measured_at=at,
-        received_at=at, utc_offset=None, absent=None, flags=(), attributes={},
+        id=f"{vital} {at}",
+        patient="p",
+        device="d",
+        vital=vital,
+        value=f"{value:.1f}",
+        unit=unit,
+        measured_at=at,
+        received_at=at,
+        utc_offset=None,
+        absent=None,
+        flags=(),
+        attributes={},
         origin=Origin(frame="f", index=0, part=0),
-    )  # fmt: skip
+    )
 
 
 class Run:
     """One patient, a value of each vital every 15 minutes."""
 
     def __init__(self, knowledge: Knowledge) -> None:
-        self.learned, self.state, self.live, self.now = Learned(knowledge), ScoreState(), LiveDetectors(), BEGIN
+        self.learned, self.state, self.live, self.now = (
+            Learned(knowledge),
+            ScoreState(),
+            LiveDetectors(),
+            BEGIN,
+        )
         self.chance = random.Random(2)
 
     def step(self, **off: float) -> tuple[list[Score], list[Finding]]:
         self.now += timedelta(minutes=15)
         readings = [
-            reading(vital, self.now, off.get(vital, self.chance.gauss(usual, SPREAD[vital])), UNITS[vital])
+            reading(
+                vital,
+                self.now,
+                off.get(vital, self.chance.gauss(usual, SPREAD[vital])),
+                UNITS[vital],
+            )
             for vital, usual in USUAL.items()
         ]
         self.state.latest.update((each.vital, each) for each in readings)
@@ -52,7 +86,9 @@ class Run:
 def choosing(name: VitalDetectorName) -> Knowledge:
     table = shipped().detectors
     replace = msgspec.structs.replace
-    return replace(shipped(), detectors=replace(table, personal=replace(table.personal, detector=name)))
+    return replace(
+        shipped(), detectors=replace(table, personal=replace(table.personal, detector=name))
+    )
 
 
 @pytest.mark.parametrize("name", VITAL_DETECTORS)
@@ -61,12 +97,17 @@ def test_the_table_chooses_the_detector(name: VitalDetectorName) -> None:
     run = Run(choosing(name))
     for _ in range(220):
         run.step()
-    told = [[each for each in run.step(pulse_rate=120)[1] if each.vital == "pulse_rate"] for _ in range(3)]
+    told = [
+        [each for each in run.step(pulse_rate=120)[1] if each.vital == "pulse_rate"]
+        for _ in range(3)
+    ]
     assert [len(found) for found in told[:2]] == [0, 0]
     finding = next(each for each in told[2] if each.member == "detector:pulse_rate")
     assert finding.priority == "low"
     assert finding.rule == f"detector.{name}.pulse_rate@{VITAL_DETECTORS[name].fresh.version}"  # type: ignore[attr-defined]
-    assert re.fullmatch(r"pulse 120/min, 4\d above this person's usual of 7\d \(learned\)", finding.why)
+    assert re.fullmatch(
+        r"pulse 120/min, 4\d above this person's usual of 7\d \(learned\)", finding.why
+    )
 
 
 def test_another_choice_begins_anew() -> None:
@@ -82,7 +123,9 @@ def test_another_choice_begins_anew() -> None:
 
 
 def test_a_combination_names_the_vitals_that_matter() -> None:
-    """The two or three that contribute most, each with its distance from usual; the one that is usual is not named."""
+    """The two or three that contribute most, each with its distance from usual; the one that is
+    usual is not named.
+    """
     run = Run(shipped())
     for _ in range(320):
         run.step()
@@ -92,5 +135,8 @@ def test_a_combination_names_the_vitals_that_matter() -> None:
     assert together.why.startswith("unusual together: ")
     named = together.why.removeprefix("unusual together: ").removesuffix(" (learned)").split("; ")
     assert 2 <= len(named) <= 3
-    wanted = r"(breathing 26/min, \d+ above|pulse 108/min, \d+ above|oxygen saturation 90 %, \d+ below) .* usual of \d+"
+    wanted = (
+        r"(breathing 26/min, \d+ above|pulse 108/min, \d+ above|oxygen saturation 90 %, \d+ below)"
+        r" .* usual of \d+"
+    )
     assert all(re.fullmatch(wanted, part) for part in named), named

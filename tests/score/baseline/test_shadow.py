@@ -1,4 +1,6 @@
-"""A clinic's rows in shadow: River's classes run, are kept exactly over restarts, are bounded, and never ring."""
+"""A clinic's rows in shadow: River's classes run, are kept exactly over restarts, are bounded,
+and never ring.
+"""
 
 from __future__ import annotations
 
@@ -30,14 +32,23 @@ from rpm_stream.score.memory.state import ScoreState
 
 EXAMPLE = repository("docs", "detectors")
 BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
-USUAL = {"heart_rate": (72.0, 4.0), "systolic": (128.0, 8.0), "oxygen_saturation": (97.0, 0.8),
-         "respiratory_rate": (16.0, 1.0), "body_temperature": (36.8, 0.2)}  # fmt: skip
+USUAL = {
+    "heart_rate": (72.0, 4.0),
+    "systolic": (128.0, 8.0),
+    "oxygen_saturation": (97.0, 0.8),
+    "respiratory_rate": (16.0, 1.0),
+    "body_temperature": (36.8, 0.2),
+}
 
 
 def row(name: str = "", vitals: int = 1, **more: Any) -> Shadow:
     fields: dict[str, Any] = {
-        "class": name, "inputs": list(USUAL)[:vitals], "threshold": 1.0, "keep": 12, "each": vitals == 1,
-    }  # fmt: skip
+        "class": name,
+        "inputs": list(USUAL)[:vitals],
+        "threshold": 1.0,
+        "keep": 12,
+        "each": vitals == 1,
+    }
     return msgspec.convert(fields | more, Shadow)
 
 
@@ -45,22 +56,38 @@ SCALED = [{"class": "river.preprocessing.StandardScaler"}]
 ROWS = {
     "lof": row("river.anomaly.LocalOutlierFactor", 5, parameters={"n_neighbors": 5}),
     "forest": row(
-        "river.anomaly.HalfSpaceTrees", 3,
+        "river.anomaly.HalfSpaceTrees",
+        3,
         parameters={
-            "n_trees": 3, "height": 4, "window_size": 8, "seed": 1,
-            "limits": {"heart_rate": [20, 250], "systolic": [40, 260], "oxygen_saturation": [50, 100]},
+            "n_trees": 3,
+            "height": 4,
+            "window_size": 8,
+            "seed": 1,
+            "limits": {
+                "heart_rate": [20, 250],
+                "systolic": [40, 260],
+                "oxygen_saturation": [50, 100],
+            },
         },
     ),
-    "scaled_svm": row(vitals=3, pipeline=[*SCALED, {"class": "river.anomaly.OneClassSVM", "parameters": {"nu": 0.2}}]),
-    "loda": row(vitals=3, pipeline=[*SCALED, {"class": "river.anomaly.LODA", "parameters": {"seed": 1}}]),
+    "scaled_svm": row(
+        vitals=3,
+        pipeline=[*SCALED, {"class": "river.anomaly.OneClassSVM", "parameters": {"nu": 0.2}}],
+    ),
+    "loda": row(
+        vitals=3, pipeline=[*SCALED, {"class": "river.anomaly.LODA", "parameters": {"seed": 1}}]
+    ),
     "gaussian_scorer": row("river.anomaly.GaussianScorer", parameters={"grace_period": 5}),
     "deviation": row(
-        "river.anomaly.StandardAbsoluteDeviation", parameters={"sub_stat": {"class": "river.stats.EWMean"}}
+        "river.anomaly.StandardAbsoluteDeviation",
+        parameters={"sub_stat": {"class": "river.stats.EWMean"}},
     ),
     "adwin": row("river.drift.ADWIN", parameters={"clock": 1}),
     "page_hinkley": row("river.drift.PageHinkley", parameters={"threshold": 10.0}),
-    "kswin": row("river.drift.KSWIN", parameters={"window_size": 20, "stat_size": 8, "seed": 1}, keep=24),
-}  # fmt: skip
+    "kswin": row(
+        "river.drift.KSWIN", parameters={"window_size": 20, "stat_size": 8, "seed": 1}, keep=24
+    ),
+}
 each = pytest.mark.parametrize("name", ROWS)
 
 
@@ -89,14 +116,18 @@ def score(detector: Relearned, x: Vector) -> float | None:
 
 @each
 def test_river_runs(name: str) -> None:
-    """It can be made, scores without changing, and says the same after the same: what the check asks."""
+    """It can be made, scores without changing, and says the same after the same: what the check
+    asks.
+    """
     assert fault_of(ROWS[name]) is None
 
 
 @each
 @given(before=st.integers(0, 60), after=st.integers(0, 40), seed=st.integers(0, 9))
 @settings(max_examples=25, deadline=None)
-def test_a_restart_at_any_point_is_no_restart(name: str, before: int, after: int, seed: int) -> None:
+def test_a_restart_at_any_point_is_no_restart(
+    name: str, before: int, after: int, seed: int
+) -> None:
     """The same scores bit by bit on whatever follows, and the same state."""
     rng = random.Random(seed)
     live = fresh(name)
@@ -165,30 +196,50 @@ def test_unusable_numbers_change_nothing(name: str) -> None:
     assert detector.to_state() == before
 
 
-# --- what a clinic writes -----------------------------------------------------------------------------------------
+# --- what a clinic writes -------------------------------------------------------------------------
 
 WRONG = {
-    'class = "river.anomaly.Nothing"\ninputs = ["heart_rate"]': "river.anomaly.Nothing: River has no such class",
-    'class = "os.system"\ninputs = ["heart_rate"]': "os.system: a class of River is named river.MODULE.CLASS",
-    'class = "river.datasets.CreditCard"\ninputs = ["heart_rate"]': "river.datasets.CreditCard: no such module",
+    'class = "river.anomaly.Nothing"\ninputs = ["heart_rate"]': (
+        "river.anomaly.Nothing: River has no such class"
+    ),
+    'class = "os.system"\ninputs = ["heart_rate"]': (
+        "os.system: a class of River is named river.MODULE.CLASS"
+    ),
+    'class = "river.datasets.CreditCard"\ninputs = ["heart_rate"]': (
+        "river.datasets.CreditCard: no such module"
+    ),
     'class = "river.anomaly.base"\ninputs = ["heart_rate"]': "River has no such class",
     'class = "river.anomaly.LODA"\ninputs = ["heart_rate", "systolic"]': "give it a seed",
-    'class = "river.anomaly.OneClassSVM"\nparameters = { no = 1 }\ninputs = ["systolic"]': "unexpected keyword",
-    'class = "river.preprocessing.StandardScaler"\ninputs = ["heart_rate"]': "finds neither anomalies nor drift",
-    'class = "river.drift.ADWIN"\ninputs = ["heart_rate", "systolic"]': "takes one vital: say each = true",
+    'class = "river.anomaly.OneClassSVM"\nparameters = { no = 1 }\ninputs = ["systolic"]': (
+        "unexpected keyword"
+    ),
+    'class = "river.preprocessing.StandardScaler"\ninputs = ["heart_rate"]': (
+        "finds neither anomalies nor drift"
+    ),
+    'class = "river.drift.ADWIN"\ninputs = ["heart_rate", "systolic"]': (
+        "takes one vital: say each = true"
+    ),
     'class = "river.drift.ADWIN"\neach = true\ninputs = ["heart"]': "unknown vital heart",
-    'class = "river.drift.ADWIN"\neach = true\ninputs = ["heart_rate"]\nkeep = 4': "keep is 10 to 1000",
-    'class = "river.drift.ADWIN"\neach = true\ninputs = ["heart_rate"]\nkeep = 999': "has room for 4096",
+    'class = "river.drift.ADWIN"\neach = true\ninputs = ["heart_rate"]\nkeep = 4': (
+        "keep is 10 to 1000"
+    ),
+    'class = "river.drift.ADWIN"\neach = true\ninputs = ["heart_rate"]\nkeep = 999': (
+        "has room for 4096"
+    ),
     'inputs = ["heart_rate"]': "it has a class or a pipeline",
-    'class = "river.drift.ADWIN"\neach = true\ninputs = ["heart_rate"]\nwindow = 3': "unknown field `window`",
+    'class = "river.drift.ADWIN"\neach = true\ninputs = ["heart_rate"]\nwindow = 3': (
+        "unknown field `window`"
+    ),
     'class = "river.anomaly.PredictiveAnomalyDetection"\ninputs = ["heart_rate", "systolic"]': "",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("text", WRONG)
 def test_what_is_wrong_is_told_in_one_line(text: str, tmp_path: Path) -> None:
     """By ``knowledge check`` and at the start, with the row's name."""
-    (tmp_path / "detectors.toml").write_text(f'[shadow.mine]\nsource = "trial"\nthreshold = 1.0\n{text}\n')
+    (tmp_path / "detectors.toml").write_text(
+        f'[shadow.mine]\nsource = "trial"\nthreshold = 1.0\n{text}\n'
+    )
     faults = examine(tmp_path)
     assert len(faults) == 1
     assert "shadow" in faults[0]
@@ -199,7 +250,9 @@ def test_what_is_wrong_is_told_in_one_line(text: str, tmp_path: Path) -> None:
 
 
 def test_every_detector_of_river_is_either_run_or_refused_with_a_reason() -> None:
-    """Each class of river.anomaly and river.drift, with no parameters: no traceback, whatever it is."""
+    """Each class of river.anomaly and river.drift, with no parameters: no traceback, whatever it
+    is.
+    """
     for module in ("anomaly", "drift"):
         for name in dir(MODULES[module]):
             if name[0].isupper():
@@ -207,19 +260,31 @@ def test_every_detector_of_river_is_either_run_or_refused_with_a_reason() -> Non
                 assert fault is None or (fault and "\n" not in fault), name
 
 
-# --- the example in the docs --------------------------------------------------------------------------------------
+# --- the example in the docs ----------------------------------------------------------------------
 
 
 def reading(vital: str, at: datetime, value: float) -> Reading:
     return Reading(
-        id=f"{vital} {at}", patient="p", device="d", vital=vital, value=f"{value:.1f}",
-        unit=shipped().vitals[vital].unit, measured_at=at, received_at=at, utc_offset=None, absent=None, flags=(),
-        attributes={}, origin=Origin(frame="f", index=0, part=0),
-    )  # fmt: skip
+        id=f"{vital} {at}",
+        patient="p",
+        device="d",
+        vital=vital,
+        value=f"{value:.1f}",
+        unit=shipped().vitals[vital].unit,
+        measured_at=at,
+        received_at=at,
+        utc_offset=None,
+        absent=None,
+        flags=(),
+        attributes={},
+        origin=Origin(frame="f", index=0, part=0),
+    )
 
 
 class Course:
-    """One patient, a value of each vital every 15 minutes, with the example's tables or the shipped ones."""
+    """One patient, a value of each vital every 15 minutes, with the example's tables or the
+    shipped ones.
+    """
 
     def __init__(self, own: Path | None) -> None:
         self.learned = Learned(load(own))
@@ -232,30 +297,49 @@ class Course:
             self.now += timedelta(minutes=15)
             rng = random.Random(f"{self.now}")
             readings = [
-                reading(vital, self.now, rng.gauss(*USUAL[vital]) * (1.3 if self.now.day >= 5 else 1.0))
+                reading(
+                    vital, self.now, rng.gauss(*USUAL[vital]) * (1.3 if self.now.day >= 5 else 1.0)
+                )
                 for vital in USUAL
             ]
             self.state.latest.update((each.vital, each) for each in readings)
-            for found, finding in self.learned.instant(self.state, self.live, readings, set(), Paused(since={})):
+            for found, finding in self.learned.instant(
+                self.state, self.live, readings, set(), Paused(since={})
+            ):
                 self.scores += [found] if found else []
                 self.findings += [finding] if finding else []
             if restart_every and turn % restart_every == 0:
                 self.live.store(self.state)
-                self.state = msgspec.msgpack.decode(msgspec.msgpack.encode(self.state), type=ScoreState)
+                self.state = msgspec.msgpack.decode(
+                    msgspec.msgpack.encode(self.state), type=ScoreState
+                )
                 self.live = LiveDetectors()
 
 
 def test_the_example_of_the_docs_runs_in_shadow() -> None:
-    """Its three score, by their names; what the shipped detectors say and find is not changed by one byte."""
+    """Its three score, by their names; what the shipped detectors say and find is not changed by
+    one byte.
+    """
     with_shadow, without = Course(EXAMPLE), Course(None)
     with_shadow.run(480)
     without.run(480)
     names = set(load(EXAMPLE).detectors.shadow)
-    assert {each.detector for each in with_shadow.scores} == {*names, "gaussian", "half_space_trees"}
+    assert {each.detector for each in with_shadow.scores} == {
+        *names,
+        "gaussian",
+        "half_space_trees",
+    }
     assert [each for each in with_shadow.scores if each.detector not in names] == without.scores
     assert with_shadow.findings == without.findings
-    assert any(each.score >= (each.threshold or 0) for each in with_shadow.scores if each.detector == "shift")
-    assert {each.vital for each in with_shadow.scores if each.detector == "shift"} == {"heart_rate", "systolic"}
+    assert any(
+        each.score >= (each.threshold or 0)
+        for each in with_shadow.scores
+        if each.detector == "shift"
+    )
+    assert {each.vital for each in with_shadow.scores if each.detector == "shift"} == {
+        "heart_rate",
+        "systolic",
+    }
 
 
 def test_the_example_goes_on_over_restarts() -> None:
@@ -273,7 +357,11 @@ def test_the_example_has_room() -> None:
     course.run(260)
     course.live.store(course.state)
     for entry in entries(load(EXAMPLE)):
-        states = [state for key, state in course.state.detectors.items() if key.startswith(entry.prefix or "heart")]
+        states = [
+            state
+            for key, state in course.state.detectors.items()
+            if key.startswith(entry.prefix or "heart")
+        ]
         assert states
         assert max(map(len, states)) <= entry.kind.state_bytes
     assert Room(load(EXAMPLE))._most < Room(shipped())._most
@@ -288,7 +376,9 @@ def test_runnable_is_made_anew_each_time() -> None:
 
 
 def test_a_row_that_is_gone_leaves_nothing() -> None:
-    """Its states would pile up beyond the room that is set aside: a clinic may try one name after the other."""
+    """Its states would pile up beyond the room that is set aside: a clinic may try one name
+    after the other.
+    """
     course = Course(EXAMPLE)
     course.run(60)
     course.live.store(course.state)
@@ -305,12 +395,19 @@ def test_a_row_that_is_off_keeps_its_state_and_says_nothing() -> None:
     course = Course(EXAMPLE)
     course.run(60)
     course.live.store(course.state)
-    before = {key: state for key, state in course.state.detectors.items() if key.startswith("shadow.")}
+    before = {
+        key: state for key, state in course.state.detectors.items() if key.startswith("shadow.")
+    }
     knowledge = load(EXAMPLE)
     table = msgspec.structs.replace(knowledge.detectors, off=frozenset(knowledge.detectors.shadow))
-    course.learned, course.live = Learned(msgspec.structs.replace(knowledge, detectors=table)), LiveDetectors()
+    course.learned, course.live = (
+        Learned(msgspec.structs.replace(knowledge, detectors=table)),
+        LiveDetectors(),
+    )
     course.scores.clear()
     course.run(20)
     course.live.store(course.state)
-    assert {key: state for key, state in course.state.detectors.items() if key.startswith("shadow.")} == before
+    assert {
+        key: state for key, state in course.state.detectors.items() if key.startswith("shadow.")
+    } == before
     assert not {each.detector for each in course.scores} & set(knowledge.detectors.shadow)

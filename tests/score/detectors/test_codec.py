@@ -37,7 +37,9 @@ def test_another_stamp_is_refused_by_its_reason(other: Stamp, size: int, reason:
 
 
 def test_another_river_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """CONTRACT 8: another River may build other trees, and the masses would sit in the wrong nodes."""
+    """CONTRACT 8: another River may build other trees, and the masses would sit in the wrong
+    nodes.
+    """
     sealed = seal(STAMP, b"abc")
     monkeypatch.setattr("rpm_stream.score.detectors.codec.river_version", "0.0.0")
     with pytest.raises(StateError, match="River"):
@@ -53,13 +55,19 @@ def test_another_layout_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_trees_of_the_rivers_that_are_read() -> None:
-    """What a version of River must build to stand in ``RIVERS``: a mass counts for the node that it was learned at."""
+    """What a version of River must build to stand in ``RIVERS``: a mass counts for the node that
+    it was learned at.
+    """
     assert river_version in RIVERS
-    assert f"{crc32(repr([forest(features) for features in range(2, 8)]).encode()):08x}" == "842c4b87"
+    assert (
+        f"{crc32(repr([forest(features) for features in range(2, 8)]).encode()):08x}" == "842c4b87"
+    )
 
 
 def test_the_first_layout_is_still_read() -> None:
-    """Written by the releases before the common envelope: what was learned stays, whole or not at all."""
+    """Written by the releases before the common envelope: what was learned stays, whole or not
+    at all.
+    """
     label = f"some/1 river/{river_version}".encode()
     body = struct.pack(">BB", 1, len(label)) + label + struct.pack(">I", crc32(b"a b")) + b"abc"
     old = body + struct.pack(">I", crc32(body))

@@ -21,7 +21,9 @@ BEAT = Feature(vital="heart_rate", resolution=2.0)
 
 @pytest.mark.parametrize("seed", range(4))
 def test_cuts_equal_rivers(seed: int) -> None:
-    """River is the oracle: the same window and the same cuts, reading by reading, through two shifts."""
+    """River is the oracle: the same window and the same cuts, reading by reading, through two
+    shifts.
+    """
     rng = random.Random(seed)
     ours = Drift(BEAT)
     river: Any = ADWIN(
@@ -35,7 +37,8 @@ def test_cuts_equal_rivers(seed: int) -> None:
     for reading in range(900):
         x = rng.gauss(82 if 300 < reading < 500 else 72, 6)
         cut = ours.take(x)
-        river._drift_detected = False  # River's object begins anew after a change; its window itself goes on
+        # River's object begins anew after a change; its window itself goes on
+        river._drift_detected = False
         river.update(x / BEAT.resolution)
         assert (cut is not None) == river.drift_detected
         assert ours.width == int(river.width)
@@ -72,12 +75,16 @@ def test_another_resolution_is_another_window() -> None:
 
 
 def test_a_state_of_version_1_is_read() -> None:
-    """It kept the buckets alone, of 1 to 128 readings: window, usual and spread are what they were."""
+    """It kept the buckets alone, of 1 to 128 readings: window, usual and spread are what they
+    were.
+    """
     lengths = (2, 3, 3, 3, 3, 2, 0, 0)
     sizes = [1 << row for row, length in enumerate(lengths) for _ in range(length)]
     rng = random.Random(5)
     buckets = [(size * rng.uniform(36, 42), size * rng.uniform(1, 4)) for size in sizes]
-    payload = struct.pack(">I8B", 300, *lengths) + b"".join(struct.pack(">dd", *each) for each in buckets)
+    payload = struct.pack(">I8B", 300, *lengths) + b"".join(
+        struct.pack(">dd", *each) for each in buckets
+    )
     settings = f"heart_rate 2.0 delta={drift.DELTA} buckets=3,8"
     old = seal(Stamp(detector="drift", version="1", settings=settings), payload)
     detector = Drift.from_state((BEAT,), old)
@@ -85,17 +92,23 @@ def test_a_state_of_version_1_is_read() -> None:
     assert detector.width == sum(sizes) == 156
     mean = sum(total for total, _ in buckets) / 156
     within = sum(squares for _, squares in buckets)
-    between = sum(size * (total / size - mean) ** 2 for size, (total, _) in zip(sizes, buckets, strict=True))
+    between = sum(
+        size * (total / size - mean) ** 2 for size, (total, _) in zip(sizes, buckets, strict=True)
+    )
     usual, spread = detector.expected()["heart_rate"]
     assert usual == pytest.approx(2 * mean)
     assert spread == pytest.approx(2 * sqrt(1 + (within + between) / 156))
     assert Drift.from_state((BEAT,), detector.to_state()).window() == detector.window()
     with pytest.raises(StateError):
-        Drift.from_state((BEAT,), seal(Stamp(detector="drift", version="3", settings=settings), payload))
+        Drift.from_state(
+            (BEAT,), seal(Stamp(detector="drift", version="3", settings=settings), payload)
+        )
 
 
 def test_what_is_put_back_is_what_river_wrote() -> None:
-    """The bytes that are made of checked numbers are River's own, but for its counts of buckets and of steps."""
+    """The bytes that are made of checked numbers are River's own, but for its counts of buckets
+    and of steps.
+    """
     rng = random.Random(9)
     detector = Drift(BEAT)
     for step in range(2600):

@@ -20,7 +20,9 @@ from rpm_stream.score.detectors.protocol import WARM_AFTER, Feature, score_then_
 @given(st.lists(st.floats(60, 90), min_size=3, max_size=gaussian.MEMORY))
 @settings(max_examples=50, deadline=None)
 def test_moments_equal_rivers_while_all_readings_weigh_alike(values: list[float]) -> None:
-    """Before forgetting begins, and where nothing is clipped, mean and variance are River's of the logarithms."""
+    """Before forgetting begins, and where nothing is clipped, mean and variance are River's of
+    the logarithms.
+    """
     wide = Feature(vital="heart_rate", resolution=30.0)  # so wide that no reading is clipped
     detector, mean, variance = Gaussian(wide), stats.Mean(), stats.Var(ddof=0)
     for value in values:
@@ -59,7 +61,9 @@ def test_a_vital_that_never_varied_has_its_resolution_as_spread() -> None:
 
 
 def test_one_wrong_value_moves_little() -> None:
-    """A gross value that is learned all the same leaves the usual where it was, and is still flagged."""
+    """A gross value that is learned all the same leaves the usual where it was, and is still
+    flagged.
+    """
     rng = random.Random(4)
     detector = Gaussian(feature("heart_rate"))
     detector.learn_one({"heart_rate": 200})  # the very first: a strap that is being put on
@@ -75,11 +79,14 @@ def test_one_wrong_value_moves_little() -> None:
 @pytest.mark.parametrize("vital", VITALS)
 @pytest.mark.parametrize("person", PEOPLE)
 def test_one_vital_is_quiet_at_the_suggested_threshold(vital: str, person: int) -> None:
-    """At most 5 of 1,000 usual readings, learning as it goes: the alert feed can be trusted to be quiet."""
+    """At most 5 of 1,000 usual readings, learning as it goes: the alert feed can be trusted to
+    be quiet.
+    """
     rng = random.Random(f"quiet {vital} {person}")
     detector = Gaussian(feature(vital))
     flagged = [
-        score_then_learn(detector, {vital: normal(vital, person, rng)}, True) >= gaussian.THRESHOLD for _ in range(2000)
+        score_then_learn(detector, {vital: normal(vital, person, rng)}, True) >= gaussian.THRESHOLD
+        for _ in range(2000)
     ]
     assert sum(flagged) <= 10
 

@@ -1,4 +1,6 @@
-"""What is particular to the detector of several vitals; the laws of all are in ``test_table.py``."""
+"""What is particular to the detector of several vitals; the laws of all are in
+``test_table.py``.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,16 @@ from typing import Any
 
 import pytest
 from river.anomaly import HalfSpaceTrees as RiverTrees
-from support.people import VECTOR, VECTOR_SETS, VITALS, Vector, feature, features, gross_values, vector
+from support.people import (
+    VECTOR,
+    VECTOR_SETS,
+    VITALS,
+    Vector,
+    feature,
+    features,
+    gross_values,
+    vector,
+)
 
 from rpm_stream.score.detectors import half_space_trees
 from rpm_stream.score.detectors.codec import StateError
@@ -19,7 +30,9 @@ from rpm_stream.score.detectors.protocol import WARM_AFTER, score_then_learn
 
 @pytest.mark.parametrize("vitals", VECTOR_SETS, ids=len)
 def test_scores_equal_rivers_bit_by_bit(vitals: tuple[str, ...]) -> None:
-    """River is the oracle: its own object, fed the same coordinates, through several windows and shifts."""
+    """River is the oracle: its own object, fed the same coordinates, through several windows and
+    shifts.
+    """
     rng = random.Random(13)
     detector = HalfSpaceTrees(features(vitals))
     river: Any = RiverTrees(
@@ -31,7 +44,10 @@ def test_scores_equal_rivers_bit_by_bit(vitals: tuple[str, ...]) -> None:
     usual = {vital: Gaussian(feature(vital)) for vital in vitals}
 
     def places(x: Vector) -> dict[int, float]:
-        return {at: half_space_trees.unusualness(usual[vital].deviation(x[vital])) for at, vital in enumerate(vitals)}
+        return {
+            at: half_space_trees.unusualness(usual[vital].deviation(x[vital]))
+            for at, vital in enumerate(vitals)
+        }
 
     seen = set()
     for step in range(700):
@@ -69,13 +85,16 @@ def test_a_vector_is_quiet_at_the_suggested_threshold(vitals: tuple[str, ...]) -
     rng = random.Random(f"quiet {vitals}")
     detector = HalfSpaceTrees(features(vitals))
     flagged = [
-        score_then_learn(detector, vector(0, rng, vitals), True) >= half_space_trees.THRESHOLD for _ in range(2000)
+        score_then_learn(detector, vector(0, rng, vitals), True) >= half_space_trees.THRESHOLD
+        for _ in range(2000)
     ]
     assert sum(flagged) <= (10 if len(vitals) > 2 else 30)
 
 
 def test_several_vitals_off_together_are_seen() -> None:
-    """What it is for: three vitals, each still below its own detector's threshold, flagged as one vector."""
+    """What it is for: three vitals, each still below its own detector's threshold, flagged as
+    one vector.
+    """
     rng = random.Random(19)
     detector = HalfSpaceTrees(features())
     for _ in range(300):
@@ -90,7 +109,9 @@ def test_several_vitals_off_together_are_seen() -> None:
     assert detector.score_one(off) >= half_space_trees.THRESHOLD
 
 
-@pytest.mark.parametrize("vitals", [(), ("heart_rate",), ("heart_rate", "heart_rate"), tuple(VITALS)])
+@pytest.mark.parametrize(
+    "vitals", [(), ("heart_rate",), ("heart_rate", "heart_rate"), tuple(VITALS)]
+)
 def test_two_to_seven_different_features(vitals: tuple[str, ...]) -> None:
     """One vital has its own detector; the seed is tried for up to seven."""
     with pytest.raises(ValueError, match="2 to 7"):
@@ -98,7 +119,9 @@ def test_two_to_seven_different_features(vitals: tuple[str, ...]) -> None:
 
 
 def test_features_in_another_order_are_other_settings() -> None:
-    """The masses belong to positions: restored under another order they would be another patient's."""
+    """The masses belong to positions: restored under another order they would be another
+    patient's.
+    """
     state = HalfSpaceTrees(features()).to_state()
     with pytest.raises(StateError, match="settings"):
         HalfSpaceTrees.from_state(features(VECTOR[::-1]), state)

@@ -16,20 +16,29 @@ from rpm_stream.score.detectors.protocol import WARM_AFTER
 from rpm_stream.score.detectors.quantile import Quantile
 
 
-@given(values=st.lists(st.floats(30, 250, width=32), min_size=1, max_size=260), q=st.sampled_from(quantile.QUANTILES))
+@given(
+    values=st.lists(st.floats(30, 250, width=32), min_size=1, max_size=260),
+    q=st.sampled_from(quantile.QUANTILES),
+)
 @settings(max_examples=60, deadline=None)
 def test_quantiles_are_those_of_the_window(values: list[float], q: float) -> None:
-    """numpy is the oracle, while the window fills and after it is full; also after a restart in between."""
+    """numpy is the oracle, while the window fills and after it is full; also after a restart in
+    between.
+    """
     detector = Quantile(feature("heart_rate"))
     for place, value in enumerate(values):
         detector.learn_one({"heart_rate": value})
         if place == 130:
             detector = Quantile.from_state((feature("heart_rate"),), detector.to_state())
-    assert detector.quantile(q) == pytest.approx(np.quantile(values[-quantile.WINDOW :], q), rel=1e-6)
+    assert detector.quantile(q) == pytest.approx(
+        np.quantile(values[-quantile.WINDOW :], q), rel=1e-6
+    )
 
 
 def test_each_side_has_its_own_spread() -> None:
-    """A saturation at its ceiling: a fall of 4 is unusual for one who never falls, not for one who often does."""
+    """A saturation at its ceiling: a fall of 4 is unusual for one who never falls, not for one
+    who often does.
+    """
     steady, falling = Quantile(feature("oxygen_saturation")), Quantile(feature("oxygen_saturation"))
     for n in range(WARM_AFTER):
         steady.learn_one({"oxygen_saturation": 98})
@@ -39,11 +48,15 @@ def test_each_side_has_its_own_spread() -> None:
         > quantile.THRESHOLD
         > falling.score_one({"oxygen_saturation": 93}) + 0.3
     )
-    assert steady.score_one({"oxygen_saturation": 99}) == pytest.approx(falling.score_one({"oxygen_saturation": 99}))
+    assert steady.score_one({"oxygen_saturation": 99}) == pytest.approx(
+        falling.score_one({"oxygen_saturation": 99})
+    )
 
 
 def test_a_tenth_of_wrong_values_moves_little() -> None:
-    """A strap that reads double now and then leaves the usual where it was, and its values are still flagged."""
+    """A strap that reads double now and then leaves the usual where it was, and its values are
+    still flagged.
+    """
     rng = random.Random(4)
     detector = Quantile(feature("heart_rate"))
     for n in range(400):

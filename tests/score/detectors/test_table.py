@@ -1,7 +1,7 @@
 """The laws that every detector in the table meets; what is particular to one is in its own file.
 
-Normal readings are drawn with fixed seeds around the usual values of several made-up people; gross values are the query
-bounds (outside them a reading is kept and flagged ``query``).
+Normal readings are drawn with fixed seeds around the usual values of several made-up people; gross
+values are the query bounds (outside them a reading is kept and flagged ``query``).
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ from rpm_stream.score.detectors.table import DETECTORS, VECTOR_DETECTORS, VITAL_
 
 
 class Case(Record, frozen=True, kw_only=True):
-    """One detector of the table with what it takes, so that a law is written once for both kinds."""
+    """One detector of the table with what it takes, so that a law is written once for both
+    kinds.
+    """
 
     kind: Kind
     watched: tuple[Feature, ...]
@@ -68,7 +70,9 @@ def vital_case(kind: Kind) -> Case:
 def vector_case(kind: Kind) -> Case:
     watched = features()
     usual = {vital: VITALS[vital].people[0][0] for vital in VECTOR}
-    bad = tuple({**usual, vital: value} for vital in VECTOR for value in (nan, inf, -inf, 0.0, -1.0, 1e12))
+    bad = tuple(
+        {**usual, vital: value} for vital in VECTOR for value in (nan, inf, -inf, 0.0, -1.0, 1e12)
+    )
     missing = tuple({other: usual[other] for other in VECTOR if other != vital} for vital in VECTOR)
     return Case(
         kind=kind,
@@ -128,7 +132,10 @@ def test_the_same_readings_give_the_same_scores(case: Case) -> None:
     for _ in range(2):
         rng = random.Random(3)
         detector = case.fresh()
-        runs.append([score_then_learn(detector, case.draw(rng), True) for _ in range(450)] + [detector.to_state()])
+        runs.append(
+            [score_then_learn(detector, case.draw(rng), True) for _ in range(450)]
+            + [detector.to_state()]
+        )
     assert runs[0] == runs[1]
 
 
@@ -149,7 +156,9 @@ def test_silent_until_warm(case: Case) -> None:
 @given(readings=st.integers(0, 420), more=st.integers(1, 120))
 @settings(max_examples=25, deadline=None)
 def test_restored_is_the_same_detector(case: Case, readings: int, more: int) -> None:
-    """Law 6: same state, and bit by bit the same scores on whatever follows, windows turning included."""
+    """Law 6: same state, and bit by bit the same scores on whatever follows, windows turning
+    included.
+    """
     detector = trained(case, readings)
     restored = case.restore(detector.to_state())
     assert restored.to_state() == detector.to_state()
@@ -157,13 +166,17 @@ def test_restored_is_the_same_detector(case: Case, readings: int, more: int) -> 
     rng = random.Random(readings)
     for _ in range(more):
         reading = case.draw(rng)
-        assert score_then_learn(restored, reading, True) == score_then_learn(detector, reading, True)
+        assert score_then_learn(restored, reading, True) == score_then_learn(
+            detector, reading, True
+        )
     assert restored.to_state() == detector.to_state()
 
 
 @each
 def test_unusable_numbers_are_refused_and_change_nothing(case: Case) -> None:
-    """NaN scores as an anomaly and poisons running moments: it must not get in, by either door, warm or not."""
+    """NaN scores as an anomaly and poisons running moments: it must not get in, by either door,
+    warm or not.
+    """
     for readings in (0, WARM_AFTER):
         detector = trained(case, readings)
         before = detector.to_state()
@@ -177,7 +190,10 @@ def test_unusable_numbers_are_refused_and_change_nothing(case: Case) -> None:
 
 @each
 def test_an_incomplete_vector_says_nothing_and_is_not_learned(case: Case) -> None:
-    """As River has it: a feature may be missing. A half of a vector is no statement about a person."""
+    """As River has it: a feature may be missing.
+
+    A half of a vector is no statement about a person.
+    """
     detector = trained(case, WARM_AFTER)
     before = detector.to_state()
     for reading in case.incomplete:
@@ -187,7 +203,9 @@ def test_an_incomplete_vector_says_nothing_and_is_not_learned(case: Case) -> Non
 
 
 def corrupt(state: bytes, step: int) -> Iterator[bytes]:
-    """Each byte changed (all bits, then one), each length cut (every ``step``-th), and bytes added."""
+    """Each byte changed (all bits, then one), each length cut (every ``step``-th), and bytes
+    added.
+    """
     for at in range(0, len(state), step):
         for mask in (0xFF, 1 << at % 8):
             yield state[:at] + bytes((state[at] ^ mask,)) + state[at + 1 :]
@@ -205,7 +223,10 @@ def test_corrupt_state_is_one_error(case: Case) -> None:
 
 
 @each
-@given(readings=st.integers(0, 260), changes=st.lists(st.tuples(st.integers(0), st.integers(1, 255)), min_size=1))
+@given(
+    readings=st.integers(0, 260),
+    changes=st.lists(st.tuples(st.integers(0), st.integers(1, 255)), min_size=1),
+)
 @settings(max_examples=40, deadline=None)
 def test_any_changed_bytes_are_one_error_or_nothing_changed(
     case: Case, readings: int, changes: list[tuple[int, int]]
@@ -251,8 +272,13 @@ def test_bad_numbers_under_a_good_checksum_are_one_error(case: Case) -> None:
 
 @each
 def test_state_is_small(case: Case) -> None:
-    """CONTRACT 8: 16 kB a vital and 48 in all; each kind promises its own, smaller bound, however much was learned."""
-    assert max(len(trained(case, readings).to_state()) for readings in (0, 250, 1000)) <= case.kind.state_bytes
+    """CONTRACT 8: 16 kB a vital and 48 in all; each kind promises its own, smaller bound,
+    however much was learned.
+    """
+    assert (
+        max(len(trained(case, readings).to_state()) for readings in (0, 250, 1000))
+        <= case.kind.state_bytes
+    )
 
 
 @each
@@ -270,19 +296,23 @@ def test_a_lasting_shift_is_not_locked_out(case: Case, factor: float) -> None:
         assert detector.score_one(first) >= case.kind.threshold
     for _ in range(case.kind.adapts_within):
         detector.learn_one(shifted())
-    assert all(score_then_learn(detector, shifted(), True) < case.kind.threshold for _ in range(100))
+    assert all(
+        score_then_learn(detector, shifted(), True) < case.kind.threshold for _ in range(100)
+    )
 
 
 @each
 def test_learning_is_the_callers_choice(case: Case) -> None:
-    """What was flagged as deterioration is not learned: ``learn=False`` leaves the state as it was."""
+    """What was flagged as deterioration is not learned: ``learn=False`` leaves the state as it
+    was.
+    """
     detector = trained(case, 220)
     before = detector.to_state()
     assert score_then_learn(detector, case.scaled(1.5), False) > 0.5
     assert detector.to_state() == before
 
 
-# --- law 5: gross outranks normal, for every vital ------------------------------------------------------------
+# --- law 5: gross outranks normal, for every vital ------------------------------------------------
 
 
 def test_every_vital_that_is_watched_is_tried() -> None:
@@ -308,7 +338,9 @@ def test_a_gross_value_outranks_normal_ones(name: str, vital: str, person: int) 
 @pytest.mark.parametrize("name", VECTOR_DETECTORS)
 @pytest.mark.parametrize("vitals", VECTOR_SETS, ids=len)
 @pytest.mark.parametrize("person", PEOPLE)
-def test_one_gross_value_makes_a_vector_outrank_normal_ones(name: str, vitals: tuple[str, ...], person: int) -> None:
+def test_one_gross_value_makes_a_vector_outrank_normal_ones(
+    name: str, vitals: tuple[str, ...], person: int
+) -> None:
     """Each vital of each set, low and high side, the others as they happen to be."""
     for seed in range(5):
         rng = random.Random(f"{vitals} {person} {seed}")
@@ -318,4 +350,8 @@ def test_one_gross_value_makes_a_vector_outrank_normal_ones(name: str, vitals: t
         usual = p95([detector.score_one(vector(person, rng, vitals)) for _ in range(200)])
         for vital in vitals:
             for gross in gross_values(vital, person):
-                assert detector.score_one({**vector(person, rng, vitals), vital: gross}) > usual, (vital, gross, seed)
+                assert detector.score_one({**vector(person, rng, vitals), vital: gross}) > usual, (
+                    vital,
+                    gross,
+                    seed,
+                )

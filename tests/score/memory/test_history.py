@@ -10,7 +10,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from support.replaying import reading_of
 
-from rpm_stream.score.memory.history import Level, Segment, VitalHistory, add, inside_since, segment_of, shorten
+from rpm_stream.score.memory.history import (
+    Level,
+    Segment,
+    VitalHistory,
+    add,
+    inside_since,
+    segment_of,
+    shorten,
+)
 from rpm_stream.score.memory.retraction import forget_in
 from rpm_stream.score.memory.rows import row, run
 
@@ -41,20 +49,27 @@ def alone(minute: int, level: Level) -> Segment:
 
 
 def without_wrong(values: list[tuple[int, Level, bool]]) -> VitalHistory:
-    """The history of ``values`` (the last of each: whether it was wrong) after the wrong ones were taken back."""
+    """The history of ``values`` (the last of each: whether it was wrong) after the wrong ones
+    were taken back.
+    """
     history = course([(minute, level) for minute, level, _ in values])
     forget_in(history, [alone(minute, level) for minute, level, is_wrong in values if is_wrong])
     return history
 
 
 @given(VALUES)
-def test_each_right_reading_beyond_a_limit_is_still_there(values: list[tuple[int, Level, bool]]) -> None:
-    """Law 3 for corrections: in whatever order the readings came, and wherever the wrong ones lie among them."""
+def test_each_right_reading_beyond_a_limit_is_still_there(
+    values: list[tuple[int, Level, bool]],
+) -> None:
+    """Law 3 for corrections: in whatever order the readings came, and wherever the wrong ones
+    lie among them.
+    """
     history = without_wrong(values)
     for minute, level, is_wrong in values:
         if level == "beyond" and not is_wrong:
             assert any(
-                segment.level == level and segment.start <= at(minute) <= segment.end for segment in history.segments
+                segment.level == level and segment.start <= at(minute) <= segment.end
+                for segment in history.segments
             )
     for segment in history.segments:
         assert segment.count >= 1
@@ -63,8 +78,13 @@ def test_each_right_reading_beyond_a_limit_is_still_there(values: list[tuple[int
 
 @given(VALUES)
 def test_in_order_nothing_wrong_is_left(values: list[tuple[int, Level, bool]]) -> None:
-    """Each segment counts as many as there are right readings in it: none is a ghost of the wrong ones."""
-    values = [next(each) for _, each in groupby(sorted(values, key=lambda each: each[0]), key=lambda each: each[0])]
+    """Each segment counts as many as there are right readings in it: none is a ghost of the
+    wrong ones.
+    """
+    values = [
+        next(each)
+        for _, each in groupby(sorted(values, key=lambda each: each[0]), key=lambda each: each[0])
+    ]
     history = without_wrong(values)
     right = Counter(level for _, level, is_wrong in values if not is_wrong)
     counted = Counter[Level]()
@@ -74,14 +94,22 @@ def test_in_order_nothing_wrong_is_left(values: list[tuple[int, Level, bool]]) -
 
 
 @given(VALUES)
-def test_no_time_inside_is_longer_than_the_right_readings_make_it(values: list[tuple[int, Level, bool]]) -> None:
+def test_no_time_inside_is_longer_than_the_right_readings_make_it(
+    values: list[tuple[int, Level, bool]],
+) -> None:
     history = without_wrong(values)
     since = inside_since(history)
-    outside = [at(minute) for minute, level, is_wrong in values if level != "inside" and not is_wrong]
+    outside = [
+        at(minute) for minute, level, is_wrong in values if level != "inside" and not is_wrong
+    ]
     assert since is None or since >= max(outside, default=since)
 
 
-RUNS = st.lists(st.tuples(st.integers(1, 3000), st.sampled_from(LEVELS), st.integers(0, 1)), min_size=1, max_size=50)
+RUNS = st.lists(
+    st.tuples(st.integers(1, 3000), st.sampled_from(LEVELS), st.integers(0, 1)),
+    min_size=1,
+    max_size=50,
+)
 
 
 def told(history: VitalHistory, minute: int, level: Level, points: int) -> None:
@@ -103,12 +131,21 @@ def test_a_time_inside_is_as_long_as_it_was_whatever_is_forgotten(
         assert inside_since(history) == since
 
 
-@example([(2, "between", 0), (2, "inside", 0), (1443, "inside", 0), (1, "inside", 0), (1, "between", 0)], 3)
+@example(
+    [(2, "between", 0), (2, "inside", 0), (1443, "inside", 0), (1, "inside", 0), (1, "between", 0)],
+    3,
+)
 @given(
-    st.lists(st.tuples(st.integers(1, 5000), st.sampled_from(LEVELS), st.integers(0, 1)), min_size=1, max_size=50),
+    st.lists(
+        st.tuples(st.integers(1, 5000), st.sampled_from(LEVELS), st.integers(0, 1)),
+        min_size=1,
+        max_size=50,
+    ),
     st.integers(1, 40),
 )
-def test_a_time_inside_reaches_over_no_late_reading(values: list[tuple[int, Level, int]], most: int) -> None:
+def test_a_time_inside_reaches_over_no_late_reading(
+    values: list[tuple[int, Level, int]], most: int
+) -> None:
     """In any order: it never begins before a reading that was not inside, kept or forgotten."""
     history = VitalHistory()
     for seen, (minute, level, points) in enumerate(values, 1):
@@ -136,9 +173,14 @@ def by_clock(minute: int, shown: str | None, level: Level = "beyond") -> Segment
     return segment_of(reading, level, None, ("limit",) if level == "beyond" else ())
 
 
-@given(st.lists(st.tuples(st.integers(1, 30), st.sampled_from("ab-")), min_size=1, max_size=30), st.integers(1, 8))
+@given(
+    st.lists(st.tuples(st.integers(1, 30), st.sampled_from("ab-")), min_size=1, max_size=30),
+    st.integers(1, 8),
+)
 def test_of_one_shown_time_one_is_in_a_row(values: list[tuple[int, str]], most: int) -> None:
-    """Whatever lies between, and whatever was forgotten: no row counts more than it has shown times and true ones."""
+    """Whatever lies between, and whatever was forgotten: no row counts more than it has shown
+    times and true ones.
+    """
     history, minute = VitalHistory(), 0
     for step, shown in values:
         minute += step

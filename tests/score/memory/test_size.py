@@ -1,4 +1,6 @@
-"""What score gives up where the state is full, and what of it a later red alert rests on (law 3)."""
+"""What score gives up where the state is full, and what of it a later red alert rests on (law
+3).
+"""
 
 from __future__ import annotations
 
@@ -22,14 +24,28 @@ START = datetime(2026, 3, 1, tzinfo=UTC)
 def reading(vital: str, value: str, minute: int, **attributes: object) -> Reading:
     at = START + timedelta(minutes=minute)
     return Reading(
-        id=f"{vital}-{minute}", patient="p", device="d", vital=vital, value=value,
-        unit=shipped().vitals[vital].unit, measured_at=at, received_at=at, utc_offset=None, absent=None, flags=(),
-        attributes=attributes, origin=Origin(frame="f", index=0, part=0),
-    )  # fmt: skip
+        id=f"{vital}-{minute}",
+        patient="p",
+        device="d",
+        vital=vital,
+        value=value,
+        unit=shipped().vitals[vital].unit,
+        measured_at=at,
+        received_at=at,
+        utc_offset=None,
+        absent=None,
+        flags=(),
+        attributes=attributes,
+        origin=Origin(frame="f", index=0, part=0),
+    )
 
 
-def judged(state: ScoreState, entry: PatientEntry, readings: Sequence[Reading], forgotten: bool) -> list[Finding]:
-    """What limits and NEWS2 find in the last of ``readings``; before it, the vitals of all others are forgotten."""
+def judged(
+    state: ScoreState, entry: PatientEntry, readings: Sequence[Reading], forgotten: bool
+) -> list[Finding]:
+    """What limits and NEWS2 find in the last of ``readings``; before it, the vitals of all
+    others are forgotten.
+    """
     shared = share(shipped(), Registry([entry]))
     rules = LimitJudge(shared.knowledge, shared.chart, shared.limits)
     for each in readings[:-1]:
@@ -43,7 +59,12 @@ def judged(state: ScoreState, entry: PatientEntry, readings: Sequence[Reading], 
 
 LASTING = Limit(vital="heart_rate", high="100", unit="/min", owner="dr-7", priority="high", for_=30)
 COUNTED = Limit(
-    vital="heart_rate", high="100", unit="/min", owner="dr-7", priority="high", of=Of(count=3, last=4, within=60)
+    vital="heart_rate",
+    high="100",
+    unit="/min",
+    owner="dr-7",
+    priority="high",
+    of=Of(count=3, last=4, within=60),
 )
 
 
@@ -52,15 +73,34 @@ COUNTED = Limit(
     [
         ((), [("heart_rate", "135", 0), ("heart_rate", "135", 5)]),
         ((LASTING,), [("heart_rate", "105", minute) for minute in (0, 10, 20, 31)]),
-        ((COUNTED,), [("heart_rate", value, place) for place, value in enumerate(("105", "90", "105", "105"))]),
-        ((), [("respiratory_rate", "10", 0), ("systolic", "105", 1), ("body_temperature", "38.5", 2),
-              ("oxygen_saturation", "94", 3), ("heart_rate", "135", 4)]),
+        (
+            (COUNTED,),
+            [
+                ("heart_rate", value, place)
+                for place, value in enumerate(("105", "90", "105", "105"))
+            ],
+        ),
+        (
+            (),
+            [
+                ("respiratory_rate", "10", 0),
+                ("systolic", "105", 1),
+                ("body_temperature", "38.5", 2),
+                ("oxygen_saturation", "94", 3),
+                ("heart_rate", "135", 4),
+            ],
+        ),
     ],
     ids=["red twice", "for 30 minutes", "3 of the last 4", "five parts of NEWS2"],
-)  # fmt: skip
-def test_a_forgotten_vital_hides_no_red(limits: tuple[Limit, ...], values: list[tuple[str, str, int]]) -> None:
+)
+def test_a_forgotten_vital_hides_no_red(
+    limits: tuple[Limit, ...], values: list[tuple[str, str, int]]
+) -> None:
     """The very findings, at the very priorities, of a state that forgot nothing."""
-    entry, readings = PatientEntry(patient="p", limits=limits), [reading(*value) for value in values]
+    entry, readings = (
+        PatientEntry(patient="p", limits=limits),
+        [reading(*value) for value in values],
+    )
     whole, forgotten = (judged(ScoreState(), entry, readings, each) for each in (False, True))
     found = [(finding.member, finding.priority) for finding in forgotten]
     assert found == [(finding.member, finding.priority) for finding in whole]
@@ -68,6 +108,10 @@ def test_a_forgotten_vital_hides_no_red(limits: tuple[Limit, ...], values: list[
 
 
 def test_a_reading_keeps_the_attributes_that_are_read_later_and_no_others() -> None:
-    state = ScoreState(latest={"glucose": reading("glucose", "100", 0, type="capillary_whole", members=["x" * 9000])})
+    state = ScoreState(
+        latest={
+            "glucose": reading("glucose", "100", 0, type="capillary_whole", members=["x" * 9000])
+        }
+    )
     slim_readings(state, ["glucose"], {"type", "characteristic"})
     assert state.latest["glucose"].attributes == {"type": "capillary_whole"}

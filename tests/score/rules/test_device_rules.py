@@ -1,4 +1,6 @@
-"""A device that needs a hand: its own group, told once, over when a reading of the device says so."""
+"""A device that needs a hand: its own group, told once, over when a reading of the device says
+so.
+"""
 
 from __future__ import annotations
 
@@ -7,30 +9,58 @@ from typing import Any
 
 import msgspec
 import pytest
-from support.replaying import alerts, frame, measurement, of_type, registry_of, replay_frames, stamp, worn
+from support.replaying import (
+    alerts,
+    frame,
+    measurement,
+    of_type,
+    registry_of,
+    replay_frames,
+    stamp,
+    worn,
+)
 from support.ward import Ward
 
 from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
 
 STRAP_OFF, STRAP_ON = "0400", "0648"  # 2A37: no contact and no rate; contact and 72 a minute
 OFF_WITH_RATE = "0448"
-SENSOR_OFF, SENSOR_ON = "08FF07FF07000800", "0861004800000000"  # 2A5F: no values, sensor unconnected; 97 %, 72
-DEVICE = ("device:battery", "device:contact", "device:clock", "device:stuck", "device:fault", "device:measurement")
+# 2A5F: no values, sensor unconnected; 97 %, 72
+SENSOR_OFF, SENSOR_ON = "08FF07FF07000800", "0861004800000000"
+DEVICE = (
+    "device:battery",
+    "device:contact",
+    "device:clock",
+    "device:stuck",
+    "device:fault",
+    "device:measurement",
+)
 
 
-def notified(characteristic: str, payloads: Sequence[tuple[float, str]], **fields: Any) -> list[dict[str, Any]]:
+def notified(
+    characteristic: str, payloads: Sequence[tuple[float, str]], **fields: Any
+) -> list[dict[str, Any]]:
     return [
-        frame([{"at": stamp(at), "characteristic": characteristic, "payload": payload}], at, seq=number, **fields)
+        frame(
+            [{"at": stamp(at), "characteristic": characteristic, "payload": payload}],
+            at,
+            seq=number,
+            **fields,
+        )
         for number, (at, payload) in enumerate(payloads)
     ]
 
 
-def told(frames: list[dict[str, Any]], until: float | None = None) -> list[tuple[str, str, str, str]]:
+def told(
+    frames: list[dict[str, Any]], until: float | None = None
+) -> list[tuple[str, str, str, str]]:
     return [each for each in alerts(replay_frames(frames, [worn()], until)) if each[0] in DEVICE]
 
 
 def levels(*percents: int) -> list[dict[str, Any]]:
-    return notified("2A19", [(hour * 60, f"{percent:02X}") for hour, percent in enumerate(percents)])
+    return notified(
+        "2A19", [(hour * 60, f"{percent:02X}") for hour, percent in enumerate(percents)]
+    )
 
 
 def test_a_low_battery_is_told_once_and_is_over_when_it_is_charged() -> None:
@@ -38,7 +68,11 @@ def test_a_low_battery_is_told_once_and_is_over_when_it_is_charged() -> None:
     assert told(levels(50, 20)) == []
     assert told(levels(50, 19, 18, 12)) == [low]
     assert told(levels(19, 20, 39)) == [low]
-    assert told(levels(19, 40, 19)) == [low, ("device:battery", "low", "resolved", "Battery low"), low]
+    assert told(levels(19, 40, 19)) == [
+        low,
+        ("device:battery", "low", "resolved", "Battery low"),
+        low,
+    ]
 
 
 def test_a_battery_that_a_person_knows_of_is_not_told_again_before_it_was_charged() -> None:
@@ -55,8 +89,19 @@ def test_a_battery_that_a_person_knows_of_is_not_told_again_before_it_was_charge
 
 def test_two_devices_are_one_alert_until_both_are_well() -> None:
     frames = [
-        frame([measurement(minute, "battery", value)], minute, seq=minute, device=device, frame=f"f{minute}")
-        for minute, device, value in [(0, "d", "10"), (1, "e", "11"), (2, "d", "90"), (3, "e", "90")]
+        frame(
+            [measurement(minute, "battery", value)],
+            minute,
+            seq=minute,
+            device=device,
+            frame=f"f{minute}",
+        )
+        for minute, device, value in [
+            (0, "d", "10"),
+            (1, "e", "11"),
+            (2, "d", "90"),
+            (3, "e", "90"),
+        ]
     ]
     found = of_type(replay_frames(frames, [worn(), worn(device="e")]), "alert")
     assert [alert["state"] for alert in found] == ["open", "open", "open", "resolved"]
@@ -68,30 +113,48 @@ def test_handing_a_device_in_ends_its_alert() -> None:
     ward = Ward()
     (alert,) = ward.send(0, (0, "battery", "15"))
     assert ward.tick(10) == ()
-    ward.registry.put(registry_of([worn(assignments=[{"patient": "p", "until": stamp(20)}])]).devices["d"])
+    ward.registry.put(
+        registry_of([worn(assignments=[{"patient": "p", "until": stamp(20)}])]).devices["d"]
+    )
     assert [(each.id, each.state) for each in ward.tick(30)] == [(alert.id, "resolved")]
 
 
 @pytest.mark.parametrize("vital", ["battery", "perfusion_index"])
 def test_a_clinics_own_limit_on_what_a_device_says_ends_with_the_device_too(vital: str) -> None:
-    """Such a limit joins the device's alert and names no device: a tick once failed on it, and the worker ended."""
-    ward = Ward({"v": 1, "patient": "p", "limits": [{"vital": vital, "low": "30", "unit": "%", "owner": "dr-7"}]})
+    """Such a limit joins the device's alert and names no device: a tick once failed on it, and
+    the worker ended.
+    """
+    ward = Ward(
+        {
+            "v": 1,
+            "patient": "p",
+            "limits": [{"vital": vital, "low": "30", "unit": "%", "owner": "dr-7"}],
+        }
+    )
     (alert,) = ward.send(0, (0, vital, "25"))
     assert ward.tick(10) == ()
-    ward.registry.put(registry_of([worn(assignments=[{"patient": "p", "until": stamp(20)}])]).devices["d"])
+    ward.registry.put(
+        registry_of([worn(assignments=[{"patient": "p", "until": stamp(20)}])]).devices["d"]
+    )
     assert [(each.id, each.state) for each in ward.tick(30)] == [(alert.id, "resolved")]
 
 
 @pytest.mark.parametrize(
-    ("characteristic", "off", "on"), [("2A37", STRAP_OFF, STRAP_ON), ("2A5F", SENSOR_OFF, SENSOR_ON)]
+    ("characteristic", "off", "on"),
+    [("2A37", STRAP_OFF, STRAP_ON), ("2A5F", SENSOR_OFF, SENSOR_ON)],
 )
 def test_lost_contact_is_told_after_a_while_and_ends_with_the_next_value(
     characteristic: str, off: str, on: str
 ) -> None:
     lost = ("device:contact", "low", "open", "Sensor not in contact")
     over = ("device:contact", "low", "resolved", "Sensor not in contact")
-    assert told(notified(characteristic, [(0, off), (9, off), (10, on), (11, off), (20, off)])) == []
-    assert told(notified(characteristic, [(0, off), (5, off), (10, off), (15, off), (16, on)])) == [lost, over]
+    assert (
+        told(notified(characteristic, [(0, off), (9, off), (10, on), (11, off), (20, off)])) == []
+    )
+    assert told(notified(characteristic, [(0, off), (5, off), (10, off), (15, off), (16, on)])) == [
+        lost,
+        over,
+    ]
 
 
 def test_a_strap_that_measures_is_worn_whatever_its_contact_bit_says() -> None:
@@ -108,7 +171,10 @@ def test_a_gateway_whose_clock_runs_ahead_is_told_and_over_when_it_is_set() -> N
     wrong = ("device:clock", "low", "open", "Device clock wrong")
     assert told(sent([60, 60, 0, 60, 60])) == []
     assert told(sent([60, 60, 60, 60])) == [wrong]
-    assert told(sent([60, 60, 60, 0])) == [wrong, ("device:clock", "low", "resolved", "Device clock wrong")]
+    assert told(sent([60, 60, 60, 0])) == [
+        wrong,
+        ("device:clock", "low", "resolved", "Device clock wrong"),
+    ]
 
 
 def test_many_values_of_one_frame_are_one_look_at_its_clock() -> None:
@@ -117,7 +183,8 @@ def test_many_values_of_one_frame_are_one_look_at_its_clock() -> None:
 
 def rates(values: Sequence[str]) -> list[dict[str, Any]]:
     return [
-        frame([measurement(minute, "heart_rate", value)], minute, seq=minute) for minute, value in enumerate(values)
+        frame([measurement(minute, "heart_rate", value)], minute, seq=minute)
+        for minute, value in enumerate(values)
     ]
 
 
@@ -126,7 +193,10 @@ def test_a_value_that_does_not_move_is_told_and_over_with_the_first_that_does() 
     assert told(rates(["72"] * 60)) == []
     assert told(rates(["72"] * 40 + ["73"] + ["72"] * 40)) == []
     assert told(rates(["72"] * 100)) == [stuck]
-    assert told(rates(["72"] * 100 + ["73", "73"])) == [stuck, ("device:stuck", "low", "resolved", stuck[3])]
+    assert told(rates(["72"] * 100 + ["73", "73"])) == [
+        stuck,
+        ("device:stuck", "low", "resolved", stuck[3]),
+    ]
 
 
 def test_a_second_of_calm_at_one_a_second_is_not_stuck() -> None:
@@ -156,29 +226,40 @@ def test_state_stays_small_with_many_devices() -> None:
     for number in range(200):
         message = ward.message(number, (number, "heart_rate", str(60 + number % 7)))
         (reading,) = message.readings
-        one = msgspec.structs.replace(message, readings=(msgspec.structs.replace(reading, device=f"d{number}"),))
+        one = msgspec.structs.replace(
+            message, readings=(msgspec.structs.replace(reading, device=f"d{number}"),)
+        )
         ward.judge.step(ward.patient, one)
         if number == 60:
             small = len(ward.patient.state.score.repeats)
     assert len(ward.patient.state.score.repeats) == small
 
 
-# --- what a device says of its own failing ------------------------------------------------------------------------
+# --- what a device says of its own failing --------------------------------------------------------
 
 
 def glucose(status: int, minute: int, kilograms: int = 110) -> str:
-    """2A18 with a status: ``kilograms`` mg/dL as kg/L, the minute as its sequence number and time."""
+    """2A18 with a status: ``kilograms`` mg/dL as kg/L, the minute as its sequence number and
+    time.
+    """
     number = (0xB000 | kilograms).to_bytes(2, "little").hex()
     stamp_of = f"EA070301{8 + minute // 60:02X}{minute % 60:02X}00"
     return f"0A{minute:02X}00{stamp_of}{number}11{status.to_bytes(2, 'little').hex()}"
 
 
 @pytest.mark.parametrize("bit", [2, 3, 4, 9])
-def test_a_strip_that_measured_nothing_is_told_at_once_and_its_number_is_not_judged(bit: int) -> None:
+def test_a_strip_that_measured_nothing_is_told_at_once_and_its_number_is_not_judged(
+    bit: int,
+) -> None:
     """Never judged, never published, and never silent: a person is asked to measure again."""
-    frames = notified("2A18", [(0, glucose(1 << bit, 0, kilograms=40)), (5, glucose(0, 5, kilograms=110))])
+    frames = notified(
+        "2A18", [(0, glucose(1 << bit, 0, kilograms=40)), (5, glucose(0, 5, kilograms=110))]
+    )
     output = replay_frames(frames, [worn()])
-    opened, over = (("device:measurement", "medium", state, "Measurement failed") for state in ("open", "resolved"))
+    opened, over = (
+        ("device:measurement", "medium", state, "Measurement failed")
+        for state in ("open", "resolved")
+    )
     assert alerts(output) == [opened, over]
     assert "measure again now" in of_type(output, "alert")[0]["why"][0]
     assert len(of_type(output, "observation")) == 1
@@ -207,15 +288,20 @@ def test_a_low_battery_that_a_meter_tells_beside_its_value_is_told_as_any_other(
 
 @pytest.mark.parametrize("status", ["0004", "0008", "0010", "0020", "0080"])
 def test_an_oximeter_whose_values_do_not_count_is_told_and_over_when_they_do(status: str) -> None:
-    """2A5F, measurement status: demo, test, calibration, unavailable, invalid. SpO2 60 % alerts nobody."""
+    """2A5F, measurement status: demo, test, calibration, unavailable, invalid.
+
+    SpO2 60 % alerts nobody.
+    """
     shown = f"043C004800{status}"
     lasting = [(at, shown) for at in (0, 15, 30)]
     opened, over = (
-        ("device:fault", "low", state, "Device sends nothing that counts") for state in ("open", "resolved")
+        ("device:fault", "low", state, "Device sends nothing that counts")
+        for state in ("open", "resolved")
     )
     assert set(alerts(replay_frames(notified("2A5F", lasting), [worn()]))) == {opened}
     assert told(notified("2A5F", lasting[:2])) == []
-    assert told(notified("2A5F", [*lasting, (31, "0061004800")])) == [opened, opened, over]  # saturation and pulse
+    # saturation and pulse
+    assert told(notified("2A5F", [*lasting, (31, "0061004800")])) == [opened, opened, over]
 
 
 def test_a_sensor_whose_session_has_ended_is_not_judged() -> None:
@@ -224,4 +310,6 @@ def test_a_sensor_whose_session_has_ended_is_not_judged() -> None:
     found = alerts(replay_frames(notified("2AA7", stopped), [worn()]))
     assert {group for group, *_ in found} == {"device:fault"}
     running = [(at, f"0780{35:02X}00{at:02X}0000") for at in range(0, 60, 5)]
-    assert ("glucose", "high") in {each[:2] for each in alerts(replay_frames(notified("2AA7", running), [worn()]))}
+    assert ("glucose", "high") in {
+        each[:2] for each in alerts(replay_frames(notified("2AA7", running), [worn()]))
+    }

@@ -1,4 +1,6 @@
-"""Limits that people have set: whose come first, since when and until when, and how long they must be broken."""
+"""Limits that people have set: whose come first, since when and until when, and how long they
+must be broken.
+"""
 
 from __future__ import annotations
 
@@ -43,20 +45,34 @@ def programme(*limits: dict[str, Any]) -> dict[str, Any]:
 
 
 def whys(values: list[tuple[Any, ...]], entries: list[dict[str, Any]]) -> list[str]:
-    return [why for alert in of_type(replay_values(values, entries), "alert") for why in alert["why"]]
+    return [
+        why for alert in of_type(replay_values(values, entries), "alert") for why in alert["why"]
+    ]
 
 
 @pytest.mark.parametrize(
     ("entries", "value", "said"),
     [
         ([PATIENT, panel(limit(100)), programme(limit(95))], "97", None),  # the panel's comes first
-        ([PATIENT, panel(limit(100)), programme(limit(95))], "101", "limit set by Dr A for the panel heart-failure"),
+        (
+            [PATIENT, panel(limit(100)), programme(limit(95))],
+            "101",
+            "limit set by Dr A for the panel heart-failure",
+        ),
         ([PATIENT, programme(limit(95))], "97", "limit set by Dr A for the programme ward"),
-        ([{**PATIENT, "limits": [limit(110)]}, panel(limit(100))], "105", None),  # the patient's before the panel's
+        # the patient's before the panel's
+        ([{**PATIENT, "limits": [limit(110)]}, panel(limit(100))], "105", None),
         ([{**PATIENT, "limits": [limit(110)]}, panel(limit(100))], "111", "(limit set by Dr A)"),
-        ([PATIENT, panel(limit(None, low=60)), programme(limit(95))], "97", "for the programme ward"),  # by side
-        ([PATIENT, panel(limit(150))], "135", None),  # a panel's limit takes the place of the shipped one
-        ([PATIENT], "135", "NEWS2 chart with 3 points (shipped)"),  # a panel without an entry sets nothing
+        # by side
+        (
+            [PATIENT, panel(limit(None, low=60)), programme(limit(95))],
+            "97",
+            "for the programme ward",
+        ),
+        # a panel's limit takes the place of the shipped one
+        ([PATIENT, panel(limit(150))], "135", None),
+        # a panel without an entry sets nothing
+        ([PATIENT], "135", "NEWS2 chart with 3 points (shipped)"),
     ],
 )
 def test_patient_before_panel_before_programme_before_shipped(
@@ -68,7 +84,9 @@ def test_patient_before_panel_before_programme_before_shipped(
 
 
 def test_the_rule_names_level_and_group() -> None:
-    (alert,) = of_type(replay_values([(0, "heart_rate", "101")], [PATIENT, panel(limit())]), "alert")
+    (alert,) = of_type(
+        replay_values([(0, "heart_rate", "101")], [PATIENT, panel(limit())]), "alert"
+    )
     assert alert["rule"] == "limit.panel.heart-failure.heart_rate.above_100_/min"
 
 
@@ -85,11 +103,13 @@ def test_a_limit_ends_and_a_late_reading_is_judged_by_what_held_then() -> None:
         frame([measurement(10, "heart_rate", "110")], 71, 1),
         frame([measurement(72, "heart_rate", "121")], 72, 2),
     ]
-    assert [alert["why"][0][-23:] for alert in of_type(replay_frames(in_order[:1], entries), "alert")] == [
-        "a minute (limit set by Dr A)"[-23:]
-    ]
+    assert [
+        alert["why"][0][-23:] for alert in of_type(replay_frames(in_order[:1], entries), "alert")
+    ] == ["a minute (limit set by Dr A)"[-23:]]
     assert of_type(replay_frames(in_order[1:], entries), "alert") == []
-    said = [alert["history"][-1]["reason"] for alert in of_type(replay_frames(late, entries), "alert")]
+    said = [
+        alert["history"][-1]["reason"] for alert in of_type(replay_frames(late, entries), "alert")
+    ]
     assert any("Dr A" in each for each in said)
     assert any("Dr B" in each for each in said)
 
@@ -101,12 +121,18 @@ def test_a_limit_holds_from_its_beginning_to_before_its_end(minute: int, strikes
 
 
 def test_when_the_later_one_ends_the_earlier_one_holds_again() -> None:
-    entries = [{**PATIENT, "limits": [limit(100), limit(140, valid_from=stamp(10), until=stamp(20))]}]
+    entries = [
+        {**PATIENT, "limits": [limit(100), limit(140, valid_from=stamp(10), until=stamp(20))]}
+    ]
     values = [(minute, "heart_rate", "105") for minute in (5, 15, 25)]
-    assert [bool(alerts(replay_values([value], entries))) for value in values] == [True, False, True]
+    assert [bool(alerts(replay_values([value], entries))) for value in values] == [
+        True,
+        False,
+        True,
+    ]
 
 
-# --- k of the last n -------------------------------------------------------------------------------------------------
+# --- k of the last n ------------------------------------------------------------------------------
 
 THREE_OF_FOUR = limit(100, of={"count": 3, "last": 4, "within": 240})
 
@@ -132,13 +158,20 @@ def test_three_of_the_last_four(values: list[str], strikes: bool) -> None:
 @pytest.mark.parametrize(("gap", "strikes"), [(120, True), (121, False)])
 def test_the_readings_must_lie_within_the_time(gap: int, strikes: bool) -> None:
     readings = [(gap * number, "heart_rate", "105") for number in range(3)]
-    assert bool(alerts(replay_values(readings, [{**PATIENT, "limits": [THREE_OF_FOUR]}]))) is strikes
+    assert (
+        bool(alerts(replay_values(readings, [{**PATIENT, "limits": [THREE_OF_FOUR]}]))) is strikes
+    )
 
 
 def test_k_of_n_over_days() -> None:
     """Daily weights: the history is kept for as long as the limit looks back."""
     weight = limit(90, vital="weight", unit="kg", of={"count": 3, "last": 4, "within": 4 * 1440})
-    days = [(0, "weight", "91"), (1440, "weight", "89"), (2880, "weight", "91"), (4320, "weight", "91")]
+    days = [
+        (0, "weight", "91"),
+        (1440, "weight", "89"),
+        (2880, "weight", "91"),
+        (4320, "weight", "91"),
+    ]
     assert alerts(replay_values(days[:3], [{**PATIENT, "limits": [weight]}])) == []
     assert alerts(replay_values(days, [{**PATIENT, "limits": [weight]}])) == [
         ("weight", "medium", "open", "Body weight high")
@@ -147,15 +180,22 @@ def test_k_of_n_over_days() -> None:
 
 def test_a_late_reading_completes_them() -> None:
     sent = [0, 20, 10]  # the middle one comes last
-    frames = [frame([measurement(at, "heart_rate", "105")], 30 + seq, seq) for seq, at in enumerate(sent)]
+    frames = [
+        frame([measurement(at, "heart_rate", "105")], 30 + seq, seq) for seq, at in enumerate(sent)
+    ]
     output = replay_frames(frames, [worn(), {**PATIENT, "limits": [THREE_OF_FOUR]}])
     assert len(of_type(output, "alert")) == 1
 
 
 def test_with_both_forms_the_cadence_decides() -> None:
-    """A strap (2A37) is a stream: minutes count. A typed value is a spot reading: its number counts."""
+    """A strap (2A37) is a stream: minutes count.
+
+    A typed value is a spot reading: its number counts.
+    """
     both = limit(100, **{"for": 30, "of": {"count": 2, "last": 2, "within": 240}})
-    spot = replay_values([(0, "heart_rate", "105"), (10, "heart_rate", "105")], [{**PATIENT, "limits": [both]}])
+    spot = replay_values(
+        [(0, "heart_rate", "105"), (10, "heart_rate", "105")], [{**PATIENT, "limits": [both]}]
+    )
     assert len(alerts(spot)) == 1
     stream = [
         frame([{"at": stamp(at), "characteristic": "2A37", "payload": "0069"}], at, seq)
@@ -168,16 +208,22 @@ def test_with_both_forms_the_cadence_decides() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.lists(st.sampled_from(["80", "105"]), min_size=1, max_size=12), st.randoms(use_true_random=False))
+@given(
+    st.lists(st.sampled_from(["80", "105"]), min_size=1, max_size=12),
+    st.randoms(use_true_random=False),
+)
 def test_law_2b_what_order_opens_at_high_any_order_opens(values: list[str], chance: Any) -> None:
     high = {**THREE_OF_FOUR, "priority": "high"}
-    frames = [frame([measurement(10 * seq, "heart_rate", value)], 10 * seq, seq) for seq, value in enumerate(values)]
+    frames = [
+        frame([measurement(10 * seq, "heart_rate", value)], 10 * seq, seq)
+        for seq, value in enumerate(values)
+    ]
     entries = [worn(), {**PATIENT, "limits": [high]}]
     if alerts(replay_frames(frames, entries)):
         assert alerts(replay_frames(chance.sample(frames, len(frames)), entries))
 
 
-# --- what cannot be used ---------------------------------------------------------------------------------------------
+# --- what cannot be used --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -187,11 +233,17 @@ def test_law_2b_what_order_opens_at_high_any_order_opens(values: list[str], chan
         (limit(100, vital="mood"), "there is no vital 'mood'"),
         (limit(None), "has neither low nor high"),
         (limit(50, low=60), "a low that is not below its high"),
-        (limit(100, of={"count": 4, "last": 3, "within": 60}), "wants more readings than the last 3"),
+        (
+            limit(100, of={"count": 4, "last": 3, "within": 60}),
+            "wants more readings than the last 3",
+        ),
         (limit(100, valid_from=stamp(5), until=stamp(5)), "ends before it begins"),
         (
             limit(100.4, vital="body_temperature", unit="Cel"),
-            "the limit of body_temperature has a high of 100.4 °C, which no body has: is the unit right?",
+            (
+                "the limit of body_temperature has a high of 100.4 °C, which no body has: is the"
+                " unit right?"
+            ),
         ),
         (limit(None, low=3.9, vital="glucose", unit="mg/dL"), "has a low of 3.9 mg/dL"),
         (limit(180, vital="systolic", unit="kPa"), "has a high of 180 kPa"),
@@ -199,17 +251,27 @@ def test_law_2b_what_order_opens_at_high_any_order_opens(values: list[str], chan
         (limit(120, low=50, recover={"low": 0}), "has a recover of 0 a minute"),
         (limit(None, low=50, recover=45), "recovers at 45, on the wrong side of its low"),
         (limit(100, recover=105), "recovers at 105, on the wrong side of its high"),
-        (limit(120, low=50, recover=100), "has two sides and one recover: write recover with low and high"),
-        (limit(120, low=50, recover={"low": 90, "high": 80}), "recovers where no value is inside both sides"),
+        (
+            limit(120, low=50, recover=100),
+            "has two sides and one recover: write recover with low and high",
+        ),
+        (
+            limit(120, low=50, recover={"low": 90, "high": 80}),
+            "recovers where no value is inside both sides",
+        ),
         (limit(60, low=50, recover={"low": 65}), "recovers where no value is inside both sides"),
     ],
 )
-def test_a_limit_that_cannot_be_used_is_named_and_leaves_the_others_in_force(wrong: dict[str, Any], said: str) -> None:
+def test_a_limit_that_cannot_be_used_is_named_and_leaves_the_others_in_force(
+    wrong: dict[str, Any], said: str
+) -> None:
     for entry in (panel(limit(), wrong), programme(wrong), {**PATIENT, "limits": [wrong]}):
         (only,) = registry_of([entry]).entries()
         (fault,) = faults(only, shipped())
         assert said in fault
-    assert alerts(replay_values([(0, "heart_rate", "105")], [{**PATIENT, "limits": [wrong, limit(100)]}]))
+    assert alerts(
+        replay_values([(0, "heart_rate", "105")], [{**PATIENT, "limits": [wrong, limit(100)]}])
+    )
 
 
 @pytest.mark.parametrize(
@@ -232,7 +294,9 @@ def test_who_is_not_born_yet_has_a_date_of_birth_that_cannot_be_read(born: str) 
     """A 2062 for 1962 must make nobody a newborn, whose limits are far from an adult's."""
     entry = {"v": 1, "patient": "p", "born": born}
     (known,) = registry_of([entry]).entries()
-    assert faults(known, shipped(), START) == ["born lies ahead, so that nobody knows whether it is a child"]
+    assert faults(known, shipped(), START) == [
+        "born lies ahead, so that nobody knows whether it is a child"
+    ]
     found = of_type(replay_values([(0, "heart_rate", "175")], [entry]), "alert")
     assert [alert["title"] for alert in found][:1] == ["No limits for this person"]
 
@@ -256,7 +320,13 @@ def test_a_limit_on_the_edge_of_what_a_body_can_have_cannot_ring_and_is_refused(
     vital: str, side: str, bound: Decimal
 ) -> None:
     """What lies beyond it is rejected: it would only take the place of a limit that rings."""
-    own = {"vital": vital, side: float(bound), "unit": shipped().vitals[vital].unit, "owner": "Dr A", "priority": "low"}
+    own = {
+        "vital": vital,
+        side: float(bound),
+        "unit": shipped().vitals[vital].unit,
+        "owner": "Dr A",
+        "priority": "low",
+    }
     (known,) = registry_of([{"v": 1, "patient": "p", "limits": [own]}]).entries()
     (fault,) = faults(known, shipped())
     assert fault.endswith("which no value of a body can be beyond")
@@ -267,10 +337,12 @@ def test_a_side_on_the_edge_sets_nothing_and_the_other_side_of_its_limit_rings()
     saturation = {"vital": "oxygen_saturation", "unit": "%", "owner": "Dr A", "priority": "high"}
     entry = {"v": 1, "patient": "p", "limits": [{**saturation, "low": 94, "high": 100}]}
     assert faults(next(registry_of([entry]).entries()), shipped()) == []
-    (alert, *_) = of_type(replay_values([(0, "oxygen_saturation", "93")], [entry]), "alert")
+    alert, *_ = of_type(replay_values([(0, "oxygen_saturation", "93")], [entry]), "alert")
     assert (alert["priority"], alert["group"]) == ("high", "vital_signs")
     least = shipped().vitals["oxygen_saturation"].reject.below or 0
-    ends = registry_of([{"v": 1, "patient": "p", "limits": [{**saturation, "low": float(least), "high": 100}]}])
+    ends = registry_of(
+        [{"v": 1, "patient": "p", "limits": [{**saturation, "low": float(least), "high": 100}]}]
+    )
     (fault,) = faults(next(ends.entries()), shipped())
     assert fault.endswith("which no value of a body can be beyond")
 
@@ -293,13 +365,19 @@ def test_of_one_priority_the_later_limit_holds_and_other_tiers_stay() -> None:
     ]
     registry = registry_of([{**PATIENT, "limits": tiers}])
     rows = in_force(registry, shipped(), registry.patient("p"), START)
-    found = {row.priority: str(row.bound) for row in rows if (row.vital, row.side) == ("heart_rate", "high")}
+    found = {
+        row.priority: str(row.bound)
+        for row in rows
+        if (row.vital, row.side) == ("heart_rate", "high")
+    }
     assert found == {"low": "110", "medium": "115", "high": "130"}
 
 
-# --- whatever the registry holds -------------------------------------------------------------------------------------
+# --- whatever the registry holds ------------------------------------------------------------------
 
-UNITS_OF = {name: shipped().vitals[name].units for name in sorted(shipped().limits.beyond_query.vitals)}
+UNITS_OF = {
+    name: shipped().vitals[name].units for name in sorted(shipped().limits.beyond_query.vitals)
+}
 NUMBERS = st.one_of(st.none(), st.integers(-10, 500), st.decimals(-10, 500, places=1).map(str))
 
 
@@ -323,32 +401,43 @@ def limits_of(vital: str) -> st.SearchStrategy[dict[str, Any]]:
 
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_whatever_the_registry_holds_a_value_beyond_the_query_bound_rings_high(data: st.DataObject) -> None:
+def test_whatever_the_registry_holds_a_value_beyond_the_query_bound_rings_high(
+    data: st.DataObject,
+) -> None:
     vital = data.draw(st.sampled_from(sorted(UNITS_OF)))
     lists = [data.draw(st.lists(limits_of(vital), max_size=3)) for _ in range(3)]
     born = data.draw(st.sampled_from([None, "1950", "no date"]))
     pregnant = data.draw(st.booleans())
     person = {**PATIENT, "born": born, "pregnant": pregnant, "limits": lists[0]}
     bounds = shipped().vitals[vital].query
-    out = [str(bound + by) for bound, by in ((bounds.below, -1), (bounds.above, 1)) if bound is not None]
+    out = [
+        str(bound + by)
+        for bound, by in ((bounds.below, -1), (bounds.above, 1))
+        if bound is not None
+    ]
     value = data.draw(st.sampled_from(out))
     found = replay_values([(0, vital, value)], [person, panel(*lists[1]), programme(*lists[2])])
     assert "high" in {alert["priority"] for alert in of_type(found, "alert")}
 
 
 def test_an_expected_vital_that_there_is_not_is_a_fault() -> None:
-    (entry,) = registry_of([{"v": 1, "patient": "p", "expected_every": {"hart_rate": 60}}]).entries()
+    (entry,) = registry_of(
+        [{"v": 1, "patient": "p", "expected_every": {"hart_rate": 60}}]
+    ).entries()
     assert faults(entry, shipped()) == ["expected_every: there is no vital 'hart_rate'"]
 
 
-# --- what holds ------------------------------------------------------------------------------------------------------
+# --- what holds -----------------------------------------------------------------------------------
 
 
 def test_what_is_in_force_names_level_owner_and_since() -> None:
     own = {**PATIENT, "limits": [limit(None, low=45, valid_from=stamp(0))]}
     registry = registry_of([own, panel(limit(100)), programme(limit(95), limit(None, low=40))])
     rows = list(in_force(registry, shipped(), registry.patient("p"), START + timedelta(minutes=1)))
-    found = {(row.vital, row.side, str(row.bound)): (row.level, row.group, row.owner, row.since) for row in rows}
+    found = {
+        (row.vital, row.side, str(row.bound)): (row.level, row.group, row.owner, row.since)
+        for row in rows
+    }
     assert found["heart_rate", "low", "45"] == ("patient", "", "Dr A", START)
     assert found["heart_rate", "high", "100"] == ("panel", "heart-failure", "Dr A", None)
     assert found["systolic", "high", "180"] == ("shipped", "", "shipped", None)
@@ -359,23 +448,50 @@ def test_what_is_in_force_names_level_owner_and_since() -> None:
 @pytest.mark.parametrize(
     ("entry", "vital", "bands"),
     [
-        ({"pregnant": True}, "systolic", {
-            "maternity_red <=84 >=95", "maternity_amber <=89 >=95", "maternity_red >=160 <=154",
-        }),
-        ({"born": "2016-09-14"}, "respiratory_rate", {
-            "child_red <=10 >=17", "child_amber <=14 >=17", "child_amber >=41 <=38", "child_red >=51 <=38",
-        }),
-        ({"oxygen_scale": 2, "on_oxygen": True}, "oxygen_saturation", {
-            "news2_red <=83 >=87", "news2_amber <=85 >=87", "news2_amber >=95 <=93", "news2_red >=97 <=93",
-        }),
+        (
+            {"pregnant": True},
+            "systolic",
+            {
+                "maternity_red <=84 >=95",
+                "maternity_amber <=89 >=95",
+                "maternity_red >=160 <=154",
+            },
+        ),
+        (
+            {"born": "2016-09-14"},
+            "respiratory_rate",
+            {
+                "child_red <=10 >=17",
+                "child_amber <=14 >=17",
+                "child_amber >=41 <=38",
+                "child_red >=51 <=38",
+            },
+        ),
+        (
+            {"oxygen_scale": 2, "on_oxygen": True},
+            "oxygen_saturation",
+            {
+                "news2_red <=83 >=87",
+                "news2_amber <=85 >=87",
+                "news2_amber >=95 <=93",
+                "news2_red >=97 <=93",
+            },
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_bands_of_the_chart_that_is_the_patients_are_in_force(
     entry: dict[str, Any], vital: str, bands: set[str]
 ) -> None:
     registry = registry_of([{"v": 1, "patient": "p", **entry}])
-    rows = [row for row in in_force(registry, shipped(), registry.patient("p"), START) if row.vital == vital]
+    rows = [
+        row
+        for row in in_force(registry, shipped(), registry.patient("p"), START)
+        if row.vital == vital
+    ]
     signs = {"low": ("<=", ">="), "high": (">=", "<=")}
-    said = {f"{row.group} {signs[row.side][0]}{row.bound} {signs[row.side][1]}{row.recover}" for row in rows}
+    said = {
+        f"{row.group} {signs[row.side][0]}{row.bound} {signs[row.side][1]}{row.recover}"
+        for row in rows
+    }
     assert said == bands
     assert all(row.including for row in rows)

@@ -33,7 +33,9 @@ def falling(values: list[tuple[float, float]]) -> list[Alert]:
         ([(0, 98), (5, 98), (10, 98), (15, 70)], False),  # one value lower: it may be an artefact
     ],
 )
-def test_falling_at_two_a_minute_to_be_low_within_ten_minutes(values: list[tuple[float, float]], told: bool) -> None:
+def test_falling_at_two_a_minute_to_be_low_within_ten_minutes(
+    values: list[tuple[float, float]], told: bool
+) -> None:
     found = falling(values)
     assert bool(found) is told
     if told:
@@ -44,7 +46,10 @@ def test_falling_at_two_a_minute_to_be_low_within_ten_minutes(values: list[tuple
 def test_it_tells_value_rate_and_time() -> None:
     (alert,) = falling([(0, 118), (5, 108), (10, 98), (15, 88)])
     assert alert["why"] == [
-        "glucose interstitial 88 mg/dL, falling 2.0 mg/dL a minute: 70 mg/dL in about 9 minutes (trend)"
+        (
+            "glucose interstitial 88 mg/dL, falling 2.0 mg/dL a minute: 70 mg/dL in about 9 minutes"
+            " (trend)"
+        )
     ]
 
 
@@ -53,17 +58,27 @@ def test_in_the_unit_of_the_sensor() -> None:
     output = replay_values([(at, "glucose_interstitial", value, "mmol/L") for at, value in values])
     (alert,) = [alert for alert in of_type(output, "alert") if alert["rule"].startswith(RULE)]
     assert alert["why"] == [
-        "glucose interstitial 4.8 mmol/L, falling 0.12 mmol/L a minute: 3.9 mmol/L in about 8 minutes (trend)"
+        (
+            "glucose interstitial 4.8 mmol/L, falling 0.12 mmol/L a minute: 3.9 mmol/L in about 8"
+            " minutes (trend)"
+        )
     ]
 
 
 @pytest.mark.parametrize(("trend", "told"), [("ecff", True), ("edff", False), ("ff07", False)])
 def test_what_the_sensor_says_itself_counts_where_little_is_known(trend: str, told: bool) -> None:
-    """2AA7: size 8, flags trend, 85 mg/dL, 10 minutes; trend -2.0 (0xFFEC is -20 with exponent -1), -1.9, NaN."""
+    """2AA7: size 8, flags trend, 85 mg/dL, 10 minutes; trend -2.0 (0xFFEC is -20 with exponent
+    -1), -1.9, NaN.
+    """
     sent = {"ecff": "ecff", "edff": "edff", "ff07": "ff07"}[trend]
     payload = f"080155000a00{sent if sent == 'ff07' else exponent(sent)}"
-    output = replay_frames([frame([{"at": stamp(0), "characteristic": "2AA7", "payload": payload}], 0)], [worn()])
-    assert bool([alert for alert in of_type(output, "alert") if alert["rule"].startswith(RULE)]) is told
+    output = replay_frames(
+        [frame([{"at": stamp(0), "characteristic": "2AA7", "payload": payload}], 0)], [worn()]
+    )
+    assert (
+        bool([alert for alert in of_type(output, "alert") if alert["rule"].startswith(RULE)])
+        is told
+    )
 
 
 def exponent(mantissa: str) -> str:
@@ -91,7 +106,10 @@ def test_late_values_take_their_place() -> None:
 def test_it_ends_when_it_no_longer_leads_to_low() -> None:
     after = [(20, 86), (25, 87), (30, 89), (35, 90), (40, 91), (45, 92)]
     output = replay_values(
-        [(at, "glucose_interstitial", str(value)) for at, value in [(0, 118), (5, 108), (10, 98), (15, 88), *after]]
+        [
+            (at, "glucose_interstitial", str(value))
+            for at, value in [(0, 118), (5, 108), (10, 98), (15, 88), *after]
+        ]
     )
     assert of_type(output, "alert")[-1]["state"] == "resolved"
 
@@ -101,5 +119,7 @@ def test_it_ends_when_it_no_longer_leads_to_low() -> None:
 def test_sensor_noise_about_a_level_tells_nothing(seed: int, level: int) -> None:
     """Values every 5 minutes and an error of 2 % each: a pair may be steep, the median is not."""
     chance = random.Random(seed)
-    values = [(5.0 * number, max(75.0, level * (1 + chance.gauss(0, 0.02)))) for number in range(96)]
+    values = [
+        (5.0 * number, max(75.0, level * (1 + chance.gauss(0, 0.02)))) for number in range(96)
+    ]
     assert falling(values) == []

@@ -18,7 +18,13 @@ from rpm_stream.sameness import Measurements, are_one, measured, plain_number
 from rpm_stream.score.memory.size import forget_vital, size, vitals
 from rpm_stream.score.memory.state import ScoreState
 from rpm_stream.score.rules import same_measurement as same
-from rpm_stream.score.rules.same_measurement import MOST, MOST_A_MINUTE, MOST_COPIES, MOST_TWINS, Same
+from rpm_stream.score.rules.same_measurement import (
+    MOST,
+    MOST_A_MINUTE,
+    MOST_COPIES,
+    MOST_TWINS,
+    Same,
+)
 
 START = datetime(2026, 3, 1, 8, 0, tzinfo=UTC)
 SAME = Same(shipped())
@@ -27,11 +33,20 @@ SAME = Same(shipped())
 def reading(seconds: float, value: str | None, device: str = "cuff", **fields: Any) -> Reading:
     at = START + timedelta(seconds=seconds)
     given: dict[str, Any] = {
-        "id": f"{device} {seconds} {value}", "patient": "p", "device": device, "vital": "systolic", "value": value,
-        "unit": "mm[Hg]", "measured_at": at, "received_at": at, "utc_offset": None,
-        "absent": None if value else "error", "flags": (), "attributes": {"characteristic": "app"},
+        "id": f"{device} {seconds} {value}",
+        "patient": "p",
+        "device": device,
+        "vital": "systolic",
+        "value": value,
+        "unit": "mm[Hg]",
+        "measured_at": at,
+        "received_at": at,
+        "utc_offset": None,
+        "absent": None if value else "error",
+        "flags": (),
+        "attributes": {"characteristic": "app"},
         "origin": Origin(frame=f"f-{device}-{seconds}", index=0, part=0),
-    }  # fmt: skip
+    }
     return Reading(**{**given, **fields})
 
 
@@ -50,8 +65,10 @@ def stored(state: ScoreState) -> ScoreState:
         (reading(20, "140.0", "app"), True),
         (reading(20, "0140", "app"), True),
         (reading(20, "140", origin=Origin(frame="other", index=0, part=0)), True),
-        (reading(20, "140", origin=Origin(frame="f-cuff-20", index=0, part=1)), False),  # a part of the same payload
-        (reading(20, "140", origin=Origin(frame="f-cuff-20", index=1, part=0)), True),  # another entry of the frame
+        # a part of the same payload
+        (reading(20, "140", origin=Origin(frame="f-cuff-20", index=0, part=1)), False),
+        # another entry of the frame
+        (reading(20, "140", origin=Origin(frame="f-cuff-20", index=1, part=0)), True),
         (reading(20, "141", "app"), False),
         (reading(20, "140", "app", unit="kPa"), False),
         (reading(0, "140", "app"), True),  # a full minute, 20 s before
@@ -78,7 +95,8 @@ def test_sixty_seconds_apart_are_two() -> None:
 
 def test_a_glucose_sensor_is_read_by_two_ways_at_any_second() -> None:
     one, other = (
-        reading(at, "100", device, vital="glucose_interstitial", unit="mg/dL") for at, device in ((7, "a"), (49, "b"))
+        reading(at, "100", device, vital="glucose_interstitial", unit="mg/dL")
+        for at, device in ((7, "a"), (49, "b"))
     )
     assert are_one(measured(one), measured(other), "glucose_interstitial")
     assert not are_one(measured(one), measured(other), "glucose")
@@ -114,7 +132,9 @@ def test_a_second_value_of_a_device_is_no_copy_of_a_copy() -> None:
 
 
 def test_a_second_value_of_a_device_is_none_however_much_came_since() -> None:
-    """More than is kept whole: the app has told of the first measurement, at its minute, and sends another."""
+    """More than is kept whole: the app has told of the first measurement, at its minute, and
+    sends another.
+    """
     state = ScoreState()
     for day in range(MOST_TWINS + 1):
         assert not is_again(state, reading(day * 86_400 + 7, "140"))
@@ -127,34 +147,55 @@ def test_where_too_many_tell_of_a_measurement_one_is_published_twice(days: int) 
     """An app that sends all again and again, each time as something new."""
     state, most = ScoreState(), MOST_COPIES * MOST
     told = [
-        is_again(state, reading(day * 86_400, "140", origin=Origin(frame=f"{day} {turn}", index=0, part=0)))
-        for turn in range(3 * most) for day in range(days)
-    ]  # fmt: skip
+        is_again(
+            state,
+            reading(day * 86_400, "140", origin=Origin(frame=f"{day} {turn}", index=0, part=0)),
+        )
+        for turn in range(3 * most)
+        for day in range(days)
+    ]
     assert days < told.count(False) < len(told) / 8
     assert len(state.copies["systolic"]) <= most * 20
 
 
 @given(st.permutations(range(12)), st.lists(st.integers(0, 11), max_size=20))
-def test_values_apart_are_found_whenever_the_second_arrives(order: list[int], again: list[int]) -> None:
-    """A cuff's values of some days, an app that delivers them when it likes: each once, whatever came between."""
+def test_values_apart_are_found_whenever_the_second_arrives(
+    order: list[int], again: list[int]
+) -> None:
+    """A cuff's values of some days, an app that delivers them when it likes: each once, whatever
+    came between.
+    """
     state, known = ScoreState(), set()
     facts = [(day, reading(day * 86_400 + 17, "140")) for day in order]
-    facts += [(day, reading(day * 86_400, "140", f"app{number}")) for number, day in enumerate(again)]
+    facts += [
+        (day, reading(day * 86_400, "140", f"app{number}")) for number, day in enumerate(again)
+    ]
     for day, fact in facts:
         assert is_again(state, fact) == (day in known)
         known.add(day)
 
 
-@given(st.lists(st.tuples(st.integers(0, 6), st.sampled_from("abc"), st.integers(70, 71)), max_size=14), st.data())
-def test_kept_marks_and_the_whole_list_say_the_same(course: list[tuple[int, str, int]], data: st.DataObject) -> None:
-    """As long as all of it is kept, what a correction counts from the topics is what the judge counted."""
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 6), st.sampled_from("abc"), st.integers(70, 71)), max_size=14
+    ),
+    st.data(),
+)
+def test_kept_marks_and_the_whole_list_say_the_same(
+    course: list[tuple[int, str, int]], data: st.DataObject
+) -> None:
+    """As long as all of it is kept, what a correction counts from the topics is what the judge
+    counted.
+    """
     assume(len(course) <= MOST_A_MINUTE or len({at for at, *_ in course}) * 3 <= MOST_A_MINUTE)
     state, whole = ScoreState(), Measurements()
     for number, (at, device, value) in enumerate(course):
         fact = reading(
-            at * data.draw(st.sampled_from([1, 20, 60])), str(value), device,
+            at * data.draw(st.sampled_from([1, 20, 60])),
+            str(value),
+            device,
             origin=Origin(frame=str(number), index=0, part=0),
-        )  # fmt: skip
+        )
         assert is_again(state, fact) != whole.add(fact)
 
 
@@ -181,7 +222,9 @@ def test_a_flood_pushes_out_nothing_older() -> None:
 
 def test_two_beats_of_a_second_are_two() -> None:
     beats = [
-        reading(0, "800", vital="rr_interval", unit="ms", origin=Origin(frame="f", index=index, part=0))
+        reading(
+            0, "800", vital="rr_interval", unit="ms", origin=Origin(frame="f", index=index, part=0)
+        )
         for index in (0, 1)
     ]
     assert SAME.also_seen(ScoreState(), beats) == []

@@ -1,4 +1,6 @@
-"""Signs of a bad signal, each from both sides: told in a group of its own, said beside what else is told."""
+"""Signs of a bad signal, each from both sides: told in a group of its own, said beside what else
+is told.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +35,16 @@ def frames_of(values: Iterable[Sequence[Any]], device: str = "d") -> list[dict[s
     ]
 
 
-def notified(device: str, characteristic: str, payloads: Iterable[tuple[float, str]]) -> list[dict[str, Any]]:
+def notified(
+    device: str, characteristic: str, payloads: Iterable[tuple[float, str]]
+) -> list[dict[str, Any]]:
     return [
-        frame([{"at": stamp(at), "characteristic": characteristic, "payload": payload}], at, seq=number, device=device)
+        frame(
+            [{"at": stamp(at), "characteristic": characteristic, "payload": payload}],
+            at,
+            seq=number,
+            device=device,
+        )
         for number, (at, payload) in enumerate(payloads)
     ]
 
@@ -43,7 +52,9 @@ def notified(device: str, characteristic: str, payloads: Iterable[tuple[float, s
 def replayed(frames: list[dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
     """Frames of any devices of one patient, in the order of their sending."""
     devices = sorted({each["device"] for each in frames})
-    return replay_frames(sorted(frames, key=lambda each: each["sent_at"]), [worn(device=name) for name in devices])
+    return replay_frames(
+        sorted(frames, key=lambda each: each["sent_at"]), [worn(device=name) for name in devices]
+    )
 
 
 def told(frames: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
@@ -57,12 +68,22 @@ def why(frames: list[dict[str, Any]], group: str) -> str:
     return " | ".join(found[-1]["why"])
 
 
-# --- a value that fits this person in another unit only ---------------------------------------------------------------
+# --- a value that fits this person in another unit only -------------------------------------------
 
-GLUCOSE = [(hour * 60, "glucose", value, "mg/dL") for hour, value in enumerate(("110", "125", "98", "140"))]
-WEIGHTS = [(day * 1440, "weight", value, "kg") for day, value in enumerate(("80.2", "80.0", "79.8", "80.4"))]
-TEMPERATURES = [(day * 720, "body_temperature", value, "Cel") for day, value in enumerate(("36.6", "36.8", "37.1"))]
-PRESSURES = [(day * 1440, "systolic", value, "mm[Hg]") for day, value in enumerate(("128", "131", "125"))]
+GLUCOSE = [
+    (hour * 60, "glucose", value, "mg/dL") for hour, value in enumerate(("110", "125", "98", "140"))
+]
+WEIGHTS = [
+    (day * 1440, "weight", value, "kg")
+    for day, value in enumerate(("80.2", "80.0", "79.8", "80.4"))
+]
+TEMPERATURES = [
+    (day * 720, "body_temperature", value, "Cel")
+    for day, value in enumerate(("36.6", "36.8", "37.1"))
+]
+PRESSURES = [
+    (day * 1440, "systolic", value, "mm[Hg]") for day, value in enumerate(("128", "131", "125"))
+]
 
 
 def test_millimoles_sent_as_milligrams_are_told_and_the_red_one_too() -> None:
@@ -83,7 +104,9 @@ def test_millimoles_sent_as_milligrams_are_told_and_the_red_one_too() -> None:
         (GLUCOSE, (6500, "glucose", "50", "mmol/L")),  # milligrams
     ],
 )
-def test_every_other_unit_of_the_vital_is_thought_of(usual: Values, value: tuple[float, str, str, str]) -> None:
+def test_every_other_unit_of_the_vital_is_thought_of(
+    usual: Values, value: tuple[float, str, str, str]
+) -> None:
     assert ("device:unit", "low", "open") in told(frames_of([*usual, value]))
 
 
@@ -106,7 +129,10 @@ def test_it_is_over_when_the_unit_is_right_again_and_a_real_change_becomes_usual
     mended = frames_of([*WEIGHTS, (6500, "weight", "177", "kg"), (9000, "weight", "80.1", "kg")])
     assert told(mended) == [("device:unit", "low", "open"), ("device:unit", "low", "resolved")]
     stays = [(6500 + day * 2000, "weight", "177", "kg") for day in range(8)]
-    assert told(frames_of([*WEIGHTS, *stays])) == [("device:unit", "low", "open"), ("device:unit", "low", "resolved")]
+    assert told(frames_of([*WEIGHTS, *stays])) == [
+        ("device:unit", "low", "open"),
+        ("device:unit", "low", "resolved"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +151,9 @@ def test_a_refused_value_that_another_unit_would_explain_is_told_at_once(
     """It stays refused: no reading, no Observation; the alert's evidence is its reject."""
     found = frames_of([*usual, value])
     assert told(found) == [("device:refused", "low", "open")]
-    assert f"it would fit this person in {unit}, is the device's unit set right?" in why(found, "device:refused")
+    assert f"it would fit this person in {unit}, is the device's unit set right?" in why(
+        found, "device:refused"
+    )
     output = replayed(found)
     (reject,), readings = of_type(output, "reject"), of_type(output, "reading")
     (alert,) = (alert for alert in of_type(output, "alert") if alert["group"] == "device:refused")
@@ -135,7 +163,9 @@ def test_a_refused_value_that_another_unit_would_explain_is_told_at_once(
     assert len(of_type(output, "observation")) == len(usual)
 
 
-def test_refused_values_without_an_explanation_are_told_when_they_last_and_over_with_a_good_one() -> None:
+def test_refused_values_without_explanation_are_told_when_they_last_and_over_with_a_good_one() -> (
+    None
+):
     def sent(*values: tuple[float, str]) -> list[dict[str, Any]]:
         return frames_of([(at, "oxygen_saturation", value, "%") for at, value in values])
 
@@ -145,10 +175,12 @@ def test_refused_values_without_an_explanation_are_told_when_they_last_and_over_
     assert told(sent((0, "127"), (5, "97"), (11, "127"))) == []
     assert told(sent((0, "127"), (10, "127"))) == [opened]
     assert told(sent((0, "127"), (10, "127"), (11, "127"), (12, "97"))) == [opened, over]
-    assert "oxygen saturation 127 % was refused" in why(sent((0, "127"), (10, "127")), "device:refused")
+    assert "oxygen saturation 127 % was refused" in why(
+        sent((0, "127"), (10, "127")), "device:refused"
+    )
 
 
-# --- jumps ------------------------------------------------------------------------------------------------------------
+# --- jumps ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -179,7 +211,9 @@ def test_a_jump_that_no_body_makes_is_told_and_over_with_the_next_value_beside_i
 
 def test_a_jump_between_two_units_is_one_and_the_same_weight_is_none() -> None:
     kilograms = (0, "weight", "82.2", "kg")
-    assert told(frames_of([kilograms, (1440, "weight", "164.4", "[lb_av]")])) == [("device:step", "low", "open")]
+    assert told(frames_of([kilograms, (1440, "weight", "164.4", "[lb_av]")])) == [
+        ("device:step", "low", "open")
+    ]
     assert told(frames_of([kilograms, (1440, "weight", "181.2", "[lb_av]")])) == []
 
 
@@ -191,7 +225,9 @@ def test_another_cuff_is_no_neighbour() -> None:
 def test_one_jump_of_a_rate_is_no_news_and_the_third_is() -> None:
     def rates(jumps: int) -> list[dict[str, Any]]:
         values = ["72", "140"] * (jumps // 2 + 1)
-        return frames_of([(at * 5 / 60, "heart_rate", value) for at, value in enumerate(values[: jumps + 1])])
+        return frames_of(
+            [(at * 5 / 60, "heart_rate", value) for at, value in enumerate(values[: jumps + 1])]
+        )
 
     assert told(rates(1)) == []
     assert told(rates(2)) == []
@@ -202,16 +238,21 @@ def test_a_red_value_after_a_jump_is_told_at_once_with_the_jump_beside_it() -> N
     found = frames_of([(0, "heart_rate", "72"), (0.1, "heart_rate", "230")])
     (alert,) = last_alerts(replayed(found)).values()
     assert (alert["group"], alert["priority"]) == ("vital_signs", "high")
-    assert "a jump from 72 a minute 6 seconds before that hardly any body makes: measure again" in alert["why"][0]
+    assert (
+        "a jump from 72 a minute 6 seconds before that hardly any body makes: measure again"
+        in alert["why"][0]
+    )
 
 
-# --- two sensors of one rhythm ----------------------------------------------------------------------------------------
+# --- two sensors of one rhythm --------------------------------------------------------------------
 
 
 def strap_and_oximeter(heart: int, pulse: int, minutes: int) -> list[dict[str, Any]]:
     """2A37 and 2A5F once a minute."""
     strap = notified("strap", "2A37", ((at, f"06{heart:02X}") for at in range(minutes)))
-    oximeter = notified("oximeter", "2A5F", ((at + 0.1, f"006100{pulse:02X}00") for at in range(minutes)))
+    oximeter = notified(
+        "oximeter", "2A5F", ((at + 0.1, f"006100{pulse:02X}00") for at in range(minutes))
+    )
     return strap + oximeter
 
 
@@ -220,7 +261,9 @@ def test_a_pulse_that_is_not_the_hearts_is_told_with_both_sensors_named() -> Non
     assert told(strap_and_oximeter(80, 111, 3)) == []
     assert told(strap_and_oximeter(80, 111, 4)) == [("device:disagreement", "low", "open")]
     said = why(strap_and_oximeter(74, 37, 10), "device:disagreement")
-    assert said.startswith("pulse 37 a minute from the oximeter, heart rate 74 a minute from the strap: ")
+    assert said.startswith(
+        "pulse 37 a minute from the oximeter, heart rate 74 a minute from the strap: "
+    )
 
 
 def test_they_must_speak_of_the_same_minute() -> None:
@@ -230,7 +273,10 @@ def test_they_must_speak_of_the_same_minute() -> None:
 
 
 def test_agreement_ends_it() -> None:
-    apart, together = strap_and_oximeter(80, 120, 6), notified("oximeter", "2A5F", [(6, "0061005200")])
+    apart, together = (
+        strap_and_oximeter(80, 120, 6),
+        notified("oximeter", "2A5F", [(6, "0061005200")]),
+    )
     strap = notified("strap", "2A37", [(6, "0650")])
     for number, each in enumerate((*together, *strap), start=100):
         each["seq"] = number
@@ -238,11 +284,13 @@ def test_agreement_ends_it() -> None:
     assert told(apart + strap + together) == [opened, ("device:disagreement", "low", "resolved")]
 
 
-# --- movement and the device's own doubts -----------------------------------------------------------------------------
+# --- movement and the device's own doubts ---------------------------------------------------------
 
 
 def walking(cadence: int, ago: float, rate: str = "06A0") -> dict[str, Any]:
-    """The alert of 160 a minute (or another payload of 2A37), so many minutes after steps of 2A53."""
+    """The alert of 160 a minute (or another payload of 2A37), so many minutes after steps of
+    2A53.
+    """
     pod = notified("pod", "2A53", [(10 - ago, f"000001{cadence:02X}")])  # 1 m/s
     strap = notified("strap", "2A37", [(10, rate)])
     (alert,) = last_alerts(replayed(pod + strap)).values()
@@ -262,8 +310,11 @@ def test_old_steps_and_slow_hearts_have_nothing_to_do_with_each_other() -> None:
 
 
 def test_a_value_that_its_device_doubts_asks_for_a_repeat() -> None:
-    loose = notified("cuff", "2A35", [(0, "10DC006E0092000300")])  # 220/110, body movement, cuff too loose
-    (alert,) = (each for each in last_alerts(replayed(loose)).values() if each["group"] == "vital_signs")
+    # 220/110, body movement, cuff too loose
+    loose = notified("cuff", "2A35", [(0, "10DC006E0092000300")])
+    (alert,) = (
+        each for each in last_alerts(replayed(loose)).values() if each["group"] == "vital_signs"
+    )
     asked = [line for line in alert["why"] if "the device doubts it" in line]
     assert asked and all("body movement, cuff too loose" in line for line in asked)
     assert all("measure again" in line or "repeat" in line for line in asked)
@@ -274,7 +325,7 @@ def test_a_strap_without_contact_is_judged_and_says_so() -> None:
     assert (alert["priority"], alert["why"][0].endswith("; no contact")) == ("medium", True)
 
 
-# --- stored values that come as new -----------------------------------------------------------------------------------
+# --- stored values that come as new ---------------------------------------------------------------
 
 FIVE = ("110", "145", "98", "176", "132")
 
@@ -283,12 +334,19 @@ def test_stored_values_under_new_times_are_told_and_over_with_a_new_one() -> Non
     again = [*FIVE, "120", *FIVE]
     values = [(number * 200, "glucose", value) for number, value in enumerate(again)]
     assert told(frames_of(values)) == [("device:clock", "low", "open")]
-    assert "the last 5 values of blood glucose came in the same order before" in why(frames_of(values), "device:clock")
+    assert "the last 5 values of blood glucose came in the same order before" in why(
+        frames_of(values), "device:clock"
+    )
     ended = [*values, (5000, "glucose", "101")]
-    assert told(frames_of(ended)) == [("device:clock", "low", "open"), ("device:clock", "low", "resolved")]
+    assert told(frames_of(ended)) == [
+        ("device:clock", "low", "open"),
+        ("device:clock", "low", "resolved"),
+    ]
 
 
-@pytest.mark.parametrize("again", [("110", "145", "98", "176", "133"), ("110", "145", "98", "132", "176")])
+@pytest.mark.parametrize(
+    "again", [("110", "145", "98", "176", "133"), ("110", "145", "98", "132", "176")]
+)
 def test_nearly_the_same_is_not_the_same(again: Sequence[str]) -> None:
     values = [(number * 200, "glucose", value) for number, value in enumerate([*FIVE, *again])]
     assert told(frames_of(values)) == []
@@ -296,7 +354,9 @@ def test_nearly_the_same_is_not_the_same(again: Sequence[str]) -> None:
 
 def test_a_low_among_stored_values_is_told_all_the_same() -> None:
     low = ["110", "145", "50", "176", "132"]
-    output = replay_values([(number * 200, "glucose", value) for number, value in enumerate(low + low)])
+    output = replay_values(
+        [(number * 200, "glucose", value) for number, value in enumerate(low + low)]
+    )
     steps = [step["event"] for alert in last_alerts(output).values() for step in alert["history"]]
     assert [event for event in steps if event in ("opened", "returned")].count("returned") == 1
 

@@ -1,4 +1,6 @@
-"""Trends over days through the replay: weight, heart rate and saturation against this person's own days."""
+"""Trends over days through the replay: weight, heart rate and saturation against this person's
+own days.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def weights(*numbers: float, start: int = 0) -> list[Value]:
 STEADY = (80.0, 80.2, 79.9, 80.1, 80.0, 79.8, 80.1, 80.0, 80.2, 79.9)
 
 
-def trends(values: list[Value], entries: list[dict[str, Any]] | None = None) -> list[dict[str, Any]]:
+def trends(
+    values: list[Value], entries: list[dict[str, Any]] | None = None
+) -> list[dict[str, Any]]:
     """The alerts that a trend has opened or raised."""
     output = replay_values(sorted(values, key=lambda row: row[0]), entries or [])
     return [alert for alert in of_type(output, "alert") if alert["rule"].startswith("trend.")]
@@ -66,7 +70,11 @@ def test_weight_above_its_own_days_before(last: tuple[float, ...], told: bool) -
     found = trends(weights(*STEADY, *last))
     assert bool(found) is told
     if told:
-        assert (found[0]["group"], found[0]["priority"], found[0]["title"]) == ("weight", "low", "Body weight rising")
+        assert (found[0]["group"], found[0]["priority"], found[0]["title"]) == (
+            "weight",
+            "low",
+            "Body weight rising",
+        )
         assert "of the 28 days before" in found[0]["why"][0]
 
 
@@ -91,13 +99,21 @@ def test_the_rule_of_thumb_alone_tells_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("answers", "told"),
-    [([1, 1, 1, 3], True), ([1, 1, 1, 2], False), ([4], True), ([3], False), ([5, 5, 5, 5], False), ([], False)],
+    [
+        ([1, 1, 1, 3], True),
+        ([1, 1, 1, 2], False),
+        ([4], True),
+        ([3], False),
+        ([5, 5, 5, 5], False),
+        ([], False),
+    ],
 )
 def test_with_breathlessness_above_usual_it_is_medium(answers: list[int], told: bool) -> None:
     """The rule of thumb and the answer of the same day; without a usual answer 4 of 10 counts."""
     last = len(STEADY)
     said = [
-        ((last - len(answers) + 1 + day) * DAY - 10, *BREATH[:1], str(answer)) for day, answer in enumerate(answers)
+        ((last - len(answers) + 1 + day) * DAY - 10, *BREATH[:1], str(answer))
+        for day, answer in enumerate(answers)
     ]
     said = [(minutes + 5, vital, value) for minutes, vital, value in said]
     found = trends([*weights(*STEADY, 81.2), *said, ((last) * DAY + 200, "weight", "81.2")])
@@ -135,28 +151,45 @@ def test_a_lasting_rise_becomes_usual() -> None:
 
 def test_the_unit_of_the_scale_does_not_matter() -> None:
     pounds = [
-        (at, vital, f"{float(kilos) / 0.45359237:.1f}", "[lb_av]") for at, vital, kilos in weights(*STEADY, 82, 82)
+        (at, vital, f"{float(kilos) / 0.45359237:.1f}", "[lb_av]")
+        for at, vital, kilos in weights(*STEADY, 82, 82)
     ]
-    assert trends(pounds)[0]["why"][0] == (
-        "weight 180.8 lb; 179.2 lb over the last 3 days, 2.8 above the 176.4 of the 28 days before; "
-        "up 4.6 lb within 2 days (rule of thumb) (trend)"
+    assert (
+        trends(pounds)[0]["why"][0]
+        == "weight 180.8 lb; 179.2 lb over the last 3 days, 2.8 above the 176.4 of the 28 days"
+        " before; up 4.6 lb within 2 days (rule of thumb) (trend)"
     )
 
 
 def test_what_the_scale_cannot_name_feeds_no_trend() -> None:
-    """A weight of an unknown user of a shared scale (user index 255): 2A9D, kg, user, 82.0 kg (16400 steps of 5 g)."""
+    """A weight of an unknown user of a shared scale (user index 255): 2A9D, kg, user, 82.0 kg
+    (16400 steps of 5 g).
+    """
     steady = [
-        frame([measurement(at, vital, value)], at, seq) for seq, (at, vital, value) in enumerate(weights(*STEADY))
+        frame([measurement(at, vital, value)], at, seq)
+        for seq, (at, vital, value) in enumerate(weights(*STEADY))
     ]
     own, unknown = (
-        [frame([{"at": stamp_of(day), "characteristic": "2A9D", "payload": f"041040{user}"}], day * DAY, 50 + day)
-         for day in (10, 11, 12)]
+        [
+            frame(
+                [{"at": stamp_of(day), "characteristic": "2A9D", "payload": f"041040{user}"}],
+                day * DAY,
+                50 + day,
+            )
+            for day in (10, 11, 12)
+        ]
         for user in ("01", "ff")
-    )  # fmt: skip
+    )
     entries = [worn()]
-    assert [a for a in of_type(replay_frames([*steady, *own], entries), "alert") if a["rule"].startswith("trend.")]
+    assert [
+        a
+        for a in of_type(replay_frames([*steady, *own], entries), "alert")
+        if a["rule"].startswith("trend.")
+    ]
     assert not [
-        a for a in of_type(replay_frames([*steady, *unknown], entries), "alert") if a["rule"].startswith("trend.")
+        a
+        for a in of_type(replay_frames([*steady, *unknown], entries), "alert")
+        if a["rule"].startswith("trend.")
     ]
 
 
@@ -164,7 +197,7 @@ def stamp_of(day: int) -> str:
     return measurement(day * DAY, "weight", "1")["at"]
 
 
-# --- saturation below its usual --------------------------------------------------------------------------------------
+# --- saturation below its usual -------------------------------------------------------------------
 
 USUAL = [(day * DAY, "oxygen_saturation", "98") for day in range(6)]
 
@@ -180,7 +213,9 @@ USUAL = [(day * DAY, "oxygen_saturation", "98") for day in range(6)]
     ],
 )
 def test_saturation_three_below_usual_in_three_of_four(values: list[str], told: bool) -> None:
-    last = [(6 * DAY + 60 * number, "oxygen_saturation", value) for number, value in enumerate(values)]
+    last = [
+        (6 * DAY + 60 * number, "oxygen_saturation", value) for number, value in enumerate(values)
+    ]
     found = trends([*USUAL, *last])
     assert bool(found) is told
     if told:
@@ -207,9 +242,15 @@ def test_in_a_stream_it_must_last_half_an_hour() -> None:
     ]
     entries = [worn()]
     assert not [
-        a for a in of_type(replay_frames([*usual, *stream[:-1]], entries), "alert") if a["rule"].startswith("trend")
+        a
+        for a in of_type(replay_frames([*usual, *stream[:-1]], entries), "alert")
+        if a["rule"].startswith("trend")
     ]
-    (alert,) = [a for a in of_type(replay_frames([*usual, *stream], entries), "alert") if a["rule"].startswith("trend")]
+    (alert,) = [
+        a
+        for a in of_type(replay_frames([*usual, *stream], entries), "alert")
+        if a["rule"].startswith("trend")
+    ]
     assert "for 30 minutes or longer" in alert["why"][0]
 
 
@@ -217,7 +258,7 @@ def stamp_at(minutes: int) -> str:
     return measurement(minutes, "weight", "1")["at"]
 
 
-# --- laws ------------------------------------------------------------------------------------------------------------
+# --- laws -----------------------------------------------------------------------------------------
 
 days = st.lists(st.floats(78, 84), min_size=8, max_size=16)
 
@@ -228,7 +269,9 @@ def test_law_4_shifted_by_days(numbers: list[float], by: int) -> None:
     def said(start: int) -> list[tuple[Any, ...]]:
         values = weights(*numbers, start=start)
         found = of_type(replay_values(values), "alert")
-        return [(alert["priority"], alert["title"], alert["why"], alert["state"]) for alert in found]
+        return [
+            (alert["priority"], alert["title"], alert["why"], alert["state"]) for alert in found
+        ]
 
     assert said(0) == said(by)
 
@@ -236,7 +279,9 @@ def test_law_4_shifted_by_days(numbers: list[float], by: int) -> None:
 @settings(max_examples=12, deadline=None)
 @given(days, st.randoms(use_true_random=False))
 def test_late_days_take_their_place(numbers: list[float], chance: random.Random) -> None:
-    """Whatever order the days came in (within the week in which a duplicate is known), the same is kept and holds."""
+    """Whatever order the days came in (within the week in which a duplicate is known), the same
+    is kept and holds.
+    """
     sent = [frame([measurement(*row)], row[0], seq) for seq, row in enumerate(weights(*numbers))]
     shuffled = [*sent[:-6], *chance.sample(sent[-6:], 6)]
 
@@ -253,7 +298,9 @@ def test_late_days_take_their_place(numbers: list[float], chance: random.Random)
 @given(days)
 def test_a_restart_between_every_two_readings_changes_nothing(numbers: list[float]) -> None:
     values = [*weights(*numbers)]
-    values += [(at + 3, "oxygen_saturation", f"{90 + float(value) % 10:.0f}") for at, _, value in values]
+    values += [
+        (at + 3, "oxygen_saturation", f"{90 + float(value) % 10:.0f}") for at, _, value in values
+    ]
     kept, restarted = Ward(), Ward()
     for at, vital, value in sorted(values):
         assert kept.now(vital, value, at) == restarted.now(vital, value, at)
@@ -264,11 +311,19 @@ def test_a_restart_between_every_two_readings_changes_nothing(numbers: list[floa
 def test_a_new_normal_begins_the_days_anew() -> None:
     """A person has said that this is the weight from now on: the days before no longer count."""
     ward = Ward()
-    opened = [alert for at, vital, value in weights(*STEADY, 82.0, 82.2, 82.1) for alert in ward.now(vital, value, at)]
+    opened = [
+        alert
+        for at, vital, value in weights(*STEADY, 82.0, 82.2, 82.1)
+        for alert in ward.now(vital, value, at)
+    ]
     told = [alert for alert in opened if alert.rule.startswith("trend.")]
     (ended,) = ward.act("new_normal", told[-1].id, minutes=13 * DAY - 60)
     assert ended.state == "resolved"
-    after = [alert for at, vital, value in weights(*[82.1] * 20, start=13) for alert in ward.now(vital, value, at)]
+    after = [
+        alert
+        for at, vital, value in weights(*[82.1] * 20, start=13)
+        for alert in ward.now(vital, value, at)
+    ]
     assert not [alert for alert in after if alert.rule.startswith("trend.")]
 
 
@@ -277,7 +332,9 @@ def test_weights_that_are_taken_back_leave_the_days() -> None:
     ward = Ward()
     for at, vital, value in weights(*STEADY):
         ward.now(vital, value, at)
-    visitor = [ward.message(at, (at, vital, value)) for at, vital, value in weights(90.0, 90.0, start=10)]
+    visitor = [
+        ward.message(at, (at, vital, value)) for at, vital, value in weights(90.0, 90.0, start=10)
+    ]
     for message in visitor:
         ward.judge.step(ward.patient, message)
     readings = tuple(reading for message in visitor for reading in message.readings)
@@ -288,7 +345,9 @@ def test_weights_that_are_taken_back_leave_the_days() -> None:
 
 
 def test_a_weight_that_is_taken_back_takes_no_other_of_its_slot() -> None:
-    """A spouse stood on the scale five minutes later, three days in a row: the gain is told as if she had not."""
+    """A spouse stood on the scale five minutes later, three days in a row: the gain is told as
+    if she had not.
+    """
     alone, both = Ward(), Ward()
     for at, vital, value in weights(*STEADY, 83.0, 83.0, 83.0):
         for ward in (alone, both):
@@ -317,11 +376,17 @@ def test_the_file_of_a_month_is_deterministic() -> None:
     assert replay_csv(lines) == replay_csv(lines)
 
 
-# --- new patients: the weight at discharge --------------------------------------------------------------------------
+# --- new patients: the weight at discharge --------------------------------------------------------
 
 
 def discharged(value: object = 80, unit: str = "kg", day: int = 0) -> list[dict[str, Any]]:
-    return [{"v": 1, "patient": "p", "target_weight": {"value": value, "unit": unit, "at": stamp(day * DAY)}}]
+    return [
+        {
+            "v": 1,
+            "patient": "p",
+            "target_weight": {"value": value, "unit": unit, "at": stamp(day * DAY)},
+        }
+    ]
 
 
 @pytest.mark.parametrize(
@@ -335,16 +400,24 @@ def discharged(value: object = 80, unit: str = "kg", day: int = 0) -> list[dict[
         ((80.0, 79.0, 78.5, 78.0, 79.0, 80.5), False),  # after discharge it normally falls first
     ],
 )
-def test_a_new_patient_is_compared_with_the_weight_at_discharge(values: tuple[float, ...], told: bool) -> None:
+def test_a_new_patient_is_compared_with_the_weight_at_discharge(
+    values: tuple[float, ...], told: bool
+) -> None:
     assert bool(trends(weights(*values), discharged())) is told
     assert trends(weights(*values)) == []
 
 
 def test_above_the_discharge_weight_is_low_alone_and_says_so() -> None:
     (alert,) = trends(weights(80.0, 81.5, 83.0), discharged())
-    assert (alert["group"], alert["priority"], alert["rule"]) == ("weight", "low", "trend.discharge.weight@1")
-    assert alert["why"][0] == (
-        "weight 83.0 kg, 3.0 kg above the discharge weight of 80.0 kg; up 3.0 kg within 2 days (rule of thumb) (trend)"
+    assert (alert["group"], alert["priority"], alert["rule"]) == (
+        "weight",
+        "low",
+        "trend.discharge.weight@1",
+    )
+    assert (
+        alert["why"][0]
+        == "weight 83.0 kg, 3.0 kg above the discharge weight of 80.0 kg; up 3.0 kg within 2 days"
+        " (rule of thumb) (trend)"
     )
 
 
@@ -373,7 +446,11 @@ def test_the_weight_at_discharge_may_be_in_pounds_and_one_that_cannot_be_is_left
     [
         ("83.0", "kg", "weight 83.0 kg, 3.0 kg above the discharge weight of 80.0 kg (trend)"),
         ("83.14", "kg", "weight 83.14 kg, 3.1 kg above the discharge weight of 80.0 kg (trend)"),
-        ("183.0", "[lb_av]", "weight 183.0 lb, 6.6 lb above the discharge weight of 176.4 lb (trend)"),
+        (
+            "183.0",
+            "[lb_av]",
+            "weight 183.0 lb, 6.6 lb above the discharge weight of 176.4 lb (trend)",
+        ),
         ("183", "[lb_av]", "weight 183 lb, 7 lb above the discharge weight of 176 lb (trend)"),
         ("83000", "g", "weight 83.0 kg, 3.0 kg above the discharge weight of 80.0 kg (trend)"),
     ],
@@ -389,8 +466,10 @@ def test_all_numbers_are_said_in_the_unit_of_the_scale(
 
 def test_a_day_of_several_weights_is_told_beside_the_reading_that_is_named() -> None:
     (alert,) = trends([(DAY, "weight", "83.0"), (DAY + 240, "weight", "83.6")], discharged())[-1:]
-    assert alert["why"][0] == (
-        "weight 83.6 kg; 83.3 kg on the day, 3.3 kg above the discharge weight of 80.0 kg (trend)"
+    assert (
+        alert["why"][0]
+        == "weight 83.6 kg; 83.3 kg on the day, 3.3 kg above the discharge weight of 80.0 kg"
+        " (trend)"
     )
 
 

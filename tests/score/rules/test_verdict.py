@@ -1,4 +1,6 @@
-"""What the limits say of one reading, as facts: the number that it is beyond, and which sides are back."""
+"""What the limits say of one reading, as facts: the number that it is beyond, and which sides
+are back.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ def verdict(vital: str, value: str, unit: str = "", scale: Scale = "1", **entry:
     knowledge = shipped()
     patient = PatientEntry(patient="p", oxygen_scale=1 if scale == "1" else 2, **entry)
     table = LimitTable(knowledge, Chart(knowledge), Registry([patient]))
-    found = table.judge(reading_of(vital, value, unit or knowledge.vitals[vital].unit), patient, scale)
+    found = table.judge(
+        reading_of(vital, value, unit or knowledge.vitals[vital].unit), patient, scale
+    )
     assert found is not None
     return found
 
@@ -53,10 +57,16 @@ def test_a_meter_without_a_number_is_beyond_the_bound_of_its_row() -> None:
     knowledge = shipped()
     table = LimitTable(knowledge, Chart(knowledge), Registry())
     found = table.judge(
-        reading_of("glucose", None, "mg/dL", absent="negative-infinity"), PatientEntry(patient="p"), "1"
+        reading_of("glucose", None, "mg/dL", absent="negative-infinity"),
+        PatientEntry(patient="p"),
+        "1",
     )
     assert found is not None
-    assert (found.breaches[0].bound, found.breaches[0].unit, found.side) == (Decimal(54), "mg/dL", "low")
+    assert (found.breaches[0].bound, found.breaches[0].unit, found.side) == (
+        Decimal(54),
+        "mg/dL",
+        "low",
+    )
 
 
 @pytest.mark.parametrize(
@@ -87,19 +97,29 @@ def test_a_band_recovers_at_a_distance_after_rounding(
 @pytest.mark.parametrize(
     ("vital", "scale", "sides"),
     [
-        ("oxygen_saturation", "1", ("low",)), ("oxygen_saturation", "2 on oxygen", ("low", "high")),
-        ("heart_rate", "1", ("low", "high")), ("systolic", "1", ("low",)), ("diastolic", "1", ()),
-        ("glucose", "1", ()), ("consciousness", "1", ("high",)),
+        ("oxygen_saturation", "1", ("low",)),
+        ("oxygen_saturation", "2 on oxygen", ("low", "high")),
+        ("heart_rate", "1", ("low", "high")),
+        ("systolic", "1", ("low",)),
+        ("diastolic", "1", ()),
+        ("glucose", "1", ()),
+        ("consciousness", "1", ("high",)),
     ],
-)  # fmt: skip
-def test_a_side_is_banded_where_no_other_limit_holds(vital: str, scale: Scale, sides: tuple[str, ...]) -> None:
+)
+def test_a_side_is_banded_where_no_other_limit_holds(
+    vital: str, scale: Scale, sides: tuple[str, ...]
+) -> None:
     assert verdict(vital, "0" if vital == "consciousness" else "95", scale=scale).banded == sides
 
 
 def test_who_sets_a_limit_says_where_its_side_is_back_and_the_other_side_keeps_the_bands() -> None:
     limit = Limit(vital="heart_rate", high=120, recover=Recovery(high=100), unit="/min", owner="dr")
     found = [verdict("heart_rate", value, limits=(limit,)) for value in ("101", "100", "45")]
-    assert [(each.level, each.side) for each in found] == [("between", "high"), ("inside", None), ("between", "low")]
+    assert [(each.level, each.side) for each in found] == [
+        ("between", "high"),
+        ("inside", None),
+        ("between", "low"),
+    ]
     assert found[0].banded == ("low",)
 
 
@@ -113,13 +133,19 @@ def test_who_sets_a_limit_says_where_its_side_is_back_and_the_other_side_keeps_t
         ("body_temperature", "107", "[degF]", "above 41.5 °C (106.70 °F), rarely real"),
     ],
 )
-def test_a_limit_is_said_in_the_unit_of_the_reading_too(vital: str, value: str, unit: str, words: str) -> None:
+def test_a_limit_is_said_in_the_unit_of_the_reading_too(
+    vital: str, value: str, unit: str, words: str
+) -> None:
     assert words in verdict(vital, value, unit).breaches[0].why
 
 
 @pytest.mark.parametrize(
     ("scale", "words"),
-    [("1", "with 3 points (shipped)"), ("2 on air", "on scale 2, on air"), ("2 on oxygen", "on scale 2, on oxygen")],
+    [
+        ("1", "with 3 points (shipped)"),
+        ("2 on air", "on scale 2, on air"),
+        ("2 on oxygen", "on scale 2, on oxygen"),
+    ],
 )
 def test_a_band_of_saturation_names_its_scale(scale: Scale, words: str) -> None:
     assert words in verdict("oxygen_saturation", "80", scale=scale).breaches[0].why

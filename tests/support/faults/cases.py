@@ -1,6 +1,8 @@
-"""The faults, one function each: begin the service, send the load, do the harm, wait until all is done.
+"""The faults, one function each: begin the service, send the load, do the harm, wait until all is
+done.
 
-Each returns what is worth a note in the table. The verdict (``Stand.verdict``) is the same after all of them.
+Each returns what is worth a note in the table. The verdict (``Stand.verdict``) is the same after
+all of them.
 """
 
 from __future__ import annotations
@@ -60,7 +62,9 @@ async def kills_at_random(stand: Stand, times: int) -> str:
 
 
 async def kills_between(stand: Stand, times: int) -> str:
-    """SIGKILL of both agents among the outputs, before the state, before the ack, and before the commit."""
+    """SIGKILL of both agents among the outputs, before the state, before the ack, and before the
+    commit.
+    """
     points = [(point, stage) for point in POINTS for stage in sorted(PUTS_OUT)] * times
     stand.chance.shuffle(points)
     await stand.start(*(stage for stage in stand.stages if stage not in PUTS_OUT))
@@ -79,16 +83,19 @@ async def kills_between(stand: Stand, times: int) -> str:
             return process.poll() is not None
 
         await until(f"{stage} has reached the point {point}", gone)
-        stand.service.revive()  # and what it left is worked through: people see it, and decide before the next kill
+        # and what it left is worked through: people see it, and decide before the next kill
+        stand.service.revive()
         await stand.send((place + 0.5) / len(points), (place + 1) / len(points))
         await stand.settled()
     return f"{len(points)} kills, {len(POINTS)} points of both agents"
 
 
 async def worker_stopped(stand: Stand, seconds: tuple[float, ...]) -> str:
-    """SIGSTOP of one of two workers of each agent, until the other has its partitions; then it wakes as a zombie.
+    """SIGSTOP of one of two workers of each agent, until the other has its partitions; then it
+    wakes as a zombie.
 
-    Also for about as long as its session, when it may or may not have been given up: it ends all the same.
+    Also for about as long as its session, when it may or may not have been given up: it ends all
+    the same.
     """
     await stand.start()
 
@@ -209,7 +216,9 @@ async def topic_missing(stand: Stand) -> str:
 
 
 async def poison(stand: Stand, count: int) -> str:
-    """Thousands of frames in a row that are no frames, from another device, in the middle of the load."""
+    """Thousands of frames in a row that are no frames, from another device, in the middle of the
+    load.
+    """
     await stand.start()
     await stand.send(0, 0.5)
     bad = [stand.chance.randbytes(stand.chance.randint(8, 400)) for _ in range(count)]
@@ -228,19 +237,33 @@ async def send_raw(bootstrap: str, values: list[bytes]) -> None:
 
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, linger_ms=5)
     async with producer:
-        for future in [await producer.send(names.FRAMES, value, key=POISON.encode()) for value in values]:
+        for future in [
+            await producer.send(names.FRAMES, value, key=POISON.encode()) for value in values
+        ]:
             await future
 
 
 async def fhir_server_fails(stand: Stand) -> str:
-    """The FHIR server is away, then slow, answers 409, 429, 500, a log-in page, and drops what it has stored."""
-    kinds: list[Any] = [409, (429, {"Retry-After": "1"}), 500, 503, "log_in", "drop", "drop_after_storing", "slow"]
+    """The FHIR server is away, then slow, answers 409, 429, 500, a log-in page, and drops what
+    it has stored.
+    """
+    kinds: list[Any] = [
+        409,
+        (429, {"Retry-After": "1"}),
+        500,
+        503,
+        "log_in",
+        "drop",
+        "drop_after_storing",
+        "slow",
+    ]
     stand.server.always = 503
     await stand.start()
     sending = asyncio.create_task(stand.send(0, 1))
     await asyncio.sleep(8)
     stand.server.always = None
-    # Between two faults the server takes something: in a row they would test the length of the client's waits alone.
+    # Between two faults the server takes something: in a row they would test the length of the
+    # client's waits alone.
     bad = [stand.chance.choice(kinds) for _ in range(24)] + kinds
     stand.server.faults = [answer for fault in bad for answer in (fault, None)]
     await sending
@@ -263,14 +286,18 @@ async def sink_and_feed_killed(stand: Stand, times: int) -> str:
 
 
 async def partitions_added(stand: Stand, kills: int) -> str:
-    """By hand, while it runs: every stage ends and says why; ``topics grow``, killed at random, takes what came since.
+    """By hand, while it runs: every stage ends and says why; ``topics grow``, killed at random,
+    takes what came since.
 
-    What was unread then waits in partitions of three counts, with frames, readings and Observations.
+    What was unread then waits in partitions of three counts, with frames, readings and
+    Observations.
     """
     await stand.start()
     await stand.judged(0, 0.3)
     await stand.send(0.3, 0.4)
-    await add_partitions(stand.bootstrap, dict.fromkeys((names.FRAMES, names.READINGS, names.OBSERVATIONS), 6))
+    await add_partitions(
+        stand.bootstrap, dict.fromkeys((names.FRAMES, names.READINGS, names.OBSERVATIONS), 6)
+    )
 
     async def ended() -> bool:
         return {process.poll() for process in stand.service.processes.values()} == {EXIT_CRASHED}
@@ -301,8 +328,13 @@ async def as_it_comes(stand: Stand) -> str:
 
 
 def faketime() -> Path | None:
-    """The library that gives a process another clock, where it is installed; ``RPM_FAKETIME`` names another place."""
-    places = [*Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), Path(os.environ.get("RPM_FAKETIME", "/nowhere"))]
+    """The library that gives a process another clock, where it is installed; ``RPM_FAKETIME``
+    names another place.
+    """
+    places = [
+        *Path("/usr/lib").glob("*/faketime/libfaketime.so.1"),
+        Path(os.environ.get("RPM_FAKETIME", "/nowhere")),
+    ]
     return next((place for place in places if place.is_file()), None)
 
 
@@ -313,12 +345,19 @@ def begin_off(service: Service, stage: str, seconds: int) -> None:
         service.start(stage, command=(str(WITH_CLOCK), str(seconds)))
     else:
         service.start(
-            stage, more={"LD_PRELOAD": str(library), "FAKETIME": f"{seconds:+d}s", "DONT_FAKE_MONOTONIC": "1"}
+            stage,
+            more={
+                "LD_PRELOAD": str(library),
+                "FAKETIME": f"{seconds:+d}s",
+                "DONT_FAKE_MONOTONIC": "1",
+            },
         )
 
 
 async def worker_a_day_off(stand: Stand, seconds: int) -> str:
-    """The hosts of all stages have a wrong clock; one agent is killed and comes back on a host whose clock is right."""
+    """The hosts of all stages have a wrong clock; one agent is killed and comes back on a host
+    whose clock is right.
+    """
     await stand.start("sink")
     for stage in ("ingest", "judge", "feed"):
         begin_off(stand.service, stage, seconds)
@@ -332,11 +371,17 @@ async def worker_a_day_off(stand: Stand, seconds: int) -> str:
     await busy
     await stand.settled()
     assert "this host's clock is wrong" in stand.service.log.read_text(errors="replace")
-    return f"ingest, judge and feed {abs(seconds) // 3600} h {'ahead' if seconds > 0 else 'behind'}, named by each"
+    return (
+        f"ingest, judge and feed {abs(seconds) // 3600} h {'ahead' if seconds > 0 else 'behind'},"
+        " named by each"
+    )
 
 
 class Fault(NamedTuple):
-    """A row of the table. ``mangle`` changes what gateways send; ``on_small_disk``: the broker's disk is its own."""
+    """A row of the table.
+
+    ``mangle`` changes what gateways send; ``on_small_disk``: the broker's disk is its own.
+    """
 
     name: str
     run: Callable[..., Awaitable[str]]
@@ -352,7 +397,9 @@ class Fault(NamedTuple):
 
 FAULTS = (
     Fault("kill -9 at random", kills_at_random, {"times": 12}, {"times": 50}, {"times": 200}),
-    Fault("kill -9 between outputs, state and ack", kills_between, None, {"times": 1}, {"times": 4}),
+    Fault(
+        "kill -9 between outputs, state and ack", kills_between, None, {"times": 1}, {"times": 4}
+    ),
     Fault("worker stopped (SIGSTOP)", worker_stopped, None, {"seconds": (9.0, 16.0)}),
     Fault("broker stopped (SIGSTOP)", broker_stopped, None, {"seconds": (5, 15, 30)}),
     Fault("broker killed", broker_killed, None, {"times": 3}),
@@ -363,7 +410,9 @@ FAULTS = (
     Fault("states damaged", states_damaged, None, {"stages": ALL}, small=True),
     Fault("uplinks twice", as_it_comes, mangle=twice),
     Fault("uplinks reordered and late", as_it_comes, mangle=reordered),
-    Fault("gateway clocks an hour off", as_it_comes, mangle=an_hour_off, same=same_but_for_the_clock),
+    Fault(
+        "gateway clocks an hour off", as_it_comes, mangle=an_hour_off, same=same_but_for_the_clock
+    ),
     Fault("gateway clocks a day off", as_it_comes, mangle=a_day_off, same=same_but_for_a_day),
     Fault("host clocks a day ahead", worker_a_day_off, None, {"seconds": DAY_S}),
     Fault("host clocks a day behind", worker_a_day_off, None, {"seconds": -DAY_S}),

@@ -1,4 +1,6 @@
-"""People who decide about alerts while the service is under a fault, and what a replay of the order of record says."""
+"""People who decide about alerts while the service is under a fault, and what a replay of the
+order of record says.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +30,12 @@ PEOPLE = 12
 
 
 def ward(folder: Path, rounds: int) -> Load:
-    """People whose oxygen falls and recovers and whose glucose swings, each at another time, from the day after
-    tomorrow on.
+    """People whose oxygen falls and recovers and whose glucose swings, each at another time, from
+    the day after tomorrow on.
 
-    Their time is recorded and lies ahead of every clock: no tick of wall time can come between two records, so all
-    that time does to an alert (it escalates, a snooze ends) is decided by the records too, and compared.
+    Their time is recorded and lies ahead of every clock: no tick of wall time can come between two
+    records, so all that time does to an alert (it escalates, a snooze ends) is decided by the
+    records too, and compared.
     """
     start = datetime.now(UTC).replace(microsecond=0) + timedelta(days=2)
     lines = ["patient,measured_at,vital,value,unit\n"]
@@ -40,18 +43,26 @@ def ward(folder: Path, rounds: int) -> Load:
         at = (start + timedelta(minutes=5 * turn)).isoformat()
         for person in range(PEOPLE):
             low = (turn + 7 * person) % 30 < 8
-            lines.append(f"p{person},{at},oxygen_saturation,{90 - (turn + person) % 7 if low else 97},%\n")
+            lines.append(
+                f"p{person},{at},oxygen_saturation,{90 - (turn + person) % 7 if low else 97},%\n"
+            )
             if turn % 3 == person % 3:
-                lines.append(f"p{person},{at},glucose,{(65, 120, 130, 260)[(turn // 3 + person) % 4]},mg/dL\n")
+                glucose = (65, 120, 130, 260)[(turn // 3 + person) % 4]
+                lines.append(f"p{person},{at},glucose,{glucose},mg/dL\n")
     (folder / "ward.csv").write_text("".join(lines))
     registry = folder / "registry.jsonl"
     command = [sys.executable, "-m", "rpm_stream", "gateway", "encode", str(folder / "ward.csv")]
-    made = subprocess.run([*command, "--registry", str(registry)], stdout=subprocess.PIPE, check=True)
+    made = subprocess.run(
+        [*command, "--registry", str(registry)], stdout=subprocess.PIPE, check=True
+    )
     return load_of(folder, made.stdout.splitlines(), registry)
 
 
 class People:
-    """They read rpm.alerts and decide about what they see. ``sent`` counts the decisions by kind."""
+    """They read rpm.alerts and decide about what they see.
+
+    ``sent`` counts the decisions by kind.
+    """
 
     def __init__(self, service: Service, chance: random.Random) -> None:
         self._service, self._chance = service, chance
@@ -62,25 +73,38 @@ class People:
         consumer = AIOKafkaConsumer(
             names.ALERTS, bootstrap_servers=self._service.bootstrap, auto_offset_reset="earliest"
         )
-        producer = AIOKafkaProducer(bootstrap_servers=self._service.bootstrap, enable_idempotence=True)
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._service.bootstrap, enable_idempotence=True
+        )
         async with consumer, producer:
             async for record in consumer:
                 alert = msgspec.json.decode(record.value, type=Alert)
                 if self._chance.random() < SHARE:
                     action = self._action(alert)
                     self.sent[action.action] += 1
-                    await producer.send(names.ACTIONS, msgspec.json.encode(action), key=action.patient.encode())
+                    await producer.send(
+                        names.ACTIONS, msgspec.json.encode(action), key=action.patient.encode()
+                    )
 
     def _action(self, alert: Alert) -> Action:
-        """A decision a little after the alert's record; about one in ten has seen an alert that was less."""
+        """A decision a little after the alert's record; about one in ten has seen an alert that
+        was less.
+        """
         chance = self._chance
         at = alert.updated_at + timedelta(minutes=chance.randint(0, 12))
         seen = "low" if chance.random() < 0.1 else alert.priority
         return Action(
-            patient=alert.patient, alert=alert.id, action=chance.choice(KINDS), who=f"nurse {chance.randint(1, 3)}",
-            at=at, reason="calling", until=at + timedelta(minutes=chance.randint(5, 90)), to="M. Keller", seen=seen,
+            patient=alert.patient,
+            alert=alert.id,
+            action=chance.choice(KINDS),
+            who=f"nurse {chance.randint(1, 3)}",
+            at=at,
+            reason="calling",
+            until=at + timedelta(minutes=chance.randint(5, 90)),
+            to="M. Keller",
+            seen=seen,
             record=alert.updated_at,
-        )  # fmt: skip
+        )
 
 
 @asynccontextmanager
@@ -98,8 +122,8 @@ async def deciding(service: Service, chance: random.Random) -> AsyncIterator[Peo
 
 
 async def by_the_order_of_record(service: Service, load: Load) -> Wanted:
-    """What the topics must hold (CONTRACT 4 a): the replay of rpm.readings as it lies there, copies included; of
-    readings and rejects, that of the frames.
+    """What the topics must hold (CONTRACT 4 a): the replay of rpm.readings as it lies there, copies
+    included; of readings and rejects, that of the frames.
     """
     messages = [record.value for record in await read(service.bootstrap, names.READINGS)]
     folder = service.folder / "order"
@@ -109,12 +133,20 @@ async def by_the_order_of_record(service: Service, load: Load) -> Wanted:
 
 
 def without_marks(body: dict[str, Any]) -> dict[str, Any]:
-    """An alert without the marks that a replay sets before each record, a tick only now and then; its whole history."""
-    return {name: part for name, part in body.items() if name not in ("stale", "historical", "updated_at")}
+    """An alert without the marks that a replay sets before each record, a tick only now and
+    then; its whole history.
+    """
+    return {
+        name: part
+        for name, part in body.items()
+        if name not in ("stale", "historical", "updated_at")
+    }
 
 
 async def between_readings(service: Service) -> tuple[int, int]:
-    """How many decisions lie between readings of their patient, and how many messages are copies of forwarded ones."""
+    """How many decisions lie between readings of their patient, and how many messages are copies
+    of forwarded ones.
+    """
     open_: Counter[str] = Counter()
     between, places, copies = 0, set(), 0
     for record in await read(service.bootstrap, names.READINGS):

@@ -1,4 +1,6 @@
-"""What gateways do to the order and the clock of their uplinks, and what must hold all the same (CONTRACT 4 b)."""
+"""What gateways do to the order and the clock of their uplinks, and what must hold all the same
+(CONTRACT 4 b).
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ def reordered(frames: list[bytes], chance: random.Random) -> list[bytes]:
     return _held_back(frames, chance, lambda: chance.random() < 1 / 3, keep=False)
 
 
-def _held_back(frames: list[bytes], chance: random.Random, held: Callable[[], bool], keep: bool) -> list[bytes]:
+def _held_back(
+    frames: list[bytes], chance: random.Random, held: Callable[[], bool], keep: bool
+) -> list[bytes]:
     places: list[tuple[float, int, bytes]] = []
     for place, frame in enumerate(frames):
         again = held()
@@ -39,11 +43,14 @@ def an_hour_off(frames: list[bytes], chance: random.Random) -> list[bytes]:
 
 
 def a_day_off(frames: list[bytes], chance: random.Random) -> list[bytes]:
-    """The gateways of a third of the devices have clocks a day fast or slow; the broker receives all in time."""
+    """The gateways of a third of the devices have clocks a day fast or slow; the broker receives
+    all in time.
+    """
     off = _off(frames, chance, [24, -24])
     received = [json.loads(frame)["sent_at"] for frame in frames]
     return [
-        json.dumps(json.loads(frame) | {"received_at": at}).encode() for frame, at in zip(off, received, strict=True)
+        json.dumps(json.loads(frame) | {"received_at": at}).encode()
+        for frame, at in zip(off, received, strict=True)
     ]
 
 
@@ -52,7 +59,9 @@ def _off(frames: list[bytes], chance: random.Random, hours_off: list[int]) -> li
     out = []
     for frame in frames:
         body = json.loads(frame)
-        hours = shift.setdefault(body["device"], timedelta(hours=chance.choice([0, 0, 0, 0, *hours_off])))
+        hours = shift.setdefault(
+            body["device"], timedelta(hours=chance.choice([0, 0, 0, 0, *hours_off]))
+        )
         if hours:
             for entry in [*(body.get("notifications") or ()), *(body.get("measurements") or ())]:
                 entry["at"] = (datetime.fromisoformat(entry["at"]) + hours).isoformat()
@@ -63,11 +72,17 @@ def _off(frames: list[bytes], chance: random.Random, hours_off: list[int]) -> li
 
 def highs(wanted: Wanted) -> set[tuple[str, str]]:
     """Who has a high alert in which group."""
-    return {(one["patient"], one["group"]) for one in wanted["alert"].values() if one["priority"] == "high"}
+    return {
+        (one["patient"], one["group"])
+        for one in wanted["alert"].values()
+        if one["priority"] == "high"
+    }
 
 
 def same_whatever_the_order(plain: Wanted, mangled: Wanted) -> None:
-    """CONTRACT 4 (b): the same readings and rejects, and nothing that is high in order is missed."""
+    """CONTRACT 4 (b): the same readings and rejects, and nothing that is high in order is
+    missed.
+    """
     assert plain["reading"].keys() == mangled["reading"].keys()
     assert plain.get("reject", {}).keys() == mangled.get("reject", {}).keys()
     assert highs(plain) <= highs(mangled)
@@ -82,7 +97,8 @@ def same_but_for_the_clock(plain: Wanted, mangled: Wanted) -> None:
 
 
 def same_but_for_a_day(plain: Wanted, mangled: Wanted) -> None:
-    """A day behind, readings are of yesterday and judged; a day ahead, each is refused by name (CONTRACT 10), and kept.
+    """A day behind, readings are of yesterday and judged; a day ahead, each is refused by name
+    (CONTRACT 10), and kept.
 
     Those of nobody else are touched.
     """
@@ -98,7 +114,9 @@ def _parts(rejects: Iterable[dict[str, Any]]) -> int:
 def _moved(plain: Wanted, mangled: Wanted, reasons: set[str]) -> None:
 
     def kinds(wanted: Wanted) -> Counter[tuple[str, str, str | None]]:
-        return Counter((one["patient"], one["vital"], one["value"]) for one in wanted["reading"].values())
+        return Counter(
+            (one["patient"], one["vital"], one["value"]) for one in wanted["reading"].values()
+        )
 
     outside = [one for one in mangled.get("reject", {}).values() if one["reason"] in reasons]
     assert not kinds(mangled) - kinds(plain)
@@ -106,5 +124,9 @@ def _moved(plain: Wanted, mangled: Wanted, reasons: set[str]) -> None:
         plain.get("reject", {}).values()
     )  # what was, still is
     assert (kinds(plain) - kinds(mangled)).total() == refused <= _parts(outside)
-    kept = {(who, group) for who, group in highs(plain) if not any(one["device"].endswith(who) for one in outside)}
+    kept = {
+        (who, group)
+        for who, group in highs(plain)
+        if not any(one["device"].endswith(who) for one in outside)
+    }
     assert kept <= highs(mangled)

@@ -1,4 +1,6 @@
-"""Twenty people who are measured all the time, and how long each of their readings takes to be judged."""
+"""Twenty people who are measured all the time, and how long each of their readings takes to be
+judged.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ EVERY_SECONDS = 5.0  # a frame of each
 
 
 class Delays(NamedTuple):
-    """Seconds from the uplink of a reading to its Observation, of those sent in one stretch of time."""
+    """Seconds from the uplink of a reading to its Observation, of those sent in one stretch of
+    time.
+    """
 
     seconds: list[float]
 
@@ -41,14 +45,18 @@ class LiveWard:
         self.bootstrap = bootstrap
         self.sent: dict[tuple[str, str], float] = {}
         self.seen: dict[tuple[str, str], float] = {}
-        self.alerts: dict[str, tuple[float, dict[str, Any]]] = {}  # the first high alert of a patient
+        # the first high alert of a patient
+        self.alerts: dict[str, tuple[float, dict[str, Any]]] = {}
         self._count = 0
 
     async def register(self, *more: str) -> None:
         """Everybody with a device of the same number, and others by name."""
         people = [*(f"p{number}" for number in range(PEOPLE)), *more]
         entries: list[DeviceEntry | PatientEntry] = [PatientEntry(patient=name) for name in people]
-        entries += [DeviceEntry(device=f"d-{name}", assignments=(Assignment(patient=name),)) for name in people]
+        entries += [
+            DeviceEntry(device=f"d-{name}", assignments=(Assignment(patient=name),))
+            for name in people
+        ]
         await write(self.bootstrap, entries)
 
     async def uplink(self, producer: AIOKafkaProducer, person: str, saturation: str) -> None:
@@ -56,17 +64,28 @@ class LiveWard:
         self._count += 1
         at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         frame = {
-            "v": 1, "frame": f"{person}.{self._count}", "gateway": f"g-{person}", "device": f"d-{person}",
-            "seq": self._count, "boot": "1", "sent_at": at,
-            "measurements": [{"at": at, "vital": "respiratory_rate", "value": "16", "unit": "/min"},
-                             {"at": at, "vital": "oxygen_saturation", "value": saturation, "unit": "%"}],
-        }  # fmt: skip
+            "v": 1,
+            "frame": f"{person}.{self._count}",
+            "gateway": f"g-{person}",
+            "device": f"d-{person}",
+            "seq": self._count,
+            "boot": "1",
+            "sent_at": at,
+            "measurements": [
+                {"at": at, "vital": "respiratory_rate", "value": "16", "unit": "/min"},
+                {"at": at, "vital": "oxygen_saturation", "value": saturation, "unit": "%"},
+            ],
+        }
         self.sent[person, at] = monotonic()
-        await producer.send_and_wait(names.FRAMES, json.dumps(frame).encode(), key=f"d-{person}".encode())
+        await producer.send_and_wait(
+            names.FRAMES, json.dumps(frame).encode(), key=f"d-{person}".encode()
+        )
 
     async def live(self) -> None:
         """Each person in turn, for ever."""
-        async with AIOKafkaProducer(bootstrap_servers=self.bootstrap, enable_idempotence=True) as producer:
+        async with AIOKafkaProducer(
+            bootstrap_servers=self.bootstrap, enable_idempotence=True
+        ) as producer:
             while True:
                 for number in range(PEOPLE):
                     await self.uplink(producer, f"p{number}", "97")
@@ -74,7 +93,9 @@ class LiveWard:
 
     async def follow(self) -> None:
         """Note when Observations and high alerts come."""
-        consumer = AIOKafkaConsumer(names.OBSERVATIONS, names.ALERTS, bootstrap_servers=self.bootstrap)
+        consumer = AIOKafkaConsumer(
+            names.OBSERVATIONS, names.ALERTS, bootstrap_servers=self.bootstrap
+        )
         await consumer.start()
         try:
             async for record in consumer:

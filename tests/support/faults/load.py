@@ -1,4 +1,6 @@
-"""The load of a fault: real recordings as gateways would uplink them, and what the replay of them says."""
+"""The load of a fault: real recordings as gateways would uplink them, and what the replay of
+them says.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from support.paths import shared_data
 
 
 class Load(NamedTuple):
-    """Frames in order, the registry of their people, and the last record of each id in the replay."""
+    """Frames in order, the registry of their people, and the last record of each id in the
+    replay.
+    """
 
     frames: list[bytes]
     registry: Path
@@ -21,18 +25,31 @@ class Load(NamedTuple):
 
 
 def real_load(folder: Path, stays: int, people: int) -> Load:
-    """``stays`` of the hospital recording and ``people`` with a glucose sensor; each patient's data under one key."""
+    """``stays`` of the hospital recording and ``people`` with a glucose sensor; each patient's
+    data under one key.
+    """
     if not shared_data().is_dir():
-        pytest.skip(f"no {shared_data()}: the real recordings are not here (RPM_SHARED names their folder)")
+        pytest.skip(
+            f"no {shared_data()}: the real recordings are not here (RPM_SHARED names their folder)"
+        )
     frames: list[bytes] = []
     entries = b""
     for name, count in (("sepsis2019", stays), ("cgm", people)):
         if not count:
             continue
         registry = folder / f"{name}.jsonl"
-        command = [sys.executable, "-m", "rpm_stream", "gateway", "encode", str(shared_data(f"{name}.csv.gz"))]
+        command = [
+            sys.executable,
+            "-m",
+            "rpm_stream",
+            "gateway",
+            "encode",
+            str(shared_data(f"{name}.csv.gz")),
+        ]
         made = subprocess.run(
-            [*command, "--registry", str(registry), "--patients", str(count)], stdout=subprocess.PIPE, check=True
+            [*command, "--registry", str(registry), "--patients", str(count)],
+            stdout=subprocess.PIPE,
+            check=True,
         )
         frames += made.stdout.splitlines()
         entries += registry.read_bytes()

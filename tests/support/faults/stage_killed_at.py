@@ -1,6 +1,8 @@
-"""A stage that kills itself with SIGKILL at one point of its nth batch: what random moments hit only by luck.
+"""A stage that kills itself with SIGKILL at one point of its nth batch: what random moments hit
+only by luck.
 
-usage: stage_killed_at.py POINT N STAGE    POINT: among-outputs | before-state | before-ack | after-ack
+usage: stage_killed_at.py POINT N STAGE    POINT: among-outputs | before-state | before-ack |
+after-ack
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ class Countdown:
 
 def arm(point: str, reached: Countdown) -> None:
     """Put the point into the agent's own steps: outputs awaited, state written, batch acked."""
-    if point == "among-outputs":  # handed to the producer, not awaited: some are on their topics, some are not
+    # handed to the producer, not awaited: some are on their topics, some are not
+    if point == "among-outputs":
         finish = BatchWork._write
 
         async def handed(self: BatchWork[Any], *arguments: Any) -> None:

@@ -1,4 +1,5 @@
-"""A stage on a host whose clock is wrong: usage: stage_with_clock.py SECONDS STAGE. For where libfaketime is not.
+"""A stage on a host whose clock is wrong: usage: stage_with_clock.py SECONDS STAGE. For where
+libfaketime is not.
 
 Every clock that the stage or a library of it reads as the time of day goes through ``time.time``.
 """
@@ -12,7 +13,8 @@ OFF, REAL = float(sys.argv[1]), time.time
 time.time = lambda: REAL() + OFF
 time.time_ns = lambda: int((REAL() + OFF) * 1e9)
 
-from rpm_stream.app.cli.main import main  # noqa: E402 -- after the clock is set: libraries keep the function
+# after the clock is set: libraries keep the function
+from rpm_stream.app.cli.main import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.argv[1:] = ["stage", sys.argv[2]]

@@ -1,4 +1,6 @@
-"""The whole service under a fault: stages as processes that come back, a FHIR server, the feed, and the verdict."""
+"""The whole service under a fault: stages as processes that come back, a FHIR server, the feed,
+and the verdict.
+"""
 
 from __future__ import annotations
 
@@ -29,13 +31,16 @@ from rpm_stream.app.stages.demo import free_ports
 TOKEN = "zaphod-token"
 ALL = ("ingest", "judge", "sink", "feed")
 STEPS = 4  # in which a part of the load comes
-PUTS_OUT = {"ingest": (names.ACCOUNTS,), "judge": (names.SCORES, names.OBSERVATIONS)}  # what shows that it is at work
+# what shows that it is at work
+PUTS_OUT = {"ingest": (names.ACCOUNTS,), "judge": (names.SCORES, names.OBSERVATIONS)}
 
 
 class Stand:
     """One service with one load. ``begun``: when it was made, on the monotonic clock."""
 
-    def __init__(self, service: Service, load: Load, server: FhirServer, chance: random.Random) -> None:
+    def __init__(
+        self, service: Service, load: Load, server: FhirServer, chance: random.Random
+    ) -> None:
         self.service, self.load, self.server, self.chance = service, load, server, chance
         self.begun = monotonic()
         self.stages: tuple[str, ...] = ALL  # which a fault starts
@@ -56,12 +61,18 @@ class Stand:
         frames = self.load.frames
         return frames[int(begin * len(frames)) : int(end * len(frames))]
 
-    async def send(self, begin: float, end: float, pause: Callable[[], float] = lambda: 0.0) -> None:
-        """A share of the frames as gateways would: an idempotent producer that waits for a broker that is away."""
+    async def send(
+        self, begin: float, end: float, pause: Callable[[], float] = lambda: 0.0
+    ) -> None:
+        """A share of the frames as gateways would: an idempotent producer that waits for a
+        broker that is away.
+        """
         await send(self.bootstrap, self.part(begin, end), pause)
 
     async def send_while(self, busy: asyncio.Task[Any], times: int = 1) -> None:
-        """All frames in ``times`` parts, each when ``kill`` asks for it, slowly; once ``busy`` is done, the rest."""
+        """All frames in ``times`` parts, each when ``kill`` asks for it, slowly; once ``busy``
+        is done, the rest.
+        """
         steps = STEPS * times
         for step in range(steps):
             while not busy.done() and step >= STEPS * max(self.asked, 1):
@@ -69,7 +80,9 @@ class Stand:
             await self.send(step / steps, (step + 1) / steps, lambda: 0.0 if busy.done() else 0.3)
 
     async def kill(self, stage: str) -> None:
-        """SIGKILL soon after the stage has put something of its own part of the load out, and start it anew."""
+        """SIGKILL soon after the stage has put something of its own part of the load out, and
+        start it anew.
+        """
         await self.at_work(stage)
         await asyncio.sleep(self.chance.uniform(0, 0.6))
         if f"{stage}-a" in self.service.processes:
@@ -79,7 +92,8 @@ class Stand:
     async def at_work(self, stage: str) -> None:
         """Ask for a part of the load, and wait until the stage has put something of it out.
 
-        The part is asked for only when somebody looks: on a fast machine it would be worked through before.
+        The part is asked for only when somebody looks: on a fast machine it would be worked through
+        before.
         """
         before = await self._written(stage)
         self.asked += 1
@@ -100,13 +114,17 @@ class Stand:
         await until(f"{stage} is at work", grown)
 
     async def _written(self, stage: str) -> int:
-        """How many records there are of what ``stage`` puts out; 0 for one whose work is not looked at."""
+        """How many records there are of what ``stage`` puts out; 0 for one whose work is not
+        looked at.
+        """
         if stage not in PUTS_OUT:
             return 0
         consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, group_id=None)
         await consumer.start()
         try:
-            partitions = [TopicPartition(topic, number) for topic in PUTS_OUT[stage] for number in range(4)]
+            partitions = [
+                TopicPartition(topic, number) for topic in PUTS_OUT[stage] for number in range(4)
+            ]
             return sum((await consumer.end_offsets(partitions)).values())
         finally:
             await consumer.stop()
@@ -124,11 +142,14 @@ class Stand:
         await until("the sink has delivered", delivered)
 
     async def verdict(self, extra: int = 0) -> dict[str, int]:
-        """CONTRACT 4 (a), the books, the FHIR server's store, the feed. Returns the repeated records by kind.
+        """CONTRACT 4 (a), the books, the FHIR server's store, the feed. Returns the repeated
+        records by kind.
 
         ``extra``: messages of rpm.frames beside the load, all of them refused.
         """
-        repeated = await check_against_replay(self.service, self.load.wanted, len(self.load.frames), extra)
+        repeated = await check_against_replay(
+            self.service, self.load.wanted, len(self.load.frames), extra
+        )
         assert await committed_notes(self.bootstrap, "ingest")
         assert await committed_notes(self.bootstrap, "judge")
         await self.books_balance()
@@ -141,8 +162,12 @@ class Stand:
     async def books_balance(self) -> None:
         """``rpm-stream reconcile`` finds nothing missing."""
         command = [sys.executable, "-m", "rpm_stream", "reconcile", "--bootstrap", self.bootstrap]
-        run = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
-        assert run.returncode == 0, f"reconcile says {run.returncode}: {run.stderr[-2000:]}{run.stdout[-2000:]}"
+        run = await asyncio.to_thread(
+            subprocess.run, command, capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 0, (
+            f"reconcile says {run.returncode}: {run.stderr[-2000:]}{run.stdout[-2000:]}"
+        )
 
     async def _stored(self) -> None:
         """The FHIR server has each Observation as it was published last."""
@@ -189,13 +214,19 @@ def feed_url(service: Service) -> str:
 
 
 @asynccontextmanager
-async def standing(folder: Path, load: Load, chance: random.Random, disk: Path | None = None) -> AsyncIterator[Stand]:
-    """A broker with its topics (writing to ``disk``, if there is one), a FHIR server, and no stage yet."""
+async def standing(
+    folder: Path, load: Load, chance: random.Random, disk: Path | None = None
+) -> AsyncIterator[Stand]:
+    """A broker with its topics (writing to ``disk``, if there is one), a FHIR server, and no
+    stage yet.
+    """
     async with fhir_server() as server:
         settings = {
-            "RPM_TIME": "recorded", "RPM_TOKEN": TOKEN, "RPM_FHIR_URL": server.url,
+            "RPM_TIME": "recorded",
+            "RPM_TOKEN": TOKEN,
+            "RPM_FHIR_URL": server.url,
             "RPM_FEED_PORT": str(free_ports(21_000 + os.getpid() % 20_000, 1)),
-        }  # fmt: skip
+        }
         context = running(folder, settings, disk / "broker" if disk else None)
         service = await asyncio.to_thread(context.__enter__)
         try:

@@ -1,4 +1,6 @@
-"""Harm to what the agents remember: a changelog that is lost, and single states in it that are damaged."""
+"""Harm to what the agents remember: a changelog that is lost, and single states in it that are
+damaged.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ AGENTS: tuple[Stage, ...] = ("ingest", "judge")
 
 
 async def changelog_lost(stand: Stand, stages: tuple[str, ...]) -> str:
-    """Both changelogs are deleted after a kill; the rebuild is killed too, and the agents once more behind it."""
+    """Both changelogs are deleted after a kill; the rebuild is killed too, and the agents once
+    more behind it.
+    """
     stand.stages = stages
     await stand.start()
     await stand.judged(0, 0.3)
@@ -37,7 +41,10 @@ async def changelog_lost(stand: Stand, stages: tuple[str, ...]) -> str:
     await stand.send(0.3, 0.4)
     for stage in AGENTS:
         stand.service.start(stage)
-    statuses = [await asyncio.to_thread(stand.service.processes.pop(f"{stage}-a").wait, 90) for stage in AGENTS]
+    statuses = [
+        await asyncio.to_thread(stand.service.processes.pop(f"{stage}-a").wait, 90)
+        for stage in AGENTS
+    ]
     assert statuses == [EXIT_STATE, EXIT_STATE]
     assert all([not await states_of(stand, stage) for stage in AGENTS]), "somebody was begun anew"
     rebuilding = await asyncio.create_subprocess_exec(
@@ -57,8 +64,8 @@ async def changelog_lost(stand: Stand, stages: tuple[str, ...]) -> str:
 
 
 async def states_damaged(stand: Stand, stages: tuple[str, ...]) -> str:
-    """The state of one patient and of another's device; the others go on, and kills come while they are held and caught
-    up with."""
+    """The state of one patient and of another's device; the others go on, and kills come while they
+    are held and caught up with."""
     stand.stages = stages
     await stand.start()
     await stand.judged(0, 0.2)
@@ -69,7 +76,9 @@ async def states_damaged(stand: Stand, stages: tuple[str, ...]) -> str:
     patients = await states_of(stand, "judge")
     patient = stand.chance.choice(sorted(patients))
     devices = await states_of(stand, "ingest")
-    other = stand.chance.choice([key for key in sorted(devices) if patient not in key and key not in patient])
+    other = stand.chance.choice(
+        [key for key in sorted(devices) if patient not in key and key not in patient]
+    )
     for record in (patients[patient], devices[other]):
         await damage(stand.bootstrap, record)
     await stand.send(0.3, 0.4)
@@ -122,7 +131,9 @@ async def damage(bootstrap: str, record: ConsumerRecord) -> None:
     for place in range(40, 60):
         octets[place] ^= 0x55
     async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
-        await producer.send_and_wait(record.topic, bytes(octets), key=record.key, partition=record.partition)
+        await producer.send_and_wait(
+            record.topic, bytes(octets), key=record.key, partition=record.partition
+        )
 
 
 def rebuild_command() -> list[str]:
@@ -136,7 +147,12 @@ def environment(stand: Stand) -> dict[str, str]:
 async def rebuild(stand: Stand) -> None:
     """``rpm-stream state rebuild``, as an operator runs it."""
     run = await asyncio.to_thread(
-        subprocess.run, rebuild_command(), env=environment(stand), capture_output=True, text=True, check=False
+        subprocess.run,
+        rebuild_command(),
+        env=environment(stand),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert run.returncode == 0, run.stderr[-2000:]
 

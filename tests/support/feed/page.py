@@ -44,7 +44,9 @@ class Kept:
     def progress(self) -> Progress:
         """Somebody judges, and nothing waits."""
         now = self.now()
-        return Progress(status="current", judged_up_to=now, checked_at=now, lag={}, workers={"g": 1})
+        return Progress(
+            status="current", judged_up_to=now, checked_at=now, lag={}, workers={"g": 1}
+        )
 
     async def act(self, action: Action) -> asyncio.Future[None]:
         """The broker has it at once; with ``is_away``, when the test says so."""
@@ -71,7 +73,9 @@ async def opened(kept: Kept, zone: str | None = "UTC") -> AsyncIterator[User]:
 
 async def answer_of(kept: Kept, path: str, body: dict[str, object]) -> httpx.Response:
     """What the API says to a POST."""
-    transport = httpx.ASGITransport(create_app(kept.service, Doors("token", Guesses()), asyncio.Event()))
+    transport = httpx.ASGITransport(
+        create_app(kept.service, Doors("token", Guesses()), asyncio.Event())
+    )
     async with httpx.AsyncClient(transport=transport, base_url="http://feed") as client:
         return await client.post(path, json=body)
 
@@ -95,6 +99,8 @@ def ask(user: User, text: str) -> None:
 
 
 def button(user: User, text: str) -> Callable[[], object]:
-    """Presses the button of the dialogue that reads so: the one that came last; nothing while it is disabled."""
+    """Presses the button of the dialogue that reads so: the one that came last; nothing while it
+    is disabled.
+    """
     found = max(user.find(kind=ui.button, content=text).elements, key=lambda each: each.id)
     return lambda: UserInteraction(user, {found}, text).click()

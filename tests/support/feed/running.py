@@ -1,4 +1,6 @@
-"""A running feed for tests: its own process, a real broker, topics of its own, and a way to put records into them."""
+"""A running feed for tests: its own process, a real broker, topics of its own, and a way to put
+records into them.
+"""
 
 from __future__ import annotations
 
@@ -85,7 +87,9 @@ class RunningFeed:
         """Produce (key, record) to one of the feed's topics: alerts, registry, readings."""
         in_a_loop_of_its_own(self._put(str(self.sources[topic]), records))
 
-    async def _put(self, topic: str, records: tuple[tuple[str, msgspec.Struct | bytes], ...]) -> None:
+    async def _put(
+        self, topic: str, records: tuple[tuple[str, msgspec.Struct | bytes], ...]
+    ) -> None:
         producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap)
         await producer.start()
         try:
@@ -103,21 +107,27 @@ class RunningFeed:
         consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, enable_auto_commit=False)
         await consumer.start()
         try:
-            partitions = [TopicPartition(str(self.sources["actions"]), number) for number in range(2)]
+            partitions = [
+                TopicPartition(str(self.sources["actions"]), number) for number in range(2)
+            ]
             consumer.assign(partitions)
             await consumer.seek_to_beginning(*partitions)
             ends = await consumer.end_offsets(partitions)
             found: list[tuple[str, Action]] = []
             while len(found) < sum(ends.values()):
                 for records in (await consumer.getmany(timeout_ms=500)).values():
-                    found += [(r.key.decode(), msgspec.json.decode(r.value, type=Action)) for r in records]
+                    found += [
+                        (r.key.decode(), msgspec.json.decode(r.value, type=Action)) for r in records
+                    ]
             return found
         finally:
             await consumer.stop()
 
     @contextmanager
     def worker(self) -> Iterator[None]:
-        """Live, working members in both of the agents' groups: they read and commit, and do nothing else."""
+        """Live, working members in both of the agents' groups: they read and commit, and do
+        nothing else.
+        """
         ending = threading.Event()
         thread = threading.Thread(target=lambda: asyncio.run(self._work(ending)))
         thread.start()
@@ -153,8 +163,13 @@ class RunningFeed:
 def running_feed(bootstrap: str, folder: Path, token: str | None = TOKEN) -> Iterator[RunningFeed]:
     """A feed on topics of its own; ended, by SIGTERM, at the end."""
     prefix = f"feed-{uuid4().hex[:8]}"
-    sources: dict[str, object] = {n: f"{prefix}.{n}" for n in ("alerts", "registry", "readings", "actions")}
-    sources["groups"] = {f"{prefix}-ingest": f"{prefix}.frames", f"{prefix}-judge": f"{prefix}.readings"}
+    sources: dict[str, object] = {
+        n: f"{prefix}.{n}" for n in ("alerts", "registry", "readings", "actions")
+    }
+    sources["groups"] = {
+        f"{prefix}-ingest": f"{prefix}.frames",
+        f"{prefix}-judge": f"{prefix}.readings",
+    }
     topics = [f"{prefix}.{n}" for n in ("alerts", "registry", "readings", "actions", "frames")]
     in_a_loop_of_its_own(_create(bootstrap, topics))
     with socket.socket() as free:
@@ -168,7 +183,11 @@ def running_feed(bootstrap: str, folder: Path, token: str | None = TOKEN) -> Ite
             stdout=out,
             stderr=subprocess.STDOUT,
             cwd=folder,
-            env={name: value for name, value in os.environ.items() if not name.startswith(("RPM_", "PYTEST_"))},
+            env={
+                name: value
+                for name, value in os.environ.items()
+                if not name.startswith(("RPM_", "PYTEST_"))
+            },
         )
     feed = RunningFeed(bootstrap, f"http://127.0.0.1:{port}", sources, log, process)
     try:
@@ -195,7 +214,9 @@ def _healthy(feed: RunningFeed) -> bool:
 
 
 def wait_until(condition: Callable[[], bool], feed: RunningFeed, seconds: float = 40) -> None:
-    """Ask again until it is true; fails with the feed's log when it never is, or when the feed has ended."""
+    """Ask again until it is true; fails with the feed's log when it never is, or when the feed
+    has ended.
+    """
     end = time.monotonic() + seconds
     while not condition():
         assert feed.process.poll() is None, f"the feed ended: {feed.log.read_text()}"
@@ -229,9 +250,16 @@ def alert(
 
 
 def now_of(
-    vital: str, newest_and_worst: tuple[str, str], *, minutes: float = 4, unit: str = "%", trend: Trend | None = None
+    vital: str,
+    newest_and_worst: tuple[str, str],
+    *,
+    minutes: float = 4,
+    unit: str = "%",
+    trend: Trend | None = None,
 ) -> Now:
-    """What is so now of a vital: measured so many minutes ago; the worst was 20 minutes before that."""
+    """What is so now of a vital: measured so many minutes ago; the worst was 20 minutes before
+    that.
+    """
     at = datetime.now(UTC) - timedelta(minutes=minutes)
     newest, worst = newest_and_worst
     return Now(
@@ -242,7 +270,9 @@ def now_of(
     )
 
 
-def readings(patient: str, keys_and_values: list[tuple[str, str]], vital: str = "oxygen_saturation") -> Readings:
+def readings(
+    patient: str, keys_and_values: list[tuple[str, str]], vital: str = "oxygen_saturation"
+) -> Readings:
     """A message of readings, five minutes apart and ending now."""
     now = datetime.now(UTC)
     found = tuple(
@@ -260,7 +290,9 @@ def readings(patient: str, keys_and_values: list[tuple[str, str]], vital: str = 
         )
         for number, (key, value) in enumerate(keys_and_values)
     )
-    return Readings(patient=patient, frame="f", partition=0, offset=0, chunk=0, received_at=now, readings=found)
+    return Readings(
+        patient=patient, frame="f", partition=0, offset=0, chunk=0, received_at=now, readings=found
+    )
 
 
 def person(patient: str, display: str) -> tuple[str, PatientEntry]:

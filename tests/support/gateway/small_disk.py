@@ -1,4 +1,5 @@
-"""A gateway on a disk of its own that is too small, beside a broker that comes when it is told: run in a process.
+"""A gateway on a disk of its own that is too small, beside a broker that comes when it is told: run
+in a process.
 
 ``python small_disk.py FOLDER STORY OCTETS``: FOLDER is the small disk, OCTETS the size of a frame.
 """
@@ -51,13 +52,17 @@ def gateway(folder: Path) -> Gateway:
 
 
 async def fill(gateway: Gateway, octets: int, prefix: str) -> list[str]:
-    """Store frames until not even a small one fits; the names of all that send_frames() returned for."""
+    """Store frames until not even a small one fits; the names of all that send_frames() returned
+    for.
+    """
     stored: list[str] = []
     for several, size in ((150, octets), (20, octets), (1, octets), (1, 300)):
         while True:
             names = [f"{prefix}-{size}-{len(stored) + number}" for number in range(several)]
             try:
-                await gateway.send_frames([frame(name, size, len(stored) % DEVICES) for name in names])
+                await gateway.send_frames(
+                    [frame(name, size, len(stored) % DEVICES) for name in names]
+                )
             except SpoolFull:
                 break
             stored += names
@@ -67,11 +72,22 @@ async def fill(gateway: Gateway, octets: int, prefix: str) -> list[str]:
 def frame(name: str, octets: int, device: int) -> Frame:
     said = Measurement(at=AT, vital="note", value="1" * 16, unit="1")
     many = [said] * max(1, octets // 100)
-    return Frame(v=1, frame=name, gateway="gw", device=f"d{device}", seq=0, boot="b", sent_at=AT, measurements=many)
+    return Frame(
+        v=1,
+        frame=name,
+        gateway="gw",
+        device=f"d{device}",
+        seq=0,
+        boot="b",
+        sent_at=AT,
+        measurements=many,
+    )
 
 
 async def recovers(folder: Path, octets: int) -> None:
-    """Again and again full, also over a restart: the broker comes, has all, and the next frames find room."""
+    """Again and again full, also over a restart: the broker comes, has all, and the next frames
+    find room.
+    """
     for time in range(3):
         Broker.there = False
         Broker.taken.clear()
@@ -109,7 +125,9 @@ async def live_beside_backlog(folder: Path, octets: int) -> None:
 
 
 async def ends_without_a_new_frame(folder: Path, octets: int) -> None:
-    """Somebody else has all the room, the ballast's too: when they give it back, what was sent is forgotten."""
+    """Somebody else has all the room, the ballast's too: when they give it back, what was sent
+    is forgotten.
+    """
     async with gateway(folder) as one:
         await fill(one, octets, "a")
         (folder / "gw.spool-ballast").unlink()

@@ -1,4 +1,6 @@
-"""What the topics must hold after any fault: what ``rpm-stream replay`` of the same frames says (CONTRACT 4)."""
+"""What the topics must hold after any fault: what ``rpm-stream replay`` of the same frames says
+(CONTRACT 4).
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,17 @@ def replayed(folder: Path, registry: Path, frames: list[bytes]) -> Wanted:
     """The last record of each id, by type, as ``rpm-stream replay`` of the same file gives them."""
     file = folder / "frames.jsonl"
     file.write_bytes(b"\n".join(frames))
-    command = [sys.executable, "-m", "rpm_stream", "replay", str(file), "--registry", str(registry), "--emit", "all"]
+    command = [
+        sys.executable,
+        "-m",
+        "rpm_stream",
+        "replay",
+        str(file),
+        "--registry",
+        str(registry),
+        "--emit",
+        "all",
+    ]
     found: dict[str, dict[str, dict[str, Any]]] = {}
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -37,7 +49,9 @@ def replayed(folder: Path, registry: Path, frames: list[bytes]) -> Wanted:
 
 
 def without_time_driven(body: dict[str, Any]) -> dict[str, Any]:
-    """What readings alone decide: ticks of wall time come between these records of a year long past."""
+    """What readings alone decide: ticks of wall time come between these records of a year long
+    past.
+    """
     kept = {key: value for key, value in body.items() if key not in TIME_DRIVEN}
     kept["history"] = [step for step in body["history"] if step.get("event") != "escalated"]
     return kept
@@ -54,10 +68,11 @@ class Identified(msgspec.Struct):
 
 
 def last_by_id(records: list[ConsumerRecord], what: str) -> tuple[dict[str, dict[str, Any]], int]:
-    """The last record of each id, and how many records only repeated another. One id never has two contents.
+    """The last record of each id, and how many records only repeated another. One id never has two
+    contents.
 
-    An alert and a summary move on under one id: for those the last record counts (CONTRACT 4 a), by time, as a patient
-    is in two partitions after a growth.
+    An alert and a summary move on under one id: for those the last record counts (CONTRACT 4 a), by
+    time, as a patient is in two partitions after a growth.
     """
     last: dict[str, bytes] = {}
     repeated = 0
@@ -66,13 +81,18 @@ def last_by_id(records: list[ConsumerRecord], what: str) -> tuple[dict[str, dict
         identity = msgspec.json.decode(value, type=Identified).id
         before = last.get(identity)
         repeated += before == value
-        assert before is None or before == value or what in ("alert", "observation"), f"two contents of one {what}"
+        assert before is None or before == value or what in ("alert", "observation"), (
+            f"two contents of one {what}"
+        )
         last[identity] = value
     return {identity: msgspec.json.decode(value) for identity, value in last.items()}, repeated
 
 
 async def check_readings(service: Service, wanted: dict[str, dict[str, Any]]) -> int:
-    """Each message of readings has one content; together they hold the replay's readings. Counts repeated messages."""
+    """Each message of readings has one content; together they hold the replay's readings.
+
+    Counts repeated messages.
+    """
     messages: dict[Any, bytes] = {}
     repeated = 0
     readings: dict[str, dict[str, Any]] = {}
@@ -82,7 +102,9 @@ async def check_readings(service: Service, wanted: dict[str, dict[str, Any]]) ->
             continue
         place = (body["partition"], body["offset"], body["chunk"], body["patient"])
         repeated += place in messages
-        assert messages.setdefault(place, record.value) == record.value, "two contents of one message of readings"
+        assert messages.setdefault(place, record.value) == record.value, (
+            "two contents of one message of readings"
+        )
         readings.update((reading["id"], reading) for reading in body["readings"])
     assert readings == wanted
     return repeated
@@ -94,7 +116,9 @@ async def check_accounts(service: Service, frames: int, readings: int) -> None:
     for record in await read(service.bootstrap, names.ACCOUNTS):
         body = msgspec.json.decode(record.value)
         assert accounts.setdefault((body["partition"], body["offset"]), body) == body
-        assert body["parts"] == body["readings"] + body["duplicates"] + sum(body["rejects"].values())
+        assert body["parts"] == body["readings"] + body["duplicates"] + sum(
+            body["rejects"].values()
+        )
     assert len(accounts) == frames
     assert sum(body["readings"] for body in accounts.values()) == readings
 
@@ -106,11 +130,12 @@ async def check_against_replay(
     extra: int = 0,
     alert_as: Callable[[dict[str, Any]], dict[str, Any]] = without_time_driven,
 ) -> dict[str, int]:
-    """The topics hold what the replay of the file says: each patient's data came under one device key.
+    """The topics hold what the replay of the file says: each patient's data came under one device
+    key.
 
-    ``frames``: how many messages of rpm.frames the replay had, ``extra``: how many others, all refused. ``alert_as``:
-    what of an alert is compared.
-    Returns how many records of each kind only repeat another.
+    ``frames``: how many messages of rpm.frames the replay had, ``extra``: how many others, all
+    refused. ``alert_as``: what of an alert is compared. Returns how many records of each kind only
+    repeat another.
     """
     repeated = {"readings": await check_readings(service, wanted["reading"])}
     await check_accounts(service, frames + extra, len(wanted["reading"]))
@@ -123,16 +148,25 @@ async def check_against_replay(
     ):
         found[what], repeated[what] = last_by_id(await read(service.bootstrap, topic), what)
     # That a state was damaged is no part of the order of record.
-    found["alert"] = {key: body for key, body in found["alert"].items() if not body["rule"].startswith(RULE)}
+    found["alert"] = {
+        key: body for key, body in found["alert"].items() if not body["rule"].startswith(RULE)
+    }
     refused = {key for key, body in found["reject"].items() if body["device"] != POISON}
     assert refused == wanted.get("reject", {}).keys()
     assert found["score"] == wanted["score"]
     for key, body in wanted["alert"].items():
         ours, theirs = alert_as(found["alert"][key]), alert_as(body)
-        differing = {name: (ours.get(name), theirs.get(name)) for name in theirs if ours.get(name) != theirs.get(name)}
+        differing = {
+            name: (ours.get(name), theirs.get(name))
+            for name in theirs
+            if ours.get(name) != theirs.get(name)
+        }
         assert not differing, f"alert {key} differs from the replay: {differing}"
     assert found["alert"].keys() == wanted["alert"].keys()
     missing = wanted["observation"].keys() - found["observation"].keys()
-    assert all(is_summary(wanted["observation"][key]) for key in missing)  # windows still open when it was read
-    assert found["observation"] == {key: body for key, body in wanted["observation"].items() if key not in missing}
+    # windows still open when it was read
+    assert all(is_summary(wanted["observation"][key]) for key in missing)
+    assert found["observation"] == {
+        key: body for key, body in wanted["observation"].items() if key not in missing
+    }
     return repeated

@@ -1,4 +1,6 @@
-"""Partitions added, by hand or by ``rpm-stream topics grow``, and what is asked of a service that grew."""
+"""Partitions added, by hand or by ``rpm-stream topics grow``, and what is asked of a service
+that grew.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ async def add_partitions(bootstrap: str, wanted: Mapping[str, int]) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
     try:
-        await admin.create_partitions({topic: NewPartitions(count) for topic, count in wanted.items()})
+        await admin.create_partitions(
+            {topic: NewPartitions(count) for topic, count in wanted.items()}
+        )
         for topic, count in wanted.items():
             while len(await partitions_of(admin, topic)) < count:
                 await asyncio.sleep(0.1)
@@ -37,17 +41,34 @@ def cli(service: Service, *arguments: str) -> subprocess.CompletedProcess[str]:
     """A command of the operator."""
     return subprocess.run(
         [sys.executable, "-m", "rpm_stream", *arguments],
-        env={**os.environ, **service.settings, "RPM_BOOTSTRAP": service.bootstrap, "RPM_DATA_DIR": str(service.folder)},
-        capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
+        env={
+            **os.environ,
+            **service.settings,
+            "RPM_BOOTSTRAP": service.bootstrap,
+            "RPM_DATA_DIR": str(service.folder),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
 
 
 def killed(service: Service, partitions: int, seconds: float) -> bool:
     """``topics grow`` with SIGKILL after ``seconds``; whether it was still at work then."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "rpm_stream", *GROW, str(partitions), "--bootstrap", service.bootstrap],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "rpm_stream",
+            *GROW,
+            str(partitions),
+            "--bootstrap",
+            service.bootstrap,
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     try:
         process.wait(seconds)
     except subprocess.TimeoutExpired:
@@ -70,9 +91,13 @@ def grown(service: Service, partitions: int, kills: int, chance: random.Random) 
 
 
 async def every_key_is_at_home(service: Service, partitions: int) -> None:
-    """Of no compacted topic two partitions hold one key, and each key is where everybody looks for it."""
+    """Of no compacted topic two partitions hold one key, and each key is where everybody looks
+    for it.
+    """
     for topic in KEYED:
         found = await read(service.bootstrap, topic)
-        wrong = {record.key for record in found if belongs(record, None, partitions) != record.partition}
+        wrong = {
+            record.key for record in found if belongs(record, None, partitions) != record.partition
+        }
         assert not wrong, f"{len(wrong)} keys of {topic} are not at home"
         assert found or topic == names.ALERTS

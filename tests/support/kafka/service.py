@@ -1,4 +1,6 @@
-"""A real service for a test: its own broker, stages as processes that can be killed, topics read back."""
+"""A real service for a test: its own broker, stages as processes that can be killed, topics read
+back.
+"""
 
 from __future__ import annotations
 
@@ -40,9 +42,12 @@ class Service:
         self.exits: list[tuple[str, int]] = []
         self.settings = dict(settings)
         self._environment = {
-            **os.environ, "RPM_BOOTSTRAP": broker.bootstrap, "RPM_METRICS_PORT": "0", "RPM_DATA_DIR": str(folder),
+            **os.environ,
+            "RPM_BOOTSTRAP": broker.bootstrap,
+            "RPM_METRICS_PORT": "0",
+            "RPM_DATA_DIR": str(folder),
             **settings,
-        }  # fmt: skip
+        }
 
     @property
     def bootstrap(self) -> str:
@@ -55,16 +60,20 @@ class Service:
         command: Sequence[str] = ("-m", "rpm_stream", "stage"),
         more: Mapping[str, str] | None = None,
     ) -> None:
-        """Start a stage process; ``instance`` is its name in the consumer group, ``command`` what Python runs, ``more``
-        what stands in its environment besides."""
+        """Start a stage process; ``instance`` is its name in the consumer group, ``command`` what
+        Python runs, ``more`` what stands in its environment besides."""
         with self.log.open("ab") as log:
             self.processes[f"{stage}-{instance}"] = subprocess.Popen(
                 [sys.executable, *command, stage],
-                env={**self._environment, "RPM_INSTANCE": instance, **(more or {})}, stderr=log, stdout=log,
-            )  # fmt: skip
+                env={**self._environment, "RPM_INSTANCE": instance, **(more or {})},
+                stderr=log,
+                stdout=log,
+            )
 
     def revive(self) -> None:
-        """Start what ended by itself again, as the supervisor would; ``exits`` keeps the statuses."""
+        """Start what ended by itself again, as the supervisor would; ``exits`` keeps the
+        statuses.
+        """
         for name, process in list(self.processes.items()):
             if (status := process.poll()) is not None:
                 self.exits.append((name, status))
@@ -89,7 +98,9 @@ class Service:
 
 
 @contextmanager
-def running(folder: Path, settings: Mapping[str, str] | None = None, data: Path | None = None) -> Iterator[Service]:
+def running(
+    folder: Path, settings: Mapping[str, str] | None = None, data: Path | None = None
+) -> Iterator[Service]:
     """A broker with the nine topics, and no stage yet; ``data`` is where the broker writes."""
     with Broker(data or folder / "broker", port=0) as broker:
         asyncio.run(all_topics.apply(broker.bootstrap))
@@ -100,7 +111,9 @@ def running(folder: Path, settings: Mapping[str, str] | None = None, data: Path 
             service.stop()
 
 
-async def until(what: str, condition: Callable[[], Awaitable[bool]], seconds: float = PATIENCE_SECONDS) -> None:
+async def until(
+    what: str, condition: Callable[[], Awaitable[bool]], seconds: float = PATIENCE_SECONDS
+) -> None:
     """Wait for a condition on the broker's state."""
     end = time.monotonic() + seconds
     while not await condition():
@@ -109,10 +122,14 @@ async def until(what: str, condition: Callable[[], Awaitable[bool]], seconds: fl
 
 
 async def _producer(bootstrap: str) -> AIOKafkaProducer:
-    """An idempotent producer, begun; where the broker is away just then, it waits for it, as a gateway does."""
+    """An idempotent producer, begun; where the broker is away just then, it waits for it, as a
+    gateway does.
+    """
     end = time.monotonic() + 60
     while True:
-        producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, linger_ms=5)
+        producer = AIOKafkaProducer(
+            bootstrap_servers=bootstrap, enable_idempotence=True, linger_ms=5
+        )
         try:
             await producer.start()
         except KafkaError:
@@ -131,7 +148,8 @@ async def send(
     size: int = 200,
     partition: int | None = None,
 ) -> None:
-    """Frames to rpm.frames in order, keyed by their device; ``pause`` says how long to wait after each ``size``.
+    """Frames to rpm.frames in order, keyed by their device; ``pause`` says how long to wait after
+    each ``size``.
 
     ``partition``: where they go; None: where the usual partitioner puts the device.
     """
@@ -140,7 +158,10 @@ async def send(
         for start in range(0, len(frames), size):
             futures = [
                 await producer.send(
-                    names.FRAMES, frame, key=msgspec.json.decode(frame)["device"].encode(), partition=partition
+                    names.FRAMES,
+                    frame,
+                    key=msgspec.json.decode(frame)["device"].encode(),
+                    partition=partition,
                 )
                 for frame in frames[start : start + size]
             ]
@@ -157,7 +178,10 @@ async def read(bootstrap: str, topic: str) -> list[ConsumerRecord]:
     partitions = await partitions_of(admin, topic)
     await admin.close()
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, group_id=None, auto_offset_reset="earliest", enable_auto_commit=False
+        bootstrap_servers=bootstrap,
+        group_id=None,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
     )
     await consumer.start()
     try:
@@ -181,7 +205,9 @@ async def lag(bootstrap: str, group: str, topic: str) -> int:
     try:
         ends = await consumer.end_offsets(await partitions_of(admin, topic))
         committed = await admin.list_consumer_group_offsets(group)
-        return sum(end - (committed[tp].offset if tp in committed else 0) for tp, end in ends.items())
+        return sum(
+            end - (committed[tp].offset if tp in committed else 0) for tp, end in ends.items()
+        )
     except KafkaError:  # the coordinator moves or loads: not known means not drained
         return 1
     finally:
@@ -190,13 +216,22 @@ async def lag(bootstrap: str, group: str, topic: str) -> int:
 
 
 async def committed_notes(bootstrap: str, stage: Stage) -> list[Note]:
-    """What the commits of an agent say of its changelog; that is there at least, whatever has happened."""
+    """What the commits of an agent say of its changelog; that is there at least, whatever has
+    happened.
+    """
     async with reaching(bootstrap) as broker:
         commits = await broker.admin.list_consumer_group_offsets(GROUP_OF[stage])
         found = {tp.partition: end for tp, end in (await ends(broker, changelog(stage))).items()}
-    notes = {tp.partition: read_note(one.metadata) for tp, one in commits.items() if tp.topic == SOURCES[stage]}
+    notes = {
+        tp.partition: read_note(one.metadata)
+        for tp, one in commits.items()
+        if tp.topic == SOURCES[stage]
+    }
     # A growth of the topics takes the notes back: they spoke of other partitions.
-    assert all(note is None or note.end <= found[partition] for partition, note in notes.items()), (notes, found)
+    assert all(note is None or note.end <= found[partition] for partition, note in notes.items()), (
+        notes,
+        found,
+    )
     return [note for note in notes.values() if note is not None]
 
 
@@ -217,7 +252,9 @@ async def drained(service: Service) -> None:
         raise AssertionError(f"{error}; lag {left}, exits {service.exits}, log:\n{log}") from None
 
 
-def contents(records: list[ConsumerRecord], identity: Callable[[dict[str, Any]], Any]) -> dict[Any, set[bytes]]:
+def contents(
+    records: list[ConsumerRecord], identity: Callable[[dict[str, Any]], Any]
+) -> dict[Any, set[bytes]]:
     """The distinct contents of each id."""
     found: dict[Any, set[bytes]] = {}
     for record in records:

@@ -1,5 +1,5 @@
-"""The whole service as an operator runs it: one broker, one ``rpm-stream worker`` with all four stages, a FHIR server
-that refuses everything, and ways to look at it from outside."""
+"""The whole service as an operator runs it: one broker, one ``rpm-stream worker`` with all four
+stages, a FHIR server that refuses everything, and ways to look at it from outside."""
 
 from __future__ import annotations
 
@@ -35,11 +35,16 @@ UNITS = {"oxygen_saturation": "%", "heart_rate": "/min", "body_temperature": "Ce
 
 
 class Refuses(BaseHTTPRequestHandler):
-    """A FHIR server that takes nothing, and repeats in its answer whom it is about, as servers do."""
+    """A FHIR server that takes nothing, and repeats in its answer whom it is about, as servers
+    do.
+    """
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
-        body = b'{"resourceType":"OperationOutcome","issue":[{"diagnostics":"Patient zaphod-one is unknown"}]}'
+        body = (
+            b'{"resourceType":"OperationOutcome","issue":[{"diagnostics":"Patient zaphod-one is'
+            b' unknown"}]}'
+        )
         self.send_response(422)
         self.send_header("content-type", "application/fhir+json")
         self.send_header("content-length", str(len(body)))
@@ -56,7 +61,9 @@ class World:
     def __init__(self, service: Service, settings: Mapping[str, str]) -> None:
         self.service, self.settings = service, settings
         self.bootstrap = service.bootstrap
-        self.clock = Clock(float(settings["RPM_TIME_SPEED"]), datetime.fromisoformat(settings["RPM_TIME_ANCHOR"]))
+        self.clock = Clock(
+            float(settings["RPM_TIME_SPEED"]), datetime.fromisoformat(settings["RPM_TIME_ANCHOR"])
+        )
         self.log = service.folder / "worker.log"
         self.worker: subprocess.Popen[bytes] | None = None
         self._sent = 0
@@ -72,8 +79,11 @@ class World:
             with self.log.open("ab") as log:
                 self.worker = subprocess.Popen(
                     [sys.executable, "-m", "rpm_stream", "worker", "--stages", ",".join(STAGES)],
-                    env=self.environment, stdout=log, stderr=log, cwd=self.service.folder,
-                )  # fmt: skip
+                    env=self.environment,
+                    stdout=log,
+                    stderr=log,
+                    cwd=self.service.folder,
+                )
         self.wait("the feed is ready", lambda: self.http("GET", "/healthz").status_code == 200)
 
     def wait(self, what: str, condition: Callable[[], object], seconds: float = 60) -> None:
@@ -83,7 +93,9 @@ class World:
             with contextlib.suppress(httpx.TransportError):
                 if condition():
                     return
-            assert time.monotonic() < end, f"not within {seconds:.0f} s: {what}; said:\n{self.said()[-6_000:]}"
+            assert time.monotonic() < end, (
+                f"not within {seconds:.0f} s: {what}; said:\n{self.said()[-6_000:]}"
+            )
             time.sleep(0.2)
 
     def said(self) -> str:
@@ -93,9 +105,14 @@ class World:
     def cli(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A command of the operator."""
         return subprocess.run(
-            [sys.executable, "-m", "rpm_stream", *arguments], env=self.environment, cwd=self.service.folder,
-            capture_output=True, text=True, timeout=60, check=False,
-        )  # fmt: skip
+            [sys.executable, "-m", "rpm_stream", *arguments],
+            env=self.environment,
+            cwd=self.service.folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
 
     def http(self, method: str, path: str, **more: Any) -> httpx.Response:
         """A request to the feed by somebody who has the token."""
@@ -109,7 +126,9 @@ class World:
         return httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=20).text
 
     def counted(self, stage: str, name: str) -> dict[tuple[str, ...], float]:
-        """The samples of a metric of a stage, by their labels' values in the order of the labels' names."""
+        """The samples of a metric of a stage, by their labels' values in the order of the
+        labels' names.
+        """
         return {
             tuple(value for _, value in sorted(sample.labels.items())): sample.value
             for family in text_string_to_metric_families(self.scrape(stage))
@@ -123,7 +142,11 @@ class World:
         lines = subprocess.run(
             ["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
         ).stdout.splitlines()
-        found = [line.split(None, 2) for line in lines if line.rstrip().endswith(f"rpm_stream stage {stage}")]
+        found = [
+            line.split(None, 2)
+            for line in lines
+            if line.rstrip().endswith(f"rpm_stream stage {stage}")
+        ]
         return next(int(pid) for pid, parent, _ in found if int(parent) == self.worker.pid)
 
     def kill(self, stage: str) -> None:
@@ -145,23 +168,43 @@ class World:
 
         asyncio.run(send())
 
-    def frame(self, device: str, *values: tuple[float, str, str], **fields: Any) -> tuple[bytes, bytes]:
-        """A frame of (minutes from now, vital, value), received when its last value was measured."""
+    def frame(
+        self, device: str, *values: tuple[float, str, str], **fields: Any
+    ) -> tuple[bytes, bytes]:
+        """A frame of (minutes from now, vital, value), received when its last value was
+        measured.
+        """
         self._sent += 1
         now = self.clock.now().replace(microsecond=0)
         entries = [
-            {"at": (now + timedelta(minutes=minutes)).isoformat(), "vital": vital, "value": value, "unit": UNITS[vital]}
+            {
+                "at": (now + timedelta(minutes=minutes)).isoformat(),
+                "vital": vital,
+                "value": value,
+                "unit": UNITS[vital],
+            }
             for minutes, vital, value in values
         ]
         made = {
-            "v": 1, "frame": f"f{self._sent}", "gateway": "zaphod-gateway", "device": device, "seq": self._sent,
-            "boot": "1", "sent_at": entries[-1]["at"], "measurements": entries, **fields,
-        }  # fmt: skip
+            "v": 1,
+            "frame": f"f{self._sent}",
+            "gateway": "zaphod-gateway",
+            "device": device,
+            "seq": self._sent,
+            "boot": "1",
+            "sent_at": entries[-1]["at"],
+            "measurements": entries,
+            **fields,
+        }
         return device.encode(), json.dumps(made).encode()
 
     def records(self, topic: str) -> list[dict[str, Any]]:
         """All records of a topic, decoded."""
-        return [msgspec.json.decode(one.value) for one in asyncio.run(read(self.bootstrap, topic)) if one.value]
+        return [
+            msgspec.json.decode(one.value)
+            for one in asyncio.run(read(self.bootstrap, topic))
+            if one.value
+        ]
 
     def alerts(self, patient: str, group: str) -> list[dict[str, Any]]:
         """All records of the alerts of a patient's group, in their order."""
@@ -171,17 +214,25 @@ class World:
 
 @contextmanager
 def world(folder: Path, speed: float = SPEED, time: str = "recorded") -> Iterator[World]:
-    """The broker and the FHIR server; ``up`` starts the worker. ``time``: whose time a frame's receipt is."""
+    """The broker and the FHIR server; ``up`` starts the worker.
+
+    ``time``: whose time a frame's receipt is.
+    """
     fhir = ThreadingHTTPServer(("127.0.0.1", 0), Refuses)
     threading.Thread(target=fhir.serve_forever, daemon=True).start()
     first = 21_000 + os.getpid() % 20_000
     settings = {
-        "RPM_TIME": time, "RPM_TIME_SPEED": str(speed), "RPM_TIME_ANCHOR": Clock().anchor.isoformat(),
-        "RPM_TOKEN": TOKEN, "RPM_FHIR_URL": f"http://127.0.0.1:{fhir.server_port}/fhir",
+        "RPM_TIME": time,
+        "RPM_TIME_SPEED": str(speed),
+        "RPM_TIME_ANCHOR": Clock().anchor.isoformat(),
+        "RPM_TOKEN": TOKEN,
+        "RPM_FHIR_URL": f"http://127.0.0.1:{fhir.server_port}/fhir",
         "RPM_FHIR_TOKEN": "zaphod-fhir",
-        "RPM_DATA_DIR": str(folder), "RPM_FEED_PORT": str(free_ports(first, 1)), "RPM_LOG_LEVEL": "INFO",
+        "RPM_DATA_DIR": str(folder),
+        "RPM_FEED_PORT": str(free_ports(first, 1)),
+        "RPM_LOG_LEVEL": "INFO",
         "RPM_METRICS_PORT": str(free_ports(first + 100, len(STAGES))),
-    }  # fmt: skip
+    }
     with running(folder) as service:
         found = World(service, settings)
         try:

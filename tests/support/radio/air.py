@@ -1,6 +1,8 @@
-"""What a test asks of a world with a gateway's radio and some devices in it; each back-end has one of its own.
+"""What a test asks of a world with a gateway's radio and some devices in it; each back-end has one
+of its own.
 
-A device is described by a ``Spec`` and driven through ``Peripheral``: nothing here knows of a Bluetooth stack.
+A device is described by a ``Spec`` and driven through ``Peripheral``: nothing here knows of a
+Bluetooth stack.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ class Part:
     encrypted: bool = False
 
 
-def part(service: str, uuid: str, *properties: Property, value: bytes = b"", encrypted: bool = False) -> Part:
+def part(
+    service: str, uuid: str, *properties: Property, value: bytes = b"", encrypted: bool = False
+) -> Part:
     return Part(service, uuid, frozenset(properties), value, encrypted)
 
 
@@ -63,7 +67,9 @@ class Peripheral:
         raise NotImplementedError
 
     async def say(self, uuid: str, value: bytes) -> bool:
-        """Send a value as the characteristic offers; whether it got through (an indication: was confirmed)."""
+        """Send a value as the characteristic offers; whether it got through (an indication: was
+        confirmed).
+        """
         raise NotImplementedError
 
     async def drop(self) -> None:
@@ -76,7 +82,10 @@ class Peripheral:
 
 
 class Air(Protocol):
-    """A world. ``radio`` may be asked for more than once: the next has the keys of the one before."""
+    """A world.
+
+    ``radio`` may be asked for more than once: the next has the keys of the one before.
+    """
 
     keys: Path | None  # where the back-end keeps its bonds; None: BlueZ keeps them
 

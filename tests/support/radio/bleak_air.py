@@ -1,4 +1,6 @@
-"""The air of bleak: a D-Bus daemon of its own with a double of BlueZ, which has the devices in its reach."""
+"""The air of bleak: a D-Bus daemon of its own with a double of BlueZ, which has the devices in
+its reach.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from support.radio.bluez import BluezDouble, FakeDevice, Value, private_bus
 from rpm_stream.app.gateway.ble.bleak_radio import BleakRadio
 
 ADVERTISES_EVERY = 0.02
-CONFIRMS_AFTER = 0.02  # BlueZ tells a value and confirms it by itself; the confirmation takes a moment on the air
+# BlueZ tells a value and confirms it by itself; the confirmation takes a moment on the air
+CONFIRMS_AFTER = 0.02
 
 
 class BleakPeripheral(Peripheral):
@@ -21,7 +24,13 @@ class BleakPeripheral(Peripheral):
         super().__init__(spec)
         self.double = double
         values = [
-            Value(part.service, part.uuid, frozenset(part.properties), part.value, wants_bond=part.encrypted)
+            Value(
+                part.service,
+                part.uuid,
+                frozenset(part.properties),
+                part.value,
+                wants_bond=part.encrypted,
+            )
             for part in spec.parts
         ]
         self.device = FakeDevice(spec.address, spec.name, values)

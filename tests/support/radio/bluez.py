@@ -1,11 +1,13 @@
-"""A double of BlueZ on a D-Bus of its own: bleak's own code for Linux runs against it, over a real ``dbus-daemon``.
+"""A double of BlueZ on a D-Bus of its own: bleak's own code for Linux runs against it, over a real
+``dbus-daemon``.
 
-What lives here: the objects, methods, errors and signals that ``bluetoothd`` has for a central (doc/org.bluez.*.rst of
-BlueZ, its src/device.c and src/gatt-client.c), and the habits that hurt: a value that is read is told as a notification
-too; a notification is told once for each client that has subscribed, to all of them; a subscription outlives the link
-until its client leaves the bus; an indication is confirmed also where nobody has subscribed; a second discovery or
-subscription of one client is refused; and nobody says goodbye when the service ends.
-What does not: AcquireNotify (bleak uses StartNotify).
+What lives here: the objects, methods, errors and signals that ``bluetoothd`` has for a central
+(doc/org.bluez.*.rst of BlueZ, its src/device.c and src/gatt-client.c), and the habits that hurt: a
+value that is read is told as a notification too; a notification is told once for each client that
+has subscribed, to all of them; a subscription outlives the link until its client leaves the bus; an
+indication is confirmed also where nobody has subscribed; a second discovery or subscription of one
+client is refused; and nobody says goodbye when the service ends. What does not: AcquireNotify
+(bleak uses StartNotify).
 """
 
 from __future__ import annotations
@@ -45,11 +47,18 @@ async def private_bus(folder: Path) -> AsyncIterator[str]:
     """A D-Bus daemon that is the system bus of this process while it runs."""
     program = shutil.which("dbus-daemon")
     if program is None:
-        pytest.skip("no dbus-daemon here (apt-get install dbus): the back-end for BlueZ is not tested")
+        pytest.skip(
+            "no dbus-daemon here (apt-get install dbus): the back-end for BlueZ is not tested"
+        )
     config = folder / "bus.conf"
     config.write_text(CONFIG.format(sockets=tempfile.gettempdir()), encoding="utf-8")
     daemon = await asyncio.create_subprocess_exec(
-        program, "--nofork", "--nopidfile", f"--config-file={config}", "--print-address", stdout=asyncio.subprocess.PIPE
+        program,
+        "--nofork",
+        "--nopidfile",
+        f"--config-file={config}",
+        "--print-address",
+        stdout=asyncio.subprocess.PIPE,
     )
     try:
         assert daemon.stdout is not None
@@ -80,7 +89,10 @@ class Value:
 
 @dataclass
 class FakeDevice:
-    """A device in reach. ``passkey``: the number that it shows; ``pairs`` False: it refuses, None: never answers."""
+    """A device in reach.
+
+    ``passkey``: the number that it shows; ``pairs`` False: it refuses, None: never answers.
+    """
 
     address: str
     name: str | None
@@ -148,11 +160,14 @@ class BluezDouble:
         bus.add_message_handler(self._asked)
         await bus.call(
             Message(
-                destination="org.freedesktop.DBus", path="/org/freedesktop/DBus", interface="org.freedesktop.DBus",
-                member="AddMatch", signature="s",
+                destination="org.freedesktop.DBus",
+                path="/org/freedesktop/DBus",
+                interface="org.freedesktop.DBus",
+                member="AddMatch",
+                signature="s",
                 body=["type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged'"],
             )
-        )  # fmt: skip
+        )
         self._outgoing = asyncio.Queue()
         self._pump = asyncio.ensure_future(self._pumping())
         await bus.request_name("org.bluez")
@@ -178,7 +193,9 @@ class BluezDouble:
         await self._round_trip()
 
     async def _pumping(self) -> None:
-        """Messages in the order in which they were told; dbus-fast breaks where it fills the socket."""
+        """Messages in the order in which they were told; dbus-fast breaks where it fills the
+        socket.
+        """
         assert self._bus is not None
         sent = 0
         while True:
@@ -193,15 +210,19 @@ class BluezDouble:
         assert self._bus is not None
         await self._bus.call(
             Message(
-                destination="org.freedesktop.DBus", path="/org/freedesktop/DBus", interface="org.freedesktop.DBus",
+                destination="org.freedesktop.DBus",
+                path="/org/freedesktop/DBus",
+                interface="org.freedesktop.DBus",
                 member="GetId",
             )
-        )  # fmt: skip
+        )
 
-    # --- what happens in the air ----------------------------------------------------------------------------------
+    # --- what happens in the air ------------------------------------------------------------------
 
     def advertise(self, device: FakeDevice, on: bool = True) -> None:
-        """The device begins to advertise (told at once to whoever scans, and again at each call), or ends it."""
+        """The device begins to advertise (told at once to whoever scans, and again at each
+        call), or ends it.
+        """
         device.advertising = on
         if not on:
             device.reachable.clear()
@@ -225,13 +246,16 @@ class BluezDouble:
         """BlueZ forgets a device without bond that was not seen for 30 seconds."""
         if device.known and not device.bonded and not device.connected:
             device.known = False
-            self._signal("/", f"{OBJECTS}.InterfacesRemoved", "oas", device.path, [DEVICE1, PROPERTIES])
+            self._signal(
+                "/", f"{OBJECTS}.InterfacesRemoved", "oas", device.path, [DEVICE1, PROPERTIES]
+            )
 
     def send(self, device: FakeDevice, uuid: str, data: bytes) -> bool:
-        """The device notifies or indicates; whether that got through, as far as the device can tell.
+        """The device notifies or indicates; whether that got through, as far as the device can
+        tell.
 
-        BlueZ tells it once for each client that has subscribed, to all of them; and it confirms an indication also
-        where no client has, because a bonded device remembers who did.
+        BlueZ tells it once for each client that has subscribed, to all of them; and it confirms an
+        indication also where no client has, because a bonded device remembers who did.
         """
         value = device.value(uuid)
         if not device.connected:
@@ -246,7 +270,9 @@ class BluezDouble:
         if not device.connected:
             return
         if self.tells_reasons:
-            self._signal(device.path, f"{DEVICE1}.Disconnected", "ss", f"org.bluez.Reason.{reason}", reason)
+            self._signal(
+                device.path, f"{DEVICE1}.Disconnected", "ss", f"org.bluez.Reason.{reason}", reason
+            )
         device.connected = device.resolved = False
         self._changed(device.path, DEVICE1, ServicesResolved=Variant("b", False))
         self._changed(device.path, DEVICE1, Connected=Variant("b", False))
@@ -263,20 +289,28 @@ class BluezDouble:
         self._changed(ADAPTER, ADAPTER1, Powered=Variant("b", on))
 
     def unplug(self) -> None:
-        """The adapter is pulled out: its devices go with it, without the news that they were disconnected."""
+        """The adapter is pulled out: its devices go with it, without the news that they were
+        disconnected.
+        """
         self.plugged = self.powered = False
         self.discovering.clear()
         for device in self.devices.values():
             if device.known:
                 device.known = device.connected = device.resolved = False
-                self._signal("/", f"{OBJECTS}.InterfacesRemoved", "oas", device.path, [DEVICE1, PROPERTIES])
+                self._signal(
+                    "/", f"{OBJECTS}.InterfacesRemoved", "oas", device.path, [DEVICE1, PROPERTIES]
+                )
         self._signal("/", f"{OBJECTS}.InterfacesRemoved", "oas", ADAPTER, [ADAPTER1, PROPERTIES])
 
     def plug(self) -> None:
         """It is back, and switched on."""
         self.plugged = self.powered = True
         self._signal(
-            "/", f"{OBJECTS}.InterfacesAdded", "oa{sa{sv}}", ADAPTER, {ADAPTER1: self._adapter(), PROPERTIES: {}}
+            "/",
+            f"{OBJECTS}.InterfacesAdded",
+            "oa{sa{sv}}",
+            ADAPTER,
+            {ADAPTER1: self._adapter(), PROPERTIES: {}},
         )
         for device in self.devices.values():
             if device.bonded:
@@ -284,16 +318,21 @@ class BluezDouble:
                 added = {DEVICE1: self._device(device), PROPERTIES: {}}
                 self._signal("/", f"{OBJECTS}.InterfacesAdded", "oa{sa{sv}}", device.path, added)
 
-    # --- what clients ask -----------------------------------------------------------------------------------------
+    # --- what clients ask -------------------------------------------------------------------------
 
     def _asked(self, message: Message) -> Message | bool | None:
         if message.message_type is MessageType.SIGNAL:
             if message.member == "NameOwnerChanged" and not message.body[2]:
                 self._client_gone(str(message.body[0]))
             return None
-        if message.message_type is not MessageType.METHOD_CALL or not str(message.path).startswith("/"):
+        if message.message_type is not MessageType.METHOD_CALL or not str(message.path).startswith(
+            "/"
+        ):
             return None
-        if message.interface in ("org.freedesktop.DBus.Peer", "org.freedesktop.DBus.Introspectable"):
+        if message.interface in (
+            "org.freedesktop.DBus.Peer",
+            "org.freedesktop.DBus.Introspectable",
+        ):
             return None
         self.calls.append(f"{message.interface}.{message.member}")
         self._begin(self._answered(message))
@@ -367,16 +406,23 @@ class BluezDouble:
                     raise _Error("org.bluez.Error.Failed", "No discovery started")
                 return "", []
             case "RemoveDevice", [path]:
-                device = next((each for each in self.devices.values() if each.path == path and each.known), None)
+                device = next(
+                    (each for each in self.devices.values() if each.path == path and each.known),
+                    None,
+                )
                 if device is None:
                     raise _Error("org.bluez.Error.DoesNotExist", "Does Not Exist")
                 self.drop(device)
                 device.bonded = device.known = False
-                self._signal("/", f"{OBJECTS}.InterfacesRemoved", "oas", device.path, [DEVICE1, PROPERTIES])
+                self._signal(
+                    "/", f"{OBJECTS}.InterfacesRemoved", "oas", device.path, [DEVICE1, PROPERTIES]
+                )
                 return "", []
         raise _Error("org.freedesktop.DBus.Error.UnknownMethod", str(message.member))
 
-    async def _device_asked(self, device: FakeDevice, message: Message, sender: str) -> tuple[str, list[Any]]:
+    async def _device_asked(
+        self, device: FakeDevice, message: Message, sender: str
+    ) -> tuple[str, list[Any]]:
         match message.member:
             case "GetAll":
                 return "a{sv}", [self._device(device)]
@@ -416,7 +462,8 @@ class BluezDouble:
         device.connected, device.advertising = True, False
         device.reachable.clear()
         self._changed(device.path, DEVICE1, Connected=Variant("b", True))
-        if device.bonded and not device.has_keys:  # BlueZ tries to encrypt by its keys; the device hangs up
+        # BlueZ tries to encrypt by its keys; the device hangs up
+        if device.bonded and not device.has_keys:
             self.drop(device, "Authentication")
             return
         self._begin(self._discover(device))
@@ -460,11 +507,19 @@ class BluezDouble:
             return None
         reply = await self._bus.call(
             Message(
-                destination=sender, path=agent, interface="org.bluez.Agent1", member="RequestPasskey", signature="o",
+                destination=sender,
+                path=agent,
+                interface="org.bluez.Agent1",
+                member="RequestPasskey",
+                signature="o",
                 body=[device.path],
             )
-        )  # fmt: skip
-        return int(reply.body[0]) if reply is not None and reply.message_type is MessageType.METHOD_RETURN else None
+        )
+        return (
+            int(reply.body[0])
+            if reply is not None and reply.message_type is MessageType.METHOD_RETURN
+            else None
+        )
 
     async def _value_asked(
         self, device: FakeDevice, value: Value, message: Message, sender: str
@@ -476,7 +531,10 @@ class BluezDouble:
         if value.wants_bond and not device.bonded:
             raise _Error("org.bluez.Error.NotPermitted", "Not paired")
         if value.att_error is not None:
-            raise _Error("org.bluez.Error.Failed", f"Operation failed with ATT error: 0x{value.att_error:02x}")
+            raise _Error(
+                "org.bluez.Error.Failed",
+                f"Operation failed with ATT error: 0x{value.att_error:02x}",
+            )
         match message.member:
             case "ReadValue":
                 if "read" not in value.properties:
@@ -525,7 +583,7 @@ class BluezDouble:
                 clients.discard(client)
                 self._changed(path, CHARACTERISTIC1, Notifying=Variant("b", bool(clients)))
 
-    # --- objects --------------------------------------------------------------------------------------------------
+    # --- objects ----------------------------------------------------------------------------------
 
     def _objects(self) -> dict[str, Any]:
         found: dict[str, Any] = {"/org/bluez": {"org.bluez.AgentManager1": {}}}
@@ -584,7 +642,9 @@ class BluezDouble:
                     "Service": Variant("o", place),
                     "Value": Variant("ay", b""),
                     "Notifying": Variant("b", bool(self.notifying.get(each.path))),
-                    "Flags": Variant("as", [FLAGS.get(name, name) for name in sorted(each.properties)]),
+                    "Flags": Variant(
+                        "as", [FLAGS.get(name, name) for name in sorted(each.properties)]
+                    ),
                     "MTU": Variant("q", 247),
                 }
             }
@@ -596,7 +656,9 @@ class BluezDouble:
     def _signal(self, path: str, signal: str, signature: str, *body: Any) -> None:
         assert self._bus is not None
         interface, _, member = signal.rpartition(".")
-        self._outgoing.put_nowait(Message.new_signal(path, interface, member, signature, list(body)))
+        self._outgoing.put_nowait(
+            Message.new_signal(path, interface, member, signature, list(body))
+        )
 
 
 class _Error(Exception):

@@ -14,7 +14,12 @@ from bumble.controller import Controller
 from bumble.core import UUID
 from bumble.device import Connection, Device, DeviceConfiguration
 from bumble.gatt import Characteristic, Descriptor, Service
-from bumble.hci import Address, HCI_Disconnect_Command, HCI_ErrorCode, HCI_LE_Connection_Complete_Event
+from bumble.hci import (
+    Address,
+    HCI_Disconnect_Command,
+    HCI_ErrorCode,
+    HCI_LE_Connection_Complete_Event,
+)
 from bumble.host import Host
 from bumble.keys import MemoryKeyStore
 from bumble.link import LocalLink
@@ -35,7 +40,9 @@ P = Characteristic.Permissions
 
 
 class Adapter(Controller):
-    """bumble's controller, but a connection that is given up is given up: it says so, and is not made later."""
+    """bumble's controller, but a connection that is given up is given up: it says so, and is not
+    made later.
+    """
 
     def on_hci_le_create_connection_cancel_command(self, _command: Any) -> Any:
         pending, self.pending_le_connection = self.pending_le_connection, None
@@ -68,18 +75,24 @@ def host_of(name: str, link: LocalLink) -> Host:
 class BumblePeripheral(Peripheral):
     def __init__(self, spec: Spec, link: LocalLink) -> None:
         super().__init__(spec)
-        config = DeviceConfiguration(name=spec.name, address=Address(spec.address), gatt_service_enabled=False)
+        config = DeviceConfiguration(
+            name=spec.name, address=Address(spec.address), gatt_service_enabled=False
+        )
         config.advertising_interval_min = config.advertising_interval_max = 20
         self.device = Device(config=config, host=host_of(spec.name, link))
         self.device.keystore = MemoryKeyStore()
-        self.device.pairing_config_factory = lambda _: PairingConfig(mitm=False, delegate=PairingDelegate())
+        self.device.pairing_config_factory = lambda _: PairingConfig(
+            mitm=False, delegate=PairingDelegate()
+        )
         self._connection: Connection | None = None
         self._parts: dict[str, tuple[Part, Characteristic[bytes]]] = {}
         self._wants = False
         self._change = asyncio.Lock()
         for service in dict.fromkeys(part.service for part in spec.parts):
             parts = [part for part in spec.parts if part.service == service]
-            self.device.add_service(Service(UUID(service), [self._characteristic(part) for part in parts]))
+            self.device.add_service(
+                Service(UUID(service), [self._characteristic(part) for part in parts])
+            )
         self.device.on(self.device.EVENT_CONNECTION, self._connected)
         uuids = b"".join(
             UUID(service).to_bytes()
@@ -98,14 +111,16 @@ class BumblePeripheral(Peripheral):
         if part.encrypted:
             access |= P.READ_REQUIRES_ENCRYPTION | P.WRITE_REQUIRES_ENCRYPTION
         value = AttributeValueV2(
-            read=lambda _, part=part: part.value, write=lambda _, data, part=part: self._written(part.uuid, data)
+            read=lambda _, part=part: part.value,
+            write=lambda _, data, part=part: self._written(part.uuid, data),
         )
         made: Characteristic[bytes] = Characteristic(UUID(part.uuid), bits, access, value)
         if {"notify", "indicate"} & part.properties:
             configuration = self.device.gatt_server.make_descriptor_value(made)
             made.descriptors = (Descriptor(UUID.from_16_bits(0x2902), access, configuration),)
         made.on(
-            made.EVENT_SUBSCRIPTION, lambda _, notify, indicate, part=part: self._told(part.uuid, notify or indicate)
+            made.EVENT_SUBSCRIPTION,
+            lambda _, notify, indicate, part=part: self._told(part.uuid, notify or indicate),
         )
         self._parts[part.uuid] = (part, made)
         return made
@@ -160,7 +175,9 @@ class BumblePeripheral(Peripheral):
             return False
         task = asyncio.ensure_future(server.indicate_subscriber(connection, made, value))
         ended = asyncio.get_running_loop().create_future()
-        connection.once(connection.EVENT_DISCONNECTION, lambda *_: ended.done() or ended.set_result(None))
+        connection.once(
+            connection.EVENT_DISCONNECTION, lambda *_: ended.done() or ended.set_result(None)
+        )
         await asyncio.wait({task, ended}, return_when=asyncio.FIRST_COMPLETED)
         if task.done() and not task.cancelled() and task.exception() is None:
             return True
@@ -187,7 +204,9 @@ class BumbleAir:
         self._host: Host | None = None
 
     def radio(self) -> BumbleRadio:
-        return BumbleRadio(self._opened, BumbleOptions(keys=self._folder / "keys.json", identity="gw-1"))
+        return BumbleRadio(
+            self._opened, BumbleOptions(keys=self._folder / "keys.json", identity="gw-1")
+        )
 
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[Host]:
@@ -204,7 +223,9 @@ class BumbleAir:
     def _take(self, controller: Any) -> None:
         """A controller that is gone: whoever was connected to it notices."""
         for connection in list(controller.le_connections.values()):
-            controller.on_hci_disconnect_command(HCI_Disconnect_Command(connection_handle=connection.handle, reason=8))
+            controller.on_hci_disconnect_command(
+                HCI_Disconnect_Command(connection_handle=connection.handle, reason=8)
+            )
         if controller in self.link.controllers:
             self.link.remove_controller(controller)
 

@@ -1,7 +1,7 @@
 """Time that passes as fast as the machine can, and a radio without a stack: a week in seconds.
 
-``FastLoop`` never waits: when nobody has anything to do, its clock jumps to the next timer. So all that is written
-against asyncio's own time (sleep, timeout, wait) runs unchanged.
+``FastLoop`` never waits: when nobody has anything to do, its clock jumps to the next timer. So all
+that is written against asyncio's own time (sleep, timeout, wait) runs unchanged.
 """
 
 from __future__ import annotations
@@ -46,9 +46,13 @@ class FastLoop(asyncio.SelectorEventLoop):
 
 
 class FastDevice:
-    """A device that is near or not; what it does on a connection is a coroutine function of its link."""
+    """A device that is near or not; what it does on a connection is a coroutine function of its
+    link.
+    """
 
-    def __init__(self, address: str, found: Sequence[Characteristic], live: Callable[[FastLink], Any]) -> None:
+    def __init__(
+        self, address: str, found: Sequence[Characteristic], live: Callable[[FastLink], Any]
+    ) -> None:
         self.address, self.found, self.live = address, found, live
         self.near = True
         self.link: FastLink | None = None
@@ -91,7 +95,9 @@ class FastLink:
         self._check()
         return self.device.found
 
-    async def subscribe(self, characteristic: Characteristic, callback: Callable[[bytes], None]) -> None:
+    async def subscribe(
+        self, characteristic: Characteristic, callback: Callable[[bytes], None]
+    ) -> None:
         await asyncio.sleep(0.05)
         self._check()
         if characteristic.uuid in self.locked:
@@ -126,7 +132,9 @@ class FastLink:
 
 
 class SimpleRadio:
-    """What the radios of tests have in common: ``fault`` keeps one from being opened; closing does nothing."""
+    """What the radios of tests have in common: ``fault`` keeps one from being opened; closing
+    does nothing.
+    """
 
     fault: str | None = None
 
@@ -136,13 +144,18 @@ class SimpleRadio:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         return None
 
 
 class FastRadio(SimpleRadio):
-    """A ``radio.Radio`` that fails as real ones do: no connection, a scan that goes blind, no adapter."""
+    """A ``radio.Radio`` that fails as real ones do: no connection, a scan that goes blind, no
+    adapter.
+    """
 
     def __init__(self, devices: Sequence[FastDevice], seed: int) -> None:
         self.devices, self.chance = devices, random.Random(seed)
@@ -173,7 +186,8 @@ class FastRadio(SimpleRadio):
             for device in self.devices:
                 if device.near and device.link is None:
                     yield Sighting(device.address, None, frozenset(), -60)
-            yield Sighting(f"{self.chance.getrandbits(48):012X}", None, frozenset(), -90)  # somebody's phone
+            # somebody's phone
+            yield Sighting(f"{self.chance.getrandbits(48):012X}", None, frozenset(), -90)
 
     async def connect(self, address: str, within: float) -> FastLink:
         await asyncio.sleep(self.chance.uniform(0.1, 2.0))

@@ -1,4 +1,6 @@
-"""The devices of a home as they behave on the air, on top of ``air.Peripheral``; and a hub to serve them."""
+"""The devices of a home as they behave on the air, on top of ``air.Peripheral``; and a hub to
+serve them.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ CUFF = Spec(
     (part("1810", "2A35", "indicate"), part("1810", "2A08", "read", "write", value=bytes(7))),
 )
 THERMOMETER = Spec("C4:01:02:03:04:05", "THERM", (part("1809", "2A1C", "indicate"),))
-OXIMETER = Spec("C8:01:02:03:04:05", "OXI", (part("1822", "2A5E", "indicate"), part("1822", "2A5F", "notify")))
+OXIMETER = Spec(
+    "C8:01:02:03:04:05", "OXI", (part("1822", "2A5E", "indicate"), part("1822", "2A5F", "notify"))
+)
 SCALE = Spec("CC:01:02:03:04:05", "SCALE", (part("181D", "2A9D", "indicate"),))
 METER = Spec(
     "D0:01:02:03:04:05",
@@ -60,14 +64,19 @@ class Device:
 
 
 class Cuff(Device):
-    """Indicates all that it has stored as soon as it is subscribed, forgets what was confirmed, and drops the link.
+    """Indicates all that it has stored as soon as it is subscribed, forgets what was confirmed, and
+    drops the link.
 
-    ``breaks``: so many indications are on their way when the link breaks, before they are confirmed.
-    ``needs_clock``: it says nothing before its clock was set.
+    ``breaks``: so many indications are on their way when the link breaks, before they are
+    confirmed. ``needs_clock``: it says nothing before its clock was set.
     """
 
     def __init__(
-        self, peripheral: Peripheral, stored: Sequence[bytes], breaks: int = 0, needs_clock: bool = False
+        self,
+        peripheral: Peripheral,
+        stored: Sequence[bytes],
+        breaks: int = 0,
+        needs_clock: bool = False,
     ) -> None:
         super().__init__(peripheral)
         self.stored, self.breaks, self.needs_clock = list(stored), breaks, needs_clock
@@ -101,9 +110,13 @@ class Cuff(Device):
 
 
 class Meter(Device):
-    """A glucose meter that answers by its control point; ``records`` are (sequence, 2A18, 2A34 or None)."""
+    """A glucose meter that answers by its control point; ``records`` are (sequence, 2A18, 2A34
+    or None).
+    """
 
-    def __init__(self, peripheral: Peripheral, records: Sequence[tuple[int, bytes, bytes | None]]) -> None:
+    def __init__(
+        self, peripheral: Peripheral, records: Sequence[tuple[int, bytes, bytes | None]]
+    ) -> None:
         super().__init__(peripheral)
         self.records = list(records)
         self.requests: list[bytes] = []
@@ -169,7 +182,12 @@ def wall() -> datetime:
 
 
 FAST = HubOptions(
-    retry_first=0.02, retry_longest=0.1, radio_longest=0.1, connect_within=2.0, look_every=0.05, chance=random.Random(1)
+    retry_first=0.02,
+    retry_longest=0.1,
+    radio_longest=0.1,
+    connect_within=2.0,
+    look_every=0.05,
+    chance=random.Random(1),
 )
 
 
@@ -185,7 +203,11 @@ class Served:
 
 @asynccontextmanager
 async def serving(
-    air: Air, folder: Path, devices: Sequence[KnownDevice], options: HubOptions = FAST, **session: object
+    air: Air,
+    folder: Path,
+    devices: Sequence[KnownDevice],
+    options: HubOptions = FAST,
+    **session: object,
 ) -> AsyncIterator[Served]:
     """A hub that serves ``devices``; ``session`` changes its ``SessionOptions``."""
     disk = Disk()

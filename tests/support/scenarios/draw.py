@@ -1,8 +1,9 @@
 """Every story as a page to look at: ``make scenarios``.
 
-For a clinician who reviews the stories: what is expected in words, what was measured with the limits that hold, the
-NEWS2 of the known parts, and every alert with its priority, its why and its history. One file, without a server; the
-charts are the feed's own (``app/feed``), drawn by the ECharts that NiceGUI brings.
+For a clinician who reviews the stories: what is expected in words, what was measured with the
+limits that hold, the NEWS2 of the known parts, and every alert with its priority, its why and its
+history. One file, without a server; the charts are the feed's own (``app/feed``), drawn by the
+ECharts that NiceGUI brings.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ PRIORITIES: tuple[Priority, ...] = ("low", "medium", "high")
 
 
 class Told(NamedTuple):
-    """What the service says of one story; ``alerts`` holds every record of each, by id and in order."""
+    """What the service says of one story; ``alerts`` holds every record of each, by id and in
+    order.
+    """
 
     readings: list[Reading]
     scores: list[Score]
@@ -85,14 +88,18 @@ def chart_library() -> tuple[bytes, str, bytes]:
     return entry, name.decode(), (folder / name.decode()).read_bytes()
 
 
-# --- words --------------------------------------------------------------------------------------------------------
+# --- words ----------------------------------------------------------------------------------------
 
 
 def contents(name: str, found: Told) -> str:
     """The story's line in the list on top, with the most urgent thing that it tells."""
     most = [alert.priority for records in found.alerts.values() for alert in records]
     worst = max(most, key=PRIORITIES.index, default=None)
-    mark = f'<span class="chip {worst}">{worst}</span>' if worst else '<span class="none">nobody is called</span>'
+    mark = (
+        f'<span class="chip {worst}">{worst}</span>'
+        if worst
+        else '<span class="none">nobody is called</span>'
+    )
     return f'<a href="#{name}"><b>{title(name)}</b> {mark}</a>'
 
 
@@ -104,13 +111,20 @@ def title(name: str) -> str:
 def article(name: str, found: Told, knowledge: Knowledge) -> str:
     """One story."""
     story = story_named(name)
-    parts = [f'<article id="{name}"><h2>{title(name)}</h2>', f'<p class="told">{escape(words_of(story))}</p>']
+    parts = [
+        f'<article id="{name}"><h2>{title(name)}</h2>',
+        f'<p class="told">{escape(words_of(story))}</p>',
+    ]
     parts += [alert_table(found), reject_table(found)]
     registry = registry_of(story)
     patients = list(dict.fromkeys(reading.patient for reading in found.readings))
     for patient in patients:
-        parts.append(f"<h3>{escape(registry.patient(patient).display or patient)}</h3><div class='charts'>")
-        parts += [drawn(chart, found, patient) for chart in charts(found, patient, registry, knowledge)]
+        parts.append(
+            f"<h3>{escape(registry.patient(patient).display or patient)}</h3><div class='charts'>"
+        )
+        parts += [
+            drawn(chart, found, patient) for chart in charts(found, patient, registry, knowledge)
+        ]
         parts.append("</div>")
     return "\n".join([*parts, "</article>"])
 
@@ -125,18 +139,25 @@ def alert_table(found: Told) -> str:
     if not found.alerts:
         return '<p class="none">No alert: nobody is called.</p>'
     rows = [alert_row(records[-1]) for records in found.alerts.values()]
-    head = "<tr><th>opened</th><th>who</th><th></th><th>alert</th><th>why</th><th>in the end</th></tr>"
+    head = (
+        "<tr><th>opened</th><th>who</th><th></th><th>alert</th><th>why</th><th>in the end</th></tr>"
+    )
     return f"<table>{head}{''.join(rows)}</table>"
 
 
 def alert_row(alert: Alert) -> str:
-    """One alert as it was in the end; whether it was over and unseen before stands in its history."""
+    """One alert as it was in the end; whether it was over and unseen before stands in its
+    history.
+    """
     why = "".join(f"<li>{escape(each)}</li>" for each in alert.why)
     marks = [name for name in ("over", "historical", "stale", "late") if getattr(alert, name)]
-    history = "".join(f"<li>{escape(step_words(each))}</li>" for each in life.steps(alert.history, clock))
+    history = "".join(
+        f"<li>{escape(step_words(each))}</li>" for each in life.steps(alert.history, clock)
+    )
     return (
         f'<tr><td class="time">{clock(alert.opened_at)}</td><td>{escape(alert.patient)}</td>'
-        f'<td><span class="chip {alert.priority}">{alert.priority}</span></td><td>{escape(alert.title)}</td>'
+        '<td><span class="chip'
+        f' {alert.priority}">{alert.priority}</span></td><td>{escape(alert.title)}</td>'
         f"<td><ul>{why}</ul>{now_list(alert)}"
         f"<details><summary>steps: {len(alert.history)}</summary><ul>{history}</ul></details></td>"
         f"<td>{', '.join([alert.state, *marks])}</td></tr>"
@@ -151,7 +172,8 @@ def step_words(step: life.Step) -> str:
 def now_list(alert: Alert) -> str:
     """The newest values when the last record was written, with the worst since the alert opened."""
     lines = [
-        f"{each.name} {each.value} {each.unit} {each.trend_words} ({clock(each.measured_at)}), worst {each.worst_words}"
+        f"{each.name} {each.value} {each.unit} {each.trend_words} ({clock(each.measured_at)}),"
+        f" worst {each.worst_words}"
         for each in latest(alert, shipped().vitals, alert.updated_at)
     ]
     items = "".join(f"<li>{escape(' '.join(line.split()))}</li>" for line in lines)
@@ -163,11 +185,13 @@ def reject_table(found: Told) -> str:
     if not found.rejects:
         return ""
     rows = [
-        f'<tr><td class="time">{clock(reject.at)}</td><td>{escape(reject.device)}</td><td>{reject.reason}</td>'
+        f'<tr><td class="time">{clock(reject.at)}</td><td>{escape(reject.device)}</td>'
+        f"<td>{reject.reason}</td>"
         f"<td>{escape(reject.detail)}</td></tr>"
         for reject in found.rejects
     ]
-    return f"<table><tr><th>refused</th><th>device</th><th>reason</th><th></th></tr>{''.join(rows)}</table>"
+    head = "<tr><th>refused</th><th>device</th><th>reason</th><th></th></tr>"
+    return f"<table>{head}{''.join(rows)}</table>"
 
 
 def clock(at: datetime) -> str:
@@ -175,7 +199,7 @@ def clock(at: datetime) -> str:
     return at.strftime("%d %b %H:%M")
 
 
-# --- charts -------------------------------------------------------------------------------------------------------
+# --- charts ---------------------------------------------------------------------------------------
 
 
 def charts(found: Told, patient: str, registry: Registry, knowledge: Knowledge) -> Iterator[Chart]:
@@ -188,72 +212,111 @@ def charts(found: Told, patient: str, registry: Registry, knowledge: Knowledge) 
     span = (first - beside, last + beside)
     for vital in dict.fromkeys(reading.vital for reading in own):
         known = knowledge.vitals[vital]
-        points = sorted((reading for reading in own if reading.vital == vital), key=lambda each: each.measured_at)
+        points = sorted(
+            (reading for reading in own if reading.vital == vital),
+            key=lambda each: each.measured_at,
+        )
         unit = points[-1].unit
-        limits = limit_lines(registry.patient(patient), vital, (unit, points[-1].measured_at), knowledge)
+        limits = limit_lines(
+            registry.patient(patient), vital, (unit, points[-1].measured_at), knowledge
+        )
         yield chart_of(
             (vital, known.plain.capitalize(), unit),
             span,
             [in_unit(reading, unit, reading.id in evidence, knowledge) for reading in points],
             list(limits),
         )
-    scored = [score for score in found.scores if score.patient == patient and score.detector == NEWS2]
+    scored = [
+        score for score in found.scores if score.patient == patient and score.detector == NEWS2
+    ]
     if scored:
         points = [
-            ChartPoint(at=s.measured_at, value=s.score_min, absent=None, flags=(), evidence=False) for s in scored
+            ChartPoint(at=s.measured_at, value=s.score_min, absent=None, flags=(), evidence=False)
+            for s in scored
         ]
-        yield chart_of((NEWS2, "NEWS2 of the known parts", ""), span, points, list(score_lines(knowledge)))
+        yield chart_of(
+            (NEWS2, "NEWS2 of the known parts", ""), span, points, list(score_lines(knowledge))
+        )
 
 
 def chart_of(
-    what: tuple[str, str, str], span: tuple[datetime, datetime], points: list[ChartPoint], limits: list[LimitLine]
+    what: tuple[str, str, str],
+    span: tuple[datetime, datetime],
+    points: list[ChartPoint],
+    limits: list[LimitLine],
 ) -> Chart:
     """``what`` is the vital's name, its title and its unit."""
     vital, name, unit = what
     return Chart(
-        vital=vital, title=name, unit=unit, unit_words=UNIT_WORDS.get(unit, unit), since=span[0], until=span[1],
-        points=tuple(points), limits=tuple(limits),
-    )  # fmt: skip
+        vital=vital,
+        title=name,
+        unit=unit,
+        unit_words=UNIT_WORDS.get(unit, unit),
+        since=span[0],
+        until=span[1],
+        points=tuple(points),
+        limits=tuple(limits),
+    )
 
 
 def in_unit(reading: Reading, unit: str, is_evidence: bool, knowledge: Knowledge) -> ChartPoint:
     """A reading as a point, in the chart's unit."""
-    value = None if reading.value is None else knowledge.convert(Decimal(reading.value), reading.unit, unit)
+    value = (
+        None
+        if reading.value is None
+        else knowledge.convert(Decimal(reading.value), reading.unit, unit)
+    )
     return ChartPoint(
-        at=reading.measured_at, value=None if value is None else float(value), absent=reading.absent,
-        flags=reading.flags, evidence=is_evidence,
-    )  # fmt: skip
+        at=reading.measured_at,
+        value=None if value is None else float(value),
+        absent=reading.absent,
+        flags=reading.flags,
+        evidence=is_evidence,
+    )
 
 
 def score_lines(knowledge: Knowledge) -> Iterator[LimitLine]:
     """Where NEWS2 becomes medium and high."""
-    for bound, priority in ((knowledge.news2.medium_from, "medium"), (knowledge.news2.high_from, "high")):
+    for bound, priority in (
+        (knowledge.news2.medium_from, "medium"),
+        (knowledge.news2.high_from, "high"),
+    ):
         label = f"NEWS2 ≥ {bound}"
         yield LimitLine(value=bound, side="high", priority=priority, label=label, owner="shipped")
 
 
 def drawn(chart: Chart, found: Told, patient: str) -> str:
-    """A place for a chart, and its options beside it: those of the feed, with a line where an alert opened or rose."""
+    """A place for a chart, and its options beside it: those of the feed, with a line where an
+    alert opened or rose.
+    """
     said = options(chart, chart.since)
     said["useUTC"] = True
     lines = said["series"][0]["markLine"]["data"]
     lines.pop()  # the feed's chart belongs to one alert; here there may be none, or several
     alerts = [records[-1] for records in found.alerts.values() if records[0].patient == patient]
-    lines += [line for alert in alerts if rests_on(alert, chart.vital, found) for line in rises(alert)]
+    lines += [
+        line for alert in alerts if rests_on(alert, chart.vital, found) for line in rises(alert)
+    ]
     data = msgspec.json.encode(said).decode().replace("</", "<\\/")
     place = f'<div class="chart" data-vital="{chart.vital}"></div>'
     return f'<div>{place}<script type="application/json">{data}</script></div>'
 
 
 def rests_on(alert: Alert, vital: str, found: Told) -> bool:
-    """Whether a chart is about an alert: its evidence is there, or it is the score of its vital signs."""
+    """Whether a chart is about an alert: its evidence is there, or it is the score of its vital
+    signs.
+    """
     if vital == NEWS2:
         return alert.group == "vital_signs"
-    return any(reading.vital == vital and reading.id in alert.evidence for reading in found.readings)
+    return any(
+        reading.vital == vital and reading.id in alert.evidence for reading in found.readings
+    )
 
 
 def rises(alert: Alert) -> Iterator[dict[str, Any]]:
-    """An upright line where an alert opened, and where it rose; several rises of one instant are one line."""
+    """An upright line where an alert opened, and where it rose; several rises of one instant are
+    one line.
+    """
     reached: dict[datetime, Priority] = {}
     most = -1
     for step in alert.history:
@@ -265,7 +328,12 @@ def rises(alert: Alert) -> Iterator[dict[str, Any]]:
         yield {
             "xAxis": int(at.timestamp() * 1000),
             "lineStyle": {"color": colour, "type": "solid", "width": 1},
-            "label": {"formatter": priority, "position": "insideEndTop", "color": colour, "fontSize": 11},
+            "label": {
+                "formatter": priority,
+                "position": "insideEndTop",
+                "color": colour,
+                "fontSize": 11,
+            },
         }
 
 

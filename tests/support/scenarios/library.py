@@ -1,4 +1,5 @@
-"""The stories of ``tests/scenarios``, loaded and played through the pipeline, for tests and for their page.
+"""The stories of ``tests/scenarios``, loaded and played through the pipeline, for tests and for
+their page.
 
 A story is a folder without folders, inside the folder of its programme: ``README.md`` (who, what
 happens, what a nurse should see and should not), ``input.csv`` or ``frames.jsonl`` (or both; a case
@@ -58,6 +59,8 @@ def output_of(story: Path, emit: Sequence[Kind] = KINDS) -> Iterator[Line]:
             for found in frames(rows(table)):
                 yield from run.csv(found)
     for file in (story / "frames.jsonl", story / "input.jsonl"):
-        for number, line in enumerate(file.read_bytes().splitlines() if file.exists() else (), start=1):
+        for number, line in enumerate(
+            file.read_bytes().splitlines() if file.exists() else (), start=1
+        ):
             yield from run.jsonl(line, number)
     yield from run.finish(until_of(story))

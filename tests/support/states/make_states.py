@@ -1,9 +1,10 @@
-"""Writes the files of the present state layout: ``PYTHONPATH=tests python -m support.states.make_states``.
+"""Writes the files of the present state layout: ``PYTHONPATH=tests python -m
+support.states.make_states``.
 
-Run it once, when ``LAYOUT`` was counted up, and keep the files for ever: a release reads the states of those before
-it, and ``test_states.py`` reads every file. Each holds what a device, or a patient, had become after one fixed course:
-a panel of five vitals every five minutes, then an oxygen saturation that stays low, which a nurse acknowledges. In the
-two further rounds the pulse rises.
+Run it once, when ``LAYOUT`` was counted up, and keep the files for ever: a release reads the states
+of those before it, and ``test_states.py`` reads every file. Each holds what a device, or a patient,
+had become after one fixed course: a panel of five vitals every five minutes, then an oxygen
+saturation that stays low, which a nurse acknowledges. In the two further rounds the pulse rises.
 """
 
 from __future__ import annotations
@@ -25,9 +26,12 @@ from rpm_stream.records import Action, Position
 
 FOLDER = repository("tests", "pipeline", "states")
 PANEL = {
-    "heart_rate": (72, 3), "oxygen_saturation": (97, 1), "respiratory_rate": (15, 1), "body_temperature": (36.7, 0.2),
+    "heart_rate": (72, 3),
+    "oxygen_saturation": (97, 1),
+    "respiratory_rate": (15, 1),
+    "body_temperature": (36.7, 0.2),
     "systolic": (125, 5),
-}  # fmt: skip
+}
 ROUNDS = 250
 LOW = 246  # from this round on the saturation is low
 
@@ -37,7 +41,9 @@ def panel(turn: int) -> bytes:
     chance, minutes = random.Random(turn), 5 * turn
     values = []
     for vital, (usual, spread) in PANEL.items():
-        value = f"{usual + spread * chance.uniform(-1, 1):.{1 if vital == 'body_temperature' else 0}f}"
+        value = (
+            f"{usual + spread * chance.uniform(-1, 1):.{1 if vital == 'body_temperature' else 0}f}"
+        )
         if vital == "oxygen_saturation" and turn >= LOW:
             value = "85"
         if vital == "heart_rate" and turn >= ROUNDS:
@@ -51,7 +57,10 @@ class Course:
 
     def __init__(self, device: DeviceState, patient: Patient) -> None:
         registry = registry_of([worn()])
-        self._ingest, self._judge = Ingest(shipped(), registry, recorded_time=True), Judge(shipped(), registry)
+        self._ingest, self._judge = (
+            Ingest(shipped(), registry, recorded_time=True),
+            Judge(shipped(), registry),
+        )
         self.device, self.patient = device, patient
 
     def ingested(self, turn: int, offset: int) -> Ingested:
@@ -62,20 +71,34 @@ class Course:
         return self._ingest.step(self.device, message)
 
     def judged(self, done: Ingested) -> dict[str, Any]:
-        """What the judge makes of a frame's readings: what a release may not change without saying so."""
+        """What the judge makes of a frame's readings: what a release may not change without
+        saying so.
+        """
         said: dict[str, Any] = {"alerts": [], "scores": {}, "observations": 0}
         for message in done.readings:
             judged = self._judge.step(self.patient, message)
             assert judged is not None
-            said["alerts"] += [[each.id, each.priority, each.state, len(each.history)] for each in judged.alerts]
-            said["scores"] |= {f"{each.detector} {each.vital}": f"{each.score:.6g}" for each in judged.scores}
+            said["alerts"] += [
+                [each.id, each.priority, each.state, len(each.history)] for each in judged.alerts
+            ]
+            said["scores"] |= {
+                f"{each.detector} {each.vital}": f"{each.score:.6g}" for each in judged.scores
+            }
             said["observations"] += len(judged.observations)
         return said
 
     def acknowledge(self, alert: str) -> None:
         """A nurse has seen it."""
-        given = Action(patient="p", alert=alert, action="acknowledge", who="nurse", at=self.patient.state.now or START)
-        assert [each.state for each in self._judge.act(self.patient, given).alerts] == ["acknowledged"]
+        given = Action(
+            patient="p",
+            alert=alert,
+            action="acknowledge",
+            who="nurse",
+            at=self.patient.state.now or START,
+        )
+        assert [each.state for each in self._judge.act(self.patient, given).alerts] == [
+            "acknowledged"
+        ]
 
 
 def whole() -> Course:
@@ -87,13 +110,18 @@ def whole() -> Course:
 
 
 def next_steps(device: bytes, patient: bytes) -> dict[str, Any]:
-    """What becomes of the states: the last frame again, and two further rounds. JSON can hold it."""
+    """What becomes of the states: the last frame again, and two further rounds.
+
+    JSON can hold it.
+    """
     course = Course(unpack_device(device), unpack_patient(patient, "p"))
     again = course.ingested(ROUNDS - 1, ROUNDS).account
     further = [course.ingested(turn, turn + 1) for turn in (ROUNDS, ROUNDS + 1)]
     return {
         "again": [again.readings, again.duplicates],
-        "readings": [[each.id for message in done.readings for each in message.readings] for done in further],
+        "readings": [
+            [each.id for message in done.readings for each in message.readings] for done in further
+        ],
         "judged": [course.judged(done) for done in further],
         "learned": sorted(course.patient.state.score.detectors),
         "episodes": sorted(course.patient.state.episodes),

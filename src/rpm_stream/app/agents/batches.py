@@ -1,7 +1,9 @@
-"""What both agents do with what is delivered: pure steps, outputs awaited, then the states by key, then the ack.
+"""What both agents do with what is delivered: pure steps, outputs awaited, then the states by key,
+then the ack.
 
-It is done in slices, whose records are taken in turn (``turns``). An interruption at any point repeats from the last
-written states: offsets that a state has applied are skipped, later ones give the same bytes again.
+It is done in slices, whose records are taken in turn (``turns``). An interruption at any point
+repeats from the last written states: offsets that a state has applied are skipped, later ones give
+the same bytes again.
 """
 
 from __future__ import annotations
@@ -29,7 +31,9 @@ Packed = dict[int, dict[bytes, bytes]]  # sealed states by partition and key
 
 
 class Slice:
-    """What was done at once: the outputs under way, whose states changed, and a delivery for each record."""
+    """What was done at once: the outputs under way, whose states changed, and a delivery for
+    each record.
+    """
 
     def __init__(self) -> None:
         self.futures: list[asyncio.Future[Any]] = []
@@ -38,11 +42,12 @@ class Slice:
 
 
 class Place(NamedTuple):
-    """Whose work it is; with which records one keeps its order (those for which ``turn_of`` gives the same).
+    """Whose work it is; with which records one keeps its order (those for which ``turn_of`` gives
+    the same).
 
-    ``slice_octets``: values worked on at once, about a tenth of a second: whoever comes waits for two such slices, and
-    each costs two round trips to the broker and the packing of each state that it touched. ``turn_octets``: values of
-    a turn.
+    ``slice_octets``: values worked on at once, about a tenth of a second: whoever comes waits for
+    two such slices, and each costs two round trips to the broker and the packing of each state that
+    it touched. ``turn_octets``: values of a turn.
     """
 
     stage: str
@@ -54,29 +59,42 @@ class Place(NamedTuple):
 class Delivery:
     """One event: the fetched records of one partition, acked when the last of them is done.
 
-    ``step`` gives what a record causes, None for one that was applied before; ``has_state``: it changes the state of
-    the record's key.
+    ``step`` gives what a record causes, None for one that was applied before; ``has_state``: it
+    changes the state of the record's key.
     """
 
     __slots__ = ("event", "has_state", "left", "step")
 
-    def __init__(self, event: Any, step: Callable[[ConsumerRecord], list[Outgoing] | None], has_state: bool) -> None:
-        self.event, self.step, self.has_state = event, step, has_state
+    def __init__(
+        self, event: Any, step: Callable[[ConsumerRecord], list[Outgoing] | None], has_state: bool
+    ) -> None:
+        self.event = event
+        self.step = step
+        self.has_state = has_state
         self.left = len(event.value)
 
 
 class BatchWork(Generic[State]):
-    """Applies what is delivered to one agent, a slice at a time: one is worked on while the one before is written.
+    """Applies what is delivered to one agent, a slice at a time: one is worked on while the one
+    before is written.
 
-    ``elsewhere`` gives, for a record whose key's state is in another partition, what is put out instead of its step.
-    ``too_large`` does, for one of which no copy may be made.
+    ``elsewhere`` gives, for a record whose key's state is in another partition, what is put out
+    instead of its step. ``too_large`` does, for one of which no copy may be made.
     """
 
     def __init__(
-        self, app: BatchApp, table: BytesTable, states: KeyedStates[State], place: Place, holding: Holding[State]
+        self,
+        app: BatchApp,
+        table: BytesTable,
+        states: KeyedStates[State],
+        place: Place,
+        holding: Holding[State],
     ) -> None:
-        self._app, self._table, self.states = app, table, states
-        self._place, self._holding = place, holding
+        self._app = app
+        self._table = table
+        self.states = states
+        self._place = place
+        self._holding = holding
         holding.work = self
         self._turns: Turns[Delivery] = Turns(place.turn_octets)
         self._some = asyncio.Event()
@@ -87,10 +105,14 @@ class BatchWork(Generic[State]):
         self.too_large: Callable[[ConsumerRecord], list[Outgoing] | None] = lambda _: None
         self.lock = asyncio.Lock()  # one slice or tick at a time changes states
 
-    def add(self, event: Any, step: Callable[[State, ConsumerRecord], list[Outgoing] | None]) -> None:
-        """Let the records of one event wait for ``step`` to be run over them, each with the state of its key.
+    def add(
+        self, event: Any, step: Callable[[State, ConsumerRecord], list[Outgoing] | None]
+    ) -> None:
+        """Let the records of one event wait for ``step`` to be run over them, each with the state
+        of its key.
 
-        It gives None for a record that the state has applied before. The records of a held key are passed over.
+        It gives None for a record that the state has applied before. The records of a held key are
+        passed over.
         """
 
         def on_state(record: ConsumerRecord) -> list[Outgoing] | None:
@@ -106,12 +128,16 @@ class BatchWork(Generic[State]):
         self._wait(Delivery(event, on_state, has_state=True))
 
     def pass_on(self, event: Any, step: Callable[[ConsumerRecord], list[Outgoing]]) -> None:
-        """As ``add``, for a step without state: the same turns, the ack after the outputs, nothing kept of it."""
+        """As ``add``, for a step without state: the same turns, the ack after the outputs,
+        nothing kept of it.
+        """
         self._wait(Delivery(event, step, has_state=False))
 
     def _wait(self, delivery: Delivery) -> None:
         if self._app.consumer.revoked:
-            return  # delivered in the moment of the revocation: read again from the commit, by whoever has it then
+            # delivered in the moment of the revocation: read again from the commit, by whoever has
+            # it then
+            return
         by_turn: dict[Hashable, list[Waiting[Delivery]]] = {}
         for record in delivery.event.value:
             by_turn.setdefault(self._place.turn_of(record), []).append(Waiting(delivery, record))
@@ -122,7 +148,8 @@ class BatchWork(Generic[State]):
     def _passed_on(self, record: ConsumerRecord) -> list[Outgoing] | None:
         """What is put out instead of the step; None for a record that is where its key's state is.
 
-        What is kept of a held key is told by the offsets of one partition: what comes to another one waits there too.
+        What is kept of a held key is told by the offsets of one partition: what comes to another
+        one waits there too.
         """
         kept = self._holding.kept.get(record.key or b"")
         if kept is None:
@@ -144,7 +171,9 @@ class BatchWork(Generic[State]):
                 self._some.clear()
 
     async def _apply(self, taken: list[Waiting[Delivery]]) -> None:
-        """Run the steps over one slice, and begin to write it; returns when the slice before is written."""
+        """Run the steps over one slice, and begin to write it; returns when the slice before is
+        written.
+        """
         done = Slice()
         for start in range(0, len(taken), AT_ONCE):
             outputs: list[Outgoing] = []
@@ -160,14 +189,20 @@ class BatchWork(Generic[State]):
             await asyncio.sleep(0)
         states = self._packed(done)  # as of this slice: the next one changes them
         before = self._writing
-        self._writing = asyncio.create_task(guarded(lambda: self._finish(before, done, states), "writing a slice"))
+        self._writing = asyncio.create_task(
+            guarded(lambda: self._finish(before, done, states), "writing a slice")
+        )
         await _ended(before)
 
-    async def change(self, partition: int, keys: Iterable[bytes], step: Callable[[State], list[Outgoing]]) -> None:
-        """Run ``step`` over states without a record (a tick); only what put something out is written.
+    async def change(
+        self, partition: int, keys: Iterable[bytes], step: Callable[[State], list[Outgoing]]
+    ) -> None:
+        """Run ``step`` over states without a record (a tick); only what put something out is
+        written.
 
-        Nothing is done for a partition that is no longer ours: another worker may have carried on with it, and our
-        state would go behind its own. ``_let_go`` waits for the lock, so ownership cannot end in the middle.
+        Nothing is done for a partition that is no longer ours: another worker may have carried on
+        with it, and our state would go behind its own. ``_let_go`` waits for the lock, so ownership
+        cannot end in the middle.
         """
         async with self.alone():
             if not self._app.consumer.owns(partition):
@@ -178,8 +213,11 @@ class BatchWork(Generic[State]):
                     continue
                 try:
                     made = step(self.states.get(key, partition))
-                except UnreadableState as one:  # of what is delivered and not applied, nothing lies before this
-                    self._holding.hold(one, self._app.consumer.next_of(self._table.source, partition))
+                except UnreadableState as one:
+                    # of what is delivered and not applied, nothing lies before this
+                    self._holding.hold(
+                        one, self._app.consumer.next_of(self._table.source, partition)
+                    )
                     made = []
                 if made or key in self._holding:
                     done.futures += await self._app.producer.send_all(made)
@@ -187,10 +225,11 @@ class BatchWork(Generic[State]):
             await self._write(done, self._packed(done))
 
     async def _let_go(self) -> None:
-        """Before partitions go to another worker: drop what has not begun, finish what has (a slice or a tick).
+        """Before partitions go to another worker: drop what has not begun, finish what has (a slice
+        or a tick).
 
-        What is dropped is read again from the commit. Worked off first, a backlog would hold up the whole group, and
-        Faust waits for every message that somebody still holds.
+        What is dropped is read again from the commit. Worked off first, a backlog would hold up the
+        whole group, and Faust waits for every message that somebody still holds.
         """
         self._turns.clear()
         async with self.lock:
@@ -207,7 +246,9 @@ class BatchWork(Generic[State]):
 
     @asynccontextmanager
     async def alone(self) -> AsyncIterator[None]:
-        """Nothing else changes states, and what was begun is written: no state may overtake what it put out."""
+        """Nothing else changes states, and what was begun is written: no state may overtake what
+        it put out.
+        """
         async with self.lock:
             await _ended(self._writing)
             yield
@@ -224,7 +265,9 @@ class BatchWork(Generic[State]):
 
     async def _write(self, done: Slice, states: Packed) -> None:
         await asyncio.gather(*done.futures)
-        await asyncio.gather(*(self._table.write(partition, blobs) for partition, blobs in states.items()))
+        await asyncio.gather(
+            *(self._table.write(partition, blobs) for partition, blobs in states.items())
+        )
         if states:
             await self._holding.tell(key for blobs in states.values() for key in blobs)
             STATE_BYTES.labels(self._place.stage).set(

@@ -1,8 +1,9 @@
-"""What a detector in shadow costs, measured before the first record; one that is too slow does not run.
+"""What a detector in shadow costs, measured before the first record; one that is too slow does not
+run.
 
-The cost is measured on fixed vectors, the restored detector's learning included. So a process runs a row from its
-first record to its last, or not at all: what a row says never depends on how busy the machine is meanwhile. Live
-detectors are not measured: they always run.
+The cost is measured on fixed vectors, the restored detector's learning included. So a process runs
+a row from its first record to its last, or not at all: what a row says never depends on how busy
+the machine is meanwhile. Live detectors are not measured: they always run.
 """
 
 from __future__ import annotations
@@ -24,11 +25,16 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 RUNS: Final = 3
-"""The cheapest of so many counts: another process that takes the core for a while is no cost of the detector."""
+"""The cheapest of so many counts: another process that takes the core for a while is no cost of
+the detector.
+"""
 
 
-def within_budget(knowledge: Knowledge, cost: Callable[[str, Shadow], float] | None = None) -> Knowledge:
-    """Return the tables with the rows switched off that are over their ``budget_us``; each is logged and counted.
+def within_budget(
+    knowledge: Knowledge, cost: Callable[[str, Shadow], float] | None = None
+) -> Knowledge:
+    """Return the tables with the rows switched off that are over their ``budget_us``; each is
+    logged and counted.
 
     ``cost`` gives a row's microseconds of CPU for one vector; None measures them.
     """
@@ -40,17 +46,25 @@ def within_budget(knowledge: Knowledge, cost: Callable[[str, Shadow], float] | N
         DETECTORS_OFF.labels(name).set(taken > row.budget_us)
         if taken > row.budget_us:
             slow.add(name)
-            log.warning("detector switched off", detector=name, cost_us=round(taken), budget_us=row.budget_us)
+            log.warning(
+                "detector switched off",
+                detector=name,
+                cost_us=round(taken),
+                budget_us=row.budget_us,
+            )
     if not slow:
         return knowledge
-    return msgspec.structs.replace(knowledge, detectors=msgspec.structs.replace(table, off=table.off | slow))
+    return msgspec.structs.replace(
+        knowledge, detectors=msgspec.structs.replace(table, off=table.off | slow)
+    )
 
 
 def cost_us(name: str, row: Shadow) -> float:
-    """Measure the microseconds of CPU that one vector costs, scored and learned, once the detector is warm.
+    """Measure the microseconds of CPU that one vector costs, scored and learned, once the detector
+    is warm.
 
-    It is rebuilt at fixed points (``keep``); the measure covers exactly one of these. Measuring ends early where the
-    detector is ten times over its budget.
+    It is rebuilt at fixed points (``keep``); the measure covers exactly one of these. Measuring
+    ends early where the detector is ten times over its budget.
     """
     return min(_once(name, row) for _ in range(RUNS))
 

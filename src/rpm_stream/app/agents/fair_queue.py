@@ -1,4 +1,6 @@
-"""Who is next: records that wait are taken in turn, some of each key, so that nobody waits behind another's backlog."""
+"""Who is next: records that wait are taken in turn, some of each key, so that nobody waits
+behind another's backlog.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ class Turns(Generic[Delivery]):
         return bool(self._ring)
 
     def add(self, key: Hashable, waiting: Iterable[Waiting[Delivery]]) -> None:
-        """Put records of ``key`` behind what it has; a key that had nothing comes after all others."""
+        """Put records of ``key`` behind what it has; a key that had nothing comes after all
+        others.
+        """
         queue = self._queues.get(key)
         if queue is None:
             queue = self._queues[key] = deque()
@@ -44,7 +48,9 @@ class Turns(Generic[Delivery]):
         self._queues.clear()
 
     def take(self, octets: int) -> list[Waiting[Delivery]]:
-        """A turn of each key, round and round, until the values have ``octets``; at least one record, if any waits."""
+        """A turn of each key, round and round, until the values have ``octets``; at least one
+        record, if any waits.
+        """
         found: list[Waiting[Delivery]] = []
         size = 0
         while self._ring and size < octets:

@@ -1,9 +1,11 @@
-"""What people decide, forwarded by ingest from ``rpm.actions`` into the patient's partition of ``rpm.readings``.
+"""What people decide, forwarded by ingest from ``rpm.actions`` into the patient's partition of
+``rpm.readings``.
 
-It needs no state. A partition of ``rpm.actions`` is forwarded in its order, and acked when the broker has acknowledged
-the messages; after a crash or a rebalance it is forwarded again from the commit. So the first copies keep the order,
-each further copy has the same place of origin, and the judge skips it. A worker that has lost the partition could only
-write copies of what its successor writes from that same commit on.
+It needs no state. A partition of ``rpm.actions`` is forwarded in its order, and acked when the
+broker has acknowledged the messages; after a crash or a rebalance it is forwarded again from the
+commit. So the first copies keep the order, each further copy has the same place of origin, and the
+judge skips it. A worker that has lost the partition could only write copies of what its successor
+writes from that same commit on.
 """
 
 from __future__ import annotations
@@ -22,10 +24,11 @@ log = structlog.get_logger()
 
 
 class Forwarding:
-    """The step of ingest for a message of ``rpm.actions``. ``recorded_time``: it is received when it says it was made.
+    """The step of ingest for a message of ``rpm.actions``. ``recorded_time``: it is received when
+    it says it was made.
 
-    What is no action, or has no key that names a patient, is logged with its place and goes no further: nobody could
-    carry it out.
+    What is no action, or has no key that names a patient, is logged with its place and goes no
+    further: nobody could carry it out.
     """
 
     def __init__(self, recorded_time: bool) -> None:

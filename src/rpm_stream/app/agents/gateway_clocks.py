@@ -1,8 +1,9 @@
-"""Kafka's own clock against those of the gateways: the one witness where all stages run on the host of the broker.
+"""Kafka's own clock against those of the gateways: the one witness where all stages run on the host
+of the broker.
 
-A frame says when it was sent, and the broker when it was received. A spool makes the difference larger on one side
-only, so the frame of a gateway that was the quickest counts. One gateway's clock may be wrong; where the middle one of
-all is, it is Kafka's, or everybody's.
+A frame says when it was sent, and the broker when it was received. A spool makes the difference
+larger on one side only, so the frame of a gateway that was the quickest counts. One gateway's clock
+may be wrong; where the middle one of all is, it is Kafka's, or everybody's.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ HEARD_S = 3600.0  # a gateway that was not heard for so long says nothing about 
 GATEWAYS = 10_000
 
 AHEAD = Gauge(
-    "rpm_gateways_clock_ahead_seconds", "How far the clocks of the gateways, the middle one, are ahead of Kafka's"
+    "rpm_gateways_clock_ahead_seconds",
+    "How far the clocks of the gateways, the middle one, are ahead of Kafka's",
 )
 
 
@@ -38,12 +40,16 @@ _sent = msgspec.json.Decoder(_Sent)
 
 
 class GatewayClocks:
-    """The largest lead of each gateway that was heard within the hour. ``now``: seconds of a counter."""
+    """The largest lead of each gateway that was heard within the hour.
+
+    ``now``: seconds of a counter.
+    """
 
     def __init__(self, now: Callable[[], float] = steady) -> None:
         self._now = now
         self._count = 0
-        self._leads: OrderedDict[str, tuple[float, float]] = OrderedDict()  # when it was found, and the lead
+        # when it was found, and the lead
+        self._leads: OrderedDict[str, tuple[float, float]] = OrderedDict()
         AHEAD.set_function(self.ahead)
 
     def note(self, record: ConsumerRecord) -> None:
@@ -66,6 +72,11 @@ class GatewayClocks:
                 self._leads.popitem(last=False)
 
     def ahead(self) -> float:
-        """The middle of the leads in seconds; 0 while nobody is heard. Asked by the thread that serves the metrics."""
-        since, leads = self._now() - HEARD_S, list(self._leads.values())  # in one step: frames are noted meanwhile
+        """The middle of the leads in seconds; 0 while nobody is heard.
+
+        Asked by the thread that serves the metrics.
+        """
+        # in one step: frames are noted meanwhile
+        since = self._now() - HEARD_S
+        leads = list(self._leads.values())
         return median([lead for at, lead in leads if at >= since] or [0.0])

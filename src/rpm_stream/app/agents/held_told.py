@@ -1,7 +1,8 @@
-"""Who is told that a key is held: of a patient whoever watches the feed, of a device the operator alone.
+"""Who is told that a key is held: of a patient whoever watches the feed, of a device the operator
+alone.
 
-The operator is told of both (``rpm_held_states``). Whoever wears a held device is told by the silence of it, where
-something is expected.
+The operator is told of both (``rpm_held_states``). Whoever wears a held device is told by the
+silence of it, where something is expected.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ class NobodyTold:
         """Nothing is put out."""
         return []
 
-    def passed_over(self, _held: Held, _record: ConsumerRecord) -> tuple[Held, list[Outgoing]] | None:
+    def passed_over(
+        self, _held: Held, _record: ConsumerRecord
+    ) -> tuple[Held, list[Outgoing]] | None:
         """Its frames wait."""
         return None
 
@@ -44,7 +47,10 @@ class NobodyTold:
 
 
 class FeedTold:
-    """Of a patient: by an alert, which people can take on and comment while it lasts. ``home``: where it lies."""
+    """Of a patient: by an alert, which people can take on and comment while it lasts.
+
+    ``home``: where it lies.
+    """
 
     def __init__(self, home: Callable[[bytes], int]) -> None:
         self._home = home
@@ -59,7 +65,9 @@ class FeedTold:
         return [] if alert is None else [self._record(alert)]
 
     def passed_over(self, held: Held, record: ConsumerRecord) -> tuple[Held, list[Outgoing]] | None:
-        """What people decide about this alert is carried out, as far as it can be; all else waits."""
+        """What people decide about this alert is carried out, as far as it can be; all else
+        waits.
+        """
         alert = alert_of(held)
         if alert is None:
             return None
@@ -75,7 +83,11 @@ class FeedTold:
     def ended(self, held: Held, at: datetime, is_whole: bool) -> Held:
         """The alert is resolved; one that was before an interruption stays as it was then."""
         alert = alert_of(held)
-        return held if alert is None or alert.state == "resolved" else with_alert(held, ended(alert, at, is_whole))
+        return (
+            held
+            if alert is None or alert.state == "resolved"
+            else with_alert(held, ended(alert, at, is_whole))
+        )
 
     def _record(self, alert: Alert) -> Outgoing:
         return ALERTS, alert.id.encode(), _encode(alert), self._home(alert.patient.encode())

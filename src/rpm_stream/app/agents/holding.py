@@ -1,10 +1,12 @@
-"""Keys whose state cannot be restored: their messages are kept where they are, until the state is mended.
+"""Keys whose state cannot be restored: their messages are kept where they are, until the state is
+mended.
 
-Held, a key's messages are passed over and stay in the source; what stands in the changelog for its state says from
-which offset on (``pipeline/held.py``), and is written before any commit passes such a message. ``rpm-stream state
-rebuild`` puts a state that can be read into that; it is noticed here, and the kept messages are applied in their order,
-with all that they put out, before the key goes on as others do. An interruption at any point repeats that from its
-beginning: the same records once more.
+Held, a key's messages are passed over and stay in the source; what stands in the changelog for its
+state says from which offset on (``pipeline/held.py``), and is written before any commit passes such
+a message. ``rpm-stream state rebuild`` puts a state that can be read into that; it is noticed here,
+and the kept messages are applied in their order, with all that they put out, before the key goes on
+as others do. An interruption at any point repeats that from its beginning: the same records once
+more.
 """
 
 from __future__ import annotations
@@ -34,8 +36,10 @@ from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.pipeline.held import Held, hold, kept_from, packed, read_held
 
 LOOK_SECONDS: Final = 2.0
-FEW: Final = 3  # so many of a partition may be held, however few it has; of more, not more than the half
-AT_ONCE: Final = 64  # kept messages that are applied between two looks at whether the partition is still ours
+# so many of a partition may be held, however few it has; of more, not more than the half
+FEW: Final = 3
+# kept messages that are applied between two looks at whether the partition is still ours
+AT_ONCE: Final = 64
 
 State = TypeVar("State")
 Late: TypeAlias = Callable[[State, ConsumerRecord], list[Outgoing] | None]
@@ -46,7 +50,10 @@ Lateness: TypeAlias = Callable[[Broker, bytes, int, Held], Awaitable[Late[State]
 
 
 class Kept(msgspec.Struct):
-    """A key that is held. ``passed``: the offset behind the last of its messages that came by and was passed over."""
+    """A key that is held.
+
+    ``passed``: the offset behind the last of its messages that came by and was passed over.
+    """
 
     partition: int
     held: Held
@@ -55,10 +62,11 @@ class Kept(msgspec.Struct):
 
 
 class Told(Protocol):
-    """How people hear of it, and what is answered meanwhile: what stands for the state from then on, and records.
+    """How people hear of it, and what is answered meanwhile: what stands for the state from then
+    on, and records.
 
-    What has the present time in it stands in the changelog before it is put out: after an interruption it comes again
-    from there, and one id never has two contents.
+    What has the present time in it stands in the changelog before it is put out: after an
+    interruption it comes again from there, and one id never has two contents.
     """
 
     def begun(self, key: bytes, partition: int, held: Held) -> Held:
@@ -71,7 +79,9 @@ class Told(Protocol):
         """A message of a held key came by; None where that changes nothing."""
 
     def ended(self, held: Held, at: datetime, is_whole: bool) -> Held:
-        """All that was kept is applied; ``is_whole``: and nothing of it had been deleted by then."""
+        """All that was kept is applied; ``is_whole``: and nothing of it had been deleted by
+        then.
+        """
 
 
 class Work(Protocol[State]):
@@ -84,14 +94,24 @@ class Work(Protocol[State]):
 
 
 class Holding(Generic[State]):
-    """The held keys of one agent. ``late``: gives its step for the messages of a key, by what was kept of it."""
+    """The held keys of one agent.
 
-    def __init__(self, stage: str, app: BatchApp, told: Told, late: Lateness[State], settings: Settings) -> None:
+    ``late``: gives its step for the messages of a key, by what was kept of it.
+    """
+
+    def __init__(
+        self, stage: str, app: BatchApp, told: Told, late: Lateness[State], settings: Settings
+    ) -> None:
         assert app.states is not None
-        self._stage, self._app, self._table = stage, app, app.states
-        self._told, self._late = told, late
-        self._bootstrap, self._clock = settings.bootstrap, app.clock
-        self._from: dict[int, int] = {}  # by partition of the changelog: from where on to look for what is mended
+        self._stage = stage
+        self._app = app
+        self._table = app.states
+        self._told = told
+        self._late = late
+        self._bootstrap = settings.bootstrap
+        self._clock = app.clock
+        # by partition of the changelog: from where on to look for what is mended
+        self._from: dict[int, int] = {}
         self.work: Work[State]
         self.kept: dict[bytes, Kept] = {}
         self._untold: set[bytes] = set()  # held, and what says so not durable yet
@@ -106,28 +126,42 @@ class Holding(Generic[State]):
         found = list(unreadable)
         self._from = {each: self._table.ends.get(each, 0) for each in partitions}
         if found:
-            commits = await self._app.consumer.commits(TP(self._table.source, each) for each in partitions)
+            commits = await self._app.consumer.commits(
+                TP(self._table.source, each) for each in partitions
+            )
             self._end_if_most(found)
-            for each in sorted(found, key=lambda one: read_held(one.blob) is None):  # those that are known first
+            # those that are known first
+            for each in sorted(found, key=lambda one: read_held(one.blob) is None):
                 commit = commits.get(TP(self._table.source, each.partition))
                 await self._begin_one(each, *_known(commit))
         self._measure()
 
     def _end_if_most(self, found: list[UnreadableState]) -> None:
-        """Most of a partition's states unreadable: no damage of one, but a changelog of another release, or ruined."""
-        for partition, count in Counter(each.partition for each in found if read_held(each.blob) is None).items():
+        """Most of a partition's states unreadable: no damage of one, but a changelog of another
+        release, or ruined.
+        """
+        for partition, count in Counter(
+            each.partition for each in found if read_held(each.blob) is None
+        ).items():
             states = len(self._table.there[partition])
             if count > FEW and 2 * count > states:
                 one = next(each for each in found if each.partition == partition)
                 die(
-                    f"{count} of the {states} states of a partition of the changelog cannot be "
-                    "restored; nothing was dropped and nobody begun anew: start the release that wrote them, or make "
-                    "them anew from the topics with 'rpm-stream state rebuild'",
-                    EXIT_STATE, stage=self._stage, partition=partition, offset=one.offset, fault=str(one),
-                )  # fmt: skip
+                    f"{count} of the {states} states of a partition of the changelog cannot be"
+                    " restored; nothing was dropped and nobody begun anew: start the release that"
+                    " wrote them, or make them anew from the topics with 'rpm-stream state"
+                    " rebuild'",
+                    EXIT_STATE,
+                    stage=self._stage,
+                    partition=partition,
+                    offset=one.offset,
+                    fault=str(one),
+                )
 
     async def _begin_one(self, one: UnreadableState, done: int, lowest: int | None) -> None:
-        """``done``: what is committed; ``lowest``: the lowest offset from which on messages were kept then."""
+        """``done``: what is committed; ``lowest``: the lowest offset from which on messages were
+        kept then.
+        """
         held = read_held(one.blob)
         if held is not None:
             self.kept[one.key] = Kept(one.partition, held, max(done, held.upto))
@@ -139,14 +173,23 @@ class Holding(Generic[State]):
         await self.tell([one.key])
 
     def hold(self, one: UnreadableState, offset: int) -> None:
-        """Hold a key: its messages from ``offset`` of the source on are not applied. The caller writes and tells it."""
+        """Hold a key: its messages from ``offset`` of the source on are not applied.
+
+        The caller writes and tells it.
+        """
         log.error(
-            "a state in the changelog cannot be restored; it is held: its messages are kept, the others go on; make it "
-            "anew with 'rpm-stream state rebuild'",
-            stage=self._stage, partition=one.partition, offset=one.offset, fault=str(one), kept_from=offset,
-        )  # fmt: skip
+            "a state in the changelog cannot be restored; it is held: its messages are kept, the"
+            " others go on; make it anew with 'rpm-stream state rebuild'",
+            stage=self._stage,
+            partition=one.partition,
+            offset=one.offset,
+            fault=str(one),
+            kept_from=offset,
+        )
         held = hold(offset, self._clock.now(), str(one), one.blob or b"")
-        self.kept[one.key] = Kept(one.partition, self._told.begun(one.key, one.partition, held), offset)
+        self.kept[one.key] = Kept(
+            one.partition, self._told.begun(one.key, one.partition, held), offset
+        )
         self._untold.add(one.key)
         self._measure()
 
@@ -158,7 +201,9 @@ class Holding(Generic[State]):
                 await self._put(self._told.said(self.kept[key].held))
 
     def pass_over(self, record: ConsumerRecord) -> list[Outgoing] | None:
-        """A message of a held key came; None where what stands for the state in the changelog stays as it is."""
+        """A message of a held key came; None where what stands for the state in the changelog
+        stays as it is.
+        """
         kept = self.kept[record.key or b""]
         kept.passed = max(kept.passed, record.offset + 1)
         if (changed := self._told.passed_over(kept.held, record)) is None:
@@ -171,7 +216,9 @@ class Holding(Generic[State]):
         return packed(self.kept[key].held)
 
     async def _put(self, outputs: list[Outgoing]) -> None:
-        """Make outputs durable; the process ends where the broker does not take them, as with any other."""
+        """Make outputs durable; the process ends where the broker does not take them, as with
+        any other.
+        """
 
         async def sent() -> None:
             await asyncio.gather(*await self._app.producer.send_all(outputs))
@@ -179,14 +226,20 @@ class Holding(Generic[State]):
         await guarded(sent, "writing what was kept")
 
     async def _write(self, key: bytes, state: bytes | None = None) -> None:
-        """Make durable what stands in the changelog for a key, or the state that takes its place; or end, as above."""
-        partition, blob = self.kept[key].partition, self.packed(key) if state is None else state
+        """Make durable what stands in the changelog for a key, or the state that takes its
+        place; or end, as above.
+        """
+        partition = self.kept[key].partition
+        blob = self.packed(key) if state is None else state
         await guarded(lambda: self._table.write(partition, {key: blob}), "writing a held state")
 
     # --- mended ---
 
     async def run(self, ready: asyncio.Event) -> None:
-        """For ever: look for what is mended, and catch up with what was kept. ``ready``: the registry is read."""
+        """For ever: look for what is mended, and catch up with what was kept.
+
+        ``ready``: the registry is read.
+        """
         await ready.wait()
         while True:
             await asyncio.sleep(LOOK_SECONDS)
@@ -194,17 +247,27 @@ class Holding(Generic[State]):
                 if self.kept and not self._app.rebalancing and not self._app.in_recovery:
                     await self._look()
             except (KafkaError, OSError, UsageError) as error:
-                log.warning("held states are not looked after while the broker cannot answer", error=str(error))
+                log.warning(
+                    "held states are not looked after while the broker cannot answer",
+                    error=str(error),
+                )
             self._measure()
 
     async def _look(self) -> None:
         async with reaching(self._bootstrap) as broker:
-            began = {tp.partition: first for tp, first in (await starts(broker, self._table.source)).items()}
+            began = {
+                tp.partition: first
+                for tp, first in (await starts(broker, self._table.source)).items()
+            }
             for kept in self.kept.values():
                 if began.get(kept.partition, 0) > kept.held.offset and not kept.expired:
                     kept.expired = True
-                    log.error("kept messages were deleted before they could be applied", stage=self._stage,
-                              partition=kept.partition, kept_from=kept.held.offset)  # fmt: skip
+                    log.error(
+                        "kept messages were deleted before they could be applied",
+                        stage=self._stage,
+                        partition=kept.partition,
+                        kept_from=kept.held.offset,
+                    )
             await self._read_changelog(broker)
             for key in list(self.kept):
                 one = self.kept.get(key)
@@ -220,7 +283,8 @@ class Holding(Generic[State]):
         spans = {tp: (self._from.get(tp.partition, 0), end) for tp, end in ends.items()}
         async for batch in records(broker, spans, lambda *_: None):
             for record in batch:
-                kept, found = self.kept.get(record.key or b""), read_held(record.value)
+                kept = self.kept.get(record.key or b"")
+                found = read_held(record.value)
                 if kept is not None and found is not None and self._is_mended(record.key, found):
                     kept.held = msgspec.structs.replace(found, alert=kept.held.alert or found.alert)
             self._from[batch[-1].partition] = batch[-1].offset + 1
@@ -229,8 +293,12 @@ class Holding(Generic[State]):
         return self.work.states.is_readable(key, held.blob)
 
     async def _catch_up(self, broker: Broker, key: bytes, kept: Kept) -> None:
-        """Apply what was kept of a key, then let it go on as others do. Given up where the partition goes away."""
-        state, at = self.work.states.read(key, kept.held.blob), kept.held.offset
+        """Apply what was kept of a key, then let it go on as others do.
+
+        Given up where the partition goes away.
+        """
+        state = self.work.states.read(key, kept.held.blob)
+        at = kept.held.offset
         step = await self._late(broker, key, kept.partition, kept.held)
         while True:
             async with self.work.alone():
@@ -240,7 +308,8 @@ class Holding(Generic[State]):
                 if at >= upto:
                     await self._go_on(key, kept, state)
                     return
-                if upto > kept.held.upto:  # after an interruption it goes at least so far again, by the same steps
+                # after an interruption it goes at least so far again, by the same steps
+                if upto > kept.held.upto:
                     kept.held = msgspec.structs.replace(kept.held, upto=upto)
                     await self._write(key)
             async for some in self._kept_messages(broker, key, kept, at, upto):
@@ -264,7 +333,9 @@ class Holding(Generic[State]):
         await self._write(key, self.work.states.pack([key])[key])
         del self.kept[key]
         self._measure()
-        log.warning("a held state was mended and has caught up", stage=self._stage, partition=kept.partition)
+        log.warning(
+            "a held state was mended and has caught up", stage=self._stage, partition=kept.partition
+        )
 
     async def _kept_messages(
         self, broker: Broker, key: bytes, kept: Kept, first: int, end: int
@@ -279,7 +350,9 @@ class Holding(Generic[State]):
     def _measure(self) -> None:
         lowest: dict[int, int] = {}
         for kept in self.kept.values():
-            lowest[kept.partition] = min(kept.held.offset, lowest.get(kept.partition, kept.held.offset))
+            lowest[kept.partition] = min(
+                kept.held.offset, lowest.get(kept.partition, kept.held.offset)
+            )
         self._table.held = lowest
         now = self._clock.now()
         HELD.labels(self._stage).set(len(self.kept))
@@ -292,4 +365,6 @@ class Holding(Generic[State]):
 def _known(commit: OffsetAndMetadata | None) -> tuple[int, int | None]:
     """What is committed, and the lowest offset from which on messages were kept then."""
     note = read_note(commit.metadata) if commit is not None else None
-    return max(0, commit.offset) if commit is not None else 0, note.held if note is not None else None
+    return max(0, commit.offset) if commit is not None else 0, (
+        note.held if note is not None else None
+    )

@@ -1,4 +1,6 @@
-"""The ingest agent: rpm.frames by device -> rpm.readings, rpm.rejects, rpm.accounts; rpm.actions -> rpm.readings."""
+"""The ingest agent: rpm.frames by device -> rpm.readings, rpm.rejects, rpm.accounts; rpm.actions
+-> rpm.readings.
+"""
 
 from __future__ import annotations
 
@@ -40,31 +42,42 @@ SLICE_OCTETS = 256 * 1024  # 3,300 notifications
 _encode = msgspec.json.Encoder().encode
 
 
-def ingest_app(settings: Settings, knowledge: Knowledge, layout: Layout, clock: Clock | None = None) -> BatchApp:
+def ingest_app(
+    settings: Settings, knowledge: Knowledge, layout: Layout, clock: Clock | None = None
+) -> BatchApp:
     """The Faust application of the ingest stage, for topics that lie as ``layout`` says."""
     partitions = layout.counts[FRAMES]
     app = new_app(GROUP_INGEST, partitions, settings)
     app.clock = clock or Clock.of(settings)
     table = state_table(app, FRAMES, partitions)
-    states = KeyedStates(table, Form(lambda blob, _: unpack_device(blob), pack_device, check_device))
-    # The judge tells by the place of a frame or an action whether it knows it: those of a partition must not overtake
-    # each other on their way to a patient, and a device may be anybody's tomorrow. So partitions take turns, not keys;
-    # each of either topic for itself, so that a decision does not wait behind a backlog of frames.
-    by_partition = Place(STAGE, lambda record: (record.topic, record.partition), SLICE_OCTETS, SLICE_OCTETS)
+    states = KeyedStates(
+        table, Form(lambda blob, _: unpack_device(blob), pack_device, check_device)
+    )
+    # The judge tells by the place of a frame or an action whether it knows it: those of a partition
+    # must not overtake each other on their way to a patient, and a device may be anybody's
+    # tomorrow. So partitions take turns, not keys; each of either topic for itself, so that a
+    # decision does not wait behind a backlog of frames.
+    by_partition = Place(
+        STAGE, lambda record: (record.topic, record.partition), SLICE_OCTETS, SLICE_OCTETS
+    )
     reader = RegistryReader(settings.bootstrap)
     recorded_time = settings.time == "recorded"
     clocks = None if recorded_time else GatewayClocks()
-    step, forwarding = Step(Ingest(knowledge, reader.registry, recorded_time), clocks), Forwarding(recorded_time)
+    step = Step(Ingest(knowledge, reader.registry, recorded_time), clocks)
+    forwarding = Forwarding(recorded_time)
     holding = Holding(STAGE, app, NobodyTold(), step.late, settings)
     work = BatchWork(app, table, states, by_partition, holding)
-    work.too_large = lambda record: step.refused(record) if len(record.value or b"") > MOST_BYTES else None
+    work.too_large = lambda record: (
+        step.refused(record) if len(record.value or b"") > MOST_BYTES else None
+    )
     if layout.grown:
         work.elsewhere = Strays(partitions, table, step.refused).passed_on
 
     async def frames(stream: Any) -> None:
         await reader.ready.wait()
         async for event in stream.noack().events():
-            if any(map(is_redriven, event.value)):  # the registry was mended for it, a moment ago perhaps
+            # the registry was mended for it, a moment ago perhaps
+            if any(map(is_redriven, event.value)):
                 await reader.caught_up()
             work.add(event, step.apply)
 
@@ -87,7 +100,8 @@ class Step:
 
     def __init__(self, ingest: Ingest, clocks: GatewayClocks | None = None) -> None:
         """``clocks``: told of each frame, unless its times are those of a recording."""
-        self._ingest, self._clocks = ingest, clocks
+        self._ingest = ingest
+        self._clocks = clocks
 
     def apply(self, state: DeviceState, record: ConsumerRecord) -> list[Outgoing] | None:
         """The records that a frame causes; None for a frame that this state has applied."""
@@ -97,12 +111,16 @@ class Step:
         """What a frame causes that is refused whatever is known of its device."""
         return self.apply(DeviceState(), record)
 
-    async def late(self, broker: Broker, key: bytes, partition: int, held: Held) -> Late[DeviceState]:
+    async def late(
+        self, broker: Broker, key: bytes, partition: int, held: Held
+    ) -> Late[DeviceState]:
         """As ``apply``, for the frames of a device that were kept."""
         lines = await Lines.of(broker, key, partition, held)
         return lambda state, record: self._apply(state, record, lines)
 
-    def _apply(self, state: DeviceState, record: ConsumerRecord, lines: Lines | None) -> list[Outgoing] | None:
+    def _apply(
+        self, state: DeviceState, record: ConsumerRecord, lines: Lines | None
+    ) -> list[Outgoing] | None:
         if record.offset <= state.applied.get(record.partition, -1):
             REPEATED.labels(STAGE).inc()
             return None
@@ -119,7 +137,9 @@ class Step:
 
 def _outputs(done: Ingested, key: bytes | None, lines: Lines | None) -> list[Outgoing]:
     messages = done.readings if lines is None else map(lines.placed, done.readings)
-    outputs: list[Outgoing] = [(READINGS, message.patient.encode(), _encode(message), None) for message in messages]
+    outputs: list[Outgoing] = [
+        (READINGS, message.patient.encode(), _encode(message), None) for message in messages
+    ]
     outputs += [(REJECTS_TOPIC, key, _encode(reject), None) for reject in done.rejects]
     outputs.append((ACCOUNTS, key, _encode(done.account), None))
     return outputs
@@ -129,9 +149,12 @@ def _count(done: Ingested) -> None:
     account = done.account
     MESSAGES.labels(STAGE).inc()
     for outcome, count in (
-        ("in", account.parts), ("reading", account.readings), ("duplicate", account.duplicates),
-        ("reject", sum(account.rejects.values())), ("context", account.context),
-    ):  # fmt: skip
+        ("in", account.parts),
+        ("reading", account.readings),
+        ("duplicate", account.duplicates),
+        ("reject", sum(account.rejects.values())),
+        ("context", account.context),
+    ):
         if count:
             PARTS.labels(STAGE, outcome).inc(count)
     for reason, count in account.rejects.items():

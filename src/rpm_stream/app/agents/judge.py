@@ -1,6 +1,7 @@
 """The judge agent: rpm.readings by patient -> rpm.scores, rpm.alerts, rpm.observations.
 
-It reads nothing else: what people decide comes in its place among the readings (``pipeline/order.py``).
+It reads nothing else: what people decide comes in its place among the readings
+(``pipeline/order.py``).
 """
 
 from __future__ import annotations
@@ -60,7 +61,9 @@ log = structlog.get_logger()
 _encode = msgspec.json.Encoder().encode
 
 
-def judge_app(settings: Settings, knowledge: Knowledge, partitions: int, clock: Clock | None = None) -> BatchApp:
+def judge_app(
+    settings: Settings, knowledge: Knowledge, partitions: int, clock: Clock | None = None
+) -> BatchApp:
     """The Faust application of the judge stage."""
     app = new_app(GROUP_JUDGE, partitions, settings)
     table = state_table(app, READINGS, partitions)
@@ -101,17 +104,23 @@ class Step:
     """One message through the pure steps, counted."""
 
     def __init__(self, judge: Judge, clock: Clock, partitions: int) -> None:
-        self._judge, self._clock = judge, clock
+        self._judge = judge
+        self._clock = clock
         self.home = cache(lambda name: home_of(name, partitions))
 
     def apply(self, patient: Patient, record: ConsumerRecord) -> list[Outgoing] | None:
-        """What a message of rpm.readings causes; None for one that this patient's state has applied."""
+        """What a message of rpm.readings causes; None for one that this patient's state has
+        applied.
+        """
         began = perf_counter()
         try:
             message = read_message(record.value or b"")
         except UNREADABLE as error:  # not ours: only ingest writes this topic
             log.error(
-                "not a message of readings", partition=record.partition, offset=record.offset, fault=plain_fault(error)
+                "not a message of readings",
+                partition=record.partition,
+                offset=record.offset,
+                fault=plain_fault(error),
             )
             return None
         if isinstance(message, Forwarded):
@@ -127,7 +136,9 @@ class Step:
         self._count(judged, message.received_at)
         return outputs
 
-    async def late(self, _broker: Broker, _key: bytes, _partition: int, _held: Held) -> Late[Patient]:
+    async def late(
+        self, _broker: Broker, _key: bytes, _partition: int, _held: Held
+    ) -> Late[Patient]:
         """What a message that was kept causes: the same."""
         return self.apply
 
@@ -141,7 +152,9 @@ class Step:
         return self._outputs(patient, judged)
 
     def expecting(self, registry: Registry, partition: int) -> Iterator[bytes]:
-        """Those of a partition of whom something is expected: they tick too before anything was heard of them."""
+        """Those of a partition of whom something is expected: they tick too before anything was
+        heard of them.
+        """
         names = (name.encode() for name in registry.expecting)
         return (name for name in names if self.home(name) == partition)
 
@@ -154,10 +167,19 @@ class Step:
     def _outputs(self, patient: Patient, judged: Judged) -> list[Outgoing]:
         name = patient.state.patient.encode()
         home = self.home(name)  # an alert lies where its patient does
-        outputs: list[Outgoing] = [(SCORES_TOPIC, name, _encode(score), None) for score in judged.scores]
-        outputs += [(ALERTS_TOPIC, alert.id.encode(), _encode(alert), home) for alert in judged.alerts]
-        outputs += [(OBSERVATIONS_TOPIC, name, observation.body, None) for observation in judged.observations]
-        outputs += [(REJECTS, reject.device.encode(), _encode(reject), None) for reject in judged.rejects]
+        outputs: list[Outgoing] = [
+            (SCORES_TOPIC, name, _encode(score), None) for score in judged.scores
+        ]
+        outputs += [
+            (ALERTS_TOPIC, alert.id.encode(), _encode(alert), home) for alert in judged.alerts
+        ]
+        outputs += [
+            (OBSERVATIONS_TOPIC, name, observation.body, None)
+            for observation in judged.observations
+        ]
+        outputs += [
+            (REJECTS, reject.device.encode(), _encode(reject), None) for reject in judged.rejects
+        ]
         return outputs
 
     def _count(self, judged: Judged, received_at: datetime | None) -> None:

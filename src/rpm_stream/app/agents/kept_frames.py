@@ -1,8 +1,10 @@
-"""In which line the place of a frame counts that was kept while its device's state could not be read.
+"""In which line the place of a frame counts that was kept while its device's state could not be
+read.
 
-Frames of others, from behind it, have gone to the same patients meanwhile, so the judge would take it for one that it
-knows: it counts in the device's own line. But what had been put out of it before, by a worker that was killed before it
-could commit, counts in its partition's, and comes again as it was.
+Frames of others, from behind it, have gone to the same patients meanwhile, so the judge would take
+it for one that it knows: it counts in the device's own line. But what had been put out of it
+before, by a worker that was killed before it could commit, counts in its partition's, and comes
+again as it was.
 """
 
 from __future__ import annotations
@@ -23,7 +25,10 @@ APART: Final = timedelta(minutes=1)  # clocks of brokers
 
 
 class _Place(msgspec.Struct):
-    """Where a message of rpm.readings came from. ``topic`` stands in those that hold an action alone."""
+    """Where a message of rpm.readings came from.
+
+    ``topic`` stands in those that hold an action alone.
+    """
 
     patient: str
     partition: int
@@ -40,7 +45,8 @@ class Lines:
     """The lines for one device's kept frames."""
 
     def __init__(self, key: bytes, partition: int) -> None:
-        self._line, self._partition = line_of(key, partition), partition
+        self._line = line_of(key, partition)
+        self._partition = partition
         self._known: set[tuple[int, str, int]] = set()
 
     @classmethod
@@ -48,9 +54,14 @@ class Lines:
         """With what had been put out before the state was held."""
         lines = cls(key, partition)
         first = {TopicPartition(FRAMES, partition): (held.offset, held.offset + 1)}
-        stamps = [received_at(record) async for batch in records(broker, first, _quiet) for record in batch]
+        stamps = [
+            received_at(record)
+            async for batch in records(broker, first, _quiet)
+            for record in batch
+        ]
         for stamp in stamps[:1]:
-            spans = await window(broker, READINGS, stamp - APART, None)  # to its end: what ``at`` says may be wrong
+            # to its end: what ``at`` says may be wrong
+            spans = await window(broker, READINGS, stamp - APART, None)
             async for some in records(broker, spans, _quiet):
                 for record in some:
                     lines.note(record.value or b"", held.offset)
@@ -62,7 +73,12 @@ class Lines:
             place = _place.decode(value)
         except UNREADABLE:
             return
-        if place.topic is None and place.line is None and place.partition == self._partition and place.offset >= first:
+        if (
+            place.topic is None
+            and place.line is None
+            and place.partition == self._partition
+            and place.offset >= first
+        ):
             self._known.add((place.offset, place.patient, place.chunk))
 
     def placed(self, message: Readings) -> Readings:

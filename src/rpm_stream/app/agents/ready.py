@@ -1,4 +1,6 @@
-"""When an agent does its work: its partitions are assigned, their states restored and the registry read."""
+"""When an agent does its work: its partitions are assigned, their states restored and the
+registry read.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,13 @@ from rpm_stream.app.runtime.ready import LOOK_SECONDS, tell_ready
 def serves(app: BatchApp) -> bool:
     """Whether partitions are assigned, their states restored, and their records fetched."""
     consumer = app.consumer
-    if consumer.revoked or app.rebalancing or app.in_recovery or app.should_stop or not consumer.flow_active:
+    if (
+        consumer.revoked
+        or app.rebalancing
+        or app.in_recovery
+        or app.should_stop
+        or not consumer.flow_active
+    ):
         return False
     return app.tables.recovery.completed.is_set() and bool(consumer.applied_positions())
 

@@ -14,18 +14,26 @@ State = TypeVar("State")
 
 
 class UnreadableState(RpmStreamError):
-    """What stands in the changelog for a key is no state that can be gone on with; the text says why.
+    """What stands in the changelog for a key is no state that can be gone on with; the text says
+    why.
 
     Its place there stands for its key, which names a person or a device.
     """
 
-    def __init__(self, key: bytes, partition: int, offset: int | None, blob: bytes | None, fault: str) -> None:
+    def __init__(
+        self, key: bytes, partition: int, offset: int | None, blob: bytes | None, fault: str
+    ) -> None:
         super().__init__(fault)
-        self.key, self.partition, self.offset, self.blob = key, partition, offset, blob
+        self.key = key
+        self.partition = partition
+        self.offset = offset
+        self.blob = blob
 
 
 class Form(NamedTuple, Generic[State]):
-    """How a state becomes bytes and comes back (without bytes: a fresh one), and how bytes are checked cheaply."""
+    """How a state becomes bytes and comes back (without bytes: a fresh one), and how bytes are
+    checked cheaply.
+    """
 
     unpack: Callable[[bytes | None, str], State]
     pack: Callable[[State], bytes]
@@ -36,7 +44,8 @@ class KeyedStates(Generic[State]):
     """States by key."""
 
     def __init__(self, table: BytesTable, form: Form[State]) -> None:
-        self._table, self._form = table, form
+        self._table = table
+        self._form = form
         self.live: dict[bytes, State] = {}
 
     def get(self, key: bytes, partition: int) -> State:
@@ -47,7 +56,9 @@ class KeyedStates(Generic[State]):
             try:
                 state = self.live[key] = self.read(key, blob)
             except StateError as error:
-                raise UnreadableState(key, partition, self._table.place_of(key)[1], blob, str(error)) from None
+                raise UnreadableState(
+                    key, partition, self._table.place_of(key)[1], blob, str(error)
+                ) from None
         return state
 
     def read(self, key: bytes, blob: bytes | None) -> State:
@@ -63,10 +74,11 @@ class KeyedStates(Generic[State]):
         return True
 
     def begin(self, partitions: set[int]) -> list[UnreadableState]:
-        """Drop what is live: somebody else may have carried on with it meanwhile, and the table was restored.
+        """Drop what is live: somebody else may have carried on with it meanwhile, and the table was
+        restored.
 
-        Of all states of ``partitions``, those that cannot be gone on with: a silent person's would else be missed for
-        long. Held ones are among them, also where they are mended.
+        Of all states of ``partitions``, those that cannot be gone on with: a silent person's would
+        else be missed for long. Held ones are among them, also where they are mended.
         """
         self.live.clear()
         found = []

@@ -1,11 +1,12 @@
 """Frames that come to a partition where their device was before the topics grew.
 
-A producer learns of new partitions within minutes, a gateway may hold a frame for days, and a client that hashes in
-another way goes where it will. What ingest knows of a device is in one partition; so such a frame is written into that
-one once more, and done with here. The copy names the place that it had (header ``rpm-moved``), for the books.
+A producer learns of new partitions within minutes, a gateway may hold a frame for days, and a
+client that hashes in another way goes where it will. What ingest knows of a device is in one
+partition; so such a frame is written into that one once more, and done with here. The copy names
+the place that it had (header ``rpm-moved``), for the books.
 
-A frame above the limit is refused where it is: nothing has to be known of its device for that, and Kafka might take no
-copy of it (a client's compressed batch holds more than one of ours).
+A frame above the limit is refused where it is: nothing has to be known of its device for that, and
+Kafka might take no copy of it (a client's compressed batch holds more than one of ours).
 """
 
 from __future__ import annotations
@@ -30,10 +31,14 @@ class Strays:
     """
 
     def __init__(self, partitions: int, table: BytesTable, refuse: Refuse) -> None:
-        self._partitions, self._table, self._refuse = partitions, table, refuse
+        self._partitions = partitions
+        self._table = table
+        self._refuse = refuse
 
     def passed_on(self, record: ConsumerRecord) -> list[Outgoing] | None:
-        """The copy for its device's partition, or its refusal; None for a record that is where its device is."""
+        """The copy for its device's partition, or its refusal; None for a record that is where
+        its device is.
+        """
         if record.key is None:
             return None
         home = home_of(record.key, self._partitions)

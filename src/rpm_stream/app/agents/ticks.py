@@ -1,9 +1,10 @@
-"""When time without data may be told to a partition: all that was sent before is applied (CONTRACT 3).
+"""When time without data may be told to a partition: all that was sent before is applied (CONTRACT
+3).
 
-At a moment T the ends of rpm.frames and rpm.actions are noted; when ingest has committed up to them, the ends of this
-judge's rpm.readings; when those are applied too, nothing from before T can still come, and the patients tick at T. So a
-slow or dead ingest makes no patient silent and no alert escalate that somebody has acknowledged, and steady traffic
-does not keep the ticks away.
+At a moment T the ends of rpm.frames and rpm.actions are noted; when ingest has committed up to
+them, the ends of this judge's rpm.readings; when those are applied too, nothing from before T can
+still come, and the patients tick at T. So a slow or dead ingest makes no patient silent and no
+alert escalate that somebody has acknowledged, and steady traffic does not keep the ticks away.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ class Barrier:
     """Yields (partition, T) whenever a partition of rpm.readings has seen all from before T."""
 
     def __init__(self, app: BatchApp, settings: Settings, clock: Clock) -> None:
-        self._app, self._settings, self._clock = app, settings, clock
+        self._app = app
+        self._settings = settings
+        self._clock = clock
         self._ticked: dict[bytes, datetime] = {}
 
     def due(self, keys: Iterable[bytes], at: datetime) -> list[bytes]:
@@ -56,7 +59,9 @@ class Barrier:
                     yield partition, at
             except (KafkaError, OSError) as error:
                 if not said:
-                    log.warning("no ticks while the broker cannot answer", error=type(error).__name__)
+                    log.warning(
+                        "no ticks while the broker cannot answer", error=type(error).__name__
+                    )
                 said = True
                 await asyncio.sleep(POLL_SECONDS)
 
@@ -77,18 +82,27 @@ class Barrier:
             await admin.close()
 
     async def _ingested(self, consumer: AIOKafkaConsumer, admin: AIOKafkaAdminClient) -> None:
-        """Wait until ingest has applied every frame, and forwarded every action, that is there now."""
-        partitions = [tp for topic in GROUPS[GROUP_INGEST] for tp in await partitions_of(admin, topic)]
+        """Wait until ingest has applied every frame, and forwarded every action, that is there
+        now.
+        """
+        partitions = [
+            tp for topic in GROUPS[GROUP_INGEST] for tp in await partitions_of(admin, topic)
+        ]
         ends: dict[Any, int] = await consumer.end_offsets(partitions)
         starts: dict[Any, int] = await consumer.beginning_offsets(partitions)
         while True:
             committed = await admin.list_consumer_group_offsets(GROUP_INGEST)
-            if all(end <= max(starts[tp], committed[tp].offset if tp in committed else 0) for tp, end in ends.items()):
+            if all(
+                end <= max(starts[tp], committed[tp].offset if tp in committed else 0)
+                for tp, end in ends.items()
+            ):
                 return
             await asyncio.sleep(POLL_SECONDS)
 
     async def _judged(self) -> list[int]:
-        """Wait until this judge has applied every reading that is there now; the partitions, none after a rebalance."""
+        """Wait until this judge has applied every reading that is there now; the partitions,
+        none after a rebalance.
+        """
         app = self._app
         if app.rebalancing or app.in_recovery:
             return []

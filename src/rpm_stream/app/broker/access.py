@@ -1,7 +1,9 @@
-"""Users and rights on a secure broker: SCRAM passwords and ACLs, brought to what the table of roles says.
+"""Users and rights on a secure broker: SCRAM passwords and ACLs, brought to what the table of roles
+says.
 
-aiokafka's admin client has no call for either, so that the requests are put together here. The administrator is the
-broker's own certificate; a SCRAM password never leaves this process, the broker gets the salted one.
+aiokafka's admin client has no call for either, so that the requests are put together here. The
+administrator is the broker's own certificate; a SCRAM password never leaves this process, the
+broker gets the salted one.
 """
 
 from __future__ import annotations
@@ -36,11 +38,19 @@ SCRAM_SHA_512 = 2
 ITERATIONS = 4096  # the password is 32 random bytes: more rounds would only slow each connection
 RESOURCES = {Kind.TOPIC: 2, Kind.GROUP: 3, Kind.CLUSTER: 4}
 OPERATIONS = {
-    "Read": 3, "Write": 4, "Create": 5, "Delete": 6, "Alter": 7, "Describe": 8, "DescribeConfigs": 10,
+    "Read": 3,
+    "Write": 4,
+    "Create": 5,
+    "Delete": 6,
+    "Alter": 7,
+    "Describe": 8,
+    "DescribeConfigs": 10,
     "AlterConfigs": 11,
-}  # fmt: skip
-ANY, ALLOW = 1, 3
-LITERAL, PREFIXED = 3, 4
+}
+ANY = 1
+ALLOW = 3
+LITERAL = 3
+PREFIXED = 4
 
 
 class Rule(NamedTuple):
@@ -85,7 +95,9 @@ class UpsertStruct(RequestStruct):  # type: ignore[misc]
     SCHEMA = Schema(
         (
             "deletions",
-            CompactArray(("name", CompactString("utf-8")), ("mechanism", Int8), ("tags", TaggedFields)),
+            CompactArray(
+                ("name", CompactString("utf-8")), ("mechanism", Int8), ("tags", TaggedFields)
+            ),
         ),
         (
             "upsertions",
@@ -108,7 +120,8 @@ class Upsert(Request[UpsertStruct]):  # type: ignore[misc]
     API_KEY: ClassVar[int] = 51
 
     def __init__(self, users: Mapping[str, str], gone: Sequence[str] = ()) -> None:
-        self._users, self._gone = users, gone
+        self._users = users
+        self._gone = gone
 
     def build(self, request_struct_class: type[UpsertStruct]) -> UpsertStruct:
         """The request, with a fresh salt for each user."""
@@ -135,10 +148,13 @@ def admin_context(folder: Folder) -> ssl.SSLContext:
 async def apply(bootstrap: str, folder: Folder, users: Mapping[str, tuple[Role, str]]) -> None:
     """Give each user (name to role and password) its password and exactly the rights of its role.
 
-    ``bootstrap`` is the listener that takes certificates. Raises BrokerAway, UsageError where the broker refuses.
+    ``bootstrap`` is the listener that takes certificates. Raises BrokerAway, UsageError where the
+    broker refuses.
     """
     async with _admin(bootstrap, folder) as admin:
-        await _send_passwords(admin, Upsert({name: password for name, (_, password) in users.items()}))
+        await _send_passwords(
+            admin, Upsert({name: password for name, (_, password) in users.items()})
+        )
         wanted = {rule for name, (role, _) in users.items() for rule in rules_of(role, name)}
         found = await _found(admin, {_principal(name) for name in users})
         for rule in sorted(wanted - found):
@@ -163,12 +179,17 @@ def rules_of(role: Role, user: str) -> set[Rule]:
     """The ACLs of a user."""
     return {
         Rule(
-            RESOURCES[right.kind], right.name, PREFIXED if right.prefix else LITERAL, _principal(user), "*",
-            OPERATIONS[operation], ALLOW,
+            RESOURCES[right.kind],
+            right.name,
+            PREFIXED if right.prefix else LITERAL,
+            _principal(user),
+            "*",
+            OPERATIONS[operation],
+            ALLOW,
         )
         for right in rights_of(role, user)
         for operation in right.operations
-    }  # fmt: skip
+    }
 
 
 def _principal(user: str) -> str:
@@ -195,19 +216,25 @@ async def _found(admin: AIOKafkaAdminClient, principals: set[str]) -> set[Rule]:
 def _raise_for(code: int, message: str | None) -> None:
     if code:
         kind: Any = for_code(code)
-        raise UsageError(f"Kafka refused to set users and rights: {kind.__name__}: {message or 'no message'}")
+        raise UsageError(
+            f"Kafka refused to set users and rights: {kind.__name__}: {message or 'no message'}"
+        )
 
 
 @asynccontextmanager
 async def _admin(bootstrap: str, folder: Folder) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(
-        bootstrap_servers=bootstrap, security_protocol="SSL", ssl_context=admin_context(folder),
+        bootstrap_servers=bootstrap,
+        security_protocol="SSL",
+        ssl_context=admin_context(folder),
         request_timeout_ms=30_000,
-    )  # fmt: skip
+    )
     try:
         await admin.start()
         yield admin
     except (KafkaError, OSError) as error:
-        raise BrokerAway(f"no Kafka takes the broker's certificate at {bootstrap} ({type(error).__name__})") from None
+        raise BrokerAway(
+            f"no Kafka takes the broker's certificate at {bootstrap} ({type(error).__name__})"
+        ) from None
     finally:
         await admin.close()

@@ -1,10 +1,13 @@
-"""The embedded broker: real Apache Kafka (KRaft, one node, loopback only) for demos, development and tests.
+"""The embedded broker: real Apache Kafka (KRaft, one node, loopback only) for demos, development
+and tests.
 
-Needs the extra ``rpm-stream[broker]`` and nothing else: no Docker, no Maven, no Java on the machine. Linux and macOS.
-Not for production: one node, one replica, 512 MiB of heap; without ``secure`` every local process may do everything.
+Needs the extra ``rpm-stream[broker]`` and nothing else: no Docker, no Maven, no Java on the
+machine. Linux and macOS. Not for production: one node, one replica, 512 MiB of heap; without
+``secure`` every local process may do everything.
 
-All its files are in ``<data_dir>/kafka``: ``data`` (what the topics hold), ``broker.log``, its configuration, written
-anew at each start, and ``secure`` (certificates and passwords, see ``secure.py``).
+All its files are in ``<data_dir>/kafka``: ``data`` (what the topics hold), ``broker.log``, its
+configuration, written anew at each start, and ``secure`` (certificates and passwords, see
+``secure.py``).
 """
 
 from __future__ import annotations
@@ -33,25 +36,36 @@ from rpm_stream.app.broker import jars as broker_jars
 from rpm_stream.app.broker.config import Ports
 from rpm_stream.app.broker.secure import Secure
 from rpm_stream.app.runtime.errors import UsageError
-from rpm_stream.app.runtime.private import UMASK, open_private, private_folder, tighten, write_private
+from rpm_stream.app.runtime.private import (
+    UMASK,
+    open_private,
+    private_folder,
+    tighten,
+    write_private,
+)
 
 HOST = "127.0.0.1"
 START_SECONDS = 120.0  # 5 s on an idle machine, 15 s seen on one with four times its load
 STOP_SECONDS = broker_guard.STOP_SECONDS + 5.0
-TAKEOVER_SECONDS = STOP_SECONDS  # how long a start waits for the previous broker on the same folder to end
+# how long a start waits for the previous broker on the same folder to end
+TAKEOVER_SECONDS = STOP_SECONDS
 POLL_SECONDS = 0.1
-API_VERSIONS_REQUEST = struct.pack(">hhih", 18, 0, 1, -1)  # ApiVersions v0, correlation 1, no client id
+# ApiVersions v0, correlation 1, no client id
+API_VERSIONS_REQUEST = struct.pack(">hhih", 18, 0, 1, -1)
 
 
 class Broker:
-    """One Kafka node on ``127.0.0.1:port``; a context manager. It never outlives the process that started it.
+    """One Kafka node on ``127.0.0.1:port``; a context manager. It never outlives the process that
+    started it.
 
-    ``port`` 0 picks a free one, which then stays. ``fresh`` drops what an earlier run left, at the first start only.
-    After ``kill`` or ``stop``, ``start`` continues with the same data. ``secure`` makes it one with TLS, users and
-    rights; ``fresh`` keeps those. Not thread-safe.
+    ``port`` 0 picks a free one, which then stays. ``fresh`` drops what an earlier run left, at the
+    first start only. After ``kill`` or ``stop``, ``start`` continues with the same data. ``secure``
+    makes it one with TLS, users and rights; ``fresh`` keeps those. Not thread-safe.
     """
 
-    def __init__(self, data_dir: Path, port: int = 9092, fresh: bool = False, secure: bool = False) -> None:
+    def __init__(
+        self, data_dir: Path, port: int = 9092, fresh: bool = False, secure: bool = False
+    ) -> None:
         self.port = port or _free_port()
         self._folder = data_dir.expanduser().resolve() / "kafka"
         self.secure = Secure(self._folder / "secure") if secure else None
@@ -85,18 +99,24 @@ class Broker:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.stop()
 
     def start(self) -> None:
-        """Start; returns when the broker answers: after about 5 s (the first time ever it also fetches 44 MB).
+        """Start; returns when the broker answers: after about 5 s (the first time ever it also
+        fetches 44 MB).
 
-        ``UsageError`` when the port or the folder is in use, the extra is missing, or Kafka does not come up.
+        ``UsageError`` when the port or the folder is in use, the extra is missing, or Kafka does
+        not come up.
         """
         if self.running:
             return
-        java, classpath = broker_jars.java(), broker_jars.classpath()
+        java = broker_jars.java()
+        classpath = broker_jars.classpath()
         tighten(private_folder(self._folder))  # an older release left it open to others
         with os.fdopen(open_private(self._folder / "lock", os.O_RDWR), "r+") as lock:
             _take(lock, self._folder)
@@ -161,28 +181,46 @@ class Broker:
         self._fresh = False
         properties = self._folder / "server.properties"
         ports = Ports(self.port, _free_port(), self._certificates_port)
-        security, logging = "", broker_config.LOGGING
+        security = ""
+        logging = broker_config.LOGGING
         if self.secure is not None:
             self.secure.prepare()
-            security, logging = self.secure.properties(), logging + broker_config.DENIALS
+            security = self.secure.properties()
+            logging = logging + broker_config.DENIALS
         write_private(properties, broker_config.server_properties(data, ports, security).encode())
         write_private(self._folder / "log4j2.properties", logging.encode())
         if self.log.exists():
             self.log.replace(self.log.with_suffix(".log.1"))
         if not (data / "meta.properties").exists():
             self._format(
-                [*command, "kafka.tools.StorageTool", "format", f"--cluster-id={_cluster_id()}", "-c", str(properties)]
+                [
+                    *command,
+                    "kafka.tools.StorageTool",
+                    "format",
+                    f"--cluster-id={_cluster_id()}",
+                    "-c",
+                    str(properties),
+                ]
             )
 
     def _format(self, command: list[str]) -> None:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, umask=UMASK
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            umask=UMASK,
         )
         if done.returncode != 0:
-            raise UsageError(f"Kafka could not format {self._folder / 'data'}: {_last_line(done.stdout + done.stderr)}")
+            raise UsageError(
+                f"Kafka could not format {self._folder / 'data'}:"
+                f" {_last_line(done.stdout + done.stderr)}"
+            )
 
     def _launch(self, command: list[str], lock: IO[str]) -> None:
-        # The guard inherits the lock: the folder stays taken until Java has ended, whatever happens to this process.
+        # The guard inherits the lock: the folder stays taken until Java has ended, whatever happens
+        # to this process.
         self._guard = subprocess.Popen(
             [sys.executable, "-I", "-S", broker_guard.__file__, str(self.log), *command],
             stdin=subprocess.PIPE,
@@ -203,7 +241,9 @@ class Broker:
             if not self.running:
                 raise UsageError(f"Kafka ended while starting: {self._why()} (log: {self.log})")
             if time.monotonic() > end:
-                raise UsageError(f"Kafka did not answer within {START_SECONDS:.0f} s (log: {self.log})")
+                raise UsageError(
+                    f"Kafka did not answer within {START_SECONDS:.0f} s (log: {self.log})"
+                )
             time.sleep(POLL_SECONDS)
 
     def _give_rights(self) -> None:
@@ -211,16 +251,24 @@ class Broker:
         if self.secure is None or self._certificates_port is None:
             return
         with ThreadPoolExecutor(1) as thread:  # the caller's thread may have a loop that is running
-            thread.submit(asyncio.run, self.secure.apply(f"{HOST}:{self._certificates_port}")).result()
+            thread.submit(
+                asyncio.run, self.secure.apply(f"{HOST}:{self._certificates_port}")
+            ).result()
         self.secure.write_settings(self.bootstrap)
         self.secure.note_port(self._certificates_port)
 
     def _why(self) -> str:
-        return _last_line(self.log.read_text(errors="replace")) if self.log.exists() else "it wrote no log"
+        return (
+            _last_line(self.log.read_text(errors="replace"))
+            if self.log.exists()
+            else "it wrote no log"
+        )
 
 
 def _take(lock: IO[str], folder: Path) -> None:
-    """The folder's lock; waits a little, since a broker whose owner was killed is still writing its last segment."""
+    """The folder's lock; waits a little, since a broker whose owner was killed is still writing
+    its last segment.
+    """
     end = time.monotonic() + TAKEOVER_SECONDS
     while True:
         try:
@@ -235,11 +283,14 @@ def _take(lock: IO[str], folder: Path) -> None:
 
 def _require_free(port: int) -> None:
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections in TIME_WAIT do not count
+        # connections in TIME_WAIT do not count
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as error:
-            raise UsageError(f"port {port} is in use: is a broker running already? Name another with --port") from error
+            raise UsageError(
+                f"port {port} is in use: is a broker running already? Name another with --port"
+            ) from error
 
 
 def _free_port() -> int:
@@ -249,11 +300,16 @@ def _free_port() -> int:
 
 
 def _answers(port: int, context: ssl.SSLContext | None) -> bool:
-    """Whether a Kafka on ``port`` answers a request: it listens seconds before it does. ``context``: by TLS."""
+    """Whether a Kafka on ``port`` answers a request: it listens seconds before it does.
+
+    ``context``: by TLS.
+    """
     try:
         with (
             socket.create_connection((HOST, port), timeout=2) as plain,
-            plain if context is None else context.wrap_socket(plain, server_hostname=HOST) as connection,
+            (
+                plain if context is None else context.wrap_socket(plain, server_hostname=HOST)
+            ) as connection,
         ):
             connection.sendall(struct.pack(">i", len(API_VERSIONS_REQUEST)) + API_VERSIONS_REQUEST)
             return len(connection.recv(4)) > 0
@@ -267,12 +323,19 @@ def _cluster_id() -> str:
 
 def _last_line(text: str) -> str:
     """The last line that looks like a message, not like a stack frame."""
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(("\t", " ", "Caused"))]
+    lines = [
+        line
+        for line in text.splitlines()
+        if line.strip() and not line.startswith(("\t", " ", "Caused"))
+    ]
     return lines[-1].strip() if lines else "no message"
 
 
 def _stands_still(process: int) -> bool:
-    """Whether all threads of the process are stopped. Where there is no /proc, the signal has to be enough."""
+    """Whether all threads of the process are stopped.
+
+    Where there is no /proc, the signal has to be enough.
+    """
     if sys.platform != "linux":
         return True
     for thread in Path(f"/proc/{process}/task").glob("*/stat"):

@@ -1,4 +1,5 @@
-"""X.509 certificates for a broker and its clients: signing, reading and writing in PEM. Elliptic curve P-256.
+"""X.509 certificates for a broker and its clients: signing, reading and writing in PEM. Elliptic
+curve P-256.
 
 An authority signs itself and is valid for ten years; what it signs is valid for a year.
 """
@@ -25,7 +26,10 @@ BACKDATED = timedelta(hours=1)  # a client whose clock is a little slow accepts 
 
 @dataclass(frozen=True)
 class Subject:
-    """Whose certificate it is. ``hosts``: the names and addresses of a server; none for a client."""
+    """Whose certificate it is.
+
+    ``hosts``: the names and addresses of a server; none for a client.
+    """
 
     name: str
     hosts: tuple[str, ...] = ()
@@ -59,15 +63,22 @@ def sign(
         .serial_number(x509.random_serial_number())
         .not_valid_before(at - BACKDATED)
         .not_valid_after(at + timedelta(days=days))
-        .add_extension(x509.BasicConstraints(issuer is None, 0 if issuer is None else None), critical=True)
+        .add_extension(
+            x509.BasicConstraints(issuer is None, 0 if issuer is None else None), critical=True
+        )
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()),
+            critical=False,
+        )
         .add_extension(_usage(issuer is None), critical=True)
     )
     if issuer is not None:
         builder = builder.add_extension(_purposes(subject), critical=False)
     if subject.hosts:
-        builder = builder.add_extension(x509.SubjectAlternativeName(_names_of(subject.hosts)), critical=False)
+        builder = builder.add_extension(
+            x509.SubjectAlternativeName(_names_of(subject.hosts)), critical=False
+        )
     return builder.sign(issuer_key, hashes.SHA256())
 
 
@@ -99,7 +110,9 @@ def _purposes(subject: Subject) -> x509.ExtendedKeyUsage:
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
     client = [ExtendedKeyUsageOID.CLIENT_AUTH]
-    return x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, *client] if subject.hosts else client)
+    return x509.ExtendedKeyUsage(
+        [ExtendedKeyUsageOID.SERVER_AUTH, *client] if subject.hosts else client
+    )
 
 
 def _names_of(hosts: Sequence[str]) -> list[x509.GeneralName]:
@@ -121,7 +134,9 @@ def read_certificate(path: Path) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(path.read_bytes())
     except ValueError as error:
-        raise UsageError(f"{path} is no certificate: put it back, or remove it to have a new one made") from error
+        raise UsageError(
+            f"{path} is no certificate: put it back, or remove it to have a new one made"
+        ) from error
 
 
 def read_key(path: Path) -> EllipticCurvePrivateKey:

@@ -1,4 +1,7 @@
-"""The embedded broker's configuration: server properties, logging, and the Java command line. Text only, no I/O."""
+"""The embedded broker's configuration: server properties, logging, and the Java command line.
+
+Text only, no I/O.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,15 @@ from pathlib import Path
 from rpm_stream.app.kafka.access import BROKER
 
 MEMORY = ("-Xms128m", "-Xmx512m", "-XX:+UseG1GC", "-XX:MaxDirectMemorySize=128m")
-QUIET = ("-Djava.awt.headless=true", "--enable-native-access=ALL-UNNAMED", "--sun-misc-unsafe-memory-access=allow")
+QUIET = (
+    "-Djava.awt.headless=true",
+    "--enable-native-access=ALL-UNNAMED",
+    "--sun-misc-unsafe-memory-access=allow",
+)
 
-# One node for one laptop: every internal topic with one replica, few threads, no waiting for a group to gather.
-# Topics are created by `rpm-stream topics apply` and by Faust through its own client, never by a stray produce.
+# One node for one laptop: every internal topic with one replica, few threads, no waiting for a
+# group to gather. Topics are created by `rpm-stream topics apply` and by Faust through its own
+# client, never by a stray produce.
 SETTINGS = {
     "process.roles": "broker,controller",
     "node.id": "1",
@@ -30,8 +38,8 @@ SETTINGS = {
     "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
     "share.coordinator.state.topic.num.partitions": "4",
-    # A restart after SIGKILL waits for the end of its own old session and for an election without rivals:
-    # 15 s with Kafka's defaults (9 s and 1 to 2 s), 4 to 6 s with these.
+    # A restart after SIGKILL waits for the end of its own old session and for an election without
+    # rivals: 15 s with Kafka's defaults (9 s and 1 to 2 s), 4 to 6 s with these.
     "broker.session.timeout.ms": "2000",
     "broker.heartbeat.interval.ms": "400",
     "controller.quorum.election.timeout.ms": "200",
@@ -62,8 +70,9 @@ logger.denied.name = kafka.authorizer.logger
 logger.denied.level = info
 """
 
-# A user signs in with a password (SCRAM) on one listener or with a certificate on the other; the broker itself and the
-# administrator use the second. Whatever has no right by the table of roles is refused.
+# A user signs in with a password (SCRAM) on one listener or with a certificate on the other; the
+# broker itself and the administrator use the second. Whatever has no right by the table of roles is
+# refused.
 SECURITY = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     "allow.everyone.if.no.acl.found": "false",
@@ -77,13 +86,17 @@ SECURITY = {
 }
 LISTENER_SASL = {
     "ssl.client.auth": "none",
-    "scram-sha-512.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
+    "scram-sha-512.sasl.jaas.config": (
+        "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+    ),
 }
 
 
 @dataclass(frozen=True)
 class Ports:
-    """Where the broker listens: clients, the controller, and, when secure, clients with a certificate."""
+    """Where the broker listens: clients, the controller, and, when secure, clients with a
+    certificate.
+    """
 
     clients: int
     controller: int
@@ -106,13 +119,19 @@ def server_properties(logs: Path, ports: Ports, security: str = "") -> str:
         "log.dirs": str(logs),
     }
     if ports.certificates is not None:
-        places["listener.security.protocol.map"] = "CLIENTS:SASL_SSL,CERTIFICATES:SSL,CONTROLLER:SSL"
+        places["listener.security.protocol.map"] = (
+            "CLIENTS:SASL_SSL,CERTIFICATES:SSL,CONTROLLER:SSL"
+        )
         places["inter.broker.listener.name"] = "CERTIFICATES"
     return _lines({**SETTINGS, **places}) + security
 
 
-def security_properties(folder: Path, password: str, sasl_listeners: tuple[str, ...] = ("CLIENTS",)) -> str:
-    """Properties for certificates, users and rights; ``folder`` is where the broker finds its key store."""
+def security_properties(
+    folder: Path, password: str, sasl_listeners: tuple[str, ...] = ("CLIENTS",)
+) -> str:
+    """Properties for certificates, users and rights; ``folder`` is where the broker finds its
+    key store.
+    """
     stores = {
         "ssl.keystore.location": str(folder / "broker.p12"),
         "ssl.keystore.password": password,
@@ -128,7 +147,9 @@ def security_properties(folder: Path, password: str, sasl_listeners: tuple[str, 
 
 
 def admin_properties(folder: Path, password: str) -> str:
-    """For Kafka's own commands (``--command-config``): they sign in with the broker's certificate."""
+    """For Kafka's own commands (``--command-config``): they sign in with the broker's
+    certificate.
+    """
     return _lines(
         {
             "security.protocol": "SSL",

@@ -1,9 +1,9 @@
 """The embedded broker's guard: runs Java, and ends it when the process that asked for it is gone.
 
-Started as a script by ``broker.py`` (standard library only, so that it starts at once), in a session of its own, so
-that Ctrl-C reaches only the owner, who decides. Its stdin is the lifeline: a pipe that the owner holds open and
-never writes to. End of file means "stop", also when the owner was killed. On Linux the kernel ends Java too if the
-guard itself is killed.
+Started as a script by ``broker.py`` (standard library only, so that it starts at once), in a
+session of its own, so that Ctrl-C reaches only the owner, who decides. Its stdin is the lifeline: a
+pipe that the owner holds open and never writes to. End of file means "stop", also when the owner
+was killed. On Linux the kernel ends Java too if the guard itself is killed.
 
 usage: guard.py LOG COMMAND...    prints Java's process id on stdout; exit status is Java's
 """
@@ -19,7 +19,8 @@ import sys
 from pathlib import Path
 
 POLL_SECONDS = 0.2
-STOP_SECONDS = 20.0  # a clean stop takes 1 to 2 s; a broker that hangs longer has flushed what it will flush
+# a clean stop takes 1 to 2 s; a broker that hangs longer has flushed what it will flush
+STOP_SECONDS = 20.0
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -41,7 +42,8 @@ def main(arguments: list[str]) -> int:
     sys.stdout.flush()
     while child.poll() is None:
         ready, _, _ = select.select([sys.stdin], [], [], POLL_SECONDS)
-        # A forked child of the owner may hold the pipe open after the owner's death: hence the second question.
+        # A forked child of the owner may hold the pipe open after the owner's death: hence the
+        # second question.
         if ready or os.getppid() != owner:
             _end(child)
     return child.returncode

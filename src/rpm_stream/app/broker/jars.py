@@ -1,10 +1,12 @@
 """The jars of the embedded broker: pinned by name and sha256, fetched once, cached for good.
 
-``broker.lock`` beside this file lists every jar (``group:artifact:version  bytes  sha256``). ``classpath`` fetches
-what the cache lacks through ``jgo`` from Maven Central, compares each jar with its sha256 before it enters the
-cache, and from then on only looks at name and size: the cache belongs to the user.
+``broker.lock`` beside this file lists every jar (``group:artifact:version  bytes  sha256``).
+``classpath`` fetches what the cache lacks through ``jgo`` from Maven Central, compares each jar
+with its sha256 before it enters the cache, and from then on only looks at name and size: the cache
+belongs to the user.
 
-To move to another Kafka: change ``KAFKA`` and run ``python -m rpm_stream.app.broker.jars > broker.lock``.
+To move to another Kafka: change ``KAFKA`` and run ``python -m rpm_stream.app.broker.jars >
+broker.lock``.
 """
 
 from __future__ import annotations
@@ -49,12 +51,19 @@ class Jar:
 
 def locked_jars() -> tuple[Jar, ...]:
     """Every jar of the lock file, in class path order."""
-    lines = files("rpm_stream.app.broker").joinpath("broker.lock").read_text(encoding="ascii").splitlines()
+    lines = (
+        files("rpm_stream.app.broker")
+        .joinpath("broker.lock")
+        .read_text(encoding="ascii")
+        .splitlines()
+    )
     return tuple(_jar(line) for line in lines if line and not line.startswith("#"))
 
 
 def cache_folder() -> Path:
-    """Where the jars live: ``$XDG_CACHE_HOME`` (or ``~/.cache``) ``/rpm-stream/kafka-<version>``."""
+    """Where the jars live: ``$XDG_CACHE_HOME`` (or ``~/.cache``)
+    ``/rpm-stream/kafka-<version>``.
+    """
     root = os.environ.get("XDG_CACHE_HOME", "")
     # The XDG specification: a relative path is invalid and is to be ignored.
     base = Path(root) if Path(root).is_absolute() else Path.home() / ".cache"
@@ -62,10 +71,11 @@ def cache_folder() -> Path:
 
 
 def classpath(folder: Path | None = None) -> str:
-    """The Java class path of the broker; fetches and checks what ``folder`` (default: the cache) lacks.
+    """The Java class path of the broker; fetches and checks what ``folder`` (default: the cache)
+    lacks.
 
-    Progress goes to stderr. ``UsageError`` when the extra is not installed, a jar cannot be fetched, or is not the
-    one that the lock names.
+    Progress goes to stderr. ``UsageError`` when the extra is not installed, a jar cannot be
+    fetched, or is not the one that the lock names.
     """
     folder = folder or cache_folder()
     jars = locked_jars()
@@ -95,18 +105,27 @@ def _present(folder: Path, jar: Jar) -> bool:
 
 
 def _fill(folder: Path, jars: tuple[Jar, ...]) -> None:
-    """Fetch what is missing, one process at a time, into a scratch folder that is dropped in the end."""
+    """Fetch what is missing, one process at a time, into a scratch folder that is dropped in the
+    end.
+    """
     try:
         import jgo  # noqa: F401 -- only to say early and plainly that the extra is missing
     except ImportError as error:
         raise UsageError(MISSING_EXTRA) from error
     folder.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
-    columns = (TextColumn("Kafka " + KAFKA), BarColumn(), DownloadColumn(), TextColumn("{task.description}"))
+    columns = (
+        TextColumn("Kafka " + KAFKA),
+        BarColumn(),
+        DownloadColumn(),
+        TextColumn("{task.description}"),
+    )
     with (
         (folder / "fetch.lock").open("w") as lock,
         tempfile.TemporaryDirectory(prefix="fetch-", dir=folder) as scratch,
-        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
+        Progress(
+            *columns, console=console, transient=True, disable=not console.is_terminal
+        ) as progress,
     ):
         fcntl.flock(lock, fcntl.LOCK_EX)
         missing = [jar for jar in jars if not _present(folder, jar)]
@@ -125,20 +144,25 @@ def _fetch(jar: Jar, scratch: Path) -> Path:
     try:
         return context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve()
     except (OSError, RuntimeError) as error:
-        raise UsageError(f"cannot fetch {jar.file_name} for the embedded broker: {error}") from error
+        raise UsageError(
+            f"cannot fetch {jar.file_name} for the embedded broker: {error}"
+        ) from error
 
 
 def _checked(path: Path, jar: Jar) -> Path:
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != jar.sha256:
-        raise UsageError(f"{jar.file_name} is not the file that the lock names: sha256 {found}, not {jar.sha256}")
+        raise UsageError(
+            f"{jar.file_name} is not the file that the lock names: sha256 {found}, not {jar.sha256}"
+        )
     return path
 
 
 def render_lock() -> str:
     """A new lock file: resolve ``ROOTS`` with everything they need, fetch, and hash.
 
-    Root by root: resolved together, the dependency management of the second takes Kafka's clients back to 3.8.
+    Root by root: resolved together, the dependency management of the second takes Kafka's clients
+    back to 3.8.
     """
     from jgo.maven import MavenContext
 
@@ -147,10 +171,16 @@ def render_lock() -> str:
         context = MavenContext(repo_cache=Path(scratch), timeout=60)
         for root in ROOTS:
             inputs, transitive = context.resolver.resolve([context.create_dependency(root)])
-            for dependency in [*inputs, *(each for each in transitive if each.scope in ("compile", "runtime"))]:
+            for dependency in [
+                *inputs,
+                *(each for each in transitive if each.scope in ("compile", "runtime")),
+            ]:
                 content = dependency.artifact.resolve().read_bytes()
                 library = f"{dependency.groupId}:{dependency.artifactId}"
-                line = f"{library}:{dependency.version} {len(content)} {hashlib.sha256(content).hexdigest()}"
+                line = (
+                    f"{library}:{dependency.version} {len(content)}"
+                    f" {hashlib.sha256(content).hexdigest()}"
+                )
                 lines.setdefault(library, line)
     head = "# group:artifact:version bytes sha256 -- python -m rpm_stream.app.broker.jars"
     return "\n".join([head, *lines.values()]) + "\n"

@@ -1,12 +1,13 @@
 """The secure broker's files: its own authority, certificates, and a password for each user.
 
 ``<folder>/authority`` holds the authority's key, ``<folder>/broker`` what the broker reads, and
-``<folder>/users/<name>`` what one user needs: ``authority.pem``, ``password``, ``kafka.env``, and ``client.pem`` and
-``client.key`` where it has a certificate. So each user can be given its own folder and nothing else. All files are
-their owner's alone.
+``<folder>/users/<name>`` what one user needs: ``authority.pem``, ``password``, ``kafka.env``, and
+``client.pem`` and ``client.key`` where it has a certificate. So each user can be given its own
+folder and nothing else. All files are their owner's alone.
 
-A certificate is valid for a year and renewed at a start that finds fewer than 30 days left. The authority is valid for
-ten years; it is renewed with the same key, and clients then need the new ``authority.pem``.
+A certificate is valid for a year and renewed at a start that finds fewer than 30 days left. The
+authority is valid for ten years; it is renewed with the same key, and clients then need the new
+``authority.pem``.
 """
 
 from __future__ import annotations
@@ -20,7 +21,15 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from rpm_stream.app.broker.certificates import Subject, key_pem, new_key, pem, read_certificate, read_key, sign
+from rpm_stream.app.broker.certificates import (
+    Subject,
+    key_pem,
+    new_key,
+    pem,
+    read_certificate,
+    read_key,
+    sign,
+)
 from rpm_stream.app.kafka.access import BROKER
 from rpm_stream.app.runtime.clock import wall
 from rpm_stream.app.runtime.errors import UsageError
@@ -67,11 +76,16 @@ def require() -> None:
     try:
         import cryptography  # noqa: F401 -- only to say early and plainly that the extra is missing
     except ImportError as error:
-        raise UsageError("a secure broker needs one more package: pip install 'rpm-stream[broker]'") from error
+        raise UsageError(
+            "a secure broker needs one more package: pip install 'rpm-stream[broker]'"
+        ) from error
 
 
 def prepare(folder: Folder, hosts: Sequence[str], now: datetime | None = None) -> None:
-    """Make or renew the authority and the broker's certificate for ``hosts``. Raises OSError, UsageError."""
+    """Make or renew the authority and the broker's certificate for ``hosts``.
+
+    Raises OSError, UsageError.
+    """
     require()
     at = now or wall()
     private_folder(folder.root)
@@ -103,10 +117,14 @@ def client_certificate(folder: Folder, name: str, now: datetime | None = None) -
 
 
 def _authority(folder: Folder, at: datetime) -> None:
-    path, key_path = folder.authority, folder.authority.with_suffix(".key")
+    path = folder.authority
+    key_path = folder.authority.with_suffix(".key")
     if path.exists() != key_path.exists():
         missing, other = (key_path, path) if path.exists() else (path, key_path)
-        raise UsageError(f"{missing} is missing: put it back, or remove {other.name} too and give clients new files")
+        raise UsageError(
+            f"{missing} is missing: put it back, or remove {other.name} too and give clients new"
+            " files"
+        )
     if path.exists():
         if _left(path, at) > RENEW_BEFORE:
             return
@@ -122,7 +140,8 @@ def _broker(folder: Folder, hosts: Sequence[str], at: datetime) -> None:
     """One PKCS 12 file with key and chain: Kafka reads an unencrypted key from no PEM file."""
     from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
 
-    store, shown = folder.broker / "broker.p12", folder.broker / "broker.pem"
+    store = folder.broker / "broker.p12"
+    shown = folder.broker / "broker.pem"
     replace_private(folder.broker / "authority.pem", folder.authority.read_bytes())
     if store.exists() and _usable(shown, folder.authority, hosts, at):
         return
@@ -131,7 +150,10 @@ def _broker(folder: Folder, hosts: Sequence[str], at: datetime) -> None:
     key, certificate = _issue(folder, BROKER, hosts, at)
     authority = read_certificate(folder.authority)
     locked = BestAvailableEncryption(keystore_password(folder).encode())
-    replace_private(store, pkcs12.serialize_key_and_certificates(b"broker", key, certificate, [authority], locked))
+    replace_private(
+        store,
+        pkcs12.serialize_key_and_certificates(b"broker", key, certificate, [authority], locked),
+    )
     replace_private(folder.broker / "broker.key", key_pem(key))
     replace_private(shown, pem(certificate))
 
@@ -154,7 +176,9 @@ def _issue(
 
 
 def _usable(path: Path, authority: Path, hosts: Sequence[str], at: datetime) -> bool:
-    """Whether the certificate is there, lasts, names ``hosts``, and was signed by today's authority."""
+    """Whether the certificate is there, lasts, names ``hosts``, and was signed by today's
+    authority.
+    """
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature
 

@@ -1,7 +1,9 @@
-"""What makes the embedded broker secure: its files, its users, and the settings that each user needs.
+"""What makes the embedded broker secure: its files, its users, and the settings that each user
+needs.
 
-Everything lies in ``<data_dir>/kafka/secure`` (``broker_keys`` says where) and stays there between starts, also when
-the topics' data are dropped. ``users.json`` there names the users that were added to those of the roles.
+Everything lies in ``<data_dir>/kafka/secure`` (``broker_keys`` says where) and stays there between
+starts, also when the topics' data are dropped. ``users.json`` there names the users that were added
+to those of the roles.
 """
 
 from __future__ import annotations
@@ -21,13 +23,18 @@ from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.private import replace_private
 
 PORT_FILE = "certificates.port"
-GROUP_FOLDER, GROUP_FILE = 0o750, 0o640  # of what a broker in another container reads
+# of what a broker in another container reads
+GROUP_FOLDER = 0o750
+GROUP_FILE = 0o640
 LOCAL = ("127.0.0.1", "localhost")
 
 
 @dataclass(frozen=True)
 class Secure:
-    """The secure side of one broker. ``root``: the folder with its files; ``hosts``: the names that it answers to."""
+    """The secure side of one broker.
+
+    ``root``: the folder with its files; ``hosts``: the names that it answers to.
+    """
 
     root: Path
     hosts: tuple[str, ...] = LOCAL
@@ -45,19 +52,30 @@ class Secure:
 
     def properties(self) -> str:
         """What the broker's ``server.properties`` has besides."""
-        return broker_config.security_properties(self.folder.broker, broker_keys.keystore_password(self.folder))
+        return broker_config.security_properties(
+            self.folder.broker, broker_keys.keystore_password(self.folder)
+        )
 
     def users(self) -> dict[str, Role]:
         """Every user and its role. Raises UsageError where ``users.json`` cannot be read."""
         return {role.value: role for role in Role} | self._added()
 
     async def apply(self, bootstrap: str) -> None:
-        """Bring users and rights to the broker; ``bootstrap`` takes certificates. Raises BrokerAway, UsageError."""
-        known = {name: (role, broker_keys.password_of(self.folder, name)) for name, role in self.users().items()}
+        """Bring users and rights to the broker; ``bootstrap`` takes certificates.
+
+        Raises BrokerAway, UsageError.
+        """
+        known = {
+            name: (role, broker_keys.password_of(self.folder, name))
+            for name, role in self.users().items()
+        }
         await broker_access.apply(bootstrap, self.folder, known)
 
     async def remove(self, name: str, bootstrap: str) -> None:
-        """Take password, rights and files from a user that was added. Raises UsageError, BrokerAway."""
+        """Take password, rights and files from a user that was added.
+
+        Raises UsageError, BrokerAway.
+        """
         added = self._added()
         if name not in added:
             raise UsageError(f"{name!r} is no user that was added")
@@ -96,7 +114,10 @@ class Secure:
         }
 
     def write_settings(self, bootstrap: str) -> None:
-        """Write each user's folder: the authority's certificate and ``kafka.env``. Raises OSError."""
+        """Write each user's folder: the authority's certificate and ``kafka.env``.
+
+        Raises OSError.
+        """
         replace_private(self._bootstrap, bootstrap.encode())
         for name in self.users():
             place = self.folder.user(name)
@@ -109,7 +130,8 @@ class Secure:
         return ssl.create_default_context(cafile=str(self.folder.authority))
 
     def write_broker_properties(self, seen_at: Path, listeners: tuple[str, ...]) -> None:
-        """For a broker in a container, which finds its folder at ``seen_at``: properties, readable by the group.
+        """For a broker in a container, which finds its folder at ``seen_at``: properties, readable
+        by the group.
 
         ``admin.properties`` beside it is for Kafka's own commands. Raises OSError.
         """
@@ -123,12 +145,17 @@ class Secure:
             (self.folder.broker / name).chmod(GROUP_FILE)
 
     def certificates(self) -> str:
-        """Where the embedded broker takes certificates, host:port. Raises UsageError where it never ran secure."""
+        """Where the embedded broker takes certificates, host:port.
+
+        Raises UsageError where it never ran secure.
+        """
         self._require()
         try:
             return f"127.0.0.1:{(self.root / PORT_FILE).read_text(encoding='ascii')}"
         except OSError as error:
-            raise UsageError(f"{self.root} is of no embedded broker: name it with --certificates") from error
+            raise UsageError(
+                f"{self.root} is of no embedded broker: name it with --certificates"
+            ) from error
 
     def note_port(self, port: int) -> None:
         """Remember where the embedded broker takes certificates. Raises OSError."""
@@ -136,10 +163,15 @@ class Secure:
 
     def _require(self) -> None:
         if not self.folder.authority.exists():
-            raise UsageError(f"{self.root} holds no keys: rpm-stream broker --secure makes them at its first start")
+            raise UsageError(
+                f"{self.root} holds no keys: rpm-stream broker --secure makes them at its first"
+                " start"
+            )
 
     def _note(self, added: Mapping[str, Role]) -> None:
-        replace_private(self._list, json.dumps({name: role.value for name, role in added.items()}).encode())
+        replace_private(
+            self._list, json.dumps({name: role.value for name, role in added.items()}).encode()
+        )
 
     @property
     def _bootstrap(self) -> Path:

@@ -1,4 +1,6 @@
-"""``rpm-stream broker``: the embedded Kafka in the foreground, and the users and keys of a secure one."""
+"""``rpm-stream broker``: the embedded Kafka in the foreground, and the users and keys of a
+secure one.
+"""
 
 from __future__ import annotations
 
@@ -23,40 +25,54 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.5
 
 broker_app = typer.Typer(invoke_without_command=True)
-user_app = typer.Typer(help="Users of a secure broker, besides those of the roles.", no_args_is_help=True)
+user_app = typer.Typer(
+    help="Users of a secure broker, besides those of the roles.", no_args_is_help=True
+)
 broker_app.add_typer(user_app, name="user")
 
 Folder = Annotated[
     Path | None,
-    typer.Option(help="Folder of the keys; default: secure in the broker's folder.", file_okay=False),
+    typer.Option(
+        help="Folder of the keys; default: secure in the broker's folder.", file_okay=False
+    ),
 ]
 Certificates = Annotated[
     str | None,
-    typer.Option(help="Where the broker takes certificates, host:port; default: the embedded one's."),
+    typer.Option(
+        help="Where the broker takes certificates, host:port; default: the embedded one's."
+    ),
 ]
 
 
 @broker_app.callback()
 def broker(
     context: typer.Context,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 picks a free one.")] = 9092,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Drop what the topics hold from earlier runs.")] = False,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port on 127.0.0.1; 0 picks a free one.")
+    ] = 9092,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Drop what the topics hold from earlier runs.")
+    ] = False,
     secure: Annotated[
-        bool, typer.Option("--secure", help="TLS, a user for each role, and no right beyond the role's.")
+        bool,
+        typer.Option("--secure", help="TLS, a user for each role, and no right beyond the role's."),
     ] = False,
     data_dir: Annotated[
-        Path | None, typer.Option(help="Folder to keep the data in (in its subfolder kafka).", file_okay=False)
+        Path | None,
+        typer.Option(help="Folder to keep the data in (in its subfolder kafka).", file_okay=False),
     ] = None,
 ) -> None:
     """Run an embedded Kafka for demos, development and tests, until Ctrl-C.
 
-    Prints one JSON line when it is ready. The first run fetches 44 MB of jars into the user's cache.
+    Prints one JSON line when it is ready. The first run fetches 44 MB of jars into the user's
+    cache.
 
     Example: rpm-stream broker --port 9092
     """
     if context.invoked_subcommand is not None:
         return
-    # Both stop it in the same way, also while it starts; a shell may have started us with SIGINT ignored.
+    # Both stop it in the same way, also while it starts; a shell may have started us with SIGINT
+    # ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     try:
@@ -71,18 +87,26 @@ def broker(
 @broker_app.command()
 def keys(
     bootstrap: Annotated[str, typer.Option(help="What clients will connect to, host:port.")],
-    host: Annotated[list[str], typer.Option(help="A name or address of the broker; repeat it for more.")],
-    seen_at: Annotated[Path, typer.Option(help="Where the broker finds the folder 'broker' of the keys.")],
+    host: Annotated[
+        list[str], typer.Option(help="A name or address of the broker; repeat it for more.")
+    ],
+    seen_at: Annotated[
+        Path, typer.Option(help="Where the broker finds the folder 'broker' of the keys.")
+    ],
     folder: Folder = None,
     listener: Annotated[
-        list[str] | None, typer.Option(help="A listener of the broker that takes passwords (default: CLIENTS).")
+        list[str] | None,
+        typer.Option(help="A listener of the broker that takes passwords (default: CLIENTS)."),
     ] = None,
 ) -> None:
-    """Make what another Kafka needs to be secure: authority, certificate, properties, a password for each role.
+    """Make what another Kafka needs to be secure: authority, certificate, properties, a password
+    for each role.
 
-    What is there stays; a certificate that soon expires is renewed. The folder 'broker' is readable by its group.
+    What is there stays; a certificate that soon expires is renewed. The folder 'broker' is readable
+    by its group.
 
-    Example: rpm-stream broker keys --folder keys --host kafka --bootstrap kafka:9092 --seen-at /mnt/shared/config
+    Example: rpm-stream broker keys --folder keys --host kafka --bootstrap kafka:9092 --seen-at
+    /mnt/shared/config
     """
     made = _secure(folder, tuple(host))
     made.prepare()
@@ -106,7 +130,9 @@ def access(folder: Folder = None, certificates: Certificates = None) -> None:
 def add(
     name: Annotated[str, typer.Argument(help="For a gateway: its id.")],
     role: Annotated[Role, typer.Option(help="What it may do.")] = Role.GATEWAY,
-    certificate: Annotated[bool, typer.Option("--certificate", help="A client certificate besides.")] = False,
+    certificate: Annotated[
+        bool, typer.Option("--certificate", help="A client certificate besides.")
+    ] = False,
     folder: Folder = None,
     certificates: Certificates = None,
 ) -> None:
@@ -119,7 +145,9 @@ def add(
     try:
         asyncio.run(made.apply(certificates or made.certificates()))
     except BrokerAway:
-        sys.stderr.write("rpm-stream: no broker answers: the user can sign in from its next start on\n")
+        sys.stderr.write(
+            "rpm-stream: no broker answers: the user can sign in from its next start on\n"
+        )
     _say({"user": name, "role": role.value, "folder": str(made.folder.user(name))})
 
 
@@ -141,7 +169,9 @@ def remove(
 def _secure(folder: Path | None, hosts: tuple[str, ...] = ()) -> Secure:
     from rpm_stream.app.broker.secure import LOCAL, Secure
 
-    return Secure(folder or Settings().data_dir.expanduser().resolve() / "kafka" / "secure", hosts or LOCAL)
+    return Secure(
+        folder or Settings().data_dir.expanduser().resolve() / "kafka" / "secure", hosts or LOCAL
+    )
 
 
 def _say(line: object) -> None:
@@ -154,7 +184,8 @@ def _serve(running: Broker) -> None:
     if running.secure is not None:
         line["users"] = str(running.secure.folder.users)
         sys.stderr.write(
-            f"rpm-stream: secure. For a command: set -a; . {running.secure.folder.user(Role.OPERATOR)}/kafka.env\n"
+            "rpm-stream: secure. For a command: set -a; ."
+            f" {running.secure.folder.user(Role.OPERATOR)}/kafka.env\n"
         )
     _say(line)
     while running.running:

@@ -1,4 +1,6 @@
-"""``--columns``, ``--zone``, ``--time-form``: how a CSV file is written, for every command that reads one."""
+"""``--columns``, ``--zone``, ``--time-form``: how a CSV file is written, for every command that
+reads one.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +17,16 @@ if TYPE_CHECKING:
     from rpm_stream.knowledge import Knowledge
 
 COLUMNS_HELP = (
-    "Names of a CSV file's columns: patient=, measured_at=, vital=, value=, unit=, device=, what is not named being "
-    "called so; or VITAL=COLUMN:UNIT for each column of a wide file."
+    "Names of a CSV file's columns: patient=, measured_at=, vital=, value=, unit=, device=, what is"
+    " not named being called so; or VITAL=COLUMN:UNIT for each column of a wide file."
 )
 ZONE_HELP = (
-    "Zone of the times of a CSV file that have no offset, such as Europe/Berlin. A time that the zone has twice or not "
-    "at all, because clocks are changed, is a reject."
+    "Zone of the times of a CSV file that have no offset, such as Europe/Berlin. A time that the"
+    " zone has twice or not at all, because clocks are changed, is a reject."
 )
 FORM_HELP = (
-    "Form of those times where they are not yyyy-mm-dd hh:mm:ss, such as 'dd.mm.yyyy hh:mm' or 'm/d/yyyy h:mm AM'; "
-    "needs --zone. mm after hh is the minute, else the month."
+    "Form of those times where they are not yyyy-mm-dd hh:mm:ss, such as 'dd.mm.yyyy hh:mm' or"
+    " 'm/d/yyyy h:mm AM'; needs --zone. mm after hh is the minute, else the month."
 )
 Columns = Annotated[str | None, typer.Option(help=COLUMNS_HELP)]
 Zone = Annotated[str | None, typer.Option(help=ZONE_HELP)]
@@ -45,13 +47,18 @@ def column_map(text: str | None, tables: Knowledge) -> ColumnMap | None:
 
 
 def local_time(zone: str | None, form: str | None) -> LocalClock:
-    """How the times of a file are read. ``UsageError`` for an unknown zone, a bad form, or a form without a zone."""
+    """How the times of a file are read.
+
+    ``UsageError`` for an unknown zone, a bad form, or a form without a zone.
+    """
     from rpm_stream.ingest.csv.times import RFC_3339, LocalClock, parse_form
     from rpm_stream.ingest.errors import DecodeError
 
     if zone is None:
         if form is not None:
-            raise UsageError("--time-form: its times have no offset, so --zone must say which zone they are in")
+            raise UsageError(
+                "--time-form: its times have no offset, so --zone must say which zone they are in"
+            )
         return RFC_3339
     try:
         known = ZoneInfo(zone)

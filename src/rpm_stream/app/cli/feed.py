@@ -18,17 +18,22 @@ Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port; default:
 
 
 def feed(bootstrap: Bootstrap = None, host: Host = None, port: Port = None) -> None:
-    """Serve the alert feed until interrupted. The token comes from RPM_TOKEN; without one, a new one is printed.
+    """Serve the alert feed until interrupted. The token comes from RPM_TOKEN; without one, a new
+    one is printed.
 
     Example: rpm-stream feed --bootstrap 127.0.0.1:9092 --port 8088
     """
     given = {"bootstrap": bootstrap, "feed_host": host, "feed_port": port}
-    settings = Settings().model_copy(update={key: value for key, value in given.items() if value is not None})
+    settings = Settings().model_copy(
+        update={key: value for key, value in given.items() if value is not None}
+    )
     configure_log(settings.log_level)
     try:
         from rpm_stream.app.feed import server  # the extra [web] is optional
     except ModuleNotFoundError as error:
-        raise UsageError(f"the feed needs {error.name}, of the web extra: pip install 'rpm-stream[web]'") from None
+        raise UsageError(
+            f"the feed needs {error.name}, of the web extra: pip install 'rpm-stream[web]'"
+        ) from None
 
     async def until_told() -> None:
         stop = asyncio.Event()

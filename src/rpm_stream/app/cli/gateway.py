@@ -1,4 +1,6 @@
-"""``rpm-stream gateway``: be one (ble), simulate people at home, turn a CSV into frames, send frames to the broker."""
+"""``rpm-stream gateway``: be one (ble), simulate people at home, turn a CSV into frames, send
+frames to the broker.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
     from rpm_stream.app.simulator.commands import Sending, Simulation
 
 gateway_app = typer.Typer(
-    help="Be a gateway (ble), or play one: simulate people, encode a CSV, send frames.", no_args_is_help=True
+    help="Be a gateway (ble), or play one: simulate people, encode a CSV, send frames.",
+    no_args_is_help=True,
 )
 gateway_app.add_typer(ble_app, name="ble")
 
@@ -32,7 +35,9 @@ class Target(StrEnum):
     stdout = "stdout"
 
 
-RegistryOut = Annotated[Path | None, typer.Option("--registry", help="Also write the registry entries to this file.")]
+RegistryOut = Annotated[
+    Path | None, typer.Option("--registry", help="Also write the registry entries to this file.")
+]
 FAULTS = "Faults, each with a probability for each frame (skew: for each device)"
 
 
@@ -44,22 +49,39 @@ def _fault(what: str, example: str) -> Any:
 Duplicate = Annotated[float, _fault("Sent twice.", "--duplicate 0.1")]
 Reorder = Annotated[float, _fault("Delivered up to 8 frames later.", "--reorder 0.2")]
 Corrupt = Annotated[float, _fault("One entry cut short, or without its unit.", "--corrupt 0.02")]
-Late = Annotated[float, _fault("The device's frames wait 2 to 8 hours and come at once.", "--late 0.005")]
-Skew = Annotated[float, _fault("The device's own clock is 6 minutes to 5 hours ahead or behind.", "--skew 0.3")]
+Late = Annotated[
+    float, _fault("The device's frames wait 2 to 8 hours and come at once.", "--late 0.005")
+]
+Skew = Annotated[
+    float, _fault("The device's own clock is 6 minutes to 5 hours ahead or behind.", "--skew 0.3")
+]
 Drop = Annotated[float, _fault("Never arrives: a gap in seq.", "--drop 0.01")]
-Silent = Annotated[float, _fault("The device measures nothing for 2 to 8 hours; no gap in seq.", "--silent 0.005")]
-UnitFlip = Annotated[float, _fault("One entry in a wrong unit: 36.9 as [degF], 98.4 as Cel.", "--unit-flip 0.01")]
+Silent = Annotated[
+    float, _fault("The device measures nothing for 2 to 8 hours; no gap in seq.", "--silent 0.005")
+]
+UnitFlip = Annotated[
+    float, _fault("One entry in a wrong unit: 36.9 as [degF], 98.4 as Cel.", "--unit-flip 0.01")
+]
 Tale = Annotated[
     str,
     typer.Option(
         metavar="NAME|FOLDER",
-        help="copd, heart-failure, hypertension, diabetes-sensor, diabetes-meter, sepsis, post-operative, quiet; "
-        "ward mixes them; or a scenario folder (registry.jsonl, and input.csv or frames.jsonl), in its recorded time.",
+        help=(
+            "copd, heart-failure, hypertension, diabetes-sensor, diabetes-meter, sepsis,"
+            " post-operative, quiet; ward mixes them; or a scenario folder (registry.jsonl, and"
+            " input.csv or frames.jsonl), in its recorded time."
+        ),
     ),
 ]
-Speed = Annotated[float | None, typer.Option(min=0, help="1 real time (to kafka), 0 as fast as it goes (to stdout).")]
+Speed = Annotated[
+    float | None,
+    typer.Option(min=0, help="1 real time (to kafka), 0 as fast as it goes (to stdout)."),
+]
 Files = Annotated[
-    list[str], typer.Argument(metavar="FILE.csv...", help="patient,measured_at,vital,value,unit[,device]; also .gz.")
+    list[str],
+    typer.Argument(
+        metavar="FILE.csv...", help="patient,measured_at,vital,value,unit[,device]; also .gz."
+    ),
 ]
 
 
@@ -67,9 +89,13 @@ Files = Annotated[
 def simulate(
     story: Tale = "copd",
     patients: Annotated[int, typer.Option(min=1, max=10_000, help="How many people.")] = 1,
-    hours: Annotated[float | None, typer.Option(min=0, help="Stop after so many hours of the story.")] = None,
+    hours: Annotated[
+        float | None, typer.Option(min=0, help="Stop after so many hours of the story.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed and start give the same bytes.")] = 1,
-    start: Annotated[str | None, typer.Option(help="When the story begins, RFC 3339; default: now.")] = None,
+    start: Annotated[
+        str | None, typer.Option(help="When the story begins, RFC 3339; default: now.")
+    ] = None,
     speed: Speed = None,
     to: Annotated[Target, typer.Option(help="The broker, or frames as JSON Lines.")] = Target.kafka,
     registry: RegistryOut = None,
@@ -83,26 +109,38 @@ def simulate(
     unit_flip: UnitFlip = 0.0,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Simulate people at home: their devices' frames in real GATT octets, with eight faults to switch on.
+    """Simulate people at home: their devices' frames in real GATT octets, with eight faults to
+    switch on.
 
-    To the broker, the registry entries of its people go first. At another speed than 1, and for a scenario folder, run
-    the service with RPM_TIME=recorded: the frames carry the story's time.
+    To the broker, the registry entries of its people go first. At another speed than 1, and for a
+    scenario folder, run the service with RPM_TIME=recorded: the frames carry the story's time.
 
-    Example: rpm-stream gateway simulate --story ward --patients 20 --speed 60 --duplicate 0.1 --corrupt 0.02
+    Example: rpm-stream gateway simulate --story ward --patients 20 --speed 60 --duplicate 0.1
+    --corrupt 0.02
 
-    Example: rpm-stream gateway simulate --story quiet --to stdout --registry registry.jsonl > frames.jsonl
+    Example: rpm-stream gateway simulate --story quiet --to stdout --registry registry.jsonl >
+    frames.jsonl
 
-    Example: rpm-stream gateway simulate --story tests/scenarios/devices/silent-strap --to stdout --late 0.1
+    Example: rpm-stream gateway simulate --story tests/scenarios/devices/silent-strap --to stdout
+    --late 0.1
     """
     from rpm_stream.app.simulator.commands import Simulation
     from rpm_stream.app.simulator.faults import Faults
 
     faults = Faults(
-        duplicate=duplicate, reorder=reorder, corrupt=corrupt, late=late,
-        skew=skew, drop=drop, silent=silent, unit_flip=unit_flip,
-    )  # fmt: skip
+        duplicate=duplicate,
+        reorder=reorder,
+        corrupt=corrupt,
+        late=late,
+        skew=skew,
+        drop=drop,
+        silent=silent,
+        unit_flip=unit_flip,
+    )
     at = _time(start)
-    simulation = Simulation(story=story, patients=patients, hours=hours, seed=seed, start=at, faults=faults)
+    simulation = Simulation(
+        story=story, patients=patients, hours=hours, seed=seed, start=at, faults=faults
+    )
     _play(simulation, to, registry, speed, bootstrap)
 
 
@@ -110,17 +148,23 @@ def simulate(
 def encode(
     files: Files,
     registry: RegistryOut = None,
-    patients: Annotated[int | None, typer.Option(min=1, help="Only the first so many people.")] = None,
+    patients: Annotated[
+        int | None, typer.Option(min=1, help="Only the first so many people.")
+    ] = None,
     columns: Columns = None,
     zone: Zone = None,
     time_form: TimeForm = None,
-    knowledge: Annotated[Path | None, typer.Option(help="Folder with own tables, over the shipped ones.")] = None,
+    knowledge: Annotated[
+        Path | None, typer.Option(help="Folder with own tables, over the shipped ones.")
+    ] = None,
 ) -> None:
-    """Turn CSV files into frames on stdout: GATT octets where a characteristic keeps the digits, else measurements.
+    """Turn CSV files into frames on stdout: GATT octets where a characteristic keeps the digits,
+    else measurements.
 
     Example: rpm-stream gateway encode stays.csv.gz --registry registry.jsonl > frames.jsonl
 
-    Example: rpm-stream gateway encode wide.csv --columns patient=pid,measured_at=time,heart_rate=hr:/min > frames.jsonl
+    Example: rpm-stream gateway encode wide.csv --columns
+    patient=pid,measured_at=time,heart_rate=hr:/min > frames.jsonl
     """
     from rpm_stream.app.simulator import commands
     from rpm_stream.app.simulator.encode.files import Written
@@ -137,15 +181,21 @@ def encode(
 @gateway_app.command()
 def replay(
     file: Annotated[str, typer.Argument(help="Frames as JSON Lines, also .gz; - is stdin.")],
-    speed: Annotated[float, typer.Option(min=0, help="1 as fast as they were received, 0 as fast as it goes.")] = 0.0,
-    registry: Annotated[Path | None, typer.Option(help="Send the registry entries of this file first.")] = None,
+    speed: Annotated[
+        float, typer.Option(min=0, help="1 as fast as they were received, 0 as fast as it goes.")
+    ] = 0.0,
+    registry: Annotated[
+        Path | None, typer.Option(help="Send the registry entries of this file first.")
+    ] = None,
     bootstrap: Bootstrap = None,
 ) -> None:
     """Send a file of frames to the broker, in order, through the gateway client.
 
-    Run the service with RPM_TIME=recorded, so that it takes each frame as received when its file says.
+    Run the service with RPM_TIME=recorded, so that it takes each frame as received when its file
+    says.
 
-    Example: rpm-stream gateway replay frames.jsonl.gz --registry registry.jsonl --bootstrap 127.0.0.1:9092
+    Example: rpm-stream gateway replay frames.jsonl.gz --registry registry.jsonl --bootstrap
+    127.0.0.1:9092
     """
     from rpm_stream.app.simulator import commands
 
@@ -153,7 +203,11 @@ def replay(
 
 
 def _play(
-    simulation: Simulation, to: Target, registry: Path | None, speed: float | None, bootstrap: str | None
+    simulation: Simulation,
+    to: Target,
+    registry: Path | None,
+    speed: float | None,
+    bootstrap: str | None,
 ) -> None:
     from rpm_stream.app.simulator import commands
 
@@ -162,7 +216,9 @@ def _play(
     if to is Target.stdout:
         commands.print_frames(commands.prepared(simulation)[1], speed or 0.0)
     else:
-        commands.send_simulation(simulation, _sending("simulate", bootstrap, 1.0 if speed is None else speed))
+        commands.send_simulation(
+            simulation, _sending("simulate", bootstrap, 1.0 if speed is None else speed)
+        )
 
 
 def _sending(gateway_id: str, bootstrap: str | None, speed: float) -> Sending:

@@ -1,4 +1,6 @@
-"""``rpm-stream gateway ble``: a real gateway for Bluetooth devices, on a Raspberry Pi or a laptop."""
+"""``rpm-stream gateway ble``: a real gateway for Bluetooth devices, on a Raspberry Pi or a
+laptop.
+"""
 
 from __future__ import annotations
 
@@ -18,32 +20,48 @@ Radio = Annotated[
     str,
     typer.Option(
         metavar="system|CONTROLLER",
-        help="The system's Bluetooth (system, or system:hci1), or a bare controller: usb:0, serial:/dev/ttyACM0, "
-        "hci-socket:0.",
+        help=(
+            "The system's Bluetooth (system, or system:hci1), or a bare controller: usb:0,"
+            " serial:/dev/ttyACM0, hci-socket:0."
+        ),
     ),
 ]
 Devices = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="The devices to serve (gateway ble scan --template begins such a list); default: those of the registry "
-        "whose id is a Bluetooth address.",
+        help=(
+            "The devices to serve (gateway ble scan --template begins such a list); default: those"
+            " of the registry whose id is a Bluetooth address."
+        ),
     ),
 ]
-GatewayId = Annotated[str | None, typer.Option("--gateway", help="Name of this gateway; default: of this machine.")]
-Zone = Annotated[
-    str | None, typer.Option(help="Where the devices' clocks are, Europe/Berlin; default: this machine's.")
+GatewayId = Annotated[
+    str | None, typer.Option("--gateway", help="Name of this gateway; default: of this machine.")
 ]
-Links = Annotated[int, typer.Option(min=1, max=64, help="Connections at once; what the controller holds.")]
-Passkey = Annotated[bool, typer.Option("--passkey", help="Ask here for the number that a device shows when it pairs.")]
-Metrics = Annotated[int | None, typer.Option(min=1, max=65535, help="Where /metrics listens; default: nowhere.")]
+Zone = Annotated[
+    str | None,
+    typer.Option(help="Where the devices' clocks are, Europe/Berlin; default: this machine's."),
+]
+Links = Annotated[
+    int, typer.Option(min=1, max=64, help="Connections at once; what the controller holds.")
+]
+Passkey = Annotated[
+    bool,
+    typer.Option("--passkey", help="Ask here for the number that a device shows when it pairs."),
+]
+Metrics = Annotated[
+    int | None, typer.Option(min=1, max=65535, help="Where /metrics listens; default: nowhere.")
+]
 Kafka = Annotated[
     Path | None,
     typer.Option(
         "--kafka",
         metavar="FILE",
-        help="How to sign in to the broker, TOML: security_protocol, sasl_mechanism, sasl_plain_username, "
-        "sasl_plain_password, ssl_cafile, ssl_certfile, ssl_keyfile.",
+        help=(
+            "How to sign in to the broker, TOML: security_protocol, sasl_mechanism,"
+            " sasl_plain_username, sasl_plain_password, ssl_cafile, ssl_certfile, ssl_keyfile."
+        ),
     ),
 ]
 
@@ -63,8 +81,9 @@ def ble(
 ) -> None:
     """Connect the Bluetooth devices of a home and send all that they say as frames, for ever.
 
-    It finds, pairs and subscribes, reads what devices have stored (and never deletes it), sets their clocks, and
-    connects again after every loss. Without the broker the frames wait on the disk. Needs the extra ble.
+    It finds, pairs and subscribes, reads what devices have stored (and never deletes it), sets
+    their clocks, and connects again after every loss. Without the broker the frames wait on the
+    disk. Needs the extra ble.
 
     Example: rpm-stream gateway ble scan
 
@@ -83,21 +102,33 @@ def ble(
     _log(settings)
     serve(
         Serving(
-            radio=radio, devices=devices, zone=_zone(zone), passkey=passkey, metrics_port=metrics_port, kafka=kafka,
-            bootstrap=bootstrap or settings.bootstrap, folder=_folder(settings), gateway_id=_gateway_id(gateway),
+            radio=radio,
+            devices=devices,
+            zone=_zone(zone),
+            passkey=passkey,
+            metrics_port=metrics_port,
+            kafka=kafka,
+            bootstrap=bootstrap or settings.bootstrap,
+            folder=_folder(settings),
+            gateway_id=_gateway_id(gateway),
             options=HubOptions(links=links),
         )
-    )  # fmt: skip
+    )
 
 
 @ble_app.command()
 def scan(
     radio: Radio = "system",
     seconds: Annotated[float, typer.Option(min=1, max=600, help="How long to listen.")] = 10.0,
-    everything: Annotated[bool, typer.Option("--all", help="Also what is no health device.")] = False,
-    template: Annotated[bool, typer.Option("--template", help="A list to fill in, for --devices.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also what is no health device.")
+    ] = False,
+    template: Annotated[
+        bool, typer.Option("--template", help="A list to fill in, for --devices.")
+    ] = False,
 ) -> None:
-    """Show the Bluetooth devices that are near: address, name, what they are, how strong. Connects to none.
+    """Show the Bluetooth devices that are near: address, name, what they are, how strong. Connects
+    to none.
 
     Example: rpm-stream gateway ble scan --seconds 20
 
@@ -111,7 +142,8 @@ def scan(
 
 @ble_app.command()
 def status(gateway: GatewayId = None) -> None:
-    """Show how the devices of the gateway on this machine are: connected, last value, battery, signal, fault.
+    """Show how the devices of the gateway on this machine are: connected, last value, battery,
+    signal, fault.
 
     Example: rpm-stream gateway ble status
     """

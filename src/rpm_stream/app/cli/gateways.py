@@ -18,8 +18,8 @@ Silent = Annotated[bool, typer.Option("--silent", help="Only those that are sile
 def gateways(silent: Silent = False, bootstrap: Bootstrap = None) -> None:
     """The gateways of the last 14 days, one JSON object a line, the silent ones first.
 
-    A gateway is silent that has sent nothing for one and a half times its usual pause (an hour at least), while
-    somebody wears a device of it.
+    A gateway is silent that has sent nothing for one and a half times its usual pause (an hour at
+    least), while somebody wears a device of it.
 
     Example: rpm-stream gateways --silent
     """

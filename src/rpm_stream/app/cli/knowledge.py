@@ -21,13 +21,15 @@ WIDE = {"source": 5, "why": 6, "points": 4, "rule": 4}  # columns of words, agai
 
 
 def check(
-    folder: Annotated[Path | None, typer.Argument(help="A clinic's own tables; none: the shipped ones alone.")] = None,
+    folder: Annotated[
+        Path | None, typer.Argument(help="A clinic's own tables; none: the shipped ones alone.")
+    ] = None,
 ) -> None:
     """Check the tables; a folder's own over the shipped ones.
 
-    Exit 1 where something is wrong: a line each with file, key and reason, also for a number without its source.
-    Otherwise what holds: vitals, limits with their sources, rules with their priorities; as tables on a terminal, as
-    JSON Lines elsewhere.
+    Exit 1 where something is wrong: a line each with file, key and reason, also for a number
+    without its source. Otherwise what holds: vitals, limits with their sources, rules with their
+    priorities; as tables on a terminal, as JSON Lines elsewhere.
 
     Example: rpm-stream knowledge check /etc/rpm-stream/knowledge
     """
@@ -38,7 +40,9 @@ def check(
     if faults:
         for fault in faults:
             _say(dict(zip(("file", "key", "reason"), _parts(fault), strict=True)))
-        raise CheckFailed(f"{len(faults)} {'fault' if len(faults) == 1 else 'faults'} in the tables")
+        raise CheckFailed(
+            f"{len(faults)} {'fault' if len(faults) == 1 else 'faults'} in the tables"
+        )
     tables = {name: (columns, list(rows)) for name, columns, rows in _tables(load(folder))}
     if not sys.stdout.isatty():
         for name, (columns, found) in tables.items():
@@ -69,7 +73,11 @@ def _parts(fault: str) -> tuple[str, str, str]:
 
 def _tables(knowledge: Knowledge) -> Iterator[tuple[str, tuple[str, ...], Rows]]:
     yield "vitals", ("vital", "units", "refused", "queried", "source"), _vitals(knowledge)
-    yield "limits", ("vital", "limit", "recovers", "first", "repeated", "source"), _limits(knowledge)
+    yield (
+        "limits",
+        ("vital", "limit", "recovers", "first", "repeated", "source"),
+        _limits(knowledge),
+    )
     yield "news2", ("line", "unit", "points", "source"), _news2(knowledge)
     yield "charts", ("chart", "vital", "unit", "bands", "recovers", "source"), _charts(knowledge)
     yield "rules", ("rule", "priority", "harm", "onset", "why"), _rules(knowledge)
@@ -91,20 +99,35 @@ def _bounds(bounds: Bounds) -> str:
 def _limits(knowledge: Knowledge) -> Rows:
     for row in knowledge.limits.limit:
         bound = f"below {row.below}" if row.below is not None else f"above {row.above}"
-        yield row.vital, f"{bound} {row.unit}", str(row.recover), row.first, row.repeated or "", row.source
+        yield (
+            row.vital,
+            f"{bound} {row.unit}",
+            str(row.recover),
+            row.first,
+            row.repeated or "",
+            row.source,
+        )
 
 
 def _dropped(knowledge: Knowledge) -> Rows:
-    """A clinic's [[limit]] rows stand in place of all shipped ones, also of those that it did not think of."""
+    """A clinic's [[limit]] rows stand in place of all shipped ones, also of those that it did
+    not think of.
+    """
     holds = {row[:2] for row in _limits(knowledge)}
     yield from (row[:2] for row in _limits(shipped()) if row[:2] not in holds)
 
 
 def _news2(knowledge: Knowledge) -> Rows:
     chart = knowledge.news2
-    lines = {**chart.parameters(), "oxygen_flow": chart.oxygen_flow, "inspired_oxygen": chart.inspired_oxygen}
+    lines = {
+        **chart.parameters(),
+        "oxygen_flow": chart.oxygen_flow,
+        "inspired_oxygen": chart.inspired_oxygen,
+    }
     for name, line in lines.items():
-        said = ", ".join(f"to {upto}: {points}" if upto else f"then {points}" for upto, points in line.rows)
+        said = ", ".join(
+            f"to {upto}: {points}" if upto else f"then {points}" for upto, points in line.rows
+        )
         yield name, line.unit, said, line.source or chart.source
 
 
@@ -113,10 +136,19 @@ def _charts(knowledge: Knowledge) -> Rows:
     lines = [("pregnancy", line) for line in knowledge.maternity.line]
     lines += [(age.words, line) for age in knowledge.child.age for line in age.line]
     for chart, line in lines:
-        said = ", ".join(f"to {upto}: {band}" if upto else f"then {band}" for upto, band in line.rows)
+        said = ", ".join(
+            f"to {upto}: {band}" if upto else f"then {band}" for upto, band in line.rows
+        )
         back = [f"from {line.recover.low}" if line.recover.low is not None else ""]
         back.append(f"to {line.recover.high}" if line.recover.high is not None else "")
-        yield chart, ", ".join(line.vitals), line.unit, said, " ".join(filter(None, back)), line.source
+        yield (
+            chart,
+            ", ".join(line.vitals),
+            line.unit,
+            said,
+            " ".join(filter(None, back)),
+            line.source,
+        )
 
 
 def _spellings(knowledge: Knowledge) -> Rows:

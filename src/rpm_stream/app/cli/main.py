@@ -38,16 +38,22 @@ from rpm_stream.app.runtime.settings import Settings
 
 app = typer.Typer(
     name="rpm-stream",
-    help="Streaming remote patient monitoring: BLE device frames in, explained alerts and FHIR R4 Observations out.",
+    help=(
+        "Streaming remote patient monitoring: BLE device frames in, explained alerts and FHIR R4"
+        " Observations out."
+    ),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-# The groups whose commands are in several modules; the other groups are declared beside their commands.
+# The groups whose commands are in several modules; the other groups are declared beside their
+# commands.
 topics_app = typer.Typer(help="The nine Kafka topics: create, compare.", no_args_is_help=True)
 registry_app = typer.Typer(help="Who wears what, and whose limits.", no_args_is_help=True)
-knowledge_app = typer.Typer(help="What clinicians and device makers know: the tables.", no_args_is_help=True)
+knowledge_app = typer.Typer(
+    help="What clinicians and device makers know: the tables.", no_args_is_help=True
+)
 
 COMMANDS: dict[typer.Typer, tuple[Callable[..., None], ...]] = {
     app: (
@@ -99,18 +105,23 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and end.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Show the version and end."
+        ),
     ] = False,
 ) -> None:
-    """Streaming remote patient monitoring: BLE device frames in, explained alerts and FHIR R4 Observations out."""
+    """Streaming remote patient monitoring: BLE device frames in, explained alerts and FHIR R4
+    Observations out.
+    """
     del version
 
 
 def main() -> None:
     """Entry point. Exit 0; 1 when the answer of a check is no; 2 for wrong use or unreadable input.
 
-    Exit 70 where going on would do harm, or for a defect of ours: a status of 1 would be taken for the answer of a
-    check that never came to its end.
+    Exit 70 where going on would do harm, or for a defect of ours: a status of 1 would be taken for
+    the answer of a check that never came to its end.
     """
     configure_log("WARNING")
     os.umask(UMASK)  # what a library or a child writes is its owner's alone, too
@@ -121,12 +132,14 @@ def main() -> None:
         _end(str(error), error.exit_status)
     except ValidationError as error:
         _end(_wrong_setting(error), 2)
-    except BrokenPipeError:  # the reader of a pipe has seen enough; what Python still holds must not be flushed again
+    except BrokenPipeError:
+        # the reader of a pipe has seen enough; what Python still holds must not be flushed again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except KeyboardInterrupt:
         sys.exit(130)
-    except asyncio.CancelledError:  # a client gave up what it was asked for; nobody here cancels a command
+    except asyncio.CancelledError:
+        # a client gave up what it was asked for; nobody here cancels a command
         _end("it was cut off before its end, and says nothing: run it again", 2)
     except Exception:  # noqa: BLE001  # whatever it is, it keeps its traceback
         traceback.print_exc()
@@ -134,7 +147,10 @@ def main() -> None:
 
 
 def _run() -> None:
-    """The command that was asked for. What is wrong with its arguments ends as any other wrong use: one line."""
+    """The command that was asked for.
+
+    What is wrong with its arguments ends as any other wrong use: one line.
+    """
     command = typer.main.get_command(app)
     try:
         with command.make_context("rpm-stream", sys.argv[1:]) as context:
@@ -145,14 +161,19 @@ def _run() -> None:
         if not (text := error.format_message()):  # no arguments: the help has been shown instead
             sys.exit(2)
         place = getattr(error, "ctx", None)
-        raise UsageError(f"{text.rstrip('.')}; see {place.command_path if place else 'rpm-stream'} --help") from None
+        raise UsageError(
+            f"{text.rstrip('.')}; see {place.command_path if place else 'rpm-stream'} --help"
+        ) from None
 
 
 def _wrong_setting(error: ValidationError) -> str:
     """Which setting is wrong and why; never its value, which may be a secret."""
     if error.title != Settings.__name__:
         raise error
-    found = (f"RPM_{'_'.join(str(part) for part in each['loc']).upper()}: {each['msg']}" for each in error.errors())
+    found = (
+        f"RPM_{'_'.join(str(part) for part in each['loc']).upper()}: {each['msg']}"
+        for each in error.errors()
+    )
     return "; ".join(found)
 
 

@@ -6,4 +6,6 @@ from typing import Annotated
 
 import typer
 
-Bootstrap = Annotated[str | None, typer.Option(help="Kafka, host:port[,host:port]; default: RPM_BOOTSTRAP.")]
+Bootstrap = Annotated[
+    str | None, typer.Option(help="Kafka, host:port[,host:port]; default: RPM_BOOTSTRAP.")
+]

@@ -25,12 +25,22 @@ if TYPE_CHECKING:
 
 KEPT = timedelta(hours=26)  # of a periodic run: a day, and what was late in it
 
-Since = Annotated[str | None, typer.Option("--from", help="Frames received from then on (RFC 3339); none: all.")]
-Until = Annotated[str | None, typer.Option(help="Frames received before then (RFC 3339); none: up to now.")]
-Resume = Annotated[Path | None, typer.Option(help="Keep the books in this file; a run that ended early goes on.")]
+Since = Annotated[
+    str | None, typer.Option("--from", help="Frames received from then on (RFC 3339); none: all.")
+]
+Until = Annotated[
+    str | None, typer.Option(help="Frames received before then (RFC 3339); none: up to now.")
+]
+Resume = Annotated[
+    Path | None, typer.Option(help="Keep the books in this file; a run that ended early goes on.")
+]
 Table = Annotated[bool, typer.Option("--table", help="A table to read instead of JSON Lines.")]
-Every = Annotated[str | None, typer.Option(help="Balance again and again, such as every 5m: with --metrics-port.")]
-MetricsPort = Annotated[int, typer.Option(min=0, max=65535, help="Where /metrics listens with --every; 0 = off.")]
+Every = Annotated[
+    str | None, typer.Option(help="Balance again and again, such as every 5m: with --metrics-port.")
+]
+MetricsPort = Annotated[
+    int, typer.Option(min=0, max=65535, help="Where /metrics listens with --every; 0 = off.")
+]
 
 
 def reconcile(
@@ -42,10 +52,12 @@ def reconcile(
     metrics_port: MetricsPort = 9468,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Balance the books from the topics: what came, what became of it, and what is missing; exit 1 if anything is.
+    """Balance the books from the topics: what came, what became of it, and what is missing; exit 1
+    if anything is.
 
-    A line a device and hour (of receipt), before it what is missing in it, with its place in a topic; holes in what
-    gateways counted; at the end the sum. It may run while the service runs: what is still in flight is named so.
+    A line a device and hour (of receipt), before it what is missing in it, with its place in a
+    topic; holes in what gateways counted; at the end the sum. It may run while the service runs:
+    what is still in flight is named so.
 
     Example: rpm-stream reconcile --from 2026-01-31T00:00:00Z --until 2026-02-01T00:00:00Z --table
 
@@ -58,15 +70,24 @@ def reconcile(
     with ExitStack() as stack:
         if every is not None:
             if resume or until or table:
-                raise UsageError("--every keeps books of its own: leave out --resume, --until and --table")
+                raise UsageError(
+                    "--every keeps books of its own: leave out --resume, --until and --table"
+                )
             pause = duration("--every", every)
-            _periodic(_books(stack, settings, (bounds[0] or wall() - KEPT, None), None), pause, metrics_port)
+            _periodic(
+                _books(stack, settings, (bounds[0] or wall() - KEPT, None), None),
+                pause,
+                metrics_port,
+            )
         else:
             _once(_books(stack, settings, bounds, resume), table)
 
 
 def _books(
-    stack: ExitStack, settings: Settings, bounds: tuple[datetime | None, datetime | None], file: Path | None
+    stack: ExitStack,
+    settings: Settings,
+    bounds: tuple[datetime | None, datetime | None],
+    file: Path | None,
 ) -> Books:
     from rpm_stream.app.operate.reconcile.run import Books, Bounds
     from rpm_stream.app.stages.stage import knowledge_of
@@ -74,9 +95,13 @@ def _books(
     if file is None:
         try:
             parent = private_folder(settings.data_dir)
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="reconcile-", dir=parent))
+            folder = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="reconcile-", dir=parent)
+            )
         except OSError as error:
-            raise UsageError(f"{settings.data_dir}: {error.strerror}; RPM_DATA_DIR names another folder") from None
+            raise UsageError(
+                f"{settings.data_dir}: {error.strerror}; RPM_DATA_DIR names another folder"
+            ) from None
         file = Path(folder) / "books.sqlite"
     books = Books(settings, knowledge_of(settings), file, Bounds(since=bounds[0], until=bounds[1]))
     stack.callback(books.close)
@@ -94,7 +119,10 @@ def _once(books: Books, table: bool) -> None:
     if table:
         show(shown)
     if not total.balanced:
-        raise CheckFailed(f"the books do not balance: {total.missing} parts, {total.gaps} gaps of {total.lost} frames")
+        raise CheckFailed(
+            f"the books do not balance: {total.missing} parts, {total.gaps} gaps of {total.lost}"
+            " frames"
+        )
 
 
 def _periodic(books: Books, every: timedelta, port: int) -> None:
@@ -109,7 +137,9 @@ def _periodic(books: Books, every: timedelta, port: int) -> None:
         try:
             listen(port, settings.metrics_host)
         except OSError as error:
-            raise UsageError(f"--metrics-port {settings.metrics_host}:{port}: {error.strerror}") from None
+            raise UsageError(
+                f"--metrics-port {settings.metrics_host}:{port}: {error.strerror}"
+            ) from None
 
     async def run() -> None:
         await balance_for_ever(books, every, KEPT, stop_on_signals())

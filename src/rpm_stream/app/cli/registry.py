@@ -21,15 +21,20 @@ from rpm_stream.text import is_clean
 
 At = Annotated[str | None, typer.Option(help="From when (RFC 3339); default: now.")]
 Until = Annotated[str | None, typer.Option(help="Until when (RFC 3339); default: for good.")]
-User = Annotated[int | None, typer.Option(min=0, max=254, help="The slot on a shared device (GATT user index).")]
+User = Annotated[
+    int | None, typer.Option(min=0, max=254, help="The slot on a shared device (GATT user index).")
+]
 
 
 def load(
-    file: Annotated[Path, typer.Argument(help="Entries, one JSON object a line.")], bootstrap: Bootstrap = None
+    file: Annotated[Path, typer.Argument(help="Entries, one JSON object a line.")],
+    bootstrap: Bootstrap = None,
 ) -> None:
-    """Write the entries of a file to the registry, each in place of the whole former one (registry show prints it).
+    """Write the entries of a file to the registry, each in place of the whole former one (registry
+    show prints it).
 
-    A limit that cannot be used is refused, and then nothing is written. What is ignored is told on stderr.
+    A limit that cannot be used is refused, and then nothing is written. What is ignored is told on
+    stderr.
 
     Example: rpm-stream registry load registry.jsonl
     """
@@ -52,13 +57,17 @@ def assign(
     at: At = None,
     until: Until = None,
     user: User = None,
-    model: Annotated[str | None, typer.Option(help="The device's model, for quirks and the record.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The device's model, for quirks and the record.")
+    ] = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """A patient gets a device from a moment on (until another, for a loan); whoever had it loses it for that time.
+    """A patient gets a device from a moment on (until another, for a loan); whoever had it loses it
+    for that time.
 
-    What the device sent meanwhile and was refused because it belonged to nobody is sent again; a second line says how
-    many frames. On a device that several use, --user names the patient's slot and leaves the others theirs.
+    What the device sent meanwhile and was refused because it belonged to nobody is sent again; a
+    second line says how many frames. On a device that several use, --user names the patient's slot
+    and leaves the others theirs.
 
     Example: rpm-stream registry assign strap-17 patient-4 --at 2026-01-31T08:00:00Z
     """
@@ -79,13 +88,18 @@ def unassign(
 ) -> None:
     """A device belongs to nobody from a moment on (until another); with --user that slot of it.
 
-    Who has the device without a slot loses it too, as nobody can have all slots but one: assign theirs by --user.
+    Who has the device without a slot loses it too, as nobody can have all slots but one: assign
+    theirs by --user.
 
     Example: rpm-stream registry unassign strap-17
     """
     from rpm_stream.app.operate.assign_device import unassign as change
 
-    _say(asyncio.run(change(bootstrap or Settings().bootstrap, device, _span("-", (at, until), user))))
+    _say(
+        asyncio.run(
+            change(bootstrap or Settings().bootstrap, device, _span("-", (at, until), user))
+        )
+    )
 
 
 def correct(
@@ -95,19 +109,21 @@ def correct(
     who: Annotated[str, typer.Option(help="Who says so.")],
     reason: Annotated[str, typer.Option(help="Why; it stands in the withdrawn alerts.")],
     to: Annotated[
-        str | None, typer.Option(help="Whose the readings are; none: nobody's, they were wrong and stay so.")
+        str | None,
+        typer.Option(help="Whose the readings are; none: nobody's, they were wrong and stay so."),
     ] = None,
     user: User = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """The readings of a device and time were another person's: mend the registry, the record and the alerts.
+    """The readings of a device and time were another person's: mend the registry, the record and
+    the alerts.
 
-    Observations of the wrong patient become entered-in-error, summaries are written again with what else is in them,
-    alerts that rest on nothing else are withdrawn; the right one's are judged as late readings. What detectors learned
-    stays. Given again it does what is left to do.
+    Observations of the wrong patient become entered-in-error, summaries are written again with what
+    else is in them, alerts that rest on nothing else are withdrawn; the right one's are judged as
+    late readings. What detectors learned stays. Given again it does what is left to do.
 
-    Example: rpm-stream registry correct --device strap-17 --from 2026-01-30T20:00:00Z --until 2026-01-31T08:00:00Z
-    --to patient-5 --who nurse-12 --reason "her husband wore it"
+    Example: rpm-stream registry correct --device strap-17 --from 2026-01-30T20:00:00Z --until
+    2026-01-31T08:00:00Z --to patient-5 --who nurse-12 --reason "her husband wore it"
     """
     from rpm_stream.app.cli.tables import own_tables
     from rpm_stream.app.operate.correct_wearer import correct as change
@@ -121,11 +137,19 @@ def correct(
     order = Correction(patient=to, who=who, at=wall(), reason=reason)
     settings = Settings()
     knowledge = own_tables(settings.knowledge)
-    _say({"corrected": asyncio.run(change(bootstrap or settings.bootstrap, device, span, order, knowledge))})
+    _say(
+        {
+            "corrected": asyncio.run(
+                change(bootstrap or settings.bootstrap, device, span, order, knowledge)
+            )
+        }
+    )
 
 
 def show(
-    key: Annotated[str | None, typer.Argument(help="device/<id> or patient/<id>; none: all.")] = None,
+    key: Annotated[
+        str | None, typer.Argument(help="device/<id> or patient/<id>; none: all.")
+    ] = None,
     bootstrap: Bootstrap = None,
 ) -> None:
     """Print entries, one JSON object a line: the same form that load reads.

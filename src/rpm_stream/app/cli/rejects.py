@@ -26,7 +26,9 @@ Ids = Annotated[list[str] | None, typer.Option("--id", help="Only this one; may 
 Everything = Annotated[bool, typer.Option("--all", help="Every reject that is still there.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent.")]
 
-rejects_app = typer.Typer(help="What was refused, why, and once more after something was mended.", no_args_is_help=True)
+rejects_app = typer.Typer(
+    help="What was refused, why, and once more after something was mended.", no_args_is_help=True
+)
 
 
 @rejects_app.command("list")
@@ -48,7 +50,9 @@ def list_rejects(
 
 
 @rejects_app.command()
-def show(identity: Annotated[str, typer.Argument(metavar="ID")], bootstrap: Bootstrap = None) -> None:
+def show(
+    identity: Annotated[str, typer.Argument(metavar="ID")], bootstrap: Bootstrap = None
+) -> None:
     """One reject with what was refused, as text and in hexadecimal, and what could be mended.
 
     Example: rpm-stream rejects show 0b0f8f3e-66a2-5b0e-9f53-0f8d6a6c4f11
@@ -71,10 +75,12 @@ def redrive(
     dry_run: DryRun = False,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Send the frames of rejects again, after something was mended; what was read of them stays a duplicate.
+    """Send the frames of rejects again, after something was mended; what was read of them stays a
+    duplicate.
 
-    It may be repeated: what is refused again is a duplicate too, and nothing is rung twice. Only what the frames
-    topic still holds (14 days) can be sent; measured over 7 days before the device's newest value it is too_old.
+    It may be repeated: what is refused again is a duplicate too, and nothing is rung twice. Only
+    what the frames topic still holds (14 days) can be sent; measured over 7 days before the
+    device's newest value it is too_old.
 
     Example: rpm-stream rejects redrive --reason unassigned --device strap-17 --dry-run
     """
@@ -93,12 +99,18 @@ def _counts(chosen: list[Reject]) -> dict[str, int]:
     """What would be sent: the frames that are named, each once."""
     from rpm_stream.app.kafka.names import FRAMES
 
-    places = {(one.position.partition, one.position.offset) for one in chosen if one.position.topic == FRAMES}
+    places = {
+        (one.position.partition, one.position.offset)
+        for one in chosen
+        if one.position.topic == FRAMES
+    }
     judge = sum(one.position.topic != FRAMES for one in chosen)
     return {"rejects": len(chosen), "frames": len(places), "judge": judge}
 
 
-def _selection(reason: str | None, device: str | None, since: str | None, ids: list[str] | None) -> Selection:
+def _selection(
+    reason: str | None, device: str | None, since: str | None, ids: list[str] | None
+) -> Selection:
     from rpm_stream.app.operate.rejects import Selection
     from rpm_stream.records import Reason
 
@@ -110,7 +122,10 @@ def _selection(reason: str | None, device: str | None, since: str | None, ids: l
 
 
 def _found(selection: Selection, limit: int | None, bootstrap: str | None) -> list[Reject]:
-    """The rejects of a selection, each id once; the newest ``limit``. Without a limit none holds its original."""
+    """The rejects of a selection, each id once; the newest ``limit``.
+
+    Without a limit none holds its original.
+    """
     from rpm_stream.app.cli.progress import TopicBars
     from rpm_stream.app.operate.rejects import selected
 
@@ -118,11 +133,16 @@ def _found(selection: Selection, limit: int | None, bootstrap: str | None) -> li
         found: dict[str, Reject] = {}
         with TopicBars() as progress:
             async for reject in selected(bootstrap or Settings().bootstrap, selection, progress):
-                found.setdefault(reject.id, reject if limit else msgspec.structs.replace(reject, original=""))
+                found.setdefault(
+                    reject.id, reject if limit else msgspec.structs.replace(reject, original="")
+                )
                 if limit and len(found) > 2 * limit:
                     _drop_oldest(found, limit)
         _drop_oldest(found, limit or len(found))
-        return sorted(found.values(), key=lambda reject: (reject.at, reject.position.partition, reject.position.offset))
+        return sorted(
+            found.values(),
+            key=lambda reject: (reject.at, reject.position.partition, reject.position.offset),
+        )
 
     return asyncio.run(collect())
 

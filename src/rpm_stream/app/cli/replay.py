@@ -31,13 +31,24 @@ if TYPE_CHECKING:
 
 
 def replay(
-    files: Annotated[list[str] | None, typer.Argument(help=".csv or .jsonl, each also .gz; - or none: stdin.")] = None,
+    files: Annotated[
+        list[str] | None, typer.Argument(help=".csv or .jsonl, each also .gz; - or none: stdin.")
+    ] = None,
     emit: Annotated[
-        str, typer.Option(help="Comma-separated: readings, scores, alerts, observations, rejects; or all.")
+        str,
+        typer.Option(
+            help="Comma-separated: readings, scores, alerts, observations, rejects; or all."
+        ),
     ] = "alerts,rejects",
-    registry: Annotated[Path | None, typer.Option(help="Messages of rpm.registry, one a line.")] = None,
-    knowledge: Annotated[Path | None, typer.Option(help="Folder with own tables, over the shipped ones.")] = None,
-    until: Annotated[str | None, typer.Option(help="Let all clocks tick to this time (RFC 3339) at the end.")] = None,
+    registry: Annotated[
+        Path | None, typer.Option(help="Messages of rpm.registry, one a line.")
+    ] = None,
+    knowledge: Annotated[
+        Path | None, typer.Option(help="Folder with own tables, over the shipped ones.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Let all clocks tick to this time (RFC 3339) at the end.")
+    ] = None,
     columns: Columns = None,
     zone: Zone = None,
     time_form: TimeForm = None,
@@ -53,7 +64,8 @@ def replay(
 
     Example: rpm-stream replay ward.jsonl --registry registry.jsonl --emit alerts
 
-    Example: rpm-stream replay wide.csv --columns patient=pid,measured_at=time,heart_rate=hr:/min,weight=kilos:kg
+    Example: rpm-stream replay wide.csv --columns
+    patient=pid,measured_at=time,heart_rate=hr:/min,weight=kilos:kg
 
     Example: rpm-stream replay diary.csv --zone Europe/Berlin --time-form 'dd.mm.yyyy hh:mm'
 
@@ -64,7 +76,9 @@ def replay(
     if kafka:
         if files or columns or zone or time_form:
             raise UsageError("--from-kafka takes no files, and no options of CSV files")
-        topics.from_kafka(asked, _replay(kinds, registry, knowledge or Settings().knowledge, asked), kinds)
+        topics.from_kafka(
+            asked, _replay(kinds, registry, knowledge or Settings().knowledge, asked), kinds
+        )
     else:
         topics.check_unused(asked)
         written = CsvForm(column_map(columns, _tables(knowledge)), local_time(zone, time_form))
@@ -87,8 +101,12 @@ def _tables(folder: Path | None) -> Knowledge:
         raise UsageError(str(error)) from None
 
 
-def _replay(kinds: list[Kind], registry: Path | None, folder: Path | None, asked: topics.Options | None) -> Replay:
-    """A replay with the entries of a file, or of the broker where ``asked`` says so and there is no file."""
+def _replay(
+    kinds: list[Kind], registry: Path | None, folder: Path | None, asked: topics.Options | None
+) -> Replay:
+    """A replay with the entries of a file, or of the broker where ``asked`` says so and there is
+    no file.
+    """
     from rpm_stream.app.registry.file import stored_registry
     from rpm_stream.knowledge.registry import Registry, entry_key
     from rpm_stream.pipeline.replay import Replay
@@ -104,7 +122,9 @@ def _replay(kinds: list[Kind], registry: Path | None, folder: Path | None, asked
         stored = Stored(entry=entry, left_out=known.left_out.get(entry_key(entry), ()))
         for fault in (*stored_faults(stored), *faults(entry, tables)):
             log.warning("registry setting ignored, the others hold", fault=fault)
-    return Replay(tables, known, kinds, recorded_time=asked is None or Settings().time == "recorded")
+    return Replay(
+        tables, known, kinds, recorded_time=asked is None or Settings().time == "recorded"
+    )
 
 
 def _files(files: list[str] | None, run: Replay, written: CsvForm, until: str | None) -> None:
@@ -129,7 +149,9 @@ def _kinds(emit: str) -> list[Kind]:
     found: list[Kind] = []
     for word in emit.split(","):
         if word.strip() not in names:
-            raise UsageError(f"--emit: {word.strip()!r} is none of {', '.join(f'{kind}s' for kind in KINDS)}")
+            raise UsageError(
+                f"--emit: {word.strip()!r} is none of {', '.join(f'{kind}s' for kind in KINDS)}"
+            )
         found.append(names[word.strip()])
     return found
 
@@ -153,7 +175,8 @@ def _open(name: str) -> tuple[BinaryIO, bool]:
     except OSError as error:
         raise UsageError(f"{name}: {error.strerror or error}") from None
     if path.suffix == ".gz":
-        stream = cast(BinaryIO, gzip.GzipFile(fileobj=stream))  # it reads like any other; its type does not say so
+        # it reads like any other; its type does not say so
+        stream = cast(BinaryIO, gzip.GzipFile(fileobj=stream))
     return stream, plain.endswith(".csv")
 
 

@@ -23,13 +23,26 @@ if TYPE_CHECKING:
     from rpm_stream.knowledge.registry import Registry
     from rpm_stream.pipeline.replay import Kind, Replay
 
-FromKafka = Annotated[bool, typer.Option("--from-kafka", help="Replay the topics of a broker instead of files.")]
-Since = Annotated[str | None, typer.Option("--from", help="With --from-kafka: from then on (RFC 3339); none: all.")]
-Stage = Annotated[str, typer.Option(help="With --from-kafka: begin with frames (ingest) or with readings (judge).")]
-WarmUp = Annotated[str, typer.Option(help="With --from: so long before it is replayed for its state alone.")]
-Compare = Annotated[bool, typer.Option("--compare", help="With --from-kafka: say what the topics hold otherwise.")]
+FromKafka = Annotated[
+    bool, typer.Option("--from-kafka", help="Replay the topics of a broker instead of files.")
+]
+Since = Annotated[
+    str | None,
+    typer.Option("--from", help="With --from-kafka: from then on (RFC 3339); none: all."),
+]
+Stage = Annotated[
+    str,
+    typer.Option(help="With --from-kafka: begin with frames (ingest) or with readings (judge)."),
+]
+WarmUp = Annotated[
+    str, typer.Option(help="With --from: so long before it is replayed for its state alone.")
+]
+Compare = Annotated[
+    bool, typer.Option("--compare", help="With --from-kafka: say what the topics hold otherwise.")
+]
 Publish = Annotated[
-    str | None, typer.Option(help="With --compare, 'observations': write those that differ. Never an alert.")
+    str | None,
+    typer.Option(help="With --compare, 'observations': write those that differ. Never an alert."),
 ]
 
 
@@ -52,7 +65,8 @@ def check_unused(options: Options) -> None:
 
 
 def from_kafka(options: Options, run: Replay, kinds: Sequence[Kind]) -> None:
-    """Print the lines of the window, or with --compare what the topics hold otherwise: then CheckFailed if anything.
+    """Print the lines of the window, or with --compare what the topics hold otherwise: then
+    CheckFailed if anything.
 
     Raises UsageError for wrong options, or when the broker is away or lacks a topic.
     """
@@ -65,7 +79,9 @@ def from_kafka(options: Options, run: Replay, kinds: Sequence[Kind]) -> None:
         asyncio.run(_print(asked, run))
         return
     with tempfile.TemporaryDirectory(prefix="rpm-compare-") as folder:
-        differ, published = asyncio.run(_compare(asked, run, kinds, (Path(folder), bool(options.publish))))
+        differ, published = asyncio.run(
+            _compare(asked, run, kinds, (Path(folder), bool(options.publish)))
+        )
     if options.publish:
         sys.stdout.write(f'{{"type":"published","observations":{published}}}\n')
     if differ:
@@ -104,8 +120,12 @@ async def _print(asked: Asked, run: Replay) -> None:
             sys.stdout.buffer.write(line.encode())
 
 
-async def _compare(asked: Asked, run: Replay, kinds: Sequence[Kind], scratch: tuple[Path, bool]) -> tuple[int, int]:
-    """How many records differ (each is said on stdout), and how many Observations were published."""
+async def _compare(
+    asked: Asked, run: Replay, kinds: Sequence[Kind], scratch: tuple[Path, bool]
+) -> tuple[int, int]:
+    """How many records differ (each is said on stdout), and how many Observations were
+    published.
+    """
     from rpm_stream.app.cli.progress import TopicBars
     from rpm_stream.app.operate.compare_replay import Comparison, publish
     from rpm_stream.app.operate.replay_topics import replayed
@@ -126,6 +146,7 @@ async def _compare(asked: Asked, run: Replay, kinds: Sequence[Kind], scratch: tu
 
 def _say(comparison: Comparison) -> int:
     count = 0
-    for count, difference in enumerate(comparison.differences(), start=1):  # noqa: B007  # the count is the answer
+    # the count is the answer
+    for count, difference in enumerate(comparison.differences(), start=1):  # noqa: B007
         write_line(difference)
     return count

@@ -19,11 +19,15 @@ STAGES = ("ingest", "judge", "sink", "feed")
 
 
 def _environment(**values: object) -> dict[str, str]:
-    return {f"RPM_{name.upper()}": str(value) for name, value in values.items() if value is not None}
+    return {
+        f"RPM_{name.upper()}": str(value) for name, value in values.items() if value is not None
+    }
 
 
 def worker(
-    stages: Annotated[str, typer.Option(help="Comma-separated: ingest, judge, sink, feed.")] = "ingest,judge",
+    stages: Annotated[
+        str, typer.Option(help="Comma-separated: ingest, judge, sink, feed.")
+    ] = "ingest,judge",
     bootstrap: Bootstrap = None,
 ) -> None:
     """Run stages against any Kafka until Ctrl-C; a stage that ends is started again.
@@ -35,7 +39,9 @@ def worker(
     wanted = [stage.strip() for stage in stages.split(",") if stage.strip()]
     wrong = [stage for stage in wanted if stage not in STAGES]
     if wrong or not wanted:
-        raise UsageError(f"--stages: {', '.join(wrong) or 'nothing'} is none of {', '.join(STAGES)}")
+        raise UsageError(
+            f"--stages: {', '.join(wrong) or 'nothing'} is none of {', '.join(STAGES)}"
+        )
     if "sink" in wanted and not Settings().fhir_url:
         raise UsageError("the sink needs RPM_FHIR_URL, the base address of a FHIR R4 server")
     sys.exit(asyncio.run(run_worker(wanted, _environment(bootstrap=bootstrap))))
@@ -57,10 +63,12 @@ def stage(name: Annotated[str, typer.Argument(help="ingest, judge, sink or feed"
             run_agent(settings, name)
         else:
             asyncio.run(run_service(settings, name))
-    except BrokerAway as error:  # the worker has just reached it: it will be back, no setting is wrong
+    except BrokerAway as error:
+        # the worker has just reached it: it will be back, no setting is wrong
         sys.stderr.write(f"rpm-stream: {error}\n")
         sys.exit(EXIT_AWAY)
-    except asyncio.CancelledError:  # a client gave up: the stage is started again, no setting is wrong
+    except asyncio.CancelledError:
+        # a client gave up: the stage is started again, no setting is wrong
         traceback.print_exc()
         sys.exit(EXIT_CRASHED)
 
@@ -69,10 +77,14 @@ def up(
     port: Annotated[int, typer.Option(help="Port of the embedded Kafka.")] = 9092,
     fresh: Annotated[bool, typer.Option("--fresh", help="Drop the data of earlier runs.")] = False,
     secure: Annotated[
-        bool, typer.Option("--secure", help="TLS, a user for each stage, and no right beyond the stage's.")
+        bool,
+        typer.Option(
+            "--secure", help="TLS, a user for each stage, and no right beyond the stage's."
+        ),
     ] = False,
 ) -> None:
-    """The whole service on this machine: embedded Kafka, topics, agents, feed (and sink, where RPM_FHIR_URL is set).
+    """The whole service on this machine: embedded Kafka, topics, agents, feed (and sink, where
+    RPM_FHIR_URL is set).
 
     Example: rpm-stream up --fresh
     """
@@ -82,11 +94,14 @@ def up(
 
 
 def demo(
-    patients: Annotated[int, typer.Option(min=1, max=500, help="People on the simulated ward.")] = 20,
+    patients: Annotated[
+        int, typer.Option(min=1, max=500, help="People on the simulated ward.")
+    ] = 20,
     speed: Annotated[float, typer.Option(min=1, max=3600, help="How fast time runs.")] = 120,
     port: Annotated[int, typer.Option(help="Port of the embedded Kafka; 0 picks a free one.")] = 0,
 ) -> None:
-    """The service with a simulated ward in fast time, on a Kafka of its own; nothing is kept. Ctrl-C ends all of it.
+    """The service with a simulated ward in fast time, on a Kafka of its own; nothing is kept.
+    Ctrl-C ends all of it.
 
     Example: rpm-stream demo --patients 20 --speed 120
     """

@@ -1,4 +1,6 @@
-"""``rpm-stream state``: are the agents' states whole, and one that is not made anew from the topics."""
+"""``rpm-stream state``: are the agents' states whole, and one that is not made anew from the
+topics.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,18 @@ from rpm_stream.app.cli.output import write_line
 from rpm_stream.app.runtime.errors import CheckFailed
 from rpm_stream.app.runtime.settings import Settings
 
-state_app = typer.Typer(help="The agents' states in their changelogs: are they whole; made anew.", no_args_is_help=True)
+state_app = typer.Typer(
+    help="The agents' states in their changelogs: are they whole; made anew.", no_args_is_help=True
+)
 
 
 @state_app.command()
 def check(bootstrap: Bootstrap = None) -> None:
-    """The states that are lost or cannot be restored, one JSON object a line, by their places; exit 1 if there are any.
+    """The states that are lost or cannot be restored, one JSON object a line, by their places; exit
+    1 if there are any.
 
-    A line without offset is a whole partition, whose changelog has less than its agent had written. One with ``since``
-    is kept apart: its messages wait, and the others go on.
+    A line without offset is a whole partition, whose changelog has less than its agent had written.
+    One with ``since`` is kept apart: its messages wait, and the others go on.
 
     Example: rpm-stream state check
     """
@@ -30,21 +35,32 @@ def check(bootstrap: Bootstrap = None) -> None:
         write_line({"stage": gone.stage, "partition": gone.partition, "fault": gone.fault})
     for one in found.broken:
         held = {"kept_from": one.held.offset, "since": one.held.at} if one.held else {}
-        write_line({"stage": one.stage, "partition": one.partition, "offset": one.offset, "fault": one.fault, **held})
+        write_line(
+            {
+                "stage": one.stage,
+                "partition": one.partition,
+                "offset": one.offset,
+                "fault": one.fault,
+                **held,
+            }
+        )
     if found.gone or found.broken:
         partitions = f"the states of {len(found.gone)} partitions are lost, " if found.gone else ""
         raise CheckFailed(
-            f"{partitions}{len(found.broken)} states cannot be restored; 'rpm-stream state rebuild' makes them anew"
+            f"{partitions}{len(found.broken)} states cannot be restored; 'rpm-stream state rebuild'"
+            " makes them anew"
         )
 
 
 @state_app.command()
 def rebuild(bootstrap: Bootstrap = None) -> None:
-    """Makes each state that is lost or cannot be restored anew from the topics, up to where its agent had come.
+    """Makes each state that is lost or cannot be restored anew from the topics, up to where its
+    agent had come.
 
-    As far as the topics still hold its messages (see since); what a person learned longer ago is learned again. An
-    agent that ended because of it starts again by itself; one that keeps the messages of a patient or a device applies
-    them within seconds, in their order. With the settings RPM_TIME and RPM_KNOWLEDGE of the agents.
+    As far as the topics still hold its messages (see since); what a person learned longer ago is
+    learned again. An agent that ended because of it starts again by itself; one that keeps the
+    messages of a patient or a device applies them within seconds, in their order. With the settings
+    RPM_TIME and RPM_KNOWLEDGE of the agents.
 
     Example: rpm-stream state rebuild
     """
@@ -58,7 +74,9 @@ def rebuild(bootstrap: Bootstrap = None) -> None:
     for gone in asyncio.run(look(settings.bootstrap)).gone:
         whole = asyncio.run(rebuild_all(settings, knowledge, gone))
         place: dict[str, object] = {"stage": gone.stage, "partition": gone.partition}
-        write_line({**place, "states": whole.states, "messages": whole.messages, "since": whole.since})
+        write_line(
+            {**place, "states": whole.states, "messages": whole.messages, "since": whole.since}
+        )
     for one in asyncio.run(look(settings.bootstrap)).broken:
         done = asyncio.run(made_anew(settings, knowledge, one))
         place = {"stage": one.stage, "partition": one.partition, "offset": one.offset}

@@ -15,14 +15,19 @@ def zoned_time(option: str, text: str) -> datetime:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise UsageError(f"{option}: {text!r} is no RFC 3339 time, such as 2026-01-31T12:00:00Z") from None
+        raise UsageError(
+            f"{option}: {text!r} is no RFC 3339 time, such as 2026-01-31T12:00:00Z"
+        ) from None
     if time.tzinfo is None:
         raise UsageError(f"{option}: the time needs a zone, such as Z")
     return time
 
 
 def utc_time(option: str, text: str | None) -> datetime | None:
-    """The value of an ``option`` that may be left out, in UTC. Raises UsageError, which names the option."""
+    """The value of an ``option`` that may be left out, in UTC.
+
+    Raises UsageError, which names the option.
+    """
     return None if text is None else zoned_time(option, text).astimezone(UTC)
 
 

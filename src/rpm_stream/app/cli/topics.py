@@ -1,4 +1,6 @@
-"""``rpm-stream topics``: bring the nine topics to a broker, say what differs, give them more partitions."""
+"""``rpm-stream topics``: bring the nine topics to a broker, say what differs, give them more
+partitions.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,14 @@ Partitions = Annotated[int | None, typer.Option(min=1, max=512, help="The same o
 Replication = Annotated[int | None, typer.Option(min=1, max=7, help="Replicas; 3 in production.")]
 
 
-def apply(bootstrap: Bootstrap = None, partitions: Partitions = None, replication: Replication = None) -> None:
-    """Create the topics that are missing and set the configuration of the others; one JSON line for each thing done.
+def apply(
+    bootstrap: Bootstrap = None, partitions: Partitions = None, replication: Replication = None
+) -> None:
+    """Create the topics that are missing and set the configuration of the others; one JSON line for
+    each thing done.
 
-    Never changes the number of partitions of an existing topic: keys would move, and with them the order.
+    Never changes the number of partitions of an existing topic: keys would move, and with them the
+    order.
 
     Example: rpm-stream topics apply --bootstrap 127.0.0.1:9092
     """
@@ -33,8 +39,11 @@ def apply(bootstrap: Bootstrap = None, partitions: Partitions = None, replicatio
     _print("done", asyncio.run(topic_admin.apply(place, *counts)))
 
 
-def check(bootstrap: Bootstrap = None, partitions: Partitions = None, replication: Replication = None) -> None:
-    """Say what differs from the wanted topics, one JSON line each; exit status 1 when something does.
+def check(
+    bootstrap: Bootstrap = None, partitions: Partitions = None, replication: Replication = None
+) -> None:
+    """Say what differs from the wanted topics, one JSON line each; exit status 1 when something
+    does.
 
     Example: rpm-stream topics check --bootstrap 127.0.0.1:9092
     """
@@ -50,19 +59,26 @@ def check(bootstrap: Bootstrap = None, partitions: Partitions = None, replicatio
     _print("differs", differences)
     if differences:
         raise CheckFailed(
-            f"{len(differences)} differences; rpm-stream topics apply mends all but counts, topics grow more partitions"
+            f"{len(differences)} differences; rpm-stream topics apply mends all but counts, topics"
+            " grow more partitions"
         )
 
 
 def grow(
-    partitions: Annotated[int, typer.Option(min=1, max=512, help="How many every topic shall have.")],
+    partitions: Annotated[
+        int, typer.Option(min=1, max=512, help="How many every topic shall have.")
+    ],
     bootstrap: Bootstrap = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and change nothing.")
+    ] = False,
 ) -> None:
-    """Give every topic more partitions, and move what is known of each key to its new one; one JSON line a step.
+    """Give every topic more partitions, and move what is known of each key to its new one; one JSON
+    line a step.
 
-    With the stages stopped. Interrupted, even by a kill, it goes on when it is run again; no stage starts before it is
-    done. It also mends topics to which partitions were added in another way. See deploy/README.md.
+    With the stages stopped. Interrupted, even by a kill, it goes on when it is run again; no stage
+    starts before it is done. It also mends topics to which partitions were added in another way.
+    See deploy/README.md.
 
     Example: rpm-stream topics grow --partitions 8 --dry-run
     """
@@ -81,12 +97,17 @@ def grow(
 def acls(
     user: Annotated[
         list[str] | None,
-        typer.Option(help="A gateway's own user, its id; repeat it for more. They replace the user gateway."),
+        typer.Option(
+            help="A gateway's own user, its id; repeat it for more. They replace the user gateway."
+        ),
     ] = None,
-    strimzi: Annotated[str | None, typer.Option(help="KafkaUsers for Strimzi's cluster of this name.")] = None,
+    strimzi: Annotated[
+        str | None, typer.Option(help="KafkaUsers for Strimzi's cluster of this name.")
+    ] = None,
     bootstrap: Bootstrap = None,
 ) -> None:
-    """Print the rights of each role for a cluster of yours: kafka-acls.sh commands, or Strimzi's KafkaUsers.
+    """Print the rights of each role for a cluster of yours: kafka-acls.sh commands, or Strimzi's
+    KafkaUsers.
 
     Example: rpm-stream topics acls --bootstrap kafka:9092 --user gw-17
     """
@@ -101,7 +122,9 @@ def acls(
         sys.stdout.write(line + "\n")
 
 
-def schemas(write: Annotated[bool, typer.Option("--write", help="Renew the files.")] = False) -> None:
+def schemas(
+    write: Annotated[bool, typer.Option("--write", help="Renew the files.")] = False,
+) -> None:
     """Compare the schema files with the records (for maintainers, in a checkout).
 
     Example: rpm-stream topics schemas --write
@@ -113,7 +136,10 @@ def schemas(write: Annotated[bool, typer.Option("--write", help="Renew the files
     if write:
         _print("written", topic_schemas.write(root))
     elif drifted := topic_schemas.drift(root):
-        raise CheckFailed(f"schemas differ from the records: {', '.join(drifted)}; rpm-stream topics schemas --write")
+        raise CheckFailed(
+            f"schemas differ from the records: {', '.join(drifted)}; rpm-stream topics schemas"
+            " --write"
+        )
 
 
 def _print(what: str, lines: list[str]) -> None:

@@ -1,8 +1,10 @@
-"""A FHIR R4 server as the sink sees it: bundles posted to its base address, each until it is answered.
+"""A FHIR R4 server as the sink sees it: bundles posted to its base address, each until it is
+answered.
 
-Everything goes as a bundle, reads too, so that no identifier stands in a URL. A write is a transaction of PUTs by
-deterministic ids, so sending it again changes nothing: whatever is no clear refusal is sent again, for as long as it
-takes. A refused transaction is halved until the resource that the server refuses stands alone.
+Everything goes as a bundle, reads too, so that no identifier stands in a URL. A write is a
+transaction of PUTs by deterministic ids, so sending it again changes nothing: whatever is no clear
+refusal is sent again, for as long as it takes. A refused transaction is halved until the resource
+that the server refuses stands alone.
 """
 
 from __future__ import annotations
@@ -20,9 +22,12 @@ from rpm_stream.app.runtime.clock import wall
 from rpm_stream.errors import RpmStreamError
 
 ResourceKind: TypeAlias = Literal["Observation", "Patient", "Device"]
-Cause: TypeAlias = Literal["transport", "conflict", "throttled", "server", "unauthorised", "not_fhir"]
+Cause: TypeAlias = Literal[
+    "transport", "conflict", "throttled", "server", "unauthorised", "not_fhir"
+]
 
-BUNDLE_SIZE = 100  # HAPI JPA: 0.6 s a bundle; larger ones gain little and are refused whole for one bad resource
+# HAPI JPA: 0.6 s a bundle; larger ones gain little and are refused whole for one bad resource
+BUNDLE_SIZE = 100
 CONFLICTS = 8  # attempts: a 409 settles when the other writer is done; one that stays is a refusal
 RETRY_AFTER_MAX = 600.0  # seconds; a server that asks for more is asked again after that
 TIMEOUT = httpx.Timeout(120.0, connect=10.0)  # a validating HAPI takes 30 s for its first bundle
@@ -36,7 +41,9 @@ CAUSES: dict[int, Cause] = {
     425: "throttled",
     429: "throttled",
 }
-REFUSED_FROM, SERVER_FROM, NOT_IMPLEMENTED = 400, 500, 501
+REFUSED_FROM = 400
+SERVER_FROM = 500
+NOT_IMPLEMENTED = 501
 
 
 class Waits(msgspec.Struct, frozen=True):
@@ -61,7 +68,9 @@ class Resource(msgspec.Struct, frozen=True):
 
 
 class RefusedResource(msgspec.Struct, frozen=True):
-    """A resource that the server will never take, with its status and answer (which may hold identifiers)."""
+    """A resource that the server will never take, with its status and answer (which may hold
+    identifiers).
+    """
 
     resource: Resource
     status: int
@@ -76,7 +85,10 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 class _Unanswered(RpmStreamError):
-    """Not answered yet; ``wait`` is what the server asked for, in seconds. The text names the cause, no identifier."""
+    """Not answered yet; ``wait`` is what the server asked for, in seconds.
+
+    The text names the cause, no identifier.
+    """
 
     def __init__(self, cause: Cause, wait: float | None = None) -> None:
         super().__init__(cause)
@@ -85,10 +97,17 @@ class _Unanswered(RpmStreamError):
 
 
 class FhirClient:
-    """Open with ``async with``. ``on_retry`` is told the cause of every attempt that is to be repeated."""
+    """Open with ``async with``.
+
+    ``on_retry`` is told the cause of every attempt that is to be repeated.
+    """
 
     def __init__(
-        self, url: str, token: str | None, on_retry: Callable[[Cause], None], waits: Waits | None = None
+        self,
+        url: str,
+        token: str | None,
+        on_retry: Callable[[Cause], None],
+        waits: Waits | None = None,
     ) -> None:
         self._base = url.rstrip("/")
         headers = {"Content-Type": "application/fhir+json", "Accept": "application/fhir+json"}
@@ -102,12 +121,17 @@ class FhirClient:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self._http.aclose()
 
     async def store(self, resources: Sequence[Resource]) -> list[RefusedResource]:
-        """PUT all ``resources`` (ids distinct); returns once the server has taken or refused every one."""
+        """PUT all ``resources`` (ids distinct); returns once the server has taken or refused
+        every one.
+        """
         refusals: list[RefusedResource] = []
         for first in range(0, len(resources), BUNDLE_SIZE):
             refusals += await self._store(resources[first : first + BUNDLE_SIZE])
@@ -133,14 +157,16 @@ class FhirClient:
     async def read(self, references: Sequence[str]) -> dict[str, dict[str, Any] | None]:
         """What stands under each reference: the resource, or ``None`` where there is none.
 
-        A resource without content where we may not read it. A reference is left out that the server does not answer.
+        A resource without content where we may not read it. A reference is left out that the server
+        does not answer.
         """
         found: dict[str, dict[str, Any] | None] = {}
         for first in range(0, len(references), BUNDLE_SIZE):
             chunk = references[first : first + BUNDLE_SIZE]
             entries = [{"request": {"method": "GET", "url": reference}} for reference in chunk]
             answer = await self._post("batch", entries)
-            if answer.status >= REFUSED_FROM or len(answer.entries) != len(chunk):  # a server that lets nobody read so
+            # a server that lets nobody read so
+            if answer.status >= REFUSED_FROM or len(answer.entries) != len(chunk):
                 found |= {reference: {} for reference in chunk}
                 continue
             for reference, entry in zip(chunk, answer.entries, strict=True):
@@ -152,8 +178,13 @@ class FhirClient:
                     found[reference] = there if isinstance(there, dict) else {}
         return found
 
-    async def _post(self, bundle: Literal["transaction", "batch"], entries: list[dict[str, Any]]) -> _Answer:
-        """Send until answered. A status of 400 or more in the answer is final; of an entry, if it is no passing one."""
+    async def _post(
+        self, bundle: Literal["transaction", "batch"], entries: list[dict[str, Any]]
+    ) -> _Answer:
+        """Send until answered.
+
+        A status of 400 or more in the answer is final; of an entry, if it is no passing one.
+        """
         body = msgspec.json.encode({"resourceType": "Bundle", "type": bundle, "entry": entries})
         unsettled = 0
         async for attempt in stamina.retry_context(
@@ -176,11 +207,14 @@ class FhirClient:
         try:
             response = await self._http.post(self._base, content=body)
         except httpx.RequestError:  # also an answer that cannot be unpacked
-            raise _Unanswered("transport") from None  # its text may hold the address and what was sent
+            # its text may hold the address and what was sent
+            raise _Unanswered("transport") from None
         answer = _parse(response, bundle)
         if answer.status == 409 or (answer.status not in CAUSES and answer.status < SERVER_FROM):
             return answer
-        raise _Unanswered(CAUSES.get(answer.status, "server"), _retry_after(response.headers.get("Retry-After")))
+        raise _Unanswered(
+            CAUSES.get(answer.status, "server"), _retry_after(response.headers.get("Retry-After"))
+        )
 
     def _wait(self, error: Exception) -> bool | float:
         """stamina's hook: whether to try again, and after how long."""
@@ -204,10 +238,13 @@ def _parse(response: httpx.Response, bundle: str) -> _Answer:
         raise _Unanswered("not_fhir") from None
     if bundle == "transaction":
         for status in statuses:
-            if status >= REFUSED_FROM:  # no transaction may answer so; take it as the answer to the whole
+            # no transaction may answer so; take it as the answer to the whole
+            if status >= REFUSED_FROM:
                 return _refused(status, response.text)
         return _Answer(response.status_code, "", entries)
-    passing = next((CAUSES.get(status, "server") for status in statuses if _is_passing(status)), None)
+    passing = next(
+        (CAUSES.get(status, "server") for status in statuses if _is_passing(status)), None
+    )
     return _Answer(response.status_code, "", entries, passing)
 
 
@@ -218,7 +255,10 @@ def _refused(status: int, text: str) -> _Answer:
 
 def _is_passing(status: int) -> bool:
     """Whether one entry may be answered otherwise the next time."""
-    return (status >= SERVER_FROM and status != NOT_IMPLEMENTED) or CAUSES.get(status) in ("transport", "throttled")
+    return (status >= SERVER_FROM and status != NOT_IMPLEMENTED) or CAUSES.get(status) in (
+        "transport",
+        "throttled",
+    )
 
 
 def _status_of(entry: Any) -> int:

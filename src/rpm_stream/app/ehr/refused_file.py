@@ -1,7 +1,9 @@
-"""What the FHIR server refuses for good: one JSON Lines file, readable by its owner only, for a person to look at.
+"""What the FHIR server refuses for good: one JSON Lines file, readable by its owner only, for a
+person to look at.
 
-A line is ``{"status", "answer", "body"}``, ``body`` being the resource; or ``{"status": 0, "answer", "original"}``
-with the bytes in base64 for a record that is no Observation at all. A line may come twice after a crash.
+A line is ``{"status", "answer", "body"}``, ``body`` being the resource; or ``{"status": 0,
+"answer", "original"}`` with the bytes in base64 for a record that is no Observation at all. A line
+may come twice after a crash.
 """
 
 from __future__ import annotations
@@ -19,7 +21,10 @@ from rpm_stream.app.runtime.private import open_private, private_folder
 
 
 class RefusedFile:
-    """Open with ``with``; a line counts as kept after ``sync``. OSError where it cannot be written."""
+    """Open with ``with``; a line counts as kept after ``sync``.
+
+    OSError where it cannot be written.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -32,17 +37,32 @@ class RefusedFile:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         os.close(self._handle)
 
     def add(self, refusal: RefusedResource) -> None:
         """A resource that the server will never take."""
-        self._line({"status": refusal.status, "answer": refusal.answer, "body": msgspec.Raw(refusal.resource.body)})
+        self._line(
+            {
+                "status": refusal.status,
+                "answer": refusal.answer,
+                "body": msgspec.Raw(refusal.resource.body),
+            }
+        )
 
     def add_unreadable(self, value: bytes) -> None:
         """A record that is no Observation: another program writes to the topic."""
-        self._line({"status": 0, "answer": "not an Observation", "original": base64.b64encode(value).decode()})
+        self._line(
+            {
+                "status": 0,
+                "answer": "not an Observation",
+                "original": base64.b64encode(value).decode(),
+            }
+        )
 
     def sync(self) -> None:
         """On disk before the offset is committed."""

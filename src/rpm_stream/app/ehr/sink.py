@@ -1,9 +1,11 @@
-"""The sink: Observations from ``rpm.observations`` to the FHIR server, each at least once and under one id.
+"""The sink: Observations from ``rpm.observations`` to the FHIR server, each at least once and under
+one id.
 
-An offset is committed when the server has answered for everything before it. What the server refuses for good goes,
-with its answer, to ``sink-refused.jsonl`` in the data folder, and is counted; nothing is dropped. Patients and
-Devices are put before the first Observation that names them, from the registry or from the bare id; one that the
-EHR owns (it lacks our identifier) is left as it is.
+An offset is committed when the server has answered for everything before it. What the server
+refuses for good goes, with its answer, to ``sink-refused.jsonl`` in the data folder, and is
+counted; nothing is dropped. Patients and Devices are put before the first Observation that names
+them, from the registry or from the bare id; one that the EHR owns (it lacks our identifier) is left
+as it is.
 """
 
 from __future__ import annotations
@@ -33,13 +35,18 @@ from rpm_stream.records import UNREADABLE
 BATCH_RECORDS = 500
 POLL_MS = 500
 SESSION_MS = 10_000
-POLL_INTERVAL_MS = 24 * 3600 * 1000  # a FHIR server may be away for hours; heartbeats tell whether we live
+# a FHIR server may be away for hours; heartbeats tell whether we live
+POLL_INTERVAL_MS = 24 * 3600 * 1000
 
 READ = Counter("rpm_sink_read_records", "Records read from rpm.observations")
 EMPTY = Counter("rpm_sink_empty_records", "Records without a value, which ask for nothing")
-SUPERSEDED = Counter("rpm_sink_superseded_records", "Records overtaken in their batch by a later one of the same id")
+SUPERSEDED = Counter(
+    "rpm_sink_superseded_records", "Records overtaken in their batch by a later one of the same id"
+)
 WRITTEN = Counter("rpm_sink_written_resources", "Resources that the FHIR server took", ["kind"])
-REFUSED = Counter("rpm_sink_refused_resources", "Resources that went to sink-refused.jsonl", ["kind"])
+REFUSED = Counter(
+    "rpm_sink_refused_resources", "Resources that went to sink-refused.jsonl", ["kind"]
+)
 RETRIED = Counter("rpm_sink_retried_requests", "Requests that had to be sent again", ["cause"])
 for _kind in get_args(ResourceKind):
     WRITTEN.labels(kind=_kind), REFUSED.labels(kind=_kind)
@@ -62,10 +69,14 @@ _decode = msgspec.json.Decoder(_Message).decode
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Serve until ``stop`` is set. UsageError without a FHIR server's address or without a broker."""
+    """Serve until ``stop`` is set.
+
+    UsageError without a FHIR server's address or without a broker.
+    """
     if settings.fhir_url is None:
         raise UsageError("the sink has no FHIR server: set RPM_FHIR_URL to its base address")
-    for chatty in ("httpx", "httpcore", "aiokafka"):  # at lower levels they log what they send: patient data
+    # at lower levels they log what they send: patient data
+    for chatty in ("httpx", "httpcore", "aiokafka"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     token = settings.fhir_token.get_secret_value() if settings.fhir_token is not None else None
     async with FhirClient(settings.fhir_url, token, _retried) as client:
@@ -82,7 +93,10 @@ class Sink:
         self._subjects = Subjects(client)
         self._delivery: asyncio.Task[None] | None = None
         self._registry = AIOKafkaConsumer(
-            REGISTRY, **kafka_client(bootstrap), enable_auto_commit=False, auto_offset_reset="earliest"
+            REGISTRY,
+            **kafka_client(bootstrap),
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
         )
         self._observations = AIOKafkaConsumer(
             **kafka_client(bootstrap),
@@ -112,7 +126,10 @@ class Sink:
             await self._registry.stop()
 
     async def _read_registry(self) -> None:
-        """Everything that stands in ``rpm.registry`` now. Without a group, all of its partitions are ours."""
+        """Everything that stands in ``rpm.registry`` now.
+
+        Without a group, all of its partitions are ours.
+        """
         partitions = self._registry.assignment()
         if not partitions:
             raise UsageError(f"the topic {REGISTRY} does not exist: run `rpm-stream topics apply`")
@@ -120,18 +137,27 @@ class Sink:
         while any([await self._registry.position(one) < ends[one] for one in partitions]):
             self._take_registry(await self._registry.getmany(timeout_ms=POLL_MS))
 
-    def _take_registry(self, records: dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]) -> None:
+    def _take_registry(
+        self, records: dict[TopicPartition, list[ConsumerRecord[bytes, bytes]]]
+    ) -> None:
         for record in (record for some in records.values() for record in some):
             if record.value is not None and not self._subjects.learn(record.value):
-                _log.warning("registry_entry_unreadable", partition=record.partition, offset=record.offset)
+                _log.warning(
+                    "registry_entry_unreadable", partition=record.partition, offset=record.offset
+                )
 
     async def _step(self, stop: asyncio.Event) -> None:
-        """One batch: read, deliver, commit. Left without a commit when stopped or when its partitions are taken."""
+        """One batch: read, deliver, commit.
+
+        Left without a commit when stopped or when its partitions are taken.
+        """
         batch = await self._observations.getmany(timeout_ms=POLL_MS, max_records=BATCH_RECORDS)
         if not batch:
             return
         self._take_registry(await self._registry.getmany(timeout_ms=0))
-        self._delivery = asyncio.create_task(self._deliver([one for some in batch.values() for one in some]))
+        self._delivery = asyncio.create_task(
+            self._deliver([one for some in batch.values() for one in some])
+        )
         stopped = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({self._delivery, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -141,7 +167,9 @@ class Sink:
         if self._delivery.cancelled():
             return
         self._delivery.result()
-        await self._commit({partition: records[-1].offset + 1 for partition, records in batch.items()})
+        await self._commit(
+            {partition: records[-1].offset + 1 for partition, records in batch.items()}
+        )
 
     async def abandon(self) -> None:
         """End a delivery under way: its records will be read again, by us or by another member."""
@@ -152,11 +180,15 @@ class Sink:
     async def _commit(self, offsets: dict[TopicPartition, int]) -> None:
         try:
             await self._observations.commit(offsets)
-        except (CommitFailedError, IllegalStateError):  # taken away meanwhile: the new owner writes the same again
+        except (CommitFailedError, IllegalStateError):
+            # taken away meanwhile: the new owner writes the same again
             _log.warning("commit_lost", partitions=len(offsets))
 
     async def _deliver(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
-        """Returns when the server has answered for every record. Of one id only the last is sent."""
+        """Returns when the server has answered for every record.
+
+        Of one id only the last is sent.
+        """
         resources: dict[str, Resource] = {}
         named: dict[str, Named] = {}
         for record in records:
@@ -166,12 +198,18 @@ class Sink:
             elif (message := _read(record.value)) is None:
                 self._refused.add_unreadable(record.value)
                 REFUSED.labels(kind="Observation").inc()
-                _log.warning("observation_unreadable", partition=record.partition, offset=record.offset)
+                _log.warning(
+                    "observation_unreadable", partition=record.partition, offset=record.offset
+                )
             else:
                 if resources.pop(message.id, None) is not None:
                     SUPERSEDED.inc()
                 resources[message.id] = Resource("Observation", message.id, record.value)
-                named.update((one.reference, one) for one in (message.subject, message.device) if one is not None)
+                named.update(
+                    (one.reference, one)
+                    for one in (message.subject, message.device)
+                    if one is not None
+                )
         missing = await self._subjects.missing(named.values())
         await self._store(missing)
         self._subjects.stored(missing)

@@ -1,7 +1,8 @@
-"""The Patients and Devices that Observations name: which must be put on the FHIR server, and which must not.
+"""The Patients and Devices that Observations name: which must be put on the FHIR server, and which
+must not.
 
-The EHR is the master of a person's data, so what it holds under an id already is overwritten only if it carries our
-identifier and the registry knows more than the bare id.
+The EHR is the master of a person's data, so what it holds under an id already is overwritten only
+if it carries our identifier and the registry knows more than the bare id.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ ASK_AGAIN_SECONDS = 600.0
 
 
 class Named(msgspec.Struct, frozen=True):
-    """A reference in an Observation, "Patient/<id>"; ``identifier`` where that id is not our own name for it."""
+    """A reference in an Observation, "Patient/<id>"; ``identifier`` where that id is not our own
+    name for it.
+    """
 
     reference: str
     identifier: dict[str, str] | None = None
@@ -41,7 +44,8 @@ class Subjects:
         self._registry: dict[str, Resource] = {}
         self._settled: dict[str, bytes] = {}
         self._foreign: set[str] = set()
-        self._unanswered: dict[str, float] = {}  # until when they are not asked for again, which takes a minute
+        # until when they are not asked for again, which takes a minute
+        self._unanswered: dict[str, float] = {}
 
     def learn(self, value: bytes) -> bool:
         """Take a registry entry. ``False`` where it cannot be read."""
@@ -68,9 +72,13 @@ class Subjects:
             if self._settled.get(one.reference) != resource.body:
                 wanted.append(resource)
         new = [resource.reference for resource in wanted if resource.reference not in self._settled]
-        asked = [reference for reference in new if self._unanswered.get(reference, 0.0) <= monotonic()]
+        asked = [
+            reference for reference in new if self._unanswered.get(reference, 0.0) <= monotonic()
+        ]
         found = await self._client.read(asked) if asked else {}
-        self._unanswered |= dict.fromkeys(set(asked) - found.keys(), monotonic() + ASK_AGAIN_SECONDS)
+        self._unanswered |= dict.fromkeys(
+            set(asked) - found.keys(), monotonic() + ASK_AGAIN_SECONDS
+        )
         return [resource for resource in wanted if self._must_put(resource, found)]
 
     def stored(self, resources: Iterable[Resource]) -> None:
@@ -100,14 +108,22 @@ def _resource(kind: ResourceKind, resource: dict[str, Any]) -> Resource:
 
 
 def _minimal(named: Named) -> Resource | None:
-    """The bare resource of a reference; ``None`` for a reference that is neither Patient nor Device."""
+    """The bare resource of a reference; ``None`` for a reference that is neither Patient nor
+    Device.
+    """
     kind, _, name = named.reference.partition("/")
     if kind not in IDENTIFIER_SYSTEMS or not name:
         return None
     known_as = named.identifier or identifier(kind, name)
-    return _resource(cast(ResourceKind, kind), {"resourceType": kind, "id": name, "identifier": [known_as]})
+    return _resource(
+        cast(ResourceKind, kind), {"resourceType": kind, "id": name, "identifier": [known_as]}
+    )
 
 
 def _is_ours(kind: str, resource: dict[str, Any]) -> bool:
     identifiers = resource.get("identifier", [])
-    return any(one.get("system") == IDENTIFIER_SYSTEMS[kind] for one in identifiers if isinstance(one, dict))
+    return any(
+        one.get("system") == IDENTIFIER_SYSTEMS[kind]
+        for one in identifiers
+        if isinstance(one, dict)
+    )

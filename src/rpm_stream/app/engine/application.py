@@ -21,11 +21,14 @@ from rpm_stream.app.runtime.settings import Settings
 
 SESSION_SECONDS = 10.0  # with Faust's 60 a killed worker's patients wait a minute
 HEARTBEAT_SECONDS = 2.0
-MAX_IDLE_SECONDS = 7 * 86_400.0  # a spare worker has nothing to poll; `watch` notices one that should and does not
-STILL_SECONDS = SESSION_SECONDS - HEARTBEAT_SECONDS - 1.0  # the session runs from the last heartbeat
+# a spare worker has nothing to poll; `watch` notices one that should and does not
+MAX_IDLE_SECONDS = 7 * 86_400.0
+# the session runs from the last heartbeat
+STILL_SECONDS = SESSION_SECONDS - HEARTBEAT_SECONDS - 1.0
 COLLECT_AFTER = 10_000  # objects made between two looks for cycles; 60 frames leave that many
 
-Outgoing = tuple[str, bytes | None, bytes, int | None]  # topic, key, value, partition (None: by key)
+# topic, key, value, partition (None: by key)
+Outgoing = tuple[str, bytes | None, bytes, int | None]
 
 
 class Copy(tuple[str, bytes | None, bytes, int | None]):
@@ -41,7 +44,9 @@ class Copy(tuple[str, bytes | None, bytes, int | None]):
 
 
 class IdempotentProducer(driver.Producer):  # type: ignore[misc]
-    """Faust's producer, idempotent: a retry writes no second copy, and batches do not expire under retries."""
+    """Faust's producer, idempotent: a retry writes no second copy, and batches do not expire
+    under retries.
+    """
 
     def _settings_extra(self) -> dict[str, Any]:
         return {"acks": "all", "enable_idempotence": True}
@@ -51,14 +56,19 @@ class IdempotentProducer(driver.Producer):  # type: ignore[misc]
         self.app.pulse.check()
         self.app.consumer.end_if_outside()
         producer = self._ensure_producer()
-        stamp = self.app.clock.stamp()  # the broker refuses what says that it is of more than an hour from now
+        # the broker refuses what says that it is of more than an hour from now
+        stamp = self.app.clock.stamp()
         return [
             await producer.send(
-                record[0], value=record[2], key=record[1], partition=record[3], timestamp_ms=stamp,
+                record[0],
+                value=record[2],
+                key=record[1],
+                partition=record[3],
+                timestamp_ms=stamp,
                 headers=record.headers if isinstance(record, Copy) else None,
             )
             for record in records
-        ]  # fmt: skip
+        ]
 
 
 class BatchTransport(driver.Transport):  # type: ignore[misc]
@@ -69,17 +79,23 @@ class BatchTransport(driver.Transport):  # type: ignore[misc]
 
 
 class BatchApp(faust.App):  # type: ignore[misc]
-    """Faust's application on that transport. Once its ``pulse`` has begun, it writes nothing as a zombie."""
+    """Faust's application on that transport.
+
+    Once its ``pulse`` has begun, it writes nothing as a zombie.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.pulse = Pulse(STILL_SECONDS, _stood_still)
-        self.let_go: Callable[[], Awaitable[None]] = _nothing_held  # drops what waits; returns when all is written
+        # drops what waits; returns when all is written
+        self.let_go: Callable[[], Awaitable[None]] = _nothing_held
         self.clock = Clock()  # what records are stamped by, and a held state is dated by
         self.states: BytesTable | None = None
         super().__init__(*args, **kwargs)
 
     async def _stop_consumer(self) -> None:
-        """Faust waits here for all that was delivered: let go of what has not begun, it is read again."""
+        """Faust waits here for all that was delivered: let go of what has not begun, it is read
+        again.
+        """
         if self._consumer is not None:
             await self._consumer.let_go()
         await super()._stop_consumer()
@@ -93,7 +109,8 @@ class BatchApp(faust.App):  # type: ignore[misc]
 
 def new_app(group: str, partitions: int, settings: Settings) -> BatchApp:
     """A Faust application whose consumer group is ``group``."""
-    scratch = settings.data_dir / "faust" / group  # Faust wants a folder; the memory store writes nothing into it
+    # Faust wants a folder; the memory store writes nothing into it
+    scratch = settings.data_dir / "faust" / group
     private_folder(scratch)
     return BatchApp(
         group,
@@ -129,12 +146,16 @@ def new_app(group: str, partitions: int, settings: Settings) -> BatchApp:
 
 def source(app: BatchApp, topic: str, partitions: int) -> Any:
     """A topic that an agent reads: whole fetches, undecoded."""
-    schema = BatchSchema(key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+    schema = BatchSchema(
+        key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
+    )
     return app.topic(topic, schema=schema, partitions=partitions)
 
 
 def state_table(app: BatchApp, topic: str, partitions: int) -> BytesTable:
-    """The agent's state by key of ``topic``, a sealed blob each; its changelog is compacted hard: recovery is short."""
+    """The agent's state by key of ``topic``, a sealed blob each; its changelog is compacted
+    hard: recovery is short.
+    """
     table: BytesTable = app.Table(
         "state",
         key_type=bytes,
@@ -156,14 +177,19 @@ async def _nothing_held() -> None:
 
 
 def _stood_still() -> NoReturn:
-    die("the process stood still for longer than its session: another may have carried on with its work", EXIT_STUCK)
+    die(
+        "the process stood still for longer than its session: another may have carried on with its"
+        " work",
+        EXIT_STUCK,
+    )
 
 
 def settle_collector() -> None:
-    """Keep the cyclic collector off what is there for good (code, tables, registry), and let it look less often.
+    """Keep the cyclic collector off what is there for good (code, tables, registry), and let it
+    look less often.
 
-    What a batch makes is freed by its reference counts. Left to itself the collector took 6 % of the pure
-    pipeline's time; so 2 %.
+    What a batch makes is freed by its reference counts. Left to itself the collector took 6 % of
+    the pure pipeline's time; so 2 %.
     """
     gc.collect()
     gc.freeze()

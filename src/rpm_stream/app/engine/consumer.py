@@ -1,4 +1,6 @@
-"""Delivery: fetched records of one partition -> one event; acks -> commits that never pass an un-acked batch."""
+"""Delivery: fetched records of one partition -> one event; acks -> commits that never pass an
+un-acked batch.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,9 @@ from rpm_stream.app.engine.watermark import Batch, Watermark, parts
 from rpm_stream.app.runtime.end import EXIT_STUCK, die
 from rpm_stream.errors import RpmStreamError
 
-# Batches of one partition that are delivered and not yet acked: from here on it is not fetched, the others are, beside
-# its backlog. Fetched late, records come many at a time, which costs less than one by one.
+# Batches of one partition that are delivered and not yet acked: from here on it is not fetched, the
+# others are, beside its backlog. Fetched late, records come many at a time, which costs less than
+# one by one.
 MOST_BATCHES = 2
 BRIEF_SECONDS = 0.05  # a poll that leaves a partition out must not keep it waiting
 
@@ -29,7 +32,9 @@ class GapError(RpmStreamError):
 
 
 class BatchMessage(ConsumerMessage):  # type: ignore[misc]  # Faust ships no types for it
-    """A Faust message whose value is the list of fetched records and whose offset is the last one's."""
+    """A Faust message whose value is the list of fetched records and whose offset is the last
+    one's.
+    """
 
     batch: Batch
 
@@ -72,7 +77,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                     continue
                 for tp, found in records.items():
                     if not self.flow_active:
-                        break  # a rebalance began meanwhile: recovery seeks all positions anew before the flow resumes
+                        # a rebalance began meanwhile: recovery seeks all positions anew before the
+                        # flow resumes
+                        break
                     if app.consumer_generation_id != self._fetched_in:
                         self._across_a_rebalance(records)
                         break
@@ -85,20 +92,27 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
                 raise
 
     async def _wait_next_records(self, timeout: float) -> Any:
-        """Note the generation when the fetch begins, not before the wait for the flow: that may last a rebalance."""
+        """Note the generation when the fetch begins, not before the wait for the flow: that may
+        last a rebalance.
+        """
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
         self._fetched_in = self.app.consumer_generation_id
         return await super()._wait_next_records(timeout)
 
     def _across_a_rebalance(self, records: Any) -> None:
-        """A fetch that was outstanding over a whole rebalance: state in it may lie behind recovery's new positions.
+        """A fetch that was outstanding over a whole rebalance: state in it may lie behind
+        recovery's new positions.
 
-        Dropped, that state would be missed in silence; of sources a gap would show at the next batch.
+        Dropped, that state would be missed in silence; of sources a gap would show at the next
+        batch.
         """
         for tp in records:
             if tp.topic in self.app.tables.changelog_topics:
-                raise GapError(f"{tp.topic}[{tp.partition}]: fetched across a rebalance; starting anew restores all")
+                raise GapError(
+                    f"{tp.topic}[{tp.partition}]: fetched across a rebalance; starting anew"
+                    " restores all"
+                )
 
     def _is_full(self, tp: TP) -> bool:
         mark = self._watermarks.get(tp)
@@ -112,10 +126,13 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         except TimeoutError:
             return
 
-    async def _route(self, tp: TP, found: list[ConsumerRecord], active: set[TP], generation: int) -> None:
+    async def _route(
+        self, tp: TP, found: list[ConsumerRecord], active: set[TP], generation: int
+    ) -> None:
         is_changelog = tp.topic in self.app.tables.changelog_topics
         if tp not in active:
-            if not is_changelog and found:  # the position moved on already: put it back, drop nothing
+            # the position moved on already: put it back, drop nothing
+            if not is_changelog and found:
                 await self._thread.seek_wait({tp: found[0].offset})
             return
         if is_changelog:
@@ -124,7 +141,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             await self._deliver(tp, found, generation)
 
     async def _deliver(self, tp: TP, found: list[ConsumerRecord], generation: int) -> None:
-        following = self._read_offset[tp]  # here: the next offset to read; perform_seek sets the same
+        # here: the next offset to read; perform_seek sets the same
+        following = self._read_offset[tp]
         if following is None:
             following = (await self._thread.earliest_offsets(tp))[tp]
         found = [record for record in found if record.offset >= following]
@@ -133,18 +151,32 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         if found[0].offset > following:
             start = (await self._thread.earliest_offsets(tp))[tp]
             if found[0].offset > max(following, start):
-                raise GapError(f"{tp.topic}[{tp.partition}]: expected {following}, got {found[0].offset}")
+                raise GapError(
+                    f"{tp.topic}[{tp.partition}]: expected {following}, got {found[0].offset}"
+                )
         for part in parts(found):
             if not self.flow_active or generation != self.app.consumer_generation_id:
-                return  # revoked meanwhile: nobody would ack it, and it would hold up the commit for ever
+                # revoked meanwhile: nobody would ack it, and it would hold up the commit for ever
+                return
             await self._hand_over(tp, part, generation)
 
     async def _hand_over(self, tp: TP, found: list[ConsumerRecord], generation: int) -> None:
         last = found[-1]
         message = BatchMessage(
-            tp.topic, tp.partition, last.offset, last.timestamp / 1000.0, last.timestamp_type, None, None, found,
-            None, 0, 0, tp, generation_id=generation,
-        )  # fmt: skip
+            tp.topic,
+            tp.partition,
+            last.offset,
+            last.timestamp / 1000.0,
+            last.timestamp_type,
+            None,
+            None,
+            found,
+            None,
+            0,
+            0,
+            tp,
+            generation_id=generation,
+        )
         message.batch = Batch(last.offset)
         mark = self._watermarks.setdefault(tp, Watermark())
         mark.batches.append(message.batch)
@@ -153,7 +185,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self._read_offset[tp] = last.offset + 1
 
     async def _getmany(self, active_partitions: Any, timeout: float) -> Any:
-        """Of the partitions that have room; a live set, once empty, would read "all partitions" to aiokafka."""
+        """Of the partitions that have room; a live set, once empty, would read "all partitions"
+        to aiokafka.
+        """
         active = frozenset(active_partitions)
         open_ = frozenset(tp for tp in active if not self._is_full(tp))
         if not open_:
@@ -162,7 +196,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return await self._thread.getmany(open_, timeout if open_ == active else BRIEF_SECONDS)
 
     async def perform_seek(self) -> None:
-        """To the committed offsets; partitions without one, which Faust leaves where they are, to their beginning."""
+        """To the committed offsets; partitions without one, which Faust leaves where they are,
+        to their beginning.
+        """
         await super().perform_seek()
         changelogs = self.app.tables.changelog_topics
         sources = [tp for tp in self.assignment() if tp.topic not in changelogs]
@@ -193,7 +229,8 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
             [
                 tp
                 for tp, mark in self._watermarks.items()
-                if mark.commit is not None and (topics is None or tp in topics or tp.topic in topics)
+                if mark.commit is not None
+                and (topics is None or tp in topics or tp.topic in topics)
             ]
         )
 
@@ -201,7 +238,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         mark = self._watermarks.get(tp)
         return mark.commit if mark else None
 
-    async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
+    async def _commit_offsets(
+        self, offsets: Mapping[TP, int], start_new_transaction: bool = True
+    ) -> bool:
         done = bool(await super()._commit_offsets(offsets, start_new_transaction))
         if not done:  # Faust notes the offset as committed even so
             for tp in offsets:
@@ -209,7 +248,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         return done
 
     async def commits(self, sources: Iterable[TP]) -> dict[TP, OffsetAndMetadata]:
-        """What the group has committed of ``sources``, asked of the broker; without those of which it has nothing."""
+        """What the group has committed of ``sources``, asked of the broker; without those of
+        which it has nothing.
+        """
         asked = [driver.ensure_aiokafka_TP(tp) for tp in sources]
         found = await self._thread.call_thread(self._thread.fetch_commits, asked)
         return {TP(tp.topic, tp.partition): commit for tp, commit in found.items()}
@@ -254,12 +295,16 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
     def end_if_outside(self) -> None:
         """End the process if its group has given it up, unless it is leaving by itself."""
         if not self.app.should_stop and self._thread.is_outside():
-            die("the group has given this worker up: another may have carried on with its work", EXIT_STUCK)
+            die(
+                "the group has given this worker up: another may have carried on with its work",
+                EXIT_STUCK,
+            )
 
     async def let_go(self) -> None:
         """Take nothing more, drop what has not begun, return when the rest is written and acked.
 
-        Faust would wait for each message that anything still refers to, and the last of each stream is such a one.
+        Faust would wait for each message that anything still refers to, and the last of each stream
+        is such a one.
         """
         self.stop_flow()
         self.app.flow_control.suspend()
@@ -267,7 +312,9 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         self._unacked_messages.clear()
 
     def resume_flow(self) -> None:
-        """Not between a revocation and the assignment that follows it: a recovery that ends meanwhile is an old one."""
+        """Not between a revocation and the assignment that follows it: a recovery that ends
+        meanwhile is an old one.
+        """
         if not self.revoked:
             super().resume_flow()
 
@@ -277,10 +324,11 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         await super().on_partitions_assigned(assigned, generation_id)
 
     async def on_partitions_revoked(self, revoked: Iterable[TP]) -> None:
-        """Forget what another worker will carry on with. A worker that the group has given up ends here.
+        """Forget what another worker will carry on with. A worker that the group has given up ends
+        here.
 
-        Its generation is reset then, which an ordinary rebalance does not do: somebody else has its patients already,
-        and whatever it still wrote would stand behind theirs.
+        Its generation is reset then, which an ordinary rebalance does not do: somebody else has its
+        patients already, and whatever it still wrote would stand behind theirs.
         """
         gone = set(revoked)
         if gone:

@@ -1,10 +1,11 @@
-"""A changelog that has lost what its agent has written is noticed, and nobody is begun anew in silence.
+"""A changelog that has lost what its agent has written is noticed, and nobody is begun anew in
+silence.
 
-Each commit of a source partition carries, as its metadata, what was durable then of the changelog of that partition:
-where it ended, and how many states it held, whatever other partitions hold of the same keys. Neither ever falls,
-whatever is compacted, and both are noted only after
-the broker has acknowledged the writes; so a changelog with less has been deleted, emptied or put back from an old
-copy. A commit without metadata, of an older release, says nothing.
+Each commit of a source partition carries, as its metadata, what was durable then of the changelog
+of that partition: where it ended, and how many states it held, whatever other partitions hold of
+the same keys. Neither ever falls, whatever is compacted, and both are noted only after the broker
+has acknowledged the writes; so a changelog with less has been deleted, emptied or put back from an
+old copy. A commit without metadata, of an older release, says nothing.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from rpm_stream.app.runtime.end import EXIT_STATE, die
 if TYPE_CHECKING:
     from rpm_stream.app.engine.recovery import BytesTable
 
-# Header of the record that 'rpm-stream state rebuild' writes behind the states of a partition that it made anew; its
-# value is the end that the lost changelog had. A tombstone, so that its key never becomes a state.
+# Header of the record that 'rpm-stream state rebuild' writes behind the states of a partition that
+# it made anew; its value is the end that the lost changelog had. A tombstone, so that its key never
+# becomes a state.
 BEGUN_ANEW: Final = "rpm-begun-anew"
 BEGUN_ANEW_KEY: Final = b"\x00rpm-begun-anew"
 SURE_SECONDS = 5.0  # a broker that has just come back may show less than it has for a moment
@@ -32,9 +34,11 @@ log = structlog.get_logger()
 
 
 class Note(msgspec.Struct, frozen=True):
-    """What a commit says of the changelog: ``end`` the offset behind its last record, ``states`` how many keys.
+    """What a commit says of the changelog: ``end`` the offset behind its last record, ``states``
+    how many keys.
 
-    ``held``: the lowest offset of the source from which on messages of somebody are kept; None where all are applied.
+    ``held``: the lowest offset of the source from which on messages of somebody are kept; None
+    where all are applied.
     """
 
     end: int
@@ -53,8 +57,8 @@ class Lost(NamedTuple):
     def fault(self) -> str:
         """In words."""
         return (
-            f"it ends at {self.found.end} with {self.found.states} states; when its agent last committed it ended at "
-            f"{self.known.end} with {self.known.states}"
+            f"it ends at {self.found.end} with {self.found.states} states; when its agent last"
+            f" committed it ended at {self.known.end} with {self.known.states}"
         )
 
 
@@ -75,7 +79,9 @@ def read_note(metadata: str | None) -> Note | None:
 
 
 def begun_anew(record: Any) -> int | None:
-    """The end of the lost changelog that this record of a new one stands for; None for any other record."""
+    """The end of the lost changelog that this record of a new one stands for; None for any other
+    record.
+    """
     for name, value in record.headers or ():
         if name == BEGUN_ANEW and value.isdigit():
             return int(value)
@@ -83,10 +89,12 @@ def begun_anew(record: Any) -> int | None:
 
 
 def is_lost(found: Note, known: Note | None, anew: int) -> bool:
-    """Whether a changelog has lost what a commit knew. ``anew``: the end for which it was made anew since, or -1.
+    """Whether a changelog has lost what a commit knew. ``anew``: the end for which it was made anew
+    since, or -1.
 
-    An end never falls, whatever is compacted. The number of states tells only where none is left: retention empties a
-    partition without moving its end, and a wrong 65 would end the care of all others in it.
+    An end never falls, whatever is compacted. The number of states tells only where none is left:
+    retention empties a partition without moving its end, and a wrong 65 would end the care of all
+    others in it.
     """
     if known is None or known.end <= anew:
         return False
@@ -99,8 +107,11 @@ async def end_if_lost(app: Any, table: BytesTable, partitions: Iterable[int]) ->
     Where it was made anew, the commit is written again with what there is now.
     """
     changelog = table.changelog_topic.get_topic_name()
-    for tp, (offset, metadata) in (await app.consumer.commits(TP(table.source, each) for each in partitions)).items():
-        known, anew = read_note(metadata), table.anew.get(tp.partition, -1)
+    for tp, (offset, metadata) in (
+        await app.consumer.commits(TP(table.source, each) for each in partitions)
+    ).items():
+        known = read_note(metadata)
+        anew = table.anew.get(tp.partition, -1)
         found = await _found(app, table, tp.partition, known)
         if is_lost(found, known, anew):
             assert known is not None
@@ -124,8 +135,11 @@ async def _found(app: Any, table: BytesTable, partition: int, known: Note | None
 def lost(changelog: str, what: Lost) -> None:
     """End the process: a person must act."""
     die(
-        "the states of a partition are lost: its changelog was deleted, emptied or put back from an old copy. Nothing "
-        "was dropped and nobody begun anew: put the topic back, or make its states anew from what the other topics "
-        "still hold with 'rpm-stream state rebuild'",
-        EXIT_STATE, changelog=changelog, partition=what.partition, fault=what.fault,
-    )  # fmt: skip
+        "the states of a partition are lost: its changelog was deleted, emptied or put back from an"
+        " old copy. Nothing was dropped and nobody begun anew: put the topic back, or make its"
+        " states anew from what the other topics still hold with 'rpm-stream state rebuild'",
+        EXIT_STATE,
+        changelog=changelog,
+        partition=what.partition,
+        fault=what.fault,
+    )

@@ -1,4 +1,6 @@
-"""State: a table of sealed bytes, written to its changelog in batches and restored a fetch at a time."""
+"""State: a table of sealed bytes, written to its changelog in batches and restored a fetch at a
+time.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ class BatchRecovery(Recovery):  # type: ignore[misc]
 
     def _set_recovery_started(self) -> None:
         super()._set_recovery_started()
-        self.signal_recovery_end.clear()  # left set, a second recovery in one process would end with empty state
+        # left set, a second recovery in one process would end with empty state
+        self.signal_recovery_end.clear()
 
     def _signal_end(self) -> None:
         if not self.in_recovery:
@@ -48,7 +51,8 @@ class BatchRecovery(Recovery):  # type: ignore[misc]
             self.flush_buffers()
             self._set_recovery_ended()
             self._signal_end()
-            # Faust's own reader of changelogs clears the signal every 5 s; say it once more after that moment.
+            # Faust's own reader of changelogs clears the signal every 5 s; say it once more after
+            # that moment.
             asyncio.get_running_loop().call_later(0.05, self._signal_end)
         if not self.tables.standbys_ready and not self.standby_remaining_total():
             self.tables.on_standbys_ready()
@@ -56,8 +60,8 @@ class BatchRecovery(Recovery):  # type: ignore[misc]
     async def on_recovery_completed(self, generation_id: int = 0) -> None:
         """Let the tables look at what was restored; then the flow resumes.
 
-        It is stopped meanwhile, as Faust has let it go already: a source that is read before its positions are set
-        would be delivered from wherever it stands.
+        It is stopped meanwhile, as Faust has let it go already: a source that is read before its
+        positions are set would be delivered from wherever it stands.
         """
         self.app.consumer.stop_flow()
         self.app.flow_control.suspend()
@@ -90,14 +94,15 @@ class Kept(NamedTuple):
 class BytesTable(faust.Table):  # type: ignore[misc]
     """Bytes by key on the memory store.
 
-    ``source``: the topic of whose partitions it holds the states. ``places``: where in its changelog partition each
-    state stood last, and when. ``several``: of keys that lie in more than one partition, what each of these holds:
-    clients that hash in different ways bring a device there. The newest counts, before it one that is held: its
-    messages wait. ``ends`` and ``there``: what of a changelog partition is durable for certain, its end and its keys,
-    whatever other partitions hold of them; ``anew``: the end of a lost one that it was made anew for; ``held``: the
-    lowest offset of the source from which on messages are kept (``agents/holding.py``). ``on_restored`` is called after
-    each recovery with the partitions, before anything is delivered: the last moment at which a state that is no good
-    has done no harm.
+    ``source``: the topic of whose partitions it holds the states. ``places``: where in its
+    changelog partition each state stood last, and when. ``several``: of keys that lie in more than
+    one partition, what each of these holds: clients that hash in different ways bring a device
+    there. The newest counts, before it one that is held: its messages wait. ``ends`` and ``there``:
+    what of a changelog partition is durable for certain, its end and its keys, whatever other
+    partitions hold of them; ``anew``: the end of a lost one that it was made anew for; ``held``:
+    the lowest offset of the source from which on messages are kept (``agents/holding.py``).
+    ``on_restored`` is called after each recovery with the partitions, before anything is delivered:
+    the last moment at which a state that is no good has done no harm.
     """
 
     source = ""
@@ -120,7 +125,9 @@ class BytesTable(faust.Table):  # type: ignore[misc]
                 if (end := begun_anew(record)) is not None:
                     self.anew[partition] = max(end, self.anew.get(partition, -1))
             else:
-                self._enter(record.key, partition, Kept(record.value, record.offset, record.timestamp))
+                self._enter(
+                    record.key, partition, Kept(record.value, record.offset, record.timestamp)
+                )
                 self._choose(record.key)
         self.ends[partition] = max(self.ends.get(partition, 0), records[-1].offset + 1)
 
@@ -132,11 +139,14 @@ class BytesTable(faust.Table):  # type: ignore[misc]
         if key in self.several:
             self.several[key][partition] = found
         self.there[partition].add(key)
-        where[key], self.places[key] = partition, (found.offset, found.timestamp)
+        where[key] = partition
+        self.places[key] = (found.offset, found.timestamp)
         self.data.data[key] = found.blob
 
     def _choose(self, key: bytes) -> None:
-        """Of what several partitions hold of a key, whichever was read last, let the one count that is to."""
+        """Of what several partitions hold of a key, whichever was read last, let the one count
+        that is to.
+        """
         if found := self.several.get(key):
             self._enter(key, *max(found.items(), key=_weight))
 
@@ -154,7 +164,9 @@ class BytesTable(faust.Table):  # type: ignore[misc]
 
     def note(self, partition: int) -> Note:
         """What is durable of a changelog partition for certain."""
-        return Note(self.ends.get(partition, 0), len(self.there[partition]), self.held.get(partition))
+        return Note(
+            self.ends.get(partition, 0), len(self.there[partition]), self.held.get(partition)
+        )
 
     def blob(self, key: bytes) -> bytes | None:
         """The last written state of ``key``."""
@@ -163,7 +175,9 @@ class BytesTable(faust.Table):  # type: ignore[misc]
 
     def keys_of(self, partitions: set[int]) -> list[bytes]:
         """All keys that live in ``partitions``."""
-        return [key for key, partition in self.data._key_partition.items() if partition in partitions]
+        return [
+            key for key, partition in self.data._key_partition.items() if partition in partitions
+        ]
 
     def place_of(self, key: bytes) -> tuple[int | None, int | None]:
         """Partition and offset of the changelog record that ``key`` was restored from."""
@@ -173,7 +187,10 @@ class BytesTable(faust.Table):  # type: ignore[misc]
     async def write(self, partition: int, states: Mapping[bytes, bytes]) -> None:
         """Make states durable, then visible. Raises what the broker says."""
         futures = await self.app.producer.send_all(
-            [(self.changelog_topic.get_topic_name(), key, blob, partition) for key, blob in states.items()]
+            [
+                (self.changelog_topic.get_topic_name(), key, blob, partition)
+                for key, blob in states.items()
+            ]
         )
         stored = await asyncio.gather(*futures)
         for (key, blob), at in zip(states.items(), stored, strict=True):
@@ -184,7 +201,9 @@ class BytesTable(faust.Table):  # type: ignore[misc]
         self.ends[partition] = max(self.ends.get(partition, 0), end)
 
     async def _check_end(self, partition: int) -> None:
-        """A write came to stand before an earlier one, or the broker did not say where: does it still have that?"""
+        """A write came to stand before an earlier one, or the broker did not say where: does it
+        still have that?
+        """
         tp = TP(self.changelog_topic.get_topic_name(), partition)
         end = (await self.app.consumer.highwaters(tp)).get(tp)
         if end is not None and end < self.ends[partition]:

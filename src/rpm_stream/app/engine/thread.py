@@ -1,4 +1,6 @@
-"""The consumer's own thread: a short fetch wait, and commits that say what of a changelog is durable."""
+"""The consumer's own thread: a short fetch wait, and commits that say what of a changelog is
+durable.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +30,16 @@ class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust ship
     def is_outside(self) -> bool:
         """Whether the group knows this member no longer."""
         coordinator = getattr(self._consumer, "_coordinator", None)
-        return coordinator is not None and coordinator.generation == OffsetCommitRequest.DEFAULT_GENERATION_ID
+        return (
+            coordinator is not None
+            and coordinator.generation == OffsetCommitRequest.DEFAULT_GENERATION_ID
+        )
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        """As Faust's, with metadata. What else than a rebalance keeps a commit from being done ends the worker."""
+        """As Faust's, with metadata.
+
+        What else than a rebalance keeps a commit from being done ends the worker.
+        """
         assigned = self.assignment()
         commits = {
             driver.ensure_aiokafka_TP(tp): OffsetAndMetadata(offset, self._metadata(tp))
@@ -45,7 +53,8 @@ class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust ship
             if "already rebalanced" not in str(error):
                 await self._give_up(error)
             return False
-        except Exception as error:  # noqa: BLE001  # as upstream: whatever it is, the worker ends with it
+        except Exception as error:  # noqa: BLE001
+            # as upstream: whatever it is, the worker ends with it
             await self._give_up(error)
             return False
         return True
@@ -57,9 +66,15 @@ class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust ship
     def _metadata(self, tp: TP) -> str:
         """What is durable of the changelog beside ``tp``; nothing where no states belong to it."""
         table = self.consumer.app.states
-        return written(table.note(tp.partition)) if table is not None and tp.topic == table.source else ""
+        return (
+            written(table.note(tp.partition))
+            if table is not None and tp.topic == table.source
+            else ""
+        )
 
-    async def fetch_commits(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, OffsetAndMetadata]:
+    async def fetch_commits(
+        self, partitions: Iterable[TopicPartition]
+    ) -> dict[TopicPartition, OffsetAndMetadata]:
         """What the group has committed, with its metadata. To be called in the thread."""
         coordinator = self._ensure_consumer()._coordinator
         return dict(await coordinator.fetch_committed_offsets(list(partitions)))

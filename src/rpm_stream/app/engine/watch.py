@@ -1,4 +1,6 @@
-"""Lag, and the rule that Faust lacks: assigned, behind, and nothing done for a while means the process must end."""
+"""Lag, and the rule that Faust lacks: assigned, behind, and nothing done for a while means the
+process must end.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +22,18 @@ STUCK_SECONDS = 60.0  # six session timeouts; a rebalance or a slow broker is ov
 async def watch(app: BatchApp, stage: str) -> None:
     """Measure lag for ever; end the process when the consumer is stuck."""
     app.pulse.start()
-    moved: dict[TP, tuple[int | None, float]] = {}  # by partition that is behind: where it stood, and since when
+    # by partition that is behind: where it stood, and since when
+    moved: dict[TP, tuple[int | None, float]] = {}
     while True:
         await asyncio.sleep(EVERY_SECONDS)
         lags = await _lags(app)
-        now_at, now = app.consumer.applied_positions(), monotonic()
+        now_at = app.consumer.applied_positions()
+        now = monotonic()
         behind = {tp: now_at.get(tp) for tp, lag in lags.items() if lag}
-        moved = {tp: moved[tp] if tp in moved and moved[tp][0] == at else (at, now) for tp, at in behind.items()}
+        moved = {
+            tp: moved[tp] if tp in moved and moved[tp][0] == at else (at, now)
+            for tp, at in behind.items()
+        }
         LAG.labels(stage).set(sum(lags.values()))
         age = max((now - since for _, since in moved.values()), default=0.0)
         COMMIT_AGE.labels(stage).set(age)
@@ -35,7 +42,10 @@ async def watch(app: BatchApp, stage: str) -> None:
 
 
 async def _lags(app: BatchApp) -> dict[TP, int]:
-    """Lag by partition. A rebalance that lasts, or a broker that cannot answer, counts as work left undone."""
+    """Lag by partition.
+
+    A rebalance that lasts, or a broker that cannot answer, counts as work left undone.
+    """
     if app.rebalancing or app.in_recovery:
         return {UNKNOWN: 1}
     try:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from aiokafka.structs import ConsumerRecord
 
-BATCH_OCTETS = 1024 * 1024  # of values; a compressed fetch may hold many times that, and would be acked late
+# of values; a compressed fetch may hold many times that, and would be acked late
+BATCH_OCTETS = 1024 * 1024
 
 
 class Batch:
@@ -16,11 +17,14 @@ class Batch:
     __slots__ = ("acked", "last")
 
     def __init__(self, last: int) -> None:
-        self.last, self.acked = last, False
+        self.last = last
+        self.acked = False
 
 
 class Watermark:
-    """Delivered batches of one partition in order; ``commit`` is the end of the contiguous acked ones."""
+    """Delivered batches of one partition in order; ``commit`` is the end of the contiguous acked
+    ones.
+    """
 
     def __init__(self) -> None:
         self.batches: deque[Batch] = deque()
@@ -39,4 +43,5 @@ def parts(records: list[ConsumerRecord]) -> Iterator[list[ConsumerRecord]]:
         size += len(record.value or b"")
         if size >= BATCH_OCTETS or end == len(records):
             yield records[start:end]
-            start, size = end, 0
+            start = end
+            size = 0

@@ -1,9 +1,10 @@
-"""What became of a decision that the alert does not show: an answer within seconds of its being judged.
+"""What became of a decision that the alert does not show: an answer within seconds of its being
+judged.
 
-The judge writes what it carries out or refuses into the alert. Where it keeps nothing of the alert (its patient's state
-was lost since), has said the same already, or holds the patient's messages, nothing comes. So the progress is watched:
-once ingest has passed the decision on, and the judge has worked through all that was there then, the newest record of
-the alert is what there is to say.
+The judge writes what it carries out or refuses into the alert. Where it keeps nothing of the alert
+(its patient's state was lost since), has said the same already, or holds the patient's messages,
+nothing comes. So the progress is watched: once ingest has passed the decision on, and the judge has
+worked through all that was there then, the newest record of the alert is what there is to say.
 """
 
 from __future__ import annotations
@@ -20,17 +21,24 @@ from rpm_stream.pipeline.held import RULE
 from rpm_stream.publish.old_life import typed
 from rpm_stream.records import Alert
 
-CLOCKS_APART: Final = timedelta(seconds=2)  # the broker's clock stamps what waits, ours the decision
+# the broker's clock stamps what waits, ours the decision
+CLOCKS_APART: Final = timedelta(seconds=2)
 WORDS: Final[dict[Answer, str]] = {
-    "kept": "is kept: this patient is not judged for now, and it is carried out when that is mended",
+    "kept": (
+        "is kept: this patient is not judged for now, and it is carried out when that is mended"
+    ),
     "refused": "is not carried out, and its history says why",
-    "unkept": "is not carried out: the service keeps nothing of this alert but its record. Look at the patient; "
-    "to resolve it ends it",
+    "unkept": (
+        "is not carried out: the service keeps nothing of this alert but its record. Look at the"
+        " patient; to resolve it ends it"
+    ),
 }
 
 
 def look(state: FeedState, progress: Progress) -> None:
-    """After each look at the progress: answer the decisions that were judged and that nothing came of."""
+    """After each look at the progress: answer the decisions that were judged and that nothing
+    came of.
+    """
     for key, pending in list(state.pending.items()):
         alert = state.alerts.get(key)
         if alert is None:
@@ -46,23 +54,36 @@ def look(state: FeedState, progress: Progress) -> None:
 
 
 def is_held(alert: Alert, alerts: Iterable[Alert]) -> bool:
-    """Whether the messages of the alert's patient wait until their state is mended. The alert that says so does not."""
+    """Whether the messages of the alert's patient wait until their state is mended.
+
+    The alert that says so does not.
+    """
     return alert.rule != RULE and any(
-        each.patient == alert.patient and each.rule == RULE and each.state != "resolved" for each in alerts
+        each.patient == alert.patient and each.rule == RULE and each.state != "resolved"
+        for each in alerts
     )
 
 
 def after(pending: Pending, alert: Alert, progress: Progress, held: bool) -> Pending:
     """What is known of a decision after a look at the progress."""
-    upto, at = progress.judged_up_to, progress.checked_at
+    upto = progress.judged_up_to
+    at = progress.checked_at
     if pending.answer == "kept" and not held:
         return replace(pending, answer=None, stored_at=at, forwarded_at=None, judged_at=None)
     if pending.stored_at is None or upto is None or pending.answer is not None:
         return pending
     if pending.forwarded_at is None:
-        return replace(pending, forwarded_at=at) if upto > pending.stored_at + CLOCKS_APART else pending
+        return (
+            replace(pending, forwarded_at=at)
+            if upto > pending.stored_at + CLOCKS_APART
+            else pending
+        )
     if pending.judged_at is None:
-        return replace(pending, judged_at=at) if upto > pending.forwarded_at + CLOCKS_APART else pending
+        return (
+            replace(pending, judged_at=at)
+            if upto > pending.forwarded_at + CLOCKS_APART
+            else pending
+        )
     if at <= pending.judged_at + CLOCKS_APART:  # time for the alert's record to come here
         return pending
     return replace(pending, answer=_answer(pending, alert, held))
@@ -76,5 +97,7 @@ def _answer(pending: Pending, alert: Alert, held: bool) -> Answer:
 
 
 def overdue_since(pending: Pending, now: datetime) -> bool:
-    """Whether a decision is shown as unconfirmed: neither the alert nor the progress has said anything in its time."""
+    """Whether a decision is shown as unconfirmed: neither the alert nor the progress has said
+    anything in its time.
+    """
     return pending.answer is None and pending.overdue_at is not None and now >= pending.overdue_at

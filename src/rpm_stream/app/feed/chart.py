@@ -1,4 +1,6 @@
-"""The chart of a vital around an alert: its points in one unit, the limits that held, and what the evidence is."""
+"""The chart of a vital around an alert: its points in one unit, the limits that held, and what
+the evidence is.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +13,22 @@ from rpm_stream.knowledge import Knowledge, Points, Vital
 from rpm_stream.knowledge.registry import years_old
 from rpm_stream.records import Absent, Alert, Limit, PatientEntry, Priority, Record
 
-AROUND = timedelta(hours=6)  # before the first evidence and after the last change: enough to see what led to it
+# before the first evidence and after the last change: enough to see what led to it
+AROUND = timedelta(hours=6)
 MOST_CHARTS = 4
-NEWS2_BANDS: dict[int, tuple[Priority, str]] = {3: ("high", "NEWS2 red"), 2: ("medium", "NEWS2 amber")}
+NEWS2_BANDS: dict[int, tuple[Priority, str]] = {
+    3: ("high", "NEWS2 red"),
+    2: ("medium", "NEWS2 amber"),
+}
 
 # UCUM as people write it.
-UNIT_WORDS = {"mm[Hg]": "mmHg", "Cel": "°C", "[degF]": "°F", "{beats}/min": "/min", "{breaths}/min": "/min"}
+UNIT_WORDS = {
+    "mm[Hg]": "mmHg",
+    "Cel": "°C",
+    "[degF]": "°F",
+    "{beats}/min": "/min",
+    "{breaths}/min": "/min",
+}
 UNIT_WORDS |= {"[lb_av]": "lb", "[in_i]": "in", "{steps}": "steps", "{score}": "", "1": ""}
 
 
@@ -31,7 +43,9 @@ class ChartPoint(Record, frozen=True, kw_only=True):
 
 
 class LimitLine(Record, frozen=True, kw_only=True):
-    """A limit in the chart's unit; ``side`` low means that values below are out, high that values above are."""
+    """A limit in the chart's unit; ``side`` low means that values below are out, high that
+    values above are.
+    """
 
     value: float
     side: str
@@ -54,14 +68,20 @@ class Chart(Record, frozen=True, kw_only=True):
 
 
 def charts(state: FeedState, alert: Alert, knowledge: Knowledge, now: datetime) -> list[Chart]:
-    """The vitals that the evidence names, else those of the alert's group that are known; at most ``MOST_CHARTS``.
+    """The vitals that the evidence names, else those of the alert's group that are known; at most
+    ``MOST_CHARTS``.
 
-    They end at ``now`` at the latest (to the minute: a chart that moves every second cannot be read).
+    They end at ``now`` at the latest (to the minute: a chart that moves every second cannot be
+    read).
     """
     evidence = state.evidence(alert)
     vitals = list(dict.fromkeys(vital for vital, _ in evidence.values()))
     if not vitals:
-        vitals = [v for v in state.vitals(alert.patient) if v in knowledge.vitals and _in_group(v, alert, knowledge)]
+        vitals = [
+            v
+            for v in state.vitals(alert.patient)
+            if v in knowledge.vitals and _in_group(v, alert, knowledge)
+        ]
     end = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
     return [_chart(state, alert, (vital, end), knowledge) for vital in vitals[:MOST_CHARTS]]
 
@@ -70,12 +90,15 @@ def _in_group(vital: str, alert: Alert, knowledge: Knowledge) -> bool:
     return knowledge.vitals[vital].group == alert.group
 
 
-def _chart(state: FeedState, alert: Alert, vital_and_end: tuple[str, datetime], knowledge: Knowledge) -> Chart:
+def _chart(
+    state: FeedState, alert: Alert, vital_and_end: tuple[str, datetime], knowledge: Knowledge
+) -> Chart:
     vital, end = vital_and_end
     proof = {point.id: point for name, point in state.evidence(alert).values() if name == vital}
     first = min([alert.opened_at, alert.measured_at, *(point.at for point in proof.values())])
     last = max([alert.updated_at, alert.measured_at, *(point.at for point in proof.values())])
-    since, until = first - AROUND, max(min(last + AROUND, end), last)
+    since = first - AROUND
+    until = max(min(last + AROUND, end), last)
     points = {point.id: point for point in state.series(alert.patient, vital, since, until)} | proof
     ordered = sorted(points.values(), key=lambda point: (point.at, point.id))
     known = knowledge.vitals.get(vital)
@@ -88,12 +111,16 @@ def _chart(state: FeedState, alert: Alert, vital_and_end: tuple[str, datetime], 
         unit_words=UNIT_WORDS.get(unit, unit),
         since=since,
         until=until,
-        points=tuple(_shown(point, (known, unit), point.id in proof, knowledge) for point in ordered),
+        points=tuple(
+            _shown(point, (known, unit), point.id in proof, knowledge) for point in ordered
+        ),
         limits=tuple(limit_lines(entry, vital, (unit, alert.measured_at), knowledge)),
     )
 
 
-def _shown(point: Point, chart: tuple[Vital | None, str], evidence: bool, knowledge: Knowledge) -> ChartPoint:
+def _shown(
+    point: Point, chart: tuple[Vital | None, str], evidence: bool, knowledge: Knowledge
+) -> ChartPoint:
     """The point in the chart's unit; without value where nothing says how its unit converts."""
     known, unit = chart
     value = point.value
@@ -101,19 +128,26 @@ def _shown(point: Point, chart: tuple[Vital | None, str], evidence: bool, knowle
         units = known.units if known else ()
         same = point.unit in units and unit in units
         value = float(knowledge.convert(Decimal(str(value)), point.unit, unit)) if same else None
-    return ChartPoint(at=point.at, value=value, absent=point.absent, flags=point.flags, evidence=evidence)
+    return ChartPoint(
+        at=point.at, value=value, absent=point.absent, flags=point.flags, evidence=evidence
+    )
 
 
 def limit_lines(
     entry: PatientEntry, vital: str, unit_and_time: tuple[str, datetime], knowledge: Knowledge
 ) -> Iterator[LimitLine]:
-    """What judges the vital at the time: on each side the patient's own limits, else shipped ones and NEWS2 bands."""
+    """What judges the vital at the time: on each side the patient's own limits, else shipped
+    ones and NEWS2 bands.
+    """
     unit, at = unit_and_time
     known = knowledge.vitals.get(vital)
     if known is None or unit not in known.units:
         return
     own = [
-        (side, limit) for side in ("low", "high") for limit in _own(entry, vital, side, at) if limit.unit in known.units
+        (side, limit)
+        for side in ("low", "high")
+        for limit in _own(entry, vital, side, at)
+        if limit.unit in known.units
     ]
     for side, limit in own:
         yield _own_line(limit, side, unit, knowledge)
@@ -132,7 +166,12 @@ def _shipped_lines(
             low = row.below is not None
             bound = row.below if row.below is not None else row.above
             if bound is not None:
-                yield _line((bound, row.unit, unit), "low" if low else "high", (row.first, "shipped"), knowledge)
+                yield _line(
+                    (bound, row.unit, unit),
+                    "low" if low else "high",
+                    (row.first, "shipped"),
+                    knowledge,
+                )
     age = years_old(entry, at)
     if entry.pregnant or (age is not None and age < knowledge.news2.adult_from_years):
         return  # the chart is for adults who are not pregnant
@@ -160,11 +199,16 @@ def _begin(limit: Limit) -> float:
 
 def _own_line(limit: Limit, side: str, unit: str, knowledge: Knowledge) -> LimitLine:
     bound = limit.low if side == "low" else limit.high
-    return _line((Decimal(str(bound)), limit.unit, unit), side, (limit.priority, limit.owner), knowledge)
+    return _line(
+        (Decimal(str(bound)), limit.unit, unit), side, (limit.priority, limit.owner), knowledge
+    )
 
 
 def _line(
-    bound: tuple[Decimal, str, str], side: str, priority_and_owner: tuple[Priority, str], knowledge: Knowledge
+    bound: tuple[Decimal, str, str],
+    side: str,
+    priority_and_owner: tuple[Priority, str],
+    knowledge: Knowledge,
 ) -> LimitLine:
     value, written, unit = bound
     priority, owner = priority_and_owner
@@ -179,8 +223,12 @@ def _line(
     )
 
 
-def _news2_lines(chart: Points, entry: PatientEntry, unit: str, knowledge: Knowledge) -> Iterator[LimitLine]:
-    """Where the chart's red and amber bands begin: the last value of a low band, the first value of a high one."""
+def _news2_lines(
+    chart: Points, entry: PatientEntry, unit: str, knowledge: Knowledge
+) -> Iterator[LimitLine]:
+    """Where the chart's red and amber bands begin: the last value of a low band, the first value
+    of a high one.
+    """
     rows = chart.rows
     if entry.oxygen_scale == 2 and chart.rows_scale_2_air:
         rows = chart.rows_scale_2_oxygen if entry.on_oxygen else chart.rows_scale_2_air

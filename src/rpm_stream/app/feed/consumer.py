@@ -1,7 +1,8 @@
-"""From the topics into the feed's state: plain consumers without a group, all partitions, nothing committed.
+"""From the topics into the feed's state: plain consumers without a group, all partitions, nothing
+committed.
 
-Every start reads the alerts and the registry from the beginning (both are compacted) and the readings of the last
-hours, so the feed has no state of its own to lose.
+Every start reads the alerts and the registry from the beginning (both are compacted) and the
+readings of the last hours, so the feed has no state of its own to lose.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ _alert = msgspec.json.Decoder(Alert)
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The topics that the feed reads and writes, and the groups that it watches (group -> its input topics)."""
+    """The topics that the feed reads and writes, and the groups that it watches (group -> its
+    input topics).
+    """
 
     alerts: str = names.ALERTS
     registry: str = names.REGISTRY
@@ -51,7 +54,8 @@ class Sources:
 
 
 def apply_alert(state: FeedState, record: ConsumerRecord[bytes, bytes], now: datetime) -> None:
-    """A message of ``rpm.alerts``. One that is no alert is counted and shown: it could be a red one.
+    """A message of ``rpm.alerts``. One that is no alert is counted and shown: it could be a red
+    one.
 
     What is over is not kept: a long topic holds every alert that ever was.
     """
@@ -84,8 +88,9 @@ def apply_entry(state: FeedState, record: ConsumerRecord[bytes, bytes]) -> None:
 
 
 def apply_readings(state: FeedState, record: ConsumerRecord[bytes, bytes]) -> None:
-    """A message of ``rpm.readings``. Readings that a person took back leave the charts, and stand in those of whoever
-    they were given to. A decision about an alert draws nothing: the alert tells what came of it.
+    """A message of ``rpm.readings``. Readings that a person took back leave the charts, and stand
+    in those of whoever they were given to. A decision about an alert draws nothing: the alert tells
+    what came of it.
     """
     try:
         message = None if record.value is None else read_message(record.value)
@@ -101,14 +106,20 @@ def apply_readings(state: FeedState, record: ConsumerRecord[bytes, bytes]) -> No
 
 
 def _log_unreadable(record: ConsumerRecord[bytes, bytes]) -> None:
-    log.error("feed.unreadable", topic=record.topic, partition=record.partition, offset=record.offset)
+    log.error(
+        "feed.unreadable", topic=record.topic, partition=record.partition, offset=record.offset
+    )
 
 
 Apply = Callable[[FeedState, ConsumerRecord[bytes, bytes]], None]
 
 
-async def follow_alerts(bootstrap: str, topic: str, state: FeedState, now: Callable[[], datetime]) -> None:
-    """Read the alerts from the beginning, for ever; ``state.ready`` once the end of the start has been reached."""
+async def follow_alerts(
+    bootstrap: str, topic: str, state: FeedState, now: Callable[[], datetime]
+) -> None:
+    """Read the alerts from the beginning, for ever; ``state.ready`` once the end of the start
+    has been reached.
+    """
     consumer = await _assigned(bootstrap, topic)
     try:
         partitions = consumer.assignment()
@@ -116,7 +127,9 @@ async def follow_alerts(bootstrap: str, topic: str, state: FeedState, now: Calla
         goal = await consumer.end_offsets(partitions)
         while True:
             await _apply_some(consumer, state, partial(apply_alert, now=now()))
-            if not state.ready and all([await consumer.position(p) >= end for p, end in goal.items()]):
+            if not state.ready and all(
+                [await consumer.position(p) >= end for p, end in goal.items()]
+            ):
                 state.ready = True
                 state.touch()
     finally:
@@ -134,8 +147,12 @@ async def follow_registry(bootstrap: str, topic: str, state: FeedState) -> None:
         await consumer.stop()
 
 
-async def follow_readings(bootstrap: str, topic: str, state: FeedState, now: Callable[[], datetime]) -> None:
-    """Read the readings from ``READ_BACK`` ago (at most ``READ_BACK_MESSAGES`` a partition), for ever."""
+async def follow_readings(
+    bootstrap: str, topic: str, state: FeedState, now: Callable[[], datetime]
+) -> None:
+    """Read the readings from ``READ_BACK`` ago (at most ``READ_BACK_MESSAGES`` a partition), for
+    ever.
+    """
     consumer = await _assigned(bootstrap, topic)
     try:
         partitions = consumer.assignment()
@@ -146,7 +163,9 @@ async def follow_readings(bootstrap: str, topic: str, state: FeedState, now: Cal
         for partition in partitions:
             by_time = found[partition]
             start = by_time.offset if by_time is not None else ends[partition]
-            consumer.seek(partition, max(start, ends[partition] - READ_BACK_MESSAGES, starts[partition]))
+            consumer.seek(
+                partition, max(start, ends[partition] - READ_BACK_MESSAGES, starts[partition])
+            )
         while True:
             await _apply_some(consumer, state, apply_readings)
     finally:
@@ -169,7 +188,9 @@ async def _apply_some(consumer: AIOKafkaConsumer, state: FeedState, apply: Apply
 
 
 async def _assigned(bootstrap: str, topic: str) -> AIOKafkaConsumer:
-    """A consumer of all partitions of ``topic``, as soon as the broker answers and the topic exists."""
+    """A consumer of all partitions of ``topic``, as soon as the broker answers and the topic
+    exists.
+    """
     partitions = await _existing(bootstrap, topic)
     consumer = AIOKafkaConsumer(
         **kafka_client(bootstrap),
@@ -209,10 +230,12 @@ class Actions:
         self._topic = topic
         self._producer: Any = None  # an AIOKafkaProducer, from the first decision on
         self._starting = asyncio.Lock()
-        self._leaving: asyncio.Task[None] | None = None  # a producer that is no good any more, until it has stopped
+        # a producer that is no good any more, until it has stopped
+        self._leaving: asyncio.Task[None] | None = None
 
     async def send(self, action: Action) -> asyncio.Future[Any]:
-        """Enter it; what comes back ends when the broker has it, which may be long after a broker has gone away.
+        """Enter it; what comes back ends when the broker has it, which may be long after a broker
+        has gone away.
 
         Raises KafkaError where it could not be entered: then it is not sent later either.
         """
@@ -228,7 +251,9 @@ class Actions:
         return sent
 
     def _ended(self, producer: Any, sent: asyncio.Future[Any]) -> None:
-        """A record that failed leaves a gap in the producer's numbers, at which the broker refuses all that follow."""
+        """A record that failed leaves a gap in the producer's numbers, at which the broker
+        refuses all that follow.
+        """
         if self._producer is not producer or not (sent.cancelled() or sent.exception()):
             return
         self._producer = None
@@ -243,7 +268,10 @@ class Actions:
         async with self._starting:
             if self._producer is None:
                 producer = AIOKafkaProducer(
-                    **kafka_client(self._bootstrap), acks="all", enable_idempotence=True, request_timeout_ms=10_000
+                    **kafka_client(self._bootstrap),
+                    acks="all",
+                    enable_idempotence=True,
+                    request_timeout_ms=10_000,
                 )
                 try:
                     await producer.start()

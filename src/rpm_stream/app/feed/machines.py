@@ -1,4 +1,6 @@
-"""Which stages run on a machine whose clock is wrong: what they say of themselves in the topic of the clocks."""
+"""Which stages run on a machine whose clock is wrong: what they say of themselves in the topic
+of the clocks.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from aiokafka.errors import KafkaError
 from rpm_stream.app.kafka.broker_time import EVERY_SECONDS, OFF, TOPIC, read_look
 from rpm_stream.app.kafka.security import kafka_client
 
-FRESH = timedelta(seconds=4 * EVERY_SECONDS)  # what a stage said before that is of one that has gone
+# what a stage said before that is of one that has gone
+FRESH = timedelta(seconds=4 * EVERY_SECONDS)
 POLL_MS = 1000
 log = structlog.get_logger("rpm_stream.feed")
 
@@ -26,7 +29,10 @@ class Machines:
         self._said: dict[str, tuple[datetime, float]] = {}
 
     def note(self, value: bytes | None, at: datetime) -> None:
-        """A message of the topic, received at ``at``. Of several workers of a stage the one that is off counts."""
+        """A message of the topic, received at ``at``.
+
+        Of several workers of a stage the one that is off counts.
+        """
         look = read_look(value)
         if look is None:
             return
@@ -64,6 +70,8 @@ class Machines:
             while True:
                 for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
                     for record in records:
-                        self.note(record.value, datetime.fromtimestamp(record.timestamp / 1000, UTC))
+                        self.note(
+                            record.value, datetime.fromtimestamp(record.timestamp / 1000, UTC)
+                        )
         finally:
             await consumer.stop()

@@ -1,8 +1,10 @@
-"""How far the service has judged, seen from outside: a dead worker must show even though nothing else changes.
+"""How far the service has judged, seen from outside: a dead worker must show even though nothing
+else changes.
 
-For each agent's consumer group: its committed offsets against the ends of its input topics, and whether it has live
-members. "Judged up to" is now when nothing waits and every agent lives; else the append time of the first record
-that waits. It cannot be fooled by a worker that hangs: that one commits nothing, so the time stands still.
+For each agent's consumer group: its committed offsets against the ends of its input topics, and
+whether it has live members. "Judged up to" is now when nothing waits and every agent lives; else
+the append time of the first record that waits. It cannot be fooled by a worker that hangs: that one
+commits nothing, so the time stands still.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ log = structlog.get_logger("rpm_stream.feed")
 
 
 class Progress(Record, frozen=True, kw_only=True):
-    """``judged_up_to`` is broker append time; ``lag`` counts messages, ``workers`` live members, each by group.
+    """``judged_up_to`` is broker append time; ``lag`` counts messages, ``workers`` live members,
+    each by group.
 
     ``clocks``: stages on a machine whose clock is wrong, and by how many seconds it is ahead.
     """
@@ -43,14 +46,20 @@ class Progress(Record, frozen=True, kw_only=True):
     clocks: dict[str, int] = msgspec.field(default_factory=dict)
 
 
-UNKNOWN = Progress(status="unknown", judged_up_to=None, checked_at=datetime.fromtimestamp(0, UTC), lag={}, workers={})
+UNKNOWN = Progress(
+    status="unknown",
+    judged_up_to=None,
+    checked_at=datetime.fromtimestamp(0, UTC),
+    lag={},
+    workers={},
+)
 
 
 def judge(observed: Iterable[Observed], now: datetime, before: Progress) -> Progress:
     """What the groups say together at ``now``.
 
-    With a worker missing and nothing waiting, the time stays where it was when all was last seen well: nothing
-    waits, but silence and escalation are not being judged.
+    With a worker missing and nothing waiting, the time stays where it was when all was last seen
+    well: nothing waits, but silence and escalation are not being judged.
     """
     groups = list(observed)
     names = dict.fromkeys(group.group for group in groups)
@@ -72,7 +81,9 @@ def judge(observed: Iterable[Observed], now: datetime, before: Progress) -> Prog
 
 
 def aged(progress: Progress, now: datetime) -> Progress:
-    """The same finding; but one that is itself older than a minute is, as of ``now``, unknown, whatever it said."""
+    """The same finding; but one that is itself older than a minute is, as of ``now``, unknown,
+    whatever it said.
+    """
     if now - progress.checked_at > BEHIND_AFTER:
         return Progress(
             status="unknown",
@@ -85,9 +96,14 @@ def aged(progress: Progress, now: datetime) -> Progress:
 
 
 class Watcher:
-    """Looks every ``INTERVAL_S`` seconds and keeps the last finding. An unreachable broker makes it unknown."""
+    """Looks every ``INTERVAL_S`` seconds and keeps the last finding.
 
-    def __init__(self, bootstrap: str, groups: Mapping[str, Sequence[str]], now: Callable[[], datetime]) -> None:
+    An unreachable broker makes it unknown.
+    """
+
+    def __init__(
+        self, bootstrap: str, groups: Mapping[str, Sequence[str]], now: Callable[[], datetime]
+    ) -> None:
         self._bootstrap = bootstrap
         self._groups = groups
         self._now = now

@@ -1,7 +1,9 @@
-"""What the feed knows, in memory: alerts, patients, and a bounded window of readings for the charts.
+"""What the feed knows, in memory: alerts, patients, and a bounded window of readings for the
+charts.
 
-Built from the topics at each start and thrown away at the end. Bounded: readings by ``WINDOW``, ``SERIES_POINTS`` a
-patient and vital, and ``TOTAL_POINTS``; alerts by what is listed, plus 24 hours of resolved ones.
+Built from the topics at each start and thrown away at the end. Bounded: readings by ``WINDOW``,
+``SERIES_POINTS`` a patient and vital, and ``TOTAL_POINTS``; alerts by what is listed, plus 24 hours
+of resolved ones.
 """
 
 from __future__ import annotations
@@ -30,14 +32,19 @@ from rpm_stream.records import (
     Transition,
 )
 
-WINDOW = timedelta(hours=72)  # of measured time before the patient's newest: a home device is used daily or so
+# of measured time before the patient's newest: a home device is used daily or so
+WINDOW = timedelta(hours=72)
 SERIES_POINTS = 2_000
 TOTAL_POINTS = 400_000  # about 150 MB
-PENDING_FOR = timedelta(seconds=30)  # a decision that is not confirmed by then is shown as unconfirmed
+# a decision that is not confirmed by then is shown as unconfirmed
+PENDING_FOR = timedelta(seconds=30)
 
 
-Answer = Literal["kept", "refused", "unkept"]  # of a decision that was judged and that the alert does not show
-Kind = Literal["see", "acknowledge", "snooze", "assign", "comment", "new_normal", "resolve", "withdraw"]
+# of a decision that was judged and that the alert does not show
+Answer = Literal["kept", "refused", "unkept"]
+Kind = Literal[
+    "see", "acknowledge", "snooze", "assign", "comment", "new_normal", "resolve", "withdraw"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +63,10 @@ class Point:
 class Pending:
     """A decision that was sent and is not yet in the alert.
 
-    ``known`` is the alert's history when it was sent. From ``overdue_at`` on it is shown as unconfirmed; None while the
-    broker has not taken it. ``answer`` is what became of it where the alert does not show it; the three times, by the
-    feed's clock, are how far it is known to have come (``answers.py``).
+    ``known`` is the alert's history when it was sent. From ``overdue_at`` on it is shown as
+    unconfirmed; None while the broker has not taken it. ``answer`` is what became of it where the
+    alert does not show it; the three times, by the feed's clock, are how far it is known to have
+    come (``answers.py``).
     """
 
     who: str
@@ -71,7 +79,8 @@ class Pending:
     answer: Answer | None = None
 
     def is_confirmed_by(self, alert: Alert) -> bool:
-        """Whether the alert shows it: by a step that was not there before, or because nothing is left to wait for.
+        """Whether the alert shows it: by a step that was not there before, or because nothing is
+        left to wait for.
 
         No clock decides: the steps have the broker's time, and the feed's own may be ahead of it.
         """
@@ -84,7 +93,9 @@ class Pending:
         """The steps that may come of it: what this person asked for, or a refusal."""
         events = (EVENTS[self.action], "refused")
         steps = typed(history)
-        return Counter((step.at, step.event) for step in steps if step.who == self.who and step.event in events)
+        return Counter(
+            (step.at, step.event) for step in steps if step.who == self.who and step.event in events
+        )
 
 
 Series = dict[str, Point]
@@ -96,11 +107,15 @@ def is_over(alert: Alert, now: datetime) -> bool:
 
 
 def thinned(points: Iterable[Point]) -> list[Point]:
-    """About half of the points, in time order: of each four neighbours the lowest and the highest stay.
+    """About half of the points, in time order: of each four neighbours the lowest and the highest
+    stay.
 
-    So a chart of thinned data still shows every extreme that it showed before; points without value stay out.
+    So a chart of thinned data still shows every extreme that it showed before; points without value
+    stay out.
     """
-    ordered = sorted((point for point in points if point.value is not None), key=lambda point: point.at)
+    ordered = sorted(
+        (point for point in points if point.value is not None), key=lambda point: point.at
+    )
     kept: list[Point] = []
     for start in range(0, len(ordered), 4):
         block = ordered[start : start + 4]
@@ -114,7 +129,10 @@ def _value(point: Point) -> float:
 
 
 class FeedState:
-    """One per process, used from one event loop. ``version`` grows with every change that a viewer can see."""
+    """One per process, used from one event loop.
+
+    ``version`` grows with every change that a viewer can see.
+    """
 
     def __init__(self) -> None:
         self.alerts: dict[str, Alert] = {}
@@ -122,21 +140,27 @@ class FeedState:
         self.pending: dict[str, Pending] = {}
         self.unkept: set[str] = set()  # alerts of which the judge was found to keep nothing
         self.ready = False  # the alerts that were there at the start have been read
-        self.unreadable = 0  # messages of rpm.alerts that are no alert: the page says so, or one could be missed
+        # messages of rpm.alerts that are no alert: the page says so, or one could be missed
+        self.unreadable = 0
         self.version = 0
         self.list_version = 0  # the last version that changed more than the progress
         self.removed_at = 0  # the last version at which an alert went away
         self._changed_at: dict[str, int] = {}
-        self._vitals: OrderedDict[str, dict[str, Series]] = OrderedDict()  # patient -> vital; least recent first
+        # patient -> vital; least recent first
+        self._vitals: OrderedDict[str, dict[str, Series]] = OrderedDict()
         self._points = 0
-        self._wanted: dict[str, set[str]] = {}  # patient -> reading ids that an alert names as evidence
-        self._evidence: dict[str, dict[str, tuple[str, Point]]] = {}  # patient -> reading id -> vital, point
+        # patient -> reading ids that an alert names as evidence
+        self._wanted: dict[str, set[str]] = {}
+        # patient -> reading id -> vital, point
+        self._evidence: dict[str, dict[str, tuple[str, Point]]] = {}
         self._change = asyncio.Event()
 
-    # --- changes -------------------------------------------------------------------------------------------------
+    # --- changes ----------------------------------------------------------------------------------
 
     def touch(self, alert: str | None = None) -> None:
-        """Wake everyone who waits; ``alert`` is what changed, None for something that concerns all."""
+        """Wake everyone who waits; ``alert`` is what changed, None for something that concerns
+        all.
+        """
         self.list_version = self.version + 1
         if alert is not None:
             self._changed_at[alert] = self.list_version
@@ -158,11 +182,13 @@ class FeedState:
         """The alerts that changed after version ``seen``, ranked."""
         return feed.ranked(self.alerts[key] for key, at in self._changed_at.items() if at > seen)
 
-    # --- input ---------------------------------------------------------------------------------------------------
+    # --- input ------------------------------------------------------------------------------------
 
     def put_alert(self, alert: Alert) -> None:
         """The newest record of an alert replaces the one before it."""
-        if (before := self.alerts.get(alert.id)) is not None and before.updated_at < alert.updated_at:
+        if (
+            before := self.alerts.get(alert.id)
+        ) is not None and before.updated_at < alert.updated_at:
             self.unkept.discard(alert.id)
         self.alerts[alert.id] = alert
         pending = self.pending.get(alert.id)
@@ -188,7 +214,9 @@ class FeedState:
         """A registry entry; a patient's name may change every row of that patient."""
         self.registry.put(entry)
         if isinstance(entry, PatientEntry):
-            for alert in [alert for alert in self.alerts.values() if alert.patient == entry.patient]:
+            for alert in [
+                alert for alert in self.alerts.values() if alert.patient == entry.patient
+            ]:
                 self.touch(alert.id)
 
     def put_readings(self, message: Readings) -> None:
@@ -211,14 +239,17 @@ class FeedState:
 
     def take_back(self, patient: str, readings: Iterable[Reading]) -> None:
         """Forget readings that were wrong or another person's, also as evidence."""
-        vitals, evidence = self._vitals.get(patient, {}), self._evidence.get(patient, {})
+        vitals = self._vitals.get(patient, {})
+        evidence = self._evidence.get(patient, {})
         for reading in readings:
             evidence.pop(reading.id, None)
             if vitals.get(reading.vital, {}).pop(reading.id, None) is not None:
                 self._points -= 1
 
     def prune(self, now: datetime) -> None:
-        """Forget alerts resolved over 24 hours ago with their evidence, and readings outside the window."""
+        """Forget alerts resolved over 24 hours ago with their evidence, and readings outside the
+        window.
+        """
         gone = [alert.id for alert in self.alerts.values() if is_over(alert, now)]
         for key in gone:
             del self.alerts[key]
@@ -241,7 +272,9 @@ class FeedState:
 
     def _prune_patient(self, patient: str) -> None:
         vitals = self._vitals[patient]
-        newest = max((point.at for series in vitals.values() for point in series.values()), default=None)
+        newest = max(
+            (point.at for series in vitals.values() for point in series.values()), default=None
+        )
         if newest is None:
             del self._vitals[patient]
             return
@@ -257,7 +290,7 @@ class FeedState:
         self._points -= len(series) - len(kept)
         return kept
 
-    # --- questions -----------------------------------------------------------------------------------------------
+    # --- questions --------------------------------------------------------------------------------
 
     def listed(self) -> list[Alert]:
         """What needs somebody, ranked."""
@@ -276,7 +309,9 @@ class FeedState:
     def series(self, patient: str, vital: str, since: datetime, until: datetime) -> list[Point]:
         """The readings of one vital in [since, until], in order of measured time."""
         points = self._vitals.get(patient, {}).get(vital, {}).values()
-        return sorted((p for p in points if since <= p.at <= until), key=lambda point: (point.at, point.id))
+        return sorted(
+            (p for p in points if since <= p.at <= until), key=lambda point: (point.at, point.id)
+        )
 
     def vitals(self, patient: str) -> list[str]:
         """The vitals of which the window holds anything, by name."""
@@ -290,4 +325,6 @@ class FeedState:
 
 def _point(reading: Reading) -> Point:
     value = float(reading.value) if reading.value is not None else None
-    return Point(reading.id, reading.measured_at, value, reading.unit, reading.absent, reading.flags)
+    return Point(
+        reading.id, reading.measured_at, value, reading.unit, reading.absent, reading.flags
+    )

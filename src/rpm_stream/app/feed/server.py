@@ -48,17 +48,19 @@ class QuietServer(uvicorn.Server):
 
 
 async def run(settings: Settings, stop: asyncio.Event, sources: Sources | None = None) -> None:
-    """Serve the feed on ``feed_host:feed_port`` until ``stop`` is set; once per process (the page's library is global).
+    """Serve the feed on ``feed_host:feed_port`` until ``stop`` is set; once per process (the page's
+    library is global).
 
-    Raises what any of its parts raises: the feed never goes on with a dead consumer. ``sources`` names other topics
-    than the service's own.
+    Raises what any of its parts raises: the feed never goes on with a dead consumer. ``sources``
+    names other topics than the service's own.
     """
     sources = sources or Sources()
     token, new = choose_token(settings)
     state = FeedState()
     actions = consume.Actions(settings.bootstrap, sources.actions)
     clock = Clock.of(settings)
-    broker_time, machines = BrokerTime(settings, clock, "feed"), Machines(clock.real)
+    broker_time = BrokerTime(settings, clock, "feed")
+    machines = Machines(clock.real)
     watcher = Watcher(settings.bootstrap, sources.groups, clock.real)
     told = partial(_told, watcher, clock, machines)
     service = Service(state, told, actions.send, clock.now, _knowledge(settings), token.encode())
@@ -69,7 +71,9 @@ async def run(settings: Settings, stop: asyncio.Event, sources: Sources | None =
     server = QuietServer(_config(settings, TokenGate(BodyLimit(app, OPEN_PATHS), token, guesses)))
     address = f"http://{settings.feed_host}:{settings.feed_port}/login"
     if new:
-        sys.stderr.write(f"feed: sign in at {address} with the token {token} (set RPM_TOKEN to keep one)\n")
+        sys.stderr.write(
+            f"feed: sign in at {address} with the token {token} (set RPM_TOKEN to keep one)\n"
+        )
     log.info("feed.starting", address=address)
     await broker_time.try_to_begin()  # without a broker the feed starts all the same, and says so
     try:
@@ -91,12 +95,17 @@ async def run(settings: Settings, stop: asyncio.Event, sources: Sources | None =
 
 def _guesses(token: str) -> Guesses:
     if not unguessable(token):
-        log.warning("feed.short_token", hint="set RPM_TOKEN to what `openssl rand -hex 24` gives: it cannot be guessed")
+        log.warning(
+            "feed.short_token",
+            hint="set RPM_TOKEN to what `openssl rand -hex 24` gives: it cannot be guessed",
+        )
     return Guesses(unguessable(token))
 
 
 async def _tell_when_answering(server: uvicorn.Server, state: FeedState) -> None:
-    """Tell the supervisor once the server listens and the alerts of the past are read; then wait for ever."""
+    """Tell the supervisor once the server listens and the alerts of the past are read; then wait
+    for ever.
+    """
     while not (server.started and state.ready):
         await asyncio.sleep(LOOK_SECONDS)
     tell_ready()
@@ -116,7 +125,9 @@ def _consumers(
 
 
 def _told(watcher: Watcher, clock: Clock, machines: Machines) -> Progress:
-    """The finding in the service's own time: beside the alerts, a demo's fast clock is the one that counts."""
+    """The finding in the service's own time: beside the alerts, a demo's fast clock is the one
+    that counts.
+    """
     found = watcher.progress()
     judged = found.judged_up_to
     return msgspec.structs.replace(
@@ -149,15 +160,22 @@ def _config(settings: Settings, app: Any) -> uvicorn.Config:
 
 
 async def _together(
-    stop_and_ending: tuple[asyncio.Event, asyncio.Event], server: uvicorn.Server, parts: list[Coroutine[Any, Any, None]]
+    stop_and_ending: tuple[asyncio.Event, asyncio.Event],
+    server: uvicorn.Server,
+    parts: list[Coroutine[Any, Any, None]],
 ) -> None:
-    """Run all until ``stop`` or until one ends; then end the others. Raises what ended it, if that was an error."""
+    """Run all until ``stop`` or until one ends; then end the others.
+
+    Raises what ended it, if that was an error.
+    """
     stop, ending = stop_and_ending
     serving = asyncio.create_task(_serve(server))
     stopping = asyncio.create_task(stop.wait())
     tasks = [asyncio.create_task(part) for part in parts]
     try:
-        done, _ = await asyncio.wait([serving, stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(
+            [serving, stopping, *tasks], return_when=asyncio.FIRST_COMPLETED
+        )
         for task in done:
             task.result()
     finally:
@@ -169,11 +187,15 @@ async def _together(
 
 
 async def _serve(server: uvicorn.Server) -> None:
-    """As the library's, which ends the interpreter when the port is taken; here that is a plain error."""
+    """As the library's, which ends the interpreter when the port is taken; here that is a plain
+    error.
+    """
     try:
         await server.serve()
     except SystemExit:
         where = f"{server.config.host}:{server.config.port}"
-        raise UsageError(f"the feed cannot listen on {where}: is the port taken? RPM_FEED_PORT sets another") from None
+        raise UsageError(
+            f"the feed cannot listen on {where}: is the port taken? RPM_FEED_PORT sets another"
+        ) from None
     if not server.started:
         raise RuntimeError("the feed's web server did not start")

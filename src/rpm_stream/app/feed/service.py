@@ -1,4 +1,6 @@
-"""What the API and the page share: the questions that a viewer can ask, and what a viewer can decide."""
+"""What the API and the page share: the questions that a viewer can ask, and what a viewer can
+decide.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +31,12 @@ from rpm_stream.records import Action, Alert, Direction, Event, Priority, Record
 from rpm_stream.text import SERVICE, is_clean
 
 ANSWER_S = 5.0  # how long somebody waits for the broker to have stored a decision
-KEPT = "the broker does not answer; your decision is kept here and stored when it does: look again later"
-WHATEVER_CAME: frozenset[Kind] = frozenset({"comment", "assign"})  # these take nothing worse for seen
+KEPT = (
+    "the broker does not answer; your decision is kept here and stored when it does: look again"
+    " later"
+)
+# these take nothing worse for seen
+WHATEVER_CAME: frozenset[Kind] = frozenset({"comment", "assign"})
 NEEDS_REASON: dict[Kind, str] = {"comment": "something", "resolve": "why", "withdraw": "why"}
 
 log = structlog.get_logger("rpm_stream.feed")
@@ -53,9 +59,11 @@ class Unanswered(RpmStreamError):
 
 
 class Seen(Record, frozen=True, kw_only=True):
-    """What somebody saw of an alert when deciding: its priority, and its reasons (None: only the priority counts).
+    """What somebody saw of an alert when deciding: its priority, and its reasons (None: only the
+    priority counts).
 
-    The reasons count only where no ``record`` is named: they hold values, and read otherwise with each newer one.
+    The reasons count only where no ``record`` is named: they hold values, and read otherwise with
+    each newer one.
     """
 
     priority: Priority
@@ -65,8 +73,8 @@ class Seen(Record, frozen=True, kw_only=True):
 class Decision(Record, frozen=True, kw_only=True):
     """What somebody wants done with an alert; fields as in ``records.Action``.
 
-    ``seen`` and ``record`` say what of the alert was before their eyes: what has become worse since is looked at again.
-    Without them the decision holds for the alert as it is.
+    ``seen`` and ``record`` say what of the alert was before their eyes: what has become worse since
+    is looked at again. Without them the decision holds for the alert as it is.
     """
 
     action: Kind
@@ -80,7 +88,8 @@ class Decision(Record, frozen=True, kw_only=True):
 
 
 class View(Record, frozen=True, kw_only=True):
-    """A row, and the decision about it that is on its way: what, by whom, and whether its answer is overdue.
+    """A row, and the decision about it that is on its way: what, by whom, and whether its answer is
+    overdue.
 
     ``answer``: what became of it, in words, where it was judged and the alert does not show it.
     """
@@ -93,7 +102,10 @@ class View(Record, frozen=True, kw_only=True):
 
 
 class Listing(Record, frozen=True, kw_only=True):
-    """The whole feed at one moment. ``ready`` is false while the alerts of the past are still being read."""
+    """The whole feed at one moment.
+
+    ``ready`` is false while the alerts of the past are still being read.
+    """
 
     ready: bool
     now: datetime
@@ -104,7 +116,8 @@ class Listing(Record, frozen=True, kw_only=True):
 
 
 class Detail(Record, frozen=True, kw_only=True):
-    """One alert with its life and the charts of its vitals; ``evidence_known`` of ``evidence_total`` are drawn.
+    """One alert with its life and the charts of its vitals; ``evidence_known`` of
+    ``evidence_total`` are drawn.
 
     ``can_snooze`` is false where nobody may (a high alert).
     """
@@ -120,7 +133,8 @@ class Detail(Record, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """State, progress, knowledge and clock, and how an action is sent (a future that ends when the broker has it).
+    """State, progress, knowledge and clock, and how an action is sent (a future that ends when the
+    broker has it).
 
     ``ref_key`` keys the opaque patient names.
     """
@@ -138,7 +152,9 @@ class Service:
         ref = feed.patient_ref(alert.patient, self.ref_key)
         pending = self.state.pending.get(alert.id)
         return View(
-            row=feed.row(alert, self.state.registry.patient(alert.patient), ref, now, self.knowledge.vitals),
+            row=feed.row(
+                alert, self.state.registry.patient(alert.patient), ref, now, self.knowledge.vitals
+            ),
             pending=pending.action if pending else None,
             pending_by=pending.who if pending else None,
             unconfirmed=pending is not None and overdue_since(pending, now),
@@ -146,12 +162,17 @@ class Service:
         )
 
     def listing(self, *, resolved: bool = False, wanted: Filter | None = None) -> Listing:
-        """What needs somebody, ranked; or, with ``resolved``, what was resolved in the last 24 hours.
+        """What needs somebody, ranked; or, with ``resolved``, what was resolved in the last 24
+        hours.
 
-        ``wanted`` leaves out what it does not ask for, but no high alert; the counts are of everything.
+        ``wanted`` leaves out what it does not ask for, but no high alert; the counts are of
+        everything.
         """
         now = self.now()
-        views = [self.view(alert) for alert in (self.state.resolved(now) if resolved else self.state.listed())]
+        views = [
+            self.view(alert)
+            for alert in (self.state.resolved(now) if resolved else self.state.listed())
+        ]
         return Listing(
             ready=self.state.ready,
             now=now,
@@ -181,8 +202,9 @@ class Service:
         return priority not in self.knowledge.priorities.snooze.never
 
     async def decide(self, key: str, decision: Decision) -> None:
-        """Send what somebody decided. Raises Unlisted, Refused (nothing was sent; Worse where it is another alert
-        than the one seen), KafkaError (try again) and Unanswered (it is stored later: nobody need try again).
+        """Send what somebody decided. Raises Unlisted, Refused (nothing was sent; Worse where it is
+        another alert than the one seen), KafkaError (try again) and Unanswered (it is stored later:
+        nobody need try again).
         """
         alert = self.state.alerts.get(key)
         if alert is None or not feed.listed(alert):
@@ -208,11 +230,14 @@ class Service:
         sent.result()
 
     def _ended(self, key: str, pending: Pending, sent: asyncio.Future[Any]) -> None:
-        """The broker has it, or never will: then it is shown as unconfirmed, so that somebody tries again."""
+        """The broker has it, or never will: then it is shown as unconfirmed, so that somebody
+        tries again.
+        """
         error = asyncio.CancelledError() if sent.cancelled() else sent.exception()
         if error is not None:
             log.error("feed.decision_lost", error=type(error).__name__)
-        if self.state.pending.get(key) is pending:  # no later decision, and no answer has overtaken us
+        # no later decision, and no answer has overtaken us
+        if self.state.pending.get(key) is pending:
             now = self.now()
             if error is None:
                 self._note(key, replace(pending, stored_at=now, overdue_at=now + PENDING_FOR))
@@ -238,17 +263,19 @@ WORSE_WORDS: dict[Event, str] = {
 
 
 def _worse(alert: Alert, decision: Decision) -> str | None:
-    """What has come since the alert was seen and may change the decision, in a sentence; None where nothing has.
+    """What has come since the alert was seen and may change the decision, in a sentence; None where
+    nothing has.
 
-    This spares somebody a decision that the judge would not carry out; the judge has the last word (it also knows what
-    has not reached this process yet).
+    This spares somebody a decision that the judge would not carry out; the judge has the last word
+    (it also knows what has not reached this process yet).
     """
     seen = decision.seen
     if decision.action in WHATEVER_CAME:
         return None
     if has_risen(alert, seen.priority if seen else None, decision.record):
         return WORSE_WORDS["raised"].format(priority=alert.priority)
-    if decision.record is not None:  # its steps say what has come; the lines hold values, which change when better too
+    # its steps say what has come; the lines hold values, which change when better too
+    if decision.record is not None:
         step = life.worse_since(alert.history, decision.record)
         return WORSE_WORDS[step.event or "worse"].format(priority=step.priority) if step else None
     if seen is not None and seen.why is not None and not set(alert.why) <= set(seen.why):
@@ -257,7 +284,10 @@ def _worse(alert: Alert, decision: Decision) -> str | None:
 
 
 def _action(alert: Alert, decision: Decision, now: datetime) -> Action:
-    """The action as it is sent. Raises Refused where it does not say who, or why where that is needed."""
+    """The action as it is sent.
+
+    Raises Refused where it does not say who, or why where that is needed.
+    """
     if not decision.who.strip():
         raise Refused("please say who you are")
     if not (is_clean(decision.who.strip()) and is_clean((decision.to or "").strip())):

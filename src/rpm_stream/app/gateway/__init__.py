@@ -1,4 +1,7 @@
-"""The gateway's client (public as ``rpm_stream.gateway``), and its radio in ``ble``. Imports no Faust."""
+"""The gateway's client (public as ``rpm_stream.gateway``), and its radio in ``ble``.
+
+Imports no Faust.
+"""
 
 from rpm_stream.app.gateway.client import Gateway
 from rpm_stream.app.gateway.link import GatewayOptions

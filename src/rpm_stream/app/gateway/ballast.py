@@ -1,4 +1,6 @@
-"""Room that is kept beside the spool: on a full disk even forgetting frames writes to the log before it frees any."""
+"""Room that is kept beside the spool: on a full disk even forgetting frames writes to the log
+before it frees any.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ import structlog
 
 from rpm_stream.app.runtime.private import open_private
 
-BALLAST = 8 * 1024 * 1024  # half for the log, which must fit into the database file, half for what is put at once
+# half for the log, which must fit into the database file, half for what is put at once
+BALLAST = 8 * 1024 * 1024
 PIECE = 1024 * 1024
 
 _log = structlog.get_logger(__name__)
@@ -36,15 +39,22 @@ class Ballast:
         return shutil.disk_usage(self._path.parent).free
 
     def take(self) -> None:
-        """Grow where there is room: up to half of it on a small disk, so that what the spool logs fits in here too."""
+        """Grow where there is room: up to half of it on a small disk, so that what the spool
+        logs fits in here too.
+        """
         wanted = min(self._most, (self.octets + self.free()) // 2)
         try:
-            with os.fdopen(open_private(self._path, os.O_WRONLY | os.O_APPEND), "ab", buffering=0) as file:
+            with os.fdopen(
+                open_private(self._path, os.O_WRONLY | os.O_APPEND), "ab", buffering=0
+            ) as file:
                 while self.octets < wanted:
                     # Random, or a file system that compresses would keep no room for it.
                     self.octets += file.write(secrets.token_bytes(min(PIECE, wanted - self.octets)))
-        except OSError as error:  # somebody else took the room, or may write more than we: what is there still helps
-            _log.warning("gateway_spool_ballast_small", octets=self.octets, kind=type(error).__name__)
+        except OSError as error:
+            # somebody else took the room, or may write more than we: what is there still helps
+            _log.warning(
+                "gateway_spool_ballast_small", octets=self.octets, kind=type(error).__name__
+            )
 
     def drop(self) -> None:
         """Give the room back."""

@@ -1,15 +1,16 @@
-"""The gateway client: what a gateway developer imports. It loses no uplink and sends none under two names.
+"""The gateway client: what a gateway developer imports. It loses no uplink and sends none under two
+names.
 
-``send`` returns when the frame is safe on this machine's disk (see ``spool``), not when the broker has it: a broker
-that is away for a week costs disk, nothing else. One task sends what waits, each device's frames in order and the
-devices in turn, by an idempotent producer (``acks=all``, key = device, no timestamp: the broker's append time counts)
-and forgets a frame only when it is acknowledged. After a crash a frame may go out again, under the same id and
-``seq``; the service drops the second.
+``send`` returns when the frame is safe on this machine's disk (see ``spool``), not when the broker
+has it: a broker that is away for a week costs disk, nothing else. One task sends what waits, each
+device's frames in order and the devices in turn, by an idempotent producer (``acks=all``, key =
+device, no timestamp: the broker's append time counts) and forgets a frame only when it is
+acknowledged. After a crash a frame may go out again, under the same id and ``seq``; the service
+drops the second.
 
     async with Gateway("kafka.example.org:9092", "gw-17", spool_dir=Path("/var/lib/gw")) as gateway:
-        await gateway.send("strap-3", notifications=[Notification(at=now, characteristic="2A37", payload="0048")])
-        async for reject in gateway.rejects():
-            ...
+    await gateway.send("strap-3", notifications=[Notification(at=now, characteristic="2A37",
+    payload="0048")]) async for reject in gateway.rejects(): ...
 """
 
 from __future__ import annotations
@@ -42,7 +43,8 @@ Result = TypeVar("Result")
 
 GATEWAY_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")  # it names a file and a consumer group
 BATCH = 500  # frames in flight at a time,
-BATCH_OCTETS = 512 * 1024  # and how much of them: a live frame waits for what is in flight, also on a slow link
+# and how much of them: a live frame waits for what is in flight, also on a slow link
+BATCH_OCTETS = 512 * 1024
 
 _log = structlog.get_logger(__name__)
 
@@ -57,34 +59,54 @@ _sent = msgspec.json.Decoder(_Sent).decode
 
 
 class Gateway:
-    """One gateway: an asynchronous context manager. Not to be shared between event loops or processes."""
+    """One gateway: an asynchronous context manager.
+
+    Not to be shared between event loops or processes.
+    """
 
     def __init__(
-        self, bootstrap: str, gateway_id: str, *, spool_dir: Path, options: GatewayOptions | None = None
+        self,
+        bootstrap: str,
+        gateway_id: str,
+        *,
+        spool_dir: Path,
+        options: GatewayOptions | None = None,
     ) -> None:
-        """``gateway_id`` (letters, digits, ``._-``) names the frames' gateway and the spool file in ``spool_dir``."""
+        """``gateway_id`` (letters, digits, ``._-``) names the frames' gateway and the spool file
+        in ``spool_dir``.
+        """
         if not GATEWAY_ID.fullmatch(gateway_id):
-            raise ValueError("a gateway id has 1 to 64 letters, digits, dots, underscores or hyphens")
+            raise ValueError(
+                "a gateway id has 1 to 64 letters, digits, dots, underscores or hyphens"
+            )
         self.gateway_id = gateway_id
-        self.utc_offset: str | None = None  # where the gateway is, such as "+02:00"; written into each frame
+        # where the gateway is, such as "+02:00"; written into each frame
+        self.utc_offset: str | None = None
         self._path = spool_dir / f"{gateway_id}.spool"
         self._options = options or GatewayOptions()
         self.meters = Meters(self._options.clock)
         self._link = Link(bootstrap, f"rpm-gateway-{gateway_id}", self._options)
         self._spooled = 0
-        self._sent: dict[str, int] = {}  # a device's last place that is acknowledged, but not yet deleted
+        # a device's last place that is acknowledged, but not yet deleted
+        self._sent: dict[str, int] = {}
         self._unforgotten = 0  # frames acknowledged, but not yet deleted
         self._devices: set[str] = set()
 
     async def __aenter__(self) -> Self:
-        """Open the spool and begin to send what waits in it. Raises ``SpoolInUse`` or ``OSError``."""
+        """Open the spool and begin to send what waits in it.
+
+        Raises ``SpoolInUse`` or ``OSError``.
+        """
         self._loop = asyncio.get_running_loop()
-        self._wake, self._progress = asyncio.Event(), asyncio.Event()
+        self._wake = asyncio.Event()
+        self._progress = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="gateway-spool")
         self._unlisten: Callable[[], None] | None = None
         try:
             if self._options.metrics_port is not None:
-                self._unlisten = self.meters.serve(self._options.metrics_host, self._options.metrics_port)
+                self._unlisten = self.meters.serve(
+                    self._options.metrics_host, self._options.metrics_port
+                )
             self._spool = await self._disk(lambda: Spool(self._path, self._options.max_spool_bytes))
         except BaseException:
             self._end()
@@ -96,9 +118,14 @@ class Gateway:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
-        """Wait ``close_within`` for the broker (not after an exception), then stop; the rest stays in the spool."""
+        """Wait ``close_within`` for the broker (not after an exception), then stop; the rest
+        stays in the spool.
+        """
         try:
             if kind is None:
                 await self.drain(self._options.close_within)
@@ -128,16 +155,26 @@ class Gateway:
         measurements: Sequence[Measurement] | None = None,
         resources: Sequence[dict[str, Any]] | None = None,
     ) -> list[str]:
-        """Send exactly one kind of entries of ``device``; returns the frame ids once the frames are safe on disk.
+        """Send exactly one kind of entries of ``device``; returns the frame ids once the frames are
+        safe on disk.
 
-        In resources a ``Decimal`` keeps its digits (``json.loads(text, parse_float=Decimal)``), a float may lose zeros.
-        More than 1,000 entries or 256 KiB become several frames. Raises ``BadFrame``, ``FrameTooLarge`` (both
-        ``ValueError``) or ``SpoolFull``: then nothing of this call was stored.
+        In resources a ``Decimal`` keeps its digits (``json.loads(text, parse_float=Decimal)``), a
+        float may lose zeros. More than 1,000 entries or 256 KiB become several frames. Raises
+        ``BadFrame``, ``FrameTooLarge`` (both ``ValueError``) or ``SpoolFull``: then nothing of this
+        call was stored.
         """
-        kinds = {"notifications": notifications, "measurements": measurements, "resources": resources}
-        given: dict[str, Entries] = {name: entries for name, entries in kinds.items() if entries is not None}
+        kinds = {
+            "notifications": notifications,
+            "measurements": measurements,
+            "resources": resources,
+        }
+        given: dict[str, Entries] = {
+            name: entries for name, entries in kinds.items() if entries is not None
+        }
         if len(given) != 1 or not all(given.values()):
-            raise ValueError("give exactly one of notifications, measurements, resources, and at least one entry")
+            raise ValueError(
+                "give exactly one of notifications, measurements, resources, and at least one entry"
+            )
         [(kind, entries)] = given.items()
         check_values(entries, self._options.placeholders)
         sent_at = self._options.clock()
@@ -160,12 +197,17 @@ class Gateway:
         await self.send_frames([frame])
 
     async def send_frames(self, frames: Sequence[Frame]) -> None:
-        """Send ready frames in order, all or none, with one write to the disk. Raises as ``send`` does."""
+        """Send ready frames in order, all or none, with one write to the disk.
+
+        Raises as ``send`` does.
+        """
         ready = [(frame.device, encode_frame(frame)) for frame in frames]
         await self._store(lambda: self._spool.put_ready(ready), {device for device, _ in ready})
 
     async def drain(self, within: float | None = None) -> bool:
-        """Wait until the broker has everything, at most ``within`` seconds (None: for ever); whether it has."""
+        """Wait until the broker has everything, at most ``within`` seconds (None: for ever);
+        whether it has.
+        """
         try:
             async with asyncio.timeout(within):
                 while self._spooled:
@@ -177,14 +219,15 @@ class Gateway:
         return True
 
     def rejects(self) -> AsyncGenerator[Reject, None]:
-        """What the service refused of this gateway's devices, oldest first, without end; each once it is asked on.
+        """What the service refused of this gateway's devices, oldest first, without end; each once
+        it is asked on.
 
-        The position is kept in the broker (consumer group ``rpm-gateway-<id>``): a gateway that starts again reads on
-        behind the last reject for which it had come back.
+        The position is kept in the broker (consumer group ``rpm-gateway-<id>``): a gateway that
+        starts again reads on behind the last reject for which it had come back.
         """
         return rejects_of(self._devices, self._link)
 
-    # --- inside -----------------------------------------------------------------------------------------------
+    # --- inside -----------------------------------------------------------------------------------
 
     def _frame(self, device: str, seq: int, sent_at: datetime, entries: dict[str, Any]) -> Frame:
         boot = self._spool.boot
@@ -201,13 +244,16 @@ class Gateway:
         )
 
     async def _disk(self, work: Callable[[], Result]) -> Result:
-        """``work`` in the one thread that owns the spool, so that the event loop never waits for the disk."""
+        """``work`` in the one thread that owns the spool, so that the event loop never waits for
+        the disk.
+        """
         return await self._loop.run_in_executor(self._thread, work)
 
     async def _store(self, put: Callable[[], int], devices: set[str]) -> None:
         self._check()
 
-        def stored() -> None:  # counted in the thread: a caller that is cancelled meanwhile has stored all the same
+        # counted in the thread: a caller that is cancelled meanwhile has stored all the same
+        def stored() -> None:
             try:
                 self._spooled += put()
             except SpoolFull:
@@ -220,10 +266,14 @@ class Gateway:
         await self._disk(stored)
 
     def _check(self) -> None:
-        """Raise what ended the sending task: it never ends by itself unless there is a bug or the disk is broken."""
+        """Raise what ended the sending task: it never ends by itself unless there is a bug or
+        the disk is broken.
+        """
         if self._task.done() and not self._task.cancelled():
             error = self._task.exception()
-            raise RuntimeError("the gateway's sending task has ended; the spool keeps its frames") from error
+            raise RuntimeError(
+                "the gateway's sending task has ended; the spool keeps its frames"
+            ) from error
 
     async def _run(self) -> None:
         try:
@@ -233,7 +283,9 @@ class Gateway:
                     await self._pump(producer)
                 except KafkaError as error:
                     self.meters.failures.inc()
-                    _log.warning("gateway_send_failed", kind=type(error).__name__, spooled=self._spooled)
+                    _log.warning(
+                        "gateway_send_failed", kind=type(error).__name__, spooled=self._spooled
+                    )
                     await asyncio.sleep(self._options.retry_first)
                 finally:
                     await abandon(producer)
@@ -241,7 +293,9 @@ class Gateway:
             self._progress.set()  # whoever waits in drain() sees that nobody sends any more
 
     async def _pump(self, producer: AIOKafkaProducer) -> None:
-        """Send, the devices in turn; a failure leaves by exception: nothing of a device overtakes a failed frame."""
+        """Send, the devices in turn; a failure leaves by exception: nothing of a device
+        overtakes a failed frame.
+        """
         pace = Pace(self._options.catch_up_octets)
         while True:
             self._wake.clear()
@@ -251,7 +305,10 @@ class Gateway:
                 await self._idle()
                 continue
             topic = self._options.topic
-            sends = [await producer.send(topic, frame.wire, key=frame.device.encode()) for frame in frames]
+            sends = [
+                await producer.send(topic, frame.wire, key=frame.device.encode())
+                for frame in frames
+            ]
             await asyncio.gather(*sends)
             self._sent |= {frame.device: frame.id for frame in frames}
             self._unforgotten += len(frames)
@@ -262,9 +319,13 @@ class Gateway:
             await pace.rest(self._wake)
 
     async def _idle(self) -> None:
-        """Until there is something to send; what there was no room to delete is tried again meanwhile."""
+        """Until there is something to send; what there was no room to delete is tried again
+        meanwhile.
+        """
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), self._options.retry_longest if self._unforgotten else None)
+            await asyncio.wait_for(
+                self._wake.wait(), self._options.retry_longest if self._unforgotten else None
+            )
         if self._unforgotten:
             await self._disk(self._forget)
             self._progress.set()
@@ -273,7 +334,8 @@ class Gateway:
         try:
             self._spool.forget(self._sent)
         except SpoolFull:
-            # Acknowledged frames stay on the disk until there is room to delete them; after a crash they go out twice.
+            # Acknowledged frames stay on the disk until there is room to delete them; after a crash
+            # they go out twice.
             _log.warning("gateway_spool_full", spooled=self._spooled)
             return
         self._sent.clear()

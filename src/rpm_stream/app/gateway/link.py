@@ -1,6 +1,8 @@
-"""The gateway's side of Kafka: a producer that neither loses nor doubles, a consumer of the rejects, and patience.
+"""The gateway's side of Kafka: a producer that neither loses nor doubles, a consumer of the
+rejects, and patience.
 
-Starting waits for a broker that is away, without end: the spool holds what there is to send meanwhile.
+Starting waits for a broker that is away, without end: the spool holds what there is to send
+meanwhile.
 """
 
 from __future__ import annotations
@@ -31,25 +33,34 @@ def _wall_clock() -> datetime:
 
 @dataclass(frozen=True, kw_only=True)
 class GatewayOptions:
-    """What a deployment may set. ``kafka`` goes to aiokafka as it is (``security_protocol``, ``sasl_mechanism``, …)."""
+    """What a deployment may set.
+
+    ``kafka`` goes to aiokafka as it is (``security_protocol``, ``sasl_mechanism``, …).
+    """
 
     topic: str = FRAMES
     rejects_topic: str = REJECTS
-    max_spool_bytes: int | None = None  # None: as much as the disk has; beside it a ballast, 8 MiB at most
-    # What waits goes out at so many octets a second, beside one frame of each device at once: half of what one worker
-    # takes, so that a day that one gateway stored delays nobody else. None: as fast as the broker takes it.
+    # None: as much as the disk has; beside it a ballast, 8 MiB at most
+    max_spool_bytes: int | None = None
+    # What waits goes out at so many octets a second, beside one frame of each device at once: half
+    # of what one worker takes, so that a day that one gateway stored delays nobody else. None: as
+    # fast as the broker takes it.
     catch_up_octets: int | None = 512 * 1024
-    close_within: float = 10.0  # seconds that leaving the context waits for the broker; the rest stays in the spool
+    # seconds that leaving the context waits for the broker; the rest stays in the spool
+    close_within: float = 10.0
     retry_first: float = 0.2  # seconds
     retry_longest: float = 15.0  # seconds
     metrics_host: str = "127.0.0.1"
-    metrics_port: int | None = None  # where /metrics shows the spool; None: nowhere (``Gateway.meters`` has it)
+    # where /metrics shows the spool; None: nowhere (``Gateway.meters`` has it)
+    metrics_port: int | None = None
     clock: Callable[[], datetime] = _wall_clock
-    placeholders: frozenset[str] = frozenset()  # values that the service's placeholders.toml names: they go as they are
+    # values that the service's placeholders.toml names: they go as they are
+    placeholders: frozenset[str] = frozenset()
     kafka: Mapping[str, Any] = field(default_factory=dict)
 
 
-AT_FULL_SPEED = GatewayOptions(catch_up_octets=None)  # of simulated and recorded data: nobody waits beside it
+# of simulated and recorded data: nobody waits beside it
+AT_FULL_SPEED = GatewayOptions(catch_up_octets=None)
 
 
 class Link:
@@ -57,10 +68,14 @@ class Link:
 
     def __init__(self, bootstrap: str, name: str, options: GatewayOptions) -> None:
         """``name`` is the client id and the consumer group."""
-        self._bootstrap, self._name, self._options = bootstrap, name, options
+        self._bootstrap = bootstrap
+        self._name = name
+        self._options = options
 
     async def producer(self) -> AIOKafkaProducer:
-        """An idempotent producer, started: with idempotence aiokafka never gives up a batch that it has taken."""
+        """An idempotent producer, started: with idempotence aiokafka never gives up a batch that
+        it has taken.
+        """
         return await self._started(
             lambda: AIOKafkaProducer(
                 bootstrap_servers=self._bootstrap,
@@ -107,10 +122,10 @@ class Link:
 async def abandon(producer: AIOKafkaProducer) -> None:
     """Stop at once, whatever is in flight: the spool still has it.
 
-    No public door does this: ``producer.stop()`` waits for ever for a broker that is away, or that lets a gateway over
-    its quota wait. Once cancelled, the sender begins no more requests and waits for those under way. They end with
-    their connections, but one of them then asks who leads its partition, which nobody answers any more: that wait is
-    what the next cancellation ends.
+    No public door does this: ``producer.stop()`` waits for ever for a broker that is away, or that
+    lets a gateway over its quota wait. Once cancelled, the sender begins no more requests and waits
+    for those under way. They end with their connections, but one of them then asks who leads its
+    partition, which nobody answers any more: that wait is what the next cancellation ends.
     """
     producer._closed = True
     sender = producer._sender.sender_task  # None where no broker has answered yet

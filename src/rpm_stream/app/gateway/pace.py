@@ -1,4 +1,6 @@
-"""How fast a gateway catches up: what it stored for a day must not keep others waiting while it is worked through."""
+"""How fast a gateway catches up: what it stored for a day must not keep others waiting while it
+is worked through.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,10 @@ class Pace:
         return max(0, min(most, int(self._free)))
 
     def spend(self, octets: int) -> None:
-        """They have gone out. What must not wait goes out without room, and is owed for a second at most."""
+        """They have gone out.
+
+        What must not wait goes out without room, and is owed for a second at most.
+        """
         if self._rate is not None:
             self._free = max(-self._rate, self._free - octets)
 
@@ -46,7 +51,9 @@ class Pace:
         return -self._free / self._rate if self._rate else 0.0
 
     async def rest(self, new: asyncio.Event) -> None:
-        """Wait for that long; something new ends the wait early, but not before what is owed is made up for."""
+        """Wait for that long; something new ends the wait early, but not before what is owed is
+        made up for.
+        """
         if (seconds := self.seconds()) > 0:
             first = min(seconds, max(SHORTEST, self._owed()))
             await asyncio.sleep(first)

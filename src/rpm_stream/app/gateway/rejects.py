@@ -23,8 +23,8 @@ _rejects = msgspec.json.Decoder(Reject)
 async def rejects_of(devices: Set[str], link: Link) -> AsyncGenerator[Reject, None]:
     """The rejects of ``devices`` (read anew for each message), oldest first, without end.
 
-    A reject's position is committed when the next is asked for, a round trip each: whoever stops in the middle of
-    thousands is given none a second time that it had done with.
+    A reject's position is committed when the next is asked for, a round trip each: whoever stops in
+    the middle of thousands is given none a second time that it had done with.
     """
     consumer = await link.consumer()
     try:
@@ -41,8 +41,8 @@ async def rejects_of(devices: Set[str], link: Link) -> AsyncGenerator[Reject, No
 
 
 async def _commit(consumer: Any, message: ConsumerRecord) -> None:
-    """Note that all up to ``message`` are done with, unless the broker has given up a reader that was away for long:
-    then they come again.
+    """Note that all up to ``message`` are done with, unless the broker has given up a reader that
+    was away for long: then they come again.
     """
     with suppress(CommitFailedError, IllegalStateError):
         await consumer.commit(dict([position(message)]))
@@ -55,6 +55,7 @@ def _own(message: ConsumerRecord, devices: Set[str]) -> Reject | None:
     try:
         return _rejects.decode(message.value)
     except UNREADABLE:
-        # Not what the contract says; the gateway can do nothing about it, and must not stop reading for it.
+        # Not what the contract says; the gateway can do nothing about it, and must not stop reading
+        # for it.
         _log.error("gateway_reject_unreadable", partition=message.partition, offset=message.offset)
         return None

@@ -1,4 +1,7 @@
-"""Frames on the wire: ids, limits, JSON. What the contract of ``rpm.frames`` fixes for a sender, and nothing else."""
+"""Frames on the wire: ids, limits, JSON.
+
+What the contract of ``rpm.frames`` fixes for a sender, and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -18,24 +21,31 @@ Entries: TypeAlias = Sequence[Notification] | Sequence[Measurement] | Sequence[d
 
 MAX_ENTRIES = 1000
 MAX_BYTES = 256 * 1024
-ENVELOPE_BYTES = 2048  # what a frame needs besides its entries: four names of at most 128 characters, times, keys
+# what a frame needs besides its entries: four names of at most 128 characters, times, keys
+ENVELOPE_BYTES = 2048
 MAX_NAME = 128
 
 _VALUE = re.compile(APP_VALUE)
 _decoder = msgspec.json.Decoder(Frame)
-_encoder = msgspec.json.Encoder(decimal_format="number")  # a Decimal in a FHIR resource keeps its digits
+# a Decimal in a FHIR resource keeps its digits
+_encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 class FrameTooLarge(RpmStreamError, ValueError):
-    """One entry, or a ready frame, is above 256 KiB: the service would refuse it as ``too_large``."""
+    """One entry, or a ready frame, is above 256 KiB: the service would refuse it as
+    ``too_large``.
+    """
 
 
 class BadFrame(RpmStreamError, ValueError):
-    """A frame that the service would refuse as ``bad_schema``; the text names the field, never its value."""
+    """A frame that the service would refuse as ``bad_schema``; the text names the field, never
+    its value.
+    """
 
 
 def frame_id(gateway: str, device: str, boot: str | int, seq: int) -> str:
-    """``<gateway>-<device>-<boot>-<seq>``: the same uplink has the same id however often it is sent.
+    """``<gateway>-<device>-<boot>-<seq>``: the same uplink has the same id however often it is
+    sent.
 
     Where that is longer than a name may be (128 characters), a UUID version 5 of it.
     """
@@ -48,7 +58,9 @@ def encode_frame(frame: Frame) -> bytes:
 
     Raises ``BadFrame`` for what the schema refuses and ``FrameTooLarge`` above 256 KiB.
     """
-    present = {name: value for name, value in msgspec.structs.asdict(frame).items() if value is not None}
+    present = {
+        name: value for name, value in msgspec.structs.asdict(frame).items() if value is not None
+    }
     try:
         wire = _encoder.encode(_in_utc(present))
         _decoder.decode(wire)
@@ -62,12 +74,18 @@ def encode_frame(frame: Frame) -> bytes:
 
 
 def _in_utc(value: Any) -> Any:
-    """Every time of a frame in UTC, so that it is written with Z; a time without a zone stays and is refused."""
+    """Every time of a frame in UTC, so that it is written with Z; a time without a zone stays
+    and is refused.
+    """
     if isinstance(value, datetime):
         return value if value.tzinfo is None else value.astimezone(UTC)
     if isinstance(value, (Notification, Measurement)):
         at = value.at
-        return value if at.tzinfo in (None, UTC) else msgspec.structs.replace(value, at=at.astimezone(UTC))
+        return (
+            value
+            if at.tzinfo in (None, UTC)
+            else msgspec.structs.replace(value, at=at.astimezone(UTC))
+        )
     if isinstance(value, list):
         return [_in_utc(item) for item in value]
     if isinstance(value, dict):
@@ -76,15 +94,19 @@ def _in_utc(value: Any) -> Any:
 
 
 def check_values(entries: Entries, placeholders: Container[str]) -> None:
-    """Raises ``BadFrame`` for a measurement whose value is neither a number, LO or HI, nor one of the texts that the
-    clinic of this gateway has for "no value".
+    """Raises ``BadFrame`` for a measurement whose value is neither a number, LO or HI, nor one of
+    the texts that the clinic of this gateway has for "no value".
     """
     for each in entries:
         if not isinstance(each, Measurement):
             continue
         if (each.value is None) == (each.absent is None):
             raise BadFrame("a measurement has either a value or absent")
-        if each.value is not None and each.value not in placeholders and not _VALUE.search(each.value):
+        if (
+            each.value is not None
+            and each.value not in placeholders
+            and not _VALUE.search(each.value)
+        ):
             raise BadFrame("Expected a plain decimal, LO or HI - at `$.measurements[...].value`")
 
 

@@ -1,8 +1,9 @@
 """Who may do what on Kafka: one table, a role a stage, and what it gives one user.
 
-The embedded broker, ``rpm-stream topics acls`` and ``deploy/kafka/users.yaml`` all come from this table. A right that
-no row gives is refused. Kafka gives two rights by itself: Read or Write includes Describe, and Write on a topic is
-enough for an idempotent producer, so that no row names IdempotentWrite.
+The embedded broker, ``rpm-stream topics acls`` and ``deploy/kafka/users.yaml`` all come from this
+table. A right that no row gives is refused. Kafka gives two rights by itself: Read or Write
+includes Describe, and Write on a topic is enough for an idempotent producer, so that no row names
+IdempotentWrite.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class Role(StrEnum):
     JUDGE = "judge"
     SINK = "sink"
     FEED = "feed"
-    RECONCILE = "reconcile"  # the books, balanced while the service runs; also other commands that only read
+    # the books, balanced while the service runs; also other commands that only read
+    RECONCILE = "reconcile"
     OPERATOR = "operator"  # the commands: topics, registry, rejects, reconcile, state, replay
     GATEWAY = "gateway"
 
@@ -58,7 +60,9 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, order=True)
 class Right:
-    """Operations (Kafka's names) on one resource, or with ``prefix`` on all whose name begins so."""
+    """Operations (Kafka's names) on one resource, or with ``prefix`` on all whose name begins
+    so.
+    """
 
     kind: Kind
     name: str
@@ -82,7 +86,8 @@ def _groups(prefix: str, *operations: str) -> Right:
     return Right(Kind.GROUP, prefix, operations, prefix=True)
 
 
-# Every stage sees which topics there are, asks the broker for the time, and looks whether the topics are growing.
+# Every stage sees which topics there are, asks the broker for the time, and looks whether the
+# topics are growing.
 TIME = _topic(CLOCK, "Create", "Write")
 STAGE = (_topics("rpm.", "Describe"), _topic(GROWTH, "Read"), TIME)
 AGENT_STATE = ("Create", "Describe", "Read", "Write")
@@ -137,8 +142,28 @@ RIGHTS: dict[Role, tuple[Right, ...]] = {
         _groups("rpm-", "Describe"),
     ),
     Role.OPERATOR: (
-        _topics("rpm.", "Create", "Alter", "AlterConfigs", "DescribeConfigs", "Delete", "Describe", "Read", "Write"),
-        _topics("rpm-", "Create", "Alter", "AlterConfigs", "DescribeConfigs", "Delete", "Describe", "Read", "Write"),
+        _topics(
+            "rpm.",
+            "Create",
+            "Alter",
+            "AlterConfigs",
+            "DescribeConfigs",
+            "Delete",
+            "Describe",
+            "Read",
+            "Write",
+        ),
+        _topics(
+            "rpm-",
+            "Create",
+            "Alter",
+            "AlterConfigs",
+            "DescribeConfigs",
+            "Delete",
+            "Describe",
+            "Read",
+            "Write",
+        ),
         _groups("rpm-", "Describe", "Read"),
         Right(Kind.CLUSTER, CLUSTER, ("Describe",)),
     ),
@@ -153,7 +178,8 @@ RIGHTS: dict[Role, tuple[Right, ...]] = {
 def rights_of(role: Role, user: str) -> tuple[Right, ...]:
     """What a user of ``role`` may do.
 
-    A gateway with a user of its own commits under its own consumer group alone: the user has the gateway's id.
+    A gateway with a user of its own commits under its own consumer group alone: the user has the
+    gateway's id.
 
     >>> rights_of(Role.GATEWAY, "gw-17")[-1]
     Right(kind=<Kind.GROUP: 'group'>, name='rpm-gateway-gw-17', operations=('Read',), prefix=False)

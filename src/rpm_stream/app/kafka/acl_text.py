@@ -1,6 +1,8 @@
-"""The table of roles in the forms that other clusters take: commands of ``kafka-acls.sh``, or Strimzi's KafkaUser.
+"""The table of roles in the forms that other clusters take: commands of ``kafka-acls.sh``, or
+Strimzi's KafkaUser.
 
-A gateway's user gets a quota besides: what it sends beyond that waits in its own spool and delays nobody else.
+A gateway's user gets a quota besides: what it sends beyond that waits in its own spool and delays
+nobody else.
 """
 
 from __future__ import annotations
@@ -20,16 +22,26 @@ def commands(users: Mapping[str, Role], bootstrap: str) -> Iterator[str]:
     """One line a right: ``kafka-acls.sh --add …``."""
     for user, role in users.items():
         for right in rights_of(role, user):
-            words = ["kafka-acls.sh", "--bootstrap-server", bootstrap, "--add", "--allow-principal", f"User:{user}"]
+            words = [
+                "kafka-acls.sh",
+                "--bootstrap-server",
+                bootstrap,
+                "--add",
+                "--allow-principal",
+                f"User:{user}",
+            ]
             for operation in right.operations:
                 words += ["--operation", operation]
             yield shlex.join([*words, *_resource_words(right)])
 
 
 def kafka_users(users: Mapping[str, Role], cluster: str) -> str:
-    """KafkaUsers of Strimzi, a YAML document each; ``cluster`` is the name of the Kafka resource."""
+    """KafkaUsers of Strimzi, a YAML document each; ``cluster`` is the name of the Kafka
+    resource.
+    """
     return "---\n".join(
-        yaml.safe_dump(_kafka_user(user, role, cluster), sort_keys=False) for user, role in users.items()
+        yaml.safe_dump(_kafka_user(user, role, cluster), sort_keys=False)
+        for user, role in users.items()
     )
 
 
@@ -43,7 +55,10 @@ def _resource_words(right: Right) -> list[str]:
 def _kafka_user(user: str, role: Role, cluster: str) -> dict[str, object]:
     spec: dict[str, object] = {
         "authentication": {"type": "scram-sha-512"},
-        "authorization": {"type": "simple", "acls": [_acl(right) for right in rights_of(role, user)]},
+        "authorization": {
+            "type": "simple",
+            "acls": [_acl(right) for right in rights_of(role, user)],
+        },
     }
     if role is Role.GATEWAY:
         spec["quotas"] = dict(GATEWAY_QUOTAS)

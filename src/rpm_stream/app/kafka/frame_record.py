@@ -1,4 +1,6 @@
-"""A record of Kafka as the pure core takes it: one way for the agents, a replay and a rebuilt state."""
+"""A record of Kafka as the pure core takes it: one way for the agents, a replay and a rebuilt
+state.
+"""
 
 from __future__ import annotations
 

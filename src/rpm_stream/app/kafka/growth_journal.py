@@ -1,6 +1,7 @@
 """How far a growth has come: one record on a topic of its own, written anew after each step.
 
-A stage that finds an unfinished growth does not start. A growth that was interrupted goes on where the record says.
+A stage that finds an unfinished growth does not start. A growth that was interrupted goes on where
+the record says.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ PATIENCE_SECONDS = 30.0
 
 
 class Proof(Record, frozen=True, kw_only=True):
-    """What was moved of a compacted topic: keys, and a SHA-256 over each with the checksum of its newest record."""
+    """What was moved of a compacted topic: keys, and a SHA-256 over each with the checksum of
+    its newest record.
+    """
 
     keys: int
     digest: str
@@ -31,10 +34,11 @@ class Proof(Record, frozen=True, kw_only=True):
 class Growth(Record, frozen=True, kw_only=True):
     """One growth. All maps are by topic, then by partition.
 
-    ``was``: partitions before. ``cuts``: what lies before these offsets was there before the growth and is moved.
-    ``commits``: where the topic's reader stood then. ``taken``: queues that are done. ``proofs``: compacted topics
-    whose moved records were compared and found equal; only those may be cut off. ``cut_off``: those where it is done.
-    ``settings``: a topic's own configuration, while it is changed.
+    ``was``: partitions before. ``cuts``: what lies before these offsets was there before the growth
+    and is moved. ``commits``: where the topic's reader stood then. ``taken``: queues that are done.
+    ``proofs``: compacted topics whose moved records were compared and found equal; only those may
+    be cut off. ``cut_off``: those where it is done. ``settings``: a topic's own configuration,
+    while it is changed.
     """
 
     v: int = 1
@@ -53,7 +57,10 @@ _decode = msgspec.json.Decoder(Growth).decode
 
 
 async def last_growth(bootstrap: str) -> Growth | None:
-    """The newest growth of this broker's topics; None when they never grew. Raises what the broker says, UsageError."""
+    """The newest growth of this broker's topics; None when they never grew.
+
+    Raises what the broker says, UsageError.
+    """
     admin = AIOKafkaAdminClient(**kafka_client(bootstrap))
     try:
         await admin.start()
@@ -69,7 +76,9 @@ async def last_growth(bootstrap: str) -> Growth | None:
         if not end:
             return None
         consumer.seek(PLACE, end - 1)  # compaction never takes the last one
-        found = (await consumer.getmany(PLACE, timeout_ms=int(PATIENCE_SECONDS * 1000))).get(PLACE, [])
+        found = (await consumer.getmany(PLACE, timeout_ms=int(PATIENCE_SECONDS * 1000))).get(
+            PLACE, []
+        )
     finally:
         await consumer.stop()
     try:

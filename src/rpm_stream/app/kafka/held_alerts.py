@@ -1,6 +1,7 @@
 """The open alerts that patients are not judged, as rpm.alerts has them.
 
-What stands in the changelog for a held state carries its alert. Where that is lost too, nobody else would end it.
+What stands in the changelog for a held state carries its alert. Where that is lost too, nobody else
+would end it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ _alert = msgspec.json.Decoder(Alert)
 async def open_ones(broker: Broker, partition: int) -> dict[bytes, Alert]:
     """By patient, the newest of each, of those whose patients' states are in ``partition``."""
     tp = TopicPartition(ALERTS, partition)
-    first, last = (await starts(broker, ALERTS)).get(tp, 0), (await ends(broker, ALERTS)).get(tp, 0)
+    first = (await starts(broker, ALERTS)).get(tp, 0)
+    last = (await ends(broker, ALERTS)).get(tp, 0)
     found: dict[bytes, Alert] = {}
     async for batch in records(broker, {tp: (first, last)}, lambda *_: None):
         for record in batch:
@@ -32,7 +34,8 @@ async def open_ones(broker: Broker, partition: int) -> dict[bytes, Alert]:
 
 
 def _note(found: dict[bytes, Alert], record: ConsumerRecord) -> None:
-    key, value = record.key or b"", record.value or b""
+    key = record.key or b""
+    value = record.value or b""
     found.pop(key, None)
     if RULE.encode() not in value:
         return

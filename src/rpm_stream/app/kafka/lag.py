@@ -1,4 +1,6 @@
-"""How far a consumer group is behind on a topic, and whether it has live members, read from the broker."""
+"""How far a consumer group is behind on a topic, and whether it has live members, read from the
+broker.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,11 @@ FETCH_TIMEOUT_S = 5.0
 
 
 class Observed(Record, frozen=True, kw_only=True):
-    """One look at one group and topic: messages that wait, live members, and the append time of the first that waits.
+    """One look at one group and topic: messages that wait, live members, and the append time of the
+    first that waits.
 
-    ``begun``: it has read of the topic before. ``expired``: how many the broker deleted before the group read them.
+    ``begun``: it has read of the topic before. ``expired``: how many the broker deleted before the
+    group read them.
     """
 
     group: str
@@ -29,7 +33,9 @@ class Observed(Record, frozen=True, kw_only=True):
     expired: int = 0
 
 
-async def observe(admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, group: str, topic: str) -> Observed:
+async def observe(
+    admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, group: str, topic: str
+) -> Observed:
     """One look at ``group`` on ``topic``; a topic that does not exist has nothing that waits."""
     members = await live_members(admin, group)
     partitions = await partitions_of(admin, topic)
@@ -51,11 +57,17 @@ async def observe(admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, group:
             waiting[partition] = done
             lag += ends[partition] - done
     first = await _first_time(consumer, waiting)
-    return Observed(group=group, lag=lag, members=members, first_waiting=first, begun=begun, expired=expired)
+    return Observed(
+        group=group, lag=lag, members=members, first_waiting=first, begun=begun, expired=expired
+    )
 
 
-async def _first_time(consumer: AIOKafkaConsumer, waiting: dict[TopicPartition, int]) -> datetime | None:
-    """The earliest append time among the first waiting records; None when nothing waits or none came in time."""
+async def _first_time(
+    consumer: AIOKafkaConsumer, waiting: dict[TopicPartition, int]
+) -> datetime | None:
+    """The earliest append time among the first waiting records; None when nothing waits or none
+    came in time.
+    """
     if not waiting:
         return None
     consumer.assign(list(waiting))
@@ -66,7 +78,9 @@ async def _first_time(consumer: AIOKafkaConsumer, waiting: dict[TopicPartition, 
     deadline = loop.time() + FETCH_TIMEOUT_S
     left = set(waiting)
     while left and loop.time() < deadline:
-        found: dict[TopicPartition, list[Any]] = await consumer.getmany(*left, timeout_ms=500, max_records=len(left))
+        found: dict[TopicPartition, list[Any]] = await consumer.getmany(
+            *left, timeout_ms=500, max_records=len(left)
+        )
         for partition, records in found.items():
             if records:
                 times.append(datetime.fromtimestamp(records[0].timestamp / 1000, UTC))

@@ -1,7 +1,7 @@
 """Which topics must have equally many partitions, and what is said when they have not.
 
-Looked at before anything starts, by ``topics check``, and by every stage while it runs: Kafka lets anybody add
-partitions, and a key then has another partition than what is known of it.
+Looked at before anything starts, by ``topics check``, and by every stage while it runs: Kafka lets
+anybody add partitions, and a key then has another partition than what is known of it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ log = structlog.get_logger()
 
 
 class Together(NamedTuple):
-    """Two topics that need equally many partitions, why, and the stages that would do harm without."""
+    """Two topics that need equally many partitions, why, and the stages that would do harm
+    without.
+    """
 
     first: str
     second: str
@@ -48,25 +50,51 @@ class Together(NamedTuple):
 
 
 TOGETHER = (
-    Together(FRAMES, STATE_INGEST, "a device's state lies in the partition of its frames", frozenset({"ingest"})),
-    Together(READINGS, STATE_JUDGE, "a patient's state lies in the partition of the readings", frozenset({"judge"})),
-    Together(READINGS, ALERTS, "an alert lies in the partition of its patient, else an old record passes for new", ALL),
     Together(
-        READINGS, REGISTRY, "a key has all its records in one partition, else an old one passes for new",
+        FRAMES,
+        STATE_INGEST,
+        "a device's state lies in the partition of its frames",
+        frozenset({"ingest"}),
+    ),
+    Together(
+        READINGS,
+        STATE_JUDGE,
+        "a patient's state lies in the partition of the readings",
+        frozenset({"judge"}),
+    ),
+    Together(
+        READINGS,
+        ALERTS,
+        "an alert lies in the partition of its patient, else an old record passes for new",
+        ALL,
+    ),
+    Together(
+        READINGS,
+        REGISTRY,
+        "a key has all its records in one partition, else an old one passes for new",
         ALL | REGISTRY_WRITER,
     ),
-    Together(READINGS, OBSERVATIONS, "an Observation written again follows the one before", frozenset({"sink"})),
-)  # fmt: skip
+    Together(
+        READINGS,
+        OBSERVATIONS,
+        "an Observation written again follows the one before",
+        frozenset({"sink"}),
+    ),
+)
 ONE_IS_ENOUGH = (REGISTRY,)  # with a single partition every key is in it
 
 
-def disagreement(counts: Mapping[str, int], bootstrap: str, stages: frozenset[str] = ALL) -> str | None:
-    """One line for what does not agree: topics, counts, why, and the command that mends it; None when all is well.
+def disagreement(
+    counts: Mapping[str, int], bootstrap: str, stages: frozenset[str] = ALL
+) -> str | None:
+    """One line for what does not agree: topics, counts, why, and the command that mends it; None
+    when all is well.
 
     A topic that does not exist (0) agrees with all: it is created with the right number.
 
     >>> disagreement({"rpm.frames": 6, "rpm-ingest-state-changelog": 4}, "kafka:9092")
-    "rpm.frames has 6 partitions, rpm-ingest-state-changelog 4: a device's state lies in the partition of its frames. \
+    "rpm.frames has 6 partitions, rpm-ingest-state-changelog 4: \
+a device's state lies in the partition of its frames. \
 Stop the stages, then: rpm-stream topics grow --partitions 6 --bootstrap kafka:9092"
     """
     wrong = [each for each in TOGETHER if each.stages & stages and not _agree(each, counts)]
@@ -74,19 +102,28 @@ Stop the stages, then: rpm-stream topics grow --partitions 6 --bootstrap kafka:9
         return None
     most = max(counts.values())
     said = "; ".join(
-        f"{each.first} has {counts[each.first]} partitions, {each.second} {counts[each.second]}: {each.why}"
+        f"{each.first} has {counts[each.first]} partitions, {each.second} {counts[each.second]}:"
+        f" {each.why}"
         for each in wrong
     )
-    return f"{said}. Stop the stages, then: rpm-stream topics grow --partitions {most} --bootstrap {bootstrap}"
+    return (
+        f"{said}. Stop the stages, then: rpm-stream topics grow --partitions {most} --bootstrap"
+        f" {bootstrap}"
+    )
 
 
 def _agree(each: Together, counts: Mapping[str, int]) -> bool:
-    first, second = counts.get(each.first, 0), counts.get(each.second, 0)
-    return not first or not second or first == second or (each.second in ONE_IS_ENOUGH and second == 1)
+    first = counts.get(each.first, 0)
+    second = counts.get(each.second, 0)
+    return (
+        not first or not second or first == second or (each.second in ONE_IS_ENOUGH and second == 1)
+    )
 
 
 class Layout(NamedTuple):
-    """Partitions of each topic, and whether they ever grew: frames may come to where their device was before."""
+    """Partitions of each topic, and whether they ever grew: frames may come to where their
+    device was before.
+    """
 
     counts: dict[str, int]
     grown: bool
@@ -107,13 +144,16 @@ async def layout_of(bootstrap: str, stages: frozenset[str] = ALL) -> Layout:
     except TopicAuthorizationFailedError as error:
         raise not_allowed(error) from None
     except (KafkaError, OSError) as error:
-        raise BrokerAway(f"Kafka at {bootstrap} does not answer any more ({type(error).__name__})") from None
+        raise BrokerAway(
+            f"Kafka at {bootstrap} does not answer any more ({type(error).__name__})"
+        ) from None
     finally:
         await admin.close()
     if growth is not None and not growth.done:
         raise MustNotGoOn(
-            f"the topics are growing to {growth.partitions} partitions, or that was interrupted: wait for it, or go on "
-            f"with: rpm-stream topics grow --partitions {growth.partitions} --bootstrap {bootstrap}"
+            f"the topics are growing to {growth.partitions} partitions, or that was interrupted:"
+            f" wait for it, or go on with: rpm-stream topics grow --partitions {growth.partitions}"
+            f" --bootstrap {bootstrap}"
         )
     if fault := disagreement(counts, bootstrap, stages):
         raise MustNotGoOn(fault)
@@ -122,7 +162,9 @@ async def layout_of(bootstrap: str, stages: frozenset[str] = ALL) -> Layout:
 
 def _needed(stages: frozenset[str]) -> set[str]:
     """The topics whose partitions ``stages`` must know."""
-    return {topic for each in TOGETHER if each.stages & stages for topic in (each.first, each.second)}
+    return {
+        topic for each in TOGETHER if each.stages & stages for topic in (each.first, each.second)
+    }
 
 
 async def fault_of(bootstrap: str) -> str | None:
@@ -135,16 +177,20 @@ async def fault_of(bootstrap: str) -> str | None:
 
 
 async def all_counts(admin: AIOKafkaAdminClient) -> dict[str, int]:
-    """Partitions of every topic of ours and of the agents' states, asked freshly; 0 where there is no such topic."""
+    """Partitions of every topic of ours and of the agents' states, asked freshly; 0 where there
+    is no such topic.
+    """
     found = {each["topic"]: len(each["partitions"]) for each in await admin.describe_topics()}
     return {topic: found.get(topic, 0) for topic in (*TOPICS, *STATES)}
 
 
 async def watch_counts(bootstrap: str, stage: str, known: Mapping[str, int]) -> NoReturn:
-    """Look for ever; end the process when a topic has more partitions, or fewer, than when the stage started.
+    """Look for ever; end the process when a topic has more partitions, or fewer, than when the
+    stage started.
 
-    Whoever reads on would miss what comes into the new ones, and look for a key's state where it is not. A topic that
-    is missing for a while was deleted: that shows elsewhere. A broker that does not answer only delays.
+    Whoever reads on would miss what comes into the new ones, and look for a key's state where it is
+    not. A topic that is missing for a while was deleted: that shows elsewhere. A broker that does
+    not answer only delays.
     """
     while True:
         try:
@@ -162,7 +208,11 @@ async def _watch(bootstrap: str, stage: str, known: Mapping[str, int]) -> None:
         await admin.start()
         while True:
             now = await all_counts(admin)
-            if changed := {topic: now[topic] for topic, was in known.items() if was and now[topic] not in (0, was)}:
+            if changed := {
+                topic: now[topic]
+                for topic, was in known.items()
+                if was and now[topic] not in (0, was)
+            }:
                 end_of_change(stage, known, changed)
             await asyncio.sleep(LOOK_SECONDS)
     finally:
@@ -171,10 +221,12 @@ async def _watch(bootstrap: str, stage: str, known: Mapping[str, int]) -> None:
 
 def end_of_change(stage: str, known: Mapping[str, int], changed: Mapping[str, int]) -> NoReturn:
     """End this process, with one record that names topics and counts."""
-    said = ", ".join(f"{topic} has {count} partitions, had {known[topic]}" for topic, count in changed.items())
+    said = ", ".join(
+        f"{topic} has {count} partitions, had {known[topic]}" for topic, count in changed.items()
+    )
     die(
-        f"{said}: a key may lie elsewhere now, and what is known of it does not. Nothing was lost; stop the stages, "
-        f"then: rpm-stream topics grow --partitions {max(changed.values())}",
+        f"{said}: a key may lie elsewhere now, and what is known of it does not. Nothing was lost;"
+        f" stop the stages, then: rpm-stream topics grow --partitions {max(changed.values())}",
         EXIT_CRASHED,
         stage=stage,
     )

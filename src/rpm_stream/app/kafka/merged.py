@@ -1,4 +1,6 @@
-"""Stretches of several partitions, read in the order of time: those of a key lie in more than one after a growth."""
+"""Stretches of several partitions, read in the order of time: those of a key lie in more than
+one after a growth.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ class Reader:
     """Opens a consumer for each stretch of a partition; ``stack`` closes them."""
 
     def __init__(self, bootstrap: str, stack: AsyncExitStack, progress: Progress) -> None:
-        self._bootstrap, self._stack, self._progress = bootstrap, stack, progress
+        self._bootstrap = bootstrap
+        self._stack = stack
+        self._progress = progress
 
     async def one(self, tp: TopicPartition, span: Span) -> AsyncIterator[ConsumerRecord]:
         """The records of one partition."""
@@ -39,7 +43,9 @@ class Reader:
 
 
 async def _push(
-    heads: list[tuple[int, int, ConsumerRecord]], streams: list[AsyncIterator[ConsumerRecord]], number: int
+    heads: list[tuple[int, int, ConsumerRecord]],
+    streams: list[AsyncIterator[ConsumerRecord]],
+    number: int,
 ) -> None:
     record = await anext(streams[number], None)
     if record is not None:

@@ -11,7 +11,9 @@ Headers = list[tuple[str, bytes]]
 
 
 def headers_of(record: ConsumerRecord) -> Headers:
-    """The headers of a copy of ``record``: its own, and the place that it has; a copy's copy names its own place."""
+    """The headers of a copy of ``record``: its own, and the place that it has; a copy's copy
+    names its own place.
+    """
     kept = [each for each in record.headers if each[0] != MOVED]
     return [*kept, (MOVED, b"%d:%d" % (record.partition, record.offset))]
 

@@ -1,4 +1,6 @@
-"""Which partitions a topic has, asked freshly (a consumer's own picture can be minutes old), and where a key lies."""
+"""Which partitions a topic has, asked freshly (a consumer's own picture can be minutes old), and
+where a key lies.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,8 @@ from rpm_stream.app.runtime.errors import UsageError
 async def partitions_of(admin: AIOKafkaAdminClient, topic: str) -> list[TopicPartition]:
     """The partitions in order; none when there is no such topic. Never creates it.
 
-    Raises TopicAuthorizationFailedError where this user may not know: a list of all topics leaves such a one out, and
-    what is not known must not count as what is not there.
+    Raises TopicAuthorizationFailedError where this user may not know: a list of all topics leaves
+    such a one out, and what is not known must not count as what is not there.
     """
     response = await admin._send_request(MetadataRequest([topic], allow_auto_topic_creation=False))
     [described] = response.to_object()["topics"]
@@ -27,7 +29,9 @@ async def partitions_of(admin: AIOKafkaAdminClient, topic: str) -> list[TopicPar
 def not_allowed(error: TopicAuthorizationFailedError) -> UsageError:
     """What a person must do, in one line."""
     which = error.args[0] if error.args else "a topic"
-    return UsageError(f"Kafka does not let this user look at {which}: it needs the rights Describe and Read on it")
+    return UsageError(
+        f"Kafka does not let this user look at {which}: it needs the rights Describe and Read on it"
+    )
 
 
 def home_of(key: bytes, partitions: int) -> int:

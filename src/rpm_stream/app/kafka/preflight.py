@@ -1,4 +1,6 @@
-"""Whether the broker answers and has our topics, asked once before anything starts: else one clear line."""
+"""Whether the broker answers and has our topics, asked once before anything starts: else one
+clear line.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,10 @@ REQUEST_TIMEOUT_MS = 10_000
 
 
 async def partition_counts(bootstrap: str, topics: Sequence[str] = TOPICS) -> dict[str, int]:
-    """Partitions of each of ``topics``. Raises BrokerAway, and UsageError when a topic is missing or hidden."""
+    """Partitions of each of ``topics``.
+
+    Raises BrokerAway, and UsageError when a topic is missing or hidden.
+    """
     admin = AIOKafkaAdminClient(**kafka_client(bootstrap), request_timeout_ms=REQUEST_TIMEOUT_MS)
     try:
         await admin.start()
@@ -30,11 +35,14 @@ async def partition_counts(bootstrap: str, topics: Sequence[str] = TOPICS) -> di
         if (why := await why_not(bootstrap)) is not None:
             raise BrokerAway(f"Kafka at {bootstrap}: {why}") from None
         raise BrokerAway(
-            f"no Kafka answers at {bootstrap} ({type(error).__name__}): start one (rpm-stream broker), or name it "
-            "with --bootstrap or RPM_BOOTSTRAP"
+            f"no Kafka answers at {bootstrap} ({type(error).__name__}): start one (rpm-stream"
+            " broker), or name it with --bootstrap or RPM_BOOTSTRAP"
         ) from None
     finally:
         await admin.close()
     if missing := [topic for topic, count in counts.items() if not count]:
-        raise UsageError(f"the broker lacks {', '.join(missing)}: rpm-stream topics apply --bootstrap {bootstrap}")
+        raise UsageError(
+            f"the broker lacks {', '.join(missing)}: rpm-stream topics apply --bootstrap"
+            f" {bootstrap}"
+        )
     return counts

@@ -1,4 +1,6 @@
-"""A fixed stretch of some topics, read once without a consumer group: nothing is committed, nobody is disturbed."""
+"""A fixed stretch of some topics, read once without a consumer group: nothing is committed,
+nobody is disturbed.
+"""
 
 from __future__ import annotations
 
@@ -39,13 +41,16 @@ class Broker(NamedTuple):
 async def reaching(bootstrap: str, topics: Iterable[str] = ()) -> AsyncIterator[Broker]:
     """A Kafka that has ``topics``. Raises UsageError when it is away, then or later.
 
-    A client that loses its broker cancels what waits for an answer. Whoever reads is told that as an error of the
-    broker, and not as a cancellation, which nobody asked for.
+    A client that loses its broker cancels what waits for an answer. Whoever reads is told that as
+    an error of the broker, and not as a cancellation, which nobody asked for.
     """
     if topics:
         await partition_counts(bootstrap, tuple(topics))
     consumer = AIOKafkaConsumer(
-        **kafka_client(bootstrap), group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+        **kafka_client(bootstrap),
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
     )
     admin = AIOKafkaAdminClient(**kafka_client(bootstrap))
     try:
@@ -55,7 +60,9 @@ async def reaching(bootstrap: str, topics: Iterable[str] = ()) -> AsyncIterator[
     except TopicAuthorizationFailedError as error:
         raise not_allowed(error) from None
     except (KafkaError, OSError) as error:
-        raise UsageError(f"Kafka at {bootstrap} does not answer any more ({type(error).__name__})") from None
+        raise UsageError(
+            f"Kafka at {bootstrap} does not answer any more ({type(error).__name__})"
+        ) from None
     except asyncio.CancelledError:
         if asked_to_end():  # Ctrl-C, or the end of the program
             raise
@@ -69,7 +76,9 @@ async def reaching(bootstrap: str, topics: Iterable[str] = ()) -> AsyncIterator[
 
 async def ends(broker: Broker, topic: str) -> dict[TopicPartition, int]:
     """Where each partition of ``topic`` ends now."""
-    found: dict[TopicPartition, int] = await broker.consumer.end_offsets(await partitions_of(broker.admin, topic))
+    found: dict[TopicPartition, int] = await broker.consumer.end_offsets(
+        await partitions_of(broker.admin, topic)
+    )
     return found
 
 
@@ -80,15 +89,25 @@ async def starts(broker: Broker, topic: str) -> dict[TopicPartition, int]:
     return found
 
 
-async def at_time(broker: Broker, upto: Mapping[TopicPartition, int], at: datetime) -> dict[TopicPartition, int]:
-    """The first offset of each partition whose record is from ``at`` or later; ``upto`` where there is none."""
+async def at_time(
+    broker: Broker, upto: Mapping[TopicPartition, int], at: datetime
+) -> dict[TopicPartition, int]:
+    """The first offset of each partition whose record is from ``at`` or later; ``upto`` where
+    there is none.
+    """
     stamp = max(0, int(at.timestamp() * 1000))
     found = await broker.consumer.offsets_for_times(dict.fromkeys(upto, stamp))
-    return {tp: end if found.get(tp) is None else min(end, found[tp].offset) for tp, end in upto.items()}
+    return {
+        tp: end if found.get(tp) is None else min(end, found[tp].offset) for tp, end in upto.items()
+    }
 
 
-async def window(broker: Broker, topic: str, since: datetime | None, until: datetime | None) -> Spans:
-    """The stretch of ``topic`` whose records are from [since, until), both by the records' own times."""
+async def window(
+    broker: Broker, topic: str, since: datetime | None, until: datetime | None
+) -> Spans:
+    """The stretch of ``topic`` whose records are from [since, until), both by the records' own
+    times.
+    """
     last = await ends(broker, topic)
     first = await (starts(broker, topic) if since is None else at_time(broker, last, since))
     if until is not None:
@@ -96,7 +115,9 @@ async def window(broker: Broker, topic: str, since: datetime | None, until: date
     return {tp: (first[tp], max(first[tp], end)) for tp, end in last.items()}
 
 
-async def records(broker: Broker, spans: Spans, progress: Progress) -> AsyncIterator[list[ConsumerRecord]]:
+async def records(
+    broker: Broker, spans: Spans, progress: Progress
+) -> AsyncIterator[list[ConsumerRecord]]:
     """The records of ``spans`` in batches of one partition, in its order."""
     consumer = broker.consumer
     left = {tp: span for tp, span in spans.items() if span[0] < span[1]}
@@ -105,7 +126,9 @@ async def records(broker: Broker, spans: Spans, progress: Progress) -> AsyncIter
     consumer.assign(list(left))
     for tp, (first, _) in left.items():
         consumer.seek(tp, first)
-    topic, done, total = next(iter(left)).topic, 0, sum(end - first for first, end in left.values())
+    topic = next(iter(left)).topic
+    done = 0
+    total = sum(end - first for first, end in left.values())
     idle = 0
     while left:
         found = await consumer.getmany(timeout_ms=POLL_MS, max_records=BATCH)

@@ -1,4 +1,6 @@
-"""Why no client got in: aiokafka says the same for a broker that is away and for one that refuses."""
+"""Why no client got in: aiokafka says the same for a broker that is away and for one that
+refuses.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +10,14 @@ import ssl
 from rpm_stream.app.kafka.security import security
 
 PATIENCE_SECONDS = 5.0
-UNSURE = "it listens and does not answer: it may want TLS or a user (RPM_KAFKA_PROTOCOL), or is starting"
+UNSURE = (
+    "it listens and does not answer: it may want TLS or a user (RPM_KAFKA_PROTOCOL), or is starting"
+)
 
 
 async def why_not(bootstrap: str) -> str | None:
-    """What keeps a client out of a broker that is there, in plain words; None where no broker answers.
+    """What keeps a client out of a broker that is there, in plain words; None where no broker
+    answers.
 
     Asked after a client could not start. Never shows a secret.
     """
@@ -20,11 +25,19 @@ async def why_not(bootstrap: str) -> str | None:
     host, _, port = bootstrap.split(",")[0].strip().rpartition(":")
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            _, writer = await asyncio.open_connection(host.strip("[]"), int(port), ssl=known.context)
+            _, writer = await asyncio.open_connection(
+                host.strip("[]"), int(port), ssl=known.context
+            )
     except ssl.SSLCertVerificationError as error:
-        return f"its certificate is not accepted ({error.verify_message}): RPM_KAFKA_CA must be its authority's"
+        return (
+            f"its certificate is not accepted ({error.verify_message}): RPM_KAFKA_CA must be its"
+            " authority's"
+        )
     except ssl.SSLError:
-        return "it does not speak TLS there, or refuses our certificate: look at RPM_KAFKA_PROTOCOL and the port"
+        return (
+            "it does not speak TLS there, or refuses our certificate: look at RPM_KAFKA_PROTOCOL"
+            " and the port"
+        )
     except (OSError, ValueError, TimeoutError):
         return None
     writer.close()

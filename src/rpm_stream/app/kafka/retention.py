@@ -1,7 +1,9 @@
-"""How long it is until the broker may delete what a stage has not read: the one way in which Kafka loses data by plan.
+"""How long it is until the broker may delete what a stage has not read: the one way in which Kafka
+loses data by plan.
 
-Looked at from outside, beside the feed, because a stage that is down cannot say it. A record may go once it is older
-than its topic's ``retention.ms``; it goes with its segment, so what is said here is never too late.
+Looked at from outside, beside the feed, because a stage that is down cannot say it. A record may go
+once it is older than its topic's ``retention.ms``; it goes with its segment, so what is said here
+is never too late.
 """
 
 from __future__ import annotations
@@ -19,7 +21,15 @@ from aiokafka.errors import KafkaError
 from prometheus_client import Gauge
 
 from rpm_stream.app.kafka.lag import Observed, observe
-from rpm_stream.app.kafka.names import ACTIONS, FRAMES, GROUP_INGEST, GROUP_JUDGE, GROUP_SINK, OBSERVATIONS, READINGS
+from rpm_stream.app.kafka.names import (
+    ACTIONS,
+    FRAMES,
+    GROUP_INGEST,
+    GROUP_JUDGE,
+    GROUP_SINK,
+    OBSERVATIONS,
+    READINGS,
+)
 from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.runtime.clock import wall
 
@@ -34,18 +44,21 @@ OPTIONAL = (GROUP_SINK,)  # without a FHIR server nobody is to read them: watche
 
 LEFT = Gauge(
     "rpm_retention_left_seconds",
-    "Until the broker may delete the oldest record that the group has not read; +Inf: nothing waits; 0: it has",
+    "Until the broker may delete the oldest record that the group has not read; +Inf: nothing"
+    " waits; 0: it has",
     ["group", "topic"],
 )
 log = structlog.get_logger()
 
 
 def left(observed: Observed, retention_seconds: float, now: datetime) -> float:
-    """Seconds until the oldest unread record may be deleted; ``inf`` when nothing waits, 0.0 when one was deleted.
+    """Seconds until the oldest unread record may be deleted; ``inf`` when nothing waits, 0.0 when
+    one was deleted.
 
     >>> from datetime import UTC
     >>> at = datetime(2026, 1, 2, tzinfo=UTC)
-    >>> waits = Observed(group="g", lag=3, members=1, first_waiting=datetime(2026, 1, 1, tzinfo=UTC))
+    >>> begun = datetime(2026, 1, 1, tzinfo=UTC)
+    >>> waits = Observed(group="g", lag=3, members=1, first_waiting=begun)
     >>> left(waits, 14 * 86_400, at) / 86_400
     13.0
     """
@@ -59,7 +72,9 @@ def left(observed: Observed, retention_seconds: float, now: datetime) -> float:
 async def look(
     admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, group: str, topic: str, now: datetime
 ) -> float | None:
-    """What is left for ``group`` on ``topic``; None where nobody reads it or there is no such topic."""
+    """What is left for ``group`` on ``topic``; None where nobody reads it or there is no such
+    topic.
+    """
     retention = await _retention_seconds(admin, topic)
     if retention is None:
         return None
@@ -70,7 +85,9 @@ async def look(
 
 
 async def _retention_seconds(admin: AIOKafkaAdminClient, topic: str) -> float | None:
-    """What the broker has in force for the topic; None without the topic, ``inf`` where it keeps all."""
+    """What the broker has in force for the topic; None without the topic, ``inf`` where it keeps
+    all.
+    """
     if topic not in await admin.list_topics():
         return None
     found: dict[str, str] = {}
@@ -83,7 +100,9 @@ async def _retention_seconds(admin: AIOKafkaAdminClient, topic: str) -> float | 
     return inf if milliseconds < 0 else milliseconds / 1000
 
 
-async def watch(bootstrap: str, pairs: Iterable[tuple[str, str]] = READ, now: Callable[[], datetime] = wall) -> None:
+async def watch(
+    bootstrap: str, pairs: Iterable[tuple[str, str]] = READ, now: Callable[[], datetime] = wall
+) -> None:
     """Look every minute until cancelled; ``now``: the broker's time.
 
     While the broker is away nothing is claimed: the gauge has no samples.
@@ -98,7 +117,9 @@ async def watch(bootstrap: str, pairs: Iterable[tuple[str, str]] = READ, now: Ca
             await asyncio.sleep(EVERY_SECONDS)
 
 
-async def _watch(bootstrap: str, pairs: tuple[tuple[str, str], ...], now: Callable[[], datetime]) -> None:
+async def _watch(
+    bootstrap: str, pairs: tuple[tuple[str, str], ...], now: Callable[[], datetime]
+) -> None:
     admin = AIOKafkaAdminClient(**kafka_client(bootstrap), request_timeout_ms=10_000)
     consumer = AIOKafkaConsumer(**kafka_client(bootstrap), enable_auto_commit=False)
     try:

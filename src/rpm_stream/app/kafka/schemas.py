@@ -1,8 +1,8 @@
 """The JSON Schemas of the topics, generated from the nouns so that the two cannot drift apart.
 
 ``topics/<n>-<name>/schema-1.json`` holds what ``schemas`` returns; a test compares them and
-``rpm-stream topics schemas --write`` renews them. The schema of ``rpm.observations`` is kept by hand: FHIR owns that
-format, and ours only names what every Observation of ours has.
+``rpm-stream topics schemas --write`` renews them. The schema of ``rpm.observations`` is kept by
+hand: FHIR owns that format, and ours only names what every Observation of ours has.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ RECORDS: dict[str, tuple[type[Record], ...]] = {
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 # "format" is only a remark to most validators; a time without a zone must fail.
 TIME_PATTERN = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})(?!\n)$"
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt"
+    r" ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})(?!\n)$"
 )
 NO_LINE_END = r"(?!\n)"  # before ``$``, which in Python lets one pass
 HEXADECIMAL_PATTERN = r"^([0-9A-Fa-f]{2})*(?!\n)$"
@@ -58,7 +59,9 @@ Schema = dict[str, Any]
 
 def schemas() -> dict[str, bytes]:
     """Topic name -> the text of its schema, for every topic whose records are ours."""
-    return {name: _text(_patched(name, _generated(name, records))) for name, records in RECORDS.items()}
+    return {
+        name: _text(_patched(name, _generated(name, records))) for name, records in RECORDS.items()
+    }
 
 
 def schema_path(root: Path, topic: str) -> Path:
@@ -70,12 +73,17 @@ def drift(root: Path) -> list[str]:
     """The topics whose schema file is not what the records say, or is missing."""
     paths = {name: schema_path(root, name) for name in RECORDS}
     texts = schemas()
-    return [name for name, path in paths.items() if not path.is_file() or path.read_bytes() != texts[name]]
+    return [
+        name
+        for name, path in paths.items()
+        if not path.is_file() or path.read_bytes() != texts[name]
+    ]
 
 
 def write(root: Path) -> list[str]:
     """Renew the schema files that drifted; their topics."""
-    texts, drifted = schemas(), drift(root)
+    texts = schemas()
+    drifted = drift(root)
     for name in drifted:
         schema_path(root, name).write_bytes(texts[name])
     return drifted
@@ -91,21 +99,31 @@ def _patched(topic: str, schema: Schema) -> Schema:
     """What the types cannot say."""
     patched: Schema = _refine(schema)
     if topic == "rpm.frames":
-        frame, notification = patched["$defs"]["Frame"], patched["$defs"]["Notification"]
-        frame["oneOf"] = [{"required": [kind], "properties": {kind: {"type": "array"}}} for kind in KINDS]
+        frame = patched["$defs"]["Frame"]
+        notification = patched["$defs"]["Notification"]
+        frame["oneOf"] = [
+            {"required": [kind], "properties": {kind: {"type": "array"}}} for kind in KINDS
+        ]
         notification["properties"]["payload"]["pattern"] = HEXADECIMAL_PATTERN
         measurement = patched["$defs"]["Measurement"]
         measurement["properties"]["value"]["anyOf"][0]["pattern"] = APP_VALUE
-        measurement["oneOf"] = [{"required": [name], "properties": {name: {"type": "string"}}} for name in VALUE_OR_NOT]
+        measurement["oneOf"] = [
+            {"required": [name], "properties": {name: {"type": "string"}}} for name in VALUE_OR_NOT
+        ]
     if "Action" in patched["$defs"]:
-        about_readings = {"required": ["readings"], "properties": {"action": {"enum": list(CORRECTIONS)}}}
+        about_readings = {
+            "required": ["readings"],
+            "properties": {"action": {"enum": list(CORRECTIONS)}},
+        }
         named = {"required": ["alert"], "properties": {"alert": {"type": "string"}}}
         patched["$defs"]["Action"]["anyOf"] = [named, about_readings]
     return patched
 
 
 def _refine(node: Any) -> Any:
-    """The same schema with docstrings on one margin, times that must have a zone, and patterns without a line end."""
+    """The same schema with docstrings on one margin, times that must have a zone, and patterns
+    without a line end.
+    """
     if isinstance(node, list):
         return [_refine(each) for each in node]
     if not isinstance(node, dict):

@@ -1,6 +1,8 @@
-"""How every Kafka client of the service signs in: from the settings ``RPM_KAFKA_*``, for aiokafka and for Faust.
+"""How every Kafka client of the service signs in: from the settings ``RPM_KAFKA_*``, for aiokafka
+and for Faust.
 
-Without settings a client speaks in the clear. A wrong file or combination is one line before anything connects.
+Without settings a client speaks in the clear. A wrong file or combination is one line before
+anything connects.
 """
 
 from __future__ import annotations
@@ -15,9 +17,11 @@ from rpm_stream.app.kafka.token import TokenEndpoint
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.app.runtime.settings import Settings
 
-SignIn: TypeAlias = tuple[str, str | None, str | None, Path | None]  # mechanism, user, password, file with it
+# mechanism, user, password, file with it
+SignIn: TypeAlias = tuple[str, str | None, str | None, Path | None]
 Token: TypeAlias = tuple[str | None, str | None]  # URL and scope
-Files: TypeAlias = tuple[Path | None, Path | None, Path | None, str | None]  # authority, certificate, key, its password
+# authority, certificate, key, its password
+Files: TypeAlias = tuple[Path | None, Path | None, Path | None, str | None]
 IN_THE_CLEAR = frozenset({"PLAIN", "OAUTHBEARER"})  # mechanisms that send the secret itself
 
 
@@ -58,7 +62,10 @@ class Security:
             return faust.auth.OAuthCredentials(oauth_cb=self.tokens, ssl_context=self.context)
         if self.mechanism is not None:
             credentials = faust.SASLCredentials(
-                username=self.user, password=self.password, mechanism=self.mechanism, ssl_context=self.context
+                username=self.user,
+                password=self.password,
+                mechanism=self.mechanism,
+                ssl_context=self.context,
             )
             credentials.protocol = AuthProtocol(self.protocol)
             return credentials
@@ -74,7 +81,9 @@ def security() -> Security:
     """The security of the settings. Raises UsageError."""
     settings = Settings()
     password = settings.kafka_password.get_secret_value() if settings.kafka_password else None
-    key_password = settings.kafka_key_password.get_secret_value() if settings.kafka_key_password else None
+    key_password = (
+        settings.kafka_key_password.get_secret_value() if settings.kafka_key_password else None
+    )
     return _made(
         settings.kafka_protocol,
         (settings.kafka_mechanism, settings.kafka_user, password, settings.kafka_password_file),
@@ -93,29 +102,44 @@ def _made(protocol: str, sign_in: SignIn, token: Token, files: Files) -> Securit
         return Security(protocol, context)
     mechanism, user, password, file = sign_in
     if user is None or (password is None) == (file is None):
-        raise UsageError(f"RPM_KAFKA_PROTOCOL {protocol} needs RPM_KAFKA_USER and one of RPM_KAFKA_PASSWORD and _FILE")
+        raise UsageError(
+            f"RPM_KAFKA_PROTOCOL {protocol} needs RPM_KAFKA_USER and one of RPM_KAFKA_PASSWORD and"
+            " _FILE"
+        )
     secret = password if file is None else _password(file)
     url, scope = token
     if (mechanism == "OAUTHBEARER") != (url is not None):
         raise UsageError("RPM_KAFKA_MECHANISM OAUTHBEARER and RPM_KAFKA_TOKEN_URL need each other")
     if protocol == "SASL_PLAINTEXT" and mechanism in IN_THE_CLEAR:
         raise UsageError(
-            f"RPM_KAFKA_MECHANISM {mechanism} sends the password in the clear: set the protocol to SASL_SSL"
+            f"RPM_KAFKA_MECHANISM {mechanism} sends the password in the clear: set the protocol to"
+            " SASL_SSL"
         )
     if url is None:
         return Security(protocol, context, mechanism, user, secret)
-    return Security(protocol, context, mechanism, tokens=TokenEndpoint(url, user, secret or "", scope))
+    return Security(
+        protocol, context, mechanism, tokens=TokenEndpoint(url, user, secret or "", scope)
+    )
 
 
 def _refuse_unused(protocol: str, sign_in: SignIn, token: Token, files: Files) -> None:
-    """Refuse settings that the protocol does not use: who set them believes that something is protected."""
+    """Refuse settings that the protocol does not use: who set them believes that something is
+    protected.
+    """
     signs_in = sign_in[0] == "OAUTHBEARER" or any(sign_in[1:]) or any(token)
     if protocol == "PLAINTEXT" and (signs_in or any(files)):
-        raise UsageError("RPM_KAFKA_PROTOCOL is PLAINTEXT, and would send in the clear: set it to SASL_SSL or SSL")
+        raise UsageError(
+            "RPM_KAFKA_PROTOCOL is PLAINTEXT, and would send in the clear: set it to SASL_SSL"
+            " or SSL"
+        )
     if protocol == "SSL" and signs_in:
-        raise UsageError("RPM_KAFKA_PROTOCOL SSL signs nobody in by user or token: set it to SASL_SSL")
+        raise UsageError(
+            "RPM_KAFKA_PROTOCOL SSL signs nobody in by user or token: set it to SASL_SSL"
+        )
     if protocol == "SASL_PLAINTEXT" and any(files):
-        raise UsageError("RPM_KAFKA_PROTOCOL SASL_PLAINTEXT uses no certificate: set it to SASL_SSL")
+        raise UsageError(
+            "RPM_KAFKA_PROTOCOL SASL_PLAINTEXT uses no certificate: set it to SASL_SSL"
+        )
 
 
 def _context(files: Files) -> ssl.SSLContext:
@@ -125,14 +149,17 @@ def _context(files: Files) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=None if authority is None else str(authority))
     except (OSError, ssl.SSLError) as error:
-        raise UsageError(f"RPM_KAFKA_CA: {authority} holds no certificate in PEM ({type(error).__name__})") from None
+        raise UsageError(
+            f"RPM_KAFKA_CA: {authority} holds no certificate in PEM ({type(error).__name__})"
+        ) from None
     if certificate is not None:
         try:
             # Without a password given OpenSSL would ask for one at the terminal.
             context.load_cert_chain(certificate, key, password=lambda: password or "")
         except (OSError, ssl.SSLError) as error:
             raise UsageError(
-                f"RPM_KAFKA_CERTIFICATE, RPM_KAFKA_KEY: {certificate} cannot be used ({type(error).__name__})"
+                f"RPM_KAFKA_CERTIFICATE, RPM_KAFKA_KEY: {certificate} cannot be used"
+                f" ({type(error).__name__})"
             ) from None
     return context
 
@@ -141,7 +168,9 @@ def _password(file: Path) -> str:
     try:
         found = file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"RPM_KAFKA_PASSWORD_FILE: {file} cannot be read ({type(error).__name__})") from None
+        raise UsageError(
+            f"RPM_KAFKA_PASSWORD_FILE: {file} cannot be read ({type(error).__name__})"
+        ) from None
     if not found:
         raise UsageError(f"RPM_KAFKA_PASSWORD_FILE: {file} is empty")
     return found

@@ -1,8 +1,9 @@
 """The topic that an agent's state is kept in exists, everywhere, before the agent joins its group.
 
-Faust declares it while the agent starts. On a fresh cluster the first assignment can be quicker: the group's leader
-then knows no such topic, "ignores" it for as long as its picture of the cluster lasts (minutes), and every partition
-that moves meanwhile begins with empty state. So it is made here first; Faust finds it and leaves it as it is.
+Faust declares it while the agent starts. On a fresh cluster the first assignment can be quicker:
+the group's leader then knows no such topic, "ignores" it for as long as its picture of the cluster
+lasts (minutes), and every partition that moves meanwhile begins with empty state. So it is made
+here first; Faust finds it and leaves it as it is.
 """
 
 from __future__ import annotations
@@ -24,23 +25,35 @@ POLL_SECONDS = 0.1
 
 
 async def make_state_topic(settings: Settings, topic: Any, partitions: int) -> None:
-    """Create ``topic``, the changelog of a Faust table, unless it exists. Raises UsageError if refused, BrokerAway."""
+    """Create ``topic``, the changelog of a Faust table, unless it exists.
+
+    Raises UsageError if refused, BrokerAway.
+    """
     name: str = topic.get_topic_name()
     await make_topic(settings, name, partitions, {"cleanup.policy": "compact", **topic.config})
 
 
-async def make_topic(settings: Settings, name: str, partitions: int, configuration: Mapping[str, str]) -> None:
-    """Create a topic of ours that is not public, unless it exists. Raises UsageError if refused, BrokerAway."""
+async def make_topic(
+    settings: Settings, name: str, partitions: int, configuration: Mapping[str, str]
+) -> None:
+    """Create a topic of ours that is not public, unless it exists.
+
+    Raises UsageError if refused, BrokerAway.
+    """
     admin = AIOKafkaAdminClient(**kafka_client(settings.bootstrap))
     try:
         await admin.start()
         if not await partitions_of(admin, name):
-            await _create(admin, NewTopic(name, partitions, settings.replication, topic_configs=dict(configuration)))
+            await _create(
+                admin,
+                NewTopic(name, partitions, settings.replication, topic_configs=dict(configuration)),
+            )
             async with asyncio.timeout(SHOWN_SECONDS):
                 while len(await partitions_of(admin, name)) < partitions:
                     await asyncio.sleep(POLL_SECONDS)
     except (KafkaError, OSError) as error:
-        refused = isinstance(error, BrokerResponseError) and not error.retriable  # no right, too few brokers
+        # no right, too few brokers
+        refused = isinstance(error, BrokerResponseError) and not error.retriable
         raise (UsageError if refused else BrokerAway)(
             f"Kafka at {settings.bootstrap} did not create the topic {name}: {type(error).__name__}"
         ) from None

@@ -1,4 +1,6 @@
-"""Tokens for OAUTHBEARER: fetched with client credentials (RFC 6749, 4.4), cached, and fetched again in time."""
+"""Tokens for OAUTHBEARER: fetched with client credentials (RFC 6749, 4.4), cached, and fetched
+again in time.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class TokenEndpoint(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka ships no types for it
-    """One token for all clients of the process. Faust's consumer has an event loop of its own, hence the thread lock.
+    """One token for all clients of the process. Faust's consumer has an event loop of its own,
+    hence the thread lock.
 
     Raises UsageError for a URL that would send the secret in the clear.
     """
@@ -29,7 +32,9 @@ class TokenEndpoint(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka sh
         if not parts.hostname or not (
             parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
         ):
-            raise UsageError("RPM_KAFKA_TOKEN_URL must begin with https://: the client's secret is sent there")
+            raise UsageError(
+                "RPM_KAFKA_TOKEN_URL must begin with https://: the client's secret is sent there"
+            )
         self._url = url
         self._auth = httpx.BasicAuth(client, secret)
         self._form = {"grant_type": "client_credentials"} | ({"scope": scope} if scope else {})
@@ -51,15 +56,21 @@ class TokenEndpoint(AbstractTokenProvider):  # type: ignore[misc]  # aiokafka sh
                 return known
             asked = monotonic()
             try:
-                answer = httpx.post(self._url, data=self._form, auth=self._auth, timeout=TIMEOUT_SECONDS)
+                answer = httpx.post(
+                    self._url, data=self._form, auth=self._auth, timeout=TIMEOUT_SECONDS
+                )
                 answer.raise_for_status()
                 body = answer.json()
                 token = body["access_token"]
                 life = float(body.get("expires_in", 0))  # without it, a token serves one connection
             except httpx.HTTPStatusError as error:
-                raise AuthenticationFailedError(f"the token endpoint says {error.response.status_code}") from None
+                raise AuthenticationFailedError(
+                    f"the token endpoint says {error.response.status_code}"
+                ) from None
             except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
-                raise AuthenticationFailedError(f"the token endpoint gives no token ({type(error).__name__})") from None
+                raise AuthenticationFailedError(
+                    f"the token endpoint gives no token ({type(error).__name__})"
+                ) from None
             if not isinstance(token, str) or not token:
                 raise AuthenticationFailedError("the token endpoint gives no token")
             self._kept = token, asked + life * SPENT

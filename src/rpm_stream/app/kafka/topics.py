@@ -1,9 +1,10 @@
 """The nine public topics: where their descriptions lie, and how they come to a broker.
 
-A topic is a folder of ``topics/``: ``topic.yaml`` (a Strimzi ``KafkaTopic``, so that ``kubectl apply`` takes it
-too), ``schema-1.json``, and messages that must ``pass/`` or ``fail/``. ``apply`` creates what a broker lacks and
-sets the configuration; ``check`` only says what differs. Both leave the number of partitions of an existing topic
-alone: a key would move to another partition, and with it the order of a patient's data would be lost.
+A topic is a folder of ``topics/``: ``topic.yaml`` (a Strimzi ``KafkaTopic``, so that ``kubectl
+apply`` takes it too), ``schema-1.json``, and messages that must ``pass/`` or ``fail/``. ``apply``
+creates what a broker lacks and sets the configuration; ``check`` only says what differs. Both leave
+the number of partitions of an existing topic alone: a key would move to another partition, and with
+it the order of a patient's data would be lost.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ FOLDERS = {
     "rpm.accounts": "08-accounts",
     "rpm.rejects": "09-rejects",
 }
-SET_ON_TOPIC = 1  # Kafka's ConfigSource DYNAMIC_TOPIC_CONFIG: set on the topic itself, not inherited from the broker
+# Kafka's ConfigSource DYNAMIC_TOPIC_CONFIG: set on the topic itself, not inherited from the broker
+SET_ON_TOPIC = 1
 REQUEST_TIMEOUT_MS = 15_000
 SHOWN_SECONDS = 15.0
 POLL_SECONDS = 0.1
@@ -53,7 +55,10 @@ class Topic:
 
 @dataclass(frozen=True)
 class Found:
-    """What a topic is on a broker. ``config`` holds every setting in force; ``own`` the names set on the topic."""
+    """What a topic is on a broker.
+
+    ``config`` holds every setting in force; ``own`` the names set on the topic.
+    """
 
     partitions: int
     replicas: int
@@ -62,7 +67,9 @@ class Found:
 
 
 def topics_root() -> Path:
-    """The folder ``topics/``: inside the installed package, or at the root of an editable checkout."""
+    """The folder ``topics/``: inside the installed package, or at the root of an editable
+    checkout.
+    """
     here = Path(__file__).resolve()
     for place in (here.parents[2] / "topics", here.parents[4] / "topics"):
         if (place / FOLDERS["rpm.frames"] / "topic.yaml").is_file():
@@ -75,16 +82,21 @@ def wanted(partitions: int | None = None, replication: int | None = None) -> tup
     root = topics_root()
     topics = (_read(root / folder / "topic.yaml") for folder in FOLDERS.values())
     return tuple(
-        replace(each, partitions=partitions or each.partitions, replicas=replication or each.replicas)
+        replace(
+            each, partitions=partitions or each.partitions, replicas=replication or each.replicas
+        )
         for each in topics
     )
 
 
-async def apply(bootstrap: str, partitions: int | None = None, replication: int | None = None) -> list[str]:
-    """Create the topics that are missing and set the configuration of those that are there; says what it did.
+async def apply(
+    bootstrap: str, partitions: int | None = None, replication: int | None = None
+) -> list[str]:
+    """Create the topics that are missing and set the configuration of those that are there; says
+    what it did.
 
-    Settings that ``topic.yaml`` does not name keep the value that somebody gave them. ``UsageError`` when no broker
-    answers or it refuses.
+    Settings that ``topic.yaml`` does not name keep the value that somebody gave them.
+    ``UsageError`` when no broker answers or it refuses.
     """
     topics = wanted(partitions, replication)
     done = []
@@ -96,15 +108,25 @@ async def apply(bootstrap: str, partitions: int | None = None, replication: int 
                 done.append(await _create(admin, topic))
             elif changes := _config_differences(topic, found):
                 await _configure(admin, topic, found)
-                done.extend(f"{topic.name}: {name} set to {new}, was {old}" for name, old, new in changes)
+                done.extend(
+                    f"{topic.name}: {name} set to {new}, was {old}" for name, old, new in changes
+                )
             if found is not None:
-                done.extend(f"{topic.name}: left as it is, {each}" for each in _shape_differences(topic, found))
+                done.extend(
+                    f"{topic.name}: left as it is, {each}"
+                    for each in _shape_differences(topic, found)
+                )
         await _await_shown(admin, topics)
     return done
 
 
-async def check(bootstrap: str, partitions: int | None = None, replication: int | None = None) -> list[str]:
-    """What differs from the wanted topics, one line each; empty when nothing does. Changes nothing."""
+async def check(
+    bootstrap: str, partitions: int | None = None, replication: int | None = None
+) -> list[str]:
+    """What differs from the wanted topics, one line each; empty when nothing does.
+
+    Changes nothing.
+    """
     topics = wanted(partitions, replication)
     async with _admin(bootstrap) as admin:
         there = await _found(admin, topics)
@@ -116,7 +138,9 @@ async def check(bootstrap: str, partitions: int | None = None, replication: int 
         else:
             differences.extend(f"{topic.name}: {each}" for each in _shape_differences(topic, found))
             changes = _config_differences(topic, found)
-            differences.extend(f"{topic.name}: {name} is {old}, should be {new}" for name, old, new in changes)
+            differences.extend(
+                f"{topic.name}: {name} is {old}, should be {new}" for name, old, new in changes
+            )
     return differences
 
 
@@ -128,7 +152,9 @@ def _read(path: Path) -> Topic:
 
 @asynccontextmanager
 async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    """A connected admin client; every way in which Kafka can say no becomes one line for the user."""
+    """A connected admin client; every way in which Kafka can say no becomes one line for the
+    user.
+    """
     admin = AIOKafkaAdminClient(**kafka_client(bootstrap), request_timeout_ms=REQUEST_TIMEOUT_MS)
     try:
         await _connect(admin, bootstrap)
@@ -152,8 +178,13 @@ async def _connect(admin: AIOKafkaAdminClient, bootstrap: str) -> None:
 
 async def _found(admin: AIOKafkaAdminClient, topics: tuple[Topic, ...]) -> dict[str, Found]:
     names = {topic.name for topic in topics}
-    # All topics, then ours: asking for a missing one by name would create it on a broker with auto-create.
-    shapes = {each["topic"]: each["partitions"] for each in await admin.describe_topics() if each["topic"] in names}
+    # All topics, then ours: asking for a missing one by name would create it on a broker with
+    # auto-create.
+    shapes = {
+        each["topic"]: each["partitions"]
+        for each in await admin.describe_topics()
+        if each["topic"] in names
+    }
     if not shapes:
         return {}
     asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in shapes]
@@ -172,17 +203,24 @@ async def _found(admin: AIOKafkaAdminClient, topics: tuple[Topic, ...]) -> dict[
 
 
 async def _await_shown(admin: AIOKafkaAdminClient, topics: tuple[Topic, ...]) -> None:
-    """The controller says yes before the brokers know; who comes next would still find a topic missing."""
+    """The controller says yes before the brokers know; who comes next would still find a topic
+    missing.
+    """
     try:
         async with asyncio.timeout(SHOWN_SECONDS):
             while not _all_as_wanted(await _found(admin, topics), topics):
                 await asyncio.sleep(POLL_SECONDS)
     except TimeoutError as error:
-        raise UsageError(f"Kafka took the topics, but does not show them after {SHOWN_SECONDS:.0f} s") from error
+        raise UsageError(
+            f"Kafka took the topics, but does not show them after {SHOWN_SECONDS:.0f} s"
+        ) from error
 
 
 def _all_as_wanted(there: dict[str, Found], topics: tuple[Topic, ...]) -> bool:
-    return all(topic.name in there and not _config_differences(topic, there[topic.name]) for topic in topics)
+    return all(
+        topic.name in there and not _config_differences(topic, there[topic.name])
+        for topic in topics
+    )
 
 
 async def _create(admin: AIOKafkaAdminClient, topic: Topic) -> str:
@@ -196,9 +234,12 @@ async def _create(admin: AIOKafkaAdminClient, topic: Topic) -> str:
 
 
 async def _configure(admin: AIOKafkaAdminClient, topic: Topic, found: Found) -> None:
-    # aiokafka knows only the older AlterConfigs, which drops whatever it is not given: hence the topic's own settings.
+    # aiokafka knows only the older AlterConfigs, which drops whatever it is not given: hence the
+    # topic's own settings.
     config = {name: found.config[name] for name in found.own} | topic.config
-    for response in await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic.name, config)]):
+    for response in await admin.alter_configs(
+        [ConfigResource(ConfigResourceType.TOPIC, topic.name, config)]
+    ):
         for code, message, *_ in response.resources:
             _raise_for(code, f"{topic.name}: {message}")
 

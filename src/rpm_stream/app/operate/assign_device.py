@@ -1,4 +1,6 @@
-"""Who gets a device: the registry's new entry, and the frames that were refused for want of it, sent again."""
+"""Who gets a device: the registry's new entry, and the frames that were refused for want of it,
+sent again.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,9 @@ from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.normalise.placement import FUTURE
 from rpm_stream.records import Assignment, DeviceEntry
 
-# Nothing that was refused longer than this before an assignment begins can be measured after it: a time further ahead
-# of its receipt is refused as future_time (normalise.FUTURE), and an hour for clocks that differ.
+# Nothing that was refused longer than this before an assignment begins can be measured after it: a
+# time further ahead of its receipt is refused as future_time (normalise.FUTURE), and an hour for
+# clocks that differ.
 BEFORE = FUTURE + timedelta(hours=1)
 
 
@@ -24,8 +27,11 @@ async def device_entry(bootstrap: str, device: str) -> DeviceEntry | None:
     return (await read(bootstrap)).devices.get(device)
 
 
-async def assign(bootstrap: str, device: str, new: Assignment, model: str | None) -> tuple[DeviceEntry, Redriven]:
-    """Give ``device`` to a patient, and send again what was refused because nobody had it. Raises UsageError.
+async def assign(
+    bootstrap: str, device: str, new: Assignment, model: str | None
+) -> tuple[DeviceEntry, Redriven]:
+    """Give ``device`` to a patient, and send again what was refused because nobody had it. Raises
+    UsageError.
 
     No worker is waited for: before a frame that is sent again each reads the registry to its end.
     """
@@ -33,14 +39,20 @@ async def assign(bootstrap: str, device: str, new: Assignment, model: str | None
     if model is not None:
         entry = msgspec.structs.replace(entry, model=model)
     await write(bootstrap, [entry])
-    # With recorded time a frame may be received long after it says: where it lies ahead of now, all until now count.
+    # With recorded time a frame may be received long after it says: where it lies ahead of now, all
+    # until now count.
     since = None if new.from_ is None else min(new.from_, wall()) - BEFORE
-    rejects = await rejects_where(bootstrap, lambda reject: covers(device, new, reject), device, since)
+    rejects = await rejects_where(
+        bootstrap, lambda reject: covers(device, new, reject), device, since
+    )
     return entry, await redrive(bootstrap, rejects)
 
 
 async def unassign(bootstrap: str, device: str, span: Assignment) -> DeviceEntry:
-    """``device`` belongs to nobody in ``span``. Raises UsageError, also for a device that nobody registered."""
+    """``device`` belongs to nobody in ``span``.
+
+    Raises UsageError, also for a device that nobody registered.
+    """
     known = await device_entry(bootstrap, device)
     if known is None:
         raise UsageError("the registry has no such device")

@@ -1,4 +1,6 @@
-"""What a new assignment changes: the device's intervals, and which refused values can be somebody's now."""
+"""What a new assignment changes: the device's intervals, and which refused values can be
+somebody's now.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +27,11 @@ _told = msgspec.json.Decoder(_Told)
 
 
 def assigned(device: DeviceEntry, new: Assignment) -> DeviceEntry:
-    """The entry with ``new`` in it: what it covers of others' time (of its slot, where it names one) is theirs no more.
+    """The entry with ``new`` in it: what it covers of others' time (of its slot, where it names
+    one) is theirs no more.
 
-    Nothing else changes: who has the device without a slot keeps all other slots. So a transfer is one assignment
-    without end, and a mended mistake one with both ends.
+    Nothing else changes: who has the device without a slot keeps all other slots. So a transfer is
+    one assignment without end, and a mended mistake one with both ends.
     """
     kept = [
         piece
@@ -39,14 +42,18 @@ def assigned(device: DeviceEntry, new: Assignment) -> DeviceEntry:
 
 
 def taken_back(device: DeviceEntry, span: Assignment) -> DeviceEntry:
-    """The entry after ``span``'s time (and slot, where it names one) belongs to nobody, whoever it names.
+    """The entry after ``span``'s time (and slot, where it names one) belongs to nobody, whoever it
+    names.
 
-    Who has the device without a slot loses it whole for that time: all slots but one cannot be said.
+    Who has the device without a slot loses it whole for that time: all slots but one cannot be
+    said.
     """
     kept = [
         piece
         for each in device.assignments
-        for piece in (_left_of(each, span) if span.user is None or each.user in (None, span.user) else [each])
+        for piece in (
+            _left_of(each, span) if span.user is None or each.user in (None, span.user) else [each]
+        )
     ]
     return msgspec.structs.replace(device, assignments=tuple(kept))
 
@@ -64,12 +71,16 @@ def _left_of(each: Assignment, new: Assignment) -> list[Assignment]:
 
 
 def covers(device: str, new: Assignment, reject: Reject) -> bool:
-    """Whether ``reject`` was refused for whose it was, and can be somebody's by the assignment ``new`` of ``device``.
+    """Whether ``reject`` was refused for whose it was, and can be somebody's by the assignment
+    ``new`` of ``device``.
 
-    When the value was measured is known to 30 days only, as the device's own clock may count; an entry that does not
-    say when it came is in. One too many is harmless: sent again, it is refused again and counted as a duplicate.
+    When the value was measured is known to 30 days only, as the device's own clock may count; an
+    entry that does not say when it came is in. One too many is harmless: sent again, it is refused
+    again and counted as a duplicate.
     """
-    return reject.device == device and reject.reason in IDENTITY and _may_cover(new, _time_of(reject))
+    return (
+        reject.device == device and reject.reason in IDENTITY and _may_cover(new, _time_of(reject))
+    )
 
 
 def _time_of(reject: Reject) -> datetime | None:
@@ -84,7 +95,10 @@ def _may_cover(new: Assignment, at: datetime | None) -> bool:
     if at is None:
         return True
     try:
-        earliest, latest = at - DEVICE_TIME_BEFORE, at + DEVICE_TIME_AFTER
+        earliest = at - DEVICE_TIME_BEFORE
+        latest = at + DEVICE_TIME_AFTER
     except OverflowError:
         return True
-    return (new.until is None or earliest < new.until) and (new.from_ is None or new.from_ <= latest)
+    return (new.until is None or earliest < new.until) and (
+        new.from_ is None or new.from_ <= latest
+    )

@@ -1,9 +1,11 @@
-"""What a replay says against what the topics hold: the last record of each id (CONTRACT 4 a), kept in a file.
+"""What a replay says against what the topics hold: the last record of each id (CONTRACT 4 a), kept
+in a file.
 
-What wall time alone moves is left out: it depends on when somebody looked (an escalation, the end of a snooze, a stale
-mark, a window that is still open, a silence that was over before anybody noticed it). All else in the history of an
-alert is compared: what people decided has its place in the order of record, and what ended with an assignment has its
-moment in the registry. A record that was put right by ``publish`` differs by its status only, and counts as equal.
+What wall time alone moves is left out: it depends on when somebody looked (an escalation, the end
+of a snooze, a stale mark, a window that is still open, a silence that was over before anybody
+noticed it). All else in the history of an alert is compared: what people decided has its place in
+the order of record, and what ended with an assignment has its moment in the registry. A record that
+was put right by ``publish`` differs by its status only, and counts as equal.
 """
 
 from __future__ import annotations
@@ -30,12 +32,17 @@ from rpm_stream.publish.old_life import typed
 from rpm_stream.records import UNREADABLE, Event, Record, Transition
 
 TOPIC_OF: Final[dict[Kind, str]] = {
-    "reading": READINGS, "score": SCORES, "alert": ALERTS, "observation": OBSERVATIONS, "reject": REJECTS,
-}  # fmt: skip
+    "reading": READINGS,
+    "score": SCORES,
+    "alert": ALERTS,
+    "observation": OBSERVATIONS,
+    "reject": REJECTS,
+}
 EDGE = timedelta(minutes=1)  # what follows from a record comes a little later than the record
 TIME_DRIVEN = ("stale", "updated_at", "historical", "escalation")
 TIME_EVENTS = frozenset({"escalated", "snooze_ended"})
-UNNOTICED = frozenset({"opened", "joined", "recovered", "ended"})  # events of a silence that nobody has decided about
+# events of a silence that nobody has decided about
+UNNOTICED = frozenset({"opened", "joined", "recovered", "ended"})
 CORRECTED = "corrected"  # FHIR: modified after it was final, because it was wrong
 
 What = Literal["only_replayed", "only_on_topic", "different"]
@@ -71,15 +78,17 @@ class Comparison:
         self._db = sqlite3.connect(private_database(path), isolation_level=None)
         self._db.execute("PRAGMA synchronous=OFF")  # a scratch file
         self._db.execute(
-            "CREATE TABLE record (kind TEXT, id TEXT, replayed BLOB, found BLOB, found_at INT NOT NULL DEFAULT 0, "
-            "later INT NOT NULL DEFAULT 0, "
-            "PRIMARY KEY (kind, id)) WITHOUT ROWID"
+            "CREATE TABLE record (kind TEXT, id TEXT, replayed BLOB, found BLOB, found_at INT NOT"
+            " NULL DEFAULT 0, later INT NOT NULL DEFAULT 0, PRIMARY KEY (kind, id)) WITHOUT ROWID"
         )
         self._db.execute("BEGIN")
         self._known: Spans = {}
 
     async def begin(self, bootstrap: str, until: datetime | None) -> None:
-        """Before the replay: which Observations it can know of. What is written after them may stand on more."""
+        """Before the replay: which Observations it can know of.
+
+        What is written after them may stand on more.
+        """
         async with reaching(bootstrap, (OBSERVATIONS,)) as broker:
             self._known = await window(broker, OBSERVATIONS, None, until)
 
@@ -97,9 +106,15 @@ class Comparison:
         )
 
     async def read(
-        self, bootstrap: str, kind: Kind, bounds: tuple[datetime | None, datetime | None], progress: Progress
+        self,
+        bootstrap: str,
+        kind: Kind,
+        bounds: tuple[datetime | None, datetime | None],
+        progress: Progress,
     ) -> None:
-        """Note what the topic of a kind holds; of records about the edges of the window only what was replayed too."""
+        """Note what the topic of a kind holds; of records about the edges of the window only
+        what was replayed too.
+        """
         since, until = bounds
         inner = (since and (since + EDGE).timestamp() * 1000, until and until.timestamp() * 1000)
         async with reaching(bootstrap, (TOPIC_OF[kind],)) as broker:
@@ -118,12 +133,19 @@ class Comparison:
                             self._later(body)
 
     def _later(self, body: bytes) -> None:
-        self._db.execute("UPDATE record SET later = 1 WHERE kind = 'observation' AND id = ?", (_id.decode(body).id,))
+        self._db.execute(
+            "UPDATE record SET later = 1 WHERE kind = 'observation' AND id = ?",
+            (_id.decode(body).id,),
+        )
 
     def _found(self, kind: Kind, body: bytes, inside: bool, at: int = 0) -> None:
-        """``at``: its time on the broker, as after a growth the records of an id lie in two partitions."""
+        """``at``: its time on the broker, as after a growth the records of an id lie in two
+        partitions.
+        """
         name = _id.decode(body).id
-        sql = "UPDATE record SET found = ?, found_at = ? WHERE kind = ? AND id = ? AND found_at <= ?"
+        sql = (
+            "UPDATE record SET found = ?, found_at = ? WHERE kind = ? AND id = ? AND found_at <= ?"
+        )
         if not self._db.execute(sql, (body, at, kind, name, at)).rowcount and inside:
             sql = "INSERT OR IGNORE INTO record (kind, id, found, found_at) VALUES (?, ?, ?, ?)"
             self._db.execute(sql, (kind, name, body, at))
@@ -140,10 +162,12 @@ class Comparison:
                 yield Difference(kind=kind, id=name, what="different", fields=fields)
 
     def corrections(self) -> Iterator[tuple[str, bytes]]:
-        """Patient and body of each Observation that the replay gives and the topic lacks or holds otherwise.
+        """Patient and body of each Observation that the replay gives and the topic lacks or holds
+        otherwise.
 
-        Not of one that was written again since the replay began: a summary would lose what came meanwhile. Not of one
-        that somebody took back: another person's value would stand in the record again.
+        Not of one that was written again since the replay began: a summary would lose what came
+        meanwhile. Not of one that somebody took back: another person's value would stand in the
+        record again.
         """
         later = {name for (name,) in self._db.execute("SELECT id FROM record WHERE later")}
         for kind, name, replayed, found in self._rows():
@@ -157,12 +181,16 @@ class Comparison:
 
     def _rows(self) -> Iterator[tuple[Kind, str, bytes | None, bytes | None]]:
         yield from self._db.execute(
-            "SELECT kind, id, replayed, found FROM record WHERE replayed IS NOT found ORDER BY kind, id"
+            "SELECT kind, id, replayed, found FROM record WHERE replayed IS NOT found ORDER BY"
+            " kind, id"
         )
 
 
 async def publish(bootstrap: str, corrections: Iterator[tuple[str, bytes]]) -> int:
-    """Write corrected Observations under their ids to rpm.observations, and nothing else. How many. UsageError."""
+    """Write corrected Observations under their ids to rpm.observations, and nothing else.
+
+    How many. UsageError.
+    """
     producer = AIOKafkaProducer(**kafka_client(bootstrap), enable_idempotence=True, acks="all")
     sent = 0
     try:
@@ -172,7 +200,8 @@ async def publish(bootstrap: str, corrections: Iterator[tuple[str, bytes]]) -> i
             sent += 1
     except (KafkaError, OSError) as error:
         raise UsageError(
-            f"Kafka at {bootstrap} stopped answering ({type(error).__name__}) after {sent} Observations: run it again"
+            f"Kafka at {bootstrap} stopped answering ({type(error).__name__}) after {sent}"
+            " Observations: run it again"
         ) from None
     finally:
         await producer.stop()
@@ -213,14 +242,21 @@ def _plain(kind: Kind, body: bytes) -> dict[str, Any]:
 
 
 def _events(history: list[dict[str, Any]]) -> tuple[list[Event | None], list[dict[str, Any]]]:
-    """What happened in each step, and ``asked`` and ``cause`` of each refusal, also where an older release wrote it."""
+    """What happened in each step, and ``asked`` and ``cause`` of each refusal, also where an
+    older release wrote it.
+    """
     steps = typed(msgspec.convert(history, tuple[Transition, ...]))
-    refused = [{"asked": step.asked, "cause": step.cause} if step.event == "refused" else {} for step in steps]
+    refused = [
+        {"asked": step.asked, "cause": step.cause} if step.event == "refused" else {}
+        for step in steps
+    ]
     return [step.event for step in steps], refused
 
 
 def _may_be_replayed_alone(kind: Kind, body: bytes) -> bool:
-    """Whether a record may be missing on its topic: a window that is still open, a silence that nobody noticed."""
+    """Whether a record may be missing on its topic: a window that is still open, a silence that
+    nobody noticed.
+    """
     if kind == "alert":
         record = _object.decode(body)
         events = {step.get("event") for step in record["history"]}

@@ -1,9 +1,10 @@
-"""States that cannot be restored, or are lost with their changelog: which they are, and each made anew from the topics.
+"""States that cannot be restored, or are lost with their changelog: which they are, and each made
+anew from the topics.
 
-A state is what its key's messages, one after the other, left behind; so the same pure steps over the same messages give
-it back, as far as the topics still hold them. Made anew it stands where its agent had committed, or where the agent
-began to keep the key's messages: what came later, the agent applies itself. Nothing is put out but the state, and only
-for keys that no agent can go on with.
+A state is what its key's messages, one after the other, left behind; so the same pure steps over
+the same messages give it back, as far as the topics still hold them. Made anew it stands where its
+agent had committed, or where the agent began to keep the key's messages: what came later, the agent
+applies itself. Nothing is put out but the state, and only for keys that no agent can go on with.
 """
 
 from __future__ import annotations
@@ -18,7 +19,15 @@ import msgspec
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from rpm_stream.app.engine.lost import BEGUN_ANEW, BEGUN_ANEW_KEY, Lost, Note, begun_anew, is_lost, read_note
+from rpm_stream.app.engine.lost import (
+    BEGUN_ANEW,
+    BEGUN_ANEW_KEY,
+    Lost,
+    Note,
+    begun_anew,
+    is_lost,
+    read_note,
+)
 from rpm_stream.app.kafka.broker_time import BrokerTime
 from rpm_stream.app.kafka.frame_record import received_at
 from rpm_stream.app.kafka.held_alerts import open_ones
@@ -38,7 +47,8 @@ from rpm_stream.pipeline.state_envelope import StateError, unpack_device
 from rpm_stream.records import Record
 
 Stage = Literal["ingest", "judge"]
-SOURCES: Mapping[Stage, str] = {"ingest": FRAMES, "judge": READINGS}  # what ingest forwards besides needs no state
+# what ingest forwards besides needs no state
+SOURCES: Mapping[Stage, str] = {"ingest": FRAMES, "judge": READINGS}
 GROUP_OF: Mapping[Stage, str] = {"ingest": GROUP_INGEST, "judge": GROUP_JUDGE}
 UNPACK: Mapping[Stage, Callable[[bytes, str], object]] = {
     "ingest": lambda blob, _: unpack_device(blob),
@@ -48,10 +58,12 @@ SEND_SECONDS = 30
 
 
 class Broken(Record, frozen=True, kw_only=True):
-    """A state that cannot be restored, by its place in the changelog; ``key`` names a device or a person.
+    """A state that cannot be restored, by its place in the changelog; ``key`` names a device or a
+    person.
 
-    ``held``: what an agent that keeps the key's messages has put in its place; None: no agent has met it yet. ``upto``:
-    the offset of the source up to which it is made anew; nothing behind it was passed over by an agent.
+    ``held``: what an agent that keeps the key's messages has put in its place; None: no agent has
+    met it yet. ``upto``: the offset of the source up to which it is made anew; nothing behind it
+    was passed over by an agent.
     """
 
     stage: Stage
@@ -74,7 +86,9 @@ class Gone(Record, frozen=True, kw_only=True):
 
 
 class Rebuilt(Record, frozen=True, kw_only=True):
-    """What was made: so many states, of so many messages, the first from then; without any they are begun anew."""
+    """What was made: so many states, of so many messages, the first from then; without any they
+    are begun anew.
+    """
 
     states: int
     messages: int
@@ -94,18 +108,30 @@ def changelog(stage: Stage) -> str:
 
 
 async def look(bootstrap: str) -> Found:
-    """Every partition whose states are lost, and every state that cannot be restored. Raises UsageError: no broker."""
+    """Every partition whose states are lost, and every state that cannot be restored.
+
+    Raises UsageError: no broker.
+    """
     gone: list[Gone] = []
     broken: list[Broken] = []
     async with reaching(bootstrap) as broker:
         for stage in SOURCES:
-            # Before the states: an agent that meets one now keeps its messages from here on, or from behind it.
+            # Before the states: an agent that meets one now keeps its messages from here on, or
+            # from behind it.
             commits = await _commits(broker, stage)
             last: dict[tuple[int, bytes], ConsumerRecord] = {}
             anew: dict[int, int] = {}
-            async for batch in records(broker, await window(broker, changelog(stage), None, None), lambda *_: None):
+            async for batch in records(
+                broker, await window(broker, changelog(stage), None, None), lambda *_: None
+            ):
                 last.update({(record.partition, record.key or b""): record for record in batch})
-                anew.update({record.partition: end for record in batch if (end := begun_anew(record)) is not None})
+                anew.update(
+                    {
+                        record.partition: end
+                        for record in batch
+                        if (end := begun_anew(record)) is not None
+                    }
+                )
             states = [record for record in last.values() if record.value is not None]
             now = {tp.partition: end for tp, end in (await ends(broker, changelog(stage))).items()}
             for partition, (offset, known) in sorted(commits.items()):
@@ -113,7 +139,11 @@ async def look(bootstrap: str) -> Found:
                 there = Note(now.get(partition, 0), len(mine))
                 if known is not None and is_lost(there, known, anew.get(partition, -1)):
                     fault = Lost(partition, there, known).fault
-                    gone.append(Gone(stage=stage, partition=partition, fault=fault, known=known, upto=offset))
+                    gone.append(
+                        Gone(
+                            stage=stage, partition=partition, fault=fault, known=known, upto=offset
+                        )
+                    )
             for record in states:
                 done, note = commits.get(record.partition, (0, None))
                 if one := _broken(stage, record, kept_from(done, note.held if note else None)):
@@ -122,26 +152,38 @@ async def look(bootstrap: str) -> Found:
 
 
 async def _commits(broker: Broker, stage: Stage) -> dict[int, tuple[int, Note | None]]:
-    """What the stage's group has committed of each partition of its source, and what it says of the changelog."""
+    """What the stage's group has committed of each partition of its source, and what it says of
+    the changelog.
+    """
     committed = await broker.admin.list_consumer_group_offsets(GROUP_OF[stage])
     mine = {tp: commit for tp, commit in committed.items() if tp.topic == SOURCES[stage]}
-    return {tp.partition: (max(0, commit.offset), read_note(commit.metadata)) for tp, commit in mine.items()}
+    return {
+        tp.partition: (max(0, commit.offset), read_note(commit.metadata))
+        for tp, commit in mine.items()
+    }
 
 
 def _broken(stage: Stage, record: ConsumerRecord, upto: int) -> Broken | None:
-    """What is wrong with a record of a changelog; None where it is a state, or holds one that is to be caught up."""
+    """What is wrong with a record of a changelog; None where it is a state, or holds one that is
+    to be caught up.
+    """
     key: bytes = record.key or b""
     held = read_held(record.value)
     try:
         UNPACK[stage](held.blob if held else record.value, key.decode(errors="replace"))
     except StateError as error:
         place = {"stage": stage, "partition": record.partition, "offset": record.offset}
-        return Broken(**place, fault=str(error), key=key, held=held, upto=held.offset if held else upto)
+        return Broken(
+            **place, fault=str(error), key=key, held=held, upto=held.offset if held else upto
+        )
     return None
 
 
 async def rebuild(settings: Settings, knowledge: Knowledge, one: Broken) -> Rebuilt:
-    """Make the state anew and write it. Raises UsageError when the broker is away or lacks a topic."""
+    """Make the state anew and write it.
+
+    Raises UsageError when the broker is away or lacks a topic.
+    """
     making = making_of(settings, knowledge, await read(settings.bootstrap), one.stage == "ingest")
     async with reaching(settings.bootstrap, (SOURCES[one.stage],)) as broker:
         done = await _applied(broker, settings.bootstrap, making, one, one.key)
@@ -156,13 +198,16 @@ async def rebuild(settings: Settings, knowledge: Knowledge, one: Broken) -> Rebu
 async def rebuild_all(settings: Settings, knowledge: Knowledge, one: Gone) -> Rebuilt:
     """Make all states of a lost partition anew, write them, and then that it may be gone on with.
 
-    Where messages of somebody were kept then, nobody knows any more whose: what came since is applied once more for all
-    of whom there is anything, and put out again as it was. An alert that said so ends when its agent has done that.
+    Where messages of somebody were kept then, nobody knows any more whose: what came since is
+    applied once more for all of whom there is anything, and put out again as it was. An alert that
+    said so ends when its agent has done that.
     """
     making = making_of(settings, knowledge, await read(settings.bootstrap), one.stage == "ingest")
     kept_from = one.upto if one.known.held is None else min(one.upto, one.known.held)
     async with reaching(settings.bootstrap, (SOURCES[one.stage],)) as broker:
-        done = await _applied(broker, settings.bootstrap, making, msgspec.structs.replace(one, upto=kept_from), None)
+        done = await _applied(
+            broker, settings.bootstrap, making, msgspec.structs.replace(one, upto=kept_from), None
+        )
         tp = TopicPartition(SOURCES[one.stage], one.partition)
         is_here = await _whose(broker, one)
         kept = _messages(broker, tp, (kept_from, one.upto), None)
@@ -180,17 +225,26 @@ async def rebuild_all(settings: Settings, knowledge: Knowledge, one: Gone) -> Re
     return msgspec.structs.replace(done, states=len(states))
 
 
-async def _applied(broker: Broker, bootstrap: str, making: Making, one: Broken | Gone, key: bytes | None) -> Rebuilt:
-    """Apply what the source still holds of one key, or of all (None), up to where it is made anew."""
-    messages, since = 0, None
+async def _applied(
+    broker: Broker, bootstrap: str, making: Making, one: Broken | Gone, key: bytes | None
+) -> Rebuilt:
+    """Apply what the source still holds of one key, or of all (None), up to where it is made
+    anew.
+    """
+    messages = 0
+    since = None
     async for record in _history(broker, bootstrap, one, key):
         making.apply(record)
-        messages, since = messages + 1, since or received_at(record)
+        messages = messages + 1
+        since = since or received_at(record)
     return Rebuilt(states=len(making.keys) if key is None else 1, messages=messages, since=since)
 
 
 async def _whose(broker: Broker, one: Broken | Gone) -> Callable[[bytes], bool]:
-    """Whether the state of a key belongs into the partition. Before any growth every key that came there has one."""
+    """Whether the state of a key belongs into the partition.
+
+    Before any growth every key that came there has one.
+    """
     if not await partitions_of(broker.admin, GROWTH):
         return lambda _: True
     partitions = len(await starts(broker, SOURCES[one.stage]))
@@ -200,23 +254,32 @@ async def _whose(broker: Broker, one: Broken | Gone) -> Callable[[bytes], bool]:
 async def _history(
     broker: Broker, bootstrap: str, one: Broken | Gone, key: bytes | None
 ) -> AsyncIterator[ConsumerRecord]:
-    """The messages of one key, or of all of the partition (None), in their order, up to where it is made anew.
+    """The messages of one key, or of all of the partition (None), in their order, up to where it is
+    made anew.
 
-    Before a growth of the topics a key was elsewhere: what was committed there comes in the order of time, and what was
-    moved counts where it was moved to, also where that is behind the end: there the agent applies it.
+    Before a growth of the topics a key was elsewhere: what was committed there comes in the order
+    of time, and what was moved counts where it was moved to, also where that is behind the end:
+    there the agent applies it.
     """
     tp = TopicPartition(SOURCES[one.stage], one.partition)
     if not await partitions_of(broker.admin, GROWTH):
         async for record in _messages(broker, tp, (0, one.upto), key):
             yield record
         return
-    commits, is_here = await _commits(broker, one.stage), await _whose(broker, one)
-    first, last = await starts(broker, tp.topic), await ends(broker, tp.topic)
+    commits = await _commits(broker, one.stage)
+    is_here = await _whose(broker, one)
+    first = await starts(broker, tp.topic)
+    last = await ends(broker, tp.topic)
     moved: set[Origin] = set()
-    async for batch in records(broker, {place: (first[place], last[place]) for place in first}, lambda *_: None):
+    async for batch in records(
+        broker, {place: (first[place], last[place]) for place in first}, lambda *_: None
+    ):
         mine = (each for each in batch if _is_of(each, key) and is_here(each.key or b""))
         moved.update(origin for each in mine if (origin := origin_of(each)) is not None)
-    upto = {place: one.upto if place == tp else commits.get(place.partition, (0, None))[0] for place in first}
+    upto = {
+        place: one.upto if place == tp else commits.get(place.partition, (0, None))[0]
+        for place in first
+    }
     async with AsyncExitStack() as stack:
         spans = {place: (first[place], max(first[place], upto[place])) for place in first}
         async for record in Reader(bootstrap, stack, lambda *_: None).merged(spans):
@@ -229,7 +292,9 @@ def _is_of(record: ConsumerRecord, key: bytes | None) -> bool:
     return key is None or (record.key or b"") == key
 
 
-async def _messages(broker: Broker, tp: TopicPartition, span: Span, key: bytes | None) -> AsyncIterator[ConsumerRecord]:
+async def _messages(
+    broker: Broker, tp: TopicPartition, span: Span, key: bytes | None
+) -> AsyncIterator[ConsumerRecord]:
     """The messages of a stretch that are still there, in their order, of one key or of all."""
     first = max(span[0], (await starts(broker, tp.topic))[tp])
     async for batch in records(broker, {tp: (first, max(first, span[1]))}, lambda *_: None):
@@ -241,9 +306,13 @@ async def _messages(broker: Broker, tp: TopicPartition, span: Span, key: bytes |
 async def _write(
     bootstrap: str, one: Broken | Gone, states: Mapping[bytes, bytes], lost_end: int | None = None
 ) -> None:
-    """Write states; behind them, where a changelog was lost, that it was made anew for the one which ended there."""
+    """Write states; behind them, where a changelog was lost, that it was made anew for the one
+    which ended there.
+    """
     place = {"topic": changelog(one.stage), "partition": one.partition}
-    async with AIOKafkaProducer(**kafka_client(bootstrap), enable_idempotence=True, acks="all") as producer:
+    async with AIOKafkaProducer(
+        **kafka_client(bootstrap), enable_idempotence=True, acks="all"
+    ) as producer:
         sent = [await producer.send(value=blob, key=key, **place) for key, blob in states.items()]
         await asyncio.wait_for(asyncio.gather(*sent), SEND_SECONDS)
         if lost_end is not None:

@@ -1,8 +1,9 @@
 """Refused frames once more: the same octets under the same key, at the end of ``rpm.frames``.
 
-That is safe to repeat. Ingest knows what it has read of a device: parts that became readings are duplicates, parts
-that are refused again are so too, and only what can be read by now (the registry or a table was mended) is new.
-What the judge refused is not re-driven: its readings were read, so the frame would be all duplicates.
+That is safe to repeat. Ingest knows what it has read of a device: parts that became readings are
+duplicates, parts that are refused again are so too, and only what can be read by now (the registry
+or a table was mended) is new. What the judge refused is not re-driven: its readings were read, so
+the frame would be all duplicates.
 """
 
 from __future__ import annotations
@@ -22,14 +23,15 @@ from rpm_stream.records import UNREADABLE, Record, Reject
 
 PATIENCE_SECONDS = 30.0  # without a record that is known to be there
 NEAR = 1_000  # offsets that are read over rather than sought: about one fetch
-MOST_BYTES = 8 * 1024 * 1024  # of one message: above what the broker takes, so that it is never we who refuse
+# of one message: above what the broker takes, so that it is never we who refuse
+MOST_BYTES = 8 * 1024 * 1024
 
 _rejects = msgspec.json.Decoder(Reject)
 
 
 class Redriven(Record, frozen=True, kw_only=True):
-    """What became of a selection: ``rejects`` in it, ``frames`` sent again, ``gone`` frames that the topic has dropped,
-    ``judge`` rejects of the judge, for which a frame is no help.
+    """What became of a selection: ``rejects`` in it, ``frames`` sent again, ``gone`` frames that
+    the topic has dropped, ``judge`` rejects of the judge, for which a frame is no help.
     """
 
     rejects: int
@@ -57,21 +59,29 @@ async def redrive(bootstrap: str, selection: Iterable[Reject]) -> Redriven:
             for partition, offsets in sorted(wanted.items()):
                 place = TopicPartition(FRAMES, partition)
                 frames += await _resend(broker.consumer, producer, place, sorted(offsets))
-    return Redriven(rejects=rejects, frames=frames, gone=sum(map(len, wanted.values())) - frames, judge=judge)
+    return Redriven(
+        rejects=rejects, frames=frames, gone=sum(map(len, wanted.values())) - frames, judge=judge
+    )
 
 
 async def rejects_where(
-    bootstrap: str, chosen: Callable[[Reject], bool], device: str | None = None, since: datetime | None = None
+    bootstrap: str,
+    chosen: Callable[[Reject], bool],
+    device: str | None = None,
+    since: datetime | None = None,
 ) -> list[Reject]:
-    """Every reject that is in ``rpm.rejects`` now and ``chosen``, each id once, oldest first within a partition.
+    """Every reject that is in ``rpm.rejects`` now and ``chosen``, each id once, oldest first within
+    a partition.
 
-    With ``device`` only those of its own, with ``since`` only those that were written from then on. Raises UsageError
-    when the broker is away or lacks the topic.
+    With ``device`` only those of its own, with ``since`` only those that were written from then on.
+    Raises UsageError when the broker is away or lacks the topic.
     """
     key = None if device is None else device.encode()
     found: dict[str, Reject] = {}
     async with reaching(bootstrap, (REJECTS,)) as broker:
-        async for batch in records(broker, await window(broker, REJECTS, since, None), lambda *_: None):
+        async for batch in records(
+            broker, await window(broker, REJECTS, since, None), lambda *_: None
+        ):
             for record in batch:
                 reject = _decoded(record) if key in (None, record.key) else None
                 if reject is not None and chosen(reject):
@@ -80,7 +90,9 @@ async def rejects_where(
 
 
 def _decoded(record: ConsumerRecord) -> Reject | None:
-    """None for what is no reject: only the service writes this topic, and a stranger's record names no frame."""
+    """None for what is no reject: only the service writes this topic, and a stranger's record
+    names no frame.
+    """
     try:
         return _rejects.decode(record.value or b"")
     except UNREADABLE:
@@ -100,12 +112,16 @@ async def _producer(bootstrap: str) -> AsyncIterator[AIOKafkaProducer]:
 
 
 async def _resend(
-    consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, partition: TopicPartition, offsets: list[int]
+    consumer: AIOKafkaConsumer,
+    producer: AIOKafkaProducer,
+    partition: TopicPartition,
+    offsets: list[int],
 ) -> int:
-    """Produce the records at ``offsets`` of one partition again; how many were still there. No timestamp of ours.
+    """Produce the records at ``offsets`` of one partition again; how many were still there. No
+    timestamp of ours.
 
-    Into the partition where they lay: what ingest knows of the device is there, wherever our own partitioner, which
-    the gateway's may not be, would put its key.
+    Into the partition where they lay: what ingest knows of the device is there, wherever our own
+    partitioner, which the gateway's may not be, would put its key.
     """
     sent = 0
     async for record in _at(consumer, partition, offsets):

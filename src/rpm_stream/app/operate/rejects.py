@@ -1,4 +1,6 @@
-"""What was refused, as an operator looks at it: found in ``rpm.rejects``, shown with what could be mended."""
+"""What was refused, as an operator looks at it: found in ``rpm.rejects``, shown with what could
+be mended.
+"""
 
 from __future__ import annotations
 
@@ -18,20 +20,29 @@ PAYLOAD = re.compile(rb"(?:[0-9A-Fa-f]{2})+")
 # What to do, by reason; the gateway's side of it stands in topics/09-rejects/reasons.md.
 MENDS: dict[Reason, str] = {
     "bad_json": "nothing here: the gateway sends no JSON",
-    "bad_schema": "nothing here: the gateway sends another form than topics/01-frames/schema-1.json",
+    "bad_schema": (
+        "nothing here: the gateway sends another form than topics/01-frames/schema-1.json"
+    ),
     "too_large": "nothing here: the gateway must send several frames",
-    "identity_conflict": "rpm-stream registry assign, where the wearer is wrong; then redrive. Else the gateway's key",
+    "identity_conflict": (
+        "rpm-stream registry assign, where the wearer is wrong; then redrive. Else the"
+        " gateway's key"
+    ),
     "unknown_device": "rpm-stream registry assign; then redrive",
     "unassigned": "rpm-stream registry assign --at the time from which it was worn; then redrive",
     "unknown_characteristic": "a release that decodes it; then redrive",
     "unknown_vital": "a vital or code in the knowledge tables (RPM_KNOWLEDGE); then redrive",
     "unknown_unit": "a unit in the knowledge tables (RPM_KNOWLEDGE), if it is right; then redrive",
-    "truncated": "nothing here: the notification was cut on its way; the gateway needs a larger MTU",
+    "truncated": (
+        "nothing here: the notification was cut on its way; the gateway needs a larger MTU"
+    ),
     "trailing_bytes": "the device's model in the registry, if it is known to do this; then redrive",
     "bad_size": "the device's model in the registry, if it is known to do this; then redrive",
     "reserved_value": "the device's model in the registry, if it is known to do this; then redrive",
     "crc_mismatch": "nothing here: the gateway must read it from the device again",
-    "implausible": "look at the value: a wrong unit or a typing error; the bounds are in the knowledge tables",
+    "implausible": (
+        "look at the value: a wrong unit or a typing error; the bounds are in the knowledge tables"
+    ),
     "future_time": "the gateway's or the device's clock; a value once stamped so cannot be mended",
     "too_old": "nothing: it cannot be told from a value that was sent before",
     "internal_error": "a defect of ours: keep the reject; after the release that mends it, redrive",
@@ -39,7 +50,10 @@ MENDS: dict[Reason, str] = {
 
 
 class Selection(Record, frozen=True, kw_only=True):
-    """Which rejects are meant; what is None or empty restricts nothing. ``since``: refused from then on."""
+    """Which rejects are meant; what is None or empty restricts nothing.
+
+    ``since``: refused from then on.
+    """
 
     reason: Reason | None = None
     device: str | None = None
@@ -71,7 +85,9 @@ class Listed(Record, frozen=True, kw_only=True):
 
 
 class Shown(Record, frozen=True, kw_only=True):
-    """A reject with what was refused: as text where it is text, and in hexadecimal (of an entry, its payload)."""
+    """A reject with what was refused: as text where it is text, and in hexadecimal (of an entry,
+    its payload).
+    """
 
     reject: Listed
     text: str | None
@@ -105,10 +121,14 @@ def shown(reject: Reject) -> Shown:
     )
 
 
-async def selected(bootstrap: str, selection: Selection, progress: Progress) -> AsyncIterator[Reject]:
-    """The rejects of a selection that are in the topic now, oldest first within a partition; an id may come again.
+async def selected(
+    bootstrap: str, selection: Selection, progress: Progress
+) -> AsyncIterator[Reject]:
+    """The rejects of a selection that are in the topic now, oldest first within a partition; an id
+    may come again.
 
-    Raises UsageError when the broker is away or lacks the topic. A record that is no reject is a stranger's.
+    Raises UsageError when the broker is away or lacks the topic. A record that is no reject is a
+    stranger's.
     """
     async with reaching(bootstrap, (REJECTS,)) as broker:
         spans = await window(broker, REJECTS, None, None)

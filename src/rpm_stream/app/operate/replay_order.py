@@ -1,11 +1,13 @@
 """Frames through ingest again, and what comes of them judged in the order of record.
 
-The order of a patient's data is the one of ``rpm.readings``: frames of several devices and what people decide meet only
-there. So that topic leads. Each of its messages of readings names a frame: frames up to that one are ingested, and the
-message that they give for this place is judged now. A decision is applied where it lies.
+The order of a patient's data is the one of ``rpm.readings``: frames of several devices and what
+people decide meet only there. So that topic leads. Each of its messages of readings names a frame:
+frames up to that one are ingested, and the message that they give for this place is judged now. A
+decision is applied where it lies.
 
-Ingest wrote the messages of one partition of frames in order, so whatever the frames before a message give and the
-topic has not had by then (other code, other tables) is judged right before it; what is left, at the end.
+Ingest wrote the messages of one partition of frames in order, so whatever the frames before a
+message give and the topic has not had by then (other code, other tables) is judged right before it;
+what is left, at the end.
 """
 
 from __future__ import annotations
@@ -24,21 +26,29 @@ from rpm_stream.pipeline.order import read_message
 from rpm_stream.pipeline.replay import Line, Replay
 from rpm_stream.records import UNREADABLE, Forwarded, Readings
 
-Told = tuple[int, Line]  # a line, and the time on the broker (ms) of the record that it follows from
+# a line, and the time on the broker (ms) of the record that it follows from
+Told = tuple[int, Line]
 
 
 class Made(NamedTuple):
-    """A message of readings that was made here of a frame, and that frame's time on the broker (ms)."""
+    """A message of readings that was made here of a frame, and that frame's time on the broker
+    (ms).
+    """
 
     message: Readings
     stamp: int
 
 
 class Frames:
-    """The frames of one partition, as far as they are asked for; without those that were ``moved`` to another one."""
+    """The frames of one partition, as far as they are asked for; without those that were
+    ``moved`` to another one.
+    """
 
-    def __init__(self, records: AsyncIterator[ConsumerRecord], moved: Collection[Origin] = ()) -> None:
-        self._records, self._moved = records, moved
+    def __init__(
+        self, records: AsyncIterator[ConsumerRecord], moved: Collection[Origin] = ()
+    ) -> None:
+        self._records = records
+        self._moved = moved
         self._next: ConsumerRecord | None = None
 
     async def up_to(self, offset: int | None) -> AsyncIterator[ConsumerRecord]:
@@ -48,7 +58,8 @@ class Frames:
                 self._next = await anext(self._records, None)
             if self._next is None or (offset is not None and self._next.offset > offset):
                 return
-            record, self._next = self._next, None
+            record = self._next
+            self._next = None
             if (record.partition, record.offset) not in self._moved:
                 yield record
 
@@ -57,11 +68,16 @@ class OrderOfRecord:
     """One run. ``frames`` by partition; ``partitions`` of rpm.readings."""
 
     def __init__(self, run: Replay, frames: dict[int, Frames], partitions: int) -> None:
-        self._run, self._frames, self._partitions = run, frames, partitions
-        self._waiting: dict[tuple[int, int], deque[Made]] = {}  # by partition of rpm.readings and of rpm.frames
+        self._run = run
+        self._frames = frames
+        self._partitions = partitions
+        # by partition of rpm.readings and of rpm.frames
+        self._waiting: dict[tuple[int, int], deque[Made]] = {}
 
     async def follow(self, record: ConsumerRecord) -> AsyncIterator[Told]:
-        """What a message of rpm.readings leads to; nothing where its frame is not among ``frames``."""
+        """What a message of rpm.readings leads to; nothing where its frame is not among
+        ``frames``.
+        """
         try:
             message = read_message(record.value or b"")
         except UNREADABLE:
@@ -73,7 +89,8 @@ class OrderOfRecord:
         if message.partition in self._frames:
             async for told in self._ingested(message.partition, message.offset):
                 yield told
-        home = home_of(message.patient.encode(), self._partitions)  # before a growth it lay in another partition
+        # before a growth it lay in another partition
+        home = home_of(message.patient.encode(), self._partitions)
         for told in self._judged(home, message):
             yield told
 
@@ -95,10 +112,14 @@ class OrderOfRecord:
                 yield record.timestamp, line
             for message in done.readings:
                 home = home_of(message.patient.encode(), self._partitions)
-                self._waiting.setdefault((home, number), deque()).append(Made(message, record.timestamp))
+                self._waiting.setdefault((home, number), deque()).append(
+                    Made(message, record.timestamp)
+                )
 
     def _judged(self, home: int, message: Readings) -> Iterator[Told]:
-        """Judge what was made here for the place of ``message``; before it, what the topic will not have any more."""
+        """Judge what was made here for the place of ``message``; before it, what the topic will
+        not have any more.
+        """
         waiting = self._waiting.get((home, message.partition), deque())
         so_far = takewhile(lambda made: made.message.offset <= message.offset, waiting)
         is_here = any(_place(made.message) == _place(message) for made in so_far)

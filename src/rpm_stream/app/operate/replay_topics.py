@@ -1,8 +1,9 @@
-"""A window of the broker's topics through the pure replay, and what differs from what the topics hold.
+"""A window of the broker's topics through the pure replay, and what differs from what the topics
+hold.
 
-It reads and computes; it never writes to a topic, but for ``publish_observations``, which a person asks for after
-looking at the differences. That writes Observations alone: an alert that only the corrected run gives is told to the
-person who runs it, and rings nowhere.
+It reads and computes; it never writes to a topic, but for ``publish_observations``, which a person
+asks for after looking at the differences. That writes Observations alone: an alert that only the
+corrected run gives is told to the person who runs it, and rings nowhere.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ SOURCES: dict[Stage, tuple[str, ...]] = {"ingest": (FRAMES, READINGS), "judge": 
 
 
 class Asked(Record, frozen=True, kw_only=True):
-    """Which window: records from [since, until) by their times on the broker (None: all that is there).
+    """Which window: records from [since, until) by their times on the broker (None: all that is
+    there).
 
-    ``stage`` "ingest" begins with frames, "judge" with readings; both in the order of record, which rpm.readings has.
-    ``warm_up`` before the window is replayed for its state alone: what it causes is not told.
+    ``stage`` "ingest" begins with frames, "judge" with readings; both in the order of record, which
+    rpm.readings has. ``warm_up`` before the window is replayed for its state alone: what it causes
+    is not told.
     """
 
     bootstrap: str
@@ -46,7 +49,9 @@ async def replayed(asked: Asked, run: Replay, progress: Progress) -> AsyncIterat
     topics = SOURCES[asked.stage]
     async with reaching(asked.bootstrap, topics) as broker:
         spans = {topic: await window(broker, topic, first, asked.until) for topic in topics}
-        moved = await _moved(broker, asked.bootstrap, first, progress) if FRAMES in topics else set()
+        moved = (
+            await _moved(broker, asked.bootstrap, first, progress) if FRAMES in topics else set()
+        )
     begin = 0.0 if asked.since is None else asked.since.timestamp() * 1000
     async with AsyncExitStack() as stack:
         reader = Reader(asked.bootstrap, stack, progress)
@@ -63,14 +68,21 @@ async def replayed(asked: Asked, run: Replay, progress: Progress) -> AsyncIterat
 
 
 async def _from_readings(reader: Reader, run: Replay, spans: Spans) -> AsyncIterator[Told]:
-    """By time: after a growth a patient is in two partitions. What cannot be read causes nothing, as in the service."""
+    """By time: after a growth a patient is in two partitions.
+
+    What cannot be read causes nothing, as in the service.
+    """
     async for record in reader.merged(spans):
         for line in run.message(record.value or b""):
             yield record.timestamp, line
 
 
-async def _moved(broker: Broker, bootstrap: str, since: datetime | None, progress: Progress) -> set[Origin]:
-    """The frames that were written once more into another partition: ingest has read the copy, never these."""
+async def _moved(
+    broker: Broker, bootstrap: str, since: datetime | None, progress: Progress
+) -> set[Origin]:
+    """The frames that were written once more into another partition: ingest has read the copy,
+    never these.
+    """
     if await last_growth(bootstrap) is None:
         return set()
     return await copied_after(broker, await window(broker, FRAMES, since, None), progress)

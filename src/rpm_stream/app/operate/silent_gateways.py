@@ -1,13 +1,16 @@
-"""Which gateways are silent: nothing has come for longer than is usual for them, while somebody wears a device.
+"""Which gateways are silent: nothing has come for longer than is usual for them, while somebody
+wears a device.
 
-What is usual is read from ``rpm.accounts``, which say of each frame when it was received: so nothing has to be kept,
-and a restart forgets nothing. A gateway's days are kept as slots of ten minutes in which it was heard, one bit each;
-their order does not matter, and 10,000 gateways take 3 MB.
+What is usual is read from ``rpm.accounts``, which say of each frame when it was received: so
+nothing has to be kept, and a restart forgets nothing. A gateway's days are kept as slots of ten
+minutes in which it was heard, one bit each; their order does not matter, and 10,000 gateways take 3
+MB.
 
-What is usual for a gateway (design choice): of each of the last 14 days on which it was heard, the longest pause that
-ended on that day; the middle one of these. A strap that is off at night has 8 hours, a scale that is used each morning
-24, a relay that never rests a few minutes. Silent is who pauses for one and a half times that, and an hour at least. Of
-whom fewer than three days are known, the longest pause counts, and a day at least.
+What is usual for a gateway (design choice): of each of the last 14 days on which it was heard, the
+longest pause that ended on that day; the middle one of these. A strap that is off at night has 8
+hours, a scale that is used each morning 24, a relay that never rests a few minutes. Silent is who
+pauses for one and a half times that, and an hour at least. Of whom fewer than three days are known,
+the longest pause counts, and a day at least.
 """
 
 from __future__ import annotations
@@ -31,19 +34,28 @@ SLOTS_A_DAY = 144
 DAYS = 14
 SLOTS = DAYS * SLOTS_A_DAY
 TIMES = 1.5
-LEAST, LEAST_UNKNOWN = timedelta(hours=1), timedelta(hours=26)  # a day, and who comes two hours late
+# a day, and who comes two hours late
+LEAST = timedelta(hours=1)
+LEAST_UNKNOWN = timedelta(hours=26)
 KNOWN_DAYS = 3
 
-KNOWN = Gauge("rpm_gateways_expected", "Gateways heard in the last 14 days that have a device which somebody wears")
-SILENT = Gauge("rpm_gateways_silent", "Of these, those that have sent nothing for longer than is usual for them")
+KNOWN = Gauge(
+    "rpm_gateways_expected",
+    "Gateways heard in the last 14 days that have a device which somebody wears",
+)
+SILENT = Gauge(
+    "rpm_gateways_silent",
+    "Of these, those that have sent nothing for longer than is usual for them",
+)
 log = structlog.get_logger()
 
 
 class Heard(Record, frozen=True, kw_only=True):
-    """A gateway: when it was last heard, how long it usually pauses (None: not known), and whether it is silent.
+    """A gateway: when it was last heard, how long it usually pauses (None: not known), and whether
+    it is silent.
 
-    ``silent_after``: minutes without a frame from which on it counts as silent; ``expected``: somebody wears a device
-    of it.
+    ``silent_after``: minutes without a frame from which on it counts as silent; ``expected``:
+    somebody wears a device of it.
     """
 
     gateway: str
@@ -101,12 +113,15 @@ class Course:
         before: int | None = None
         for slot in self._slots():
             if before is not None:
-                longest[slot // SLOTS_A_DAY] = max(longest.get(slot // SLOTS_A_DAY, 0), slot - before)
+                longest[slot // SLOTS_A_DAY] = max(
+                    longest.get(slot // SLOTS_A_DAY, 0), slot - before
+                )
             before = slot
         return [pause * SLOT for pause in longest.values()]
 
     def _slots(self) -> Iterator[int]:
-        bits, slot = self._bits, self._begin
+        bits = self._bits
+        slot = self._begin
         while bits:
             skip = (bits & -bits).bit_length()
             yield slot + skip - 1
@@ -141,7 +156,10 @@ class Gateways:
         self.courses: dict[str, Course] = {}
 
     async def look(self, now: datetime, progress: Progress) -> list[Heard]:
-        """Read on, and say what is so at ``now``. Raises UsageError when the broker is away or lacks a topic."""
+        """Read on, and say what is so at ``now``.
+
+        Raises UsageError when the broker is away or lacks a topic.
+        """
         since = now - timedelta(days=DAYS)
         async with reaching(self._bootstrap, (ACCOUNTS,)) as broker:
             spans = self._unread(await window(broker, ACCOUNTS, since, None))
@@ -152,21 +170,32 @@ class Gateways:
         return self.heard(await read(self._bootstrap), now)
 
     def _unread(self, spans: Spans) -> Spans:
-        return {tp: (max(first, self._next.get(tp.partition, 0)), end) for tp, (first, end) in spans.items()}
+        return {
+            tp: (max(first, self._next.get(tp.partition, 0)), end)
+            for tp, (first, end) in spans.items()
+        }
 
     def note(self, value: bytes | None) -> None:
-        """A message of rpm.accounts; one that is none, or of a frame that named no gateway, says nothing here."""
+        """A message of rpm.accounts; one that is none, or of a frame that named no gateway, says
+        nothing here.
+        """
         try:
             account = _account.decode(value or b"")
         except UNREADABLE:
             return
         if account.gateway is not None:
-            self.courses.setdefault(account.gateway, Course()).note(account.device, account.received_at)
+            self.courses.setdefault(account.gateway, Course()).note(
+                account.device, account.received_at
+            )
 
     def heard(self, registry: Registry, now: datetime) -> list[Heard]:
         """What is so at ``now``: the silent ones first, then by name."""
         since = now - timedelta(days=DAYS)
-        self.courses = {name: course for name, course in self.courses.items() if course.last and course.last >= since}
+        self.courses = {
+            name: course
+            for name, course in self.courses.items()
+            if course.last and course.last >= since
+        }
         found = []
         for name, course in self.courses.items():
             course.forget(since)

@@ -30,7 +30,8 @@ class Making(Protocol):
 class _Devices(Making):
     def __init__(self, ingest: Ingest) -> None:
         self.keys = {}
-        self._ingest, self._states = ingest, dict[bytes, DeviceState]()
+        self._ingest = ingest
+        self._states = dict[bytes, DeviceState]()
 
     def apply(self, record: ConsumerRecord) -> None:
         key = record.key or b""
@@ -57,7 +58,9 @@ class _Patients(Making):
         return self._run.state_of(key.decode(errors="replace"))
 
 
-def making_of(settings: Settings, knowledge: Knowledge, registry: Registry, of_devices: bool) -> Making:
+def making_of(
+    settings: Settings, knowledge: Knowledge, registry: Registry, of_devices: bool
+) -> Making:
     """For states of devices, or of patients."""
     if of_devices:
         return _Devices(Ingest(knowledge, registry, recorded_time=settings.time == "recorded"))

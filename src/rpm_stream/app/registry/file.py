@@ -21,11 +21,11 @@ Entry = TypeVar("Entry")
 
 
 def read_registry(path: Path, knowledge: Knowledge | None = None) -> Iterator[RegistryEntry]:
-    """The entries in order, as they may enter. Raises UsageError naming the line; nothing of its content is said but a
-    wrong setting.
+    """The entries in order, as they may enter. Raises UsageError naming the line; nothing of its
+    content is said but a wrong setting.
 
-    With ``knowledge`` a setting that cannot be used is an error too (a limit in a unit that its vital does not have);
-    all of them are told at once, a line each.
+    With ``knowledge`` a setting that cannot be used is an error too (a limit in a unit that its
+    vital does not have); all of them are told at once, a line each.
     """
     wrong: list[str] = []
     now = Clock().now()
@@ -38,7 +38,10 @@ def read_registry(path: Path, knowledge: Knowledge | None = None) -> Iterator[Re
 
 
 def stored_registry(path: Path) -> Registry:
-    """The registry of a file that holds what stands on the topic, as a worker reads it. Raises UsageError."""
+    """The registry of a file that holds what stands on the topic, as a worker reads it.
+
+    Raises UsageError.
+    """
     registry = Registry()
     for _, stored in _entries(path, read_entry):
         registry.put(stored.entry, stored.left_out)
@@ -60,17 +63,26 @@ def _entries(path: Path, read: Callable[[bytes], Entry]) -> Iterator[tuple[int, 
 
 
 def ignored(path: Path) -> Iterator[str]:
-    """What of a file that can be read nobody will read: misspelt fields, most often. A line each, with its number."""
+    """What of a file that can be read nobody will read: misspelt fields, most often.
+
+    A line each, with its number.
+    """
     for number, line in enumerate(path.read_bytes().splitlines(), start=1):
         if line.strip():
             given = msgspec.json.decode(line)
-            given = given["value"] if isinstance(given, dict) and {"key", "value"} <= given.keys() else given
+            given = (
+                given["value"]
+                if isinstance(given, dict) and {"key", "value"} <= given.keys()
+                else given
+            )
             for name in _unknown(given, msgspec.to_builtins(parse_entry(line))):
                 yield f"line {number}: {name}: no such field, it is ignored"
 
 
 def without_group(entries: Iterable[RegistryEntry], registry: Registry) -> Iterator[str]:
-    """Which panels and programmes of the patients in ``entries`` the registry does not have: nothing of them holds."""
+    """Which panels and programmes of the patients in ``entries`` the registry does not have:
+    nothing of them holds.
+    """
     patients = [entry for entry in entries if isinstance(entry, PatientEntry)]
     for kind, names, known in (
         ("panel", {entry.panel for entry in patients}, registry.panels),
@@ -78,7 +90,10 @@ def without_group(entries: Iterable[RegistryEntry], registry: Registry) -> Itera
     ):
         missing = len({name for name in names if name is not None} - known.keys())
         if missing:
-            yield f"{missing} {kind}{'s' if missing > 1 else ''} that patients name, but the registry does not have"
+            yield (
+                f"{missing} {kind}{'s' if missing > 1 else ''} that patients name, but the registry"
+                " does not have"
+            )
 
 
 def _unknown(given: Any, known: Any) -> Iterator[str]:
@@ -88,7 +103,8 @@ def _unknown(given: Any, known: Any) -> Iterator[str]:
             if name in known:
                 yield from _unknown(value, known[name])
             else:
-                yield name if re.fullmatch("[a-z_]{1,40}", name) else "a field"  # another might be somebody's name
+                # another might be somebody's name
+                yield name if re.fullmatch("[a-z_]{1,40}", name) else "a field"
     elif isinstance(given, list) and isinstance(known, list | tuple):
         for one, read in zip(given, known, strict=False):
             yield from _unknown(one, read)

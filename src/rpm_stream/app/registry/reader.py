@@ -27,18 +27,23 @@ AWAY_SECONDS = 0.5
 class RegistryReader:
     """Keeps ``registry`` as the topic has it; ``ready`` is set once it was read to its end.
 
-    With ``knowledge`` it tells of settings that cannot be used: each in the log, and how many there are as a metric.
+    With ``knowledge`` it tells of settings that cannot be used: each in the log, and how many there
+    are as a metric.
     """
 
     def __init__(self, bootstrap: str, knowledge: Knowledge | None = None) -> None:
         self.registry = Registry()
         self.ready = asyncio.Event()
-        self._bootstrap, self._knowledge = bootstrap, knowledge
+        self._bootstrap = bootstrap
+        self._knowledge = knowledge
         self._faulty: dict[str, int] = {}
         self._reading: tuple[AIOKafkaConsumer, list[TopicPartition]] | None = None
 
     async def caught_up(self) -> None:
-        """Return once ``registry`` holds all that stands in the topic now. A broker that is away only delays."""
+        """Return once ``registry`` holds all that stands in the topic now.
+
+        A broker that is away only delays.
+        """
         await self.ready.wait()
         assert self._reading is not None
         consumer, partitions = self._reading
@@ -55,7 +60,10 @@ class RegistryReader:
     async def run(self) -> None:
         """Read for ever. Raises what the broker says."""
         consumer = AIOKafkaConsumer(
-            **kafka_client(self._bootstrap), enable_auto_commit=False, auto_offset_reset="earliest", group_id=None
+            **kafka_client(self._bootstrap),
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            group_id=None,
         )
         try:
             await consumer.start()
@@ -99,14 +107,21 @@ class RegistryReader:
                 self._count(name, 1)
             return
         self.registry.put(stored.entry, stored.left_out)
-        found = [*stored_faults(stored), *(faults(stored.entry, self._knowledge) if self._knowledge else ())]
+        found = [
+            *stored_faults(stored),
+            *(faults(stored.entry, self._knowledge) if self._knowledge else ()),
+        ]
         self._tell(entry_key(stored.entry), found)
 
     def _tell(self, name: str, found: list[str]) -> None:
-        """Somebody set this and believes that it holds: what cannot be used is never passed over in silence."""
+        """Somebody set this and believes that it holds: what cannot be used is never passed over
+        in silence.
+        """
         self._count(name, len(found))
         for fault in found:
-            log.error("registry setting ignored, the others hold", of=name.partition("/")[0], fault=fault)
+            log.error(
+                "registry setting ignored, the others hold", of=name.partition("/")[0], fault=fault
+            )
 
     def _count(self, name: str, faulty: int) -> None:
         """How many settings of an entry cannot be used."""

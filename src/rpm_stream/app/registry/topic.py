@@ -23,14 +23,20 @@ PATIENCE_SECONDS = 30.0
 
 def _away(bootstrap: str, error: Exception) -> UsageError:
     if isinstance(error, InvalidTimestampError):
-        return UsageError("Kafka refused it: the clock of this machine is over an hour ahead of Kafka's")
-    return UsageError(f"no answer from Kafka at {bootstrap} ({type(error).__name__}): is it running?")
+        return UsageError(
+            "Kafka refused it: the clock of this machine is over an hour ahead of Kafka's"
+        )
+    return UsageError(
+        f"no answer from Kafka at {bootstrap} ({type(error).__name__}): is it running?"
+    )
 
 
 async def write(bootstrap: str, entries: Iterable[RegistryEntry]) -> None:
-    """Write entries durably. Raises UsageError when the broker is away or lacks the topic, or nobody could read one.
+    """Write entries durably. Raises UsageError when the broker is away or lacks the topic, or
+    nobody could read one.
 
-    Nor while the topics grow, or would have to: an entry in the wrong partition would be overtaken by an old one.
+    Nor while the topics grow, or would have to: an entry in the wrong partition would be overtaken
+    by an old one.
     """
     sent = [(entry_key(entry), msgspec.json.encode(entry)) for entry in entries]
     try:
@@ -58,7 +64,9 @@ async def read(bootstrap: str) -> Registry:
     task = asyncio.create_task(reader.run())
     ready = asyncio.create_task(reader.ready.wait())
     try:
-        await asyncio.wait([task, ready], timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            [task, ready], timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
         if not reader.ready.is_set():
             error = task.exception() if task.done() else TimeoutError()
             raise _away(bootstrap, error if isinstance(error, Exception) else TimeoutError())

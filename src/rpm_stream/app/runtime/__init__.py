@@ -1,1 +1,3 @@
-"""What every part of the service uses of the machine: settings, clock, logs, metrics, errors, private files."""
+"""What every part of the service uses of the machine: settings, clock, logs, metrics, errors,
+private files.
+"""

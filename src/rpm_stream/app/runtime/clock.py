@@ -1,8 +1,9 @@
-"""The service's clock: the one place that reads the time. A demo runs it faster, from an anchor all stages share.
+"""The service's clock: the one place that reads the time. A demo runs it faster, from an anchor all
+stages share.
 
-A host's clock may be wrong by a day and nobody sees it. What counts is the broker's clock, which stamps every receipt:
-once a stage knows it (``broker_time``), its clock shows the broker's time, carried on by a counter that no correction
-of the host's clock moves.
+A host's clock may be wrong by a day and nobody sees it. What counts is the broker's clock, which
+stamps every receipt: once a stage knows it (``broker_time``), its clock shows the broker's time,
+carried on by a counter that no correction of the host's clock moves.
 """
 
 from __future__ import annotations
@@ -19,17 +20,22 @@ def wall() -> datetime:
 
 
 def steady() -> float:
-    """Seconds on a counter that is never set, and runs on while the machine sleeps, where there is such a one."""
+    """Seconds on a counter that is never set, and runs on while the machine sleeps, where there
+    is such a one.
+    """
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class Clock:
-    """The broker's time where it is known, else wall time; with a ``speed``, so much faster since ``anchor``."""
+    """The broker's time where it is known, else wall time; with a ``speed``, so much faster
+    since ``anchor``.
+    """
 
     def __init__(self, speed: float = 1.0, anchor: datetime | None = None) -> None:
         self.speed = speed
         self.anchor = anchor or wall()
-        self._followed: tuple[datetime, float] | None = None  # the broker's time, and the counter at that moment
+        # the broker's time, and the counter at that moment
+        self._followed: tuple[datetime, float] | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> Clock:

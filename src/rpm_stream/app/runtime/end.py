@@ -1,4 +1,6 @@
-"""How an agent's process ends when something is wrong: at once, with one clear record and a status that says what."""
+"""How an agent's process ends when something is wrong: at once, with one clear record and a
+status that says what.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +15,15 @@ import structlog
 
 log = structlog.get_logger()
 
-EXIT_CRASHED = 70  # EX_SOFTWARE: something of ours or of the broker's; the supervisor starts the stage again
+# EX_SOFTWARE: something of ours or of the broker's; the supervisor starts the stage again
+EXIT_CRASHED = 70
 EXIT_STATE = (
-    65  # EX_DATAERR: the states of a partition are lost or ruined; a person must act (rpm-stream state rebuild)
+    # EX_DATAERR: the states of a partition are lost or ruined; a person must act (rpm-stream state
+    # rebuild)
+    65
 )
-# EX_TEMPFAIL: assigned, but not consuming; or no member of its group any more, so that another does its work
+# EX_TEMPFAIL: assigned, but not consuming; or no member of its group any more, so that another does
+# its work
 EXIT_STUCK = 75
 EXIT_AWAY = 69  # EX_UNAVAILABLE: the broker went away while the stage started
 
@@ -30,16 +36,16 @@ def die(reason: str, status: int = EXIT_CRASHED, **facts: object) -> NoReturn:
 
 
 def asked_to_end() -> bool:
-    """Whether somebody has cancelled this task. A client that loses its broker cancels what waits for an answer: that
-    looks the same to whoever waits, and nobody asked for it.
+    """Whether somebody has cancelled this task. A client that loses its broker cancels what waits
+    for an answer: that looks the same to whoever waits, and nobody asked for it.
     """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 async def guarded(work: Callable[[], Awaitable[None]], what: str) -> None:
-    """Run ``work`` until this task is cancelled; anything unexpected ends the process, a cancellation of what it waits
-    for too.
+    """Run ``work`` until this task is cancelled; anything unexpected ends the process, a
+    cancellation of what it waits for too.
     """
     try:
         await work()
@@ -47,6 +53,7 @@ async def guarded(work: Callable[[], Awaitable[None]], what: str) -> None:
         if asked_to_end():
             raise
         die(f"{what} was cancelled", error=type(error).__name__)
-    except BaseException as error:  # noqa: BLE001  # River raises BaseExceptions; whatever it is, the process ends
+    except BaseException as error:  # noqa: BLE001
+        # River raises BaseExceptions; whatever it is, the process ends
         sys.stderr.write(traceback.format_exc())
         die(f"{what} failed", error=type(error).__name__)

@@ -15,11 +15,16 @@ class UsageError(RpmStreamError):
 
 
 class BrokerAway(UsageError):
-    """No Kafka answers: wrongly named, or away for a while. To whoever typed a command it is the first."""
+    """No Kafka answers: wrongly named, or away for a while.
+
+    To whoever typed a command it is the first.
+    """
 
 
 class MustNotGoOn(UsageError):
-    """The broker is in a state in which a stage would do harm; the text names the command that mends it; status 70."""
+    """The broker is in a state in which a stage would do harm; the text names the command that
+    mends it; status 70.
+    """
 
     exit_status = 70
 

@@ -1,7 +1,8 @@
 """Logging, set up in one place: one JSON line an event on stderr, our own and the libraries' alike.
 
-The libraries log what they send and receive at DEBUG, which is patient data: they are heard from WARNING on, whatever
-level is asked for. A command that ends with a line of its own hears nothing of them: what fails is raised to it.
+The libraries log what they send and receive at DEBUG, which is patient data: they are heard from
+WARNING on, whatever level is asked for. A command that ends with a line of its own hears nothing of
+them: what fails is raised to it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ LIBRARIES = (
     "nicegui",
     "uvicorn",
 )
-# What a library calls an error and mends by itself within a second, at almost every start; or what we say ourselves.
+# What a library calls an error and mends by itself within a second, at almost every start; or what
+# we say ourselves.
 HARMLESS = {
     "aiokafka.consumer.group_coordinator": "Group Coordinator Request failed",
     "uvicorn.error": "[Errno",  # a port that is taken
@@ -52,7 +54,10 @@ class _Seldom(logging.Filter):
 
 
 def configure_log(level: str, libraries: str = "CRITICAL") -> None:
-    """Log from ``level`` on; what the libraries say from ``libraries`` on, never below WARNING. May be called again."""
+    """Log from ``level`` on; what the libraries say from ``libraries`` on, never below WARNING.
+
+    May be called again.
+    """
     levels = logging.getLevelNamesMapping()
     first: list[structlog.typing.Processor] = [
         structlog.processors.add_log_level,

@@ -1,4 +1,7 @@
-"""What operators see in Prometheus. Label values come from enums; no patient, device or alert is ever a label."""
+"""What operators see in Prometheus.
+
+Label values come from enums; no patient, device or alert is ever a label.
+"""
 
 from __future__ import annotations
 
@@ -19,39 +22,65 @@ LATENCY = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 60, 300, 900, 3600, 21600, 864
 STEP = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1)
 
 PARTS = Counter(
-    "rpm_parts", "Parts of frames: in = reading + duplicate + reject; context beside them", ["stage", "outcome"]
+    "rpm_parts",
+    "Parts of frames: in = reading + duplicate + reject; context beside them",
+    ["stage", "outcome"],
 )
 REJECTS = Counter("rpm_rejects", "Parts refused, by reason", ["reason"])
 MESSAGES = Counter("rpm_messages", "Messages applied", ["stage"])
-REPEATED = Counter("rpm_repeated_messages", "Messages that were applied before and skipped", ["stage"])
+REPEATED = Counter(
+    "rpm_repeated_messages", "Messages that were applied before and skipped", ["stage"]
+)
 ALERTS = Counter("rpm_alerts", "Alert records, by priority and state", ["priority", "state"])
 OBSERVATIONS = Counter("rpm_observations", "Observations written")
 SCORES = Counter("rpm_scores", "Scores written", ["detector"])
 DETECTORS_OFF = Gauge(
-    "rpm_detectors_off", "1 for a detector in shadow that this process does not run: it is too slow", ["detector"]
-)  # fmt: skip
+    "rpm_detectors_off",
+    "1 for a detector in shadow that this process does not run: it is too slow",
+    ["detector"],
+)
 MEASURED_TO_ALERT = Histogram(
     "rpm_measured_to_alert_seconds", "From measurement to the alert's record", buckets=LATENCY
 )
 RECEIVED_TO_ALERT = Histogram(
-    "rpm_received_to_alert_seconds", "From the broker's receipt to the alert's record", buckets=LATENCY
+    "rpm_received_to_alert_seconds",
+    "From the broker's receipt to the alert's record",
+    buckets=LATENCY,
 )
 STEP_SECONDS = Histogram("rpm_step_seconds", "Pure work for one message", ["stage"], buckets=STEP)
-LAG = Gauge("rpm_lag_messages", "Messages of the assigned partitions that are not applied yet", ["stage"])
-COMMIT_AGE = Gauge(
-    "rpm_last_progress_age_seconds", "Since the stage last applied something or had nothing to do", ["stage"]
+LAG = Gauge(
+    "rpm_lag_messages", "Messages of the assigned partitions that are not applied yet", ["stage"]
 )
-STATE_BYTES = Gauge("rpm_state_bytes_max", "Largest sealed state written by this process", ["stage"])
-REGISTRY_FAULTS = Gauge("rpm_registry_faults", "Settings of the registry that cannot be used and are ignored")
-HELD = Gauge("rpm_held_states", "Devices or patients whose state is damaged, and whose messages are kept", ["stage"])
-HELD_SECONDS = Gauge("rpm_held_seconds_max", "For how long the longest of them has been kept", ["stage"])
-HELD_GONE = Gauge("rpm_held_states_expired", "Those of whom the broker has deleted messages that were kept", ["stage"])
+COMMIT_AGE = Gauge(
+    "rpm_last_progress_age_seconds",
+    "Since the stage last applied something or had nothing to do",
+    ["stage"],
+)
+STATE_BYTES = Gauge(
+    "rpm_state_bytes_max", "Largest sealed state written by this process", ["stage"]
+)
+REGISTRY_FAULTS = Gauge(
+    "rpm_registry_faults", "Settings of the registry that cannot be used and are ignored"
+)
+HELD = Gauge(
+    "rpm_held_states",
+    "Devices or patients whose state is damaged, and whose messages are kept",
+    ["stage"],
+)
+HELD_SECONDS = Gauge(
+    "rpm_held_seconds_max", "For how long the longest of them has been kept", ["stage"]
+)
+HELD_GONE = Gauge(
+    "rpm_held_states_expired",
+    "Those of whom the broker has deleted messages that were kept",
+    ["stage"],
+)
 KEYS = Gauge("rpm_state_keys", "Devices or patients whose state this process keeps", ["stage"])
 
 
 def begin(stage: str) -> None:
-    """Count from 0, for each value of each label that the stage can have: what appears with its first event has not
-    increased, and a panel of it would say "No data" when all is well."""
+    """Count from 0, for each value of each label that the stage can have: what appears with its
+    first event has not increased, and a panel of it would say "No data" when all is well."""
     MESSAGES.labels(stage)
     if stage in ("ingest", "judge"):
         for gauge in (LAG, COMMIT_AGE, STATE_BYTES, KEYS):
@@ -81,6 +110,6 @@ def serve(settings: Settings, stage: str) -> None:
         listen(port, settings.metrics_host)
     except OSError as error:
         raise UsageError(
-            f"metrics port {settings.metrics_host}:{port} of the stage {stage}: {error.strerror}; set RPM_METRICS_PORT "
-            "to the first of four free ones, or to 0 for none"
+            f"metrics port {settings.metrics_host}:{port} of the stage {stage}: {error.strerror};"
+            " set RPM_METRICS_PORT to the first of four free ones, or to 0 for none"
         ) from None

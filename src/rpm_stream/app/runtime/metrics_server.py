@@ -15,7 +15,10 @@ REQUEST_S = 15.0  # for a whole request and its answer; Prometheus gives up afte
 
 
 class _Handler(WSGIRequestHandler):
-    """One connection. After ``REQUEST_S`` it is cut, wherever it stands: the library would wait for a line for ever."""
+    """One connection.
+
+    After ``REQUEST_S`` it is cut, wherever it stands: the library would wait for a line for ever.
+    """
 
     def handle(self) -> None:
         timer = Timer(REQUEST_S, self._cut)
@@ -53,8 +56,13 @@ class Listening(NamedTuple):
 
 
 def listen(port: int, host: str, registry: CollectorRegistry = REGISTRY) -> Listening:
-    """Serve ``/metrics`` on a thread of its own; port 0 takes a free one. Raises OSError for one in use."""
-    server = make_server(host, port, make_wsgi_app(registry), _Server6 if ":" in host else _Server, _Handler)
+    """Serve ``/metrics`` on a thread of its own; port 0 takes a free one.
+
+    Raises OSError for one in use.
+    """
+    server = make_server(
+        host, port, make_wsgi_app(registry), _Server6 if ":" in host else _Server, _Handler
+    )
     thread = Thread(target=server.serve_forever, name="metrics", daemon=True)
     thread.start()
 

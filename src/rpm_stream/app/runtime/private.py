@@ -1,8 +1,9 @@
-"""Files and folders that only their owner may read: what the service keeps on a disk is data of patients.
+"""Files and folders that only their owner may read: what the service keeps on a disk is data of
+patients.
 
-Whatever creates a file or a folder of the service goes through here. The mode is set when the file is created, so that
-no moment is left in which others may read it; what an older release left open is closed when it is opened again.
-SQLite gives its journal and its log the mode of the database.
+Whatever creates a file or a folder of the service goes through here. The mode is set when the file
+is created, so that no moment is left in which others may read it; what an older release left open
+is closed when it is opened again. SQLite gives its journal and its log the mode of the database.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-FILE_MODE, FOLDER_MODE = 0o600, 0o700
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
 UMASK = 0o077  # for the process of a command and for children that write files
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 SQLITE_BESIDE = ("", "-wal", "-shm", "-journal")  # what SQLite may have left beside a database
 
 
 def private_folder(path: Path) -> Path:
-    """``path``, with every folder that was missing on the way made for its owner alone. Raises OSError.
+    """``path``, with every folder that was missing on the way made for its owner alone. Raises
+    OSError.
 
     A folder that was there keeps its mode: others may have their own files in it.
     """
@@ -32,7 +35,9 @@ def private_folder(path: Path) -> Path:
 
 
 def open_private(path: Path, flags: int) -> int:
-    """As ``os.open``, creating the file if it is missing, for its owner alone; an older one is closed to others."""
+    """As ``os.open``, creating the file if it is missing, for its owner alone; an older one is
+    closed to others.
+    """
     handle = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     try:
         _close_to_others(handle)
@@ -43,13 +48,18 @@ def open_private(path: Path, flags: int) -> int:
 
 
 def private_file(path: Path) -> Path:
-    """``path``, created empty if it is missing, for its owner alone: for a library that opens it by name. OSError."""
+    """``path``, created empty if it is missing, for its owner alone: for a library that opens it
+    by name. OSError.
+    """
     os.close(open_private(path, os.O_RDWR))
     return path
 
 
 def private_database(path: Path) -> Path:
-    """As ``private_file`` for a database of SQLite; its folder is made where it is missing. Raises OSError."""
+    """As ``private_file`` for a database of SQLite; its folder is made where it is missing.
+
+    Raises OSError.
+    """
     private_folder(path.parent)
     private_file(path)
     for suffix in SQLITE_BESIDE[1:]:
@@ -64,7 +74,8 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def replace_private(path: Path, content: bytes, sync: bool = True) -> None:
-    """Replace a small file whole or not at all, for its owner alone; with ``sync`` also when the power fails.
+    """Replace a small file whole or not at all, for its owner alone; with ``sync`` also when the
+    power fails.
 
     Raises OSError.
     """
@@ -80,7 +91,10 @@ def replace_private(path: Path, content: bytes, sync: bool = True) -> None:
 
 
 def tighten(path: Path) -> None:
-    """Close a file, or a folder with all that is in it, to others. What is not there, or not ours, stays as it is."""
+    """Close a file, or a folder with all that is in it, to others.
+
+    What is not there, or not ours, stays as it is.
+    """
     if path.is_symlink() or not path.exists():
         return
     with suppress(PermissionError, FileNotFoundError):  # somebody else's; or just deleted

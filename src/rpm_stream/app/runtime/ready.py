@@ -1,7 +1,8 @@
 """When a stage does its work: it tells its supervisor, once, over a pipe that it inherits.
 
-For an agent that is when its partitions are assigned, their states restored and the registry read; for the feed when
-it answers; for the sink when its partitions are assigned. A stage that nobody listens to tells nobody.
+For an agent that is when its partitions are assigned, their states restored and the registry read;
+for the feed when it answers; for the sink when its partitions are assigned. A stage that nobody
+listens to tells nobody.
 """
 
 from __future__ import annotations

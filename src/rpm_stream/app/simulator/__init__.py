@@ -1,1 +1,3 @@
-"""People and devices that do not exist: stories, faults, and the payloads that the devices would send."""
+"""People and devices that do not exist: stories, faults, and the payloads that the devices would
+send.
+"""

@@ -38,8 +38,8 @@ WARD = "ward"  # the story that mixes the others
 class Simulation:
     """What to simulate; see ``rpm-stream gateway simulate --help``.
 
-    ``story`` is one of the package, ``WARD``, or a scenario folder: that has its own people and, with ``start`` None,
-    its own time.
+    ``story`` is one of the package, ``WARD``, or a scenario folder: that has its own people and,
+    with ``start`` None, its own time.
     """
 
     story: str
@@ -61,8 +61,13 @@ class Sending:
 
 
 def prepared(simulation: Simulation) -> tuple[list[RegistryEntry], Iterator[Frame]]:
-    """The registry entries of a simulation's people, and their frames. ``UsageError`` for a story that is none."""
-    entries, frames = _recorded(simulation) if _is_folder(simulation.story) else _simulated(simulation)
+    """The registry entries of a simulation's people, and their frames.
+
+    ``UsageError`` for a story that is none.
+    """
+    entries, frames = (
+        _recorded(simulation) if _is_folder(simulation.story) else _simulated(simulation)
+    )
     return entries, inject(frames, simulation.faults, simulation.seed)
 
 
@@ -84,10 +89,14 @@ def _simulated(wanted: Simulation) -> tuple[list[RegistryEntry], Iterable[Frame]
 
 def _recorded(wanted: Simulation) -> tuple[list[RegistryEntry], Iterable[Frame]]:
     if wanted.patients != 1 or wanted.start is not None:
-        raise UsageError("a scenario folder has its own people and times: --patients and --start are for stories")
+        raise UsageError(
+            "a scenario folder has its own people and times: --patients and --start are for stories"
+        )
     scenario = read_scenario(Path(wanted.story))
     if scenario.others:
-        sys.stderr.write(f"{scenario.others} lines are no gateway's to send (actions, readings): not played\n")
+        sys.stderr.write(
+            f"{scenario.others} lines are no gateway's to send (actions, readings): not played\n"
+        )
     if wanted.hours is None or not scenario.frames:
         return scenario.entries, scenario.frames
     until = received(scenario.frames[0]) + timedelta(hours=wanted.hours)
@@ -144,7 +153,9 @@ async def _send(
 
 
 def _shown(gateway: Gateway, progress: Progress) -> Callable[[Frame], None]:
-    """Moves a line of the progress bar: how many frames, up to which time of theirs, how many wait for the broker."""
+    """Moves a line of the progress bar: how many frames, up to which time of theirs, how many
+    wait for the broker.
+    """
     task = progress.add_task("sending", total=None)
     count = 0
 
@@ -153,13 +164,19 @@ def _shown(gateway: Gateway, progress: Progress) -> Callable[[Frame], None]:
         count += 1
         if count % SHOW_EVERY == 1:
             at = (frame.received_at or frame.sent_at).strftime("%Y-%m-%d %H:%M")
-            progress.update(task, description=f"{count} frames, {at}, {gateway.spooled} in the spool")
+            progress.update(
+                task, description=f"{count} frames, {at}, {gateway.spooled} in the spool"
+            )
 
     return show
 
 
-def encode_files(files: Sequence[str], registry: Path | None, patients: int | None, written: Written) -> None:
-    """CSV files, written as ``written`` says, as frames on stdout, and the registry that they need."""
+def encode_files(
+    files: Sequence[str], registry: Path | None, patients: int | None, written: Written
+) -> None:
+    """CSV files, written as ``written`` says, as frames on stdout, and the registry that they
+    need.
+    """
     encoder = Encoder()
     with progress_bar() as progress:
         rows = chain.from_iterable(csv_rows(file, progress, written) for file in files)

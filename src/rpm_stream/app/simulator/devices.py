@@ -1,7 +1,7 @@
 """What one device says at one moment of a story, in the octets of its characteristic. Pure.
 
-To add a device: a kind in ``stories``, a function here that yields the entries of each of its uplinks, and its line in
-``KINDS``.
+To add a device: a kind in ``stories``, a function here that yields the entries of each of its
+uplinks, and its line in ``KINDS``.
 """
 
 from __future__ import annotations
@@ -19,13 +19,19 @@ from rpm_stream.records import Measurement, Notification, Record
 PER_FRAME = 30  # seconds of a strap in one uplink
 WARMEST_HOUR = 16  # local hour of the daily wave's top
 MEASURED = 0x0100  # PLX measurement status bit 8: fully qualified data
-EAR, FIRST_USER = 3, 1
-SAMPLE_MINUTES, SAMPLES = 5, 3  # a glucose sensor's samples, and how many of them go in one uplink
+EAR = 3
+FIRST_USER = 1
+# a glucose sensor's samples, and how many of them go in one uplink
+SAMPLE_MINUTES = 5
+SAMPLES = 3
 QUARTER = timedelta(minutes=15)  # what 2AAA counts a zone in
 
 
 class SimulatedPatient(Record, frozen=True, kw_only=True):
-    """Who plays a story, and from which hour of it on. ``patient`` also begins the names of the devices."""
+    """Who plays a story, and from which hour of it on.
+
+    ``patient`` also begins the names of the devices.
+    """
 
     patient: str
     story: StoryName
@@ -38,14 +44,19 @@ class SimulatedPatient(Record, frozen=True, kw_only=True):
 class Scene:
     """One patient's story in time: what a vital is at a moment, for one stream of chance."""
 
-    def __init__(self, story: Story, patient: SimulatedPatient, start: datetime, chance: random.Random) -> None:
+    def __init__(
+        self, story: Story, patient: SimulatedPatient, start: datetime, chance: random.Random
+    ) -> None:
         self.chance = chance
         self._courses = story.courses
         self.began = start - timedelta(hours=patient.enter_hour)  # hour 0 of the story
         sign = -1 if story.utc_offset.startswith("-") else 1
-        hours, minutes = (0, 0) if story.utc_offset == "Z" else map(int, story.utc_offset[1:].split(":"))
+        hours, minutes = (
+            (0, 0) if story.utc_offset == "Z" else map(int, story.utc_offset[1:].split(":"))
+        )
         self._zone = timezone(sign * timedelta(hours=hours, minutes=minutes))
-        # What makes this patient a person: the same for all devices, so from the patient's name alone.
+        # What makes this patient a person: the same for all devices, so from the patient's name
+        # alone.
         self._own = {
             vital: random.Random(f"{patient.patient}/{vital}").gauss(0, course.spread)
             for vital, course in story.courses.items()
@@ -74,7 +85,9 @@ class Scene:
 
 
 def _between(course: Course, hour: float) -> float:
-    """The straight line between the anchors around ``hour``; flat before the first and behind the last."""
+    """The straight line between the anchors around ``hour``; flat before the first and behind
+    the last.
+    """
     before = course.anchors[0]
     for anchor in course.anchors:
         if hour < anchor[0]:
@@ -86,7 +99,7 @@ def _between(course: Course, hour: float) -> float:
     return before[1]
 
 
-# --- the devices ----------------------------------------------------------------------------------------------
+# --- the devices ----------------------------------------------------------------------------------
 
 
 def _notified(at: datetime, characteristic: str, payload: bytes) -> list[Notification]:
@@ -144,7 +157,9 @@ def _cuff(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
 
 
 def _thermometer(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
-    said = gatt.Temperature(value=scene.text("body_temperature", at), time=scene.local(at), site=EAR)
+    said = gatt.Temperature(
+        value=scene.text("body_temperature", at), time=scene.local(at), site=EAR
+    )
     yield _notified(at, "2A1C", gatt.temperature(said))
 
 
@@ -155,20 +170,28 @@ def _scale(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
 
 def _meter(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
     minute = int((at - scene.began) / timedelta(minutes=1))  # grows as a running number does
-    said = gatt.Glucose(sequence=minute % 65536, base_time=scene.local(at), value=scene.text("glucose", at))
+    said = gatt.Glucose(
+        sequence=minute % 65536, base_time=scene.local(at), value=scene.text("glucose", at)
+    )
     yield _notified(at, "2A18", gatt.glucose(said))
 
 
 def _glucose_sensor(scene: Scene, _: StoryDevice, at: datetime) -> Iterator[list[Any]]:
-    """The phone connects and reads when the session began (hour 0 of the story), then the samples since last time."""
+    """The phone connects and reads when the session began (hour 0 of the story), then the
+    samples since last time.
+    """
     began = scene.local(scene.began)
     zone = (began.utcoffset() or timedelta(0)) // QUARTER
     newest = int((at - scene.began) / timedelta(minutes=1))
     offsets = range(newest - SAMPLE_MINUTES * (SAMPLES - 1), newest + 1, SAMPLE_MINUTES)
     times = [scene.began + timedelta(minutes=offset) for offset in offsets]
-    notifications = _notified(times[0], "2AAA", gatt.session_start(gatt.SessionStart(time=began, zone_quarters=zone)))
+    notifications = _notified(
+        times[0], "2AAA", gatt.session_start(gatt.SessionStart(time=began, zone_quarters=zone))
+    )
     for offset, sampled in zip(offsets, times, strict=True):
-        said = gatt.CgmRecord(glucose=scene.text("glucose_interstitial", sampled), offset_minutes=offset)
+        said = gatt.CgmRecord(
+            glucose=scene.text("glucose_interstitial", sampled), offset_minutes=offset
+        )
         notifications += _notified(sampled, "2AA7", gatt.cgm((said,)))
     yield notifications
 

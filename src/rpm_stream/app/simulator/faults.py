@@ -1,7 +1,9 @@
-"""The faults of the real world, to switch on: what happens to uplinks between a device and the broker. Pure, seeded.
+"""The faults of the real world, to switch on: what happens to uplinks between a device and the
+broker. Pure, seeded.
 
-Each fault is a function from frames to frames, in the order of receipt, and has its own stream of chance: switching one
-on moves no other. ``inject`` composes them in the order of the journey: device, radio, gateway, network.
+Each fault is a function from frames to frames, in the order of receipt, and has its own stream of
+chance: switching one on moves no other. ``inject`` composes them in the order of the journey:
+device, radio, gateway, network.
 
 What the service must make of each is in ``tests/app/gateway/test_fault_effects.py``.
 """
@@ -23,18 +25,22 @@ from rpm_stream.knowledge import shipped
 from rpm_stream.records import Frame, Record
 
 FARTHEST = 8  # frames by which one is late
-SPELL_MINUTES = (120, 480)  # how long a device is held back or silent: longer than a walk, shorter than a night
-SKEW_MINUTES = (6, 300)  # how far a clock is off: beyond what is tolerated (5 minutes), to a wrong time zone
+# how long a device is held back or silent: longer than a walk, shorter than a night
+SPELL_MINUTES = (120, 480)
+# how far a clock is off: beyond what is tolerated (5 minutes), to a wrong time zone
+SKEW_MINUTES = (6, 300)
 
 Probability = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Faults(Record, frozen=True, kw_only=True):
-    """How likely each fault is, 0 to 1: for each frame, ``skew`` for each device; ``late``, ``silent`` begin a spell.
+    """How likely each fault is, 0 to 1: for each frame, ``skew`` for each device; ``late``,
+    ``silent`` begin a spell.
 
-    duplicate: sent twice. reorder: up to ``FARTHEST`` frames later. corrupt: one entry cut short. unit_flip: one entry
-    in a wrong unit. late: the device's frames wait for hours and come at once. drop: never arrives, ``seq`` has a gap.
-    silent: the device measures nothing for hours, ``seq`` has no gap. skew: the device's clock is off.
+    duplicate: sent twice. reorder: up to ``FARTHEST`` frames later. corrupt: one entry cut short.
+    unit_flip: one entry in a wrong unit. late: the device's frames wait for hours and come at once.
+    drop: never arrives, ``seq`` has a gap. silent: the device measures nothing for hours, ``seq``
+    has no gap. skew: the device's clock is off.
     """
 
     duplicate: Probability = 0.0
@@ -64,7 +70,10 @@ def inject(frames: Iterable[Frame], faults: Faults, seed: int) -> Iterator[Frame
 
 
 def silenced(frames: Iterable[Frame], probability: float, chance: random.Random) -> Iterator[Frame]:
-    """Spells in which a device measures nothing. Its gateway counts on without a gap: there was nothing to send."""
+    """Spells in which a device measures nothing.
+
+    Its gateway counts on without a gap: there was nothing to send.
+    """
     ends: dict[str, datetime] = {}
     missing: dict[tuple[str, str, str | int], int] = defaultdict(int)
     for frame in frames:
@@ -86,7 +95,9 @@ def skewed(frames: Iterable[Frame], probability: float, seed: int) -> Iterator[F
         if frame.device not in shifts:
             chance = _chance(f"skew/{frame.device}", seed)
             is_off = chance.random() < probability
-            shifts[frame.device] = is_off * chance.choice((-1, 1)) * timedelta(minutes=chance.randint(*SKEW_MINUTES))
+            shifts[frame.device] = (
+                is_off * chance.choice((-1, 1)) * timedelta(minutes=chance.randint(*SKEW_MINUTES))
+            )
         shift = shifts[frame.device]
         yield clock_shifted(frame, shift) if shift else frame
 
@@ -99,16 +110,24 @@ def mixed_up(frames: Iterable[Frame], probability: float, chance: random.Random)
 
 
 def dropped(frames: Iterable[Frame], probability: float, chance: random.Random) -> Iterator[Frame]:
-    """Uplinks that never arrive: the next one of the device shows by its ``seq`` what is missing."""
+    """Uplinks that never arrive: the next one of the device shows by its ``seq`` what is
+    missing.
+    """
     return (frame for frame in frames if chance.random() >= probability)
 
 
-def held_back(frames: Iterable[Frame], probability: float, chance: random.Random) -> Iterator[Frame]:
-    """Spells in which a device's frames wait in their gateway; then all are received at once, in their order."""
+def held_back(
+    frames: Iterable[Frame], probability: float, chance: random.Random
+) -> Iterator[Frame]:
+    """Spells in which a device's frames wait in their gateway; then all are received at once, in
+    their order.
+    """
     waiting: dict[str, tuple[datetime, list[Frame]]] = {}
     for frame in frames:
         now = received(frame)
-        for until, device in sorted((until, device) for device, (until, _) in waiting.items() if until <= now):
+        for until, device in sorted(
+            (until, device) for device, (until, _) in waiting.items() if until <= now
+        ):
             yield from _released(until, waiting.pop(device)[1])
         if frame.device in waiting:
             waiting[frame.device][1].append(frame)

@@ -1,8 +1,8 @@
-"""Faults inside a frame: octets cut short, a device's clock off, a unit mixed up. Pure; a frame without a place for the
-fault stays as it is.
+"""Faults inside a frame: octets cut short, a device's clock off, a unit mixed up. Pure; a frame
+without a place for the fault stays as it is.
 
-``LAYOUTS`` says where a payload has its unit and its time. A bit that flips on the air is not simulated: Bluetooth's
-own checksum drops it.
+``LAYOUTS`` says where a payload has its unit and its time. A bit that flips on the air is not
+simulated: Bluetooth's own checksum drops it.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ SMALLEST = 2  # decimals that a number in another unit keeps, as the screens of 
 
 
 class PayloadLayout(NamedTuple):
-    """Bits of the flags (octet 0) for the unit and for a time, and where the time begins; a ``time_bit`` of None with a
-    place: always there. Source: GATT Specification Supplement.
+    """Bits of the flags (octet 0) for the unit and for a time, and where the time begins; a
+    ``time_bit`` of None with a place: always there. Source: GATT Specification Supplement.
     """
 
     unit_bit: int | None = None
@@ -52,13 +52,16 @@ Measured: TypeAlias = Callable[[Measurement], Measurement]
 
 
 def corrupted(frame: Frame, chance: random.Random) -> Frame:
-    """``frame`` with one entry spoilt: a payload without its last octet (a transfer cut short), a unit lost."""
+    """``frame`` with one entry spoilt: a payload without its last octet (a transfer cut short),
+    a unit lost.
+    """
     return _one_entry(frame, chance, (_cut_short, _without_unit))
 
 
 def unit_flipped(frame: Frame, chance: random.Random, knowledge: Knowledge) -> Frame:
-    """``frame`` with one entry in a wrong unit: a payload's unit bit turned over, so that its number is read in the
-    other unit; or an app's number converted and its unit label left (98.6 as Cel).
+    """``frame`` with one entry in a wrong unit: a payload's unit bit turned over, so that its
+    number is read in the other unit; or an app's number converted and its unit label left (98.6 as
+    Cel).
     """
     return _one_entry(frame, chance, (_unit_bit_turned, lambda said: _converted(said, knowledge)))
 
@@ -99,7 +102,9 @@ def _layout(entry: Notification) -> PayloadLayout:
 
 
 def _octets(entry: Notification) -> bytearray:
-    """The payload; empty where its text is no hexadecimal (a recorded fault, which stays as it is)."""
+    """The payload; empty where its text is no hexadecimal (a recorded fault, which stays as it
+    is).
+    """
     try:
         return bytearray.fromhex(entry.payload)
     except ValueError:
@@ -116,9 +121,16 @@ def _unit_bit_turned(entry: Notification) -> Notification:
 
 
 def _converted(entry: Measurement, knowledge: Knowledge) -> Measurement:
-    """The number in the first other unit of the vital that gives another number, under the old unit's label."""
+    """The number in the first other unit of the vital that gives another number, under the old
+    unit's label.
+    """
     vital = knowledge.vitals.get(entry.vital)
-    if vital is None or entry.unit not in vital.units or entry.value is None or not PLAIN.fullmatch(entry.value):
+    if (
+        vital is None
+        or entry.unit not in vital.units
+        or entry.value is None
+        or not PLAIN.fullmatch(entry.value)
+    ):
         return entry
     value = Decimal(entry.value)
     for unit in vital.units:
@@ -140,6 +152,7 @@ def _with_time_shifted(entry: Notification, shift: timedelta) -> Notification:
     try:
         moment = datetime(int.from_bytes(told[:2], "little"), *told[2:])  # local, no zone
         octets[at : at + DATE_TIME] = date_time(moment + shift)
-    except (ValueError, OverflowError):  # a clock that was never set (year 0) is not off, it is unknown
+    except (ValueError, OverflowError):
+        # a clock that was never set (year 0) is not off, it is unknown
         return entry
     return msgspec.structs.replace(entry, payload=octets.hex())

@@ -1,4 +1,5 @@
-"""Frames to the broker at a pace, and the registry: what ``gateway replay`` and ``gateway simulate`` do.
+"""Frames to the broker at a pace, and the registry: what ``gateway replay`` and ``gateway
+simulate`` do.
 
 A ward for a demo, in three lines::
 
@@ -6,8 +7,8 @@ A ward for a demo, in three lines::
     await register(bootstrap, all_registry(plan.people()))
     await run_ward(gateway, plan)
 
-The frames carry their own ``received_at``: at another speed than 1 the service must run on recorded time
-(``RPM_TIME=recorded``), or it takes the frames for ones from the future.
+The frames carry their own ``received_at``: at another speed than 1 the service must run on recorded
+time (``RPM_TIME=recorded``), or it takes the frames for ones from the future.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ def _nothing(_: Frame) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class WardPlan:
-    """A ward to play: how many people, from when, how fast (1 = real time, 0 = as fast as it goes), for how long."""
+    """A ward to play: how many people, from when, how fast (1 = real time, 0 = as fast as it
+    goes), for how long.
+    """
 
     start: datetime
     patients: int = 20
@@ -67,15 +70,20 @@ class WardPlan:
 
 
 async def run_ward(gateway: Gateway, plan: WardPlan, on_frame: OnFrame = _nothing) -> int:
-    """Play a ward through ``gateway``; returns the number of frames. Cancel it to stop. Register its people before."""
+    """Play a ward through ``gateway``; returns the number of frames.
+
+    Cancel it to stop. Register its people before.
+    """
     return await play(gateway, plan.frames(), plan.speed, on_frame)
 
 
-async def play(gateway: Gateway, frames: Iterable[Frame], speed: float, on_frame: OnFrame = _nothing) -> int:
+async def play(
+    gateway: Gateway, frames: Iterable[Frame], speed: float, on_frame: OnFrame = _nothing
+) -> int:
     """Send ``frames`` in order through ``gateway``, ``speed`` times as fast as they were received.
 
-    That is by ``received_at``, or else ``sent_at``; 0 sends as fast as it goes. Returns the number of frames, when all
-    are safe in the spool.
+    That is by ``received_at``, or else ``sent_at``; 0 sends as fast as it goes. Returns the number
+    of frames, when all are safe in the spool.
     """
 
     async def send(batch: list[Frame]) -> None:
@@ -86,8 +94,12 @@ async def play(gateway: Gateway, frames: Iterable[Frame], speed: float, on_frame
     return await deliver(send, frames, speed, on_frame)
 
 
-async def deliver(send: Send, frames: Iterable[Frame], speed: float, on_frame: OnFrame = _nothing) -> int:
-    """Give ``frames`` to ``send`` in order, each when it is due, several at a time where they are; the count."""
+async def deliver(
+    send: Send, frames: Iterable[Frame], speed: float, on_frame: OnFrame = _nothing
+) -> int:
+    """Give ``frames`` to ``send`` in order, each when it is due, several at a time where they
+    are; the count.
+    """
     count = 0
     batch: list[Frame] = []
     pace = _Pace(speed)
@@ -124,19 +136,28 @@ class _Pace:
         return due - asyncio.get_running_loop().time()
 
 
-async def register(bootstrap: str, entries: Iterable[RegistryEntry], kafka: Mapping[str, Any] | None = None) -> int:
-    """Send registry entries; returns the count when the broker has all. ``UsageError`` when none answers."""
+async def register(
+    bootstrap: str, entries: Iterable[RegistryEntry], kafka: Mapping[str, Any] | None = None
+) -> int:
+    """Send registry entries; returns the count when the broker has all.
+
+    ``UsageError`` when none answers.
+    """
     count = 0
     async with _answering(bootstrap, REGISTRY, kafka or {}) as producer:
         sent = []
         for entry in entries:
-            sent.append(await producer.send(REGISTRY, encode_registry(entry), key=entry_key(entry).encode()))
+            sent.append(
+                await producer.send(REGISTRY, encode_registry(entry), key=entry_key(entry).encode())
+            )
             count += 1
         try:
             async with asyncio.timeout(REGISTER_SECONDS):
                 await asyncio.gather(*sent)
         except (KafkaError, TimeoutError) as error:
-            raise UsageError(f"the broker at {bootstrap} did not take the registry: {type(error).__name__}") from error
+            raise UsageError(
+                f"the broker at {bootstrap} did not take the registry: {type(error).__name__}"
+            ) from error
     return count
 
 
@@ -150,18 +171,27 @@ async def check_broker(bootstrap: str, kafka: Mapping[str, Any] | None = None) -
 
 
 @asynccontextmanager
-async def _answering(bootstrap: str, topic: str, kafka: Mapping[str, Any]) -> AsyncIterator[AIOKafkaProducer]:
+async def _answering(
+    bootstrap: str, topic: str, kafka: Mapping[str, Any]
+) -> AsyncIterator[AIOKafkaProducer]:
     """A started producer whose broker answers and has ``topic``."""
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, **kafka)
+    producer = AIOKafkaProducer(
+        bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, **kafka
+    )
     try:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await producer.start()
                 there = topic in (await producer.client.fetch_all_metadata()).topics()
         except (KafkaError, OSError, TimeoutError) as error:
-            raise UsageError(f"no broker answers at {bootstrap}: start one, or give --bootstrap") from error
+            raise UsageError(
+                f"no broker answers at {bootstrap}: start one, or give --bootstrap"
+            ) from error
         if not there:
-            raise UsageError(f"the broker at {bootstrap} has no topic {topic}: rpm-stream topics apply creates it")
+            raise UsageError(
+                f"the broker at {bootstrap} has no topic {topic}: rpm-stream topics apply"
+                " creates it"
+            )
         yield producer
     finally:
         await abandon(producer)  # what is not acknowledged here has ended in an error already

@@ -1,7 +1,8 @@
-"""A scenario folder, as a gateway would have sent it: its registry, and its frames or its CSV in GATT octets.
+"""A scenario folder, as a gateway would have sent it: its registry, and its frames or its CSV in
+GATT octets.
 
-The folder is a story of ``tests/scenarios`` or made alike: ``registry.jsonl`` (optional), and ``input.csv``,
-``frames.jsonl`` or both. Frames keep the times that were recorded.
+The folder is a story of ``tests/scenarios`` or made alike: ``registry.jsonl`` (optional), and
+``input.csv``, ``frames.jsonl`` or both. Frames keep the times that were recorded.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ _frames = msgspec.json.Decoder(Frame)
 
 
 class Scenario(NamedTuple):
-    """What to register first, what to send, in order, and how many lines are no gateway's to send."""
+    """What to register first, what to send, in order, and how many lines are no gateway's to
+    send.
+    """
 
     entries: list[RegistryEntry]
     frames: list[Frame]
@@ -34,8 +37,8 @@ class Scenario(NamedTuple):
 def read_scenario(folder: Path) -> Scenario:
     """The scenario of a folder. ``UsageError`` names the file and line that is none.
 
-    What else stands among the frames (an action of the feed, a message of rpm.readings, a line that shall be refused
-    whole) is no gateway's to send: it is counted in ``others``.
+    What else stands among the frames (an action of the feed, a message of rpm.readings, a line that
+    shall be refused whole) is no gateway's to send: it is counted in ``others``.
     """
     table = folder / "input.csv"
     recorded = folder / "frames.jsonl"
@@ -44,7 +47,11 @@ def read_scenario(folder: Path) -> Scenario:
         raise UsageError(f"{folder}: no scenario: neither input.csv nor frames.jsonl is there")
     encoder = Encoder()
     with progress_bar() as progress:
-        found = list(encoder.frames(csv_rows(str(table), progress, Written(shipped())))) if table.exists() else []
+        found = (
+            list(encoder.frames(csv_rows(str(table), progress, Written(shipped()))))
+            if table.exists()
+            else []
+        )
     lines = recorded.read_bytes().splitlines() if recorded.exists() else []
     told = [frame for line in lines if (frame := _frame(line)) is not None]
     entries = list(read_registry(registry)) if registry.exists() else []

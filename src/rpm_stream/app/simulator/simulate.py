@@ -1,7 +1,9 @@
-"""People at home who do not exist: a story becomes the frames that their devices would have sent, in real GATT octets.
+"""People at home who do not exist: a story becomes the frames that their devices would have sent,
+in real GATT octets.
 
-Pure: the same story, patient, start and seed give the same frames. ``received_at`` is in each frame, so that a service
-that runs on recorded time sees the story's own time, however fast it is played.
+Pure: the same story, patient, start and seed give the same frames. ``received_at`` is in each
+frame, so that a service that runs on recorded time sees the story's own time, however fast it is
+played.
 """
 
 from __future__ import annotations
@@ -17,7 +19,15 @@ import msgspec
 
 from rpm_stream.app.gateway.wire import RegistryEntry, frame_id
 from rpm_stream.app.simulator.devices import KINDS, Scene, SimulatedPatient
-from rpm_stream.app.simulator.stories import Bed, Story, StoryDevice, StoryDeviceKind, StoryName, load, load_ward
+from rpm_stream.app.simulator.stories import (
+    Bed,
+    Story,
+    StoryDevice,
+    StoryDeviceKind,
+    StoryName,
+    load,
+    load_ward,
+)
 from rpm_stream.records import Assignment, DeviceEntry, Frame, Measurement, PatientEntry
 
 MODELS: dict[StoryDeviceKind, str] = {
@@ -43,7 +53,9 @@ class _Uplink(NamedTuple):
 
 
 def frames(story: Story, patient: SimulatedPatient, start: datetime, seed: int) -> Iterator[Frame]:
-    """One patient's frames in the order of ``received_at``, from ``start`` to the end of the story."""
+    """One patient's frames in the order of ``received_at``, from ``start`` to the end of the
+    story.
+    """
     start = start.astimezone(UTC).replace(microsecond=0)
     gateway = f"{patient.patient}.hub"
     boot = int(start.timestamp())
@@ -70,7 +82,11 @@ def frames(story: Story, patient: SimulatedPatient, start: datetime, seed: int) 
 
 
 def _uplinks(
-    story: Story, patient: SimulatedPatient, start: datetime, chance: random.Random, device: StoryDevice
+    story: Story,
+    patient: SimulatedPatient,
+    start: datetime,
+    chance: random.Random,
+    device: StoryDevice,
 ) -> Iterator[_Uplink]:
     """What one device says, in time."""
     scene = Scene(story, patient, start, chance)
@@ -111,11 +127,13 @@ def registry(story: Story, patient: SimulatedPatient) -> list[RegistryEntry]:
     ]
 
 
-# --- many patients --------------------------------------------------------------------------------------------
+# --- many patients --------------------------------------------------------------------------------
 
 
 def ward(patients: int, hours: float | None = None) -> list[SimulatedPatient]:
-    """So many people, mixed stories, each at another hour of it; the first becomes red within the first hours."""
+    """So many people, mixed stories, each at another hour of it; the first becomes red within
+    the first hours.
+    """
     return _people(load_ward(), patients, hours)
 
 

@@ -1,4 +1,7 @@
-"""The demo: the whole service on a broker of its own, and a simulated ward in fast time. Nothing of it is kept."""
+"""The demo: the whole service on a broker of its own, and a simulated ward in fast time.
+
+Nothing of it is kept.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +76,9 @@ async def run_demo(patients: int, speed: float, port: int) -> int:
 
 async def _play(bootstrap: str, folder: Path, patients: int, clock: Clock) -> None:
     """The ward, until it is cancelled; when its stories are told, the service goes on."""
-    async with Gateway(bootstrap, "demo", spool_dir=folder / "spool", options=AT_FULL_SPEED) as gateway:
+    async with Gateway(
+        bootstrap, "demo", spool_dir=folder / "spool", options=AT_FULL_SPEED
+    ) as gateway:
         await run_ward(gateway, WardPlan(start=clock.now(), patients=patients, speed=clock.speed))
         await asyncio.Event().wait()
 
@@ -97,17 +102,15 @@ def _tell(environment: dict[str, str], patients: int, speed: float) -> None:
     """What to open, and what to look at."""
     metrics = int(environment["RPM_METRICS_PORT"])
     lines = (
-        f"[bold]Open http://127.0.0.1:{environment['RPM_FEED_PORT']}/[/bold]   "
-        f"token: [bold]{environment['RPM_TOKEN']}[/bold]\n\n"
-        f"{patients} simulated people, an hour passes in {3600 / speed:.0f} seconds. "
-        "The first red alert comes within about a minute.\n"
-        "Then look at\n"
-        "  • the alert's own words, and its chart: click on it; acknowledge it\n"
-        f"  • the counters: http://127.0.0.1:{metrics}/metrics (ingest), "
-        f":{metrics + 1} (judge), :{metrics + 3} (feed)\n"
-        "  • what a kill does: pkill -9 -f 'rpm_stream stage judge', and watch \"judged up to\" come back\n"
-        "  • the frames themselves: rpm-stream gateway simulate --story copd --to stdout | head -3\n"
-        f"Kafka: {environment['RPM_BOOTSTRAP']}. Ctrl-C ends all of it; nothing is kept."
+        f"[bold]Open http://127.0.0.1:{environment['RPM_FEED_PORT']}/[/bold]   token:"
+        f" [bold]{environment['RPM_TOKEN']}[/bold]\n\n{patients} simulated people, an hour passes"
+        f" in {3600 / speed:.0f} seconds. The first red alert comes within about a minute.\nThen"
+        " look at\n  • the alert's own words, and its chart: click on it; acknowledge it\n  • the"
+        f" counters: http://127.0.0.1:{metrics}/metrics (ingest), :{metrics + 1} (judge),"
+        f" :{metrics + 3} (feed)\n  • what a kill does: pkill -9 -f 'rpm_stream stage judge', and"
+        ' watch "judged up to" come back\n  • the frames themselves: rpm-stream gateway simulate'
+        f" --story copd --to stdout | head -3\nKafka: {environment['RPM_BOOTSTRAP']}. Ctrl-C ends"
+        " all of it; nothing is kept."
     )
     console.print(Panel(lines, title="rpm-stream demo", expand=False))
     sys.stderr.flush()

@@ -1,7 +1,9 @@
-"""How often the supervisor had to start something again. It is asked for by the supervisor's own process.
+"""How often the supervisor had to start something again. It is asked for by the supervisor's own
+process.
 
-A stage that dies before Prometheus has looked at it leaves no trace of its own: neither its start nor its end was ever
-seen. The supervisor lives on, so that a crash loop shows however short each life is.
+A stage that dies before Prometheus has looked at it leaves no trace of its own: neither its start
+nor its end was ever seen. The supervisor lives on, so that a crash loop shows however short each
+life is.
 """
 
 from __future__ import annotations
@@ -18,16 +20,25 @@ from rpm_stream.app.runtime.settings import Settings
 
 KAFKA = "kafka"  # the embedded one
 PORTS_AFTER = 100  # so far behind the stage's own port is that of its supervisor
-KILLED, OTHER = "killed", "other"
+KILLED = "killed"
+OTHER = "other"
 KNOWN = tuple(map(str, (0, 1, 2, EXIT_STATE, EXIT_AWAY, EXIT_CRASHED, EXIT_STUCK)))
 EXITS = (*KNOWN, KILLED, OTHER)
 
 REGISTRY = CollectorRegistry()  # nothing that a stage counts
 ProcessCollector(registry=REGISTRY)
 RESTARTS = Counter(
-    "rpm_stage_restarts", "Times that a stage ended by itself, by its exit status", ["stage", "exit"], registry=REGISTRY
+    "rpm_stage_restarts",
+    "Times that a stage ended by itself, by its exit status",
+    ["stage", "exit"],
+    registry=REGISTRY,
 )
-RUNNING = Gauge("rpm_stage_running", "1 while the stage's process lives, 0 between two", ["stage"], registry=REGISTRY)
+RUNNING = Gauge(
+    "rpm_stage_running",
+    "1 while the stage's process lives, 0 between two",
+    ["stage"],
+    registry=REGISTRY,
+)
 log = structlog.get_logger()
 
 
@@ -53,7 +64,8 @@ def begin(names: Sequence[str]) -> None:
 def serve(settings: Settings, names: Sequence[str]) -> None:
     """Listen for Prometheus on the port of the first stage's supervisor.
 
-    A port in use does not keep the stages from running: it is logged, and Prometheus has an alert for what it misses.
+    A port in use does not keep the stages from running: it is logged, and Prometheus has an alert
+    for what it misses.
     """
     begin(names)
     if not settings.metrics_port:

@@ -20,7 +20,14 @@ from rpm_stream.app.runtime.logs import configure_log
 from rpm_stream.app.runtime.settings import Settings
 from rpm_stream.app.stages import restarts
 from rpm_stream.app.stages.stage import check
-from rpm_stream.app.stages.supervisor import FIRST_PAUSE, LONGEST_PAUSE, STEADY_SECONDS, Stage, stage_command, supervise
+from rpm_stream.app.stages.supervisor import (
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    STEADY_SECONDS,
+    Stage,
+    stage_command,
+    supervise,
+)
 
 log = structlog.get_logger()
 
@@ -36,13 +43,19 @@ def stop_on_signals() -> asyncio.Event:
     return stop
 
 
-def stages_of(names: Sequence[str], environment: Mapping[str, str], broker: Broker | None = None) -> list[Stage]:
-    """The supervised children for these stages; each comes back under its own name in its consumer group.
+def stages_of(
+    names: Sequence[str], environment: Mapping[str, str], broker: Broker | None = None
+) -> list[Stage]:
+    """The supervised children for these stages; each comes back under its own name in its consumer
+    group.
 
     With a secure ``broker`` each signs in as its own user.
     """
     environment = {"RPM_INSTANCE": uuid4().hex[:12], **environment}
-    return [Stage(name, stage_command(name), {**environment, **_user_settings(broker, name)}) for name in names]
+    return [
+        Stage(name, stage_command(name), {**environment, **_user_settings(broker, name)})
+        for name in names
+    ]
 
 
 def _user_settings(broker: Broker | None, user: str) -> dict[str, str]:
@@ -52,7 +65,10 @@ def _user_settings(broker: Broker | None, user: str) -> dict[str, str]:
 
 
 async def run_worker(names: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run stages against any Kafka until a signal. Returns the exit status. Raises UsageError before any starts."""
+    """Run stages against any Kafka until a signal.
+
+    Returns the exit status. Raises UsageError before any starts.
+    """
     settings = Settings()
     if bootstrap := environment.get("RPM_BOOTSTRAP"):
         settings = settings.model_copy(update={"bootstrap": bootstrap})
@@ -64,12 +80,17 @@ async def run_worker(names: Sequence[str], environment: Mapping[str, str]) -> in
 
 
 async def keep_broker(broker: Broker, stop: asyncio.Event) -> None:
-    """Start the embedded Kafka again when it ends, until ``stop``; sets ``stop`` and raises UsageError if it cannot."""
-    pause, began = FIRST_PAUSE, steady()
+    """Start the embedded Kafka again when it ends, until ``stop``; sets ``stop`` and raises
+    UsageError if it cannot.
+    """
+    pause = FIRST_PAUSE
+    began = steady()
     while not stop.is_set():
         if not broker.running:
             restarts.RESTARTS.labels(restarts.KAFKA, restarts.OTHER).inc()
-            pause = FIRST_PAUSE if steady() - began > STEADY_SECONDS else min(pause * 2, LONGEST_PAUSE)
+            pause = (
+                FIRST_PAUSE if steady() - began > STEADY_SECONDS else min(pause * 2, LONGEST_PAUSE)
+            )
             log.warning("Kafka ended, starting it again", log=str(broker.log), pause_seconds=pause)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), pause)
@@ -97,15 +118,21 @@ async def run_up(port: int, fresh: bool, secure: bool = False) -> int:
     settings = Settings()
     configure_log(settings.log_level)
     stop = stop_on_signals()
-    with await asyncio.to_thread(Broker(settings.data_dir, port, fresh, secure).__enter__) as broker:
+    with await asyncio.to_thread(
+        Broker(settings.data_dir, port, fresh, secure).__enter__
+    ) as broker:
         os.environ.update(_user_settings(broker, "operator"))  # for what this process does itself
         await topics.apply(broker.bootstrap, settings.partitions, settings.replication)
         names = ["ingest", "judge", "feed", *(["sink"] if settings.fhir_url else [])]
         await check(settings.model_copy(update={"bootstrap": broker.bootstrap}), frozenset(names))
         restarts.serve(settings, [*names, restarts.KAFKA])
-        sys.stderr.write(f"rpm-stream: Kafka is up at {broker.bootstrap}, {', '.join(names)} are starting\n")
+        sys.stderr.write(
+            f"rpm-stream: Kafka is up at {broker.bootstrap}, {', '.join(names)} are starting\n"
+        )
         stages = stages_of(names, {"RPM_BOOTSTRAP": broker.bootstrap}, broker)
-        telling = asyncio.create_task(_tell_when_ready(stages, _addresses(settings, broker.bootstrap)))
+        telling = asyncio.create_task(
+            _tell_when_ready(stages, _addresses(settings, broker.bootstrap))
+        )
         try:
             return await supervise_all(stages, broker, stop)
         finally:
@@ -113,12 +140,16 @@ async def run_up(port: int, fresh: bool, secure: bool = False) -> int:
 
 
 def _addresses(settings: Settings, bootstrap: str) -> str:
-    metrics = f"metrics from port {settings.metrics_port}" if settings.metrics_port else "no metrics"
+    metrics = (
+        f"metrics from port {settings.metrics_port}" if settings.metrics_port else "no metrics"
+    )
     return f"Kafka {bootstrap}, feed http://{settings.feed_host}:{settings.feed_port}, {metrics}"
 
 
 async def _tell_when_ready(stages: Sequence[Stage], where: str) -> None:
-    """Say it once every stage does its work; not before, as what was sent then would seem to be lost."""
+    """Say it once every stage does its work; not before, as what was sent then would seem to be
+    lost.
+    """
     for stage in stages:
         while not stage.ready.is_set():
             try:

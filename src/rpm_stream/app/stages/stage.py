@@ -1,4 +1,6 @@
-"""One stage in this process: the agent, sink or feed that ``rpm-stream worker`` starts as a child."""
+"""One stage in this process: the agent, sink or feed that ``rpm-stream worker`` starts as a
+child.
+"""
 
 from __future__ import annotations
 
@@ -37,20 +39,30 @@ def knowledge_of(settings: Settings) -> Knowledge:
 
 
 async def check(settings: Settings, stages: frozenset[str] = ALL) -> tuple[Knowledge, Layout]:
-    """The tables and how the topics lie. Raises UsageError for what no stage of ``stages`` could start with."""
+    """The tables and how the topics lie.
+
+    Raises UsageError for what no stage of ``stages`` could start with.
+    """
     knowledge = knowledge_of(settings)
     await partition_counts(settings.bootstrap)  # says which topics are missing
     return knowledge, await layout_of(settings.bootstrap, stages)
 
 
 def _begin(settings: Settings, stage: str) -> None:
-    """From here on the libraries may be heard: what they meet now passes, or ends this process to be started again."""
+    """From here on the libraries may be heard: what they meet now passes, or ends this process
+    to be started again.
+    """
     metrics.serve(settings, stage)
     configure_log(settings.log_level, libraries=settings.log_level)
 
 
-def _app(stage: str, settings: Settings, knowledge: Knowledge, layout: Layout, clock: Clock) -> tuple[BatchApp, str]:
-    """The stage's application, and the topic whose partitions its state follows. Loads no more than the stage needs."""
+def _app(
+    stage: str, settings: Settings, knowledge: Knowledge, layout: Layout, clock: Clock
+) -> tuple[BatchApp, str]:
+    """The stage's application, and the topic whose partitions its state follows.
+
+    Loads no more than the stage needs.
+    """
     counts = layout.counts
     if stage == "ingest":
         from rpm_stream.app.agents.ingest import ingest_app
@@ -62,7 +74,10 @@ def _app(stage: str, settings: Settings, knowledge: Knowledge, layout: Layout, c
 
 
 def run_agent(settings: Settings, stage: str) -> None:
-    """Run the ingest or judge agent until SIGTERM. Raises UsageError for a wrong setting or without a broker."""
+    """Run the ingest or judge agent until SIGTERM.
+
+    Raises UsageError for a wrong setting or without a broker.
+    """
     import faust
 
     knowledge, layout = asyncio.run(check(settings, frozenset({stage})))
@@ -75,26 +90,36 @@ def run_agent(settings: Settings, stage: str) -> None:
     app, topic = _app(stage, settings, knowledge, layout, clock)
     app.task(lambda: guarded(broker_time.run, "following the broker's clock"))
     for table in app.tables.values():
-        loop.run_until_complete(make_state_topic(settings, table.changelog_topic, layout.counts[topic]))
+        loop.run_until_complete(
+            make_state_topic(settings, table.changelog_topic, layout.counts[topic])
+        )
     app.task(lambda: _watching(settings, stage, layout))
-    worker = faust.Worker(app, override_logging=False, quiet=True, redirect_stdouts=False, loop=loop)
+    worker = faust.Worker(
+        app, override_logging=False, quiet=True, redirect_stdouts=False, loop=loop
+    )
     worker.spinner = None  # it writes a terminal's escape codes to stdout
     worker.execute_from_commandline()
 
 
 async def _first_look(broker_time: BrokerTime, stage: str) -> None:
-    """Begin on the broker's time; where it does not say what that is, on this host's: nobody goes unjudged for it."""
+    """Begin on the broker's time; where it does not say what that is, on this host's: nobody
+    goes unjudged for it.
+    """
     await broker_time.try_to_begin()
     if not broker_time.known.is_set():
         log.error(
-            "Kafka does not say what time it is: this host's clock has to do, and is not compared; it is asked again. "
-            "Where it checks rights, a stage needs Describe, Create and Write on rpm-clock",
+            "Kafka does not say what time it is: this host's clock has to do, and is not compared;"
+            " it is asked again. Where it checks rights, a stage needs Describe, Create and Write"
+            " on rpm-clock",
             stage=stage,
         )
 
 
 async def run_service(settings: Settings, stage: str) -> None:
-    """Run the sink or the feed until SIGTERM or SIGINT. Raises UsageError as ``run_agent``, or for a missing extra."""
+    """Run the sink or the feed until SIGTERM or SIGINT.
+
+    Raises UsageError as ``run_agent``, or for a missing extra.
+    """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -115,7 +140,9 @@ async def run_service(settings: Settings, stage: str) -> None:
         try:
             from rpm_stream.app.feed import server  # the extra [web] is optional
         except ModuleNotFoundError as error:
-            raise UsageError(f"the feed needs {error.name}, of the web extra: pip install 'rpm-stream[web]'") from None
+            raise UsageError(
+                f"the feed needs {error.name}, of the web extra: pip install 'rpm-stream[web]'"
+            ) from None
 
         _, layout = await check(settings, frozenset({stage}))
         _begin(settings, stage)
@@ -123,10 +150,14 @@ async def run_service(settings: Settings, stage: str) -> None:
 
 
 async def _watching(settings: Settings, stage: str, layout: Layout) -> None:
-    await guarded(lambda: watch_counts(settings.bootstrap, stage, layout.counts), "watching the partitions")
+    await guarded(
+        lambda: watch_counts(settings.bootstrap, stage, layout.counts), "watching the partitions"
+    )
 
 
-async def _watched(settings: Settings, stage: str, layout: Layout, serving: Coroutine[Any, Any, None]) -> None:
+async def _watched(
+    settings: Settings, stage: str, layout: Layout, serving: Coroutine[Any, Any, None]
+) -> None:
     """Serve, and end when the topics change under it."""
     watching = asyncio.create_task(_watching(settings, stage, layout))
     try:

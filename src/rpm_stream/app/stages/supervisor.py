@@ -18,9 +18,11 @@ from rpm_stream.app.stages import restarts
 log = structlog.get_logger()
 
 GRACE_SECONDS = 20.0  # a stage finishes its batch and commits
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 15.0
 STEADY_SECONDS = 60.0  # after so long a run the pause begins anew
-WRONG_USE = 2  # at the first start a setting is wrong and starting again would not help; later it was right once
+# at the first start a setting is wrong and starting again would not help; later it was right once
+WRONG_USE = 2
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -37,13 +39,17 @@ class Stage:
     """One supervised child."""
 
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        self.name, self._command, self._environment = name, command, environment
+        self.name = name
+        self._command = command
+        self._environment = environment
         self.process: asyncio.subprocess.Process | None = None
         self.ready = asyncio.Event()  # the child has told that it does its work
         self._starts = 0  # counted at each start and each end
 
     async def keep(self, stop: asyncio.Event) -> int:
-        """Run until ``stop``; the exit status of a stage that cannot be started again with sense, else 0."""
+        """Run until ``stop``; the exit status of a stage that cannot be started again with
+        sense, else 0.
+        """
         pause = FIRST_PAUSE
         first = True
         while not stop.is_set():
@@ -62,7 +68,12 @@ class Stage:
             first = False
             pause = FIRST_PAUSE if steady else min(pause * 2, LONGEST_PAUSE)
             restarts.RESTARTS.labels(self.name, restarts.exit_of(status)).inc()
-            log.warning("stage ended, starting it again", stage=self.name, exit_status=status, pause_seconds=pause)
+            log.warning(
+                "stage ended, starting it again",
+                stage=self.name,
+                exit_status=status,
+                pause_seconds=pause,
+            )
             try:
                 await asyncio.wait_for(stop.wait(), pause)
             except TimeoutError:
@@ -89,7 +100,9 @@ class Stage:
         return process
 
     def _heard(self, hearing: int, start: int) -> None:
-        """The child has told, or has ended without a word; one that has ended meanwhile is not ready any more."""
+        """The child has told, or has ended without a word; one that has ended meanwhile is not
+        ready any more.
+        """
         if os.read(hearing, 1) and start == self._starts:
             self.ready.set()
         asyncio.get_running_loop().remove_reader(hearing)
@@ -114,7 +127,10 @@ def stage_command(stage: str) -> list[str]:
 
 
 async def supervise(stages: Sequence[Stage], stop: asyncio.Event) -> int:
-    """Keep all stages running until ``stop``; a stage that is wrongly used ends them all. Returns the exit status."""
+    """Keep all stages running until ``stop``; a stage that is wrongly used ends them all.
+
+    Returns the exit status.
+    """
     keepers = [asyncio.create_task(stage.keep(stop)) for stage in stages]
     stopped = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([*keepers, stopped], return_when=asyncio.FIRST_COMPLETED)

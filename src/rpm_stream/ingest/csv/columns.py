@@ -1,7 +1,9 @@
-"""Which column of somebody else's CSV file is what: ``patient=pid,measured_at=time,heart_rate=hr:/min``.
+"""Which column of somebody else's CSV file is what:
+``patient=pid,measured_at=time,heart_rate=hr:/min``.
 
-A name on the left is a column of ours (patient, measured_at, vital, value, unit, device), or a vital: then the file
-is wide, one column a vital, and its unit stands after the last colon. What is not named has our name.
+A name on the left is a column of ours (patient, measured_at, vital, value, unit, device), or a
+vital: then the file is wide, one column a vital, and its unit stands after the last colon. What is
+not named has our name.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ class Wide(Record, frozen=True, kw_only=True):
 
 
 class ColumnMap(Record, frozen=True, kw_only=True):
-    """Our columns -> the file's; ``wide`` where vitals have columns of their own instead of vital, value and unit."""
+    """Our columns -> the file's; ``wide`` where vitals have columns of their own instead of
+    vital, value and unit.
+    """
 
     own: dict[str, str]
     wide: tuple[Wide, ...] = ()
@@ -34,7 +38,9 @@ class ColumnMap(Record, frozen=True, kw_only=True):
     def needed(self) -> tuple[str, ...]:
         """The file's columns that must be there, in our order."""
         names = WHO_AND_WHEN if self.wide else WHO_AND_WHEN + LONG
-        return tuple(self.own.get(name, name) for name in names) + tuple(each.column for each in self.wide)
+        return tuple(self.own.get(name, name) for name in names) + tuple(
+            each.column for each in self.wide
+        )
 
     def device(self) -> str:
         """The file's column of the device; it may be missing unless it was named."""
@@ -45,7 +51,8 @@ AS_IT_STANDS = ColumnMap(own={})
 
 
 def parse_columns(text: str, tables: Knowledge) -> ColumnMap:
-    """The map that ``text`` says. Raises DecodeError (bad_schema, unknown_vital, unknown_unit) naming what is wrong.
+    """The map that ``text`` says. Raises DecodeError (bad_schema, unknown_vital, unknown_unit)
+    naming what is wrong.
 
     >>> from rpm_stream.knowledge import shipped
     >>> parse_columns("patient=pid,heart_rate=hr:/min", shipped()).needed()
@@ -64,22 +71,29 @@ def parse_columns(text: str, tables: Knowledge) -> ColumnMap:
         else:
             wide.append(_wide(name, column, tables))
     if wide and (both := [name for name in LONG if name in own]):
-        raise DecodeError("bad_schema", f"{', '.join(both)} beside vitals with columns of their own: take one way")
+        raise DecodeError(
+            "bad_schema", f"{', '.join(both)} beside vitals with columns of their own: take one way"
+        )
     return ColumnMap(own=own, wide=tuple(wide))
 
 
 def _wide(vital: str, text: str, tables: Knowledge) -> Wide:
     vitals = tables.vitals
     if vital not in vitals:
-        raise DecodeError("unknown_vital", f"{as_sent(vital)} is neither a column ({', '.join(OWN)}) nor a vital")
+        raise DecodeError(
+            "unknown_vital", f"{as_sent(vital)} is neither a column ({', '.join(OWN)}) nor a vital"
+        )
     column, colon, unit = text.rpartition(":")
     units = ", ".join(vitals[vital].units)
     if not colon or not column:
         raise DecodeError(
-            "unknown_unit", f"{vital}={text}: the unit is missing (one of {units}), as in {vital}=COLUMN:UNIT"
+            "unknown_unit",
+            f"{vital}={text}: the unit is missing (one of {units}), as in {vital}=COLUMN:UNIT",
         )
     spelling = tables.spellings.get(unit)
     unit = unit if spelling is None else spelling.unit
     if unit not in vitals[vital].units:
-        raise DecodeError("unknown_unit", f"{vital} is not measured in {as_sent(unit)}; it may be {units}")
+        raise DecodeError(
+            "unknown_unit", f"{vital} is not measured in {as_sent(unit)}; it may be {units}"
+        )
     return Wide(column=column, vital=vital, unit=unit)

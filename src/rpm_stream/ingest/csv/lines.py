@@ -1,8 +1,9 @@
-"""The records of a CSV file as RFC 4180 has them: a quoted field may hold commas, quotation marks and line breaks.
+"""The records of a CSV file as RFC 4180 has them: a quoted field may hold commas, quotation marks
+and line breaks.
 
-What a file says stays what it says: where quotation marks do not pair, nobody knows which lines are text and which are
-rows, so none of them is read until they pair again. Each such line is told by its number. A record is bounded, so a
-mark that is never closed costs no memory.
+What a file says stays what it says: where quotation marks do not pair, nobody knows which lines are
+text and which are rows, so none of them is read until they pair again. Each such line is told by
+its number. A record is bounded, so a mark that is never closed costs no memory.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ NOT_CLOSED = "a quotation mark is not closed, or stands inside a field without b
 
 
 class CsvRecord(Record, frozen=True, kw_only=True):
-    """The fields of one record, the line that it begins in (the header is line 1), and its text without its end."""
+    """The fields of one record, the line that it begins in (the header is line 1), and its text
+    without its end.
+    """
 
     line: int
     fields: list[str]
@@ -53,9 +56,11 @@ class Text(Protocol):
 
 
 def lines_of(text: Text) -> Iterator[str]:
-    """The lines of a file, each cut after ``LONGEST_LINE`` characters: no line is too long for the memory.
+    """The lines of a file, each cut after ``LONGEST_LINE`` characters: no line is too long for the
+    memory.
 
-    Of what is cut off one thing matters, whether it opens or closes a quoted field: then the line ends in a mark.
+    Of what is cut off one thing matters, whether it opens or closes a quoted field: then the line
+    ends in a mark.
     """
     while line := text.readline(LONGEST_LINE):
         marks = 0
@@ -67,7 +72,8 @@ def lines_of(text: Text) -> Iterator[str]:
 
 
 def records(lines: Iterable[str], most: int) -> Iterator[CsvRecord | BadRecord]:
-    """The records of ``lines`` (each with its end), at most ``most`` characters each; empty lines are none.
+    """The records of ``lines`` (each with its end), at most ``most`` characters each; empty lines
+    are none.
 
     The first is the header, and says how many fields the others should have.
     """
@@ -90,7 +96,9 @@ def records(lines: Iterable[str], most: int) -> Iterator[CsvRecord | BadRecord]:
 def _quoted(
     number: int, line: str, numbered: Iterator[tuple[int, str]], extent: Extent
 ) -> Iterator[CsvRecord | BadRecord]:
-    """The record that begins with ``line``, which has a quotation mark; takes the lines that belong to it."""
+    """The record that begins with ``line``, which has a quotation mark; takes the lines that
+    belong to it.
+    """
     most = extent.most
     taken = [line]
     ended = False  # the record would go on after what was taken
@@ -109,7 +117,11 @@ def _quoted(
     text = "".join(taken).rstrip("\r\n")
     if fields is not None and _means_one_thing(fields, taken, extent.width):
         large = len(text) > most
-        yield _too_large(number, text, most) if large else CsvRecord(line=number, fields=fields, text=text)
+        yield (
+            _too_large(number, text, most)
+            if large
+            else CsvRecord(line=number, fields=fields, text=text)
+        )
     elif not ended and not _is_open(text):
         yield _too_large(number, text, most) if len(text) > most else _unpaired(number, text)
     else:
@@ -122,7 +134,9 @@ def _quoted(
 
 
 def _is_open(text: str) -> bool:
-    """Whether a quoted field is open at the end of ``text``: its marks pair, also where some are not doubled."""
+    """Whether a quoted field is open at the end of ``text``: its marks pair, also where some are
+    not doubled.
+    """
     first = _OPENING.search(text)
     return first is not None and text.count(QUOTE, first.end() - 1) % 2 == 1
 
@@ -146,12 +160,15 @@ def _parsed(lines: Iterable[str], skip_blanks: bool = False) -> list[str] | None
 def _means_one_thing(fields: list[str], taken: list[str], width: int) -> bool:
     """Whether no mark stands where another program may see a field begin or end.
 
-    To some a mark after blanks opens a quoted field, to RFC 4180 it does not: the next line would be text, or a row. A
-    mark inside a field without marks (5'11") is one of its characters as long as the record has its ``width``.
+    To some a mark after blanks opens a quoted field, to RFC 4180 it does not: the next line would
+    be text, or a row. A mark inside a field without marks (5'11") is one of its characters as long
+    as the record has its ``width``.
     """
     if width and len(fields) != width and _is_open("".join(taken)):
         return False
     if not any(field.lstrip(" ").startswith(QUOTE) for field in fields):
         return True
     other = _parsed(taken, skip_blanks=True)
-    return other is not None and [field.lstrip(" ") for field in other] == [field.lstrip(" ") for field in fields]
+    return other is not None and [field.lstrip(" ") for field in other] == [
+        field.lstrip(" ") for field in fields
+    ]

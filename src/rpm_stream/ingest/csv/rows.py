@@ -1,10 +1,11 @@
 """Recorded data as CSV -> frames: ``patient,measured_at,vital,value,unit[,device]`` (CONTRACT 9).
 
-Consecutive rows of one (patient, device, measured_at) are one frame of gateway ``csv``. A row that is none is told
-by the number of the line that it begins in (``csv_lines`` says what a row is).
+Consecutive rows of one (patient, device, measured_at) are one frame of gateway ``csv``. A row that
+is none is told by the number of the line that it begins in (``csv_lines`` says what a row is).
 
-With a column map (``csv_columns``) the columns have other names, further ones are let be, and a wide file has one
-column a vital: each of its lines gives as many rows as it has values, none for an empty one.
+With a column map (``csv_columns``) the columns have other names, further ones are let be, and a
+wide file has one column a vital: each of its lines gives as many rows as it has values, none for an
+empty one.
 """
 
 from __future__ import annotations
@@ -15,7 +16,14 @@ from itertools import groupby
 
 import msgspec
 
-from rpm_stream.ingest.csv.columns import AS_IT_STANDS, LONG, OPTIONAL, WHO_AND_WHEN, ColumnMap, Wide
+from rpm_stream.ingest.csv.columns import (
+    AS_IT_STANDS,
+    LONG,
+    OPTIONAL,
+    WHO_AND_WHEN,
+    ColumnMap,
+    Wide,
+)
 from rpm_stream.ingest.csv.lines import BadRecord, CsvRecord, records
 from rpm_stream.ingest.csv.times import RFC_3339, LocalClock, WrittenTime
 from rpm_stream.ingest.errors import DecodeError
@@ -33,8 +41,8 @@ MOST_FRAME = 30_000  # characters of the rows of one frame, for the same reason
 class Row(Record, frozen=True, kw_only=True):
     """One data row with its line number (the header is line 1) and its length in characters.
 
-    ``measured_at`` is an RFC 3339 time; ``utc_offset`` that of the zone which the file's times are in, where one was
-    named.
+    ``measured_at`` is an RFC 3339 time; ``utc_offset`` that of the zone which the file's times are
+    in, where one was named.
     """
 
     line: int
@@ -58,7 +66,9 @@ class CsvFrame(Record, frozen=True, kw_only=True):
 
 
 class BadRow(Record, frozen=True, kw_only=True):
-    """A row that is no measurement of anybody at any time; ``at`` is its measured_at where that can be read."""
+    """A row that is no measurement of anybody at any time; ``at`` is its measured_at where that
+    can be read.
+    """
 
     line: int
     reason: Reason
@@ -69,8 +79,9 @@ class BadRow(Record, frozen=True, kw_only=True):
 
 
 class Columns(Record, frozen=True, kw_only=True):
-    """Where each column stands: patient, time, and what follows; ``device`` may be missing. ``wide``: the vitals of
-    the places from the third on; empty where those are vital, value and unit.
+    """Where each column stands: patient, time, and what follows; ``device`` may be missing.
+    ``wide``: the vitals of the places from the third on; empty where those are vital, value and
+    unit.
     """
 
     count: int
@@ -85,10 +96,18 @@ def check_header(header: list[str], mapped: ColumnMap | None = None) -> Columns:
     if mapped is not None:
         return _mapped(names, mapped)
     missing = [name for name in COLUMNS if name not in names]
-    strange = sorted({name for name in names if name not in (*COLUMNS, OPTIONAL) or names.count(name) > 1})
+    strange = sorted(
+        {name for name in names if name not in (*COLUMNS, OPTIONAL) or names.count(name) > 1}
+    )
     if missing or strange:
-        what = f"lacks {', '.join(missing)}" if missing else f"has unknown or repeated columns ({len(strange)})"
-        raise DecodeError("bad_schema", f"the header {what}; it should be {','.join(COLUMNS)}[,{OPTIONAL}]")
+        what = (
+            f"lacks {', '.join(missing)}"
+            if missing
+            else f"has unknown or repeated columns ({len(strange)})"
+        )
+        raise DecodeError(
+            "bad_schema", f"the header {what}; it should be {','.join(COLUMNS)}[,{OPTIONAL}]"
+        )
     return _placed(names, AS_IT_STANDS)
 
 
@@ -112,8 +131,11 @@ def _placed(names: list[str], mapped: ColumnMap) -> Columns:
     )
 
 
-def rows(lines: Iterable[str], mapped: ColumnMap | None = None, clock: LocalClock = RFC_3339) -> Iterator[Row | BadRow]:
-    """The rows of a CSV file, each of ``lines`` with its end; ``mapped`` names columns, ``clock`` reads times.
+def rows(
+    lines: Iterable[str], mapped: ColumnMap | None = None, clock: LocalClock = RFC_3339
+) -> Iterator[Row | BadRow]:
+    """The rows of a CSV file, each of ``lines`` with its end; ``mapped`` names columns, ``clock``
+    reads times.
 
     Raises DecodeError for a wrong header.
     """
@@ -130,7 +152,9 @@ def rows(lines: Iterable[str], mapped: ColumnMap | None = None, clock: LocalCloc
 
 
 def _bad(line: int, text: str, reason: Reason, detail: str) -> BadRow:
-    return BadRow(line=line, reason=reason, detail=detail, original=text.encode(errors="surrogateescape"))
+    return BadRow(
+        line=line, reason=reason, detail=detail, original=text.encode(errors="surrogateescape")
+    )
 
 
 def _row(record: CsvRecord, columns: Columns, clock: LocalClock) -> Iterator[Row | BadRow]:
@@ -143,7 +167,12 @@ def _row(record: CsvRecord, columns: Columns, clock: LocalClock) -> Iterator[Row
         yield _bad(number, record.text, "bad_schema", "not UTF-8")
         return
     if len(fields) != columns.count:
-        yield _bad(number, record.text, "bad_schema", f"{len(fields)} columns, the header has {columns.count}")
+        yield _bad(
+            number,
+            record.text,
+            "bad_schema",
+            f"{len(fields)} columns, the header has {columns.count}",
+        )
         return
     yield from _split(record, columns, clock)
 
@@ -154,7 +183,9 @@ def _split(record: CsvRecord, columns: Columns, clock: LocalClock) -> Iterator[R
     Whose and when it is holds for all of them: where that is wrong, it is told once.
     """
     patient, written, *rest = (record.fields[place] for place in columns.places)
-    device = (record.fields[columns.device] if columns.device is not None else "") or f"csv.{patient}"
+    device = (
+        record.fields[columns.device] if columns.device is not None else ""
+    ) or f"csv.{patient}"
     if columns.wide:
         said = [
             (each.vital, value.strip(" "), each.unit, len(patient) + len(device) + len(value))
@@ -179,13 +210,22 @@ def _split(record: CsvRecord, columns: Columns, clock: LocalClock) -> Iterator[R
         return
     for vital, value, unit, size in said:
         yield Row(
-            line=record.line, size=size, patient=patient, device=device, measured_at=when.text, vital=vital,
-            value=value, unit=unit, utc_offset=when.utc_offset,
-        )  # fmt: skip
+            line=record.line,
+            size=size,
+            patient=patient,
+            device=device,
+            measured_at=when.text,
+            vital=vital,
+            value=value,
+            unit=unit,
+            utc_offset=when.utc_offset,
+        )
 
 
 def _fault(patient: str, device: str) -> str | None:
-    """What keeps a row from a frame; values and units are judged later, with every other source's."""
+    """What keeps a row from a frame; values and units are judged later, with every other
+    source's.
+    """
     if not patient:
         return "no patient"
     if len(patient) > MOST_NAME or len(device) > MOST_NAME:
@@ -212,7 +252,9 @@ def frames(found: Iterable[Row | BadRow], first: int = 0) -> Iterator[CsvFrame |
             assert isinstance(row, Row)
             if together and (len(together) == MOST_ROWS or size + row.size > MOST_FRAME):
                 yield _frame(together, number)
-                together, size, number = [], 0, number + 1
+                together = []
+                size = 0
+                number = number + 1
             together.append(row)
             size += row.size
         yield _frame(together, number)
@@ -226,11 +268,20 @@ def _whose(row: Row) -> tuple[str, str, str]:
 def _frame(together: list[Row], number: int) -> CsvFrame:
     first = together[0]
     body = {
-        "v": 1, "frame": f"csv-{number}", "gateway": "csv", "device": first.device, "seq": number, "boot": "csv",
-        "sent_at": first.measured_at, "utc_offset": first.utc_offset,
+        "v": 1,
+        "frame": f"csv-{number}",
+        "gateway": "csv",
+        "device": first.device,
+        "seq": number,
+        "boot": "csv",
+        "sent_at": first.measured_at,
+        "utc_offset": first.utc_offset,
         "measurements": [
-            {"at": first.measured_at, "vital": row.vital, "value": row.value, "unit": row.unit} for row in together
+            {"at": first.measured_at, "vital": row.vital, "value": row.value, "unit": row.unit}
+            for row in together
         ],
-    }  # fmt: skip
+    }
     lines = tuple(row.line for row in together)
-    return CsvFrame(lines=lines, device=first.device, patient=first.patient, value=msgspec.json.encode(body))
+    return CsvFrame(
+        lines=lines, device=first.device, patient=first.patient, value=msgspec.json.encode(body)
+    )

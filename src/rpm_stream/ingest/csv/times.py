@@ -1,8 +1,9 @@
-"""The times of a CSV file: RFC 3339 with an offset, or local times of a zone in a form, both of which the user names.
+"""The times of a CSV file: RFC 3339 with an offset, or local times of a zone in a form, both of
+which the user names.
 
-Nothing is guessed: not the order of day and month, not the century, not the zone. A local time that a zone does not
-have (its clocks go forward) or has twice (they go back) is refused, and says so; with an offset it is taken from a file
-of any form, so such rows can be mended one by one.
+Nothing is guessed: not the order of day and month, not the century, not the zone. A local time that
+a zone does not have (its clocks go forward) or has twice (they go back) is refused, and says so;
+with an offset it is taken from a file of any form, so such rows can be mended one by one.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import msgspec
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.records import Record, Time
 
-# What a form is made of. ``m`` is the minute where an hour stands before it with nothing but marks between, else the
-# month. One letter: one or two digits; two letters: two digits.
+# What a form is made of. ``m`` is the minute where an hour stands before it with nothing but marks
+# between, else the month. One letter: one or two digits; two letters: two digits.
 _FIELD = re.compile(r"yyyy|mm?|dd?|hh?|ss?|AM")
 _DIGITS = {"yyyy": "[0-9]{4}", 1: "[0-9]{1,2}", 2: "[0-9]{2}"}
 _MARKS = frozenset(" .,-/:T_")
@@ -24,14 +25,17 @@ _NEEDED = ("year", "month", "day", "hour", "minute")
 _NAMES = {"y": "year", "d": "day", "h": "hour", "s": "second", "A": "half"}
 FORM_SAID = "yyyy mm dd hh mm ss (or m d h s) and AM, as in dd.mm.yyyy hh:mm or m/d/yyyy h:mm AM"
 _ISO = re.compile(
-    r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})[T ](?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})"
+    r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})[T"
+    r" ](?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})"
     r"(?::(?P<second>[0-9]{2})(?:\.(?P<part>[0-9]{1,6}))?)?",
     re.ASCII,
 )
 
 
 class WrittenTime(Record, frozen=True, kw_only=True):
-    """A time in a file: as RFC 3339 text, as a time, and the offset of the zone that was named (None: none was)."""
+    """A time in a file: as RFC 3339 text, as a time, and the offset of the zone that was named
+    (None: none was).
+    """
 
     text: str
     at: datetime
@@ -39,9 +43,11 @@ class WrittenTime(Record, frozen=True, kw_only=True):
 
 
 class LocalClock(Record, frozen=True, kw_only=True):
-    """How a file writes its times. ``zone``: that of times without an offset; None: every time has one.
+    """How a file writes its times. ``zone``: that of times without an offset; None: every time has
+    one.
 
-    ``form``: a pattern with the groups year month day hour minute and perhaps second, part, half; ``said``: its words.
+    ``form``: a pattern with the groups year month day hour minute and perhaps second, part, half;
+    ``said``: its words.
     """
 
     zone: tzinfo | None = None
@@ -49,7 +55,10 @@ class LocalClock(Record, frozen=True, kw_only=True):
     said: str = "yyyy-mm-dd hh:mm:ss"
 
     def read(self, text: str) -> WrittenTime:
-        """The moment that ``text`` names. Raises DecodeError (bad_schema) saying why it names none."""
+        """The moment that ``text`` names.
+
+        Raises DecodeError (bad_schema) saying why it names none.
+        """
         try:
             return WrittenTime(text=text, at=msgspec.convert(text, Time))
         except msgspec.ValidationError:
@@ -58,7 +67,10 @@ class LocalClock(Record, frozen=True, kw_only=True):
             raise DecodeError("bad_schema", "measured_at is no RFC 3339 time with a zone")
         found = self.form.fullmatch(text.strip(" "))
         if found is None:
-            raise DecodeError("bad_schema", f"measured_at is neither of the form {self.said} nor RFC 3339 with a zone")
+            raise DecodeError(
+                "bad_schema",
+                f"measured_at is neither of the form {self.said} nor RFC 3339 with a zone",
+            )
         return _in_zone(_local(found.groupdict()), self.zone)
 
 
@@ -66,7 +78,10 @@ RFC_3339 = LocalClock()
 
 
 def _local(parts: dict[str, str | None]) -> datetime:
-    """The local time of the groups of a form. Raises DecodeError for a 30th of February, or 13 AM."""
+    """The local time of the groups of a form.
+
+    Raises DecodeError for a 30th of February, or 13 AM.
+    """
     number = {name: int(parts.get(name) or 0) for name in (*_NEEDED, "second")}
     if half := parts.get("half"):
         if not 1 <= number["hour"] <= 12:
@@ -81,22 +96,31 @@ def _local(parts: dict[str, str | None]) -> datetime:
 
 
 def _in_zone(local: datetime, zone: tzinfo) -> WrittenTime:
-    """The one moment that a local time is. Raises DecodeError where the zone has none or two of them."""
+    """The one moment that a local time is.
+
+    Raises DecodeError where the zone has none or two of them.
+    """
     try:
         first, second = (local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
         offset = first.astimezone(zone).utcoffset() or timedelta()
         if first.astimezone(zone).replace(tzinfo=None, fold=0) != local:
-            raise DecodeError("bad_schema", "measured_at: its zone has no such time, clocks go forward there")
+            raise DecodeError(
+                "bad_schema", "measured_at: its zone has no such time, clocks go forward there"
+            )
         if first != second:
-            raise DecodeError("bad_schema", "measured_at: its zone has that time twice, clocks go back there")
+            raise DecodeError(
+                "bad_schema", "measured_at: its zone has that time twice, clocks go back there"
+            )
     except OverflowError:
         raise DecodeError("bad_schema", "measured_at lies outside what UTC has") from None
     minutes, rest = divmod(int(offset.total_seconds()), 60)
     sign = "-" if minutes < 0 else "+"
-    (hours, minutes) = divmod(abs(minutes), 60)
+    hours, minutes = divmod(abs(minutes), 60)
     whole = rest == 0 and hours <= 14
     text = first.isoformat().replace("+00:00", "Z")
-    return WrittenTime(text=text, at=first, utc_offset=f"{sign}{hours:02d}:{minutes:02d}" if whole else None)
+    return WrittenTime(
+        text=text, at=first, utc_offset=f"{sign}{hours:02d}:{minutes:02d}" if whole else None
+    )
 
 
 def parse_form(text: str) -> re.Pattern[str]:
@@ -117,7 +141,10 @@ def parse_form(text: str) -> re.Pattern[str]:
             if name in named:
                 raise DecodeError("bad_schema", f"the {name} stands there twice")
             if short and name != "half":
-                raise DecodeError("bad_schema", f"no mark between the {named[-1]} of one or two digits and the {name}")
+                raise DecodeError(
+                    "bad_schema",
+                    f"no mark between the {named[-1]} of one or two digits and the {name}",
+                )
             named.append(name)
             short = len(word) == 1
             digits = "[AaPp][Mm]" if name == "half" else _DIGITS.get(word) or _DIGITS[len(word)]
@@ -128,7 +155,11 @@ def parse_form(text: str) -> re.Pattern[str]:
             place += 1
             short = False
         else:
-            raise DecodeError("bad_schema", f"{text[place]!r} is no part of a time; a form has {FORM_SAID}")
+            raise DecodeError(
+                "bad_schema", f"{text[place]!r} is no part of a time; a form has {FORM_SAID}"
+            )
     if missing := [name for name in _NEEDED if name not in named]:
-        raise DecodeError("bad_schema", f"the form lacks the {' and the '.join(missing)}; it has {FORM_SAID}")
+        raise DecodeError(
+            "bad_schema", f"the form lacks the {' and the '.join(missing)}; it has {FORM_SAID}"
+        )
     return re.compile(pattern, re.ASCII)

@@ -1,7 +1,8 @@
 """A FHIR R4 Observation -> its time, whom it names, and its values (``fhir_values``).
 
-Whose the values are is the registry's to say: the subject is only handed on, to be compared. What states nothing
-about a person at a time is refused: wrong status, no time with a zone, an extension that changes the meaning.
+Whose the values are is the registry's to say: the subject is only handed on, to be compared. What
+states nothing about a person at a time is refused: wrong status, no time with a zone, an extension
+that changes the meaning.
 """
 
 from __future__ import annotations
@@ -29,13 +30,18 @@ NO_STATEMENT = {
 # Flags of our own devices that a status or label says. Source: HL7 PHD guide.
 FLAG_OF_STATUS = {"preliminary": ("early_estimate",)}
 TEST_LABEL = "HTEST"
-_INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})", re.ASCII)
-_REFERENCE = re.compile(r"(?:.*/)?([A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[^/]*)?", re.DOTALL)
+_INSTANT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})", re.ASCII
+)
+_REFERENCE = re.compile(
+    r"(?:.*/)?([A-Za-z]+)/([A-Za-z0-9\-.]{1,64})(?:/_history/[^/]*)?", re.DOTALL
+)
 
 
 class Observed(Record, frozen=True, kw_only=True):
-    """One Observation: ``at`` its effective time (UTC), ``utc_offset`` as written there, ``subject`` every id by which
-    it names its patient (may be none), ``content`` its values in words of one form, which identify it beside its time.
+    """One Observation: ``at`` its effective time (UTC), ``utc_offset`` as written there,
+    ``subject`` every id by which it names its patient (may be none), ``content`` its values in
+    words of one form, which identify it beside its time.
     """
 
     at: datetime
@@ -52,11 +58,15 @@ _observations = msgspec.json.Decoder(Observation)
 def decode_observation(resource: bytes, codes: Codes) -> Observed:
     """The Observation in the JSON text ``resource``.
 
-    Raises DecodeError: ``bad_schema`` (no Observation that states something at a time), ``unknown_vital`` (naming the
-    codes), ``unknown_unit``; and msgspec's ValidationError where a field has the wrong shape.
+    Raises DecodeError: ``bad_schema`` (no Observation that states something at a time),
+    ``unknown_vital`` (naming the codes), ``unknown_unit``; and msgspec's ValidationError where a
+    field has the wrong shape.
     """
     if _kinds.decode(resource).resourceType != "Observation":
-        raise DecodeError("bad_schema", "resourceType is not Observation; send each Observation as an entry of its own")
+        raise DecodeError(
+            "bad_schema",
+            "resourceType is not Observation; send each Observation as an entry of its own",
+        )
     found = _observations.decode(resource)
     _check(found)
     at, utc_offset = _time(found)
@@ -90,17 +100,22 @@ def _text(value: Decoded) -> str:
 
 
 def _check(found: Observation) -> None:
-    """Refuse what states nothing about anybody, what must not be read without knowing its extension, and names that
-    hold a control character: such a subject would name nobody, and such an id would make one value two.
+    """Refuse what states nothing about anybody, what must not be read without knowing its
+    extension, and names that hold a control character: such a subject would name nobody, and such
+    an id would make one value two.
     """
     if not all(is_clean(text) for text in _names(found) if text is not None):
-        raise DecodeError("bad_schema", "an id, an identifier or the subject holds a control character")
+        raise DecodeError(
+            "bad_schema", "an id, an identifier or the subject holds a control character"
+        )
     if found.status in NO_STATEMENT:
         raise DecodeError("bad_schema", f"status {found.status}: {NO_STATEMENT[found.status]}")
     if found.status not in STATUSES:
         raise DecodeError("bad_schema", "status is none of FHIR's")
     if found.modifierExtension or any(each.modifierExtension for each in found.component or ()):
-        raise DecodeError("bad_schema", "a modifierExtension changes the meaning in a way that is not known here")
+        raise DecodeError(
+            "bad_schema", "a modifierExtension changes the meaning in a way that is not known here"
+        )
 
 
 def _names(found: Observation) -> Iterator[str | None]:
@@ -114,12 +129,21 @@ def _names(found: Observation) -> Iterator[str | None]:
 def _time(found: Observation) -> tuple[datetime, str]:
     """Effective time in UTC and the offset that it is written with; of a period its end."""
     period = found.effectivePeriod
-    given = {"effectiveDateTime": found.effectiveDateTime, "effectiveInstant": found.effectiveInstant}
+    given = {
+        "effectiveDateTime": found.effectiveDateTime,
+        "effectiveInstant": found.effectiveInstant,
+    }
     if period is not None:
         given["effectivePeriod.end"] = period.end
     times = {name: text for name, text in given.items() if text is not None}
     if len(times) != 1:
-        what = "several effective times" if times else "effectivePeriod has no end" if period else "no effective time"
+        what = (
+            "several effective times"
+            if times
+            else "effectivePeriod has no end"
+            if period
+            else "no effective time"
+        )
         raise DecodeError("bad_schema", what)
     ((name, text),) = times.items()
     match = _INSTANT.fullmatch(text)
@@ -132,7 +156,10 @@ def _time(found: Observation) -> tuple[datetime, str]:
 
 
 def _identity(found: Observation) -> str:
-    """What the record system calls it. Its content joins it in the key: a corrected value must not pass for a copy."""
+    """What the record system calls it.
+
+    Its content joins it in the key: a corrected value must not pass for a copy.
+    """
     for one in found.identifier or ():
         if one.value:
             return f"identifier/{one.system or ''}\x1f{one.value}"
@@ -140,7 +167,10 @@ def _identity(found: Observation) -> str:
 
 
 def _subject(subject: Subject | None) -> tuple[str, ...]:
-    """The ids by which the subject is named. A contained or temporary reference, or a mere display, names nobody."""
+    """The ids by which the subject is named.
+
+    A contained or temporary reference, or a mere display, names nobody.
+    """
     if subject is None:
         return ()
     names = []
@@ -154,7 +184,9 @@ def _subject(subject: Subject | None) -> tuple[str, ...]:
 
 
 def _shared_flags(found: Observation) -> tuple[str, ...]:
-    """Flags that the whole Observation says: its measurement status, and HL7's label of test data."""
+    """Flags that the whole Observation says: its measurement status, and HL7's label of test
+    data.
+    """
     flags = list(statuses(found))
     labels = (found.meta.security if found.meta is not None else None) or ()
     if any(label.get("code") == TEST_LABEL for label in labels):

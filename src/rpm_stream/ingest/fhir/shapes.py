@@ -1,4 +1,6 @@
-"""The shapes of a FHIR R4 Observation as far as they are read: FHIR's own names, no behaviour, all else let be."""
+"""The shapes of a FHIR R4 Observation as far as they are read: FHIR's own names, no behaviour,
+all else let be.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
-"""The values of a FHIR Observation and of its components, in order, digits and UCUM unit as written.
+"""The values of a FHIR Observation and of its components, in order, digits and UCUM unit as
+written.
 
-Never a guess: a quantity without UCUM code is refused, whatever its text says. A component that holds a quantity of
-an unknown code becomes a value of an unknown vital, which normalise refuses by that name while the others are taken;
-a component without a quantity (a body position, a count) is context.
+Never a guess: a quantity without UCUM code is refused, whatever its text says. A component that
+holds a quantity of an unknown code becomes a value of an unknown vital, which normalise refuses by
+that name while the others are taken; a component without a quantity (a body position, a count) is
+context.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ ABSENT: dict[str, Absent] = {
     "error": "error",
     "not-performed": "not-performed",
 }  # every other reason of FHIR is "unknown" here
-# What says that a value lies beyond the scale, besides a meter's display: comparators, v3-ObservationInterpretation.
+# What says that a value lies beyond the scale, besides a meter's display: comparators,
+# v3-ObservationInterpretation.
 COMPARATORS = {"<": LOW, "<=": LOW, ">": HIGH, ">=": HIGH}
 OFF_SCALE = {"<": LOW, ">": HIGH}
 LOW_OR_HIGH = {**OFF_SCALE, "L": LOW, "LL": LOW, "LU": LOW, "H": HIGH, "HH": HIGH, "HU": HIGH}
@@ -60,10 +63,15 @@ def statuses(source: Valued) -> tuple[str, ...]:
 def values_of(found: Observation, codes: Codes) -> Iterator[Decoded]:
     """The value of the Observation, then those of its components, in order.
 
-    Raises DecodeError: ``unknown_vital`` naming the codes, ``unknown_unit``, ``bad_schema`` for what is no value.
+    Raises DecodeError: ``unknown_vital`` naming the codes, ``unknown_unit``, ``bad_schema`` for
+    what is no value.
     """
     components = [each for each in found.component or () if not _is_statistic(each.code)]
-    states = found.valueQuantity is not None or found.valueString is not None or found.dataAbsentReason is not None
+    states = (
+        found.valueQuantity is not None
+        or found.valueString is not None
+        or found.dataAbsentReason is not None
+    )
     known = codes.knows(found.code)
     if known and (states or not components):
         yield _value(found, codes)
@@ -75,11 +83,17 @@ def values_of(found: Observation, codes: Codes) -> Iterator[Decoded]:
             yield _value(component, codes)
         elif component.valueQuantity is not None:
             text = _number(component.valueQuantity.value)
-            yield Decoded(vital=named(component.code.pairs()), value=text, unit=component.valueQuantity.code or "")
+            yield Decoded(
+                vital=named(component.code.pairs()),
+                value=text,
+                unit=component.valueQuantity.code or "",
+            )
 
 
 def _is_statistic(concept: Concept) -> bool:
-    """Whether a component only describes a summary (number, lowest, highest): not a value of one moment."""
+    """Whether a component only describes a summary (number, lowest, highest): not a value of one
+    moment.
+    """
     return any(system == STATISTICS for system, _ in concept.pairs())
 
 
@@ -97,14 +111,20 @@ def _value(source: Valued, codes: Codes) -> Decoded:
         if quantity is not None and source.dataAbsentReason is None:
             raise DecodeError("bad_schema", f"the valueQuantity of {vital} has no value")
         return _without_number(
-            source, Decoded(vital=vital, value=None, unit=codes.unit(vital, source.code), flags=flags)
+            source,
+            Decoded(vital=vital, value=None, unit=codes.unit(vital, source.code), flags=flags),
         )
     if source.dataAbsentReason is not None:
         raise DecodeError("bad_schema", f"{vital} has a value and a dataAbsentReason")
     unit, sent = _unit(quantity, vital, codes)
     if not codes.agree(vital, source.code, unit):
-        raise DecodeError("unknown_unit", f"{named(source.code.pairs())} is not measured in {unit!r}: moles or mass?")
-    said = Decoded(vital=vital, value=_number(quantity.value), unit=unit, unit_sent=sent, flags=flags)
+        raise DecodeError(
+            "unknown_unit",
+            f"{named(source.code.pairs())} is not measured in {unit!r}: moles or mass?",
+        )
+    said = Decoded(
+        vital=vital, value=_number(quantity.value), unit=unit, unit_sent=sent, flags=flags
+    )
     return _with_number(source, said, codes)
 
 
@@ -113,24 +133,36 @@ def _is_number(quantity: Quantity) -> bool:
 
 
 def _without_number(source: Valued, said: Decoded) -> Decoded:
-    """A value that is absent: beyond the meter's scale where display or interpretation says so, else for its reason."""
+    """A value that is absent: beyond the meter's scale where display or interpretation says so,
+    else for its reason.
+    """
     display = DISPLAYS.get((source.valueString or "").strip().lower())
     if source.dataAbsentReason is None and display is None:
-        raise DecodeError("bad_schema", f"{said.vital} has neither a valueQuantity nor a dataAbsentReason")
+        raise DecodeError(
+            "bad_schema", f"{said.vital} has neither a valueQuantity nor a dataAbsentReason"
+        )
     if source.valueString is not None and display is None:
         raise DecodeError("bad_schema", f"the valueString of {said.vital} is neither LO nor HI")
-    beyond = display or next((LOW_OR_HIGH[code] for _, code in source.marks() if code in LOW_OR_HIGH), None)
+    beyond = display or next(
+        (LOW_OR_HIGH[code] for _, code in source.marks() if code in LOW_OR_HIGH), None
+    )
     if beyond is not None:
         return msgspec.structs.replace(said, absent=BEYOND[beyond], flags=(*said.flags, beyond))
-    reasons = [code for _, code in source.dataAbsentReason.pairs()] if source.dataAbsentReason is not None else []
+    reasons = (
+        [code for _, code in source.dataAbsentReason.pairs()]
+        if source.dataAbsentReason is not None
+        else []
+    )
     absent: Absent = next((ABSENT[code] for code in reasons if code in ABSENT), "unknown")
     return msgspec.structs.replace(said, absent=absent)
 
 
 def _with_number(source: Valued, said: Decoded, codes: Codes) -> Decoded:
-    """A number; with a comparator it is the end of the meter's scale, and a meter that can show LO or HI shows it.
+    """A number; with a comparator it is the end of the meter's scale, and a meter that can show LO
+    or HI shows it.
 
-    Of any other vital the number stays the value, flagged: the nearest that is known to be true, judged as it is.
+    Of any other vital the number stays the value, flagged: the nearest that is known to be true,
+    judged as it is.
     """
     comparator = source.valueQuantity.comparator if source.valueQuantity is not None else None
     if comparator is None:
@@ -141,13 +173,21 @@ def _with_number(source: Valued, said: Decoded, codes: Codes) -> Decoded:
     beyond = COMPARATORS[comparator]
     attributes = {"comparator": comparator, "scale_end": said.value}
     said = msgspec.structs.replace(said, flags=(*said.flags, beyond), attributes=attributes)
-    return msgspec.structs.replace(said, value=None, absent=BEYOND[beyond]) if said.vital in codes.meters else said
+    return (
+        msgspec.structs.replace(said, value=None, absent=BEYOND[beyond])
+        if said.vital in codes.meters
+        else said
+    )
 
 
 def _unit(quantity: Quantity, vital: str, codes: Codes) -> tuple[str, str | None]:
-    """The UCUM code, and how it was sent where that is another spelling; the text in ``unit`` is for people alone."""
+    """The UCUM code, and how it was sent where that is another spelling; the text in ``unit`` is
+    for people alone.
+    """
     if quantity.code is None or quantity.system != UCUM:
-        raise DecodeError("unknown_unit", f"the valueQuantity of {vital} has no UCUM code (system {UCUM})")
+        raise DecodeError(
+            "unknown_unit", f"the valueQuantity of {vital} has no UCUM code (system {UCUM})"
+        )
     if len(quantity.code) > LONGEST_UNIT:
         raise DecodeError("unknown_unit", f"the unit of {vital} has over {LONGEST_UNIT} characters")
     same = codes.spellings.get(quantity.code)
@@ -155,7 +195,8 @@ def _unit(quantity: Quantity, vital: str, codes: Codes) -> tuple[str, str | None
 
 
 def _number(raw: msgspec.Raw) -> str:
-    """A JSON number as plain decimal text with the same digits ("72.0" stays, "1.20e2" becomes "120").
+    """A JSON number as plain decimal text with the same digits ("72.0" stays, "1.20e2" becomes
+    "120").
 
     >>> _number(msgspec.Raw(b"72.0")), _number(msgspec.Raw(b"1.20e2"))
     ('72.0', '120')

@@ -1,4 +1,7 @@
-"""Battery Level (2A19): one octet, 0 to 100 %; 101 to 255 are reserved. Source: GATT Specification Supplement."""
+"""Battery Level (2A19): one octet, 0 to 100 %; 101 to 255 are reserved.
+
+Source: GATT Specification Supplement.
+"""
 
 from __future__ import annotations
 

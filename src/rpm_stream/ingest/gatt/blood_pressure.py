@@ -1,9 +1,10 @@
-"""Blood Pressure Measurement (2A35) and Intermediate Cuff Pressure (2A36): one layout, two meanings.
+"""Blood Pressure Measurement (2A35) and Intermediate Cuff Pressure (2A36): one layout, two
+meanings.
 
-flags u8, three SFLOATs in mm[Hg] or kPa (bit 0), Date Time (bit 1), pulse SFLOAT (bit 2), user u8 (bit 3),
-status u16 (bit 4); bits 5-7 RFU. In 2A36 the first SFLOAT is the pressure in the cuff while it moves and the other
-two mean nothing (NaN by the specification, 0 from some servers): it is never a blood pressure.
-Source: GATT Specification Supplement and Blood Pressure Service.
+flags u8, three SFLOATs in mm[Hg] or kPa (bit 0), Date Time (bit 1), pulse SFLOAT (bit 2), user u8
+(bit 3), status u16 (bit 4); bits 5-7 RFU. In 2A36 the first SFLOAT is the pressure in the cuff
+while it moves and the other two mean nothing (NaN by the specification, 0 from some servers): it is
+never a blood pressure. Source: GATT Specification Supplement and Blood Pressure Service.
 """
 
 from __future__ import annotations
@@ -17,9 +18,18 @@ from rpm_stream.ingest.gatt.notes import Bits, Notes, Value, names, value
 from rpm_stream.knowledge.devices import BloodPressureField, Tail
 from rpm_stream.records import Payload
 
-_KILOPASCAL, _DATE, _PULSE, _USER, _STATUS, _RFU = 0x01, 0x02, 0x04, 0x08, 0x10, 0xE0
+_KILOPASCAL = 0x01
+_DATE = 0x02
+_PULSE = 0x04
+_USER = 0x08
+_STATUS = 0x10
+_RFU = 0xE0
 _PULSE_RANGE = 0x18
-_TAIL: dict[BloodPressureField, tuple[int, int]] = {"pulse": (_PULSE, 2), "user": (_USER, 1), "status": (_STATUS, 2)}
+_TAIL: dict[BloodPressureField, tuple[int, int]] = {
+    "pulse": (_PULSE, 2),
+    "user": (_USER, 1),
+    "status": (_STATUS, 2),
+}
 
 _SINGLE_BITS: Bits = {0: "body_movement", 1: "cuff_too_loose", 2: "irregular_pulse"}
 _POSITION: Bits = {5: "improper_position"}
@@ -42,7 +52,10 @@ def cuff_pressure(cursor: Cursor, unit: str) -> list[Value]:
 
 def three_pressures(cursor: Cursor, unit: str) -> list[Value]:
     """Systolic, diastolic and mean arterial pressure."""
-    return [value(vital, unit, sfloat(cursor.u16())) for vital in ("systolic", "diastolic", "mean_arterial")]
+    return [
+        value(vital, unit, sfloat(cursor.u16()))
+        for vital in ("systolic", "diastolic", "mean_arterial")
+    ]
 
 
 def decode_blood_pressure(data: bytes) -> Payload:
@@ -62,7 +75,8 @@ def _cuff_and_nothing(cursor: Cursor, unit: str) -> list[Value]:
 
 
 def specified(data: bytes, tail: Tail) -> bytes:
-    """The payload of a model with another ``tail`` as the specification has it. Raises DecodeError where it is cut.
+    """The payload of a model with another ``tail`` as the specification has it. Raises DecodeError
+    where it is cut.
 
     Octets beyond the tail stay behind it, so that decoding refuses them.
     """
@@ -80,7 +94,9 @@ def specified(data: bytes, tail: Tail) -> bytes:
 
 
 def read_tail(notes: Notes, cursor: Cursor, flags: int, values: list[Value]) -> None:
-    """Reads pulse, user and status where the flags say so: three fields that all four layouts have in common."""
+    """Reads pulse, user and status where the flags say so: three fields that all four layouts
+    have in common.
+    """
     if flags & _PULSE:
         values.append(value("pulse_rate", "/min", sfloat(cursor.u16())))
     if flags & _USER:
@@ -90,9 +106,15 @@ def read_tail(notes: Notes, cursor: Cursor, flags: int, values: list[Value]) -> 
 
 
 def _note_status(notes: Notes, status: int) -> None:
-    """Notes the measurement status u16: ``status`` and, in the order of the bits, ``status_flags``."""
+    """Notes the measurement status u16: ``status`` and, in the order of the bits,
+    ``status_flags``.
+    """
     pulse_range = _PULSE_RANGES.get(status & _PULSE_RANGE)
-    found = names(_SINGLE_BITS, status) + ([pulse_range] if pulse_range else []) + names(_POSITION, status)
+    found = (
+        names(_SINGLE_BITS, status)
+        + ([pulse_range] if pulse_range else [])
+        + names(_POSITION, status)
+    )
     notes.attributes["status"] = status
     notes.attributes["status_flags"] = found
     notes.flags.extend(found)

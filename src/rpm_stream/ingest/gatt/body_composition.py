@@ -1,9 +1,10 @@
 """Body Composition Measurement (2A9C).
 
-flags u16, body fat u16 0.1 % (0xFFFF unsuccessful), Date Time (bit 1), user u8 (2), basal metabolism u16 kJ (3),
-muscle 0.1 % (4), then masses in 0.005 kg or 0.01 lb (bit 0): muscle (5), fat-free (6), soft lean (7), water (8);
-impedance 0.1 Ohm (9), weight (10), height (11); bit 12 = more packets follow; 13-15 RFU.
-Source: GATT Specification Supplement (which contradicts itself on the impedance: 0.1 Ohm is what vendors send).
+flags u16, body fat u16 0.1 % (0xFFFF unsuccessful), Date Time (bit 1), user u8 (2), basal
+metabolism u16 kJ (3), muscle 0.1 % (4), then masses in 0.005 kg or 0.01 lb (bit 0): muscle (5),
+fat-free (6), soft lean (7), water (8); impedance 0.1 Ohm (9), weight (10), height (11); bit 12 =
+more packets follow; 13-15 RFU. Source: GATT Specification Supplement (which contradicts itself on
+the impedance: 0.1 Ohm is what vendors send).
 """
 
 from __future__ import annotations
@@ -15,17 +16,32 @@ from rpm_stream.ingest.gatt.notes import Notes, Value
 from rpm_stream.ingest.gatt.weight import UNSUCCESSFUL, height_value, mass_text, weight_value
 from rpm_stream.records import Payload
 
-_IMPERIAL, _DATE, _USER, _METABOLISM, _MUSCLE = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 4
-_IMPEDANCE, _WEIGHT, _HEIGHT, _MORE, _RFU = 1 << 9, 1 << 10, 1 << 11, 1 << 12, 0xE000
+_IMPERIAL = 1 << 0
+_DATE = 1 << 1
+_USER = 1 << 2
+_METABOLISM = 1 << 3
+_MUSCLE = 1 << 4
+_IMPEDANCE = 1 << 9
+_WEIGHT = 1 << 10
+_HEIGHT = 1 << 11
+_MORE = 1 << 12
+_RFU = 0xE000
 
-_MASSES = ((1 << 5, "muscle_mass"), (1 << 6, "fat_free_mass"), (1 << 7, "soft_lean_mass"), (1 << 8, "water_mass"))
+_MASSES = (
+    (1 << 5, "muscle_mass"),
+    (1 << 6, "fat_free_mass"),
+    (1 << 7, "soft_lean_mass"),
+    (1 << 8, "water_mass"),
+)
 
 
 def decode_body_composition(data: bytes) -> Payload:
-    """2A9C: body_fat (%), then impedance (Ohm), weight (kg or [lb_av]), height (m or [in_i]) as sent.
+    """2A9C: body_fat (%), then impedance (Ohm), weight (kg or [lb_av]), height (m or [in_i]) as
+    sent.
 
-    Attributes: ``bmr_kj``, ``muscle_pct``, the masses with their unit in the name (``muscle_mass_kg`` or ``_lb``),
-    ``more_packets`` when the measurement continues in the next payload.
+    Attributes: ``bmr_kj``, ``muscle_pct``, the masses with their unit in the name
+    (``muscle_mass_kg`` or ``_lb``), ``more_packets`` when the measurement continues in the next
+    payload.
     """
     cursor = Cursor(data)
     flags = cursor.u16()
@@ -64,4 +80,6 @@ def _note_tissue(notes: Notes, cursor: Cursor, flags: int) -> None:
         notes.attributes["muscle_pct"] = plain(cursor.u16(), -1)
     for mask, name in _MASSES:
         if flags & mask:
-            notes.attributes[f"{name}_{'lb' if imperial else 'kg'}"] = mass_text(cursor.u16(), imperial)
+            notes.attributes[f"{name}_{'lb' if imperial else 'kg'}"] = mass_text(
+                cursor.u16(), imperial
+            )

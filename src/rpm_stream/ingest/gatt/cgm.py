@@ -1,10 +1,11 @@
 """CGM Measurement (2AA7): one or more records in a notification.
 
-Each record: size u8 (counts itself and the CRC, at least 6), flags u8, glucose SFLOAT mg/dL, time offset u16 min
-since the session start, status octet (bit 7), calibration/temperature octet (bit 6), warning octet (bit 5), trend
-SFLOAT mg/dL/min (bit 0), quality SFLOAT % (bit 1), E2E-CRC u16. Bits 2-4 RFU. Whether there is a CRC follows from
-the size. Source: GATT Specification Supplement, confirmed on a captured Roche frame; nRF5-SDK servers send the three
-octets in the reverse order, which no payload can tell: a device model's row of devices.toml does.
+Each record: size u8 (counts itself and the CRC, at least 6), flags u8, glucose SFLOAT mg/dL, time
+offset u16 min since the session start, status octet (bit 7), calibration/temperature octet (bit 6),
+warning octet (bit 5), trend SFLOAT mg/dL/min (bit 0), quality SFLOAT % (bit 1), E2E-CRC u16. Bits
+2-4 RFU. Whether there is a CRC follows from the size. Source: GATT Specification Supplement,
+confirmed on a captured Roche frame; nRF5-SDK servers send the three octets in the reverse order,
+which no payload can tell: a device model's row of devices.toml does.
 """
 
 from __future__ import annotations
@@ -18,9 +19,15 @@ from rpm_stream.ingest.gatt.medfloat import sfloat, sfloat_text
 from rpm_stream.ingest.gatt.notes import Bits, Notes, value
 from rpm_stream.records import Decoded, Payload
 
-_TREND, _QUALITY, _WARNING, _CALIBRATION, _STATUS, _RFU = 0x01, 0x02, 0x20, 0x40, 0x80, 0x1C
+_TREND = 0x01
+_QUALITY = 0x02
+_WARNING = 0x20
+_CALIBRATION = 0x40
+_STATUS = 0x80
+_RFU = 0x1C
 _SMALLEST = 6
-_OCTETS = {"status": (_STATUS, 0), "calibration": (_CALIBRATION, 8), "warning": (_WARNING, 16)}  # flag, place
+# flag, place
+_OCTETS = {"status": (_STATUS, 0), "calibration": (_CALIBRATION, 8), "warning": (_WARNING, 16)}
 
 Order: TypeAlias = tuple[str, str, str]
 SPECIFIED: Order = ("status", "calibration", "warning")
@@ -65,7 +72,9 @@ def decode_cgm(data: bytes, order: Order = SPECIFIED) -> Payload:
 
 
 def _record(rest: bytes) -> bytes:
-    """The first record of ``rest``, as long as its size octet says (never 0: the loop always advances)."""
+    """The first record of ``rest``, as long as its size octet says (never 0: the loop always
+    advances).
+    """
     size = Cursor(rest).u8()
     if size < _SMALLEST:
         raise DecodeError("bad_size", f"record size {size} is below {_SMALLEST}")
@@ -78,7 +87,9 @@ def _decode_record(record: bytes, part: int, order: Order) -> tuple[Decoded, ...
     flags = cursor.u8()
     expected = _SMALLEST + 2 * (flags & 0x03).bit_count() + (flags >> 5).bit_count()
     if size not in (expected, expected + 2):
-        raise DecodeError("bad_size", f"record size {size}, but its flags ask for {expected} or {expected + 2}")
+        raise DecodeError(
+            "bad_size", f"record size {size}, but its flags ask for {expected} or {expected + 2}"
+        )
     glucose = value("glucose_interstitial", "mg/dL", sfloat(cursor.u16()))
     offset = cursor.u16()
     notes = Notes()
@@ -96,7 +107,9 @@ def _decode_record(record: bytes, part: int, order: Order) -> tuple[Decoded, ...
 
 
 def _note_annunciation(notes: Notes, cursor: Cursor, flags: int, order: Order) -> None:
-    """The octets that were sent, each at its place in the 24 bits; an octet that was not sent is 0."""
+    """The octets that were sent, each at its place in the 24 bits; an octet that was not sent is
+    0.
+    """
     if not flags & (_STATUS | _CALIBRATION | _WARNING):
         return
     bits = 0

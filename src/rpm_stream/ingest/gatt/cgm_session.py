@@ -1,7 +1,9 @@
-"""What surrounds CGM measurements: Feature (2AA8), Status (2AA9), Session Start (2AAA), Session Run Time (2AAB).
+"""What surrounds CGM measurements: Feature (2AA8), Status (2AA9), Session Start (2AAA), Session Run
+Time (2AAB).
 
-None holds a reading. All but the feature may end with an E2E-CRC or not, as the device's feature says; a decoder
-that sees one payload takes two further octets for it. Source: GATT Specification Supplement and CGM Service.
+None holds a reading. All but the feature may end with an E2E-CRC or not, as the device's feature
+says; a decoder that sees one payload takes two further octets for it. Source: GATT Specification
+Supplement and CGM Service.
 """
 
 from __future__ import annotations
@@ -54,7 +56,8 @@ SUMMER_TIMES: dict[int, int | None] = {0: 0, 2: 30, 4: 60, 8: 120, 255: None}
 def decode_feature(data: bytes) -> Payload:
     """2AA8: ``features`` (number), ``feature_flags``, ``type``, ``location``, ``crc``.
 
-    The CRC octets are always there; they are checked only when bit 12 says that the device supports the CRC.
+    The CRC octets are always there; they are checked only when bit 12 says that the device supports
+    the CRC.
     """
     cursor = Cursor(data)
     features = cursor.u24()
@@ -70,18 +73,26 @@ def decode_feature(data: bytes) -> Payload:
 
 
 def decode_status(data: bytes) -> Payload:
-    """2AA9: ``time_offset_min`` since the session start, ``status`` (24 bits), ``status_flags``, ``crc`` if sent."""
+    """2AA9: ``time_offset_min`` since the session start, ``status`` (24 bits), ``status_flags``,
+    ``crc`` if sent.
+    """
     cursor = Cursor(data)
     offset = cursor.u16()
     status = cursor.u24()
-    attributes = {"time_offset_min": offset, "status": status, "status_flags": names(ANNUNCIATION, status)}
+    attributes = {
+        "time_offset_min": offset,
+        "status": status,
+        "status_flags": names(ANNUNCIATION, status),
+    }
     return _with_crc(data, cursor, attributes)
 
 
 def decode_session_start(data: bytes) -> Payload:
-    """2AAA: ``start`` (six elements, local), ``tz_min`` (standard offset), ``dst_min``, ``crc`` if sent.
+    """2AAA: ``start`` (six elements, local), ``tz_min`` (standard offset), ``dst_min``, ``crc`` if
+    sent.
 
-    The zone octet counts quarters of an hour (-48 to 56); unknown (-128, or 255 for summer time) is null.
+    The zone octet counts quarters of an hour (-48 to 56); unknown (-128, or 255 for summer time) is
+    null.
     """
     cursor = Cursor(data)
     start = read_fields(cursor)
@@ -92,7 +103,9 @@ def decode_session_start(data: bytes) -> Payload:
     if summer not in SUMMER_TIMES:
         raise DecodeError("reserved_value", "summer time: reserved value")
     zone_min = None if zone == _ZONE_UNKNOWN else zone * _QUARTER_MIN
-    return _with_crc(data, cursor, {"start": start, "tz_min": zone_min, "dst_min": SUMMER_TIMES[summer]})
+    return _with_crc(
+        data, cursor, {"start": start, "tz_min": zone_min, "dst_min": SUMMER_TIMES[summer]}
+    )
 
 
 def decode_run_time(data: bytes) -> Payload:

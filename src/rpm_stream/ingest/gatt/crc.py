@@ -1,7 +1,7 @@
 """The end-to-end CRC of the CGM service: CRC-16/MCRF4XX.
 
-Polynomial 0x1021 reflected (0x8408), start 0xFFFF, no final exclusive-or, stored little-endian, over every octet
-before it. Confirmed on a captured Roche frame and on Nordic's test data.
+Polynomial 0x1021 reflected (0x8408), start 0xFFFF, no final exclusive-or, stored little-endian,
+over every octet before it. Confirmed on a captured Roche frame and on Nordic's test data.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def crc16(data: bytes) -> int:
 
 
 def checked_crc(data: bytes) -> int:
-    """The CRC that ends ``data`` (at least 2 octets), checked over all before it; else ``crc_mismatch``."""
+    """The CRC that ends ``data`` (at least 2 octets), checked over all before it; else
+    ``crc_mismatch``.
+    """
     stored = int.from_bytes(data[-2:], "little")
     if crc16(data[:-2]) != stored:
         raise DecodeError("crc_mismatch", "the E2E-CRC does not fit the octets before it")
@@ -41,7 +43,9 @@ def checked_crc(data: bytes) -> int:
 
 
 def trailing_crc(data: bytes, cursor: Cursor) -> int | None:
-    """The optional CRC at the end of a CGM payload whose fields ``cursor`` has read; ``None`` if not sent."""
+    """The optional CRC at the end of a CGM payload whose fields ``cursor`` has read; ``None`` if
+    not sent.
+    """
     if cursor.left == 0:
         return None
     cursor.u16()

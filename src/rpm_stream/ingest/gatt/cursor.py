@@ -1,7 +1,7 @@
 """A bounded reader over one payload: every read is checked before it happens.
 
-All numbers of GATT are little-endian. A read past the end is ``truncated``: the flags promised a field that is not
-there. Octets that nobody read are ``trailing_bytes``.
+All numbers of GATT are little-endian. A read past the end is ``truncated``: the flags promised a
+field that is not there. Octets that nobody read are ``trailing_bytes``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ class Cursor:
         start = self._at
         end = start + size
         if end > len(self._data):
-            raise DecodeError("truncated", f"{size} octets expected at octet {start}, {self.left} left")
+            raise DecodeError(
+                "truncated", f"{size} octets expected at octet {start}, {self.left} left"
+            )
         self._at = end
         return self._data[start:end]
 
@@ -73,4 +75,6 @@ class Cursor:
     def finish(self) -> None:
         """Raises ``trailing_bytes`` unless everything was read."""
         if self.left:
-            raise DecodeError("trailing_bytes", f"{self.left} octets after the last field at octet {self._at}")
+            raise DecodeError(
+                "trailing_bytes", f"{self.left} octets after the last field at octet {self._at}"
+            )

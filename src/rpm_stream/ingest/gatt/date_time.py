@@ -1,7 +1,8 @@
 """Date Time (2A08): seven octets of local time without a zone.
 
-year u16 (0 unknown, else 1582-9999), month u8 (0 unknown), day u8 (0 unknown), hours, minutes, seconds u8.
-The zone is attached later (the payload's, else the registry's, else the gateway's), never here.
+year u16 (0 unknown, else 1582-9999), month u8 (0 unknown), day u8 (0 unknown), hours, minutes,
+seconds u8. The zone is attached later (the payload's, else the registry's, else the gateway's),
+never here.
 """
 
 from __future__ import annotations

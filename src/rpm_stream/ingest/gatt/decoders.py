@@ -1,8 +1,8 @@
 """ingest: bytes in, readings out. ``decode`` is the one door, ``DECODERS`` the one list.
 
-To add a characteristic: one module with a function ``bytes -> Payload`` that raises ``DecodeError`` and nothing
-else, and its line in ``DECODERS``. What must not be here: identity, device clocks, plausibility (normalise), any
-state. Units and digits stay as the sensor sent them.
+To add a characteristic: one module with a function ``bytes -> Payload`` that raises ``DecodeError``
+and nothing else, and its line in ``DECODERS``. What must not be here: identity, device clocks,
+plausibility (normalise), any state. Units and digits stay as the sensor sent them.
 """
 
 from __future__ import annotations
@@ -17,9 +17,17 @@ from rpm_stream.ingest.gatt.battery import decode_battery
 from rpm_stream.ingest.gatt.blood_pressure import decode_blood_pressure, decode_cuff_pressure
 from rpm_stream.ingest.gatt.body_composition import decode_body_composition
 from rpm_stream.ingest.gatt.cgm import decode_cgm
-from rpm_stream.ingest.gatt.cgm_session import decode_feature, decode_run_time, decode_session_start, decode_status
+from rpm_stream.ingest.gatt.cgm_session import (
+    decode_feature,
+    decode_run_time,
+    decode_session_start,
+    decode_status,
+)
 from rpm_stream.ingest.gatt.date_time import decode_date_time
-from rpm_stream.ingest.gatt.enhanced_blood_pressure import decode_enhanced_blood_pressure, decode_enhanced_cuff_pressure
+from rpm_stream.ingest.gatt.enhanced_blood_pressure import (
+    decode_enhanced_blood_pressure,
+    decode_enhanced_cuff_pressure,
+)
 from rpm_stream.ingest.gatt.glucose import decode_glucose
 from rpm_stream.ingest.gatt.glucose_context import decode_glucose_context
 from rpm_stream.ingest.gatt.health_sensor import decode_live_observation, decode_stored_observation
@@ -65,8 +73,11 @@ DECODERS: dict[str, Callable[[bytes], Payload]] = {
     "2BDD": decode_stored_observation,  # provisional
 }
 
-# Either form of the Bluetooth base UUID; ASCII, so that no exotic letter is folded into a hex digit.
-_NAME = re.compile(r"([0-9A-F]{4})|0000([0-9A-F]{4})-0000-1000-8000-00805F9B34FB", re.ASCII | re.IGNORECASE)
+# Either form of the Bluetooth base UUID; ASCII, so that no exotic letter is folded into a hex
+# digit.
+_NAME = re.compile(
+    r"([0-9A-F]{4})|0000([0-9A-F]{4})-0000-1000-8000-00805F9B34FB", re.ASCII | re.IGNORECASE
+)
 
 
 _UUID_LIKE = re.compile(r"(0[xX])?[0-9A-Fa-f-]{1,36}", re.ASCII)
@@ -74,7 +85,8 @@ _UUID_LIKE = re.compile(r"(0[xX])?[0-9A-Fa-f-]{1,36}", re.ASCII)
 
 @lru_cache(maxsize=1024)  # a handful of names, each thousands of times
 def short_form(characteristic: str) -> str | None:
-    """The four upper-case hex digits of ``characteristic`` (4 digits or the 128-bit form, any case), or ``None``.
+    """The four upper-case hex digits of ``characteristic`` (4 digits or the 128-bit form, any
+    case), or ``None``.
 
     >>> short_form("00002a37-0000-1000-8000-00805f9b34fb"), short_form("heart rate")
     ('2A37', None)
@@ -86,9 +98,9 @@ def short_form(characteristic: str) -> str | None:
 def decode(characteristic: str, payload: bytes, decoders: Decoders = DECODERS) -> Payload:
     """What one notification says.
 
-    ``characteristic``: 4 hex digits or the 128-bit form, any case; ``decoders``: those of a device model that departs
-    from the specification (``quirks``). Raises ``DecodeError`` for everything bad, an unknown characteristic
-    included, and never another exception, whatever the bytes.
+    ``characteristic``: 4 hex digits or the 128-bit form, any case; ``decoders``: those of a device
+    model that departs from the specification (``quirks``). Raises ``DecodeError`` for everything
+    bad, an unknown characteristic included, and never another exception, whatever the bytes.
     """
     decoder = decoders.get(characteristic)
     if decoder is None:

@@ -1,9 +1,9 @@
 """Enhanced Blood Pressure Measurement (2B34) and Enhanced Intermediate Cuff Pressure (2B35).
 
-As 2A35 and 2A36, but times are seconds since an epoch (bit 6: 1 = 2000-01-01, 0 = 1900-01-01), there is a second,
-user-facing time (bit 5), and 2B35 carries one SFLOAT only. Bit 7 is RFU. The time stamp is the sensor's base time,
-possibly UTC; the user-facing time includes zone and summer time. Only the latter is local when both are sent.
-Single source: GATT Specification Supplement.
+As 2A35 and 2A36, but times are seconds since an epoch (bit 6: 1 = 2000-01-01, 0 = 1900-01-01),
+there is a second, user-facing time (bit 5), and 2B35 carries one SFLOAT only. Bit 7 is RFU. The
+time stamp is the sensor's base time, possibly UTC; the user-facing time includes zone and summer
+time. Only the latter is local when both are sent. Single source: GATT Specification Supplement.
 """
 
 from __future__ import annotations
@@ -11,12 +11,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from rpm_stream.ingest.gatt.blood_pressure import cuff_pressure, pressure_unit, read_tail, three_pressures
+from rpm_stream.ingest.gatt.blood_pressure import (
+    cuff_pressure,
+    pressure_unit,
+    read_tail,
+    three_pressures,
+)
 from rpm_stream.ingest.gatt.cursor import Cursor
 from rpm_stream.ingest.gatt.notes import Notes, Value
 from rpm_stream.records import Payload
 
-_STAMP, _USER_FACING, _EPOCH_2000, _RFU = 0x02, 0x20, 0x40, 0x80
+_STAMP = 0x02
+_USER_FACING = 0x20
+_EPOCH_2000 = 0x40
+_RFU = 0x80
 
 
 def decode_enhanced_blood_pressure(data: bytes) -> Payload:
@@ -46,7 +54,9 @@ def _decode(data: bytes, pressures: Callable[[Cursor, str], list[Value]]) -> Pay
 
 
 def _noted(notes: Notes, name: str, epoch: datetime, seconds: int) -> datetime:
-    """The time ``seconds`` (32 bits: at most 136 years) after ``epoch``, noted as six elements under ``name``."""
+    """The time ``seconds`` (32 bits: at most 136 years) after ``epoch``, noted as six elements
+    under ``name``.
+    """
     time = epoch + timedelta(seconds=seconds)
     notes.attributes[name] = [time.year, time.month, time.day, time.hour, time.minute, time.second]
     return time

@@ -1,9 +1,10 @@
 """Glucose Measurement (2A18).
 
-flags u8, sequence u16, base time Date Time, time offset s16 min (bit 0), concentration SFLOAT with type and
-location u8 (bit 1), status u16 (bit 3), bit 4 = context follows, 5-7 RFU. Bit 2: concentration in kg/L (0) or
-mol/L (1); the wire is SI although descriptions say "mg/dL | mmol/L". Decimal shifts, so no digit is lost:
-kg/L x 100 000 = mg/dL, mol/L x 1000 = mmol/L. Source: GATT Specification Supplement and Glucose Service.
+flags u8, sequence u16, base time Date Time, time offset s16 min (bit 0), concentration SFLOAT with
+type and location u8 (bit 1), status u16 (bit 3), bit 4 = context follows, 5-7 RFU. Bit 2:
+concentration in kg/L (0) or mol/L (1); the wire is SI although descriptions say "mg/dL | mmol/L".
+Decimal shifts, so no digit is lost: kg/L x 100 000 = mg/dL, mol/L x 1000 = mmol/L. Source: GATT
+Specification Supplement and Glucose Service.
 """
 
 from __future__ import annotations
@@ -17,7 +18,12 @@ from rpm_stream.ingest.gatt.medfloat import sfloat
 from rpm_stream.ingest.gatt.notes import Bits, Notes, Value, value
 from rpm_stream.records import Payload
 
-_OFFSET, _CONCENTRATION, _MOLAR, _STATUS, _CONTEXT, _RFU = 0x01, 0x02, 0x04, 0x08, 0x10, 0xE0
+_OFFSET = 0x01
+_CONCENTRATION = 0x02
+_MOLAR = 0x04
+_STATUS = 0x08
+_CONTEXT = 0x10
+_RFU = 0xE0
 _KG_PER_L_TO_MG_PER_DL = 5  # powers of ten
 _MOL_PER_L_TO_MMOL_PER_L = 3
 
@@ -33,7 +39,13 @@ TYPES: dict[int, str] = {
     9: "isf",
     10: "control_solution",
 }
-LOCATIONS: dict[int, str] = {1: "finger", 2: "ast", 3: "earlobe", 4: "control_solution", 15: "not_available"}
+LOCATIONS: dict[int, str] = {
+    1: "finger",
+    2: "ast",
+    3: "earlobe",
+    4: "control_solution",
+    15: "not_available",
+}
 
 STATUS: Bits = {
     0: "battery_low",
@@ -52,7 +64,10 @@ STATUS: Bits = {
 
 
 def decode_glucose(data: bytes) -> Payload:
-    """2A18: glucose (mg/dL or mmol/L) if sent. Device time = base time + offset; key = sequence and base time."""
+    """2A18: glucose (mg/dL or mmol/L) if sent.
+
+    Device time = base time + offset; key = sequence and base time.
+    """
     cursor = Cursor(data)
     flags = cursor.u8()
     notes = Notes()
@@ -95,7 +110,9 @@ def _set_device_time(notes: Notes, base_time: Fields, offset_min: int) -> None:
     try:
         notes.device_time = base + timedelta(minutes=offset_min)
     except OverflowError as error:
-        raise DecodeError("reserved_value", "base time with offset is outside of the calendar") from error
+        raise DecodeError(
+            "reserved_value", "base time with offset is outside of the calendar"
+        ) from error
 
 
 def _key_time(fields: Fields) -> str:

@@ -1,8 +1,9 @@
 """Glucose Measurement Context (2A34): no reading; it joins a 2A18 of the same sequence number.
 
-flags u8, sequence u16, extended flags u8 (bit 7), carbohydrate id u8 + SFLOAT kg (bit 0), meal u8 (bit 1), tester
-(low nibble) and health (high) u8 (bit 2), exercise u16 s + intensity u8 % (bit 3), medication id u8 + SFLOAT
-(bit 4) in kg or L (bit 5), HbA1c SFLOAT % (bit 6). Source: GATT Specification Supplement and Glucose Service.
+flags u8, sequence u16, extended flags u8 (bit 7), carbohydrate id u8 + SFLOAT kg (bit 0), meal u8
+(bit 1), tester (low nibble) and health (high) u8 (bit 2), exercise u16 s + intensity u8 % (bit 3),
+medication id u8 + SFLOAT (bit 4) in kg or L (bit 5), HbA1c SFLOAT % (bit 6). Source: GATT
+Specification Supplement and Glucose Service.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from rpm_stream.ingest.gatt.medfloat import sfloat_text
 from rpm_stream.ingest.gatt.notes import describe
 from rpm_stream.records import Payload
 
-_CARBOHYDRATE, _MEAL, _TESTER, _EXERCISE, _MEDICATION, _LITRE, _HBA1C, _EXTENDED = (1 << bit for bit in range(8))
+_CARBOHYDRATE, _MEAL, _TESTER, _EXERCISE, _MEDICATION, _LITRE, _HBA1C, _EXTENDED = (
+    1 << bit for bit in range(8)
+)
 _KG_TO_G = 3  # powers of ten
 _KG_TO_MG = 6
 _L_TO_ML = 3
@@ -31,14 +34,28 @@ CARBOHYDRATES: dict[int, str] = {
     6: "supper",
     7: "brunch",
 }
-MEALS: dict[int, str] = {1: "preprandial", 2: "postprandial", 3: "fasting", 4: "casual", 5: "bedtime"}
+MEALS: dict[int, str] = {
+    1: "preprandial",
+    2: "postprandial",
+    3: "fasting",
+    4: "casual",
+    5: "bedtime",
+}
 TESTERS: dict[int, str] = {1: "self", 2: "hcp", 3: "lab", 15: "not_available"}
-HEALTH: dict[int, str] = {1: "minor", 2: "major", 3: "menses", 4: "stress", 5: "none", 15: "not_available"}
+HEALTH: dict[int, str] = {
+    1: "minor",
+    2: "major",
+    3: "menses",
+    4: "stress",
+    5: "none",
+    15: "not_available",
+}
 MEDICATIONS: dict[int, str] = {1: "rapid", 2: "short", 3: "intermediate", 4: "long", 5: "pre_mixed"}
 
 
 def decode_glucose_context(data: bytes, meals: Mapping[int, str] = MEALS) -> Payload:
-    """2A34: attributes ``sequence`` and, as sent, carbohydrate, meal, tester, health, exercise, medication, HbA1c.
+    """2A34: attributes ``sequence`` and, as sent, carbohydrate, meal, tester, health, exercise,
+    medication, HbA1c.
 
     ``meals``: the meal codes, of which some models have more.
     """

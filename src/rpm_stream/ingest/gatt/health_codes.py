@@ -1,7 +1,9 @@
-"""IEEE 11073 (MDC) codes of the Generic Health Sensor: which term is which vital, which unit is which UCUM unit.
+"""IEEE 11073 (MDC) codes of the Generic Health Sensor: which term is which vital, which unit is
+which UCUM unit.
 
-Terms and units as in the HL7 PHD guide and in the Philips client, the only published GHS implementation. Skin
-temperature (150388) is no body temperature and stays out. Marked [m]: from memory, not seen in a second source.
+Terms and units as in the HL7 PHD guide and in the Philips client, the only published GHS
+implementation. Skin temperature (150388) is no body temperature and stays out. Marked [m]: from
+memory, not seen in a second source.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """Generic Health Sensor: Live (2B8B) and Stored (2BDD) Health Observations. PROVISIONAL.
 
-One organisation's pre-release implementation is the only published one; expect the layout to move. Segment octet
-(bit 0 first, bit 1 last, bits 7-2 counter), for 2BDD the record id u32, then class u8, length u16 (class and length
-included), flags u16, the fields that the flags promise, the value. All numbers are FLOATs.
-Vitals come of numeric observations and numeric components; what the other classes say stands in attributes. A bundle
-holds whole observations: what one does not say itself (type, time, patient) it takes from the bundle.
-A message in several segments cannot be put together from one notification: ``truncated``; ``segments`` joins them.
+One organisation's pre-release implementation is the only published one; expect the layout to move.
+Segment octet (bit 0 first, bit 1 last, bits 7-2 counter), for 2BDD the record id u32, then class
+u8, length u16 (class and length included), flags u16, the fields that the flags promise, the value.
+All numbers are FLOATs. Vitals come of numeric observations and numeric components; what the other
+classes say stands in attributes. A bundle holds whole observations: what one does not say itself
+(type, time, patient) it takes from the bundle. A message in several segments cannot be put together
+from one notification: ``truncated``; ``segments`` joins them.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ _TYPE, _STAMP, _DURATION, _STATUS, _OBJECT, _PATIENT, _SUPPLEMENTAL, _DERIVED, _
     1 << bit for bit in range(10)
 )
 _RFU = 0xFC00
-_NUMERIC, _COMPOUND, _TLV, _BUNDLE = 1, 7, 8, 0xFF
+_NUMERIC = 1
+_COMPOUND = 7
+_TLV = 8
+_BUNDLE = 0xFF
 _HEADER = 3  # class and length, which the length counts
 _OF_BUNDLE = ("type", "timestamp", "device_time_utc", "patient", "record_id", "segment")
 
@@ -44,7 +48,9 @@ STATUS: Bits = {
 
 
 def decode_live_observation(data: bytes) -> Payload:
-    """2B8B: the vitals of an observation or of a bundle; what has no vital gives attributes only."""
+    """2B8B: the vitals of an observation or of a bundle; what has no vital gives attributes
+    only.
+    """
     cursor = Cursor(data)
     notes = Notes()
     notes.attributes["segment"] = counter_of_whole(cursor.u8())
@@ -52,7 +58,9 @@ def decode_live_observation(data: bytes) -> Payload:
 
 
 def decode_stored_observation(data: bytes) -> Payload:
-    """2BDD: as 2B8B with attribute ``record_id``; with a time stamp both are the key (the segment counter varies)."""
+    """2BDD: as 2B8B with attribute ``record_id``; with a time stamp both are the key (the
+    segment counter varies).
+    """
     cursor = Cursor(data)
     notes = Notes()
     notes.attributes["segment"] = counter_of_whole(cursor.u8())
@@ -71,16 +79,21 @@ def _observation(notes: Notes, cursor: Cursor, first_part: int) -> list[Decoded]
     kind = notes.attributes["class"] = cursor.u8()
     length = cursor.u16()
     if length < _HEADER or length - _HEADER > cursor.left:
-        raise DecodeError("bad_size", f"length {length}, but {cursor.left + _HEADER} octets are there")
+        raise DecodeError(
+            "bad_size", f"length {length}, but {cursor.left + _HEADER} octets are there"
+        )
     tail = cursor.left + _HEADER - length
     body = Cursor(cursor.take(length - _HEADER))
     try:
         readings = _body(notes, kind, body, first_part)
         body.finish()
     except DecodeError as error:
-        # A body that does not fit its own length inside of a longer message: it is the length that is wrong.
+        # A body that does not fit its own length inside of a longer message: it is the length that
+        # is wrong.
         if tail and error.reason in ("truncated", "trailing_bytes"):
-            raise DecodeError("bad_size", f"length {length} does not fit the observation") from error
+            raise DecodeError(
+                "bad_size", f"length {length} does not fit the observation"
+            ) from error
         raise
     return readings
 
@@ -90,7 +103,9 @@ def _body(notes: Notes, kind: int, body: Cursor, first_part: int) -> list[Decode
     _read_fields(notes, body, flags)
     notes.rfu(flags & _RFU)
     if kind == _NUMERIC:
-        return list(notes.readings([_numeric(notes, notes.attributes.get("type", 0), body)], first_part))
+        return list(
+            notes.readings([_numeric(notes, notes.attributes.get("type", 0), body)], first_part)
+        )
     if kind == _COMPOUND:
         return _compound(notes, body, first_part)
     if kind == _BUNDLE:
@@ -123,7 +138,11 @@ def _read_fields(notes: Notes, body: Cursor, flags: int) -> None:
         attributes["object_id"] = body.u32()
     if flags & _PATIENT:
         attributes["patient"] = body.u8()
-    for mask, name in ((_SUPPLEMENTAL, "supplemental"), (_DERIVED, "derived_from"), (_MEMBERS, "has_member")):
+    for mask, name in (
+        (_SUPPLEMENTAL, "supplemental"),
+        (_DERIVED, "derived_from"),
+        (_MEMBERS, "has_member"),
+    ):
         if flags & mask:
             attributes[name] = read_codes(body)
     if flags & _TLVS:
@@ -150,7 +169,9 @@ def _numeric(notes: Notes, code: int, body: Cursor) -> Value:
 
 
 def _compound(notes: Notes, body: Cursor, first_part: int) -> list[Decoded]:
-    """Components, each with its MDC type: a number is a reading, the rest stands in attribute ``components``."""
+    """Components, each with its MDC type: a number is a reading, the rest stands in attribute
+    ``components``.
+    """
     numbers: list[tuple[int, Notes, Value]] = []
     others: list[dict[str, Any]] = []
     for _ in range(body.u8()):
@@ -173,7 +194,10 @@ def _compound(notes: Notes, body: Cursor, first_part: int) -> list[Decoded]:
 
 
 def _bundle(notes: Notes, body: Cursor) -> list[Decoded]:
-    """Whole observations behind a count u8. Those without a vital stand in ``members``, of the first reading only."""
+    """Whole observations behind a count u8.
+
+    Those without a vital stand in ``members``, of the first reading only.
+    """
     readings: list[Decoded] = []
     others: list[dict[str, Any]] = []
     common = {name: notes.attributes[name] for name in _OF_BUNDLE if name in notes.attributes}
@@ -187,7 +211,9 @@ def _bundle(notes: Notes, body: Cursor) -> list[Decoded]:
         found = _observation(member, body, len(readings))
         readings.extend(found)
         if not found:
-            others.append({name: each for name, each in member.attributes.items() if common.get(name) != each})
+            others.append(
+                {name: each for name, each in member.attributes.items() if common.get(name) != each}
+            )
     if others and readings:
         readings[0].attributes["members"] = others
     elif others:
@@ -196,7 +222,9 @@ def _bundle(notes: Notes, body: Cursor) -> list[Decoded]:
 
 
 def _heir(notes: Notes) -> Notes:
-    """Notes of something inside of ``notes``: its flags, time and key, which the inner one may overrule."""
+    """Notes of something inside of ``notes``: its flags, time and key, which the inner one may
+    overrule.
+    """
     heir = Notes()
     heir.flags = list(notes.flags)
     heir.device_time = notes.device_time

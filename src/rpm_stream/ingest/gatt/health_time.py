@@ -1,7 +1,9 @@
-"""The elapsed-time stamp of the Generic Health Sensor: 9 octets. Provisional, as all of that service.
+"""The elapsed-time stamp of the Generic Health Sensor: 9 octets. Provisional, as all of that
+service.
 
-flags u8 (bit 0 tick counter, bit 1 UTC, bits 3-2 resolution, bit 4 zone present, bit 5 current timeline), counter
-u48 since 2000-01-01, source of synchronisation u8, zone s8 in quarters of an hour (-128 unknown).
+flags u8 (bit 0 tick counter, bit 1 UTC, bits 3-2 resolution, bit 4 zone present, bit 5 current
+timeline), counter u48 since 2000-01-01, source of synchronisation u8, zone s8 in quarters of an
+hour (-128 unknown).
 """
 
 from __future__ import annotations
@@ -13,7 +15,10 @@ from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.gatt.cursor import Cursor
 from rpm_stream.ingest.gatt.notes import Notes
 
-_TICKS, _UTC, _ZONE, _CURRENT = 0x01, 0x02, 0x10, 0x20
+_TICKS = 0x01
+_UTC = 0x02
+_ZONE = 0x10
+_CURRENT = 0x20
 _MICROSECONDS = (1_000_000, 100_000, 1_000, 100)  # a count, by bits 3-2: 1 s, 0.1 s, 1 ms, 0.1 ms
 _EPOCH = datetime(2000, 1, 1)
 _ZONE_UNKNOWN = -128
@@ -23,8 +28,9 @@ _QUARTER_MIN = 15
 def note_timestamp(notes: Notes, cursor: Cursor) -> None:
     """Reads the stamp into attribute ``timestamp``; sets the device time where it can be trusted.
 
-    On the current timeline: ``device_time`` when local time is known, attribute ``device_time_utc`` when UTC is.
-    A stamp off the current timeline (the clock was set anew since) is flagged ``not_current_timeline``.
+    On the current timeline: ``device_time`` when local time is known, attribute ``device_time_utc``
+    when UTC is. A stamp off the current timeline (the clock was set anew since) is flagged
+    ``not_current_timeline``.
     """
     flags = cursor.u8()
     counter = cursor.u48()

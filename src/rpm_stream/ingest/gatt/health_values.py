@@ -1,6 +1,8 @@
-"""The values of the Generic Health Sensor that are no single number: how each class writes its value. PROVISIONAL.
+"""The values of the Generic Health Sensor that are no single number: how each class writes its
+value. PROVISIONAL.
 
-Layouts as the one published implementation writes them; numbers of components are read in ``health_sensor``.
+Layouts as the one published implementation writes them; numbers of components are read in
+``health_sensor``.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from rpm_stream.ingest.gatt.cursor import Cursor
 from rpm_stream.ingest.gatt.health_codes import UNIT_PARTITION, UNITS
 from rpm_stream.ingest.gatt.medfloat import float32_text
 
-# GATT format types of a type-length-value: (octets, signed). Assigned Numbers, characteristic presentation format.
+# GATT format types of a type-length-value: (octets, signed). Assigned Numbers, characteristic
+# presentation format.
 _WHOLE_NUMBERS: dict[int, tuple[int, bool]] = {
     0x04: (1, False),
     0x06: (2, False),
@@ -43,7 +46,9 @@ def read_codes(body: Cursor) -> list[int]:
 
 
 def read_samples(body: Cursor) -> dict[str, Any]:
-    """Unit, scale, offset, period (FLOATs), samples a period u8, octets a sample u8, count u32, the samples (hex)."""
+    """Unit, scale, offset, period (FLOATs), samples a period u8, octets a sample u8, count u32,
+    the samples (hex).
+    """
     samples: dict[str, Any] = {"unit": read_unit(body)}
     for name in ("scale", "offset", "period_s"):
         samples[name] = float32_text(body.u32())
@@ -71,7 +76,9 @@ def _tlv(body: Cursor) -> dict[str, Any]:
     if form in _WHOLE_NUMBERS:
         size, signed = _WHOLE_NUMBERS[form]
         if length != size:
-            raise DecodeError("bad_size", f"a value of format {form} has {size} octets, not {length}")
+            raise DecodeError(
+                "bad_size", f"a value of format {form} has {size} octets, not {length}"
+            )
         value = int.from_bytes(octets, "little", signed=signed)
     elif form == _UTF8:
         value = _utf8(octets)

@@ -1,8 +1,8 @@
 """Heart Rate Measurement (2A37).
 
-flags u8, heart rate u8 or u16 in /min (bit 0), energy u16 in kJ since reset (bit 3), RR intervals u16 in 1/1024 s,
-oldest first (bit 4). Bit 1 (contact) means something only with bit 2 (contact supported); bits 5-7 are RFU.
-Source: GATT Specification Supplement and Heart Rate Service.
+flags u8, heart rate u8 or u16 in /min (bit 0), energy u16 in kJ since reset (bit 3), RR intervals
+u16 in 1/1024 s, oldest first (bit 4). Bit 1 (contact) means something only with bit 2 (contact
+supported); bits 5-7 are RFU. Source: GATT Specification Supplement and Heart Rate Service.
 """
 
 from __future__ import annotations
@@ -14,7 +14,12 @@ from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.gatt.notes import Notes, Value
 from rpm_stream.records import Payload
 
-_WIDE, _CONTACT, _CONTACT_SUPPORTED, _ENERGY, _INTERVALS, _RFU = 0x01, 0x02, 0x04, 0x08, 0x10, 0xE0
+_WIDE = 0x01
+_CONTACT = 0x02
+_CONTACT_SUPPORTED = 0x04
+_ENERGY = 0x08
+_INTERVALS = 0x10
+_RFU = 0xE0
 _ENERGY_SATURATED = 0xFFFF
 _MS_PER_TICK = 1000 / 1024  # exact in binary, so that the three decimals are rounded once
 
@@ -46,13 +51,19 @@ def decode_heart_rate(data: bytes, intervals_in_ms: bool = False) -> Payload:
         if intervals_in_ms:
             values.extend([Value("rr_interval", "ms", str(tick)) for tick in ticks])
         else:
-            values.extend([Value("rr_interval", "ms", f"{tick * _MS_PER_TICK:.3f}") for tick in ticks])
+            values.extend(
+                [Value("rr_interval", "ms", f"{tick * _MS_PER_TICK:.3f}") for tick in ticks]
+            )
     return _notes(flags).payload(values)
 
 
 def _rate(rate: int) -> Value:
     # Sensors send 0 when they lose the skin: no reading, not an asystole.
-    return Value("heart_rate", "/min", str(rate)) if rate else Value("heart_rate", "/min", None, "error")
+    return (
+        Value("heart_rate", "/min", str(rate))
+        if rate
+        else Value("heart_rate", "/min", None, "error")
+    )
 
 
 def _energy(energy: int) -> Value:

@@ -1,9 +1,10 @@
 """IEEE 11073 medfloats: SFLOAT (16 bits) and FLOAT (32 bits), as text with the sensor's digits.
 
-value = mantissa x 10^exponent, both two's complement (SFLOAT: exponent bits 15-12, mantissa bits 11-0; FLOAT:
-exponent the top octet, mantissa the low 24 bits). The exponent is the device's stated precision, so 0xF2D0 is
-"72.0" and not "72". Five mantissas with exponent 0 are no numbers (GATT Specification Supplement; IEEE 11073-20601):
-with any other exponent the same mantissas are ordinary numbers.
+value = mantissa x 10^exponent, both two's complement (SFLOAT: exponent bits 15-12, mantissa bits
+11-0; FLOAT: exponent the top octet, mantissa the low 24 bits). The exponent is the device's stated
+precision, so 0xF2D0 is "72.0" and not "72". Five mantissas with exponent 0 are no numbers (GATT
+Specification Supplement; IEEE 11073-20601): with any other exponent the same mantissas are ordinary
+numbers.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ ABSENT: dict[str, Absent] = {
 
 
 def plain(mantissa: int, exponent: int) -> str:
-    """``mantissa`` x 10^``exponent`` as plain decimal text; a negative exponent keeps all its digits.
+    """``mantissa`` x 10^``exponent`` as plain decimal text; a negative exponent keeps all its
+    digits.
 
     >>> plain(720, -1), plain(12, 1), plain(-5, -2), plain(0, -1)
     ('72.0', '120', '-0.05', '0.0')
@@ -53,14 +55,17 @@ def plain(mantissa: int, exponent: int) -> str:
 
 
 def sfloat_text(raw: int, shift: int = 0) -> str:
-    """The text of SFLOAT ``raw`` (0 to 65535) x 10^``shift``, or the special's name ("NaN", "+INF" ...)."""
+    """The text of SFLOAT ``raw`` (0 to 65535) x 10^``shift``, or the special's name ("NaN",
+    "+INF" ...).
+    """
     special = SFLOAT_SPECIALS.get(raw)
     if special is not None:
         return special
     return plain(_signed(raw & 0x0FFF, 12), _signed(raw >> 12, 4) + shift)
 
 
-# A monitor repeats a few dozen values: the memory of the last texts makes a sample cost 0.1 us instead of 1 us.
+# A monitor repeats a few dozen values: the memory of the last texts makes a sample cost 0.1 us
+# instead of 1 us.
 @lru_cache(maxsize=8192)
 def sfloat(raw: int, shift: int = 0) -> Measured:
     """SFLOAT ``raw`` (0 to 65535) x 10^``shift``.

@@ -1,8 +1,9 @@
-"""What a payload says besides its values, collected while it is read, and put into each of its readings.
+"""What a payload says besides its values, collected while it is read, and put into each of its
+readings.
 
-The names of the attributes are the same for every characteristic: ``status`` with ``status_flags``, ``rfu``,
-``timestamp``, ``user_id`` and so on. ``flags`` of a reading unites all names of set bits with the short flags of
-this module.
+The names of the attributes are the same for every characteristic: ``status`` with ``status_flags``,
+``rfu``, ``timestamp``, ``user_id`` and so on. ``flags`` of a reading unites all names of set bits
+with the short flags of this module.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from rpm_stream.ingest.gatt.medfloat import Measured
 from rpm_stream.records import Absent, Decoded, Payload
 
 Bits: TypeAlias = Mapping[int, str]
-"""The names of a field's bits by their number (0 is the lowest), in the order in which they are reported."""
+"""The names of a field's bits by their number (0 is the lowest), in the order in which they are
+reported.
+"""
 
 UNKNOWN_USER = 255
 
@@ -42,7 +45,9 @@ def names(table: Bits, bits: int) -> list[str]:
 
 
 def chosen(table: Mapping[int, str], code: int, field: str) -> str:
-    """The name of an enumerated value that the payload cannot be read without; ``reserved_value`` when it has none."""
+    """The name of an enumerated value that the payload cannot be read without;
+    ``reserved_value`` when it has none.
+    """
     name = table.get(code)
     if name is None:
         raise DecodeError("reserved_value", f"{field}: reserved value")
@@ -50,11 +55,13 @@ def chosen(table: Mapping[int, str], code: int, field: str) -> str:
 
 
 def describe(attributes: dict[str, Any], name: str, table: Mapping[int, str], code: int) -> bool:
-    """Put what ``code`` says of the values into the attribute ``name``; whether the code is reserved.
+    """Put what ``code`` says of the values into the attribute ``name``; whether the code is
+    reserved.
 
-    The rule for reserved codes: a code that only describes (where, of what, by whom, on what occasion) never costs the
-    value. The description is null then, and ``<name>_code`` keeps the code. A code that is the value, its unit, its
-    time or the message itself is ``reserved_value``, as what it stands for is not known.
+    The rule for reserved codes: a code that only describes (where, of what, by whom, on what
+    occasion) never costs the value. The description is null then, and ``<name>_code`` keeps the
+    code. A code that is the value, its unit, its time or the message itself is ``reserved_value``,
+    as what it stands for is not known.
     """
     attributes[name] = table.get(code)
     if attributes[name] is not None:
@@ -64,7 +71,9 @@ def describe(attributes: dict[str, Any], name: str, table: Mapping[int, str], co
 
 
 class Notes:
-    """A builder that lives for one payload: attributes, flags, device time and key of its readings."""
+    """A builder that lives for one payload: attributes, flags, device time and key of its
+    readings.
+    """
 
     __slots__ = ("attributes", "device_time", "flags", "key")
 
@@ -81,7 +90,9 @@ class Notes:
             self.flags.append("rfu")
 
     def describe(self, name: str, table: Mapping[int, str], code: int) -> None:
-        """What a code says of the values; a reserved one is reported and costs no value (``describe``)."""
+        """What a code says of the values; a reserved one is reported and costs no value
+        (``describe``).
+        """
         if describe(self.attributes, name, table, code):
             self.flags.append("reserved_code")
 
@@ -99,7 +110,9 @@ class Notes:
             self.attributes["timestamp"] = fields
 
     def user(self, index: int) -> None:
-        """The device's user slot; 255 is unknown, which matters: somebody else may have stood on the scale."""
+        """The device's user slot; 255 is unknown, which matters: somebody else may have stood on
+        the scale.
+        """
         if index == UNKNOWN_USER:
             self.attributes["user_id"] = "unknown"
             self.flags.append("user_unknown")
@@ -107,11 +120,16 @@ class Notes:
             self.attributes["user_id"] = index
 
     def payload(self, values: Sequence[Value]) -> Payload:
-        """The payload of these values in this order; without a value the attributes stand by themselves.
+        """The payload of these values in this order; without a value the attributes stand by
+        themselves.
 
         All readings share one attributes object, which nobody changes after this.
         """
-        return Payload(readings=self.readings(values)) if values else Payload(attributes=self.attributes)
+        return (
+            Payload(readings=self.readings(values))
+            if values
+            else Payload(attributes=self.attributes)
+        )
 
     def readings(self, values: Sequence[Value], first_part: int = 0) -> tuple[Decoded, ...]:
         """The readings of these values, their parts counted from ``first_part``."""

@@ -1,10 +1,11 @@
 """PLX Spot-Check (2A5E) and PLX Continuous (2A5F) Measurement.
 
-Spot-check: flags u8, SpO2 % and pulse rate /min as SFLOATs, Date Time (bit 0), measurement status u16 (bit 1),
-device and sensor status u24 (bit 2), pulse amplitude index SFLOAT % (bit 3), bit 4 = clock not set, 5-7 RFU.
-Continuous: flags u8, SpO2 and pulse rate (normal), the fast pair (bit 0), the slow pair (bit 1), measurement
-status (bit 2), device status (bit 3), pulse amplitude index (bit 4), 5-7 RFU. Source: Pulse Oximeter Service.
-Vendors' "no finger" values (127 %, 511 /min) are decoded as the numbers that they are; plausibility is not here.
+Spot-check: flags u8, SpO2 % and pulse rate /min as SFLOATs, Date Time (bit 0), measurement status
+u16 (bit 1), device and sensor status u24 (bit 2), pulse amplitude index SFLOAT % (bit 3), bit 4 =
+clock not set, 5-7 RFU. Continuous: flags u8, SpO2 and pulse rate (normal), the fast pair (bit 0),
+the slow pair (bit 1), measurement status (bit 2), device status (bit 3), pulse amplitude index (bit
+4), 5-7 RFU. Source: Pulse Oximeter Service. Vendors' "no finger" values (127 %, 511 /min) are
+decoded as the numbers that they are; plausibility is not here.
 """
 
 from __future__ import annotations
@@ -15,9 +16,13 @@ from rpm_stream.ingest.gatt.medfloat import sfloat, sfloat_text
 from rpm_stream.ingest.gatt.notes import Bits, Notes, Value, value
 from rpm_stream.records import Payload
 
-_SPOT_DATE, _SPOT_CLOCK_NOT_SET = 0x01, 0x10
-_FAST, _SLOW = 0x01, 0x02
-_SPOT_TAIL, _TAIL = 1, 2  # the number of the first of the three flags of what both payloads end with
+_SPOT_DATE = 0x01
+_SPOT_CLOCK_NOT_SET = 0x10
+_FAST = 0x01
+_SLOW = 0x02
+# the number of the first of the three flags of what both payloads end with
+_SPOT_TAIL = 1
+_TAIL = 2
 _RFU = 0xE0
 
 MEASUREMENT_STATUS: Bits = {
@@ -72,7 +77,8 @@ def decode_spot_check(data: bytes) -> Payload:
 def decode_continuous(data: bytes) -> Payload:
     """2A5F: oxygen_saturation (%), pulse_rate (/min), perfusion_index (%) if sent.
 
-    The fast and slow averages go to attributes ``spo2_fast``, ``pulse_fast``, ``spo2_slow``, ``pulse_slow``.
+    The fast and slow averages go to attributes ``spo2_fast``, ``pulse_fast``, ``spo2_slow``,
+    ``pulse_slow``.
     """
     cursor = Cursor(data)
     flags = cursor.u8()
@@ -97,7 +103,9 @@ def _pair(cursor: Cursor) -> list[Value]:
 
 
 def _read_tail(notes: Notes, cursor: Cursor, flags: int, values: list[Value]) -> None:
-    """Reads to the end: measurement status (bit 0), device status (bit 1), pulse amplitude index (bit 2)."""
+    """Reads to the end: measurement status (bit 0), device status (bit 1), pulse amplitude index
+    (bit 2).
+    """
     if flags & 0x01:
         notes.bits("measurement_status", "measurement_flags", cursor.u16(), MEASUREMENT_STATUS)
     if flags & 0x02:

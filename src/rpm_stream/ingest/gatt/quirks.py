@@ -1,7 +1,9 @@
-"""Devices that depart from the specification: their row of devices.toml, applied around the decoders.
+"""Devices that depart from the specification: their row of devices.toml, applied around the
+decoders.
 
-What a row says is either undone in the octets before they are decoded, given to the decoder, or applied to what it
-read. Without a row nothing here runs. Part numbers stay as they are, so that ids do not depend on the row.
+What a row says is either undone in the octets before they are decoded, given to the decoder, or
+applied to what it read. Without a row nothing here runs. Part numbers stay as they are, so that ids
+do not depend on the row.
 """
 
 from __future__ import annotations
@@ -24,9 +26,12 @@ from rpm_stream.knowledge.devices import DeviceModel
 from rpm_stream.records import Decoded, Payload
 
 Read: TypeAlias = Callable[[str, bytes], Payload]
-"""``decode`` as one device model needs it: characteristic and octets in, payload out, or a ``DecodeError``."""
+"""``decode`` as one device model needs it: characteristic and octets in, payload out, or a
+``DecodeError``.
+"""
 
-_NOT_MEASURED = frozenset({"user_id", "timestamp", "more_packets", "rfu"})  # attributes that are no measured number
+# attributes that are no measured number
+_NOT_MEASURED = frozenset({"user_id", "timestamp", "more_packets", "rfu"})
 
 
 def reader(row: DeviceModel) -> Read:
@@ -38,10 +43,13 @@ def _decoders(row: DeviceModel) -> Decoders:
     return {
         **DECODERS,
         "2A34": partial(
-            decode_glucose_context, meals={**MEALS, **{int(code): name for code, name in row.meals.items()}}
+            decode_glucose_context,
+            meals={**MEALS, **{int(code): name for code, name in row.meals.items()}},
         ),
         "2A37": partial(decode_heart_rate, intervals_in_ms=row.rr_unit == "ms"),
-        "2A9D": partial(decode_weight, below_zero=0 if row.below_zero_bit is None else 1 << row.below_zero_bit),
+        "2A9D": partial(
+            decode_weight, below_zero=0 if row.below_zero_bit is None else 1 << row.below_zero_bit
+        ),
         "2AA7": partial(decode_cgm, order=row.cgm_octets),
     }
 
@@ -60,13 +68,17 @@ def _read(row: DeviceModel, decoders: Decoders, characteristic: str, octets: byt
     if not payload.readings or not (row.placeholders or row.not_measured):
         return payload
     kept = [_corrected(row, each) for each in payload.readings]
-    readings = tuple(each for each in kept if each.absent is None or each.vital not in row.not_measured)
+    readings = tuple(
+        each for each in kept if each.absent is None or each.vital not in row.not_measured
+    )
     return Payload(readings=readings, attributes={} if readings else payload.readings[0].attributes)
 
 
 def _zeroed(payload: Payload) -> bool:
     """Whether there is nothing but zeros in all that was measured."""
-    if not payload.readings or any(each.value is None or Decimal(each.value) for each in payload.readings):
+    if not payload.readings or any(
+        each.value is None or Decimal(each.value) for each in payload.readings
+    ):
         return False
     measured = payload.readings[0].attributes.items()
     return all(_says_nothing(each) for name, each in measured if name not in _NOT_MEASURED)
@@ -80,8 +92,15 @@ def _says_nothing(attribute: Any) -> bool:
 def _corrected(row: DeviceModel, decoded: Decoded) -> Decoded:
     """The value, or its absence where it is a placeholder."""
     for each in row.placeholders:
-        if decoded.vital == each.vital and decoded.value is not None and Decimal(decoded.value) == each.value:
+        if (
+            decoded.vital == each.vital
+            and decoded.value is not None
+            and Decimal(decoded.value) == each.value
+        ):
             return msgspec.structs.replace(
-                decoded, value=None, absent=each.absent, flags=tuple(dict.fromkeys((*decoded.flags, each.flag)))
+                decoded,
+                value=None,
+                absent=each.absent,
+                flags=tuple(dict.fromkeys((*decoded.flags, each.flag))),
             )
     return decoded

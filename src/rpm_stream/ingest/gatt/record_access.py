@@ -1,7 +1,9 @@
-"""Record Access Control Point (2A52): what was asked of a device's memory, and its answer; never a reading.
+"""Record Access Control Point (2A52): what was asked of a device's memory, and its answer; never a
+reading.
 
-op code u8, operator u8, operand. A count (op 5 or 8) carries a u16, a response (op 6) the op code that it answers and
-a result code; the operand of a request (its filter) stays hexadecimal. Source: GATT Specification Supplement.
+op code u8, operator u8, operand. A count (op 5 or 8) carries a u16, a response (op 6) the op code
+that it answers and a result code; the operand of a request (its filter) stays hexadecimal. Source:
+GATT Specification Supplement.
 """
 
 from __future__ import annotations
@@ -47,12 +49,13 @@ RESULTS: dict[int, str] = {
 _NULL = 0
 _COUNTS = (5, 8)
 _RESPONSE = 6
-_FILTERED = ("less_or_equal", "greater_or_equal", "within")  # these need an operand, the others have none
+# these need an operand, the others have none
+_FILTERED = ("less_or_equal", "greater_or_equal", "within")
 
 
 def decode_record_access(data: bytes) -> Payload:
-    """2A52: attributes ``operation``, ``operator`` and, by operation, ``count``, ``request`` and ``result``,
-    or ``operand``.
+    """2A52: attributes ``operation``, ``operator`` and, by operation, ``count``, ``request`` and
+    ``result``, or ``operand``.
     """
     cursor = Cursor(data)
     operation = cursor.u8()

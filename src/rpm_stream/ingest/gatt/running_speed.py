@@ -1,7 +1,7 @@
 """RSC Measurement (2A53): running speed and cadence.
 
-flags u8, speed u16 in 1/256 m/s, cadence u8 in /min, stride u16 cm (bit 0), distance u32 in 0.1 m (bit 1),
-bit 2 = running (else walking), bits 3-7 RFU. Source: GATT Specification Supplement.
+flags u8, speed u16 in 1/256 m/s, cadence u8 in /min, stride u16 cm (bit 0), distance u32 in 0.1 m
+(bit 1), bit 2 = running (else walking), bits 3-7 RFU. Source: GATT Specification Supplement.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ from rpm_stream.ingest.gatt.medfloat import plain
 from rpm_stream.ingest.gatt.notes import Notes, Value
 from rpm_stream.records import Payload
 
-_STRIDE, _DISTANCE, _RUNNING, _RFU = 0x01, 0x02, 0x04, 0xF8
+_STRIDE = 0x01
+_DISTANCE = 0x02
+_RUNNING = 0x04
+_RFU = 0xF8
 _STEP_E8 = 390625  # 1/256 = 0.00390625 exactly: 390625 x 10^-8
 
 

@@ -1,7 +1,9 @@
-"""Messages in several segments (Generic Health Sensor): put together again, in whatever order frames arrive.
+"""Messages in several segments (Generic Health Sensor): put together again, in whatever order
+frames arrive.
 
-Segment octet: bit 0 first, bit 1 last, bits 7-2 a rolling counter. Segments wait until their message is whole; what
-waits is bounded by octets, number and age, and what is dropped is named, never lost silently.
+Segment octet: bit 0 first, bit 1 last, bits 7-2 a rolling counter. Segments wait until their
+message is whole; what waits is bounded by octets, number and age, and what is dropped is named,
+never lost silently.
 """
 
 from __future__ import annotations
@@ -14,15 +16,22 @@ import msgspec
 from rpm_stream.entries import SEGMENTED
 from rpm_stream.ingest.errors import DecodeError
 
-MOST_OCTETS = 4096  # of the 48 KB of a device (CONTRACT 8); a longer message is a waveform, which holds no vital
+# of the 48 KB of a device (CONTRACT 8); a longer message is a waveform, which holds no vital
+MOST_OCTETS = 4096
 MOST_SEGMENTS = 64  # the counter has six bits
-WAITS_FOR = timedelta(minutes=5)  # between segments, by the gateway's clock; a message takes seconds. Design choice.
+# between segments, by the gateway's clock; a message takes seconds. Design choice.
+WAITS_FOR = timedelta(minutes=5)
 
-_FIRST, _LAST, _WHOLE = 0x01, 0x02, 0x03
+_FIRST = 0x01
+_LAST = 0x02
+_WHOLE = 0x03
 
 
 class Segment(msgspec.Struct, array_like=True, frozen=True):
-    """One notification that holds a part of a message. ``again``: it came in a frame that was read before."""
+    """One notification that holds a part of a message.
+
+    ``again``: it came in a frame that was read before.
+    """
 
     characteristic: str
     at: datetime
@@ -40,7 +49,9 @@ class Segment(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Whole(NamedTuple):
-    """A message as if it had come in one segment, at the time of its last: so in whatever order they arrived."""
+    """A message as if it had come in one segment, at the time of its last: so in whatever order
+    they arrived.
+    """
 
     at: datetime
     octets: bytes
@@ -52,21 +63,27 @@ def is_segment(characteristic: str, octets: bytes) -> bool:
 
 
 def counter_of_whole(segment: int) -> int:
-    """The rolling number of a message that came in one segment. Raises DecodeError for one of several."""
+    """The rolling number of a message that came in one segment.
+
+    Raises DecodeError for one of several.
+    """
     if segment & _WHOLE != _WHOLE:
         raise DecodeError("truncated", "one segment of a message that has several")
     return segment >> 2
 
 
 def take(waiting: list[Segment], new: Segment) -> tuple[Whole | None, list[Segment]]:
-    """Add ``new`` to those that wait (changed in place): the whole message if that completes one, and what was lost.
+    """Add ``new`` to those that wait (changed in place): the whole message if that completes one,
+    and what was lost.
 
-    A segment that waits already is let be. Segments of re-sent frames have a pool of their own: they may complete a
-    message that was refused before, and disturb nothing that is new.
+    A segment that waits already is let be. Segments of re-sent frames have a pool of their own:
+    they may complete a message that was refused before, and disturb nothing that is new.
     """
     lost = [each for each in waiting if each.again == new.again and _overtaken(each, new)]
     waiting[:] = [each for each in waiting if each not in lost]
-    if any((each.characteristic, each.octets) == (new.characteristic, new.octets) for each in waiting):
+    if any(
+        (each.characteristic, each.octets) == (new.characteristic, new.octets) for each in waiting
+    ):
         return None, _told(lost)
     waiting.append(new)
     if chain := _chain(waiting, new):
@@ -81,7 +98,9 @@ def take(waiting: list[Segment], new: Segment) -> tuple[Whole | None, list[Segme
 
 
 def _overtaken(one: Segment, new: Segment) -> bool:
-    """Whether the message of ``one`` can never become whole: it waited too long, or the counter has gone round."""
+    """Whether the message of ``one`` can never become whole: it waited too long, or the counter
+    has gone round.
+    """
     if new.at - one.at > WAITS_FOR:
         return True
     same_place = one.characteristic == new.characteristic and one.counter == new.counter
@@ -89,13 +108,16 @@ def _overtaken(one: Segment, new: Segment) -> bool:
 
 
 def _told(lost: list[Segment]) -> list[Segment]:
-    return [each for each in lost if not each.again]  # of a re-sent frame, the first sending was accounted
+    # of a re-sent frame, the first sending was accounted
+    return [each for each in lost if not each.again]
 
 
 def _chain(waiting: list[Segment], new: Segment) -> list[Segment]:
     """The message that ``new`` belongs to, first to last; empty while one of them is missing."""
     by_counter = {
-        each.counter: each for each in waiting if (each.characteristic, each.again) == (new.characteristic, new.again)
+        each.counter: each
+        for each in waiting
+        if (each.characteristic, each.again) == (new.characteristic, new.again)
     }
     first = new
     while not first.has(_FIRST):

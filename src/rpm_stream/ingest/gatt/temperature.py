@@ -1,7 +1,7 @@
 """Temperature Measurement (2A1C) and Intermediate Temperature (2A1E): one layout.
 
-flags u8, temperature FLOAT in Cel or [degF] (bit 0), Date Time (bit 1), type u8 (bit 2); bits 3-7 RFU.
-Source: GATT Specification Supplement and Health Thermometer Service.
+flags u8, temperature FLOAT in Cel or [degF] (bit 0), Date Time (bit 1), type u8 (bit 2); bits 3-7
+RFU. Source: GATT Specification Supplement and Health Thermometer Service.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from rpm_stream.ingest.gatt.medfloat import float32
 from rpm_stream.ingest.gatt.notes import Notes, value
 from rpm_stream.records import Payload
 
-_FAHRENHEIT, _DATE, _TYPE, _RFU = 0x01, 0x02, 0x04, 0xF8
+_FAHRENHEIT = 0x01
+_DATE = 0x02
+_TYPE = 0x04
+_RFU = 0xF8
 
 TYPES: dict[int, str] = {
     1: "armpit",
@@ -33,7 +36,9 @@ def decode_temperature(data: bytes) -> Payload:
 
 
 def decode_intermediate_temperature(data: bytes) -> Payload:
-    """2A1E: body_temperature flagged ``intermediate``: the probe is still warming up to the patient's temperature."""
+    """2A1E: body_temperature flagged ``intermediate``: the probe is still warming up to the
+    patient's temperature.
+    """
     notes = Notes()
     notes.flags.append("intermediate")
     return _decode(data, notes)
@@ -42,7 +47,9 @@ def decode_intermediate_temperature(data: bytes) -> Payload:
 def _decode(data: bytes, notes: Notes) -> Payload:
     cursor = Cursor(data)
     flags = cursor.u8()
-    temperature = value("body_temperature", "[degF]" if flags & _FAHRENHEIT else "Cel", float32(cursor.u32()))
+    temperature = value(
+        "body_temperature", "[degF]" if flags & _FAHRENHEIT else "Cel", float32(cursor.u32())
+    )
     if flags & _DATE:
         notes.stamp(read_fields(cursor))
     if flags & _TYPE:

@@ -1,8 +1,8 @@
 """Weight Measurement (2A9D).
 
-flags u8, weight u16 in 0.005 kg or 0.01 lb (bit 0), Date Time (bit 1), user u8 (bit 2), BMI u16 0.1 kg/m2 with
-height u16 in 0.001 m or 0.1 in (bit 3), bits 4-7 RFU. A weight of 0xFFFF is "measurement unsuccessful".
-Source: GATT Specification Supplement and Weight Scale Service.
+flags u8, weight u16 in 0.005 kg or 0.01 lb (bit 0), Date Time (bit 1), user u8 (bit 2), BMI u16 0.1
+kg/m2 with height u16 in 0.001 m or 0.1 in (bit 3), bits 4-7 RFU. A weight of 0xFFFF is "measurement
+unsuccessful". Source: GATT Specification Supplement and Weight Scale Service.
 """
 
 from __future__ import annotations
@@ -13,7 +13,11 @@ from rpm_stream.ingest.gatt.medfloat import plain
 from rpm_stream.ingest.gatt.notes import Notes, Value
 from rpm_stream.records import Payload
 
-_IMPERIAL, _DATE, _USER, _BODY, _RFU = 0x01, 0x02, 0x04, 0x08, 0xF0
+_IMPERIAL = 0x01
+_DATE = 0x02
+_USER = 0x04
+_BODY = 0x08
+_RFU = 0xF0
 
 UNSUCCESSFUL = 0xFFFF
 
@@ -33,13 +37,18 @@ def weight_value(raw: int, imperial: bool) -> Value:
 
 def height_value(raw: int, imperial: bool) -> Value:
     """The height: ``raw`` steps of 0.1 in or 0.001 m."""
-    return Value("height", "[in_i]", plain(raw, -1)) if imperial else Value("height", "m", plain(raw, -3))
+    return (
+        Value("height", "[in_i]", plain(raw, -1))
+        if imperial
+        else Value("height", "m", plain(raw, -3))
+    )
 
 
 def decode_weight(data: bytes, below_zero: int = 0) -> Payload:
     """2A9D: weight (kg or [lb_av]), then bmi (kg/m2) and height (m or [in_i]) if sent.
 
-    ``below_zero``: the flag, reserved in the specification, by which some models say that the weight is negative.
+    ``below_zero``: the flag, reserved in the specification, by which some models say that the
+    weight is negative.
     """
     cursor = Cursor(data)
     flags = cursor.u8()

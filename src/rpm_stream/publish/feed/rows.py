@@ -1,9 +1,9 @@
 """An alert as a clinician reads it: the order of the list, and the plain words of a row.
 
-What lives here: ranking, sections, a reader's filter, the words of marks and rules (an alert's life in words is in
-timeline.py, its newest values in latest.py). What must not: a clock (``now`` is given), colours, a socket. ``listed``
-leaves out what is resolved and nothing else; a reader's ``Filter`` and the sections that are shown apart never touch a
-high alert (law 3).
+What lives here: ranking, sections, a reader's filter, the words of marks and rules (an alert's life
+in words is in timeline.py, its newest values in latest.py). What must not: a clock (``now`` is
+given), colours, a socket. ``listed`` leaves out what is resolved and nothing else; a reader's
+``Filter`` and the sections that are shown apart never touch a high alert (law 3).
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ RESOLVED_SHOWN_FOR = timedelta(hours=24)
 
 NO_VITALS: Mapping[str, Vital] = MappingProxyType({})
 
-# Where in the list an alert stands: what needs somebody now; what sleeps; what is lower and back inside its limits.
+# Where in the list an alert stands: what needs somebody now; what sleeps; what is lower and back
+# inside its limits.
 Section = Literal["now", "snoozed", "back"]
 
 # How each mark of an alert reads on the page: (field of Alert, word, what it means).
@@ -37,7 +38,9 @@ MARKS: tuple[tuple[str, str, str], ...] = (
     ("stale", "No new data", "Nothing newer was measured; the situation may have changed."),
     ("late", "Arrived late", "These measurements reached the service after newer ones."),
 )
-BACK, NOTHING_LEFT = "All values are back inside their limits", "What it told of is over"  # of values; of all others
+# of values; of all others
+BACK = "All values are back inside their limits"
+NOTHING_LEFT = "What it told of is over"
 OVER = ("Over, not seen", "{back}; it stays until somebody has looked at it.")
 OVER_SEEN = ("Over", "{back}. Looked at by {names}.")
 
@@ -49,7 +52,10 @@ RULE_KINDS: tuple[tuple[str, str], ...] = (
     ("limit.shipped.", "A limit that is shipped with the service"),
     ("limit.news2_", "A single vital on the NEWS2 chart, as shipped with the service"),
     ("limit.maternity_", "A single vital in the chart for pregnancy, as shipped with the service"),
-    ("limit.child_", "A single vital in the chart for children of this age, as shipped with the service"),
+    (
+        "limit.child_",
+        "A single vital in the chart for children of this age, as shipped with the service",
+    ),
     ("limit.query.", "A value so far out that it alerts at once, as shipped with the service"),
     ("news2@", "NEWS2, the score of all vital signs together, as shipped with the service"),
     ("detector.", "Learned: unusual for this person"),
@@ -71,11 +77,13 @@ class Mark(Record, frozen=True, kw_only=True):
 
 
 class Row(Record, frozen=True, kw_only=True):
-    """One line of the feed. Times are UTC; ``*_words`` say the same relative to the moment that the row was made.
+    """One line of the feed. Times are UTC; ``*_words`` say the same relative to the moment that the
+    row was made.
 
-    ``snoozed_side`` is the side of the limits that a snooze covers, where it covers one alone. ``over``: all values are
-    back, and the alert waits for somebody who looks at it. ``seen_by``: who has, since it last opened or rose. ``now``:
-    the newest value of each of its vitals, the one that matters most first.
+    ``snoozed_side`` is the side of the limits that a snooze covers, where it covers one alone.
+    ``over``: all values are back, and the alert waits for somebody who looks at it. ``seen_by``:
+    who has, since it last opened or rose. ``now``: the newest value of each of its vitals, the one
+    that matters most first.
     """
 
     id: str
@@ -112,7 +120,10 @@ class Row(Record, frozen=True, kw_only=True):
 
 
 class Filter(Record, frozen=True, kw_only=True):
-    """What a reader wants to see. ``patient`` is a part of the name or number, ``person`` who has taken it on."""
+    """What a reader wants to see.
+
+    ``patient`` is a part of the name or number, ``person`` who has taken it on.
+    """
 
     priorities: frozenset[Priority] = frozenset(PRIORITIES)
     only_open: bool = False
@@ -122,7 +133,8 @@ class Filter(Record, frozen=True, kw_only=True):
 
 
 def patient_ref(patient: str, key: bytes) -> str:
-    """The opaque name of a patient for URLs and logs: 16 hex digits, the same as long as ``key`` (a secret) is.
+    """The opaque name of a patient for URLs and logs: 16 hex digits, the same as long as ``key`` (a
+    secret) is.
 
     Keyed, because a bare hash of a hospital number is undone by trying all numbers.
     """
@@ -145,21 +157,31 @@ def is_over(alert: Alert) -> bool:
 
 
 def ranked(alerts: Iterable[Alert]) -> list[Alert]:
-    """High before medium before low; within a priority what goes on before what is over, then what nobody has
-    acknowledged, then the newest; ties by id.
+    """High before medium before low; within a priority what goes on before what is over, then what
+    nobody has acknowledged, then the newest; ties by id.
 
-    So a high alert that is over stands below every high one that goes on, and above every medium one.
+    So a high alert that is over stands below every high one that goes on, and above every medium
+    one.
     """
     return sorted(alerts, key=_rank)
 
 
 def _rank(alert: Alert) -> tuple[int, bool, bool, float, str]:
     opened = -alert.opened_at.timestamp()
-    return (PRIORITIES.index(alert.priority), is_over(alert), alert.state != "open", opened, alert.id)
+    return (
+        PRIORITIES.index(alert.priority),
+        is_over(alert),
+        alert.state != "open",
+        opened,
+        alert.id,
+    )
 
 
 def section_of(alert: Alert) -> Section:
-    """Where the alert stands. A high one, and one that waits to be looked at, stand with what needs somebody now."""
+    """Where the alert stands.
+
+    A high one, and one that waits to be looked at, stand with what needs somebody now.
+    """
     if alert.priority == "high" or is_over(alert):
         return "now"
     if alert.state == "snoozed":
@@ -168,13 +190,18 @@ def section_of(alert: Alert) -> Section:
 
 
 def is_of(row: Row, person: str) -> bool:
-    """Whether ``person`` has the alert: it is assigned to them or, where it is nobody's, they acknowledged it."""
+    """Whether ``person`` has the alert: it is assigned to them or, where it is nobody's, they
+    acknowledged it.
+    """
     has = row.assigned_to or row.acknowledged_by
     return has is not None and has.strip().casefold() == person.strip().casefold()
 
 
 def kept(wanted: Filter, row: Row) -> bool:
-    """Whether a reader's filter leaves the row in the list. Law 3: a high alert stays in whatever is asked for."""
+    """Whether a reader's filter leaves the row in the list.
+
+    Law 3: a high alert stays in whatever is asked for.
+    """
     if row.priority == "high" and row.state != "resolved":
         return True
     part = wanted.patient.strip().casefold()
@@ -205,32 +232,61 @@ def back_words(group: str) -> str:
 
 
 def rule_words(rule: str) -> str:
-    """What kind of rule it is, such as "A limit set for this patient"; "Another rule" for one not known here."""
+    """What kind of rule it is, such as "A limit set for this patient"; "Another rule" for one
+    not known here.
+    """
     return next((words for start, words in RULE_KINDS if rule.startswith(start)), "Another rule")
 
 
 def _marks(alert: Alert, seen_by: tuple[str, ...]) -> Iterator[Mark]:
     if is_over(alert):
         word, meaning = OVER_SEEN if seen_by else OVER
-        yield Mark(word=word, meaning=meaning.format(back=back_words(alert.group), names=", ".join(seen_by)))
+        yield Mark(
+            word=word,
+            meaning=meaning.format(back=back_words(alert.group), names=", ".join(seen_by)),
+        )
     if alert.escalation and alert.state == "open":
         times = {1: "once", 2: "twice"}.get(alert.escalation, f"{alert.escalation} times")
         yield Mark(word="Escalated", meaning=f"Nobody acknowledged it in time: escalated {times}.")
     for field, word, meaning in MARKS:
-        if getattr(alert, field) and not (field == "historical" and is_over(alert)):  # "over" says it, and more
+        # "over" says it, and more
+        if getattr(alert, field) and not (field == "historical" and is_over(alert)):
             yield Mark(word=word, meaning=meaning)
 
 
 # What a row has of its alert as it stands there.
 AS_RECORDED = (
-    "id", "patient", "group", "priority", "state", "title", "why", "rule", "opened_at", "measured_at", "updated_at",
-    "historical", "stale", "late", "escalation",
-)  # fmt: skip
+    "id",
+    "patient",
+    "group",
+    "priority",
+    "state",
+    "title",
+    "why",
+    "rule",
+    "opened_at",
+    "measured_at",
+    "updated_at",
+    "historical",
+    "stale",
+    "late",
+    "escalation",
+)
 
 
-def row(alert: Alert, entry: PatientEntry, ref: str, now: datetime, vitals: Mapping[str, Vital] = NO_VITALS) -> Row:
-    """The alert with its patient, in words as of ``now``; ``ref`` is the ``patient_ref``, ``vitals`` have names."""
-    step, sleep, seen_by = life.acknowledgement(alert), life.sleep(alert), life.seen_by(alert)
+def row(
+    alert: Alert,
+    entry: PatientEntry,
+    ref: str,
+    now: datetime,
+    vitals: Mapping[str, Vital] = NO_VITALS,
+) -> Row:
+    """The alert with its patient, in words as of ``now``; ``ref`` is the ``patient_ref``,
+    ``vitals`` have names.
+    """
+    step = life.acknowledgement(alert)
+    sleep = life.sleep(alert)
+    seen_by = life.seen_by(alert)
     return Row(
         **{field: getattr(alert, field) for field in AS_RECORDED},
         patient_ref=ref,

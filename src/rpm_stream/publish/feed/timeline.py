@@ -1,7 +1,8 @@
-"""What an alert's history says of its life: each step in plain words, whose it is, who has seen it, how long it sleeps.
+"""What an alert's history says of its life: each step in plain words, whose it is, who has seen it,
+how long it sleeps.
 
-Read from the typed fields of the steps alone; a step's ``reason`` is shown and never searched. Records that were
-written before steps had these fields are read by old_life.py first.
+Read from the typed fields of the steps alone; a step's ``reason`` is shown and never searched.
+Records that were written before steps had these fields are read by old_life.py first.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ STATE_WORDS: dict[State, str] = {
     "resolved": "Resolved",
 }
 
-# Every step in words. The names in braces are filled in by _words; a part that is not known stays empty.
+# Every step in words. The names in braces are filled in by _words; a part that is not known stays
+# empty.
 EVENT_WORDS: dict[Event, str] = {
     "opened": "Opened at {priority} priority",
     "raised": "Raised to {priority}{again}",
@@ -58,17 +60,23 @@ ASSIGNEE = " to {name}"
 BY = "{what} by {who}"
 REFUSED_BY = "{what}, asked for by {who}"
 
-# After these whoever saw the alert before has not seen what it says now ("over": the judge says that nobody has).
-ANEW: frozenset[Event] = frozenset({"opened", "raised", "reopened", "worse", "returned", "snooze_ended", "over"})
+# After these whoever saw the alert before has not seen what it says now ("over": the judge says
+# that nobody has).
+ANEW: frozenset[Event] = frozenset(
+    {"opened", "raised", "reopened", "worse", "returned", "snooze_ended", "over"}
+)
 SEEING: frozenset[Event] = frozenset({"seen", "acknowledged"})
 WORSE: frozenset[Event] = frozenset({"raised", "worse", "returned"})
-FURTHER: frozenset[Event] = frozenset({"joined", "reopened"})  # a further rule, or one that counts more than before
+# a further rule, or one that counts more than before
+FURTHER: frozenset[Event] = frozenset({"joined", "reopened"})
 
 Clock = Callable[[datetime], str]
 
 
 class Step(Record, frozen=True, kw_only=True):
-    """One step in words: when, who (None where it was the service), what, and why ("" where nobody said)."""
+    """One step in words: when, who (None where it was the service), what, and why ("" where
+    nobody said).
+    """
 
     at: datetime
     event: Event
@@ -85,9 +93,13 @@ class Sleep(Record, frozen=True, kw_only=True):
 
 
 def steps(
-    history: Sequence[Transition], clock: Clock = utc_words, words: Mapping[Event, str] = EVENT_WORDS
+    history: Sequence[Transition],
+    clock: Clock = utc_words,
+    words: Mapping[Event, str] = EVENT_WORDS,
 ) -> tuple[Step, ...]:
-    """The history in words, in its own order; ``clock`` writes a moment, ``words`` are those of its alert's group."""
+    """The history in words, in its own order; ``clock`` writes a moment, ``words`` are those of
+    its alert's group.
+    """
     known = typed(history)
     return tuple(
         Step(
@@ -115,7 +127,9 @@ def told(step: Step) -> str:
 
 def assignee(alert: Alert) -> str | None:
     """To whom the alert was last assigned."""
-    return next((step.assignee for step in reversed(typed(alert.history)) if step.event == "assigned"), None)
+    return next(
+        (step.assignee for step in reversed(typed(alert.history)) if step.event == "assigned"), None
+    )
 
 
 def sleep(alert: Alert) -> Sleep | None:
@@ -129,7 +143,8 @@ def sleep(alert: Alert) -> Sleep | None:
 def acknowledgement(alert: Alert) -> Transition | None:
     """The step that put the alert into the acknowledged state, when it is in that state.
 
-    Later steps may keep the state (a further finding of lower priority): those acknowledged nothing.
+    Later steps may keep the state (a further finding of lower priority): those acknowledged
+    nothing.
     """
     found = _of_the_present_state(alert, "acknowledged")
     if not found:
@@ -138,7 +153,8 @@ def acknowledgement(alert: Alert) -> Transition | None:
 
 
 def seen_by(alert: Alert) -> tuple[str, ...]:
-    """Who has said that they looked at the alert (seen, acknowledged) since it last opened, rose or was over, in order.
+    """Who has said that they looked at the alert (seen, acknowledged) since it last opened, rose or
+    was over, in order.
 
     What was seen before one of these is not what the alert says now.
     """
@@ -152,11 +168,13 @@ def seen_by(alert: Alert) -> tuple[str, ...]:
 
 
 def worse_since(history: Sequence[Transition], record: datetime) -> Transition | None:
-    """The last step after ``record`` (the ``updated_at`` of what somebody saw) with which the alert became worse; where
-    there is none, the last with which it got a further reason.
+    """The last step after ``record`` (the ``updated_at`` of what somebody saw) with which the alert
+    became worse; where there is none, the last with which it got a further reason.
     """
     since = [step for step in reversed(typed(history)) if step.at > record]
-    return next((step for events in (WORSE, FURTHER) for step in since if step.event in events), None)
+    return next(
+        (step for events in (WORSE, FURTHER) for step in since if step.event in events), None
+    )
 
 
 def _of_the_present_state(alert: Alert, state: State) -> list[Transition]:
@@ -174,8 +192,11 @@ def _event(step: Transition) -> Event:
     return step.event
 
 
-def _words(history: tuple[Transition, ...], place: int, clock: Clock, words: Mapping[Event, str]) -> str:
-    step, before = history[place], history[place - 1] if place else None
+def _words(
+    history: tuple[Transition, ...], place: int, clock: Clock, words: Mapping[Event, str]
+) -> str:
+    step = history[place]
+    before = history[place - 1] if place else None
     was_shut = before is not None and before.state != "open" and step.state == "open"
     return words[_event(step)].format(
         priority=step.priority,
@@ -188,7 +209,9 @@ def _words(history: tuple[Transition, ...], place: int, clock: Clock, words: Map
 
 
 def _waited(history: tuple[Transition, ...], place: int) -> str:
-    """For how long the alert had been open at its priority; empty where the history holds no more of that time."""
+    """For how long the alert had been open at its priority; empty where the history holds no
+    more of that time.
+    """
     begin = place
     while begin and history[begin].event != "returned":
         before = history[begin - 1]

@@ -1,7 +1,9 @@
-"""How a vital is coded in FHIR: systems, profiles with their units, and the ready-made parts of a template.
+"""How a vital is coded in FHIR: systems, profiles with their units, and the ready-made parts of a
+template.
 
-What lives here: the facts of the R4 4.0.1 vital-signs profiles that a template needs, and ``shape``, which prepares
-from a row of ``vitals.toml`` all that does not change from reading to reading. What must not: a reading's own facts.
+What lives here: the facts of the R4 4.0.1 vital-signs profiles that a template needs, and
+``shape``, which prepares from a row of ``vitals.toml`` all that does not change from reading to
+reading. What must not: a reading's own facts.
 """
 
 from __future__ import annotations
@@ -22,8 +24,9 @@ STATISTICS = "http://terminology.hl7.org/CodeSystem/observation-statistics"
 MEASUREMENT_STATUS = "http://hl7.org/fhir/uv/pocd/CodeSystem/measurement-status"
 PROFILE = "http://hl7.org/fhir/StructureDefinition/"
 
-# Units that a profile accepts as sensed; any other is converted to the vital's first unit. Source: the R4 4.0.1
-# profiles (fixed unit, or required binding to ucum-bodytemp, ucum-bodyweight, ucum-bodylength).
+# Units that a profile accepts as sensed; any other is converted to the vital's first unit. Source:
+# the R4 4.0.1 profiles (fixed unit, or required binding to ucum-bodytemp, ucum-bodyweight,
+# ucum-bodylength).
 PROFILE_UNITS: dict[str, frozenset[str]] = {
     "heartrate": frozenset({"/min"}),
     "resprate": frozenset({"/min"}),
@@ -35,7 +38,8 @@ PROFILE_UNITS: dict[str, frozenset[str]] = {
     "bmi": frozenset({"kg/m2"}),
 }
 
-# Profiles whose valueQuantity is 1..1: without a value there is no conforming Observation (so says HAPI's validator).
+# Profiles whose valueQuantity is 1..1: without a value there is no conforming Observation (so says
+# HAPI's validator).
 VALUE_REQUIRED = frozenset({"bmi"})
 
 CATEGORY_DISPLAY = {
@@ -65,8 +69,9 @@ ABSENT_DISPLAY = {
     "unknown": "Unknown",
 }
 
-# Where a device says more than the vital's name, the MDC code says it too: which attribute tells, and the code.
-# Source: ISO/IEEE 11073-10101 as listed by the HL7 PHD guide; glucose of GATT 2A18, temperature of GATT 2A1C.
+# Where a device says more than the vital's name, the MDC code says it too: which attribute tells,
+# and the code. Source: ISO/IEEE 11073-10101 as listed by the HL7 PHD guide; glucose of GATT 2A18,
+# temperature of GATT 2A1C.
 KIND_ATTRIBUTE = {"glucose": "type", "body_temperature": "type", "pulse_rate": "characteristic"}
 MDC_OF_KIND: dict[tuple[str, object], tuple[str, str]] = {
     ("glucose", "capillary_whole"): ("160184", "MDC_CONC_GLU_CAPILLARY_WHOLEBLOOD"),
@@ -97,7 +102,9 @@ MOST_SHAPES = 1024  # kinds come from devices: no stream of new ones may fill th
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """All of an Observation that vital, unit and kind fix: ready JSON, and the unit that it is written in."""
+    """All of an Observation that vital, unit and kind fix: ready JSON, and the unit that it is
+    written in.
+    """
 
     unit: str
     code: msgspec.Raw
@@ -116,7 +123,9 @@ def raw(value: Any) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(value))
 
 
-def concept(loinc: tuple[tuple[str, str], ...], mdc: tuple[str, str] | None, text: str) -> dict[str, Any]:
+def concept(
+    loinc: tuple[tuple[str, str], ...], mdc: tuple[str, str] | None, text: str
+) -> dict[str, Any]:
     """A CodeableConcept of LOINC and MDC codings."""
     coding = [{"system": LOINC, "code": code, "display": display} for code, display in loinc]
     if mdc is not None:
@@ -133,7 +142,9 @@ WIRE_UNITS = frozenset({"kg/L"})  # glucose as GATT sends it: no LOINC code and 
 
 
 def published_unit(row: Vital, unit: str) -> str:
-    """The unit that ``unit`` is published in: itself where the profile allows it, else the vital's first unit."""
+    """The unit that ``unit`` is published in: itself where the profile allows it, else the
+    vital's first unit.
+    """
     if unit in WIRE_UNITS:
         return row.unit
     if row.profile is None or unit in PROFILE_UNITS.get(row.profile, frozenset({row.unit})):
@@ -149,7 +160,10 @@ def kind_of(reading: Reading) -> object:
 
 
 def shape(knowledge: Knowledge, vital: str, unit: str, kind: object = None) -> Shape:
-    """The template parts of ``vital`` sensed in ``unit``; prepared once. ``KeyError`` for an unknown vital."""
+    """The template parts of ``vital`` sensed in ``unit``; prepared once.
+
+    ``KeyError`` for an unknown vital.
+    """
     tables, shapes = _Memo.made
     if tables is not knowledge:
         shapes = {}

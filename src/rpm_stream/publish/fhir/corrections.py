@@ -1,4 +1,6 @@
-"""Observations that must not be believed any more: the same resource once more, with status entered-in-error."""
+"""Observations that must not be believed any more: the same resource once more, with status
+entered-in-error.
+"""
 
 from __future__ import annotations
 
@@ -20,18 +22,24 @@ _encode = msgspec.json.Encoder().encode
 
 def in_error(published: Published) -> Published:
     """``published`` under its own id, as entered in error; every other field keeps its octets."""
-    return msgspec.structs.replace(published, body=_encode({**_fields.decode(published.body), "status": _IN_ERROR}))
+    return msgspec.structs.replace(
+        published, body=_encode({**_fields.decode(published.body), "status": _IN_ERROR})
+    )
 
 
 def taken_back(
-    windows: Summaries, readings: Iterable[Reading], shown: frozenset[str], left: Iterable[Window], knowledge: Knowledge
+    windows: Summaries,
+    readings: Iterable[Reading],
+    shown: frozenset[str],
+    left: Iterable[Window],
+    knowledge: Knowledge,
 ) -> tuple[Published, ...]:
     """What says that ``readings`` of one patient are wrong.
 
-    Single Observations become entered-in-error (``shown``: ids of summed readings that were published singly too). A
-    summary whose window is still kept is written again without them. Of an older window ``left`` says what else was in
-    it, and its summary is written again with that; where nothing is left, it becomes entered-in-error, with the wrong
-    values in it.
+    Single Observations become entered-in-error (``shown``: ids of summed readings that were
+    published singly too). A summary whose window is still kept is written again without them. Of an
+    older window ``left`` says what else was in it, and its summary is written again with that;
+    where nothing is left, it becomes entered-in-error, with the wrong values in it.
     """
     single: list[Reading] = []
     summed: list[Reading] = []
@@ -43,7 +51,9 @@ def taken_back(
             summed.append(reading)
     changed, gone, untaken = summaries.take_out(windows, summed, knowledge)
     single += [reading for reading in untaken if reading.id not in shown]
-    right = {(window.vital, window.start): window for window in left if window.patient == windows.patient}
+    right = {
+        (window.vital, window.start): window for window in left if window.patient == windows.patient
+    }
     return (
         *map(in_error, fhir.singles(single, knowledge)),
         *(fhir.summary(window, knowledge) for window in changed),

@@ -1,9 +1,9 @@
 """Readings and summaries as FHIR R4 Observations, in bytes.
 
-Its rules: a template dict of ready parts, because a library object costs 250 times as much (the tests build the same
-resource with the library and compare). Numbers are written as the sensor's text, so that 72.0 stays 72.0
-(converted ones: numbers.py). What the
-R4 4.0.1 vital-signs profiles demand and a template must not break: effectiveDateTime, never a period; a value or a
+Its rules: a template dict of ready parts, because a library object costs 250 times as much (the
+tests build the same resource with the library and compare). Numbers are written as the sensor's
+text, so that 72.0 stays 72.0 (converted ones: numbers.py). What the R4 4.0.1 vital-signs profiles
+demand and a template must not break: effectiveDateTime, never a period; a value or a
 dataAbsentReason, never both; 2708-6 beside 59408-5; both components of a blood pressure, always.
 """
 
@@ -46,7 +46,9 @@ Policy = Literal["single", "summary", "none"]
 UUID_SYSTEM = "urn:ietf:rfc:3986"
 PRELIMINARY = "early_estimate"  # HL7 PHD: an early estimate is a preliminary result
 PRESSURE_UNIT = "mm[Hg]"  # fixed by the bp profile
-WEST, EAST = timedelta(hours=-12), timedelta(hours=14)  # CONTRACT 10; records of an older release have more
+# CONTRACT 10; records of an older release have more
+WEST = timedelta(hours=-12)
+EAST = timedelta(hours=14)
 SPAN_MINUTES = 15
 
 _encode = msgspec.json.Encoder().encode
@@ -62,14 +64,18 @@ def _statistic(code: str, display: str, text: str) -> msgspec.Raw:
 _COUNT = _statistic("count", "Count", "number of values")
 _MINIMUM = _statistic("minimum", "Minimum", "lowest value")
 _MAXIMUM = _statistic("maximum", "Maximum", "highest value")
-_MEDIAN = _statistic("median", "Median", f"median of the {SPAN_MINUTES} minutes before the effective time")
+_MEDIAN = _statistic(
+    "median", "Median", f"median of the {SPAN_MINUTES} minutes before the effective time"
+)
 
 
 class Published(msgspec.Struct, frozen=True, kw_only=True):
-    """One message of ``rpm.observations``: ``body`` is the Observation as JSON, ``patient_id`` its key.
+    """One message of ``rpm.observations``: ``body`` is the Observation as JSON, ``patient_id`` its
+    key.
 
-    ``id`` is the Observation's id, ``patient_id`` the patient as our records name them (not the FHIR id).
-    ``readings`` are the ids of the readings inside; empty for a summary, whose n stands in the body.
+    ``id`` is the Observation's id, ``patient_id`` the patient as our records name them (not the
+    FHIR id). ``readings`` are the ids of the readings inside; empty for a summary, whose n stands
+    in the body.
     """
 
     id: str
@@ -81,9 +87,9 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
 def publishes(reading: Reading, knowledge: Knowledge) -> Policy:
     """How ``reading`` is published; being evidence of an alert adds a single Observation to that.
 
-    "none": the vital has no LOINC code or its table says so, the device says that the value is no statement about
-    the patient (demo, test, calibration, unavailable, invalid), a continuous vital says nothing for a moment, or a
-    value is absent that the profile demands (BMI).
+    "none": the vital has no LOINC code or its table says so, the device says that the value is no
+    statement about the patient (demo, test, calibration, unavailable, invalid), a continuous vital
+    says nothing for a moment, or a value is absent that the profile demands (BMI).
     """
     row = knowledge.vitals[reading.vital]
     if row.publish == "none" or not _can_be_said(reading, knowledge):
@@ -96,10 +102,12 @@ def publishes(reading: Reading, knowledge: Knowledge) -> Policy:
 
 
 def observation(reading: Reading, knowledge: Knowledge) -> Published | None:
-    """The Observation of one reading, whatever its policy says of summaries (evidence is published singly).
+    """The Observation of one reading, whatever its policy says of summaries (evidence is published
+    singly).
 
-    A blood pressure becomes a panel with one side. ``None`` where the vital has no LOINC code, where the device says
-    that the value is no statement about the patient, or where a value is absent that the profile demands.
+    A blood pressure becomes a panel with one side. ``None`` where the vital has no LOINC code,
+    where the device says that the value is no statement about the patient, or where a value is
+    absent that the profile demands.
     """
     if not _can_be_said(reading, knowledge):
         return None
@@ -114,22 +122,30 @@ def observation(reading: Reading, knowledge: Knowledge) -> Published | None:
     if reading.value is None:
         body["dataAbsentReason"] = _absent(reading.absent)
     else:
-        body["valueQuantity"] = _quantity(converted(reading.value, reading.unit, parts.unit, knowledge), parts.unit)
+        body["valueQuantity"] = _quantity(
+            converted(reading.value, reading.unit, parts.unit, knowledge), parts.unit
+        )
     if not knowledge.signal.ask_repeat.isdisjoint(reading.flags):
         _questionable(body, reading.flags, knowledge)
-    return Published(id=body["id"], patient_id=reading.patient, body=_encode(body), readings=(reading.id,))
+    return Published(
+        id=body["id"], patient_id=reading.patient, body=_encode(body), readings=(reading.id,)
+    )
 
 
 def blood_pressure(readings: Sequence[Reading], knowledge: Knowledge) -> Published:
-    """The panel of what one cuff said at one instant: at most one each of systolic, diastolic and mean, in mm[Hg].
+    """The panel of what one cuff said at one instant: at most one each of systolic, diastolic and
+    mean, in mm[Hg].
 
-    Systolic and diastolic always stand in it, one that was not sent with the reason "unknown". The systolic reading
-    leads (id, time, device), else the diastolic, else the mean. ``ValueError`` for any other set of readings.
+    Systolic and diastolic always stand in it, one that was not sent with the reason "unknown". The
+    systolic reading leads (id, time, device), else the diastolic, else the mean. ``ValueError`` for
+    any other set of readings.
     """
     sides = {reading.vital: reading for reading in readings}
     ordered = [sides[vital] for vital in BLOOD_PRESSURE if vital in sides]
     if not ordered or len(ordered) != len(readings):
-        raise ValueError("a blood pressure panel takes at most one each of systolic, diastolic and mean")
+        raise ValueError(
+            "a blood pressure panel takes at most one each of systolic, diastolic and mean"
+        )
     flags = tuple({flag: None for reading in ordered for flag in reading.flags})
     body = _head(ordered[0], _PANEL_META)
     body["identifier"] = [_uuid_identifier(reading.id) for reading in ordered]
@@ -146,7 +162,9 @@ def blood_pressure(readings: Sequence[Reading], knowledge: Knowledge) -> Publish
 
 
 def singles(readings: Iterable[Reading], knowledge: Knowledge) -> list[Published]:
-    """The Observations of the readings of one message, blood pressures of one device and instant joined in panels."""
+    """The Observations of the readings of one message, blood pressures of one device and instant
+    joined in panels.
+    """
     published: list[Published] = []
     panels: dict[tuple[str, datetime, int], dict[str, Reading]] = {}
     for reading in readings:
@@ -155,7 +173,9 @@ def singles(readings: Iterable[Reading], knowledge: Knowledge) -> list[Published
                 published.append(single)
         elif knowledge.signal.never_judged.isdisjoint(reading.flags):
             ordinal = 0  # a second systolic of the same instant begins a second panel
-            while reading.vital in panels.setdefault((reading.device, reading.measured_at, ordinal), {}):
+            while reading.vital in panels.setdefault(
+                (reading.device, reading.measured_at, ordinal), {}
+            ):
                 ordinal += 1
             panels[reading.device, reading.measured_at, ordinal][reading.vital] = reading
     published += [blood_pressure(tuple(sides.values()), knowledge) for sides in panels.values()]
@@ -163,7 +183,9 @@ def singles(readings: Iterable[Reading], knowledge: Knowledge) -> list[Published
 
 
 def summary(window: Window, knowledge: Knowledge) -> Published:
-    """The summary of one 15-minute window: the median, with n, minimum and maximum as components, at its end."""
+    """The summary of one 15-minute window: the median, with n, minimum and maximum as
+    components, at its end.
+    """
     parts = shape(knowledge, window.vital, window.unit)
     identity = summary_id(window.patient, window.vital, window.start)
     body: dict[str, Any] = {"resourceType": "Observation", "id": identity}
@@ -189,7 +211,8 @@ def summary(window: Window, knowledge: Knowledge) -> Published:
 
 
 def local_time(at: datetime, utc_offset: str | None) -> str:
-    """``at`` as FHIR dateTime in the wearer's offset; in UTC with Z where that is unknown or beyond FHIR's 14:00.
+    """``at`` as FHIR dateTime in the wearer's offset; in UTC with Z where that is unknown or beyond
+    FHIR's 14:00.
 
     >>> local_time(datetime(2026, 3, 1, 23, 30, tzinfo=UTC), "+02:00")
     '2026-03-02T01:30:00+02:00'
@@ -222,7 +245,8 @@ def _instant(at: datetime) -> str:
 def _zone(utc_offset: str | None) -> timezone | None:
     if utc_offset is None or utc_offset == "Z":
         return None
-    hours, minutes = int(utc_offset[1:3]), int(utc_offset[4:6])
+    hours = int(utc_offset[1:3])
+    minutes = int(utc_offset[4:6])
     offset = timedelta(hours=hours, minutes=minutes) * (-1 if utc_offset[0] == "-" else 1)
     return timezone(offset) if WEST <= offset <= EAST else None
 
@@ -242,7 +266,9 @@ def _absent(reason: Absent | None) -> msgspec.Raw:
 
 
 def _can_be_said(reading: Reading, knowledge: Knowledge) -> bool:
-    """Whether there is an Observation that says it: coded, about the patient, and with a value where one must be."""
+    """Whether there is an Observation that says it: coded, about the patient, and with a value
+    where one must be.
+    """
     row = knowledge.vitals[reading.vital]
     if not row.loinc or not knowledge.signal.never_judged.isdisjoint(reading.flags):
         return False
@@ -274,8 +300,12 @@ def _quantity(value: str, unit: str) -> dict[str, Any]:
 
 
 def _questionable(body: dict[str, Any], flags: Sequence[str], knowledge: Knowledge) -> None:
-    """HL7 PHD: a value that the device itself doubts is marked questionable; the text names the device's reasons."""
-    doubts = ", ".join(flag.replace("_", " ") for flag in flags if flag in knowledge.signal.ask_repeat)
+    """HL7 PHD: a value that the device itself doubts is marked questionable; the text names the
+    device's reasons.
+    """
+    doubts = ", ".join(
+        flag.replace("_", " ") for flag in flags if flag in knowledge.signal.ask_repeat
+    )
     coding = [{"system": MEASUREMENT_STATUS, "code": "questionable"}]
     body["interpretation"] = [{"coding": coding, "text": doubts}]
 

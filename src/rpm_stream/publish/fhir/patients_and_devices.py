@@ -27,7 +27,9 @@ def _resource(kind: str, text: str) -> dict[str, Any]:
 
 
 def patient_resource(entry: PatientEntry) -> dict[str, Any]:
-    """The Patient of a registry entry: id, identifier, the displayed name, and the birth date where it is a date."""
+    """The Patient of a registry entry: id, identifier, the displayed name, and the birth date
+    where it is a date.
+    """
     resource = _resource("Patient", entry.patient)
     if entry.display:
         resource["name"] = [{"text": entry.display}]
@@ -37,7 +39,10 @@ def patient_resource(entry: PatientEntry) -> dict[str, Any]:
 
 
 def device_resource(entry: DeviceEntry) -> dict[str, Any]:
-    """The Device of a registry entry: id, identifier, model. Who wears it when stands in the Observations."""
+    """The Device of a registry entry: id, identifier, model.
+
+    Who wears it when stands in the Observations.
+    """
     resource = _resource("Device", entry.device)
     if entry.model:
         resource["deviceName"] = [{"name": entry.model, "type": "model-name"}]

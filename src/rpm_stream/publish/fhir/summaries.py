@@ -1,9 +1,10 @@
-"""Fifteen-minute summaries of continuous vitals: what one patient's windows hold, and when one is due.
+"""Fifteen-minute summaries of continuous vitals: what one patient's windows hold, and when one is
+due.
 
-A window (windows.py) counts how often each value text came, so an hour at 1 Hz is a few hundred bytes. It is due when a
-reading of its vital lies 5 minutes past its end, or by tick; a reading that comes late into a kept window makes it due
-again, under the same id. What a window says depends on its readings alone, never on the tick that noticed it, so a
-replay writes the same bytes.
+A window (windows.py) counts how often each value text came, so an hour at 1 Hz is a few hundred
+bytes. It is due when a reading of its vital lies 5 minutes past its end, or by tick; a reading that
+comes late into a kept window makes it due again, under the same id. What a window says depends on
+its readings alone, never on the tick that noticed it, so a replay writes the same bytes.
 """
 
 from __future__ import annotations
@@ -15,16 +16,29 @@ import msgspec
 
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.publish.numbers import exact
-from rpm_stream.publish.windows import COUNT_BYTES, SPAN_SECONDS, Bin, Counted, count_in, finish, opened, place_of
+from rpm_stream.publish.windows import (
+    COUNT_BYTES,
+    SPAN_SECONDS,
+    Bin,
+    Counted,
+    count_in,
+    finish,
+    opened,
+    place_of,
+)
 from rpm_stream.records import Reading, Window
 
 GRACE_SECONDS = 300
 KEPT_WINDOWS = 8
-KEPT_BYTES = 6_000  # of one vital's values: a device that never repeats a value must not fill the state
+# of one vital's values: a device that never repeats a value must not fill the state
+KEPT_BYTES = 6_000
 
 
 class Course(msgspec.Struct):
-    """The kept windows of one vital, oldest first. Windows before ``floor`` (epoch seconds) are closed for good."""
+    """The kept windows of one vital, oldest first.
+
+    Windows before ``floor`` (epoch seconds) are closed for good.
+    """
 
     newest: float
     floor: int = -(2**62)
@@ -39,9 +53,11 @@ class Summaries(msgspec.Struct):
 
 
 def add(state: Summaries, reading: Reading, knowledge: Knowledge) -> tuple[bool, list[Window]]:
-    """Put one reading into its window. ``False``: it is too late (or there is no room), publish it singly.
+    """Put one reading into its window. ``False``: it is too late (or there is no room), publish it
+    singly.
 
-    The list holds the windows that became due, oldest first; one that was due before comes again, with more in it.
+    The list holds the windows that became due, oldest first; one that was due before comes again,
+    with more in it.
     """
     taken, due = add_all(state, (reading,), knowledge)
     return taken[0], due
@@ -50,7 +66,9 @@ def add(state: Summaries, reading: Reading, knowledge: Knowledge) -> tuple[bool,
 def add_all(
     state: Summaries, readings: Iterable[Reading], knowledge: Knowledge
 ) -> tuple[tuple[bool, ...], list[Window]]:
-    """``add`` for the readings of one message; each due window comes once, with all of them in it."""
+    """``add`` for the readings of one message; each due window comes once, with all of them in
+    it.
+    """
     due: list[Window] = []
     taken = tuple([_put(state, reading, knowledge, due) for reading in readings])
     for vital, course in state.courses.items():
@@ -59,8 +77,8 @@ def add_all(
 
 
 def note_again(state: Summaries, reading: Reading, knowledge: Knowledge) -> None:
-    """Note that a value which is counted came again, as the same measurement: it is not counted, and where one of the
-    two is taken back the other keeps the place.
+    """Note that a value which is counted came again, as the same measurement: it is not counted,
+    and where one of the two is taken back the other keeps the place.
     """
     window = _kept(state, reading)
     if window is not None and reading.value is not None:
@@ -71,7 +89,10 @@ def note_again(state: Summaries, reading: Reading, knowledge: Knowledge) -> None
 
 
 def drop_again(state: Summaries, reading: Reading, knowledge: Knowledge) -> bool:
-    """Undo ``note_again``: the reading is wrong, or to be counted by itself. Whether there was one of its value."""
+    """Undo ``note_again``: the reading is wrong, or to be counted by itself.
+
+    Whether there was one of its value.
+    """
     window = _kept(state, reading)
     if window is None or reading.value is None:
         return False
@@ -79,8 +100,13 @@ def drop_again(state: Summaries, reading: Reading, knowledge: Knowledge) -> bool
 
 
 def _kept(state: Summaries, reading: Reading) -> Bin | None:
-    course, (*_, start) = state.courses.get(reading.vital), place_of(reading)
-    return next((each for each in course.bins if each.start == start), None) if course is not None else None
+    course = state.courses.get(reading.vital)
+    (*_, start) = place_of(reading)
+    return (
+        next((each for each in course.bins if each.start == start), None)
+        if course is not None
+        else None
+    )
 
 
 def _drop(window: Bin, counts: dict[str, int], text: str) -> bool:
@@ -97,11 +123,12 @@ def _drop(window: Bin, counts: dict[str, int], text: str) -> bool:
 def take_out(
     state: Summaries, readings: Iterable[Reading], knowledge: Knowledge
 ) -> tuple[list[Window], list[Window], list[Reading]]:
-    """Take wrong readings out again: the windows that change by it and were published, those that are in error as a
-    whole (no longer kept, or nothing else in them; made of the wrong readings alone), and the readings that no window
-    had taken.
+    """Take wrong readings out again: the windows that change by it and were published, those that
+    are in error as a whole (no longer kept, or nothing else in them; made of the wrong readings
+    alone), and the readings that no window had taken.
     """
-    lost, untaken = Counted(knowledge), []
+    lost = Counted(knowledge)
+    untaken = []
     for reading in readings:
         window = _kept(state, reading)
         if window is None:
@@ -112,13 +139,23 @@ def take_out(
             state.courses[reading.vital].bins.remove(window)
             if window.sent:
                 lost.add(reading)
-    changed = [window for vital, course in state.courses.items() for window in _due(state.patient, vital, course, 0)]
+    changed = [
+        window
+        for vital, course in state.courses.items()
+        for window in _due(state.patient, vital, course, 0)
+    ]
     return changed, lost.windows(), untaken
 
 
 def _take_out(window: Bin, reading: Reading, knowledge: Knowledge) -> bool:
-    """Count one reading less, of a value that came again as the same measurement that; whether it had such a value."""
-    text = None if reading.value is None else exact(reading.value, reading.unit, window.unit, knowledge)
+    """Count one reading less, of a value that came again as the same measurement that; whether
+    it had such a value.
+    """
+    text = (
+        None
+        if reading.value is None
+        else exact(reading.value, reading.unit, window.unit, knowledge)
+    )
     if text is None:
         return False
     if _drop(window, window.again, text):
@@ -130,20 +167,29 @@ def _take_out(window: Bin, reading: Reading, knowledge: Knowledge) -> bool:
 
 
 def tick(state: Summaries, now: datetime) -> list[Window]:
-    """The windows whose end lies 5 minutes before ``now`` and that say something not yet published."""
+    """The windows whose end lies 5 minutes before ``now`` and that say something not yet
+    published.
+    """
     at = now.timestamp()
-    return [window for vital, course in state.courses.items() for window in _due(state.patient, vital, course, at)]
+    return [
+        window
+        for vital, course in state.courses.items()
+        for window in _due(state.patient, vital, course, at)
+    ]
 
 
 def close(state: Summaries) -> list[Window]:
     """At the end of a replay: every window that says something not yet published, due or not."""
     return [
-        window for vital, course in state.courses.items() for window in _due(state.patient, vital, course, float("inf"))
+        window
+        for vital, course in state.courses.items()
+        for window in _due(state.patient, vital, course, float("inf"))
     ]
 
 
 def shed(state: Summaries, vitals: Iterable[str], most: int) -> list[Window]:
-    """Close all windows of these vitals but the ``most`` newest: those that still have to speak, oldest first.
+    """Close all windows of these vitals but the ``most`` newest: those that still have to speak,
+    oldest first.
 
     A reading that comes for a closed one is published singly.
     """
@@ -156,7 +202,9 @@ def shed(state: Summaries, vitals: Iterable[str], most: int) -> list[Window]:
 
 
 def _put(state: Summaries, reading: Reading, knowledge: Knowledge, due: list[Window]) -> bool:
-    """Count one reading; windows that must go to make room are appended to ``due`` if they still have to speak."""
+    """Count one reading; windows that must go to make room are appended to ``due`` if they still
+    have to speak.
+    """
     if reading.value is None:
         return False
     at = reading.measured_at.timestamp()
@@ -182,7 +230,9 @@ def _put(state: Summaries, reading: Reading, knowledge: Knowledge, due: list[Win
 
 
 def _window_for(course: Course, start: int, reading: Reading, knowledge: Knowledge) -> Bin | None:
-    """The window that begins at ``start``, opened if need be; ``None`` where it would be the first to go."""
+    """The window that begins at ``start``, opened if need be; ``None`` where it would be the
+    first to go.
+    """
     place = len(course.bins)
     while place and course.bins[place - 1].start >= start:
         place -= 1
@@ -196,7 +246,9 @@ def _window_for(course: Course, start: int, reading: Reading, knowledge: Knowled
 
 
 def _make_room(patient: str, vital: str, course: Course, due: list[Window]) -> None:
-    """Close the oldest windows while there are too many, or too many values in them; the newest always stays."""
+    """Close the oldest windows while there are too many, or too many values in them; the newest
+    always stays.
+    """
     size = sum(window.size for window in course.bins)
     while len(course.bins) > 1 and (len(course.bins) > KEPT_WINDOWS or size > KEPT_BYTES):
         size -= course.bins[0].size
@@ -211,7 +263,10 @@ def _close_oldest(patient: str, vital: str, course: Course, due: list[Window]) -
 
 
 def _due(patient: str, vital: str, course: Course, at: float) -> list[Window]:
-    """Windows with something new that are due at ``at``, or were published before. Marks them as published."""
+    """Windows with something new that are due at ``at``, or were published before.
+
+    Marks them as published.
+    """
     windows = []
     for window in course.bins:
         if window.changed and (window.sent or window.start + SPAN_SECONDS + GRACE_SECONDS <= at):

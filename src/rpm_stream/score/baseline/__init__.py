@@ -1,1 +1,3 @@
-"""What is usual for this person: when detectors learn, and what they say, vital by vital and together."""
+"""What is usual for this person: when detectors learn, and what they say, vital by vital and
+together.
+"""

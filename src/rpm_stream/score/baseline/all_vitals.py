@@ -18,15 +18,21 @@ from rpm_stream.score.memory.state import ScoreState
 GROUP = "vital_signs"  # of the multi-vital detector
 NAME = HalfSpaceTrees.name
 TOLD = 3  # vitals in the words, at most,
-TOLD_FROM = 0.25  # and of those only with so much of the first one's share: the second is always told
+# and of those only with so much of the first one's share: the second is always told
+TOLD_FROM = 0.25
 
 
 class Combined:
     """What the detector of all vitals says, bound to the knowledge."""
 
-    def __init__(self, knowledge: Knowledge, runner: Runner, numbers: Numbers, words: UsualWords) -> None:
-        self._runner, self._numbers, self._words = runner, numbers, words
-        self._table, self._kind = knowledge.detectors.combined, runner.entry.kind
+    def __init__(
+        self, knowledge: Knowledge, runner: Runner, numbers: Numbers, words: UsualWords
+    ) -> None:
+        self._runner = runner
+        self._numbers = numbers
+        self._words = words
+        self._table = knowledge.detectors.combined
+        self._kind = runner.entry.kind
 
     def look(
         self, state: ScoreState, live: LiveDetectors, instant: Sequence[Reading], paused: Paused
@@ -46,13 +52,21 @@ class Combined:
         if asked.warm and emits(state, NAME, at, "flagged" if asked.flagged else ""):
             record = self._record(detector, asked.score, parts, (instant[0], *readings.values()))
         finding = None
-        if run and asked.is_news and is_sustained(run, at, self._table.sustained_count, self._table.sustained_minutes):
+        if (
+            run
+            and asked.is_news
+            and is_sustained(run, at, self._table.sustained_count, self._table.sustained_minutes)
+        ):
             finding = self._finding(detector, parts, readings, instant[0])
         self._runner.learn(state, live, asked)
         return record, finding
 
     def _record(
-        self, detector: Detector, score: float, parts: Mapping[str, float], readings: Sequence[Reading]
+        self,
+        detector: Detector,
+        score: float,
+        parts: Mapping[str, float],
+        readings: Sequence[Reading],
     ) -> Score:
         """``readings``: the one that gives the id, then those of the vector."""
         first = readings[0]
@@ -73,12 +87,22 @@ class Combined:
         )
 
     def _finding(
-        self, detector: Detector, parts: Mapping[str, float], readings: Mapping[str, Reading], first: Reading
+        self,
+        detector: Detector,
+        parts: Mapping[str, float],
+        readings: Mapping[str, Reading],
+        first: Reading,
     ) -> Finding:
         ranked = sorted(parts.items(), key=lambda part: (-part[1], part[0]))[:TOLD]
-        told = [name for place, (name, share) in enumerate(ranked) if place < 2 or share >= TOLD_FROM * ranked[0][1]]
+        told = [
+            name
+            for place, (name, share) in enumerate(ranked)
+            if place < 2 or share >= TOLD_FROM * ranked[0][1]
+        ]
         leading = readings[told[0]]
-        here = [reading for reading in readings.values() if reading.measured_at == first.measured_at]
+        here = [
+            reading for reading in readings.values() if reading.measured_at == first.measured_at
+        ]
         opening = leading if leading in here else here[0]
         usual = detector.expected()
         said = self._words.together((readings[name], usual[name][0]) for name in told)
@@ -91,7 +115,10 @@ class Combined:
             priority="low",
             title="Vital signs unusual together for this person",
             why=f"unusual together: {said} (learned)",
-            evidence=(opening, *(reading for reading in readings.values() if reading.id != opening.id)),
+            evidence=(
+                opening,
+                *(reading for reading in readings.values() if reading.id != opening.id),
+            ),
             vital=opening.vital,
             measured_at=first.measured_at,
         )

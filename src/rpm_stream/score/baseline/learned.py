@@ -1,9 +1,10 @@
 """All learned detectors over one instant of one patient: what is unusual for this person.
 
-Loops over the rows of what runs (``detectors/entries.py``). Each value is scored, then learned (``learning.py`` says
-when). A late reading is scored against the present state and not learned. What a live row says of one vital is the
-matter of ``one_vital.py``, of all together of ``all_vitals.py``, what has changed for days of ``lasting_change.py``;
-what only is tried, of ``shadow.py``.
+Loops over the rows of what runs (``detectors/entries.py``). Each value is scored, then learned
+(``learning.py`` says when). A late reading is scored against the present state and not learned.
+What a live row says of one vital is the matter of ``one_vital.py``, of all together of
+``all_vitals.py``, what has changed for days of ``lasting_change.py``; what only is tried, of
+``shadow.py``.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class Learned:
     """The detectors, bound to the knowledge table."""
 
     def __init__(self, knowledge: Knowledge) -> None:
-        numbers, words = Numbers(knowledge), UsualWords(knowledge)
+        numbers = Numbers(knowledge)
+        words = UsualWords(knowledge)
         pause = timedelta(hours=knowledge.detectors.combined.learn_for_hours)
         rows = entries(knowledge)
         self._known = {row.key(each.vital) for row in rows for each in row.features}
@@ -41,13 +43,24 @@ class Learned:
         self._personal = Personal(knowledge, live["reading"], numbers, words)
         self._lasting = Lasting(knowledge, live["learned"], numbers, words)
         self._combined = Combined(knowledge, live["moment"], numbers, words)
-        self._of_readings = [Shadow(knowledge, each, numbers) for each in shadows if each.entry.is_of_each]
-        self._of_moments = [Shadow(knowledge, each, numbers) for each in shadows if not each.entry.is_of_each]
+        self._of_readings = [
+            Shadow(knowledge, each, numbers) for each in shadows if each.entry.is_of_each
+        ]
+        self._of_moments = [
+            Shadow(knowledge, each, numbers) for each in shadows if not each.entry.is_of_each
+        ]
 
     def instant(
-        self, state: ScoreState, live: LiveDetectors, readings: Sequence[Reading], late: Collection[str], paused: Paused
+        self,
+        state: ScoreState,
+        live: LiveDetectors,
+        readings: Sequence[Reading],
+        late: Collection[str],
+        paused: Paused,
     ) -> Iterator[Outcome]:
-        """What each detector says of the readings of one instant; ``late``: ids of those that came late."""
+        """What each detector says of the readings of one instant; ``late``: ids of those that
+        came late.
+        """
         if not live.of:
             self._drop_strangers(state)
         for reading in readings:
@@ -70,7 +83,9 @@ class Learned:
                 yield shadow.together(state, live, readings, paused), None
 
     def _drop_strangers(self, state: ScoreState) -> None:
-        """Drop what is stored of rows in shadow that the table does not have any more: there is no room for it."""
+        """Drop what is stored of rows in shadow that the table does not have any more: there is
+        no room for it.
+        """
         for stored in (state.detectors, state.learned_at, state.emitted):
             for key in [key for key in stored if key.startswith(SHADOW) and key not in self._known]:
                 del stored[key]

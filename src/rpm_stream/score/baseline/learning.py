@@ -1,8 +1,9 @@
-"""When a detector learns, and what all of them share: the live objects of a patient, numbers, runs of flagged values.
+"""When a detector learns, and what all of them share: the live objects of a patient, numbers, runs
+of flagged values.
 
-Learning of a vital pauses while its values are flagged or its episode is open, at most ``learn_for_hours`` of measured
-time or until a person says that it is the new normal: deterioration is not learned as normal, and a lasting shift is
-not locked out for ever (law 5).
+Learning of a vital pauses while its values are flagged or its episode is open, at most
+``learn_for_hours`` of measured time or until a person says that it is the new normal: deterioration
+is not learned as normal, and a lasting shift is not locked out for ever (law 5).
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ MOST_NUMBERS: Final = 50_000
 class Paused(Record, frozen=True, kw_only=True):
     """Since when (measured) an episode is open, by group: its vitals do not learn.
 
-    ``accepted``: up to when a person has called a group's values the new normal: what began before then pauses
-    nothing and is not told again.
+    ``accepted``: up to when a person has called a group's values the new normal: what began before
+    then pauses nothing and is not told again.
     """
 
     since: Mapping[str, datetime]
@@ -42,11 +43,15 @@ class Paused(Record, frozen=True, kw_only=True):
     def open_since(self, run: FlagRun | None, group: str) -> datetime | None:
         """When the first of what keeps the group's vitals from learning began."""
         begun = (run.since if run else None, self.since.get(group))
-        return min((moment for moment in begun if moment and not self.is_accepted(moment, group)), default=None)
+        return min(
+            (moment for moment in begun if moment and not self.is_accepted(moment, group)),
+            default=None,
+        )
 
 
 class LiveDetectors:
-    """The detectors of one patient as objects, restored when first needed, and those that have learned since.
+    """The detectors of one patient as objects, restored when first needed, and those that have
+    learned since.
 
     Both by their name in the state.
     """
@@ -69,7 +74,8 @@ class Numbers:
         self._knowledge = knowledge
         self._known: dict[tuple[str, str, str], float] = {}
         self.features = {
-            name: Feature(vital=name, resolution=float(row.resolution)) for name, row in knowledge.vitals.items()
+            name: Feature(vital=name, resolution=float(row.resolution))
+            for name, row in knowledge.vitals.items()
         }
 
     def of(self, reading: Reading) -> float:

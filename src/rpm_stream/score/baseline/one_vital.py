@@ -1,4 +1,6 @@
-"""One vital at a time against this person's usual: a score a reading, and a low finding where it lasts."""
+"""One vital at a time against this person's usual: a score a reading, and a low finding where it
+lasts.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,10 @@ from rpm_stream.score.memory.state import FlagRun, ScoreState
 
 
 class Looked(Record, frozen=True, kw_only=True):
-    """What one reading was to the detector. ``learned``; ``in_spite_of``: the run of flagged values, then."""
+    """What one reading was to the detector.
+
+    ``learned``; ``in_spite_of``: the run of flagged values, then.
+    """
 
     score: Score | None = None
     finding: Finding | None = None
@@ -28,38 +33,61 @@ NOTHING = Looked()
 class Personal:
     """What the detector of one vital says, bound to the knowledge."""
 
-    def __init__(self, knowledge: Knowledge, runner: Runner, numbers: Numbers, words: UsualWords) -> None:
-        self._knowledge, self._runner, self._numbers, self._words = knowledge, runner, numbers, words
-        self._table, self._kind, self._keys = knowledge.detectors.personal, runner.entry.kind, runner.keys
+    def __init__(
+        self, knowledge: Knowledge, runner: Runner, numbers: Numbers, words: UsualWords
+    ) -> None:
+        self._knowledge = knowledge
+        self._runner = runner
+        self._numbers = numbers
+        self._words = words
+        self._table = knowledge.detectors.personal
+        self._kind = runner.entry.kind
+        self._keys = runner.keys
         self._groups = {name: row.group for name, row in knowledge.vitals.items()}
 
-    def look(self, state: ScoreState, live: LiveDetectors, reading: Reading, late: bool, paused: Paused) -> Looked:
+    def look(
+        self, state: ScoreState, live: LiveDetectors, reading: Reading, late: bool, paused: Paused
+    ) -> Looked:
         """Score one reading, then learn it unless it came late or something is going on."""
         vital = reading.vital
         key = self._keys.get(vital)
         if key is None or reading.value is None:
             return NOTHING
         at = reading.measured_at
-        asked = Asked(key, {vital: self._numbers.of(reading)}, at, self._groups[vital], paused, late)
+        asked = Asked(
+            key, {vital: self._numbers.of(reading)}, at, self._groups[vital], paused, late
+        )
         detector = self._runner.answer(state, live, asked)
         if detector is None:
             return NOTHING
         run = asked.run
         record = self._record(state, reading, detector, asked.score) if asked.warm else None
-        finding = self._finding(reading, detector, run, asked.group) if run and asked.is_news else None
+        finding = (
+            self._finding(reading, detector, run, asked.group) if run and asked.is_news else None
+        )
         learned = self._runner.learn(state, live, asked)
         if record is None and finding is None and not learned:
             return NOTHING
-        return Looked(score=record, finding=finding, learned=learned, in_spite_of=run if learned else None)
+        return Looked(
+            score=record, finding=finding, learned=learned, in_spite_of=run if learned else None
+        )
 
     def settle(self, live: LiveDetectors, vital: str, usual: tuple[float, float]) -> None:
-        """Begin again around a usual value and spread, where the detector would take long to forget the old one."""
+        """Begin again around a usual value and spread, where the detector would take long to
+        forget the old one.
+        """
         if self._kind.around is not None:
-            live.of[vital] = live.touched[vital] = self._kind.around(self._numbers.features[vital], usual)
+            live.of[vital] = live.touched[vital] = self._kind.around(
+                self._numbers.features[vital], usual
+            )
 
-    def _record(self, state: ScoreState, reading: Reading, detector: Detector, score: float) -> Score | None:
+    def _record(
+        self, state: ScoreState, reading: Reading, detector: Detector, score: float
+    ) -> Score | None:
         threshold = self._kind.threshold
-        if not emits(state, reading.vital, reading.measured_at, "flagged" if score >= threshold else ""):
+        if not emits(
+            state, reading.vital, reading.measured_at, "flagged" if score >= threshold else ""
+        ):
             return None
         usual, spread = detector.expected()[reading.vital]
         return Score(
@@ -78,8 +106,12 @@ class Personal:
             measured_at=reading.measured_at,
         )
 
-    def _finding(self, reading: Reading, detector: Detector, run: FlagRun, group: str) -> Finding | None:
-        if not is_sustained(run, reading.measured_at, self._table.sustained_count, self._table.sustained_minutes):
+    def _finding(
+        self, reading: Reading, detector: Detector, run: FlagRun, group: str
+    ) -> Finding | None:
+        if not is_sustained(
+            run, reading.measured_at, self._table.sustained_count, self._table.sustained_minutes
+        ):
             return None
         return Finding(
             kind="detector",

@@ -1,6 +1,8 @@
-"""Runs one row of the table of detectors: restores, scores, keeps the run of flagged values, learns when it is time.
+"""Runs one row of the table of detectors: restores, scores, keeps the run of flagged values, learns
+when it is time.
 
-Prequential: what is asked is scored, the caller says what it means, then it is learned (``learning.py`` says when).
+Prequential: what is asked is scored, the caller says what it means, then it is learned
+(``learning.py`` says when).
 """
 
 from __future__ import annotations
@@ -11,7 +13,13 @@ from datetime import datetime, timedelta
 import msgspec
 
 from rpm_stream.records import Reading
-from rpm_stream.score.baseline.learning import LiveDetectors, Numbers, Paused, flag_run, is_time_to_learn
+from rpm_stream.score.baseline.learning import (
+    LiveDetectors,
+    Numbers,
+    Paused,
+    flag_run,
+    is_time_to_learn,
+)
 from rpm_stream.score.detectors.codec import StateError
 from rpm_stream.score.detectors.entries import Entry, sources_of
 from rpm_stream.score.detectors.protocol import Detector, Vector
@@ -19,9 +27,11 @@ from rpm_stream.score.memory.state import FlagRun, ScoreState
 
 
 class Asked(msgspec.Struct, gc=False):
-    """What a detector is asked: which (``key``, its name in the state), of what, when, and what pauses its learning.
+    """What a detector is asked: which (``key``, its name in the state), of what, when, and what
+    pauses its learning.
 
-    ``answer`` fills in the rest. ``is_news``: a run of flagged values that nobody has called the new normal.
+    ``answer`` fills in the rest. ``is_news``: a run of flagged values that nobody has called the
+    new normal.
     """
 
     key: str
@@ -41,8 +51,10 @@ class Runner:
     """One row, bound to how long learning pauses."""
 
     def __init__(self, entry: Entry, pause: timedelta) -> None:
-        self.entry, self._pause = entry, pause
-        self._threshold, self._is_live = entry.kind.threshold, entry.mode == "live"
+        self.entry = entry
+        self._pause = pause
+        self._threshold = entry.kind.threshold
+        self._is_live = entry.mode == "live"
         self.keys = {each.vital: entry.key(each.vital) for each in entry.features}
         self._features = {key: entry.of(vital) for vital, key in self.keys.items()}
         self._sources = sources_of(entry.features)
@@ -50,19 +62,28 @@ class Runner:
         self._fresh = timedelta(minutes=entry.fresh_for_minutes)
 
     def detector(self, state: ScoreState, live: LiveDetectors, key: str) -> Detector:
-        """Return the live detector of that name; a new one where what was learned cannot be read."""
+        """Return the live detector of that name; a new one where what was learned cannot be
+        read.
+        """
         detector = live.of.get(key)
         if detector is None:
-            features, stored = self._features[key], state.detectors.get(key)
+            features = self._features[key]
+            stored = state.detectors.get(key)
             try:
-                detector = self.entry.kind.restore(features, stored) if stored else self.entry.kind.fresh(features)
+                detector = (
+                    self.entry.kind.restore(features, stored)
+                    if stored
+                    else self.entry.kind.fresh(features)
+                )
             except StateError:  # learned under other settings; the state itself was checked
                 detector = self.entry.kind.fresh(features)
             live.of[key] = detector
         return detector
 
     def answer(self, state: ScoreState, live: LiveDetectors, asked: Asked) -> Detector | None:
-        """Score what is asked and carry on the run of flagged values; None where the detector has no answer."""
+        """Score what is asked and carry on the run of flagged values; None where the detector
+        has no answer.
+        """
         detector = live.of.get(asked.key)
         if detector is None:
             detector = self.detector(state, live, asked.key)
@@ -79,7 +100,9 @@ class Runner:
         return detector
 
     def learn(self, state: ScoreState, live: LiveDetectors, asked: Asked) -> bool:
-        """Learn what was asked, unless it came late or something is going on; whether it was learned."""
+        """Learn what was asked, unless it came late or something is going on; whether it was
+        learned.
+        """
         if asked.late:
             return False
         if asked.run is not None or asked.group in asked.paused.since:
@@ -94,15 +117,22 @@ class Runner:
         return True
 
     def complete(self, state: ScoreState, instant: Sequence[Reading]) -> dict[str, Reading] | None:
-        """Return the newest reading of each feature, if all are fresh and this instant brought one of them."""
+        """Return the newest reading of each feature, if all are fresh and this instant brought
+        one of them.
+        """
         if not any(reading.vital in self._watched for reading in instant):
             return None
-        at, latest = instant[0].measured_at, state.latest
+        at = instant[0].measured_at
+        latest = state.latest
         found: dict[str, Reading] = {}
         for feature, vitals in self._sources.items():
             known = [latest[vital] for vital in vitals if vital in latest]
             newest = max(known, key=lambda reading: reading.measured_at, default=None)
-            if newest is None or newest.value is None or not timedelta(0) <= at - newest.measured_at <= self._fresh:
+            if (
+                newest is None
+                or newest.value is None
+                or not timedelta(0) <= at - newest.measured_at <= self._fresh
+            ):
                 return None
             found[feature] = newest
         here = {reading.id for reading in instant}

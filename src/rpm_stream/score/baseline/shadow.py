@@ -1,4 +1,6 @@
-"""Detectors that are only tried: their scores are written and counted, and none becomes a finding."""
+"""Detectors that are only tried: their scores are written and counted, and none becomes a
+finding.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,14 @@ class Shadow:
     """One row of the table in shadow, bound to the knowledge."""
 
     def __init__(self, knowledge: Knowledge, runner: Runner, numbers: Numbers) -> None:
-        self._runner, self._entry, self._numbers = runner, runner.entry, numbers
+        self._runner = runner
+        self._entry = runner.entry
+        self._numbers = numbers
         self._groups = {name: row.group for name, row in knowledge.vitals.items()}
 
     def one(
         self, state: ScoreState, live: LiveDetectors, reading: Reading, late: bool, paused: Paused
-    ) -> Score | None:  # fmt: skip
+    ) -> Score | None:
         """Score one reading of one of its vitals, then learn it."""
         key = self._runner.keys.get(reading.vital)
         if key is None or reading.value is None:
@@ -36,7 +40,7 @@ class Shadow:
 
     def together(
         self, state: ScoreState, live: LiveDetectors, instant: Sequence[Reading], paused: Paused
-    ) -> Score | None:  # fmt: skip
+    ) -> Score | None:
         """Score one moment at which all its vitals are fresh, then learn it."""
         readings = self._runner.complete(state, instant)
         if readings is None:
@@ -47,9 +51,10 @@ class Shadow:
 
     def _look(
         self, state: ScoreState, live: LiveDetectors, asked: Asked, readings: Sequence[Reading]
-    ) -> Score | None:  # fmt: skip
+    ) -> Score | None:
         record = None
-        if self._runner.answer(state, live, asked) is None:  # River has no score for it: it may still learn
+        # River has no score for it: it may still learn
+        if self._runner.answer(state, live, asked) is None:
             asked.warm = live.of[asked.key].warm
         elif asked.warm and emits(state, asked.key, asked.at, "flagged" if asked.flagged else ""):
             record = self._record(readings, asked.score)
@@ -61,7 +66,8 @@ class Shadow:
 
     def _record(self, readings: Sequence[Reading], score: float) -> Score:
         """``readings``: the one that gives the id, then those of the vector."""
-        first, of_each = readings[0], self._entry.is_of_each
+        first = readings[0]
+        of_each = self._entry.is_of_each
         return Score(
             id=deterministic_id("score", f"shadow.{self._entry.name}", first.id),
             patient=first.patient,

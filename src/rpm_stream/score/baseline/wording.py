@@ -1,8 +1,10 @@
-"""What a detector found, in words that a nurse reads: the value, how far it is from this person's usual, the unit.
+"""What a detector found, in words that a nurse reads: the value, how far it is from this person's
+usual, the unit.
 
-Values are said in the unit in which they were sensed, with the digits that mean something in it (the vital's
-resolution): a pulse as ``72``, a temperature as ``38.6``. The distance is that of the two numbers as shown, so that a
-reader's own sum comes out. The registry knows nobody's sex: "this person's" fits all.
+Values are said in the unit in which they were sensed, with the digits that mean something in it
+(the vital's resolution): a pulse as ``72``, a temperature as ``38.6``. The distance is that of the
+two numbers as shown, so that a reader's own sum comes out. The registry knows nobody's sex: "this
+person's" fits all.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ RATES = ("/min", "{beats}/min", "{breaths}/min")
 
 
 class Scale(Record, frozen=True, kw_only=True):
-    """How a vital is said: its name, the unit that it is shown in and how that is written, and the last digit."""
+    """How a vital is said: its name, the unit that it is shown in and how that is written, and
+    the last digit.
+    """
 
     plain: str
     unit: str
@@ -48,7 +52,8 @@ class UsualWords:
         self._scale = lru_cache(maxsize=256)(self._scale_of)
 
     def _scale_of(self, vital: str, sensed: str) -> Scale:
-        row, unit = self._knowledge.vitals[vital], SHOWN_IN.get(sensed, sensed)
+        row = self._knowledge.vitals[vital]
+        unit = SHOWN_IN.get(sensed, sensed)
         zero = self._knowledge.convert(Decimal(0), row.unit, unit)
         step = self._knowledge.convert(row.resolution, row.unit, unit) - zero
         digits = max(0, -step.adjusted())
@@ -57,12 +62,20 @@ class UsualWords:
 
     def _in_unit(self, scale: Scale, vital: str, number: float) -> Decimal:
         """A number of a detector, which is in the vital's own unit, as it is shown."""
-        return scale.shown(self._knowledge.convert(Decimal(number), self._knowledge.vitals[vital].unit, scale.unit))
+        return scale.shown(
+            self._knowledge.convert(Decimal(number), self._knowledge.vitals[vital].unit, scale.unit)
+        )
 
     def scale(self, reading: Reading) -> Scale:
-        """How a reading's vital is said in the unit that it came in; with a tenth where the value itself has one."""
+        """How a reading's vital is said in the unit that it came in; with a tenth where the
+        value itself has one.
+        """
         known = self._scale(reading.vital, reading.unit)
-        if reading.value is None or known.unit != reading.unit or decimals_of(Decimal(reading.value)) == 0:
+        if (
+            reading.value is None
+            or known.unit != reading.unit
+            or decimals_of(Decimal(reading.value)) == 0
+        ):
             return known
         return msgspec.structs.replace(known, step=min(known.step, TENTH))
 
@@ -86,10 +99,14 @@ class UsualWords:
     def own(self, scale: Scale, reading: Reading) -> Decimal:
         """The reading's value, which must be there, as it is shown on a scale."""
         assert reading.value is not None
-        return scale.shown(self._knowledge.convert(Decimal(reading.value), reading.unit, scale.unit))
+        return scale.shown(
+            self._knowledge.convert(Decimal(reading.value), reading.unit, scale.unit)
+        )
 
     def value(self, reading: Reading, usual: float) -> str:
-        """``breathing 26/min, 7 above this person's usual of 19``; ``usual`` in the vital's own unit."""
+        """``breathing 26/min, 7 above this person's usual of 19``; ``usual`` in the vital's own
+        unit.
+        """
         scale = self._scale(reading.vital, reading.unit)
         value = self.own(scale, reading)
         known = self._in_unit(scale, reading.vital, usual)
@@ -97,19 +114,25 @@ class UsualWords:
         said = f"{scale.plain} {value}{scale.written}"
         if not away:
             return f"{said}, this person's usual"
-        return f"{said}, {abs(away)} {'above' if away > 0 else 'below'} this person's usual of {known}"
+        return (
+            f"{said}, {abs(away)} {'above' if away > 0 else 'below'} this person's usual of {known}"
+        )
 
     def together(self, parts: Iterable[tuple[Reading, float]]) -> str:
         """The same of several vitals, the one that says most first."""
         return "; ".join(self.value(reading, usual) for reading, usual in parts)
 
     def lasting(self, reading: Reading, levels: tuple[float, float], lasts: timedelta) -> str:
-        """``pulse has been about 8/min higher than this person's usual of 72 for about 3 days``; before and now."""
-        scale, (before, now) = self._scale(reading.vital, reading.unit), levels
+        """``pulse has been about 8/min higher than this person's usual of 72 for about 3 days``;
+        before and now.
+        """
+        scale = self._scale(reading.vital, reading.unit)
+        before, now = levels
         known = self._in_unit(scale, reading.vital, before)
         away = self._in_unit(scale, reading.vital, now) - known
-        side, days = "higher" if away > 0 else "lower", max(1, round(lasts / timedelta(days=1)))
+        side = "higher" if away > 0 else "lower"
+        days = max(1, round(lasts / timedelta(days=1)))
         return (
-            f"{scale.plain} has been about {abs(away)}{scale.written} {side} than this person's usual of {known} "
-            f"for about {days} {'day' if days == 1 else 'days'}"
+            f"{scale.plain} has been about {abs(away)}{scale.written} {side} than this person's"
+            f" usual of {known} for about {days} {'day' if days == 1 else 'days'}"
         )

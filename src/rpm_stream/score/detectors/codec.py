@@ -1,10 +1,13 @@
-"""A detector's state as sealed bytes (``rpm_stream.envelope``): whose it is, checked before anything is restored.
+"""A detector's state as sealed bytes (``rpm_stream.envelope``): whose it is, checked before
+anything is restored.
 
-The versions in the envelope name the detector, its version, River's version (its random trees are ours only as long as
-River builds the same ones) and the CRC-32 of the settings that the payload was learned under. River never sees a byte
-that did not pass: on bad bytes its own restore raises a BaseException, which no ``except Exception`` stops.
+The versions in the envelope name the detector, its version, River's version (its random trees are
+ours only as long as River builds the same ones) and the CRC-32 of the settings that the payload was
+learned under. River never sees a byte that did not pass: on bad bytes its own restore raises a
+BaseException, which no ``except Exception`` stops.
 
-Layout 1 had an envelope of its own: ``1 u8 | length u8 | label | settings u32 | payload | crc u32``. It is still read.
+Layout 1 had an envelope of its own: ``1 u8 | length u8 | label | settings u32 | payload | crc
+u32``. It is still read.
 """
 
 from __future__ import annotations
@@ -24,14 +27,17 @@ FIRST_LAYOUT: Final = 1
 RIVERS: Final = frozenset({"0.26.1"})
 """Versions of River that build the same trees, as tests/score/detectors/test_codec.py holds.
 
-What was written under one of them is read under another. Between versions that are not listed nothing is read.
+What was written under one of them is read under another. Between versions that are not listed
+nothing is read.
 """
 _HEAD: Final = struct.Struct(">BB")
 _WORD: Final = struct.Struct(">I")
 
 
 class Stamp(Record, frozen=True, kw_only=True):
-    """Whose state it is: detector, its version, and its settings as text (any text that changes with them)."""
+    """Whose state it is: detector, its version, and its settings as text (any text that changes
+    with them).
+    """
 
     detector: str
     version: str
@@ -57,7 +63,10 @@ def seal(stamp: Stamp, payload: bytes) -> bytes:
 
 
 def opened(stamps: tuple[Stamp, ...], data: bytes) -> tuple[Stamp, bytes]:
-    """Return the one of ``stamps`` that sealed ``data``, and the payload. Raises StateError and nothing else."""
+    """Return the one of ``stamps`` that sealed ``data``, and the payload.
+
+    Raises StateError and nothing else.
+    """
     label, settings, payload = _first(data) if data[:1] == b"\x01" else _present(data)
     for stamp in stamps:
         if any(label == _label(stamp, river) for river in readable_rivers()):
@@ -68,7 +77,9 @@ def opened(stamps: tuple[Stamp, ...], data: bytes) -> tuple[Stamp, bytes]:
 
 
 def unseal(stamp: Stamp, data: bytes, size: int | None) -> bytes:
-    """Return a payload of ``size`` bytes (None: the caller knows), or raise StateError and nothing else."""
+    """Return a payload of ``size`` bytes (None: the caller knows), or raise StateError and
+    nothing else.
+    """
     _, payload = opened((stamp,), data)
     if size is not None and len(payload) != size:
         raise StateError("payload of a wrong size")

@@ -1,19 +1,25 @@
-"""One vital against its own present: a window that ends where the vital last changed for good (River's ADWIN).
+"""One vital against its own present: a window that ends where the vital last changed for good
+(River's ADWIN).
 
-The adaptive window of Bifet and Gavaldà (SDM 2007). River's ``ADWIN`` does the work: readings in buckets of 1, 2, 4 …,
-and whenever two parts of the window differ in mean by more than chance allows, the older part goes. What is added:
+The adaptive window of Bifet and Gavaldà (SDM 2007). River's ``ADWIN`` does the work: readings in
+buckets of 1, 2, 4 …, and whenever two parts of the window differ in mean by more than chance
+allows, the older part goes. What is added:
 
-- *state*: River's stands in up to 1.4 kB of its own serialization, which must not be read from a topic that others can
-  write (bad bytes end in a BaseException). Here its numbers are read out, checked, and put back as they were;
-- *bounded*: River's window grows for ever; here the oldest bucket goes beyond ``LONGEST`` readings, so that a change
-  is looked for within days and not within a year;
-- *goes on*: River begins with an empty window after each change; here what is left of the window stays;
-- *scale*: the bound on chance is written for values between 0 and 1. Readings go in as multiples of the vital's
-  resolution: then the term that depends on the scale is small beside the one of the spread, for every vital.
+- *state*: River's stands in up to 1.4 kB of its own serialization, which must not be read from a
+  topic that others can write (bad bytes end in a BaseException). Here its numbers are read out,
+  checked, and put back as they were;
+- *bounded*: River's window grows for ever; here the oldest bucket goes beyond ``LONGEST`` readings,
+  so that a change is looked for within days and not within a year;
+- *goes on*: River begins with an empty window after each change; here what is left of the window
+  stays;
+- *scale*: the bound on chance is written for values between 0 and 1. Readings go in as multiples of
+  the vital's resolution: then the term that depends on the scale is small beside the one of the
+  spread, for every vital.
 
-It answers two things: how unusual a reading is (distance from the window's mean in its spreads), and that the usual has
-changed (``update`` and ``drift_detected`` as of every drift detector of River; ``take`` says what was cut off). A vital
-that follows day and night changes twice a day: what is a *lasting* change is judged in ``baseline/lasting_change.py``.
+It answers two things: how unusual a reading is (distance from the window's mean in its spreads),
+and that the usual has changed (``update`` and ``drift_detected`` as of every drift detector of
+River; ``take`` says what was cut off). A vital that follows day and night changes twice a day: what
+is a *lasting* change is judged in ``baseline/lasting_change.py``.
 
 >>> from rpm_stream.score.detectors.protocol import Feature
 >>> detector = Drift(Feature(vital="heart_rate", resolution=2.0))
@@ -50,13 +56,18 @@ DELTA: Final = 0.002
 """Chance of a cut where nothing changed (River's default)."""
 
 EACH: Final = 3
-"""Buckets of one size before the two oldest become one of twice the size. River has 5; 3 halves the state."""
+"""Buckets of one size before the two oldest become one of twice the size.
+
+River has 5; 3 halves the state.
+"""
 
 LONGEST: Final = 1020
 """Readings in the window at most: a week and a half at one in 15 minutes."""
 
 ROWS: Final = 9
-"""Sizes of buckets, 1 to 256: with ``EACH`` of each but one of the largest the window would be beyond ``LONGEST``."""
+"""Sizes of buckets, 1 to 256: with ``EACH`` of each but one of the largest the window would be
+beyond ``LONGEST``.
+"""
 
 SHORTEST: Final = 5
 GRACE: Final = 10
@@ -72,7 +83,8 @@ _FIRST_HEAD: Final = struct.Struct(">I8B")
 _HEAD: Final = struct.Struct(f">Idd{ROWS}B")
 _BUCKET: Final = struct.Struct(">dd")
 _TOP: Final = LARGEST * LARGEST * LONGEST
-# River's serialization: parameters, running numbers, rows; of a row its bounds, totals and variances
+# River's serialization: parameters, running numbers, rows; of a row its bounds, totals and
+# variances
 _RIVER_HEAD: Final = struct.Struct("<diQdddddd4iQ")
 _RIVER_ROW: Final = struct.Struct(f"<QQQ{EACH + 1}dQ{EACH + 1}d")
 _RIVER_TAIL: Final = struct.Struct("<diQii")
@@ -86,17 +98,20 @@ class Cut(Record, frozen=True, kw_only=True):
 
 
 class Bucket(Record, frozen=True, kw_only=True, gc=False):
-    """Sum of some readings in resolutions, and the sum of their squared distances from their mean."""
+    """Sum of some readings in resolutions, and the sum of their squared distances from their
+    mean.
+    """
 
     total: float
     squares: float
 
 
 class Window(Record, frozen=True, kw_only=True):
-    """What River's window holds: sum and squared distances of the whole, and the buckets of size 2**row, oldest first.
+    """What River's window holds: sum and squared distances of the whole, and the buckets of size
+    2**row, oldest first.
 
-    The two sums follow from the buckets but for the last digits; those are kept, so that a restored window goes on
-    bit by bit as the live one.
+    The two sums follow from the buckets but for the last digits; those are kept, so that a restored
+    window goes on bit by bit as the live one.
     """
 
     total: float
@@ -106,13 +121,16 @@ class Window(Record, frozen=True, kw_only=True):
     @classmethod
     def of(cls, rows: tuple[tuple[Bucket, ...], ...]) -> Self:
         """Return the window of these buckets, its sums taken anew."""
-        width, total, squares = 0, 0.0, 0.0
+        width = 0
+        total = 0.0
+        squares = 0.0
         for row in range(len(rows) - 1, -1, -1):
             n = 1 << row
             for bucket in rows[row]:
                 apart = bucket.total / n - (total / width if width else bucket.total / n)
                 squares += bucket.squares + apart * apart * n * width / (n + width)
-                width, total = width + n, total + bucket.total
+                width = width + n
+                total = total + bucket.total
         return cls(total=total, squares=squares, rows=rows)
 
     @property
@@ -122,7 +140,9 @@ class Window(Record, frozen=True, kw_only=True):
 
 
 class Drift(ADWIN, Detector):
-    """Scores one vital, in the feature's unit, and finds when it changed; state at most 600 bytes."""
+    """Scores one vital, in the feature's unit, and finds when it changed; state at most 600
+    bytes.
+    """
 
     name: ClassVar[str] = "drift"
     version: ClassVar[str] = "2"
@@ -130,8 +150,13 @@ class Drift(ADWIN, Detector):
     def __init__(self, features: Features) -> None:
         Detector.__init__(self, features)
         ADWIN.__init__(  # type: ignore[no-untyped-call]
-            self, delta=DELTA, clock=1, max_buckets=EACH, min_window_length=SHORTEST, grace_period=GRACE
-        )  # fmt: skip
+            self,
+            delta=DELTA,
+            clock=1,
+            max_buckets=EACH,
+            min_window_length=SHORTEST,
+            grace_period=GRACE,
+        )
         self._feature = one_of(features)
         self._vital = self._feature.vital
         self._resolution = self._feature.resolution
@@ -143,7 +168,9 @@ class Drift(ADWIN, Detector):
         return self._count
 
     def score_one(self, x: Vector) -> float:
-        """Return how unusual the vital is beside the window, 0 to 1: ``z**2 / (1 + z**2)``; 0 until warm."""
+        """Return how unusual the vital is beside the window, 0 to 1: ``z**2 / (1 + z**2)``; 0
+        until warm.
+        """
         value = x.get(self._vital)
         if value is None:
             return 0.0
@@ -163,7 +190,9 @@ class Drift(ADWIN, Detector):
             self.update(value)
 
     def update(self, x: float) -> None:
-        """Take a value, in the feature's unit, into the window; ``drift_detected`` says whether that cut some off."""
+        """Take a value, in the feature's unit, into the window; ``drift_detected`` says whether
+        that cut some off.
+        """
         place = checked(x) / self._resolution
         self._count += 1
         self._drift_detected = self._helper.update(place)
@@ -172,7 +201,8 @@ class Drift(ADWIN, Detector):
 
     def take(self, x: float) -> Cut | None:
         """Take a value into the window; return what a change has cut off."""
-        width, total = self.width, self.total
+        width = self.width
+        total = self.total
         self.update(x)
         if not self._drift_detected:
             return None
@@ -187,7 +217,10 @@ class Drift(ADWIN, Detector):
         self._put(Window.of(tuple(rows)))
 
     def expected(self) -> dict[str, tuple[float, float]]:
-        """Return mean and spread of the window, in the vital's unit. ValueError before the first reading."""
+        """Return mean and spread of the window, in the vital's unit.
+
+        ValueError before the first reading.
+        """
         if not self._count:
             raise ValueError("nothing learned yet")
         spread = sqrt(1.0 + max(0.0, self.variance) / self.width)
@@ -200,32 +233,60 @@ class Drift(ADWIN, Detector):
         rows = []
         for row in range(head[-1]):
             kept = _RIVER_ROW.unpack_from(data, _RIVER_HEAD.size + row * _RIVER_ROW.size)
-            totals, squares = kept[3 : 4 + EACH], kept[5 + EACH :]
+            totals = kept[3 : 4 + EACH]
+            squares = kept[5 + EACH :]
             rows.append(
-                tuple(Bucket(total=totals[place], squares=squares[place]) for place in range(kept[1]))
-            )  # fmt: skip
+                tuple(
+                    Bucket(total=totals[place], squares=squares[place]) for place in range(kept[1])
+                )
+            )
         return Window(total=head[5], squares=head[6], rows=tuple(rows))
 
     def _put(self, window: Window) -> None:
-        """Make River's window hold this one. Its numbers were checked: River would end the process on bad ones."""
+        """Make River's window hold this one.
+
+        Its numbers were checked: River would end the process on bad ones.
+        """
         most = max((row + 1 for row, buckets in enumerate(window.rows) if buckets), default=1)
         head = _RIVER_HEAD.pack(
-            DELTA, 1, EACH, SHORTEST, GRACE, window.total, window.squares, window.width, 0.0, 0, 0, 0, 0, most
-        )  # fmt: skip
-        rows = [_river_row(window.rows[row] if row < len(window.rows) else ()) for row in range(most)]
-        self._helper.__setstate__(head + b"".join(rows) + _RIVER_TAIL.pack(DELTA, 1, EACH, SHORTEST, GRACE))
+            DELTA,
+            1,
+            EACH,
+            SHORTEST,
+            GRACE,
+            window.total,
+            window.squares,
+            window.width,
+            0.0,
+            0,
+            0,
+            0,
+            0,
+            most,
+        )
+        rows = [
+            _river_row(window.rows[row] if row < len(window.rows) else ()) for row in range(most)
+        ]
+        self._helper.__setstate__(
+            head + b"".join(rows) + _RIVER_TAIL.pack(DELTA, 1, EACH, SHORTEST, GRACE)
+        )
 
     def to_state(self) -> bytes:
         """Return count, sums, buckets a row and the buckets, sealed."""
         window = self.window()
         rows = (*window.rows, *[()] * (ROWS - len(window.rows)))
-        buckets = b"".join(_BUCKET.pack(bucket.total, bucket.squares) for row in rows for bucket in row)
+        buckets = b"".join(
+            _BUCKET.pack(bucket.total, bucket.squares) for row in rows for bucket in row
+        )
         head = _HEAD.pack(self._count, window.total, window.squares, *map(len, rows))
         return seal(_stamp(self._feature, Drift.version), head + buckets)
 
     @classmethod
     def from_state(cls, features: tuple[Feature, ...], data: bytes) -> Self:
-        """Restore exactly what ``to_state`` gave, or raise StateError. Version 1 kept the buckets alone."""
+        """Restore exactly what ``to_state`` gave, or raise StateError.
+
+        Version 1 kept the buckets alone.
+        """
         feature = one_of(features)
         stamp, payload = opened((_stamp(feature, Drift.version), _stamp(feature, "1")), data)
         head = _HEAD if stamp.version == Drift.version else _FIRST_HEAD
@@ -256,10 +317,15 @@ def _river_row(buckets: tuple[Bucket, ...]) -> bytes:
 
 
 def _rows(lengths: tuple[int, ...], payload: bytes) -> tuple[tuple[Bucket, ...], ...]:
-    """The buckets of a payload by their size. Raises StateError for what readings cannot lead to."""
+    """The buckets of a payload by their size.
+
+    Raises StateError for what readings cannot lead to.
+    """
     if max(lengths) > EACH or len(payload) != sum(lengths) * _BUCKET.size:
         raise StateError("buckets do not fit the window")
-    values = [Bucket(total=total, squares=squares) for total, squares in _BUCKET.iter_unpack(payload)]
+    values = [
+        Bucket(total=total, squares=squares) for total, squares in _BUCKET.iter_unpack(payload)
+    ]
     if not all(_is_possible(bucket) for bucket in values):
         raise StateError("buckets out of range")
     bounds = [sum(lengths[:row]) for row in range(len(lengths) + 1)]
@@ -268,13 +334,20 @@ def _rows(lengths: tuple[int, ...], payload: bytes) -> tuple[tuple[Bucket, ...],
 
 def _is_possible(bucket: Bucket) -> bool:
     """Whether readings can lead to it; NaN and infinity fail."""
-    return isfinite(bucket.total) and 0.0 < bucket.total <= _TOP and 0.0 <= bucket.squares <= _TOP * _TOP
+    return (
+        isfinite(bucket.total)
+        and 0.0 < bucket.total <= _TOP
+        and 0.0 <= bucket.squares <= _TOP * _TOP
+    )
 
 
 def _is_near(kept: Window, exact: Window) -> bool:
     """Whether running sums are those of the buckets but for rounding."""
     error = 1e-6 * (1.0 + exact.squares + exact.total * exact.total)
-    return isclose(kept.total, exact.total, rel_tol=1e-6, abs_tol=1e-6) and abs(kept.squares - exact.squares) <= error
+    return (
+        isclose(kept.total, exact.total, rel_tol=1e-6, abs_tol=1e-6)
+        and abs(kept.squares - exact.squares) <= error
+    )
 
 
 def _stamp(feature: Feature, version: str) -> Stamp:

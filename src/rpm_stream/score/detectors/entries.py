@@ -1,7 +1,8 @@
-"""What runs: one row for each detector of the table ``detectors.toml``, with its inputs, its time and its bounds.
+"""What runs: one row for each detector of the table ``detectors.toml``, with its inputs, its time
+and its bounds.
 
-The runner (``baseline/runner.py``) takes a row and does all that is common to detectors; ``baseline/learned.py`` loops
-over the rows. A clinic adds a row ``[shadow.NAME]`` and nothing else.
+The runner (``baseline/runner.py``) takes a row and does all that is common to detectors;
+``baseline/learned.py`` loops over the rows. A clinic adds a row ``[shadow.NAME]`` and nothing else.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from rpm_stream.score.detectors.protocol import Detector, Feature, Features
 from rpm_stream.score.detectors.table import VECTOR_DETECTORS, VITAL_DETECTORS, Kind
 
 When: TypeAlias = Literal["reading", "learned", "moment"]
-"""With each reading of one of its vitals; with each that the personal detector learned; with each moment at which all
-of its vitals are fresh."""
+"""With each reading of one of its vitals; with each that the personal detector learned; with each
+moment at which all of its vitals are fresh."""
 
 Mode: TypeAlias = Literal["live", "shadow", "off"]
-"""Its findings become alerts; its scores are written and no more; its states are kept and no more."""
+"""Its findings become alerts; its scores are written and no more; its states are kept and no
+more.
+"""
 
 SHADOW: Final = "shadow."
 """How the names of states begin that belong to rows in shadow."""
@@ -35,7 +38,8 @@ PULSE: Final = ("heart_rate", "pulse_rate")
 class Entry(Record, frozen=True, kw_only=True):
     """A row: which detector, of what, when, and whether what it finds becomes an alert.
 
-    ``prefix``: what the names of its states begin with. ``fresh_for_minutes``: of the vitals of a moment.
+    ``prefix``: what the names of its states begin with. ``fresh_for_minutes``: of the vitals of a
+    moment.
     """
 
     name: str
@@ -58,7 +62,11 @@ class Entry(Record, frozen=True, kw_only=True):
 
     def of(self, vital: str) -> tuple[Feature, ...]:
         """Return what the detector watches that looks at a vital."""
-        return tuple(each for each in self.features if each.vital == vital) if self.is_of_each else self.features
+        return (
+            tuple(each for each in self.features if each.vital == vital)
+            if self.is_of_each
+            else self.features
+        )
 
     @property
     def states(self) -> int:
@@ -102,7 +110,8 @@ def entries(knowledge: Knowledge) -> tuple[Entry, ...]:
 
 def _shadows(knowledge: Knowledge) -> Iterator[Entry]:
     for name, row in knowledge.detectors.shadow.items():
-        from rpm_stream.score.detectors.relearned import version_of  # loads what only a clinic's rows need
+        # loads what only a clinic's rows need
+        from rpm_stream.score.detectors.relearned import version_of
 
         yield Entry(
             name=name,
@@ -132,8 +141,13 @@ def _kind(name: str, row: Shadow) -> Kind:
     )
 
 
-def _features(knowledge: Knowledge, vitals: Mapping[str, object] | list[str] | tuple[str, ...]) -> tuple[Feature, ...]:
+def _features(
+    knowledge: Knowledge, vitals: Mapping[str, object] | list[str] | tuple[str, ...]
+) -> tuple[Feature, ...]:
     return tuple(
-        Feature(vital=vital, resolution=float(knowledge.vitals[PULSE[0] if vital == "pulse" else vital].resolution))
+        Feature(
+            vital=vital,
+            resolution=float(knowledge.vitals[PULSE[0] if vital == "pulse" else vital].resolution),
+        )
         for vital in vitals
     )

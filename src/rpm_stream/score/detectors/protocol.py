@@ -1,8 +1,10 @@
-"""What every learned detector is: one River estimator, the features that it watches, and the one way to use it.
+"""What every learned detector is: one River estimator, the features that it watches, and the one
+way to use it.
 
-What lives here: the base class, the warm-up and the range of numbers that a detector accepts. What must not: a
-detector, a clinical limit, a record of a topic. A detector is a small mutable object that belongs to one patient;
-it holds no identifier and reads no clock. The laws that each one meets are in ``tests/score/detectors/test_table.py``.
+What lives here: the base class, the warm-up and the range of numbers that a detector accepts. What
+must not: a detector, a clinical limit, a record of a topic. A detector is a small mutable object
+that belongs to one patient; it holds no identifier and reads no clock. The laws that each one meets
+are in ``tests/score/detectors/test_table.py``.
 """
 
 from __future__ import annotations
@@ -16,12 +18,16 @@ from river.base import AnomalyDetector
 from rpm_stream.records import Record
 
 WARM_AFTER = 200
-"""Learned readings before a detector says anything but 0. The laws on detectors hold from here on."""
+"""Learned readings before a detector says anything but 0.
+
+The laws on detectors hold from here on.
+"""
 
 SMALLEST = 1e-9
 LARGEST = 1e9
-"""Values that a detector takes: vitals are positive in every unit in use, and none comes near either end. The
-bounds keep every later step (logarithm, fourth power) inside what a float can hold."""
+"""Values that a detector takes: vitals are positive in every unit in use, and none comes near
+either end. The bounds keep every later step (logarithm, fourth power) inside what a float can hold.
+"""
 
 
 Vector: TypeAlias = dict[Hashable, Any]
@@ -29,11 +35,12 @@ Vector: TypeAlias = dict[Hashable, Any]
 
 
 class Feature(Record, frozen=True, kw_only=True):
-    """One vital as a detector sees it, always in one unit that the caller fixes (the knowledge table's own).
+    """One vital as a detector sees it, always in one unit that the caller fixes (the knowledge
+    table's own).
 
-    ``resolution`` is the smallest difference that means anything, in that unit (1 for a pulse in beats a minute, 0.1
-    for a temperature in degrees Celsius). It is the floor of the spread: a vital that never varied would otherwise
-    make its first other value infinitely unusual.
+    ``resolution`` is the smallest difference that means anything, in that unit (1 for a pulse in
+    beats a minute, 0.1 for a temperature in degrees Celsius). It is the floor of the spread: a
+    vital that never varied would otherwise make its first other value infinitely unusual.
     """
 
     vital: str
@@ -49,11 +56,13 @@ Features: TypeAlias = Feature | tuple[Feature, ...]
 
 
 class Detector(AnomalyDetector):
-    """A learned detector of one vital or of several: a River estimator that composes in a River pipeline.
+    """A learned detector of one vital or of several: a River estimator that composes in a River
+    pipeline.
 
-    ``features``: the vitals that it watches; other entries of a vector are ignored. ``score_one`` changes nothing and
-    returns 0 (usual) to 1 (unusual), 0 until ``warm``. Where a watched vital is missing, ``score_one`` returns 0 and
-    ``learn_one`` does nothing. Both raise ValueError for what is no usable number, and then nothing has changed.
+    ``features``: the vitals that it watches; other entries of a vector are ignored. ``score_one``
+    changes nothing and returns 0 (usual) to 1 (unusual), 0 until ``warm``. Where a watched vital is
+    missing, ``score_one`` returns 0 and ``learn_one`` does nothing. Both raise ValueError for what
+    is no usable number, and then nothing has changed.
     """
 
     name: ClassVar[str]
@@ -78,7 +87,10 @@ class Detector(AnomalyDetector):
 
     @abstractmethod
     def expected(self) -> dict[str, tuple[float, float]]:
-        """Return usual value and spread of each vital, in its unit. ValueError before the first reading."""
+        """Return usual value and spread of each vital, in its unit.
+
+        ValueError before the first reading.
+        """
 
     def contributions(self, x: Vector) -> dict[str, float]:
         """Return each vital's part in the score; of one vital it is the whole."""
@@ -86,7 +98,9 @@ class Detector(AnomalyDetector):
 
     @abstractmethod
     def to_state(self) -> bytes:
-        """Return all that was learned, sealed by ``codec.seal``; the table says how to restore it (``Kind``)."""
+        """Return all that was learned, sealed by ``codec.seal``; the table says how to restore
+        it (``Kind``).
+        """
 
     @classmethod
     def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
@@ -104,17 +118,20 @@ def one_of(features: Features) -> Feature:
 
 
 def checked(x: float) -> float:
-    """Return ``x``, or raise ValueError if it is NaN, infinite, zero, negative or outside what a vital can be."""
+    """Return ``x``, or raise ValueError if it is NaN, infinite, zero, negative or outside what a
+    vital can be.
+    """
     if not SMALLEST <= x <= LARGEST:  # NaN fails both comparisons
         raise ValueError("a detector takes finite numbers above zero")
     return x
 
 
 def score_then_learn(detector: Detector, x: Vector, learn: bool) -> float:
-    """Score ``x``, then learn it if ``learn``: the only order in which a reading cannot vouch for itself.
+    """Score ``x``, then learn it if ``learn``: the only order in which a reading cannot vouch for
+    itself.
 
-    The caller passes ``learn=False`` for a late reading, while an episode of the vital is open, and for a continuous
-    vital that was learned a moment ago.
+    The caller passes ``learn=False`` for a late reading, while an episode of the vital is open, and
+    for a continuous vital that was learned a moment ago.
     """
     score = detector.score_one(x)
     if learn:

@@ -1,15 +1,17 @@
 """One vital against this patient's own quantiles: no shape of the distribution is assumed.
 
-River's ``RollingQuantile`` over the last ``WINDOW`` learned readings does the work, once for each of ``QUANTILES``. The
-state is these readings in the order in which they came; a restored detector learns them again. Version 2 differs from
-version 1 in the last digit of a quantile.
-What it sees that a mean and a spread do not: vitals lean to one side (a saturation has a ceiling at 100, a glucose a
-long upper tail), so here each side has a spread of its own; and a tenth of the readings may be arbitrarily wrong on
-either side without moving anything.
+River's ``RollingQuantile`` over the last ``WINDOW`` learned readings does the work, once for each
+of ``QUANTILES``. The state is these readings in the order in which they came; a restored detector
+learns them again. Version 2 differs from version 1 in the last digit of a quantile. What it sees
+that a mean and a spread do not: vitals lean to one side (a saturation has a ceiling at 100, a
+glucose a long upper tail), so here each side has a spread of its own; and a tenth of the readings
+may be arbitrarily wrong on either side without moving anything.
 
-- *spread of a side*: from the median to the ``OUTER`` quantile of that side, on the logarithmic scale, divided by what
-  that is of a bell curve's standard deviation, and never less than the vital's resolution;
-- *score*: ``z**2 / (1 + z**2)`` as in ``gaussian.py``, with ``z`` in spreads of the side that the reading lies on;
+- *spread of a side*: from the median to the ``OUTER`` quantile of that side, on the logarithmic
+  scale, divided by what that is of a bell curve's standard deviation, and never less than the
+  vital's resolution;
+- *score*: ``z**2 / (1 + z**2)`` as in ``gaussian.py``, with ``z`` in spreads of the side that the
+  reading lies on;
 - *forgetting*: complete after ``WINDOW`` learned readings.
 
 >>> from rpm_stream.score.detectors.protocol import Feature
@@ -43,8 +45,9 @@ from rpm_stream.score.detectors.protocol import (
 )
 
 WINDOW: Final = 100
-"""Learned readings that count; half of the warm-up, so that a device being put on is forgotten when it first speaks,
-and ten readings lie beyond each outer quantile, which then is known to about a quarter of a spread."""
+"""Learned readings that count; half of the warm-up, so that a device being put on is forgotten when
+it first speaks, and ten readings lie beyond each outer quantile, which then is known to about a
+quarter of a spread."""
 
 OUTER: Final = 0.9
 """The quantile whose distance from the median is a side's spread; 1 - ``OUTER`` on the low side."""
@@ -52,7 +55,9 @@ OUTER: Final = 0.9
 QUANTILES: Final = (1 - OUTER, 0.5, OUTER)
 
 ADAPTS_WITHIN: Final = 60
-"""Learned readings after which a lasting shift is no longer flagged: the outer quantile has moved after 10 to 15."""
+"""Learned readings after which a lasting shift is no longer flagged: the outer quantile has
+moved after 10 to 15.
+"""
 
 THRESHOLD: Final = 16.0 / 17.0
 """Suggested: z = 4, as for the Gaussian detector."""
@@ -75,7 +80,8 @@ class Quantile(Detector):
         self._count = 0
         self._came: list[float] = []  # a ring: reading n stands at n % WINDOW
         self._quantiles = {q: RollingQuantile(q=q, window_size=WINDOW) for q in QUANTILES}
-        self._places = (0.0, 1.0, 1.0)  # ln of the median, spread below, spread above; follows from the quantiles
+        # ln of the median, spread below, spread above; follows from the quantiles
+        self._places = (0.0, 1.0, 1.0)
 
     @property
     def count(self) -> int:
@@ -83,7 +89,10 @@ class Quantile(Detector):
         return self._count
 
     def quantile(self, q: float) -> float:
-        """Return the ``q`` quantile of the window, one of ``QUANTILES``. ValueError before the first reading."""
+        """Return the ``q`` quantile of the window, one of ``QUANTILES``.
+
+        ValueError before the first reading.
+        """
         value = self._quantiles[q].get()
         if value is None:
             raise ValueError("nothing learned yet")
@@ -91,10 +100,15 @@ class Quantile(Detector):
 
     def _settle(self) -> None:
         low, median, high = map(self.quantile, QUANTILES)
-        middle, floor = log(median), self._feature.resolution / median
+        middle = log(median)
+        floor = self._feature.resolution / median
         below = (middle - log(low)) / _OUTER_DEVIATION
         above = (log(high) - middle) / _OUTER_DEVIATION
-        self._places = (middle, sqrt(below * below + floor * floor), sqrt(above * above + floor * floor))
+        self._places = (
+            middle,
+            sqrt(below * below + floor * floor),
+            sqrt(above * above + floor * floor),
+        )
 
     def score_one(self, x: Vector) -> float:
         """Return how unusual the vital is, 0 to 1: ``z**2 / (1 + z**2)``; 0 until warm."""
@@ -111,7 +125,9 @@ class Quantile(Detector):
         return square / (1.0 + square)
 
     def learn_one(self, x: Vector) -> None:
-        """Take the vital into the window, in single precision as it stands in the state; the oldest one goes."""
+        """Take the vital into the window, in single precision as it stands in the state; the
+        oldest one goes.
+        """
         value = x.get(self._vital)
         if value is None:
             return
@@ -127,14 +143,19 @@ class Quantile(Detector):
         self._settle()
 
     def expected(self) -> dict[str, tuple[float, float]]:
-        """Usual value (the median) and the wider side's spread, in the unit. ValueError before the first reading."""
+        """Usual value (the median) and the wider side's spread, in the unit.
+
+        ValueError before the first reading.
+        """
         usual = self.quantile(0.5)
         return {self._vital: (usual, usual * max(self._places[1:]))}
 
     def to_state(self) -> bytes:
         """Count and window, sealed; places that no reading has taken yet hold 0."""
         rest = [0.0] * (WINDOW - len(self._came))
-        return seal(_stamp(self._feature, Quantile.version), _STATE.pack(self._count, *self._came, *rest))
+        return seal(
+            _stamp(self._feature, Quantile.version), _STATE.pack(self._count, *self._came, *rest)
+        )
 
     @classmethod
     def from_state(cls, features: tuple[Feature, ...], data: bytes) -> Self:
@@ -145,10 +166,13 @@ class Quantile(Detector):
             raise StateError("payload of a wrong size")
         count, *window = _STATE.unpack(payload)
         known = min(count, WINDOW)
-        if not all(isfinite(x) and SMALLEST / 2 <= x <= LARGEST * 2 for x in window[:known]) or any(window[known:]):
+        if not all(isfinite(x) and SMALLEST / 2 <= x <= LARGEST * 2 for x in window[:known]) or any(
+            window[known:]
+        ):
             raise StateError("values out of range")
         detector = cls(feature)
-        detector._count, detector._came = count, window[:known]
+        detector._count = count
+        detector._came = window[:known]
         oldest = count % WINDOW if known == WINDOW else 0
         for x in (*window[oldest:known], *window[:oldest]):
             for each in detector._quantiles.values():
@@ -159,5 +183,8 @@ class Quantile(Detector):
 
 
 def _stamp(feature: Feature, version: str) -> Stamp:
-    # Not the resolution: what is learned does not depend on it, so a better one keeps what was learned.
-    return Stamp(detector=Quantile.name, version=version, settings=f"{feature.vital} window={WINDOW}")
+    # Not the resolution: what is learned does not depend on it, so a better one keeps what was
+    # learned.
+    return Stamp(
+        detector=Quantile.name, version=version, settings=f"{feature.vital} window={WINDOW}"
+    )

@@ -1,1 +1,3 @@
-"""What score remembers of a patient: histories, days, recent readings, and how large it may become."""
+"""What score remembers of a patient: histories, days, recent readings, and how large it may
+become.
+"""

@@ -1,7 +1,8 @@
-"""What is kept of a vital over weeks: of each day of UTC a value every few hours, as whole steps; its median counts.
+"""What is kept of a vital over weeks: of each day of UTC a value every few hours, as whole steps;
+its median counts.
 
-The first value of a slot stays: a stream gives as many as a person who measures now and then. A late reading takes its
-place in its own day. 30 days of one vital are under 1 KB.
+The first value of a slot stays: a stream gives as many as a person who measures now and then. A
+late reading takes its place in its own day. 30 days of one vital are under 1 KB.
 """
 
 from __future__ import annotations
@@ -12,16 +13,21 @@ from statistics import median, pstdev
 import msgspec
 
 STEPS = 10  # of a vital's resolution
-AVERAGE, DISCHARGE, JOINED, DROP = "trend.average", "trend.discharge", "trend.joined", "trend.drop"  # rules
+# rules
+AVERAGE = "trend.average"
+DISCHARGE = "trend.discharge"
+JOINED = "trend.joined"
+DROP = "trend.drop"
 
 
 class Risen(msgspec.Struct, array_like=True):
-    """Why a rule about a rise holds of a day, in the vital's first unit. ``bound``: the level from which it counts.
+    """Why a rule about a rise holds of a day, in the vital's first unit. ``bound``: the level from
+    which it counts.
 
-    ``rule``: the one that compares; its priority is another one where something stands beside. ``fast`` lies above
-    ``slow``: the mean of the last days above that of the days before, or the day above the weight at discharge; None
-    where only the rule of thumb holds, a rise ``up`` within ``within`` days. ``beside``: what gives it more weight, in
-    words.
+    ``rule``: the one that compares; its priority is another one where something stands beside.
+    ``fast`` lies above ``slow``: the mean of the last days above that of the days before, or the
+    day above the weight at discharge; None where only the rule of thumb holds, a rise ``up`` within
+    ``within`` days. ``beside``: what gives it more weight, in words.
     """
 
     rule: str
@@ -34,10 +40,12 @@ class Risen(msgspec.Struct, array_like=True):
 
 
 class Days(msgspec.Struct, array_like=True):
-    """Day (ordinal) -> slot -> value in steps. ``usual``: the median that was asked for last, with its days.
+    """Day (ordinal) -> slot -> value in steps. ``usual``: the median that was asked for last, with
+    its days.
 
-    ``risen``: why a rule holds of the newest day; it is said again with every reading until the days say otherwise, or
-    the reading would pass for a return to normal. ``told``: the same of an older release, in words, and the rule.
+    ``risen``: why a rule holds of the newest day; it is said again with every reading until the
+    days say otherwise, or the reading would pass for a return to normal. ``told``: the same of an
+    older release, in words, and the rule.
     """
 
     days: dict[int, dict[int, int]] = {}
@@ -65,11 +73,13 @@ class DayTable:
 
     def __init__(self, resolution: float, slot_hours: int, kept_days: int) -> None:
         self._step = resolution / STEPS
-        self._slot_hours, self._kept = slot_hours, kept_days
+        self._slot_hours = slot_hours
+        self._kept = kept_days
 
     def enter(self, kept: Days, at: datetime, number: float) -> bool:
         """Keep a value if its slot is free; whether it was."""
-        day, slot = day_of(at), at.hour // self._slot_hours
+        day = day_of(at)
+        slot = at.hour // self._slot_hours
         slots = kept.days.get(day)
         if slots is None:
             newest = max(kept.days, default=day)
@@ -85,8 +95,11 @@ class DayTable:
         return True
 
     def forget(self, kept: Days, at: datetime, number: float) -> None:
-        """Forget a value if it is the one of its slot; another one that is as large counts as the same."""
-        day, slot = day_of(at), at.hour // self._slot_hours
+        """Forget a value if it is the one of its slot; another one that is as large counts as
+        the same.
+        """
+        day = day_of(at)
+        slot = at.hour // self._slot_hours
         slots = kept.days.get(day, {})
         if slots.get(slot) != round(number / self._step):
             return
@@ -98,10 +111,16 @@ class DayTable:
 
     def medians(self, kept: Days, first: int, last: int) -> list[float]:
         """The median of each day from ``first`` to ``last`` that has a value."""
-        return [median(kept.days[day].values()) * self._step for day in range(first, last + 1) if day in kept.days]
+        return [
+            median(kept.days[day].values()) * self._step
+            for day in range(first, last + 1)
+            if day in kept.days
+        ]
 
     def usual(self, kept: Days, day: int, first: int, least: int) -> float | None:
-        """The median of the days from ``first`` to before ``day``; None of fewer than ``least`` days."""
+        """The median of the days from ``first`` to before ``day``; None of fewer than ``least``
+        days.
+        """
         if kept.usual is None or kept.usual[:2] != (first, day):
             found = self.medians(kept, first, day - 1)
             kept.usual = (first, day, median(found) if len(found) >= least else None)

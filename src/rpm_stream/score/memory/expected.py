@@ -1,4 +1,5 @@
-"""How often the registry expects a vital of a patient: what of it can be used, and what is wrong with the rest.
+"""How often the registry expects a vital of a patient: what of it can be used, and what is wrong
+with the rest.
 
 A vital that is in no table and a time that nobody waits for are left out: the others hold.
 """
@@ -26,4 +27,10 @@ def expected_faults(entry: PatientEntry, knowledge: Knowledge) -> Iterator[tuple
         if vital not in knowledge.vitals:
             yield vital, f"there is no vital {vital!r}"
         elif minutes > MOST_MINUTES:
-            yield vital, f"{vital} is expected less often than every {MOST_MINUTES} minutes ({MOST_DAYS} days)"
+            yield (
+                vital,
+                (
+                    f"{vital} is expected less often than every {MOST_MINUTES} minutes ({MOST_DAYS}"
+                    " days)"
+                ),
+            )

@@ -1,8 +1,9 @@
-"""What is kept of a patient's vitals: runs of readings at one level, so that a late reading finds its place.
+"""What is kept of a patient's vitals: runs of readings at one level, so that a late reading finds
+its place.
 
-A vital at 1 Hz gives one segment as long as its level stays the same. A late reading joins or splits segments; where
-the count of a split run is no longer known exactly it is rounded up: an alert may come that would not have come in
-order, never the other way round (CONTRACT 4 b).
+A vital at 1 Hz gives one segment as long as its level stays the same. A late reading joins or
+splits segments; where the count of a split run is no longer known exactly it is rounded up: an
+alert may come that would not have come in order, never the other way round (CONTRACT 4 b).
 """
 
 from __future__ import annotations
@@ -21,14 +22,16 @@ Level = Literal["inside", "between", "beyond"]
 KEPT_FOR = timedelta(hours=24)  # twice NEWS2's freshness
 MOST_SEGMENTS = 32
 READINGS_KEPT = 4
-SAME_RUN = timedelta(hours=1)  # a longer pause starts a new segment: freshness is judged at a segment's end
+# a longer pause starts a new segment: freshness is judged at a segment's end
+SAME_RUN = timedelta(hours=1)
 
 
 class Segment(msgspec.Struct, array_like=True):
-    """Consecutive readings of one vital that mean the same. ``reading`` is the last of them, where it may become
-    evidence; ``broken`` names the limits that they are beyond; ``points`` are those of NEWS2; ``side`` is not inside.
-    ``prior``: beyond a limit, the one before ``reading``, for when that is taken back. ``shown``: what the device's
-    clock showed at ``reading``, where that did not count: two of one such time are no row (rows.py).
+    """Consecutive readings of one vital that mean the same. ``reading`` is the last of them, where
+    it may become evidence; ``broken`` names the limits that they are beyond; ``points`` are those
+    of NEWS2; ``side`` is not inside. ``prior``: beyond a limit, the one before ``reading``, for
+    when that is taken back. ``shown``: what the device's clock showed at ``reading``, where that
+    did not count: two of one such time are no row (rows.py).
     """
 
     start: datetime
@@ -60,13 +63,18 @@ class Segment(msgspec.Struct, array_like=True):
         return self.matches(new) and not (self.broken and self.is_of_one_time(new))
 
     def is_inside(self, side: Direction | None) -> bool:
-        """Whether the readings are back inside on a side; of an older state's segment the side is not known."""
-        return self.level == "inside" or (self.side is not None and side is not None and self.side != side)
+        """Whether the readings are back inside on a side; of an older state's segment the side
+        is not known.
+        """
+        return self.level == "inside" or (
+            self.side is not None and side is not None and self.side != side
+        )
 
 
 class VitalHistory(msgspec.Struct):
-    """Segments of one vital, oldest first. ``inside_from``: since when those that were forgotten lay inside, up to the
-    first that is kept; a time inside that reaches back to that one begins here. None: none was forgotten.
+    """Segments of one vital, oldest first. ``inside_from``: since when those that were forgotten
+    lay inside, up to the first that is kept; a time inside that reaches back to that one begins
+    here. None: none was forgotten.
     """
 
     segments: list[Segment] = []
@@ -74,8 +82,8 @@ class VitalHistory(msgspec.Struct):
 
 
 class Placing(msgspec.Struct, frozen=True):
-    """Where a reading came to lie. ``changed``: the course of levels is another one than before. ``before``: when the
-    reading before it was measured, where that is known.
+    """Where a reading came to lie. ``changed``: the course of levels is another one than before.
+    ``before``: when the reading before it was measured, where that is known.
     """
 
     index: int
@@ -85,7 +93,11 @@ class Placing(msgspec.Struct, frozen=True):
 
 
 def segment_of(
-    reading: Reading, level: Level, points: int | None, broken: tuple[str, ...], side: Direction | None = None
+    reading: Reading,
+    level: Level,
+    points: int | None,
+    broken: tuple[str, ...],
+    side: Direction | None = None,
 ) -> Segment:
     """The segment that one reading is by itself."""
     at = reading.measured_at
@@ -94,7 +106,8 @@ def segment_of(
 
 def add(history: VitalHistory, new: Segment) -> Placing:
     """Enter one reading at its measured time."""
-    segments, at = history.segments, new.start
+    segments = history.segments
+    at = new.start
     if not segments:
         segments.append(new)
         return Placing(0, False, True)
@@ -105,7 +118,10 @@ def add(history: VitalHistory, new: Segment) -> Placing:
     before = tail.end
     if tail.takes(new) and at - tail.end <= SAME_RUN:
         tail.prior = tail.reading if tail.level == "beyond" else None
-        tail.end, tail.count, tail.reading, tail.shown = at, tail.count + 1, new.reading, new.shown
+        tail.end = at
+        tail.count = tail.count + 1
+        tail.reading = new.reading
+        tail.shown = new.shown
         return Placing(len(segments) - 1, False, False, before)
     _forget(history, at)
     segments.append(new)
@@ -125,12 +141,14 @@ def _add_late(segments: list[Segment], new: Segment) -> Placing:
             return Placing(after, True, False)
         return _split(segments, after, new)
     if segment.takes(new) and segment.start - at <= SAME_RUN:
-        segment.start, segment.count = at, segment.count + 1
+        segment.start = at
+        segment.count = segment.count + 1
         _keep_newest(segment, new.reading)
         return Placing(after, True, True)
     before = segments[after - 1] if after else None
     if before and before.takes(new) and at - before.end <= SAME_RUN:
-        before.end, before.count = at, before.count + 1
+        before.end = at
+        before.count = before.count + 1
         _keep_newest(before, new.reading)
         return Placing(after - 1, True, True)
     segments.insert(after, new)
@@ -138,24 +156,33 @@ def _add_late(segments: list[Segment], new: Segment) -> Placing:
 
 
 def _keep_newest(segment: Segment, late: Reading | None) -> None:
-    """Let a segment beyond a limit name the two newest of its readings, where it names any, though one came late."""
+    """Let a segment beyond a limit name the two newest of its readings, where it names any,
+    though one came late.
+    """
     if segment.level == "beyond" and segment.reading is not None and late is not None:
         named = sorted(
-            (each for each in (segment.prior, segment.reading, late) if each), key=lambda each: each.measured_at
+            (each for each in (segment.prior, segment.reading, late) if each),
+            key=lambda each: each.measured_at,
         )
         segment.prior, segment.reading = named[-2:]
 
 
 def _narrow(segments: list[Segment], index: int, at: datetime) -> None:
-    """A calm piece that a split left reaches to the reading that split it, whoever lay there; now one is known.
+    """A calm piece that a split left reaches to the reading that split it, whoever lay there; now
+    one is known.
 
-    It begins or ends there from now on, so that it is known to part two that are beyond a limit. Those between are
-    forgotten, which no alert stays away for: its neighbour is beyond a limit and has no fewer points.
+    It begins or ends there from now on, so that it is known to part two that are beyond a limit.
+    Those between are forgotten, which no alert stays away for: its neighbour is beyond a limit and
+    has no fewer points.
     """
     piece = segments[index]
     if index and segments[index - 1].end == piece.start and _is_worse(segments[index - 1], piece):
         piece.start = at
-    if index + 1 < len(segments) and segments[index + 1].start == piece.end and _is_worse(segments[index + 1], piece):
+    if (
+        index + 1 < len(segments)
+        and segments[index + 1].start == piece.end
+        and _is_worse(segments[index + 1], piece)
+    ):
         piece.end = at
 
 
@@ -164,41 +191,55 @@ def _is_worse(other: Segment, calm: Segment) -> bool:
 
 
 def _split(segments: list[Segment], index: int, new: Segment) -> Placing:
-    """Put a reading of another level inside a segment; how many lay on each side is unknown, so rounded up.
+    """Put a reading of another level inside a segment; how many lay on each side is unknown, so
+    rounded up.
 
     At each of its ends lies a reading of the segment, unless it was split there before.
     """
-    whole, at = segments[index], new.start
+    whole = segments[index]
+    at = new.start
     begins = not (index and segments[index - 1].end == whole.start)
     ends = not (index + 1 < len(segments) and segments[index + 1].start == whole.end)
-    has_first, has_last = whole.start < at, whole.end > at or not whole.start < at
-    first = [msgspec.structs.replace(whole, end=at, count=max(1, whole.count - (has_last and ends)))] * has_first
-    last = [msgspec.structs.replace(whole, start=at, count=max(1, whole.count - (has_first and begins)))] * has_last
-    pieces, place = [*first, new, *last], index + len(first)
+    has_first = whole.start < at
+    has_last = whole.end > at or not whole.start < at
+    first = [
+        msgspec.structs.replace(whole, end=at, count=max(1, whole.count - (has_last and ends)))
+    ] * has_first
+    last = [
+        msgspec.structs.replace(whole, start=at, count=max(1, whole.count - (has_first and begins)))
+    ] * has_last
+    pieces = [*first, new, *last]
+    place = index + len(first)
     segments[index : index + 1] = pieces
     return Placing(place, True, True)
 
 
 def _forget(history: VitalHistory, newest: datetime) -> None:
-    """Forget what is over a day old; of a run that still lasts its beginning is kept, however long ago it began."""
-    segments, oldest = history.segments, newest - KEPT_FOR
+    """Forget what is over a day old; of a run that still lasts its beginning is kept, however
+    long ago it began.
+    """
+    segments = history.segments
+    oldest = newest - KEPT_FOR
     while len(segments) > 1 and segments[0].end < oldest:
         _drop_first(history)
     shorten(history, MOST_SEGMENTS)
 
 
 def shorten(history: VitalHistory, most: int) -> None:
-    """Keep the newest ``most`` (1 or more). Neither a time inside nor one beyond a limit gets shorter by it, not even
-    where the values jump from one limit to another: an alert may come early for it, and none stays away (law 3).
+    """Keep the newest ``most`` (1 or more). Neither a time inside nor one beyond a limit gets
+    shorter by it, not even where the values jump from one limit to another: an alert may come early
+    for it, and none stays away (law 3).
     """
     while len(history.segments) > most:
         _drop_first(history)
 
 
 def _drop_first(history: VitalHistory) -> None:
-    """Drop the oldest segment. Where its run beyond a limit goes on, the next one takes its beginning and count.
+    """Drop the oldest segment. Where its run beyond a limit goes on, the next one takes its
+    beginning and count.
 
-    A time inside is kept beside the segments: one that took the beginning of another would give NEWS2 its points then.
+    A time inside is kept beside the segments: one that took the beginning of another would give
+    NEWS2 its points then.
     """
     first, second = history.segments[:2]
     known = history.inside_from
@@ -207,7 +248,8 @@ def _drop_first(history: VitalHistory) -> None:
     elif known is None:
         history.inside_from = first.start
     if not set(first.broken).isdisjoint(second.broken) and not first.is_of_one_time(second):
-        second.start, second.count = first.start, first.count + second.count
+        second.start = first.start
+        second.count = first.count + second.count
     del history.segments[0]
 
 
@@ -231,17 +273,23 @@ def beside(history: VitalHistory, at: datetime) -> Iterator[Segment]:
 
 
 def inside_since(history: VitalHistory, side: Direction | None = None) -> datetime | None:
-    """Since when the newest readings are all back inside on a side (None: on both); None when the newest is not."""
-    since, forgotten = None, history.inside_from
+    """Since when the newest readings are all back inside on a side (None: on both); None when
+    the newest is not.
+    """
+    since = None
+    forgotten = history.inside_from
     for segment in reversed(history.segments):
         if not segment.is_inside(side):
-            return since and max(since, forgotten or since)  # a late one may lie before one that was forgotten
+            # a late one may lie before one that was forgotten
+            return since and max(since, forgotten or since)
         since = segment.start
     return since and (forgotten or since)
 
 
 def since_beyond(history: VitalHistory, side: Direction | None) -> tuple[datetime | None, int]:
-    """When the newest reading beyond a limit of a side was measured, and how many have come since; None: none known."""
+    """When the newest reading beyond a limit of a side was measured, and how many have come
+    since; None: none known.
+    """
     count = 0
     for segment in reversed(history.segments):
         if segment.level == "beyond" and segment.side in (None, side):

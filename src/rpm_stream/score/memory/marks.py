@@ -1,4 +1,6 @@
-"""Small marks of a patient's state: since when a member is calm, and which scores were written last."""
+"""Small marks of a patient's state: since when a member is calm, and which scores were written
+last.
+"""
 
 from __future__ import annotations
 

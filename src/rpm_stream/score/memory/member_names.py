@@ -1,7 +1,9 @@
-"""The name of a member of an episode, made of its kind and key: the one edge where such names are written.
+"""The name of a member of an episode, made of its kind and key: the one edge where such names are
+written.
 
-A name is where a member is found again in the state. It says nothing to any rule: what a member is stands in its
-``kind`` and ``key``. Old states have names alone; ``pipeline/old_members.py`` reads those.
+A name is where a member is found again in the state. It says nothing to any rule: what a member is
+stands in its ``kind`` and ``key``. Old states have names alone; ``pipeline/old_members.py`` reads
+those.
 """
 
 from __future__ import annotations

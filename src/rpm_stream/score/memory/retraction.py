@@ -1,4 +1,6 @@
-"""Readings that were wrong, or another person's, leave a history: all of theirs, and nothing else."""
+"""Readings that were wrong, or another person's, leave a history: all of theirs, and nothing
+else.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,9 @@ from rpm_stream.score.memory.history import Segment, VitalHistory
 def forget_in(history: VitalHistory, wrong: Sequence[Segment]) -> None:
     """Take readings out of a history; each is given as the segment that it is by itself.
 
-    A segment of which none is left goes. Where right readings of a segment lie between wrong ones is not kept: beyond a
-    limit it stays as long as it was, and a calm one gets as short as it may be, so that no alert stays away for it.
+    A segment of which none is left goes. Where right readings of a segment lie between wrong ones
+    is not kept: beyond a limit it stays as long as it was, and a calm one gets as short as it may
+    be, so that no alert stays away for it.
     """
     taken: dict[int, list[Segment]] = {}
     for one in sorted(wrong, key=lambda each: each.start):
@@ -29,46 +32,60 @@ def forget_in(history: VitalHistory, wrong: Sequence[Segment]) -> None:
         if segment.count > 0:
             _trim(segment, gone)
             kept.append(segment)
-    history.segments, history.inside_from = kept, None
+    history.segments = kept
+    history.inside_from = None
 
 
-def _place_of(segments: Sequence[Segment], one: Segment, taken: dict[int, list[Segment]]) -> int | None:
-    """In which segment a reading was counted: the one that names it, the one that means the same, the calmest.
+def _place_of(
+    segments: Sequence[Segment], one: Segment, taken: dict[int, list[Segment]]
+) -> int | None:
+    """In which segment a reading was counted: the one that names it, the one that means the same,
+    the calmest.
 
-    A limit may have changed since. A calm reading was none of those beyond, for all that is known today.
+    A limit may have changed since. A calm reading was none of those beyond, for all that is known
+    today.
     """
     around = [
         place
         for place, segment in enumerate(segments)
         if segment.start <= one.start <= segment.end and segment.count > len(taken.get(place, []))
         if one.level == "beyond" or segment.level != "beyond" or _is_named(segment, one)
-        if segment.count > 1 or segment.reading is None or _is_named(segment, one)  # it names its only reading
+        # it names its only reading
+        if segment.count > 1 or segment.reading is None or _is_named(segment, one)
     ]
     return min(around, key=lambda place: _likeness(segments[place], one), default=None)
 
 
 def _likeness(segment: Segment, one: Segment) -> tuple[bool, bool, int, int, timedelta]:
-    """Least for the segment that a reading is most likely of; of two alike the shorter one, which has less room."""
+    """Least for the segment that a reading is most likely of; of two alike the shorter one,
+    which has less room.
+    """
     alike = not _is_named(segment, one), not segment.matches(one)
     return *alike, len(segment.broken), segment.points or 0, segment.end - segment.start
 
 
 def _is_named(segment: Segment, one: Segment) -> bool:
-    return segment.reading is not None and one.reading is not None and segment.reading.id == one.reading.id
+    return (
+        segment.reading is not None
+        and one.reading is not None
+        and segment.reading.id == one.reading.id
+    )
 
 
 def _forget_named(segment: Segment, ids: Collection[str]) -> None:
-    """Let a segment name no wrong reading; the one before its last takes its place. (The pieces of a split run name the
-    same one.)
+    """Let a segment name no wrong reading; the one before its last takes its place. (The pieces of
+    a split run name the same one.)
     """
-    last, prior = segment.reading, segment.prior
+    last = segment.reading
+    prior = segment.prior
     if prior is not None and prior.id in ids:
         prior = segment.prior = None
     if last is None or last.id not in ids:
         return
     if prior is not None and last.measured_at == segment.end:
         segment.end = max(segment.start, prior.measured_at)
-    segment.reading, segment.prior = prior, None
+    segment.reading = prior
+    segment.prior = None
     segment.shown = None if prior is None else ignored_time(prior)
 
 
@@ -76,8 +93,10 @@ def _trim(segment: Segment, gone: Sequence[Segment]) -> None:
     """Take wrong readings off the ends of a segment of which others are left."""
     if not gone:
         return
-    first, last = gone[0].start, gone[-1].start
-    is_first, is_last = first == segment.start, last == segment.end
+    first = gone[0].start
+    last = gone[-1].start
+    is_first = first == segment.start
+    is_last = last == segment.end
     left = segment.reading
     if segment.count == 1 and left is not None and segment.start <= left.measured_at <= segment.end:
         segment.start = segment.end = left.measured_at

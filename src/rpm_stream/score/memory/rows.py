@@ -1,4 +1,6 @@
-"""Rows of values beyond a limit: which segments follow each other, and what of them an answer about oxygen reaches."""
+"""Rows of values beyond a limit: which segments follow each other, and what of them an answer
+about oxygen reaches.
+"""
 
 from __future__ import annotations
 
@@ -11,25 +13,32 @@ import msgspec
 from rpm_stream.records import Direction
 from rpm_stream.score.memory.history import Segment, VitalHistory
 
-ROW_GAP = timedelta(seconds=60)  # two values beyond a limit no further apart are of one row, whatever lies between
+# two values beyond a limit no further apart are of one row, whatever lies between
+ROW_GAP = timedelta(seconds=60)
 Of: TypeAlias = tuple[str, Direction | None]  # a limit, and on which side; None: on either
 Reach: TypeAlias = tuple[datetime | None, datetime | None]  # from when to when; None: without end
 
 
 class Run(msgspec.Struct, frozen=True):
-    """Values beyond the same limit of which each follows the one before it, directly or within ``ROW_GAP``."""
+    """Values beyond the same limit of which each follows the one before it, directly or within
+    ``ROW_GAP``.
+    """
 
     start: datetime
     end: datetime
     count: int
 
 
-def row(history: VitalHistory, index: int, limit: str, side: Direction | None = None) -> list[Segment]:
-    """The segments beyond ``limit``, on a side (None: on either), of the row that segment ``index`` belongs to.
+def row(
+    history: VitalHistory, index: int, limit: str, side: Direction | None = None
+) -> list[Segment]:
+    """The segments beyond ``limit``, on a side (None: on either), of the row that segment ``index``
+    belongs to.
 
-    Where late readings split a segment twice, the piece between them may hold no reading at all: it ends no row, as an
-    alert may come early for it, but must not stay away (CONTRACT 4 b). Of those at which the device's clock showed one
-    time that does not count, one is in the row: they may be one value that was kept and sent again.
+    Where late readings split a segment twice, the piece between them may hold no reading at all: it
+    ends no row, as an alert may come early for it, but must not stay away (CONTRACT 4 b). Of those
+    at which the device's clock showed one time that does not count, one is in the row: they may be
+    one value that was kept and sent again.
     """
     segments = history.segments
     first = last = index
@@ -37,8 +46,14 @@ def row(history: VitalHistory, index: int, limit: str, side: Direction | None = 
         first = before
     while (after := _next_beyond(segments, last, (limit, side), 1)) is not None:
         last = after
-    beyond = [segment for segment in segments[first : last + 1] if _is_beyond(segment, (limit, side))]
-    return beyond if all(each.shown is None for each in beyond) else _one_a_time(beyond, segments[index])
+    beyond = [
+        segment for segment in segments[first : last + 1] if _is_beyond(segment, (limit, side))
+    ]
+    return (
+        beyond
+        if all(each.shown is None for each in beyond)
+        else _one_a_time(beyond, segments[index])
+    )
 
 
 def _one_a_time(found: Sequence[Segment], at_hand: Segment) -> list[Segment]:
@@ -52,8 +67,8 @@ def _one_a_time(found: Sequence[Segment], at_hand: Segment) -> list[Segment]:
 
 
 def run(history: VitalHistory, index: int, limit: str) -> Run:
-    """From when to when the row reaches that segment ``index`` belongs to, and how many it counts; 0 where that is not
-    beyond the limit.
+    """From when to when the row reaches that segment ``index`` belongs to, and how many it counts;
+    0 where that is not beyond the limit.
     """
     found = row(history, index, limit)
     if not found:
@@ -68,7 +83,8 @@ def _is_beyond(segment: Segment, of: Of) -> bool:
 
 def _next_beyond(segments: list[Segment], index: int, of: Of, step: int) -> int | None:
     """The next segment of the row on one side; None where the row ends."""
-    here, near = segments[index], index + step
+    here = segments[index]
+    near = index + step
     for place in range(near, len(segments) if step > 0 else -1, step):
         there = segments[place]
         gap = there.start - here.end if step > 0 else here.start - there.end
@@ -81,7 +97,9 @@ def _next_beyond(segments: list[Segment], index: int, of: Of, step: int) -> int 
 
 
 def _may_be_empty(segments: list[Segment], index: int) -> bool:
-    """Whether a segment is what two splits left between them: it begins and ends where readings of others are."""
+    """Whether a segment is what two splits left between them: it begins and ends where readings
+    of others are.
+    """
     piece = segments[index]
     return (
         0 < index < len(segments) - 1
@@ -92,23 +110,35 @@ def _may_be_empty(segments: list[Segment], index: int) -> bool:
 
 def within(segments: Sequence[Segment], reach: Reach, side: Direction) -> Run:
     """What of a row lies where the oxygen is what it is: too low is as low on air as on it."""
-    kept = [part for part in (_part(each, (None, None) if side == "low" else reach) for each in segments) if part]
+    kept = [
+        part
+        for part in (_part(each, (None, None) if side == "low" else reach) for each in segments)
+        if part
+    ]
     if not kept:
         return Run(segments[-1].end, segments[-1].end, 1)
     return Run(kept[0].start, kept[-1].end, sum(each.count for each in kept))
 
 
 def _part(segment: Segment, reach: Reach) -> Run | None:
-    """A segment as far as it is reached. Of one that is cut those readings count of which the time is known: at its
-    ends, its last and the one before. Of one that names none any more as many may lie there as it has.
+    """A segment as far as it is reached. Of one that is cut those readings count of which the time
+    is known: at its ends, its last and the one before. Of one that names none any more as many may
+    lie there as it has.
     """
     since, until = reach
     named = (each.measured_at for each in (segment.reading, segment.prior) if each is not None)
-    times = {segment.start, segment.end, *(at for at in named if segment.start <= at <= segment.end)}
-    inside = sorted(at for at in times if (since is None or since <= at) and (until is None or at < until))
+    times = {
+        segment.start,
+        segment.end,
+        *(at for at in named if segment.start <= at <= segment.end),
+    }
+    inside = sorted(
+        at for at in times if (since is None or since <= at) and (until is None or at < until)
+    )
     if len(inside) == len(times):
         return Run(segment.start, segment.end, segment.count)
     if segment.reading is None and segment.count > len(inside) + 1:
-        start, end = max(segment.start, since or segment.start), min(segment.end, until or segment.end)
+        start = max(segment.start, since or segment.start)
+        end = min(segment.end, until or segment.end)
         return Run(start, end, segment.count - 1) if start < end else None
     return Run(inside[0], inside[-1], len(inside)) if inside else None

@@ -1,9 +1,9 @@
-"""What score gives up where a patient's state would grow too large (pipeline/state_budget.py says when and in which
-order).
+"""What score gives up where a patient's state would grow too large (pipeline/state_budget.py says
+when and in which order).
 
-All of it makes what is remembered shorter, not other: no reading is judged otherwise when it comes. A time beyond a
-limit never gets shorter by it, a time inside one only where a whole vital is forgotten (history.py), and a doubt about
-a signal is no longer said.
+All of it makes what is remembered shorter, not other: no reading is judged otherwise when it comes.
+A time beyond a limit never gets shorter by it, a time inside one only where a whole vital is
+forgotten (history.py), and a doubt about a signal is no longer said.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from rpm_stream.score.memory.history import Segment, shorten
 from rpm_stream.score.memory.member_names import member_name
 from rpm_stream.score.memory.state import ScoreState
 
-MOST_TEXT = 128  # characters of an attribute that is kept; the kinds of samples and sites have under 40
+# characters of an attribute that is kept; the kinds of samples and sites have under 40
+MOST_TEXT = 128
 RECENT = 12  # the most readings that a limit may count (records.Of)
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -37,12 +38,18 @@ def size(state: ScoreState, vital: str) -> int:
 
 
 def _of_vital(kept: dict[str, Any], vital: str) -> dict[str, Any]:
-    """What is kept of a vital by device: the vital stands in the name, alone or behind the name of a rule."""
-    return {name: each for name, each in kept.items() if f":{vital}:" in f":{name.replace('.', ':')}"}
+    """What is kept of a vital by device: the vital stands in the name, alone or behind the name
+    of a rule.
+    """
+    return {
+        name: each for name, each in kept.items() if f":{vital}:" in f":{name.replace('.', ':')}"
+    }
 
 
 def slim_readings(state: ScoreState, vitals: Collection[str], attributes: Collection[str]) -> None:
-    """Of the readings that are kept, only these ``attributes``: a device may hang kilobytes on each value."""
+    """Of the readings that are kept, only these ``attributes``: a device may hang kilobytes on
+    each value.
+    """
     for vital in vitals:
         for segment in _segments(state, vital):
             if segment.reading is not None:
@@ -59,7 +66,11 @@ def _slim(reading: Reading, attributes: Collection[str]) -> Reading:
         for name, value in reading.attributes.items()
         if name in attributes and isinstance(value, str) and len(value) <= MOST_TEXT
     }
-    return reading if len(kept) == len(reading.attributes) else msgspec.structs.replace(reading, attributes=kept)
+    return (
+        reading
+        if len(kept) == len(reading.attributes)
+        else msgspec.structs.replace(reading, attributes=kept)
+    )
 
 
 def forget_twins(state: ScoreState, vitals: Collection[str]) -> None:
@@ -69,7 +80,9 @@ def forget_twins(state: ScoreState, vitals: Collection[str]) -> None:
 
 
 def forget_evidence(state: ScoreState, vitals: Collection[str], most: int) -> None:
-    """The readings of all but the ``most`` newest runs: a NEWS2 names fewer of those that it stands on."""
+    """The readings of all but the ``most`` newest runs: a NEWS2 names fewer of those that it
+    stands on.
+    """
     for vital in vitals:
         segments = _segments(state, vital)
         for segment in segments:
@@ -79,7 +92,9 @@ def forget_evidence(state: ScoreState, vitals: Collection[str], most: int) -> No
 
 
 def forget_runs(state: ScoreState, vitals: Collection[str], most: int) -> None:
-    """All but the ``most`` newest runs of each vital, and of its readings one by one those that no limit counts."""
+    """All but the ``most`` newest runs of each vital, and of its readings one by one those that
+    no limit counts.
+    """
     for vital in vitals:
         for history in (state.histories.get(vital), state.drops.get(vital)):
             if history is not None:
@@ -89,19 +104,23 @@ def forget_runs(state: ScoreState, vitals: Collection[str], most: int) -> None:
 
 
 def forget_signal(state: ScoreState, most: int) -> None:
-    """What tells of a bad signal by comparing values; and of what goes on with devices all but the ``most`` newest of
-    each kind, what a person knows of last. Such a fault is told again, and an alert about it waits for a person.
+    """What tells of a bad signal by comparing values; and of what goes on with devices all but the
+    ``most`` newest of each kind, what a person knows of last. Such a fault is told again, and an
+    alert about it waits for a person.
     """
     for kept in (state.signal, state.usual, state.sequences):
         kept.clear()
     for runs in (state.faults, state.repeats, state.doubts):
-        for name in sorted(runs, key=lambda name: (runs[name].told, runs[name].until, name))[:-most]:
+        for name in sorted(runs, key=lambda name: (runs[name].told, runs[name].until, name))[
+            :-most
+        ]:
             del runs[name]
 
 
 def forget_vital(state: ScoreState, vital: str) -> None:
-    """All that is known of a vital but what was learned and told, a run beyond a limit that still lasts or that gives
-    points of NEWS2, and what its limits count: on those a later red alert rests (law 3). The rest begins anew.
+    """All that is known of a vital but what was learned and told, a run beyond a limit that still
+    lasts or that gives points of NEWS2, and what its limits count: on those a later red alert rests
+    (law 3). The rest begins anew.
     """
     history = state.histories.get(vital)
     if vital in state.latest:
@@ -124,9 +143,18 @@ def forget_counts(state: ScoreState, vital: str) -> None:
 
 def _by_vital(state: ScoreState) -> tuple[dict[str, Any], ...]:
     return (
-        state.histories, state.latest, state.courses, state.days, state.drops, state.points, state.trail, state.seen,
-        state.copies, state.twins, state.distances,
-    )  # fmt: skip
+        state.histories,
+        state.latest,
+        state.courses,
+        state.days,
+        state.drops,
+        state.points,
+        state.trail,
+        state.seen,
+        state.copies,
+        state.twins,
+        state.distances,
+    )
 
 
 def _by_device(state: ScoreState) -> tuple[dict[str, Any], ...]:
@@ -134,7 +162,9 @@ def _by_device(state: ScoreState) -> tuple[dict[str, Any], ...]:
 
 
 def _counted(vital: str) -> tuple[str, str]:
-    """The names under which readings of a vital are kept one by one: for limits, and for trends (trends.py)."""
+    """The names under which readings of a vital are kept one by one: for limits, and for trends
+    (trends.py).
+    """
     return vital, member_name("trend", Key(vital=vital))
 
 

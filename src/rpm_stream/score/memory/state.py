@@ -16,7 +16,9 @@ MOST_DISTANCES = 8
 
 
 class Calm(msgspec.Struct, array_like=True):
-    """Since when a member is inside its recovery limit, and up to when that is known, by readings."""
+    """Since when a member is inside its recovery limit, and up to when that is known, by
+    readings.
+    """
 
     since: datetime
     until: datetime
@@ -38,10 +40,11 @@ class Level(msgspec.Struct, array_like=True):
 
 
 class Course(msgspec.Struct, array_like=True):
-    """What became of a vital over days. ``began``: the adaptive window; ``level`` as of now; ``levels``: once a day.
+    """What became of a vital over days. ``began``: the adaptive window; ``level`` as of now;
+    ``levels``: once a day.
 
-    Of a change that is not told yet: when it began, the level before, values learned in it. ``resumed``: values learned
-    since a level is learned that had been kept out for days.
+    Of a change that is not told yet: when it began, the level before, values learned in it.
+    ``resumed``: values learned since a level is learned that had been kept out for days.
     """
 
     began: datetime
@@ -61,7 +64,10 @@ class Emitted(msgspec.Struct, array_like=True):
 
 
 class DeviceRun(msgspec.Struct, array_like=True):
-    """Readings in a row that say the same of a device. ``count`` 0: it is well; ``told``: a person knows of it."""
+    """Readings in a row that say the same of a device.
+
+    ``count`` 0: it is well; ``told``: a person knows of it.
+    """
 
     since: datetime
     until: datetime
@@ -121,26 +127,37 @@ class ScoreState(msgspec.Struct):
     calm: dict[str, Calm] = {}
     breach_parts: tuple[str, ...] = ()  # parts of NEWS2 that gave points at its last breach
     told_settings: list[str] = []  # members of the group settings that were told and are not mended
-    told_silent: dict[str, str] = {}  # vital -> what its last silence that was told began with (pipeline/silence.py)
-    heard: dict[str, datetime] = {}  # vital -> when its last reading was, where that one is forgotten
+    # vital -> what its last silence that was told began with (pipeline/silence.py)
+    told_silent: dict[str, str] = {}
+    # vital -> when its last reading was, where that one is forgotten
+    heard: dict[str, datetime] = {}
     distances: dict[str, list[int]] = {}  # vital -> seconds between its newest readings
-    accepted: dict[str, datetime] = {}  # group -> up to when measured values are a person's new normal
-    faults: dict[str, DeviceRun] = {}  # member of a device group -> its device's faults in a row; empty for most
+    # group -> up to when measured values are a person's new normal
+    accepted: dict[str, datetime] = {}
+    # member of a device group -> its device's faults in a row; empty for most
+    faults: dict[str, DeviceRun] = {}
     repeats: dict[str, DeviceRun] = {}  # member of device:stuck -> equal values in a row
     courses: dict[str, Course] = {}  # vital -> what became of it over days
-    changed: dict[str, datetime] = {}  # vital -> when it was told that its usual has changed, while that is news
-    doubts: dict[str, DeviceRun] = {}  # member of a group of signal quality -> what speaks against its values in a row
-    signal: dict[str, LastValue] = {}  # vital and device -> its newest value; vital -> the newest of movement
+    # vital -> when it was told that its usual has changed, while that is news
+    changed: dict[str, datetime] = {}
+    # member of a group of signal quality -> what speaks against its values in a row
+    doubts: dict[str, DeviceRun] = {}
+    # vital and device -> its newest value; vital -> the newest of movement
+    signal: dict[str, LastValue] = {}
     usual: dict[str, list[float]] = {}  # vital -> its newest values, in the vital's first unit
     sequences: dict[str, list[str]] = {}  # vital and device -> its newest values in order, as sent
     days: dict[str, Days] = {}  # vital -> its days, for trends
-    drops: dict[str, VitalHistory] = {}  # vital that streams -> since when it lies below this person's usual
+    # vital that streams -> since when it lies below this person's usual
+    drops: dict[str, VitalHistory] = {}
     cut: dict[str, datetime] = {}  # vital -> up to when readings of it were taken back
-    points: dict[str, list[Point]] = {}  # vital -> its values of the last minutes, where a rule looks at the rate
+    # vital -> its values of the last minutes, where a rule looks at the rate
+    points: dict[str, list[Point]] = {}
     breach_at: datetime | None = None  # when NEWS2 was last at or above its limit
     total: Total | None = None  # NEWS2 as of the newest reading that it stands on
-    on_oxygen: VitalHistory | None = None  # the saturation of a patient on scale 2 as it counts on oxygen
-    trail: dict[str, list[Point]] = {}  # vital -> its values of the last quarter of an hour or so, minutes apart
+    # the saturation of a patient on scale 2 as it counts on oxygen
+    on_oxygen: VitalHistory | None = None
+    # vital -> its values of the last quarter of an hour or so, minutes apart
+    trail: dict[str, list[Point]] = {}
     seen: dict[str, bytes] = {}  # vital -> the marks of its newest measurements
     copies: dict[str, bytes] = {}  # vital -> the marks of what told of one of these again
     twins: dict[str, list[Twin]] = {}  # vital -> the newest of that, whole
@@ -148,7 +165,10 @@ class ScoreState(msgspec.Struct):
 
 def note_distance(state: ScoreState, before: Reading | None, reading: Reading) -> None:
     """Keep how far apart the newest readings of a vital lie."""
-    if before is None or (apart := int((reading.measured_at - before.measured_at).total_seconds())) <= 0:
+    if (
+        before is None
+        or (apart := int((reading.measured_at - before.measured_at).total_seconds())) <= 0
+    ):
         return
     kept = state.distances.setdefault(reading.vital, [])
     kept.append(apart)

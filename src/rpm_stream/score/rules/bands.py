@@ -1,8 +1,10 @@
-"""The bands of the chart that is a person's, for one value: the one that it lies in, and which sides are not back.
+"""The bands of the chart that is a person's, for one value: the one that it lies in, and which
+sides are not back.
 
-Adults have the NEWS2 chart, pregnant women and children one of their own (knowledge/charts.py). Whose date of birth
-cannot be read has what holds for adults and children alike: saturation, temperature, consciousness. Values are rounded
-to the chart's step before they are looked up. Each side recovers at a distance of its own from its outermost band.
+Adults have the NEWS2 chart, pregnant women and children one of their own (knowledge/charts.py).
+Whose date of birth cannot be read has what holds for adults and children alike: saturation,
+temperature, consciousness. Values are rounded to the chart's step before they are looked up. Each
+side recovers at a distance of its own from its outermost band.
 """
 
 from __future__ import annotations
@@ -30,7 +32,10 @@ SCALES: tuple[Scale, ...] = (ONE_SCALE, *SCALE_SAID)
 
 
 class Person(Record, frozen=True, kw_only=True):
-    """What of a patient decides which bands hold. ``exempt``: why NEWS2 does not apply, empty where it does."""
+    """What of a patient decides which bands hold.
+
+    ``exempt``: why NEWS2 does not apply, empty where it does.
+    """
 
     chart: WhoseChart
     scale: Scale
@@ -38,7 +43,9 @@ class Person(Record, frozen=True, kw_only=True):
 
 
 class InBand(Record, frozen=True, kw_only=True):
-    """The band that a value lies in: ``bound`` is its edge towards the normal, ``words`` what to say of it."""
+    """The band that a value lies in: ``bound`` is its edge towards the normal, ``words`` what to
+    say of it.
+    """
 
     side: Direction
     band: BandName
@@ -59,11 +66,21 @@ class Bands:
         self._knowledge = knowledge
         parameters = knowledge.news2.parameters().values()
         self._news2 = {
-            (vital, scale): as_line(row, scale) for row in parameters for vital in row.vitals for scale in SCALES
+            (vital, scale): as_line(row, scale)
+            for row in parameters
+            for vital in row.vitals
+            for scale in SCALES
         }
-        self._scaled = frozenset(vital for row in parameters if row.rows_scale_2_air for vital in row.vitals)
-        self._maternity = {vital: line for line in knowledge.maternity.line for vital in line.vitals}
-        self._child = [{vital: line for line in age.line for vital in line.vitals} for age in knowledge.child.age]
+        self._scaled = frozenset(
+            vital for row in parameters if row.rows_scale_2_air for vital in row.vitals
+        )
+        self._maternity = {
+            vital: line for line in knowledge.maternity.line for vital in line.vitals
+        }
+        self._child = [
+            {vital: line for line in age.line for vital in line.vitals}
+            for age in knowledge.child.age
+        ]
         self._by_age = frozenset(vital for age in self._child for vital in age)
 
     def chart_of(self, patient: PatientEntry, at: datetime) -> WhoseChart:
@@ -78,7 +95,11 @@ class Bands:
         if months >= self._knowledge.news2.adult_from_years * 12:
             return ADULT
         ages = self._knowledge.child.age
-        return next(place for place, age in enumerate(ages) if age.below_months is None or months < age.below_months)
+        return next(
+            place
+            for place, age in enumerate(ages)
+            if age.below_months is None or months < age.below_months
+        )
 
     def person(self, patient: PatientEntry, at: datetime) -> Person:
         """As the registry has it; what a check-in says of the oxygen is not known here."""
@@ -98,7 +119,9 @@ class Bands:
 
     def knows(self, vital: str) -> bool:
         """Whether any chart has bands of the vital."""
-        return (vital, ONE_SCALE) in self._news2 or vital in self._maternity or vital in self._by_age
+        return (
+            (vital, ONE_SCALE) in self._news2 or vital in self._maternity or vital in self._by_age
+        )
 
     def has_query(self, person: Person, vital: str) -> bool:
         """Whether the vital's query bound holds: an adult's does not for a child."""
@@ -112,7 +135,10 @@ class Bands:
         if isinstance(person.chart, int) and vital in self._by_age:
             line = self._child[person.chart].get(vital)
             return ("child", line) if line is not None else None
-        if (person.chart == NO_AGE and vital in self._by_age) or (vital, person.scale) not in self._news2:
+        if (person.chart == NO_AGE and vital in self._by_age) or (
+            vital,
+            person.scale,
+        ) not in self._news2:
             return None
         return "news2", self._news2[vital, person.scale]
 
@@ -132,20 +158,32 @@ class Bands:
             return None
         table, line = found
         number = self._rounded(line, reading)
-        place = next(place for place, (upto, _) in enumerate(line.rows) if not upto or number <= Decimal(upto))
+        place = next(
+            place
+            for place, (upto, _) in enumerate(line.rows)
+            if not upto or number <= Decimal(upto)
+        )
         if line.rows[place][1] == "normal":
             return None
         return self._in_band(
-            table, line, place, self._words(table, person, reading.vital, (line.rows[place][1], line.side(place)))
+            table,
+            line,
+            place,
+            self._words(table, person, reading.vital, (line.rows[place][1], line.side(place))),
         )
 
     def _in_band(self, table: str, line: BandLine, place: int, words: str) -> InBand:
-        band, side = line.rows[place][1], line.side(place)
+        band = line.rows[place][1]
+        side = line.side(place)
         version, priority = self._priority(table, band)
         is_severe = band == "red" and side == "high"
         advice = f"; {line.advice}" if is_severe and line.advice else ""
         recover = line.recover.low if side == "low" else line.recover.high
-        bound = Decimal(line.rows[place][0]) if side == "low" else Decimal(line.rows[place - 1][0]) + line.step
+        bound = (
+            Decimal(line.rows[place][0])
+            if side == "low"
+            else Decimal(line.rows[place - 1][0]) + line.step
+        )
         return InBand(
             side=side,
             band=band,
@@ -159,7 +197,9 @@ class Bands:
             partner=(line.together_with, band) if is_severe and line.together_with else None,
         )
 
-    def _words(self, table: str, person: Person, vital: str, row: tuple[BandName, Direction]) -> str:
+    def _words(
+        self, table: str, person: Person, vital: str, row: tuple[BandName, Direction]
+    ) -> str:
         band, side = row
         said = band if self._knowledge.vitals[vital].words else f"{side}, {band}"
         if table == "maternity":
@@ -192,4 +232,6 @@ class Bands:
 
     def _rounded(self, line: BandLine, reading: Reading) -> Decimal:
         value = Decimal(reading.value or 0)
-        return self._knowledge.convert(value, reading.unit, line.unit).quantize(line.step, ROUND_HALF_UP)
+        return self._knowledge.convert(value, reading.unit, line.unit).quantize(
+            line.step, ROUND_HALF_UP
+        )

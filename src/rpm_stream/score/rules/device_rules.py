@@ -1,7 +1,8 @@
-"""When a device needs a hand: battery, contact, clock, its own faults, values that no body has or that do not move.
+"""When a device needs a hand: battery, contact, clock, its own faults, values that no body has or
+that do not move.
 
-What a device says of itself, told in the groups ``device:<kind>``; what shows by comparing values is in
-signal_quality.py. Late readings say nothing of the device now.
+What a device says of itself, told in the groups ``device:<kind>``; what shows by comparing values
+is in signal_quality.py. Late readings say nothing of the device now.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ class DeviceRules(MomentRule):
 
     def __init__(self, shared: Shared) -> None:
         knowledge = shared.knowledge
-        self._knowledge, self._rules = knowledge, knowledge.device_rules
+        self._knowledge = knowledge
+        self._rules = knowledge.device_rules
         self._teller = Teller(knowledge, self.kind, knowledge.device_rules.version)
         self._stuck = {row.vital: row for row in self._rules.stuck}
         self._units = OtherUnits(knowledge)
@@ -54,7 +56,9 @@ class DeviceRules(MomentRule):
         )
 
     def look(self, state: ScoreState, moment: Moment) -> None:
-        """Add a finding for each device fault that the readings show for long enough: all of the moment's count."""
+        """Add a finding for each device fault that the readings show for long enough: all of the
+        moment's count.
+        """
         for reading in moment.readings:
             for told in self._told(state, reading):
                 moment.findings.append(self._teller.finding(told))
@@ -82,12 +86,15 @@ class DeviceRules(MomentRule):
 
     def _counts(self, reading: Reading) -> bool:
         """Whether the value is a statement about the wearer: a demonstration may well repeat."""
-        return reading.value is not None and self._knowledge.signal.never_judged.isdisjoint(reading.flags)
+        return reading.value is not None and self._knowledge.signal.never_judged.isdisjoint(
+            reading.flags
+        )
 
     def _battery(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
         if reading.value is None:
             return
-        percent, rules = Decimal(reading.value), self._rules.battery
+        percent = Decimal(reading.value)
+        rules = self._rules.battery
         member = member_of("battery", ANY, reading.device)
         known = state.faults.get(member)
         was_low = known is not None and known.count > 0
@@ -103,7 +110,9 @@ class DeviceRules(MomentRule):
         run = count(state.faults, member, reading.measured_at, "battery_low" in reading.flags)
         if lasts(run, 1, 0) and is_news(run):
             why = "the device says that its battery is low: charge or renew it (shipped)"
-            yield Told(kind="battery", of=reading.vital, title="Battery low", why=why, evidence=(reading,))
+            yield Told(
+                kind="battery", of=reading.vital, title="Battery low", why=why, evidence=(reading,)
+            )
 
     def _contact(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
         rules = self._rules.contact
@@ -116,56 +125,112 @@ class DeviceRules(MomentRule):
         run = count(state.faults, member, reading.measured_at, is_off)
         if lasts(run, 1, rules.minutes) and is_news(run):
             plain = self._knowledge.vitals[reading.vital].plain
-            why = f"no contact for {rules.minutes} minutes or longer, so no {plain}: not worn or misplaced? (shipped)"
-            yield Told(kind="contact", of=reading.vital, title="Sensor not in contact", why=why, evidence=(reading,))
+            why = (
+                f"no contact for {rules.minutes} minutes or longer, so no {plain}: not worn or"
+                " misplaced? (shipped)"
+            )
+            yield Told(
+                kind="contact",
+                of=reading.vital,
+                title="Sensor not in contact",
+                why=why,
+                evidence=(reading,),
+            )
 
     def _clock(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
-        """A device's clock by frames, in the order of receipt: a clock that runs ahead makes its values look newest.
+        """A device's clock by frames, in the order of receipt: a clock that runs ahead makes its
+        values look newest.
 
-        A kind of message that comes without the flag again is well; another kind may carry no device time at all.
+        A kind of message that comes without the flag again is well; another kind may carry no
+        device time at all.
         """
-        rules, sent_as = self._rules.clock, reading.attributes.get("characteristic", "")
+        rules = self._rules.clock
+        sent_as = reading.attributes.get("characteristic", "")
         for flag in rules.flags:
             of = f"{flag}.{sent_as}"
             run = count(
-                state.faults, member_of("clock", of, reading.device), reading.received_at, flag in reading.flags
+                state.faults,
+                member_of("clock", of, reading.device),
+                reading.received_at,
+                flag in reading.flags,
             )
             if lasts(run, rules.count, 0) and is_news(run):
-                why = f"{flag.replace('_', ' ')}, {rules.count} times in a row: set device and phone (shipped)"
-                yield Told(kind="clock", of=of, title="Device clock wrong", why=why, evidence=(reading,))
+                why = (
+                    f"{flag.replace('_', ' ')}, {rules.count} times in a row: set device and phone"
+                    " (shipped)"
+                )
+                yield Told(
+                    kind="clock", of=of, title="Device clock wrong", why=why, evidence=(reading,)
+                )
 
     def _faults(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
-        """What the device says of its own failing; a kind of value that comes without it again is well."""
+        """What the device says of its own failing; a kind of value that comes without it again
+        is well.
+        """
         for row in self._rules.fault:
-            said, of = row.flags.intersection(reading.flags), f"{row.name}.{reading.vital}"
-            run = count(state.faults, member_of(row.kind, of, reading.device), reading.measured_at, bool(said))
+            said = row.flags.intersection(reading.flags)
+            of = f"{row.name}.{reading.vital}"
+            run = count(
+                state.faults,
+                member_of(row.kind, of, reading.device),
+                reading.measured_at,
+                bool(said),
+            )
             if lasts(run, row.count, row.minutes) and is_news(run):
                 why = f"{plain_value(reading)}, {plain_flags(sorted(said))}: {row.advice} (shipped)"
                 yield Told(kind=row.kind, of=of, title=row.title, why=why, evidence=(reading,))
 
     def _refused(self, state: ScoreState, reading: Reading) -> Iterator[Told]:
-        """Values that no body can have: after some of them, at once where another unit would explain one."""
-        rules, is_refused = self._rules.refused, REFUSED in reading.flags
+        """Values that no body can have: after some of them, at once where another unit would
+        explain one.
+        """
+        rules = self._rules.refused
+        is_refused = REFUSED in reading.flags
         member = member_of("refused", reading.vital, reading.device)
         run = count(state.faults, member, reading.measured_at, is_refused)
         if not is_refused or run is None or run.told:
             return
         unit = self._units.suspect(state, reading)
         if (unit is not None or lasts(run, rules.count, rules.minutes)) and is_news(run):
-            fits = f": it would fit this person in {plain_unit(unit)}, is the device's unit set right?" if unit else ""
-            why = f"{plain_value(reading)} was refused, no body can have that{fits or ': look at the device'} (shipped)"
-            yield Told(kind="refused", of=reading.vital, title="Values refused", why=why, evidence=(reading,))
+            fits = (
+                f": it would fit this person in {plain_unit(unit)}, is the device's unit set right?"
+                if unit
+                else ""
+            )
+            why = (
+                f"{plain_value(reading)} was refused, no body can have"
+                f" that{fits or ': look at the device'} (shipped)"
+            )
+            yield Told(
+                kind="refused",
+                of=reading.vital,
+                title="Values refused",
+                why=why,
+                evidence=(reading,),
+            )
 
     def _same(self, state: ScoreState, reading: Reading, rules: Stuck) -> Iterator[Told]:
-        member, at = member_of("stuck", reading.vital, reading.device), reading.measured_at
-        value, run = f"{reading.value} {reading.unit}", state.repeats.get(member)
+        member = member_of("stuck", reading.vital, reading.device)
+        at = reading.measured_at
+        value = f"{reading.value} {reading.unit}"
+        run = state.repeats.get(member)
         if run is not None and at < run.until:
             return
         if run is None or run.value != value:
             keep(state.repeats, member, DeviceRun(at, at, 1, value))
             return
-        run.until, run.count = at, run.count + 1
+        run.until = at
+        run.count = run.count + 1
         lasted = at - run.since
         if run.count > rules.count and lasted >= timedelta(minutes=rules.minutes) and is_news(run):
-            why = f"{plain_value(reading)}, more than {rules.count} times in a row: is the sensor stuck? (shipped)"
-            yield Told(kind="stuck", of=reading.vital, title="Value does not move", why=why, evidence=(reading,))
+            why = (
+                f"{plain_value(reading)}, more than {rules.count} times in a row: is the sensor"
+                " stuck? (shipped)"
+            )
+            yield Told(
+                kind="stuck",
+                of=reading.vital,
+                title="Value does not move",
+                why=why,
+                evidence=(reading,),
+            )

@@ -1,8 +1,8 @@
 """What readings in a row say of a device or of its signal, and the findings that tell it.
 
-One member a device (and vital) in the group ``device:<kind>``; its name ends with the device's id, so it stays in the
-state and never in a text. A member is told once and again only after it was well: what a person has ended does not
-come back with the next reading.
+One member a device (and vital) in the group ``device:<kind>``; its name ends with the device's id,
+so it stays in the state and never in a text. A member is told once and again only after it was
+well: what a person has ended does not come back with the next reading.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ from rpm_stream.score.memory.member_names import member_name
 from rpm_stream.score.memory.state import DeviceRun
 
 KINDS: tuple[DeviceKind, ...] = get_args(DeviceKind)
-MOST_RUNS = 24  # of a patient, each of faults, repeats and doubts; the ones heard least lately are forgotten first
+# of a patient, each of faults, repeats and doubts; the ones heard least lately are forgotten first
+MOST_RUNS = 24
 ANY = "any"  # in the name of a member that is about no one vital
 Runs: TypeAlias = dict[str, DeviceRun]
 
 
 class Told(Record, frozen=True, kw_only=True):
-    """What is said of the device of the first reading: its ``kind`` of fault, and ``of`` what (see ``member_of``)."""
+    """What is said of the device of the first reading: its ``kind`` of fault, and ``of`` what
+    (see ``member_of``).
+    """
 
     kind: DeviceKind
     of: str
@@ -60,35 +63,48 @@ class Teller:
 
 
 def member_of(kind: DeviceKind, of: str, device: str) -> str:
-    """The name of a member in its episode, and of its run in the state: a fault of a device, and ``of`` which vital or
-    flag.
+    """The name of a member in its episode, and of its run in the state: a fault of a device, and
+    ``of`` which vital or flag.
     """
     return member_name("device", Key(what=kind, of=of, device=device))
 
 
 def count(runs: Runs, member: str, at: datetime, is_wrong: bool) -> DeviceRun | None:
-    """Carry on, begin or end a member's run of faults; None where there is none, or the reading came late."""
+    """Carry on, begin or end a member's run of faults; None where there is none, or the reading
+    came late.
+    """
     run = runs.get(member)
     if run is None:
         return keep(runs, member, DeviceRun(at, at, 1)) if is_wrong else None
     if at < run.until:
         return None
     if not is_wrong:
-        run.until, run.count, run.told = at, 0, False
+        run.until = at
+        run.count = 0
+        run.told = False
     elif run.count == 0:
-        run.since, run.until, run.count = at, at, 1
+        run.since = at
+        run.until = at
+        run.count = 1
     elif at > run.until:  # what shares an instant (or a frame) is one fault
-        run.until, run.count = at, run.count + 1
+        run.until = at
+        run.count = run.count + 1
     return run
 
 
 def lasts(run: DeviceRun | None, times: int, minutes: int) -> bool:
     """Whether a run has so many faults over at least so many minutes."""
-    return run is not None and run.count >= times and run.until - run.since >= timedelta(minutes=minutes)
+    return (
+        run is not None
+        and run.count >= times
+        and run.until - run.since >= timedelta(minutes=minutes)
+    )
 
 
 def keep(runs: Runs, member: str, run: DeviceRun) -> DeviceRun:
-    """Enter a run; where there are too many, the one heard least lately goes, a fault that was told last of all."""
+    """Enter a run; where there are too many, the one heard least lately goes, a fault that was
+    told last of all.
+    """
     runs[member] = run
     if len(runs) > MOST_RUNS:
         others = (name for name in runs if name != member)

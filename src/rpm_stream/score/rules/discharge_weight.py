@@ -1,4 +1,6 @@
-"""The weight at discharge, which stands for a person's own days until these are known (heart failure)."""
+"""The weight at discharge, which stands for a person's own days until these are known (heart
+failure).
+"""
 
 from __future__ import annotations
 
@@ -27,18 +29,25 @@ class DischargeWeight:
     """The rows of trends.toml about it, bound to the knowledge table."""
 
     def __init__(self, knowledge: Knowledge) -> None:
-        self._knowledge, self._rows = knowledge, knowledge.trends.discharge
+        self._knowledge = knowledge
+        self._rows = knowledge.trends.discharge
 
     def compared(self, patient: PatientEntry, vital: str, day: int) -> tuple[float, float] | None:
-        """What the patient weighed, in the vital's first unit, and how far above it is too far as of ``day``."""
+        """What the patient weighed, in the vital's first unit, and how far above it is too far
+        as of ``day``.
+        """
         target = patient.target_weight
         if vital != VITAL or target is None or target_fault(target, self._knowledge) is not None:
             return None
         since = day - day_of(target.at)
-        row = next((row for row in self._rows if row.vital == vital and 0 <= since <= row.days), None)
+        row = next(
+            (row for row in self._rows if row.vital == vital and 0 <= since <= row.days), None
+        )
         if row is None:
             return None
-        weight = self._knowledge.convert(_number(target), target.unit, self._knowledge.vitals[vital].unit)
+        weight = self._knowledge.convert(
+            _number(target), target.unit, self._knowledge.vitals[vital].unit
+        )
         return float(weight), float(row.by)
 
 

@@ -1,9 +1,11 @@
-"""Limits that people have set: which of them hold for a patient at a moment, and what is wrong with one.
+"""Limits that people have set: which of them hold for a patient at a moment, and what is wrong with
+one.
 
-A limit holds in [valid_from, until). Of those that hold, the patient's own come before the panel's, the panel's before
-the programme's, per vital and side (CONTRACT 7); within one level the one that began last takes the place of the others
-of its priority, whoever set them, so that a person may have tiers. A limit that cannot be used is left out, and what
-comes next holds. Because what ended stays listed, a late reading meets the limits of its own time.
+A limit holds in [valid_from, until). Of those that hold, the patient's own come before the panel's,
+the panel's before the programme's, per vital and side (CONTRACT 7); within one level the one that
+began last takes the place of the others of its priority, whoever set them, so that a person may
+have tiers. A limit that cannot be used is left out, and what comes next holds. Because what ended
+stays listed, a late reading meets the limits of its own time.
 """
 
 from __future__ import annotations
@@ -18,7 +20,16 @@ import msgspec
 
 from rpm_stream.knowledge import Knowledge, Vital
 from rpm_stream.knowledge.registry import Registry, has_unreadable_birth
-from rpm_stream.records import DeviceEntry, Direction, Limit, LimitValue, PatientEntry, Record, Recovery, RegistryEntry
+from rpm_stream.records import (
+    DeviceEntry,
+    Direction,
+    Limit,
+    LimitValue,
+    PatientEntry,
+    Record,
+    Recovery,
+    RegistryEntry,
+)
 from rpm_stream.score.memory.expected import expected_faults
 from rpm_stream.score.rules.discharge_weight import target_fault
 from rpm_stream.text import cleaned, plain_given, with_unit
@@ -46,7 +57,10 @@ class OwnSide(Record, frozen=True, kw_only=True):
 
 
 class Period(msgspec.Struct, frozen=True):
-    """The sides that hold of one vital for a while. ``serial`` tells periods apart; 0 where nothing is set."""
+    """The sides that hold of one vital for a while.
+
+    ``serial`` tells periods apart; 0 where nothing is set.
+    """
 
     serial: int
     sides: tuple[OwnSide, ...]
@@ -56,7 +70,9 @@ NOTHING = Period(0, ())
 
 
 class Timeline(msgspec.Struct, frozen=True):
-    """The periods of one vital: the first before all ``boundaries``, each other from its boundary on."""
+    """The periods of one vital: the first before all ``boundaries``, each other from its
+    boundary on.
+    """
 
     boundaries: tuple[datetime, ...]
     periods: tuple[Period, ...]
@@ -70,10 +86,13 @@ class _Known(msgspec.Struct, frozen=True):
 
 
 class OwnLimits:
-    """The set limits of all patients, each worked out once as long as the registry stays the same."""
+    """The set limits of all patients, each worked out once as long as the registry stays the
+    same.
+    """
 
     def __init__(self, registry: Registry, knowledge: Knowledge) -> None:
-        self._registry, self._knowledge = registry, knowledge
+        self._registry = registry
+        self._knowledge = knowledge
         self._known: dict[object, _Known] = {}
         self._serial = 0
 
@@ -89,7 +108,8 @@ class OwnLimits:
         key = patient.patient if patient.limits else (patient.panel, patient.programme)
         known = self._known.get(key)
         if known is None or not all(
-            one[2] is other[2] and one[1] == other[1] for one, other in zip(known.held, held, strict=True)
+            one[2] is other[2] and one[1] == other[1]
+            for one, other in zip(known.held, held, strict=True)
         ):
             if len(self._known) > REMEMBERED:
                 self._known.clear()
@@ -109,15 +129,27 @@ class OwnLimits:
         by_vital: dict[str, list[OwnSide]] = {}
         for level, group, limits in held:
             for limit in limits:
-                if limit_fault(limit, self._knowledge) is None:  # the registry's reader tells of the others
-                    own = (each for each in _sides(limit, level, group) if _can_ring(each, self._knowledge))
+                # the registry's reader tells of the others
+                if limit_fault(limit, self._knowledge) is None:
+                    own = (
+                        each
+                        for each in _sides(limit, level, group)
+                        if _can_ring(each, self._knowledge)
+                    )
                     by_vital.setdefault(limit.vital, []).extend(own)
         return {vital: self._timeline(sides) for vital, sides in by_vital.items()}
 
     def _timeline(self, sides: list[OwnSide]) -> Timeline:
-        moments = {moment for own in sides for moment in (own.source.valid_from, own.source.until) if moment}
+        moments = {
+            moment
+            for own in sides
+            for moment in (own.source.valid_from, own.source.until)
+            if moment
+        }
         boundaries = tuple(sorted(moments))
-        return Timeline(boundaries, tuple(self._period(sides, moment) for moment in (None, *boundaries)))
+        return Timeline(
+            boundaries, tuple(self._period(sides, moment) for moment in (None, *boundaries))
+        )
 
     def _period(self, sides: list[OwnSide], at: datetime | None) -> Period:
         """What holds from ``at`` on; None: before all time."""
@@ -127,7 +159,9 @@ class OwnLimits:
             here = [own for own in holding if own.side == side]
             first = min((LEVELS.index(own.level) for own in here), default=0)
             here = [own for own in here if LEVELS.index(own.level) == first]
-            tiers = {own.source.priority: own for own in sorted(here, key=lambda own: _begin(own.source))}
+            tiers = {
+                own.source.priority: own for own in sorted(here, key=lambda own: _begin(own.source))
+            }
             kept += [own for own in here if tiers[own.source.priority] is own]
         if not kept:
             return NOTHING
@@ -138,7 +172,9 @@ class OwnLimits:
 def _holds(limit: Limit, at: datetime | None) -> bool:
     if at is None:
         return limit.valid_from is None
-    return (limit.valid_from is None or limit.valid_from <= at) and (limit.until is None or at < limit.until)
+    return (limit.valid_from is None or limit.valid_from <= at) and (
+        limit.until is None or at < limit.until
+    )
 
 
 def _begin(limit: Limit) -> float:
@@ -149,16 +185,23 @@ def _recoveries(limit: Limit) -> tuple[LimitValue | None, LimitValue | None]:
     """What counts as recovered below and above; a single value belongs to the limit's one side."""
     if isinstance(limit.recover, Recovery):
         return limit.recover.low, limit.recover.high
-    return (limit.recover if limit.high is None else None, limit.recover if limit.low is None else None)
+    return (
+        limit.recover if limit.high is None else None,
+        limit.recover if limit.low is None else None,
+    )
 
 
 def _sides(limit: Limit, level: Level, group: str) -> Iterator[OwnSide]:
     sides: tuple[Direction, Direction] = ("low", "high")
-    for side, bound, recover in zip(sides, (limit.low, limit.high), _recoveries(limit), strict=True):
+    for side, bound, recover in zip(
+        sides, (limit.low, limit.high), _recoveries(limit), strict=True
+    ):
         if bound is not None:
             number = _number(bound)
             back = number if recover is None else _number(recover)
-            yield OwnSide(source=limit, side=side, bound=number, recover=back, level=level, group=group)
+            yield OwnSide(
+                source=limit, side=side, bound=number, recover=back, level=level, group=group
+            )
 
 
 def _number(value: LimitValue) -> Decimal:
@@ -166,21 +209,34 @@ def _number(value: LimitValue) -> Decimal:
 
 
 def _can_ring(own: OwnSide, knowledge: Knowledge) -> bool:
-    """Whether a value can be beyond a side. On the edge of what a body can have it sets nothing: a way to say none."""
-    row, unit = knowledge.vitals[own.source.vital], own.source.unit
+    """Whether a value can be beyond a side.
+
+    On the edge of what a body can have it sets nothing: a way to say none.
+    """
+    row = knowledge.vitals[own.source.vital]
+    unit = own.source.unit
     edge = row.reject.below if own.side == "low" else row.reject.above
     return knowledge.convert(own.bound, unit, row.unit) != edge
 
 
 def _unreachable(limit: Limit, row: Vital, knowledge: Knowledge) -> str | None:
-    """No bound that a value can be beyond, or a bound or a recovery that is refused as none of a body."""
+    """No bound that a value can be beyond, or a bound or a recovery that is refused as none of a
+    body.
+    """
     sides = list(_sides(limit, "patient", ""))
     if not any(_can_ring(own, knowledge) for own in sides):
         said = with_unit(plain_given(str(sides[0].bound)), limit.unit)
         return f"has a {sides[0].side} of {said}, which no value of a body can be beyond"
     low, high = _recoveries(limit)
-    for name, bound in (("low", limit.low), ("high", limit.high), ("recover", low), ("recover", high)):
-        if bound is not None and row.reject.excludes(knowledge.convert(_number(bound), limit.unit, row.unit)):
+    for name, bound in (
+        ("low", limit.low),
+        ("high", limit.high),
+        ("recover", low),
+        ("recover", high),
+    ):
+        if bound is not None and row.reject.excludes(
+            knowledge.convert(_number(bound), limit.unit, row.unit)
+        ):
             said = with_unit(plain_given(bound), limit.unit)
             return f"has a {name} of {said}, which no body has: is the unit right?"
     return None
@@ -188,7 +244,11 @@ def _unreachable(limit: Limit, row: Vital, knowledge: Knowledge) -> str | None:
 
 def _recovery_fault(limit: Limit) -> str | None:
     """A recovery that says nothing, or that nothing is inside of."""
-    if limit.recover is not None and not isinstance(limit.recover, Recovery) and None not in (limit.low, limit.high):
+    if (
+        limit.recover is not None
+        and not isinstance(limit.recover, Recovery)
+        and None not in (limit.low, limit.high)
+    ):
         return "has two sides and one recover: write recover with low and high"
     sides = list(_sides(limit, "patient", ""))
     for own in sides:
@@ -200,7 +260,10 @@ def _recovery_fault(limit: Limit) -> str | None:
 
 
 def limit_fault(limit: Limit, knowledge: Knowledge) -> str | None:
-    """Why a limit cannot be used, in words; None for a good one. A faulty limit leaves the others in force."""
+    """Why a limit cannot be used, in words; None for a good one.
+
+    A faulty limit leaves the others in force.
+    """
     row = knowledge.vitals.get(limit.vital)
     if row is None:
         return f"there is no vital {limit.vital!r}"
@@ -208,7 +271,11 @@ def limit_fault(limit: Limit, knowledge: Knowledge) -> str | None:
         return f"{row.plain} is not measured in {limit.unit!r}; it may be {', '.join(row.units)}"
     if limit.low is None and limit.high is None:
         return f"the limit of {limit.vital} has neither low nor high"
-    if limit.low is not None and limit.high is not None and _number(limit.low) >= _number(limit.high):
+    if (
+        limit.low is not None
+        and limit.high is not None
+        and _number(limit.low) >= _number(limit.high)
+    ):
         return f"the limit of {limit.vital} has a low that is not below its high"
     if (fault := _unreachable(limit, row, knowledge) or _recovery_fault(limit)) is not None:
         return f"the limit of {limit.vital} {fault}"
@@ -220,17 +287,28 @@ def limit_fault(limit: Limit, knowledge: Knowledge) -> str | None:
 
 
 def faults(entry: RegistryEntry, knowledge: Knowledge, at: datetime | None = None) -> list[str]:
-    """What of a registry entry cannot be used (as of ``at``), in words that name nobody; empty for a good one."""
+    """What of a registry entry cannot be used (as of ``at``), in words that name nobody; empty
+    for a good one.
+    """
     if isinstance(entry, DeviceEntry):
         return []
-    found = [(number, limit_fault(limit, knowledge)) for number, limit in enumerate(entry.limits, start=1)]
+    found = [
+        (number, limit_fault(limit, knowledge))
+        for number, limit in enumerate(entry.limits, start=1)
+    ]
     told = [f"limit {number}: {fault}" for number, fault in found if fault]
     if isinstance(entry, PatientEntry):
         told += [f"expected_every: {fault}" for _, fault in expected_faults(entry, knowledge)]
-        if entry.target_weight is not None and (fault := target_fault(entry.target_weight, knowledge)) is not None:
+        if (
+            entry.target_weight is not None
+            and (fault := target_fault(entry.target_weight, knowledge)) is not None
+        ):
             told.append(fault)
         if has_unreadable_birth(entry):
-            told.append("born is none of YYYY, YYYY-MM and YYYY-MM-DD, so that nobody knows whether it is a child")
+            told.append(
+                "born is none of YYYY, YYYY-MM and YYYY-MM-DD, so that nobody knows whether it is a"
+                " child"
+            )
         elif has_unreadable_birth(entry, at):
             told.append("born lies ahead, so that nobody knows whether it is a child")
     return told

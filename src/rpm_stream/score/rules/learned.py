@@ -19,7 +19,9 @@ class LearnedRule(MomentRule):
     source = ("detectors.toml",)
     words = "Learned: unusual for this person"
     may_be_new_normal = True
-    keeps = "a detector keeps no single reading: what it learned of a wrong one it forgets with time"
+    keeps = (
+        "a detector keeps no single reading: what it learned of a wrong one it forgets with time"
+    )
 
     def __init__(self, shared: Shared) -> None:
         self._learned = Learned(shared.knowledge)
@@ -27,7 +29,9 @@ class LearnedRule(MomentRule):
 
     def look(self, state: ScoreState, moment: Moment) -> None:
         """Score the readings of the moment, then learn them where nothing is going on."""
-        for score, finding in self._learned.instant(state, moment.live, moment.judged, moment.late, moment.paused):
+        for score, finding in self._learned.instant(
+            state, moment.live, moment.judged, moment.late, moment.paused
+        ):
             if score is not None:
                 moment.scores.append(score)
             if finding is not None:

@@ -1,4 +1,6 @@
-"""The limits as a rule: they enter the readings of a moment, tell which came late, and find what is beyond a limit."""
+"""The limits as a rule: they enter the readings of a moment, tell which came late, and find what
+is beyond a limit.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,15 @@ from rpm_stream.score.rules.limits_and_news2 import LimitJudge
 from rpm_stream.score.rules.moment import Moment
 from rpm_stream.score.rules.protocol import Held, MomentRule, Shared
 
-TRAIL_EVERY = timedelta(minutes=3)  # with MOST_TRAIL of them a quarter of an hour is known at any time
+# with MOST_TRAIL of them a quarter of an hour is known at any time
+TRAIL_EVERY = timedelta(minutes=3)
 MOST_TRAIL = 6
 
 
 class Plan(NamedTuple):
-    """What is fixed of a vital: NEWS2 scores it; it is an answer that other vitals count by; its newest is kept."""
+    """What is fixed of a vital: NEWS2 scores it; it is an answer that other vitals count by; its
+    newest is kept.
+    """
 
     is_scored: bool
     is_answer: bool
@@ -37,22 +42,28 @@ class LimitRule(MomentRule):
     words = "A limit"
 
     def __init__(self, shared: Shared) -> None:
-        self._judge, self._chart = LimitJudge(shared.knowledge, shared.chart, shared.limits), shared.chart
+        self._judge = LimitJudge(shared.knowledge, shared.chart, shared.limits)
+        self._chart = shared.chart
         self._recovery = self._judge.recovery
         kept = shared.knowledge.detectors.personal.vitals
         self._plans = {
             vital: Plan(
-                is_scored=self._chart.knows(vital), is_answer=not self._chart.has_bands(vital), is_kept=vital in kept
+                is_scored=self._chart.knows(vital),
+                is_answer=not self._chart.has_bands(vital),
+                is_kept=vital in kept,
             )
             for vital in shared.knowledge.vitals
         }
         self._numbers = Numbers(shared.knowledge)
 
     def look(self, state: ScoreState, moment: Moment) -> None:
-        """Histories and ``latest`` move on; findings, where the readings lie, and which of them came late."""
+        """Histories and ``latest`` move on; findings, where the readings lie, and which of them
+        came late.
+        """
         entry = moment.entry
         for reading in moment.judged:
-            vital, at = reading.vital, reading.measured_at
+            vital = reading.vital
+            at = reading.measured_at
             plan = self._plans.get(vital, NO_PLAN)
             before = self._judge.on_oxygen(state, entry) if plan.is_answer else {}
             placing, found = self._judge.limits(state, reading, entry)
@@ -62,7 +73,9 @@ class LimitRule(MomentRule):
                 moment.gaps[vital] = abs((at - newest.measured_at).total_seconds())
             if newest is not None and at < newest.measured_at:
                 moment.late.add(reading.id)
-            elif placing or (reading.value is not None and (plan.is_kept or vital in entry.expected_every)):
+            elif placing or (
+                reading.value is not None and (plan.is_kept or vital in entry.expected_every)
+            ):
                 note_distance(state, newest, reading)
                 state.latest[vital] = reading
                 self._note_trail(state, reading, placing)
@@ -81,8 +94,12 @@ class LimitRule(MomentRule):
             del trail[:-MOST_TRAIL]
 
     def recovered(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
-        """Whether the vital has been inside the recovery limit of the side for its recovery time."""
-        return self._recovery.recovered(state, entry, (held.vital, held.direction), held.measured_at)
+        """Whether the vital has been inside the recovery limit of the side for its recovery
+        time.
+        """
+        return self._recovery.recovered(
+            state, entry, (held.vital, held.direction), held.measured_at
+        )
 
     def is_back(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
         """Whether the newest value lies inside the recovery limit of the side."""
@@ -93,16 +110,21 @@ class LimitRule(MomentRule):
         return self._recovery.level(state, entry, (held.vital, held.direction))
 
     def forget(self, state: ScoreState, entry: PatientEntry, wrong: Sequence[Reading]) -> None:
-        """Take readings out of the vital's histories, of what its limits count, and of its trail."""
+        """Take readings out of the vital's histories, of what its limits count, and of its
+        trail.
+        """
         self._judge.forget(state, entry, wrong)
-        vital, times = wrong[0].vital, {reading.measured_at for reading in wrong}
+        vital = wrong[0].vital
+        times = {reading.measured_at for reading in wrong}
         if vital in state.recent:
             state.recent[vital][:] = [one for one in state.recent[vital] if one.at not in times]
         if vital in state.trail:
             state.trail[vital] = [point for point in state.trail[vital] if point.at not in times]
 
     def standing(self, state: ScoreState, entry: PatientEntry, vital: str) -> list[Finding]:
-        """What the kept readings of a vital are beyond, oldest first: after others of them were taken back."""
+        """What the kept readings of a vital are beyond, oldest first: after others of them were
+        taken back.
+        """
         return self._judge.standing(state, entry, vital)
 
     def stands_unnamed(self, state: ScoreState, entry: PatientEntry, held: Held) -> bool:

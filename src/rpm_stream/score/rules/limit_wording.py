@@ -1,4 +1,6 @@
-"""How a breach of a limit is said: the value with the device's doubts, the title, the limit in the reading's unit."""
+"""How a breach of a limit is said: the value with the device's doubts, the title, the limit in
+the reading's unit.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,14 @@ from decimal import Decimal
 
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Direction, Limit, Reading
-from rpm_stream.text import decimals_of, plain_flags, plain_number, plain_unit, plain_value, with_unit
+from rpm_stream.text import (
+    decimals_of,
+    plain_flags,
+    plain_number,
+    plain_unit,
+    plain_value,
+    with_unit,
+)
 
 
 class LimitWords:
@@ -17,7 +26,9 @@ class LimitWords:
 
     def value(self, reading: Reading) -> str:
         """The value, and whether the device itself doubts it."""
-        doubts = plain_flags(flag for flag in reading.flags if flag in self._knowledge.signal.ask_repeat)
+        doubts = plain_flags(
+            flag for flag in reading.flags if flag in self._knowledge.signal.ask_repeat
+        )
         row = self._knowledge.vitals[reading.vital]
         word = row.word(reading.value)
         value = f"{row.plain}: {word}" if word else plain_value(reading)
@@ -37,13 +48,16 @@ class LimitWords:
         number = self._knowledge.convert(bound, unit, reading.unit)
         beside = None if reading.value is None else Decimal(reading.value)
         zero, one = (self._knowledge.convert(Decimal(each), unit, reading.unit) for each in (0, 1))
-        last = (one - zero).scaleb(-decimals_of(bound) - 1)  # a tenth of what the limit is written to
+        # a tenth of what the limit is written to
+        last = (one - zero).scaleb(-decimals_of(bound) - 1)
         decimals = min(decimals_of(bound) + 1, max(0, -last.adjusted()))
         return f"{said} ({with_unit(plain_number(number, decimals, beside), reading.unit)})"
 
 
 def lasting(limit: Limit) -> str:
-    """How long it must last, in words; of two forms the reading's cadence chooses one, so both are said."""
+    """How long it must last, in words; of two forms the reading's cadence chooses one, so both
+    are said.
+    """
     spans = [f"for {limit.for_} minutes"] if limit.for_ else []
     if limit.of is not None:
         spans.append(f"in {limit.of.count} of the last {limit.of.last} readings")

@@ -1,9 +1,10 @@
-"""One reading against the limits that hold for its patient: query bound, own limits, shipped ones, bands of a chart.
+"""One reading against the limits that hold for its patient: query bound, own limits, shipped ones,
+bands of a chart.
 
-Precedence (CONTRACT 7): a limit that somebody has set (individual_limits.py) takes the place of the shipped ones for
-its vital and side (who sets only an upper limit keeps the shipped lower one); a value beyond the query bound is high
-whoever's limits hold. Values are compared in the limit's unit, exactly. A doubt of the device about its own value is
-said, and silences nothing (law 3).
+Precedence (CONTRACT 7): a limit that somebody has set (individual_limits.py) takes the place of the
+shipped ones for its vital and side (who sets only an upper limit keeps the shipped lower one); a
+value beyond the query bound is high whoever's limits hold. Values are compared in the limit's unit,
+exactly. A doubt of the device about its own value is said, and silences nothing (law 3).
 """
 
 from __future__ import annotations
@@ -33,20 +34,27 @@ class LimitTable:
     """The limits of all patients; answers for the shipped ones are remembered (values repeat)."""
 
     def __init__(self, knowledge: Knowledge, chart: Chart, registry: Registry) -> None:
-        self._knowledge, self._chart, self._words = knowledge, chart, LimitWords(knowledge)
-        self._own_limits, self._bands = OwnLimits(registry, knowledge), Bands(knowledge)
+        self._knowledge = knowledge
+        self._chart = chart
+        self._words = LimitWords(knowledge)
+        self._own_limits = OwnLimits(registry, knowledge)
+        self._bands = Bands(knowledge)
         self._rows: dict[str, list[ShippedLimit]] = {}
         for row in knowledge.limits.limit:
             self._rows.setdefault(row.vital, []).append(row)
         self._known: dict[tuple[object, ...], Verdict | None] = {}
 
     def judge(self, reading: Reading, patient: PatientEntry, scale: Scale) -> Verdict | None:
-        """The verdict; None where no limit knows the vital or the reading has no value that matters."""
+        """The verdict; None where no limit knows the vital or the reading has no value that
+        matters.
+        """
         if reading.value is None:
             return self._meter(reading)
         at = reading.measured_at
         held = self._own_limits.at(patient, reading.vital, at)
-        doubts = reading.flags and tuple(flag for flag in reading.flags if flag in self._knowledge.signal.ask_repeat)
+        doubts = reading.flags and tuple(
+            flag for flag in reading.flags if flag in self._knowledge.signal.ask_repeat
+        )
         chart = self._bands.chart_of(patient, at)
         key = (held.serial, reading.vital, reading.value, reading.unit, doubts, chart, scale)
         if key not in self._known:
@@ -58,7 +66,9 @@ class LimitTable:
 
     def _judge(self, reading: Reading, person: Person, own: Sequence[OwnSide]) -> Verdict | None:
         assert reading.value is not None
-        vital, unit, value = reading.vital, reading.unit, Decimal(reading.value)
+        vital = reading.vital
+        unit = reading.unit
+        value = Decimal(reading.value)
         if not own and not self._has_limits(vital):
             return None
         covered = {side.side for side in own}
@@ -92,14 +102,18 @@ class LimitTable:
     def _exempt_said(self, breach: Breach, vital: str, person: Person) -> Breach:
         if not person.exempt or not self._chart.knows(vital):
             return breach
-        return msgspec.structs.replace(breach, why=f"{breach.why}; NEWS2 does not apply ({person.exempt})")
+        return msgspec.structs.replace(
+            breach, why=f"{breach.why}; NEWS2 does not apply ({person.exempt})"
+        )
 
     def _has_limits(self, vital: str) -> bool:
         named = vital in self._rows or vital in self._knowledge.limits.beyond_query.vitals
         return named or self._chart.knows(vital) or self._bands.knows(vital)
 
     def _beyond_query(self, reading: Reading, person: Person) -> Iterator[Breach]:
-        row, limits, vital = self._knowledge.vitals[reading.vital], self._knowledge.limits, reading.vital
+        row = self._knowledge.vitals[reading.vital]
+        limits = self._knowledge.limits
+        vital = reading.vital
         number = self._knowledge.convert(Decimal(reading.value or 0), reading.unit, row.unit)
         if vital not in limits.beyond_query.vitals or not self._bands.has_query(person, vital):
             return
@@ -119,8 +133,11 @@ class LimitTable:
             repeated=limits.beyond_query.repeated,
             rule=f"limit.query.{vital}.{WORD[side]}_{bound}@{limits.version}",
             title=self._words.title(reading, side, "very "),
-            why=f"{self._words.value(reading)}: {WORD[side]} {self._words.limit(reading, bound, row.unit)}, rarely "
-            "real: look and repeat now (shipped)",
+            why=(
+                f"{self._words.value(reading)}: {WORD[side]}"
+                f" {self._words.limit(reading, bound, row.unit)}, rarely real: look and repeat now"
+                " (shipped)"
+            ),
         )
 
     def _band(self, reading: Reading, person: Person) -> Iterator[Breach]:
@@ -143,14 +160,20 @@ class LimitTable:
 
     def _beyond(self, row: ShippedLimit, unit: str, value: Decimal) -> bool:
         number = self._knowledge.convert(value, unit, row.unit)
-        return number < row.below if row.below is not None else row.above is not None and number > row.above
+        return (
+            number < row.below
+            if row.below is not None
+            else row.above is not None and number > row.above
+        )
 
     def _back(self, row: ShippedLimit, unit: str, value: Decimal) -> bool:
         number = self._knowledge.convert(value, unit, row.unit)
         return number >= row.recover if row.below is not None else number <= row.recover
 
     def _shipped(self, row: ShippedLimit, reading: Reading) -> Breach:
-        side, bound, limit = _side(row), _bound(row), _name(row)
+        side = _side(row)
+        bound = _bound(row)
+        limit = _name(row)
         return Breach(
             limit=limit,
             **_place(Key(vital=row.vital, side=side)),
@@ -162,8 +185,11 @@ class LimitTable:
             partner=self._partner(row),
             rule=f"limit.shipped.{row.vital}.{limit}@{self._knowledge.limits.version}",
             title=self._words.title(reading, side),
-            why=f"{self._words.value(reading)}: {WORD[side]} {self._words.limit(reading, bound, row.unit)} (shipped)"
-            f"{f'; {row.advice}' if row.advice else ''}",
+            why=(
+                f"{self._words.value(reading)}: {WORD[side]}"
+                f" {self._words.limit(reading, bound, row.unit)}"
+                f" (shipped){f'; {row.advice}' if row.advice else ''}"
+            ),
         )
 
     def _meter(self, reading: Reading) -> Verdict | None:
@@ -173,18 +199,32 @@ class LimitTable:
             beyond = "low"
         elif reading.absent == "positive-infinity" or "result_too_high" in reading.flags:
             beyond = "high"
-        rows = [row for row in self._rows.get(reading.vital, ()) if beyond is not None and row.meter == beyond]
+        rows = [
+            row
+            for row in self._rows.get(reading.vital, ())
+            if beyond is not None and row.meter == beyond
+        ]
         if not rows:
             return None
         breach = self._shipped(rows[0], reading)
-        return Verdict(level="beyond", side=breach.side, points=None, breaches=(breach,), broken=(breach.limit,))
+        return Verdict(
+            level="beyond",
+            side=breach.side,
+            points=None,
+            breaches=(breach,),
+            broken=(breach.limit,),
+        )
 
     def _partner(self, row: ShippedLimit) -> tuple[str, str] | None:
-        """The limit of the other pressure of a cuff: one of either, then one of the other, is one pressure twice."""
+        """The limit of the other pressure of a cuff: one of either, then one of the other, is
+        one pressure twice.
+        """
         if row.together_with is None:
             return None
         rows = self._rows.get(row.together_with, ())
-        return next(((other.vital, _name(other)) for other in rows if _side(other) == _side(row)), None)
+        return next(
+            ((other.vital, _name(other)) for other in rows if _side(other) == _side(row)), None
+        )
 
     def _own(self, sides: Sequence[OwnSide], reading: Reading, value: Decimal) -> Iterator[Breach]:
         for own in sides:
@@ -206,8 +246,11 @@ class LimitTable:
                 of=limit.of,
                 rule=f"limit.{own.level}.{group}{limit.vital}.{name}",
                 title=self._words.title(reading, own.side),
-                why=f"{self._words.value(reading)}: {WORD[own.side]} "
-                f"{self._words.limit(reading, own.bound, limit.unit)}{lasting(limit)} ({own.said()})",
+                why=(
+                    f"{self._words.value(reading)}: {WORD[own.side]}"
+                    f" {self._words.limit(reading, own.bound, limit.unit)}{lasting(limit)}"
+                    f" ({own.said()})"
+                ),
             )
 
     def _recovered(self, own: OwnSide, unit: str, value: Decimal) -> bool:

@@ -1,7 +1,9 @@
-"""Limits over one reading of one patient: findings out; histories move on. What is back is told by recovery.py.
+"""Limits over one reading of one patient: findings out; histories move on. What is back is told by
+recovery.py.
 
-A saturation on scale 2 counts otherwise on air and on oxygen, and what a person says of the oxygen may come later: such
-a patient has a history of each, and what an answer reaches is judged again (CONTRACT 10, Oxygen).
+A saturation on scale 2 counts otherwise on air and on oxygen, and what a person says of the oxygen
+may come later: such a patient has a history of each, and what an answer reaches is judged again
+(CONTRACT 10, Oxygen).
 """
 
 from __future__ import annotations
@@ -26,14 +28,16 @@ from rpm_stream.score.rules.limits import Breach, LimitTable, Verdict
 from rpm_stream.score.rules.news2 import SATURATION, Chart, Scale, has_scale_2
 from rpm_stream.score.rules.recovery import Recovery, history_of
 
-LEAST_GAP = timedelta(minutes=15)  # a pause up to so long is no gap in "for m minutes" (CONTRACT 10, In a row)
+# a pause up to so long is no gap in "for m minutes" (CONTRACT 10, In a row)
+LEAST_GAP = timedelta(minutes=15)
 NO_LIMIT = Verdict(level="inside", points=None)
 UNKNOWN_BETWEEN = "nothing known between"
 
 
 class _Seen(msgspec.Struct, frozen=True, gc=False):
-    """What the limits say of a reading, in which history it lies and where; ``reach``: of its scale of saturation.
-    ``is_sided``: too high may count on oxygen alone, so that it makes no row with too low.
+    """What the limits say of a reading, in which history it lies and where; ``reach``: of its scale
+    of saturation. ``is_sided``: too high may count on oxygen alone, so that it makes no row with
+    too low.
     """
 
     verdict: Verdict
@@ -47,27 +51,38 @@ class LimitJudge:
     """The limits, bound to the tables."""
 
     def __init__(self, knowledge: Knowledge, chart: Chart, limits: LimitTable) -> None:
-        self._knowledge, self.chart, self._limits = knowledge, chart, limits
+        self._knowledge = knowledge
+        self.chart = chart
+        self._limits = limits
         self._row = timedelta(seconds=knowledge.limits.row_seconds)
         self.recovery = Recovery(knowledge, self.chart, self._limits)
 
     def limits(
         self, state: ScoreState, reading: Reading, patient: PatientEntry
     ) -> tuple[Placing | None, list[Finding]]:
-        """Enter one reading into its history; a finding for each limit that is broken for as long as it must be."""
+        """Enter one reading into its history; a finding for each limit that is broken for as
+        long as it must be.
+        """
         seen = self._entered(state, reading, patient)
         if seen is None:
             return None, []
-        verdict, breaches = seen.verdict, seen.verdict.breaches
+        verdict = seen.verdict
+        breaches = seen.verdict.breaches
         if verdict.counted:
             recent = state.recent.setdefault(reading.vital, [])
             place = enter(recent, reading.measured_at, verdict.broken)
-            breaches = tuple(each for each in breaches if self._is_frequent(recent, place, reading, each))
+            breaches = tuple(
+                each for each in breaches if self._is_frequent(recent, place, reading, each)
+            )
             forget(recent)
-        return seen.placing, _worst_of(self._finding(state, reading, each, seen) for each in breaches)
+        return seen.placing, _worst_of(
+            self._finding(state, reading, each, seen) for each in breaches
+        )
 
     def _entered(self, state: ScoreState, reading: Reading, patient: PatientEntry) -> _Seen | None:
-        """Put a reading into its history; on scale 2 into both, and what counts is that of its time."""
+        """Put a reading into its history; on scale 2 into both, and what counts is that of its
+        time.
+        """
         if reading.vital != SATURATION or not has_scale_2(patient):
             verdict = self._limits.judge(reading, patient, "1")
             history = state.histories.get(reading.vital)
@@ -78,28 +93,45 @@ class LimitJudge:
             if history is None:
                 history = state.histories[reading.vital] = VitalHistory()
             return _Seen(verdict, history, _enter(history, reading, verdict))
-        on_air, on_oxygen = (self._limits.judge(reading, patient, scale) for scale in ("2 on air", "2 on oxygen"))
+        on_air, on_oxygen = (
+            self._limits.judge(reading, patient, scale) for scale in ("2 on air", "2 on oxygen")
+        )
         if on_air is None or on_oxygen is None:
             return None
         history = state.histories.setdefault(reading.vital, VitalHistory())
         if state.on_oxygen is None:
             state.on_oxygen = VitalHistory()
-        placing, beside_it = _enter(history, reading, on_air), _enter(state.on_oxygen, reading, on_oxygen)
+        placing = _enter(history, reading, on_air)
+        beside_it = _enter(state.on_oxygen, reading, on_oxygen)
         placing = msgspec.structs.replace(placing, changed=placing.changed or beside_it.changed)
         scale = self.chart.scale(patient, state.histories, reading.measured_at)
         reach = self.chart.reach(patient, state.histories, reading.measured_at)
         if scale == "2 on oxygen":
             placing = msgspec.structs.replace(placing, index=beside_it.index)
             return _Seen(on_oxygen, state.on_oxygen, placing, reach, is_sided=True)
-        return _Seen(self._limits.judge(reading, patient, scale) or on_air, history, placing, reach, is_sided=True)
+        return _Seen(
+            self._limits.judge(reading, patient, scale) or on_air,
+            history,
+            placing,
+            reach,
+            is_sided=True,
+        )
 
     def on_oxygen(self, state: ScoreState, patient: PatientEntry) -> dict[str, bool]:
-        """Of the saturations that are kept on scale 2, by their ids, whether each counts as on oxygen."""
+        """Of the saturations that are kept on scale 2, by their ids, whether each counts as on
+        oxygen.
+        """
         if not has_scale_2(patient):
             return {}
-        kept = [history for history in (state.histories.get(SATURATION), state.on_oxygen) if history is not None]
+        kept = [
+            history
+            for history in (state.histories.get(SATURATION), state.on_oxygen)
+            if history is not None
+        ]
         return {
-            segment.reading.id: bool(self.chart.oxygen_points(patient, state.histories, segment.reading.measured_at))
+            segment.reading.id: bool(
+                self.chart.oxygen_points(patient, state.histories, segment.reading.measured_at)
+            )
             for history in kept
             for segment in history.segments
             if segment.reading is not None
@@ -108,8 +140,8 @@ class LimitJudge:
     def again(
         self, state: ScoreState, patient: PatientEntry, answer: Reading, before: Mapping[str, bool]
     ) -> list[Finding]:
-        """What an answer about oxygen makes of the saturations that count otherwise than ``before`` it: they count as
-        late ones.
+        """What an answer about oxygen makes of the saturations that count otherwise than ``before``
+        it: they count as late ones.
         """
         history = history_of(self.chart, state, patient, SATURATION, answer.measured_at)
         if history is None or not has_scale_2(patient):
@@ -118,16 +150,28 @@ class LimitJudge:
         since, until = reach = self.chart.reach(patient, state.histories, answer.measured_at)
         found: list[Finding | None] = []
         for index, segment in enumerate(history.segments):
-            is_reached = (since is None or segment.end >= since) and (until is None or segment.start < until)
-            is_reached &= segment.reading is not None and before.get(segment.reading.id) != (scale == "2 on oxygen")
-            verdict = self._limits.judge(segment.reading, patient, scale) if segment.reading and is_reached else None
+            is_reached = (since is None or segment.end >= since) and (
+                until is None or segment.start < until
+            )
+            is_reached &= segment.reading is not None and before.get(segment.reading.id) != (
+                scale == "2 on oxygen"
+            )
+            verdict = (
+                self._limits.judge(segment.reading, patient, scale)
+                if segment.reading and is_reached
+                else None
+            )
             if verdict is not None and segment.reading is not None:
                 seen = _Seen(verdict, history, Placing(index, True, True), reach, is_sided=True)
-                found += [self._finding(state, segment.reading, each, seen) for each in verdict.breaches]
+                found += [
+                    self._finding(state, segment.reading, each, seen) for each in verdict.breaches
+                ]
         return _worst_of(found)
 
     def forget(self, state: ScoreState, patient: PatientEntry, wrong: Sequence[Reading]) -> None:
-        """Take readings of one vital that were taken back out of its history: of a saturation out of both."""
+        """Take readings of one vital that were taken back out of its history: of a saturation
+        out of both.
+        """
         vital = wrong[0].vital
         is_of_two = vital == SATURATION and has_scale_2(patient)
         places: tuple[tuple[VitalHistory | None, Scale], ...] = (
@@ -136,38 +180,66 @@ class LimitJudge:
         )
         for history, scale in places:
             if history is not None:
-                verdicts = [(reading, self._limits.judge(reading, patient, scale)) for reading in wrong]
-                counted = [each for each in verdicts if each[1] is not None or each[0].value is not None]
-                forget_in(history, [_alone(reading, verdict or NO_LIMIT) for reading, verdict in counted])
+                verdicts = [
+                    (reading, self._limits.judge(reading, patient, scale)) for reading in wrong
+                ]
+                counted = [
+                    each for each in verdicts if each[1] is not None or each[0].value is not None
+                ]
+                forget_in(
+                    history, [_alone(reading, verdict or NO_LIMIT) for reading, verdict in counted]
+                )
 
     def standing(self, state: ScoreState, patient: PatientEntry, vital: str) -> list[Finding]:
-        """What the kept readings of a vital are beyond, oldest first: after others of them were taken back."""
+        """What the kept readings of a vital are beyond, oldest first: after others of them were
+        taken back.
+        """
         latest = state.latest.get(vital)
-        history = history_of(self.chart, state, patient, vital, latest.measured_at) if latest is not None else None
+        history = (
+            history_of(self.chart, state, patient, vital, latest.measured_at)
+            if latest is not None
+            else None
+        )
         found: list[Finding] = []
         for index, segment in enumerate(history.segments if history is not None else ()):
             reading = segment.reading
             if history is None or reading is None or segment.level != "beyond":
                 continue
-            scale = self.chart.scale(patient, state.histories, reading.measured_at) if vital == SATURATION else "1"
+            scale = (
+                self.chart.scale(patient, state.histories, reading.measured_at)
+                if vital == SATURATION
+                else "1"
+            )
             verdict = self._limits.judge(reading, patient, scale)
             if verdict is not None:
                 seen = _Seen(verdict, history, Placing(index, False, False), is_sided=scale != "1")
-                found += _worst_of(self._finding(state, reading, each, seen) for each in verdict.breaches)
+                found += _worst_of(
+                    self._finding(state, reading, each, seen) for each in verdict.breaches
+                )
         return found
 
     def _by_count(self, reading: Reading, breach: Breach) -> bool:
-        """Whether a breach counts readings, not minutes: of a limit that has both the cadence chooses."""
-        return breach.of is not None and not (breach.minutes and is_continuous(reading, self._knowledge))
+        """Whether a breach counts readings, not minutes: of a limit that has both the cadence
+        chooses.
+        """
+        return breach.of is not None and not (
+            breach.minutes and is_continuous(reading, self._knowledge)
+        )
 
-    def _is_frequent(self, recent: list[Recent], place: int, reading: Reading, breach: Breach) -> bool:
+    def _is_frequent(
+        self, recent: list[Recent], place: int, reading: Reading, breach: Breach
+    ) -> bool:
         """Whether a breach has come often enough, where its limit counts."""
         counts = breach.of if self._by_count(reading, breach) else None
         return counts is None or among_last(recent, place, breach.limit, counts)
 
-    def _finding(self, state: ScoreState, reading: Reading, breach: Breach, seen: _Seen) -> Finding | None:
+    def _finding(
+        self, state: ScoreState, reading: Reading, breach: Breach, seen: _Seen
+    ) -> Finding | None:
         at = reading.measured_at
-        index, segments = seen.placing.index, seen.history.segments  # which a limit that was set since may not name
+        # which a limit that was set since may not name
+        index = seen.placing.index
+        segments = seen.history.segments
         found = (
             row_of(seen.history, index, breach.limit, breach.side if seen.is_sided else None)
             or segments[index : index + 1]
@@ -179,7 +251,9 @@ class LimitJudge:
                 return None
             if _is_gap(seen.placing.before, row, at, breach.minutes):
                 why = f"{why}; {UNKNOWN_BETWEEN}"
-        is_row = (row.count >= 2 and row.end - row.start >= self._row) or self._partnered(state, reading, breach)
+        is_row = (row.count >= 2 and row.end - row.start >= self._row) or self._partnered(
+            state, reading, breach
+        )
         before = seen.placing.before
         return Finding(
             kind="limit",
@@ -205,15 +279,23 @@ class LimitJudge:
     def _mildest(self, vital: str, side: Direction, breaches: Iterable[Breach]) -> Decimal:
         """The limit nearest to the normal that a value is beyond, in the vital's first unit."""
         unit = self._knowledge.vitals[vital].unit
-        bounds = [self._knowledge.convert(each.bound, each.unit, unit) for each in breaches if each.side == side]
+        bounds = [
+            self._knowledge.convert(each.bound, each.unit, unit)
+            for each in breaches
+            if each.side == side
+        ]
         return max(bounds) if side == "low" else min(bounds)
 
     def _partnered(self, state: ScoreState, reading: Reading, breach: Breach) -> bool:
-        """Whether the measurement before or after this one was beyond the limit that one measurement gives together."""
+        """Whether the measurement before or after this one was beyond the limit that one
+        measurement gives together.
+        """
         if breach.partner is None:
             return False
         vital, limit = breach.partner
-        history, at, shown = state.histories.get(vital), reading.measured_at, ignored_time(reading)
+        history = state.histories.get(vital)
+        at = reading.measured_at
+        shown = ignored_time(reading)
         return history is not None and any(
             limit in segment.broken
             and (shown is None or segment.shown != shown)
@@ -227,7 +309,9 @@ def number_of(knowledge: Knowledge, reading: Reading, side: Direction | None = N
     if reading.value is None:
         is_low = reading.absent == "negative-infinity" or side == "low"
         return Decimal("-Infinity") if is_low else Decimal("Infinity")
-    return knowledge.convert(Decimal(reading.value), reading.unit, knowledge.vitals[reading.vital].unit)
+    return knowledge.convert(
+        Decimal(reading.value), reading.unit, knowledge.vitals[reading.vital].unit
+    )
 
 
 def _enter(history: VitalHistory, reading: Reading, verdict: Verdict) -> Placing:
@@ -240,7 +324,11 @@ def _alone(reading: Reading, verdict: Verdict) -> Segment:
 
 def _is_gap(before: datetime | None, row: Run, at: datetime, minutes: int) -> bool:
     """Whether nothing was known for long just before a value of a row."""
-    return before is not None and row.start < at and at - before > max(LEAST_GAP, timedelta(minutes=minutes))
+    return (
+        before is not None
+        and row.start < at
+        and at - before > max(LEAST_GAP, timedelta(minutes=minutes))
+    )
 
 
 def _worst_of(found: Iterable[Finding | None]) -> list[Finding]:

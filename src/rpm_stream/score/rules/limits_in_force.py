@@ -1,6 +1,8 @@
-"""Which limits hold for a patient at a moment, one row a vital and side: what a person may ask before changing one.
+"""Which limits hold for a patient at a moment, one row a vital and side: what a person may ask
+before changing one.
 
-Of the chart that is the patient's (NEWS2, pregnancy, a child's) each band is a row, where nobody has set that side.
+Of the chart that is the patient's (NEWS2, pregnancy, a child's) each band is a row, where nobody
+has set that side.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ from rpm_stream.score.rules.individual_limits import OwnLimits
 
 
 class InForce(Record, frozen=True, kw_only=True, rename={"for_": "for"}):
-    """A limit that holds: ``level`` is whose (patient, panel, programme, shipped), ``since`` when it began.
+    """A limit that holds: ``level`` is whose (patient, panel, programme, shipped), ``since`` when
+    it began.
 
     Of a band ``group`` names chart and colour, and the bound itself is in it (``including``).
     """
@@ -36,32 +39,60 @@ class InForce(Record, frozen=True, kw_only=True, rename={"for_": "for"}):
     including: bool = False
 
 
-def in_force(registry: Registry, knowledge: Knowledge, patient: PatientEntry, at: datetime) -> Iterator[InForce]:
-    """The limits of ``patient`` at ``at``, set ones and, where nobody set that side, shipped ones."""
-    own, bands = OwnLimits(registry, knowledge), Bands(knowledge)
+def in_force(
+    registry: Registry, knowledge: Knowledge, patient: PatientEntry, at: datetime
+) -> Iterator[InForce]:
+    """The limits of ``patient`` at ``at``, set ones and, where nobody set that side, shipped
+    ones.
+    """
+    own = OwnLimits(registry, knowledge)
+    bands = Bands(knowledge)
     person = bands.person(patient, at)
     for vital in knowledge.vitals:
         sides = own.at(patient, vital, at).sides
         for side in sides:
             limit = side.source
             yield InForce(
-                vital=vital, side=side.side, bound=str(side.bound), recover=str(side.recover), unit=limit.unit,
-                priority=limit.priority, level=side.level, group=side.group, owner=limit.owner, since=limit.valid_from,
-                for_=limit.for_, of=limit.of,
-            )  # fmt: skip
+                vital=vital,
+                side=side.side,
+                bound=str(side.bound),
+                recover=str(side.recover),
+                unit=limit.unit,
+                priority=limit.priority,
+                level=side.level,
+                group=side.group,
+                owner=limit.owner,
+                since=limit.valid_from,
+                for_=limit.for_,
+                of=limit.of,
+            )
         covered = {side.side for side in sides}
         banded = [band for band in bands.all(person, vital) if band.side not in covered]
         for band in banded:
             yield InForce(
-                vital=vital, side=band.side, bound=str(band.bound), recover=str(band.recover), unit=band.unit,
-                priority=band.priority.first, level="shipped", group=band.rule, owner="shipped", including=True,
-            )  # fmt: skip
+                vital=vital,
+                side=band.side,
+                bound=str(band.bound),
+                recover=str(band.recover),
+                unit=band.unit,
+                priority=band.priority.first,
+                level="shipped",
+                group=band.rule,
+                owner="shipped",
+                including=True,
+            )
         if person.chart == PREGNANT:
             covered |= {band.side for band in banded}
         for row in knowledge.limits.limit:
             where: Direction = "low" if row.below is not None else "high"
             if row.vital == vital and where not in covered:
                 yield InForce(
-                    vital=vital, side=where, bound=str(row.below if row.below is not None else row.above),
-                    recover=str(row.recover), unit=row.unit, priority=row.first, level="shipped", owner="shipped",
-                )  # fmt: skip
+                    vital=vital,
+                    side=where,
+                    bound=str(row.below if row.below is not None else row.above),
+                    recover=str(row.recover),
+                    unit=row.unit,
+                    priority=row.first,
+                    level="shipped",
+                    owner="shipped",
+                )

@@ -1,4 +1,6 @@
-"""One moment of one patient on its way through the rules: what they look at, and what they found."""
+"""One moment of one patient on its way through the rules: what they look at, and what they
+found.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,11 @@ from rpm_stream.score.memory.history import Placing
 class Moment(msgspec.Struct, gc=False):
     """What the rules get, and where they put what they found.
 
-    ``readings`` are all of the moment, ``judged`` those that say something of the patient, ``also_seen`` those that
-    tell of a known measurement again and are judged no second time. ``open_groups`` have an alert; ``paused`` says
-    since when learning waits for it. The limits, which are the first rule, fill ``placings`` (where NEWS2's readings
-    lie in their histories), ``late`` (ids of what came late) and ``gaps`` (seconds to the reading of a vital before).
+    ``readings`` are all of the moment, ``judged`` those that say something of the patient,
+    ``also_seen`` those that tell of a known measurement again and are judged no second time.
+    ``open_groups`` have an alert; ``paused`` says since when learning waits for it. The limits,
+    which are the first rule, fill ``placings`` (where NEWS2's readings lie in their histories),
+    ``late`` (ids of what came late) and ``gaps`` (seconds to the reading of a vital before).
     """
 
     entry: PatientEntry
@@ -36,7 +39,9 @@ class Moment(msgspec.Struct, gc=False):
 
     @property
     def apart(self) -> float | None:
-        """Seconds since the reading before, of the vital where that is shortest; None where none is known."""
+        """Seconds since the reading before, of the vital where that is shortest; None where none
+        is known.
+        """
         gaps = [
             (reading.measured_at - each.before).total_seconds()
             for reading in self.judged[:1]

@@ -1,8 +1,8 @@
 """NEWS2 as a range: what the known parts give, and what the missing ones could add (RCP 2017).
 
-Consciousness and oxygen do not come from a wearable: a check-in says them (for oxygen else the registry); where nobody
-does, they are missing and widen the range. A part counts while it is fresh. The score does not apply under 16 years or
-in pregnancy.
+Consciousness and oxygen do not come from a wearable: a check-in says them (for oxygen else the
+registry); where nobody does, they are missing and widen the range. A part counts while it is fresh.
+The score does not apply under 16 years or in pregnancy.
 """
 
 from __future__ import annotations
@@ -19,24 +19,34 @@ from rpm_stream.knowledge.registry import has_unreadable_birth, years_old
 from rpm_stream.records import PatientEntry, Reading, Record
 from rpm_stream.score.memory.history import Segment, VitalHistory, as_of
 
-Scale = Literal["1", "2 on air", "2 on oxygen", "2 unknown"]  # of oxygen saturation; 2 by prescription only
-SATURATION, OXYGEN = "oxygen_saturation", "oxygen"
+# of oxygen saturation; 2 by prescription only
+Scale = Literal["1", "2 on air", "2 on oxygen", "2 unknown"]
+SATURATION = "oxygen_saturation"
+OXYGEN = "oxygen"
 TICK = timedelta(microseconds=1)
-ANSWER_BEFORE = timedelta(minutes=60)  # an answer about oxygen counts from so long before it (CONTRACT 10)
-OXYGEN_SAID: dict[Scale, str] = {"2 on air": "on air", "2 on oxygen": "on oxygen", "2 unknown": "oxygen not known"}
+# an answer about oxygen counts from so long before it (CONTRACT 10)
+ANSWER_BEFORE = timedelta(minutes=60)
+OXYGEN_SAID: dict[Scale, str] = {
+    "2 on air": "on air",
+    "2 on oxygen": "on oxygen",
+    "2 unknown": "oxygen not known",
+}
 SCALE_SAID: dict[Scale, str] = {scale: f"scale 2, {said}" for scale, said in OXYGEN_SAID.items()}
 
 
 def has_scale_2(patient: PatientEntry) -> bool:
-    """Whether a patient's saturation is judged on scale 2: whoever is pregnant has a chart of their own, without it."""
+    """Whether a patient's saturation is judged on scale 2: whoever is pregnant has a chart of
+    their own, without it.
+    """
     return patient.oxygen_scale == 2 and not patient.pregnant
 
 
 class News2Score(Record, frozen=True, kw_only=True):
-    """The score at one moment. ``points`` holds the known parts, ``readings`` what each measured part stands on.
+    """The score at one moment. ``points`` holds the known parts, ``readings`` what each measured
+    part stands on.
 
-    ``until``: when the newest reading of each part was measured. ``scale`` is that of the oxygen saturation when it was
-    measured; ``is_scale_past``: by now it is another one.
+    ``until``: when the newest reading of each part was measured. ``scale`` is that of the oxygen
+    saturation when it was measured; ``is_scale_past``: by now it is another one.
     """
 
     score_min: int
@@ -50,7 +60,9 @@ class News2Score(Record, frozen=True, kw_only=True):
 
 
 class Histories(msgspec.Struct, frozen=True):
-    """What the score stands on: the history of each vital; on scale 2 that of the saturation as it counts on oxygen."""
+    """What the score stands on: the history of each vital; on scale 2 that of the saturation as
+    it counts on oxygen.
+    """
 
     vitals: Mapping[str, VitalHistory]
     on_oxygen: VitalHistory | None = None
@@ -66,7 +78,9 @@ class Chart:
         self._of_vital = {vital: row for row in self._parameters.values() for vital in row.vitals}
         self._oxygen = tuple(vital for row in self.news2.oxygen() for vital in row.vitals)
         self._of_vital |= {vital: row for row in self.news2.oxygen() for vital in row.vitals}
-        self._worst = {name: max(points for _, points in row.rows) for name, row in self._parameters.items()}
+        self._worst = {
+            name: max(points for _, points in row.rows) for name, row in self._parameters.items()
+        }
         self.fresh_for = timedelta(hours=self.news2.fresh_for_hours)
         self.vitals = tuple(self._of_vital)
 
@@ -75,11 +89,15 @@ class Chart:
         return vital in self._of_vital
 
     def has_bands(self, vital: str) -> bool:
-        """Whether points of the vital are worth an alert by themselves: being on oxygen is a treatment."""
+        """Whether points of the vital are worth an alert by themselves: being on oxygen is a
+        treatment.
+        """
         return vital not in self._oxygen
 
     def exempt(self, patient: PatientEntry, at: datetime) -> str:
-        """Why the chart does not apply, empty where it does; someone of unknown age counts as an adult."""
+        """Why the chart does not apply, empty where it does; someone of unknown age counts as an
+        adult.
+        """
         if patient.pregnant:
             return "pregnant"
         if has_unreadable_birth(patient, at):
@@ -88,27 +106,39 @@ class Chart:
         is_child = years is not None and years < self.news2.adult_from_years
         return f"under {self.news2.adult_from_years}" if is_child else ""
 
-    def scale(self, patient: PatientEntry, histories: Mapping[str, VitalHistory], at: datetime) -> Scale:
+    def scale(
+        self, patient: PatientEntry, histories: Mapping[str, VitalHistory], at: datetime
+    ) -> Scale:
         """The scale of oxygen saturation as of ``at``."""
         if not has_scale_2(patient):
             return "1"
         points = self.oxygen_points(patient, histories, at)
         return "2 unknown" if points is None else "2 on oxygen" if points else "2 on air"
 
-    def oxygen_points(self, patient: PatientEntry, histories: Mapping[str, VitalHistory], at: datetime) -> int | None:
+    def oxygen_points(
+        self, patient: PatientEntry, histories: Mapping[str, VitalHistory], at: datetime
+    ) -> int | None:
         """Points of "air or oxygen" as of ``at``; None where nobody says it (CONTRACT 10, Oxygen).
 
-        The answer before ``at`` counts, at most 12 hours, else the registry; answers within an hour of it contradict
-        it, and so does one that comes within the hour: more points count.
+        The answer before ``at`` counts, at most 12 hours, else the registry; answers within an hour
+        of it contradict it, and so does one that comes within the hour: more points count.
         """
         said, answer = self._oxygen_said(patient, histories, at)
-        given = [points for points in (said, answer.points if answer is not None else None) if points is not None]
+        given = [
+            points
+            for points in (said, answer.points if answer is not None else None)
+            if points is not None
+        ]
         return max(given, default=None)
 
-    def is_still_on_oxygen(self, patient: PatientEntry, histories: Mapping[str, VitalHistory], at: datetime) -> bool:
-        """Whether somebody who was on oxygen before ``at`` counts as on it: an answer that has aged has not changed.
+    def is_still_on_oxygen(
+        self, patient: PatientEntry, histories: Mapping[str, VitalHistory], at: datetime
+    ) -> bool:
+        """Whether somebody who was on oxygen before ``at`` counts as on it: an answer that has aged
+        has not changed.
 
-        It takes a newer answer, or a registry that says air where nobody has ever answered, to be on air.
+        It takes a newer answer, or a registry that says air where nobody has ever answered, to be
+        on air.
         """
         said, answer = self._oxygen_said(patient, histories, at)
         if said or answer is not None:
@@ -119,8 +149,12 @@ class Chart:
             return said is None
         return any(segment.points for moment, segment in answers if moment >= last - ANSWER_BEFORE)
 
-    def _answers(self, histories: Mapping[str, VitalHistory], at: datetime) -> list[tuple[datetime, Segment]]:
-        """The answers about oxygen with their times; of a row of equal ones the first, the last, the one at ``at``."""
+    def _answers(
+        self, histories: Mapping[str, VitalHistory], at: datetime
+    ) -> list[tuple[datetime, Segment]]:
+        """The answers about oxygen with their times; of a row of equal ones the first, the last,
+        the one at ``at``.
+        """
         return [
             (moment, segment)
             for vital in self._oxygen
@@ -131,7 +165,9 @@ class Chart:
     def _oxygen_said(
         self, patient: PatientEntry, histories: Mapping[str, VitalHistory], at: datetime
     ) -> tuple[int | None, Segment | None]:
-        """What the registry says, where it counts, and the answer that counts, the newest of those with most points."""
+        """What the registry says, where it counts, and the answer that counts, the newest of
+        those with most points.
+        """
         answers = self._answers(histories, at)
         before = max((moment for moment, _ in answers if moment <= at), default=None)
         counted = [each for each in answers if at < each[0] <= at + ANSWER_BEFORE]
@@ -167,7 +203,9 @@ class Chart:
         return since, until
 
     def points(self, vital: str, value: Decimal, unit: str, scale: Scale) -> int | None:
-        """Points of one value, rounded half up to the chart's step; None for a vital that is not on the chart."""
+        """Points of one value, rounded half up to the chart's step; None for a vital that is not
+        on the chart.
+        """
         found = self._row(vital, value, unit, scale)
         return None if found is None else found[1]
 
@@ -176,7 +214,9 @@ class Chart:
         parameter = self._of_vital.get(vital)
         if parameter is None:
             return None
-        number = self._knowledge.convert(value, unit, parameter.unit).quantize(parameter.step, ROUND_HALF_UP)
+        number = self._knowledge.convert(value, unit, parameter.unit).quantize(
+            parameter.step, ROUND_HALF_UP
+        )
         for index, (upto, points) in enumerate(parameter.on(scale)[0]):
             if not upto or number <= Decimal(upto):
                 return index, points
@@ -217,7 +257,11 @@ class Chart:
             score_max=sum(parts.values()) + add,
             points=parts,
             missing=tuple(missing),
-            readings={name: segment.reading for name, (_, segment) in known.items() if segment.reading is not None},
+            readings={
+                name: segment.reading
+                for name, (_, segment) in known.items()
+                if segment.reading is not None
+            },
             until={name: min(segment.end, at) for name, (_, segment) in known.items()},
             scale=scale,
             is_scale_past=scale != self.scale(patient, histories.vitals, at),
@@ -226,15 +270,20 @@ class Chart:
     def _on_scale_2(
         self, segment: Segment, at: datetime, histories: Histories, patient: PatientEntry
     ) -> tuple[int, int]:
-        """The fewest and the most points of a saturation, by what is known today of the oxygen when it was measured."""
+        """The fewest and the most points of a saturation, by what is known today of the oxygen
+        when it was measured.
+        """
         scale = self.scale(patient, histories.vitals, min(segment.end, at))
-        on_air, on_oxygen = segment.points or 0, self._on_oxygen(segment, histories)
+        on_air = segment.points or 0
+        on_oxygen = self._on_oxygen(segment, histories)
         if scale == "2 unknown":
             return min(on_air, on_oxygen), max(on_air, on_oxygen)
         points = on_oxygen if scale == "2 on oxygen" else on_air
         return points, points
 
-    def minimum_on_oxygen(self, score: News2Score, histories: Histories, at: datetime, patient: PatientEntry) -> int:
+    def minimum_on_oxygen(
+        self, score: News2Score, histories: Histories, at: datetime, patient: PatientEntry
+    ) -> int:
         """The least that a score would be if the patient were on oxygen at its moment."""
         parts = {**score.points, OXYGEN: self.news2.max_oxygen}
         segment = self._newest(histories.vitals, self._parameters[SATURATION].vitals, at)
@@ -253,13 +302,19 @@ class Chart:
             return segment.points or 0
         return self.points(reading.vital, Decimal(reading.value), reading.unit, "2 on oxygen") or 0
 
-    def _newest(self, histories: Mapping[str, VitalHistory], vitals: tuple[str, ...], at: datetime) -> Segment | None:
-        found = [as_of(histories[vital], at, self.fresh_for) for vital in vitals if vital in histories]
+    def _newest(
+        self, histories: Mapping[str, VitalHistory], vitals: tuple[str, ...], at: datetime
+    ) -> Segment | None:
+        found = [
+            as_of(histories[vital], at, self.fresh_for) for vital in vitals if vital in histories
+        ]
         segments = [segment for segment in found if segment is not None]
         return max(segments, key=lambda segment: min(segment.end, at), default=None)
 
     def later_changes(self, histories: Mapping[str, VitalHistory], at: datetime) -> list[datetime]:
-        """Moments after ``at`` at which a part that reaches back to it changed: where a late reading may matter."""
+        """Moments after ``at`` at which a part that reaches back to it changed: where a late
+        reading may matter.
+        """
         until = at + self.fresh_for
         return sorted(
             {

@@ -1,4 +1,6 @@
-"""NEWS2 over one instant of one patient: the score as a record, what it finds, and what it is now."""
+"""NEWS2 over one instant of one patient: the score as a record, what it finds, and what it is
+now.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,14 @@ from rpm_stream.score.memory.marks import emits, note_calm
 from rpm_stream.score.memory.member_names import member_name
 from rpm_stream.score.memory.state import ScoreState
 from rpm_stream.score.rules.moment import Moment
-from rpm_stream.score.rules.news2 import ANSWER_BEFORE, OXYGEN, SATURATION, SCALE_SAID, Histories, News2Score
+from rpm_stream.score.rules.news2 import (
+    ANSWER_BEFORE,
+    OXYGEN,
+    SATURATION,
+    SCALE_SAID,
+    Histories,
+    News2Score,
+)
 from rpm_stream.score.rules.protocol import Held, MomentRule, Shared
 
 NEWS2 = member_name("news2", Key())  # its member in an episode, and its detector in a score
@@ -28,11 +37,14 @@ class Totals(MomentRule):
     words = "NEWS2, the score of all vital signs together"
 
     def __init__(self, shared: Shared) -> None:
-        self._knowledge, self.chart = shared.knowledge, shared.chart
+        self._knowledge = shared.knowledge
+        self.chart = shared.chart
         self._recovery = timedelta(minutes=shared.knowledge.limits.news2_recovery_minutes)
 
     def look(self, state: ScoreState, moment: Moment) -> None:
-        """Score the moment where the score can have changed, an alert stands on it, or it was not put out for long."""
+        """Score the moment where the score can have changed, an alert stands on it, or it was
+        not put out for long.
+        """
         if not (moment.judged and self._is_needed(state, moment)):
             return
         scores, findings = self.scored(state, moment.judged, moment.placings, moment.entry)
@@ -52,10 +64,17 @@ class Totals(MomentRule):
         )
 
     def scored(
-        self, state: ScoreState, instant: Sequence[Reading], placings: Sequence[Placing], patient: PatientEntry
+        self,
+        state: ScoreState,
+        instant: Sequence[Reading],
+        placings: Sequence[Placing],
+        patient: PatientEntry,
     ) -> tuple[list[Score], list[Finding]]:
-        """NEWS2 as of the instant, and at each other moment that a late reading or an answer reaches."""
-        instant = [reading for reading in instant if self.chart.knows(reading.vital)]  # what the score can stand on
+        """NEWS2 as of the instant, and at each other moment that a late reading or an answer
+        reaches.
+        """
+        # what the score can stand on
+        instant = [reading for reading in instant if self.chart.knows(reading.vital)]
         at = instant[0].measured_at
         scores: list[Score] = []
         findings: list[Finding] = []
@@ -74,7 +93,8 @@ class Totals(MomentRule):
                 state.breach_parts = tuple(name for name, points in score.points.items() if points)
                 state.breach_at = max(moment, state.breach_at or moment)
         newest = moments[-1]
-        if state.total is not None and state.total.at > newest:  # all of this is late: NEWS2 now is as of the newest
+        # all of this is late: NEWS2 now is as of the newest
+        if state.total is not None and state.total.at > newest:
             newest = state.total.at
             score = self.chart.score(histories, newest, patient)
         if score is not None:
@@ -82,23 +102,33 @@ class Totals(MomentRule):
         return scores, findings
 
     def _note_exempt(self, state: ScoreState, patient: PatientEntry, at: datetime) -> None:
-        """Where NEWS2 does not apply any more it is nothing now, and what it rang for is over with time."""
+        """Where NEWS2 does not apply any more it is nothing now, and what it rang for is over
+        with time.
+        """
         if self.chart.exempt(patient, at):
-            state.total, state.breach_parts = None, ()
+            state.total = None
+            state.breach_parts = ()
             note_calm(state, NEWS2, at, calm=True)
 
-    def _moments(self, state: ScoreState, instant: Sequence[Reading], placings: Sequence[Placing]) -> list[datetime]:
+    def _moments(
+        self, state: ScoreState, instant: Sequence[Reading], placings: Sequence[Placing]
+    ) -> list[datetime]:
         at = instant[0].measured_at
         if not any(placing.changed for placing in placings):
             return [at]
         moments = [at, *self.chart.later_changes(state.histories, at)]
-        if any(not self.chart.has_bands(reading.vital) for reading in instant):  # an answer counts before it, too
+        # an answer counts before it, too
+        if any(not self.chart.has_bands(reading.vital) for reading in instant):
             earlier = self.chart.later_changes(state.histories, at - ANSWER_BEFORE)
             moments = [*(moment for moment in earlier if moment < at), *moments]
         return moments
 
-    def _note(self, state: ScoreState, score: News2Score, at: datetime, patient: PatientEntry) -> None:
-        """What NEWS2 is now; it is calm below its limit as long as the parts that gave points are known."""
+    def _note(
+        self, state: ScoreState, score: News2Score, at: datetime, patient: PatientEntry
+    ) -> None:
+        """What NEWS2 is now; it is calm below its limit as long as the parts that gave points
+        are known.
+        """
         priority = self._priority(score)
         note_calm(state, NEWS2, at, priority is None and self._is_calm(state, score, at, patient))
         given = {name: reading for name, reading in score.readings.items() if score.points[name]}
@@ -114,22 +144,37 @@ class Totals(MomentRule):
             vitals=tuple(reading.vital for _, reading in ranked),
         )
 
-    def _is_calm(self, state: ScoreState, score: News2Score, at: datetime, patient: PatientEntry) -> bool:
-        """Whether a score below the limit is calm: each part that gave points at the breach is known.
+    def _is_calm(
+        self, state: ScoreState, score: News2Score, at: datetime, patient: PatientEntry
+    ) -> bool:
+        """Whether a score below the limit is calm: each part that gave points at the breach is
+        known.
 
-        Nobody need answer about oxygen again. But an answer that has aged has taken no points away: it counts on.
+        Nobody need answer about oxygen again. But an answer that has aged has taken no points away:
+        it counts on.
         """
         if not set(state.breach_parts) - {OXYGEN} <= set(score.points):
             return False
-        if OXYGEN not in state.breach_parts or not self.chart.is_still_on_oxygen(patient, state.histories, at):
+        if OXYGEN not in state.breach_parts or not self.chart.is_still_on_oxygen(
+            patient, state.histories, at
+        ):
             return True
         histories = Histories(state.histories, state.on_oxygen)
-        return self.chart.minimum_on_oxygen(score, histories, at, patient) < self.chart.news2.medium_from
+        return (
+            self.chart.minimum_on_oxygen(score, histories, at, patient)
+            < self.chart.news2.medium_from
+        )
 
     def renew(self, state: ScoreState, entry: PatientEntry) -> None:
         """What NEWS2 is now, after readings were taken back."""
-        times = [state.latest[vital].measured_at for vital in self.chart.vitals if vital in state.latest]
-        score = self.chart.score(Histories(state.histories, state.on_oxygen), max(times), entry) if times else None
+        times = [
+            state.latest[vital].measured_at for vital in self.chart.vitals if vital in state.latest
+        ]
+        score = (
+            self.chart.score(Histories(state.histories, state.on_oxygen), max(times), entry)
+            if times
+            else None
+        )
         state.total = None
         if score is not None:
             state.breach_parts = tuple(name for name in state.breach_parts if name in score.points)
@@ -141,7 +186,9 @@ class Totals(MomentRule):
             return None
         return "high" if score.score_min >= news2.high_from else "medium"
 
-    def _record(self, state: ScoreState, score: News2Score, instant: Sequence[Reading]) -> Score | None:
+    def _record(
+        self, state: ScoreState, score: News2Score, instant: Sequence[Reading]
+    ) -> Score | None:
         at = instant[0].measured_at
         said = f"{sorted(score.points.items())}"
         if not emits(state, NEWS2, at, said):
@@ -164,14 +211,18 @@ class Totals(MomentRule):
             measured_at=at,
         )
 
-    def _finding(self, score: News2Score, moment: datetime, instant: Sequence[Reading], late: bool) -> Finding | None:
+    def _finding(
+        self, score: News2Score, moment: datetime, instant: Sequence[Reading], late: bool
+    ) -> Finding | None:
         priority = self._priority(score)
         if priority is None:
             return None
         deciding = sorted(score.readings.items(), key=lambda item: -score.points[item[0]])
         here = {reading.id for reading in instant}
         opening = next((reading for _, reading in deciding if reading.id in here), instant[0])
-        others = (reading for name, reading in deciding if score.points[name] and reading.id != opening.id)
+        others = (
+            reading for name, reading in deciding if score.points[name] and reading.id != opening.id
+        )
         return Finding(
             kind="news2",
             key=Key(),
@@ -190,25 +241,34 @@ class Totals(MomentRule):
 
     def recovered(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
         """Whether NEWS2 has been below its limit for its recovery time, by readings."""
-        calm, breach_at = state.calm.get(NEWS2), state.breach_at
+        calm = state.calm.get(NEWS2)
+        breach_at = state.breach_at
         if calm is None:
             return False
-        return calm.until - (calm.since if breach_at is None else max(calm.since, breach_at)) >= self._recovery
+        return (
+            calm.until - (calm.since if breach_at is None else max(calm.since, breach_at))
+            >= self._recovery
+        )
 
     def level(self, state: ScoreState, entry: PatientEntry, held: Held) -> Level:
         """Whether NEWS2 is at its limit or above."""
         return "beyond" if state.total is not None and state.total.priority else "inside"
 
     def is_back(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
-        """Whether NEWS2 is below its limit, with a newer reading of each part that gave points at the breach."""
-        calm, breach_at = state.calm.get(NEWS2), state.breach_at
+        """Whether NEWS2 is below its limit, with a newer reading of each part that gave points
+        at the breach.
+        """
+        calm = state.calm.get(NEWS2)
+        breach_at = state.breach_at
         if calm is None or breach_at is None:
             return False
         if self.chart.exempt(entry, calm.until):
             return calm.until > breach_at
         score = self.chart.score(Histories(state.histories, state.on_oxygen), calm.until, entry)
         return score is not None and all(
-            name in score.until and score.until[name] > breach_at for name in state.breach_parts if name != OXYGEN
+            name in score.until and score.until[name] > breach_at
+            for name in state.breach_parts
+            if name != OXYGEN
         )
 
 
@@ -217,11 +277,21 @@ def _title(score: News2Score) -> str:
 
 
 def news2_words(score: News2Score) -> str:
-    """The score in words: range, what gave points, what is not known, and the scale where it is not the usual one."""
-    total = f"{score.score_min}" if score.score_min == score.score_max else f"{score.score_min} to {score.score_max}"
+    """The score in words: range, what gave points, what is not known, and the scale where it is
+    not the usual one.
+    """
+    total = (
+        f"{score.score_min}"
+        if score.score_min == score.score_max
+        else f"{score.score_min} to {score.score_max}"
+    )
     ranked = sorted(score.points.items(), key=lambda part: (-part[1], part[0]))
     gave = ", ".join(f"{name.replace('_', ' ')} {points}" for name, points in ranked if points)
-    missing = f"; not known: {', '.join(name.replace('_', ' ') for name in score.missing)}" if score.missing else ""
+    missing = (
+        f"; not known: {', '.join(name.replace('_', ' ') for name in score.missing)}"
+        if score.missing
+        else ""
+    )
     scale = SCALE_SAID.get(score.scale) if SATURATION in score.points else None
     when = " when it was measured" if score.is_scale_past else ""
     by = f"; saturation by {scale}{when}" if scale else ""

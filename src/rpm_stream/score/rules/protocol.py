@@ -1,12 +1,14 @@
-"""What a rule is: it finds something in a patient's readings, says when that has recovered, and forgets on request.
+"""What a rule is: it finds something in a patient's readings, says when that has recovered, and
+forgets on request.
 
-A rule is one class in one file and one line in ``table.py``; its kind is a line in ``records.Kind``. Everything
-that depends on the kind of a finding is asked of its rule here, so that no other module names one. The laws that each
-rule meets are in ``tests/laws/test_rules.py``.
+A rule is one class in one file and one line in ``table.py``; its kind is a line in
+``records.Kind``. Everything that depends on the kind of a finding is asked of its rule here, so
+that no other module names one. The laws that each rule meets are in ``tests/laws/test_rules.py``.
 
-A rule is bound to the tables once and holds nothing of a patient. What it must remember of one it keeps in
-``ScoreState``, bounded. The defaults are those of a rule that notes its own calm (``note_calm``): such a rule is back
-inside while it is calm, and has recovered after ``recovery_minutes`` of that.
+A rule is bound to the tables once and holds nothing of a patient. What it must remember of one it
+keeps in ``ScoreState``, bounded. The defaults are those of a rule that notes its own calm
+(``note_calm``): such a rule is back inside while it is calm, and has recovered after
+``recovery_minutes`` of that.
 """
 
 from __future__ import annotations
@@ -79,10 +81,10 @@ class Held(Protocol):
 class Rule(Protocol):
     """What is asked of every rule, by the kind of what it found.
 
-    ``source``: the tables of ``knowledge/`` that its numbers come from; each row there names its own source. ``words``:
-    what kind of rule it is, for a person. ``may_be_new_normal``: a person may call what it found this patient's new
-    normal, and then it is gone. ``keeps``: why a reading that is taken back changes nothing for this rule; empty where
-    ``forget`` takes it out.
+    ``source``: the tables of ``knowledge/`` that its numbers come from; each row there names its
+    own source. ``words``: what kind of rule it is, for a person. ``may_be_new_normal``: a person
+    may call what it found this patient's new normal, and then it is gone. ``keeps``: why a reading
+    that is taken back changes nothing for this rule; empty where ``forget`` takes it out.
     """
 
     kind: ClassVar[Kind]
@@ -98,18 +100,24 @@ class Rule(Protocol):
         return calm is not None and calm.until - calm.since >= self.calm_for
 
     def is_back(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
-        """Whether newer readings than those that rang are back inside already, for however short a time."""
+        """Whether newer readings than those that rang are back inside already, for however short
+        a time.
+        """
         calm = state.calm.get(name)
         return calm is not None and calm.until > held.measured_at
 
     def level(self, state: ScoreState, entry: PatientEntry, held: Held) -> Level:
-        """Where the newest value of a member stands to its limit; of what is learned that is no news.
+        """Where the newest value of a member stands to its limit; of what is learned that is no
+        news.
 
-        A trend's is where the trend rang with it: between there and calm it is as good as inside, so that what hovers
-        about the trend's bound tells nothing at each turn.
+        A trend's is where the trend rang with it: between there and calm it is as good as inside,
+        so that what hovers about the trend's bound tells nothing at each turn.
         """
-        latest, newest = state.latest.get(held.vital), held.newest
-        rings = latest is not None and newest is not None and newest.measured_at == latest.measured_at
+        latest = state.latest.get(held.vital)
+        newest = held.newest
+        rings = (
+            latest is not None and newest is not None and newest.measured_at == latest.measured_at
+        )
         return "beyond" if rings and newest is not None and newest.number else "inside"
 
     def pauses_learning(self, key: Key) -> bool:
@@ -117,7 +125,9 @@ class Rule(Protocol):
         return True
 
     def standing(self, state: ScoreState, entry: PatientEntry, vital: str) -> Sequence[Finding]:
-        """What the kept readings of a vital show, oldest first; asked after others of them were taken back."""
+        """What the kept readings of a vital show, oldest first; asked after others of them were
+        taken back.
+        """
         return ()
 
     def stands_unnamed(self, state: ScoreState, entry: PatientEntry, held: Held) -> bool:
@@ -129,12 +139,17 @@ class Rule(Protocol):
         return
 
     def renew(self, state: ScoreState, entry: PatientEntry) -> None:
-        """Settle what follows from the readings that are left, once all that was wrong is forgotten."""
+        """Settle what follows from the readings that are left, once all that was wrong is
+        forgotten.
+        """
         return
 
 
 class MomentRule(Rule, Protocol):
-    """A rule over the readings of one moment. The table in ``table.py`` lists them in the order of looking."""
+    """A rule over the readings of one moment.
+
+    The table in ``table.py`` lists them in the order of looking.
+    """
 
     def look(self, state: ScoreState, moment: Moment) -> None:
         """Add what the readings of the moment show to ``moment.findings``; the state moves on."""

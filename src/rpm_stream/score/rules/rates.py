@@ -1,7 +1,8 @@
 """Rates over minutes: glucose that falls so fast that it will be low before long.
 
-The slope is the median of the slopes of all pairs of values in the window (Theil and Sen): one wrong value does not
-move it. Where too few values are known, what the sensor says itself counts. Late values take their place in the window.
+The slope is the median of the slopes of all pairs of values in the window (Theil and Sen): one
+wrong value does not move it. Where too few values are known, what the sensor says itself counts.
+Late values take their place in the window.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ class Rates(MomentRule):
     def __init__(self, shared: Shared) -> None:
         knowledge = shared.knowledge
         self.calm_for = timedelta(minutes=knowledge.limits.recovery_minutes)
-        self._knowledge, self._numbers, self._words = knowledge, Numbers(knowledge), UsualWords(knowledge)
+        self._knowledge = knowledge
+        self._numbers = Numbers(knowledge)
+        self._words = UsualWords(knowledge)
         self._falling = {row.vital: row for row in knowledge.trends.falling}
 
     def look(self, state: ScoreState, moment: Moment) -> None:
@@ -47,11 +50,14 @@ class Rates(MomentRule):
 
     def forget(self, state: ScoreState, entry: PatientEntry, wrong: Sequence[Reading]) -> None:
         """Take readings out of the values of the last minutes."""
-        vital, times = wrong[0].vital, {reading.measured_at for reading in wrong}
+        vital = wrong[0].vital
+        times = {reading.measured_at for reading in wrong}
         if vital in state.points:
             state.points[vital] = [point for point in state.points[vital] if point.at not in times]
 
-    def _found(self, state: ScoreState, readings: Sequence[Reading], late: Collection[str]) -> Iterator[Finding]:
+    def _found(
+        self, state: ScoreState, readings: Sequence[Reading], late: Collection[str]
+    ) -> Iterator[Finding]:
         """What the readings of one instant say of how fast their vital falls."""
         for reading in readings:
             row = self._falling.get(reading.vital)
@@ -60,10 +66,17 @@ class Rates(MomentRule):
             number = self._numbers.of(reading)
             slope = self._slope(_window(state, row, reading.measured_at, number), row, reading)
             ahead = number + slope * row.ahead_minutes
-            falls = slope <= -float(row.per_minute) and float(row.to) <= number and ahead < float(row.to)
+            falls = (
+                slope <= -float(row.per_minute)
+                and float(row.to) <= number
+                and ahead < float(row.to)
+            )
             if reading.id not in late:
                 note_calm(
-                    state, member_name("rate", Key(vital=reading.vital)), reading.measured_at, ahead >= float(row.to)
+                    state,
+                    member_name("rate", Key(vital=reading.vital)),
+                    reading.measured_at,
+                    ahead >= float(row.to),
                 )
             if falls:
                 yield self._finding(row, reading, slope, reading.id in late)
@@ -83,8 +96,10 @@ class Rates(MomentRule):
         return said
 
     def _finding(self, row: Falling, reading: Reading, slope: float, is_late: bool) -> Finding:
-        vital, key = self._knowledge.vitals[row.vital], Key(vital=row.vital)
-        minutes, scale = max(1, round((self._numbers.of(reading) - float(row.to)) / -slope)), self._words.scale(reading)
+        vital = self._knowledge.vitals[row.vital]
+        key = Key(vital=row.vital)
+        minutes = max(1, round((self._numbers.of(reading) - float(row.to)) / -slope))
+        scale = self._words.scale(reading)
         fall = f"{self._words.difference(scale.finer(), reading, -slope)}{scale.written}"
         low = f"{self._words.number(scale, reading, float(row.to))}{scale.written}"
         return Finding(
@@ -114,9 +129,15 @@ def _window(state: ScoreState, row: Falling, at: datetime, number: float) -> lis
         points[place] = Point(at, number)
     else:
         points.insert(place, Point(at, number))
-    window = [point for point in points[: place + 1] if at - point.at <= timedelta(minutes=row.window_minutes)]
+    window = [
+        point
+        for point in points[: place + 1]
+        if at - point.at <= timedelta(minutes=row.window_minutes)
+    ]
     newest = points[-1].at
     state.points[row.vital] = [
-        point for point in points[-MOST_POINTS:] if newest - point.at <= timedelta(minutes=2 * row.window_minutes)
+        point
+        for point in points[-MOST_POINTS:]
+        if newest - point.at <= timedelta(minutes=2 * row.window_minutes)
     ]
     return window

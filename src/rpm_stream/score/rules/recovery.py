@@ -15,8 +15,12 @@ from rpm_stream.score.rules.news2 import SATURATION, Chart, Scale, has_scale_2
 Of: TypeAlias = tuple[str, Direction | None]  # a vital and a side of its limits; None: both
 
 
-def history_of(chart: Chart, state: ScoreState, patient: PatientEntry, vital: str, at: datetime) -> VitalHistory | None:
-    """The history by which a vital counts at a time: of a saturation on scale 2 that on air or that on oxygen."""
+def history_of(
+    chart: Chart, state: ScoreState, patient: PatientEntry, vital: str, at: datetime
+) -> VitalHistory | None:
+    """The history by which a vital counts at a time: of a saturation on scale 2 that on air or
+    that on oxygen.
+    """
     is_of_two = vital == SATURATION and has_scale_2(patient) and state.on_oxygen is not None
     if is_of_two and chart.scale(patient, state.histories, at) == "2 on oxygen":
         return state.on_oxygen
@@ -27,12 +31,16 @@ class Recovery:
     """Recovery, bound to the tables."""
 
     def __init__(self, knowledge: Knowledge, chart: Chart, limits: LimitTable) -> None:
-        self._chart, self._limits, self._least = chart, limits, knowledge.limits.band_recovery_readings
+        self._chart = chart
+        self._limits = limits
+        self._least = knowledge.limits.band_recovery_readings
         self._recovery = timedelta(minutes=knowledge.limits.recovery_minutes)
         self._band_recovery = timedelta(hours=knowledge.limits.band_recovery_hours)
 
     def is_back(self, state: ScoreState, patient: PatientEntry, of: Of, since: datetime) -> bool:
-        """Whether the newest value of a vital lies inside the recovery limit of a side, measured after ``since``."""
+        """Whether the newest value of a vital lies inside the recovery limit of a side, measured
+        after ``since``.
+        """
         tail = self._tail(state, patient, of)
         return tail is not None and tail.is_inside(of[1]) and tail.end > since
 
@@ -47,18 +55,21 @@ class Recovery:
         return tail is not None and tail.level == "beyond" and tail.reading is None
 
     def recovered(self, state: ScoreState, patient: PatientEntry, of: Of, rang: datetime) -> bool:
-        """Whether a vital has been inside the recovery limit of a side for its recovery time, by readings after the
-        one that ``rang`` last.
+        """Whether a vital has been inside the recovery limit of a side for its recovery time, by
+        readings after the one that ``rang`` last.
 
-        Of a side whose only limits are bands also one that has not been beyond them for hours (CONTRACT 10).
+        Of a side whose only limits are bands also one that has not been beyond them for hours
+        (CONTRACT 10).
         """
-        (vital, side), tail = of, self._tail(state, patient, of)
+        (vital, side) = of
+        tail = self._tail(state, patient, of)
         history = None if tail is None else self._history(state, patient, of, tail.end)
         if history is None or tail is None:
             return False
-        newest, cut = tail.end, state.cut.get(vital)
-        # Of the time in which readings were taken back nobody knows: it was no time inside. Nor was that before the
-        # last one that rang, which may have counted by other oxygen.
+        newest = tail.end
+        cut = state.cut.get(vital)
+        # Of the time in which readings were taken back nobody knows: it was no time inside. Nor was
+        # that before the last one that rang, which may have counted by other oxygen.
         least = rang if cut is None else max(rang, cut)
         since = inside_since(history, side)
         if since is not None and newest - max(since, least) >= self._recovery:
@@ -66,14 +77,18 @@ class Recovery:
         beyond, count = since_beyond(history, side)
         if beyond is None or count < self._least:
             return False
-        return newest - max(beyond, least) >= self._band_recovery and self._is_banded(state, patient, of)
+        return newest - max(beyond, least) >= self._band_recovery and self._is_banded(
+            state, patient, of
+        )
 
     def _is_banded(self, state: ScoreState, patient: PatientEntry, of: Of) -> bool:
         """Whether no limit holds on a side but the bands of a chart."""
         latest = state.latest.get(of[0])
         if latest is None or latest.value is None:
             return False
-        verdict = self._limits.judge(latest, patient, self._scale(state, patient, of, latest.measured_at))
+        verdict = self._limits.judge(
+            latest, patient, self._scale(state, patient, of, latest.measured_at)
+        )
         return verdict is not None and of[1] in verdict.banded
 
     def _tail(self, state: ScoreState, patient: PatientEntry, of: Of) -> Segment | None:
@@ -83,20 +98,26 @@ class Recovery:
         history = self._history(state, patient, of, history.segments[-1].end)
         return history.segments[-1] if history is not None and history.segments else None
 
-    def _history(self, state: ScoreState, patient: PatientEntry, of: Of, at: datetime) -> VitalHistory | None:
+    def _history(
+        self, state: ScoreState, patient: PatientEntry, of: Of, at: datetime
+    ) -> VitalHistory | None:
         """The history by which a side of a vital has recovered or not."""
         if self._scale(state, patient, of, at) == "2 on oxygen" and state.on_oxygen is not None:
             return state.on_oxygen
         return state.histories.get(of[0])
 
     def _scale(self, state: ScoreState, patient: PatientEntry, of: Of, at: datetime) -> Scale:
-        """The scale of a vital for the recovery of a side: only on oxygen a saturation is too high, and whoever was on
-        it stays so until somebody says otherwise.
+        """The scale of a vital for the recovery of a side: only on oxygen a saturation is too high,
+        and whoever was on it stays so until somebody says otherwise.
         """
         vital, side = of
         if vital != SATURATION:
             return "1"
         scale = self._chart.scale(patient, state.histories, at)
-        if scale == "1" or side != "high" or not self._chart.is_still_on_oxygen(patient, state.histories, at):
+        if (
+            scale == "1"
+            or side != "high"
+            or not self._chart.is_still_on_oxygen(patient, state.histories, at)
+        ):
             return scale
         return "2 on oxygen"

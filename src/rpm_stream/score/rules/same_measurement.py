@@ -1,12 +1,15 @@
-"""Which readings tell of a measurement that the patient's record has already: they are heard and not counted again.
+"""Which readings tell of a measurement that the patient's record has already: they are heard and
+not counted again.
 
-Kept are the marks of the newest readings of each vital by measured time, so that what an app delivers hours later is
-still known: 20 octets each (sameness.py). Of a cuff these are some days; of a vital at 1 Hz only a few of the last
-minute are kept, and they push out nothing older. With each measurement are kept the marks of what told of it again: a
-device tells of it once, and what it sends then at another second is another. Where there are too many of these, a
-measurement is forgotten with all of them: of what is in doubt one Observation too many is made, never one too few.
+Kept are the marks of the newest readings of each vital by measured time, so that what an app
+delivers hours later is still known: 20 octets each (sameness.py). Of a cuff these are some days; of
+a vital at 1 Hz only a few of the last minute are kept, and they push out nothing older. With each
+measurement are kept the marks of what told of it again: a device tells of it once, and what it
+sends then at another second is another. Where there are too many of these, a measurement is
+forgotten with all of them: of what is in doubt one Observation too many is made, never one too few.
 
-And the newest few that came second are kept whole: where the first is taken back, one of them takes its place.
+And the newest few that came second are kept whole: where the first is taken back, one of them takes
+its place.
 """
 
 from __future__ import annotations
@@ -23,35 +26,43 @@ from rpm_stream.score.memory.state import ScoreState, Twin
 from rpm_stream.text import is_of_devices
 
 MOST = 14  # readings of a vital that are kept: 280 octets
-MOST_BY_TWO_WAYS = 36  # three hours of a glucose sensor: its maker's servers may come as late as that
+# three hours of a glucose sensor: its maker's servers may come as late as that
+MOST_BY_TWO_WAYS = 36
 MOST_A_MINUTE = 6  # of them, while values come faster than that
 MOST_COPIES = 2  # readings that told again of a measurement, for each that may be kept
 MOST_TWINS = 3  # of these of a vital that are kept whole
 BEATS = frozenset({"rr_interval"})
 MOST_TEXT = 64  # characters of an attribute that is kept
-_FORM, _TIME, _WORD = Struct("<qIII"), Struct("<q"), Struct("<I")
+_FORM = Struct("<qIII")
+_TIME = Struct("<q")
+_WORD = Struct("<I")
 _SIZE = _FORM.size
 
 
 class Same:
-    """The measurements of patients, bound to the knowledge table. What a device says of itself is none, and a beat of
-    the heart has no time of its own: two equal ones of one second are two.
+    """The measurements of patients, bound to the knowledge table. What a device says of itself is
+    none, and a beat of the heart has no time of its own: two equal ones of one second are two.
     """
 
     def __init__(self, knowledge: Knowledge) -> None:
         self._vitals = frozenset(
-            vital for vital, row in knowledge.vitals.items() if not is_of_devices(row.group) and vital not in BEATS
+            vital
+            for vital, row in knowledge.vitals.items()
+            if not is_of_devices(row.group) and vital not in BEATS
         )
 
     def also_seen(self, state: ScoreState, readings: Sequence[Reading]) -> list[Reading]:
-        """Those of ``readings`` that tell of a measurement that is known; the others are known from now on."""
+        """Those of ``readings`` that tell of a measurement that is known; the others are known
+        from now on.
+        """
         return [reading for reading in readings if self._is_known(state, reading)]
 
     def _is_known(self, state: ScoreState, reading: Reading) -> bool:
         vital = reading.vital
         if reading.value is None or vital not in self._vitals:
             return False
-        one, kept = measured(reading), state.seen.get(vital, b"")
+        one = measured(reading)
+        kept = state.seen.get(vital, b"")
         first = _first(state, kept, one, vital) if kept else None
         if first is None:
             state.seen[vital] = _entered(kept, one, vital)
@@ -75,17 +86,24 @@ def _first(state: ScoreState, kept: bytes, one: Measured, vital: str) -> Measure
         return None  # mostly, where two devices do
     alike = [Measured._make(each) for each in _FORM.iter_unpack(kept) if each[1] == said]
     near = [each for each in alike if are_one(each, one, vital)]
-    return closest(one, ((each, _copies(state, vital, each)) for each in near), vital) if near else None
+    return (
+        closest(one, ((each, _copies(state, vital, each)) for each in near), vital)
+        if near
+        else None
+    )
 
 
 def _copies(state: ScoreState, vital: str, first: Measured) -> Iterator[Measured]:
     """What told of a measurement again."""
-    of, kept = _checksum(first), state.copies.get(vital, b"")
+    of = _checksum(first)
+    kept = state.copies.get(vital, b"")
     return (each._replace(said=first.said) for each in _marks(kept) if each.said == of)
 
 
 def _note_copy(state: ScoreState, vital: str, first: Measured, one: Measured) -> None:
-    """Keep ``one`` with its measurement: in place of what it said, that is equal, it names the first."""
+    """Keep ``one`` with its measurement: in place of what it said, that is equal, it names the
+    first.
+    """
     copies = [*_marks(state.copies.get(vital, b"")), one._replace(said=_checksum(first))]
     firsts = {_checksum(each): each for each in _marks(state.seen[vital])}
     copies = [each for each in copies if each.said in firsts]
@@ -113,7 +131,9 @@ def _marks(kept: bytes) -> Iterator[Measured]:
 
 def _entered(kept: bytes, one: Measured, vital: str) -> bytes:
     """With one more, in the order of time; the oldest goes where there are too many."""
-    at, mark, end = one.at, _FORM.pack(*one), len(kept)
+    at = one.at
+    mark = _FORM.pack(*one)
+    end = len(kept)
     if end and at < _TIME.unpack_from(kept, end - _SIZE)[0]:
         return _packed(sorted((*_FORM.iter_unpack(kept), one)))[-_most(vital) * _SIZE :]
     crowded = end - MOST_A_MINUTE * _SIZE
@@ -130,22 +150,26 @@ def _packed(marks: Iterable[tuple[Any, ...]]) -> bytes:
     return b"".join(_FORM.pack(*each) for each in marks)
 
 
-# --- when readings are taken back -------------------------------------------------------------------------------------
+# --- when readings are taken back -----------------------------------------------------------------
 
 
 def not_counted(state: ScoreState, readings: Iterable[Reading]) -> frozenset[str]:
     """The ids of those that came second, as far as that is still known: nothing rests on them.
 
-    One of which it is not known any more is taken back like any other: an Observation too many is said to be in error
-    rather than one that is wrong left as it is.
+    One of which it is not known any more is taken back like any other: an Observation too many is
+    said to be in error rather than one that is wrong left as it is.
     """
     return frozenset(
-        reading.id for reading in readings if any(twin.id == reading.id for twin in state.twins.get(reading.vital, ()))
+        reading.id
+        for reading in readings
+        if any(twin.id == reading.id for twin in state.twins.get(reading.vital, ()))
     )
 
 
 def forget(state: ScoreState, reading: Reading) -> None:
-    """Forget a reading that is taken back, whichever it was; what came second to it is asked for by ``heirs``."""
+    """Forget a reading that is taken back, whichever it was; what came second to it is asked for
+    by ``heirs``.
+    """
     vital = reading.vital
     if twins := state.twins.get(vital):
         twins[:] = [twin for twin in twins if twin.id != reading.id]
@@ -156,13 +180,16 @@ def forget(state: ScoreState, reading: Reading) -> None:
 
 
 def _forget_mark(state: ScoreState, vital: str, one: Measured) -> None:
-    firsts, copies = list(_marks(state.seen[vital])), list(_marks(state.copies.get(vital, b"")))
+    firsts = list(_marks(state.seen[vital]))
+    copies = list(_marks(state.copies.get(vital, b"")))
     if one in firsts:
         firsts.remove(one)
         copies = [each for each in copies if each.said != _checksum(one)]
     else:
         alike = {_checksum(first) for first in firsts if first.said == one.said}
-        copies = [each for each in copies if each.said not in alike or each._replace(said=one.said) != one]
+        copies = [
+            each for each in copies if each.said not in alike or each._replace(said=one.said) != one
+        ]
     _keep(state.seen, vital, firsts)
     _keep(state.copies, vital, copies)
 
@@ -170,15 +197,22 @@ def _forget_mark(state: ScoreState, vital: str, one: Measured) -> None:
 def copies(state: ScoreState, vital: str) -> frozenset[tuple[Measured, Measured]]:
     """Each reading that is known to have come second, after the first of its measurement."""
     kept = list(_marks(state.copies.get(vital, b"")))
-    firsts = {_checksum(first): first for first in _marks(state.seen.get(vital, b""))} if kept else {}
-    found = {(first, each._replace(said=first.said)) for each in kept if (first := firsts.get(each.said)) is not None}
+    firsts = (
+        {_checksum(first): first for first in _marks(state.seen.get(vital, b""))} if kept else {}
+    )
+    found = {
+        (first, each._replace(said=first.said))
+        for each in kept
+        if (first := firsts.get(each.said)) is not None
+    }
     for twin in state.twins.get(vital, ()):
         found.add((Measured._make(_FORM.unpack(twin.of)), measured(_reading("", vital, twin))))
     return frozenset(found)
 
 
 def heirs(state: ScoreState, patient: str, wrong: Sequence[Reading]) -> tuple[Reading, ...]:
-    """What came second to readings that are taken back, and is right: to be judged and published in their place.
+    """What came second to readings that are taken back, and is right: to be judged and published in
+    their place.
 
     They are second to nothing any more, and forgotten here.
     """
@@ -196,22 +230,44 @@ def heirs(state: ScoreState, patient: str, wrong: Sequence[Reading]) -> tuple[Re
 def _twin(first: Measured, reading: Reading) -> Twin:
     origin = reading.origin
     return Twin(
-        of=_FORM.pack(*first), id=reading.id, device=reading.device, value=str(reading.value), unit=reading.unit,
-        measured_at=reading.measured_at, received_at=reading.received_at, utc_offset=reading.utc_offset,
-        flags=reading.flags, attributes=_small(reading.attributes), frame=origin.frame, index=origin.index,
+        of=_FORM.pack(*first),
+        id=reading.id,
+        device=reading.device,
+        value=str(reading.value),
+        unit=reading.unit,
+        measured_at=reading.measured_at,
+        received_at=reading.received_at,
+        utc_offset=reading.utc_offset,
+        flags=reading.flags,
+        attributes=_small(reading.attributes),
+        frame=origin.frame,
+        index=origin.index,
         part=origin.part,
-    )  # fmt: skip
+    )
 
 
 def _small(attributes: dict[str, Any]) -> dict[str, Any]:
     """A device may hang kilobytes on each value."""
-    return {name: text for name, text in attributes.items() if isinstance(text, str) and len(text) <= MOST_TEXT}
+    return {
+        name: text
+        for name, text in attributes.items()
+        if isinstance(text, str) and len(text) <= MOST_TEXT
+    }
 
 
 def _reading(patient: str, vital: str, twin: Twin) -> Reading:
     return Reading(
-        id=twin.id, patient=patient, device=twin.device, vital=vital, value=twin.value, unit=twin.unit,
-        measured_at=twin.measured_at, received_at=twin.received_at, utc_offset=twin.utc_offset, absent=None,
-        flags=twin.flags, attributes=twin.attributes,
+        id=twin.id,
+        patient=patient,
+        device=twin.device,
+        vital=vital,
+        value=twin.value,
+        unit=twin.unit,
+        measured_at=twin.measured_at,
+        received_at=twin.received_at,
+        utc_offset=twin.utc_offset,
+        absent=None,
+        flags=twin.flags,
+        attributes=twin.attributes,
         origin=Origin(frame=twin.frame, index=twin.index, part=twin.part),
-    )  # fmt: skip
+    )

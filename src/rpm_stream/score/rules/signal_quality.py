@@ -1,8 +1,9 @@
-"""Signs of a bad signal that no device tells: jumps, wrong units, sensors that disagree, values that come again.
+"""Signs of a bad signal that no device tells: jumps, wrong units, sensors that disagree, values
+that come again.
 
-They are told in groups of their own (``device:<kind>``) and said in the words of what else was found: a high alert is
-told with the doubt beside it and never less for it (law 3). Nothing here takes a finding away or changes its priority.
-Late readings are compared with nothing.
+They are told in groups of their own (``device:<kind>``) and said in the words of what else was
+found: a high alert is told with the doubt beside it and never less for it (law 3). Nothing here
+takes a finding away or changes its priority. Late readings are compared with nothing.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ from rpm_stream.score.rules.protocol import Held, MomentRule, Shared
 from rpm_stream.score.rules.unit_mismatch import OtherUnits
 from rpm_stream.text import plain_flags, plain_unit, plain_value, with_unit
 
-HEART, PULSE = "heart_rate", "pulse_rate"
+HEART = "heart_rate"
+PULSE = "pulse_rate"
 MOVEMENT = ("cadence", "speed")
 AGAIN = "measure again"
 MOST_SEQUENCES = 8  # of a patient: two meters and a sensor, and as many that were handed in
@@ -57,7 +59,8 @@ class Quality(MomentRule):
 
     def __init__(self, shared: Shared) -> None:
         knowledge = shared.knowledge
-        self._knowledge, self._signal = knowledge, knowledge.signal
+        self._knowledge = knowledge
+        self._signal = knowledge.signal
         self._teller = Teller(knowledge, self.kind, knowledge.signal.version)
         self._units = OtherUnits(knowledge)
         self._plans = {vital: self._plan(vital) for vital in {PULSE, *knowledge.signal.compared()}}
@@ -77,14 +80,17 @@ class Quality(MomentRule):
         )
 
     def look(self, state: ScoreState, moment: Moment) -> None:
-        """Say the doubts about the moment's readings in what was found, and add what is told of the signal.
+        """Say the doubts about the moment's readings in what was found, and add what is told of the
+        signal.
 
         ``state.latest`` must know the moment already.
         """
         doubts: dict[str, str] = {}
         told = [each for reading in moment.judged for each in self._told(state, reading, doubts)]
         if moment.findings:
-            moment.findings = [self._explained(state, finding, doubts) for finding in moment.findings]
+            moment.findings = [
+                self._explained(state, finding, doubts) for finding in moment.findings
+            ]
         if told:
             moment.findings += [self._teller.finding(each) for each in told]
 
@@ -117,13 +123,17 @@ class Quality(MomentRule):
                 jump = self._jump(plan, reading, last) if unit is None and differs else 0.0
                 if jump >= plan.by or (state.doubts and any_going_on(state.doubts)):
                     yield from self._step(state, reading, last, jump, doubts)
-                last.value, last.unit, last.at = reading.value, reading.unit, reading.measured_at
+                last.value = reading.value
+                last.unit = reading.unit
+                last.at = reading.measured_at
         if plan.resent is not None:
             yield from self._resent(state, reading, plan.resent, key)
         if reading.vital == PULSE:
             yield from self._agreement(state, reading)
 
-    def _unit(self, state: ScoreState, reading: Reading, unit: str | None, doubts: dict[str, str]) -> Iterator[Told]:
+    def _unit(
+        self, state: ScoreState, reading: Reading, unit: str | None, doubts: dict[str, str]
+    ) -> Iterator[Told]:
         """A value that does not fit this person, and would in another unit."""
         if unit is None and not (state.doubts and any_going_on(state.doubts)):
             return
@@ -131,24 +141,45 @@ class Quality(MomentRule):
         run = count(state.doubts, member, reading.measured_at, unit is not None)
         if unit is None:
             return
-        said = f"does not fit this person, and would in {plain_unit(unit)}: is the device's unit set right?"
+        said = (
+            f"does not fit this person, and would in {plain_unit(unit)}: is the device's unit set"
+            " right?"
+        )
         doubts[reading.id] = said
         if is_news(run):
             why = f"{plain_value(reading)} {said} (shipped)"
-            yield Told(kind="unit", of=reading.vital, title="Unit looks wrong", why=why, evidence=(reading,))
+            yield Told(
+                kind="unit",
+                of=reading.vital,
+                title="Unit looks wrong",
+                why=why,
+                evidence=(reading,),
+            )
 
     def _jump(self, plan: Plan, reading: Reading, last: LastValue) -> float:
-        """How far a value is from the one before, where that is near enough in time to be compared with."""
+        """How far a value is from the one before, where that is near enough in time to be
+        compared with.
+        """
         if reading.measured_at - last.at > plan.within:
             return 0.0
-        vital, value = reading.vital, reading.value or last.value
-        return abs(self._units.number(vital, value, reading.unit) - self._units.number(vital, last.value, last.unit))
+        vital = reading.vital
+        value = reading.value or last.value
+        return abs(
+            self._units.number(vital, value, reading.unit)
+            - self._units.number(vital, last.value, last.unit)
+        )
 
     def _step(
-        self, state: ScoreState, reading: Reading, last: LastValue, jump: float, doubts: dict[str, str]
+        self,
+        state: ScoreState,
+        reading: Reading,
+        last: LastValue,
+        jump: float,
+        doubts: dict[str, str],
     ) -> Iterator[Told]:
         """A jump from the value before, of the same device, that no body makes."""
-        plan, at = self._plans[reading.vital], reading.measured_at
+        plan = self._plans[reading.vital]
+        at = reading.measured_at
         assert plan.step is not None
         member = member_of("step", reading.vital, reading.device)
         run = state.doubts.get(member)
@@ -156,22 +187,43 @@ class Quality(MomentRule):
             if run is not None and at - run.until >= timedelta(minutes=plan.step.hold_minutes):
                 count(state.doubts, member, at, False)
             return
-        said = f"a jump from {with_unit(last.value, last.unit)} {_before(at - last.at)} that hardly any body makes"
+        said = (
+            f"a jump from {with_unit(last.value, last.unit)} {_before(at - last.at)} that hardly"
+            " any body makes"
+        )
         doubts[reading.id] = f"{said}: {AGAIN}"
         run = count(state.doubts, member, at, True)
         if run is not None and run.count == 1:
             run.value = f"{self._units.number(reading.vital, last.value, last.unit)}"
         if lasts(run, plan.step.times, 0) and is_news(run):
-            why = f"{plain_value(reading)}, {said}: another person, a slipped sensor? {AGAIN.capitalize()} (shipped)"
-            yield Told(kind="step", of=reading.vital, title="Value jumps", why=why, evidence=(reading,))
+            why = (
+                f"{plain_value(reading)}, {said}: another person, a slipped sensor?"
+                f" {AGAIN.capitalize()} (shipped)"
+            )
+            yield Told(
+                kind="step", of=reading.vital, title="Value jumps", why=why, evidence=(reading,)
+            )
 
     def _is_back(self, plan: Plan, reading: Reading, run: DeviceRun | None) -> bool:
-        """Whether a value that was measured again is what it was before the jump: the odd one was an artefact."""
-        if plan.step is None or plan.step.times > 1 or run is None or not run.count or reading.value is None:
+        """Whether a value that was measured again is what it was before the jump: the odd one
+        was an artefact.
+        """
+        if (
+            plan.step is None
+            or plan.step.times > 1
+            or run is None
+            or not run.count
+            or reading.value is None
+        ):
             return False
-        return abs(self._units.number(reading.vital, reading.value, reading.unit) - float(run.value)) < plan.by
+        return (
+            abs(self._units.number(reading.vital, reading.value, reading.unit) - float(run.value))
+            < plan.by
+        )
 
-    def _resent(self, state: ScoreState, reading: Reading, rules: Resent, key: str) -> Iterator[Told]:
+    def _resent(
+        self, state: ScoreState, reading: Reading, rules: Resent, key: str
+    ) -> Iterator[Told]:
         """The newest values in the order of older ones: stored values that come as new."""
         values = state.sequences.get(key)
         if values is None:
@@ -184,17 +236,30 @@ class Quality(MomentRule):
         if not again and not (state.doubts and any_going_on(state.doubts)):
             return
         of = f"resent.{reading.vital}"
-        run = count(state.doubts, member_of("clock", of, reading.device), reading.measured_at, again)
+        run = count(
+            state.doubts, member_of("clock", of, reading.device), reading.measured_at, again
+        )
         if again and is_news(run):
             plain = self._knowledge.vitals[reading.vital].plain
-            why = f"the last {rules.length} values of {plain} came in the same order before: stored ones, sent as new?"
+            why = (
+                f"the last {rules.length} values of {plain} came in the same order before: stored"
+                " ones, sent as new?"
+            )
             told = f"{why} (shipped)"
-            yield Told(kind="clock", of=of, title="Old values sent again", why=told, evidence=(reading,))
+            yield Told(
+                kind="clock", of=of, title="Old values sent again", why=told, evidence=(reading,)
+            )
 
     def _agreement(self, state: ScoreState, pulse: Reading) -> Iterator[Told]:
         """The pulse of one sensor against the heart rate of another."""
-        rules, heart = self._signal.agreement, state.latest.get(HEART)
-        if heart is None or heart.value is None or pulse.value is None or heart.device == pulse.device:
+        rules = self._signal.agreement
+        heart = state.latest.get(HEART)
+        if (
+            heart is None
+            or heart.value is None
+            or pulse.value is None
+            or heart.device == pulse.device
+        ):
             return
         if abs(heart.measured_at - pulse.measured_at) > self._together:
             return
@@ -205,8 +270,9 @@ class Quality(MomentRule):
         run = count(state.doubts, member, pulse.measured_at, apart)
         if lasts(run, rules.count, rules.minutes) and is_news(run):
             why = (
-                f"pulse {pulse.value} a minute{self._from(pulse)}, heart rate {heart.value} a minute"
-                f"{self._from(heart)}: a bad signal in one of them, or beats that do not reach the finger (shipped)"
+                f"pulse {pulse.value} a minute{self._from(pulse)}, heart rate {heart.value} a"
+                f" minute{self._from(heart)}: a bad signal in one of them, or beats that do not"
+                " reach the finger (shipped)"
             )
             title = "Pulse and heart rate disagree"
             yield Told(kind="disagreement", of=PULSE, title=title, why=why, evidence=(pulse, heart))
@@ -216,7 +282,9 @@ class Quality(MomentRule):
         return f" from {sensor}" if sensor else ""
 
     def _explained(self, state: ScoreState, finding: Finding, doubts: dict[str, str]) -> Finding:
-        """A finding with what is to be known of its first reading: doubts, and whether the person moved."""
+        """A finding with what is to be known of its first reading: doubts, and whether the
+        person moved.
+        """
         first = finding.evidence[0]
         said = []
         if flags := self._signal.ask_repeat.intersection(first.flags):
@@ -231,14 +299,25 @@ class Quality(MomentRule):
             said.append(doubts[first.id])
         if finding.vital in self._signal.motion.vitals and finding.direction != "low":
             said += self._moving(state, first.measured_at)
-        return msgspec.structs.replace(finding, why="; ".join((finding.why, *said))) if said else finding
+        return (
+            msgspec.structs.replace(finding, why="; ".join((finding.why, *said)))
+            if said
+            else finding
+        )
 
     def _moving(self, state: ScoreState, at: datetime) -> list[str]:
         """``while moving: 120 steps a minute`` where that is so."""
         rules = self._signal.motion
-        for name, least, words in (("cadence", rules.cadence, "steps a minute"), ("speed", rules.speed, "m/s")):
+        for name, least, words in (
+            ("cadence", rules.cadence, "steps a minute"),
+            ("speed", rules.speed, "m/s"),
+        ):
             last = state.signal.get(name)
-            if last is not None and timedelta(0) <= at - last.at <= self._moving_for and float(last.value) >= least:
+            if (
+                last is not None
+                and timedelta(0) <= at - last.at <= self._moving_for
+                and float(last.value) >= least
+            ):
                 return [f"while moving: {last.value} {words}"]
         return []
 
@@ -251,7 +330,9 @@ def _keep_last(state: ScoreState, key: str, reading: Reading) -> None:
         _make_room(state.signal, MOST_RUNS)
         state.signal[key] = LastValue(reading.value, reading.unit, reading.measured_at)
     elif reading.measured_at >= last.at:
-        last.value, last.unit, last.at = reading.value, reading.unit, reading.measured_at
+        last.value = reading.value
+        last.unit = reading.unit
+        last.at = reading.measured_at
 
 
 def _make_room(kept: dict[str, LastValue] | dict[str, list[str]], most: int) -> None:
@@ -262,7 +343,8 @@ def _make_room(kept: dict[str, LastValue] | dict[str, list[str]], most: int) -> 
 
 def _stands_in(tail: list[str], values: list[str]) -> bool:
     """Whether ``tail`` stands in ``values`` in the same order."""
-    size, newest = len(tail), tail[-1]
+    size = len(tail)
+    newest = tail[-1]
     ends = (end for end, value in enumerate(values, start=1) if value == newest and end >= size)
     return any(values[end - size : end] == tail for end in ends)
 

@@ -1,8 +1,10 @@
-"""The table of rules over readings: the one place that lists them. To add one: its file, its line here.
+"""The table of rules over readings: the one place that lists them. To add one: its file, its line
+here.
 
-The order is that of looking, and of what is found. The limits stand first, because they enter the readings into their
-histories; the others look at those. Signal quality stands behind all that it doubts. Rules that look at a patient as
-a whole, by time or by the registry, have other inputs and stand in ``pipeline/patient_rules.py``.
+The order is that of looking, and of what is found. The limits stand first, because they enter the
+readings into their histories; the others look at those. Signal quality stands behind all that it
+doubts. Rules that look at a patient as a whole, by time or by the registry, have other inputs and
+stand in ``pipeline/patient_rules.py``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """What a trend found, in words: the value, how far its days have risen, and what stands beside.
 
-All numbers are said in the unit that the reading came in: that is what the person and the nurse read on the device. The
-distance is that of the two numbers as shown, so that a reader's own sum comes out.
+All numbers are said in the unit that the reading came in: that is what the person and the nurse
+read on the device. The distance is that of the two numbers as shown, so that a reader's own sum
+comes out.
 """
 
 from __future__ import annotations
@@ -19,11 +20,17 @@ from rpm_stream.score.rules.limits_and_news2 import number_of
 class TrendWords:
     """Words for a rise, bound to the knowledge table; ``words`` knows the units."""
 
-    def __init__(self, knowledge: Knowledge, words: UsualWords, averages: Mapping[str, Average]) -> None:
-        self._knowledge, self._words, self._averages = knowledge, words, averages
+    def __init__(
+        self, knowledge: Knowledge, words: UsualWords, averages: Mapping[str, Average]
+    ) -> None:
+        self._knowledge = knowledge
+        self._words = words
+        self._averages = averages
 
     def rise(self, reading: Reading, risen: Risen) -> str:
-        """``weight 82.1 kg, 2.1 kg above the discharge weight of 80.0 kg; breathlessness 5, usual is 2 (trend)``"""
+        """``weight 82.1 kg, 2.1 kg above the discharge weight of 80.0 kg; breathlessness 5,
+        usual is 2 (trend)``
+        """
         value = self._words.said(reading)
         said = [value if risen.fast is None else self._compared(value, reading, risen, risen.fast)]
         if risen.within:
@@ -37,15 +44,25 @@ class TrendWords:
         last, before = (self._words.number(scale, reading, number) for number in (fast, risen.slow))
         unit = scale.written
         if risen.rule == DISCHARGE:
-            is_own = abs(float(number_of(self._knowledge, reading)) - fast) <= self._half_a_step(reading.vital)
-            last, day = (self._words.own(scale, reading), "") if is_own else (last, f"; {last}{unit} on the day")
-            return f"{value}{day}, {last - before}{unit} above the discharge weight of {before}{unit}"
+            is_own = abs(float(number_of(self._knowledge, reading)) - fast) <= self._half_a_step(
+                reading.vital
+            )
+            last, day = (
+                (self._words.own(scale, reading), "")
+                if is_own
+                else (last, f"; {last}{unit} on the day")
+            )
+            return (
+                f"{value}{day}, {last - before}{unit} above the discharge weight of {before}{unit}"
+            )
         row = self._averages[reading.vital]
         return (
-            f"{value}; {last}{unit} over the last {row.fast_days} days, {last - before} above the {before} of the "
-            f"{row.slow_days} days before"
+            f"{value}; {last}{unit} over the last {row.fast_days} days, {last - before} above the"
+            f" {before} of the {row.slow_days} days before"
         )
 
     def _half_a_step(self, vital: str) -> float:
-        """How far a value may be from its day's, which is kept in steps, where it is the only one of the day."""
+        """How far a value may be from its day's, which is kept in steps, where it is the only
+        one of the day.
+        """
         return float(self._knowledge.vitals[vital].resolution) / STEPS / 2 + 1e-9

@@ -1,8 +1,9 @@
-"""Trends over days: this person's last days against their own days before, as of the time of a reading.
+"""Trends over days: this person's last days against their own days before, as of the time of a
+reading.
 
-Nothing here is learned for good: the window moves on, so a lasting shift becomes the usual after its own length, and
-when a person calls values the new normal the days before no longer count. Values that their device doubts, and those
-of an unknown user of a shared scale, enter no day.
+Nothing here is learned for good: the window moves on, so a lasting shift becomes the usual after
+its own length, and when a person calls values the new normal the days before no longer count.
+Values that their device doubts, and those of an unknown user of a shared scale, enter no day.
 """
 
 from __future__ import annotations
@@ -19,7 +20,17 @@ from rpm_stream.records import Direction, Finding, Key, PatientEntry, Reading, R
 from rpm_stream.score.baseline.learning import Numbers
 from rpm_stream.score.baseline.wording import UsualWords
 from rpm_stream.score.memory.continuous import is_continuous
-from rpm_stream.score.memory.days import AVERAGE, DISCHARGE, DROP, JOINED, Days, DayTable, Risen, day_of, spread
+from rpm_stream.score.memory.days import (
+    AVERAGE,
+    DISCHARGE,
+    DROP,
+    JOINED,
+    Days,
+    DayTable,
+    Risen,
+    day_of,
+    spread,
+)
 from rpm_stream.score.memory.history import VitalHistory, add, segment_of
 from rpm_stream.score.memory.marks import note_calm
 from rpm_stream.score.memory.member_names import member_name
@@ -71,33 +82,56 @@ class Trends(MomentRule):
     def __init__(self, shared: Shared) -> None:
         knowledge = shared.knowledge
         self.calm_for = timedelta(minutes=knowledge.limits.recovery_minutes)
-        self._knowledge, self._rules = knowledge, knowledge.trends
-        self._numbers, self._usual_words = Numbers(knowledge), UsualWords(knowledge)
+        self._knowledge = knowledge
+        self._rules = knowledge.trends
+        self._numbers = Numbers(knowledge)
+        self._usual_words = UsualWords(knowledge)
         self._discharge = DischargeWeight(knowledge)
         self._averages = {row.vital: row for row in self._rules.average}
         self._words = TrendWords(knowledge, self._usual_words, self._averages)
         self._drops = {row.vital: row for row in self._rules.drop}
         self._joined = {row.vital: row for row in self._rules.joined}
-        named = {*self._averages, *self._drops, *self._joined, *(row.answer for row in self._rules.joined)}
+        named = {
+            *self._averages,
+            *self._drops,
+            *self._joined,
+            *(row.answer for row in self._rules.joined),
+        }
         named.update(name for row in self._rules.joined for name in row.averages)
         self._tables = {
-            vital: DayTable(float(knowledge.vitals[vital].resolution), self._rules.slot_hours, self._rules.kept_days)
+            vital: DayTable(
+                float(knowledge.vitals[vital].resolution),
+                self._rules.slot_hours,
+                self._rules.kept_days,
+            )
             for vital in sorted(named)
         }
         self._doubted = knowledge.signal.ask_repeat | {"query"}
 
     def look(self, state: ScoreState, moment: Moment) -> None:
-        """Add what the readings of the moment show, with the time to the reading of the vital before."""
+        """Add what the readings of the moment show, with the time to the reading of the vital
+        before.
+        """
         for finding in self.found(state, moment.judged, moment.late, moment.entry):
-            moment.findings.append(msgspec.structs.replace(finding, apart=moment.gaps.get(finding.vital)))
+            moment.findings.append(
+                msgspec.structs.replace(finding, apart=moment.gaps.get(finding.vital))
+            )
 
     def found(
-        self, state: ScoreState, readings: Sequence[Reading], late: Collection[str], patient: PatientEntry
+        self,
+        state: ScoreState,
+        readings: Sequence[Reading],
+        late: Collection[str],
+        patient: PatientEntry,
     ) -> Iterator[Finding]:
         """What the readings of one instant add to their days, and what holds then."""
         for reading in readings:
             table = self._tables.get(reading.vital)
-            if table is None or reading.value is None or not self._doubted.isdisjoint(reading.flags):
+            if (
+                table is None
+                or reading.value is None
+                or not self._doubted.isdisjoint(reading.flags)
+            ):
                 continue
             kept = state.days.get(reading.vital)
             if kept is None:
@@ -115,27 +149,38 @@ class Trends(MomentRule):
         times = {reading.measured_at for reading in wrong}
         counted[:] = [one for one in counted if one.at not in times]
         for reading in wrong:
-            table, kept = self._tables.get(reading.vital), state.days.get(reading.vital)
+            table = self._tables.get(reading.vital)
+            kept = state.days.get(reading.vital)
             if table is not None and kept is not None and reading.value is not None:
                 table.forget(kept, reading.measured_at, self._numbers.of(reading))
 
-    # --- the mean of the last days -----------------------------------------------------------------------------------
+    # --- the mean of the last days ----------------------------------------------------------------
 
     def _average(
         self, state: ScoreState, reading: Reading, patient: PatientEntry, how: tuple[bool, bool]
     ) -> Iterator[Finding]:
-        """The rule as of the reading's day; where it came late also of the newest day that it reaches."""
+        """The rule as of the reading's day; where it came late also of the newest day that it
+        reaches.
+        """
         entered, is_late = how
-        row, kept, day = self._averages[reading.vital], state.days[reading.vital], day_of(reading.measured_at)
+        row = self._averages[reading.vital]
+        kept = state.days[reading.vital]
+        day = day_of(reading.measured_at)
         newest = max(kept.days)
         risen, told = (kept.risen, kept.told) if day == newest else (None, None)
         if entered:
-            risen, told = self._risen(state, row, day, patient), None
-            kept.told, kept.risen = None, risen if day == newest else self._risen(state, row, newest, patient)
+            risen = self._risen(state, row, day, patient)
+            told = None
+            kept.told, kept.risen = (
+                None,
+                risen if day == newest else self._risen(state, row, newest, patient),
+            )
             if newest - day < row.fast_days:
                 risen = kept.risen or risen
             if not is_late:
-                rise = self._rise(state, row, newest) or self._above_discharge(state, row, newest, patient)
+                rise = self._rise(state, row, newest) or self._above_discharge(
+                    state, row, newest, patient
+                )
                 is_calm = kept.risen is None and (rise is None or rise.by < rise.threshold / 2)
                 note_calm(state, _member(reading.vital), reading.measured_at, is_calm)
         if risen is not None:
@@ -146,7 +191,8 @@ class Trends(MomentRule):
             yield self._finding(reading, told[1], told[0], bound, is_late)
 
     def _rise(self, state: ScoreState, row: Average, day: int) -> Rise | None:
-        kept, table = state.days.get(row.vital), self._tables[row.vital]
+        kept = state.days.get(row.vital)
+        table = self._tables[row.vital]
         if kept is None:
             return None
         first = day - row.fast_days - row.slow_days + 1
@@ -162,20 +208,29 @@ class Trends(MomentRule):
         accepted = state.accepted.get(self._knowledge.vitals[vital].group)
         return 0 if accepted is None else day_of(accepted)
 
-    def _above_discharge(self, state: ScoreState, row: Average, day: int, patient: PatientEntry) -> Rise | None:
-        """How far the day lies above the weight at discharge, where no days of one's own are known."""
+    def _above_discharge(
+        self, state: ScoreState, row: Average, day: int, patient: PatientEntry
+    ) -> Rise | None:
+        """How far the day lies above the weight at discharge, where no days of one's own are
+        known.
+        """
         compared = self._discharge.compared(patient, row.vital, day)
         today = self._tables[row.vital].medians(state.days[row.vital], day, day)
         if compared is None or not today:
             return None
         return Rise(fast=today[0], slow=compared[0], threshold=compared[1] + LEAST_ABOVE)
 
-    def _risen(self, state: ScoreState, row: Average, day: int, patient: PatientEntry) -> Risen | None:
+    def _risen(
+        self, state: ScoreState, row: Average, day: int, patient: PatientEntry
+    ) -> Risen | None:
         """Why the rule holds of ``day``; None where it does not."""
-        rise, rule = self._rise(state, row, day), AVERAGE
+        rise = self._rise(state, row, day)
+        rule = AVERAGE
         if rise is None:
-            rise, rule = self._above_discharge(state, row, day, patient), DISCHARGE
-        thumb, joined = self._thumb(state, row.vital, day), self._joined.get(row.vital)
+            rise = self._above_discharge(state, row, day, patient)
+            rule = DISCHARGE
+        thumb = self._thumb(state, row.vital, day)
+        joined = self._joined.get(row.vital)
         beside = self._beside(state, joined, day) if joined is not None else ""
         if rise is not None and rise.is_over:
             risen = Risen(rule, rise.slow + rise.threshold, rise.fast, rise.slow)
@@ -184,22 +239,33 @@ class Trends(MomentRule):
         else:
             return None
         if thumb is not None:
-            risen.up, risen.within = thumb.by, thumb.days
+            risen.up = thumb.by
+            risen.within = thumb.days
         risen.beside = beside
         return risen
 
     def _thumb(self, state: ScoreState, vital: str, day: int) -> Thumb | None:
         """The first rule of thumb that holds of ``day``."""
-        table, kept = self._tables[vital], state.days[vital]
+        table = self._tables[vital]
+        kept = state.days[vital]
         today = table.medians(kept, day, day)
         for row in self._rules.rule_of_thumb:
             before = table.medians(kept, max(day - row.days, self._since(state, vital)), day - 1)
-            if row.vital == vital and today and before and today[0] - min(before) >= float(row.by) - 1e-6:
-                return Thumb(fast=today[0], slow=min(before), threshold=float(row.by), days=row.days)
+            if (
+                row.vital == vital
+                and today
+                and before
+                and today[0] - min(before) >= float(row.by) - 1e-6
+            ):
+                return Thumb(
+                    fast=today[0], slow=min(before), threshold=float(row.by), days=row.days
+                )
         return None
 
     def _beside(self, state: ScoreState, row: Joined, day: int) -> str:
-        """What stands beside a rise, in words: a worse answer, a heart rate above its usual; else empty."""
+        """What stands beside a rise, in words: a worse answer, a heart rate above its usual;
+        else empty.
+        """
         found = [self._answer(state, row, day)]
         for vital in row.averages:
             rise = self._rise(state, self._averages[vital], day)
@@ -208,7 +274,8 @@ class Trends(MomentRule):
         return ", ".join(filter(None, found))
 
     def _answer(self, state: ScoreState, row: Joined, day: int) -> str:
-        kept, table = state.days.get(row.answer), self._tables[row.answer]
+        kept = state.days.get(row.answer)
+        table = self._tables[row.answer]
         fresh = [each for each in (kept.days if kept else ()) if day - row.fresh_days < each <= day]
         if kept is None or not fresh:
             return ""
@@ -218,13 +285,16 @@ class Trends(MomentRule):
         plain = self._knowledge.vitals[row.answer].plain
         if len(before) >= row.usual_least_days:
             usual = fmean(before)
-            return f"{plain} {now:.0f}, usual is {usual:.0f}" if now - usual >= float(row.rise) else ""
+            return (
+                f"{plain} {now:.0f}, usual is {usual:.0f}" if now - usual >= float(row.rise) else ""
+            )
         return f"{plain} {now:.0f}" if now >= float(row.least) else ""
 
-    # --- a drop from the usual ---------------------------------------------------------------------------------------
+    # --- a drop from the usual --------------------------------------------------------------------
 
     def _drop(self, state: ScoreState, reading: Reading, is_late: bool) -> Iterator[Finding]:
-        row, at = self._drops[reading.vital], reading.measured_at
+        row = self._drops[reading.vital]
+        at = reading.measured_at
         day = day_of(at)
         first = max(day - row.days, self._since(state, row.vital))
         usual = self._tables[row.vital].usual(state.days[row.vital], day, first, row.least_days)
@@ -235,12 +305,18 @@ class Trends(MomentRule):
         if not is_late:
             note_calm(state, _member(reading.vital), at, not is_low)
         if is_low and lasted:
-            why = f"{self._usual_words.value(reading, usual)} of the last {row.days} days, {lasted} (trend)"
+            why = (
+                f"{self._usual_words.value(reading, usual)} of the last {row.days} days, {lasted}"
+                " (trend)"
+            )
             yield self._finding(reading, DROP, why, usual - float(row.by), is_late)
 
     def _lasts(self, state: ScoreState, row: Drop, reading: Reading, is_low: bool) -> str:
-        """For how long a drop has lasted, in words: by minutes in a stream, by number of single readings."""
-        broken, at = ((DROPPED,) if is_low else ()), reading.measured_at
+        """For how long a drop has lasted, in words: by minutes in a stream, by number of single
+        readings.
+        """
+        broken = (DROPPED,) if is_low else ()
+        at = reading.measured_at
         if is_continuous(reading, self._knowledge):
             history = state.drops.setdefault(row.vital, VitalHistory())
             segment = segment_of(reading, "beyond" if is_low else "inside", None, broken)
@@ -255,13 +331,16 @@ class Trends(MomentRule):
         forget(recent)
         return f"in {row.of.count} of the last {row.of.last} readings" if enough else ""
 
-    # --- telling -----------------------------------------------------------------------------------------------------
+    # --- telling ----------------------------------------------------------------------------------
 
-    def _finding(self, reading: Reading, rule: str, why: str, bound: float | None, is_late: bool) -> Finding:
-        """``bound``: the level in the vital's first unit beyond which the rule rings; None of an older release's words.
+    def _finding(
+        self, reading: Reading, rule: str, why: str, bound: float | None, is_late: bool
+    ) -> Finding:
+        """``bound``: the level in the vital's first unit beyond which the rule rings; None of an
+        older release's words.
 
-        A rise is one of days: the reading's own value may be short of the bound, and then it is no number to measure
-        what comes after it by.
+        A rise is one of days: the reading's own value may be short of the bound, and then it is no
+        number to measure what comes after it by.
         """
         vital = self._knowledge.vitals[reading.vital]
         side: Direction = "low" if rule == DROP else "high"

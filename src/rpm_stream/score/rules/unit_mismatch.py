@@ -1,7 +1,9 @@
-"""Whether a value looks sent in another unit than the one that it says, by this person's own usual value.
+"""Whether a value looks sent in another unit than the one that it says, by this person's own usual
+value.
 
-Nothing is converted and nothing guessed (law 10): the value stays what it is, is judged as it is, and a person reads
-which unit it would fit. Usual is the median of the newest values, suspects too, so that a real change becomes usual.
+Nothing is converted and nothing guessed (law 10): the value stays what it is, is judged as it is,
+and a person reads which unit it would fit. Usual is the median of the newest values, suspects too,
+so that a real change becomes usual.
 """
 
 from __future__ import annotations
@@ -19,19 +21,31 @@ class OtherUnits:
     def __init__(self, knowledge: Knowledge) -> None:
         self._knowledge = knowledge
         self._rules = {row.vital: row for row in knowledge.signal.other_unit}
-        self._kept, self._least = knowledge.signal.usual.kept, knowledge.signal.usual.least
+        self._kept = knowledge.signal.usual.kept
+        self._least = knowledge.signal.usual.least
 
     def suspect(self, state: ScoreState, reading: Reading) -> str | None:
-        """The unit that the value would fit, where it does not fit in its own; None where nothing speaks for one."""
-        rule, known = self._rules.get(reading.vital), state.usual.get(reading.vital, ())
+        """The unit that the value would fit, where it does not fit in its own; None where
+        nothing speaks for one.
+        """
+        rule = self._rules.get(reading.vital)
+        known = state.usual.get(reading.vital, ())
         if rule is None or reading.value is None or len(known) < self._least:
             return None
         usual = sorted(known)[len(known) // 2]
         if _apart(self.number(reading.vital, reading.value, reading.unit), usual) <= rule.far:
             return None
-        vital, value = reading.vital, reading.value
+        vital = reading.vital
+        value = reading.value
         others = (unit for unit in self._knowledge.vitals[vital].units if unit != reading.unit)
-        return next((unit for unit in others if _apart(self.number(vital, value, unit), usual) <= rule.near), None)
+        return next(
+            (
+                unit
+                for unit in others
+                if _apart(self.number(vital, value, unit), usual) <= rule.near
+            ),
+            None,
+        )
 
     def learn(self, state: ScoreState, reading: Reading) -> None:
         """Enter a value into this person's usual ones."""
@@ -43,7 +57,11 @@ class OtherUnits:
     def number(self, vital: str, value: str, unit: str) -> float:
         """A value, read in ``unit``, in the vital's first one."""
         own = self._knowledge.vitals[vital].unit
-        return float(value) if unit == own else float(self._knowledge.convert(Decimal(value), unit, own))
+        return (
+            float(value)
+            if unit == own
+            else float(self._knowledge.convert(Decimal(value), unit, own))
+        )
 
 
 def _apart(one: float, other: float) -> float:

@@ -12,13 +12,13 @@ WORD: dict[Side, str] = {"low": "below", "high": "above"}
 
 
 class Breach(Record, frozen=True, kw_only=True):
-    """One limit that a reading is beyond. ``limit`` names it in the history; ``key`` and ``member`` are its place
-    in an episode.
+    """One limit that a reading is beyond. ``limit`` names it in the history; ``key`` and ``member``
+    are its place in an episode.
 
-    ``bound`` in ``unit`` is the number that it is beyond, as the limit is written; of a band its edge towards the
-    normal. ``first`` is the priority of one such reading, ``repeated`` that of a second in a row, or of one of
-    ``partner``, the (vital, limit) that one measurement gives together with it; ``minutes`` and ``of``: how long it
-    must last before it counts at all.
+    ``bound`` in ``unit`` is the number that it is beyond, as the limit is written; of a band its
+    edge towards the normal. ``first`` is the priority of one such reading, ``repeated`` that of a
+    second in a row, or of one of ``partner``, the (vital, limit) that one measurement gives
+    together with it; ``minutes`` and ``of``: how long it must last before it counts at all.
     """
 
     limit: str
@@ -41,8 +41,8 @@ class Breach(Record, frozen=True, kw_only=True):
 class Verdict(Record, frozen=True, kw_only=True):
     """What the limits say of one reading. ``counted``: one of them counts the last readings.
 
-    ``side``: the one that is not inside its recovery limits, None where both are. ``banded``: the sides on which no
-    limit holds but the bands of a chart.
+    ``side``: the one that is not inside its recovery limits, None where both are. ``banded``: the
+    sides on which no limit holds but the bands of a chart.
     """
 
     level: Level

@@ -1,4 +1,6 @@
-"""What strangers may send: raw sockets against the feed's own web server, without Kafka and with short times."""
+"""What strangers may send: raw sockets against the feed's own web server, without Kafka and with
+short times.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,10 @@ def all_of(connection: socket.socket) -> bytes:
 
 
 def post(path: str, body: bytes, more: bytes = b"") -> bytes:
-    head = f"POST {path} HTTP/1.1\r\nHost: feed\r\nConnection: close\r\nContent-Length: {len(body)}\r\n"
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: feed\r\nConnection: close\r\nContent-Length:"
+        f" {len(body)}\r\n"
+    )
     kind = b"Content-Type: application/x-www-form-urlencoded\r\n"
     return head.encode() + kind + more + b"\r\n" + body
 
@@ -74,13 +79,15 @@ def status(answer: bytes) -> int:
     return int(answer.split(b" ", 2)[1])
 
 
-# --- size ---------------------------------------------------------------------------------------------------------
+# --- size -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", ["/login", "/healthz"])
 def test_a_body_that_says_it_is_large_is_not_waited_for(port: int, path: str) -> None:
     with connected(port) as connection:
-        connection.sendall(f"POST {path} HTTP/1.1\r\nHost: feed\r\nContent-Length: 10000000000\r\n\r\n".encode())
+        connection.sendall(
+            f"POST {path} HTTP/1.1\r\nHost: feed\r\nContent-Length: 10000000000\r\n\r\n".encode()
+        )
         assert status(all_of(connection)) == 413
 
 
@@ -89,7 +96,9 @@ def test_a_body_that_says_nothing_is_cut_off_when_it_is_large(port: int) -> None
     chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
     sent = 0
     with connected(port) as connection:
-        connection.sendall(b"POST /login HTTP/1.1\r\nHost: feed\r\nTransfer-Encoding: chunked\r\n\r\n")
+        connection.sendall(
+            b"POST /login HTTP/1.1\r\nHost: feed\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
         with suppress(BrokenPipeError, ConnectionResetError):
             for _ in range(1024):
                 connection.sendall(chunk)
@@ -97,7 +106,9 @@ def test_a_body_that_says_nothing_is_cut_off_when_it_is_large(port: int) -> None
     assert sent < 16 * 1024 * 1024  # what lies in the system's buffers on the way
 
 
-@pytest.mark.parametrize("path", ["/api/alerts/6f7d5a0e-0000-4000-8000-000000000000/see", "/logout", "/", "/unknown"])
+@pytest.mark.parametrize(
+    "path", ["/api/alerts/6f7d5a0e-0000-4000-8000-000000000000/see", "/logout", "/", "/unknown"]
+)
 @pytest.mark.parametrize("bearer", [b"", BEARER])
 def test_every_path_is_bounded_signed_in_or_not(port: int, path: str, bearer: bytes) -> None:
     with connected(port) as connection:
@@ -114,19 +125,25 @@ def test_what_is_within_the_bound_arrives_whole(port: int) -> None:
         answer = all_of(connection)
     assert status(answer) == 303 and b"set-cookie: rpm_token=" in answer.lower()
     with connected(port) as connection:
-        connection.sendall(post("/login", b"rest=" + b"x" * room + b"&token=" + TOKEN.encode() + b"x"))
+        connection.sendall(
+            post("/login", b"rest=" + b"x" * room + b"&token=" + TOKEN.encode() + b"x")
+        )
         assert status(all_of(connection)) == 413
 
 
-# --- time ---------------------------------------------------------------------------------------------------------
+# --- time -----------------------------------------------------------------------------------------
 
 BEGINNINGS = {
     "nothing": b"",
     "half a line": b"GET /heal",
     "half the headers": b"GET /healthz HTTP/1.1\r\nHost: fe",
     "half a body": b"POST /login HTTP/1.1\r\nHost: feed\r\nContent-Length: 9\r\n\r\ntok",
-    "half a chunk": b"POST /login HTTP/1.1\r\nHost: feed\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nto",
-    "a body that nobody reads": b"POST /api/alerts HTTP/1.1\r\nHost: feed\r\nContent-Length: 9\r\n\r\ntok",
+    "half a chunk": (
+        b"POST /login HTTP/1.1\r\nHost: feed\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nto"
+    ),
+    "a body that nobody reads": (
+        b"POST /api/alerts HTTP/1.1\r\nHost: feed\r\nContent-Length: 9\r\n\r\ntok"
+    ),
     "a second request": b"GET /login HTTP/1.1\r\nHost: feed\r\n\r\nGET /logi",
 }
 
@@ -140,7 +157,9 @@ def test_a_request_that_stops_half_way_is_closed(port: int, begun: bytes) -> Non
     assert time.monotonic() - began < PATIENCE_S / 2
 
 
-@pytest.mark.parametrize("begun", [b"GET /login HTTP/1.1\r\nX-Slow: ", BEGINNINGS["half a body"][:-3]])
+@pytest.mark.parametrize(
+    "begun", [b"GET /login HTTP/1.1\r\nX-Slow: ", BEGINNINGS["half a body"][:-3]]
+)
 def test_a_request_that_drips_is_closed(port: int, begun: bytes) -> None:
     """A byte now and then keeps a connection from being idle, and not from being late."""
     began = time.monotonic()
@@ -154,13 +173,17 @@ def test_a_request_that_drips_is_closed(port: int, begun: bytes) -> None:
 
 
 def test_an_answer_that_goes_on_is_not_cut_off(port: int) -> None:
-    """The stream of events: the request has arrived, and its answer lasts longer than a request may."""
+    """The stream of events: the request has arrived, and its answer lasts longer than a request
+    may.
+    """
     with connected(port) as connection:
         connection.sendall(b"GET /api/alerts/stream HTTP/1.1\r\nHost: feed\r\n" + BEARER + b"\r\n")
         time.sleep(2 * WAIT_S)
         connection.settimeout(WAIT_S)
         found = connection.recv(65536)
-        assert b"event: snapshot" in found + (b"" if b"snapshot" in found else connection.recv(65536))
+        assert b"event: snapshot" in found + (
+            b"" if b"snapshot" in found else connection.recv(65536)
+        )
         with pytest.raises(TimeoutError):  # still open, and nothing to say
             assert connection.recv(65536) != b"", "it was closed"
 
@@ -177,7 +200,9 @@ def test_a_connection_serves_one_request_after_another(port: int) -> None:
 
 
 @pytest.mark.parametrize("begun", [b"", b"GET /metrics HTTP/1.1\r\nHost: x"])
-def test_the_door_of_prometheus_waits_for_nobody_for_ever(begun: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_door_of_prometheus_waits_for_nobody_for_ever(
+    begun: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(metrics_server, "REQUEST_S", WAIT_S)
     listening = metrics_server.listen(0, "127.0.0.1", CollectorRegistry())
     try:

@@ -1,4 +1,6 @@
-"""Wrong tokens: guessing is slow, alone and together; the right token always comes through after a short while."""
+"""Wrong tokens: guessing is slow, alone and together; the right token always comes through after
+a short while.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +17,22 @@ from support.feed.page import Kept
 
 from rpm_stream.app.feed.api.v1 import Doors, create_app
 from rpm_stream.app.feed.auth.bounds import BodyLimit
-from rpm_stream.app.feed.auth.guesses import ADDRESSES, FREE, LONGEST_WAIT_S, WRONG, Guesses, Verdict, place_of
-from rpm_stream.app.feed.auth.token import OPEN_PATHS, TokenGate, choose_token, cookie_value, unguessable
+from rpm_stream.app.feed.auth.guesses import (
+    ADDRESSES,
+    FREE,
+    LONGEST_WAIT_S,
+    WRONG,
+    Guesses,
+    Verdict,
+    place_of,
+)
+from rpm_stream.app.feed.auth.token import (
+    OPEN_PATHS,
+    TokenGate,
+    choose_token,
+    cookie_value,
+    unguessable,
+)
 from rpm_stream.app.runtime.settings import Settings
 
 TOKEN = "right"
@@ -43,7 +59,10 @@ def attack(door: Door, seconds: int, addresses: int, a_second: int = 20) -> None
     """``a_second`` different guesses each second, from the addresses in turn."""
     for number in range(seconds * a_second):
         door.time += 1 / a_second
-        door.show(f"10.{number % addresses // 65536}.{number % addresses // 256 % 256}.{number % 256}", f"g{number}")
+        door.show(
+            f"10.{number % addresses // 65536}.{number % addresses // 256 % 256}.{number % 256}",
+            f"g{number}",
+        )
 
 
 def test_one_address_has_few_guesses_an_hour() -> None:
@@ -55,13 +74,15 @@ def test_one_address_has_few_guesses_an_hour() -> None:
 
 
 def test_many_addresses_together_have_few_guesses_a_second() -> None:
-    """However many there are: each has a first try, and all of them together a bounded number a second."""
+    """However many there are: each has a first try, and all of them together a bounded number a
+    second.
+    """
     door = Door()
     attack(door, 600, 250)
     assert door.compared <= 600 * (10 + 1) + 200
 
 
-# --- the law: a right token gets in soon, whatever else is shown ---------------------------------------------------
+# --- the law: a right token gets in soon, whatever else is shown ----------------------------------
 
 
 def new_address(number: int) -> str:
@@ -77,7 +98,9 @@ SOON_S = 3 * LONGEST_WAIT_S
 
 
 def seconds_until_in(door: Door, guess: Callable[[], None], a_second: int) -> float:
-    """How long somebody at 10.0.0.1 needs who shows the right token, and again each time they were told to."""
+    """How long somebody at 10.0.0.1 needs who shows the right token, and again each time they
+    were told to.
+    """
     began = again = door.time
     while door.time - began < 60:
         guess()
@@ -93,7 +116,9 @@ def seconds_until_in(door: Door, guess: Callable[[], None], a_second: int) -> fl
 @pytest.mark.parametrize("mistyped", [0, 1, FREE, FREE + 2])
 @pytest.mark.parametrize("a_second", [1, 20, 500])
 @pytest.mark.parametrize("where", ATTACKERS)
-def test_the_right_token_gets_in_soon_while_others_guess(where: str, a_second: int, mistyped: int) -> None:
+def test_the_right_token_gets_in_soon_while_others_guess(
+    where: str, a_second: int, mistyped: int
+) -> None:
     door, numbers = Door(), count()
 
     def guess() -> None:
@@ -109,7 +134,9 @@ def test_the_right_token_gets_in_soon_while_others_guess(where: str, a_second: i
 
 
 @pytest.mark.parametrize("where", ATTACKERS)
-def test_one_that_cannot_be_guessed_gets_in_at_once_even_among_guesses_that_come_again(where: str) -> None:
+def test_one_that_cannot_be_guessed_gets_in_at_once_even_among_guesses_that_come_again(
+    where: str,
+) -> None:
     """Such a token needs no slowness: 80 bits and more, at any pace that the feed can answer."""
     door, numbers = Door(unguessable=True), count()
 
@@ -148,10 +175,13 @@ def test_guesses_that_come_again_from_everywhere_are_few_as_well() -> None:
 @pytest.mark.parametrize(
     ("token", "is_so"),
     [
-        ("8f2c" * 4, False), ("a" * 40, False), ("abcabcabcabcabcabcabcabc", False),
-        ("5b1f0c9e7a3d2846b1c0d9e8f7a6", True), ("mkR3_Vw8sZ-1bYqP0tXc9d", True),
+        ("8f2c" * 4, False),
+        ("a" * 40, False),
+        ("abcabcabcabcabcabcabcabc", False),
+        ("5b1f0c9e7a3d2846b1c0d9e8f7a6", True),
+        ("mkR3_Vw8sZ-1bYqP0tXc9d", True),
     ],
-)  # fmt: skip
+)
 def test_which_tokens_cannot_be_guessed(token: str, is_so: bool) -> None:
     assert unguessable(token) is is_so
 
@@ -189,7 +219,9 @@ def test_another_address_signs_in_while_one_guesses() -> None:
 
 
 def test_another_address_signs_in_while_a_hundred_guess() -> None:
-    """Those that were wrong before have a share of their own: they cannot use up that of an address that comes anew."""
+    """Those that were wrong before have a share of their own: they cannot use up that of an
+    address that comes anew.
+    """
     door = Door()
     attack(door, 600, 100)
     assert door.show("192.0.2.7", TOKEN).right
@@ -243,15 +275,18 @@ def test_what_is_remembered_is_bounded() -> None:
 @pytest.mark.parametrize(
     ("client", "place"),
     [
-        ("192.0.2.7", "192.0.2.7"), ("::ffff:192.0.2.7", "192.0.2.7"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("2001:db8:1:2::9", "2001:db8:1:2::/64"), ("unknown", "unknown"),
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
+        ("unknown", "unknown"),
     ],
-)  # fmt: skip
+)
 def test_a_subscriber_is_one_address(client: str, place: str) -> None:
     assert place_of(client) == place
 
 
-# --- over HTTP ----------------------------------------------------------------------------------------------------
+# --- over HTTP ------------------------------------------------------------------------------------
 
 
 def answers(*requests: httpx.Request) -> list[httpx.Response]:
@@ -291,7 +326,8 @@ def test_every_way_to_show_a_token_is_bounded_and_counted(way: str) -> None:
     assert int(found[-1].headers["retry-after"]) >= 1
     assert "Try again in" in found[-1].text
     assert WRONG.labels(way)._value.get() - before == FREE + 1
-    assert [entry["event"] for entry in logs] == ["feed.wrong_token"] * 3  # the first, the second, the fourth
+    # the first, the second, the fourth
+    assert [entry["event"] for entry in logs] == ["feed.wrong_token"] * 3
     assert not any("guess-" in repr(entry) for entry in logs)
 
 
@@ -303,13 +339,17 @@ def test_what_is_typed_shares_one_count() -> None:
 
 def test_a_page_comes_back_while_somebody_types_wrong_tokens_behind_the_same_proxy() -> None:
     """After a restart the feed remembers nobody, and all have one address."""
-    wrong = [WAYS[way](f"guess-{number}") for number in range(FREE + 3) for way in ("login", "cookie")]
+    wrong = [
+        WAYS[way](f"guess-{number}") for number in range(FREE + 3) for way in ("login", "cookie")
+    ]
     found = answers(*wrong, WAYS["cookie"](cookie_value(TOKEN)))
     assert [each.status_code for each in found[-3:]] == [429, 429, 200]
 
 
 def test_the_token_itself_in_a_cookie_opens_nothing() -> None:
-    """Cookies are always looked at: one must be dear to make, else it is a guess that nothing slows down."""
+    """Cookies are always looked at: one must be dear to make, else it is a guess that nothing
+    slows down.
+    """
     assert [each.status_code for each in answers(WAYS["cookie"](TOKEN))] == [401]
 
 

@@ -1,4 +1,6 @@
-"""``gateway ble`` and ``gateway ble scan`` as a person types them; the radio is one that tells what it is given."""
+"""``gateway ble`` and ``gateway ble scan`` as a person types them; the radio is one that tells
+what it is given.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,11 @@ class Told(SimpleRadio):
 
 
 def looked(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, radio: Told, everything: bool = False, template: bool = False
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    radio: Told,
+    everything: bool = False,
+    template: bool = False,
 ) -> None:
     monkeypatch.setattr(commands, "radio_of", lambda *_: radio)
     scan("system", tmp_path, Looking(0.05, everything, template))
@@ -66,7 +72,13 @@ def test_a_program_gets_a_line_for_each_device_with_all_that_it_said(
     looked(monkeypatch, tmp_path, Told(NEAR))
     said = capsys.readouterr()
     assert [json.loads(line) for line in said.out.splitlines()] == [
-        {"address": "AA:00:00:00:00:01", "name": "HR-70A", "is": ["heart rate"], "services": ["180D"], "rssi": -60}
+        {
+            "address": "AA:00:00:00:00:01",
+            "name": "HR-70A",
+            "is": ["heart rate"],
+            "services": ["180D"],
+            "rssi": -60,
+        }
     ]
     assert said.err == "1 health devices, 1 others (--all shows them)\n"
 
@@ -95,7 +107,9 @@ def test_a_template_is_a_list_to_fill_in(
     assert [device["address"] for device in table["device"]] == ["AA:00:00:00:00:01"]
 
 
-def test_an_adapter_that_is_off_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_adapter_that_is_off_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match="switch it on"):
         looked(monkeypatch, tmp_path, Told([], "Bluetooth is off: switch it on"))
 
@@ -109,15 +123,26 @@ def test_an_adapter_that_is_off_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp
         (["--gateway", "a b"], "--gateway: 1 to 64"),
         (["--devices", "/none.toml"], "/none.toml: No such file"),
         (["--links", "0"], "--links"),
-        (["scan", "--radio", "serial:/dev/none", "--seconds", "1"], "no Bluetooth controller at serial:/dev/none"),
+        (
+            ["scan", "--radio", "serial:/dev/none", "--seconds", "1"],
+            "no Bluetooth controller at serial:/dev/none",
+        ),
     ],
 )
 def test_wrong_use_is_one_line_and_exit_2(tmp_path: Path, arguments: list[str], told: str) -> None:
     ran = subprocess.run(
-        [sys.executable, "-m", "rpm_stream", "gateway", "ble", *arguments], capture_output=True, text=True, check=False,
-        env={**os.environ, "RPM_DATA_DIR": str(tmp_path), "RPM_BOOTSTRAP": "127.0.0.1:1", "RPM_LOG_LEVEL": "ERROR"},
+        [sys.executable, "-m", "rpm_stream", "gateway", "ble", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={
+            **os.environ,
+            "RPM_DATA_DIR": str(tmp_path),
+            "RPM_BOOTSTRAP": "127.0.0.1:1",
+            "RPM_LOG_LEVEL": "ERROR",
+        },
         timeout=60,
-    )  # fmt: skip
+    )
     assert ran.returncode == 2
     assert told in ran.stderr.strip().splitlines()[-1]
     assert "Traceback" not in ran.stderr
@@ -132,9 +157,13 @@ def test_without_the_extra_it_says_which(tmp_path: Path) -> None:
     )
     for radio in ("system", "usb:0"):
         ran = subprocess.run(
-            [sys.executable, "-c", code, radio], capture_output=True, text=True, check=False, timeout=60,
+            [sys.executable, "-c", code, radio],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
             env={**os.environ, "RPM_DATA_DIR": str(tmp_path)},
-        )  # fmt: skip
+        )
         assert (ran.returncode, ran.stderr) == (
             2,
             "rpm-stream: Bluetooth needs an extra: pip install 'rpm-stream[ble]'\n",
@@ -168,7 +197,9 @@ def test_without_the_broker_the_devices_of_the_last_time_are_served(tmp_path: Pa
 
 
 class Reader:
-    """In the place of the registry's reader: it is level at once, and breaks off when it is told."""
+    """In the place of the registry's reader: it is level at once, and breaks off when it is
+    told.
+    """
 
     made: ClassVar[list[Reader]] = []
 
@@ -224,7 +255,11 @@ def test_status_gives_a_program_the_file_and_says_where_there_is_none(
 ) -> None:
     with pytest.raises(UsageError, match="no gateway home-1 has run here"):
         commands.status(tmp_path, "home-1")
-    board = Board(lambda: datetime(2026, 11, 30, tzinfo=UTC), CollectorRegistry(), tmp_path / "home-1.ble-status.json")
+    board = Board(
+        lambda: datetime(2026, 11, 30, tzinfo=UTC),
+        CollectorRegistry(),
+        tmp_path / "home-1.ble-status.json",
+    )
     board.row("strap-1").battery = 80
     board.refused["unassigned"] += 2
     board.write()
@@ -234,7 +269,7 @@ def test_status_gives_a_program_the_file_and_says_where_there_is_none(
     assert said["refused"] == {"unassigned": 2}
 
 
-# --- signing in ---------------------------------------------------------------------------------------------------
+# --- signing in -----------------------------------------------------------------------------------
 
 SIGNED = """
 security_protocol = "SASL_SSL"
@@ -251,9 +286,11 @@ def test_a_gateway_signs_in_by_a_file_of_its_own(tmp_path: Path) -> None:
     found = kafka_options(path)
     assert isinstance(found.pop("ssl_context"), ssl.SSLContext)
     assert found == {
-        "security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-512",
-        "sasl_plain_username": "gw-17", "sasl_plain_password": "zaphod",
-    }  # fmt: skip
+        "security_protocol": "SASL_SSL",
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": "gw-17",
+        "sasl_plain_password": "zaphod",
+    }
     assert found.keys() <= inspect.signature(AIOKafkaProducer).parameters.keys()
     assert found.keys() <= inspect.signature(AIOKafkaConsumer).parameters.keys()
 

@@ -1,4 +1,6 @@
-"""Law: whatever bleak raises for what the air, a device or the system did becomes one of ours, without its values."""
+"""Law: whatever bleak raises for what the air, a device or the system did becomes one of ours,
+without its values.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +19,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rpm_stream.app.gateway.ble.bleak_errors import RAISED, of_connecting, of_link
-from rpm_stream.app.gateway.ble.radio import LinkLost, NotFound, NotPaired, RadioError, RadioOff, Refused
+from rpm_stream.app.gateway.ble.radio import (
+    LinkLost,
+    NotFound,
+    NotPaired,
+    RadioError,
+    RadioOff,
+    Refused,
+)
 
 SECRET = "Ada Lovelace 190/125"
 NAMES = st.sampled_from(
-    "Failed InProgress NotReady NotConnected NotPermitted NotAuthorized NotSupported InvalidArguments".split()
+    "Failed InProgress NotReady NotConnected NotPermitted NotAuthorized NotSupported"
+    " InvalidArguments".split()
 )
 ERRORS = st.one_of(
     st.integers(0, 255).map(BleakGATTProtocolError),
-    st.builds(lambda name, text: BleakDBusError(f"org.bluez.Error.{name}", [text]), NAMES, st.text()),
-    st.from_regex(r"[A-Za-z]+", fullmatch=True).map(lambda name: BleakDBusError(f"org.dbus.Error.{name}", [])),
+    st.builds(
+        lambda name, text: BleakDBusError(f"org.bluez.Error.{name}", [text]), NAMES, st.text()
+    ),
+    st.from_regex(r"[A-Za-z]+", fullmatch=True).map(
+        lambda name: BleakDBusError(f"org.dbus.Error.{name}", [])
+    ),
     st.text().map(BleakError),
     st.sampled_from(
         [
@@ -34,11 +48,15 @@ ERRORS = st.one_of(
             BleakCharacteristicNotFoundError(SECRET),
             BleakDeviceNotFoundError(SECRET, SECRET),
             BleakBluetoothNotAvailableError("off", BleakBluetoothNotAvailableReason.POWERED_OFF),
-            OSError(SECRET), EOFError(), TimeoutError(), NotImplementedError(), AssertionError(SECRET),
+            OSError(SECRET),
+            EOFError(),
+            TimeoutError(),
+            NotImplementedError(),
+            AssertionError(SECRET),
             InvalidAddressError(SECRET),
         ]
     ),
-)  # fmt: skip
+)
 
 
 @given(ERRORS, st.booleans())
@@ -52,8 +70,12 @@ def test_every_error_is_one_of_ours(error: Exception, connected: bool) -> None:
 
 @given(ERRORS)
 def test_on_a_connection_that_is_gone_nothing_was_refused(error: Exception) -> None:
-    """A no of a device is only told of a device that is there: else the next thing asked would be asked for nothing."""
-    assert isinstance(of_link(error, connected=False), LinkLost) or isinstance(error, NotImplementedError)
+    """A no of a device is only told of a device that is there: else the next thing asked would
+    be asked for nothing.
+    """
+    assert isinstance(of_link(error, connected=False), LinkLost) or isinstance(
+        error, NotImplementedError
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,7 +106,10 @@ def test_errors_of_a_connection(error: Exception, kind: type[RadioError]) -> Non
     [
         (BleakDBusError("org.bluez.Error.NotReady", []), RadioOff),
         (BleakDBusError("org.freedesktop.DBus.Error.ServiceUnknown", []), RadioOff),
-        (BleakBluetoothNotAvailableError("off", BleakBluetoothNotAvailableReason.POWERED_OFF), RadioOff),
+        (
+            BleakBluetoothNotAvailableError("off", BleakBluetoothNotAvailableReason.POWERED_OFF),
+            RadioOff,
+        ),
         (BleakError("adapter 'hci0' not found"), RadioOff),
         (ConnectionResetError(), RadioOff),
         (BleakDBusError("org.bluez.Error.Failed", ["le-connection-abort-by-local"]), NotFound),

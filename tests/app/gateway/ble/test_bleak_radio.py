@@ -1,6 +1,8 @@
-"""The back-end for the system's stack: bleak's own code for Linux on a real D-Bus, against a double of BlueZ.
+"""The back-end for the system's stack: bleak's own code for Linux on a real D-Bus, against a double
+of BlueZ.
 
-Each fault here is one that users of such gateways have reported (reference: issues of bleak and BlueZ).
+Each fault here is one that users of such gateways have reported (reference: issues of bleak and
+BlueZ).
 """
 
 from __future__ import annotations
@@ -131,7 +133,12 @@ async def test_connecting_discovers_everything(air: BluezDouble, radio: BleakRad
         ("1810", "2A35", frozenset({"indicate"})),
         ("1810", "2A08", frozenset({"read", "write"})),
     ]
-    assert (link.address, link.bonded, link.gone.is_set(), await link.rssi()) == (CUFF, False, False, None)
+    assert (link.address, link.bonded, link.gone.is_set(), await link.rssi()) == (
+        CUFF,
+        False,
+        False,
+        None,
+    )
     await link.close()
     assert link.gone.is_set()
     await until(lambda: not air.devices[CUFF].connected)
@@ -181,8 +188,12 @@ async def test_every_value_once_in_order_and_unchanged(air: BluezDouble, radio: 
     assert came == sent
 
 
-async def test_an_indication_of_a_cuff_that_hangs_up_at_once(air: BluezDouble, radio: BleakRadio) -> None:
-    """It indicates all that it has stored as soon as we subscribe, and drops the link: all of it is kept."""
+async def test_an_indication_of_a_cuff_that_hangs_up_at_once(
+    air: BluezDouble, radio: BleakRadio
+) -> None:
+    """It indicates all that it has stored as soon as we subscribe, and drops the link: all of it
+    is kept.
+    """
     device = air.devices[CUFF]
     stored = [PRESSURE[:-1] + bytes([number]) for number in range(30)]
 
@@ -216,7 +227,9 @@ async def test_subscribing_again_replaces_the_callback(air: BluezDouble, radio: 
 
 
 async def test_another_program_has_subscribed(air: BluezDouble, radio: BleakRadio) -> None:
-    """BlueZ then tells each value twice, and nothing tells that from a device that repeats itself: the log says so."""
+    """BlueZ then tells each value twice, and nothing tells that from a device that repeats
+    itself: the log says so.
+    """
     link = await connected(air, radio, STRAP)
     strap = air.devices[STRAP]
     with structlog.testing.capture_logs() as logs:
@@ -231,7 +244,9 @@ async def test_another_program_has_subscribed(air: BluezDouble, radio: BleakRadi
     assert [each["event"] for each in logs] == ["ble_other_subscriber"]
 
 
-async def test_a_value_that_is_read_is_not_notified_as_well(air: BluezDouble, radio: BleakRadio) -> None:
+async def test_a_value_that_is_read_is_not_notified_as_well(
+    air: BluezDouble, radio: BleakRadio
+) -> None:
     """BlueZ tells it twice. A real notification beside it is kept."""
     link = await connected(air, radio, STRAP)
     came: list[bytes] = []
@@ -248,8 +263,12 @@ async def test_a_value_that_is_read_is_not_notified_as_well(air: BluezDouble, ra
     await until(lambda: came == [b"\x0e", b"\x0f"])
 
 
-async def test_a_hundred_lost_connections_leave_nothing(air: BluezDouble, radio: BleakRadio) -> None:
-    """Without care each keeps a connection to the D-Bus and a watcher, and each value arrives once for each of them."""
+async def test_a_hundred_lost_connections_leave_nothing(
+    air: BluezDouble, radio: BleakRadio
+) -> None:
+    """Without care each keeps a connection to the D-Bus and a watcher, and each value arrives
+    once for each of them.
+    """
     came: list[bytes] = []
     held: list[tuple[int, int]] = []
     for number in range(100):
@@ -269,7 +288,9 @@ async def test_a_hundred_lost_connections_leave_nothing(air: BluezDouble, radio:
     assert objects_later < objects + 70  # less than one for each connection
 
 
-async def test_a_lost_connection_gives_back_what_it_held(air: BluezDouble, radio: BleakRadio) -> None:
+async def test_a_lost_connection_gives_back_what_it_held(
+    air: BluezDouble, radio: BleakRadio
+) -> None:
     """Also where the device never comes back."""
     link = await connected(air, radio, CUFF)
     await link.close()
@@ -282,7 +303,9 @@ async def test_a_lost_connection_gives_back_what_it_held(air: BluezDouble, radio
 
 
 async def test_a_lost_connection_is_no_advertisement(air: BluezDouble, radio: BleakRadio) -> None:
-    """bleak tells it like one, and a gateway would try for half a minute to connect to a device that has gone."""
+    """bleak tells it like one, and a gateway would try for half a minute to connect to a device
+    that has gone.
+    """
     async with aclosing(radio.sightings()) as near:
         for _ in range(3):
             waiting = asyncio.ensure_future(anext(near))
@@ -300,12 +323,16 @@ async def test_a_lost_connection_is_no_advertisement(air: BluezDouble, radio: Bl
 
 
 class OvertakenClient:
-    """A ``BleakClient`` of which a value arrives after other news of the end; it tells nothing once it is released."""
+    """A ``BleakClient`` of which a value arrives after other news of the end; it tells nothing
+    once it is released.
+    """
 
     is_connected = True
 
     def __init__(self) -> None:
-        characteristic = SimpleNamespace(obj=None, handle=1, uuid="2A35", service_uuid="1810", properties=["indicate"])
+        characteristic = SimpleNamespace(
+            obj=None, handle=1, uuid="2A35", service_uuid="1810", properties=["indicate"]
+        )
         self.services = [SimpleNamespace(characteristics=[characteristic])]
         self.tell: Callable[[object, bytearray], None] = lambda *_: None
 
@@ -317,7 +344,9 @@ class OvertakenClient:
 
 
 async def test_news_of_the_end_do_not_overtake_values() -> None:
-    """They travel by another socket than values, which BlueZ has confirmed to the device already."""
+    """They travel by another socket than values, which BlueZ has confirmed to the device
+    already.
+    """
     client = OvertakenClient()
     link = BleakLink(cast(BleakClient, client), CUFF, None, "")
     came: list[bytes] = []
@@ -330,7 +359,9 @@ async def test_news_of_the_end_do_not_overtake_values() -> None:
     assert came == [PRESSURE]
 
 
-async def test_a_connection_that_is_lost_says_so_everywhere(air: BluezDouble, radio: BleakRadio) -> None:
+async def test_a_connection_that_is_lost_says_so_everywhere(
+    air: BluezDouble, radio: BleakRadio
+) -> None:
     link = await connected(air, radio, CUFF)
     clock = await one(link, "2A08")
     air.drop(air.devices[CUFF])
@@ -369,7 +400,9 @@ async def test_lost_while_a_request_is_under_way(air: BluezDouble, radio: BleakR
 async def test_a_device_that_never_answers(
     air: BluezDouble, radio: BleakRadio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A battery at 15 % that hangs the transfer: the connection is given up, and its values stay."""
+    """A battery at 15 % that hangs the transfer: the connection is given up, and its values
+    stay.
+    """
     monkeypatch.setattr("rpm_stream.app.gateway.ble.bleak_link.ANSWER_SECONDS", 0.2)
     link = await connected(air, radio, STRAP)
     air.devices[STRAP].value("2A19").silent = True
@@ -415,7 +448,9 @@ async def test_pairing_that_fails(air: BluezDouble, radio: BleakRadio) -> None:
     assert not link.bonded
 
 
-async def test_pairing_that_nobody_ends(air: BluezDouble, radio: BleakRadio, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pairing_that_nobody_ends(
+    air: BluezDouble, radio: BleakRadio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The person has left: pairing is given up, the adapter and the other devices are not."""
     monkeypatch.setattr(bluez, "PAIR_SECONDS", 0.2)
     air.devices[CUFF].pairs = None
@@ -426,8 +461,12 @@ async def test_pairing_that_nobody_ends(air: BluezDouble, radio: BleakRadio, mon
     assert await link.characteristics()
 
 
-async def test_a_bond_that_the_device_refuses_for_one_value(air: BluezDouble, radio: BleakRadio) -> None:
-    """BlueZ says bonded, the device says not paired: the keys are deleted, and the next connection bonds anew."""
+async def test_a_bond_that_the_device_refuses_for_one_value(
+    air: BluezDouble, radio: BleakRadio
+) -> None:
+    """BlueZ says bonded, the device says not paired: the keys are deleted, and the next
+    connection bonds anew.
+    """
     device = air.devices[CUFF]
     link = await connected(air, radio, CUFF)
     await link.pair()
@@ -445,8 +484,12 @@ async def test_a_bond_that_the_device_refuses_for_one_value(air: BluezDouble, ra
 
 
 @pytest.mark.parametrize("tells_reasons", [True, False])
-async def test_a_bonded_device_that_hangs_up_at_once(air: BluezDouble, radio: BleakRadio, tells_reasons: bool) -> None:
-    """The keys are deleted only where BlueZ says that they are why: a weak signal must cost nobody a bond."""
+async def test_a_bonded_device_that_hangs_up_at_once(
+    air: BluezDouble, radio: BleakRadio, tells_reasons: bool
+) -> None:
+    """The keys are deleted only where BlueZ says that they are why: a weak signal must cost
+    nobody a bond.
+    """
     air.tells_reasons = tells_reasons
     link = await connected(air, radio, CUFF)
     await link.pair()
@@ -521,7 +564,9 @@ async def test_a_reset_that_is_not_allowed(air: BluezDouble, radio: BleakRadio) 
 
 
 async def test_a_scan_that_is_stuck(air: BluezDouble, radio: BleakRadio) -> None:
-    """BlueZ believes that it scans and refuses to begin: nothing is found until the adapter is switched off and on."""
+    """BlueZ believes that it scans and refuses to begin: nothing is found until the adapter is
+    switched off and on.
+    """
     air.stuck = True
     air.advertise(air.devices[STRAP])
     async with aclosing(radio.sightings()) as near:
@@ -530,13 +575,17 @@ async def test_a_scan_that_is_stuck(air: BluezDouble, radio: BleakRadio) -> None
 
 
 async def test_a_scan_that_stays_stuck(air: BluezDouble, radio: BleakRadio) -> None:
-    """Where the adapter may not be switched: it is off, which the supervisor tries again, and no fault of ours."""
+    """Where the adapter may not be switched: it is off, which the supervisor tries again, and no
+    fault of ours.
+    """
     air.stuck, air.allowed = True, False
     with pytest.raises(RadioOff, match="scanning does not begin"):
         await anext(radio.sightings())
 
 
-async def test_an_attempt_that_is_given_up_leaves_no_connection(air: BluezDouble, radio: BleakRadio) -> None:
+async def test_an_attempt_that_is_given_up_leaves_no_connection(
+    air: BluezDouble, radio: BleakRadio
+) -> None:
     """At whatever moment: a device that stays connected to nobody would never advertise again."""
     device = air.devices[STRAP]
     clock = asyncio.get_running_loop().time
@@ -593,7 +642,9 @@ async def test_the_adapter_is_pulled_out(air: BluezDouble, radio: BleakRadio) ->
 
 
 async def test_bluetoothd_ends_and_starts_again(air: BluezDouble, radio: BleakRadio) -> None:
-    """Nobody says goodbye, so bleak alone would show the link as alive for ever and never connect again."""
+    """Nobody says goodbye, so bleak alone would show the link as alive for ever and never
+    connect again.
+    """
     link = await connected(air, radio, CUFF)
     await link.pair()
     async with aclosing(radio.sightings()) as near:
@@ -613,7 +664,9 @@ async def test_bluetoothd_ends_and_starts_again(air: BluezDouble, radio: BleakRa
     await until(lambda: came == [PRESSURE])
 
 
-async def test_values_that_came_before_the_end_are_kept(air: BluezDouble, radio: BleakRadio) -> None:
+async def test_values_that_came_before_the_end_are_kept(
+    air: BluezDouble, radio: BleakRadio
+) -> None:
     """News of the adapter travel by another socket than values: they must not overtake them."""
     link = await connected(air, radio, CUFF)
     came: list[bytes] = []
@@ -642,8 +695,8 @@ async def test_connecting_twice_ends_the_first_link(air: BluezDouble, radio: Ble
 async def test_a_connection_that_a_crash_left_behind(
     air: BluezDouble, radio: BleakRadio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """BlueZ keeps it after the process that made it was killed, and the device advertises no more: it is told as near,
-    and connecting takes it over. What this process holds itself is not told.
+    """BlueZ keeps it after the process that made it was killed, and the device advertises no more:
+    it is told as near, and connecting takes it over. What this process holds itself is not told.
     """
     monkeypatch.setattr("rpm_stream.app.gateway.ble.bleak_radio.HELD_SECONDS", 0.05)
     device = air.devices[STRAP]
@@ -655,7 +708,12 @@ async def test_a_connection_that_a_crash_left_behind(
         assert not waiting.done()
         air._connect(device)
         await until(lambda: device.resolved)
-        assert await asyncio.wait_for(waiting, 20) == (STRAP, "HR-70A", frozenset({"180D", "180F"}), None)
+        assert await asyncio.wait_for(waiting, 20) == (
+            STRAP,
+            "HR-70A",
+            frozenset({"180D", "180F"}),
+            None,
+        )
         again = await radio.connect(STRAP, 20.0)
         assert [each.uuid for each in await again.characteristics()] == ["2A37", "2A19"]
     assert not mine.gone.is_set()
@@ -668,7 +726,9 @@ async def test_a_connection_that_a_crash_left_behind(
         (lambda air: setattr(air, "plugged", False), "no Bluetooth adapter is plugged in"),
     ],
 )
-async def test_there_is_no_adapter(air: BluezDouble, broken: Callable[[BluezDouble], None], says: str) -> None:
+async def test_there_is_no_adapter(
+    air: BluezDouble, broken: Callable[[BluezDouble], None], says: str
+) -> None:
     broken(air)
     with pytest.raises(RadioOff, match=says):
         async with BleakRadio():

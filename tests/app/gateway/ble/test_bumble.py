@@ -1,4 +1,6 @@
-"""What only the bumble back-end has: values before their subscription, its keys, strangers' advertisements."""
+"""What only the bumble back-end has: values before their subscription, its keys, strangers'
+advertisements.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ from rpm_stream.app.gateway.ble.radio import Link, RadioOff
 
 pytestmark = pytest.mark.asyncio
 
-CUFF = Spec("C0:26:DA:01:02:03", "BPM-1", (part("1810", "2A35", "indicate"), part("180D", "2A37", "notify")))
+CUFF = Spec(
+    "C0:26:DA:01:02:03", "BPM-1", (part("1810", "2A35", "indicate"), part("180D", "2A37", "notify"))
+)
 
 
 async def connected(radio: BumbleRadio, address: str) -> Link:
@@ -52,7 +56,9 @@ async def test_what_a_bonded_device_sends_before_it_is_subscribed_anew_waits_and
     async with bumble_air(tmp_path) as air, air.radio() as radio:
         device, link, connection = await cuff(air, radio)
         server, parts = device.device.gatt_server, device._parts
-        early = asyncio.ensure_future(server.indicate_subscriber(connection, parts["2A35"][1], b"\x01", force=True))
+        early = asyncio.ensure_future(
+            server.indicate_subscriber(connection, parts["2A35"][1], b"\x01", force=True)
+        )
         await server.notify_subscriber(connection, parts["2A37"][1], b"\x02", force=True)
         await asyncio.sleep(0.1)
         assert not early.done(), "it was confirmed although nobody had it"
@@ -62,7 +68,10 @@ async def test_what_a_bonded_device_sends_before_it_is_subscribed_anew_waits_and
                 got[one.uuid] = Collected()
                 await link.subscribe(one, got[one.uuid])
         await asyncio.wait_for(early, 5.0)
-        assert {uuid: each.values for uuid, each in got.items()} == {"2A35": [b"\x01"], "2A37": [b"\x02"]}
+        assert {uuid: each.values for uuid, each in got.items()} == {
+            "2A35": [b"\x01"],
+            "2A37": [b"\x02"],
+        }
 
 
 async def test_what_nobody_wants_does_not_stop_the_device_for_ever(
@@ -73,7 +82,8 @@ async def test_what_nobody_wants_does_not_stop_the_device_for_ever(
         device, link, connection = await cuff(air, radio)
         made = device._parts["2A35"][1]
         await asyncio.wait_for(
-            device.device.gatt_server.indicate_subscriber(connection, made, b"\x01", force=True), 5.0
+            device.device.gatt_server.indicate_subscriber(connection, made, b"\x01", force=True),
+            5.0,
         )
         await link.close()
 
@@ -110,7 +120,10 @@ async def test_keys_are_private_and_a_damaged_file_is_told_not_replaced(tmp_path
 )
 async def test_a_strangers_advertisement_may_hold_anything(tmp_path: Path, data: bytes) -> None:
     async with bumble_air(tmp_path) as air:
-        stranger, device = await air.peripheral(CUFF), await air.peripheral(Spec("C1:26:DA:01:02:03", "Z", CUFF.parts))
+        stranger, device = (
+            await air.peripheral(CUFF),
+            await air.peripheral(Spec("C1:26:DA:01:02:03", "Z", CUFF.parts)),
+        )
         stranger.device.advertising_data = data
         await stranger.advertise()
         await device.advertise()
@@ -124,7 +137,9 @@ async def test_a_strangers_advertisement_may_hold_anything(tmp_path: Path, data:
     assert AdvertisingData.from_bytes(data) is not None
 
 
-async def test_a_connection_that_was_given_up_and_made_all_the_same_is_ended(tmp_path: Path) -> None:
+async def test_a_connection_that_was_given_up_and_made_all_the_same_is_ended(
+    tmp_path: Path,
+) -> None:
     async with bumble_air(tmp_path) as air, air.radio() as radio:
         device = await air.peripheral(CUFF)
         await device.advertise()
@@ -133,14 +148,17 @@ async def test_a_connection_that_was_given_up_and_made_all_the_same_is_ended(tmp
         await until(lambda: not device.connected)
         assert radio._device is not None
         connecting = asyncio.ensure_future(radio._device.connect_le(radio._seen[CUFF.address]))
-        stray = await asyncio.wait_for(connecting, 5.0)  # made behind the radio's back, as a controller's race makes it
+        # made behind the radio's back, as a controller's race makes it
+        stray = await asyncio.wait_for(connecting, 5.0)
         await until(lambda: not device.connected or stray.handle not in radio._device.connections)
 
 
 async def test_a_cuff_is_subscribed_within_a_second_of_its_connection(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A round trip takes two connection intervals of at most 30 ms: sixteen of them are a second."""
+    """A round trip takes two connection intervals of at most 30 ms: sixteen of them are a
+    second.
+    """
     cuff = Spec(
         CUFF.address,
         CUFF.name,
@@ -180,7 +198,9 @@ async def test_a_hundred_connections_leave_nothing_behind(tmp_path: Path) -> Non
             for _ in range(count):
                 link = await connected(radio, CUFF.address)
                 got = Collected()
-                await link.subscribe(next(one for one in await link.characteristics() if one.uuid == "2A35"), got)
+                await link.subscribe(
+                    next(one for one in await link.characteristics() if one.uuid == "2A35"), got
+                )
                 assert await device.say("2A35", b"\x01")
                 await (device.drop() if count % 2 else link.close())
                 await asyncio.wait_for(link.gone.wait(), 5.0)

@@ -1,4 +1,6 @@
-"""A device's clock: what is written is read back, by this module and by the decoders of ``ingest``."""
+"""A device's clock: what is written is read back, by this module and by the decoders of
+``ingest``.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ MOMENTS = st.datetimes(datetime(1600, 1, 1), datetime(9990, 12, 31), timezones=s
 LOCAL = st.datetimes(datetime(1582, 1, 1), datetime(9999, 12, 31))
 OFFSETS = st.integers(-12 * 60, 14 * 60)
 ZONES = st.sampled_from(
-    "Europe/Berlin Europe/Dublin America/New_York Australia/Lord_Howe Asia/Kathmandu Pacific/Kiritimati UTC".split()
+    "Europe/Berlin Europe/Dublin America/New_York Australia/Lord_Howe Asia/Kathmandu"
+    " Pacific/Kiritimati UTC".split()
 ).map(ZoneInfo)
 
 
@@ -32,7 +35,9 @@ def test_current_time_is_read_back(at: datetime, offset: int) -> None:
     read = clock.parse_current_time(octets)
     assert len(octets) == 10
     assert read.local is not None
-    assert timedelta(0) <= local - read.local < timedelta(seconds=1 / 256) + timedelta(microseconds=1)
+    assert (
+        timedelta(0) <= local - read.local < timedelta(seconds=1 / 256) + timedelta(microseconds=1)
+    )
     assert read.weekday == local.isoweekday()
     assert read.reasons == clock.MANUAL
     assert local_time(read_fields(Cursor(octets[:7]))) == local.replace(microsecond=0)
@@ -50,20 +55,31 @@ def test_date_time_is_read_back(local: datetime) -> None:
 
 @given(st.sampled_from([None, *range(-720, 841, 15)]), st.sampled_from([None, 0, 30, 60, 120]))
 def test_local_time_information_is_read_back(standard: int | None, summer: int | None) -> None:
-    """The same two octets as in 2AAA, so that its decoder reads them too; a half that is unknown makes both so."""
+    """The same two octets as in 2AAA, so that its decoder reads them too; a half that is unknown
+    makes both so.
+    """
     octets = clock.local_time_information(LocalTime(standard=standard, summer=summer))
     known = standard is not None and summer is not None
-    whole = LocalTime(standard=standard, summer=summer) if known else LocalTime(standard=None, summer=None)
+    whole = (
+        LocalTime(standard=standard, summer=summer)
+        if known
+        else LocalTime(standard=None, summer=None)
+    )
     assert clock.parse_local_time_information(octets) == whole
     decoded = decode("2AAA", clock.date_time(datetime(2026, 1, 1)) + octets)
     assert isinstance(decoded, Payload)
-    assert (decoded.attributes["tz_min"], decoded.attributes["dst_min"]) == (whole.standard, whole.summer)
+    assert (decoded.attributes["tz_min"], decoded.attributes["dst_min"]) == (
+        whole.standard,
+        whole.summer,
+    )
 
 
 @given(st.datetimes(datetime(1975, 1, 1), datetime(2037, 12, 31), timezones=st.just(UTC)), ZONES)
 def test_the_halves_of_an_offset_make_the_whole(at: datetime, zone: ZoneInfo) -> None:
     """Law: whatever the zone calls summer time, what a device adds up is the offset that holds."""
-    read = clock.parse_local_time_information(clock.local_time_information(clock.local_time_at(at, zone)))
+    read = clock.parse_local_time_information(
+        clock.local_time_information(clock.local_time_at(at, zone))
+    )
     offset = at.astimezone(zone).utcoffset()
     assert offset is not None
     assert read.utc_offset in (None, offset.total_seconds() / 60)
@@ -74,12 +90,14 @@ def test_the_halves_of_an_offset_make_the_whole(at: datetime, zone: ZoneInfo) ->
 @pytest.mark.parametrize(
     ("at", "zone", "octets"),
     [
-        (datetime(2026, 3, 29, 0, 59, 59, tzinfo=UTC), "Europe/Berlin", "0400"),  # the last second of winter
+        # the last second of winter
+        (datetime(2026, 3, 29, 0, 59, 59, tzinfo=UTC), "Europe/Berlin", "0400"),
         (datetime(2026, 3, 29, 1, 0, 0, tzinfo=UTC), "Europe/Berlin", "0404"),
         (datetime(2026, 10, 25, 0, 59, 59, tzinfo=UTC), "Europe/Berlin", "0404"),
         (datetime(2026, 10, 25, 1, 0, 0, tzinfo=UTC), "Europe/Berlin", "0400"),
         (datetime(2026, 7, 1, tzinfo=UTC), "America/New_York", "ec04"),
-        (datetime(2026, 1, 1, tzinfo=UTC), "Australia/Lord_Howe", "2a02"),  # half an hour of summer time
+        # half an hour of summer time
+        (datetime(2026, 1, 1, tzinfo=UTC), "Australia/Lord_Howe", "2a02"),
         (datetime(2026, 7, 1, tzinfo=UTC), "Asia/Kathmandu", "1700"),  # +5:45
     ],
 )
@@ -90,8 +108,13 @@ def test_summer_time(at: datetime, zone: str, octets: str) -> None:
 def test_the_hour_that_comes_twice() -> None:
     """Both moments show half past two; the offset that goes with the frame tells them apart."""
     zone = ZoneInfo("Europe/Berlin")
-    first, second = datetime(2026, 10, 25, 0, 30, tzinfo=UTC), datetime(2026, 10, 25, 1, 30, tzinfo=UTC)
-    assert clock.local_at(first, zone) == clock.local_at(second, zone) == datetime(2026, 10, 25, 2, 30)
+    first, second = (
+        datetime(2026, 10, 25, 0, 30, tzinfo=UTC),
+        datetime(2026, 10, 25, 1, 30, tzinfo=UTC),
+    )
+    assert (
+        clock.local_at(first, zone) == clock.local_at(second, zone) == datetime(2026, 10, 25, 2, 30)
+    )
     assert clock.local_time_at(first, zone).utc_offset == 120
     assert clock.local_time_at(second, zone).utc_offset == 60
 
@@ -104,7 +127,11 @@ def test_how_far_a_clock_is_ahead(at: datetime, offset: int, wrong: timedelta) -
 
 @given(st.binary(max_size=12))
 def test_any_octets_are_a_value_or_refused(octets: bytes) -> None:
-    for parse in (clock.parse_current_time, clock.parse_date_time, clock.parse_local_time_information):
+    for parse in (
+        clock.parse_current_time,
+        clock.parse_date_time,
+        clock.parse_local_time_information,
+    ):
         try:
             parse(octets)
         except NoClockValue as error:

@@ -1,4 +1,6 @@
-"""The hub with devices on a virtual air: nothing is lost, nothing is doubled, whatever the link does."""
+"""The hub with devices on a virtual air: nothing is lost, nothing is doubled, whatever the link
+does.
+"""
 
 from __future__ import annotations
 
@@ -30,15 +32,25 @@ NOON = datetime(2026, 11, 30, 12, 0, 0)
 
 def pressure(systolic: int, minute: int = 0) -> bytes:
     said = BloodPressure(
-        systolic=str(systolic), diastolic="80", mean_arterial="93", pulse_rate="70", time=NOON.replace(minute=minute)
+        systolic=str(systolic),
+        diastolic="80",
+        mean_arterial="93",
+        pulse_rate="70",
+        time=NOON.replace(minute=minute),
     )
     return blood_pressure(said)
 
 
-def sugar(sequence: int, value: str = "100", context: bool = False) -> tuple[int, bytes, bytes | None]:
+def sugar(
+    sequence: int, value: str = "100", context: bool = False
+) -> tuple[int, bytes, bytes | None]:
     at = NOON.replace(minute=sequence % 60)
     said = Glucose(sequence=sequence, base_time=at, value=value, context_follows=context)
-    return sequence, glucose(said), glucose_context(GlucoseContext(sequence=sequence, meal=1)) if context else None
+    return (
+        sequence,
+        glucose(said),
+        glucose_context(GlucoseContext(sequence=sequence, meal=1)) if context else None,
+    )
 
 
 def known(spec: Spec, device: str, **more: object) -> KnownDevice:
@@ -63,7 +75,9 @@ async def test_every_value_of_a_strap_is_in_frames_byte_for_byte(air: Air, tmp_p
         assert (row.presence, row.battery, row.values) == ("connected", 80, 40)
 
 
-async def test_a_device_that_is_not_on_the_list_is_never_connected(air: Air, tmp_path: Path) -> None:
+async def test_a_device_that_is_not_on_the_list_is_never_connected(
+    air: Air, tmp_path: Path
+) -> None:
     mine, other = await air.peripheral(STRAP), await air.peripheral(THERMOMETER)
     met: list[str] = []
     other.on_connected = lambda: met.append("other")
@@ -75,7 +89,9 @@ async def test_a_device_that_is_not_on_the_list_is_never_connected(air: Air, tmp
     assert met == []
 
 
-async def test_a_cuff_that_delivers_and_drops_at_once_loses_nothing(air: Air, tmp_path: Path) -> None:
+async def test_a_cuff_that_delivers_and_drops_at_once_loses_nothing(
+    air: Air, tmp_path: Path
+) -> None:
     stored = [pressure(120 + count, count) for count in range(12)]
     cuff = Cuff(await air.peripheral(CUFF), stored)
     await cuff.air.advertise()
@@ -86,8 +102,12 @@ async def test_a_cuff_that_delivers_and_drops_at_once_loses_nothing(air: Air, tm
 
 
 @pytest.mark.parametrize("breaks", [1, 3])
-async def test_a_link_that_breaks_in_an_indication_loses_nothing(air: Air, tmp_path: Path, breaks: int) -> None:
-    """What was not confirmed comes again: then the same bytes are in two frames, and ingest knows them as one."""
+async def test_a_link_that_breaks_in_an_indication_loses_nothing(
+    air: Air, tmp_path: Path, breaks: int
+) -> None:
+    """What was not confirmed comes again: then the same bytes are in two frames, and ingest
+    knows them as one.
+    """
     stored = [pressure(120 + count, count) for count in range(4)]
     cuff = Cuff(await air.peripheral(CUFF), stored, breaks=breaks)
     await cuff.air.advertise()
@@ -119,7 +139,9 @@ async def test_a_clock_is_left_alone_where_the_list_says_so(air: Air, tmp_path: 
     assert cuff.air.written == []
 
 
-async def test_a_locked_cuff_is_paired_when_it_asks_and_sends_before_we_ask_later(air: Air, tmp_path: Path) -> None:
+async def test_a_locked_cuff_is_paired_when_it_asks_and_sends_before_we_ask_later(
+    air: Air, tmp_path: Path
+) -> None:
     spec = Spec(CUFF.address, CUFF.name, (part("1810", "2A35", "indicate", encrypted=True),))
     stored = [pressure(120, 1), pressure(121, 2)]
     cuff = Cuff(await air.peripheral(spec), stored[:1])
@@ -132,7 +154,9 @@ async def test_a_locked_cuff_is_paired_when_it_asks_and_sends_before_we_ask_late
     assert air.keys is None or stat.S_IMODE(air.keys.stat().st_mode) == 0o600
 
 
-async def test_a_meter_is_read_from_its_last_record_on_and_never_deleted(air: Air, tmp_path: Path) -> None:
+async def test_a_meter_is_read_from_its_last_record_on_and_never_deleted(
+    air: Air, tmp_path: Path
+) -> None:
     meter = Meter(await air.peripheral(METER), [sugar(count) for count in range(5)])
     await meter.air.advertise()
     devices = [known(METER, "meter-1")]
@@ -140,7 +164,8 @@ async def test_a_meter_is_read_from_its_last_record_on_and_never_deleted(air: Ai
         await until(lambda: len(served.disk.values("meter-1", "2A18")) >= 5)
         assert served.disk.values("meter-1", "2A18") == [record[1] for record in meter.records]
         await until((tmp_path / "marks.json").exists)
-        await until(lambda: served.board.row("meter-1").battery == 9)  # a weak battery holds up nothing
+        # a weak battery holds up nothing
+        await until(lambda: served.board.row("meter-1").battery == 9)
     meter.records.append(sugar(5))
     async with serving(air, tmp_path, devices) as served:  # the gateway was started again
         await until(lambda: len(served.disk.values("meter-1", "2A18")) >= 2)
@@ -155,7 +180,12 @@ async def test_a_meter_whose_memory_began_again_is_read_whole(air: Air, tmp_path
     await meter.air.advertise()
     devices = [known(METER, "meter-1")]
     async with serving(air, tmp_path, devices) as served:
-        await until(lambda: len(served.disk.values("meter-1", "2A18")) >= 3 and (tmp_path / "marks.json").exists())
+        await until(
+            lambda: (
+                len(served.disk.values("meter-1", "2A18")) >= 3
+                and (tmp_path / "marks.json").exists()
+            )
+        )
     meter.records = [sugar(count, "180") for count in range(2)]
     async with serving(air, tmp_path, devices) as served:
         await until(lambda: len(served.disk.values("meter-1", "2A18")) >= 2)
@@ -163,19 +193,36 @@ async def test_a_meter_whose_memory_began_again_is_read_whole(air: Air, tmp_path
 
 
 async def test_another_record_at_the_last_number_is_noticed(air: Air, tmp_path: Path) -> None:
-    """The memory was cleared and filled beyond where we had read: the number is there again, the record is another."""
+    """The memory was cleared and filled beyond where we had read: the number is there again, the
+    record is another.
+    """
     meter = Meter(await air.peripheral(METER), [sugar(count) for count in range(3)])
     await meter.air.advertise()
     devices = [known(METER, "meter-1")]
     async with serving(air, tmp_path, devices) as served:
-        await until(lambda: len(served.disk.values("meter-1", "2A18")) >= 3 and (tmp_path / "marks.json").exists())
+        await until(
+            lambda: (
+                len(served.disk.values("meter-1", "2A18")) >= 3
+                and (tmp_path / "marks.json").exists()
+            )
+        )
     later = [
-        (number, glucose(Glucose(sequence=number, base_time=NOON.replace(hour=13, minute=number), value="200")), None)
+        (
+            number,
+            glucose(
+                Glucose(
+                    sequence=number, base_time=NOON.replace(hour=13, minute=number), value="200"
+                )
+            ),
+            None,
+        )
         for number in range(5)
     ]
     meter.records = later
     async with serving(air, tmp_path, devices) as served:
-        await until(lambda: set(served.disk.values("meter-1", "2A18")) == {record[1] for record in later})
+        await until(
+            lambda: set(served.disk.values("meter-1", "2A18")) == {record[1] for record in later}
+        )
 
 
 async def test_a_meter_without_filters_is_read_whole_each_time(air: Air, tmp_path: Path) -> None:
@@ -197,7 +244,9 @@ async def test_a_transfer_that_breaks_goes_on_where_it_broke(air: Air, tmp_path:
     async with serving(air, tmp_path, [known(METER, "meter-1")]) as served:
         await until(lambda: len(set(served.disk.values("meter-1", "2A18"))) == 30)
         got = served.disk.values("meter-1", "2A18")
-    assert [value for place, value in enumerate(got) if value not in got[:place]] == [one[1] for one in meter.records]
+    assert [value for place, value in enumerate(got) if value not in got[:place]] == [
+        one[1] for one in meter.records
+    ]
     assert len(got) == 31, "only the last record before the break comes again"
 
 
@@ -249,7 +298,9 @@ async def test_a_strap_with_the_slow_pace_of_a_watch_is_left_alone(
     assert subscriptions == ["2A37"]
 
 
-async def test_an_adapter_that_was_pulled_out_is_used_again_when_it_is_back(air: Air, tmp_path: Path) -> None:
+async def test_an_adapter_that_was_pulled_out_is_used_again_when_it_is_back(
+    air: Air, tmp_path: Path
+) -> None:
     strap = await air.peripheral(STRAP)
     await strap.advertise()
     async with serving(air, tmp_path, [known(STRAP, "strap-1")]) as served:
@@ -272,7 +323,10 @@ async def test_without_an_adapter_it_says_so_at_once(air: Air, tmp_path: Path) -
 async def test_an_idle_link_makes_room_for_a_device_that_waits(air: Air, tmp_path: Path) -> None:
     from dataclasses import replace
 
-    thermometer, cuff = await air.peripheral(THERMOMETER), Cuff(await air.peripheral(CUFF), [pressure(150)])
+    thermometer, cuff = (
+        await air.peripheral(THERMOMETER),
+        Cuff(await air.peripheral(CUFF), [pressure(150)]),
+    )
     await thermometer.advertise()
     devices = [known(THERMOMETER, "thermometer-1"), known(CUFF, "cuff-1")]
     async with serving(air, tmp_path, devices, replace(FAST, links=1, idle_after=0.1)) as served:
@@ -311,7 +365,9 @@ async def test_a_device_that_is_taken_off_the_list_is_let_go(air: Air, tmp_path:
         assert list(served.board.rows) == ["thermometer-1"]
 
 
-async def test_a_gateway_that_can_send_no_more_ends_with_what_ended_it(air: Air, tmp_path: Path) -> None:
+async def test_a_gateway_that_can_send_no_more_ends_with_what_ended_it(
+    air: Air, tmp_path: Path
+) -> None:
     """Values that pile up behind a sender that is gone would be lost without a word."""
     strap = await air.peripheral(STRAP)
     await strap.advertise()
@@ -322,7 +378,10 @@ async def test_a_gateway_that_can_send_no_more_ends_with_what_ended_it(air: Air,
 
 
 async def test_two_devices_of_one_name_are_told_apart_by_nobody(air: Air, tmp_path: Path) -> None:
-    mine, other = await air.peripheral(STRAP), await air.peripheral(Spec("F0:00:00:00:00:01", STRAP.name, STRAP.parts))
+    mine, other = (
+        await air.peripheral(STRAP),
+        await air.peripheral(Spec("F0:00:00:00:00:01", STRAP.name, STRAP.parts)),
+    )
     async with serving(air, tmp_path, [KnownDevice(device="strap-1", name=STRAP.name)]) as served:
         await mine.advertise()
         await until(lambda: mine.connected)
@@ -330,7 +389,10 @@ async def test_two_devices_of_one_name_are_told_apart_by_nobody(air: Air, tmp_pa
         await mine.hide()
         await mine.drop()
         await until(
-            lambda: served.board.row("strap-1").fault and "list its address" in str(served.board.row("strap-1").fault)
+            lambda: (
+                served.board.row("strap-1").fault
+                and "list its address" in str(served.board.row("strap-1").fault)
+            )
         )
         assert not other.connected
 
@@ -345,7 +407,9 @@ async def test_a_sensors_session_start_comes_before_its_values_also_where_it_mus
         (part("181F", "2AA7", "notify"), part("181F", "2AAA", "read", value=start, encrypted=True)),
     )
     sensor = await air.peripheral(spec)
-    sensor.on_subscribed = lambda uuid: asyncio.ensure_future(sensor.say("2AA7", bytes.fromhex("06006400 0500")))
+    sensor.on_subscribed = lambda uuid: asyncio.ensure_future(
+        sensor.say("2AA7", bytes.fromhex("06006400 0500"))
+    )
     await sensor.advertise()
     async with serving(air, tmp_path, [known(spec, "cgm-1")]) as served:
         await until(lambda: served.disk.values("cgm-1", "2AA7"))
@@ -359,5 +423,7 @@ async def test_the_status_file_says_how_each_device_is(air: Air, tmp_path: Path)
     async with serving(air, tmp_path, [known(STRAP, "strap-1", model="HR-70A")]) as served:
         await until(lambda: served.board.row("strap-1").battery)
     said = json.loads((tmp_path / "status.json").read_text())
-    assert [(row["device"], row["model"], row["battery"]) for row in said["devices"]] == [("strap-1", "HR-70A", 80)]
+    assert [(row["device"], row["model"], row["battery"]) for row in said["devices"]] == [
+        ("strap-1", "HR-70A", 80)
+    ]
     assert stat.S_IMODE((tmp_path / "status.json").stat().st_mode) == 0o600

@@ -1,4 +1,6 @@
-"""The allow-list: who is served, what a faulty list says, and that a name never puts readings on the wrong device."""
+"""The allow-list: who is served, what a faulty list says, and that a name never puts readings on
+the wrong device.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rpm_stream.app.gateway.ble.known import AT_ONCE_S, Known, KnownDevice, from_registry, load, parse, plain_address
+from rpm_stream.app.gateway.ble.known import (
+    AT_ONCE_S,
+    Known,
+    KnownDevice,
+    from_registry,
+    load,
+    parse,
+    plain_address,
+)
 from rpm_stream.app.gateway.ble.known_template import template
 from rpm_stream.app.gateway.ble.radio import Sighting
 from rpm_stream.app.runtime.errors import UsageError
@@ -51,7 +61,16 @@ def test_each_is_found_by_what_its_entry_names() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [None, "", "Polar H10", "Polar H10 912345678", "Polar H10 1234567", "12345678 Polar", "nonin3230_501"]
+    "name",
+    [
+        None,
+        "",
+        "Polar H10",
+        "Polar H10 912345678",
+        "Polar H10 1234567",
+        "12345678 Polar",
+        "nonin3230_501",
+    ],
 )
 def test_no_other_device_is_served(name: str | None) -> None:
     assert parse(LIST, "devices.toml").find(seen(OTHER, name), 0) is None
@@ -62,11 +81,18 @@ def test_whatever_is_advertised_is_an_entry_or_none(name: str, address: str) -> 
     """Law: a name from the air raises nothing and finds no entry but its own."""
     known = parse(LIST, "devices.toml")
     found = known.find(seen(address, name), 0)
-    assert found is None or found.serial == "12345678" or found.name == name or found.address == address.upper()
+    assert (
+        found is None
+        or found.serial == "12345678"
+        or found.name == name
+        or found.address == address.upper()
+    )
 
 
 def test_a_name_that_two_devices_have_is_neither() -> None:
-    """A neighbour's device of the same name: nobody's readings are taken until one of the two has gone."""
+    """A neighbour's device of the same name: nobody's readings are taken until one of the two
+    has gone.
+    """
     known = Known([KnownDevice(device="oximeter-9", name="Nonin3230_501")])
     here, there = seen(STRAP, "Nonin3230_501"), seen(OTHER, "Nonin3230_501")
     assert known.find(here, 0) is not None
@@ -95,7 +121,9 @@ FAULTS = {
     "": "no [[device]]: each device to serve is one, with two brackets",
     "[device]\ndevice='a'": "no [[device]]: each device to serve is one, with two brackets",
     "[[devices]]\ndevice='a'": "devices: no such table: device?",
-    "[[device]]\naddress='C0:26:DA:01:02:03'": "device 1: device: missing: the id that the registry has for it",
+    "[[device]]\naddress='C0:26:DA:01:02:03'": (
+        "device 1: device: missing: the id that the registry has for it"
+    ),
     "[[device]]\ndevice=''\nname='a'": "device 1: device: empty",
     "[[device]]\ndevice=7\nname='a'": 'device 1: device: a text in quotes, "like this"',
     "[[device]]\ndevice='a'": "device 1: found by nothing: give one of address, name and serial",
@@ -105,14 +133,17 @@ FAULTS = {
     "[[device]]\ndevice='a'\naddress='C0:26:DA:01:02'": (
         "device 1: address: no Bluetooth address such as C0:26:DA:01:02:03"
     ),
-    "[[device]]\ndevice='a'\nadress='C0:26:DA:01:02:03'": "device 1: adress: no such setting: address?",
+    "[[device]]\ndevice='a'\nadress='C0:26:DA:01:02:03'": (
+        "device 1: adress: no such setting: address?"
+    ),
     "[[device]]\ndevice='a'\nname='b'\nclock='yes'": "device 1: clock: true or false",
     '[[device]]\ndevice="a\\n"\nname="b"': "device 1: device: holds a control character",
     f"[[device]]\ndevice='{'a' * 129}'\nname='b'": "device 1: device: longer than 128 characters",
-    "[[device]]\ndevice='a'\nname='b'\n[[device]]\ndevice='a'\nname='c'": "device 2: device: as in device 1",
-    "[[device]]\ndevice='a'\naddress='C0:26:DA:01:02:03'\n[[device]]\ndevice='b'\naddress='c026da010203'": (
-        "device 2: address: as in device 1"
+    "[[device]]\ndevice='a'\nname='b'\n[[device]]\ndevice='a'\nname='c'": (
+        "device 2: device: as in device 1"
     ),
+    "[[device]]\ndevice='a'\naddress='C0:26:DA:01:02:03'\n"
+    "[[device]]\ndevice='b'\naddress='c026da010203'": ("device 2: address: as in device 1"),
 }
 
 
@@ -141,7 +172,10 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_devices_of_the_registry_that_are_called_by_their_address() -> None:
-    entries = [DeviceEntry(device="c0:26:da:01:02:03", model="Omron"), DeviceEntry(device="strap-3")]
+    entries = [
+        DeviceEntry(device="c0:26:da:01:02:03", model="Omron"),
+        DeviceEntry(device="strap-3"),
+    ]
     known = from_registry(entries)
     assert known.devices == (KnownDevice(device="c0:26:da:01:02:03", address=CUFF, model="Omron"),)
 
@@ -162,7 +196,9 @@ def test_spellings_of_an_address(text: str, plain: str | None) -> None:
 
 
 def test_a_template_of_what_is_near() -> None:
-    """The strongest first, once each, without what is no health device; filled in, it is a list that loads."""
+    """The strongest first, once each, without what is no health device; filled in, it is a list
+    that loads.
+    """
     near = [
         seen(OTHER, "TV", -40, "FE9F"),
         seen(CUFF, "Cuff\n[[device]]", -70, "1810"),
@@ -184,7 +220,10 @@ def test_a_template_of_what_is_near() -> None:
 @given(st.lists(st.tuples(st.text(max_size=40), st.integers(-127, 20)), max_size=5))
 def test_no_name_from_the_air_breaks_the_template(near: list[tuple[str, int]]) -> None:
     """Law: whatever a device calls itself, the template is TOML with one table for each device."""
-    sightings = [seen(f"{number:02X}" + ":00" * 5, name, rssi, "1809") for number, (name, rssi) in enumerate(near)]
+    sightings = [
+        seen(f"{number:02X}" + ":00" * 5, name, rssi, "1809")
+        for number, (name, rssi) in enumerate(near)
+    ]
     text = template(sightings)
     for number in range(len(near) or 1):
         text = text.replace('device = ""', f'device = "d{number}"', 1)

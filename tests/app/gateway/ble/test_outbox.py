@@ -40,7 +40,10 @@ class Rig:
         if self.full:
             raise OSError("full")
         self.frames.append(
-            (round(self.loop.time(), 3), [each.characteristic + each.payload[:6] for each in notifications])
+            (
+                round(self.loop.time(), 3),
+                [each.characteristic + each.payload[:6] for each in notifications],
+            )
         )
 
 
@@ -126,7 +129,9 @@ def test_a_long_transfer_is_cut_between_pairs() -> None:
     assert sum(map(len, frames)) == 2 * BATCH + 1
     for said in frames:
         assert len(said) <= BATCH
-        assert sum(each.startswith("2A18") for each in said) == sum(each.startswith("2A34") for each in said)
+        assert sum(each.startswith("2A18") for each in said) == sum(
+            each.startswith("2A34") for each in said
+        )
 
 
 def test_a_full_disk_loses_nothing_and_keeps_the_order() -> None:
@@ -139,7 +144,11 @@ def test_a_full_disk_loses_nothing_and_keeps_the_order() -> None:
         rig.full = False
         await rig.box.flush()
 
-    assert [each for _, said in fast(work).frames for each in said] == ["2A3500", "2A3501", "2A3502"]
+    assert [each for _, said in fast(work).frames for each in said] == [
+        "2A3500",
+        "2A3501",
+        "2A3502",
+    ]
 
 
 def test_memory_has_a_bound_and_what_goes_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +163,9 @@ def test_memory_has_a_bound_and_what_goes_is_counted(monkeypatch: pytest.MonkeyP
         rig.full = False
         await rig.box.flush()
 
-    assert [said for _, said in fast(work).frames] == [[f"2A35{number:02x}" for number in range(5, 15)]]
+    assert [said for _, said in fast(work).frames] == [
+        [f"2A35{number:02x}" for number in range(5, 15)]
+    ]
 
 
 def test_flush_waits_for_what_is_being_written() -> None:

@@ -18,14 +18,20 @@ from support.radio.fast import FastLoop
 from rpm_stream.app.gateway.ble.board import Board, Presence
 from rpm_stream.app.gateway.ble.commands import offset_text
 from rpm_stream.app.gateway.ble.marks import Mark, Marks, marks_of
-from rpm_stream.app.gateway.ble.quiet import FIRST_SECONDS, LEAST_SECONDS, MOST_SECONDS, PATIENCE, Quiet
+from rpm_stream.app.gateway.ble.quiet import (
+    FIRST_SECONDS,
+    LEAST_SECONDS,
+    MOST_SECONDS,
+    PATIENCE,
+    Quiet,
+)
 from rpm_stream.app.gateway.ble.radio import LinkLost, Sighting
 from rpm_stream.app.gateway.ble.screen import board_table, in_order, near_table
 from rpm_stream.app.gateway.ble.stacks import radio_of
 from rpm_stream.app.gateway.ble.stored import BUSY_SECONDS, QUIET_SECONDS, StoredRecords
 from rpm_stream.app.runtime.errors import UsageError
 
-# --- silence ------------------------------------------------------------------------------------------------------
+# --- silence --------------------------------------------------------------------------------------
 
 
 def test_a_stream_teaches_its_own_pace() -> None:
@@ -54,7 +60,7 @@ def test_the_pause_that_a_subscription_ended_is_no_pace() -> None:
     assert (quiet.asked, quiet.deadline) == (False, 110 + LEAST_SECONDS)
 
 
-# --- marks --------------------------------------------------------------------------------------------------------
+# --- marks ----------------------------------------------------------------------------------------
 
 
 def test_marks_are_kept_and_hold_no_value(tmp_path: Path) -> None:
@@ -80,7 +86,7 @@ def test_marks_that_cannot_be_read_are_none(tmp_path: Path, text: str) -> None:
     assert Marks(path).get("a", "2A18") is None
 
 
-# --- stored records -----------------------------------------------------------------------------------------------
+# --- stored records -------------------------------------------------------------------------------
 
 
 def record(number: int, minute: int = 0) -> bytes:
@@ -91,7 +97,9 @@ Answer = Callable[[StoredRecords, bytes], Awaitable[None]]
 
 
 def reading(marks: Marks, answers: list[Answer]) -> tuple[list[str], float]:
-    """The requests of one reading, each answered by the next of ``answers``, and how long it took."""
+    """The requests of one reading, each answered by the next of ``answers``, and how long it
+    took.
+    """
     requests: list[str] = []
 
     async def play() -> float:
@@ -194,7 +202,9 @@ def test_an_answer_that_is_none_ends_the_reading(tmp_path: Path, octets: str) ->
 
 
 class Memory:
-    """A glucose meter or a sensor (``service``) whose links break anywhere, and which may send live values between."""
+    """A glucose meter or a sensor (``service``) whose links break anywhere, and which may send
+    live values between.
+    """
 
     def __init__(self, service: str, chance: random.Random) -> None:
         self.service, self.chance = service, chance
@@ -205,7 +215,9 @@ class Memory:
         self.made += 1
         number = len(self.records).to_bytes(2, "little")
         if self.service == "1808":
-            self.records.append(b"\x00" + number + bytes([0xEA, 7, 11, 30, self.made // 60 % 24, self.made % 60, 0]))
+            self.records.append(
+                b"\x00" + number + bytes([0xEA, 7, 11, 30, self.made // 60 % 24, self.made % 60, 0])
+            )
         else:
             self.records.append(b"\x06\x00" + self.made.to_bytes(2, "little") + number)
 
@@ -249,8 +261,12 @@ class Memory:
 
 @pytest.mark.parametrize("service", ["1808", "181F"])
 @pytest.mark.parametrize("seed", range(150))
-def test_whatever_breaks_no_stored_record_is_passed_over(tmp_path: Path, service: str, seed: int) -> None:
-    """The law: what is in the memory at the end of a connection that did not break has been received."""
+def test_whatever_breaks_no_stored_record_is_passed_over(
+    tmp_path: Path, service: str, seed: int
+) -> None:
+    """The law: what is in the memory at the end of a connection that did not break has been
+    received.
+    """
 
     async def play() -> None:
         chance = random.Random(seed)
@@ -270,7 +286,7 @@ def test_whatever_breaks_no_stored_record_is_passed_over(tmp_path: Path, service
         runner.run(play())
 
 
-# --- the screen ---------------------------------------------------------------------------------------------------
+# --- the screen -----------------------------------------------------------------------------------
 
 
 def drawn(table: object) -> str:

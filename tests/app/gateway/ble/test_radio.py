@@ -1,4 +1,6 @@
-"""The Protocol of ``radio.py``, the same for all back-ends: a radio and a device, and what passes between them."""
+"""The Protocol of ``radio.py``, the same for all back-ends: a radio and a device, and what
+passes between them.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,10 @@ CUFF = Spec("C0:26:DA:01:02:03", "BPM-1", (part("1810", "2A35", "indicate"),))
 LOCKED = Spec(
     "C0:26:DA:0A:0B:0C",
     "Lock-1",
-    (part("1810", "2A35", "indicate", encrypted=True), part("180F", "2A19", "read", value=b"\x10", encrypted=True)),
+    (
+        part("1810", "2A35", "indicate", encrypted=True),
+        part("180F", "2A19", "read", value=b"\x10", encrypted=True),
+    ),
 )
 
 
@@ -84,7 +89,11 @@ async def test_characteristics_have_service_uuid_and_properties(air: Air) -> Non
     device = await air.peripheral(STRAP)
     async with air.radio() as radio, linked(radio, device) as link:
         found = await link.characteristics()
-        assert [(one.service, one.uuid, one.properties) for one in found if one.uuid in {"2A37", "2A19", "2A2B"}] == [
+        assert [
+            (one.service, one.uuid, one.properties)
+            for one in found
+            if one.uuid in {"2A37", "2A19", "2A2B"}
+        ] == [
             ("180D", "2A37", {"notify"}),
             ("180F", "2A19", {"read", "notify"}),
             ("1805", "2A2B", {"read", "write"}),
@@ -164,7 +173,9 @@ async def test_a_link_that_the_device_drops_is_gone_and_says_so(air: Air) -> Non
 
 
 async def test_a_request_under_way_ends_with_the_link(air: Air) -> None:
-    """What waits for an answer must neither wait on nor look as if the caller had been cancelled."""
+    """What waits for an answer must neither wait on nor look as if the caller had been
+    cancelled.
+    """
     device = await air.peripheral(STRAP)
     async with air.radio() as radio, linked(radio, device) as link:
         clock = await named(link, "2A2B")
@@ -217,10 +228,13 @@ async def test_two_devices_at_once_while_sightings_are_read(air: Air) -> None:
                 met.add(sighting.address)
                 if met >= {STRAP.address, CUFF.address}:
                     break
-        links = await asyncio.gather(*(radio.connect(address, 5.0) for address in (STRAP.address, CUFF.address)))
+        links = await asyncio.gather(
+            *(radio.connect(address, 5.0) for address in (STRAP.address, CUFF.address))
+        )
         assert [link.address for link in links] == [STRAP.address, CUFF.address]
         await links[0].close()
-        await asyncio.wait_for(anext(sightings), 5.0)  # scanning goes on: the strap advertises again
+        # scanning goes on: the strap advertises again
+        await asyncio.wait_for(anext(sightings), 5.0)
 
 
 async def test_a_locked_device_is_paired_and_known_afterwards(air: Air) -> None:

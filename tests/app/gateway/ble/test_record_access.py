@@ -1,4 +1,6 @@
-"""Requests of 2A52 and their answers, against the decoder of ``ingest``, which was written without a look at them."""
+"""Requests of 2A52 and their answers, against the decoder of ``ingest``, which was written
+without a look at them.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ from rpm_stream.ingest.gatt.record_access import RESULTS
 from rpm_stream.records import Payload
 
 WORD = st.integers(0, 0xFFFF)
-TIMES = st.datetimes(datetime(1582, 1, 1), datetime(9999, 12, 31)).map(lambda at: at.replace(microsecond=0))
+TIMES = st.datetimes(datetime(1582, 1, 1), datetime(9999, 12, 31)).map(
+    lambda at: at.replace(microsecond=0)
+)
 GIVEN = {int: WORD, datetime: TIMES}
 REQUESTS = {
     name: made
@@ -37,16 +41,25 @@ def attributes(octets: bytes) -> dict[str, object]:
 
 def test_all_requests_are_looked_at() -> None:
     assert set(REQUESTS) == {
-        "abort", "count_all", "report_all", "report_from_offset", "report_from_time", "report_since",
-    }  # fmt: skip
+        "abort",
+        "count_all",
+        "report_all",
+        "report_from_offset",
+        "report_from_time",
+        "report_since",
+    }
 
 
 @pytest.mark.parametrize("name", REQUESTS)
 @given(data=st.data())
 def test_no_request_can_delete_a_record(name: str, data: st.DataObject) -> None:
-    """Law: whatever is asked, the device keeps what it has stored; and what is written can be read."""
+    """Law: whatever is asked, the device keeps what it has stored; and what is written can be
+    read.
+    """
     hints = get_type_hints(REQUESTS[name])
-    made = REQUESTS[name](*(data.draw(GIVEN[hint]) for what, hint in hints.items() if what != "return"))
+    made = REQUESTS[name](
+        *(data.draw(GIVEN[hint]) for what, hint in hints.items() if what != "return")
+    )
     assert attributes(made)["operation"] in ("report", "count", "abort")
     assert len(made) <= 20  # one write at the smallest MTU
 
@@ -54,8 +67,10 @@ def test_no_request_can_delete_a_record(name: str, data: st.DataObject) -> None:
 @given(WORD)
 def test_records_since_a_sequence_number(last: int) -> None:
     assert attributes(record_access.report_since(last)) == {
-        "operation": "report", "operator": "greater_or_equal", "operand": "01" + last.to_bytes(2, "little").hex(),
-    }  # fmt: skip
+        "operation": "report",
+        "operator": "greater_or_equal",
+        "operand": "01" + last.to_bytes(2, "little").hex(),
+    }
 
 
 @given(WORD)
@@ -91,7 +106,10 @@ def test_captured_requests() -> None:
     assert record_access.count_all().hex() == "0401"
     assert record_access.abort().hex() == "0300"
     assert record_access.report_since(5).hex() == "0103010500"
-    assert record_access.report_from_time(datetime(2026, 11, 29, 7, 30)).hex() == "010302ea070b1d071e00"
+    assert (
+        record_access.report_from_time(datetime(2026, 11, 29, 7, 30)).hex()
+        == "010302ea070b1d071e00"
+    )
 
 
 @given(st.binary(max_size=24))
@@ -131,11 +149,16 @@ def test_any_octets_are_a_response_or_refused(octets: bytes) -> None:
         ("05002a00", True, False, False, "42 stored records"),
     ],
 )
-def test_what_an_answer_means(octets: str, succeeded: bool, is_empty: bool, cannot_filter: bool, words: str) -> None:
+def test_what_an_answer_means(
+    octets: str, succeeded: bool, is_empty: bool, cannot_filter: bool, words: str
+) -> None:
     read = parse_response(bytes.fromhex(octets))
     assert (read.succeeded, read.is_empty, read.cannot_filter, read.words) == (
-        succeeded, is_empty, cannot_filter, words,
-    )  # fmt: skip
+        succeeded,
+        is_empty,
+        cannot_filter,
+        words,
+    )
 
 
 def test_every_result_code_has_words() -> None:

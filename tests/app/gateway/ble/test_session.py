@@ -38,8 +38,12 @@ class Played:
         self.board = Board(clock, CollectorRegistry())
         self.outbox = Outbox("strap-1", self.send, clock)
         self.sending = asyncio.create_task(self.outbox.run())
-        shared = Shared(Marks(folder / "marks.json"), self.board, SessionOptions(clock=clock, zone=UTC))
-        self.session = Session(self.link, KnownDevice(device="strap-1", name="x"), self.outbox, shared)
+        shared = Shared(
+            Marks(folder / "marks.json"), self.board, SessionOptions(clock=clock, zone=UTC)
+        )
+        self.session = Session(
+            self.link, KnownDevice(device="strap-1", name="x"), self.outbox, shared
+        )
 
     async def send(self, device: str, *, notifications: Sequence[Notification]) -> None:
         self.entries += notifications
@@ -87,7 +91,9 @@ def test_a_device_that_lets_nobody_in_is_not_paired(tmp_path: Path) -> None:
 def test_a_device_without_anything_known_is_told(tmp_path: Path) -> None:
     async def life(played: Played) -> None:
         await asyncio.sleep(5)
-        assert "6E400003" not in "".join(played.link.receivers), "what nobody can read is not subscribed"
+        assert "6E400003" not in "".join(played.link.receivers), (
+            "what nobody can read is not subscribed"
+        )
 
     _, ended = play([VENDOR], tmp_path, life)
     assert isinstance(ended, Refused)
@@ -123,7 +129,9 @@ def test_battery_and_signal_are_asked_again_and_again(tmp_path: Path) -> None:
             await asyncio.sleep(10)
 
     played, _ = play([HEART, BATTERY], tmp_path, life)
-    assert [entry.payload for entry in played.entries if entry.characteristic == "2A19"] == ["32"] * 5
+    assert [entry.payload for entry in played.entries if entry.characteristic == "2A19"] == [
+        "32"
+    ] * 5
     assert played.board.row("strap-1").battery == 50
 
 

@@ -1,4 +1,6 @@
-"""``gateway ble`` and ``gateway ble scan`` as processes of their own on the system's stack: a double of BlueZ."""
+"""``gateway ble`` and ``gateway ble scan`` as processes of their own on the system's stack: a
+double of BlueZ.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +34,21 @@ name = "{CUFF.name}"
 
 async def started(*arguments: str, folder: Path) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "rpm_stream", "gateway", "ble", *arguments,
-        env={**os.environ, "RPM_DATA_DIR": str(folder), "RPM_BOOTSTRAP": "127.0.0.1:1", "RPM_LOG_LEVEL": "ERROR"},
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+        sys.executable,
+        "-m",
+        "rpm_stream",
+        "gateway",
+        "ble",
+        *arguments,
+        env={
+            **os.environ,
+            "RPM_DATA_DIR": str(folder),
+            "RPM_BOOTSTRAP": "127.0.0.1:1",
+            "RPM_LOG_LEVEL": "ERROR",
+        },
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
 
 
 async def ended(process: asyncio.subprocess.Process) -> tuple[int | None, str, str]:
@@ -46,7 +59,9 @@ async def ended(process: asyncio.subprocess.Process) -> tuple[int | None, str, s
 @asynccontextmanager
 async def gateway(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     (folder / "devices.toml").write_text(LIST, encoding="utf-8")
-    process = await started("--devices", str(folder / "devices.toml"), "--gateway", "home-1", folder=folder)
+    process = await started(
+        "--devices", str(folder / "devices.toml"), "--gateway", "home-1", folder=folder
+    )
     try:
         yield process
     finally:
@@ -87,15 +102,22 @@ async def test_scan_shows_what_is_near(tmp_path: Path) -> None:
     ]
 
 
-async def test_a_machine_without_bluez_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_machine_without_bluez_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", f"unix:path={tmp_path}/none")
     code, out, error = await ended(await started("scan", folder=tmp_path))
     assert (code, out) == (2, "")
-    assert error == "rpm-stream: no D-Bus system bus (FileNotFoundError): is this a Linux with BlueZ?\n"
+    assert (
+        error
+        == "rpm-stream: no D-Bus system bus (FileNotFoundError): is this a Linux with BlueZ?\n"
+    )
 
 
 async def test_a_gateway_that_is_killed_takes_its_connections_up_again(tmp_path: Path) -> None:
-    """BlueZ keeps the connection of a process that was killed, and the device advertises no more."""
+    """BlueZ keeps the connection of a process that was killed, and the device advertises no
+    more.
+    """
     async with bleak_air(tmp_path) as air:
         thermometer = await air.peripheral(THERMOMETER)
         cuff = Cuff(await air.peripheral(CUFF), [bytes([4, number]) for number in range(10)])

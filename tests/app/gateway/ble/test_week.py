@@ -1,4 +1,6 @@
-"""A week of drop-outs in seconds: nothing is lost, nothing comes twice, and memory is as flat at its end as before."""
+"""A week of drop-outs in seconds: nothing is lost, nothing comes twice, and memory is as flat at
+its end as before.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +32,16 @@ BEGIN = datetime(2026, 11, 23, tzinfo=UTC)
 STRAPS = 3
 ALLOWED = (
     48 * 1024
-)  # octets that a week may leave behind after its first day: dictionaries that grew, caches that filled
+    # octets that a week may leave behind after its first day: dictionaries that grew, caches that
+    # filled
+)
 
 
 @dataclass
 class Counting:
-    """In the place of the gateway: remembers for each device only the last number, and what was wrong."""
+    """In the place of the gateway: remembers for each device only the last number, and what was
+    wrong.
+    """
 
     last: Counter[str] = field(default_factory=Counter)
     entries: Counter[str] = field(default_factory=Counter)
@@ -66,15 +72,21 @@ class Week:
             Characteristic("180D", "2A37", frozenset({"notify"}), 3),
             Characteristic("180F", "2A19", frozenset({"read"}), 6),
         ]
-        self.straps = [FastDevice(f"F0:F1:F2:F3:F4:0{number}", heart, self._strap) for number in range(STRAPS)]
+        self.straps = [
+            FastDevice(f"F0:F1:F2:F3:F4:0{number}", heart, self._strap) for number in range(STRAPS)
+        ]
         self.cuff = FastDevice(
-            "C0:26:DA:01:02:03", [Characteristic("1810", "2A35", frozenset({"indicate"}), 3)], self._cuff
+            "C0:26:DA:01:02:03",
+            [Characteristic("1810", "2A35", frozenset({"indicate"}), 3)],
+            self._cuff,
         )
         self.cuff.near = False
         self.radio = FastRadio([*self.straps, self.cuff], seed=3)
         clock = lambda: BEGIN + timedelta(seconds=asyncio.get_running_loop().time())  # noqa: E731
         self.board = Board(clock, CollectorRegistry())
-        shared = Shared(Marks(folder / "marks.json"), self.board, SessionOptions(clock=clock, zone=UTC))
+        shared = Shared(
+            Marks(folder / "marks.json"), self.board, SessionOptions(clock=clock, zone=UTC)
+        )
         self.hub = Hub(self.radio, self.disk.send, shared, HubOptions(chance=random.Random(5)))
         self.hub.serve(
             Known(
@@ -99,7 +111,9 @@ class Week:
         link.end()
 
     async def _cuff(self, link: FastLink) -> None:
-        """All that is stored, then the link is dropped; now and then it breaks before one was confirmed."""
+        """All that is stored, then the link is dropped; now and then it breaks before one was
+        confirmed.
+        """
         await link.subscribed.wait()
         while self.stored:
             link.say("2A35", self.stored[0])
@@ -162,17 +176,25 @@ def quiet_log() -> object:
     structlog.reset_defaults()
 
 
-def test_a_week_of_drop_outs_loses_nothing_and_leaves_memory_flat(tmp_path: Path, quiet_log: object) -> None:
+def test_a_week_of_drop_outs_loses_nothing_and_leaves_memory_flat(
+    tmp_path: Path, quiet_log: object
+) -> None:
     with asyncio.Runner(loop_factory=FastLoop) as runner:
         week, used = runner.run(lived(tmp_path, days=7))
     connections = sum(row.connections for row in week.board.rows.values())
-    told = f"{connections} connections, {dict(week.disk.entries)}, {week.radio.resets} resets, blocks a day {used}"
+    told = (
+        f"{connections} connections, {dict(week.disk.entries)}, {week.radio.resets} resets, blocks"
+        f" a day {used}"
+    )
     print(told)
     assert week.disk.faults == [], told
     assert dict(week.disk.last) == dict(week.sent), told
     assert week.stored == [], told
-    assert week.disk.seen == {number.to_bytes(4).hex() for number in range(1, week.measured + 1)}, told
+    assert week.disk.seen == {number.to_bytes(4).hex() for number in range(1, week.measured + 1)}, (
+        told
+    )
     assert connections > 1000, told
     assert week.radio.resets > 3, told
-    assert week.tasks <= 3 + 6 * len(week.radio.devices), told  # no task of a connection that has ended
+    # no task of a connection that has ended
+    assert week.tasks <= 3 + 6 * len(week.radio.devices), told
     assert used[-1] - used[0] < ALLOWED, told

@@ -17,7 +17,14 @@ from rpm_stream.records import Frame
 AT = datetime(2026, 1, 1, 8, tzinfo=UTC)
 
 
-def row(vital: str, value: str, unit: str, at: datetime = AT, patient: str = "p1", device: str = "csv.p1") -> Row:
+def row(
+    vital: str,
+    value: str,
+    unit: str,
+    at: datetime = AT,
+    patient: str = "p1",
+    device: str = "csv.p1",
+) -> Row:
     """One line of a file."""
     return Row(patient, at, vital, value, unit, device, 2)
 
@@ -29,7 +36,11 @@ def told(frames: list[Frame]) -> Counter[tuple[datetime, str, str, str]]:
         for entry in frame.notifications or []:
             for reading in decode(entry.characteristic, bytes.fromhex(entry.payload)).readings:
                 if reading.value is not None:
-                    at = entry.at if reading.device_time is None else reading.device_time.replace(tzinfo=UTC)
+                    at = (
+                        entry.at
+                        if reading.device_time is None
+                        else reading.device_time.replace(tzinfo=UTC)
+                    )
                     found[at, reading.vital, reading.value, reading.unit] += 1
         for measurement in frame.measurements or []:
             found[measurement.at, measurement.vital, measurement.value, measurement.unit] += 1
@@ -96,19 +107,29 @@ def test_every_value_survives_with_its_digits(rows: list[Row]) -> None:
     ],
 )
 def test_gatt_carries_what_it_keeps(rows: list[Row], expected: list[str]) -> None:
-    """Octets where the digits fit; one-sided pressure, foreign units and other digits stay measurements."""
+    """Octets where the digits fit; one-sided pressure, foreign units and other digits stay
+    measurements.
+    """
     assert characteristics(list(Encoder().frames(rows))) == expected
 
 
 def test_frames_are_counted_and_named_for_ever() -> None:
     """The same file gives the same bytes; ``seq`` counts per device."""
-    rows = [row("heart_rate", str(60 + minute), "/min", AT + timedelta(minutes=minute)) for minute in range(5)]
+    rows = [
+        row("heart_rate", str(60 + minute), "/min", AT + timedelta(minutes=minute))
+        for minute in range(5)
+    ]
     rows += [row("heart_rate", "70", "/min", AT, "p2", "csv.p2")]
     frames = list(Encoder().frames(rows))
     assert frames == list(Encoder().frames(rows))
-    assert [(frame.device, frame.seq) for frame in frames] == [*(("csv.p1", seq) for seq in range(5)), ("csv.p2", 0)]
+    assert [(frame.device, frame.seq) for frame in frames] == [
+        *(("csv.p1", seq) for seq in range(5)),
+        ("csv.p2", 0),
+    ]
     assert len({frame.frame for frame in frames}) == 6
-    assert {(frame.sent_at, frame.utc_offset) for frame in frames if frame.device == "csv.p2"} == {(AT, "+00:00")}
+    assert {(frame.sent_at, frame.utc_offset) for frame in frames if frame.device == "csv.p2"} == {
+        (AT, "+00:00")
+    }
     assert all(frame.received_at == frame.sent_at for frame in frames)
 
 

@@ -1,4 +1,7 @@
-"""The feed over HTTP: JSON, and server-sent events for what changes. The token is checked before (auth/token.py)."""
+"""The feed over HTTP: JSON, and server-sent events for what changes.
+
+The token is checked before (auth/token.py).
+"""
 
 from __future__ import annotations
 
@@ -39,10 +42,12 @@ class SeenBody(BaseModel):
 
 
 class Body(BaseModel):
-    """What goes with a decision: who decides (or the cookie of the page says it), and what the action needs.
+    """What goes with a decision: who decides (or the cookie of the page says it), and what the
+    action needs.
 
-    ``record`` is the ``updated_at`` of the alert as it was shown, ``seen`` what it said. With either, the decision is
-    refused where the alert has become worse since (``comment`` and ``assign`` never are).
+    ``record`` is the ``updated_at`` of the alert as it was shown, ``seen`` what it said. With
+    either, the decision is refused where the alert has become worse since (``comment`` and
+    ``assign`` never are).
     """
 
     who: str | None = Field(None, min_length=1, max_length=128, pattern=r"\S")
@@ -63,7 +68,10 @@ class Doors:
 
 
 class Query(BaseModel):
-    """What of the list somebody asks for. High alerts come whatever is asked, but for ``patient_ref``: one patient."""
+    """What of the list somebody asks for.
+
+    High alerts come whatever is asked, but for ``patient_ref``: one patient.
+    """
 
     resolved: bool = False
     patient_ref: str | None = None
@@ -75,7 +83,9 @@ class Query(BaseModel):
 
 def create_app(service: Service, doors: Doors, stop: asyncio.Event) -> FastAPI:
     """The application without its token check; ``stop`` ends the streams."""
-    app = FastAPI(title="rpm-stream feed", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
+    app = FastAPI(
+        title="rpm-stream feed", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json"
+    )
     app.include_router(_alerts(service, stop))
     app.include_router(_decisions(service))
     app.include_router(_doors(service, doors))
@@ -86,7 +96,10 @@ def create_app(service: Service, doors: Doors, stop: asyncio.Event) -> FastAPI:
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     """Say which field is wrong, without repeating what was sent."""
     assert isinstance(error, RequestValidationError)
-    found = [{"field": ".".join(str(part) for part in e["loc"]), "problem": e["msg"]} for e in error.errors()]
+    found = [
+        {"field": ".".join(str(part) for part in e["loc"]), "problem": e["msg"]}
+        for e in error.errors()
+    ]
     return JSONResponse({"detail": found}, status_code=422)
 
 
@@ -99,19 +112,28 @@ def _alerts(service: Service, stop: asyncio.Event) -> APIRouter:
 
     @router.get("/alerts", response_class=Response)
     async def alerts(query: Annotated[Query, Parameters()]) -> Response:
-        """The ranked list, or with ``resolved`` those of the last 24 hours; ``person``: what this one has taken on."""
+        """The ranked list, or with ``resolved`` those of the last 24 hours; ``person``: what
+        this one has taken on.
+        """
         wanted = Filter(
-            priorities=frozenset(query.priority), only_open=query.only_open, group=query.group, person=query.person
+            priorities=frozenset(query.priority),
+            only_open=query.only_open,
+            group=query.group,
+            person=query.person,
         )
         listing = service.listing(resolved=query.resolved, wanted=wanted)
         if query.patient_ref is not None:
-            kept = tuple(view for view in listing.alerts if view.row.patient_ref == query.patient_ref)
+            kept = tuple(
+                view for view in listing.alerts if view.row.patient_ref == query.patient_ref
+            )
             listing = msgspec.structs.replace(listing, alerts=kept)
         return _json(listing)
 
     @router.get("/alerts/stream")
     async def stream() -> EventSourceResponse:
-        """Events: ``snapshot`` (a listing), ``alert`` (one view, resolved ones too), ``progress``."""
+        """Events: ``snapshot`` (a listing), ``alert`` (one view, resolved ones too),
+        ``progress``.
+        """
         return EventSourceResponse(events(service, stop), ping=HEARTBEAT_S, headers=NO_STORE)
 
     @router.get("/alerts/{alert}", response_class=Response)
@@ -130,12 +152,14 @@ def _decisions(service: Service) -> APIRouter:
 
     @router.post("/alerts/{alert}/{action}", status_code=202)
     async def decide(alert: UUID, action: Kind, body: Body, request: Request) -> JSONResponse:
-        """Accepted: the decision is in ``rpm.actions``; the alert changes when the service has applied it.
+        """Accepted: the decision is in ``rpm.actions``; the alert changes when the service has
+        applied it.
 
-        ``see`` says that somebody has looked at the alert, and nothing else: send it when a person says so, never
-        because a list was shown. An alert that is ``over`` waits for that. 409 with one plain line where it cannot be
-        done (a high alert cannot be snoozed; the alert got worse since its ``record``), 404 where the alert is not
-        listed, 503 where it could not be stored, or is not yet: the line says which.
+        ``see`` says that somebody has looked at the alert, and nothing else: send it when a person
+        says so, never because a list was shown. An alert that is ``over`` waits for that. 409 with
+        one plain line where it cannot be done (a high alert cannot be snoozed; the alert got worse
+        since its ``record``), 404 where the alert is not listed, 503 where it could not be stored,
+        or is not yet: the line says which.
         """
         who = body.who or who_of(request.cookies)
         decision = msgspec.convert(body.model_dump() | {"action": action, "who": who}, Decision)
@@ -160,7 +184,8 @@ def _doors(service: Service, doors: Doors) -> APIRouter:
     @router.get("/healthz")
     async def healthz() -> JSONResponse:
         """200 once the alerts have been read; nothing about patients."""
-        ready, progress = service.state.ready, service.progress()
+        ready = service.state.ready
+        progress = service.progress()
         said = {"ready": ready, "judging": progress.status, "clocks": progress.clocks}
         return JSONResponse(said, status_code=200 if ready else 503)
 
@@ -170,18 +195,30 @@ def _doors(service: Service, doors: Doors) -> APIRouter:
         return HTMLResponse(login_html(), headers=NO_STORE)
 
     @router.post("/login")
-    async def login(request: Request, token_field: Annotated[str, Form(alias="token", max_length=1024)]) -> Response:
+    async def login(
+        request: Request, token_field: Annotated[str, Form(alias="token", max_length=1024)]
+    ) -> Response:
         """Sets the cookie that the page, its websocket and the stream show from then on."""
-        shown, client = token_field.strip(), client_of(request.scope)
+        shown = token_field.strip()
+        client = client_of(request.scope)
         verdict = doors.guesses.look(client, shown, "login", lambda: same(shown, doors.token))
         if verdict.wait:
             return too_many(verdict.wait, html=True)
         if not verdict.right:
-            return HTMLResponse(login_html("That token is not right."), status_code=401, headers=NO_STORE)
+            return HTMLResponse(
+                login_html("That token is not right."), status_code=401, headers=NO_STORE
+            )
         doors.guesses.admit(client, cookie_value(doors.token), "cookie")
         answer = RedirectResponse("/", status_code=303)
         secure = request.url.scheme == "https"
-        answer.set_cookie(COOKIE, cookie_value(doors.token), httponly=True, samesite="strict", secure=secure, path="/")
+        answer.set_cookie(
+            COOKIE,
+            cookie_value(doors.token),
+            httponly=True,
+            samesite="strict",
+            secure=secure,
+            path="/",
+        )
         return answer
 
     @router.post("/logout")
@@ -196,10 +233,11 @@ def _doors(service: Service, doors: Doors) -> APIRouter:
 
 
 async def events(service: Service, stop: asyncio.Event) -> AsyncIterator[ServerSentEvent]:
-    """The stream of one viewer: the snapshot, then what changes. Nothing is queued for a slow reader: it is sent the
-    latest record of each alert that changed since its last turn."""
+    """The stream of one viewer: the snapshot, then what changes. Nothing is queued for a slow
+    reader: it is sent the latest record of each alert that changed since its last turn."""
     state = service.state
-    seen, ready = state.version, state.ready
+    seen = state.version
+    ready = state.ready
     yield _event("snapshot", service.listing())
     progress = service.progress()
     while not stop.is_set():
@@ -207,7 +245,8 @@ async def events(service: Service, stop: asyncio.Event) -> AsyncIterator[ServerS
         if stop.is_set():
             return
         await asyncio.sleep(GATHER_S)
-        since, seen = seen, state.version
+        since = seen
+        seen = state.version
         if state.removed_at > since or state.ready != ready:
             ready = state.ready
             yield _event("snapshot", service.listing())

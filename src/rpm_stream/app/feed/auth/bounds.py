@@ -1,9 +1,11 @@
-"""What a request may cost before anybody knows who sends it: its size, and how long it may take to arrive.
+"""What a request may cost before anybody knows who sends it: its size, and how long it may take to
+arrive.
 
-The web server itself bounds the headers' size (64 KiB) and nothing else. ``BoundedRequests`` closes a connection whose
-request has not arrived whole in time, headers and body together, also when it comes one byte after the other.
-``BodyLimit`` reads the body before the application does, and answers 413 to one that is too large, by the length that
-it says, or as soon as it has become too large.
+The web server itself bounds the headers' size (64 KiB) and nothing else. ``BoundedRequests`` closes
+a connection whose request has not arrived whole in time, headers and body together, also when it
+comes one byte after the other. ``BodyLimit`` reads the body before the application does, and
+answers 413 to one that is too large, by the length that it says, or as soon as it has become too
+large.
 """
 
 from __future__ import annotations
@@ -18,18 +20,21 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 REQUEST_S = 15.0  # a login over a bad line takes 2 s
 OPEN_BYTES = 8 * 1024  # of a body that anybody may send: a login form
-BYTES = 1024 * 1024  # of one from somebody who has shown the token: what the page's library sends at most
+# of one from somebody who has shown the token: what the page's library sends at most
+BYTES = 1024 * 1024
 CLOSE = {"connection": "close"}  # what is still to come is not read
 
-SLOW = Counter("rpm_feed_slow_requests", "Connections closed because their request did not arrive in time")
+SLOW = Counter(
+    "rpm_feed_slow_requests", "Connections closed because their request did not arrive in time"
+)
 LARGE = Counter("rpm_feed_large_requests", "Requests refused because of their body's size")
 
 
 class BoundedRequests(H11Protocol):
     """One connection of the feed; its next request arrives within ``REQUEST_S``, or it is closed.
 
-    The time runs from the connection's beginning, and from the end of each answer. It does not run while an answer is
-    made: a stream of events is held as long as its reader likes.
+    The time runs from the connection's beginning, and from the end of each answer. It does not run
+    while an answer is made: a stream of events is held as long as its reader likes.
     """
 
     _deadline: asyncio.TimerHandle | None = None
@@ -68,11 +73,14 @@ class BoundedRequests(H11Protocol):
 
 
 class BodyLimit:
-    """ASGI middleware: the application gets the whole body at once, or never hears of the request."""
+    """ASGI middleware: the application gets the whole body at once, or never hears of the
+    request.
+    """
 
     def __init__(self, app: ASGIApp, open_paths: frozenset[str]) -> None:
         """``open_paths``: those that anybody may use."""
-        self._app, self._open_paths = app, open_paths
+        self._app = app
+        self._open_paths = open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let through, or answer 413."""
@@ -83,7 +91,9 @@ class BodyLimit:
         body = None if _said(scope) > most else await _body(receive, most)
         if body is None:
             LARGE.inc()
-            refusal = JSONResponse({"detail": "the request is too large"}, status_code=413, headers=CLOSE)
+            refusal = JSONResponse(
+                {"detail": "the request is too large"}, status_code=413, headers=CLOSE
+            )
             await refusal(scope, receive, send)
             return
         waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
@@ -106,7 +116,10 @@ def _said(scope: Scope) -> int:
 
 
 async def _body(receive: Receive, most: int) -> bytes | None:
-    """The whole body; None as soon as it is larger than ``most``. Empty where the client has gone."""
+    """The whole body; None as soon as it is larger than ``most``.
+
+    Empty where the client has gone.
+    """
     parts: list[bytes] = []
     size = 0
     while True:

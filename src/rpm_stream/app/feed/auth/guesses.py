@@ -1,15 +1,17 @@
-"""Wrong tokens: how often somebody may try, and how long they wait; nobody who has the right one is kept out for long.
+"""Wrong tokens: how often somebody may try, and how long they wait; nobody who has the right one is
+kept out for long.
 
-What cannot be guessed is always looked at: a cookie (dear to make, see token.py) and a token of 80 random bits. A
-short token is looked at seldom. Whoever shows a wrong one a few times waits before the next is looked at, twice as
-long each time, some seconds at most; and all addresses together may try so often a second. While somebody waits no
-token of theirs is compared, so that the answer says nothing.
+What cannot be guessed is always looked at: a cookie (dear to make, see token.py) and a token of 80
+random bits. A short token is looked at seldom. Whoever shows a wrong one a few times waits before
+the next is looked at, twice as long each time, some seconds at most; and all addresses together may
+try so often a second. While somebody waits no token of theirs is compared, so that the answer says
+nothing.
 
-Who was told to wait and comes again with the same token has a turn before those who come with a new one, and a share
-of their own: somebody with ever new guesses cannot take it from them, from the same address or from others. (With a
-short token somebody can who shows each guess again as told: then two are not to be told apart.) A token that this
-address has signed in with before is always looked at. The same wrong token again is no new guess: an old tab does no
-harm.
+Who was told to wait and comes again with the same token has a turn before those who come with a new
+one, and a share of their own: somebody with ever new guesses cannot take it from them, from the
+same address or from others. (With a short token somebody can who shows each guess again as told:
+then two are not to be told apart.) A token that this address has signed in with before is always
+looked at. The same wrong token again is no new guess: an old tab does no harm.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ Way = Literal["login", "bearer", "cookie"]
 WAYS: tuple[Way, ...] = ("login", "bearer", "cookie")
 
 FREE = 3  # wrong tokens of an address before it waits: people mistype
-FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 4.0
+FIRST_WAIT_S = 1.0
+LONGEST_WAIT_S = 4.0
 FORGET_S = 900.0  # after so long without a wrong one an address begins anew
 KNOWN_WRONG = 16  # wrong tokens of an address that are remembered
 ADDRESSES = 10_000
@@ -38,8 +41,12 @@ SIGNED_IN = 4096
 TOLD_TO_WAIT = 50_000  # tokens (as digests) that have a turn when they come again
 NETWORK_BITS = 64  # of an IPv6 address: one subscriber has all that follow
 
-WRONG = Counter("rpm_feed_wrong_tokens", "Wrong tokens that were looked at, by how they were shown", ["way"])
-LIMITED = Counter("rpm_feed_limited_requests", "Requests that were told to wait: too many wrong tokens", ["way"])
+WRONG = Counter(
+    "rpm_feed_wrong_tokens", "Wrong tokens that were looked at, by how they were shown", ["way"]
+)
+LIMITED = Counter(
+    "rpm_feed_limited_requests", "Requests that were told to wait: too many wrong tokens", ["way"]
+)
 for _way in WAYS:
     WRONG.labels(_way), LIMITED.labels(_way)
 
@@ -47,7 +54,9 @@ log = structlog.get_logger("rpm_stream.feed")
 
 
 class Verdict(NamedTuple):
-    """Whether the token is right; ``wait``: it was not looked at, and may be shown again after so many seconds."""
+    """Whether the token is right; ``wait``: it was not looked at, and may be shown again after
+    so many seconds.
+    """
 
     right: bool
     wait: float = 0.0
@@ -57,8 +66,10 @@ class Bucket:
     """So many at once, and then so many a second."""
 
     def __init__(self, size: float, a_second: float) -> None:
-        self._size, self._a_second = size, a_second
-        self._left, self._at = size, 0.0
+        self._size = size
+        self._a_second = a_second
+        self._left = size
+        self._at = 0.0
 
     def take(self, now: float) -> bool:
         """Whether there is one more."""
@@ -74,7 +85,9 @@ NOTHING = Bucket(0, 0)
 
 
 class _Address:
-    """What is known of an address: its wrong tokens (as digests), and from when on it may try again."""
+    """What is known of an address: its wrong tokens (as digests), and from when on it may try
+    again.
+    """
 
     def __init__(self) -> None:
         self.failures = 0
@@ -85,8 +98,8 @@ class _Address:
 
 
 class Guesses:
-    """Compares what is shown, not too often. ``unguessable``: so is the token; ``now``: seconds of a clock that never
-    goes back."""
+    """Compares what is shown, not too often. ``unguessable``: so is the token; ``now``: seconds of
+    a clock that never goes back."""
 
     def __init__(self, unguessable: bool = False, now: Callable[[], float] = monotonic) -> None:
         self._now = now
@@ -95,11 +108,16 @@ class Guesses:
         self._addresses: OrderedDict[str, _Address] = OrderedDict()
         self._signed_in: OrderedDict[tuple[str, bytes], None] = OrderedDict()
         self._turns: OrderedDict[tuple[str, bytes], float] = OrderedDict()  # from when on
-        self._first_tries, self._further_tries, self._told = Bucket(100, 10), Bucket(60, 1), Bucket(20, 5)
+        self._first_tries = Bucket(100, 10)
+        self._further_tries = Bucket(60, 1)
+        self._told = Bucket(20, 5)
 
     def look(self, client: str, value: str, way: Way, is_right: Callable[[], bool]) -> Verdict:
-        """What is to be answered to ``client`` who shows ``value``; ``is_right`` compares in constant time."""
-        place, now = _counted(client, way), self._now()
+        """What is to be answered to ``client`` who shows ``value``; ``is_right`` compares in
+        constant time.
+        """
+        place = _counted(client, way)
+        now = self._now()
         digest = self._digest(value, way)
         if (place, digest) in self._signed_in:
             self._signed_in.move_to_end((place, digest))
@@ -157,7 +175,9 @@ class Guesses:
         return wait
 
     def _share(self, known: _Address | None, told: bool, now: float) -> Bucket:
-        """Of which share the next look is; one that comes for the first time has none where others wait their turn."""
+        """Of which share the next look is; one that comes for the first time has none where
+        others wait their turn.
+        """
         if told:
             return self._told
         if known is None:

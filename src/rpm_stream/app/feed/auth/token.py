@@ -1,9 +1,11 @@
-"""Who may see the feed: one token, shown as a bearer header or in a cookie, checked before anything else runs.
+"""Who may see the feed: one token, shown as a bearer header or in a cookie, checked before anything
+else runs.
 
-The check is one ASGI layer around the whole application, so that the page, its websocket, its static files and the
-API cannot differ. The token is never in a URL, a log line or an answer. The cookie is derived from it at a cost of some
-tenths of a second: it is always looked at, so that open pages go on over a restart of the feed while somebody guesses,
-and whoever guesses cookies pays that for each.
+The check is one ASGI layer around the whole application, so that the page, its websocket, its
+static files and the API cannot differ. The token is never in a URL, a log line or an answer. The
+cookie is derived from it at a cost of some tenths of a second: it is always looked at, so that open
+pages go on over a restart of the feed while somebody guesses, and whoever guesses cookies pays that
+for each.
 """
 
 from __future__ import annotations
@@ -29,12 +31,12 @@ COOKIE = "rpm_token"
 OPEN_PATHS = frozenset({"/healthz", "/login"})
 CLOSED_BY_POLICY = 1008  # websocket close code, RFC 6455 7.4.1
 
-# Nothing is fetched from elsewhere: the page is served whole from here. The page's library compiles templates and
-# writes inline scripts, which is what the two `unsafe` sources are for.
+# Nothing is fetched from elsewhere: the page is served whole from here. The page's library compiles
+# templates and writes inline scripts, which is what the two `unsafe` sources are for.
 CONTENT_POLICY = (
-    b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-    b"img-src 'self' data:; font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'self'; "
-    b"form-action 'self'"
+    b"default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self'"
+    b" 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; connect-src 'self';"
+    b" frame-ancestors 'none'; base-uri 'self'; form-action 'self'"
 )
 SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"content-security-policy", CONTENT_POLICY),
@@ -44,8 +46,8 @@ SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
 
 
 def choose_token(settings: Settings) -> tuple[str, bool]:
-    """The configured token (without the line end of a mounted file), or a new random one (256 bits); the second value
-    says that it is new."""
+    """The configured token (without the line end of a mounted file), or a new random one (256
+    bits); the second value says that it is new."""
     if settings.token is not None and (token := settings.token.get_secret_value().strip()):
         return token, False
     return secrets.token_urlsafe(32), True
@@ -53,7 +55,9 @@ def choose_token(settings: Settings) -> tuple[str, bool]:
 
 def same(shown: str, token: str) -> bool:
     """Whether both are equal, in a time that does not depend on where they differ."""
-    return hmac.compare_digest(shown.encode(errors="surrogatepass"), token.encode(errors="surrogatepass"))
+    return hmac.compare_digest(
+        shown.encode(errors="surrogatepass"), token.encode(errors="surrogatepass")
+    )
 
 
 def unguessable(token: str) -> bool:
@@ -65,10 +69,12 @@ def unguessable(token: str) -> bool:
 
 @lru_cache(maxsize=8)
 def cookie_value(token: str) -> str:
-    """What the login puts into the cookie: derived from the token, so that the token itself is not kept there; dear,
-    so that it is no quick way to guess."""
+    """What the login puts into the cookie: derived from the token, so that the token itself is not
+    kept there; dear, so that it is no quick way to guess."""
     key = token.encode(errors="surrogatepass")
-    derived = hashlib.scrypt(key, salt=b"rpm-stream feed cookie", n=2**15, r=8, p=3, maxmem=2**26, dklen=32)
+    derived = hashlib.scrypt(
+        key, salt=b"rpm-stream feed cookie", n=2**15, r=8, p=3, maxmem=2**26, dklen=32
+    )
     return derived.hex()
 
 
@@ -87,7 +93,9 @@ def is_token(way: Way, value: str, token: str) -> bool:
 
 
 def client_of(scope: Scope) -> str:
-    """The address that a request comes from; behind a proxy the one that it names, where the web server trusts it."""
+    """The address that a request comes from; behind a proxy the one that it names, where the web
+    server trusts it.
+    """
     client = scope.get("client")
     return client[0] if client else "unknown"
 
@@ -103,13 +111,17 @@ def too_many(wait: float, html: bool) -> Response:
 
 
 def same_origin(headers: Headers) -> bool:
-    """Whether the browser says that the request comes from a page of this host; clients that say nothing pass."""
+    """Whether the browser says that the request comes from a page of this host; clients that say
+    nothing pass.
+    """
     origin = headers.get("origin")
     return origin is None or urlsplit(origin).netloc == headers.get("host")
 
 
 class TokenGate:
-    """ASGI middleware: 401 (a login page for browsers) or a closed websocket unless the token is shown."""
+    """ASGI middleware: 401 (a login page for browsers) or a closed websocket unless the token is
+    shown.
+    """
 
     def __init__(self, app: ASGIApp, token: str, guesses: Guesses) -> None:
         self._app = app
@@ -124,7 +136,9 @@ class TokenGate:
             return
         refusal = self._refusal(scope)
         if refusal is None:
-            await self._app(scope, receive, _with_headers(send) if scope["type"] == "http" else send)
+            await self._app(
+                scope, receive, _with_headers(send) if scope["type"] == "http" else send
+            )
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": CLOSED_BY_POLICY})
         else:
@@ -142,14 +156,18 @@ class TokenGate:
         html = "text/html" in headers.get("accept", "")
         if (found := shown(headers)) is not None:
             way, value = found
-            verdict = self._guesses.look(client_of(scope), value, way, lambda: is_token(way, value, self._token))
+            verdict = self._guesses.look(
+                client_of(scope), value, way, lambda: is_token(way, value, self._token)
+            )
             if verdict.right:
                 return None
             if verdict.wait:
                 return too_many(verdict.wait, html)
         if html:
             return HTMLResponse(login_html(), status_code=401)
-        return JSONResponse({"detail": "show the token"}, status_code=401, headers={"www-authenticate": "Bearer"})
+        return JSONResponse(
+            {"detail": "show the token"}, status_code=401, headers={"www-authenticate": "Bearer"}
+        )
 
 
 def _with_headers(send: Send) -> Send:

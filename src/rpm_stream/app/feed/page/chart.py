@@ -1,4 +1,7 @@
-"""A chart in the words of ECharts. Pure: a Chart in, its options out; times stay UTC, the browser shows its own."""
+"""A chart in the words of ECharts.
+
+Pure: a Chart in, its options out; times stay UTC, the browser shows its own.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,9 @@ MARGIN = 0.08  # of the span of values, above and below
 
 
 def options(chart: Chart, opened_at: datetime) -> dict[str, Any]:
-    """The vital as a line, the evidence as large diamonds over it, the limits as dashed lines with their words."""
+    """The vital as a line, the evidence as large diamonds over it, the limits as dashed lines
+    with their words.
+    """
     low, high = _span(chart)
     unit = f" ({chart.unit_words})" if chart.unit_words else ""
     return {
@@ -23,17 +28,32 @@ def options(chart: Chart, opened_at: datetime) -> dict[str, Any]:
         "aria": {"enabled": True, "label": {"description": describe(chart)}},
         "grid": {"left": 48, "right": 16, "top": 50, "bottom": 28},
         "tooltip": {"trigger": "axis", "confine": True},
-        "legend": {"top": 0, "right": 8, "data": ["Measured", "Evidence"], "selectedMode": False, "itemHeight": 10},
-        "xAxis": {"type": "time", "min": _ms(chart.since), "max": _ms(chart.until), "axisLabel": {"hideOverlap": True}},
+        "legend": {
+            "top": 0,
+            "right": 8,
+            "data": ["Measured", "Evidence"],
+            "selectedMode": False,
+            "itemHeight": 10,
+        },
+        "xAxis": {
+            "type": "time",
+            "min": _ms(chart.since),
+            "max": _ms(chart.until),
+            "axisLabel": {"hideOverlap": True},
+        },
         "yAxis": {
-            "type": "value", "name": f"{chart.title}{unit}", "nameGap": 22,
+            "type": "value",
+            "name": f"{chart.title}{unit}",
+            "nameGap": 22,
             "nameTextStyle": {"align": "left", "color": SOFT},
             "axisLabel": {"showMinLabel": False, "showMaxLabel": False},
-            "min": low, "max": high, "splitLine": {"lineStyle": {"color": "#e9edf0"}},
+            "min": low,
+            "max": high,
+            "splitLine": {"lineStyle": {"color": "#e9edf0"}},
         },
         "dataZoom": [{"type": "inside", "zoomOnMouseWheel": "ctrl"}],
         "series": [_measured(chart, opened_at), _evidence(chart)],
-    }  # fmt: skip
+    }
 
 
 def describe(chart: Chart) -> str:
@@ -50,9 +70,10 @@ def describe(chart: Chart) -> str:
 
 def _measured(chart: Chart, opened_at: datetime) -> dict[str, Any]:
     opened = {
-        "xAxis": _ms(opened_at), "lineStyle": {"color": SOFT, "type": "solid", "width": 1},
+        "xAxis": _ms(opened_at),
+        "lineStyle": {"color": SOFT, "type": "solid", "width": 1},
         "label": {"formatter": "opened", "position": "end", "color": SOFT, "fontSize": 11},
-    }  # fmt: skip
+    }
     return {
         "name": "Measured",
         "type": "line",
@@ -62,7 +83,11 @@ def _measured(chart: Chart, opened_at: datetime) -> dict[str, Any]:
         "showSymbol": len(chart.points) <= 150,
         "lineStyle": {"color": LINE, "width": 1.8},
         "itemStyle": {"color": LINE},
-        "markLine": {"silent": True, "symbol": "none", "data": [*map(_limit, chart.limits), opened]},
+        "markLine": {
+            "silent": True,
+            "symbol": "none",
+            "data": [*map(_limit, chart.limits), opened],
+        },
     }
 
 
@@ -70,7 +95,9 @@ def _evidence(chart: Chart) -> dict[str, Any]:
     return {
         "name": "Evidence",
         "type": "scatter",
-        "data": [_datum(point) for point in chart.points if point.evidence and point.value is not None],
+        "data": [
+            _datum(point) for point in chart.points if point.evidence and point.value is not None
+        ],
         "symbol": "diamond",
         "symbolSize": 15,
         "itemStyle": {"color": EVIDENCE, "borderColor": "#fff", "borderWidth": 1.5},
@@ -82,12 +109,16 @@ def _limit(line: LimitLine) -> dict[str, Any]:
     side = "insideStartTop" if line.side == "high" else "insideStartBottom"
     colour = COLOURS[line.priority]
     return {
-        "yAxis": line.value, "lineStyle": {"color": colour, "type": "dashed", "width": 1.3},
+        "yAxis": line.value,
+        "lineStyle": {"color": colour, "type": "dashed", "width": 1.3},
         "label": {
-            "formatter": f"{line.label} ({line.owner})", "position": side, "distance": [4, 6],
-            "color": colour, "fontSize": 11,
+            "formatter": f"{line.label} ({line.owner})",
+            "position": side,
+            "distance": [4, 6],
+            "color": colour,
+            "fontSize": 11,
         },
-    }  # fmt: skip
+    }
 
 
 def _datum(point: ChartPoint) -> list[Any]:

@@ -1,4 +1,6 @@
-"""The dialogue that asks what a decision needs, says what it does, and sends it: one for all kinds of decision."""
+"""The dialogue that asks what a decision needs, says what it does, and sends it: one for all
+kinds of decision.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,10 @@ SIDES: dict[Direction | None, str] = {
 
 
 class Ask(Record, frozen=True, kw_only=True):
-    """How a kind of decision is asked for. ``final``: it cannot be undone, and the dialogue says so."""
+    """How a kind of decision is asked for.
+
+    ``final``: it cannot be undone, and the dialogue says so.
+    """
 
     button: str
     title: str
@@ -49,7 +54,10 @@ ASKS: dict[Kind, Ask] = {
     "see": Ask(
         button="Seen",
         title="Mark this alert as seen",
-        says="It says that you have looked. It stays in the list, and escalates until somebody acknowledges it.",
+        says=(
+            "It says that you have looked. It stays in the list, and escalates until somebody"
+            " acknowledges it."
+        ),
         reason="Note (optional)",
     ),
     "acknowledge": Ask(
@@ -61,8 +69,10 @@ ASKS: dict[Kind, Ask] = {
     "snooze": Ask(
         button="Snooze",
         title="Snooze this alert",
-        says="It comes back at that time; at once when it gets worse, when another rule strikes, or when a value "
-        "breaks a limit on a side that is not snoozed.",
+        says=(
+            "It comes back at that time; at once when it gets worse, when another rule strikes, or"
+            " when a value breaks a limit on a side that is not snoozed."
+        ),
         reason="Why (optional)",
     ),
     "assign": Ask(
@@ -80,8 +90,10 @@ ASKS: dict[Kind, Ask] = {
     "new_normal": Ask(
         button="New normal",
         title="New normal for this person",
-        says="The values so far count as usual for this person. No limit changes; an alert that rests on what was "
-        "learned alone is resolved.",
+        says=(
+            "The values so far count as usual for this person. No limit changes; an alert that"
+            " rests on what was learned alone is resolved."
+        ),
         reason="Why (optional)",
         final=True,
     ),
@@ -95,7 +107,10 @@ ASKS: dict[Kind, Ask] = {
     "withdraw": Ask(
         button="Wrong reading",
         title="Withdraw: this was a wrong reading",
-        says="It leaves the list, marked as never true: somebody else wore the device, or it measured wrongly.",
+        says=(
+            "It leaves the list, marked as never true: somebody else wore the device, or it"
+            " measured wrongly."
+        ),
         reason="What was wrong",
         final=True,
     ),
@@ -110,10 +125,15 @@ OVER_SAYS: dict[Kind, str] = {
 # What it does to an alert that is not about values: a silence, a device, a setting.
 OTHER_SAYS: dict[Kind, str] = {
     "acknowledge": "It stays in the list until what it tells of is over, or somebody resolves it.",
-    "snooze": "It comes back at that time; at once when it gets worse, or when another rule strikes.",
+    "snooze": (
+        "It comes back at that time; at once when it gets worse, or when another rule strikes."
+    ),
     "resolve": "It leaves the list. What it tells of opens a new alert only when it begins anew.",
 }
-HELD = "It leaves the list if all values are back inside their limits; otherwise it is acknowledged, and stays there."
+HELD = (
+    "It leaves the list if all values are back inside their limits; otherwise it is acknowledged,"
+    " and stays there."
+)
 
 
 def what_it_does(kind: Kind, row: Row) -> str:
@@ -136,7 +156,11 @@ def offered(row: Row, *, can_snooze: bool) -> list[Kind]:
         **({"see": not row.seen_by} if row.over else {}),
         "acknowledge": row.state != "acknowledged",
         "snooze": can_snooze,
-        **({} if row.over else {"see": row.priority == "high" and row.state == "open" and not row.seen_by}),
+        **(
+            {}
+            if row.over
+            else {"see": row.priority == "high" and row.state == "open" and not row.seen_by}
+        ),
         "assign": True,
         "comment": True,
         "new_normal": of_values,
@@ -154,7 +178,8 @@ class DecisionDialog:
         self._on_done = on_done
         self._row: Row | None = None
         self._kind: Kind = "acknowledge"
-        self._asked = 0  # how many questions were asked: tells this one's answer from an earlier one's
+        # how many questions were asked: tells this one's answer from an earlier one's
+        self._asked = 0
         self._is_sending = False
         self._zone: tzinfo = UTC
         self._ends: list[tuple[str, datetime]] = []
@@ -186,12 +211,22 @@ class DecisionDialog:
             self._build_snooze(row, zone)
         if self._kind == "assign":
             with ui.row().classes("r-line"):
-                self._to = ui.input("Assign to", value=row.assigned_to or "").props("outlined dense maxlength=128")
+                self._to = ui.input("Assign to", value=row.assigned_to or "").props(
+                    "outlined dense maxlength=128"
+                )
                 self._to.style("flex:1")
-                ui.button("Me", on_click=lambda: self._to.set_value(self._who.value)).props("outline no-caps")
+                ui.button("Me", on_click=lambda: self._to.set_value(self._who.value)).props(
+                    "outline no-caps"
+                )
         self._why = ui.input(ask.reason).props("outlined dense maxlength=1000").style("width:100%")
-        self._who = ui.input("Your name", value=who).props("outlined dense maxlength=128").style("width:100%")
-        (self._who if not who else self._to if self._kind == "assign" else self._why).props("autofocus")
+        self._who = (
+            ui.input("Your name", value=who)
+            .props("outlined dense maxlength=128")
+            .style("width:100%")
+        )
+        (self._who if not who else self._to if self._kind == "assign" else self._why).props(
+            "autofocus"
+        )
         self._wrong = ui.label().classes("r-late-ack").props("role=alert")
         ui.label(what_it_does(self._kind, row)).classes("r-says")
         if ask.final:
@@ -199,13 +234,17 @@ class DecisionDialog:
         with ui.row().style("width:100%;justify-content:flex-end"):
             self._leave = ui.button("Cancel", on_click=self._dialog.close).props("flat no-caps")
             colour = "color=negative" if ask.final else ""
-            self._button = ui.button(ask.button, on_click=self._send).props(f"no-caps unelevated {colour}")
+            self._button = ui.button(ask.button, on_click=self._send).props(
+                f"no-caps unelevated {colour}"
+            )
         if not ask.final:  # what cannot be undone is not sent by a slip on the Enter key
             self._why.on("keydown.enter", self._send)
             self._who.on("keydown.enter", self._send)
 
     def _write_about(self, row: Row) -> None:
-        """What is decided about: as it stands here it is seen, and nothing worse is decided on by pressing."""
+        """What is decided about: as it stands here it is seen, and nothing worse is decided on
+        by pressing.
+        """
         self._row = row
         self._about.clear()
         with self._about:
@@ -239,12 +278,17 @@ class DecisionDialog:
             return replace(decision, to=str(self._to.value))
         if self._kind != "snooze":
             return decision
-        side = next((side for side, words in SIDES.items() if self._side and words == self._side.value), None)
+        side = next(
+            (side for side, words in SIDES.items() if self._side and words == self._side.value),
+            None,
+        )
         until = self._ends[int(self._end.value)][1]
         return replace(decision, until=until, direction=side)
 
     async def _send(self) -> None:
-        """Send it once: until that is answered, neither the button nor the Enter key sends it again."""
+        """Send it once: until that is answered, neither the button nor the Enter key sends it
+        again.
+        """
         if self._row is None or self._is_sending:
             return
         self._is_sending = True
@@ -252,7 +296,8 @@ class DecisionDialog:
         asked = self._asked
         who = str(self._who.value or "").strip()
         wrong = await self._answer(self._row)
-        if asked != self._asked:  # another question is open by now, in which this answer has nothing to say
+        # another question is open by now, in which this answer has nothing to say
+        if asked != self._asked:
             return
         self._wrong.set_text(f"{wrong[:1].upper()}{wrong[1:]}")
         if wrong == KEPT:  # nothing is left to press: once more would be a second decision

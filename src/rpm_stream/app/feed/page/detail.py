@@ -23,7 +23,10 @@ from rpm_stream.publish.feed.timeline import STATE_WORDS
 
 
 class DetailDialog:
-    """One alert: why, the charts with limits and evidence, its life, its rule. Rebuilt when the alert changes."""
+    """One alert: why, the charts with limits and evidence, its life, its rule.
+
+    Rebuilt when the alert changes.
+    """
 
     def __init__(self, service: Service, on_ask: Callable[[str, Kind], None]) -> None:
         self._service = service
@@ -48,7 +51,8 @@ class DetailDialog:
         detail = self._service.detail(self._key) if self._key else None
         if detail is None:
             return
-        before, self._written = self._written, detail
+        before = self._written
+        self._written = detail
         if before is not None and _content(detail) == _content(before):
             self._write_now(detail)
             if detail.charts != before.charts:
@@ -87,7 +91,9 @@ class DetailDialog:
                 ui.html(f"<h2>{escape(row.name)}{age}</h2>", sanitize=False)
                 ui.label(row.title)
             ui.element("div").classes("r-grow")
-            ui.button(icon="close", on_click=self._dialog.close).props('flat round dense aria-label="Close"')
+            ui.button(icon="close", on_click=self._dialog.close).props(
+                'flat round dense aria-label="Close"'
+            )
         kinds = offered(row, can_snooze=detail.can_snooze)
         if kinds:
             with ui.element("div").classes("r-decide").props('role=group aria-label="What to do"'):
@@ -114,7 +120,11 @@ class DetailDialog:
 
     def _build_button(self, key: str, kind: Kind, *, is_first: bool) -> None:
         weight = (
-            "unelevated" if is_first and kind in ("see", "acknowledge") else "flat" if ASKS[kind].final else "outline"
+            "unelevated"
+            if is_first and kind in ("see", "acknowledge")
+            else "flat"
+            if ASKS[kind].final
+            else "outline"
         )
         button = ui.button(ASKS[kind].button, on_click=lambda: self._on_ask(key, kind))
         button.props(f'no-caps dense {weight} padding="4px 12px"')
@@ -140,8 +150,8 @@ class DetailDialog:
         if detail.evidence_known < detail.evidence_total:
             missing = detail.evidence_total - detail.evidence_known
             ui.label(
-                f"{missing} of the {detail.evidence_total} measurements behind this alert are not drawn: they are "
-                "older than what the charts keep, or were taken back."
+                f"{missing} of the {detail.evidence_total} measurements behind this alert are not"
+                " drawn: they are older than what the charts keep, or were taken back."
             ).classes("r-caption")
         _heading("What happened")
         self._build_steps(detail, zone)
@@ -150,7 +160,11 @@ class DetailDialog:
 
     def _build_chart(self, chart: Chart, detail: Detail) -> None:
         _heading(f"{chart.title} around the alert")
-        drawing = ui.echart(options(chart, detail.alert.row.opened_at)).classes("r-chart").props("role=img")
+        drawing = (
+            ui.echart(options(chart, detail.alert.row.opened_at))
+            .classes("r-chart")
+            .props("role=img")
+        )
         self._charts.append((drawing, ui.label(describe(chart)).classes("r-caption")))
 
     def _build_steps(self, detail: Detail, zone: tzinfo) -> None:
@@ -158,9 +172,13 @@ class DetailDialog:
         now = self._service.now()
         words = life.words_of(detail.alert.row.group)
         with ui.element("ol").classes("r-steps"):
-            for step in reversed(life.steps(detail.history, lambda at: clock(at, now, zone), words)):
+            for step in reversed(
+                life.steps(detail.history, lambda at: clock(at, now, zone), words)
+            ):
                 with ui.element("li"):
-                    ui.html(f"<time>{clock(step.at, now, zone, seconds=True)}</time>", sanitize=False)
+                    ui.html(
+                        f"<time>{clock(step.at, now, zone, seconds=True)}</time>", sanitize=False
+                    )
                     with ui.element("div"):
                         ui.label(life.told(step))
                         if step.why:
@@ -188,13 +206,20 @@ def _heading(text: str) -> None:
 
 def _drawn(detail: Detail) -> list[Chart]:
     """The charts that have a value to draw."""
-    return [chart for chart in detail.charts if any(point.value is not None for point in chart.points)]
+    return [
+        chart for chart in detail.charts if any(point.value is not None for point in chart.points)
+    ]
 
 
 def _content(detail: Detail) -> tuple[object, ...]:
     """What must be built anew when it changes: neither the words of time nor the points."""
     row = detail.alert.row
-    pending = (detail.alert.pending, detail.alert.pending_by, detail.alert.unconfirmed, detail.alert.answer)
+    pending = (
+        detail.alert.pending,
+        detail.alert.pending_by,
+        detail.alert.unconfirmed,
+        detail.alert.answer,
+    )
     view = (pending, row.name, row.age, row.marks, row.why, row.title)
     vitals = [chart.vital for chart in _drawn(detail)] + [each.vital for each in row.now]
     return (view, row.priority, row.state, detail.history, vitals, detail.evidence_known)

@@ -1,6 +1,8 @@
-"""The list in its sections: what needs somebody now; below it, folded, what sleeps and what is back inside its limits.
+"""The list in its sections: what needs somebody now; below it, folded, what sleeps and what is back
+inside its limits.
 
-One element a row, kept while its alert stays where it is, so that focus and scroll survive an update.
+One element a row, kept while its alert stays where it is, so that focus and scroll survive an
+update.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from rpm_stream.app.feed.page.row import RowDoors, RowElement
 from rpm_stream.app.feed.service import Listing, View
 from rpm_stream.publish.feed.rows import Section
 
-FIRST_SHOWN = 200  # rows of a section below the high ones; the rest on demand, to keep the page light
+# rows of a section below the high ones; the rest on demand, to keep the page light
+FIRST_SHOWN = 200
 
 # The sections below the first, in their order, with their summaries.
 FOLDED: dict[Section, str] = {
@@ -70,18 +73,27 @@ class AlertList:
         self._empty_text = ""
         self._now = Rows(doors, "Alerts", on_more)
         self._folded = {
-            section: _Fold(section, partial(Rows, doors, title, on_more)) for section, title in FOLDED.items()
+            section: _Fold(section, partial(Rows, doors, title, on_more))
+            for section, title in FOLDED.items()
         }
 
     def write(self, views: list[View], listing: Listing, zone: tzinfo) -> None:
         """Show ``views``, each section in their order."""
-        first = [view for view in views if view.row.section not in FOLDED or view.row.state == "resolved"]
+        first = [
+            view for view in views if view.row.section not in FOLDED or view.row.state == "resolved"
+        ]
         self._write_empty(*(("", "") if first else _nothing(listing, has_folded=bool(views))))
         self._now.write(first, listing, zone)
         known = {view.row.id for view in first}
         for section, fold in self._folded.items():
             fold.write(
-                [view for view in views if view.row.section == section and view.row.id not in known], listing, zone
+                [
+                    view
+                    for view in views
+                    if view.row.section == section and view.row.id not in known
+                ],
+                listing,
+                zone,
             )
 
     def _write_empty(self, text: str, icon: str) -> None:
@@ -118,4 +130,7 @@ def _nothing(listing: Listing, *, has_folded: bool) -> tuple[str, str]:
         return "Reading the alerts…", "hourglass_empty"
     if listing.progress.status != "current":
         return "There are no alerts, but new measurements are not being judged.", "error_outline"
-    return "No alerts that need somebody now." if has_folded else "No alerts to show.", "check_circle"
+    return (
+        "No alerts that need somebody now." if has_folded else "No alerts to show.",
+        "check_circle",
+    )

@@ -1,4 +1,6 @@
-"""The newest values of an alert as the page writes them: large, with their age; what is old looks old and says so."""
+"""The newest values of an alert as the page writes them: large, with their age; what is old
+looks old and says so.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def _item(each: Latest) -> str:
 
 
 def now_lines(row: Row, now: datetime, zone: tzinfo) -> list[str]:
-    """The same in sentences, with the time instead of an age, for what stands still while somebody reads it."""
+    """The same in sentences, with the time instead of an age, for what stands still while
+    somebody reads it.
+    """
     lines = []
     for each in row.now:
         value = " ".join(part for part in (each.value, each.unit) if part)
@@ -51,4 +55,8 @@ def looked_words(row: Row) -> str:
     if not row.over:
         return ""
     back = back_words(row.group)
-    return OVER_SEEN[1].format(back=back, names=", ".join(row.seen_by)) if row.seen_by else f"{back}. {NOBODY_LOOKED}"
+    return (
+        OVER_SEEN[1].format(back=back, names=", ".join(row.seen_by))
+        if row.seen_by
+        else f"{back}. {NOBODY_LOOKED}"
+    )

@@ -29,16 +29,27 @@ ZONE_SCRIPT = "Intl.DateTimeFormat().resolvedOptions().timeZone"
 
 
 def mount_page(app: FastAPI, service: Service) -> None:
-    """Put the page at ``/`` of ``app``. Once per process: the page's library keeps one application."""
+    """Put the page at ``/`` of ``app``.
 
-    # Its warning of an unknown page repeats the whole address, and somebody may have typed a patient's number there.
+    Once per process: the page's library keeps one application.
+    """
+
+    # Its warning of an unknown page repeats the whole address, and somebody may have typed a
+    # patient's number there.
     logging.getLogger("nicegui").setLevel(logging.ERROR)
 
     async def show() -> None:
         await FeedPage(service).show()
 
     ui.page("/", title="Alerts")(show)
-    ui.run_with(app, title="Alerts", language="en-US", tailwind=False, show_welcome_message=False, favicon="🩺")
+    ui.run_with(
+        app,
+        title="Alerts",
+        language="en-US",
+        tailwind=False,
+        show_welcome_message=False,
+        favicon="🩺",
+    )
 
 
 class FeedPage:
@@ -74,7 +85,9 @@ class FeedPage:
         await self._learn_zone()
 
     async def _learn_zone(self) -> None:
-        """On a slow line the tab does not answer in time: the page stays on UTC, and says UTC beside each time."""
+        """On a slow line the tab does not answer in time: the page stays on UTC, and says UTC
+        beside each time.
+        """
         try:
             name = await ui.run_javascript(ZONE_SCRIPT, timeout=ZONE_S)
         except TimeoutError:
@@ -89,8 +102,14 @@ class FeedPage:
                 ui.html("<h1>Alerts</h1>", sanitize=False)
                 ui.label("Remote patient monitoring").classes("r-sub")
                 ui.element("div").classes("r-grow")
-                self._you = ui.button(on_click=self._ask_name).props("flat dense no-caps icon=person")
-                with ui.element("div").classes("r-judged").props('role=status data-test="judged"') as self._judged:
+                self._you = ui.button(on_click=self._ask_name).props(
+                    "flat dense no-caps icon=person"
+                )
+                with (
+                    ui.element("div")
+                    .classes("r-judged")
+                    .props('role=status data-test="judged"') as self._judged
+                ):
                     self._judged_icon = ui.icon("hourglass_empty")
                     self._judged_text = ui.label()
             self._tools = Tools(self._refresh, self._ask_name)
@@ -98,9 +117,12 @@ class FeedPage:
     def _build_footer(self) -> None:
         with ui.element("footer").classes("r-foot"), ui.element("div").classes("r-wrap"):
             ui.label(INTENDED_USE)
-            ui.html('<form method="post" action="/logout"><button>Sign out</button></form>', sanitize=False)
+            ui.html(
+                '<form method="post" action="/logout"><button>Sign out</button></form>',
+                sanitize=False,
+            )
 
-    # --- what the reader does ------------------------------------------------------------------------------------
+    # --- what the reader does ---------------------------------------------------------------------
 
     def _remember(self, who: str) -> None:
         self._who = who
@@ -119,7 +141,7 @@ class FeedPage:
     def _can_snooze(self, row: feed.Row) -> bool:
         return self._service.can_snooze(row.priority)
 
-    # --- what the state does -------------------------------------------------------------------------------------
+    # --- what the state does ----------------------------------------------------------------------
 
     def _look(self) -> None:
         state = self._service.state
@@ -142,7 +164,9 @@ class FeedPage:
         self._detail.refresh(self._zone)
 
     def _shown(self, everything: Listing) -> list[View]:
-        """What the reader asks for; what is high stands above it, also above the resolved (law 3)."""
+        """What the reader asks for; what is high stands above it, also above the resolved (law
+        3).
+        """
         wanted = self._tools.wanted(self._who)
         if self._tools.tab != "resolved":
             return [view for view in everything.alerts if feed.kept(wanted, view.row)]
@@ -169,7 +193,9 @@ class FeedPage:
         if not self._service.state.ready:
             texts.append("Still reading: alerts may be missing here.")
         if unreadable := self._service.state.unreadable:
-            texts.append(f"{unreadable} alert records could not be read, so an alert may be missing here.")
+            texts.append(
+                f"{unreadable} alert records could not be read, so an alert may be missing here."
+            )
         if texts == self._alarm_texts:
             return
         self._alarm_texts = texts
@@ -182,7 +208,11 @@ class FeedPage:
 
     def _write_hidden(self, everything: Listing, shown: set[str]) -> None:
         """Say what the reader's own filter hides; high alerts it never does."""
-        hidden = 0 if self._tools.tab == "resolved" else sum(v.row.id not in shown for v in everything.alerts)
+        hidden = (
+            0
+            if self._tools.tab == "resolved"
+            else sum(v.row.id not in shown for v in everything.alerts)
+        )
         alerts = "1 alert" if hidden == 1 else f"{hidden} alerts"
         words = f"Your filter hides {alerts}. High alerts always stay." if hidden else ""
         if words == self._hidden_words:

@@ -31,7 +31,9 @@ WAITING: dict[Kind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class RowDoors:
-    """What a row can ask of the page: open an alert, ask for a decision; and whether a row's alert may be snoozed."""
+    """What a row can ask of the page: open an alert, ask for a decision; and whether a row's
+    alert may be snoozed.
+    """
 
     open: Callable[[str], None]
     ask: Callable[[str, Kind], None]
@@ -51,7 +53,9 @@ class RowElement:
         self.box.on("click", lambda: doors.open(key))
 
     def write(self, view: View, now: datetime, zone: tzinfo) -> None:
-        """Build anew when the alert itself changed; otherwise only the words of time and the newest values."""
+        """Build anew when the alert itself changed; otherwise only the words of time and the
+        newest values.
+        """
         content = (_lasting(view), zone if view.row.snoozed_until else None)
         if self._times is None or self._written != content:
             self._written = content
@@ -64,7 +68,9 @@ class RowElement:
     def _build(self, view: View, now: datetime, zone: tzinfo) -> None:
         row = view.row
         self.box.clear()
-        self.box.classes(replace=f"r-row {row.priority} is-{row.state} {'is-over' if row.over else ''}")
+        self.box.classes(
+            replace=f"r-row {row.priority} is-{row.state} {'is-over' if row.over else ''}"
+        )
         with self.box:
             with ui.element("div").classes(f"r-prio {row.priority}"):
                 ui.icon(ICONS[row.priority])
@@ -125,7 +131,9 @@ class RowElement:
     def _build_actions(self, view: View) -> None:
         row = view.row
         is_waiting = view.pending is not None and not view.unconfirmed and view.answer is None
-        if row.state not in ("open", "snoozed") or (is_waiting and view.pending in ("see", "acknowledge", "resolve")):
+        if row.state not in ("open", "snoozed") or (
+            is_waiting and view.pending in ("see", "acknowledge", "resolve")
+        ):
             return
         with ui.element("div").classes("r-buttons"):
             if row.over and row.state == "open" and not row.seen_by:
@@ -133,19 +141,27 @@ class RowElement:
                 return
             if row.state == "open" and self._doors.can_snooze(row):
                 self._button("Snooze", "snooze", "flat")
-            self._button("Acknowledge", "acknowledge", "unelevated" if row.priority == "high" else "outline")
+            self._button(
+                "Acknowledge", "acknowledge", "unelevated" if row.priority == "high" else "outline"
+            )
 
     def _button(self, text: str, kind: Kind, weight: str) -> None:
-        button = ui.button(text).props(f'no-caps {weight} dense padding="4px 12px" aria-label="{text}"')
+        button = ui.button(text).props(
+            f'no-caps {weight} dense padding="4px 12px" aria-label="{text}"'
+        )
         button.on("click.stop", lambda: self._doors.ask(self._key, kind))
 
 
 def _lasting(view: View) -> View:
-    """The view without what changes by itself: a press on what is built anew for that would be lost."""
+    """The view without what changes by itself: a press on what is built anew for that would be
+    lost.
+    """
     row = view.row
     if row.state != "resolved":  # only a resolved row says when it was written
         row = msgspec.structs.replace(row, updated_at=row.opened_at, measured_at=row.opened_at)
-    return msgspec.structs.replace(view, row=msgspec.structs.replace(row, since_words="", measured_words="", now=()))
+    return msgspec.structs.replace(
+        view, row=msgspec.structs.replace(row, since_words="", measured_words="", now=())
+    )
 
 
 def _mark_class(word: str) -> str:

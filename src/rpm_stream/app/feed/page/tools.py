@@ -1,4 +1,7 @@
-"""The tools above the list: counts, tabs, and what the reader wants to see. None of them touches a high alert."""
+"""The tools above the list: counts, tabs, and what the reader wants to see.
+
+None of them touches a high alert.
+"""
 
 from __future__ import annotations
 
@@ -42,9 +45,9 @@ class Tools:
             self._patient = ui.input("Find a patient", on_change=self._read).props(
                 'dense outlined clearable debounce=250 maxlength=128 type=search autocomplete="off"'
             )
-            self._group = ui.select({"": ALL_GROUPS}, value="", on_change=self._read, label="Kind").props(
-                "dense outlined options-dense"
-            )
+            self._group = ui.select(
+                {"": ALL_GROUPS}, value="", on_change=self._read, label="Kind"
+            ).props("dense outlined options-dense")
 
     def wanted(self, who: str) -> Filter:
         """The reader's filter; ``who`` is the reader."""
@@ -80,8 +83,11 @@ class Tools:
     def _write_groups(self, views: tuple[View, ...]) -> None:
         found = Counter(view.row.group for view in views)
         if self._wanted.group:
-            found[self._wanted.group] += 0  # what is asked for stays to be seen when its last alert has gone
-        options = {"": ALL_GROUPS} | {name: f"{feed.group_words(name)} ({found[name]})" for name in sorted(found)}
+            # what is asked for stays to be seen when its last alert has gone
+            found[self._wanted.group] += 0
+        options = {"": ALL_GROUPS} | {
+            name: f"{feed.group_words(name)} ({found[name]})" for name in sorted(found)
+        }
         if options != self._group.options:
             self._group.set_options(options, value=self._wanted.group or "")
 
@@ -99,13 +105,19 @@ class Tools:
         return chip, count
 
     def _build_tab(self, tab: Tab) -> tuple[ui.element, ui.label]:
-        with ui.element("button").classes("r-tab").props(f'type=button data-test="tab-{tab}"') as element:
+        with (
+            ui.element("button")
+            .classes("r-tab")
+            .props(f'type=button data-test="tab-{tab}"') as element
+        ):
             label = ui.label(TABS[tab])
         element.on("click", lambda: self._choose(tab))
         return element, label
 
     def _toggle(self, priority: Priority) -> None:
-        self._wanted = msgspec.structs.replace(self._wanted, priorities=self._wanted.priorities ^ {priority})
+        self._wanted = msgspec.structs.replace(
+            self._wanted, priorities=self._wanted.priorities ^ {priority}
+        )
         self._on_change()
 
     def _choose(self, tab: Tab) -> None:
@@ -118,7 +130,9 @@ class Tools:
     def _read(self) -> None:
         """Take over what was typed and chosen."""
         wanted = msgspec.structs.replace(
-            self._wanted, patient=str(self._patient.value or ""), group=str(self._group.value or "") or None
+            self._wanted,
+            patient=str(self._patient.value or ""),
+            group=str(self._group.value or "") or None,
         )
         if wanted != self._wanted:
             self._wanted = wanted

@@ -53,11 +53,17 @@ def alarm(progress: Progress) -> str | None:
 
 
 def wrong_clocks(progress: Progress) -> str | None:
-    """Which machines have a wrong clock, in a sentence; None when none has. What is listed follows Kafka's clock."""
+    """Which machines have a wrong clock, in a sentence; None when none has.
+
+    What is listed follows Kafka's clock.
+    """
     if not progress.clocks:
         return None
     found = [f"{stage}: {_length(ahead)}" for stage, ahead in progress.clocks.items()]
-    return f"A machine's clock is wrong ({', '.join(found)}). Times here follow Kafka's clock. Tell the operator."
+    return (
+        f"A machine's clock is wrong ({', '.join(found)}). Times here follow Kafka's clock. Tell"
+        " the operator."
+    )
 
 
 def _length(ahead: int) -> str:
@@ -78,13 +84,20 @@ def duration_words(seconds: int) -> str:
 
 
 def snooze_ends(now: datetime, zone: tzinfo) -> list[tuple[str, datetime]]:
-    """The ends that are offered for a snooze: one hour, four, and eight o'clock of the reader's next morning."""
+    """The ends that are offered for a snooze: one hour, four, and eight o'clock of the reader's
+    next morning.
+    """
     found: list[tuple[str, datetime]] = []
     for hours in (1, 4):
         end = (now + timedelta(hours=hours, seconds=59)).replace(second=0, microsecond=0)
-        found.append((f"{hours} hour{'s' if hours > 1 else ''}, until {clock(end, now, zone)}", end))
+        found.append(
+            (f"{hours} hour{'s' if hours > 1 else ''}, until {clock(end, now, zone)}", end)
+        )
     local = now.astimezone(zone)
     is_early = local.time() < MORNING
     day = local.date() if is_early else local.date() + timedelta(days=1)
     morning = datetime.combine(day, MORNING, zone).astimezone(UTC)
-    return [*found, (f"Until {'today' if is_early else 'tomorrow'}, {clock(morning, now, zone)}", morning)]
+    return [
+        *found,
+        (f"Until {'today' if is_early else 'tomorrow'}, {clock(morning, now, zone)}", morning),
+    ]

@@ -1,1 +1,3 @@
-"""The radio gateway: Bluetooth Low Energy devices in, frames through the gateway client and its spool out."""
+"""The radio gateway: Bluetooth Low Energy devices in, frames through the gateway client and its
+spool out.
+"""

@@ -14,7 +14,14 @@ from bleak.exc import (
     BleakGATTProtocolErrorCode,
 )
 
-from rpm_stream.app.gateway.ble.radio import LinkLost, NotFound, NotPaired, RadioError, RadioOff, Refused
+from rpm_stream.app.gateway.ble.radio import (
+    LinkLost,
+    NotFound,
+    NotPaired,
+    RadioError,
+    RadioOff,
+    Refused,
+)
 
 RAISED: tuple[type[Exception], ...] = (
     BleakError,
@@ -53,7 +60,9 @@ _LOST_WORDS = ("not connected", "disconnected")
 
 
 def of_link(error: BaseException, connected: bool) -> RadioError:
-    """The error of a request on a connection; ``connected`` says whether the connection still stood after it."""
+    """The error of a request on a connection; ``connected`` says whether the connection still
+    stood after it.
+    """
     match error:
         case BleakGATTProtocolError() if connected:
             words = str(error.args[1]).removeprefix("GATT Protocol Error: ").lower()
@@ -92,7 +101,9 @@ def of_connecting(error: BaseException) -> RadioError:
 
 
 def is_stuck(error: BleakDBusError) -> bool:
-    """BlueZ believes that it scans already, which it does not: only a power cycle helps (bleak issue 2021)."""
+    """BlueZ believes that it scans already, which it does not: only a power cycle helps (bleak
+    issue 2021).
+    """
     return _name(error) == "InProgress"
 
 
@@ -111,10 +122,16 @@ def _tells_of_loss(text: str) -> bool:
 
 
 def _text(error: BaseException) -> str:
-    """All that it says; bleak's own text of a D-Bus error parses numbers in it, and may fail at that."""
+    """All that it says; bleak's own text of a D-Bus error parses numbers in it, and may fail at
+    that.
+    """
     return " ".join(str(each) for each in error.args)
 
 
 def _name(error: BaseException) -> str:
     """``NotReady`` of ``org.bluez.Error.NotReady``; else the class."""
-    return error.dbus_error.rpartition(".")[2] if isinstance(error, BleakDBusError) else type(error).__name__
+    return (
+        error.dbus_error.rpartition(".")[2]
+        if isinstance(error, BleakDBusError)
+        else type(error).__name__
+    )

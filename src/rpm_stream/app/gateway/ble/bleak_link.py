@@ -32,8 +32,10 @@ Answer = TypeVar("Answer")
 ANSWER_SECONDS = 30.0  # the rule of ATT: after that nothing more may be asked on this connection
 PAIR_SECONDS = 60.0  # a person may have to read a number from the device
 CLOSE_SECONDS = 5.0
-DRAIN_SECONDS = 0.1  # values that came before the end may still be on their way: other news travel by another socket
-ECHO_SECONDS = 0.05  # BlueZ tells a value that was read as a notification too, on another connection of the D-Bus
+# values that came before the end may still be on their way: other news travel by another socket
+DRAIN_SECONDS = 0.1
+# BlueZ tells a value that was read as a notification too, on another connection of the D-Bus
+ECHO_SECONDS = 0.05
 PROPERTIES: Final[dict[str, Property]] = {
     "read": "read",
     "write": "write",
@@ -48,9 +50,10 @@ _log = structlog.get_logger(__name__)
 class BleakLink(LinkState):
     """A ``radio.Link`` on a connected ``BleakClient``.
 
-    BlueZ confirms an indication itself, before this process has it, and also one that came before anybody had
-    subscribed: a bonded device that sends at once after connecting is served more safely by a bare controller
-    (``usb:0``). Where a characteristic offers both, BlueZ subscribes to notifications. Neither can be chosen.
+    BlueZ confirms an indication itself, before this process has it, and also one that came before
+    anybody had subscribed: a bonded device that sends at once after connecting is served more
+    safely by a bare controller (``usb:0``). Where a characteristic offers both, BlueZ subscribes to
+    notifications. Neither can be chosen.
     """
 
     def __init__(self, client: BleakClient, address: str, bluez: Bluez | None, path: str) -> None:
@@ -63,7 +66,8 @@ class BleakLink(LinkState):
         self._dying = False  # nothing more is asked; what still arrives is delivered
         self._found: dict[int, BleakGATTCharacteristic] = {}
         self._receivers: dict[int, Callable[[bytes], None]] = {}
-        self._read: dict[int, list[bytes]] = {}  # values that came while their characteristic was read
+        # values that came while their characteristic was read
+        self._read: dict[int, list[bytes]] = {}
         self._released: asyncio.Task[None] | None = None
         for service in client.services:
             for each in service.characteristics:
@@ -77,8 +81,9 @@ class BleakLink(LinkState):
     def ended(self) -> None:
         """bleak says that the connection has ended; all values that came before are delivered.
 
-        What bleak keeps of it is given back in the background: without that each lost connection would keep a
-        connection to the D-Bus and a watcher, and later values would arrive once for each of them.
+        What bleak keeps of it is given back in the background: without that each lost connection
+        would keep a connection to the D-Bus and a watcher, and later values would arrive once for
+        each of them.
         """
         self._dying = True
         if not self._gone.is_set():
@@ -86,7 +91,10 @@ class BleakLink(LinkState):
             self._released = self._released or asyncio.ensure_future(self._release())
 
     def lost(self) -> None:
-        """Something else says so: the adapter went, or a request found nobody. Values may still be on their way."""
+        """Something else says so: the adapter went, or a request found nobody.
+
+        Values may still be on their way.
+        """
         if not self._dying:
             self._dying = True
             self._released = asyncio.ensure_future(self._drained())
@@ -112,7 +120,9 @@ class BleakLink(LinkState):
         await asyncio.shield(self._released)
 
     async def characteristics(self) -> Sequence[Characteristic]:
-        """All of them, in the order of their handles; the system has discovered them while it connected."""
+        """All of them, in the order of their handles; the system has discovered them while it
+        connected.
+        """
         self._stands()
         return [
             Characteristic(
@@ -124,28 +134,42 @@ class BleakLink(LinkState):
             for handle, each in sorted(self._found.items())
         ]
 
-    async def subscribe(self, characteristic: Characteristic, callback: Callable[[bytes], None]) -> None:
-        """Let the device send. A further call writes the subscription anew and replaces the callback."""
+    async def subscribe(
+        self, characteristic: Characteristic, callback: Callable[[bytes], None]
+    ) -> None:
+        """Let the device send.
+
+        A further call writes the subscription anew and replaces the callback.
+        """
         self._stands()
         if characteristic.properties.isdisjoint({"notify", "indicate"}):
             raise Refused(f"{characteristic.uuid} does not send by itself")
         handle = characteristic.handle
         found = self._of(characteristic)
         again = handle in self._receivers
-        if not again and _is_notifying(found):  # BlueZ then tells each value once for each of the two, to both
+        # BlueZ then tells each value once for each of the two, to both
+        if not again and _is_notifying(found):
             _log.warning("ble_other_subscriber", characteristic=characteristic.uuid)
         self._receivers[handle] = callback
-        if again:  # two subscriptions of bleak would deliver twice (Windows) or be refused (macOS, BlueZ)
+        # two subscriptions of bleak would deliver twice (Windows) or be refused (macOS, BlueZ)
+        if again:
             with suppress(Refused):
                 await self._asked(self._client.stop_notify(found))
         try:
-            await self._asked(self._client.start_notify(found, lambda _, value: self._arrived(handle, bytes(value))))
+            await self._asked(
+                self._client.start_notify(
+                    found, lambda _, value: self._arrived(handle, bytes(value))
+                )
+            )
         except RadioError:
             self._receivers.pop(handle, None)
             raise
 
     async def read(self, characteristic: Characteristic) -> bytes:
-        """The value now. It is not delivered to the subscription as well, though BlueZ tells it there."""
+        """The value now.
+
+        It is not delivered to the subscription as well, though BlueZ tells it there.
+        """
         found = self._of(characteristic)
         handle = characteristic.handle
         if handle not in self._receivers or handle in self._read:
@@ -169,20 +193,24 @@ class BleakLink(LinkState):
     async def pair(self) -> None:
         """Encrypt, bonding where that was not done.
 
-        Keys that the device no longer has are deleted, and the connection ends with them: the next one bonds anew.
+        Keys that the device no longer has are deleted, and the connection ends with them: the next
+        one bonds anew.
         """
         self._stands()
         if self._bonded and self._refused_for_keys and self._bluez is not None:
             self._bonded = False
             await self._bluez.forget(self._path)
             self.lost()
-            raise PairingFailed("the device no longer has the keys that were kept: they were deleted")
+            raise PairingFailed(
+                "the device no longer has the keys that were kept: they were deleted"
+            )
         if self._bonded:
             return
         try:
             await self._asked(self._paired(), PAIR_SECONDS + CLOSE_SECONDS)
         except Refused as error:
-            if str(error) != "this system does not do that":  # macOS pairs by itself when it is needed
+            # macOS pairs by itself when it is needed
+            if str(error) != "this system does not do that":
                 raise PairingFailed(f"the device was not paired ({error})") from error
         await self.look()
 
@@ -195,7 +223,10 @@ class BleakLink(LinkState):
         return None
 
     def _arrived(self, handle: int, value: bytes) -> None:
-        """A value of a subscription. A link that is gone has none: whatever is told later is not live."""
+        """A value of a subscription.
+
+        A link that is gone has none: whatever is told later is not live.
+        """
         if handle in self._read:
             self._read[handle].append(value)
         elif (receiver := self._receivers.get(handle)) is not None and not self._gone.is_set():
@@ -209,15 +240,20 @@ class BleakLink(LinkState):
         self._stands()
         return self._found[characteristic.handle]
 
-    async def _asked(self, request: Coroutine[Any, Any, Answer], within: float | None = None) -> Answer:
+    async def _asked(
+        self, request: Coroutine[Any, Any, Answer], within: float | None = None
+    ) -> Answer:
         """The answer to ``request``, or what went wrong in our words.
 
-        BlueZ answers nothing on a connection that has just ended: the request is raced against its end.
+        BlueZ answers nothing on a connection that has just ended: the request is raced against its
+        end.
         """
         task = asyncio.ensure_future(request)
         ended = asyncio.ensure_future(self._gone.wait())
         try:
-            await asyncio.wait({task, ended}, timeout=within or ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(
+                {task, ended}, timeout=within or ANSWER_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
             if task.done():
                 return task.result()
             if ended.done():

@@ -1,8 +1,8 @@
 """The back-end for the operating system's Bluetooth stack: Linux (BlueZ), macOS, Windows, by bleak.
 
-**Not tested on hardware.** Its tests run bleak's own code for Linux over a real D-Bus daemon against a double of
-BlueZ's interface (``tests/support/radio/bluez.py``); macOS and Windows have no double. Importing this module
-needs the extra ``ble``.
+**Not tested on hardware.** Its tests run bleak's own code for Linux over a real D-Bus daemon
+against a double of BlueZ's interface (``tests/support/radio/bluez.py``); macOS and Windows have no
+double. Importing this module needs the extra ``ble``.
 """
 
 from __future__ import annotations
@@ -51,13 +51,15 @@ class BleakRadio:
     def __init__(self, adapter: str | None = None, passkey: AskPasskey | None = None) -> None:
         """``adapter`` such as ``hci1`` (Linux only), None: the first that is on.
 
-        ``passkey`` asks a person for the number that a device shows (Linux only; other systems ask by themselves).
+        ``passkey`` asks a person for the number that a device shows (Linux only; other systems ask
+        by themselves).
         """
         self._bluez = Bluez(adapter, self._off, passkey) if sys.platform == "linux" else None
         self._scan = Scan(self._saw, self._cycle)
         self._links: dict[str, BleakLink] = {}
         self._connecting: set[str] = set()
-        self._ending: list[BleakLink] = []  # links that the adapter took with it: their last values are on their way
+        # links that the adapter took with it: their last values are on their way
+        self._ending: list[BleakLink] = []
         self._letting_go: set[asyncio.Task[None]] = set()
         self._reading = False
         self._waiting: dict[str, Sighting] = {}  # the newest of each address, until it is read
@@ -72,7 +74,10 @@ class BleakRadio:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Close all links and leave the system's stack as it was."""
         await self._close_links()
@@ -110,10 +115,11 @@ class BleakRadio:
             self._heard.set()
 
     async def _see_held(self) -> None:
-        """Tell devices that BlueZ holds connected for nobody here as if they advertised: they can be connected to.
+        """Tell devices that BlueZ holds connected for nobody here as if they advertised: they can
+        be connected to.
 
-        BlueZ keeps a connection whose process was killed, and a connected device advertises no more: without this it
-        would be silent until it goes out of reach.
+        BlueZ keeps a connection whose process was killed, and a connected device advertises no
+        more: without this it would be silent until it goes out of reach.
         """
         if self._bluez is None:
             return
@@ -131,7 +137,10 @@ class BleakRadio:
             raise RadioOff(self._why_off)
 
     async def connect(self, address: str, within: float) -> Link:
-        """Connect and discover. Raises ``NotFound``, ``RadioOff``; ``PairingFailed`` for keys that do not hold."""
+        """Connect and discover.
+
+        Raises ``NotFound``, ``RadioOff``; ``PairingFailed`` for keys that do not hold.
+        """
         address = address.upper()
         if self._bluez is not None:
             await self._bluez.check()
@@ -166,7 +175,9 @@ class BleakRadio:
             raise
         finally:
             self._connecting.discard(address)
-        self._links = {kept: each for kept, each in self._links.items() if not each.gone.is_set()} | {address: link}
+        self._links = {
+            kept: each for kept, each in self._links.items() if not each.gone.is_set()
+        } | {address: link}
         return link
 
     async def _said(self, error: Exception, address: str) -> RadioError:
@@ -185,24 +196,40 @@ class BleakRadio:
             task.add_done_callback(self._letting_go.discard)
 
     async def _lost_at_once(self, address: str) -> RadioError:
-        """Why a device hung up while it was discovered; BlueZ encrypts a bonded one before anything else."""
+        """Why a device hung up while it was discovered; BlueZ encrypts a bonded one before
+        anything else.
+        """
         known = (await self._bluez.devices()).get(address) if self._bluez is not None else None
-        if self._bluez is None or known is None or not known[1].get("Bonded", known[1].get("Paired")):
+        if (
+            self._bluez is None
+            or known is None
+            or not known[1].get("Bonded", known[1].get("Paired"))
+        ):
             return NotFound(LOST_AT_ONCE)
         if await self._bluez.refused_keys(known[0]):
             await self._bluez.forget(known[0])
-            return PairingFailed("the device no longer has the keys that were kept: they were deleted")
-        return NotFound(f"{LOST_AT_ONCE}; where that goes on, remove it in bluetoothctl and pair it anew")
+            return PairingFailed(
+                "the device no longer has the keys that were kept: they were deleted"
+            )
+        return NotFound(
+            f"{LOST_AT_ONCE}; where that goes on, remove it in bluetoothctl and pair it anew"
+        )
 
     async def _device(self, address: str) -> BLEDevice:
-        """What bleak connects to: what BlueZ knows already, or the next that advertises with this address."""
-        if self._bluez is not None and (known := (await self._bluez.devices()).get(address)) is not None:
+        """What bleak connects to: what BlueZ knows already, or the next that advertises with
+        this address.
+        """
+        if (
+            self._bluez is not None
+            and (known := (await self._bluez.devices()).get(address)) is not None
+        ):
             path, props = known
             return BLEDevice(address, str(props.get("Alias", "")), {"path": path, "props": props})
         return await self._scan.device(address)
 
     async def reset(self) -> None:
-        """Switch the adapter off and on; elsewhere than on Linux, and where this user may not, only scan anew.
+        """Switch the adapter off and on; elsewhere than on Linux, and where this user may not, only
+        scan anew.
 
         All links are gone after it. Raises ``RadioOff`` where the adapter stays off.
         """
@@ -254,7 +281,10 @@ async def _ended(client: BleakClient) -> None:
 
 
 async def _before(until: float, request: Coroutine[Any, Any, None]) -> None:
-    """Await ``request`` until that time of the loop. What does not let itself be cancelled is left behind."""
+    """Await ``request`` until that time of the loop.
+
+    What does not let itself be cancelled is left behind.
+    """
     task = asyncio.ensure_future(request)
     try:
         await asyncio.wait({task}, timeout=max(0.0, until - asyncio.get_running_loop().time()))

@@ -1,4 +1,6 @@
-"""Scanning by bleak: one scanner for all who need it, because BlueZ refuses a second one of the same process."""
+"""Scanning by bleak: one scanner for all who need it, because BlueZ refuses a second one of the
+same process.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +19,17 @@ from rpm_stream.app.gateway.ble.radio import RadioOff, Sighting, short_uuid
 
 UNKNOWN_RSSI = -127  # what bleak says where the system told nothing
 STOP_SECONDS = 5.0
-STATE = ("Connected", "ServicesResolved", "Paired", "Bonded", "Trusted", "Blocked")  # of BlueZ, not of the air
+# of BlueZ, not of the air
+STATE = ("Connected", "ServicesResolved", "Paired", "Bonded", "Trusted", "Blocked")
 KNOWN_STATES = 1024  # phones change their address every quarter of an hour
 
 
 class Scan:
     """Scans while somebody needs it."""
 
-    def __init__(self, told: Callable[[Sighting], None], cycle: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, told: Callable[[Sighting], None], cycle: Callable[[], Awaitable[None]]
+    ) -> None:
         """``told`` gets each advertisement; ``cycle`` switches the adapter off and on."""
         self.adapter: str | None = None  # on Linux, such as hci0
         self._told = told
@@ -32,7 +37,8 @@ class Scan:
         self._scanner: BleakScanner | None = None
         self._needed = 0
         self._starting = asyncio.Lock()
-        self._expected: dict[str, asyncio.Future[BLEDevice]] = {}  # addresses that an attempt to connect waits for
+        # addresses that an attempt to connect waits for
+        self._expected: dict[str, asyncio.Future[BLEDevice]] = {}
         self._states: dict[str, tuple[object, ...]] = {}  # by path of BlueZ
 
     @asynccontextmanager
@@ -68,15 +74,16 @@ class Scan:
     async def stop(self) -> None:
         """Scan no more, whoever needs it, until ``go_on``. Never raises."""
         async with self._starting:
-            scanner, self._scanner = self._scanner, None
+            scanner = self._scanner
+            self._scanner = None
             if scanner is not None:
                 with suppress(*RAISED):
                     async with asyncio.timeout(STOP_SECONDS):
                         await scanner.stop()
 
     async def _begun(self) -> BleakScanner:
-        # DuplicateData: else BlueZ tells a device again only when its strength changes by 8 dB, and one that came back
-        # after a lost connection may not be told at all.
+        # DuplicateData: else BlueZ tells a device again only when its strength changes by 8 dB, and
+        # one that came back after a lost connection may not be told at all.
         asked: BlueZScannerArgs = {"filters": {"DuplicateData": True}}
         if self.adapter is not None:
             asked["adapter"] = self.adapter
@@ -91,7 +98,9 @@ class Scan:
                 await scanner.start()
         except RAISED as error:
             said = of_connecting(error)
-            raise said if isinstance(said, RadioOff) else RadioOff(f"scanning does not begin: {said}") from error
+            raise (
+                said if isinstance(said, RadioOff) else RadioOff(f"scanning does not begin: {said}")
+            ) from error
         return scanner
 
     def _advertised(self, device: BLEDevice, told: AdvertisementData) -> None:
@@ -106,8 +115,8 @@ class Scan:
         self._told(Sighting(address, told.local_name or device.name, services, rssi))
 
     def _is_advertisement(self, told: AdvertisementData) -> bool:
-        """Whether a device was heard. bleak on Linux tells each change of what BlueZ knows of a device as if it was:
-        above all that it was connected or has been lost.
+        """Whether a device was heard. bleak on Linux tells each change of what BlueZ knows of a
+        device as if it was: above all that it was connected or has been lost.
         """
         props = told.platform_data[1] if len(told.platform_data) > 1 else None
         if not isinstance(props, dict):

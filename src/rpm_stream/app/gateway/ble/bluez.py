@@ -1,8 +1,10 @@
-"""BlueZ over D-Bus, for what bleak does not do: whether the adapter is on, a power cycle, bonds, a number to type.
+"""BlueZ over D-Bus, for what bleak does not do: whether the adapter is on, a power cycle, bonds, a
+number to type.
 
-bleak watches devices only. When ``bluetoothd`` ends or the adapter is pulled out, no device says goodbye, so bleak
-shows its connections as alive for ever: here the service and the adapter themselves are watched.
-Source: BlueZ's doc/org.bluez.Adapter.rst, org.bluez.Device.rst, org.bluez.Agent.rst, org.bluez.AgentManager.rst.
+bleak watches devices only. When ``bluetoothd`` ends or the adapter is pulled out, no device says
+goodbye, so bleak shows its connections as alive for ever: here the service and the adapter
+themselves are watched. Source: BlueZ's doc/org.bluez.Adapter.rst, org.bluez.Device.rst,
+org.bluez.Agent.rst, org.bluez.AgentManager.rst.
 """
 
 from __future__ import annotations
@@ -42,9 +44,14 @@ _log = structlog.get_logger(__name__)
 
 
 class Bluez:
-    """One adapter of BlueZ. ``on_lost`` is called with one line whenever the adapter or the service has gone."""
+    """One adapter of BlueZ.
 
-    def __init__(self, adapter: str | None, on_lost: Callable[[str], None], passkey: AskPasskey | None) -> None:
+    ``on_lost`` is called with one line whenever the adapter or the service has gone.
+    """
+
+    def __init__(
+        self, adapter: str | None, on_lost: Callable[[str], None], passkey: AskPasskey | None
+    ) -> None:
         """``adapter`` such as ``hci1``; None: the first that is on."""
         self._wanted = adapter
         self._on_lost = on_lost
@@ -62,7 +69,9 @@ class Bluez:
             await self._bus.connect()
         except (OSError, EOFError, DBusFastError) as error:
             await self.close()
-            raise RadioOff(f"no D-Bus system bus ({type(error).__name__}): is this a Linux with BlueZ?") from error
+            raise RadioOff(
+                f"no D-Bus system bus ({type(error).__name__}): is this a Linux with BlueZ?"
+            ) from error
         try:
             self._path = await self._first_adapter()
             await self._listen()
@@ -74,7 +83,8 @@ class Bluez:
 
     async def close(self) -> None:
         """Give the bus back. Never raises."""
-        bus, self._bus = self._bus, None
+        bus = self._bus
+        self._bus = None
         if bus is None:
             return
         was_connected = bus.connected  # else nothing would end the wait
@@ -100,7 +110,9 @@ class Bluez:
     async def bonded(self, path: str) -> bool:
         """Whether keys of this device are kept."""
         with suppress(Refused, RadioOff):
-            props = unpack_variants((await self._call(path, f"{PROPERTIES}.GetAll", "s", DEVICE))[0])
+            props = unpack_variants(
+                (await self._call(path, f"{PROPERTIES}.GetAll", "s", DEVICE))[0]
+            )
             return bool(props.get("Bonded", props.get("Paired", False)))
         return False
 
@@ -121,7 +133,10 @@ class Bluez:
                 raise
 
     async def refused_keys(self, path: str) -> bool:
-        """Whether the device has just hung up because it does not know our keys. BlueZ before 5.82 does not tell."""
+        """Whether the device has just hung up because it does not know our keys.
+
+        BlueZ before 5.82 does not tell.
+        """
         await asyncio.sleep(NEWS_SECONDS)
         return path in self._refused_keys
 
@@ -134,17 +149,23 @@ class Bluez:
     async def check(self) -> None:
         """Raises ``RadioOff`` unless the adapter is there and on."""
         try:
-            props = unpack_variants((await self._call(self._path, f"{PROPERTIES}.GetAll", "s", ADAPTER))[0])
+            props = unpack_variants(
+                (await self._call(self._path, f"{PROPERTIES}.GetAll", "s", ADAPTER))[0]
+            )
         except Refused as error:
             raise RadioOff(f"the Bluetooth adapter {self.adapter} is gone") from error
         if not props.get("Powered"):
             raise RadioOff(_switched_off(self.adapter))
 
     async def cycle(self) -> None:
-        """Switch the adapter off and on. Raises ``RadioOff`` where it stays off, ``Refused`` where we may not."""
+        """Switch the adapter off and on.
+
+        Raises ``RadioOff`` where it stays off, ``Refused`` where we may not.
+        """
         self._switching = True
         try:
-            with suppress(RadioOff):  # off already, or bluetoothd is starting: only what follows counts
+            # off already, or bluetoothd is starting: only what follows counts
+            with suppress(RadioOff):
                 await self._power(False)
             await asyncio.sleep(OFF_SECONDS)
             async with asyncio.timeout(POWER_SECONDS):
@@ -166,14 +187,22 @@ class Bluez:
         return True
 
     async def _power(self, on: bool) -> None:
-        await self._call(self._path, f"{PROPERTIES}.Set", "ssv", ADAPTER, "Powered", Variant("b", on))
+        await self._call(
+            self._path, f"{PROPERTIES}.Set", "ssv", ADAPTER, "Powered", Variant("b", on)
+        )
 
     async def _first_adapter(self) -> str:
-        adapters = {path: each[ADAPTER] for path, each in (await self._objects()).items() if ADAPTER in each}
+        adapters = {
+            path: each[ADAPTER] for path, each in (await self._objects()).items() if ADAPTER in each
+        }
         if self._wanted is not None:
-            adapters = {path: props for path, props in adapters.items() if path.endswith(f"/{self._wanted}")}
+            adapters = {
+                path: props for path, props in adapters.items() if path.endswith(f"/{self._wanted}")
+            }
         if not adapters:
-            raise RadioOff(f"no Bluetooth adapter{f' {self._wanted}' if self._wanted else ''} is plugged in")
+            raise RadioOff(
+                f"no Bluetooth adapter{f' {self._wanted}' if self._wanted else ''} is plugged in"
+            )
         for path in sorted(adapters):
             if adapters[path].get("Powered"):
                 return path
@@ -202,11 +231,17 @@ class Bluez:
                 self._breaking = asyncio.ensure_future(_forget_what_bleak_knows())
                 if not new and not self._switching:
                     self._on_lost("bluetoothd has ended: systemctl restart bluetooth")
-            case "InterfacesRemoved", [path, interfaces] if path == self._path and ADAPTER in interfaces:
+            case "InterfacesRemoved", [path, interfaces] if (
+                path == self._path and ADAPTER in interfaces
+            ):
                 self._on_lost(f"the Bluetooth adapter {self.adapter} is gone")
             case "Disconnected", [reason, _]:
-                (self._refused_keys.add if reason == KEYS_REFUSED else self._refused_keys.discard)(str(message.path))
-            case "PropertiesChanged", [interface, changed, _] if interface == ADAPTER and message.path == self._path:
+                (self._refused_keys.add if reason == KEYS_REFUSED else self._refused_keys.discard)(
+                    str(message.path)
+                )
+            case "PropertiesChanged", [interface, changed, _] if (
+                interface == ADAPTER and message.path == self._path
+            ):
                 powered = changed.get("Powered")
                 if powered is not None and not powered.value and not self._switching:
                     self._on_lost(_switched_off(self.adapter))
@@ -247,13 +282,18 @@ def _refusal(reply: Message) -> Refused | RadioOff:
 
 
 def _switched_off(adapter: str) -> str:
-    return f"the Bluetooth adapter {adapter} is switched off: bluetoothctl power on (rfkill unblock bluetooth)"
+    return (
+        f"the Bluetooth adapter {adapter} is switched off: bluetoothctl power on (rfkill unblock"
+        " bluetooth)"
+    )
 
 
 async def _forget_what_bleak_knows() -> None:
-    """A new ``bluetoothd`` knows nothing of what bleak has kept of the old one: connections above all.
+    """A new ``bluetoothd`` knows nothing of what bleak has kept of the old one: connections above
+    all.
 
-    bleak (3.1) begins anew only when its bus breaks, so the bus is broken; its clients hear of the disconnection.
+    bleak (3.1) begins anew only when its bus breaks, so the bus is broken; its clients hear of the
+    disconnection.
     """
     with suppress(OSError, EOFError, DBusFastError, BleakError):
         manager = await get_global_bluez_manager()

@@ -1,7 +1,8 @@
-"""BlueZ's pairing agent: a person reads six digits from the device and types them. Only for ``--passkey``-like use.
+"""BlueZ's pairing agent: a person reads six digits from the device and types them. Only for
+``--passkey``-like use.
 
-Without an agent BlueZ bonds devices that need no number ("just works"), which most cuffs, scales and oximeters are;
-several glucose meters show or carry a number.
+Without an agent BlueZ bonds devices that need no number ("just works"), which most cuffs, scales
+and oximeters are; several glucose meters show or carry a number.
 """
 
 from __future__ import annotations
@@ -31,17 +32,28 @@ class Agent:
         self._asking: set[asyncio.Task[None]] = set()
 
     async def register(self) -> None:
-        """Become the agent of this process' pairings. An agent that is refused leaves "just works"."""
+        """Become the agent of this process' pairings.
+
+        An agent that is refused leaves "just works".
+        """
         self._bus.add_message_handler(self._heard)
         await self._bus.call(
             Message(
-                destination="org.bluez", path="/org/bluez", interface="org.bluez.AgentManager1",
-                member="RegisterAgent", signature="os", body=[PATH, "KeyboardOnly"],
+                destination="org.bluez",
+                path="/org/bluez",
+                interface="org.bluez.AgentManager1",
+                member="RegisterAgent",
+                signature="os",
+                body=[PATH, "KeyboardOnly"],
             )
-        )  # fmt: skip
+        )
 
     def _heard(self, message: Message) -> Message | bool | None:
-        if message.message_type is not MessageType.METHOD_CALL or message.interface != AGENT or message.path != PATH:
+        if (
+            message.message_type is not MessageType.METHOD_CALL
+            or message.interface != AGENT
+            or message.path != PATH
+        ):
             return None
         match message.member:
             case "RequestPasskey":
@@ -66,7 +78,9 @@ class Agent:
         except TimeoutError:
             pass
         if passkey is None or not 0 <= passkey <= MOST:
-            await self._bus.send(Message.new_error(message, "org.bluez.Error.Canceled", "no number was given"))
+            await self._bus.send(
+                Message.new_error(message, "org.bluez.Error.Canceled", "no number was given")
+            )
         else:
             await self._bus.send(Message.new_method_return(message, "u", [passkey]))
 

@@ -1,4 +1,6 @@
-"""How each device is: for the operator's screen, a file beside the spool, and Prometheus (there without any name)."""
+"""How each device is: for the operator's screen, a file beside the spool, and Prometheus (there
+without any name).
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ class Presence(StrEnum):
 
 
 class Row(msgspec.Struct):
-    """One device. A value that was heard is old once the link is lost: ``heard_at`` says how old."""
+    """One device.
+
+    A value that was heard is old once the link is lost: ``heard_at`` says how old.
+    """
 
     device: str
     model: str | None = None
@@ -58,34 +63,52 @@ class RadioMeters:
             return [row for row in rows() if row.presence is Presence.connected]
 
         of = registry
-        Gauge("rpm_gateway_ble_devices", "Devices that this gateway is to serve", registry=of).set_function(
-            lambda: float(len(list(rows())))
-        )
-        Gauge("rpm_gateway_ble_connected_devices", "Devices that are connected", registry=of).set_function(
-            lambda: float(len(connected()))
-        )
         Gauge(
-            "rpm_gateway_ble_lowest_battery_percent", "Of all devices that tell; 100 where none does", registry=of
+            "rpm_gateway_ble_devices", "Devices that this gateway is to serve", registry=of
+        ).set_function(lambda: float(len(list(rows()))))
+        Gauge(
+            "rpm_gateway_ble_connected_devices", "Devices that are connected", registry=of
+        ).set_function(lambda: float(len(connected())))
+        Gauge(
+            "rpm_gateway_ble_lowest_battery_percent",
+            "Of all devices that tell; 100 where none does",
+            registry=of,
         ).set_function(lambda: lowest((row.battery for row in rows()), 100.0))
         Gauge(
-            "rpm_gateway_ble_weakest_signal_dbm", "Of the connected devices; 0 where none tells", registry=of
+            "rpm_gateway_ble_weakest_signal_dbm",
+            "Of the connected devices; 0 where none tells",
+            registry=of,
         ).set_function(lambda: lowest((row.rssi for row in connected()), 0.0))
-        self.values = Counter("rpm_gateway_ble_values", "Notifications and indications that arrived", registry=of)
-        self.connections = Counter("rpm_gateway_ble_connections", "Connections that were made", registry=of)
-        self.failures = Counter("rpm_gateway_ble_failures", "Connections not made, or ended by an error", registry=of)
-        self.resubscriptions = Counter(
-            "rpm_gateway_ble_resubscriptions", "Streams that went silent and were subscribed anew", registry=of
+        self.values = Counter(
+            "rpm_gateway_ble_values", "Notifications and indications that arrived", registry=of
         )
-        self.resets = Counter("rpm_gateway_ble_resets", "Times that the adapter was reset", registry=of)
+        self.connections = Counter(
+            "rpm_gateway_ble_connections", "Connections that were made", registry=of
+        )
+        self.failures = Counter(
+            "rpm_gateway_ble_failures", "Connections not made, or ended by an error", registry=of
+        )
+        self.resubscriptions = Counter(
+            "rpm_gateway_ble_resubscriptions",
+            "Streams that went silent and were subscribed anew",
+            registry=of,
+        )
+        self.resets = Counter(
+            "rpm_gateway_ble_resets", "Times that the adapter was reset", registry=of
+        )
         self.dropped = Counter(
-            "rpm_gateway_ble_dropped_values", "Values that found no room while the disk was full", registry=of
+            "rpm_gateway_ble_dropped_values",
+            "Values that found no room while the disk was full",
+            registry=of,
         )
 
 
 class Board:
     """The rows of all devices, by device id."""
 
-    def __init__(self, clock: Callable[[], datetime], registry: CollectorRegistry, path: Path | None = None) -> None:
+    def __init__(
+        self, clock: Callable[[], datetime], registry: CollectorRegistry, path: Path | None = None
+    ) -> None:
         """``path``: where the rows are written, for whoever asks from outside; None: nowhere."""
         self.rows: dict[str, Row] = {}
         self.radio_fault: str | None = None
@@ -121,5 +144,7 @@ class Board:
     def write(self) -> None:
         """The file, as JSON."""
         if self._path is not None:
-            status = Status(self.clock(), list(self.rows.values()), self.radio_fault, dict(self.refused))
+            status = Status(
+                self.clock(), list(self.rows.values()), self.radio_fault, dict(self.refused)
+            )
             replace_or_log(self._path, msgspec.json.encode(status), sync=False)

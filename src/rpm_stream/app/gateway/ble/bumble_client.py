@@ -20,8 +20,9 @@ _log = structlog.get_logger(__name__)
 class Values(Client):
     """bumble's GATT client with one receiver for each characteristic.
 
-    A bonded device sends as soon as the connection is encrypted, before we have subscribed anew. bumble would confirm
-    such a value and drop it. Here it waits for its receiver, and an indication is confirmed only once it was received.
+    A bonded device sends as soon as the connection is encrypted, before we have subscribed anew.
+    bumble would confirm such a value and drop it. Here it waits for its receiver, and an indication
+    is confirmed only once it was received.
     """
 
     def __init__(self, bearer: Connection) -> None:
@@ -32,11 +33,14 @@ class Values(Client):
     def receive(self, handle: int, receiver: Callable[[bytes], None]) -> None:
         """From now on ``receiver`` gets the values of ``handle``, first those that wait."""
         self._receivers[handle] = receiver
-        waiting, self._unclaimed = self._unclaimed, []
+        waiting = self._unclaimed
+        self._unclaimed = []
         for value in waiting:
             self._arrived(*value)
 
-    def on_att_handle_value_notification(self, notification: att.ATT_Handle_Value_Notification) -> None:
+    def on_att_handle_value_notification(
+        self, notification: att.ATT_Handle_Value_Notification
+    ) -> None:
         """A value that needs no answer."""
         self._arrived(notification.attribute_handle, notification.attribute_value, False)
 
@@ -57,7 +61,8 @@ class Values(Client):
 
     def _give_up(self) -> None:
         """Confirm what nobody wants, or the device would send nothing else."""
-        unclaimed, self._unclaimed = self._unclaimed, []
+        unclaimed = self._unclaimed
+        self._unclaimed = []
         if unclaimed:
             _log.warning("ble_values_unclaimed", count=len(unclaimed))
         for _, _, confirm in unclaimed:
@@ -72,5 +77,7 @@ class Values(Client):
 
 
 def swap_client(connection: Connection) -> None:
-    """Give a new connection our client, before anything can arrive: to be called by the event of the connection."""
+    """Give a new connection our client, before anything can arrive: to be called by the event of
+    the connection.
+    """
     connection.gatt_client = Values(connection)

@@ -109,17 +109,23 @@ class BumbleLink(LinkState):
             for proxy in await service.discover_characteristics():
                 self._proxies[proxy.handle] = proxy
                 bits = frozenset(word for bit, word in PROPERTIES.items() if proxy.properties & bit)
-                found.append(Characteristic(name, short_uuid(proxy.uuid.to_hex_str()), bits, proxy.handle))
+                found.append(
+                    Characteristic(name, short_uuid(proxy.uuid.to_hex_str()), bits, proxy.handle)
+                )
         return found
 
-    async def subscribe(self, characteristic: Characteristic, callback: Callable[[bytes], None]) -> None:
+    async def subscribe(
+        self, characteristic: Characteristic, callback: Callable[[bytes], None]
+    ) -> None:
         """Indication where it is offered, else notification; one receiver a characteristic."""
         if characteristic.properties.isdisjoint({"notify", "indicate"}):
             raise Refused(f"{characteristic.uuid} does not send by itself")
         descriptor = await self._asked(self._configuration(characteristic))
         bits = 2 if "indicate" in characteristic.properties else 1
         self._client.receive(characteristic.handle, callback)
-        await self._asked(self._client.write_value(descriptor, struct.pack("<H", bits), with_response=True))
+        await self._asked(
+            self._client.write_value(descriptor, struct.pack("<H", bits), with_response=True)
+        )
 
     async def _configuration(self, characteristic: Characteristic) -> int:
         """The handle of the descriptor that switches sending on."""
@@ -136,7 +142,9 @@ class BumbleLink(LinkState):
 
     async def write(self, characteristic: Characteristic, data: bytes, response: bool) -> None:
         """Write; with ``response`` until the device has taken it."""
-        await self._asked(self._client.write_value(characteristic.handle, data, with_response=response))
+        await self._asked(
+            self._client.write_value(characteristic.handle, data, with_response=response)
+        )
 
     async def pair(self) -> None:
         """Encrypt by the kept keys, else bond."""
@@ -153,7 +161,9 @@ class BumbleLink(LinkState):
                 if device.keystore is not None:
                     await device.keystore.delete(name)
                 self._bonded = False
-                raise PairingFailed("the device has other keys than we: they were deleted") from error
+                raise PairingFailed(
+                    "the device has other keys than we: they were deleted"
+                ) from error
             return
         await self._secured(device.pair(self._connection))
         self._bonded = device.keystore is not None and await device.keystore.get(name) is not None
@@ -193,8 +203,8 @@ class BumbleLink(LinkState):
     ) -> Answer:
         """The answer to ``request``, or what went wrong in our words.
 
-        bumble cancels what waits when a connection ends, which would look as if we ourselves were cancelled: the
-        request runs in a task of its own.
+        bumble cancels what waits when a connection ends, which would look as if we ourselves were
+        cancelled: the request runs in a task of its own.
         """
         if self._gone.is_set():
             request.close()
@@ -220,7 +230,9 @@ class BumbleLink(LinkState):
             await _stopped(task, ended)
 
     async def _hang_up(self) -> None:
-        """After a request without an answer nothing more may be asked (ATT): the connection is of no use."""
+        """After a request without an answer nothing more may be asked (ATT): the connection is
+        of no use.
+        """
         if not self._gone.is_set():
             await self.close()
 

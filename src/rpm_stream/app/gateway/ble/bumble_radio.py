@@ -1,6 +1,8 @@
-"""The back-end for a bare controller: a USB dongle, a serial chip, a kernel's HCI socket, and the tests' virtual radio.
+"""The back-end for a bare controller: a USB dongle, a serial chip, a kernel's HCI socket, and the
+tests' virtual radio.
 
-A whole Bluetooth stack in Python (bumble): no ``bluetoothd``, and the controller belongs to this process alone.
+A whole Bluetooth stack in Python (bumble): no ``bluetoothd``, and the controller belongs to this
+process alone.
 """
 
 from __future__ import annotations
@@ -25,7 +27,15 @@ from bumble.pairing import PairingConfig, PairingDelegate
 from rpm_stream.app.gateway.ble.bumble_client import swap_client
 from rpm_stream.app.gateway.ble.bumble_keys import Keys
 from rpm_stream.app.gateway.ble.bumble_link import BumbleLink
-from rpm_stream.app.gateway.ble.radio import Link, LinkLost, NotFound, RadioOff, Refused, Sighting, short_uuid
+from rpm_stream.app.gateway.ble.radio import (
+    Link,
+    LinkLost,
+    NotFound,
+    RadioOff,
+    Refused,
+    Sighting,
+    short_uuid,
+)
 
 OPEN_SECONDS = 15.0
 CANCEL_SECONDS = 5.0  # for a controller to say that it has given up connecting
@@ -33,21 +43,25 @@ CANCEL_SECONDS = 5.0  # for a controller to say that it has given up connecting
 OWN = hci.OwnAddressType.RANDOM
 SEEN = 1024  # addresses of which the kind is kept: phones change theirs every quarter of an hour
 BACKLOG = 1000  # sightings that wait for their reader
-# What an advertisement says of services: type of the element to octets of one UUID (Core Specification Supplement, A).
+# What an advertisement says of services: type of the element to octets of one UUID (Core
+# Specification Supplement, A).
 SERVICES = {0x02: 2, 0x03: 2, 0x06: 16, 0x07: 16}
 NAMES = (0x09, 0x08)  # complete, shortened
 
 OpenHost = Callable[[], AbstractAsyncContextManager[Host]]
-AskPasskey = Callable[[str], Awaitable[int | None]]  # the device's address to the six digits that it shows
+# the device's address to the six digits that it shows
+AskPasskey = Callable[[str], Awaitable[int | None]]
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class BumbleOptions:
-    """``keys``: the file of the bonds. ``identity`` names this gateway where the controller has no address of its own.
+    """``keys``: the file of the bonds. ``identity`` names this gateway where the controller has no
+    address of its own.
 
-    ``passkey``: asks a person for what the device shows; without it only devices that need no number are bonded.
+    ``passkey``: asks a person for what the device shows; without it only devices that need no
+    number are bonded.
     """
 
     keys: Path
@@ -90,7 +104,10 @@ class BumbleRadio:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Close all links and the controller."""
         await self._off()
@@ -131,7 +148,9 @@ class BumbleRadio:
             self._connecting = True
             try:
                 async with asyncio.timeout(within + CANCEL_SECONDS):
-                    connection = await device.connect_le(place, own_address_type=OWN, timeout=within)
+                    connection = await device.connect_le(
+                        place, own_address_type=OWN, timeout=within
+                    )
             except TimeoutError as error:
                 raise NotFound("not reached in time") from error
             except asyncio.CancelledError:
@@ -156,7 +175,7 @@ class BumbleRadio:
             raise
         return link
 
-    # --- inside -----------------------------------------------------------------------------------------------
+    # --- inside -----------------------------------------------------------------------------------
 
     async def _on(self) -> None:
         opened = self._open_host()
@@ -167,7 +186,9 @@ class BumbleRadio:
                 self._device = await self._powered(host)
         except (core.BaseBumbleError, TimeoutError) as error:
             await self._off()
-            raise RadioOff(f"the Bluetooth controller does not answer ({type(error).__name__})") from error
+            raise RadioOff(
+                f"the Bluetooth controller does not answer ({type(error).__name__})"
+            ) from error
 
     async def _powered(self, host: Host) -> Device:
         seed = hashlib.sha256(f"rpm-stream/{self._options.identity}".encode()).digest()
@@ -185,7 +206,9 @@ class BumbleRadio:
         return device
 
     def _met(self, connection: Connection) -> None:
-        """A connection stands; one that was given up in the same moment belongs to nobody, and is ended."""
+        """A connection stands; one that was given up in the same moment belongs to nobody, and
+        is ended.
+        """
         swap_client(connection)
         if not self._connecting:
             stray = asyncio.ensure_future(connection.disconnect())
@@ -197,13 +220,19 @@ class BumbleRadio:
         if ask is None:
             return PairingConfig(sc=True, mitm=False, bonding=True, delegate=PairingDelegate())
         return PairingConfig(
-            sc=True, mitm=True, bonding=True, delegate=_Person(ask, connection.peer_address.to_string(False))
+            sc=True,
+            mitm=True,
+            bonding=True,
+            delegate=_Person(ask, connection.peer_address.to_string(False)),
         )
 
     async def _off(self) -> None:
-        device, self._device = self._device, None
-        host, self._host = self._host, None
-        links, self._links = self._links, set()
+        device = self._device
+        self._device = None
+        host = self._host
+        self._host = None
+        links = self._links
+        self._links = set()
         await asyncio.gather(*(link.close() for link in links))
         if device is not None:
             device.remove_listener(device.EVENT_FLUSH, self._gone)
@@ -231,18 +260,24 @@ class BumbleRadio:
         return self._device
 
     async def _has_keys(self, device: Device, connection: Connection) -> bool:
-        return device.keystore is not None and await device.keystore.get(str(connection.peer_address)) is not None
+        return (
+            device.keystore is not None
+            and await device.keystore.get(str(connection.peer_address)) is not None
+        )
 
     async def _scan(self) -> None:
         device = self._ready()
         try:
             await device.start_scanning(filter_duplicates=False)
         except core.BaseBumbleError as error:
-            raise RadioOff(f"the Bluetooth controller does not scan ({type(error).__name__})") from error
+            raise RadioOff(
+                f"the Bluetooth controller does not scan ({type(error).__name__})"
+            ) from error
 
     async def _scan_again(self) -> None:
         if self._heard is not None and self._device is not None and self._device.powered_on:
-            with suppress(RadioOff):  # the reader of the sightings finds out, or the hub that hears nothing any more
+            # the reader of the sightings finds out, or the hub that hears nothing any more
+            with suppress(RadioOff):
                 await self._scan()
 
     async def _still(self) -> None:
@@ -257,7 +292,8 @@ class BumbleRadio:
         if device is None or heard is None:
             return
         if len(device.advertisement_accumulators) > SEEN:
-            device.advertisement_accumulators.clear()  # bumble keeps one for each address that it ever heard
+            # bumble keeps one for each address that it ever heard
+            device.advertisement_accumulators.clear()
         address = _identity(device, advertisement.address)
         self._seen[address] = advertisement.address
         self._seen.move_to_end(address)
@@ -286,6 +322,16 @@ def _sighting(address: str, advertisement: Advertisement) -> Sighting:
         if size
         for place in range(0, len(octets) - size + 1, size)
     }
-    name = next((octets.decode(errors="replace") for kind in NAMES for found, octets in said if found == kind), None)
+    name = next(
+        (
+            octets.decode(errors="replace")
+            for kind in NAMES
+            for found, octets in said
+            if found == kind
+        ),
+        None,
+    )
     rssi = advertisement.rssi
-    return Sighting(address, name, frozenset(uuids), None if rssi == advertisement.RSSI_NOT_AVAILABLE else rssi)
+    return Sighting(
+        address, name, frozenset(uuids), None if rssi == advertisement.RSSI_NOT_AVAILABLE else rssi
+    )

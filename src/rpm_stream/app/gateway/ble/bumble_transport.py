@@ -1,4 +1,6 @@
-"""Controllers by name: ``usb:0``, ``serial:/dev/ttyACM0``, ``hci-socket:0``, as bumble writes them."""
+"""Controllers by name: ``usb:0``, ``serial:/dev/ttyACM0``, ``hci-socket:0``, as bumble writes
+them.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from rpm_stream.app.gateway.ble.radio import RadioOff
 HELP = {
     "usb": "is the dongle plugged in, free of the system's driver, and readable by this user?",
     "serial": "is the port right, and is this user in the group dialout?",
-    "hci-socket": "is the adapter down (hciconfig hci0 down), and may this process use it (CAP_NET_ADMIN)?",
+    "hci-socket": (
+        "is the adapter down (hciconfig hci0 down), and may this process use it (CAP_NET_ADMIN)?"
+    ),
 }
 
 
@@ -28,7 +32,9 @@ async def _opened(name: str) -> AsyncIterator[Host]:
         transport = await open_transport(name)
     except Exception as error:  # each of a dozen drivers has errors of its own
         hint = HELP.get(name.split(":")[0], "is it there?")
-        raise RadioOff(f"no Bluetooth controller at {name} ({error or type(error).__name__}): {hint}") from error
+        raise RadioOff(
+            f"no Bluetooth controller at {name} ({error or type(error).__name__}): {hint}"
+        ) from error
     try:
         yield Host(transport.source, transport.sink)
     finally:

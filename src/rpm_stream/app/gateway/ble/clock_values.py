@@ -1,10 +1,13 @@
-"""The values that set a device's clock: Current Time (2A2B), Date Time (2A08), Local Time Information (2A0F).
+"""The values that set a device's clock: Current Time (2A2B), Date Time (2A08), Local Time
+Information (2A0F).
 
-What lives here: a moment to octets, and octets back, so that a device's clock can be compared before it is written.
-What must not: a clock. The caller gives the moment and the offset. All three are local time, and only 2A0F carries an
-offset, so the caller sends the same offset with its frames.
+What lives here: a moment to octets, and octets back, so that a device's clock can be compared
+before it is written. What must not: a clock. The caller gives the moment and the offset. All three
+are local time, and only 2A0F carries an offset, so the caller sends the same offset with its
+frames.
 
-Source: GATT Specification Supplement (Current Time, Exact Time 256, Day of Week, Time Zone, DST Offset).
+Source: GATT Specification Supplement (Current Time, Exact Time 256, Day of Week, Time Zone, DST
+Offset).
 """
 
 from __future__ import annotations
@@ -22,7 +25,8 @@ EXTERNAL_REFERENCE: Final = 2
 TIME_ZONE_CHANGED: Final = 4
 SUMMER_TIME_CHANGED: Final = 8
 
-_LAYOUT = struct.Struct("<HBBBBBBBB")  # year, month, day, hours, minutes, seconds, weekday, 1/256 s, adjust reason
+# year, month, day, hours, minutes, seconds, weekday, 1/256 s, adjust reason
+_LAYOUT = struct.Struct("<HBBBBBBBB")
 _FRACTIONS = 256
 _QUARTER_MIN = 15
 _ZONE_UNKNOWN = -128
@@ -36,7 +40,10 @@ class NoClockValue(RpmStreamError, ValueError):
 
 
 class CurrentTime(Record, frozen=True, kw_only=True):
-    """A value of 2A2B. ``local`` is what the device's clock shows, without zone; None where it has no date yet."""
+    """A value of 2A2B.
+
+    ``local`` is what the device's clock shows, without zone; None where it has no date yet.
+    """
 
     local: datetime | None
     weekday: int  # 1 Monday to 7 Sunday, 0 unknown
@@ -44,7 +51,9 @@ class CurrentTime(Record, frozen=True, kw_only=True):
 
 
 class LocalTime(Record, frozen=True, kw_only=True):
-    """A value of 2A0F in minutes: ``standard`` is the offset from UTC without summer time; None is unknown."""
+    """A value of 2A0F in minutes: ``standard`` is the offset from UTC without summer time; None
+    is unknown.
+    """
 
     standard: int | None
     summer: int | None
@@ -56,10 +65,11 @@ class LocalTime(Record, frozen=True, kw_only=True):
 
 
 def current_time(at: datetime, utc_offset: int, reasons: int = MANUAL) -> bytes:
-    """Ten octets of 2A2B: the moment ``at`` (with a zone) as local time ``utc_offset`` minutes east of UTC.
+    """Ten octets of 2A2B: the moment ``at`` (with a zone) as local time ``utc_offset`` minutes east
+    of UTC.
 
-    ``reasons`` is a manual update unless told otherwise, as blessed-android writes it to medical devices. Fractions are
-    cut to 1/256 s. Raises ``ValueError`` for a moment without a zone.
+    ``reasons`` is a manual update unless told otherwise, as blessed-android writes it to medical
+    devices. Fractions are cut to 1/256 s. Raises ``ValueError`` for a moment without a zone.
 
     >>> current_time(datetime(2026, 11, 30, tzinfo=timezone(timedelta(hours=1))), 90).hex()
     'ea070b1e001e00010001'
@@ -71,9 +81,11 @@ def current_time(at: datetime, utc_offset: int, reasons: int = MANUAL) -> bytes:
 
 
 def date_time(local: datetime) -> bytes:
-    """Seven octets of 2A08: ``local`` is what the device's clock shall show; a fraction of a second is cut.
+    """Seven octets of 2A08: ``local`` is what the device's clock shall show; a fraction of a second
+    is cut.
 
-    Raises ``ValueError`` for a time with a zone: the octets have none, so the caller converts first.
+    Raises ``ValueError`` for a time with a zone: the octets have none, so the caller converts
+    first.
     """
     if local.tzinfo is not None:
         raise ValueError("a device's own time has no zone")
@@ -81,18 +93,27 @@ def date_time(local: datetime) -> bytes:
 
 
 def local_time_information(local_time: LocalTime) -> bytes:
-    """Two octets of 2A0F; what its steps cannot say (15 minutes; 0, 30, 60, 120 for summer) is sent as unknown."""
+    """Two octets of 2A0F; what its steps cannot say (15 minutes; 0, 30, 60, 120 for summer) is
+    sent as unknown.
+    """
     zone = local_time.standard
     summer = local_time.summer
-    if zone is None or zone % _QUARTER_MIN or not -48 <= zone // _QUARTER_MIN <= 56 or summer not in _SUMMER_CODES:
+    if (
+        zone is None
+        or zone % _QUARTER_MIN
+        or not -48 <= zone // _QUARTER_MIN <= 56
+        or summer not in _SUMMER_CODES
+    ):
         return bytes([_ZONE_UNKNOWN & 0xFF, _SUMMER_UNKNOWN])
     return bytes([(zone // _QUARTER_MIN) & 0xFF, _SUMMER_CODES[summer]])
 
 
 def local_time_at(at: datetime, zone: tzinfo) -> LocalTime:
-    """The offset that holds in ``zone`` at the moment ``at`` (with a zone), split as 2A0F splits it.
+    """The offset that holds in ``zone`` at the moment ``at`` (with a zone), split as 2A0F splits
+    it.
 
-    Where the zone's own split has no octet (Dublin counts winter as one hour less), all of it is the standard offset.
+    Where the zone's own split has no octet (Dublin counts winter as one hour less), all of it is
+    the standard offset.
     """
     local = at.astimezone(zone)
     offset = _minutes(local.utcoffset())
@@ -103,7 +124,9 @@ def local_time_at(at: datetime, zone: tzinfo) -> LocalTime:
 
 
 def local_at(at: datetime, zone: tzinfo) -> datetime:
-    """What a clock in ``zone`` shows at the moment ``at`` (with a zone): a time without a zone, for ``date_time``."""
+    """What a clock in ``zone`` shows at the moment ``at`` (with a zone): a time without a zone,
+    for ``date_time``.
+    """
     return at.astimezone(zone).replace(tzinfo=None)
 
 
@@ -121,7 +144,10 @@ def parse_current_time(data: bytes) -> CurrentTime:
 
 
 def parse_date_time(data: bytes) -> datetime | None:
-    """A value of 2A08 that was read, without zone; None where its date is unknown. Raises ``NoClockValue``."""
+    """A value of 2A08 that was read, without zone; None where its date is unknown.
+
+    Raises ``NoClockValue``.
+    """
     if len(data) != 7:
         raise NoClockValue(f"a value of 2A08 has 7 octets, this has {len(data)}")
     year, month, day, hours, minutes, seconds = struct.unpack("<HBBBBB", data)
@@ -129,7 +155,10 @@ def parse_date_time(data: bytes) -> datetime | None:
 
 
 def parse_local_time_information(data: bytes) -> LocalTime:
-    """A value of 2A0F that was read. Raises ``NoClockValue`` for a length or a value that is reserved."""
+    """A value of 2A0F that was read.
+
+    Raises ``NoClockValue`` for a length or a value that is reserved.
+    """
     if len(data) != 2:
         raise NoClockValue(f"a value of 2A0F has 2 octets, this has {len(data)}")
     zone, summer = struct.unpack("<bB", data)
@@ -142,7 +171,9 @@ def parse_local_time_information(data: bytes) -> LocalTime:
 
 
 def ahead(shown: datetime, at: datetime, utc_offset: int) -> timedelta:
-    """How far a device's clock that shows ``shown`` is ahead of the moment ``at``; negative where it is behind."""
+    """How far a device's clock that shows ``shown`` is ahead of the moment ``at``; negative
+    where it is behind.
+    """
     return shown - _local(at, utc_offset)
 
 

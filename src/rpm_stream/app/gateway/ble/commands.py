@@ -29,7 +29,14 @@ from rpm_stream.app.gateway.ble.known import Known
 from rpm_stream.app.gateway.ble.known_template import health, template
 from rpm_stream.app.gateway.ble.marks import Marks
 from rpm_stream.app.gateway.ble.radio import Radio, RadioOff, Sighting
-from rpm_stream.app.gateway.ble.screen import ago, board_table, in_order, name_of, near_table, status_table
+from rpm_stream.app.gateway.ble.screen import (
+    ago,
+    board_table,
+    in_order,
+    name_of,
+    near_table,
+    status_table,
+)
 from rpm_stream.app.gateway.ble.session import SessionOptions, Shared
 from rpm_stream.app.gateway.ble.stacks import radio_of
 from rpm_stream.app.gateway.client import Gateway
@@ -80,7 +87,9 @@ def serve(serving: Serving) -> None:
     listed = None if serving.devices is None else known_devices.load(serving.devices)
     kafka = security().arguments() if serving.kafka is None else kafka_options(serving.kafka)
     if serving.kafka is not None and listed is None:
-        raise UsageError("--kafka: the registry is read by the service's side alone: give --devices too")
+        raise UsageError(
+            "--kafka: the registry is read by the service's side alone: give --devices too"
+        )
     radio = _radio(serving.radio, serving.folder, serving.gateway_id, serving.passkey)
     try:
         asyncio.run(_serve(serving, listed, radio, kafka))
@@ -94,7 +103,9 @@ def _radio(name: str, folder: Path, identity: str, ask: bool) -> Radio:
     return radio_of(name, folder / f"{identity}.ble-keys.json", identity, ask)
 
 
-async def _serve(serving: Serving, listed: Known | None, radio: Radio, kafka: dict[str, Any]) -> None:
+async def _serve(
+    serving: Serving, listed: Known | None, radio: Radio, kafka: dict[str, Any]
+) -> None:
     options = GatewayOptions(metrics_port=serving.metrics_port, kafka=kafka)
     folder = serving.folder
     name = serving.gateway_id
@@ -131,7 +142,9 @@ async def _until_told(work: Sequence[Any]) -> None:
 
 
 def sender(gateway: Gateway, zone: tzinfo | None) -> Any:
-    """``Gateway.send`` that says with each frame where the devices' clocks are, also over a change of summer time."""
+    """``Gateway.send`` that says with each frame where the devices' clocks are, also over a
+    change of summer time.
+    """
 
     async def send(device: str, *, notifications: Sequence[Notification]) -> None:
         gateway.utc_offset = offset_text(datetime.now(UTC), zone)
@@ -173,7 +186,9 @@ async def _draw(board: Board, gateway: Gateway, wanted: bool) -> None:
 
 
 def status(folder: Path, gateway_id: str) -> None:
-    """How the devices of the gateway on this machine are: a table for a person, the file's JSON for a program."""
+    """How the devices of the gateway on this machine are: a table for a person, the file's JSON
+    for a program.
+    """
     path = folder / f"{gateway_id}.ble-status.json"
     try:
         text = path.read_bytes()
@@ -188,11 +203,13 @@ def status(folder: Path, gateway_id: str) -> None:
         sys.stdout.buffer.flush()
 
 
-# --- scan ---------------------------------------------------------------------------------------------------------
+# --- scan -----------------------------------------------------------------------------------------
 
 
 def scan(radio: str, folder: Path, looking: Looking) -> None:
-    """Show what is near: a table for a person, JSON Lines for a program, an allow-list for a file."""
+    """Show what is near: a table for a person, JSON Lines for a program, an allow-list for a
+    file.
+    """
     try:
         found = asyncio.run(_near(_radio(radio, folder, own_name(), False), looking.seconds))
     except RadioOff as error:
@@ -210,14 +227,22 @@ def scan(radio: str, folder: Path, looking: Looking) -> None:
         sys.stdout.buffer.flush()
     others = len(near) - len(shown)
     if not near:
-        sys.stderr.write("nothing advertises here: is the device awake, and not connected to a phone?\n")
+        sys.stderr.write(
+            "nothing advertises here: is the device awake, and not connected to a phone?\n"
+        )
     elif not shown or others:
         sys.stderr.write(f"{len(shown)} health devices, {others} others (--all shows them)\n")
 
 
 def _as_line(each: Sighting) -> dict[str, Any]:
     services = sorted(each.services)
-    return {"address": each.address, "name": name_of(each), "is": health(each), "services": services, "rssi": each.rssi}
+    return {
+        "address": each.address,
+        "name": name_of(each),
+        "is": health(each),
+        "services": services,
+        "rssi": each.rssi,
+    }
 
 
 async def _near(radio: Radio, seconds: float) -> dict[str, Sighting]:
@@ -229,5 +254,7 @@ async def _near(radio: Radio, seconds: float) -> dict[str, Sighting]:
                 async for each in sightings:
                     before = found.get(each.address, each)
                     services = before.services | each.services
-                    found[each.address] = Sighting(each.address, each.name or before.name, services, each.rssi)
+                    found[each.address] = Sighting(
+                        each.address, each.name or before.name, services, each.rssi
+                    )
     return found

@@ -16,7 +16,8 @@ def unsigned(value: int, octets: int) -> bytes:
 
 
 def date_time(moment: datetime) -> bytes:
-    """Seven octets of 2A08 from the fields of ``moment`` as they stand (local time; the wire has no zone).
+    """Seven octets of 2A08 from the fields of ``moment`` as they stand (local time; the wire has no
+    zone).
 
     Raises ``ValueError`` for a fraction of a second or a year outside 1582 to 9999.
     """

@@ -1,4 +1,6 @@
-"""The devices of the registry, followed while the gateway runs, and remembered for a start without the broker."""
+"""The devices of the registry, followed while the gateway runs, and remembered for a start
+without the broker.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ _log = structlog.get_logger(__name__)
 
 
 async def follow(bootstrap: str, path: Path, serve: Callable[[Known], None]) -> None:
-    """Call ``serve`` with what ``path`` remembers, then with what the registry has, at each change; for ever."""
+    """Call ``serve`` with what ``path`` remembers, then with what the registry has, at each
+    change; for ever.
+    """
     served = remembered(path)
     serve(Known(served))
     while True:
@@ -32,7 +36,8 @@ async def follow(bootstrap: str, path: Path, serve: Callable[[Known], None]) -> 
                 await asyncio.wait({task}, timeout=LOOK_SECONDS)
                 if (
                     reader.ready.is_set()
-                    and (found := list(from_registry(reader.registry.devices.values()).devices)) != served
+                    and (found := list(from_registry(reader.registry.devices.values()).devices))
+                    != served
                 ):
                     served = found
                     serve(Known(served))

@@ -1,7 +1,8 @@
 """The gateway's supervisor: it scans, connects the devices that it knows, and never gives one up.
 
-A device is connected when it is seen, not when a timer says so: a cuff advertises for half a minute and is gone for the
-day. After a failure it waits a little, with chance in it, so that no two wait for each other for ever.
+A device is connected when it is seen, not when a timer says so: a cuff advertises for half a minute
+and is gone for the day. After a failure it waits a little, with chance in it, so that no two wait
+for each other for ever.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ class HubOptions:
     radio_longest: float = 60.0  # between two tries to open an adapter that is gone
     rescan_after: float = 120.0  # without any advertisement: the scan is begun anew
     reset_after: float = 300.0  # the adapter is reset, where no link would suffer
-    reset_anyway_after: float = 1800.0  # also where one would; both double with each reset in vain, up to six hours
+    # also where one would; both double with each reset in vain, up to six hours
+    reset_anyway_after: float = 1800.0
     failures_to_reset: int = 6  # connections in a row that failed, over all devices
     idle_after: float = 60.0  # a link without values makes room for a device that waits
     look_every: float = 10.0
@@ -62,7 +64,10 @@ class Hub:
     """One adapter and the devices that it serves."""
 
     def __init__(self, radio: Radio, send: Send, shared: Shared, options: HubOptions) -> None:
-        """``send`` is ``Gateway.send``. Give the devices by ``serve`` before ``run``, and again when they change."""
+        """``send`` is ``Gateway.send``.
+
+        Give the devices by ``serve`` before ``run``, and again when they change.
+        """
         self.known = Known([])
         self._radio = radio
         self._send = send
@@ -80,7 +85,9 @@ class Hub:
         self._off: RadioOff | None = None  # a connection found out first
 
     def serve(self, known: Known) -> None:
-        """From now on these devices; the connection of one that is no longer among them is ended."""
+        """From now on these devices; the connection of one that is no longer among them is
+        ended.
+        """
         self.known = known
         for device in known.devices:
             self._board.row(device.device, device.model)
@@ -92,7 +99,10 @@ class Hub:
                 place.task.cancel()
 
     async def run(self) -> None:
-        """Serve for ever. Raises ``RadioOff`` only where the adapter cannot be opened the first time."""
+        """Serve for ever.
+
+        Raises ``RadioOff`` only where the adapter cannot be opened the first time.
+        """
         pause = self._options.retry_first
         ever = False
         try:
@@ -116,7 +126,7 @@ class Hub:
         finally:
             await self._end()
 
-    # --- one life of the adapter ------------------------------------------------------------------------------
+    # --- one life of the adapter ------------------------------------------------------------------
 
     async def _serve(self) -> None:
         self._seen_at = self._rescanned_at = self._loop().time()
@@ -126,9 +136,13 @@ class Hub:
                 raise self._off
             for place in self._places.values():
                 if place.sending.done():
-                    place.sending.result()  # what ended the gateway's sending ends this too: nothing is swallowed
+                    # what ended the gateway's sending ends this too: nothing is swallowed
+                    place.sending.result()
             self._restart.clear()
-            tasks = [asyncio.create_task(work) for work in (self._scan(), self._look(), self._restart.wait())]
+            tasks = [
+                asyncio.create_task(work)
+                for work in (self._scan(), self._look(), self._restart.wait())
+            ]
             try:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
@@ -196,14 +210,16 @@ class Hub:
         useful = place.session is not None and place.session.values > 0
         place.task = place.session = None
         place.failures = 0 if useful else place.failures + 1
-        pause = min(self._options.retry_first * 2 ** min(place.failures, 16), self._options.retry_longest)
+        pause = min(
+            self._options.retry_first * 2 ** min(place.failures, 16), self._options.retry_longest
+        )
         place.not_before = self._loop().time() + pause * self._options.chance.uniform(0.5, 1.0)
         presence = Presence.unpaired if isinstance(fault, PairingFailed) else Presence.away
         self._board.moved(device, presence, None if fault is None else str(fault))
         if all(one.device != device for one in self.known.devices):
             del self._board.rows[device]
 
-    # --- what goes wrong without a word -----------------------------------------------------------------------
+    # --- what goes wrong without a word -----------------------------------------------------------
 
     async def _look(self) -> None:
         while True:
@@ -236,7 +252,9 @@ class Hub:
             self._board.write()
 
     def _stuck(self, silent: float) -> bool:
-        """Whether to reset the adapter: nothing was seen for ``silent`` seconds, or nothing can be connected."""
+        """Whether to reset the adapter: nothing was seen for ``silent`` seconds, or nothing can
+        be connected.
+        """
         connected = sum(place.session is not None for place in self._places.values())
         if connected >= len(self.known.devices):
             return False  # there is nothing to find
@@ -263,7 +281,7 @@ class Hub:
             if place.task is not None:
                 place.task.cancel()
 
-    # --- the end ----------------------------------------------------------------------------------------------
+    # --- the end ----------------------------------------------------------------------------------
 
     async def _let_go(self) -> None:
         """End all connections; what they brought stays in the outboxes."""

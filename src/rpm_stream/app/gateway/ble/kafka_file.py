@@ -1,4 +1,6 @@
-"""How a gateway signs in to its broker: a small TOML file, because a password has no place on a command line."""
+"""How a gateway signs in to its broker: a small TOML file, because a password has no place on a
+command line.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +16,24 @@ from aiokafka.helpers import create_ssl_context
 from rpm_stream.app.runtime.errors import UsageError
 
 SECRETS = frozenset({"sasl_plain_password", "ssl_password"})
-SIGNING_IN = frozenset({"security_protocol", "sasl_mechanism", "sasl_plain_username", "sasl_plain_password"})
-FILES = {"ssl_cafile": "cafile", "ssl_certfile": "certfile", "ssl_keyfile": "keyfile", "ssl_password": "password"}
+SIGNING_IN = frozenset(
+    {"security_protocol", "sasl_mechanism", "sasl_plain_username", "sasl_plain_password"}
+)
+FILES = {
+    "ssl_cafile": "cafile",
+    "ssl_certfile": "certfile",
+    "ssl_keyfile": "keyfile",
+    "ssl_password": "password",
+}
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
 
 def kafka_options(path: Path) -> dict[str, Any]:
     """aiokafka's arguments from a file, certificates loaded. ``UsageError`` that names no secret.
 
-    ``security_protocol``, ``sasl_mechanism``, ``sasl_plain_username``, ``sasl_plain_password``, and paths
-    ``ssl_cafile``, ``ssl_certfile``, ``ssl_keyfile`` (``ssl_password`` opens the key), relative to the file.
+    ``security_protocol``, ``sasl_mechanism``, ``sasl_plain_username``, ``sasl_plain_password``, and
+    paths ``ssl_cafile``, ``ssl_certfile``, ``ssl_keyfile`` (``ssl_password`` opens the key),
+    relative to the file.
     """
     try:
         table = tomllib.loads(path.read_text("utf-8"))
@@ -31,10 +41,13 @@ def kafka_options(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: no TOML ({type(error).__name__})") from None  # the text may quote a password
+        # the text may quote a password
+        raise UsageError(f"{path}: no TOML ({type(error).__name__})") from None
     for name, value in table.items():
         if name not in SIGNING_IN and name not in FILES:
-            raise UsageError(f"{path}: {name}: not known; {', '.join(sorted(SIGNING_IN | FILES.keys()))} are")
+            raise UsageError(
+                f"{path}: {name}: not known; {', '.join(sorted(SIGNING_IN | FILES.keys()))} are"
+            )
         if not isinstance(value, str):
             raise UsageError(f"{path}: {name} is a text in quotes")
     if table.get("security_protocol", "PLAINTEXT") not in PROTOCOLS:
@@ -43,14 +56,21 @@ def kafka_options(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: holds a password and others may read it: chmod 600 {path}")
     found = {name: value for name, value in table.items() if name in SIGNING_IN}
     if table.get("security_protocol", "").endswith("SSL"):
-        found["ssl_context"] = _context(path, {FILES[name]: value for name, value in table.items() if name in FILES})
+        found["ssl_context"] = _context(
+            path, {FILES[name]: value for name, value in table.items() if name in FILES}
+        )
     return found
 
 
 def _context(path: Path, given: dict[str, str]) -> ssl.SSLContext:
-    beside = {name: value if name == "password" else str(path.parent / value) for name, value in given.items()}
+    beside = {
+        name: value if name == "password" else str(path.parent / value)
+        for name, value in given.items()
+    }
     try:
         context: ssl.SSLContext = create_ssl_context(**beside)
     except (OSError, ssl.SSLError) as error:
-        raise UsageError(f"{path}: a certificate or key cannot be used: {error.strerror or error}") from None
+        raise UsageError(
+            f"{path}: a certificate or key cannot be used: {error.strerror or error}"
+        ) from None
     return context

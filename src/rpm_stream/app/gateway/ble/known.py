@@ -1,8 +1,9 @@
-"""The devices that a gateway serves. It connects to no other: whose readings they would be, nobody has said.
+"""The devices that a gateway serves. It connects to no other: whose readings they would be, nobody
+has said.
 
-What lives here: the allow-list (a TOML file), its faults in words, and which entry an advertisement belongs to. What
-must not: a guess. A name that two devices advertise at once belongs to neither, because a neighbour's strap of the same
-make would put its readings on the wrong patient.
+What lives here: the allow-list (a TOML file), its faults in words, and which entry an advertisement
+belongs to. What must not: a guess. A name that two devices advertise at once belongs to neither,
+because a neighbour's strap of the same make would put its readings on the wrong patient.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ from rpm_stream.records import DeviceEntry, Record
 from rpm_stream.text import is_clean
 
 AT_ONCE_S = (
-    60.0  # two addresses under one name within so many seconds are two devices, not one that changed its address
+    # two addresses under one name within so many seconds are two devices, not one that changed its
+    # address
+    60.0
 )
 LONGEST_ID = 128  # characters, as in a frame
 
 _ADDRESS = re.compile(r"[0-9A-F]{2}(:[0-9A-F]{2}){5}")
-_MAC_UUID = re.compile(r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}")  # what macOS gives in place of an address
+# what macOS gives in place of an address
+_MAC_UUID = re.compile(r"[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}")
 _FOUND_BY = ("address", "name", "serial")
 _TEXTS = ("device", *_FOUND_BY, "model")
 _SWITCHES = ("clock", "stored", "bond")
@@ -41,7 +45,9 @@ class KnownDevice(Record, frozen=True, kw_only=True):
     name: str | None = None
     """The advertised name, whole."""
     serial: str | None = None
-    """The end of the advertised name, where the maker puts the serial number (``Polar H10 12345678``)."""
+    """The end of the advertised name, where the maker puts the serial number (``Polar H10
+    12345678``).
+    """
     model: str | None = None
     """The model in the registry; the gateway itself reads it only to say what a device is."""
     clock: bool = True
@@ -66,12 +72,15 @@ class Known:
         self._by_address = {each.address: each for each in self.devices if each.address}
         self._by_name = {each.name: each for each in self.devices if each.name}
         self._by_serial = [each for each in self.devices if each.serial]
-        self._seen: dict[str, dict[str, float]] = {}  # device -> address -> when it advertised the device's name last
+        # device -> address -> when it advertised the device's name last
+        self._seen: dict[str, dict[str, float]] = {}
         self._doubtful: set[str] = set()
 
     @property
     def doubtful(self) -> frozenset[str]:
-        """Devices of whose name two were near at once when it was advertised last: each needs its address instead."""
+        """Devices of whose name two were near at once when it was advertised last: each needs
+        its address instead.
+        """
         return frozenset(self._doubtful)
 
     def find(self, sighting: Sighting, at: float) -> KnownDevice | None:
@@ -82,9 +91,15 @@ class Known:
         if (by_address := self._by_address.get(sighting.address.upper())) is not None:
             return by_address
         name = sighting.name or ""
-        found = next((each for each in self._by_serial if _ends_with(name, each.serial or "")), None)
+        found = next(
+            (each for each in self._by_serial if _ends_with(name, each.serial or "")), None
+        )
         found = found or self._by_name.get(name)
-        return found if found is not None and self._is_alone(found.device, sighting.address, at) else None
+        return (
+            found
+            if found is not None and self._is_alone(found.device, sighting.address, at)
+            else None
+        )
 
     def _is_alone(self, device: str, address: str, at: float) -> bool:
         seen = self._seen.setdefault(device, {})
@@ -119,7 +134,10 @@ def load(path: Path) -> Known:
 
 
 def parse(text: str, source: str) -> Known:
-    """The allow-list in ``text``; ``source`` is what the faults name. Raises ``UsageError`` with a line for each."""
+    """The allow-list in ``text``; ``source`` is what the faults name.
+
+    Raises ``UsageError`` with a line for each.
+    """
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -158,7 +176,9 @@ def plain_address(text: str) -> str | None:
 
 
 def _ends_with(name: str, serial: str) -> bool:
-    """Whether ``name`` ends with the whole number ``serial``: not with the last digits of a longer one."""
+    """Whether ``name`` ends with the whole number ``serial``: not with the last digits of a
+    longer one.
+    """
     head = name[: -len(serial)]
     return name[len(head) :].casefold() == serial.casefold() and not head[-1:].isalnum()
 
@@ -183,7 +203,11 @@ def _faults(row: dict[str, Any]) -> Iterable[str]:
     given = [name for name in _FOUND_BY if name in row]
     if len(given) != 1:
         yield f"found by {' and '.join(given) or 'nothing'}: give one of address, name and serial"
-    if isinstance(row.get("address"), str) and row["address"] and plain_address(row["address"]) is None:
+    if (
+        isinstance(row.get("address"), str)
+        and row["address"]
+        and plain_address(row["address"]) is None
+    ):
         yield "address: no Bluetooth address such as C0:26:DA:01:02:03"
 
 

@@ -1,4 +1,6 @@
-"""An allow-list to fill in, made of what is near: ``gateway ble scan --template > devices.toml``."""
+"""An allow-list to fill in, made of what is near: ``gateway ble scan --template >
+devices.toml``.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,8 @@ from collections.abc import Iterable
 from rpm_stream.app.gateway.ble.radio import Sighting
 from rpm_stream.text import cleaned
 
-SERVICES: dict[str, str] = {  # what a person calls a device that has it; source: Bluetooth SIG, assigned numbers
+# what a person calls a device that has it; source: Bluetooth SIG, assigned numbers
+SERVICES: dict[str, str] = {
     "180D": "heart rate",
     "1809": "thermometer",
     "1810": "blood pressure",
@@ -21,7 +24,8 @@ SERVICES: dict[str, str] = {  # what a person calls a device that has it; source
     "183E": "physical activity",
     "1840": "health sensor",
 }
-_OPEN_TO_ALL = frozenset({"180D", "1814"})  # straps and foot pods send without a bond; what stores results asks for one
+# straps and foot pods send without a bond; what stores results asks for one
+_OPEN_TO_ALL = frozenset({"180D", "1814"})
 _HEAD = """\
 # The devices that this gateway serves. It connects to no other.
 # Give each the id that the registry has for it and delete the devices that are not yours.
@@ -30,12 +34,16 @@ _HEAD = """\
 #   name     its whole advertised name, or
 #   serial   the number at the end of that name. Anybody can advertise a name: prefer the address.
 #   model    as in the registry
-#   clock    set its clock after connecting; stored: ask for stored records; bond: pair before anything else
+#   clock    set its clock after connecting
+#   stored   ask for stored records
+#   bond     pair before anything else
 """
 
 
 def template(sightings: Iterable[Sighting]) -> str:
-    """TOML of the health devices among ``sightings``, strongest first, each once; ``device`` is left to fill in."""
+    """TOML of the health devices among ``sightings``, strongest first, each once; ``device`` is
+    left to fill in.
+    """
     nearest: dict[str, Sighting] = {}
     for each in sightings:
         known = nearest.get(each.address)
@@ -50,11 +58,15 @@ def health(sighting: Sighting) -> list[str]:
     return [words for uuid, words in SERVICES.items() if uuid in sighting.services]
 
 
-_EXAMPLE = Sighting("C0:26:DA:01:02:03", "no health device was seen; this is an example", frozenset({"1810"}), None)
+_EXAMPLE = Sighting(
+    "C0:26:DA:01:02:03", "no health device was seen; this is an example", frozenset({"1810"}), None
+)
 
 
 def _table(sighting: Sighting) -> str:
-    said = ", ".join([*health(sighting), *([f"{sighting.rssi} dBm"] if sighting.rssi is not None else [])])
+    said = ", ".join(
+        [*health(sighting), *([f"{sighting.rssi} dBm"] if sighting.rssi is not None else [])]
+    )
     name = cleaned(sighting.name or "no name").strip()
     bond = bool(sighting.services.intersection(SERVICES) - _OPEN_TO_ALL)
     return f"""\

@@ -1,4 +1,6 @@
-"""What the links of both Bluetooth stacks have in common: address, bond and end of one connection."""
+"""What the links of both Bluetooth stacks have in common: address, bond and end of one
+connection.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +10,8 @@ import asyncio
 class LinkState:
     """The state of one connection, as the ``radio.Link`` of a stack shows it.
 
-    A stack's link derives from this class, sets ``_bonded`` when keys are made or deleted, and sets ``_gone`` when the
-    connection ends.
+    A stack's link derives from this class, sets ``_bonded`` when keys are made or deleted, and sets
+    ``_gone`` when the connection ends.
     """
 
     def __init__(self, address: str, bonded: bool) -> None:

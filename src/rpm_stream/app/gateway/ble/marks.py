@@ -1,4 +1,6 @@
-"""Up to which stored record each device has been read, kept over restarts: a number and a fingerprint, no value."""
+"""Up to which stored record each device has been read, kept over restarts: a number and a
+fingerprint, no value.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ _log = structlog.get_logger(__name__)
 
 
 class Mark(NamedTuple):
-    """A record: its ``number`` (sequence, or minutes since the session start), and what tells it from a namesake."""
+    """A record: its ``number`` (sequence, or minutes since the session start), and what tells it
+    from a namesake.
+    """
 
     number: int
     print: str
@@ -47,7 +51,9 @@ class Marks:
     """The marks of one gateway's devices, in one file that its owner alone may read."""
 
     def __init__(self, path: Path) -> None:
-        """A file that cannot be read counts as none: then all stored records are read again, and known as repeats."""
+        """A file that cannot be read counts as none: then all stored records are read again, and
+        known as repeats.
+        """
         self._path = path
         self._marks: dict[str, dict[str, Mark]] = {}
         try:

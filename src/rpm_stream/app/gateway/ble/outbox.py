@@ -1,6 +1,8 @@
-"""What one device sent, on its way into frames: in order, what came together in one frame, nothing before it is safe.
+"""What one device sent, on its way into frames: in order, what came together in one frame, nothing
+before it is safe.
 
-One outbox a device for the life of the gateway: what had arrived when a link broke is sent all the same.
+One outbox a device for the life of the gateway: what had arrived when a link broke is sent all the
+same.
 """
 
 from __future__ import annotations
@@ -17,10 +19,13 @@ import structlog
 from rpm_stream.records import Notification
 
 BATCH = 500  # entries of one frame; half of what a frame may have
-KEPT = 50_000  # entries in memory while the disk is full: then the oldest go, and the operator is told
+# entries in memory while the disk is full: then the oldest go, and the operator is told
+KEPT = 50_000
 RETRY_SECONDS = 5.0
-CONTEXT_SECONDS = 2.0  # a glucose value waits so long for its context: ingest joins them in one frame
-GLUCOSE, CONTEXT = "2A18", "2A34"
+# a glucose value waits so long for its context: ingest joins them in one frame
+CONTEXT_SECONDS = 2.0
+GLUCOSE = "2A18"
+CONTEXT = "2A34"
 CONTEXT_FOLLOWS = 0b10000
 
 _log = structlog.get_logger(__name__)
@@ -58,9 +63,13 @@ class Outbox:
         self._calm.set()
 
     def put(self, characteristic: str, payload: bytes, gather: float = 0.0) -> None:
-        """Take a value at the moment of its arrival; it may wait ``gather`` seconds for others of its kind."""
+        """Take a value at the moment of its arrival; it may wait ``gather`` seconds for others
+        of its kind.
+        """
         now = asyncio.get_running_loop().time()
-        notification = Notification(at=self._clock(), characteristic=characteristic, payload=payload.hex())
+        notification = Notification(
+            at=self._clock(), characteristic=characteristic, payload=payload.hex()
+        )
         sequence = _awaits_context(characteristic, payload)
         held = now if sequence is None else now + CONTEXT_SECONDS
         self._entries.append(_Entry(notification, now + gather, held, sequence))
@@ -79,7 +88,8 @@ class Outbox:
 
     def take_dropped(self) -> int:
         """How many found no room since this was asked last."""
-        dropped, self._dropped = self._dropped, 0
+        dropped = self._dropped
+        self._dropped = 0
         return dropped
 
     def __len__(self) -> int:

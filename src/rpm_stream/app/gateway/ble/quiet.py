@@ -1,6 +1,8 @@
-"""When a stream of values has stopped although the connection stands: what users of straps meet most.
+"""When a stream of values has stopped although the connection stands: what users of straps meet
+most.
 
-A stream teaches its own pace: a strap sends each second, a watch every few minutes to save power. Pure.
+A stream teaches its own pace: a strap sends each second, a watch every few minutes to save power.
+Pure.
 """
 
 from __future__ import annotations
@@ -8,7 +10,8 @@ from __future__ import annotations
 from collections import deque
 
 FIRST_SECONDS = 180.0  # for a stream of which nothing is known yet
-LEAST_SECONDS, MOST_SECONDS = 30.0, 1800.0
+LEAST_SECONDS = 30.0
+MOST_SECONDS = 1800.0
 PATIENCE = 4  # times the longest of its last pauses
 PAUSES = 16
 

@@ -1,12 +1,15 @@
-"""Requests to a device's memory and its answers: the Record Access Control Point (2A52), as the collector writes it.
+"""Requests to a device's memory and its answers: the Record Access Control Point (2A52), as the
+collector writes it.
 
-What lives here: the octets of a request and the meaning of a response. What must not: deletion. A stored record stays
-in the device until the device itself overwrites it, so no function here can write op code 2.
+What lives here: the octets of a request and the meaning of a response. What must not: deletion. A
+stored record stays in the device until the device itself overwrites it, so no function here can
+write op code 2.
 
-Sources: GATT Specification Supplement, Record Access Control Point (op codes, operators, response codes); Glucose
-Service 1.0.1 (filter type 1 = sequence number u16, 2 = user facing time in seven octets; counts are u16); CGM Service
-1.0.2 (filter type 1 = time offset u16 in minutes since the session start); Pulse Oximeter Service 1.0.1, 3.4.2 (all
-records, no filter). Bluetopia's GLSTypes.h and CGMSTypes.h have the same numbers.
+Sources: GATT Specification Supplement, Record Access Control Point (op codes, operators, response
+codes); Glucose Service 1.0.1 (filter type 1 = sequence number u16, 2 = user facing time in seven
+octets; counts are u16); CGM Service 1.0.2 (filter type 1 = time offset u16 in minutes since the
+session start); Pulse Oximeter Service 1.0.1, 3.4.2 (all records, no filter). Bluetopia's GLSTypes.h
+and CGMSTypes.h have the same numbers.
 """
 
 from __future__ import annotations
@@ -24,8 +27,13 @@ COUNT: Final = 4
 COUNT_RESPONSE: Final = 5
 RESPONSE: Final = 6
 
-_NULL, _ALL, _AT_LEAST = 0, 1, 3  # operators
-_SEQUENCE_NUMBER, _USER_FACING_TIME = 1, 2  # filter types of the Glucose Service
+# operators
+_NULL = 0
+_ALL = 1
+_AT_LEAST = 3
+# filter types of the Glucose Service
+_SEQUENCE_NUMBER = 1
+_USER_FACING_TIME = 2
 _TIME_OFFSET = 1  # the only filter type of the CGM Service
 
 SUCCESS: Final = 1
@@ -43,7 +51,8 @@ RESULTS: dict[int, str] = {
     9: "the device does not support this operand",
     BUSY: "the device is busy",
 }
-_CANNOT_FILTER = frozenset({2, 3, 4, 5, 9})  # the request itself was refused, so a plainer one may be taken
+# the request itself was refused, so a plainer one may be taken
+_CANNOT_FILTER = frozenset({2, 3, 4, 5, 9})
 
 
 class NoResponse(RpmStreamError, ValueError):
@@ -53,8 +62,8 @@ class NoResponse(RpmStreamError, ValueError):
 class Response(Record, frozen=True, kw_only=True):
     """What the device answered: a count (``op`` 5) or a result (``op`` 6).
 
-    ``count`` is the number of stored records and None for a result. ``request`` is the op code that a result answers
-    and ``code`` its result code; both are None for a count.
+    ``count`` is the number of stored records and None for a result. ``request`` is the op code that
+    a result answers and ``code`` its result code; both are None for a count.
     """
 
     op: int
@@ -74,7 +83,9 @@ class Response(Record, frozen=True, kw_only=True):
 
     @property
     def cannot_filter(self) -> bool:
-        """The device refused the request's operator or operand: ``report_all`` may still be taken."""
+        """The device refused the request's operator or operand: ``report_all`` may still be
+        taken.
+        """
         return self.code in _CANNOT_FILTER
 
     @property
@@ -95,10 +106,12 @@ def report_all() -> bytes:
 
 
 def report_since(last_sequence: int) -> bytes:
-    """Report the records from sequence number ``last_sequence`` (0 to 65535) on, that record included (Glucose).
+    """Report the records from sequence number ``last_sequence`` (0 to 65535) on, that record
+    included (Glucose).
 
-    It is included on purpose: where the answer is "no records found", the device no longer has it. Its memory was
-    cleared or its counter began again, and ``report_all`` must follow. The repeated record is known as a duplicate.
+    It is included on purpose: where the answer is "no records found", the device no longer has it.
+    Its memory was cleared or its counter began again, and ``report_all`` must follow. The repeated
+    record is known as a duplicate.
 
     >>> report_since(257).hex()
     '0103010101'
@@ -109,7 +122,8 @@ def report_since(last_sequence: int) -> bytes:
 def report_from_time(at: datetime) -> bytes:
     """Report the records whose user facing time is ``at`` or later (Glucose).
 
-    ``at`` is what the device's own clock shows, so it has no zone. Raises ``ValueError`` for a time with a zone.
+    ``at`` is what the device's own clock shows, so it has no zone. Raises ``ValueError`` for a time
+    with a zone.
     """
     if at.tzinfo is not None:
         raise ValueError("a device's own time has no zone")
@@ -117,7 +131,9 @@ def report_from_time(at: datetime) -> bytes:
 
 
 def report_from_offset(minutes: int) -> bytes:
-    """Report the records from ``minutes`` (0 to 65535) after the session start on, that minute included (CGM)."""
+    """Report the records from ``minutes`` (0 to 65535) after the session start on, that minute
+    included (CGM).
+    """
     return bytes([REPORT, _AT_LEAST, _TIME_OFFSET]) + unsigned(minutes, 2)
 
 
@@ -134,7 +150,8 @@ def abort() -> bytes:
 def parse_response(data: bytes) -> Response:
     """The response in an indication of 2A52.
 
-    A reserved result code is kept as its number. Raises ``NoResponse`` for anything but a count or a result.
+    A reserved result code is kept as its number. Raises ``NoResponse`` for anything but a count or
+    a result.
     """
     if len(data) < 4:
         raise NoResponse(f"a response of 2A52 has 4 octets, this has {len(data)}")

@@ -1,4 +1,6 @@
-"""What a person at the terminal sees of the radio: the devices that are near, the devices that are served."""
+"""What a person at the terminal sees of the radio: the devices that are near, the devices that
+are served.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +14,15 @@ from rpm_stream.app.gateway.ble.known_template import health
 from rpm_stream.app.gateway.ble.radio import Sighting
 from rpm_stream.text import cleaned
 
-COLOURS = {Presence.connected: "green", Presence.connecting: "yellow", Presence.away: "dim", Presence.unpaired: "red"}
-WEAK_BATTERY, WEAK_SIGNAL = 15, -85  # percent, dBm
+COLOURS = {
+    Presence.connected: "green",
+    Presence.connecting: "yellow",
+    Presence.away: "dim",
+    Presence.unpaired: "red",
+}
+# percent, dBm
+WEAK_BATTERY = 15
+WEAK_SIGNAL = -85
 
 
 def name_of(sighting: Sighting) -> str:
@@ -35,13 +44,19 @@ def near_table(sightings: Iterable[Sighting]) -> Table:
 
 def in_order(sightings: Iterable[Sighting]) -> list[Sighting]:
     """Health devices first, the strongest first."""
-    return sorted(sightings, key=lambda each: (not health(each), -(each.rssi or -127), each.address))
+    return sorted(
+        sightings, key=lambda each: (not health(each), -(each.rssi or -127), each.address)
+    )
 
 
 def board_table(board: Board, spooled: int) -> Table:
     """The devices that are served, and what waits for the broker."""
-    caption = "everything is with the broker" if not spooled else f"{spooled} frames wait for the broker"
-    status = Status(board.clock(), list(board.rows.values()), board.radio_fault, dict(board.refused))
+    caption = (
+        "everything is with the broker" if not spooled else f"{spooled} frames wait for the broker"
+    )
+    status = Status(
+        board.clock(), list(board.rows.values()), board.radio_fault, dict(board.refused)
+    )
     return status_table(status, caption)
 
 
@@ -54,7 +69,9 @@ def status_table(status: Status, caption: str) -> Table:
         caption = f"{caption}; refused by the service: {told}"
     table = Table(box=None, pad_edge=False, caption=caption, caption_justify="left")
     for title in ("DEVICE", "STATE", "LAST VALUE", "VALUES", "BATTERY", "SIGNAL", "FAULT"):
-        table.add_column(title, justify="right" if title in {"VALUES", "BATTERY", "SIGNAL"} else "left")
+        table.add_column(
+            title, justify="right" if title in {"VALUES", "BATTERY", "SIGNAL"} else "left"
+        )
     for row in sorted(status.devices, key=lambda row: row.device):
         table.add_row(*_cells(row, status.at))
     return table

@@ -1,7 +1,8 @@
 """One connection: subscribe before anything else, then all the rest, until it ends.
 
-A cuff connects once, indicates all that it has stored and drops the link: whoever reads names and batteries first gets
-nothing. After the subscriptions nothing here is allowed to hold up or to end the connection but the device itself.
+A cuff connects once, indicates all that it has stored and drops the link: whoever reads names and
+batteries first gets nothing. After the subscriptions nothing here is allowed to hold up or to end
+the connection but the device itself.
 """
 
 from __future__ import annotations
@@ -32,8 +33,12 @@ from rpm_stream.app.gateway.ble.radio import (
 from rpm_stream.app.gateway.ble.stored import CONTROL, RECORDS, StoredRecords
 from rpm_stream.ingest.gatt.decoders import DECODERS
 
-BATTERY, CURRENT_TIME, DATE_TIME, SESSION_START = "2A19", "2A2B", "2A08", "2AAA"
-STREAMS = frozenset({"2A37", "2A5F", "2AA7", "2A53"})  # come by themselves as long as the device is worn
+BATTERY = "2A19"
+CURRENT_TIME = "2A2B"
+DATE_TIME = "2A08"
+SESSION_START = "2AAA"
+# come by themselves as long as the device is worn
+STREAMS = frozenset({"2A37", "2A5F", "2AA7", "2A53"})
 TICKED = frozenset({"2A37", "2A5F", "2A53"})  # many a minute: a few seconds of them share a frame
 KEEP_SECONDS = 10.0
 FIRST = ("indicate", "notify")  # what is kept in the device and sent once comes before what streams
@@ -86,13 +91,19 @@ class Session:
         return any(quiet.ever and not quiet.asked for quiet in self._streams.values())
 
     async def run(self) -> None:
-        """Until the link is gone. Raises ``RadioError`` where it was of no use: not paired, nothing to subscribe to."""
+        """Until the link is gone.
+
+        Raises ``RadioError`` where it was of no use: not paired, nothing to subscribe to.
+        """
         if self._link.bonded or self._known.bond:
             await self._link.pair()
         self._found = await self._link.characteristics()
         await self._read_session_start()
         await self._subscribe_all()
-        tasks = [asyncio.create_task(work) for work in (self._care(), self._watch(), self._link.gone.wait())]
+        tasks = [
+            asyncio.create_task(work)
+            for work in (self._care(), self._watch(), self._link.gone.wait())
+        ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -103,19 +114,23 @@ class Session:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._keep()
 
-    # --- subscribing ------------------------------------------------------------------------------------------
+    # --- subscribing ------------------------------------------------------------------------------
 
     async def _subscribe_all(self) -> None:
         sending = [one for one in self._found if not one.properties.isdisjoint(FIRST)]
         wanted = [one for one in sending if one.uuid in DECODERS]
-        if left := sorted({one.uuid for one in sending if one.uuid not in DECODERS and one.uuid != "2A05"}):
+        if left := sorted(
+            {one.uuid for one in sending if one.uuid not in DECODERS and one.uuid != "2A05"}
+        ):
             _log.info("ble_not_understood", characteristics=left[:20])
         self._stores = {
             one.service: StoredRecords(one.service, self._known.device, self._marks)
             for one in wanted
             if one.uuid == CONTROL and one.service in RECORDS
         }
-        wanted.sort(key=lambda one: (one.uuid in (BATTERY, CONTROL), "indicate" not in one.properties))
+        wanted.sort(
+            key=lambda one: (one.uuid in (BATTERY, CONTROL), "indicate" not in one.properties)
+        )
         taken = 0
         for one in wanted:
             taken += await self._subscribe(one)
@@ -125,7 +140,10 @@ class Session:
             raise Refused("nothing that this gateway understands")
 
     async def _subscribe(self, one: Characteristic) -> bool:
-        """Whether it was taken; what only this one refuses costs the others nothing. Raises ``LinkLost``."""
+        """Whether it was taken; what only this one refuses costs the others nothing.
+
+        Raises ``LinkLost``.
+        """
         if one.uuid in STREAMS:
             self._streams.setdefault(one, Quiet(self._loop.time()))
         receive = partial(self._arrived, one)
@@ -161,7 +179,7 @@ class Session:
             elif one.uuid == store.characteristic:
                 store.record(payload)
 
-    # --- what is asked ----------------------------------------------------------------------------------------
+    # --- what is asked ----------------------------------------------------------------------------
 
     async def _read_session_start(self) -> None:
         """Of a glucose sensor, before its values: without it none of them has a time of its own."""
@@ -186,7 +204,9 @@ class Session:
             await asyncio.sleep(self._options.rssi_every)
 
     async def _attempt(self, what: str, work: Callable[[], Awaitable[object]]) -> None:
-        """What goes wrong in one of these holds up none of the others; what needs pairing gets it, once."""
+        """What goes wrong in one of these holds up none of the others; what needs pairing gets
+        it, once.
+        """
         try:
             try:
                 await work()
@@ -211,11 +231,15 @@ class Session:
                 value = clock_values.current_time(now, offset)
             else:
                 value = clock_values.date_time(now.replace(tzinfo=None))
-            await self._attempt(one.uuid, partial(self._link.write, one, value, "write" in one.properties))
+            await self._attempt(
+                one.uuid, partial(self._link.write, one, value, "write" in one.properties)
+            )
 
     async def _read_store(self, service: str, store: StoredRecords) -> None:
         control = next(one for one in self._found if one.uuid == CONTROL and one.service == service)
-        await store.read(lambda data: self._link.write(control, data, "write" in control.properties))
+        await store.read(
+            lambda data: self._link.write(control, data, "write" in control.properties)
+        )
         await self._keep()
 
     async def _read_battery(self) -> None:
@@ -238,7 +262,9 @@ class Session:
             self._board.row(self._known.device).rssi = strength
 
     async def _keep(self) -> None:
-        """Note how far the memory was read, once that is safe on our disk; a full disk holds up nothing here."""
+        """Note how far the memory was read, once that is safe on our disk; a full disk holds up
+        nothing here.
+        """
         if not self._stores:
             return
         try:
@@ -249,7 +275,7 @@ class Session:
         for store in self._stores.values():
             store.keep()
 
-    # --- silence ----------------------------------------------------------------------------------------------
+    # --- silence ----------------------------------------------------------------------------------
 
     async def _watch(self) -> None:
         """A stream that stopped: subscribed anew, and if that does not help, connected anew.
@@ -258,11 +284,15 @@ class Session:
         """
         while True:
             deadline = min((quiet.deadline for quiet in self._streams.values()), default=None)
-            await asyncio.sleep(3600.0 if deadline is None else max(0.0, deadline - self._loop.time()) + 0.01)
+            await asyncio.sleep(
+                3600.0 if deadline is None else max(0.0, deadline - self._loop.time()) + 0.01
+            )
             for one, quiet in list(self._streams.items()):
                 if quiet.deadline > self._loop.time():
                     continue
-                if quiet.asked and (quiet.ever or not any(other.ever for other in self._streams.values())):
+                if quiet.asked and (
+                    quiet.ever or not any(other.ever for other in self._streams.values())
+                ):
                     raise LinkLost(f"{one.uuid} is silent")
                 if not quiet.asked:
                     _log.info("ble_silent", characteristic=one.uuid)

@@ -1,4 +1,7 @@
-"""Writes the small files of a gateway: marks, devices, the board. A full disk does not stop the gateway."""
+"""Writes the small files of a gateway: marks, devices, the board.
+
+A full disk does not stop the gateway.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ _log = structlog.get_logger(__name__)
 
 
 def replace_or_log(path: Path, content: bytes, sync: bool = True) -> None:
-    """As ``private.replace_private``, but an error of the disk is logged and the older file stays."""
+    """As ``private.replace_private``, but an error of the disk is logged and the older file
+    stays.
+    """
     try:
         replace_private(path, content, sync)
     except OSError as error:

@@ -10,15 +10,31 @@ from rpm_stream.app.gateway.ble.radio import PairingFailed, Radio
 from rpm_stream.app.runtime.errors import UsageError
 
 SYSTEM = "system"
-TRANSPORTS = ("usb", "pyusb", "serial", "hci-socket", "tcp-client", "ws-client", "unix", "android-netsim", "vhci")
+TRANSPORTS = (
+    "usb",
+    "pyusb",
+    "serial",
+    "hci-socket",
+    "tcp-client",
+    "ws-client",
+    "unix",
+    "android-netsim",
+    "vhci",
+)
 NEEDED = "Bluetooth needs an extra: pip install 'rpm-stream[ble]'"
 
 
 def radio_of(name: str, keys: Path, identity: str, ask: bool) -> Radio:
-    """The radio that ``name`` says; ``ask``: a person at the terminal types what a device shows. ``UsageError``."""
+    """The radio that ``name`` says; ``ask``: a person at the terminal types what a device shows.
+
+    ``UsageError``.
+    """
     kind, _, rest = name.partition(":")
     if kind != SYSTEM and kind not in TRANSPORTS:
-        raise UsageError(f"--radio: {SYSTEM}, {SYSTEM}:hci1, or a controller such as usb:0 or serial:/dev/ttyACM0")
+        raise UsageError(
+            f"--radio: {SYSTEM}, {SYSTEM}:hci1, or a controller such as usb:0 or"
+            " serial:/dev/ttyACM0"
+        )
     if kind != SYSTEM and not rest:
         raise UsageError(f"--radio: which one? {kind}:0, for example")
     passkey = asked if ask else None
@@ -31,7 +47,9 @@ def radio_of(name: str, keys: Path, identity: str, ask: bool) -> Radio:
         from rpm_stream.app.gateway.ble.bumble_transport import transport_host
     except ImportError as error:
         raise UsageError(NEEDED) from error
-    return BumbleRadio(lambda: transport_host(name), BumbleOptions(keys=keys, identity=identity, passkey=passkey))
+    return BumbleRadio(
+        lambda: transport_host(name), BumbleOptions(keys=keys, identity=identity, passkey=passkey)
+    )
 
 
 async def asked(address: str) -> int | None:

@@ -1,4 +1,6 @@
-"""Reading what a device has stored: from the last record on, all where that cannot be, and never deletion."""
+"""Reading what a device has stored: from the last record on, all where that cannot be, and never
+deletion.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from rpm_stream.app.gateway.ble.radio import RadioError
 from rpm_stream.app.gateway.ble.record_access import NoResponse, Response
 
 CONTROL: Final = "2A52"
-# What a service stores, and how its records are asked for from a number on (None: it knows no filter).
+# What a service stores, and how its records are asked for from a number on (None: it knows no
+# filter).
 RECORDS: Final[dict[str, tuple[str, Callable[[int], bytes] | None]]] = {
     "1808": ("2A18", record_access.report_since),
     "181F": ("2AA7", record_access.report_from_offset),
@@ -22,7 +25,8 @@ RECORDS: Final[dict[str, tuple[str, Callable[[int], bytes] | None]]] = {
 }
 ASKED_ONLY = frozenset({"2A18"})  # never sent but by a request (Glucose Service, 3.1)
 QUIET_SECONDS = 30.0  # without a record or an answer: given up for this time (Glucose Profile, 5.4)
-BUSY_SECONDS, BUSY_TIMES = 5.0, 3
+BUSY_SECONDS = 5.0
+BUSY_TIMES = 3
 
 Write = Callable[[bytes], Awaitable[None]]
 
@@ -30,7 +34,9 @@ _log = structlog.get_logger(__name__)
 
 
 class Transfer:
-    """What came since a request: in which order, up to which record, and whether the last known one was there."""
+    """What came since a request: in which order, up to which record, and whether the last known
+    one was there.
+    """
 
     def __init__(self, known: Mark | None) -> None:
         self.known_seen = known is None
@@ -85,7 +91,8 @@ class StoredRecords:
             if not response.cannot_filter and not response.is_empty and transfer.known_seen:
                 self._whole = response.succeeded
                 return
-            # No filter, or another record stands at that number: its memory was cleared, or counts from the start.
+            # No filter, or another record stands at that number: its memory was cleared, or counts
+            # from the start.
             _log.info("ble_stored_all", because=response.words)
         self._transfer = Transfer(None)
         response = await self._ask(write, record_access.report_all())
@@ -94,13 +101,15 @@ class StoredRecords:
     def keep(self) -> None:
         """Note how far it was read, once all that came is safe.
 
-        Half a transfer counts where it came in order, and where nothing but the transfer sends such values: a sensor's
-        live value in the middle of it would hide what has not come yet.
+        Half a transfer counts where it came in order, and where nothing but the transfer sends such
+        values: a sensor's live value in the middle of it would hide what has not come yet.
         """
         transfer = self._transfer
         if transfer is None or transfer.newest is None:
             return
-        if self._whole or (self.characteristic in ASKED_ONLY and transfer.ascending and transfer.known_seen):
+        if self._whole or (
+            self.characteristic in ASKED_ONLY and transfer.ascending and transfer.known_seen
+        ):
             self._marks.put(self._device, self.characteristic, transfer.newest)
 
     async def _ask(self, write: Write, request: bytes) -> Response | None:

@@ -1,4 +1,6 @@
-"""What a growth asks of the broker: groups, commits, more partitions, copies, and the cutting off of what was moved."""
+"""What a growth asks of the broker: groups, commits, more partitions, copies, and the cutting
+off of what was moved.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +25,17 @@ from rpm_stream.app.runtime.errors import UsageError
 SHOWN_SECONDS = 15.0
 POLL_SECONDS = 0.2
 AT_ONCE = 500  # copies between two waits for the broker
-MOST_BYTES = 64 * 1024 * 1024  # of one message before it is compressed: above what a broker takes or a client packs
-BATCH_OCTETS = 512  # more than what Kafka adds to a record with our header: 61 for the batch, and some lengths
+# of one message before it is compressed: above what a broker takes or a client packs
+MOST_BYTES = 64 * 1024 * 1024
+# more than what Kafka adds to a record with our header: 61 for the batch, and some lengths
+BATCH_OCTETS = 512
 SET_ON_TOPIC = 1  # Kafka's ConfigSource DYNAMIC_TOPIC_CONFIG
 
 
 async def living(admin: AIOKafkaAdminClient, groups: Iterable[str], seconds: float) -> list[str]:
-    """Those of ``groups`` that have members and still have them after ``seconds``: a killed one is given up by then."""
+    """Those of ``groups`` that have members and still have them after ``seconds``: a killed one
+    is given up by then.
+    """
     end = monotonic() + seconds
     while True:
         found = [group for group in groups if await live_members(admin, group)]
@@ -39,7 +45,9 @@ async def living(admin: AIOKafkaAdminClient, groups: Iterable[str], seconds: flo
 
 
 async def groups_of(admin: AIOKafkaAdminClient, topic: str) -> dict[str, dict[int, int]]:
-    """Every group that has committed something of ``topic``, with how far it has come in each partition."""
+    """Every group that has committed something of ``topic``, with how far it has come in each
+    partition.
+    """
     found = {}
     for name in sorted({each[0] for each in await admin.list_consumer_groups()}):
         if commits := await commits_of(admin, name, topic):
@@ -48,60 +56,88 @@ async def groups_of(admin: AIOKafkaAdminClient, topic: str) -> dict[str, dict[in
 
 
 async def commits_of(admin: AIOKafkaAdminClient, group: str, topic: str) -> dict[int, int]:
-    """How far ``group`` has come in each partition of ``topic``; nothing where it has committed nothing."""
+    """How far ``group`` has come in each partition of ``topic``; nothing where it has committed
+    nothing.
+    """
     found = await admin.list_consumer_group_offsets(group)
-    return {tp.partition: place.offset for tp, place in found.items() if tp.topic == topic and place.offset >= 0}
+    return {
+        tp.partition: place.offset
+        for tp, place in found.items()
+        if tp.topic == topic and place.offset >= 0
+    }
 
 
 async def commit(bootstrap: str, group: str, topic: str, places: Mapping[int, int]) -> None:
     """Set where ``group`` goes on. The broker refuses while the group has members.
 
-    Without metadata: what an agent noted there of its changelog's partition is no longer so after a growth.
+    Without metadata: what an agent noted there of its changelog's partition is no longer so after a
+    growth.
     """
     consumer = AIOKafkaConsumer(**kafka_client(bootstrap), group_id=group, enable_auto_commit=False)
     await consumer.start()
     try:
         consumer.assign([TopicPartition(topic, number) for number in places])
         await consumer.commit(
-            {TopicPartition(topic, number): OffsetAndMetadata(offset, "") for number, offset in places.items()}
+            {
+                TopicPartition(topic, number): OffsetAndMetadata(offset, "")
+                for number, offset in places.items()
+            }
         )
     finally:
         await consumer.stop()
 
 
 async def add_partitions(broker: Broker, wanted: Mapping[str, int]) -> None:
-    """Give each topic as many partitions as wanted, and return when the broker and our consumer show them."""
+    """Give each topic as many partitions as wanted, and return when the broker and our consumer
+    show them.
+    """
     admin = broker.admin
     for topic, count in wanted.items():
         await admin.create_partitions({topic: NewPartitions(count)})
     async with asyncio.timeout(SHOWN_SECONDS):
         while True:
-            described = {each["topic"]: each["partitions"] for each in await admin.describe_topics()}
-            led = {topic: sum(part["leader"] >= 0 for part in described.get(topic, ())) for topic in wanted}
+            described = {
+                each["topic"]: each["partitions"] for each in await admin.describe_topics()
+            }
+            led = {
+                topic: sum(part["leader"] >= 0 for part in described.get(topic, ()))
+                for topic in wanted
+            }
             if all(led[topic] >= count for topic, count in wanted.items()):
                 break
             await asyncio.sleep(POLL_SECONDS)
-    await broker.consumer._client.force_metadata_update()  # ours may be minutes old, and know none of the new ones
+    # ours may be minutes old, and know none of the new ones
+    await broker.consumer._client.force_metadata_update()
 
 
 class Copier:
-    """Writes records once more, each into a given partition, with its time and the place that it had."""
+    """Writes records once more, each into a given partition, with its time and the place that it
+    had.
+    """
 
     def __init__(self, producer: AIOKafkaProducer, copied: set[Origin]) -> None:
         """``copied``: what an earlier run has copied already."""
-        self._producer, self._copied = producer, copied
+        self._producer = producer
+        self._copied = copied
         self._sent: list[tuple[ConsumerRecord, asyncio.Future[object]]] = []
         self.count = 0
 
     async def copy(self, record: ConsumerRecord, partition: int) -> None:
-        """Write it, unless that was done. Raises UsageError for one that the broker takes no copy of."""
+        """Write it, unless that was done.
+
+        Raises UsageError for one that the broker takes no copy of.
+        """
         if (record.partition, record.offset) in self._copied:
             return
         try:
             sent = await self._producer.send(
-                record.topic, record.value, key=record.key, partition=partition, timestamp_ms=record.timestamp,
+                record.topic,
+                record.value,
+                key=record.key,
+                partition=partition,
+                timestamp_ms=record.timestamp,
                 headers=headers_of(record),
-            )  # fmt: skip
+            )
         except MessageSizeTooLargeError:
             raise too_large(record) from None
         self._sent.append((record, sent))
@@ -111,7 +147,8 @@ class Copier:
 
     async def flush(self) -> None:
         """Return when the broker has them all. Raises UsageError as ``copy``."""
-        sent, self._sent = self._sent, []
+        sent = self._sent
+        self._sent = []
         found = await asyncio.gather(*(future for _, future in sent), return_exceptions=True)
         for (record, _), result in zip(sent, found, strict=True):
             if isinstance(result, MessageSizeTooLargeError):
@@ -124,9 +161,13 @@ class Copier:
 async def copying(bootstrap: str, copied: set[Origin]) -> AsyncIterator[Copier]:
     """A copier whose records are all durable when the block ends."""
     producer = AIOKafkaProducer(
-        **kafka_client(bootstrap), enable_idempotence=True, acks="all", max_request_size=MOST_BYTES, linger_ms=5,
+        **kafka_client(bootstrap),
+        enable_idempotence=True,
+        acks="all",
+        max_request_size=MOST_BYTES,
+        linger_ms=5,
         compression_type="gzip",
-    )  # fmt: skip
+    )
     await producer.start()
     try:
         copier = Copier(producer, copied)
@@ -147,14 +188,18 @@ async def copied_after(broker: Broker, tail: Spans, progress: Progress) -> set[O
 def too_large(record: ConsumerRecord) -> UsageError:
     """What a person must do before a growth can take ``record``."""
     return UsageError(
-        f"{record.topic}: the record at {record.partition}:{record.offset} has {len(record.value or b'')} octets, and "
-        f"Kafka would take no copy of it: raise max.message.bytes of {record.topic}, then run it again"
+        f"{record.topic}: the record at {record.partition}:{record.offset} has"
+        f" {len(record.value or b'')} octets, and Kafka would take no copy of it: raise"
+        f" max.message.bytes of {record.topic}, then run it again"
     )
 
 
 def fits(record: ConsumerRecord, most: int) -> bool:
-    """Whether a topic whose batches have ``most`` octets at most takes a copy of ``record``, compressed as ours are."""
-    value, rest = record.value or b"", BATCH_OCTETS + len(record.key or b"")
+    """Whether a topic whose batches have ``most`` octets at most takes a copy of ``record``,
+    compressed as ours are.
+    """
+    value = record.value or b""
+    rest = BATCH_OCTETS + len(record.key or b"")
     rest += sum(len(name) + len(content or b"") for name, content in record.headers)
     if rest + len(value) <= most:
         return True
@@ -184,15 +229,24 @@ async def own_settings(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]
 
 async def configure(admin: AIOKafkaAdminClient, topic: str, settings: Mapping[str, str]) -> None:
     """Set all that is set on the topic itself."""
-    for response in await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, dict(settings))]):
+    for response in await admin.alter_configs(
+        [ConfigResource(ConfigResourceType.TOPIC, topic, dict(settings))]
+    ):
         for code, message, *_ in response.resources:
             _raise_for(code, f"{topic}: {message}")
 
 
 async def cut_off(admin: AIOKafkaAdminClient, topic: str, before: Mapping[int, int]) -> None:
-    """Delete what lies before an offset of each partition. The topic must allow deletion: see ``deletable``."""
+    """Delete what lies before an offset of each partition.
+
+    The topic must allow deletion: see ``deletable``.
+    """
     end = monotonic() + SHOWN_SECONDS
-    places = {TopicPartition(topic, number): RecordsToDelete(offset) for number, offset in before.items() if offset}
+    places = {
+        TopicPartition(topic, number): RecordsToDelete(offset)
+        for number, offset in before.items()
+        if offset
+    }
     while places:
         try:
             await admin.delete_records(places)
@@ -206,7 +260,12 @@ async def cut_off(admin: AIOKafkaAdminClient, topic: str, before: Mapping[int, i
 
 def deletable(settings: Mapping[str, str]) -> dict[str, str]:
     """The settings with which Kafka deletes what it is told to, and nothing by itself."""
-    return {**settings, "cleanup.policy": "compact,delete", "retention.ms": "-1", "retention.bytes": "-1"}
+    return {
+        **settings,
+        "cleanup.policy": "compact,delete",
+        "retention.ms": "-1",
+        "retention.bytes": "-1",
+    }
 
 
 def _raise_for(code: int, text: str) -> None:

@@ -1,9 +1,12 @@
-"""``rpm-stream topics grow``: the steps in their order. Each can be repeated; none deletes what was not compared.
+"""``rpm-stream topics grow``: the steps in their order. Each can be repeated; none deletes what was
+not compared.
 
-1. begin: no stage runs, nobody lags behind on the alerts; the journal says so to whoever would start now
+1. begin: no stage runs, nobody lags behind on the alerts; the journal says so to whoever would
+   start now
 2. every topic gets its partitions, and the ends of all are noted: the cut
 3. the queues: what waits before the cut is taken in its order
-4. the compacted topics: what counts of each key is written behind the cut, into its partition, and compared
+4. the compacted topics: what counts of each key is written behind the cut, into its partition, and
+   compared
 5. only then is what lies before the cut deleted from them; all is compared once more
 """
 
@@ -18,7 +21,15 @@ import msgspec
 from rpm_stream.app.kafka import growth_journal as journal
 from rpm_stream.app.kafka.growth_journal import Growth
 from rpm_stream.app.kafka.layout import all_counts
-from rpm_stream.app.kafka.names import ALERTS, GROUP_INGEST, GROUP_JUDGE, GROUP_SINK, GROWTH, REGISTRY, TOPICS
+from rpm_stream.app.kafka.names import (
+    ALERTS,
+    GROUP_INGEST,
+    GROUP_JUDGE,
+    GROUP_SINK,
+    GROWTH,
+    REGISTRY,
+    TOPICS,
+)
 from rpm_stream.app.kafka.range_reader import Broker, Progress, ends, reaching
 from rpm_stream.app.operate.growth.groups_and_copies import (
     add_partitions,
@@ -48,8 +59,10 @@ from rpm_stream.app.runtime.errors import MustNotGoOn, UsageError
 OURS = (GROUP_INGEST, GROUP_JUDGE, GROUP_SINK)
 TOLD = (ALERTS, REGISTRY)  # compacted topics that others may follow with a group of theirs
 SESSION_SECONDS = 10.0  # of the stages
-GIVEN_UP_SECONDS = SESSION_SECONDS + 4.0  # then a stage that was stopped or killed is no member any more
-JOIN_SECONDS = 4.0  # a stage that had looked before the journal said no has joined its group by then
+# then a stage that was stopped or killed is no member any more
+GIVEN_UP_SECONDS = SESSION_SECONDS + 4.0
+# a stage that had looked before the journal said no has joined its group by then
+JOIN_SECONDS = 4.0
 
 Tell = Callable[[str], None]
 
@@ -76,7 +89,10 @@ class Run(NamedTuple):
 
 
 async def plan(asked: Asked, tell: Tell, progress: Progress) -> bool:
-    """Say what ``grow`` would do; whether there is anything. Changes nothing. Raises UsageError as ``grow``."""
+    """Say what ``grow`` would do; whether there is anything.
+
+    Changes nothing. Raises UsageError as ``grow``.
+    """
     async with reaching(asked.bootstrap, TOPICS) as broker:
         run = Run(asked, broker, tell, progress)
         growth = await journal.last_growth(asked.bootstrap)
@@ -87,7 +103,8 @@ async def plan(asked: Asked, tell: Tell, progress: Progress) -> bool:
 
 
 async def _planned(run: Run, counts: dict[str, int]) -> bool:
-    partitions, much = run.asked.partitions, False
+    partitions = run.asked.partitions
+    much = False
     for topic, count in counts.items():
         if count and count < partitions:
             run.tell(f"{topic}: {count} partitions become {partitions}")
@@ -98,7 +115,10 @@ async def _planned(run: Run, counts: dict[str, int]) -> bool:
         if is_read(group, commits):
             spans = await unread(run.broker, topic, commits, cut)
             found = await waiting(run.broker, spans, partitions, run.shown("what waits"))
-            run.tell(f"{topic}: {found.records} unread records, {found.elsewhere} of them not where their keys will be")
+            run.tell(
+                f"{topic}: {found.records} unread records, {found.elsewhere} of them not where"
+                " their keys will be"
+            )
             much = much or found.elsewhere > 0
     for topic in (each for each in KEYED if counts[each]):
         cut = {tp.partition: end for tp, end in (await ends(run.broker, topic)).items()}
@@ -112,10 +132,12 @@ async def _planned(run: Run, counts: dict[str, int]) -> bool:
 
 
 async def grow(asked: Asked, tell: Tell, progress: Progress) -> None:
-    """Give every topic ``asked.partitions`` partitions, and move all that is known of each key to its new one.
+    """Give every topic ``asked.partitions`` partitions, and move all that is known of each key to
+    its new one.
 
-    Raises UsageError for what a person must do first (stop the stages, let a reader come to its end), or when the
-    broker goes away: run it again, it goes on. MustNotGoOn when a comparison fails: nothing was deleted then.
+    Raises UsageError for what a person must do first (stop the stages, let a reader come to its
+    end), or when the broker goes away: run it again, it goes on. MustNotGoOn when a comparison
+    fails: nothing was deleted then.
     """
     async with reaching(asked.bootstrap, TOPICS) as broker:
         run = Run(asked, broker, tell, progress)
@@ -127,7 +149,8 @@ async def grow(asked: Asked, tell: Tell, progress: Progress) -> None:
             growth = begun
         elif growth.partitions != asked.partitions:
             raise UsageError(
-                f"a growth to {growth.partitions} partitions was interrupted: --partitions {growth.partitions}"
+                f"a growth to {growth.partitions} partitions was interrupted: --partitions"
+                f" {growth.partitions}"
             )
         else:
             tell("goes on where it was interrupted")
@@ -138,7 +161,8 @@ async def grow(asked: Asked, tell: Tell, progress: Progress) -> None:
         growth = await _old_ones_cut_off(run, growth)
         await _noted(run, growth, done=True)
         tell(
-            f"done: {growth.partitions} partitions everywhere; set RPM_PARTITIONS={growth.partitions}, start the stages"
+            f"done: {growth.partitions} partitions everywhere; set"
+            f" RPM_PARTITIONS={growth.partitions}, start the stages"
         )
 
 
@@ -149,19 +173,25 @@ async def _noted(run: Run, growth: Growth, **changes: object) -> Growth:
 
 
 async def _counts(run: Run) -> dict[str, int]:
-    """Partitions of all topics. Raises UsageError where there are more than asked for: Kafka takes none away."""
+    """Partitions of all topics.
+
+    Raises UsageError where there are more than asked for: Kafka takes none away.
+    """
     counts = await all_counts(run.broker.admin)
     most = max(counts, key=lambda topic: counts[topic])
     if counts[most] > run.asked.partitions:
-        raise UsageError(f"{most} has {counts[most]} partitions already: --partitions {counts[most]} or more")
+        raise UsageError(
+            f"{most} has {counts[most]} partitions already: --partitions {counts[most]} or more"
+        )
     return counts
 
 
 async def _stopped(run: Run, groups: tuple[str, ...], seconds: float) -> None:
     if found := await living(run.broker.admin, groups, seconds):
         raise UsageError(
-            f"stop the stages first, and whoever else reads what is moved: members are in {', '.join(found)} (a stage "
-            f"that ended less than {SESSION_SECONDS:.0f} s ago may count)"
+            "stop the stages first, and whoever else reads what is moved: members are in"
+            f" {', '.join(found)} (a stage that ended less than {SESSION_SECONDS:.0f} s ago may"
+            " count)"
         )
 
 
@@ -175,16 +205,24 @@ async def _begin(run: Run) -> Growth | None:
         end = {tp.partition: offset for tp, offset in (await ends(run.broker, topic)).items()}
         for group, commits in found.items():
             if left := sum(max(0, end[number] - offset) for number, offset in commits.items()):
-                raise UsageError(f"the group {group} has {left} unread records of {topic}: let it read them first")
+                raise UsageError(
+                    f"the group {group} has {left} unread records of {topic}: let it read them"
+                    " first"
+                )
     if not await _planned(run._replace(tell=lambda _: None), counts):
-        run.tell(f"nothing to do: {run.asked.partitions} partitions everywhere, and every key is in its own")
+        run.tell(
+            f"nothing to do: {run.asked.partitions} partitions everywhere, and every key is in"
+            " its own"
+        )
         return None
     growth = Growth(partitions=run.asked.partitions, was=counts)
     await journal.write(run.asked.bootstrap, growth, run.asked.replication)
     await asyncio.sleep(JOIN_SECONDS)
     if joined := await living(run.broker.admin, groups, 0.0):
         await _noted(run, growth, done=True)
-        raise UsageError(f"{', '.join(joined)} joined meanwhile, nothing was done: stop the stages first")
+        raise UsageError(
+            f"{', '.join(joined)} joined meanwhile, nothing was done: stop the stages first"
+        )
     return growth
 
 
@@ -198,8 +236,13 @@ async def _cut(run: Run, growth: Growth) -> Growth:
         run.tell(f"{topic}: {growth.was[topic]} partitions became {growth.partitions}")
     if growth.cuts:
         return growth
-    topics = dict.fromkeys((*(topic for topic, _ in QUEUES), *(topic for topic in KEYED if growth.was[topic])))
-    cuts = {topic: {tp.partition: offset for tp, offset in (await ends(run.broker, topic)).items()} for topic in topics}
+    topics = dict.fromkeys(
+        (*(topic for topic, _ in QUEUES), *(topic for topic in KEYED if growth.was[topic]))
+    )
+    cuts = {
+        topic: {tp.partition: offset for tp, offset in (await ends(run.broker, topic)).items()}
+        for topic in topics
+    }
     commits: dict[str, dict[int, int]] = {
         topic: await commits_of(run.broker.admin, group, topic) for topic, group in QUEUES
     }
@@ -209,7 +252,9 @@ async def _cut(run: Run, growth: Growth) -> Growth:
 async def _queues(run: Run, growth: Growth) -> Growth:
     for queue in QUEUES:
         if queue[0] not in growth.taken:
-            run.tell(await take(run.broker, run.asked.bootstrap, growth, queue, run.shown("what waits")))
+            run.tell(
+                await take(run.broker, run.asked.bootstrap, growth, queue, run.shown("what waits"))
+            )
             growth = await _noted(run, growth, taken=(*growth.taken, queue[0]))
     return growth
 
@@ -219,8 +264,8 @@ async def _keyed(run: Run, growth: Growth) -> Growth:
         done = await move(run.broker, run.asked.bootstrap, growth, topic, run.shown("moving"))
         if done.wrong:
             raise MustNotGoOn(
-                f"{topic}: of {done.wanted} keys that were to be moved {done.wrong} are not there or not equal; "
-                "nothing was deleted: run it again"
+                f"{topic}: of {done.wanted} keys that were to be moved {done.wrong} are not there"
+                " or not equal; nothing was deleted: run it again"
             )
         run.tell(f"{topic}: {done.found.keys} keys are in their partitions, and equal")
         growth = await _noted(run, growth, proofs={**growth.proofs, topic: done.found})
@@ -228,7 +273,8 @@ async def _keyed(run: Run, growth: Growth) -> Growth:
 
 
 async def _old_ones_cut_off(run: Run, growth: Growth) -> Growth:
-    admin, bootstrap = run.broker.admin, run.asked.bootstrap
+    admin = run.broker.admin
+    bootstrap = run.asked.bootstrap
     for topic in (each for each in growth.proofs if each not in growth.cut_off):
         if topic in TOLD:
             await _not_again(run, topic)
@@ -239,19 +285,27 @@ async def _old_ones_cut_off(run: Run, growth: Growth) -> Growth:
         await cut_off(admin, topic, growth.cuts[topic])
         await configure(admin, topic, growth.settings[topic])
         found = proof(await moved(run.broker, bootstrap, growth, topic, run.shown("comparing")))
-        wrong = await astray(run.broker, bootstrap, growth.partitions, topic, run.shown("comparing"))
+        wrong = await astray(
+            run.broker, bootstrap, growth.partitions, topic, run.shown("comparing")
+        )
         if found != growth.proofs[topic] or wrong:
             raise MustNotGoOn(
-                f"{topic}: {growth.proofs[topic].keys} keys were moved, {found.keys} are there, but not equal, or "
-                f"elsewhere too ({wrong} are): somebody else writes to it. {GROWTH} says what was moved"
+                f"{topic}: {growth.proofs[topic].keys} keys were moved, {found.keys} are there, but"
+                f" not equal, or elsewhere too ({wrong} are): somebody else writes to it. {GROWTH}"
+                " says what was moved"
             )
-        run.tell(f"{topic}: what lay before was cut off; {found.keys} keys, each in its partition, and equal")
+        run.tell(
+            f"{topic}: what lay before was cut off; {found.keys} keys, each in its partition, and"
+            " equal"
+        )
         growth = await _noted(run, growth, cut_off=(*growth.cut_off, topic))
     return growth
 
 
 async def _not_again(run: Run, topic: str) -> None:
-    """Groups that follow a topic had read all of it: they are not to get it again, and miss nothing."""
+    """Groups that follow a topic had read all of it: they are not to get it again, and miss
+    nothing.
+    """
     end = {tp.partition: offset for tp, offset in (await ends(run.broker, topic)).items()}
     for group in await groups_of(run.broker.admin, topic):
         await commit(run.asked.bootstrap, group, topic, end)

@@ -1,8 +1,9 @@
-"""The compacted topics: of every key what counts is written into its new partition, compared, and the old cut off.
+"""The compacted topics: of every key what counts is written into its new partition, compared, and
+the old cut off.
 
-Left in its old partition, the last record of a key would pass for new to whoever reads it later; a record without a
-value behind it would end an alert that is open elsewhere. So nothing of a key stays where it was. Of alerts every
-record moves, of the others the newest of each key.
+Left in its old partition, the last record of a key would pass for new to whoever reads it later; a
+record without a value behind it would end an alert that is open elsewhere. So nothing of a key
+stays where it was. Of alerts every record moves, of the others the newest of each key.
 """
 
 from __future__ import annotations
@@ -32,7 +33,10 @@ from rpm_stream.pipeline.state_envelope import StateError, check_device
 KEYED = (REGISTRY, ALERTS, STATE_INGEST, STATE_JUDGE)
 EVERY_RECORD = (ALERTS,)  # for 7 days every transition can be read (topics/README.md)
 
-CHECKS: Mapping[str, Callable[[bytes], None]] = {STATE_INGEST: check_device, STATE_JUDGE: check_patient}
+CHECKS: Mapping[str, Callable[[bytes], None]] = {
+    STATE_INGEST: check_device,
+    STATE_JUDGE: check_patient,
+}
 
 
 class _Whose(msgspec.Struct):
@@ -43,7 +47,9 @@ _whose = msgspec.json.Decoder(_Whose).decode
 
 
 class Held(NamedTuple):
-    """What a topic holds of a key: its newest record, by its place, its time, where it belongs, and its checksum."""
+    """What a topic holds of a key: its newest record, by its place, its time, where it belongs,
+    and its checksum.
+    """
 
     partition: int
     offset: int
@@ -52,13 +58,16 @@ class Held(NamedTuple):
     crc: int
     alive: bool  # the newest has a value
     whole: bool = True  # of a state: it can be restored
-    mended: bool = False  # of one that cannot be: it is held, made anew, and its agent has not caught up yet
+    # of one that cannot be: it is held, made anew, and its agent has not caught up yet
+    mended: bool = False
 
 
 Index = dict[bytes, Held]
 
 
-async def index(bootstrap: str, broker: Broker, spans: Spans, partitions: int, progress: Progress) -> Index:
+async def index(
+    bootstrap: str, broker: Broker, spans: Spans, partitions: int, progress: Progress
+) -> Index:
     """What ``spans`` of one topic hold, by key."""
     found: Index = {}
     async with AsyncExitStack() as stack:
@@ -73,7 +82,9 @@ async def index(bootstrap: str, broker: Broker, spans: Spans, partitions: int, p
 async def _stream(
     bootstrap: str, broker: Broker, spans: Spans, stack: AsyncExitStack, progress: Progress
 ) -> AsyncIterator[ConsumerRecord]:
-    """All records, those of a key in their order; by time only where every record counts, which costs more."""
+    """All records, those of a key in their order; by time only where every record counts, which
+    costs more.
+    """
     if next(iter(spans)).topic in EVERY_RECORD:
         async for record in Reader(bootstrap, stack, progress).merged(spans):
             yield record
@@ -84,8 +95,14 @@ async def _stream(
 
 
 def held_with(before: Held | None, record: ConsumerRecord, partitions: int) -> Held | None:
-    """What is held of a key with one record more; None where an older one was met in another partition."""
-    if before is not None and before.partition != record.partition and record.timestamp < before.timestamp:
+    """What is held of a key with one record more; None where an older one was met in another
+    partition.
+    """
+    if (
+        before is not None
+        and before.partition != record.partition
+        and record.timestamp < before.timestamp
+    ):
         return None
     return Held(
         record.partition,
@@ -114,19 +131,27 @@ def _is_mended(record: ConsumerRecord) -> bool:
 
 
 def check_whole(topic: str, held: Index) -> None:
-    """Raises UsageError, which says what to do first, where a state cannot be gone on with as it is."""
+    """Raises UsageError, which says what to do first, where a state cannot be gone on with as it
+    is.
+    """
     broken = [each for each in held.values() if each.alive and not each.whole]
     if damaged := sum(not each.mended for each in broken):
-        raise UsageError(f"{topic}: {damaged} states cannot be restored: first run rpm-stream state rebuild")
+        raise UsageError(
+            f"{topic}: {damaged} states cannot be restored: first run rpm-stream state rebuild"
+        )
     if broken:
         raise UsageError(
-            f"{topic}: {len(broken)} states are mended, but what was kept meanwhile is not applied yet: start the "
-            "stages and let them catch up, until their rpm_held_states is 0, and stop them again"
+            f"{topic}: {len(broken)} states are mended, but what was kept meanwhile is not applied"
+            " yet: start the stages and let them catch up, until their rpm_held_states is 0, and"
+            " stop them again"
         )
 
 
 def belongs(record: ConsumerRecord, before: Held | None, partitions: int) -> int:
-    """Where a key belongs. An alert lies where its patient does; one that cannot be read stays where it is."""
+    """Where a key belongs.
+
+    An alert lies where its patient does; one that cannot be read stays where it is.
+    """
     if record.topic != ALERTS:
         return home_of(record.key or b"", partitions)
     try:
@@ -149,7 +174,9 @@ def proof(held: Index) -> Proof:
 
 
 class Moved(NamedTuple):
-    """So many keys were to be moved; so many of them are not there, or differ; and all that is there."""
+    """So many keys were to be moved; so many of them are not there, or differ; and all that is
+    there.
+    """
 
     wanted: int
     wrong: int
@@ -159,14 +186,18 @@ class Moved(NamedTuple):
 async def before_cut(broker: Broker, topic: str, cut: dict[int, int]) -> Spans:
     """What lies before ``cut``."""
     return {
-        tp: (start, max(start, cut.get(tp.partition, start))) for tp, start in (await starts(broker, topic)).items()
+        tp: (start, max(start, cut.get(tp.partition, start)))
+        for tp, start in (await starts(broker, topic)).items()
     }
 
 
-async def move(broker: Broker, bootstrap: str, growth: Growth, topic: str, progress: Progress) -> Moved:
+async def move(
+    broker: Broker, bootstrap: str, growth: Growth, topic: str, progress: Progress
+) -> Moved:
     """Write what counts of each key into its partition, and compare the newest record of each.
 
-    What was copied in a run before may be there alone: a copy in the same partition lets Kafka drop the original.
+    What was copied in a run before may be there alone: a copy in the same partition lets Kafka drop
+    the original.
     """
     cut = growth.cuts[topic]
     spans = await before_cut(broker, topic, cut)
@@ -175,21 +206,26 @@ async def move(broker: Broker, bootstrap: str, growth: Growth, topic: str, progr
     async with AsyncExitStack() as stack, copying(bootstrap, copied) as copier:
         async for record in _stream(bootstrap, broker, spans, stack, progress):
             each = held.get(record.key or b"")
-            if each is not None and (topic in EVERY_RECORD or (record.partition, record.offset) == each[:2]):
+            if each is not None and (
+                topic in EVERY_RECORD or (record.partition, record.offset) == each[:2]
+            ):
                 await copier.copy(record, each.home)
     found = await moved(broker, bootstrap, growth, topic, progress)
     wrong = sum(key not in found or found[key].crc != each.crc for key, each in held.items())
     return Moved(len(held), wrong, proof(found))
 
 
-async def moved(broker: Broker, bootstrap: str, growth: Growth, topic: str, progress: Progress) -> Index:
+async def moved(
+    broker: Broker, bootstrap: str, growth: Growth, topic: str, progress: Progress
+) -> Index:
     """What the copies behind the cut hold, as far as each lies in its key's partition."""
     tail = await tail_of(broker, topic, growth.cuts[topic])
     found: Index = {}
     seen: set[Origin] = set()
     async with AsyncExitStack() as stack:
         async for record in _stream(bootstrap, broker, tail, stack, progress):
-            origin, key = origin_of(record), record.key or b""
+            origin = origin_of(record)
+            key = record.key or b""
             if origin is None or origin in seen:
                 continue
             seen.add(origin)
@@ -199,7 +235,9 @@ async def moved(broker: Broker, bootstrap: str, growth: Growth, topic: str, prog
     return found
 
 
-async def astray(broker: Broker, bootstrap: str, partitions: int, topic: str, progress: Progress) -> int:
+async def astray(
+    broker: Broker, bootstrap: str, partitions: int, topic: str, progress: Progress
+) -> int:
     """How many keys have a record outside of their partition."""
     spans = {tp: (0, end) for tp, (_, end) in (await tail_of(broker, topic, {})).items()}
     first = await starts(broker, topic)

@@ -1,10 +1,12 @@
-"""What waits in the queues when the topics grow: taken in its order, however it lies over the partitions.
+"""What waits in the queues when the topics grow: taken in its order, however it lies over the
+partitions.
 
-A record waits where its key was before, or where a producer put it that knew of the new partitions already. Read from
-there, it would meet no state, or overtake what came before it. So where any record lies elsewhere than its key does
-now, all that waits is written once more, in the order in which the broker got it, each into its key's partition; and
-the reader goes on behind the originals. A decision that ingest had forwarded, and was killed before it could commit,
-is not written again: from another place it would count, and stand in an alert's history, a second time.
+A record waits where its key was before, or where a producer put it that knew of the new partitions
+already. Read from there, it would meet no state, or overtake what came before it. So where any
+record lies elsewhere than its key does now, all that waits is written once more, in the order in
+which the broker got it, each into its key's partition; and the reader goes on behind the originals.
+A decision that ingest had forwarded, and was killed before it could commit, is not written again:
+from another place it would count, and stand in an alert's history, a second time.
 """
 
 from __future__ import annotations
@@ -21,22 +23,46 @@ from rpm_stream.app.kafka.frame_record import received_at
 from rpm_stream.app.kafka.growth_journal import Growth
 from rpm_stream.app.kafka.merged import Reader
 from rpm_stream.app.kafka.moved import Origin
-from rpm_stream.app.kafka.names import ACTIONS, FRAMES, GROUP_INGEST, GROUP_JUDGE, GROUP_SINK, OBSERVATIONS, READINGS
+from rpm_stream.app.kafka.names import (
+    ACTIONS,
+    FRAMES,
+    GROUP_INGEST,
+    GROUP_JUDGE,
+    GROUP_SINK,
+    OBSERVATIONS,
+    READINGS,
+)
 from rpm_stream.app.kafka.partitions import home_of
 from rpm_stream.app.kafka.range_reader import Broker, Progress, Spans, ends, records, starts, window
-from rpm_stream.app.operate.growth.groups_and_copies import commit, copied_after, copying, fits, most_octets, too_large
+from rpm_stream.app.operate.growth.groups_and_copies import (
+    commit,
+    copied_after,
+    copying,
+    fits,
+    most_octets,
+    too_large,
+)
 from rpm_stream.records import UNREADABLE
 
 # Each queue with the group that works through it. What nobody of ours reads stays where it is.
-QUEUES = ((FRAMES, GROUP_INGEST), (ACTIONS, GROUP_INGEST), (READINGS, GROUP_JUDGE), (OBSERVATIONS, GROUP_SINK))
+QUEUES = (
+    (FRAMES, GROUP_INGEST),
+    (ACTIONS, GROUP_INGEST),
+    (READINGS, GROUP_JUDGE),
+    (OBSERVATIONS, GROUP_SINK),
+)
 OPTIONAL = (GROUP_SINK,)  # without a FHIR server nobody reads them
 
 
-APART = timedelta(hours=1)  # more than a worker's clock may be from the broker's: Kafka refuses what is later
+# more than a worker's clock may be from the broker's: Kafka refuses what is later
+APART = timedelta(hours=1)
 
 
 class _Place(msgspec.Struct):
-    """Where a message of rpm.readings came from. ``topic`` stands in those that hold an action alone."""
+    """Where a message of rpm.readings came from.
+
+    ``topic`` stands in those that hold an action alone.
+    """
 
     partition: int
     offset: int
@@ -75,7 +101,8 @@ async def unread(broker: Broker, topic: str, commits: dict[int, int], cut: dict[
 async def waiting(broker: Broker, spans: Spans, partitions: int, progress: Progress) -> Waiting:
     """How much waits in ``spans`` of one topic, and how much of it lies elsewhere.
 
-    Raises UsageError where it would be written once more, and holds a record of which Kafka takes no copy.
+    Raises UsageError where it would be written once more, and holds a record of which Kafka takes
+    no copy.
     """
     count = elsewhere = 0
     large: ConsumerRecord | None = None
@@ -89,10 +116,13 @@ async def waiting(broker: Broker, spans: Spans, partitions: int, progress: Progr
     return Waiting(count, elsewhere)
 
 
-async def take(broker: Broker, bootstrap: str, growth: Growth, queue: tuple[str, str], progress: Progress) -> str:
+async def take(
+    broker: Broker, bootstrap: str, growth: Growth, queue: tuple[str, str], progress: Progress
+) -> str:
     """Bring what waits in a queue to where its keys are now; says what it did."""
     topic, group = queue
-    commits, cut = growth.commits.get(topic, {}), growth.cuts[topic]
+    commits = growth.commits.get(topic, {})
+    cut = growth.cuts[topic]
     if not is_read(group, commits):
         return f"{topic}: nobody reads it, left as it is"
     spans = await unread(broker, topic, commits, cut)
@@ -109,19 +139,28 @@ async def take(broker: Broker, bootstrap: str, growth: Growth, queue: tuple[str,
         async for record in Reader(bootstrap, stack, progress).merged(spans):
             await copier.copy(record, home(record, growth.partitions))
     await commit(bootstrap, group, topic, {tp.partition: end for tp, (_, end) in spans.items()})
-    return f"{topic}: {found.records} unread records written once more in their order, {found.elsewhere} of them moved"
+    return (
+        f"{topic}: {found.records} unread records written once more in their order,"
+        f" {found.elsewhere} of them moved"
+    )
 
 
 async def forwarded(broker: Broker, spans: Spans, progress: Progress) -> set[Origin]:
     """The places in ``spans`` of rpm.actions from which rpm.readings has the action already."""
     firsts: Spans = {tp: (first, first + 1) for tp, (first, end) in spans.items() if first < end}
-    stamps = [received_at(record) async for batch in records(broker, firsts, progress) for record in batch]
+    stamps = [
+        received_at(record) async for batch in records(broker, firsts, progress) for record in batch
+    ]
     found: set[Origin] = set()
     if stamps:
-        async for batch in records(broker, await window(broker, READINGS, min(stamps) - APART, None), progress):
+        async for batch in records(
+            broker, await window(broker, READINGS, min(stamps) - APART, None), progress
+        ):
             for record in batch:
                 place = _place_of(record)
-                first, end = spans.get(TopicPartition(ACTIONS, place.partition), (0, 0)) if place else (0, 0)
+                first, end = (
+                    spans.get(TopicPartition(ACTIONS, place.partition), (0, 0)) if place else (0, 0)
+                )
                 if place is not None and place.topic == ACTIONS and first <= place.offset < end:
                     found.add((place.partition, place.offset))
     return found

@@ -1,1 +1,3 @@
-"""The operator's books: all topics of a window of time, read once into a file and balanced there."""
+"""The operator's books: all topics of a window of time, read once into a file and balanced
+there.
+"""

@@ -1,7 +1,8 @@
-"""The books: what each frame, reading and summary owes to the topics behind it (CONTRACT 6), and what is missing.
+"""The books: what each frame, reading and summary owes to the topics behind it (CONTRACT 6), and
+what is missing.
 
-Pure comparisons of counts that somebody else collected: nothing here reads a topic or remembers a record. A fault
-names what is missing and how many parts of it, never a value and never a patient.
+Pure comparisons of counts that somebody else collected: nothing here reads a topic or remembers a
+record. A fault names what is missing and how many parts of it, never a value and never a patient.
 """
 
 from __future__ import annotations
@@ -35,13 +36,16 @@ Imbalance = Literal[
     "unreadable",
 ]
 UUID_PREFIX = "urn:uuid:"
-# FHIR's statuses of a record that was put right after it was written: another content under its id is meant.
+# FHIR's statuses of a record that was put right after it was written: another content under its id
+# is meant.
 IN_ERROR = "entered-in-error"
 PUT_RIGHT = frozenset({"corrected", "amended", IN_ERROR})
 
 
 class Fault(Record, frozen=True, kw_only=True):
-    """One thing that does not balance: ``parts`` are missing (or too many), ``why`` says so in words."""
+    """One thing that does not balance: ``parts`` are missing (or too many), ``why`` says so in
+    words.
+    """
 
     kind: Imbalance
     parts: int
@@ -51,11 +55,12 @@ class Fault(Record, frozen=True, kw_only=True):
 class WindowBooks(Record, frozen=True, kw_only=True):
     """One 15-minute window of one patient and vital, counted from the topics.
 
-    ``judged`` readings owe a place in it, ``waiting`` ones lie before the judge and may be in it. Of the judged,
-    ``single`` have an Observation of their own (as evidence, or because they came too late for the window),
-    ``taken_back`` were withdrawn or could not be judged, and ``also_seen`` are the same measurement as one that came
-    before: these may be missing in ``n``, the summary's own count (None: there is no summary). ``whole``: no reading of
-    it can lie outside these books.
+    ``judged`` readings owe a place in it, ``waiting`` ones lie before the judge and may be in it.
+    Of the judged, ``single`` have an Observation of their own (as evidence, or because they came
+    too late for the window), ``taken_back`` were withdrawn or could not be judged, and
+    ``also_seen`` are the same measurement as one that came before: these may be missing in ``n``,
+    the summary's own count (None: there is no summary). ``whole``: no reading of it can lie outside
+    these books.
     """
 
     judged: int
@@ -68,7 +73,9 @@ class WindowBooks(Record, frozen=True, kw_only=True):
 
 
 class Due(Record, frozen=True, kw_only=True):
-    """A reading's debt: how it is published, and the id and start of the summary for ``policy`` "summary"."""
+    """A reading's debt: how it is published, and the id and start of the summary for ``policy``
+    "summary".
+    """
 
     policy: Policy
     summary: str | None = None
@@ -76,7 +83,8 @@ class Due(Record, frozen=True, kw_only=True):
 
 
 class Told(Record, frozen=True, kw_only=True):
-    """What an Observation says of itself: ``readings`` inside (none in a summary), ``n`` of a summary.
+    """What an Observation says of itself: ``readings`` inside (none in a summary), ``n`` of a
+    summary.
 
     A summary that is entered in error holds nothing that anybody may believe: its ``n`` is 0.
     """
@@ -123,19 +131,26 @@ def _summed(patient: str, vital: str, second: int) -> Due:
 def told(body: bytes) -> Told:
     """What an Observation says of itself. Raises ``msgspec.DecodeError`` for what is none."""
     found = _observation.decode(body)
-    n = next((each.value_integer for each in found.component if each.value_integer is not None), None)
+    n = next(
+        (each.value_integer for each in found.component if each.value_integer is not None), None
+    )
     if n is not None and found.status == IN_ERROR:
         n = 0
     names = tuple(each.value.removeprefix(UUID_PREFIX) for each in found.identifier)
     return Told(
-        id=found.id, readings=() if n is not None else names, n=n, put_right=found.status in PUT_RIGHT
-    )  # fmt: skip
+        id=found.id,
+        readings=() if n is not None else names,
+        n=n,
+        put_right=found.status in PUT_RIGHT,
+    )
 
 
 def frame_faults(account: Account | None, readings: int, rejects: Mapping[str, int]) -> list[Fault]:
-    """What is wrong with one frame: its account against the readings and rejects that name its place.
+    """What is wrong with one frame: its account against the readings and rejects that name its
+    place.
 
-    A frame without an account counts as one part: how many it held is what the account would have said.
+    A frame without an account counts as one part: how many it held is what the account would have
+    said.
     """
     if account is None:
         return [Fault(kind="no_account", parts=1, why="the frame has no account")]
@@ -149,7 +164,8 @@ def frame_faults(account: Account | None, readings: int, rejects: Mapping[str, i
         why = f"the account has {account.readings} readings, rpm.readings has {readings}"
         found.append(Fault(kind=kind, parts=abs(account.readings - readings), why=why))
     for reason in sorted({*account.rejects, *rejects}):
-        said, there = account.rejects.get(reason, 0), rejects.get(reason, 0)
+        said = account.rejects.get(reason, 0)
+        there = rejects.get(reason, 0)
         if said != there:
             kind = "rejects_missing" if there < said else "rejects_too_many"
             why = f"the account has {said} parts rejected as {reason}, rpm.rejects has {there}"
@@ -160,13 +176,18 @@ def frame_faults(account: Account | None, readings: int, rejects: Mapping[str, i
 def window_fault(books: WindowBooks) -> Fault | None:
     """What is wrong with one window that is due.
 
-    Each judged reading without an Observation of its own must be in the summary; evidence may be in both.
+    Each judged reading without an Observation of its own must be in the summary; evidence may be in
+    both.
     """
     least = books.judged - books.single - books.taken_back - books.also_seen
     n = books.n or 0
     if n < least:
         why = f"{least} readings have no Observation of their own, and the summary counts {n}"
-        return Fault(kind="summary_missing" if books.n is None else "summary_too_small", parts=least - n, why=why)
+        return Fault(
+            kind="summary_missing" if books.n is None else "summary_too_small",
+            parts=least - n,
+            why=why,
+        )
     most = books.judged + books.waiting
     if books.whole and n > most:
         why = f"the summary counts {n}, and {most} readings came"
@@ -180,7 +201,8 @@ def window_due(start: datetime) -> datetime:
 
 
 def gaps(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """First and last missing number of each hole in ascending ``numbers``; what may follow the last is unknown.
+    """First and last missing number of each hole in ascending ``numbers``; what may follow the last
+    is unknown.
 
     >>> list(gaps([3, 4, 4, 8, 10]))
     [(5, 7), (9, 9)]

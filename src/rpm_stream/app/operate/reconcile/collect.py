@@ -1,7 +1,8 @@
 """What the books note of each record: one function a topic, records of one partition in, rows out.
 
-A repeated record (after a crash or a rebalance) says the same again and changes nothing; one that says something else
-under the same id is a fault. A record that cannot be read is a fault too: only the service writes what follows frames.
+A repeated record (after a crash or a rebalance) says the same again and changes nothing; one that
+says something else under the same id is a fault. A record that cannot be read is a fault too: only
+the service writes what follows frames.
 """
 
 from __future__ import annotations
@@ -39,12 +40,12 @@ FRAME = "INSERT OR IGNORE INTO frame VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 ACCOUNT = "INSERT OR IGNORE INTO account VALUES (?, ?, ?, ?)"
 MESSAGE = "INSERT OR IGNORE INTO message VALUES (?, ?, ?, ?, ?, ?)"
 READING = (
-    "INSERT OR IGNORE INTO reading (id, part, place, entry, value, policy, summary, at_part, at_place, "
-    "same, at, device, told, loose) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT OR IGNORE INTO reading (id, part, place, entry, value, policy, summary, at_part,"
+    " at_place, same, at, device, told, loose) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 SUMMARY = (
-    "INSERT INTO summary VALUES (?, ?, ?, ?, ?, ?) "
-    "ON CONFLICT (id) DO UPDATE SET newest = MAX(newest, excluded.newest), seen = MAX(seen, excluded.seen)"
+    "INSERT INTO summary VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET newest ="
+    " MAX(newest, excluded.newest), seen = MAX(seen, excluded.seen)"
 )
 REJECT = "INSERT OR IGNORE INTO reject VALUES (?, ?, ?, ?, ?, ?)"
 BACK = "UPDATE reading SET back = 1 WHERE id = ?"
@@ -53,8 +54,10 @@ SINGLE = "UPDATE reading SET single = 1 WHERE id = ?"
 OBSERVATION = (
     "INSERT INTO observation VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
     "digest = excluded.digest, at_part = excluded.at_part, at_place = excluded.at_place, n = CASE "
-    "WHEN excluded.hour < hour THEN n "  # after a growth a patient is in two partitions, read in any order
-    "WHEN excluded.hour = hour AND excluded.at_part <> at_part THEN MAX(n, excluded.n) ELSE excluded.n END "
+    # after a growth a patient is in two partitions, read in any order
+    "WHEN excluded.hour < hour THEN n "
+    "WHEN excluded.hour = hour AND excluded.at_part <> at_part THEN MAX(n, excluded.n) ELSE"
+    " excluded.n END "
     "WHERE excluded.n IS NOT NULL"
 )
 FAULT = "INSERT OR IGNORE INTO fault VALUES (?, ?, ?, ?, ?, ?)"
@@ -86,7 +89,8 @@ class Collector:
         self._knowledge = knowledge
         self._ref_key = ref_key
         self._refs: dict[str, str] = {}
-        self._unwritten: dict[tuple[str, Row], Any] = {}  # of the batch in hand: what its earlier records said
+        # of the batch in hand: what its earlier records said
+        self._unwritten: dict[tuple[str, Row], Any] = {}
         self._of: dict[str, Callable[[list[ConsumerRecord]], Statements]] = {
             FRAMES: self._frames,
             ACCOUNTS: self._accounts,
@@ -103,10 +107,16 @@ class Collector:
     def _frames(self, records: list[ConsumerRecord]) -> Statements:
         """Each frame with its place, hour and sender; a sender that cannot be read stays unknown.
 
-        Where a frame was written once more into another partition, that one has the account; the original ends there.
+        Where a frame was written once more into another partition, that one has the account; the
+        original ends there.
         """
-        moved = [(origin, record) for record in records if (origin := origin_of(record)) is not None]
-        return [(FRAME, [_frame(record) for record in records]), (ACCOUNT, [end_of_original(*each) for each in moved])]
+        moved = [
+            (origin, record) for record in records if (origin := origin_of(record)) is not None
+        ]
+        return [
+            (FRAME, [_frame(record) for record in records]),
+            (ACCOUNT, [end_of_original(*each) for each in moved]),
+        ]
 
     def _accounts(self, records: list[ConsumerRecord]) -> Statements:
         """The account of each frame."""
@@ -114,14 +124,20 @@ class Collector:
         faults: list[Row] = []
         for record, account in _read(records, _account.decode, "an account", faults):
             seen = digest(record.value)
-            if self._differs("account", "part = ? AND place = ?", (account.partition, account.offset), seen):
-                faults.append(_fault("two_contents", record, "a frame has two accounts that differ"))
+            if self._differs(
+                "account", "part = ? AND place = ?", (account.partition, account.offset), seen
+            ):
+                faults.append(
+                    _fault("two_contents", record, "a frame has two accounts that differ")
+                )
             if self._is_ours(account.partition, account.offset):
                 rows.append((account.partition, account.offset, seen, record.value))
         return [(ACCOUNT, rows), (FAULT, faults)]
 
     def _messages(self, records: list[ConsumerRecord]) -> Statements:
-        """Each message with its count, each reading with its debt; after them, what people decided about readings."""
+        """Each message with its count, each reading with its debt; after them, what people
+        decided about readings.
+        """
         messages: list[Row] = []
         readings: list[Row] = []
         summaries: list[Row] = []
@@ -137,7 +153,9 @@ class Collector:
             seen = digest(record.value)
             where = "part = ? AND place = ? AND patient = ? AND chunk = ?"
             if self._differs("message", where, place, seen):
-                faults.append(_fault("two_contents", record, "a chunk of a frame's readings has two contents"))
+                faults.append(
+                    _fault("two_contents", record, "a chunk of a frame's readings has two contents")
+                )
             if not self._is_ours(message.partition, message.offset):
                 continue
             messages.append((*place, seen, len(message.readings)))
@@ -161,10 +179,20 @@ class Collector:
                 summaries.append((key, ref, reading.vital, start, newest, record.timestamp))
             if self._elsewhere(name, (message.partition, message.offset)):
                 faults.append(_fault("two_contents", record, "a reading was taken from two frames"))
-            readings.append((
-                name, message.partition, message.offset, reading.origin.index, reading.origin.part, owed.policy, key,
-                record.partition, record.offset, *marks(reading, owed.policy, self._ref_key),
-            ))  # fmt: skip
+            readings.append(
+                (
+                    name,
+                    message.partition,
+                    message.offset,
+                    reading.origin.index,
+                    reading.origin.part,
+                    owed.policy,
+                    key,
+                    record.partition,
+                    record.offset,
+                    *marks(reading, owed.policy, self._ref_key),
+                )
+            )
         return faults
 
     def _rejects(self, records: list[ConsumerRecord]) -> Statements:
@@ -183,15 +211,23 @@ class Collector:
             rows.append((*place, reject.reason, seen, len(reject.parts) or 1))
         return [(REJECT, rows), (BACK, back), (FAULT, faults)]
 
-    def _decided(self, action: Action, record: ConsumerRecord, back: list[Row], adopted: list[Row]) -> None:
-        """Add the readings that were taken back, or given to another patient; no other action owes anything here."""
+    def _decided(
+        self, action: Action, record: ConsumerRecord, back: list[Row], adopted: list[Row]
+    ) -> None:
+        """Add the readings that were taken back, or given to another patient; no other action
+        owes anything here.
+        """
         if action.action == "void":
             back += [(key_of(reading.id),) for reading in action.readings]
         elif action.action == "adopt":
-            adopted += [self._adopted(reading, action.patient, record) for reading in action.readings]
+            adopted += [
+                self._adopted(reading, action.patient, record) for reading in action.readings
+            ]
 
     def _adopted(self, reading: Reading, patient: str, record: ConsumerRecord) -> Row:
-        """The window of another patient into which a reading may come, and what of theirs it may be the same as."""
+        """The window of another patient into which a reading may come, and what of theirs it may
+        be the same as.
+        """
         theirs = msgspec.structs.replace(reading, patient=patient)
         owed = due(theirs, self._knowledge)
         known = marks(theirs, owed.policy, self._ref_key)
@@ -209,7 +245,16 @@ class Collector:
             if again and self._differs("observation", "id = ?", (name,), seen):
                 faults.append(_fault("two_contents", record, "an Observation has two contents"))
             if not found.put_right or found.n is not None:
-                rows.append((name, seen, found.n, record.partition, record.offset, record.timestamp // HOUR_MS))
+                rows.append(
+                    (
+                        name,
+                        seen,
+                        found.n,
+                        record.partition,
+                        record.offset,
+                        record.timestamp // HOUR_MS,
+                    )
+                )
             single += [(key_of(reading),) for reading in found.readings]
         return [(OBSERVATION, rows), (SINGLE, single), (FAULT, faults)]
 
@@ -221,7 +266,8 @@ class Collector:
     def _differs(self, table: str, where: str, values: Row, seen: bytes) -> bool:
         """Whether a record stands in the books with another content; the first one counts."""
         before = self._unwritten.setdefault((table, values), seen)
-        found = self._db.execute(f"SELECT digest FROM {table} WHERE {where}", values).fetchone()  # noqa: S608  # ours
+        # ours
+        found = self._db.execute(f"SELECT digest FROM {table} WHERE {where}", values).fetchone()  # noqa: S608
         return before != seen or (found is not None and found[0] != seen)
 
     def _elsewhere(self, name: bytes, place: tuple[int, int]) -> bool:
@@ -243,7 +289,9 @@ class Collector:
 def _read(
     records: list[ConsumerRecord], read: Callable[[bytes], Content], name: str, faults: list[Row]
 ) -> Iterator[tuple[ConsumerRecord, Content]]:
-    """Each record with its content; one that cannot be read is added to ``faults`` as "not ``name``"."""
+    """Each record with its content; one that cannot be read is added to ``faults`` as "not
+    ``name``".
+    """
     for record in records:
         try:
             content = read(record.value or b"")
@@ -260,16 +308,31 @@ def _read_reject(value: bytes) -> _RejectNote | _Id:
 
 
 def _frame(record: ConsumerRecord) -> Row:
-    """One that was redriven has no sender here: its number stands in an order that its place does not follow."""
+    """One that was redriven has no sender here: its number stands in an order that its place
+    does not follow.
+    """
     told = glance(record.value or b"")
     seq = told.seq if type(told.seq) is int and 0 <= told.seq <= MOST_SEQ else None
-    frame, gateway, said = (one if isinstance(one, str) else None for one in (told.frame, told.gateway, told.device))
-    device = said if record.key is None and said is not None else (record.key or b"").decode(errors="replace")
+    frame, gateway, said = (
+        one if isinstance(one, str) else None for one in (told.frame, told.gateway, told.device)
+    )
+    device = (
+        said
+        if record.key is None and said is not None
+        else (record.key or b"").decode(errors="replace")
+    )
     gateway = NOBODY if is_redriven(record) else gateway or None
     boot = str(told.boot) if isinstance(told.boot, str | int) else None
     hour = record.timestamp // HOUR_MS
     texts = (device, frame, gateway, boot)
-    return (record.partition, record.offset, hour, *map(_plain, texts), seq, _plain(device if said is None else said))
+    return (
+        record.partition,
+        record.offset,
+        hour,
+        *map(_plain, texts),
+        seq,
+        _plain(device if said is None else said),
+    )
 
 
 def _plain(text: str | None) -> str | None:

@@ -1,4 +1,6 @@
-"""The books of a frame that was written once more into another partition (``rpm-moved``): the copy has the account."""
+"""The books of a frame that was written once more into another partition (``rpm-moved``): the
+copy has the account.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,20 @@ _encode = msgspec.json.Encoder().encode
 def end_of_original(origin: Origin, copy: ConsumerRecord) -> tuple[int, int, bytes, bytes]:
     """The row of the table ``account`` for a frame's first place: nothing of it ended there."""
     account = Account(
-        frame=None, gateway=None, device=(copy.key or b"").decode(errors="replace"), seq=None, boot=None,
-        partition=origin[0], offset=origin[1], received_at=datetime.fromtimestamp(copy.timestamp / 1000, UTC),
-        entries=0, context=0, parts=0, readings=0, duplicates=0, rejects={},
-    )  # fmt: skip
+        frame=None,
+        gateway=None,
+        device=(copy.key or b"").decode(errors="replace"),
+        seq=None,
+        boot=None,
+        partition=origin[0],
+        offset=origin[1],
+        received_at=datetime.fromtimestamp(copy.timestamp / 1000, UTC),
+        entries=0,
+        context=0,
+        parts=0,
+        readings=0,
+        duplicates=0,
+        rejects={},
+    )
     body = _encode(account)
     return (*origin, digest(body), body)

@@ -9,14 +9,20 @@ from prometheus_client import Gauge
 
 from rpm_stream.app.operate.reconcile.lines import Total
 
-MISSING = Gauge("rpm_reconcile_missing_parts", "Parts that the topics owe and lack, or have too many of")
+MISSING = Gauge(
+    "rpm_reconcile_missing_parts", "Parts that the topics owe and lack, or have too many of"
+)
 GAPS = Gauge("rpm_reconcile_gaps", "Holes in what gateways counted: frames that never came")
 LOST = Gauge("rpm_reconcile_lost_frames", "Frames in these holes")
 IN_FLIGHT = Gauge(
-    "rpm_reconcile_in_flight_frames", "Frames that ingest had not worked through when the books were read"
+    "rpm_reconcile_in_flight_frames",
+    "Frames that ingest had not worked through when the books were read",
 )
 SECONDS = Gauge("rpm_reconcile_seconds", "How long the last run took")
-LAST_SUCCESS = Gauge("rpm_reconcile_last_success_timestamp_seconds", "When a run last came to its end, balanced or not")
+LAST_SUCCESS = Gauge(
+    "rpm_reconcile_last_success_timestamp_seconds",
+    "When a run last came to its end, balanced or not",
+)
 
 
 def show(total: Total, seconds: float) -> None:

@@ -1,7 +1,7 @@
 """What a frame tells of its sender, even where it was refused whole.
 
-Of a frame that is no JSON any more (cut, or with a broken byte) the sender is often still legible. Read only so that
-its number is not taken for one that never came: nothing else of it counts.
+Of a frame that is no JSON any more (cut, or with a broken byte) the sender is often still legible.
+Read only so that its number is not taken for one that never came: nothing else of it counts.
 """
 
 from __future__ import annotations

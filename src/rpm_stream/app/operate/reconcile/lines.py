@@ -1,4 +1,7 @@
-"""The lines of a report: what JSON Lines on stdout hold, each with its ``type``. None names a patient."""
+"""The lines of a report: what JSON Lines on stdout hold, each with its ``type``.
+
+None names a patient.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,9 @@ import msgspec
 from rpm_stream.app.operate.reconcile.balance import Imbalance
 
 
-class Missing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="missing"):
+class Missing(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="missing"
+):
     """What does not balance, and where to look: the device, its frame, and a place in a topic."""
 
     kind: Imbalance
@@ -29,10 +34,11 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="gap"):
-    """Frames that a gateway counted and that never came: ``frames`` of those from number ``first`` to ``last``.
+    """Frames that a gateway counted and that never came: ``frames`` of those from number ``first``
+    to ``last``.
 
-    ``unreadable``: further ones of them came, between their neighbours, and were refused whole without a number that
-    could be read. A hole that is filled by such frames is no gap.
+    ``unreadable``: further ones of them came, between their neighbours, and were refused whole
+    without a number that could be read. A hole that is filled by such frames is no gap.
     """
 
     gateway: str
@@ -54,9 +60,10 @@ class InFlight(msgspec.Struct, kw_only=True):
 class Hour(msgspec.Struct, kw_only=True, tag_field="type", tag="hour"):
     """What became of one device's frames of one hour (of receipt by the broker).
 
-    ``lost`` frames the gateway counted and that never came; ``besides`` readings of a summary that were published
-    singly too; ``also_seen`` those of ``not_published`` that are the same measurement as one that came before (or may
-    be, where that could have come before these books begin); ``in_flight`` what an agent has not yet worked through.
+    ``lost`` frames the gateway counted and that never came; ``besides`` readings of a summary that
+    were published singly too; ``also_seen`` those of ``not_published`` that are the same
+    measurement as one that came before (or may be, where that could have come before these books
+    begin); ``in_flight`` what an agent has not yet worked through.
     """
 
     device: str
@@ -80,7 +87,11 @@ class Hour(msgspec.Struct, kw_only=True, tag_field="type", tag="hour"):
 
 
 class Total(msgspec.Struct, kw_only=True, tag_field="type", tag="total"):
-    """The sum. ``open_windows`` are not due yet; ``balanced``: nothing is missing, too many, or lost on the way."""
+    """The sum.
+
+    ``open_windows`` are not due yet; ``balanced``: nothing is missing, too many, or lost on the
+    way.
+    """
 
     balanced: bool = True
     frames: int = 0

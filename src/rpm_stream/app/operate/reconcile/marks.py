@@ -1,8 +1,9 @@
-"""What tells the books that two readings are one measurement: the rule of sameness.py, as columns without a value.
+"""What tells the books that two readings are one measurement: the rule of sameness.py, as columns
+without a value.
 
-The judge publishes the first of them and says nothing of the second; the books find it by the same rule among the
-readings of a patient, in the order of record. What the judge may have forgotten it publishes: that is never a fault,
-so no note of the judge is needed, and none can be lost.
+The judge publishes the first of them and says nothing of the second; the books find it by the same
+rule among the readings of a patient, in the order of record. What the judge may have forgotten it
+publishes: that is never a fault, so no note of the judge is needed, and none can be lost.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ NEAR = f"""
 
 
 def marks(reading: Reading, policy: Policy, key: bytes) -> Marks:
-    """``same`` (patient, vital, number and unit, keyed), ``at``, ``device``, ``told`` (the entry), and ``loose``: a
-    device may tell of it at another second. Nothing where no Observation is owed.
+    """``same`` (patient, vital, number and unit, keyed), ``at``, ``device``, ``told`` (the entry),
+    and ``loose``: a device may tell of it at another second. Nothing where no Observation is owed.
     """
     if reading.value is None or policy == "none":
         return (None,) * 5

@@ -1,6 +1,7 @@
 """The books balanced: what is missing and where it stood, a line a device and hour, and the sum.
 
-All counting is done in the file; one frame, window or gap at a time is in memory. Nothing here names a patient.
+All counting is done in the file; one frame, window or gap at a time is in memory. Nothing here
+names a patient.
 """
 
 from __future__ import annotations
@@ -14,7 +15,14 @@ import msgspec
 from msgspec.structs import replace
 
 from rpm_stream.app.kafka.names import FRAMES, OBSERVATIONS, READINGS
-from rpm_stream.app.operate.reconcile.balance import Fault, WindowBooks, frame_faults, gaps, window_due, window_fault
+from rpm_stream.app.operate.reconcile.balance import (
+    Fault,
+    WindowBooks,
+    frame_faults,
+    gaps,
+    window_due,
+    window_fault,
+)
 from rpm_stream.app.operate.reconcile.lines import Gap, Hour, Line, Missing, Total
 from rpm_stream.app.operate.reconcile.queries import (
     BLIND,
@@ -34,7 +42,8 @@ from rpm_stream.app.runtime.clock import Clock
 from rpm_stream.records import Account
 
 SETTLE = timedelta(minutes=10)  # ticks come every 15 s, when no message waits
-AHEAD_SECONDS = 15 * 3600  # as much as a measurement's time may lie ahead of its frame's (a wrong zone), and an hour
+# as much as a measurement's time may lie ahead of its frame's (a wrong zone), and an hour
+AHEAD_SECONDS = 15 * 3600
 HOUR_SECONDS = 3600
 MICROSECONDS = 1_000_000
 _account = msgspec.json.Decoder(Account)
@@ -63,13 +72,17 @@ class Report:
         self.total = Total()
 
     def lines(self) -> Iterator[Line]:
-        """Gaps, what was noted while reading, hours with what is missing in their frames, readings, windows, total."""
+        """Gaps, what was noted while reading, hours with what is missing in their frames,
+        readings, windows, total.
+        """
         self._db.execute("CREATE TEMP TABLE IF NOT EXISTS beginning (at INT)")
         self._db.execute("DELETE FROM temp.beginning")
         self._db.execute("INSERT INTO temp.beginning VALUES (?)", (self._begins * MICROSECONDS,))
         self._db.executescript(TEMPORARY)
         yield from self._gaps()
-        for kind, topic, part, place, why in self._db.execute("SELECT kind, topic, part, place, why FROM fault"):
+        for kind, topic, part, place, why in self._db.execute(
+            "SELECT kind, topic, part, place, why FROM fault"
+        ):
             yield self._missed(Fault(kind=kind, parts=1, why=why), Where(topic, part, place))
         yield from self._hours()
         yield from self._readings()
@@ -77,7 +90,9 @@ class Report:
         self.total.balanced = not (self.total.missing or self.total.gaps)
         yield self.total
 
-    def _missed(self, fault: Fault, where: Where, device: str | None = None, frame: str | None = None) -> Missing:
+    def _missed(
+        self, fault: Fault, where: Where, device: str | None = None, frame: str | None = None
+    ) -> Missing:
         """The line of a fault, counted in the total."""
         self.total.missing += fault.parts
         return Missing(
@@ -103,12 +118,19 @@ class Report:
                 db.execute(LOST, (frames, *sender, last + 1))
                 self.total.gaps += 1
                 yield Gap(
-                    gateway=sender[0], device=sender[1], boot=sender[2], first=first, last=last, frames=frames,
+                    gateway=sender[0],
+                    device=sender[1],
+                    boot=sender[2],
+                    first=first,
+                    last=last,
+                    frames=frames,
                     unreadable=unreadable,
-                )  # fmt: skip
+                )
 
     def _unreadable(self, sender: tuple[str, str, str], first: int, last: int) -> int:
-        """How many frames of a hole came, between its neighbours, and told no number; each counts for one hole only."""
+        """How many frames of a hole came, between its neighbours, and told no number; each
+        counts for one hole only.
+        """
         before = self._db.execute(NEWEST, (*sender, first - 1)).fetchone()
         after = self._db.execute(OLDEST, (*sender, last + 1)).fetchone()
         if before[0] != after[0]:
@@ -126,7 +148,9 @@ class Report:
             yield line
 
     def _frame(self, line: Hour, row: tuple[Any, ...]) -> Iterator[Missing]:
-        """Add one frame to its hour; what is missing in it, unless ingest has not come to its end yet."""
+        """Add one frame to its hour; what is missing in it, unless ingest has not come to its
+        end yet.
+        """
         part, place, frame, body, readings, rejects, waiting = row
         account = None if body is None else _account.decode(body)
         line.frames += 1
@@ -148,7 +172,8 @@ class Report:
 
     def _outcomes(self, line: Hour, hour: int) -> None:
         found = self._db.execute(
-            "SELECT state, count, besides FROM temp.outcome WHERE device = ? AND hour = ?", (line.device, hour)
+            "SELECT state, count, besides FROM temp.outcome WHERE device = ? AND hour = ?",
+            (line.device, hour),
         )
         for state, count, besides in found:
             if state == "waiting":
@@ -169,15 +194,36 @@ class Report:
         total.in_flight.readings += line.in_flight.readings
 
     def _readings(self) -> Iterator[Missing]:
-        """Readings of which an Observation of their own is owed and is not there, a line a message."""
+        """Readings of which an Observation of their own is owed and is not there, a line a
+        message.
+        """
         for device, frame, part, place, count, entry, value in self._db.execute(READINGS_SQL):
-            fault = Fault(kind="no_observation", parts=count, why="readings that are owed an Observation have none")
+            fault = Fault(
+                kind="no_observation",
+                parts=count,
+                why="readings that are owed an Observation have none",
+            )
             missing = self._missed(fault, Where(READINGS, part, place), device, frame)
             yield replace(missing, entry=entry, part=value)
 
     def _windows(self) -> Iterator[Missing]:
         for row in self._db.execute(WINDOWS_SQL):
-            _, patient, vital, start, seen, judged, waiting, single, back, again, n, at_part, at_place, *first = row
+            (
+                _,
+                patient,
+                vital,
+                start,
+                seen,
+                judged,
+                waiting,
+                single,
+                back,
+                again,
+                n,
+                at_part,
+                at_place,
+                *first,
+            ) = row
             fault = window_fault(
                 WindowBooks(
                     judged=judged,
@@ -195,12 +241,16 @@ class Report:
                 self.total.open_windows += 1
                 continue
             device, frame, part, place = first
-            where = Where(FRAMES, part, place) if n is None else Where(OBSERVATIONS, at_part, at_place)
+            where = (
+                Where(FRAMES, part, place) if n is None else Where(OBSERVATIONS, at_part, at_place)
+            )
             missing = self._missed(fault, where, device, frame)
             yield replace(missing, patient_ref=patient, vital=vital, window=_time(start))
 
     def _is_due(self, patient: str, vital: str, start: int, seen: int) -> bool:
-        """Whether the judge owes the summary: it has seen a later reading, or time enough has passed for a tick."""
+        """Whether the judge owes the summary: it has seen a later reading, or time enough has
+        passed for a tick.
+        """
         due = window_due(_time(start))
         if self._db.execute(LATER_SQL, (patient, vital, int(due.timestamp() * 1000))).fetchone():
             return True

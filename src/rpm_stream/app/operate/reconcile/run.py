@@ -1,9 +1,9 @@
 """Reading the topics into the books, once or again and again, and telling what the books say.
 
-The order of asking makes a running service harmless. First what the agents have committed: everything up to there
-has its outputs in the topics. Then the ends, those of what follows before those of what it follows from: so every
-account, reject or Observation that is read has its frame or reading in the books. What lies beyond the commits is in
-flight, and is called that.
+The order of asking makes a running service harmless. First what the agents have committed:
+everything up to there has its outputs in the topics. Then the ends, those of what follows before
+those of what it follows from: so every account, reject or Observation that is read has its frame or
+reading in the books. What lies beyond the commits is in flight, and is called that.
 """
 
 from __future__ import annotations
@@ -19,7 +19,16 @@ import structlog
 
 from rpm_stream.app.kafka.broker_time import BrokerTime
 from rpm_stream.app.kafka.names import ACCOUNTS, FRAMES, GROUPS, OBSERVATIONS, READINGS, REJECTS
-from rpm_stream.app.kafka.range_reader import Broker, Progress, Spans, at_time, ends, reaching, records, starts
+from rpm_stream.app.kafka.range_reader import (
+    Broker,
+    Progress,
+    Spans,
+    at_time,
+    ends,
+    reaching,
+    records,
+    starts,
+)
 from rpm_stream.app.operate.reconcile import gauges
 from rpm_stream.app.operate.reconcile.collect import HOUR_MS, Collector
 from rpm_stream.app.operate.reconcile.lines import Line, Missing, Total
@@ -36,7 +45,8 @@ log = structlog.get_logger()
 
 READ = (FRAMES, ACCOUNTS, READINGS, REJECTS, OBSERVATIONS)  # each after what it follows from
 ASKED = (OBSERVATIONS, ACCOUNTS, REJECTS, READINGS, FRAMES)  # the ends, the other way round
-CLOCKS_APART = timedelta(minutes=10)  # a frame is stamped by the broker, what follows from it by a worker's clock
+# a frame is stamped by the broker, what follows from it by a worker's clock
+CLOCKS_APART = timedelta(minutes=10)
 
 SAID = 20  # lines of the log a run
 
@@ -51,8 +61,11 @@ class Bounds(Record, frozen=True, kw_only=True):
 class Books:
     """One file of books. ``update`` reads on, ``lines`` balances."""
 
-    def __init__(self, settings: Settings, knowledge: Knowledge, path: Path, bounds: Bounds) -> None:
-        self._settings, self._bounds = settings, bounds
+    def __init__(
+        self, settings: Settings, knowledge: Knowledge, path: Path, bounds: Bounds
+    ) -> None:
+        self._settings = settings
+        self._bounds = bounds
         self.clock = Clock.of(settings)  # of the broker, whose times the books hold
         self._broker_time = BrokerTime(settings, self.clock, "reconcile")
         self._store = Store(path)
@@ -61,7 +74,9 @@ class Books:
         said = self._store.fact("bounds", f"{bounds.since} to {bounds.until}")
         if said != f"{bounds.since} to {bounds.until}":
             self._store.close()
-            raise UsageError(f"{path} holds the books of {said}: ask for the same window, or name another file")
+            raise UsageError(
+                f"{path} holds the books of {said}: ask for the same window, or name another file"
+            )
 
     @property
     def bootstrap(self) -> str:
@@ -73,7 +88,10 @@ class Books:
         self._store.close()
 
     async def update(self, progress: Progress) -> None:
-        """Read every topic up to its end of now. Raises UsageError when the broker is away or lacks a topic."""
+        """Read every topic up to its end of now.
+
+        Raises UsageError when the broker is away or lacks a topic.
+        """
         await self._broker_time.try_to_begin()
         async with reaching(self._settings.bootstrap, READ) as broker:
             for group, topics in GROUPS.items():
@@ -83,7 +101,9 @@ class Books:
             for topic in READ:
                 async for batch in records(broker, spans[topic], progress):
                     last = batch[-1]
-                    self._store.write(topic, last.partition, last.offset + 1, self._notes.rows(topic, batch))
+                    self._store.write(
+                        topic, last.partition, last.offset + 1, self._notes.rows(topic, batch)
+                    )
 
     def report(self) -> Report:
         """What the books say now."""
@@ -96,7 +116,8 @@ class Books:
     async def _span(self, broker: Broker, topic: str) -> Spans:
         """From where the books stand to the end of now (of frames: to ``until``)."""
         upto = await ends(broker, topic)
-        since, until = self._bounds.since, self._bounds.until
+        since = self._bounds.since
+        until = self._bounds.until
         if topic == FRAMES and until is not None:
             upto = await at_time(broker, upto, until)
         if since is None:
@@ -105,7 +126,9 @@ class Books:
             firsts = await at_time(broker, upto, since if topic == FRAMES else since - CLOCKS_APART)
         self._store.begin(topic, firsts)
         places = self._store.next_places(topic)
-        return {tp: (places[tp.partition], max(places[tp.partition], end)) for tp, end in upto.items()}
+        return {
+            tp: (places[tp.partition], max(places[tp.partition], end)) for tp, end in upto.items()
+        }
 
 
 async def _committed(broker: Broker, group: str, topic: str) -> dict[int, int]:
@@ -122,8 +145,13 @@ async def balance(books: Books, progress: Progress, tell: Callable[[Line], None]
     return report.total
 
 
-async def balance_for_ever(books: Books, every: timedelta, kept: timedelta, stop: asyncio.Event) -> None:
-    """Balance again and again until ``stop``, and show the sums as gauges. A broker that is away only delays."""
+async def balance_for_ever(
+    books: Books, every: timedelta, kept: timedelta, stop: asyncio.Event
+) -> None:
+    """Balance again and again until ``stop``, and show the sums as gauges.
+
+    A broker that is away only delays.
+    """
     gateways = Gateways(books.bootstrap)
     while not stop.is_set():
         began = monotonic()
@@ -162,5 +190,11 @@ class _Log:
     def __call__(self, line: Line) -> None:
         if isinstance(line, Missing) and self._said < SAID:
             self._said += 1
-            log.error("the books do not balance", kind=line.kind, parts=line.parts, topic=line.topic,
-                      partition=line.partition, offset=line.offset)  # fmt: skip
+            log.error(
+                "the books do not balance",
+                kind=line.kind,
+                parts=line.parts,
+                topic=line.topic,
+                partition=line.partition,
+                offset=line.offset,
+            )

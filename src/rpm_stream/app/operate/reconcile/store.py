@@ -1,8 +1,9 @@
-"""The books' file: one SQLite database that holds what the topics say, so that memory stays small however much came.
+"""The books' file: one SQLite database that holds what the topics say, so that memory stays small
+however much came.
 
-No patient's name stands in it, only the opaque ``patient_ref``; readings are ids, debts and keyed marks, without
-values. All rows of a batch and how far it was read are one transaction: a run that was interrupted goes on where it
-stood.
+No patient's name stands in it, only the opaque ``patient_ref``; readings are ids, debts and keyed
+marks, without values. All rows of a batch and how far it was read are one transaction: a run that
+was interrupted goes on where it stood.
 """
 
 from __future__ import annotations
@@ -25,39 +26,49 @@ NOBODY = ""  # the gateway of a frame that was redriven: its number fills no hol
 LAYOUT = 3
 SCHEMA = """
 CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE place (topic TEXT, part INT, first INT, next INT, PRIMARY KEY (topic, part)) WITHOUT ROWID;
+CREATE TABLE place (topic TEXT, part INT, first INT, next INT, PRIMARY KEY (topic,
+  part)) WITHOUT ROWID;
 CREATE TABLE done (topic TEXT, part INT, next INT, PRIMARY KEY (topic, part)) WITHOUT ROWID;
 CREATE TABLE frame (
-  part INT, place INT, hour INT, device TEXT, frame TEXT, gateway TEXT, boot TEXT, seq INT, said TEXT,
+  part INT, place INT, hour INT, device TEXT, frame TEXT, gateway TEXT, boot TEXT, seq INT,
+    said TEXT,
   PRIMARY KEY (part, place)
 ) WITHOUT ROWID;
 CREATE INDEX sender ON frame (gateway, said, boot, seq);
-CREATE TABLE account (part INT, place INT, digest BLOB, body BLOB, PRIMARY KEY (part, place)) WITHOUT ROWID;
+CREATE TABLE account (part INT, place INT, digest BLOB, body BLOB, PRIMARY KEY (part,
+  place)) WITHOUT ROWID;
 CREATE TABLE message (
-  part INT, place INT, patient TEXT, chunk INT, digest BLOB, count INT, PRIMARY KEY (part, place, patient, chunk)
+  part INT, place INT, patient TEXT, chunk INT, digest BLOB, count INT, PRIMARY KEY (part, place,
+    patient, chunk)
 ) WITHOUT ROWID;
 CREATE TABLE reading (
-  id BLOB PRIMARY KEY, part INT, place INT, entry INT, value INT, policy TEXT, summary BLOB, at_part INT, at_place INT,
+  id BLOB PRIMARY KEY, part INT, place INT, entry INT, value INT, policy TEXT, summary BLOB,
+    at_part INT, at_place INT,
   single INT DEFAULT 0, back INT DEFAULT 0, same BLOB, at INT, device INT, told INT, loose INT
 ) WITHOUT ROWID;
 CREATE INDEX measurement ON reading (same, at) WHERE same IS NOT NULL;
-CREATE TABLE summary (id BLOB PRIMARY KEY, patient TEXT, vital TEXT, start INT, newest INT, seen INT) WITHOUT ROWID;
+CREATE TABLE summary (id BLOB PRIMARY KEY, patient TEXT, vital TEXT, start INT, newest INT,
+  seen INT) WITHOUT ROWID;
 CREATE INDEX course ON summary (patient, vital, newest);
 CREATE TABLE adopted (
-  summary BLOB, id BLOB, same BLOB, at INT, device INT, told INT, loose INT, hour INT, PRIMARY KEY (summary, id)
+  summary BLOB, id BLOB, same BLOB, at INT, device INT, told INT, loose INT, hour INT,
+    PRIMARY KEY (summary, id)
 ) WITHOUT ROWID;
 CREATE INDEX moved ON adopted (same, at);
 CREATE TABLE reject (
-  part INT, place INT, id BLOB, reason TEXT, digest BLOB, parts INT DEFAULT 1, PRIMARY KEY (part, place, id)
+  part INT, place INT, id BLOB, reason TEXT, digest BLOB, parts INT DEFAULT 1, PRIMARY KEY (part,
+    place, id)
 ) WITHOUT ROWID;
 CREATE TABLE observation (
   id BLOB PRIMARY KEY, digest BLOB, n INT, at_part INT, at_place INT, hour INT
 ) WITHOUT ROWID;
 CREATE TABLE fault (
-  kind TEXT, topic TEXT, part INT, place INT, hour INT, why TEXT, PRIMARY KEY (topic, part, place, kind)
+  kind TEXT, topic TEXT, part INT, place INT, hour INT, why TEXT, PRIMARY KEY (topic, part, place,
+    kind)
 ) WITHOUT ROWID;
 """
-# The books of the release before, made into these: a reject covered one part, and a redriven frame had no sender.
+# The books of the release before, made into these: a reject covered one part, and a redriven frame
+# had no sender.
 FROM_2 = """
 ALTER TABLE reject ADD COLUMN parts INT DEFAULT 1;
 ALTER TABLE frame ADD COLUMN said TEXT;
@@ -84,7 +95,10 @@ def key_of(name: str) -> bytes:
 
 
 class Store:
-    """The file at ``path``, made anew where there is none. Raises UsageError for one that is not ours."""
+    """The file at ``path``, made anew where there is none.
+
+    Raises UsageError for one that is not ours.
+    """
 
     def __init__(self, path: Path) -> None:
         try:
@@ -116,18 +130,24 @@ class Store:
         return str(self.db.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()[0])
 
     def ref_key(self, token: str | None) -> bytes:
-        """What keys the opaque patient names: as the feed's where there is a token, else the file's own."""
+        """What keys the opaque patient names: as the feed's where there is a token, else the
+        file's own.
+        """
         return token.encode() if token else self.fact("ref_key", secrets.token_hex(16)).encode()
 
     # --- how far the topics were read ---
 
     def next_places(self, topic: str) -> dict[int, int]:
         """Where to read on, by partition; empty for a topic that was not begun."""
-        return dict(self.db.execute("SELECT part, next FROM place WHERE topic = ?", (topic,)).fetchall())
+        return dict(
+            self.db.execute("SELECT part, next FROM place WHERE topic = ?", (topic,)).fetchall()
+        )
 
     def first_places(self, topic: str) -> dict[int, int]:
         """Where the books begin, by partition."""
-        return dict(self.db.execute("SELECT part, first FROM place WHERE topic = ?", (topic,)).fetchall())
+        return dict(
+            self.db.execute("SELECT part, first FROM place WHERE topic = ?", (topic,)).fetchall()
+        )
 
     def begin(self, topic: str, firsts: Mapping[TopicPartition, int]) -> None:
         """Note where the books of a topic begin."""
@@ -139,13 +159,21 @@ class Store:
         rows = [(topic, part, place) for part, place in places.items()]
         self.db.executemany("INSERT OR REPLACE INTO done VALUES (?, ?, ?)", rows)
 
-    def write(self, topic: str, part: int, place: int, statements: Iterable[tuple[str, list[tuple[Any, ...]]]]) -> None:
+    def write(
+        self,
+        topic: str,
+        part: int,
+        place: int,
+        statements: Iterable[tuple[str, list[tuple[Any, ...]]]],
+    ) -> None:
         """The rows of one batch, and that it was read up to ``place``, or nothing."""
         self.db.execute("BEGIN IMMEDIATE")
         try:
             for statement, rows in statements:
                 self.db.executemany(statement, rows)
-            self.db.execute("UPDATE place SET next = ? WHERE topic = ? AND part = ?", (place, topic, part))
+            self.db.execute(
+                "UPDATE place SET next = ? WHERE topic = ? AND part = ?", (place, topic, part)
+            )
         except BaseException:
             with suppress(sqlite3.OperationalError):  # a full disk has rolled back by itself
                 self.db.execute("ROLLBACK")
@@ -157,16 +185,27 @@ class Store:
         db = self.db
         db.execute("BEGIN IMMEDIATE")
         kept = db.execute(
-            "SELECT part, IFNULL((SELECT MIN(f.place) FROM frame f WHERE f.part = p.part AND f.hour >= ?), p.next) "
-            "FROM place p WHERE topic = 'rpm.frames'",
+            "SELECT part, IFNULL((SELECT MIN(f.place) FROM frame f WHERE f.part = p.part AND f.hour"
+            " >= ?), p.next) FROM place p WHERE topic = 'rpm.frames'",
             (hour,),
         ).fetchall()
         for part, place in kept:
             for table in OF_A_FRAME:
-                db.execute(f"DELETE FROM {table} WHERE part = ? AND place < ?", (part, place))  # noqa: S608  # ours
-            db.execute("UPDATE place SET first = ? WHERE topic = 'rpm.frames' AND part = ?", (place, part))
-        db.execute("DELETE FROM summary WHERE id NOT IN (SELECT summary FROM reading WHERE summary IS NOT NULL)")
-        db.execute("DELETE FROM adopted WHERE hour < ? AND summary NOT IN (SELECT id FROM summary)", (hour,))
-        db.execute("DELETE FROM observation WHERE hour < ? AND id NOT IN (SELECT id FROM summary)", (hour,))
+                # ours
+                db.execute(f"DELETE FROM {table} WHERE part = ? AND place < ?", (part, place))  # noqa: S608
+            db.execute(
+                "UPDATE place SET first = ? WHERE topic = 'rpm.frames' AND part = ?", (place, part)
+            )
+        db.execute(
+            "DELETE FROM summary WHERE id NOT IN (SELECT summary FROM reading WHERE summary IS NOT"
+            " NULL)"
+        )
+        db.execute(
+            "DELETE FROM adopted WHERE hour < ? AND summary NOT IN (SELECT id FROM summary)",
+            (hour,),
+        )
+        db.execute(
+            "DELETE FROM observation WHERE hour < ? AND id NOT IN (SELECT id FROM summary)", (hour,)
+        )
         db.execute("DELETE FROM fault WHERE hour < ?", (hour,))
         db.execute("COMMIT")

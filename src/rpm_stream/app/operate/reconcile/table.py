@@ -1,6 +1,8 @@
-"""The report as tables for a terminal: one wide table where it fits, else narrow ones with the same numbers.
+"""The report as tables for a terminal: one wide table where it fits, else narrow ones with the same
+numbers.
 
-No number, hour, place or heading is ever broken over two lines. What may be long is folded: devices, gateways, reasons.
+No number, hour, place or heading is ever broken over two lines. What may be long is folded:
+devices, gateways, reasons.
 """
 
 from __future__ import annotations
@@ -16,12 +18,25 @@ from rpm_stream.app.operate.reconcile.lines import Gap, Hour, Line, Missing, Tot
 
 # What may be folded, and how narrow at most; every other column keeps its width.
 FOLDED = {"device": 14, "gateway": 14, "boot": 8, "rejects": 26, "why": 30}
-TEXT = FOLDED.keys() | {"hour", "what", "frame", "place", "seq", "reason"}  # on the left; numbers stand on the right
+# on the left; numbers stand on the right
+TEXT = FOLDED.keys() | {"hour", "what", "frame", "place", "seq", "reason"}
 ANY_WIDTH = 10_000
 HOURS = (
-    "device", "hour", "frames", "lost", "parts", "readings", "duplicates", "rejects", "single", "summary",
-    "not published", "also seen", "in flight", "missing",
-)  # fmt: skip
+    "device",
+    "hour",
+    "frames",
+    "lost",
+    "parts",
+    "readings",
+    "duplicates",
+    "rejects",
+    "single",
+    "summary",
+    "not published",
+    "also seen",
+    "in flight",
+    "missing",
+)
 CAME = ("device", "hour", "frames", "lost", "parts", "missing")
 ENDED = ("device", "hour", "readings", "duplicates", "rejected")
 BECAME = ("device", "hour", "single", "summary", "not published", "also seen", "in flight")
@@ -32,7 +47,10 @@ Row = Sequence[object]
 
 
 def show(lines: Sequence[Line], width: int | None = None) -> None:
-    """Hours, what is missing, gaps; then the sum. ``width`` in columns; None: the terminal's, else 80."""
+    """Hours, what is missing, gaps; then the sum.
+
+    ``width`` in columns; None: the terminal's, else 80.
+    """
     console = Console(markup=False, highlight=False, width=width)
     hours = [line for line in lines if isinstance(line, Hour)]
     _first_that_fits(
@@ -52,17 +70,26 @@ def show(lines: Sequence[Line], width: int | None = None) -> None:
     else:
         for line in missing:
             _in_words(console, line)
-    _print(console, _grid("Never came", GAPS, (_gap(line) for line in lines if isinstance(line, Gap))))
+    _print(
+        console, _grid("Never came", GAPS, (_gap(line) for line in lines if isinstance(line, Gap)))
+    )
     total = next(line for line in lines if isinstance(line, Total))
     console.print(
-        f"{'Balanced' if total.balanced else 'NOT balanced'}: {total.frames} frames, {total.parts} parts = "
-        f"{total.readings} readings + {total.duplicates} duplicates + {total.rejects} rejects; in flight "
-        f"{total.in_flight.frames} frames, {total.in_flight.readings} readings, {total.open_windows} open windows"
+        f"{'Balanced' if total.balanced else 'NOT balanced'}: {total.frames} frames, {total.parts}"
+        f" parts = {total.readings} readings + {total.duplicates} duplicates + {total.rejects}"
+        f" rejects; in flight {total.in_flight.frames} frames, {total.in_flight.readings} readings,"
+        f" {total.open_windows} open windows"
     )
 
 
 def _grid(title: str, columns: Sequence[str], rows: Iterable[Row]) -> Table:
-    grid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+    grid = Table(
+        title=title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     for name in columns:
         head = name.replace(" ", "\n", 1)  # two short lines take less room than a long one
         grid.add_column(
@@ -79,7 +106,11 @@ def _grid(title: str, columns: Sequence[str], rows: Iterable[Row]) -> Table:
 
 def _first_that_fits(console: Console, *choices: Sequence[Table]) -> None:
     """The first of the choices that is not too wide as it is; the last folds what may be folded."""
-    fitting = (tables for tables in choices if all(_width(console, each) <= console.width for each in tables))
+    fitting = (
+        tables
+        for tables in choices
+        if all(_width(console, each) <= console.width for each in tables)
+    )
     for table in next(fitting, choices[-1]):
         _print(console, table)
 
@@ -97,9 +128,21 @@ def _print(console: Console, table: Table) -> None:
 def _hour(line: Hour) -> Row:
     rejects = ", ".join(f"{count} {reason}" for reason, count in sorted(line.rejects.items()))
     return (
-        line.device, _time(line), line.frames, line.lost, line.parts, line.readings, line.duplicates,
-        rejects or 0, line.single, line.summary, line.not_published, line.also_seen, _in_flight(line), line.missing,
-    )  # fmt: skip
+        line.device,
+        _time(line),
+        line.frames,
+        line.lost,
+        line.parts,
+        line.readings,
+        line.duplicates,
+        rejects or 0,
+        line.single,
+        line.summary,
+        line.not_published,
+        line.also_seen,
+        _in_flight(line),
+        line.missing,
+    )
 
 
 def _came(line: Hour) -> Row:
@@ -112,12 +155,20 @@ def _ended(line: Hour) -> Row:
 
 def _became(line: Hour) -> Row:
     return (
-        line.device, _time(line), line.single, line.summary, line.not_published, line.also_seen, _in_flight(line)
-    )  # fmt: skip
+        line.device,
+        _time(line),
+        line.single,
+        line.summary,
+        line.not_published,
+        line.also_seen,
+        _in_flight(line),
+    )
 
 
 def _refused(line: Hour) -> Iterable[Row]:
-    return ((line.device, _time(line), reason, count) for reason, count in sorted(line.rejects.items()))
+    return (
+        (line.device, _time(line), reason, count) for reason, count in sorted(line.rejects.items())
+    )
 
 
 def _time(line: Hour) -> str:
@@ -140,7 +191,9 @@ def _in_words(console: Console, line: Missing) -> None:
     """One thing that is missing, on lines of its own: what it is, where it stood, why."""
     parts = "1 part" if line.parts == 1 else f"{line.parts} parts"
     console.print(f"Missing: {line.kind}, {parts} of {_whose(line)}", overflow="fold")
-    console.print(f"  {_place(line)}{f', frame {line.frame}' if line.frame else ''}", overflow="fold")
+    console.print(
+        f"  {_place(line)}{f', frame {line.frame}' if line.frame else ''}", overflow="fold"
+    )
     console.print(f"  {line.why}", overflow="fold")
 
 

@@ -1,11 +1,13 @@
-"""CSV to frames: what a gateway would have sent, as GATT octets wherever a characteristic keeps the value's digits.
+"""CSV to frames: what a gateway would have sent, as GATT octets wherever a characteristic keeps the
+value's digits.
 
-``CARRIERS`` is the one list of what goes into which characteristic. A value that none carries exactly (a heart rate of
-``65.0``: 2A37 has whole numbers; a glucose of ``246.0`` mg/dL: an SFLOAT ends at 2047) goes as a measurement of an app.
-Nothing is rounded, nothing is left out. Pure: rows in, frames out.
+``CARRIERS`` is the one list of what goes into which characteristic. A value that none carries
+exactly (a heart rate of ``65.0``: 2A37 has whole numbers; a glucose of ``246.0`` mg/dL: an SFLOAT
+ends at 2047) goes as a measurement of an app. Nothing is rounded, nothing is left out. Pure: rows
+in, frames out.
 
-2A5E always holds a pulse and 2A35 always a mean pressure: where the file has none it is NaN, and the service notes a
-reading without value, as it does for such a device.
+2A5E always holds a pulse and 2A35 always a mean pressure: where the file has none it is NaN, and
+the service notes a reading without value, as it does for such a device.
 """
 
 from __future__ import annotations
@@ -26,8 +28,9 @@ WHOLE = re.compile(r"0|[1-9][0-9]{0,4}")
 
 
 class Row(NamedTuple):
-    """One row of the file. ``at`` in UTC; ``line`` counts from 1, the header included. ``absent``: the value is a text
-    that says why there is no number (LO of a meter, a clinic's placeholder): it goes as it stands, in a measurement.
+    """One row of the file. ``at`` in UTC; ``line`` counts from 1, the header included. ``absent``:
+    the value is a text that says why there is no number (LO of a meter, a clinic's placeholder): it
+    goes as it stands, in a measurement.
     """
 
     patient: str
@@ -46,7 +49,9 @@ class SharedDevice(RpmStreamError, ValueError):
 
 Said: TypeAlias = Mapping[str, Row]
 Write: TypeAlias = Callable[[Said, int], bytes]
-"""The rows of one instant by vital, and the device's running number, as octets; ``ValueError`` if not exactly."""
+"""The rows of one instant by vital, and the device's running number, as octets; ``ValueError``
+if not exactly.
+"""
 
 
 class Carrier(NamedTuple):
@@ -140,7 +145,8 @@ class _Device:
     """What an encoder remembers of one device: its counters, and who wore it from when to when."""
 
     def __init__(self, first: datetime) -> None:
-        self.boot = first.strftime("%Y%m%dT%H%M%SZ")  # from the data: the same file gives the same frames
+        # from the data: the same file gives the same frames
+        self.boot = first.strftime("%Y%m%dT%H%M%SZ")
         self.seq = 0
         self.number = 0  # 2A18's sequence number, 0 to 65535 and round again
         self.stints: list[tuple[str, datetime, datetime]] = []
@@ -161,11 +167,14 @@ class Encoder:
         self._devices: dict[str, _Device] = {}
 
     def frames(self, rows: Iterable[Row]) -> Iterator[Frame]:
-        """Consecutive rows of one (patient, device, time) become a frame of octets and one of measurements, as needed.
+        """Consecutive rows of one (patient, device, time) become a frame of octets and one of
+        measurements, as needed.
 
         ``sent_at`` and ``received_at`` are the time of measurement; the offset from UTC is +00:00.
         """
-        for (patient, device, at), group in groupby(rows, key=lambda row: (row.patient, row.device, row.at)):
+        for (patient, device, at), group in groupby(
+            rows, key=lambda row: (row.patient, row.device, row.at)
+        ):
             state = self._devices.setdefault(device, _Device(at))
             state.worn(patient, at)
             notifications, measurements = _entries(list(group), state)
@@ -175,7 +184,8 @@ class Encoder:
                     state.seq += 1
 
     def registry(self) -> list[DeviceEntry]:
-        """Each device with its patients, each from the first reading until the next patient's first.
+        """Each device with its patients, each from the first reading until the next patient's
+        first.
 
         Raises ``SharedDevice`` where the readings of two patients overlap in time.
         """
@@ -191,7 +201,9 @@ def _entries(rows: list[Row], state: _Device) -> tuple[list[Notification], list[
     notifications = []
     for carrier in CARRIERS:
         said = {
-            row.vital: row for row in reversed(left) if not row.absent and row.vital in carrier.needs + carrier.takes
+            row.vital: row
+            for row in reversed(left)
+            if not row.absent and row.vital in carrier.needs + carrier.takes
         }
         if not said.keys() >= set(carrier.needs):
             continue
@@ -201,9 +213,15 @@ def _entries(rows: list[Row], state: _Device) -> tuple[list[Notification], list[
             continue  # not exactly representable: a measurement keeps the digits
         if carrier.characteristic == "2A18":
             state.number = (state.number + 1) % 65536
-        notifications.append(Notification(at=rows[0].at, characteristic=carrier.characteristic, payload=payload.hex()))
+        notifications.append(
+            Notification(
+                at=rows[0].at, characteristic=carrier.characteristic, payload=payload.hex()
+            )
+        )
         left = [row for row in left if not any(row is carried for carried in said.values())]
-    return notifications, [Measurement(at=row.at, vital=row.vital, value=row.value, unit=row.unit) for row in left]
+    return notifications, [
+        Measurement(at=row.at, vital=row.vital, value=row.value, unit=row.unit) for row in left
+    ]
 
 
 def _frame(device: str, state: _Device, at: datetime, entries: dict[str, Any]) -> Frame:

@@ -1,7 +1,7 @@
 """The files that the gateway's commands read: CSV and frames as JSON Lines, each also ``.gz``.
 
-``-`` is stdin. What a user can mend (a missing file, a wrong header, a bad line) is one ``UsageError`` with file and
-line; it never repeats a value or a name out of the file.
+``-`` is stdin. What a user can mend (a missing file, a wrong header, a bad line) is one
+``UsageError`` with file and line; it never repeats a value or a name out of the file.
 """
 
 from __future__ import annotations
@@ -34,19 +34,28 @@ from rpm_stream.ingest.measurements import decode_measurement
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import UNREADABLE, Frame, Measurement
 
-_frames = msgspec.json.Decoder(Frame, float_hook=Decimal)  # the digits of a FHIR value are part of it
+# the digits of a FHIR value are part of it
+_frames = msgspec.json.Decoder(Frame, float_hook=Decimal)
 
 
 def progress_bar() -> Progress:
     """A progress bar on stderr (stdout is data); silent where stderr is no terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    )
     console = Console(stderr=True)
     return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
 
 
 @contextmanager
 def opened(path: str, progress: Progress) -> Iterator[BinaryIO]:
-    """The plain bytes of a file, unzipped where it ends in ``.gz``; ``-`` is stdin. Moves ``progress`` on."""
+    """The plain bytes of a file, unzipped where it ends in ``.gz``; ``-`` is stdin.
+
+    Moves ``progress`` on.
+    """
     if path == "-":
         yield sys.stdin.buffer
         return
@@ -74,7 +83,8 @@ class Written(NamedTuple):
 
 
 def csv_rows(path: str, progress: Progress, written: Written) -> Iterator[Row]:
-    """The rows of ``patient,measured_at,vital,value,unit[,device]``, or as ``written`` says, in order.
+    """The rows of ``patient,measured_at,vital,value,unit[,device]``, or as ``written`` says, in
+    order.
 
     ``UsageError`` names the bad line.
     """
@@ -93,9 +103,14 @@ def csv_rows(path: str, progress: Progress, written: Written) -> Iterator[Row]:
 
 
 def _row(row: csv_file.Row, path: str, codes: Codes) -> Row:
-    """A row that fits into a frame: the service would refuse any other as ``bad_schema``. Its unit is the UCUM code."""
+    """A row that fits into a frame: the service would refuse any other as ``bad_schema``.
+
+    Its unit is the UCUM code.
+    """
     if len(row.patient) > MAX_NAME or len(row.device) > MAX_NAME:
-        raise UsageError(f"{path}, line {row.line}: patient and device have at most {MAX_NAME} characters")
+        raise UsageError(
+            f"{path}, line {row.line}: patient and device have at most {MAX_NAME} characters"
+        )
     fields = {"at": row.measured_at, "vital": row.vital, "value": row.value, "unit": row.unit}
     try:
         said = msgspec.convert(fields, Measurement)
@@ -117,5 +132,6 @@ def frame_lines(path: str, progress: Progress) -> Iterator[Frame]:
                 try:
                     yield _frames.decode(line)
                 except UNREADABLE as error:
-                    said = "not UTF-8" if isinstance(error, UnicodeDecodeError) else error  # its words hold the octet
+                    # its words hold the octet
+                    said = "not UTF-8" if isinstance(error, UnicodeDecodeError) else error
                     raise UsageError(f"{path}, line {number}: no frame: {said}") from error

@@ -1,8 +1,9 @@
 """Values to GATT characteristic payloads: what a device would have sent.
 
-What lives here: the layouts of the health characteristics that the simulator and ``gateway encode`` write. What must
-not: a guess. A value whose digits the wire cannot keep raises ``ValueError``; it is never rounded. Written from the
-GATT Specification Supplement without a look at the decoder, so that each checks the other. Fields are little-endian.
+What lives here: the layouts of the health characteristics that the simulator and ``gateway encode``
+write. What must not: a guess. A value whose digits the wire cannot keep raises ``ValueError``; it
+is never rounded. Written from the GATT Specification Supplement without a look at the decoder, so
+that each checks the other. Fields are little-endian.
 """
 
 from __future__ import annotations
@@ -25,11 +26,15 @@ from rpm_stream.app.simulator.encode.numbers import (
 )
 from rpm_stream.records import Record
 
-# --- what the devices say -------------------------------------------------------------------------------------
+# --- what the devices say -------------------------------------------------------------------------
 
 
 class HeartRate(Record, frozen=True, kw_only=True):
-    """2A37. ``rate`` /min; ``energy`` kJ; ``rr`` in 1/1024 s, oldest first; ``contact`` None = not supported."""
+    """2A37.
+
+    ``rate`` /min; ``energy`` kJ; ``rr`` in 1/1024 s, oldest first; ``contact`` None = not
+    supported.
+    """
 
     rate: int
     contact: bool | None = None
@@ -38,7 +43,10 @@ class HeartRate(Record, frozen=True, kw_only=True):
 
 
 class Spot(Record, frozen=True, kw_only=True):
-    """2A5E, a spot check. Saturation %, pulse /min, perfusion % as decimal text or special; ``time`` device-local."""
+    """2A5E, a spot check.
+
+    Saturation %, pulse /min, perfusion % as decimal text or special; ``time`` device-local.
+    """
 
     oxygen_saturation: str
     pulse_rate: str = "NaN"
@@ -50,7 +58,10 @@ class Spot(Record, frozen=True, kw_only=True):
 
 
 class Continuous(Record, frozen=True, kw_only=True):
-    """2A5F. Each pair is (saturation %, pulse /min): the normal one, and fast and slow averages where sent."""
+    """2A5F.
+
+    Each pair is (saturation %, pulse /min): the normal one, and fast and slow averages where sent.
+    """
 
     normal: tuple[str, str]
     fast: tuple[str, str] | None = None
@@ -61,7 +72,10 @@ class Continuous(Record, frozen=True, kw_only=True):
 
 
 class BloodPressure(Record, frozen=True, kw_only=True):
-    """2A35. Pressures in ``unit``, pulse /min, as decimal text or special; ``time`` device-local."""
+    """2A35.
+
+    Pressures in ``unit``, pulse /min, as decimal text or special; ``time`` device-local.
+    """
 
     systolic: str
     diastolic: str
@@ -74,7 +88,10 @@ class BloodPressure(Record, frozen=True, kw_only=True):
 
 
 class Temperature(Record, frozen=True, kw_only=True):
-    """2A1C. ``site`` 1 armpit, 2 body, 3 ear, 4 finger, 5 gut, 6 mouth, 7 rectum, 8 toe, 9 eardrum."""
+    """2A1C.
+
+    ``site`` 1 armpit, 2 body, 3 ear, 4 finger, 5 gut, 6 mouth, 7 rectum, 8 toe, 9 eardrum.
+    """
 
     value: str
     unit: Literal["Cel", "[degF]"] = "Cel"
@@ -83,9 +100,11 @@ class Temperature(Record, frozen=True, kw_only=True):
 
 
 class Glucose(Record, frozen=True, kw_only=True):
-    """2A18. ``value`` in ``unit`` (the wire is kg/L or mol/L: exact shifts of the decimal point), None = not sent.
+    """2A18. ``value`` in ``unit`` (the wire is kg/L or mol/L: exact shifts of the decimal point),
+    None = not sent.
 
-    ``sample`` is the type (low nibble: 1 capillary whole blood) and ``site`` the location (high nibble: 1 finger).
+    ``sample`` is the type (low nibble: 1 capillary whole blood) and ``site`` the location (high
+    nibble: 1 finger).
     """
 
     sequence: int
@@ -100,10 +119,11 @@ class Glucose(Record, frozen=True, kw_only=True):
 
 
 class GlucoseContext(Record, frozen=True, kw_only=True):
-    """2A34, joined to the 2A18 of its ``sequence``; codes as in the Glucose Service, amounts as decimal text.
+    """2A34, joined to the 2A18 of its ``sequence``; codes as in the Glucose Service, amounts as
+    decimal text.
 
-    ``carbohydrate`` (id, g); ``person`` (tester, health); ``exercise`` (s, %; 65535 s = overrun); ``medication`` (id,
-    amount in ``medication_unit``); ``hba1c`` %.
+    ``carbohydrate`` (id, g); ``person`` (tester, health); ``exercise`` (s, %; 65535 s = overrun);
+    ``medication`` (id, amount in ``medication_unit``); ``hba1c`` %.
     """
 
     sequence: int
@@ -118,7 +138,10 @@ class GlucoseContext(Record, frozen=True, kw_only=True):
 
 
 class CgmRecord(Record, frozen=True, kw_only=True):
-    """One record of 2AA7. ``glucose`` mg/dL; ``offset_minutes`` since session start (2AAA); ``status`` three octets."""
+    """One record of 2AA7.
+
+    ``glucose`` mg/dL; ``offset_minutes`` since session start (2AAA); ``status`` three octets.
+    """
 
     glucose: str
     offset_minutes: int
@@ -129,7 +152,11 @@ class CgmRecord(Record, frozen=True, kw_only=True):
 
 
 class SessionStart(Record, frozen=True, kw_only=True):
-    """2AAA. ``time`` local; ``zone_quarters`` in 15 minutes from UTC; ``dst`` 0, 2, 4 or 8 (0, 30, 60, 120 minutes)."""
+    """2AAA.
+
+    ``time`` local; ``zone_quarters`` in 15 minutes from UTC; ``dst`` 0, 2, 4 or 8 (0, 30, 60, 120
+    minutes).
+    """
 
     time: datetime
     zone_quarters: int = 0
@@ -138,7 +165,11 @@ class SessionStart(Record, frozen=True, kw_only=True):
 
 
 class Weight(Record, frozen=True, kw_only=True):
-    """2A9D. ``value`` with the wire's own digits: kg with three decimals on the 5 g grid, lb with two decimals."""
+    """2A9D.
+
+    ``value`` with the wire's own digits: kg with three decimals on the 5 g grid, lb with two
+    decimals.
+    """
 
     value: str
     unit: Literal["kg", "[lb_av]"] = "kg"
@@ -146,7 +177,7 @@ class Weight(Record, frozen=True, kw_only=True):
     user: int | None = None
 
 
-# --- layouts --------------------------------------------------------------------------------------------------
+# --- layouts --------------------------------------------------------------------------------------
 
 
 def heart_rate(said: HeartRate) -> bytes:
@@ -163,7 +194,12 @@ def spot(said: Spot) -> bytes:
     """The octets of 2A5E."""
     options = (optional_time(said.time), *_oximeter_options(said))
     flags = present_bits(options) | said.clock_not_set << 4
-    return bytes([flags]) + sfloat(said.oxygen_saturation) + sfloat(said.pulse_rate) + b"".join(options)
+    return (
+        bytes([flags])
+        + sfloat(said.oxygen_saturation)
+        + sfloat(said.pulse_rate)
+        + b"".join(options)
+    )
 
 
 def continuous(said: Continuous) -> bytes:
@@ -207,9 +243,15 @@ def glucose(said: Glucose) -> bytes:
     value = b""
     if said.value is not None:
         value = sfloat(said.value, -3 if molar else -5) + bytes([said.site << 4 | said.sample])
-    offset = b"" if said.offset_minutes is None else said.offset_minutes.to_bytes(2, "little", signed=True)
+    offset = (
+        b""
+        if said.offset_minutes is None
+        else said.offset_minutes.to_bytes(2, "little", signed=True)
+    )
     status = optional_unsigned(said.status, 2)
-    flags = bool(offset) | bool(value) << 1 | molar << 2 | bool(status) << 3 | said.context_follows << 4
+    flags = (
+        bool(offset) | bool(value) << 1 | molar << 2 | bool(status) << 3 | said.context_follows << 4
+    )
     head = bytes([flags]) + unsigned(said.sequence, 2) + date_time(said.base_time) + offset
     return head + value + status
 
@@ -219,7 +261,11 @@ def glucose_context(said: GlucoseContext) -> bytes:
     litres = said.medication_unit == "mL"
     carbohydrate = b"" if said.carbohydrate is None else _dose(*said.carbohydrate, -3)
     person = b"" if said.person is None else bytes([said.person[1] << 4 | said.person[0]])
-    exercise = b"" if said.exercise is None else unsigned(said.exercise[0], 2) + unsigned(said.exercise[1], 1)
+    exercise = (
+        b""
+        if said.exercise is None
+        else unsigned(said.exercise[0], 2) + unsigned(said.exercise[1], 1)
+    )
     medication = b"" if said.medication is None else _dose(*said.medication, -3 if litres else -6)
     options = (carbohydrate, optional_unsigned(said.meal, 1), person, exercise, medication)
     hba1c = optional_sfloat(said.hba1c)
@@ -241,7 +287,8 @@ def _cgm_record(said: CgmRecord) -> bytes:
     trend = optional_sfloat(said.trend)
     quality = optional_sfloat(said.quality)
     annunciation = b"" if said.status is None else unsigned(said.status, 3)
-    present = [bool(octet) for octet in annunciation] or [False] * 3  # an octet without a bit set is left out
+    # an octet without a bit set is left out
+    present = [bool(octet) for octet in annunciation] or [False] * 3
     flags = bool(trend) | bool(quality) << 1 | present[2] << 5 | present[1] << 6 | present[0] << 7
     status = bytes(octet for octet in annunciation if octet)
     body = sfloat(said.glucose) + unsigned(said.offset_minutes, 2) + status + trend + quality
@@ -258,14 +305,19 @@ def session_start(said: SessionStart) -> bytes:
 
 
 def weight(said: Weight) -> bytes:
-    """The octets of 2A9D. Raises ``ValueError`` off its grid (0.005 kg, 0.01 lb) or for other digits than its own."""
+    """The octets of 2A9D.
+
+    Raises ``ValueError`` off its grid (0.005 kg, 0.01 lb) or for other digits than its own.
+    """
     places, step = (-3, Decimal("0.005")) if said.unit == "kg" else (-2, Decimal("0.01"))
     mantissa, exponent = decimal_parts(said.value)
     steps = Decimal(mantissa).scaleb(exponent) / step
     if exponent != places or steps % 1 or steps >= 0xFFFF:  # 0xFFFF says "measurement unsuccessful"
         raise ValueError(f"{said.value} {said.unit} is not on the scale's grid")
     imperial = said.unit == "[lb_av]"
-    return weight_steps(WeightSteps(weight=int(steps), imperial=imperial, time=said.time, user=said.user))
+    return weight_steps(
+        WeightSteps(weight=int(steps), imperial=imperial, time=said.time, user=said.user)
+    )
 
 
 def battery(percent: int) -> bytes:

@@ -1,6 +1,8 @@
-"""As ``gatt``, for what a scale and a foot pod say: weight with height, body composition, running speed.
+"""As ``gatt``, for what a scale and a foot pod say: weight with height, body composition, running
+speed.
 
-Fields are steps of the wire's own grid (``masses`` 0.005 kg or 0.01 lb, and so on), so that nothing is rounded.
+Fields are steps of the wire's own grid (``masses`` 0.005 kg or 0.01 lb, and so on), so that nothing
+is rounded.
 """
 
 from __future__ import annotations
@@ -12,11 +14,25 @@ from rpm_stream.app.simulator.encode.numbers import optional_time, optional_unsi
 from rpm_stream.records import Record
 
 UNSUCCESSFUL = 0xFFFF  # of a weight or body fat: the scale tried and has no value
-_STEPS = ("metabolism", "muscle", "muscle_mass", "fat_free", "soft_lean", "water", "impedance", "weight", "height")
+_STEPS = (
+    "metabolism",
+    "muscle",
+    "muscle_mass",
+    "fat_free",
+    "soft_lean",
+    "water",
+    "impedance",
+    "weight",
+    "height",
+)
 
 
 class WeightSteps(Record, frozen=True, kw_only=True):
-    """2A9D. ``weight`` in 0.005 kg or, ``imperial``, 0.01 lb; ``body``: BMI in 0.1 kg/m2, height in 1 mm or 0.1 in."""
+    """2A9D.
+
+    ``weight`` in 0.005 kg or, ``imperial``, 0.01 lb; ``body``: BMI in 0.1 kg/m2, height in 1 mm or
+    0.1 in.
+    """
 
     weight: int
     imperial: bool = False
@@ -26,8 +42,9 @@ class WeightSteps(Record, frozen=True, kw_only=True):
 
 
 class BodyComposition(Record, frozen=True, kw_only=True):
-    """2A9C. ``fat`` and ``muscle`` in 0.1 %, ``metabolism`` kJ, ``impedance`` 0.1 Ohm; masses, ``weight`` and
-    ``height`` in the steps of 2A9D; ``more``: a further packet of this measurement follows.
+    """2A9C. ``fat`` and ``muscle`` in 0.1 %, ``metabolism`` kJ, ``impedance`` 0.1 Ohm; masses,
+    ``weight`` and ``height`` in the steps of 2A9D; ``more``: a further packet of this measurement
+    follows.
     """
 
     fat: int

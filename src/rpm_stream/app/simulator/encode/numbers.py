@@ -15,20 +15,31 @@ from decimal import Decimal
 from rpm_stream.app.gateway.ble.fields import date_time, unsigned
 
 PLAIN = re.compile(r"-?[0-9]+(\.[0-9]+)?")
-# With exponent 0 these mantissas mean something else than a number; with any other exponent they are numbers.
+# With exponent 0 these mantissas mean something else than a number; with any other exponent they
+# are numbers.
 SFLOAT_SPECIAL: dict[str, int] = {
-    "NaN": 0x07FF, "NRes": 0x0800, "+INF": 0x07FE, "-INF": 0x0802, "Reserved": 0x0801,
-}  # fmt: skip
+    "NaN": 0x07FF,
+    "NRes": 0x0800,
+    "+INF": 0x07FE,
+    "-INF": 0x0802,
+    "Reserved": 0x0801,
+}
 FLOAT_SPECIAL: dict[str, int] = {
-    "NaN": 0x007FFFFF, "NRes": 0x00800000, "+INF": 0x007FFFFE, "-INF": 0x00800002, "Reserved": 0x00800001,
-}  # fmt: skip
+    "NaN": 0x007FFFFF,
+    "NRes": 0x00800000,
+    "+INF": 0x007FFFFE,
+    "-INF": 0x00800002,
+    "Reserved": 0x00800001,
+}
 
 
 def sfloat(text: str, shift: int = 0) -> bytes:
-    """Two octets of an SFLOAT (4-bit exponent, 12-bit mantissa, both two's complement) for ``text`` x 10^``shift``.
+    """Two octets of an SFLOAT (4-bit exponent, 12-bit mantissa, both two's complement) for ``text``
+    x 10^``shift``.
 
-    ``text`` is a plain decimal or one of ``SFLOAT_SPECIAL``; its digits are kept: ``"72.0"`` gives 0xF2D0.
-    Raises ``ValueError`` where mantissa (-2048 to 2047) or exponent (-8 to 7) is exceeded or a special code is hit.
+    ``text`` is a plain decimal or one of ``SFLOAT_SPECIAL``; its digits are kept: ``"72.0"`` gives
+    0xF2D0. Raises ``ValueError`` where mantissa (-2048 to 2047) or exponent (-8 to 7) is exceeded
+    or a special code is hit.
     """
     if text in SFLOAT_SPECIAL:
         return SFLOAT_SPECIAL[text].to_bytes(2, "little")
@@ -40,7 +51,10 @@ def sfloat(text: str, shift: int = 0) -> bytes:
 
 
 def float32(text: str) -> bytes:
-    """Four octets of a FLOAT (8-bit exponent, 24-bit mantissa, both two's complement). As ``sfloat`` otherwise."""
+    """Four octets of a FLOAT (8-bit exponent, 24-bit mantissa, both two's complement).
+
+    As ``sfloat`` otherwise.
+    """
     if text in FLOAT_SPECIAL:
         return FLOAT_SPECIAL[text].to_bytes(4, "little")
     mantissa, exponent = _fitted(text, bits=24)
@@ -51,11 +65,14 @@ def float32(text: str) -> bytes:
 
 
 def _fitted(text: str, bits: int) -> tuple[int, int]:
-    """Mantissa and exponent of ``text``; final zeros of a whole number go to the exponent only where they must."""
+    """Mantissa and exponent of ``text``; final zeros of a whole number go to the exponent only
+    where they must.
+    """
     mantissa, exponent = decimal_parts(text)
     half = 1 << (bits - 1)
     while not -half <= mantissa < half and mantissa % 10 == 0 and exponent >= 0:
-        mantissa, exponent = mantissa // 10, exponent + 1
+        mantissa = mantissa // 10
+        exponent = exponent + 1
     if not -half <= mantissa < half:
         raise ValueError(f"{text} has more digits than {bits} bits keep")
     return mantissa, exponent
@@ -64,8 +81,8 @@ def _fitted(text: str, bits: int) -> tuple[int, int]:
 def decimal_parts(text: str) -> tuple[int, int]:
     """Mantissa and exponent as written: ``"72.0"`` is (720, -1).
 
-    Raises ``ValueError`` for what is no plain decimal, and for digits that a medfloat cannot keep (a leading zero as in
-    ``"072"``, a negative zero).
+    Raises ``ValueError`` for what is no plain decimal, and for digits that a medfloat cannot keep
+    (a leading zero as in ``"072"``, a negative zero).
     """
     if not PLAIN.fullmatch(text):
         raise ValueError(f"{text!r} is no plain decimal")
@@ -77,7 +94,9 @@ def decimal_parts(text: str) -> tuple[int, int]:
 
 
 def crc16(octets: bytes) -> bytes:
-    """E2E-CRC: CRC-16/MCRF4XX (polynomial 0x1021 reflected, start 0xFFFF); ASCII "123456789" gives 0x6F91."""
+    """E2E-CRC: CRC-16/MCRF4XX (polynomial 0x1021 reflected, start 0xFFFF); ASCII "123456789"
+    gives 0x6F91.
+    """
     crc = 0xFFFF
     for octet in octets:
         crc ^= octet

@@ -1,4 +1,7 @@
-"""The stories: courses of vitals and the devices that see them, as tables. ``load`` and ``load_ward`` read them."""
+"""The stories: courses of vitals and the devices that see them, as tables.
+
+``load`` and ``load_ward`` read them.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +25,23 @@ StoryName: TypeAlias = Literal[
 ]
 STORIES: tuple[StoryName, ...] = get_args(StoryName)
 StoryDeviceKind: TypeAlias = Literal[
-    "oximeter", "strap", "breathing", "cuff", "thermometer", "scale", "meter", "glucose_sensor", "battery"
+    "oximeter",
+    "strap",
+    "breathing",
+    "cuff",
+    "thermometer",
+    "scale",
+    "meter",
+    "glucose_sensor",
+    "battery",
 ]
 Minutes: TypeAlias = Annotated[int, Meta(ge=1)]
 
 
 class Course(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How one vital goes: straight lines between ``anchors`` (hour of the story, value), a daily wave, and noise."""
+    """How one vital goes: straight lines between ``anchors`` (hour of the story, value), a daily
+    wave, and noise.
+    """
 
     anchors: Annotated[tuple[tuple[float, float], ...], Meta(min_length=1)]
     low: float
@@ -41,7 +54,9 @@ class Course(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class StoryDevice(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One device of the patient: what it is, how often it measures, and for how long (a strap, at 1 Hz)."""
+    """One device of the patient: what it is, how often it measures, and for how long (a strap,
+    at 1 Hz).
+    """
 
     name: str
     kind: StoryDeviceKind
