@@ -1,33 +1,37 @@
 """The exceptions of the package have one root. Each class is defined where it is raised; this is
 the whole tree.
 
-* RpmStreamError x DecodeError          a payload or an entry is no reading
-  ingest/errors.py x KnowledgeError       a table cannot be used
-  knowledge/checks.py x EstimatorError       an estimator cannot be made or run
-  knowledge/estimators.py x StateError           a state cannot be restored
-  envelope.py x RegistryError        a line is no registry entry
-  knowledge/registry.py x UsageError           wrong use or unreadable input; exit status 2
-  app/runtime/errors.py + BrokerAway         no Kafka answers + MustNotGoOn        a stage would do
-  harm; exit status 70 x CheckFailed          the answer of a check is no; exit status 1
-  app/runtime/errors.py x GapError             records were skipped between two fetches
-  app/engine/consumer.py x UnreadableState      a record of a changelog is no usable state
-  app/agents/states.py x Unlisted             the feed lists no such alert
-  app/feed/service.py x Refused              a decision cannot be carried out
-  app/feed/service.py + Worse              the alert has become worse since the person saw it x
-  Unanswered           the broker has not answered; the decision is kept
-  app/feed/service.py x _Unanswered          a FHIR server has not answered yet
-  app/ehr/client.py x SharedDevice         (ValueError) two patients share a device in a file
-  app/simulator/encode/csv.py x FrameTooLarge        (ValueError) a frame is above the size limit
-  app/gateway/wire.py x BadFrame             (ValueError) a frame does not fit its schema
-  app/gateway/wire.py x SpoolFull            (OSError) the spool has no room
-  app/gateway/spool.py x SpoolInUse           (OSError) another process holds the spool
-  app/gateway/spool.py x NoResponse           (ValueError) no response of a record access point
-  app/gateway/ble/record_access.py x NoClockValue         (ValueError) octets that are no clock
-  app/gateway/ble/clock_values.py x RadioError           the air or a device did something that is
-  expected         app/gateway/ble/radio.py + RadioOff           no adapter answers + NotFound
-  the device or its characteristic was not found + LinkLost           the connection ended +
-  PairingFailed      pairing was refused, or the keys no longer hold + Refused            the device
-  refused the request + NotPaired        the device wants an encrypted connection first
+* RpmStreamError
+  x DecodeError    a payload or an entry is no reading          ingest/errors.py
+  x KnowledgeError a table cannot be used                       knowledge/checks.py
+  x EstimatorError an estimator cannot be made or run           knowledge/estimators.py
+  x StateError     a state cannot be restored                   envelope.py
+  x RegistryError  a line is no registry entry                  knowledge/registry.py
+  x UsageError     wrong use or unreadable input; exit status 2  app/runtime/errors.py
+    + BrokerAway   no Kafka answers
+    + MustNotGoOn  a stage would do harm; exit status 70
+  x CheckFailed    the answer of a check is no; exit status 1   app/runtime/errors.py
+  x GapError       records were skipped between two fetches     app/engine/consumer.py
+  x UnreadableStatea record of a changelog is no usable state   app/agents/states.py
+  x Unlisted       the feed lists no such alert                 app/feed/service.py
+  x Refused        a decision cannot be carried out             app/feed/service.py
+    + Worse        the alert has become worse since the person saw it
+  x Unanswered     the broker has not answered; it is kept      app/feed/service.py
+  x _Unanswered    a FHIR server has not answered yet           app/ehr/client.py
+  x SharedDevice   (ValueError) two patients share a device     app/simulator/encode/csv.py
+  x FrameTooLarge  (ValueError) a frame is above the size limit  app/gateway/wire.py
+  x BadFrame       (ValueError) a frame does not fit its schema  app/gateway/wire.py
+  x SpoolFull      (OSError) the spool has no room              app/gateway/spool.py
+  x SpoolInUse     (OSError) another process holds the spool    app/gateway/spool.py
+  x NoResponse     (ValueError) no record access response       app/gateway/ble/record_access.py
+  x NoClockValue   (ValueError) octets that are no clock        app/gateway/ble/clock_values.py
+  x RadioError     an expected fault of air or device           app/gateway/ble/radio.py
+    + RadioOff     no adapter answers
+    + NotFound     the device or its characteristic was not found
+    + LinkLost     the connection ended
+    + PairingFailedpairing was refused, or the keys no longer hold
+    + Refused      the device refused the request
+      + NotPaired  the device wants an encrypted connection first
 
 A class with a builtin in parentheses derives from that one too, as the gateway's callers catch it
 by that name. A text of these errors never holds a secret or a patient identifier. The tree is

@@ -598,7 +598,7 @@ def test_books_of_the_release_before_go_on(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as old:
         old.executescript(
             SCHEMA.replace(", parts INT DEFAULT 1", "")
-            .replace("seq INT, said TEXT,", "seq INT,")
+            .replace("seq INT,\n    said TEXT,", "seq INT,")
             .replace("(gateway, said, boot, seq)", "(gateway, device, boot, seq)")
         )
         old.execute("INSERT INTO frame VALUES (0, 0, 0, 'd', 'f', 'g', 'b', 1)")
