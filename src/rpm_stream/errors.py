@@ -12,7 +12,7 @@ the whole tree.
     + MustNotGoOn  a stage would do harm; exit status 70
   x CheckFailed    the answer of a check is no; exit status 1   app/runtime/errors.py
   x GapError       records were skipped between two fetches     app/engine/consumer.py
-  x UnreadableStatea record of a changelog is no usable state   app/agents/states.py
+  x UnreadableState  a record of a changelog is no usable state   app/agents/states.py
   x Unlisted       the feed lists no such alert                 app/feed/service.py
   x Refused        a decision cannot be carried out             app/feed/service.py
     + Worse        the alert has become worse since the person saw it
@@ -29,7 +29,7 @@ the whole tree.
     + RadioOff     no adapter answers
     + NotFound     the device or its characteristic was not found
     + LinkLost     the connection ended
-    + PairingFailedpairing was refused, or the keys no longer hold
+    + PairingFailed  pairing was refused, or the keys no longer hold
     + Refused      the device refused the request
       + NotPaired  the device wants an encrypted connection first
 
