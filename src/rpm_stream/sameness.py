@@ -42,12 +42,17 @@ def measured(reading: Reading) -> Measured:
     """The marks of a reading that has a value."""
     assert reading.value is not None
     origin = reading.origin
-    device = _named(reading.device)
-    at = (as_stamped(reading).measured_at - _EPOCH) // _MICROSECOND
+    device = device_mark(reading.device)
+    at = microseconds(as_stamped(reading).measured_at)
     entry = crc32(origin.frame.encode("utf-8", "surrogatepass"), device ^ origin.index)
     # past its constructor, that costs a tenth of a microsecond: for each value of a vital that
     # streams
     return tuple.__new__(Measured, (at, _said(reading.value, reading.unit), device, entry))
+
+
+def microseconds(at: datetime) -> int:
+    """Microseconds since 1970."""
+    return (at - _EPOCH) // _MICROSECOND
 
 
 def are_one(one: Measured, other: Measured, vital: str) -> bool:
@@ -91,7 +96,8 @@ def _said(value: str, unit: str) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _named(device: str) -> int:
+def device_mark(device: str) -> int:
+    """The checksum of a device's id."""
     return crc32(device.encode(errors="surrogatepass"))
 
 

@@ -48,8 +48,11 @@ from rpm_stream.publish.fhir import observation as fhir
 from rpm_stream.publish.fhir import summaries
 from rpm_stream.publish.fhir.observation import Published
 from rpm_stream.records import Action, Alert, Reading, Readings, Record, Reject, Score
+from rpm_stream.score.memory.column import measured_at
+from rpm_stream.score.rules.stretch import MOST_MOMENTS, stretch_of
 
 __all__ = ["Judge", "Judged", "Patient", "PatientState"]
+LEAST_CALM = 4  # moments; of fewer a stretch would save nothing
 DEVICES = DEVICE_GROUPS | {SILENCE}
 
 
@@ -177,8 +180,7 @@ class Judge:
         ordered = sorted(map(as_stamped, message.readings), key=_order)
         told = sorted(map(as_judged, (*ordered, *message.refused)), key=_order)
         work.readings = told
-        for _, group in groupby(told, key=lambda reading: reading.measured_at):
-            self._instant(work, list(group))
+        self._moments(work, [list(group) for _, group in groupby(told, key=measured_at)])
         state.applied[line_of(message)] = (message.offset, message.chunk)
         for rule in self._at_steps:
             for due in rule.due(state, work.entry, work.now):
@@ -276,6 +278,28 @@ class Judge:
         state = patient.state
         now = at if state.now is None else max(state.now, at)
         return self._alerting.work(patient, self.registry.patient(state.patient), now)
+
+    def _moments(self, work: Work, moments: Sequence[Sequence[Reading]]) -> None:
+        """Moments without news at once, each other one by itself.
+
+        Where a moment is none without news, the next ones seldom are: after a try in vain so many
+        moments are looked at as tries have failed.
+        """
+        place = tries = wait = 0
+        while place < len(moments):
+            passed = 0
+            is_calm = not work.state.episodes and len(moments) - place >= LEAST_CALM
+            if is_calm and place >= wait:
+                stretch = stretch_of(
+                    work.entry, work.patient.detectors, moments[place : place + MOST_MOMENTS]
+                )
+                if stretch is not None:
+                    passed = self._scoring.pass_calm(work.patient, stretch)
+                tries = 0 if passed else tries + 1
+                wait = place + passed + tries
+            if not passed:
+                self._instant(work, moments[place])
+            place += passed or 1
 
     def _instant(self, work: Work, readings: Sequence[Reading]) -> None:
         """All readings of one moment: findings of limits, NEWS2 and detectors, then episodes."""

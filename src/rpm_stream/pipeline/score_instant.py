@@ -17,11 +17,13 @@ from rpm_stream.pipeline.old_members import NoRule
 from rpm_stream.pipeline.patient_state import Patient, PatientState
 from rpm_stream.records import Finding, Kind, PatientEntry, Reading
 from rpm_stream.score.baseline.learning import Paused
+from rpm_stream.score.memory.column import FOREVER
 from rpm_stream.score.memory.history import Level
 from rpm_stream.score.rules.moment import Moment
 from rpm_stream.score.rules.news2 import SATURATION, Scale
 from rpm_stream.score.rules.protocol import Rule, share
 from rpm_stream.score.rules.same_measurement import Same
+from rpm_stream.score.rules.stretch import Passing, Stretch
 from rpm_stream.score.rules.table import RULES
 
 
@@ -40,6 +42,7 @@ class Scoring:
         self._chart = shared.chart
         self._same = Same(knowledge)
         self._rules = tuple(make(shared) for make in RULES)
+        self._passing: tuple[Passing, ...] = (self._same, *self._rules)
         self._by_kind: dict[Kind, Rule] = {
             rule.kind: rule for rule in (*self._rules, *others, NoRule())
         }
@@ -68,6 +71,22 @@ class Scoring:
         for rule in self._rules:
             rule.look(state.score, moment)
         return moment
+
+    def pass_calm(self, patient: Patient, stretch: Stretch) -> int:
+        """Take the moments at the begin of the stretch that hold no news for any rule; how many.
+
+        ``look`` at each of them would leave the same state and find nothing.
+        """
+        state = patient.state.score
+        until = FOREVER
+        for rule in self._passing:
+            until = min(until, rule.calm_until(state, stretch))
+            if until <= stretch.begin:
+                return 0
+        calm = stretch.cut(until)
+        for rule in self._passing:
+            rule.pass_by(state, calm)
+        return len(calm.seen.times)
 
     def _paused(self, episodes: Episodes) -> dict[str, datetime]:
         """Since when learning waits for an open alert, by group."""

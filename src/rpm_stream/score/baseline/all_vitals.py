@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Finding, Key, Reading, Score
-from rpm_stream.score.baseline.learning import LiveDetectors, Numbers, Paused, is_sustained
+from rpm_stream.score.baseline.learning import (
+    LiveDetectors,
+    Numbers,
+    Paused,
+    Seen,
+    calm_by_time,
+    is_sustained,
+)
 from rpm_stream.score.baseline.runner import Asked, Runner, vector_of
 from rpm_stream.score.baseline.wording import UsualWords
 from rpm_stream.score.detectors.half_space_trees import HalfSpaceTrees
 from rpm_stream.score.detectors.protocol import Detector
-from rpm_stream.score.memory.marks import emits
+from rpm_stream.score.memory.column import FOREVER, Column
+from rpm_stream.score.memory.marks import emits, note_calm_for
 from rpm_stream.score.memory.state import ScoreState
 
 GROUP = "vital_signs"  # of the multi-vital detector
@@ -60,6 +69,36 @@ class Combined:
             finding = self._finding(detector, parts, readings, instant[0])
         self._runner.learn(state, live, asked)
         return record, finding
+
+    def calm_until(
+        self, state: ScoreState, live: LiveDetectors, columns: Mapping[str, Column], seen: Seen
+    ) -> datetime:
+        """Up to when the detector, that is warm, neither flags a moment nor learns or puts out
+        one. ``seen.complete`` gets the moments that it looked at.
+        """
+        until = FOREVER
+        scores: dict[tuple[float, ...], float] = {}
+        for at, readings in self._runner.completed(state, columns, seen.times):
+            if not seen.complete:
+                until = calm_by_time(state, live, (NAME, NAME), at)
+            if at >= until:
+                break
+            x = vector_of(self._numbers, readings)
+            values = tuple(x.values())
+            if values not in scores:
+                try:
+                    scores[values] = live.of[NAME].score_one(x)
+                except ValueError:  # as in ``Runner.answer``
+                    return at
+            if scores[values] >= self._kind.threshold:
+                return at
+            seen.complete.append(at)
+        return until
+
+    def pass_by(self, state: ScoreState, complete: Sequence[datetime]) -> None:
+        """The vitals together are calm at the moments at which all of them were known."""
+        if complete:
+            note_calm_for(state, f"detector:{NAME}", complete[0], complete[-1])
 
     def _record(
         self,

@@ -9,20 +9,21 @@ What a live row says of one vital is the matter of ``one_vital.py``, of all toge
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Finding, Reading, Score
 from rpm_stream.score.baseline.all_vitals import Combined
 from rpm_stream.score.baseline.lasting_change import Lasting
-from rpm_stream.score.baseline.learning import LiveDetectors, Numbers, Paused
+from rpm_stream.score.baseline.learning import LiveDetectors, Numbers, Paused, Seen
 from rpm_stream.score.baseline.one_vital import Personal
 from rpm_stream.score.baseline.runner import Runner
 from rpm_stream.score.baseline.shadow import Shadow
 from rpm_stream.score.baseline.wording import UsualWords
 from rpm_stream.score.detectors.entries import SHADOW, entries
+from rpm_stream.score.memory.column import Column
 from rpm_stream.score.memory.state import ScoreState
 
 Outcome: TypeAlias = tuple[Score | None, Finding | None]
@@ -81,6 +82,31 @@ class Learned:
             yield self._combined.look(state, live, readings, paused)
             for shadow in self._of_moments:
                 yield shadow.together(state, live, readings, paused), None
+
+    def calm_until(
+        self,
+        state: ScoreState,
+        live: LiveDetectors,
+        columns: Mapping[str, Column],
+        seen: Seen,
+    ) -> datetime:
+        """Up to when nothing is flagged, learned or put out; the first moment where a detector has
+        to look at each reading.
+        """
+        is_watched = self._of_readings or self._of_moments or not live.of
+        is_news = not state.changed.keys().isdisjoint(columns)
+        if is_watched or is_news:
+            return seen.times[0]
+        found = (self._personal.calm_until(state, live, each) for each in columns.values())
+        return min(*found, self._combined.calm_until(state, live, columns, seen))
+
+    def pass_by(
+        self, state: ScoreState, columns: Mapping[str, Column], complete: Sequence[datetime]
+    ) -> None:
+        """Each vital is calm by its readings; all together at the moments that were complete."""
+        self._combined.pass_by(state, complete)
+        for column in columns.values():
+            self._personal.pass_by(state, column)
 
     def _drop_strangers(self, state: ScoreState) -> None:
         """Drop what is stored of rows in shadow that the table does not have any more: there is

@@ -8,15 +8,17 @@ is not learned as normal, and a lasting shift is not locked out for ever (law 5)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
+import msgspec
+
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Reading, Record
 from rpm_stream.score.detectors.protocol import Detector, Feature
-from rpm_stream.score.memory.marks import note_calm
+from rpm_stream.score.memory.marks import EMIT_EVERY, note_calm
 from rpm_stream.score.memory.state import FlagRun, ScoreState
 
 LEARN_EVERY: Final = timedelta(minutes=15)
@@ -90,6 +92,30 @@ class Numbers:
             number = float(self._knowledge.convert(Decimal(reading.value), reading.unit, row.unit))
             self._known[key] = number
         return number
+
+
+class Seen(msgspec.Struct, gc=False):
+    """The moments of a stretch, and those of them at which all vitals together were known."""
+
+    times: Sequence[datetime]
+    complete: list[datetime] = []
+
+
+def calm_by_time(
+    state: ScoreState, live: LiveDetectors, names: tuple[str, str], begin: datetime
+) -> datetime:
+    """Up to when a warm detector that flags nothing neither learns nor puts out a score; ``begin``
+    where it is not warm or has to look. ``names``: of the detector, and of its score.
+    """
+    name, score = names
+    detector = live.of.get(name)
+    learned = state.learned_at.get(name)
+    emitted = state.emitted.get(score)
+    if detector is None or not detector.warm or learned is None or name in state.runs:
+        return begin
+    if emitted is None or emitted.said or begin < emitted.at:
+        return begin
+    return min(learned + LEARN_EVERY, emitted.at + EMIT_EVERY)
 
 
 def flag_run(state: ScoreState, name: str, at: datetime, flagged: bool) -> FlagRun | None:

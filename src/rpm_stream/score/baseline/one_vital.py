@@ -4,14 +4,23 @@ lasts.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from rpm_stream.ids import deterministic_id
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Finding, Key, Reading, Record, Score
-from rpm_stream.score.baseline.learning import LiveDetectors, Numbers, Paused, is_sustained
+from rpm_stream.score.baseline.learning import (
+    LiveDetectors,
+    Numbers,
+    Paused,
+    calm_by_time,
+    is_sustained,
+)
 from rpm_stream.score.baseline.runner import Asked, Runner
 from rpm_stream.score.baseline.wording import UsualWords
 from rpm_stream.score.detectors.protocol import Detector
-from rpm_stream.score.memory.marks import emits
+from rpm_stream.score.memory.column import FOREVER, Column
+from rpm_stream.score.memory.marks import emits, note_calm_for
 from rpm_stream.score.memory.state import FlagRun, ScoreState
 
 
@@ -71,6 +80,37 @@ class Personal:
         return Looked(
             score=record, finding=finding, learned=learned, in_spite_of=run if learned else None
         )
+
+    def calm_until(self, state: ScoreState, live: LiveDetectors, column: Column) -> datetime:
+        """Up to when the detector, that is warm, neither flags a reading nor learns or puts out
+        one.
+        """
+        vital = column.vital
+        key = self._keys.get(vital)
+        if key is None:
+            return FOREVER
+        until = calm_by_time(state, live, (key, vital), column.begin)
+        if until <= column.begin:
+            return column.begin
+        detector = live.of[key]
+        flagged: set[str | None] = set()
+        for value, reading in column.by_value().items():
+            try:
+                score = detector.score_one({vital: self._numbers.of(reading)})
+            except ValueError:  # as in ``Runner.answer``
+                return column.begin
+            if score >= self._kind.threshold:
+                flagged.add(value)
+        if flagged:
+            first = next(each for each in column.readings if each.value in flagged)
+            until = min(until, first.measured_at)
+        return until
+
+    def pass_by(self, state: ScoreState, column: Column) -> None:
+        """The vital is calm by the readings."""
+        key = self._keys.get(column.vital)
+        if key is not None:
+            note_calm_for(state, f"detector:{key}", column.begin, column.end)
 
     def settle(self, live: LiveDetectors, vital: str, usual: tuple[float, float]) -> None:
         """Begin again around a usual value and spread, where the detector would take long to

@@ -7,8 +7,9 @@ Prequential: what is asked is scored, the caller says what it means, then it is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import chain, groupby
 
 import msgspec
 
@@ -23,7 +24,10 @@ from rpm_stream.score.baseline.learning import (
 from rpm_stream.score.detectors.codec import StateError
 from rpm_stream.score.detectors.entries import Entry, sources_of
 from rpm_stream.score.detectors.protocol import Detector, Vector
+from rpm_stream.score.memory.column import Column, measured_at
 from rpm_stream.score.memory.state import FlagRun, ScoreState
+
+NO_TIME = timedelta(0)
 
 
 class Asked(msgspec.Struct, gc=False):
@@ -127,16 +131,57 @@ class Runner:
         found: dict[str, Reading] = {}
         for feature, vitals in self._sources.items():
             known = [latest[vital] for vital in vitals if vital in latest]
-            newest = max(known, key=lambda reading: reading.measured_at, default=None)
-            if (
-                newest is None
-                or newest.value is None
-                or not timedelta(0) <= at - newest.measured_at <= self._fresh
-            ):
+            newest = max(known, key=measured_at, default=None)
+            if newest is None or newest.value is None or not self._is_fresh(newest, at):
                 return None
             found[feature] = newest
         here = {reading.id for reading in instant}
         return found if any(reading.id in here for reading in found.values()) else None
+
+    def completed(
+        self, state: ScoreState, columns: Mapping[str, Column], times: Sequence[datetime]
+    ) -> Iterator[tuple[datetime, dict[str, Reading]]]:
+        """The moments of ``times`` at which ``complete`` will have an answer, each with it.
+
+        ``columns`` bring the readings that are not in the state yet.
+        """
+        if self._is_never_complete(state, columns, times[0]):
+            return
+        watched = [columns[vital].readings for vital in columns if vital in self._watched]
+        coming = sorted(chain.from_iterable(watched), key=measured_at)
+        newest = {vital: state.latest[vital] for vital in self._watched & state.latest.keys()}
+        for at, group in groupby(coming, key=measured_at):
+            here = {reading.vital: reading for reading in group}
+            newest.update(here)
+            found: dict[str, Reading] = {}
+            for feature, vitals in self._sources.items():
+                known = (newest[vital] for vital in vitals if vital in newest)
+                last = max(known, key=measured_at, default=None)
+                if last is None or last.value is None or not self._is_fresh(last, at):
+                    break
+                found[feature] = last
+            else:
+                if any(here.get(reading.vital) is reading for reading in found.values()):
+                    yield at, found
+
+    def _is_fresh(self, reading: Reading, at: datetime) -> bool:
+        return NO_TIME <= at - reading.measured_at <= self._fresh
+
+    def _is_never_complete(
+        self, state: ScoreState, columns: Collection[str], begin: datetime
+    ) -> bool:
+        """Whether nothing is watched, or what else is needed is unknown or too old already."""
+        if self._watched.isdisjoint(columns):
+            return True
+        for vitals in self._sources.values():
+            if not any(vital in columns for vital in vitals):
+                known = [state.latest[vital] for vital in vitals if vital in state.latest]
+                newest = max(known, key=measured_at, default=None)
+                if newest is None or newest.value is None:
+                    return True
+                if begin - newest.measured_at > self._fresh:
+                    return True
+        return False
 
 
 def vector_of(numbers: Numbers, readings: dict[str, Reading]) -> Vector:

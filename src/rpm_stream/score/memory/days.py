@@ -7,7 +7,7 @@ late reading takes its place in its own day. 30 days of one vital are under 1 KB
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from statistics import median, pstdev
 
 import msgspec
@@ -93,6 +93,14 @@ class DayTable:
         slots[slot] = round(number / self._step)
         kept.usual = None
         return True
+
+    def taken_until(self, kept: Days, at: datetime) -> datetime:
+        """The end of the slot of ``at``, where a value has it; ``at`` where it is free."""
+        slot = at.hour // self._slot_hours
+        if slot not in kept.days.get(day_of(at), {}):
+            return at
+        midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
+        return midnight + timedelta(hours=min(24, (slot + 1) * self._slot_hours))
 
     def forget(self, kept: Days, at: datetime, number: float) -> None:
         """Forget a value if it is the one of its slot; another one that is as large counts as

@@ -129,6 +129,28 @@ def add(history: VitalHistory, new: Segment) -> Placing:
     return Placing(len(segments) - 1, False, True, before)
 
 
+def goes_on(history: VitalHistory, first: datetime, last: datetime) -> Segment | None:
+    """The segment that readings from ``first`` to ``last`` may join without a gap; None where they
+    come late, or too late.
+    """
+    tail = history.segments[-1] if history.segments else None
+    if tail is None or first < tail.end or last - tail.end > SAME_RUN:
+        return None
+    return tail
+
+
+def go_on(history: VitalHistory, last: Reading | None, at: datetime, count: int) -> None:
+    """Let ``count`` readings that are not beyond a limit join the newest segment, which means the
+    same; ``last`` is the newest of them, measured ``at``.
+    """
+    tail = history.segments[-1]
+    tail.prior = None
+    tail.end = at
+    tail.count += count
+    tail.reading = last
+    tail.shown = None
+
+
 def _add_late(segments: list[Segment], new: Segment) -> Placing:
     at = new.start
     after = next(i for i, segment in enumerate(segments) if segment.end >= at)

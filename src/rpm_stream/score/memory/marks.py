@@ -21,6 +21,14 @@ def note_calm(state: ScoreState, member: str, at: datetime, calm: bool) -> None:
         known.until = at
 
 
+def note_calm_for(state: ScoreState, member: str, since: datetime, until: datetime) -> None:
+    """Carry on or begin a member's time inside its recovery limit, from one reading to a later
+    one.
+    """
+    note_calm(state, member, since, calm=True)
+    note_calm(state, member, until, calm=True)
+
+
 def emits(state: ScoreState, name: str, at: datetime, said: str) -> bool:
     """Whether a score is worth a record: it changed, or a while has passed. Notes it if so."""
     last = state.emitted.get(name)

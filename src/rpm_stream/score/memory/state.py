@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -173,3 +174,20 @@ def note_distance(state: ScoreState, before: Reading | None, reading: Reading) -
     kept = state.distances.setdefault(reading.vital, [])
     kept.append(apart)
     del kept[:-MOST_DISTANCES]
+
+
+def note_distances(state: ScoreState, before: Reading, readings: Sequence[Reading]) -> None:
+    """Keep how far apart readings of one vital lie that follow each other and ``before``."""
+    found: list[int] = []
+    after = readings[-1].measured_at
+    for reading in (*readings[-2::-1], before):
+        apart = int((after - reading.measured_at).total_seconds())
+        if apart > 0:
+            found.append(apart)
+            if len(found) == MOST_DISTANCES:
+                break
+        after = reading.measured_at
+    if found:
+        kept = state.distances.setdefault(before.vital, [])
+        kept += found[::-1]
+        del kept[:-MOST_DISTANCES]

@@ -8,11 +8,12 @@ is in signal_quality.py. Late readings say nothing of the device now.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from rpm_stream.knowledge.alerting import Stuck
 from rpm_stream.records import PatientEntry, Reading
+from rpm_stream.score.memory.column import FOREVER, Column
 from rpm_stream.score.memory.state import DeviceRun, ScoreState
 from rpm_stream.score.rules.device_runs import (
     ANY,
@@ -28,6 +29,7 @@ from rpm_stream.score.rules.device_runs import (
 )
 from rpm_stream.score.rules.moment import Moment
 from rpm_stream.score.rules.protocol import Held, MomentRule, Shared
+from rpm_stream.score.rules.stretch import Stretch
 from rpm_stream.score.rules.unit_mismatch import OtherUnits
 from rpm_stream.text import plain_flags, plain_unit, plain_value
 
@@ -62,6 +64,47 @@ class DeviceRules(MomentRule):
         for reading in moment.readings:
             for told in self._told(state, reading):
                 moment.findings.append(self._teller.finding(told))
+
+    def calm_until(self, state: ScoreState, stretch: Stretch) -> datetime:
+        """To its end where no fault lasts and no value has stood still for long; all or
+        nothing.
+        """
+        is_faulty = bool(state.faults) and any_going_on(state.faults)
+        if is_faulty or BATTERY in stretch.columns:
+            return stretch.begin
+        for vital in self._stuck.keys() & stretch.columns.keys():
+            if not self._moves(state, stretch.columns[vital]):
+                return stretch.begin
+        return FOREVER
+
+    def _moves(self, state: ScoreState, column: Column) -> bool:
+        """Whether no value can have come so often, for so long, that its device is stuck."""
+        run = state.repeats.get(_stuck(column.first))
+        if run is None or column.begin < run.until:
+            return False
+        rules = self._stuck[column.vital]
+        count = len(column.readings) + run.count
+        return count <= rules.count or column.end - run.since < timedelta(minutes=rules.minutes)
+
+    def pass_by(self, state: ScoreState, stretch: Stretch) -> None:
+        """The last values of each device count as a row, where they are equal."""
+        for vital in self._stuck.keys() & stretch.columns.keys():
+            readings = stretch.columns[vital].readings
+            last = readings[-1]
+            size = 0
+            for reading in reversed(readings):
+                if reading.value != last.value:
+                    break
+                size += 1
+            member = _stuck(last)
+            run = state.repeats[member]
+            value = _written(last)
+            if size == len(readings) and run.value == value:
+                run.until = last.measured_at
+                run.count += size
+            else:
+                since = readings[-size].measured_at
+                keep(state.repeats, member, DeviceRun(since, last.measured_at, size, value))
 
     def recovered(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
         """Whether the device is well again, by a reading of its own."""
@@ -210,9 +253,9 @@ class DeviceRules(MomentRule):
             )
 
     def _same(self, state: ScoreState, reading: Reading, rules: Stuck) -> Iterator[Told]:
-        member = member_of("stuck", reading.vital, reading.device)
+        member = _stuck(reading)
         at = reading.measured_at
-        value = f"{reading.value} {reading.unit}"
+        value = _written(reading)
         run = state.repeats.get(member)
         if run is not None and at < run.until:
             return
@@ -234,3 +277,12 @@ class DeviceRules(MomentRule):
                 why=why,
                 evidence=(reading,),
             )
+
+
+def _stuck(reading: Reading) -> str:
+    """The member of a device whose value does not move."""
+    return member_of("stuck", reading.vital, reading.device)
+
+
+def _written(reading: Reading) -> str:
+    return f"{reading.value} {reading.unit}"

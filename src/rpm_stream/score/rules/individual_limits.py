@@ -103,6 +103,17 @@ class OwnLimits:
         timeline = self._timelines(patient).get(vital)
         return timeline.periods[bisect_right(timeline.boundaries, at)] if timeline else NOTHING
 
+    def is_steady(
+        self, patient: PatientEntry, vital: str, since: datetime, until: datetime
+    ) -> bool:
+        """Whether the same holds of ``vital`` from ``since`` to ``until``."""
+        if not (patient.limits or patient.panel or patient.programme):
+            return True
+        timeline = self._timelines(patient).get(vital)
+        return timeline is None or (
+            bisect_right(timeline.boundaries, since) == bisect_right(timeline.boundaries, until)
+        )
+
     def _timelines(self, patient: PatientEntry) -> dict[str, Timeline]:
         held = self._held(patient)
         key = patient.patient if patient.limits else (patient.panel, patient.programme)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from rpm_stream.records import Key
 from rpm_stream.score.baseline.learned import Learned
@@ -10,6 +10,7 @@ from rpm_stream.score.detectors.drift import Drift
 from rpm_stream.score.memory.state import ScoreState
 from rpm_stream.score.rules.moment import Moment
 from rpm_stream.score.rules.protocol import MomentRule, Shared
+from rpm_stream.score.rules.stretch import Stretch
 
 
 class LearnedRule(MomentRule):
@@ -36,6 +37,14 @@ class LearnedRule(MomentRule):
                 moment.scores.append(score)
             if finding is not None:
                 moment.findings.append(finding)
+
+    def calm_until(self, state: ScoreState, stretch: Stretch) -> datetime:
+        """Up to when no detector flags, learns or puts out a score."""
+        return self._learned.calm_until(state, stretch.live, stretch.columns, stretch.seen)
+
+    def pass_by(self, state: ScoreState, stretch: Stretch) -> None:
+        """The vitals stay calm."""
+        self._learned.pass_by(state, stretch.columns, stretch.seen.complete)
 
     def pauses_learning(self, key: Key) -> bool:
         """A usual that has changed is there to be learned: all but that one pause."""

@@ -5,16 +5,19 @@ is beyond a limit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from rpm_stream.records import Finding, PatientEntry, Reading
 from rpm_stream.score.baseline.learning import Numbers
-from rpm_stream.score.memory.history import Level, Placing
-from rpm_stream.score.memory.state import Point, ScoreState, note_distance
+from rpm_stream.score.memory.column import FOREVER, Column
+from rpm_stream.score.memory.history import Level, Placing, go_on
+from rpm_stream.score.memory.state import Point, ScoreState, note_distance, note_distances
 from rpm_stream.score.rules.limits_and_news2 import LimitJudge
 from rpm_stream.score.rules.moment import Moment
+from rpm_stream.score.rules.news2 import SATURATION, has_scale_2
 from rpm_stream.score.rules.protocol import Held, MomentRule, Shared
+from rpm_stream.score.rules.stretch import Stretch
 
 # with MOST_TRAIL of them a quarter of an hour is known at any time
 TRAIL_EVERY = timedelta(minutes=3)
@@ -84,10 +87,50 @@ class LimitRule(MomentRule):
                 if plan.is_answer:
                     moment.findings += self._judge.again(state, moment.entry, reading, before)
 
+    def calm_until(self, state: ScoreState, stretch: Stretch) -> datetime:
+        """Up to when all vitals stay at the level at which they are."""
+        entry = stretch.entry
+        until = FOREVER
+        for vital, column in stretch.columns.items():
+            plan = self._plans.get(vital, NO_PLAN)
+            is_answer = plan.is_scored and plan.is_answer
+            if is_answer or (vital == SATURATION and has_scale_2(entry)):
+                return stretch.begin
+            newest = state.latest.get(vital)
+            is_first = newest is None and self._is_kept(state, entry, vital)
+            if is_first or (newest is not None and column.begin < newest.measured_at):
+                return stretch.begin
+            until = min(until, self._judge.calm_until(state, entry, column))
+        return until
+
+    def pass_by(self, state: ScoreState, stretch: Stretch) -> None:
+        """Histories, distances, ``latest`` and trails move on."""
+        for vital, column in stretch.columns.items():
+            history = state.histories.get(vital)
+            if history is not None:
+                go_on(history, column.last, column.end, len(column.readings))
+                self._note_trails(state, column)
+            if self._is_kept(state, stretch.entry, vital):
+                note_distances(state, state.latest[vital], column.readings)
+                state.latest[vital] = column.last
+
+    def _is_kept(self, state: ScoreState, entry: PatientEntry, vital: str) -> bool:
+        """Whether the newest reading of the vital is kept, where it has no limit either."""
+        plan = self._plans.get(vital, NO_PLAN)
+        return plan.is_kept or vital in state.histories or vital in entry.expected_every
+
+    def _note_trails(self, state: ScoreState, column: Column) -> None:
+        trail = state.trail.get(column.vital)
+        if not trail or column.end - trail[-1].at >= TRAIL_EVERY:
+            for reading in column.readings:
+                self._note_point(state, reading)
+
     def _note_trail(self, state: ScoreState, reading: Reading, placing: Placing | None) -> None:
         """Keep a value every few minutes, so that a course is known from the first alert on."""
-        if placing is None or reading.value is None:
-            return
+        if placing is not None and reading.value is not None:
+            self._note_point(state, reading)
+
+    def _note_point(self, state: ScoreState, reading: Reading) -> None:
         trail = state.trail.setdefault(reading.vital, [])
         if not trail or reading.measured_at - trail[-1].at >= TRAIL_EVERY:
             trail.append(Point(reading.measured_at, self._numbers.of(reading)))

@@ -10,6 +10,7 @@ exactly. A doubt of the device about its own value is said, and silences nothing
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import TypedDict
 
@@ -63,6 +64,17 @@ class LimitTable:
             person = Person(chart=chart, scale=scale, exempt=self._chart.exempt(patient, at))
             self._known[key] = self._judge(reading, person, held.sides)
         return self._known[key]
+
+    def is_steady(
+        self, patient: PatientEntry, vital: str, since: datetime, until: datetime
+    ) -> bool:
+        """Whether a value of ``vital`` has one verdict from ``since`` to ``until``.
+
+        Age moves one way, so that a chart which holds at both ends holds between them.
+        """
+        return self._own_limits.is_steady(patient, vital, since, until) and (
+            self._bands.chart_of(patient, since) == self._bands.chart_of(patient, until)
+        )
 
     def _judge(self, reading: Reading, person: Person, own: Sequence[OwnSide]) -> Verdict | None:
         assert reading.value is not None

@@ -17,8 +17,17 @@ import msgspec
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import RANK, Direction, Finding, PatientEntry, Reading
 from rpm_stream.sameness import ignored_time
+from rpm_stream.score.memory.column import FOREVER, Column
 from rpm_stream.score.memory.continuous import is_continuous
-from rpm_stream.score.memory.history import Placing, Segment, VitalHistory, add, beside, segment_of
+from rpm_stream.score.memory.history import (
+    Placing,
+    Segment,
+    VitalHistory,
+    add,
+    beside,
+    goes_on,
+    segment_of,
+)
 from rpm_stream.score.memory.recent import Recent, among_last, enter, forget
 from rpm_stream.score.memory.retraction import forget_in
 from rpm_stream.score.memory.rows import Reach, Run, within
@@ -78,6 +87,31 @@ class LimitJudge:
         return seen.placing, _worst_of(
             self._finding(state, reading, each, seen) for each in breaches
         )
+
+    def calm_until(self, state: ScoreState, entry: PatientEntry, column: Column) -> datetime:
+        """Up to when the readings join the newest segment of their vital, none beyond a limit."""
+        vital = column.vital
+        history = state.histories.get(vital)
+        if not self._limits.is_steady(entry, vital, column.begin, column.end):
+            return column.begin
+        tail = None
+        if history is not None:
+            tail = goes_on(history, column.begin, column.end)
+            if tail is None or tail.broken:
+                return column.begin
+        moving: set[str | None] = set()
+        for value, reading in column.by_value().items():
+            verdict = self._limits.judge(reading, entry, "1")
+            if tail is None:
+                is_calm = verdict is None  # no limit knows the vital
+            else:
+                verdict = verdict or NO_LIMIT
+                is_calm = not verdict.counted and tail.matches(_alone(reading, verdict))
+            if not is_calm:
+                moving.add(value)
+        if not moving:
+            return FOREVER
+        return next(each.measured_at for each in column.readings if each.value in moving)
 
     def _entered(self, state: ScoreState, reading: Reading, patient: PatientEntry) -> _Seen | None:
         """Put a reading into its history; on scale 2 into both, and what counts is that of its

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from rpm_stream.ids import deterministic_id
 from rpm_stream.records import Finding, Key, PatientEntry, Priority, Reading, Score, Total
+from rpm_stream.score.memory.column import FOREVER
 from rpm_stream.score.memory.history import Level, Placing
 from rpm_stream.score.memory.marks import emits, note_calm
 from rpm_stream.score.memory.member_names import member_name
@@ -23,6 +24,7 @@ from rpm_stream.score.rules.news2 import (
     News2Score,
 )
 from rpm_stream.score.rules.protocol import Held, MomentRule, Shared
+from rpm_stream.score.rules.stretch import Stretch
 
 NEWS2 = member_name("news2", Key())  # its member in an episode, and its detector in a score
 GROUP = "vital_signs"  # of its vitals
@@ -51,6 +53,13 @@ class Totals(MomentRule):
         moment.scores += scores
         moment.findings += findings
         moment.total = state.total
+
+    def calm_until(self, state: ScoreState, stretch: Stretch) -> datetime:
+        """Up to when the score is put out again: nothing that it stands on changes."""
+        if not any(map(self.chart.knows, stretch.columns)):
+            return FOREVER
+        emitted = state.emitted.get(NEWS2)
+        return stretch.begin if emitted is None else emitted.at + SCORE_EVERY
 
     def _is_needed(self, state: ScoreState, moment: Moment) -> bool:
         if not moment.placings:

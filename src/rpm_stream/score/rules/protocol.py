@@ -25,6 +25,7 @@ from rpm_stream.score.memory.state import ScoreState
 from rpm_stream.score.rules.limits import LimitTable
 from rpm_stream.score.rules.moment import Moment
 from rpm_stream.score.rules.news2 import Chart
+from rpm_stream.score.rules.stretch import Stretch
 
 
 class Shared(NamedTuple):
@@ -153,3 +154,11 @@ class MomentRule(Rule, Protocol):
 
     def look(self, state: ScoreState, moment: Moment) -> None:
         """Add what the readings of the moment show to ``moment.findings``; the state moves on."""
+
+    def calm_until(self, state: ScoreState, stretch: Stretch) -> datetime:
+        """As in ``Passing``: a rule that does not say otherwise looks at each moment."""
+        return stretch.begin
+
+    def pass_by(self, state: ScoreState, stretch: Stretch) -> None:
+        """As in ``Passing``."""
+        return

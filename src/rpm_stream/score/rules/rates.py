@@ -18,11 +18,13 @@ from rpm_stream.knowledge.trends import Falling
 from rpm_stream.records import Finding, Key, PatientEntry, Reading
 from rpm_stream.score.baseline.learning import Numbers
 from rpm_stream.score.baseline.wording import UsualWords
+from rpm_stream.score.memory.column import FOREVER
 from rpm_stream.score.memory.marks import note_calm
 from rpm_stream.score.memory.member_names import member_name
 from rpm_stream.score.memory.state import Point, ScoreState
 from rpm_stream.score.rules.moment import Moment
 from rpm_stream.score.rules.protocol import MomentRule, Shared
+from rpm_stream.score.rules.stretch import Stretch
 
 MOST_POINTS = 24  # a window of one value a minute, and late ones
 MOST_IN_WINDOW = 8  # of a denser sensor the newest count: pairs grow with the square
@@ -47,6 +49,10 @@ class Rates(MomentRule):
     def look(self, state: ScoreState, moment: Moment) -> None:
         """Add what the readings of the moment say of how fast their vital falls."""
         moment.findings += self._found(state, moment.judged, moment.late)
+
+    def calm_until(self, state: ScoreState, stretch: Stretch) -> datetime:
+        """To its end where no vital has such a rule."""
+        return FOREVER if self._falling.keys().isdisjoint(stretch.columns) else stretch.begin
 
     def forget(self, state: ScoreState, entry: PatientEntry, wrong: Sequence[Reading]) -> None:
         """Take readings out of the values of the last minutes."""

@@ -15,14 +15,27 @@ its place.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
+from operator import lt
 from struct import Struct
 from typing import Any
 from zlib import crc32
 
 from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Origin, Reading
-from rpm_stream.sameness import BY_TWO_WAYS, MINUTE, Measured, are_one, closest, measured
+from rpm_stream.sameness import (
+    BY_TWO_WAYS,
+    MINUTE,
+    Measured,
+    are_one,
+    closest,
+    device_mark,
+    measured,
+    microseconds,
+)
+from rpm_stream.score.memory.column import FOREVER, Column
 from rpm_stream.score.memory.state import ScoreState, Twin
+from rpm_stream.score.rules.stretch import Stretch
 from rpm_stream.text import is_of_devices
 
 MOST = 14  # readings of a vital that are kept: 280 octets
@@ -37,6 +50,7 @@ _FORM = Struct("<qIII")
 _TIME = Struct("<q")
 _WORD = Struct("<I")
 _SIZE = _FORM.size
+_DEVICE = _TIME.size + _WORD.size  # where a mark names its device
 
 
 class Same:
@@ -56,6 +70,19 @@ class Same:
         from now on.
         """
         return [reading for reading in readings if self._is_known(state, reading)]
+
+    def calm_until(self, state: ScoreState, stretch: Stretch) -> datetime:
+        """To its end where each vital goes on with the one device that it was last heard by."""
+        for vital, column in stretch.columns.items():
+            if vital in self._vitals and not _is_of_one(state.seen.get(vital, b""), column):
+                return stretch.begin
+        return FOREVER
+
+    def pass_by(self, state: ScoreState, stretch: Stretch) -> None:
+        """The readings of a calm stretch are known from now on."""
+        for vital, column in stretch.columns.items():
+            if vital in self._vitals:
+                state.seen[vital] = _all_entered(state.seen.get(vital, b""), column)
 
     def _is_known(self, state: ScoreState, reading: Reading) -> bool:
         vital = reading.vital
@@ -140,6 +167,39 @@ def _entered(kept: bytes, one: Measured, vital: str) -> bytes:
     if crowded >= 0 and at - _TIME.unpack_from(kept, crowded)[0] < MINUTE:
         return kept[:crowded] + kept[crowded + _SIZE :] + mark
     return (kept + mark)[-_most(vital) * _SIZE :]
+
+
+def _is_of_one(kept: bytes, column: Column) -> bool:
+    """Whether all that is kept is of the column's device, and older than each reading in turn:
+    then none tells of a measurement again.
+    """
+    device = _WORD.pack(device_mark(column.device))
+    of_devices = (kept[_DEVICE + byte :: _SIZE] for byte in range(len(device)))
+    marks = len(kept) // _SIZE
+    if any(found != device[byte : byte + 1] * marks for byte, found in enumerate(of_devices)):
+        return False
+    times = [reading.measured_at for reading in column.readings]
+    if not all(map(lt, times, times[1:])):
+        return False
+    return not kept or _TIME.unpack_from(kept, len(kept) - _SIZE)[0] < microseconds(times[0])
+
+
+def _all_entered(kept: bytes, column: Column) -> bytes:
+    """As ``_entered`` for each reading in turn: of most of them the mark is never made."""
+    most = _most(column.vital)
+    marks: list[tuple[int, bytes | Reading]] = [
+        (_TIME.unpack_from(kept, place)[0], kept[place : place + _SIZE])
+        for place in range(0, len(kept), _SIZE)
+    ]
+    for reading in column.readings:
+        at = microseconds(reading.measured_at)
+        if len(marks) >= MOST_A_MINUTE and at - marks[-MOST_A_MINUTE][0] < MINUTE:
+            del marks[-MOST_A_MINUTE]
+        marks.append((at, reading))
+        del marks[:-most]
+    return b"".join(
+        mark if isinstance(mark, bytes) else _FORM.pack(*measured(mark)) for _, mark in marks
+    )
 
 
 def _most(vital: str) -> int:

@@ -15,6 +15,7 @@ import msgspec
 
 from rpm_stream.knowledge.signal import Resent, Step
 from rpm_stream.records import Finding, PatientEntry, Reading
+from rpm_stream.score.memory.column import FOREVER, Column
 from rpm_stream.score.memory.state import DeviceRun, LastValue, ScoreState
 from rpm_stream.score.rules.device_runs import (
     MOST_RUNS,
@@ -29,6 +30,7 @@ from rpm_stream.score.rules.device_runs import (
 )
 from rpm_stream.score.rules.moment import Moment
 from rpm_stream.score.rules.protocol import Held, MomentRule, Shared
+from rpm_stream.score.rules.stretch import Stretch
 from rpm_stream.score.rules.unit_mismatch import OtherUnits
 from rpm_stream.text import plain_flags, plain_unit, plain_value, with_unit
 
@@ -94,6 +96,54 @@ class Quality(MomentRule):
         if told:
             moment.findings += [self._teller.finding(each) for each in told]
 
+    def calm_until(self, state: ScoreState, stretch: Stretch) -> datetime:
+        """To its end where no vital jumps or disagrees with another one; all or nothing."""
+        if state.doubts and any_going_on(state.doubts):
+            return stretch.begin
+        for vital, column in stretch.columns.items():
+            plan = self._plans.get(vital)
+            if vital in MOVEMENT or (plan and not self._is_calm(state, plan, column)):
+                return stretch.begin
+        pulse = stretch.columns.get(PULSE)
+        if pulse is not None and not self._agrees(state, pulse, stretch.columns.get(HEART)):
+            return stretch.begin
+        return FOREVER
+
+    def _is_calm(self, state: ScoreState, plan: Plan, column: Column) -> bool:
+        """Whether the values of one device have nothing to compare, or lie near each other."""
+        if plan.mixes_units or plan.resent is not None:
+            return False
+        if plan.step is None:
+            return True
+        last = state.signal.get(_key(column.first))
+        if last is None or column.begin < last.at or column.unit != last.unit:
+            return False
+        values = {last.value, *(reading.value or last.value for reading in column.readings)}
+        numbers = [self._units.number(column.vital, each, column.unit) for each in values]
+        return max(numbers) - min(numbers) < plan.by
+
+    def _agrees(self, state: ScoreState, pulse: Column, heart: Column | None) -> bool:
+        """Whether no value of a pulse can disagree with a heart rate of another device."""
+        known = state.latest.get(HEART)
+        if heart is not None and heart.device != pulse.device:
+            return False
+        if known is None or known.value is None or known.device == pulse.device:
+            return True
+        if heart is not None:
+            return False
+        since = pulse.begin - known.measured_at
+        if since > self._together or known.measured_at - pulse.end > self._together:
+            return True
+        rate = float(known.value)
+        return all(abs(rate - float(value or rate)) <= self._gap for value in pulse.by_value())
+
+    def pass_by(self, state: ScoreState, stretch: Stretch) -> None:
+        """The newest value of each device moves on."""
+        for vital, column in stretch.columns.items():
+            plan = self._plans.get(vital)
+            if plan is not None and plan.step is not None:
+                _keep_last(state, _key(column.last), column.last)
+
     def recovered(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
         """Whether the device's values fit together again."""
         return is_well(state.doubts.get(name))
@@ -106,7 +156,7 @@ class Quality(MomentRule):
             return
         if (plan := self._plans.get(reading.vital)) is None:
             return
-        key = f"{reading.vital}:{reading.device}"
+        key = _key(reading)
         last = state.signal.get(key)
         if last is not None and reading.measured_at < last.at:
             return
@@ -320,6 +370,11 @@ class Quality(MomentRule):
             ):
                 return [f"while moving: {last.value} {words}"]
         return []
+
+
+def _key(reading: Reading) -> str:
+    """The name of a vital's device in the state."""
+    return f"{reading.vital}:{reading.device}"
 
 
 def _keep_last(state: ScoreState, key: str, reading: Reading) -> None:

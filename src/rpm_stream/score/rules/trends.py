@@ -9,7 +9,7 @@ Values that their device doubts, and those of an unknown user of a shared scale,
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from statistics import fmean
 
@@ -19,6 +19,7 @@ from rpm_stream.knowledge.trends import Average, Drop, Joined
 from rpm_stream.records import Direction, Finding, Key, PatientEntry, Reading, Record
 from rpm_stream.score.baseline.learning import Numbers
 from rpm_stream.score.baseline.wording import UsualWords
+from rpm_stream.score.memory.column import FOREVER, Column
 from rpm_stream.score.memory.continuous import is_continuous
 from rpm_stream.score.memory.days import (
     AVERAGE,
@@ -31,8 +32,8 @@ from rpm_stream.score.memory.days import (
     day_of,
     spread,
 )
-from rpm_stream.score.memory.history import VitalHistory, add, segment_of
-from rpm_stream.score.memory.marks import note_calm
+from rpm_stream.score.memory.history import VitalHistory, add, go_on, goes_on, segment_of
+from rpm_stream.score.memory.marks import note_calm, note_calm_for
 from rpm_stream.score.memory.member_names import member_name
 from rpm_stream.score.memory.recent import among_last, enter, forget
 from rpm_stream.score.memory.rows import run
@@ -41,6 +42,7 @@ from rpm_stream.score.rules.discharge_weight import DischargeWeight
 from rpm_stream.score.rules.limits_and_news2 import number_of
 from rpm_stream.score.rules.moment import Moment
 from rpm_stream.score.rules.protocol import MomentRule, Shared
+from rpm_stream.score.rules.stretch import Stretch
 from rpm_stream.score.rules.trend_wording import TrendWords
 
 DROPPED = "dropped"
@@ -142,6 +144,54 @@ class Trends(MomentRule):
                 yield from self._average(state, reading, patient, (entered, is_late))
             if reading.vital in self._drops:
                 yield from self._drop(state, reading, is_late)
+
+    def calm_until(self, state: ScoreState, stretch: Stretch) -> datetime:
+        """Up to when the slots of the days are taken, no rise is told and nothing drops."""
+        until = FOREVER
+        for vital, column in stretch.columns.items():
+            table = self._tables.get(vital)
+            if table is None:
+                continue
+            kept = state.days.get(vital)
+            if kept is None or kept.is_told:
+                return stretch.begin
+            until = min(until, table.taken_until(kept, column.begin))
+            if vital in self._drops:
+                until = min(until, self._no_drop_until(state, kept, column))
+        return until
+
+    def _no_drop_until(self, state: ScoreState, kept: Days, column: Column) -> datetime:
+        """Up to when the values of a stream stay above what would be a drop."""
+        row = self._drops[column.vital]
+        day = day_of(column.begin)
+        first = max(day - row.days, self._since(state, row.vital))
+        if kept.usual is None or kept.usual[:2] != (first, day):
+            return column.begin  # not asked yet
+        usual = kept.usual[2]
+        if usual is None:
+            return FOREVER
+        history = state.drops.get(row.vital)
+        tail = None if history is None else goes_on(history, column.begin, column.end)
+        if tail is None or tail.level != "inside" or tail.points is not None or tail.side:
+            return column.begin
+        if not all(is_continuous(reading, self._knowledge) for reading in column.readings):
+            return column.begin
+        least = usual - float(row.by) + 1e-6
+        low = {
+            value
+            for value, reading in column.by_value().items()
+            if self._numbers.of(reading) <= least
+        }
+        return next((each.measured_at for each in column.readings if each.value in low), FOREVER)
+
+    def pass_by(self, state: ScoreState, stretch: Stretch) -> None:
+        """Where a usual is known the vital lies above a drop from it."""
+        for vital in self._drops.keys() & stretch.columns.keys():
+            column = stretch.columns[vital]
+            usual = state.days[vital].usual
+            if usual is not None and usual[2] is not None:
+                go_on(state.drops[vital], None, column.end, len(column.readings))
+                note_calm_for(state, _member(vital), column.begin, column.end)
 
     def forget(self, state: ScoreState, entry: PatientEntry, wrong: Sequence[Reading]) -> None:
         """Take out of their days, and of what a drop counts, what readings have put there."""

@@ -1,0 +1,144 @@
+"""Moments without news, which are taken at once, leave the same bytes as moments looked at one by
+one (``score/rules/stretch.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.replaying import START, registry_of, stamp
+from support.streams import NEWS, USUAL, Sent, Stream
+
+from rpm_stream.knowledge import shipped
+from rpm_stream.pipeline.judge import Judge
+from rpm_stream.pipeline.patient_codec import pack_patient, unpack_patient
+from rpm_stream.pipeline.work import Work
+from rpm_stream.records import Reading
+
+SECONDS = 1 / 60
+LIMIT = {"unit": "/min", "owner": "dr", "priority": "low"}
+PATIENTS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "expected": {"expected_every": {"perfusion_index": 60, "heart_rate": 60}},
+    "scale 2": {"oxygen_scale": 2, "on_oxygen": False},
+    "pregnant": {"pregnant": True},
+    "child": {"born": "2019-05-01"},
+    "sixteen today": {"born": "2010-03-20"},
+    "born ahead": {"born": "2027-01-01"},
+    "limit": {"limits": [{"vital": "heart_rate", "high": 74, **LIMIT}]},
+    "for minutes": {"limits": [{"vital": "heart_rate", "high": 74, "for": 5, **LIMIT}]},
+    "counted": {
+        "limits": [
+            {
+                "vital": "heart_rate",
+                "high": 74,
+                "of": {"count": 2, "last": 3, "within": 60},
+                **LIMIT,
+            }
+        ]
+    },
+    "from then to then": {
+        "limits": [
+            {
+                "vital": "heart_rate",
+                "high": 60,
+                "valid_from": stamp(20 * 24 * 60 + 41 * SECONDS),
+                "until": stamp(20 * 24 * 60 + 41.5 * SECONDS),
+                **LIMIT,
+            }
+        ]
+    },
+}
+
+
+class OneByOne(Judge):
+    """A judge that looks at each moment."""
+
+    def _moments(self, work: Work, moments: Sequence[Sequence[Reading]]) -> None:
+        for readings in moments:
+            self._instant(work, readings)
+
+
+class Counting(Judge):
+    """A judge that counts the moments at which it looked."""
+
+    looked = 0
+
+    def _instant(self, work: Work, readings: Sequence[Reading]) -> None:
+        self.looked += 1
+        super()._instant(work, readings)
+
+
+def judges(patient: str) -> tuple[Counting, OneByOne]:
+    registry = registry_of([{"v": 1, "patient": "p", **PATIENTS[patient]}])
+    return Counting(shipped(), registry), OneByOne(shipped(), registry)
+
+
+@cache
+def known(patient: str) -> bytes:
+    """A person of whom all vitals have been measured for twenty days."""
+    judge = judges(patient)[1]
+    person = unpack_patient(None, "p")
+    stream = Stream(seed=1)
+    sent = Sent(tuple(USUAL), moments=1, step=0, gap=3600, news="", at=-1)
+    while stream.now < START + timedelta(days=20) - timedelta(hours=1):
+        judge.step(person, stream.message(sent))
+    return pack_patient(person)
+
+
+def compare(patient: str, before: bytes | None, messages: Sequence[Sent], seed: int) -> float:
+    """Both judges by the same messages; the share of moments that was taken without a look."""
+    at_once, one_by_one = judges(patient)
+    stream = Stream(seed=seed, now=START + timedelta(days=20), offset=1_000)
+    people = [unpack_patient(before, "p") for _ in range(2)]
+    moments = 0
+    for sent in messages:
+        message = stream.message(sent)
+        moments += len({each.measured_at for each in message.readings})
+        found, expected = (
+            judge.step(person, message)
+            for judge, person in zip((at_once, one_by_one), people, strict=True)
+        )
+        assert found is not None
+        assert not found.rejects
+        assert msgspec.json.encode(found) == msgspec.json.encode(expected)
+        assert pack_patient(people[0]) == pack_patient(people[1])
+    return 1 - at_once.looked / moments
+
+
+sent = st.builds(
+    Sent,
+    vitals=st.lists(st.sampled_from(sorted(USUAL)), min_size=1, max_size=4, unique=True),
+    moments=st.integers(1, 90),
+    step=st.sampled_from([0.25, 1, 1, 1, 2, 20, 90, 4000]),
+    gap=st.sampled_from([0, 1, 1, 30, 400, 5000]),
+    news=st.sampled_from(NEWS),
+    at=st.integers(0, 60),
+)
+
+
+@pytest.mark.parametrize("patient", PATIENTS)
+@settings(max_examples=40, deadline=None)
+@given(messages=st.lists(sent, min_size=1, max_size=8), seed=st.integers(0, 5))
+def test_at_once_is_as_one_by_one(patient: str, messages: list[Sent], seed: int) -> None:
+    compare(patient, known(patient), messages, seed)
+
+
+@settings(max_examples=40, deadline=None)
+@given(messages=st.lists(sent, min_size=1, max_size=8), seed=st.integers(0, 5))
+def test_of_a_person_of_whom_nothing_is_known_too(messages: list[Sent], seed: int) -> None:
+    compare("plain", None, messages, seed)
+
+
+@pytest.mark.parametrize("vitals", [("heart_rate",), ("oxygen_saturation",), ("respiratory_rate",)])
+def test_a_stream_without_news_is_mostly_taken_at_once(vitals: tuple[str, ...]) -> None:
+    """Else the law above would hold of nothing."""
+    calm = Sent(vitals, moments=30, step=1, gap=1, news="", at=-1)
+    assert compare("plain", known("plain"), [calm] * 40, seed=3) > 0.8
