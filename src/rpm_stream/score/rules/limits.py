@@ -265,8 +265,6 @@ class LimitTable:
 
 
 class _Place(TypedDict):
-    """The place of a breach in an episode."""
-
     key: Key
     member: str
 

@@ -59,7 +59,6 @@ class Rates(MomentRule):
     def _found(
         self, state: ScoreState, readings: Sequence[Reading], late: Collection[str]
     ) -> Iterator[Finding]:
-        """Yield a finding for each reading of the instant that shows its vital falling fast."""
         for reading in readings:
             row = self._falling.get(reading.vital)
             if row is None or reading.value is None:

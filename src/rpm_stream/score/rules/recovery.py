@@ -102,7 +102,6 @@ class Recovery:
     def _history(
         self, state: ScoreState, patient: PatientEntry, of: Of, at: datetime
     ) -> VitalHistory | None:
-        """The history by which a side of a vital has recovered or not."""
         if self._scale(state, patient, of, at) == "2 on oxygen" and state.on_oxygen is not None:
             return state.on_oxygen
         return state.histories.get(of[0])

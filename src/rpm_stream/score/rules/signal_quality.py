@@ -320,7 +320,6 @@ class Quality(MomentRule):
 
 
 def _keep_last(state: ScoreState, key: str, reading: Reading) -> None:
-    """Keep the newest value under ``key``."""
     assert reading.value is not None
     last = state.signal.get(key)
     if last is None:
