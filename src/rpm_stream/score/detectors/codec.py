@@ -73,7 +73,7 @@ def opened(stamps: tuple[Stamp, ...], data: bytes) -> tuple[Stamp, bytes]:
             if settings != _settings(stamp):
                 raise StateError("learned under other settings")
             return stamp, payload
-    raise StateError("another detector, or another version of it or of River")
+    raise StateError("written by another detector, or by another version of it or of River")
 
 
 def unseal(stamp: Stamp, data: bytes, size: int | None) -> bytes:
@@ -83,7 +83,7 @@ def unseal(stamp: Stamp, data: bytes, size: int | None) -> bytes:
     """
     _, payload = opened((stamp,), data)
     if size is not None and len(payload) != size:
-        raise StateError("payload of a wrong size")
+        raise StateError("the payload has a wrong size")
     return payload
 
 
@@ -96,7 +96,7 @@ def _present(data: bytes) -> tuple[bytes, bytes, bytes]:
 def _first(data: bytes) -> tuple[bytes, bytes, bytes]:
     """Split an envelope of layout 1 into label, settings and payload."""
     if len(data) < _HEAD.size + 2 * _WORD.size:
-        raise StateError("too short")
+        raise StateError("the state is too short")
     body = data[: -_WORD.size]
     if _WORD.pack(crc32(body)) != data[-_WORD.size :]:
         raise StateError("its checksum is wrong: it was damaged")

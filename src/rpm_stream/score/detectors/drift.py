@@ -301,7 +301,7 @@ class Drift(ADWIN, Detector):
         stamp, payload = opened((_stamp(feature, Drift.version), _stamp(feature, "1")), data)
         head = _HEAD if stamp.version == Drift.version else _FIRST_HEAD
         if len(payload) < head.size:
-            raise StateError("payload of a wrong size")
+            raise StateError("the payload has a wrong size")
         fields = head.unpack_from(payload)
         lengths = fields[3:] if head is _HEAD else fields[1:]
         rows = _rows(lengths, payload[head.size :])

@@ -175,7 +175,7 @@ class Quantile(Detector):
         feature = one_of(features)
         _, payload = opened((_stamp(feature, Quantile.version), _stamp(feature, "1")), data)
         if len(payload) != _STATE.size:
-            raise StateError("payload of a wrong size")
+            raise StateError("the payload has a wrong size")
         count, *window = _STATE.unpack(payload)
         known = min(count, WINDOW)
         if not all(isfinite(x) and SMALLEST / 2 <= x <= LARGEST * 2 for x in window[:known]) or any(

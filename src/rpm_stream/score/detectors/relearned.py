@@ -123,7 +123,7 @@ class Relearned(Detector):
         _, payload = opened((_stamp(row, name, detector._vitals),), data)
         size = len(payload) - _COUNT.size
         if size < 0 or size % detector._numbers.size:
-            raise StateError("payload of a wrong size")
+            raise StateError("the payload has a wrong size")
         (detector._count,) = _COUNT.unpack_from(payload)
         detector._kept = list(detector._numbers.iter_unpack(payload[_COUNT.size :]))
         most = detector._count if detector._count < 2 * row.keep else 2 * row.keep - 1
@@ -138,7 +138,7 @@ class Relearned(Detector):
         try:
             detector._rebuild()
         except ValueError:
-            raise StateError("vectors that cannot be learned") from None
+            raise StateError("vectors cannot be learned") from None
         return detector
 
 

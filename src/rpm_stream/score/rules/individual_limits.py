@@ -316,9 +316,9 @@ def faults(entry: RegistryEntry, knowledge: Knowledge, at: datetime | None = Non
             told.append(fault)
         if has_unreadable_birth(entry):
             told.append(
-                "born is none of YYYY, YYYY-MM and YYYY-MM-DD, so that nobody knows whether it is a"
+                "born is not YYYY, YYYY-MM or YYYY-MM-DD, so it is not known whether this is a"
                 " child"
             )
         elif has_unreadable_birth(entry, at):
-            told.append("born lies ahead, so that nobody knows whether it is a child")
+            told.append("born is in the future, so it is not known whether this is a child")
     return told
