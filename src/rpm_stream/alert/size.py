@@ -21,7 +21,7 @@ FEW = 6
 # Steps in the history of an alert. A busy alert that a person has seen has under 20.
 MOST_STEPS = 80
 KEPT_STEPS = 40
-# at this number no value of a member is kept: its next finding brings the current one
+# With this number or fewer no value of a member is kept. Its next finding brings the current one.
 FEWEST = 2
 
 

@@ -95,7 +95,13 @@ class Rule(Protocol):
     calm_for: timedelta = timedelta(0)
 
     def recovered(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
-        """Whether a member has been back inside for its recovery time, by readings."""
+        """Whether a member has been back inside for its recovery time, by readings.
+
+        A value that is inside its limit again has not recovered at once. It must be inside the
+        recovery limit, and readings must show that for the recovery time. Only then may the member
+        end its alert. The time counts up to the newest reading, so missing data recovers nothing.
+        ``is_back`` is the weaker question: whether newer readings are inside at all.
+        """
         calm = state.calm.get(name)
         return calm is not None and calm.until - calm.since >= self.calm_for
 
