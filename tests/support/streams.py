@@ -14,6 +14,8 @@ import msgspec
 from rpm_stream.records import Origin, Reading, Readings
 from support.replaying import START, UNITS
 
+# how far values of a vital lie apart from one hour to the next, as a share of the usual
+WANDERS = {"heart_rate": 0.08, "pulse_rate": 0.08, "respiratory_rate": 0.08}
 USUAL = {
     "heart_rate": 72.0,
     "pulse_rate": 73.0,
@@ -50,6 +52,7 @@ NEWS = (
     "again",  # the same measurement by another device
     "still",  # values that do not move
     "in steps",
+    "wanders",
 )
 
 
@@ -63,6 +66,7 @@ class Sent:
     gap: float
     news: str
     at: int  # the moment of the news
+    noise: float = 0.006
 
 
 @dataclass
@@ -113,7 +117,8 @@ class Stream:
         if sent.news == "shift" and is_news:
             usual += self.drift.setdefault(vital, usual * self.chance.choice((-0.3, 0.25, 0.6)))
         if sent.news != "still":
-            usual *= 1 + self.chance.gauss(0, 0.006)
+            noise = WANDERS.get(vital, sent.noise) if sent.news == "wanders" else sent.noise
+            usual *= 1 + self.chance.gauss(0, noise)
         if sent.news == "far" and is_news:
             usual *= self.chance.choice((0.5, 0.93, 1.25, 1.9))
         if sent.news == "in steps":

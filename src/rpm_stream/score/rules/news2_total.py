@@ -9,7 +9,7 @@ from rpm_stream.ids import deterministic_id
 from rpm_stream.records import Finding, Key, PatientEntry, Priority, Reading, Score, Total
 from rpm_stream.score.memory.column import FOREVER
 from rpm_stream.score.memory.history import Level, Placing
-from rpm_stream.score.memory.marks import emits, note_calm
+from rpm_stream.score.memory.marks import emits, note_calm, note_calm_for
 from rpm_stream.score.memory.member_names import member_name
 from rpm_stream.score.memory.state import ScoreState
 from rpm_stream.score.rules.moment import Moment
@@ -59,7 +59,26 @@ class Totals(MomentRule):
         if not any(map(self.chart.knows, stretch.columns)):
             return FOREVER
         emitted = state.emitted.get(NEWS2)
-        return stretch.begin if emitted is None else emitted.at + SCORE_EVERY
+        if emitted is not None:
+            return emitted.at + SCORE_EVERY
+        is_noted = state.total is None and not state.breach_parts
+        return FOREVER if is_noted and self._is_exempt(stretch) else stretch.begin
+
+    def pass_by(self, state: ScoreState, stretch: Stretch) -> None:
+        """Where NEWS2 does not apply it is calm at each moment that brings a vital of it."""
+        if state.emitted.get(NEWS2) is None:
+            scored = [each for each in stretch.columns.values() if self.chart.knows(each.vital)]
+            if scored:
+                since = min(each.begin for each in scored)
+                note_calm_for(state, NEWS2, since, max(each.end for each in scored))
+
+    def _is_exempt(self, stretch: Stretch) -> bool:
+        """Whether NEWS2 does not apply to the last moment, so that it does not to those before:
+        age moves one way.
+        """
+        entry = stretch.entry
+        end = stretch.seen.times[-1]
+        return bool(self.chart.exempt(entry, end)) and bool(self.chart.exempt(entry, stretch.begin))
 
     def _is_needed(self, state: ScoreState, moment: Moment) -> bool:
         if not moment.placings:
