@@ -304,7 +304,34 @@ def remember(seen: SeenEntries, entry: EntryMark) -> None:
         seen.newest = entry.at
     if not marks.add(entry.digest, int(entry.at.timestamp())):
         return  # another part of it
-    if len(marks) % LOOK_EVERY == 0 and sum(map(len, seen.exact.values())) >= EXACT + FORGET_EVERY:
+    _look(seen, marks)
+
+
+def remember_new(seen: SeenEntries, entry: EntryMark) -> bool:
+    """``remember`` an entry that is new beyond doubt; False, and nothing noted, where ``check`` has
+    to say whether it is.
+    """
+    if seen.newest is not None and entry.at < seen.newest - KNOWN_FOR:
+        return False
+    second = int(entry.at.timestamp())
+    if seen.forgotten is not None and second <= seen.forgotten:
+        return False
+    marks = seen.exact.get(entry.kind)
+    if marks is None:
+        marks = seen.exact[entry.kind] = EntryMarks()
+    if not marks.add(entry.digest, second):
+        return False
+    if seen.newest is None or entry.at > seen.newest:
+        seen.newest = entry.at
+    _look(seen, marks)
+    return True
+
+
+def _look(seen: SeenEntries, marks: EntryMarks) -> None:
+    """Forget the oldest entries now and then."""
+    if len(marks) % LOOK_EVERY or seen.newest is None:
+        return
+    if sum(map(len, seen.exact.values())) >= EXACT + FORGET_EVERY:
         _forget(seen, int((seen.newest - KNOWN_FOR).timestamp()))
 
 

@@ -29,6 +29,7 @@ from rpm_stream.normalise.provenance import Provenance, make_reading, reading_at
 from rpm_stream.normalise.seen_entries import Verdict, was_left_out
 from rpm_stream.normalise.sensor_session import join_session, note_session
 from rpm_stream.normalise.stored_values import stored_refusal
+from rpm_stream.normalise.stream import stream_readings
 from rpm_stream.normalise.value_identity import PlacedValue, has_number, identify, identify_by_at
 from rpm_stream.normalise.wearer import claim, wearer
 from rpm_stream.records import Decoded, Reading
@@ -49,6 +50,9 @@ class Normalise:
         if not readings:
             note_session(memory, entry)
             return Normalised([], 0, [], is_context=True)
+        short = stream_readings(memory, frame, entry, self.plausibility)
+        if short is not None:
+            return short
         is_conflict = entry.index in frame.conflicts or self.plausibility.panel_conflicts(entry)
         is_dense = entry.characteristic in self._dense
         ended: list[Ended] = []

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import groupby
+from operator import is_not
 
 import msgspec
 
@@ -178,7 +179,9 @@ class Judge:
         work.told = {}
         self._alerting.begin(work)
         ordered = sorted(map(as_stamped, message.readings), key=_order)
-        told = sorted(map(as_judged, (*ordered, *message.refused)), key=_order)
+        told = list(map(as_judged, (*ordered, *message.refused)))
+        if message.refused or any(map(is_not, told, ordered)):
+            told.sort(key=_order)
         work.readings = told
         self._moments(work, [list(group) for _, group in groupby(told, key=measured_at)])
         state.applied[line_of(message)] = (message.offset, message.chunk)

@@ -95,12 +95,31 @@ def short_form(characteristic: str) -> str | None:
     return (match[1] or match[2]).upper() if match else None
 
 
-def decode(characteristic: str, payload: bytes, decoders: Decoders = DECODERS) -> Payload:
-    """What one notification says.
+SHORT = 20  # bytes that a notification holds where no larger MTU was agreed (ATT: 23 less 3)
 
-    ``characteristic``: 4 hex digits or the 128-bit form, any case; ``decoders``: those of a device
-    model that departs from the specification (``quirks``). Raises ``DecodeError`` for everything
-    bad, an unknown characteristic included, and never another exception, whatever the bytes.
+
+def decode(characteristic: str, payload: bytes) -> Payload:
+    """Return what one notification says by the specification, as ``decode_by``.
+
+    At 1 Hz most payloads have been seen before, so the answers for short ones are kept. They are
+    shared, and nothing may change them.
+    """
+    if len(payload) <= SHORT:
+        return _decode_short(characteristic, payload)
+    return decode_by(DECODERS, characteristic, payload)
+
+
+@lru_cache(maxsize=8192)
+def _decode_short(characteristic: str, payload: bytes) -> Payload:
+    return decode_by(DECODERS, characteristic, payload)
+
+
+def decode_by(decoders: Decoders, characteristic: str, payload: bytes) -> Payload:
+    """Return what one notification says by ``decoders``: those of the specification, or of a
+    device model that departs from it (``quirks``).
+
+    ``characteristic``: 4 hex digits or the 128-bit form, any case. Raises ``DecodeError`` for
+    everything bad, an unknown characteristic included, and never another exception, whatever the bytes.
     """
     decoder = decoders.get(characteristic)
     if decoder is None:

@@ -18,7 +18,7 @@ import msgspec
 from rpm_stream.ingest.errors import DecodeError
 from rpm_stream.ingest.gatt.blood_pressure import specified
 from rpm_stream.ingest.gatt.cgm import decode_cgm
-from rpm_stream.ingest.gatt.decoders import DECODERS, Decoders, decode, short_form
+from rpm_stream.ingest.gatt.decoders import DECODERS, Decoders, decode_by, short_form
 from rpm_stream.ingest.gatt.glucose_context import MEALS, decode_glucose_context
 from rpm_stream.ingest.gatt.heart_rate import decode_heart_rate
 from rpm_stream.ingest.gatt.weight import decode_weight
@@ -62,7 +62,7 @@ def _read(row: DeviceModel, decoders: Decoders, characteristic: str, octets: byt
         octets = octets[:1] + octets[header:]
     if tail := row.tail.get(name):
         octets = specified(octets, tail)
-    payload = decode(characteristic, octets, decoders)
+    payload = decode_by(decoders, characteristic, octets)
     if name in row.zeroed_stub and _zeroed(payload):
         return Payload(attributes={**payload.readings[0].attributes, "stub": True})
     if not payload.readings or not (row.placeholders or row.not_measured):

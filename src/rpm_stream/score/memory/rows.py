@@ -117,11 +117,10 @@ def within(segments: Sequence[Segment], reach: Reach, side: Direction) -> Run:
 
     A value that is too low counts on air and on oxygen alike, so the whole row counts on that side.
     """
-    kept = [
-        part
-        for part in (_part(each, (None, None) if side == "low" else reach) for each in segments)
-        if part
-    ]
+    if segments and (side == "low" or reach == (None, None)):
+        count = sum([each.count for each in segments])
+        return Run(segments[0].start, segments[-1].end, count)
+    kept = [part for part in (_part(each, reach) for each in segments) if part]
     if not kept:
         return Run(segments[-1].end, segments[-1].end, 1)
     return Run(kept[0].start, kept[-1].end, sum(each.count for each in kept))

@@ -128,13 +128,7 @@ class Chart:
         an hour before it contradict it, and so do answers in the hour after ``at``. More points
         count then.
         """
-        said, answer = self._oxygen_said(patient, histories, at)
-        given = [
-            points
-            for points in (said, answer.points if answer is not None else None)
-            if points is not None
-        ]
-        return max(given, default=None)
+        return _most_points(*self._oxygen_said(patient, histories, at))
 
     def is_still_on_oxygen(
         self, patient: PatientEntry, histories: Mapping[str, VitalHistory], at: datetime
@@ -248,8 +242,8 @@ class Chart:
         add += sum(self._worst[name] for name in self._parameters if name not in known)
         missing = [name for name in self._parameters if name not in known]
         parts = {name: points for name, (points, _) in known.items()}
-        oxygen = self.oxygen_points(patient, histories.vitals, at)
-        _, answer = self._oxygen_said(patient, histories.vitals, at)
+        said, answer = self._oxygen_said(patient, histories.vitals, at)
+        oxygen = _most_points(said, answer)
         if oxygen is None:
             add += self.news2.max_oxygen
             missing.append(OXYGEN)
@@ -334,3 +328,8 @@ class Chart:
                 if at < segment.start <= until
             }
         )
+
+
+def _most_points(said: int | None, answer: Segment | None) -> int | None:
+    given = (said, answer.points if answer is not None else None)
+    return max((points for points in given if points is not None), default=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from rpm_stream.ids import deterministic_id
 from rpm_stream.records import Finding, Key, PatientEntry, Priority, Reading, Score, Total
@@ -303,19 +304,28 @@ def _title(score: News2Score) -> str:
 
 def news2_words(score: News2Score) -> str:
     """The score in words: its range, what gave points, what is not known, and an unusual scale."""
-    total = (
-        f"{score.score_min}"
-        if score.score_min == score.score_max
-        else f"{score.score_min} to {score.score_max}"
-    )
-    ranked = sorted(score.points.items(), key=lambda part: (-part[1], part[0]))
-    gave = ", ".join(f"{name.replace('_', ' ')} {points}" for name, points in ranked if points)
-    missing = (
-        f"; not known: {', '.join(name.replace('_', ' ') for name in score.missing)}"
-        if score.missing
-        else ""
-    )
     scale = SCALE_SAID.get(score.scale) if SATURATION in score.points else None
-    when = " when it was measured" if score.is_scale_past else ""
-    by = f"; saturation by {scale}{when}" if scale else ""
-    return f"NEWS2 is {total}{f': {gave}' if gave else ''}{missing}{by}"
+    by = (scale, score.is_scale_past) if scale else None
+    extent = (score.score_min, score.score_max)
+    return _words(extent, tuple(score.points.items()), score.missing, by)
+
+
+@lru_cache(maxsize=1024)  # one that lasts is said with each value
+def _words(
+    extent: tuple[int, int],
+    parts: tuple[tuple[str, int], ...],
+    not_known: tuple[str, ...],
+    by: tuple[str, bool] | None,
+) -> str:
+    least, most = extent
+    total = f"{least}" if least == most else f"{least} to {most}"
+    ranked = sorted(parts, key=lambda part: (-part[1], part[0]))
+    gave = ", ".join(f"{name.replace('_', ' ')} {points}" for name, points in ranked if points)
+    missing = ", ".join(name.replace("_", " ") for name in not_known)
+    words = f"NEWS2 is {total}{f': {gave}' if gave else ''}"
+    if missing:
+        words += f"; not known: {missing}"
+    if by is not None:
+        scale, is_past = by
+        words += f"; saturation by {scale}{' when it was measured' if is_past else ''}"
+    return words
