@@ -173,9 +173,9 @@ TRAPS: dict[str, tuple[str, list[Sent]]] = {
     "a pulse that is not the heart rate": (
         "plain",
         [
+            calm("pulse_rate", moments=60),
             calm("heart_rate"),
-            *[calm("oxygen_saturation", noise=0.001)] * 2,
-            *[calm("oxygen_saturation", news="shift", at=0)] * 6,
+            *[calm("pulse_rate", moments=60, news="shift", at=0), calm("heart_rate")] * 6,
         ],
     ),
     "a limit that counts": ("counted", [calm("heart_rate")] * 4),

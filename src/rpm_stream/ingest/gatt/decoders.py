@@ -119,7 +119,7 @@ def decode_by(decoders: Decoders, characteristic: str, payload: bytes) -> Payloa
     device model that departs from it (``quirks``).
 
     ``characteristic``: 4 hex digits or the 128-bit form, any case. Raises ``DecodeError`` for
-    everything bad, an unknown characteristic included, and never another exception, whatever the bytes.
+    everything bad, an unknown characteristic included. Never raises another exception.
     """
     decoder = decoders.get(characteristic)
     if decoder is None:
