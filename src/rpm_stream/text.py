@@ -39,7 +39,7 @@ def cleaned(name: str) -> str:
 def as_sent(name: str) -> str:
     r"""Return a name in quotes for the text of a reject, cut and without control characters.
 
-    >>> as_sent("Puls"), as_sent("a\\nb")
+    >>> as_sent("Puls"), as_sent("a\nb")
     ("'Puls'", "'a b'")
     """
     kept = cleaned(name[:MOST_SENT])
