@@ -53,7 +53,6 @@ NOT_YET: tuple[str, ...] = (
     "app/simulator/encode",
     "app/simulator/stories",
     "app/stages",
-    "knowledge",
     "score/baseline",
     "score/detectors",
     "score/memory",
