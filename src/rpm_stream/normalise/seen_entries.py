@@ -28,7 +28,7 @@ LOOK_EVERY = 64  # number of entries of a kind after which the total is checked
 MOST_EXACT = 2560  # the maximum when so many lie within few seconds: 31 KB
 KNOWN_FOR = timedelta(days=7)  # CONTRACT 5
 MOST_SPANS = 2200  # spans of a kind: a week of 5-minute glucose is 2,016; about 5 bytes each
-MOST_KINDS = 3  # kinds that may have that many; further kinds share them
+MOST_KINDS = 3  # kinds that may have that many; with more kinds, all share the total
 MOST_FRAME_SPANS = 64
 MOST_BOOTS = 4
 MOST_REJECTS = 256  # rejects, frames with rejects, and entries read in part: 11 bytes each

@@ -178,7 +178,7 @@ def _forget_newest(score: ScoreState, vital: str, wrong: Sequence[Reading]) -> N
 
 
 class Holdings:
-    """The present owner of each reading of one device and time.
+    """The present owner of each reading of one device and period.
 
     It combines how the readings were ingested and how corrections moved them since. Fill it with
     the messages of rpm.readings and rpm.actions. Order and repetition do not matter.

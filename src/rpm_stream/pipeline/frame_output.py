@@ -204,7 +204,7 @@ class FrameOutput:
     def _keep_implausible(self, value: Reading) -> None:
         """Keep an implausible value so that the judge can report it.
 
-        So many of a frame are kept as a message of readings has.
+        Of one frame and patient at most as many are kept as a message of readings may have.
         """
         kept = self._implausible.setdefault(value.patient, [])
         if len(kept) < READINGS_A_MESSAGE:

@@ -116,7 +116,7 @@ class Settings(PatientRule):
             return MENDED
         return ANSWERED.get(self._chart.scale(entry, score.histories, at), MENDED)
 
-    # --- what the entries say ---------------------------------------------------------------------
+    # --- problems of the entries alone ------------------------------------------------------------
 
     def _of_entry(self, entry: PatientEntry) -> tuple[Problem, ...]:
         panel = self._registry.panels.get(entry.panel or "")
@@ -241,7 +241,7 @@ class Settings(PatientRule):
             f"limit:{deterministic_id(content)[:8]}",
         )
 
-    # --- what the entries say together with what is measured --------------------------------------
+    # --- problems of the entries together with measured values ------------------------------------
 
     def _without_limits(
         self, score: ScoreState, entry: PatientEntry, at: datetime

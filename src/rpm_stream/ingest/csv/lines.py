@@ -65,8 +65,8 @@ class Text(Protocol):
 def lines_of(text: Text) -> Iterator[str]:
     """Yield the lines of a file, each cut after ``LONGEST_LINE`` characters to bound the memory.
 
-    If the part that was cut off opens or closes a quoted field, the line ends in a quotation mark
-    instead.
+    A line that was cut ends in "…". If the part that was cut off opens or closes a quoted field, a
+    quotation mark is before that.
     """
     while line := text.readline(LONGEST_LINE):
         marks = 0

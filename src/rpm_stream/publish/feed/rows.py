@@ -28,7 +28,7 @@ RESOLVED_SHOWN_FOR = timedelta(hours=24)
 
 NO_VITALS: Mapping[str, Vital] = MappingProxyType({})
 
-# The part of the list that an alert is in: those that need somebody now, the snoozed ones, and
+# The part of the list that an alert is in: those that need attention now, the snoozed ones, and
 # lower ones whose values are back inside their limits.
 Section = Literal["now", "snoozed", "back"]
 
@@ -142,7 +142,7 @@ def patient_ref(patient: str, key: bytes) -> str:
 
 
 def listed(alert: Alert) -> bool:
-    """Return whether the alert needs somebody, which is any that is not resolved."""
+    """Return whether the alert needs attention, which is so until it is resolved."""
     return alert.state != "resolved"
 
 
@@ -180,8 +180,7 @@ def _rank(alert: Alert) -> tuple[int, bool, bool, float, str]:
 def section_of(alert: Alert) -> Section:
     """Return the section of an alert.
 
-    A high alert, and one that waits until somebody looks at it, are with those that need somebody
-    now.
+    A high alert, and one that waits until a person looks at it, are in the section "now".
     """
     if alert.priority == "high" or is_over(alert):
         return "now"
