@@ -46,15 +46,18 @@ class Tail(Table, frozen=True):
 class DeviceModel(Table, frozen=True):
     """A device model, by ``model`` of its registry entry.
 
-    A column that is not given follows the specification. ``cgm_octets`` is the order of the
-    annunciation bytes of 2AA7. ``below_zero_bit`` is the flag bit of 2A9D that makes the weight
-    negative. ``zeroed_stub`` has the characteristics that are sent with only zeros while nothing
-    was measured. ``header_octets`` has the number of bytes before the first value, by
-    characteristic. ``meals`` has further meal codes of 2A34. ``tail`` has the bytes after the time
-    of 2A35 and 2A36 (see ``Tail``). ``rr_unit`` is "ms" if the RR intervals of 2A37 are
-    milliseconds and not 1/1024 s. ``placeholders`` are numbers that mean "no value" (see
-    ``Placeholder``). ``not_measured`` has the vitals that the model cannot measure, so that their
-    empty fields are no readings.
+    A column that is not given follows the specification.
+
+    - ``cgm_octets``: the order of the annunciation bytes of 2AA7.
+    - ``below_zero_bit``: the flag bit of 2A9D that makes the weight negative.
+    - ``zeroed_stub``: characteristics that are sent with only zeros while nothing was measured.
+    - ``header_octets``: the number of bytes before the first value, by characteristic.
+    - ``meals``: further meal codes of 2A34.
+    - ``tail``: the bytes after the time of 2A35 and 2A36 (see ``Tail``).
+    - ``rr_unit``: "ms" if the RR intervals of 2A37 are milliseconds and not 1/1024 s.
+    - ``placeholders``: numbers that mean "no value" (see ``Placeholder``).
+    - ``not_measured``: vitals that the model cannot measure, so that their empty fields are no
+      readings.
     """
 
     source: str

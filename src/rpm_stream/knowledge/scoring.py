@@ -205,12 +205,14 @@ class Lasting(Table, frozen=True):
 class Shadow(Table, frozen=True, rename={"class_": "class"}):
     """A detector of River that is only tried.
 
-    Its scores are written and counted, and never become an alert. It has a ``class`` with
-    ``parameters``, or a ``pipeline`` of such tables. With ``each`` there is a detector for each of
-    ``inputs``, called with each reading. Otherwise there is one of all inputs, called with each
-    moment at which all are fresh. ``threshold`` is the score from which on it would flag. ``keep``
-    is the number of learned vectors from which it is rebuilt (twice as many are stored).
-    ``budget_us`` is the CPU time for one vector. A process in which it takes more runs without it.
+    Its scores are written and counted, and never become an alert.
+
+    - It has a ``class`` with ``parameters``, or a ``pipeline`` of such tables.
+    - ``each``: there is a detector for each of ``inputs``, called with each reading. Otherwise
+      there is one of all inputs, called with each moment at which all are fresh.
+    - ``threshold``: the score from which on it would flag.
+    - ``keep``: the number of learned vectors from which it is rebuilt. Twice as many are stored.
+    - ``budget_us``: the CPU time for one vector. A process in which it takes more runs without it.
     """
 
     inputs: tuple[str, ...]

@@ -79,13 +79,15 @@ class Placeholders(Table, frozen=True):
 class Vital(Table, frozen=True):
     """One vital: codes, accepted units, bounds and publishing.
 
-    ``loinc`` has pairs of code and display, ``mdc`` a code and its term. ``loinc_also`` has codes
-    that are read as this vital and never written. ``loinc_also_by_unit`` has those that imply a
-    unit. ``words`` has the meanings of a coded vital's numbers, which are its only values.
-    ``reading`` is the name of a reading if ``plain`` alone would read as a sign of life or of
-    death. ``usual_every`` is the number of minutes between two values if none is set and none is
-    known. ``by_user`` means that another person of the household may have used the device, so a
-    value of an unknown user is not judged.
+    - ``loinc`` has pairs of code and display, ``mdc`` a code and its term.
+    - ``loinc_also`` has codes that are read as this vital and never written. ``loinc_also_by_unit``
+      has those that imply a unit.
+    - ``words`` has the meanings of a coded vital's numbers, which are its only values.
+    - ``reading`` is the name of a reading if ``plain`` alone would read as a sign of life or of
+      death.
+    - ``usual_every`` is the number of minutes between two values if none is set and none is known.
+    - ``by_user`` means that another person of the household may have used the device, so a value of
+      an unknown user is not judged.
     """
 
     display: str

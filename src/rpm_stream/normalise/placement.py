@@ -30,11 +30,13 @@ OLDEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Placed(Record, frozen=True, kw_only=True, gc=False):
-    """When a value was measured, and how that was found.
+    """The place of a value in time, and how it was found.
 
-    ``by_device`` means that the device's own clock was used. ``behind`` is the number of seconds
-    that the device time is before the gateway's, if the clock is valid. ``shown`` is that device
-    time as the device shows it, without a zone.
+    A value can have two times: that of the device's own clock, if it sends one, and the gateway's
+    ``at``. ``measured_at`` is the one that counts, with the offset from UTC and flags for what was
+    uncertain. ``by_device`` means that the device's own clock was used. ``behind`` is the number of
+    seconds that the device time is before the gateway's, if the clock is valid. ``shown`` is that
+    device time as the device shows it, without a zone.
     """
 
     measured_at: datetime

@@ -18,11 +18,12 @@ from rpm_stream.sameness import DEVICE_TIME
 
 
 class Provenance(msgspec.Struct, frozen=True, gc=False):
-    """What values of an entry share that were measured at one time.
+    """What values of an entry share that were measured at one time: when, whose, and whether known.
 
-    ``patient`` is the wearer, or the refusal if there is none or the time is impossible.
-    ``clock_repeats`` is whether the clock shows a second of long ago again, or None if that means
-    nothing here.
+    An entry such as a blood pressure has several values with one time and one wearer. The shared
+    facts are found once and used for each. ``patient`` is the wearer, or the refusal if there is
+    none or the time is impossible. ``clock_repeats`` is whether the clock shows a second of long
+    ago again, or None if that means nothing here.
     """
 
     value: PlacedValue

@@ -48,11 +48,13 @@ class PlacedValue(msgspec.Struct, frozen=True, gc=False):
 
 
 class Identity(msgspec.Struct, frozen=True, gc=False):
-    """What identifies a value.
+    """What identifies a value among all values of its device.
 
-    ``key`` is K. ``name`` is set if the value carries its device's time or number. ``other`` is a
-    mark that it may have left when it came at another time or by itself. ``was_refused`` means that
-    it came before and was refused for its content.
+    Two values with one identity are one value that was sent twice. ``key`` is K of CONTRACT 5, of
+    which the id of the reading is made. ``mark`` is what the device's memory keeps of it. ``name``
+    is set if the value carries its device's time or number. ``other`` is a mark that it may have
+    left when it came at another time or by itself. ``was_refused`` means that it came before and
+    was refused for its content.
     """
 
     key: str

@@ -259,7 +259,7 @@ class Alerting:
             self.recover(work, [group])
 
     def _freshen(self, work: Work, episode: Episode) -> bool:
-        """Return whether newer data came to a stale alert, which then describes today again."""
+        """Clear the mark "stale" if newer data came, and return whether it was cleared."""
         alert = episode.alert
         if alert.stale and not self._silence.is_stale(
             work.state.score, work.entry, episode, work.now
@@ -271,7 +271,7 @@ class Alerting:
         return False
 
     def _mark(self, work: Work, episode: Episode) -> None:
-        """Mark an alert as historical if all its values are back inside, however shortly."""
+        """Set whether all values of an alert are back inside, for however short a time."""
         alert = episode.alert
         if not (alert.id in work.told or alert.historical):
             return

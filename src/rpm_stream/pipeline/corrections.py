@@ -140,7 +140,6 @@ def _right_copies(
 
 
 def _forget_all(work: Work, wrong: Sequence[Reading], scoring: Scoring) -> None:
-    """Remove all that is remembered of wrong readings."""
     score = work.state.score
     for vital in sorted({reading.vital for reading in wrong}):
         of_vital = [reading for reading in wrong if reading.vital == vital]

@@ -36,10 +36,11 @@ EXPIRED: Final = (
 class Held(msgspec.Struct, frozen=True, array_like=True, tag="held"):
     """The record in a changelog for a state that is held.
 
-    ``crc`` is the checksum of all other fields. ``offset`` is that of the first message of the
-    source that is not applied. ``upto`` is the offset that catching up has to reach at least, once
-    it has begun. ``blob`` is the state as it was found, or rebuilt as of ``offset``. ``alert`` is
-    the alert that informs a person, as JSON, or empty if there is none.
+    - ``crc`` is the checksum of all other fields.
+    - ``offset`` is that of the first message of the source that is not applied.
+    - ``upto`` is the offset that catching up has to reach at least, once it has begun.
+    - ``blob`` is the state as it was found, or rebuilt as of ``offset``.
+    - ``alert`` is the alert that informs a person, as JSON, or empty if there is none.
     """
 
     crc: int

@@ -35,9 +35,12 @@ Input: TypeAlias = Readings | Acted | datetime  # the input of a step, of a pers
 class PatientState(msgspec.Struct):
     """What judge remembers of one patient.
 
-    ``applied`` maps a partition of rpm.frames (``line_of``) to the last (offset, chunk) applied.
-    ``actions`` maps a partition of rpm.actions to the last offset applied. ``first_at`` is when the
-    first record was received.
+    - ``now`` is the latest receipt of data so far, which no later step goes back behind.
+    - ``first_at`` is when the first record was received.
+    - ``applied`` maps a partition of rpm.frames (``line_of``) to the last (offset, chunk) applied.
+    - ``actions`` maps a partition of rpm.actions to the last offset applied.
+    - ``score``, ``episodes`` and ``summaries`` are what the verbs score, alert and publish
+      remember.
     """
 
     patient: str

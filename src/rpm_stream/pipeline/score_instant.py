@@ -69,7 +69,7 @@ class Scoring:
         return moment
 
     def _paused(self, episodes: Episodes) -> dict[str, datetime]:
-        """Return since when learning waits for an open alert, by group."""
+        """Return by group since when learning waits for an open alert."""
         return {
             group: each.since
             for group, each in episodes.items()

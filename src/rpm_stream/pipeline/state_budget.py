@@ -59,9 +59,10 @@ _encode = _encoder.encode
 
 
 class Crowd(msgspec.Struct, frozen=True):
-    """A state that is too large, either as a ``whole`` or in these of its vitals.
+    """A state that is too large, and what is to shrink.
 
-    The named vitals are to give something up.
+    With ``whole`` the state as a whole is too large. Otherwise only single vitals are too large.
+    ``vitals`` are those that give something up.
     """
 
     state: PatientState

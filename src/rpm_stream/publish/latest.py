@@ -60,7 +60,6 @@ def latest(alert: Alert, vitals: Mapping[str, Vital], now: datetime) -> tuple[La
 
 
 def _words(sample: Sample, vital: Vital | None) -> tuple[str, str]:
-    """Return value and unit as people write them."""
     if sample.value is None:
         return ABSENT_WORDS.get(sample.absent or "", "no value"), ""
     if vital is not None and (word := vital.word(sample.value)):

@@ -15,20 +15,25 @@ from rpm_stream.records.terms import ActionName, Direction, Priority
 class Action(Record, frozen=True, kw_only=True):
     """What a person decided about an alert, or found wrong with readings.
 
-    The key of the message is the patient. ``snooze`` needs ``until`` and may name the ``direction``
-    that it covers. ``assign`` needs ``to``. ``comment`` and ``withdraw`` need a ``reason``. If an
-    action cannot be done, the alert's history has a step that gives the cause. ``seen`` is the
-    alert's priority as the person saw it. If the priority has risen since, only ``comment`` and
-    ``assign`` are carried out. ``record`` is the ``updated_at`` of the alert record that the person
-    saw. If the alert has got worse by a tier of danger since, the decision is not carried out.
-    ``see`` records that a person has looked at the alert, and changes nothing else.
+    The key of the message is the patient. If an action cannot be done, the alert's history has a
+    step that gives the cause.
 
-    ``void`` takes back ``readings`` that are wrong or another person's. ``adopt`` gives a patient
-    the readings of a device that was assigned to somebody else by mistake. These two name no alert.
-    ``shown`` has the ids of those ``readings`` that were published singly although their vital is
-    summed. ``windows`` has the remaining, correct content of their 15-minute windows, which the
-    judge needs for windows that it has dropped. ``listed`` is the alert's newest record. It is sent
-    to end an alert that the judge has lost with its patient's state.
+    - ``snooze`` needs ``until`` and may name the ``direction`` that it covers.
+    - ``assign`` needs ``to``. ``comment`` and ``withdraw`` need a ``reason``.
+    - ``see`` records that a person has looked at the alert, and changes nothing else.
+    - ``void`` takes back ``readings`` that are wrong or another person's. It names no alert.
+    - ``adopt`` gives a patient the readings of a device that was assigned to somebody else by
+      mistake. It names no alert.
+    - ``seen`` is the alert's priority as the person saw it. If the priority has risen since, only
+      ``comment`` and ``assign`` are carried out.
+    - ``record`` is the ``updated_at`` of the alert record that the person saw. If the alert has got
+      worse by a tier of danger since, the decision is not carried out.
+    - ``shown`` has the ids of those ``readings`` that were published singly although their vital is
+      summed.
+    - ``windows`` has the remaining, correct content of the 15-minute windows of ``readings``, which
+      the judge needs for windows that it has dropped.
+    - ``listed`` is the alert's newest record. It is sent to end an alert that the judge has lost
+      with its patient's state.
     """
 
     v: Version = 1

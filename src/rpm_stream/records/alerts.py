@@ -18,11 +18,14 @@ from rpm_stream.records.terms import (
 class Transition(Record, frozen=True, kw_only=True, omit_defaults=True):
     """One step in the life of an alert.
 
-    ``reason`` has a person's own words, or the rule's text for what it found. ``event`` names what
-    happened. ``until`` and ``direction`` are what a snooze covers. ``assignee`` is who has the
-    alert now. Records that were written before these fields existed have none of them. A
-    ``refused`` step has the action that was not carried out in ``asked`` and the reason in
-    ``cause``.
+    - ``reason`` has a person's own words, or the rule's text for what it found.
+    - ``event`` names what happened.
+    - ``until`` and ``direction`` are what a snooze covers.
+    - ``assignee`` is who has the alert now.
+    - ``asked`` of a ``refused`` step is the action that was not carried out, and ``cause`` the
+      reason.
+
+    Records that were written before these fields existed have none of them except ``reason``.
     """
 
     at: Time
@@ -67,9 +70,10 @@ class Now(Record, frozen=True, kw_only=True):
 class Alert(Record, frozen=True, kw_only=True):
     """One episode of one patient and group, complete in every record.
 
-    ``why`` is plain text. ``evidence`` has the ids of the readings that ``why`` names, in its
-    order. ``over`` means that all values are back inside and the alert waits until a person sees
-    it. ``now`` has one entry for each vital of the alert, the most important first.
+    - ``why`` is plain text.
+    - ``evidence`` has the ids of the readings that ``why`` names, in its order.
+    - ``over`` means that all values are back inside and the alert waits until a person sees it.
+    - ``now`` has one entry for each vital of the alert, the most important first.
     """
 
     v: Version = 1

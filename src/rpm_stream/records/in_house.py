@@ -78,14 +78,17 @@ class Key(Record, frozen=True, kw_only=True, omit_defaults=True):
 class Finding(Record, frozen=True, kw_only=True):
     """A rule that holds at one moment. Score hands it to alert.
 
-    ``kind`` is the rule's kind and ``key`` what the finding is about. ``member`` is the text of
-    both (score/memory/member_names.py), under which its episode keeps it. ``vital`` is the one
-    whose return makes the finding historical. ``evidence`` has the readings, the deciding one
-    first. ``direction`` is the side of the limit that was crossed, if there is one. ``opened_by``
-    is what the alert's id is made of besides patient and group where there is no reading (a device
-    that was never heard, a setting). ``number`` and ``bound`` are the value and the mildest limit
-    that it crosses, in the vital's first unit (infinite for LO and HI). ``points`` are those of
-    NEWS2. ``apart`` is the number of seconds since the nearest earlier reading of the vital.
+    - ``kind`` is the rule's kind and ``key`` what the finding is about. ``member`` is the text of
+      both (score/memory/member_names.py), under which its episode keeps it.
+    - ``vital`` is the one whose return makes the finding historical.
+    - ``evidence`` has the readings, the deciding one first.
+    - ``direction`` is the side of the limit that was crossed, if there is one.
+    - ``opened_by`` is what the alert's id is made of besides patient and group where there is no
+      reading (a device that was never heard, a setting).
+    - ``number`` and ``bound`` are the value and the mildest limit that it crosses, in the vital's
+      first unit (infinite for LO and HI).
+    - ``points`` are those of NEWS2.
+    - ``apart`` is the number of seconds since the nearest earlier reading of the vital.
     """
 
     kind: Kind

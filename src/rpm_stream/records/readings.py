@@ -40,13 +40,16 @@ class Reading(Record, frozen=True, kw_only=True):
 class Readings(Record, frozen=True, kw_only=True):
     """A message of ``rpm.readings``: the readings of one frame and patient.
 
-    It has at most 500 readings and half a MiB. More are sent in chunks. ``partition``, ``offset``
-    and ``chunk`` name the frame's place in ``rpm.frames``, so that the judge applies each message
-    once. ``refused`` has values that no body can have, each under the id of its reject and with the
-    flag ``refused``. They are rejects and no readings. The judge gets them so that a person learns
-    that a device measures nothing. ``line`` is set if the frame was kept while its device's state
-    could not be read. Its place then counts in a separate line, because later frames of other
-    devices have been judged before it.
+    It has at most 500 readings and half a MiB. More are sent in chunks.
+
+    - ``partition``, ``offset`` and ``chunk`` name the frame's place in ``rpm.frames``, so that the
+      judge applies each message once.
+    - ``refused`` has values that no body can have, each under the id of its reject and with the
+      flag ``refused``. They are rejects and no readings. The judge gets them so that a person
+      learns that a device measures nothing.
+    - ``line`` is set if the frame was kept while its device's state could not be read. Its place
+      then counts in a separate line, because later frames of other devices have been judged before
+      it.
     """
 
     v: Version = 1

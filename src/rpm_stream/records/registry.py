@@ -54,11 +54,14 @@ class Of(Record, frozen=True, kw_only=True):
 class Limit(Record, frozen=True, kw_only=True, rename={"for_": "for"}):
     """An individual limit of one vital.
 
-    A value below ``low`` or above ``high`` breaks it at once, or when it has lasted ``for`` minutes
-    of device time, or when ``of`` the last readings do. With both, ``of`` applies to spot readings
-    and ``for`` to others. ``recover`` is a value if the limit has one side, and an object with both
-    if it has two. The default is the limit itself. The limit holds in [valid_from, until). An ended
-    limit stays listed, so that a late reading is judged by the limit of its time.
+    A value below ``low`` or above ``high`` breaks it.
+
+    - It breaks at once, or when it has lasted ``for`` minutes of device time, or when ``of`` the
+      last readings break it. With both, ``of`` applies to spot readings and ``for`` to others.
+    - ``recover`` is a value if the limit has one side, and an object with both if it has two. The
+      default is the limit itself.
+    - The limit holds in [valid_from, until). An ended limit stays listed, so that a late reading is
+      judged by the limit of its time.
     """
 
     vital: KeptName

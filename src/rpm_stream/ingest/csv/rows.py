@@ -166,7 +166,6 @@ def _bad(line: int, text: str, reason: Reason, detail: str) -> BadRow:
 
 
 def _row(record: CsvRecord, columns: Columns, clock: LocalClock) -> Iterator[Row | BadRow]:
-    """Yield the rows of one record."""
     number = record.line
     fields = record.fields
     try:

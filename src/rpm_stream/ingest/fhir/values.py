@@ -98,7 +98,6 @@ def _is_statistic(concept: Concept) -> bool:
 
 
 def _value(source: Valued, codes: Codes) -> Decoded:
-    """Return one value of a known code."""
     vitals = codes.find(source.code)
     if not vitals:
         raise DecodeError("bad_schema", f"{named(source.code.pairs())} are different vitals")

@@ -326,7 +326,6 @@ def _questionable(body: dict[str, Any], flags: Sequence[str], knowledge: Knowled
 
 
 def _side(vital: str, reading: Reading | None, knowledge: Knowledge) -> dict[str, Any]:
-    """Return one component of a blood pressure."""
     component: dict[str, Any] = {"code": shape(knowledge, vital, PRESSURE_UNIT).code}
     if reading is None or reading.value is None:
         component["dataAbsentReason"] = _absent(None if reading is None else reading.absent)

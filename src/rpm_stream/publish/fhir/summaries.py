@@ -36,7 +36,11 @@ KEPT_BYTES = 6_000
 class Course(msgspec.Struct):
     """The kept windows of one vital, oldest first.
 
-    Windows before ``floor`` (seconds since 1970) are closed for good.
+    Readings of a continuous vital do not become Observations of their own. They are counted into
+    windows of 15 minutes, and each window becomes one summary. A course keeps the newest windows,
+    so that a late reading can still be counted. ``newest`` is the time of the newest reading.
+    Windows before ``floor`` (seconds since 1970) are closed for good, and a reading for them is
+    published singly.
     """
 
     newest: float
