@@ -53,7 +53,7 @@ class Ballast:
                     # Random bytes: a file system that compresses would reserve no room for others.
                     self.octets += file.write(secrets.token_bytes(min(PIECE, wanted - self.octets)))
         except OSError as error:
-            # Another program took the room, or has a larger quota. What was written still helps.
+            # Another program took the room, or part of it is reserved. What was written helps.
             _log.warning(
                 "gateway_spool_ballast_small", octets=self.octets, kind=type(error).__name__
             )

@@ -21,9 +21,8 @@ WARMEST_HOUR = 16  # local hour at which the daily wave is highest
 MEASURED = 0x0100  # PLX measurement status bit 8: fully qualified data
 EAR = 3
 FIRST_USER = 1
-# minutes between a glucose sensor's samples, and samples in one uplink
-SAMPLE_MINUTES = 5
-SAMPLES = 3
+SAMPLE_MINUTES = 5  # between two samples of a glucose sensor
+SAMPLES = 3  # of a glucose sensor in one uplink
 QUARTER = timedelta(minutes=15)  # unit of the time zone in 2AAA
 
 

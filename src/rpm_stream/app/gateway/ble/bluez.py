@@ -122,8 +122,8 @@ class Bluez:
     async def pair(self, path: str) -> None:
         """Pair and bond a connected device. Raises ``Refused`` with BlueZ's reason.
 
-        The request goes over this bus, because BlueZ uses the agent of the requesting process's
-        connection.
+        The request goes over this bus, because BlueZ uses the agent of the connection that
+        requests it.
         """
         await self._call(path, f"{PROPERTIES}.Set", "ssv", DEVICE, "Trusted", Variant("b", True))
         try:

@@ -1,8 +1,8 @@
 """BlueZ's pairing agent: a person reads six digits from the device and types them.
 
-It is registered only if the operator wants to type numbers. Without an agent BlueZ bonds devices
-that need no number ("just works"). Most cuffs, scales and oximeters do. Several glucose meters
-display a number or have it on a label.
+It is for ``--passkey``. Without an agent BlueZ bonds only devices that need no number ("just
+works"), as most cuffs, scales and oximeters do. Several glucose meters display a number or have it
+on a label.
 """
 
 from __future__ import annotations

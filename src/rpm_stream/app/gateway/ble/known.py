@@ -22,11 +22,9 @@ from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.records import DeviceEntry, Record
 from rpm_stream.text import is_clean
 
-AT_ONCE_S = (
-    # Two addresses under one name within this many seconds are two devices, not one device that
-    # changed its address.
-    60.0
-)
+# Two addresses under one name within this many seconds are two devices, not one device that changed
+# its address.
+AT_ONCE_S = 60.0
 LONGEST_ID = 128  # characters, as in a frame
 
 _ADDRESS = re.compile(r"[0-9A-F]{2}(:[0-9A-F]{2}){5}")

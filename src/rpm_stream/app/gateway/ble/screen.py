@@ -18,9 +18,8 @@ COLOURS = {
     Presence.away: "dim",
     Presence.unpaired: "red",
 }
-# below these a value is red: percent, dBm
-WEAK_BATTERY = 15
-WEAK_SIGNAL = -85
+WEAK_BATTERY = 15  # percent; a lower value is red
+WEAK_SIGNAL = -85  # dBm; a lower value is red
 
 
 def name_of(sighting: Sighting) -> str:
