@@ -100,7 +100,7 @@ class Spool:
             raise _translated(error, path) from error
         except sqlite3.DatabaseError as error:
             self._db.close()
-            raise OSError(f"{path} is no spool: {error}") from error
+            raise OSError(f"{path} is not a spool: {error}") from error
         self.boot: str = self._db.execute("SELECT value FROM fact WHERE name = 'boot'").fetchone()[
             0
         ]

@@ -85,7 +85,7 @@ def _simulated(wanted: Simulation) -> tuple[list[RegistryEntry], Iterable[Frame]
     else:
         name = next((name for name in STORIES if name == wanted.story), None)
         if name is None:
-            raise UsageError(f"--story: no folder, and none of {', '.join((*STORIES, WARD))}")
+            raise UsageError(f"--story: neither a folder nor one of {', '.join((*STORIES, WARD))}")
         people = cohort(name, wanted.patients, wanted.hours)
     return all_registry(people), all_frames(people, start, wanted.seed)
 

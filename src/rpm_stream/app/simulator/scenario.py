@@ -45,7 +45,7 @@ def read_scenario(folder: Path) -> Scenario:
     recorded = folder / "frames.jsonl"
     registry = folder / "registry.jsonl"
     if not table.exists() and not recorded.exists():
-        raise UsageError(f"{folder}: no scenario: neither input.csv nor frames.jsonl is there")
+        raise UsageError(f"{folder}: no scenario: it has neither input.csv nor frames.jsonl")
     encoder = Encoder()
     with progress_bar() as progress:
         found = (

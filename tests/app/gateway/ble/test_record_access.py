@@ -172,7 +172,7 @@ def test_every_result_code_has_words() -> None:
         ("060001", "has 3"),
         ("0600010100", "1 bytes follow"),
         ("06010101", "no operator"),
-        ("01000000", "op code 1 of 2A52 is no response"),
+        ("01000000", "op code 1 of 2A52 is not a response"),
     ],
 )
 def test_what_is_no_response(octets: str, fault: str) -> None:

@@ -167,7 +167,7 @@ class BumbleLink(LinkState):
                     await device.keystore.delete(name)
                 self._bonded = False
                 raise PairingFailed(
-                    "the device has other keys than we: they were deleted"
+                    "the device has other keys than the kept ones, which were deleted"
                 ) from error
             return
         await self._secured(device.pair(self._connection))

@@ -44,16 +44,16 @@ def kafka_options(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         # The parser's own text may quote a password.
-        raise UsageError(f"{path}: no TOML ({type(error).__name__})") from None
+        raise UsageError(f"{path}: not TOML ({type(error).__name__})") from None
     for name, value in table.items():
         if name not in SIGNING_IN and name not in FILES:
             raise UsageError(
-                f"{path}: {name}: not known; {', '.join(sorted(SIGNING_IN | FILES.keys()))} are"
+                f"{path}: {name}: unknown, one of {', '.join(sorted(SIGNING_IN | FILES.keys()))}"
             )
         if not isinstance(value, str):
-            raise UsageError(f"{path}: {name} is a text in quotes")
+            raise UsageError(f"{path}: {name} must be a text in quotes")
     if table.get("security_protocol", "PLAINTEXT") not in PROTOCOLS:
-        raise UsageError(f"{path}: security_protocol is one of {', '.join(PROTOCOLS)}")
+        raise UsageError(f"{path}: security_protocol must be one of {', '.join(PROTOCOLS)}")
     if SECRETS & table.keys() and os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise UsageError(f"{path}: holds a password and others may read it: chmod 600 {path}")
     found = {name: value for name, value in table.items() if name in SIGNING_IN}

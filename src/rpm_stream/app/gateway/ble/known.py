@@ -133,7 +133,7 @@ def load(path: Path) -> Known:
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise UsageError(f"{path}: no UTF-8 text") from None
+        raise UsageError(f"{path}: not UTF-8 text") from None
 
 
 def parse(text: str, source: str) -> Known:

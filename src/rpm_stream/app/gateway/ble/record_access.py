@@ -161,4 +161,4 @@ def parse_response(data: bytes) -> Response:
         return Response(op=op, count=int.from_bytes(data[2:], "little"))
     if op == RESPONSE:
         return Response(op=op, request=operand[0], code=operand[1])
-    raise NoResponse(f"op code {op} of 2A52 is no response")
+    raise NoResponse(f"op code {op} of 2A52 is not a response")

@@ -141,7 +141,7 @@ class Session:
         if not taken and self._unpaired is not None:
             raise self._unpaired
         if not taken and not any(one.uuid in DECODERS for one in self._found):
-            raise Refused("nothing that this gateway understands")
+            raise Refused("the device has no value that this gateway can read")
 
     async def _subscribe(self, one: Characteristic) -> bool:
         """Subscribe and return whether the device accepted.

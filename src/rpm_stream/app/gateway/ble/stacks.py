@@ -37,7 +37,7 @@ def radio_of(name: str, keys: Path, identity: str, ask: bool) -> Radio:
             " serial:/dev/ttyACM0"
         )
     if kind != SYSTEM and not rest:
-        raise UsageError(f"--radio: which one? {kind}:0, for example")
+        raise UsageError(f"--radio: {kind} needs a name, for example {kind}:0")
     passkey = asked if ask else None
     try:
         if kind == SYSTEM:

@@ -211,7 +211,7 @@ async def most_octets(admin: AIOKafkaAdminClient, topic: str) -> int:
             for entry in entries:
                 if entry[0] == "max.message.bytes":
                     return int(entry[1])
-    raise UsageError(f"{topic}: Kafka does not say what its max.message.bytes is")
+    raise UsageError(f"{topic}: Kafka does not report its max.message.bytes")
 
 
 async def own_settings(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]:

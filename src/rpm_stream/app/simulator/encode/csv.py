@@ -72,13 +72,13 @@ def _unit(rows: Iterable[Row], *allowed: str) -> Any:
     """
     units = {row.unit for row in rows}
     if len(units) != 1 or not units <= set(allowed):
-        raise ValueError(f"the wire has {' and '.join(allowed)}")
+        raise ValueError(f"the unit must be {' or '.join(allowed)}")
     return units.pop()
 
 
 def _whole(row: Row) -> int:
     if not WHOLE.fullmatch(row.value):
-        raise ValueError(f"{row.value} is no whole number")
+        raise ValueError(f"{row.value} is not a whole number")
     return int(row.value)
 
 
@@ -86,7 +86,7 @@ def _heart_rate(said: Said, _: int) -> bytes:
     row = said["heart_rate"]
     _unit([row], "/min")
     if _whole(row) == 0:  # in a payload a rate of 0 means "no reading"
-        raise ValueError("0 is no heart rate on the wire")
+        raise ValueError("a payload cannot hold a heart rate of 0")
     return gatt.heart_rate(gatt.HeartRate(rate=_whole(row)))
 
 

@@ -71,7 +71,7 @@ def opened(path: str, progress: Progress) -> Iterator[BinaryIO]:
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
         raise UsageError(f"{path}: {error.strerror}") from error
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise UsageError(f"{path}: no whole gzip file") from error
+        raise UsageError(f"{path}: not a complete gzip file") from error
 
 
 class Written(NamedTuple):
@@ -134,4 +134,4 @@ def frame_lines(path: str, progress: Progress) -> Iterator[Frame]:
                 except UNREADABLE as error:
                     # the text of a UnicodeDecodeError holds the byte
                     said = "not UTF-8" if isinstance(error, UnicodeDecodeError) else error
-                    raise UsageError(f"{path}, line {number}: no frame: {said}") from error
+                    raise UsageError(f"{path}, line {number}: not a frame: {said}") from error

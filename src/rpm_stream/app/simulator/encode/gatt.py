@@ -327,7 +327,7 @@ def weight(said: Weight) -> bytes:
 def battery(percent: int) -> bytes:
     """Return the payload of 2A19, one byte of 0 to 100 %."""
     if not 0 <= percent <= 100:
-        raise ValueError(f"{percent} is no battery level in percent")
+        raise ValueError(f"{percent} is not a battery level in percent")
     return bytes([percent])
 
 

@@ -86,7 +86,7 @@ def decimal_parts(text: str) -> tuple[int, int]:
     cannot keep (a leading zero as in ``"072"``, a negative zero).
     """
     if not PLAIN.fullmatch(text):
-        raise ValueError(f"{text!r} is no plain decimal")
+        raise ValueError(f"{text!r} is not a plain decimal")
     places = len(text.partition(".")[2])
     mantissa = int(text.replace(".", ""))
     if format(Decimal(mantissa).scaleb(-places), "f") != text:
