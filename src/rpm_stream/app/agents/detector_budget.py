@@ -47,7 +47,7 @@ def within_budget(
         if taken > row.budget_us:
             slow.add(name)
             log.warning(
-                "detector switched off",
+                "judge.detector_off",
                 detector=name,
                 cost_us=round(taken),
                 budget_us=row.budget_us,

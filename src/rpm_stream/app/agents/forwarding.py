@@ -47,5 +47,7 @@ class Forwarding:
         return [(READINGS, record.key, value, None)]
 
     def _passed_over(self, record: ConsumerRecord, fault: str) -> list[Outgoing]:
-        log.error("not an action", partition=record.partition, offset=record.offset, fault=fault)
+        log.error(
+            "ingest.not_an_action", partition=record.partition, offset=record.offset, fault=fault
+        )
         return []

@@ -147,15 +147,16 @@ class Holding(Generic[State]):
             if count > FEW and 2 * count > states:
                 one = next(each for each in found if each.partition == partition)
                 die(
-                    f"{count} of the {states} states of a partition of the changelog cannot be"
-                    " restored; nothing was dropped and nobody begun anew: start the release that"
-                    " wrote them, or make them anew from the topics with 'rpm-stream state"
-                    " rebuild'",
+                    "state.most_unreadable",
                     EXIT_STATE,
                     stage=self._stage,
                     partition=partition,
                     offset=one.offset,
                     fault=str(one),
+                    unreadable=count,
+                    states=states,
+                    hint="nothing was dropped or reset: start the release that wrote the states,"
+                    " or make them again from the topics with 'rpm-stream state rebuild'",
                 )
 
     async def _begin_one(self, one: UnreadableState, done: int, lowest: int | None) -> None:
@@ -178,13 +179,13 @@ class Holding(Generic[State]):
         The caller writes and tells it.
         """
         log.error(
-            "a state in the changelog cannot be restored; it is held: its messages are kept, the"
-            " others go on; make it anew with 'rpm-stream state rebuild'",
+            "state.held",
             stage=self._stage,
             partition=one.partition,
             offset=one.offset,
             fault=str(one),
             kept_from=offset,
+            hint="its messages are kept, other keys go on: run 'rpm-stream state rebuild'",
         )
         held = hold(offset, self._clock.now(), str(one), one.blob or b"")
         self.kept[one.key] = Kept(
@@ -248,7 +249,7 @@ class Holding(Generic[State]):
                     await self._look()
             except (KafkaError, OSError, UsageError) as error:
                 log.warning(
-                    "held states are not looked after while the broker cannot answer",
+                    "state.held_not_checked",
                     error=str(error),
                 )
             self._measure()
@@ -263,7 +264,7 @@ class Holding(Generic[State]):
                 if began.get(kept.partition, 0) > kept.held.offset and not kept.expired:
                     kept.expired = True
                     log.error(
-                        "kept messages were deleted before they could be applied",
+                        "state.kept_messages_deleted",
                         stage=self._stage,
                         partition=kept.partition,
                         kept_from=kept.held.offset,
@@ -333,9 +334,7 @@ class Holding(Generic[State]):
         await self._write(key, self.work.states.pack([key])[key])
         del self.kept[key]
         self._measure()
-        log.warning(
-            "a held state was mended and has caught up", stage=self._stage, partition=kept.partition
-        )
+        log.warning("state.caught_up", stage=self._stage, partition=kept.partition)
 
     async def _kept_messages(
         self, broker: Broker, key: bytes, kept: Kept, first: int, end: int

@@ -117,7 +117,7 @@ class Step:
             message = read_message(record.value or b"")
         except UNREADABLE as error:  # not ours: only ingest writes this topic
             log.error(
-                "not a message of readings",
+                "judge.not_readings",
                 partition=record.partition,
                 offset=record.offset,
                 fault=plain_fault(error),

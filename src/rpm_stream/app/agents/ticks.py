@@ -59,9 +59,7 @@ class Barrier:
                     yield partition, at
             except (KafkaError, OSError) as error:
                 if not said:
-                    log.warning(
-                        "no ticks while the broker cannot answer", error=type(error).__name__
-                    )
+                    log.warning("judge.ticks_paused", error=type(error).__name__)
                 said = True
                 await asyncio.sleep(POLL_SECONDS)
 

@@ -121,7 +121,7 @@ def _replay(
     for entry in known.entries():
         stored = Stored(entry=entry, left_out=known.left_out.get(entry_key(entry), ()))
         for fault in (*stored_faults(stored), *faults(entry, tables)):
-            log.warning("registry setting ignored, the others hold", fault=fault)
+            log.warning("registry.setting_ignored", fault=fault)
     return Replay(
         tables, known, kinds, recorded_time=asked is None or Settings().time == "recorded"
     )

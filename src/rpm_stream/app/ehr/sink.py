@@ -143,7 +143,9 @@ class Sink:
         for record in (record for some in records.values() for record in some):
             if record.value is not None and not self._subjects.learn(record.value):
                 _log.warning(
-                    "registry_entry_unreadable", partition=record.partition, offset=record.offset
+                    "sink.registry_entry_unreadable",
+                    partition=record.partition,
+                    offset=record.offset,
                 )
 
     async def _step(self, stop: asyncio.Event) -> None:
@@ -182,7 +184,7 @@ class Sink:
             await self._observations.commit(offsets)
         except (CommitFailedError, IllegalStateError):
             # taken away meanwhile: the new owner writes the same again
-            _log.warning("commit_lost", partitions=len(offsets))
+            _log.warning("sink.commit_lost", partitions=len(offsets))
 
     async def _deliver(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
         """Returns when the server has answered for every record.
@@ -199,7 +201,7 @@ class Sink:
                 self._refused.add_unreadable(record.value)
                 REFUSED.labels(kind="Observation").inc()
                 _log.warning(
-                    "observation_unreadable", partition=record.partition, offset=record.offset
+                    "sink.observation_unreadable", partition=record.partition, offset=record.offset
                 )
             else:
                 if resources.pop(message.id, None) is not None:
@@ -224,7 +226,7 @@ class Sink:
         for refusal in refusals:
             self._refused.add(refusal)
             REFUSED.labels(kind=refusal.resource.kind).inc()
-            _log.warning("resource_refused", kind=refusal.resource.kind, status=refusal.status)
+            _log.warning("sink.resource_refused", kind=refusal.resource.kind, status=refusal.status)
         self._refused.sync()
 
 

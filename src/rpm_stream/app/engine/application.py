@@ -178,8 +178,7 @@ async def _nothing_held() -> None:
 
 def _stood_still() -> NoReturn:
     die(
-        "the process stood still for longer than its session: another may have carried on with its"
-        " work",
+        "engine.stood_still",
         EXIT_STUCK,
     )
 

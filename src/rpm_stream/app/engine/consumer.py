@@ -296,7 +296,7 @@ class BatchConsumer(driver.Consumer):  # type: ignore[misc]
         """End the process if its group has given it up, unless it is leaving by itself."""
         if not self.app.should_stop and self._thread.is_outside():
             die(
-                "the group has given this worker up: another may have carried on with its work",
+                "engine.left_group",
                 EXIT_STUCK,
             )
 

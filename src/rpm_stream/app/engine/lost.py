@@ -15,7 +15,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
-import structlog
 from faust.types import TP
 
 from rpm_stream.app.runtime.end import EXIT_STATE, die
@@ -30,7 +29,6 @@ BEGUN_ANEW: Final = "rpm-begun-anew"
 BEGUN_ANEW_KEY: Final = b"\x00rpm-begun-anew"
 SURE_SECONDS = 5.0  # a broker that has just come back may show less than it has for a moment
 POLL_SECONDS = 0.5
-log = structlog.get_logger()
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -135,11 +133,12 @@ async def _found(app: Any, table: BytesTable, partition: int, known: Note | None
 def lost(changelog: str, what: Lost) -> None:
     """End the process: a person must act."""
     die(
-        "the states of a partition are lost: its changelog was deleted, emptied or put back from an"
-        " old copy. Nothing was dropped and nobody begun anew: put the topic back, or make its"
-        " states anew from what the other topics still hold with 'rpm-stream state rebuild'",
+        "state.lost",
         EXIT_STATE,
         changelog=changelog,
         partition=what.partition,
         fault=what.fault,
+        hint="the changelog was deleted, emptied or put back from an old copy; nothing was dropped"
+        " or reset: put the topic back, or make its states again from what the other topics still"
+        " hold with 'rpm-stream state rebuild'",
     )

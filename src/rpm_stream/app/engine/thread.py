@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from time import monotonic
 from typing import Any
 
+import structlog
 from aiokafka.errors import CommitFailedError
 from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
@@ -15,6 +16,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from rpm_stream.app.engine.lost import written
+
+log = structlog.get_logger()
 
 FETCH_WAIT_MS = 50  # Faust's 1,500 lets a poll of an idle partition hold up the busy ones
 
@@ -60,7 +63,7 @@ class Thread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # Faust ship
         return True
 
     async def _give_up(self, error: Exception) -> None:
-        self.log.error("committing failed: %r", error)
+        log.error("engine.commit_failed", error=repr(error))
         await self.crash(error)
 
     def _metadata(self, tp: TP) -> str:

@@ -38,7 +38,7 @@ async def watch(app: BatchApp, stage: str) -> None:
         age = max((now - since for _, since in moved.values()), default=0.0)
         COMMIT_AGE.labels(stage).set(age)
         if age > STUCK_SECONDS:
-            die("assigned but not consuming", EXIT_STUCK, stage=stage, lag=sum(lags.values()))
+            die("engine.not_consuming", EXIT_STUCK, stage=stage, lag=sum(lags.values()))
 
 
 async def _lags(app: BatchApp) -> dict[TP, int]:

@@ -55,7 +55,7 @@ class Machines:
             try:
                 await self._follow(bootstrap)
             except (KafkaError, OSError) as error:
-                log.warning("clocks.unreachable", error=type(error).__name__)
+                log.warning("feed.clocks_unreachable", error=type(error).__name__)
             await asyncio.sleep(EVERY_SECONDS)
 
     async def _follow(self, bootstrap: str) -> None:

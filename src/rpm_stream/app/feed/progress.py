@@ -119,7 +119,7 @@ class Watcher:
             try:
                 await self._watch(tell)
             except (KafkaError, OSError, TimeoutError) as error:
-                log.warning("progress.unreachable", error=type(error).__name__)
+                log.warning("feed.progress_unreachable", error=type(error).__name__)
                 tell()
                 await asyncio.sleep(INTERVAL_S)
 

@@ -53,7 +53,7 @@ class Ballast:
         except OSError as error:
             # somebody else took the room, or may write more than we: what is there still helps
             _log.warning(
-                "gateway_spool_ballast_small", octets=self.octets, kind=type(error).__name__
+                "gateway.spool_ballast_small", octets=self.octets, kind=type(error).__name__
             )
 
     def drop(self) -> None:

@@ -57,5 +57,5 @@ def _own(message: ConsumerRecord, devices: Set[str]) -> Reject | None:
     except UNREADABLE:
         # Not what the contract says; the gateway can do nothing about it, and must not stop reading
         # for it.
-        _log.error("gateway_reject_unreadable", partition=message.partition, offset=message.offset)
+        _log.error("gateway.reject_unreadable", partition=message.partition, offset=message.offset)
         return None

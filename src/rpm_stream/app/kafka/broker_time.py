@@ -126,7 +126,7 @@ class BrokerTime:
                     raise asyncio.CancelledError from None
                 if not said:
                     log.warning(
-                        "the broker's clock is not followed",
+                        "clock.broker_not_followed",
                         stage=self._stage,
                         error=type(error).__name__,
                     )
@@ -162,7 +162,7 @@ class BrokerTime:
         answer = await producer.send_and_wait(TOPIC, value, partition=0, timestamp_ms=0)
         took = steady() - began_at
         if answer.timestamp_type != 1:  # CreateTime: somebody has changed the topic
-            log.error("the broker does not stamp the topic: its clock is not followed", topic=TOPIC)
+            log.error("clock.topic_not_stamped", topic=TOPIC)
             return
         stamped = datetime.fromtimestamp(answer.timestamp / 1000, UTC)
         half = timedelta(seconds=took / 2)
@@ -180,7 +180,7 @@ class BrokerTime:
         was_set = apart > self._unsure + unsure + AGREES
         if self.known.is_set() and was_set and apart > JUMP:
             log.error(
-                "the broker's clock was set",
+                "clock.broker_clock_set",
                 stage=self._stage,
                 seconds=round((broker - expected).total_seconds()),
             )
@@ -200,10 +200,10 @@ class BrokerTime:
         off = abs(self.ahead) > OFF
         if off and not self._told:
             log.error(
-                "this host's clock is wrong: the broker's time counts",
+                "clock.host_clock_wrong",
                 stage=self._stage,
                 seconds_ahead=round(self.ahead.total_seconds()),
             )
         elif self._told and not off:
-            log.warning("this host's clock is right again", stage=self._stage)
+            log.warning("clock.host_clock_right", stage=self._stage)
         self._told = off

@@ -198,7 +198,7 @@ async def watch_counts(bootstrap: str, stage: str, known: Mapping[str, int]) -> 
         except (KafkaError, OSError, TimeoutError, asyncio.CancelledError) as error:
             if asked_to_end():
                 raise asyncio.CancelledError from None
-            log.debug("partitions are not watched", error=type(error).__name__)
+            log.debug("topics.partitions_not_watched", error=type(error).__name__)
         await asyncio.sleep(LOOK_SECONDS)
 
 
@@ -225,8 +225,10 @@ def end_of_change(stage: str, known: Mapping[str, int], changed: Mapping[str, in
         f"{topic} has {count} partitions, had {known[topic]}" for topic, count in changed.items()
     )
     die(
-        f"{said}: a key may lie elsewhere now, and what is known of it does not. Nothing was lost;"
-        f" stop the stages, then: rpm-stream topics grow --partitions {max(changed.values())}",
+        "topics.partitions_changed",
         EXIT_CRASHED,
         stage=stage,
+        fault=said,
+        hint="nothing was lost: stop the stages, then: rpm-stream topics grow --partitions"
+        f" {max(changed.values())}",
     )

@@ -113,7 +113,7 @@ async def watch(
             await _watch(bootstrap, pairs, now)
         except (KafkaError, OSError, TimeoutError) as error:
             LEFT.clear()
-            log.warning("retention is not watched", error=type(error).__name__)
+            log.warning("topics.retention_not_watched", error=type(error).__name__)
             await asyncio.sleep(EVERY_SECONDS)
 
 
@@ -131,7 +131,7 @@ async def _watch(
                 if seconds is not None:
                     LEFT.labels(group, topic).set(seconds)
                 if seconds == 0.0:
-                    log.error("unread data has expired", group=group, topic=topic)
+                    log.error("topics.unread_data_expired", group=group, topic=topic)
             await asyncio.sleep(EVERY_SECONDS)
     finally:
         await consumer.stop()

@@ -101,7 +101,7 @@ class RegistryReader:
         try:
             stored = read_entry(value)
         except RegistryError as error:  # its content may name a patient: only the fault is said
-            log.error("registry entry ignored", of=name.partition("/")[0], fault=str(error))
+            log.error("registry.entry_ignored", of=name.partition("/")[0], fault=str(error))
             if name.partition("/")[0] in KINDS:  # others are of a later release
                 put_unreadable(self.registry, name)
                 self._count(name, 1)
@@ -119,9 +119,7 @@ class RegistryReader:
         """
         self._count(name, len(found))
         for fault in found:
-            log.error(
-                "registry setting ignored, the others hold", of=name.partition("/")[0], fault=fault
-            )
+            log.error("registry.setting_ignored", of=name.partition("/")[0], fault=fault)
 
     def _count(self, name: str, faulty: int) -> None:
         """How many settings of an entry cannot be used."""

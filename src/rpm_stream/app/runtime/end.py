@@ -28,9 +28,9 @@ EXIT_STUCK = 75
 EXIT_AWAY = 69  # EX_UNAVAILABLE: the broker went away while the stage started
 
 
-def die(reason: str, status: int = EXIT_CRASHED, **facts: object) -> NoReturn:
+def die(event: str, status: int = EXIT_CRASHED, **facts: object) -> NoReturn:
     """End the process at once, with one clear record: never carry on with the next message."""
-    log.error(reason, exit_status=status, **facts)
+    log.error(event, exit_status=status, **facts)
     sys.stderr.flush()
     os._exit(status)
 
@@ -52,8 +52,8 @@ async def guarded(work: Callable[[], Awaitable[None]], what: str) -> None:
     except asyncio.CancelledError as error:
         if asked_to_end():
             raise
-        die(f"{what} was cancelled", error=type(error).__name__)
+        die("stage.task_cancelled", task=what, error=type(error).__name__)
     except BaseException as error:  # noqa: BLE001
         # River raises BaseExceptions; whatever it is, the process ends
         sys.stderr.write(traceback.format_exc())
-        die(f"{what} failed", error=type(error).__name__)
+        die("stage.task_failed", task=what, error=type(error).__name__)

@@ -70,7 +70,7 @@ async def run_demo(patients: int, speed: float, port: int) -> int:
         playing.cancel()
         [ended] = await asyncio.gather(playing, return_exceptions=True)
         if isinstance(ended, Exception):
-            log.error("the simulated ward ended; the service goes on", error=type(ended).__name__)
+            log.error("demo.ward_ended", error=type(ended).__name__)
         return await service
 
 

@@ -74,4 +74,4 @@ def serve(settings: Settings, names: Sequence[str]) -> None:
     try:
         listen(port, settings.metrics_host, REGISTRY)
     except OSError as error:
-        log.error("restarts are not shown", port=port, error=error.strerror)
+        log.error("service.restarts_not_shown", port=port, error=error.strerror)

@@ -91,7 +91,7 @@ async def keep_broker(broker: Broker, stop: asyncio.Event) -> None:
             pause = (
                 FIRST_PAUSE if steady() - began > STEADY_SECONDS else min(pause * 2, LONGEST_PAUSE)
             )
-            log.warning("Kafka ended, starting it again", log=str(broker.log), pause_seconds=pause)
+            log.warning("service.kafka_ended", log=str(broker.log), pause_seconds=pause)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), pause)
                 return

@@ -108,10 +108,9 @@ async def _first_look(broker_time: BrokerTime, stage: str) -> None:
     await broker_time.try_to_begin()
     if not broker_time.known.is_set():
         log.error(
-            "Kafka does not say what time it is: this host's clock has to do, and is not compared;"
-            " it is asked again. Where it checks rights, a stage needs Describe, Create and Write"
-            " on rpm-clock",
+            "clock.broker_time_unknown",
             stage=stage,
+            hint="where Kafka checks rights, a stage needs Describe, Create and Write on rpm-clock",
         )
 
 

@@ -69,7 +69,7 @@ class Stage:
             pause = FIRST_PAUSE if steady else min(pause * 2, LONGEST_PAUSE)
             restarts.RESTARTS.labels(self.name, restarts.exit_of(status)).inc()
             log.warning(
-                "stage ended, starting it again",
+                "service.stage_ended",
                 stage=self.name,
                 exit_status=status,
                 pause_seconds=pause,

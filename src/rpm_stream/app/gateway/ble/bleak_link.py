@@ -149,7 +149,7 @@ class BleakLink(LinkState):
         again = handle in self._receivers
         # BlueZ then tells each value once for each of the two, to both
         if not again and _is_notifying(found):
-            _log.warning("ble_other_subscriber", characteristic=characteristic.uuid)
+            _log.warning("ble.other_subscriber", characteristic=characteristic.uuid)
         self._receivers[handle] = callback
         # two subscriptions of bleak would deliver twice (Windows) or be refused (macOS, BlueZ)
         if again:
