@@ -18,11 +18,9 @@ log = structlog.get_logger()
 
 # EX_SOFTWARE: a failure of the service or of the broker. The supervisor starts the stage again.
 EXIT_CRASHED = 70
-EXIT_STATE = (
-    # EX_DATAERR: the states of a partition are lost or unreadable. A person must act (rpm-stream
-    # state rebuild).
-    65
-)
+# EX_DATAERR: the states of a partition are lost or unreadable. A person must act
+# (rpm-stream state rebuild).
+EXIT_STATE = 65
 # EX_TEMPFAIL: the stage is assigned partitions and does not consume them, or it is no longer a
 # member of its group and another worker does its work.
 EXIT_STUCK = 75

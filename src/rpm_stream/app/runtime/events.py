@@ -1,10 +1,12 @@
-"""Every event of the log, with what it means for the operator.
+"""Every event of the log, with its meaning for the operator.
 
-An event is named ``stage.event_name``. The part before the dot is the stage or the part of the
-service that logs it: ``state``, ``engine`` and ``stage`` are logged by ingest and by judge, and the
-field ``stage`` names which of them. Calls keep their literal names.
-``tests/laws/test_events.py`` compares them with this table, and the table with
-``deploy/README.md``.
+An event is named ``stage.event_name``. The part before the dot is the stage, or the part of the
+service, that logs it. The events of ``engine`` and ``state`` are logged by ingest and by judge, and
+those of ``clock``, ``stage`` and ``topics`` by every stage. After the end of a stage its supervisor
+logs ``service.stage_ended`` with the name of the stage.
+
+Calls keep their literal names. ``tests/laws/test_events.py`` compares them with this table, and the
+table with ``deploy/README.md``.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "ble.silent": "A characteristic sends nothing; the hub subscribes again.",
     "ble.spool_refuses": "The spool takes no values, the disk may be full; they wait in memory.",
     "ble.stored_abort_failed": "A device did not accept the end of a transfer of stored records.",
-    "ble.stored_all": "A device cannot filter its stored records; the hub reads all of them.",
+    "ble.stored_all": "A device did not filter its stored records; the hub reads them all.",
     "ble.stored_answer_unreadable": "The device's answer to a request for records is unreadable.",
     "ble.stored_no_answer": "A device did not answer a request for its stored records.",
     "ble.subscription_refused": "A device refused a subscription; its values do not arrive.",
@@ -53,7 +55,7 @@ EVENTS: Final[Mapping[str, str]] = {
     "engine.not_consuming": "The worker has messages and consumes none; it ends with 75.",
     "engine.stood_still": "The process stood still longer than its session; it ends with 75.",
     "feed.clocks_unreachable": "The feed cannot read the hosts' clocks now; it tries again.",
-    "feed.decision_lost": "A decision was not sent; the feed shows it as unconfirmed.",
+    "feed.decision_lost": "A decision did not reach Kafka; the feed shows it as unconfirmed.",
     "feed.no_broker": "The feed waits for Kafka.",
     "feed.no_topic": "A topic of the feed is missing: run rpm-stream topics apply.",
     "feed.progress_unreachable": "The feed cannot see how far judging is; it tries again.",
@@ -80,9 +82,9 @@ EVENTS: Final[Mapping[str, str]] = {
     "service.restarts_not_shown": "The port for the restart counts is taken; they are not shown.",
     "service.stage_ended": "A stage ended with this status; the worker starts it again.",
     "sink.commit_lost": "A partition moved before the commit; its new owner writes again.",
-    "sink.observation_unreadable": "A message of rpm.observations is unreadable and is kept.",
+    "sink.observation_unreadable": "An unreadable Observation went to sink-refused.jsonl.",
     "sink.registry_entry_unreadable": "A registry entry is unreadable; the sink passes over it.",
-    "sink.resource_refused": "The FHIR server refused a resource; it is kept as refused.",
+    "sink.resource_refused": "A resource that the FHIR server refused went to sink-refused.jsonl.",
     "stage.task_cancelled": "A client gave up a task of the stage; it ends with 70.",
     "stage.task_failed": "A task of the stage failed; it ends with 70.",
     "state.caught_up": "A held state was mended, and its kept messages are applied.",
