@@ -73,14 +73,16 @@ def test_ingest_passes_over_it_among_the_actions(value: bytes) -> None:
     """Logged and acked: nobody could carry it out, and what lies behind it goes on."""
     with capture_logs() as logs:
         assert Forwarding(recorded_time=False).apply(record(ACTIONS, value)) == []
-    assert [(each["event"], each["log_level"]) for each in logs] == [("not an action", "error")]
+    assert [(each["event"], each["log_level"]) for each in logs] == [
+        ("ingest.not_an_action", "error")
+    ]
 
 
 def test_every_worker_passes_over_it_in_the_registry(value: bytes) -> None:
     reader = RegistryReader("nowhere")
     with capture_logs() as logs:
         reader.apply(b"patient/ada", value)
-    assert [each["event"] for each in logs] == ["registry entry ignored"]
+    assert [each["event"] for each in logs] == ["registry.entry_ignored"]
     (entry,) = reader.registry.entries()
     assert isinstance(entry, PatientEntry)
     assert (entry.patient, has_unreadable_birth(entry)) == (

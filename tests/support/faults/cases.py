@@ -370,7 +370,7 @@ async def worker_a_day_off(stand: Stand, seconds: int) -> str:
     await stand.send_while(busy, 2)
     await busy
     await stand.settled()
-    assert "this host's clock is wrong" in stand.service.log.read_text(errors="replace")
+    assert "clock.host_clock_wrong" in stand.service.log.read_text(errors="replace")
     return (
         f"ingest, judge and feed {abs(seconds) // 3600} h {'ahead' if seconds > 0 else 'behind'},"
         " named by each"

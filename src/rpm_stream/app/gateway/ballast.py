@@ -55,7 +55,7 @@ class Ballast:
         except OSError as error:
             # Another program took the room, or part of it is reserved. What was written helps.
             _log.warning(
-                "gateway_spool_ballast_small", octets=self.octets, kind=type(error).__name__
+                "gateway.spool_ballast_small", octets=self.octets, kind=type(error).__name__
             )
 
     def drop(self) -> None:

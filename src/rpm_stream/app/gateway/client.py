@@ -142,7 +142,7 @@ class Gateway:
             await self._disk(self._spool.close)
             self._end()
             if self._spooled:
-                _log.warning("gateway_closed_with_spool", spooled=self._spooled)
+                _log.warning("gateway.closed_with_spool", spooled=self._spooled)
 
     def _end(self) -> None:
         self._thread.shutdown(wait=False)
@@ -297,7 +297,7 @@ class Gateway:
                 except KafkaError as error:
                     self.meters.failures.inc()
                     _log.warning(
-                        "gateway_send_failed", kind=type(error).__name__, spooled=self._spooled
+                        "gateway.send_failed", kind=type(error).__name__, spooled=self._spooled
                     )
                     await asyncio.sleep(self._options.retry_first)
                 finally:
@@ -351,7 +351,7 @@ class Gateway:
         except SpoolFull:
             # Acknowledged frames stay on the disk until there is room to delete them. After a crash
             # they go out twice.
-            _log.warning("gateway_spool_full", spooled=self._spooled)
+            _log.warning("gateway.spool_full", spooled=self._spooled)
             return
         self._sent.clear()
         self._spooled -= self._unforgotten

@@ -113,7 +113,7 @@ class Link:
                 await client.start()
             except (KafkaError, OSError) as error:
                 await client.stop()
-                _log.warning("gateway_broker_away", kind=type(error).__name__, retry_s=wait)
+                _log.warning("gateway.broker_away", kind=type(error).__name__, retry_s=wait)
             except BaseException:
                 await client.stop()
                 raise

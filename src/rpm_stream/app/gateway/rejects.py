@@ -59,5 +59,5 @@ def _own(message: ConsumerRecord, devices: Set[str]) -> Reject | None:
     except UNREADABLE:
         # It does not follow the contract. The gateway cannot change that, and must not stop reading
         # for it.
-        _log.error("gateway_reject_unreadable", partition=message.partition, offset=message.offset)
+        _log.error("gateway.reject_unreadable", partition=message.partition, offset=message.offset)
         return None

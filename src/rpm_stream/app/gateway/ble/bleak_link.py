@@ -150,7 +150,7 @@ class BleakLink(LinkState):
         again = handle in self._receivers
         # With two subscribers BlueZ reports each value twice to each of them.
         if not again and _is_notifying(found):
-            _log.warning("ble_other_subscriber", characteristic=characteristic.uuid)
+            _log.warning("ble.other_subscriber", characteristic=characteristic.uuid)
         self._receivers[handle] = callback
         # A second subscription of bleak would deliver twice (Windows) or fail (macOS, BlueZ).
         if again:

@@ -250,7 +250,7 @@ class BleakRadio:
             try:
                 await self._bluez.cycle()
             except Refused as error:
-                _log.warning("ble_adapter_not_reset", fault=str(error))
+                _log.warning("ble.adapter_not_reset", fault=str(error))
 
     async def _close_links(self) -> None:
         links = list(self._links.values())
@@ -262,7 +262,7 @@ class BleakRadio:
 
     def _off(self, why: str) -> None:
         """The adapter or BlueZ itself has gone, and every connection with it."""
-        _log.warning("ble_radio_off", why=why)
+        _log.warning("ble.radio_off", why=why)
         self._why_off = why
         self._ending = list(self._links.values())
         self._links.clear()

@@ -64,7 +64,7 @@ class Values(Client):
         unclaimed = self._unclaimed
         self._unclaimed = []
         if unclaimed:
-            _log.warning("ble_values_unclaimed", count=len(unclaimed))
+            _log.warning("ble.values_unclaimed", count=len(unclaimed))
         for _, _, confirm in unclaimed:
             if confirm and self.connection.handle in self.connection.device.connections:
                 self.send_confirmation(att.ATT_Handle_Value_Confirmation())

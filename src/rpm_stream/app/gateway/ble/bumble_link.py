@@ -94,7 +94,7 @@ class BumbleLink(LinkState):
         try:
             await self._asked(self._client.request_mtu(MTU))
         except Refused:
-            _log.info("ble_mtu_stays", octets=self._client.mtu)
+            _log.info("ble.mtu_stays", octets=self._client.mtu)
 
     async def characteristics(self) -> Sequence[Characteristic]:
         """Return all characteristics but those of GAP, GATT and Device Information."""
@@ -200,7 +200,7 @@ class BumbleLink(LinkState):
             async with asyncio.timeout(5.0):
                 await self._asked(self._connection.disconnect())
         except (LinkLost, Refused, TimeoutError):
-            _log.info("ble_link_was_gone")
+            _log.info("ble.link_was_gone")
         self._gone.set()
 
     async def _asked(

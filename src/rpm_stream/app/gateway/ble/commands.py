@@ -167,7 +167,7 @@ async def _refusals(gateway: Gateway, board: Board) -> None:
             async for reject in gateway.rejects():
                 board.refused[reject.reason] += 1
         except (KafkaError, OSError) as error:
-            _log.warning("ble_rejects_unread", kind=type(error).__name__)
+            _log.warning("ble.rejects_unread", kind=type(error).__name__)
         await asyncio.sleep(AGAIN_SECONDS)
 
 

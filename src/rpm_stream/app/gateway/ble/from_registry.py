@@ -46,7 +46,7 @@ async def follow(bootstrap: str, path: Path, serve: Callable[[Known], None]) -> 
                     replace_or_log(path, msgspec.json.encode(served))
             task.result()
         except (KafkaError, OSError) as error:
-            _log.warning("ble_registry_away", kind=type(error).__name__, devices=len(served))
+            _log.warning("ble.registry_away", kind=type(error).__name__, devices=len(served))
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -60,5 +60,5 @@ def remembered(path: Path) -> list[KnownDevice]:
     except FileNotFoundError:
         return []
     except (OSError, msgspec.DecodeError) as error:
-        _log.warning("ble_devices_unreadable", kind=type(error).__name__)
+        _log.warning("ble.devices_unreadable", kind=type(error).__name__)
         return []

@@ -121,7 +121,7 @@ class Hub:
                     if not ever:
                         raise
                     self._board.radio_fault = str(error)
-                    _log.error("ble_radio_off", fault=str(error), retry_s=pause)
+                    _log.error("ble.radio_off", fault=str(error), retry_s=pause)
                 await asyncio.sleep(pause * self._options.chance.uniform(0.5, 1.0))
                 pause = min(pause * 2, self._options.radio_longest)
         finally:
@@ -200,7 +200,7 @@ class Hub:
             fault = error
             self._failed += place.session is None
             self._board.meters.failures.inc()
-            _log.info("ble_link_failed", kind=type(error).__name__, fault=str(error))
+            _log.info("ble.link_failed", kind=type(error).__name__, fault=str(error))
             if isinstance(error, RadioOff):
                 self._off = error
                 self._restart.set()
@@ -233,7 +233,7 @@ class Hub:
                 self._seen_at = now
                 self._failed = 0
                 self._in_vain += 1
-                _log.warning("ble_adapter_reset", in_vain=self._in_vain)
+                _log.warning("ble.adapter_reset", in_vain=self._in_vain)
                 await self._radio.reset()
                 return
             if now - max(self._seen_at, self._rescanned_at) > self._options.rescan_after:
@@ -244,7 +244,7 @@ class Hub:
         dropped = sum(place.outbox.take_dropped() for place in self._places.values())
         if dropped:
             self._board.meters.dropped.inc(dropped)
-            _log.error("ble_values_dropped", count=dropped)
+            _log.error("ble.values_dropped", count=dropped)
         for device in self.known.doubtful:
             if (row := self._board.row(device)).presence is not Presence.connected:
                 row.fault = "two devices here have its name: list its address"
@@ -297,9 +297,9 @@ class Hub:
                     if not place.sending.done():
                         await place.outbox.flush()
         except TimeoutError:
-            _log.error("ble_disk_does_not_take_it")
+            _log.error("ble.flush_timed_out")
         if lost := sum(len(place.outbox) for place in self._places.values()):
-            _log.error("ble_values_lost_at_end", count=lost)
+            _log.error("ble.values_lost_at_end", count=lost)
         await _ended([place.sending for place in self._places.values()])
         self._board.write()
 
@@ -310,7 +310,7 @@ class Hub:
 def _tell(task: asyncio.Task[None]) -> None:
     """Log a bug that ended a connection. It does not end the gateway."""
     if not task.cancelled() and (error := task.exception()) is not None:
-        _log.error("ble_connection_fault", kind=type(error).__name__, exc_info=error)
+        _log.error("ble.connection_fault", kind=type(error).__name__, exc_info=error)
 
 
 async def _ended(tasks: Sequence[asyncio.Task[Any]]) -> None:

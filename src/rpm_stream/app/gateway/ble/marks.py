@@ -66,7 +66,7 @@ class Marks:
         except FileNotFoundError:
             return
         except (OSError, msgspec.DecodeError) as error:
-            _log.warning("ble_marks_unreadable", kind=type(error).__name__)
+            _log.warning("ble.marks_unreadable", kind=type(error).__name__)
 
     def get(self, device: str, characteristic: str) -> Mark | None:
         """Return the mark up to which ``device`` was read."""

@@ -148,7 +148,7 @@ class Outbox:
             await self._send(self.device, notifications=[entry.notification for entry in batch])
         except OSError as error:
             self._entries.extendleft(reversed(batch))
-            _log.error("ble_spool_refuses", kind=type(error).__name__, waiting=len(self._entries))
+            _log.error("ble.spool_refuses", kind=type(error).__name__, waiting=len(self._entries))
             await asyncio.sleep(RETRY_SECONDS)
 
 

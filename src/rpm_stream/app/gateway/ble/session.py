@@ -126,7 +126,7 @@ class Session:
         if left := sorted(
             {one.uuid for one in sending if one.uuid not in DECODERS and one.uuid != "2A05"}
         ):
-            _log.info("ble_not_understood", characteristics=left[:20])
+            _log.info("ble.not_understood", characteristics=left[:20])
         self._stores = {
             one.service: StoredRecords(one.service, self._known.device, self._marks)
             for one in wanted
@@ -159,7 +159,7 @@ class Session:
                 await self._link.subscribe(one, receive)
         except (Refused, PairingFailed) as error:
             self._unpaired = error if isinstance(error, PairingFailed) else self._unpaired
-            _log.warning("ble_subscription_refused", characteristic=one.uuid, fault=str(error))
+            _log.warning("ble.subscription_refused", characteristic=one.uuid, fault=str(error))
             self._streams.pop(one, None)
             if one.uuid == CONTROL:
                 self._stores.pop(one.service, None)
@@ -221,7 +221,7 @@ class Session:
         except LinkLost:
             raise
         except (RadioError, ValueError) as error:
-            _log.warning("ble_attempt_failed", what=what, fault=str(error))
+            _log.warning("ble.attempt_failed", what=what, fault=str(error))
 
     async def _set_clock(self) -> None:
         """Write 2A2B and 2A08 if the device allows it: many devices indicate nothing before."""
@@ -302,7 +302,7 @@ class Session:
                 ):
                     raise LinkLost(f"{one.uuid} is silent")
                 if not quiet.asked:
-                    _log.info("ble_silent", characteristic=one.uuid)
+                    _log.info("ble.silent", characteristic=one.uuid)
                     self._board.meters.resubscriptions.inc()
                     await self._subscribe(one)
                 quiet.subscribed(self._loop.time())

@@ -19,4 +19,4 @@ def replace_or_log(path: Path, content: bytes, sync: bool = True) -> None:
     try:
         replace_private(path, content, sync)
     except OSError as error:
-        _log.warning("ble_file_not_written", file=path.name, kind=type(error).__name__)
+        _log.warning("ble.file_not_written", file=path.name, kind=type(error).__name__)

@@ -97,7 +97,7 @@ class StoredRecords:
                 return
             # No filter, or another record has that number: its memory was cleared, or counts
             # from the start.
-            _log.info("ble_stored_all", because=response.words)
+            _log.info("ble.stored_all", because=response.words)
         self._transfer = Transfer(None)
         response = await self._ask(write, record_access.report_all())
         self._whole = response is not None and (response.succeeded or response.is_empty)
@@ -134,13 +134,13 @@ class StoredRecords:
             while not self._answer.done():
                 left = self._heard + QUIET_SECONDS - self._loop.time()
                 if left <= 0:
-                    _log.warning("ble_stored_no_answer")
+                    _log.warning("ble.stored_no_answer")
                     await self._abort(write)
                     return None
                 await asyncio.wait({self._answer}, timeout=left)
             return record_access.parse_response(self._answer.result())
         except NoResponse as error:
-            _log.warning("ble_stored_answer_unreadable", fault=str(error))
+            _log.warning("ble.stored_answer_unreadable", fault=str(error))
             return None
         finally:
             self._answer.cancel()
@@ -150,4 +150,4 @@ class StoredRecords:
         try:
             await write(record_access.abort())
         except RadioError as error:
-            _log.info("ble_stored_abort_failed", fault=str(error))
+            _log.info("ble.stored_abort_failed", fault=str(error))

@@ -161,7 +161,7 @@ async def balance_for_ever(
         try:
             total = await balance(books, _quiet, _Log())
         except UsageError as error:
-            log.warning("the books were not balanced", fault=str(error))
+            log.warning("reconcile.run_failed", fault=str(error))
         else:
             books.prune(books.clock.real() - kept)
             gauges.show(total, monotonic() - began)
@@ -175,7 +175,7 @@ async def _look_for_silent(gateways: Gateways, now: datetime) -> None:
     try:
         heard = await gateways.look(now, _quiet)
     except UsageError as error:
-        log.warning("nobody looked for silent gateways", fault=str(error))
+        log.warning("reconcile.silent_gateways_unknown", fault=str(error))
         return
     show(heard)
 
@@ -194,7 +194,7 @@ class _Log:
         if isinstance(line, Missing) and self._said < SAID:
             self._said += 1
             log.error(
-                "the books do not balance",
+                "reconcile.not_balanced",
                 kind=line.kind,
                 parts=line.parts,
                 topic=line.topic,
