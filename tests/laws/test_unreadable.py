@@ -1,5 +1,6 @@
-"""Law 7 behind the frames too: what others may write into any topic is passed over and told, and
-stops no stage.
+"""Law 7 behind the frames too: a message in any topic that cannot be read stops no stage.
+
+It is skipped and reported.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def test_the_judge_passes_over_it_and_goes_on(value: bytes) -> None:
 
 
 def test_ingest_passes_over_it_among_the_actions(value: bytes) -> None:
-    """Logged and acked: nobody could carry it out, and what lies behind it goes on."""
+    """It is logged and acked: it could not be carried out, and the messages after it go on."""
     with capture_logs() as logs:
         assert Forwarding(recorded_time=False).apply(record(ACTIONS, value)) == []
     assert [(each["event"], each["log_level"]) for each in logs] == [
