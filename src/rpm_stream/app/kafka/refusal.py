@@ -1,5 +1,6 @@
-"""Why no client got in: aiokafka says the same for a broker that is away and for one that
-refuses.
+"""Finds why no client got in.
+
+aiokafka raises the same error for a broker that is away and for one that refuses.
 """
 
 from __future__ import annotations
@@ -16,10 +17,9 @@ UNSURE = (
 
 
 async def why_not(bootstrap: str) -> str | None:
-    """What keeps a client out of a broker that is there, in plain words; None where no broker
-    answers.
+    """Return why a broker refuses clients, in plain words, or None where no broker answers.
 
-    Asked after a client could not start. Never shows a secret.
+    Called after a client could not start. The text never holds a secret.
     """
     known = security()
     host, _, port = bootstrap.split(",")[0].strip().rpartition(":")
