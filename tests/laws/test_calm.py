@@ -173,9 +173,9 @@ TRAPS: dict[str, tuple[str, list[Sent]]] = {
     "a pulse that is not the heart rate": (
         "plain",
         [
-            calm("pulse_rate", moments=60),
+            calm("pulse_rate"),
             calm("heart_rate"),
-            *[calm("pulse_rate", moments=60, news="shift", at=0), calm("heart_rate")] * 6,
+            *[calm("heart_rate", news="higher"), calm("pulse_rate", news="lower")] * 6,
         ],
     ),
     "a limit that counts": ("counted", [calm("heart_rate")] * 4),

@@ -85,7 +85,7 @@ class Scoring:
         calm = stretch.cut(until)
         for rule in self._passing:
             rule.pass_by(state, calm)
-        return len(calm.seen.times)
+        return len(calm.times.moments)
 
     def _paused(self, episodes: Episodes) -> dict[str, datetime]:
         """Return by group since when learning waits for an open alert."""

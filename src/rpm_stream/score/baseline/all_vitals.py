@@ -12,7 +12,7 @@ from rpm_stream.score.baseline.learning import (
     LiveDetectors,
     Numbers,
     Paused,
-    Seen,
+    StretchTimes,
     calm_by_time,
     is_sustained,
 )
@@ -71,15 +71,20 @@ class Combined:
         return record, finding
 
     def calm_until(
-        self, state: ScoreState, live: LiveDetectors, columns: Mapping[str, Column], seen: Seen
+        self,
+        state: ScoreState,
+        live: LiveDetectors,
+        columns: Mapping[str, Column],
+        times: StretchTimes,
     ) -> datetime:
-        """Up to when the detector, that is warm, neither flags a moment nor learns or puts out
-        one. ``seen.complete`` gets the moments that it looked at.
+        """Up to when the warm detector flags, learns and puts out nothing.
+
+        The moments at which it looked are appended to ``times.complete``.
         """
         until = FOREVER
         scores: dict[tuple[float, ...], float] = {}
-        for at, readings in self._runner.completed(state, columns, seen.times):
-            if not seen.complete:
+        for at, readings in self._runner.completed(state, columns, times.moments):
+            if not times.complete:
                 until = calm_by_time(state, live, (NAME, NAME), at)
             if at >= until:
                 break
@@ -92,7 +97,7 @@ class Combined:
                     return at
             if scores[values] >= self._kind.threshold:
                 return at
-            seen.complete.append(at)
+            times.complete.append(at)
         return until
 
     def pass_by(self, state: ScoreState, complete: Sequence[datetime]) -> None:

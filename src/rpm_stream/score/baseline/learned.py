@@ -16,7 +16,7 @@ from rpm_stream.knowledge import Knowledge
 from rpm_stream.records import Finding, Reading, Score
 from rpm_stream.score.baseline.all_vitals import Combined
 from rpm_stream.score.baseline.lasting_change import Lasting
-from rpm_stream.score.baseline.learning import LiveDetectors, Numbers, Paused, Seen
+from rpm_stream.score.baseline.learning import LiveDetectors, Numbers, Paused, StretchTimes
 from rpm_stream.score.baseline.one_vital import Personal
 from rpm_stream.score.baseline.runner import Runner
 from rpm_stream.score.baseline.shadow import Shadow
@@ -88,7 +88,7 @@ class Learned:
         state: ScoreState,
         live: LiveDetectors,
         columns: Mapping[str, Column],
-        seen: Seen,
+        times: StretchTimes,
     ) -> datetime:
         """Up to when nothing is flagged, learned or put out; the first moment where a detector has
         to look at each reading.
@@ -96,9 +96,9 @@ class Learned:
         is_watched = self._of_readings or self._of_moments or not live.of
         is_news = not state.changed.keys().isdisjoint(columns)
         if is_watched or is_news:
-            return seen.times[0]
+            return times.moments[0]
         found = (self._personal.calm_until(state, live, each) for each in columns.values())
-        return min(*found, self._combined.calm_until(state, live, columns, seen))
+        return min(*found, self._combined.calm_until(state, live, columns, times))
 
     def pass_by(
         self, state: ScoreState, columns: Mapping[str, Column], complete: Sequence[datetime]

@@ -98,10 +98,10 @@ class Numbers:
         return number
 
 
-class Seen(msgspec.Struct, gc=False):
+class StretchTimes(msgspec.Struct, gc=False):
     """The moments of a stretch, and those of them at which all vitals together were known."""
 
-    times: Sequence[datetime]
+    moments: Sequence[datetime]
     complete: list[datetime] = []
 
 

@@ -43,11 +43,11 @@ class LearnedRule(MomentRule):
 
     def calm_until(self, state: ScoreState, stretch: Stretch) -> datetime:
         """Up to when no detector flags, learns or puts out a score."""
-        return self._learned.calm_until(state, stretch.live, stretch.columns, stretch.seen)
+        return self._learned.calm_until(state, stretch.live, stretch.columns, stretch.times)
 
     def pass_by(self, state: ScoreState, stretch: Stretch) -> None:
         """The vitals stay calm."""
-        self._learned.pass_by(state, stretch.columns, stretch.seen.complete)
+        self._learned.pass_by(state, stretch.columns, stretch.times.complete)
 
     def pauses_learning(self, key: Key) -> bool:
         """Whether a member pauses learning.

@@ -56,7 +56,7 @@ class Totals(MomentRule):
         moment.total = state.total
 
     def calm_until(self, state: ScoreState, stretch: Stretch) -> datetime:
-        """Up to when the score is put out again: nothing that it stands on changes."""
+        """The moment at which an unchanged score is written again."""
         if not any(map(self.chart.knows, stretch.columns)):
             return FOREVER
         emitted = state.emitted.get(NEWS2)
@@ -78,7 +78,7 @@ class Totals(MomentRule):
         age moves one way.
         """
         entry = stretch.entry
-        end = stretch.seen.times[-1]
+        end = stretch.times.moments[-1]
         return bool(self.chart.exempt(entry, end)) and bool(self.chart.exempt(entry, stretch.begin))
 
     def _is_needed(self, state: ScoreState, moment: Moment) -> bool:
@@ -310,7 +310,7 @@ def news2_words(score: News2Score) -> str:
     return _words(extent, tuple(score.points.items()), score.missing, by)
 
 
-@lru_cache(maxsize=1024)  # one that lasts is said with each value
+@lru_cache(maxsize=1024)  # the words of an unchanged score come with each value
 def _words(
     extent: tuple[int, int],
     parts: tuple[tuple[str, int], ...],

@@ -18,7 +18,6 @@ from rpm_stream.records import Finding, PatientEntry, Reading
 from rpm_stream.score.memory.column import FOREVER, Column
 from rpm_stream.score.memory.state import DeviceRun, LastValue, ScoreState
 from rpm_stream.score.rules.device_runs import (
-    MOST_RUNS,
     Teller,
     Told,
     any_going_on,
@@ -30,6 +29,7 @@ from rpm_stream.score.rules.device_runs import (
 )
 from rpm_stream.score.rules.moment import Moment
 from rpm_stream.score.rules.protocol import Held, MomentRule, Shared
+from rpm_stream.score.rules.signal_values import is_part_of, keep_last, key_of, make_place
 from rpm_stream.score.rules.stretch import Stretch
 from rpm_stream.score.rules.unit_mismatch import OtherUnits
 from rpm_stream.text import plain_flags, plain_unit, plain_value, with_unit
@@ -115,7 +115,7 @@ class Quality(MomentRule):
             return False
         if plan.step is None:
             return True
-        last = state.signal.get(_key(column.first))
+        last = state.signal.get(key_of(column.first))
         if last is None or column.begin < last.at or column.unit != last.unit:
             return False
         values = {last.value, *(reading.value or last.value for reading in column.readings)}
@@ -142,7 +142,7 @@ class Quality(MomentRule):
         for vital, column in stretch.columns.items():
             plan = self._plans.get(vital)
             if plan is not None and plan.step is not None:
-                _keep_last(state, _key(column.last), column.last)
+                keep_last(state, key_of(column.last), column.last)
 
     def recovered(self, state: ScoreState, entry: PatientEntry, name: str, held: Held) -> bool:
         """Whether the device's values fit together again."""
@@ -152,11 +152,11 @@ class Quality(MomentRule):
         if reading.value is None:
             return
         if reading.vital in MOVEMENT:
-            _keep_last(state, reading.vital, reading)
+            keep_last(state, reading.vital, reading)
             return
         if (plan := self._plans.get(reading.vital)) is None:
             return
-        key = _key(reading)
+        key = key_of(reading)
         last = state.signal.get(key)
         if last is not None and reading.measured_at < last.at:
             return
@@ -167,7 +167,7 @@ class Quality(MomentRule):
             self._units.learn(state, reading)
         if plan.step is not None:
             if last is None:
-                _keep_last(state, key, reading)
+                keep_last(state, key, reading)
             else:
                 differs = last.value != reading.value or last.unit != reading.unit
                 jump = self._jump(plan, reading, last) if unit is None and differs else 0.0
@@ -276,12 +276,12 @@ class Quality(MomentRule):
         """The newest values in the order of older ones: stored values that come as new."""
         values = state.sequences.get(key)
         if values is None:
-            _make_room(state.sequences, MOST_SEQUENCES)
+            make_place(state.sequences, MOST_SEQUENCES)
             values = state.sequences[key] = []
         values.append(reading.value or "")
         del values[: -rules.kept]
         tail = values[-rules.length :]
-        again = len(set(tail)) >= rules.different and _stands_in(tail, values[:-1])
+        again = len(set(tail)) >= rules.different and is_part_of(tail, values[:-1])
         if not again and not (state.doubts and any_going_on(state.doubts)):
             return
         of = f"resent.{reading.vital}"
@@ -367,37 +367,6 @@ class Quality(MomentRule):
             ):
                 return [f"while moving: {last.value} {words}"]
         return []
-
-
-def _key(reading: Reading) -> str:
-    """The name of a vital's device in the state."""
-    return f"{reading.vital}:{reading.device}"
-
-
-def _keep_last(state: ScoreState, key: str, reading: Reading) -> None:
-    assert reading.value is not None
-    last = state.signal.get(key)
-    if last is None:
-        _make_room(state.signal, MOST_RUNS)
-        state.signal[key] = LastValue(reading.value, reading.unit, reading.measured_at)
-    elif reading.measured_at >= last.at:
-        last.value = reading.value
-        last.unit = reading.unit
-        last.at = reading.measured_at
-
-
-def _make_room(kept: dict[str, LastValue] | dict[str, list[str]], most: int) -> None:
-    """Drop the entries that were entered first until there is room for one more."""
-    while len(kept) >= most:
-        del kept[next(iter(kept))]
-
-
-def _stands_in(tail: list[str], values: list[str]) -> bool:
-    """Whether ``tail`` is in ``values`` in the same order."""
-    size = len(tail)
-    newest = tail[-1]
-    ends = (end for end, value in enumerate(values, start=1) if value == newest and end >= size)
-    return any(values[end - size : end] == tail for end in ends)
 
 
 def _before(lasted: timedelta) -> str:

@@ -16,7 +16,7 @@ from typing import Protocol
 import msgspec
 
 from rpm_stream.records import PatientEntry, Reading
-from rpm_stream.score.baseline.learning import LiveDetectors, Seen
+from rpm_stream.score.baseline.learning import LiveDetectors, StretchTimes
 from rpm_stream.score.memory.column import Column, measured_at
 from rpm_stream.score.memory.state import ScoreState
 
@@ -24,23 +24,23 @@ MOST_MOMENTS = 64
 
 
 class Stretch(msgspec.Struct, gc=False):
-    """Consecutive moments of one message: ``columns`` has their readings by vital, ``seen`` each
+    """Consecutive moments of one message: ``columns`` has their readings by vital, ``times`` each
     moment, and what the detectors have seen of them.
     """
 
     entry: PatientEntry
     live: LiveDetectors
     columns: dict[str, Column]
-    seen: Seen
+    times: StretchTimes
 
     @property
     def begin(self) -> datetime:
         """The first moment."""
-        return self.seen.times[0]
+        return self.times.moments[0]
 
     def cut(self, until: datetime) -> Stretch:
         """The moments before ``until``."""
-        if until > self.seen.times[-1]:
+        if until > self.times.moments[-1]:
             return self
         columns: dict[str, Column] = {}
         for vital, column in self.columns.items():
@@ -48,11 +48,11 @@ class Stretch(msgspec.Struct, gc=False):
             if size:
                 readings = column.readings[:size]
                 columns[vital] = Column(vital, column.device, column.unit, readings)
-        seen = Seen(
-            self.seen.times[: bisect_left(self.seen.times, until)],
-            self.seen.complete[: bisect_left(self.seen.complete, until)],
+        times = StretchTimes(
+            self.times.moments[: bisect_left(self.times.moments, until)],
+            self.times.complete[: bisect_left(self.times.complete, until)],
         )
-        return Stretch(self.entry, self.live, columns, seen)
+        return Stretch(self.entry, self.live, columns, times)
 
 
 class Passing(Protocol):
@@ -93,4 +93,4 @@ def stretch_of(
     if not times:
         return None
     filled = {vital: column for vital, column in columns.items() if column.readings}
-    return Stretch(entry, live, filled, Seen(times))
+    return Stretch(entry, live, filled, StretchTimes(times))

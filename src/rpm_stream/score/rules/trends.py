@@ -15,7 +15,7 @@ from statistics import fmean
 import msgspec
 
 from rpm_stream.knowledge.trends import Average, Drop, Joined
-from rpm_stream.records import Direction, Finding, Key, PatientEntry, Reading, Record
+from rpm_stream.records import Direction, Finding, Key, PatientEntry, Reading
 from rpm_stream.score.baseline.learning import Numbers
 from rpm_stream.score.baseline.wording import UsualWords
 from rpm_stream.score.memory.column import FOREVER, Column
@@ -41,36 +41,13 @@ from rpm_stream.score.rules.discharge_weight import DischargeWeight
 from rpm_stream.score.rules.limits_and_news2 import number_of
 from rpm_stream.score.rules.moment import Moment
 from rpm_stream.score.rules.protocol import MomentRule, Shared
+from rpm_stream.score.rules.rise import Rise, Thumb
 from rpm_stream.score.rules.stretch import Stretch
 from rpm_stream.score.rules.trend_wording import TrendWords
 
 DROPPED = "dropped"
 # For "more than": days are kept in steps, so equal weights differ by less than this.
 LEAST_ABOVE = 1e-6
-
-
-class Rise(Record, frozen=True, kw_only=True):
-    """How far the last days, or one, lie above those before, and the threshold."""
-
-    fast: float
-    slow: float
-    threshold: float
-
-    @property
-    def by(self) -> float:
-        """The rise, which is negative for a fall."""
-        return self.fast - self.slow
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the rise reaches the threshold."""
-        return self.by >= self.threshold
-
-
-class Thumb(Rise, frozen=True, kw_only=True):
-    """A rise within ``days`` days, by the rule of thumb."""
-
-    days: int
 
 
 class Trends(MomentRule):
@@ -144,7 +121,7 @@ class Trends(MomentRule):
                 yield from self._drop(state, reading, is_late)
 
     def calm_until(self, state: ScoreState, stretch: Stretch) -> datetime:
-        """Up to when the slots of the days are taken, no rise is told and nothing drops."""
+        """Up to when the slots of the days are taken, no rise holds and nothing drops."""
         until = FOREVER
         for vital, column in stretch.columns.items():
             table = self._tables.get(vital)
