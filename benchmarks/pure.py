@@ -21,6 +21,7 @@ from time import process_time
 
 import msgspec
 
+from rpm_stream.app.engine.application import settle_collector
 from rpm_stream.knowledge import shipped
 from rpm_stream.knowledge.registry import Registry
 from rpm_stream.pipeline.ingest import DeviceState, FrameMessage, Ingest
@@ -129,6 +130,7 @@ def main() -> None:
     for device, value in ordered[:split]:
         bench.apply(device, value)
     bench.readings = bench.written = 0
+    settle_collector()  # as in the stages
     profile = cProfile.Profile() if "--profile" in sys.argv else None
     if profile:
         profile.enable()
