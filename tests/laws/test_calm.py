@@ -178,6 +178,10 @@ TRAPS: dict[str, tuple[str, list[Sent]]] = {
             *[calm("heart_rate", news="higher"), calm("pulse_rate", news="lower")] * 6,
         ],
     ),
+    "a value that is unusual for this person": (
+        "plain",
+        [calm("heart_rate"), *[calm("heart_rate", news="unusual")] * 2, calm("heart_rate")],
+    ),
     "a limit that counts": ("counted", [calm("heart_rate")] * 4),
     "two hours without a value": (
         "plain",

@@ -55,6 +55,7 @@ NEWS = (
     "wanders",
     "higher",  # all values, and still inside
     "lower",
+    "unusual",  # for a heart rate that wanders by 8 %
 )
 
 
@@ -123,7 +124,7 @@ class Stream:
             usual *= 1 + self.chance.gauss(0, noise)
         if sent.news == "far" and is_news:
             usual *= self.chance.choice((0.5, 0.93, 1.25, 1.9))
-        usual *= {"higher": 1.22, "lower": 0.745}.get(sent.news, 1.0)
+        usual *= {"higher": 1.22, "lower": 0.745, "unusual": 0.715}.get(sent.news, 1.0)
         if sent.news == "in steps":
             usual *= self.chance.choice((1.0, 1.04, 0.97))
         if vital == "oxygen_saturation":
