@@ -17,9 +17,9 @@ import structlog
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError
 from prometheus_client import Gauge
 
+from rpm_stream.app.kafka.clients import AWAY, admin, consumer
 from rpm_stream.app.kafka.lag import Observed, observe
 from rpm_stream.app.kafka.names import (
     ACTIONS,
@@ -30,10 +30,10 @@ from rpm_stream.app.kafka.names import (
     OBSERVATIONS,
     READINGS,
 )
-from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.runtime.clock import wall
 
 EVERY_SECONDS = 60.0
+REQUEST_TIMEOUT_MS = 10_000
 READ = (
     (GROUP_INGEST, FRAMES),
     (GROUP_INGEST, ACTIONS),
@@ -70,28 +70,30 @@ def left(observed: Observed, retention_seconds: float, now: datetime) -> float:
 
 
 async def look(
-    admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer, group: str, topic: str, now: datetime
+    client: AIOKafkaAdminClient, reader: AIOKafkaConsumer, group: str, topic: str, now: datetime
 ) -> float | None:
     """What is left for ``group`` on ``topic``; None where nobody reads it or there is no such
     topic.
     """
-    retention = await _retention_seconds(admin, topic)
+    retention = await _retention_seconds(client, topic)
     if retention is None:
         return None
-    observed = await observe(admin, consumer, group, topic)
+    observed = await observe(client, reader, group, topic)
     if group in OPTIONAL and not observed.begun and not observed.members:
         return None
     return left(observed, retention, now)
 
 
-async def _retention_seconds(admin: AIOKafkaAdminClient, topic: str) -> float | None:
+async def _retention_seconds(client: AIOKafkaAdminClient, topic: str) -> float | None:
     """What the broker has in force for the topic; None without the topic, ``inf`` where it keeps
     all.
     """
-    if topic not in await admin.list_topics():
+    if topic not in await client.list_topics():
         return None
     found: dict[str, str] = {}
-    for response in await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]):
+    for response in await client.describe_configs(
+        [ConfigResource(ConfigResourceType.TOPIC, topic)]
+    ):
         for _code, _message, _kind, _name, entries in response.resources:
             found |= {entry[0]: entry[1] or "" for entry in entries}
     if "delete" not in found.get("cleanup.policy", "delete"):
@@ -111,7 +113,7 @@ async def watch(
     while True:
         try:
             await _watch(bootstrap, pairs, now)
-        except (KafkaError, OSError, TimeoutError) as error:
+        except AWAY as error:
             LEFT.clear()
             log.warning("retention is not watched", error=type(error).__name__)
             await asyncio.sleep(EVERY_SECONDS)
@@ -120,19 +122,12 @@ async def watch(
 async def _watch(
     bootstrap: str, pairs: tuple[tuple[str, str], ...], now: Callable[[], datetime]
 ) -> None:
-    admin = AIOKafkaAdminClient(**kafka_client(bootstrap), request_timeout_ms=10_000)
-    consumer = AIOKafkaConsumer(**kafka_client(bootstrap), enable_auto_commit=False)
-    try:
-        await admin.start()
-        await consumer.start()
+    async with admin(bootstrap, REQUEST_TIMEOUT_MS) as client, consumer(bootstrap) as reader:
         while True:
             for group, topic in pairs:
-                seconds = await look(admin, consumer, group, topic, now())
+                seconds = await look(client, reader, group, topic, now())
                 if seconds is not None:
                     LEFT.labels(group, topic).set(seconds)
                 if seconds == 0.0:
                     log.error("unread data has expired", group=group, topic=topic)
             await asyncio.sleep(EVERY_SECONDS)
-    finally:
-        await consumer.stop()
-        await admin.close()
