@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Iterable
 
 import msgspec
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import InvalidTimestampError, KafkaError
 
+from rpm_stream.app.kafka.clients import producer
 from rpm_stream.app.kafka.layout import REGISTRY_WRITER, layout_of
 from rpm_stream.app.kafka.names import REGISTRY
 from rpm_stream.app.kafka.preflight import partition_counts
-from rpm_stream.app.kafka.security import kafka_client
 from rpm_stream.app.registry.reader import RegistryReader
 from rpm_stream.app.runtime.errors import UsageError
 from rpm_stream.knowledge.registry import Registry, RegistryError, entry_key, parse_entry
@@ -46,15 +45,12 @@ async def write(bootstrap: str, entries: Iterable[RegistryEntry]) -> None:
         raise UsageError(f"this would be no registry entry: {error}") from None
     await partition_counts(bootstrap, (REGISTRY,))
     await layout_of(bootstrap, REGISTRY_WRITER)
-    producer = AIOKafkaProducer(**kafka_client(bootstrap), enable_idempotence=True, acks="all")
     try:
-        await producer.start()
-        futures = [await producer.send(REGISTRY, value, key=key.encode()) for key, value in sent]
-        await asyncio.wait_for(asyncio.gather(*futures), PATIENCE_SECONDS)
+        async with producer(bootstrap) as writer:
+            futures = [await writer.send(REGISTRY, value, key=key.encode()) for key, value in sent]
+            await asyncio.wait_for(asyncio.gather(*futures), PATIENCE_SECONDS)
     except (KafkaError, TimeoutError) as error:
         raise _away(bootstrap, error) from None
-    finally:
-        await producer.stop()
 
 
 async def read(bootstrap: str) -> Registry:
