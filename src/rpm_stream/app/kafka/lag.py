@@ -10,6 +10,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.structs import OffsetAndMetadata
 
 from rpm_stream.app.kafka.partitions import partitions_of
 from rpm_stream.records import Record
@@ -41,7 +42,7 @@ async def observe(
     partitions = await partitions_of(admin, topic)
     if not partitions:
         return Observed(group=group, lag=0, members=members, first_waiting=None)
-    committed = await admin.list_consumer_group_offsets(group)
+    committed = await commits_of(admin, group, topic)
     ends = await consumer.end_offsets(partitions)
     starts = await consumer.beginning_offsets(partitions)
     waiting: dict[TopicPartition, int] = {}
@@ -60,6 +61,26 @@ async def observe(
     return Observed(
         group=group, lag=lag, members=members, first_waiting=first, begun=begun, expired=expired
     )
+
+
+async def commits_of(
+    admin: AIOKafkaAdminClient, group: str, *topics: str
+) -> dict[TopicPartition, OffsetAndMetadata]:
+    """Where ``group`` goes on in each partition of ``topics``, and what it has noted there; one of
+    which it has committed nothing is missing.
+    """
+    found = await admin.list_consumer_group_offsets(group)
+    return {
+        place: commit
+        for place, commit in found.items()
+        if place.topic in topics and commit.offset >= 0
+    }
+
+
+async def offsets_of(admin: AIOKafkaAdminClient, group: str, topic: str) -> dict[int, int]:
+    """``commits_of`` one topic, by the number of the partition and without notes."""
+    commits = await commits_of(admin, group, topic)
+    return {place.partition: commit.offset for place, commit in commits.items()}
 
 
 async def _first_time(
