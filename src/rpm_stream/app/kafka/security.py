@@ -72,11 +72,6 @@ class Security:
         return None if self.context is None else faust.SSLCredentials(self.context)
 
 
-def kafka_client(bootstrap: str) -> dict[str, Any]:
-    """Where and how a client connects, as aiokafka's keyword arguments. Raises UsageError."""
-    return {"bootstrap_servers": bootstrap, **security().arguments()}
-
-
 def security() -> Security:
     """The security of the settings. Raises UsageError."""
     settings = Settings()
