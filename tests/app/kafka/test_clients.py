@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, ClassVar, Self
 from uuid import uuid4
 
@@ -28,6 +29,7 @@ from rpm_stream.app.kafka.state_topic import make_topic
 from rpm_stream.app.operate.compare_replay import publish
 from rpm_stream.app.operate.growth.groups_and_copies import commit, copying
 from rpm_stream.app.registry.reader import RegistryReader
+from rpm_stream.app.registry.topic import read, write
 from rpm_stream.app.runtime.clock import wall
 from rpm_stream.app.runtime.errors import BrokerAway, UsageError
 from rpm_stream.app.runtime.settings import Settings
@@ -35,6 +37,10 @@ from rpm_stream.app.simulator.replay import check_broker
 
 NOWHERE = "127.0.0.1:9"  # nothing listens there
 AWAY = r"^no Kafka answers at 127\.0\.0\.1:9 \(KafkaConnectionError\): start one .*--bootstrap"
+
+
+Make = Callable[[str], AbstractAsyncContextManager[Any]]
+MAKERS: tuple[Make, ...] = (consumer, producer, admin)
 
 
 async def entered(context: AbstractAsyncContextManager[Any]) -> None:
@@ -60,6 +66,8 @@ DOORS: dict[str, Callable[[str], Awaitable[Any]]] = {
     "copying": lambda at: entered(copying(at, set())),
     "correcting": lambda at: publish(at, iter([("patient", b"{}")])),
     "following the registry": lambda at: RegistryReader(at).run(),
+    "reading the registry": read,
+    "writing the registry": lambda at: write(at, ()),
     "simulating": check_broker,
 }
 
@@ -150,20 +158,45 @@ def test_a_broker_that_listens_and_says_nothing_is_told_apart() -> None:
 
 
 class Client:
-    """A client of which ``fault`` comes while it starts."""
+    """A client that ends with ``fault`` while it starts, or without one never has started."""
 
-    fault: BaseException
+    fault: ClassVar[BaseException | None] = None
     closed: ClassVar[int] = 0
+    _sender: ClassVar[Any] = SimpleNamespace(sender_task=None)
 
-    def __init__(self, *_: Any, **__: Any) -> None: ...
+    def __init__(self, *_: Any, **__: Any) -> None:
+        self.client = self
 
     async def start(self) -> None:
-        raise self.fault
+        if self.fault is not None:
+            raise self.fault
+        await asyncio.Event().wait()
 
     async def stop(self) -> None:
         Client.closed += 1
 
     close = stop
+
+
+@pytest.fixture
+def doubles(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AIOKafkaConsumer", "AIOKafkaProducer", "AIOKafkaAdminClient"):
+        monkeypatch.setattr(clients, name, Client)
+    monkeypatch.setattr(Client, "closed", 0)
+
+
+@pytest.mark.usefixtures("doubles")
+@pytest.mark.parametrize("make", MAKERS)
+def test_a_client_that_is_cancelled_while_it_starts_is_closed(make: Make) -> None:
+    async def story() -> None:
+        task = asyncio.create_task(entered(make(NOWHERE)))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(story())
+    assert Client.closed == 1
 
 
 @pytest.mark.parametrize(
@@ -180,21 +213,19 @@ class Client:
         (ValueError(), UsageError, "^not a Kafka address"),
     ],
 )
-@pytest.mark.parametrize("made", ["consumer", "admin"])
+@pytest.mark.usefixtures("doubles")
+@pytest.mark.parametrize("make", MAKERS)
 def test_what_keeps_a_client_from_starting_is_one_line(
-    made: str,
+    make: Make,
     fault: BaseException,
     kind: type[UsageError],
     line: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Also a cancellation that nobody asked for: the client gave its connection up."""
-    monkeypatch.setattr(Client, "fault", fault, raising=False)
-    monkeypatch.setattr(Client, "closed", 0)
-    for name in ("AIOKafkaConsumer", "AIOKafkaAdminClient"):
-        monkeypatch.setattr(clients, name, Client)
+    monkeypatch.setattr(Client, "fault", fault)
     with pytest.raises(UsageError, match=line) as raised:
-        asyncio.run(entered({"consumer": consumer, "admin": admin}[made](NOWHERE)))
+        asyncio.run(entered(make(NOWHERE)))
     assert type(raised.value) is kind and "\n" not in str(raised.value)
     assert Client.closed == 1
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import msgspec
 from aiokafka.errors import InvalidTimestampError, KafkaError
 
-from rpm_stream.app.kafka.clients import producer
+from rpm_stream.app.kafka.clients import gone, producer
 from rpm_stream.app.kafka.layout import REGISTRY_WRITER, layout_of
 from rpm_stream.app.kafka.names import REGISTRY
 from rpm_stream.app.kafka.preflight import partition_counts
@@ -20,14 +20,14 @@ from rpm_stream.records import RegistryEntry
 PATIENCE_SECONDS = 30.0
 
 
-def _away(bootstrap: str, error: Exception) -> UsageError:
+def _away(bootstrap: str, error: BaseException) -> UsageError:
+    if isinstance(error, UsageError):
+        return error
     if isinstance(error, InvalidTimestampError):
         return UsageError(
             "Kafka refused it: the clock of this machine is over an hour ahead of Kafka's"
         )
-    return UsageError(
-        f"no answer from Kafka at {bootstrap} ({type(error).__name__}): is it running?"
-    )
+    return gone(bootstrap, error)
 
 
 async def write(bootstrap: str, entries: Iterable[RegistryEntry]) -> None:
@@ -64,8 +64,8 @@ async def read(bootstrap: str) -> Registry:
             [task, ready], timeout=PATIENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED
         )
         if not reader.ready.is_set():
-            error = task.exception() if task.done() else TimeoutError()
-            raise _away(bootstrap, error if isinstance(error, Exception) else TimeoutError())
+            ended = task.done() and not task.cancelled()
+            raise _away(bootstrap, (task.exception() if ended else None) or TimeoutError())
     finally:
         ready.cancel()
         task.cancel()
